@@ -1,0 +1,51 @@
+# Certcast. `make help` lists the targets; each does all the set-up it needs.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast check format bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Certcast needs Python 3.11 or later: install it, or say 'make PYTHON=/path/to/python3'"; exit 1; }
+	@echo "Setting up $(VENV) (about a minute the first time) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: on Debian, 'apt install python3-venv'"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+install: $(STAMP) ## make the environment in .venv from the locked dependencies
+
+demo: $(STAMP) ## show the main job: a manager, three nodes, a pushed certificate (ONCE=1: then stop)
+	@$(BIN)/python -m demo.run $(if $(ONCE),--once)
+
+test: $(STAMP) ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(STAMP) ## run the tests that need no service
+	@$(BIN)/python -m pytest -m "not services" $(ARGS)
+
+check: $(STAMP) ## formatter, linter, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## rewrite the sources in the house format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## measure, and print ratios
+	@$(BIN)/python -m bench.run $(ARGS)
+
+lock: $(STAMP) ## resolve the dependencies anew into requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
+	  --extra manager --extra dev --no-annotate --custom-compile-command "make lock" pyproject.toml build-requirements.in \
+	  --output-file requirements.lock
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,0 +1,1 @@
+"""A bundle: everything one node must hold, as one unit with one digest."""

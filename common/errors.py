@@ -1,0 +1,164 @@
+"""The error tree: every failure that crosses a boundary carries a stable, machine-readable reason.
+
+Decides which reasons exist. Leaves to the caller what to do about one. An error never logs itself,
+and nothing secret is ever put into one.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Stable codes, the same in the protocol, the API, logs and metrics. Never renamed, only added."""
+
+    STALE_GENERATION = "stale_generation"
+    EPOCH_CONFLICT = "epoch_conflict"
+    BAD_DIGEST = "bad_digest"
+    BAD_FRAME = "bad_frame"
+    BAD_MESSAGE = "bad_message"
+    WRONG_NODE = "wrong_node"
+    TOO_BIG = "too_big"
+    PARSE = "parse"
+    KEY_MISMATCH = "key_mismatch"
+    CHAIN_INCOMPLETE = "chain_incomplete"
+    NOT_YET_VALID = "not_yet_valid"
+    EXPIRED = "expired"
+    EMPTY_BUNDLE = "empty_bundle"
+    SHRINK_GUARD = "shrink_guard"
+    NO_SPACE = "no_space"
+    PERMISSION = "permission"
+    TARGET_MISSING = "target_missing"
+    CROSS_DEVICE = "cross_device"
+    SWITCH_FAILED = "switch_failed"
+    RELOAD_FAILED = "reload_failed"
+    RELOAD_TIMEOUT = "reload_timeout"
+    VERIFY_UNREACHABLE = "verify_unreachable"
+    VERIFY_MISMATCH = "verify_mismatch"
+    VERIFY_TIMEOUT = "verify_timeout"
+    ROLLED_BACK = "rolled_back"
+    ROLLBACK_FAILED = "rollback_failed"
+    NO_PREVIOUS = "no_previous"
+    QUARANTINED = "quarantined"
+    CLOCK_SKEW = "clock_skew"
+    BUSY = "busy"
+    UNSUPPORTED = "unsupported"
+    INTERRUPTED = "interrupted"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    TOKEN_UNKNOWN = "token_unknown"  # noqa: S105 - a reason code, not a secret
+    TOKEN_USED = "token_used"  # noqa: S105 - a reason code, not a secret
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a reason code, not a secret
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    STORAGE = "storage"
+    INTERNAL = "internal"
+
+
+class CertcastError(Exception):
+    """Any failure that we name.
+
+    Attributes:
+        reason: the stable code.
+        message: one sentence for people, which says what to do next where that is known.
+        retryable: whether the same request may succeed later without anybody changing anything.
+    """
+
+    reason: Reason = Reason.INTERNAL
+    retryable: bool = False
+
+    def __init__(self, message: str, *, reason: Reason | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if reason is not None:
+            self.reason = reason
+
+
+class ProtocolError(CertcastError):
+    """The peer sent what the protocol does not allow; the connection cannot go on."""
+
+    reason = Reason.BAD_MESSAGE
+
+
+class BundleError(CertcastError):
+    """A bundle that must not be installed (digest, pairing, shape)."""
+
+    reason = Reason.BAD_DIGEST
+
+
+class PkiError(CertcastError):
+    """Something that claims to be a certificate, key or parameter cannot be used.
+
+    `finding` places say where: a file name, block number (from 1) and line (from 1), each None if unknown.
+    """
+
+    reason = Reason.PARSE
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Reason | None = None,
+        file: str | None = None,
+        block: int | None = None,
+        line: int | None = None,
+    ) -> None:
+        super().__init__(message, reason=reason)
+        self.file = file
+        self.block = block
+        self.line = line
+
+
+class InvalidInputError(CertcastError):
+    """A request's field has a value that cannot be accepted. `field` names it ("" for the whole request)."""
+
+    reason = Reason.INVALID
+
+    def __init__(self, field: str, message: str, *, reason: Reason | None = None) -> None:
+        super().__init__(message, reason=reason)
+        self.field = field
+
+
+class NotFoundError(CertcastError):
+    """The named object does not exist."""
+
+    reason = Reason.NOT_FOUND
+
+
+class ConflictError(CertcastError):
+    """The request contradicts what is stored (a name in use, an object that changed meanwhile)."""
+
+    reason = Reason.CONFLICT
+
+
+class AccessError(CertcastError):
+    """Who asks is unknown (UNAUTHENTICATED) or may not do this (FORBIDDEN)."""
+
+    reason = Reason.UNAUTHENTICATED
+
+
+class EnrolmentError(CertcastError):
+    """A join was refused: TOKEN_UNKNOWN, TOKEN_USED, TOKEN_EXPIRED, BUSY."""
+
+    reason = Reason.TOKEN_UNKNOWN
+
+
+class StorageError(CertcastError):
+    """The store could not answer or could not keep what it was given (NO_SPACE where the disk is full)."""
+
+    reason = Reason.STORAGE
+    retryable = True
+
+
+class InstallError(CertcastError):
+    """A step of an installation on a node failed; `reason` says which kind."""
+
+    reason = Reason.INTERNAL
+
+
+class UnreachableError(CertcastError):
+    """A peer did not answer in time or refused the connection."""
+
+    reason = Reason.UNREACHABLE
+    retryable = True

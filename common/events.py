@@ -1,0 +1,91 @@
+"""Every log event, and every key that may stand beside one, with its meaning.
+
+A test reads the sources and fails on an event or key that is not listed here.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+EVENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "manager.started": "the manager serves its ports",
+        "manager.stopped": "the manager has closed its ports and its store",
+        "agent.started": "the nodeagent runs",
+        "agent.stopped": "the nodeagent has ended",
+        "node.added": "an operator added a node",
+        "node.removed": "an operator removed a node",
+        "node.joined": "a node proved its join token and its key is pinned",
+        "node.connected": "a node's agent greeted and was welcomed",
+        "node.disconnected": "a node's connection ended",
+        "node.replaced": "a newer connection of the same node replaced this one",
+        "connection.refused": "a connection was turned away before it could do anything",
+        "request.refused": "a peer asked for something that the channel does not offer (shell, exec, sftp, forwarding ...)",
+        "login.refused": "a key or secret was not accepted",
+        "join.refused": "a join token was not accepted",
+        "manager.dialled": "the agent reached the manager and was welcomed",
+        "manager.unreachable": "the agent could not reach the manager, and will try again",
+        "manager.lost": "the agent's connection to the manager ended",
+        "offer.refused": "the agent refused an offer",
+        "generation.published": "a node's desired content changed and became a new generation",
+        "push.offered": "a generation was offered to a node",
+        "push.acked": "a node applied a generation",
+        "push.nacked": "a node refused, rolled back or failed a generation",
+        "push.overdue": "a node owed an answer and did not give it in time",
+        "reconcile.done": "one pass over all nodes ended",
+        "reconcile.failed": "one pass over all nodes failed and will be repeated",
+        "store.failed": "the store could not be written or read",
+        "install.applied": "a generation is live and proven",
+        "install.rolled_back": "a generation failed and the node serves the previous one",
+        "install.failed": "a generation failed before anything was switched, or the rollback failed too",
+        "install.recovered": "an installation that was interrupted was brought to an end at start",
+        "phase.entered": "an installation entered a phase",
+        "reload.ran": "a consumer's reload command ended",
+        "probe.ran": "an endpoint was probed",
+        "drift.found": "the live tree is not what was installed",
+        "drift.repaired": "the live tree is again what was installed",
+        "certificate.uploaded": "a certificate came into the store",
+        "certificate.updated": "a stored certificate was replaced by one of the same issuer and serial number",
+        "certificate.deleted": "a certificate left the store",
+        "certificate.assigned": "a certificate was assigned to a node's slot",
+        "certificate.served": "the manager's own endpoint took a certificate into use",
+        "trust.changed": "the set of custom trusted CAs changed",
+        "user.added": "a user was added",
+        "request.failed": "a request could not be answered because of our own failure",
+        "request.done": "a request was answered",
+        "task.failed": "a supervised task ended with an error and is started again",
+    }
+)
+
+KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "node": "the node's name",
+        "address": "the peer's address",
+        "reason": "a code of common.errors.Reason",
+        "message": "a sentence for people",
+        "epoch": "the store's epoch",
+        "generation": "a node's generation",
+        "digest": "a content digest",
+        "push_id": "one attempt to deliver a generation",
+        "phase": "a phase of an installation",
+        "detail": "a consumer or endpoint",
+        "consumer": "a consumer's name",
+        "endpoint": "a host and port",
+        "duration_ms": "how long it took",
+        "count": "how many",
+        "cause": "what made the change",
+        "slot": "a slot's name",
+        "certificate": "a certificate's id",
+        "leaf": "a leaf's fingerprint",
+        "user": "a user's name",
+        "method": "an HTTP method",
+        "path": "an HTTP path",
+        "status": "an HTTP status or exit status",
+        "task": "a supervised task's name",
+        "retry_after_s": "when it will be tried again",
+        "https": "the address of the HTTPS endpoint",
+        "ssh": "the address of the agents' channel",
+        "health": "the address of the health endpoint",
+        "request": "what a peer asked for",
+        "version": "a program's version",
+    }
+)

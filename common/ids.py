@@ -1,0 +1,63 @@
+"""Names and numbers with a meaning, checked once where they enter.
+
+Invariant: a value of one of these types is well-formed wherever it is seen.
+"""
+
+import hashlib
+import re
+from typing import NewType
+
+from common.errors import InvalidInputError
+
+NodeName = NewType("NodeName", str)
+"""A node's name: 1 to 63 characters, lower-case letters, digits, dots and hyphens, first and last alphanumeric."""
+
+Digest = NewType("Digest", str)
+"""SHA-256 of some bytes, 64 lower-case hex digits."""
+
+Fingerprint = NewType("Fingerprint", str)
+"""SHA-256 of a certificate's DER, 64 lower-case hex digits."""
+
+MANAGEMENT_NODE = NodeName("management")
+"""The name of the node that is the manager itself."""
+
+NODE_NAME_MAX = 63
+"""RFC 1035 2.3.4: a label's length; a node's name also serves as a path and a label in metrics."""
+
+_NODE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+
+
+def node_name(text: str) -> NodeName:
+    """Check a node's name. Raises InvalidInputError with field `name` if it is not one."""
+    if len(text) > NODE_NAME_MAX or not _NODE_NAME.fullmatch(text) or ".." in text:
+        raise InvalidInputError(
+            "name",
+            f"'{text[:80]}' is not a node name: use 1 to {NODE_NAME_MAX} lower-case letters, digits, dots and "
+            "hyphens, beginning and ending with a letter or digit",
+        )
+    return NodeName(text)
+
+
+def digest_of(data: bytes) -> Digest:
+    """Return the SHA-256 of `data`."""
+    return Digest(hashlib.sha256(data).hexdigest())
+
+
+def fingerprint_of(der: bytes) -> Fingerprint:
+    """Return the fingerprint of a certificate's DER."""
+    return Fingerprint(hashlib.sha256(der).hexdigest())
+
+
+def digest(text: str) -> Digest:
+    """Check a digest's text. Raises InvalidInputError with field `digest`."""
+    if not _HEX64.fullmatch(text):
+        raise InvalidInputError("digest", "a digest is 64 lower-case hexadecimal digits (SHA-256)")
+    return Digest(text)
+
+
+def fingerprint(text: str) -> Fingerprint:
+    """Check a fingerprint's text. Raises InvalidInputError with field `fingerprint`."""
+    if not _HEX64.fullmatch(text):
+        raise InvalidInputError("fingerprint", "a fingerprint is 64 lower-case hexadecimal digits (SHA-256)")
+    return Fingerprint(text)

@@ -1,0 +1,1 @@
+"""The protocol between manager and nodeagent, without a socket: frames, messages, and the two ends' decisions."""

@@ -1,0 +1,240 @@
+"""The messages of the conversation, msgpack maps tagged by `t`.
+
+Decides shapes and limits. A field that the reader does not know is ignored, so that a manager can speak to agents
+one version behind it. Invariant: every string and list from the network has a ceiling.
+
+The course of a conversation (A agent, M manager):
+
+    A hello -> M welcome -> (M offer -> A want -> M payload* -> A accepted | rejected -> A progress* -> A outcome
+    -> M outcome_ack)*, and each minute A tick -> M tock.
+"""
+
+from typing import Annotated, Final, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from common.bundle.manifest import Slot
+from common.errors import ProtocolError, Reason
+from common.wire.frames import encode_frame
+
+PROTOCOL: Final = 1
+"""The version spoken by this side. A manager accepts PROTOCOL and PROTOCOL - 1, so managers are upgraded first."""
+
+PROTOCOLS: Final = (1,)
+
+Text = Annotated[str, Meta(max_length=512)]
+Name = Annotated[str, Meta(max_length=128)]
+Hex = Annotated[str, Meta(max_length=64, pattern="^[0-9a-f]*$")]
+ReasonText = Annotated[str, Meta(max_length=64, pattern="^[a-z0-9_]*$")]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+Verdict = Literal["ok", "wait", "re_enrol", "banned", "upgrade", "conflict"]
+Result = Literal["applied", "rolled_back", "failed"]
+Phase = Literal["receive", "preflight", "check", "stage", "switch", "reload", "verify", "commit", "rollback"]
+PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """A generation that a node runs, by version and content digest, and the leaf in each of its slots."""
+
+    epoch: Count
+    generation: Count
+    digest: Hex
+    leaves: dict[Slot, Hex] = {}
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """The last generation that a node refused or rolled back; stays until a later success.
+
+    `retry_after_s` is how much longer the digest is in quarantine, relative to the message that carries it.
+    """
+
+    epoch: Count
+    generation: Count
+    digest: Hex
+    result: Literal["rolled_back", "failed", "rejected"]
+    phase: Phase
+    reason: ReasonText
+    message: Text
+    at_s: float
+    attempts: Count
+    retry_after_s: float
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint was seen to serve. `leaf` is "" with a reason and message if no handshake succeeded."""
+
+    consumer: Name
+    endpoint: Name
+    slot: Slot
+    leaf: Hex
+    not_after_s: int = 0
+    at_s: float = 0.0
+    reason: ReasonText = ""
+    message: Text = ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node knows about itself.
+
+    `disk` is the digest of the live tree as it is on disk now ("" if unreadable),
+    which differs from `applied.digest` while the tree has drifted; `drifts` counts repaired drifts since start.
+    """
+
+    applied: Applied | None = None
+    last_failed: Failure | None = None
+    serving: Annotated[list[Serving], Meta(max_length=64)] = []
+    disk: Hex = ""
+    drifts: Count = 0
+    clock_s: float = 0.0
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello"):
+    """The agent's first message."""
+
+    protocol: Count
+    node: Name
+    boot_id: Name
+    agent_version: Name
+    report: Report
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="welcome"):
+    """The manager's answer. After any verdict but ok the agent closes, and dials again after `retry_after_s`."""
+
+    verdict: Verdict
+    retry_after_s: float = 0.0
+    server_time_s: float = 0.0
+    epoch: Count = 0
+    message: Text = ""
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="offer"):
+    """A generation to install; the blob is its canonical manifest. `forced` overrides quarantine and shrink guard."""
+
+    push_id: Name
+    epoch: Count
+    generation: Count
+    digest: Hex
+    forced: bool = False
+
+
+class Want(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="want"):
+    """The digests that the agent lacks, possibly none."""
+
+    push_id: Name
+    digests: Annotated[list[Hex], Meta(max_length=32)]
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="payload"):
+    """One entry's bytes, in the blob."""
+
+    push_id: Name
+    digest: Hex
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="accepted"):
+    """The bundle is whole and passed every check; installation begins. The outcome follows within `within_s`."""
+
+    push_id: Name
+    within_s: Annotated[float, Meta(ge=0, le=3600)]
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="rejected"):
+    """The offer or bundle is refused; nothing was touched."""
+
+    push_id: Name
+    reason: ReasonText
+    message: Text
+    retry_after_s: float = 0.0
+    report: Report | None = None
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="progress"):
+    """The installation entered a phase; `detail` names a consumer or endpoint."""
+
+    push_id: Name
+    phase: Phase
+    detail: Name = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="outcome"):
+    """What came of an installation. Sent again after each reconnect until it is acknowledged."""
+
+    push_id: Name
+    epoch: Count
+    generation: Count
+    digest: Hex
+    result: Result
+    phase: Phase
+    reason: ReasonText = ""
+    message: Text = ""
+    at_s: float = 0.0
+    duration_ms: Count = 0
+    reloads: Count = 0
+    report: Report
+
+
+class OutcomeAck(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="outcome_ack"):
+    """The manager has the outcome on disk; the agent may forget it."""
+
+    push_id: Name
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="tick"):
+    """The minute's word from the node: digests only."""
+
+    report: Report
+
+
+class Tock(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="tock"):
+    """The minute's word from the manager."""
+
+    server_time_s: float
+    epoch: Count
+
+
+class Goodbye(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="goodbye"):
+    """The manager closes on purpose (it stops, or a newer connection of this node replaced this one)."""
+
+    reason: ReasonText
+    retry_after_s: float
+
+
+Message = (
+    Hello
+    | Welcome
+    | Offer
+    | Want
+    | Payload
+    | Accepted
+    | Rejected
+    | Progress
+    | Outcome
+    | OutcomeAck
+    | Tick
+    | Tock
+    | Goodbye
+)
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def encode(message: Message, blob: bytes = b"") -> bytes:
+    """Return the frame of a message."""
+    return encode_frame(_ENCODER.encode(message), blob)
+
+
+def decode(header: bytes) -> Message:
+    """Read a message. Raises ProtocolError BAD_MESSAGE for an unknown one or a field outside its limits."""
+    try:
+        return _DECODER.decode(header)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"the message cannot be read: {error}", reason=Reason.BAD_MESSAGE) from error
+
+
+def clip(text: str) -> str:
+    """Cut a message for people to what a field holds."""
+    return text if len(text) <= 512 else text[:511] + "…"

@@ -1,0 +1,356 @@
+"""The agent's end of the conversation: which offers to take, what to ask for, and what to tell the manager.
+
+Decides whether an offer may replace what runs, which payloads are missing, and what is still owed to the manager.
+Leaves to the shell: the socket, the checks on the files, and the installation. Events go in, commands come out;
+`now_s` is unix seconds. One receiver lives as long as its agent and outlasts connections.
+Invariant: `(epoch, generation)` only rises, one installation runs at a time, the newest offer waits behind it, and an
+outcome is owed until the manager acknowledged it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, assert_never
+
+from common.bundle.manifest import Manifest, parse_manifest
+from common.errors import BundleError, ProtocolError, Reason
+from common.ids import Digest, NodeName, digest_of
+from common.wire.messages import (
+    PROTOCOL,
+    Accepted,
+    Failure,
+    Goodbye,
+    Hello,
+    Message,
+    Offer,
+    Outcome,
+    OutcomeAck,
+    Payload,
+    Phase,
+    Progress,
+    Rejected,
+    Report,
+    Tick,
+    Tock,
+    Want,
+    Welcome,
+    clip,
+)
+from common.wire.sender import Send
+
+
+class Holdings(Protocol):
+    """What the agent has; answered from memory."""
+
+    def report(self, now_s: float) -> Report:
+        """Return what the node knows about itself."""
+
+    def applied(self) -> Manifest | None:
+        """Return the manifest that runs."""
+
+    def highest(self) -> tuple[int, int]:
+        """Return the highest `(epoch, generation)` that this node ever applied, (0, 0) at first."""
+
+    def has(self, digest: Digest) -> bool:
+        """Whether a payload with this digest is held and need not travel."""
+
+    def quarantined(self, digest: Digest, now_s: float) -> Failure | None:
+        """Return why this content is in quarantine now, None if it is not."""
+
+    def owed(self, now_s: float) -> Outcome | None:
+        """Return the outcome that the manager has not acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcomed:
+    """The manager answered; with verdict ok the conversation goes on."""
+
+    welcome: Welcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Install:
+    """Check the bundle and install it; answer with `accepted` or `rejected`, then `concluded`.
+
+    `payloads` holds what travelled; the rest is held on the node already.
+    """
+
+    push_id: str
+    manifest: Manifest
+    payloads: Mapping[Digest, bytes] = field(repr=False)
+    forced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The manager has this outcome on disk; forget it."""
+
+    push_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """The manager was heard from. `server_time_s` is its clock, for the skew verdict."""
+
+    server_time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """End the connection, and dial again no sooner than `retry_after_s` from now."""
+
+    reason: Reason
+    message: str
+    retry_after_s: float
+
+
+Command = Send | Welcomed | Install | Acknowledged | Word | Disconnect
+
+
+@dataclass(slots=True)
+class _Transfer:
+    """An offer whose payloads are on their way."""
+
+    offer: Offer
+    manifest: Manifest
+    missing: set[str]
+    payloads: dict[Digest, bytes] = field(default_factory=dict, repr=False)
+
+
+class Receiver:
+    """The agent's side, across connections."""
+
+    __slots__ = (
+        "_agent_version",
+        "_boot_id",
+        "_connected",
+        "_holdings",
+        "_installing",
+        "_node",
+        "_transfer",
+        "_waiting",
+        "_welcomed",
+    )
+
+    def __init__(self, *, node: NodeName, boot_id: str, agent_version: str, holdings: Holdings) -> None:
+        self._node = node
+        self._boot_id = boot_id
+        self._agent_version = agent_version
+        self._holdings = holdings
+        self._connected = False
+        self._welcomed = False
+        self._installing: str | None = None
+        self._waiting: tuple[Offer, bytes] | None = None
+        self._transfer: _Transfer | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether an installation runs."""
+        return self._installing is not None
+
+    @property
+    def welcomed(self) -> bool:
+        """Whether a conversation is under way."""
+        return self._welcomed
+
+    def connect(self, now_s: float) -> list[Command]:
+        """Begin a conversation on a new connection."""
+        self.disconnect()
+        self._connected = True
+        hello = Hello(
+            protocol=PROTOCOL,
+            node=self._node,
+            boot_id=self._boot_id,
+            agent_version=self._agent_version,
+            report=self._holdings.report(now_s),
+        )
+        return [Send(hello)]
+
+    def disconnect(self) -> None:
+        """Forget what belonged to the connection; an installation goes on."""
+        self._connected = self._welcomed = False
+        self._waiting = None
+        self._transfer = None
+
+    def receive(self, message: Message, blob: bytes, now_s: float) -> list[Command]:
+        """Take one message. Raises ProtocolError if it is not allowed now."""
+        if blob and not isinstance(message, Offer | Payload):
+            raise ProtocolError("a blob where none belongs")
+        if not self._welcomed and not isinstance(message, Welcome | Goodbye):
+            raise ProtocolError("the manager spoke before its welcome")
+        match message:
+            case Welcome():
+                return self._welcome(message, now_s)
+            case Offer():
+                return self._take_offer(message, blob, now_s)
+            case Payload():
+                return self._take_payload(message, blob)
+            case OutcomeAck():
+                return [Acknowledged(message.push_id)]
+            case Tock():
+                return [Word(message.server_time_s)]
+            case Goodbye():
+                return [Disconnect(_reason(message.reason), "the manager closed", message.retry_after_s)]
+            case Hello() | Want() | Accepted() | Rejected() | Progress() | Outcome() | Tick():
+                raise ProtocolError("the manager sent a message that only an agent sends")
+            case _:
+                assert_never(message)
+
+    def accepted(self, push_id: str, within_s: float) -> list[Command]:
+        """Say that the bundle passed its checks and installation begins."""
+        return self._say(Accepted(push_id=push_id, within_s=within_s))
+
+    def progressed(self, push_id: str, phase: Phase, detail: str = "") -> list[Command]:
+        """Say which phase the installation entered."""
+        return self._say(Progress(push_id=push_id, phase=phase, detail=detail[:128]))
+
+    def rejected(self, push_id: str, error: BundleError, now_s: float) -> list[Command]:
+        """Say that the bundle failed a check before anything was touched."""
+        self._installing = None
+        report = self._holdings.report(now_s)
+        failure = (
+            self._holdings.quarantined(Digest(report.last_failed.digest), now_s)
+            if report.last_failed
+            else None
+        )
+        rejection = Rejected(
+            push_id=push_id,
+            reason=error.reason,
+            message=clip(error.message),
+            retry_after_s=failure.retry_after_s if failure else 0.0,
+            report=report,
+        )
+        return [*self._say(rejection), *self._next_offer(now_s)]
+
+    def concluded(self, outcome: Outcome, now_s: float) -> list[Command]:
+        """Say what came of the installation; the caller has made the outcome durable first."""
+        self._installing = None
+        return [*self._say(outcome), *self._next_offer(now_s)]
+
+    def tick(self, now_s: float) -> list[Command]:
+        """Say the minute's word."""
+        return self._say(Tick(report=self._holdings.report(now_s)))
+
+    def _say(self, message: Message) -> list[Command]:
+        return [Send(message)] if self._welcomed else []
+
+    def _welcome(self, welcome: Welcome, now_s: float) -> list[Command]:
+        if not self._connected or self._welcomed:
+            raise ProtocolError("a second welcome on one connection")
+        if welcome.verdict != "ok":
+            message = f"the manager answered '{welcome.verdict}'" + (
+                f": {welcome.message}" if welcome.message else ""
+            )
+            return [Welcomed(welcome), Disconnect(Reason.BUSY, message, welcome.retry_after_s)]
+        self._welcomed = True
+        commands: list[Command] = [Welcomed(welcome), Word(welcome.server_time_s)]
+        if self._installing is None and (owed := self._holdings.owed(now_s)) is not None:
+            commands.append(Send(owed))
+        return commands
+
+    def _take_offer(self, offer: Offer, blob: bytes, now_s: float) -> list[Command]:
+        self._transfer = None
+        if self._installing is not None:
+            self._waiting = (offer, blob)
+            return []
+        try:
+            manifest = self._assess(offer, blob)
+        except BundleError as error:
+            return self._refuse(offer, error.reason, error.message, 0.0)
+        held = self._holdings.applied()
+        if held is not None and held.version == manifest.version and held.digest == manifest.digest:
+            return self._already_applied(offer, now_s)
+        failure = self._holdings.quarantined(manifest.digest, now_s)
+        if failure is not None and not offer.forced:
+            text = f"this content failed {failure.attempts} times, last: {failure.message}"
+            return self._refuse(offer, Reason.QUARANTINED, text, failure.retry_after_s, now_s=now_s)
+        wanted = dict.fromkeys(
+            entry.digest for entry in manifest.entries if not self._holdings.has(entry.digest)
+        )
+        transfer = self._transfer = _Transfer(offer, manifest, set(wanted))
+        commands: list[Command] = [Send(Want(push_id=offer.push_id, digests=list(wanted)))]
+        return commands if wanted else [*commands, self._install(transfer)]
+
+    def _assess(self, offer: Offer, blob: bytes) -> Manifest:
+        manifest = parse_manifest(blob)
+        if manifest.node != self._node:
+            raise BundleError(f"the bundle is for node '{manifest.node}'", reason=Reason.WRONG_NODE)
+        if manifest.digest != offer.digest or manifest.version != (offer.epoch, offer.generation):
+            raise BundleError("the manifest is not the one that the offer names", reason=Reason.BAD_DIGEST)
+        highest = self._holdings.highest()
+        held = self._holdings.applied()
+        if manifest.epoch < highest[0]:
+            raise BundleError(
+                f"this node has seen epoch {highest[0]}; an offer of epoch {manifest.epoch} comes from an older manager",
+                reason=Reason.EPOCH_CONFLICT,
+            )
+        is_same = held is not None and held.version == manifest.version and held.digest == manifest.digest
+        if manifest.version <= highest and not is_same:
+            raise BundleError(
+                f"this node has applied generation {highest[1]}; generation {manifest.generation} is not newer",
+                reason=Reason.STALE_GENERATION,
+            )
+        return manifest
+
+    def _already_applied(self, offer: Offer, now_s: float) -> list[Command]:
+        outcome = Outcome(
+            push_id=offer.push_id,
+            epoch=offer.epoch,
+            generation=offer.generation,
+            digest=offer.digest,
+            result="applied",
+            phase="commit",
+            message="it was applied already",
+            at_s=now_s,
+            report=self._holdings.report(now_s),
+        )
+        return [Send(outcome)]
+
+    def _take_payload(self, payload: Payload, blob: bytes) -> list[Command]:
+        transfer = self._transfer
+        if transfer is None or payload.push_id != transfer.offer.push_id:
+            return []  # of an offer that a newer one replaced
+        if payload.digest not in transfer.missing:
+            raise ProtocolError("a payload that was not asked for", reason=Reason.BAD_DIGEST)
+        if digest_of(blob) != payload.digest:
+            self._transfer = None
+            text = "a payload's bytes are not what its digest says"
+            return self._refuse(transfer.offer, Reason.BAD_DIGEST, text, 0.0)
+        transfer.missing.discard(payload.digest)
+        transfer.payloads[Digest(payload.digest)] = blob
+        return [] if transfer.missing else [self._install(transfer)]
+
+    def _install(self, transfer: _Transfer) -> Install:
+        self._transfer = None
+        self._installing = transfer.offer.push_id
+        return Install(
+            push_id=transfer.offer.push_id,
+            manifest=transfer.manifest,
+            payloads=transfer.payloads,
+            forced=transfer.offer.forced,
+        )
+
+    def _next_offer(self, now_s: float) -> list[Command]:
+        waiting, self._waiting = self._waiting, None
+        if waiting is None or not self._welcomed:
+            return []
+        return self._take_offer(*waiting, now_s)
+
+    def _refuse(
+        self, offer: Offer, reason: Reason, message: str, retry_after_s: float, *, now_s: float | None = None
+    ) -> list[Command]:
+        report = self._holdings.report(now_s) if now_s is not None else None
+        return [
+            Send(
+                Rejected(
+                    push_id=offer.push_id,
+                    reason=reason,
+                    message=clip(message),
+                    retry_after_s=retry_after_s,
+                    report=report,
+                )
+            )
+        ]
+
+
+def _reason(text: str) -> Reason:
+    return Reason(text) if text in set(Reason) else Reason.INTERNAL

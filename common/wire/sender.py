@@ -1,0 +1,291 @@
+"""The manager's end of one conversation: what to say to one agent, and what its words mean.
+
+Decides which message is allowed now, which push is outstanding, and when an answer is overdue. Leaves to the shell:
+sockets, the store, and which generation to offer. Events go in, commands come out; `now_s` is monotonic seconds.
+Invariant: at most one push is outstanding, the newest offer wins, and nothing here counts as delivered until the
+agent's own outcome says so.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final, assert_never
+
+from common.bundle.manifest import Manifest, canonical
+from common.errors import ProtocolError, Reason
+from common.ids import Digest
+from common.wire.messages import (
+    PROTOCOLS,
+    Accepted,
+    Goodbye,
+    Hello,
+    Message,
+    Offer,
+    Outcome,
+    OutcomeAck,
+    Payload,
+    Progress,
+    Rejected,
+    Tick,
+    Tock,
+    Verdict,
+    Want,
+    Welcome,
+)
+
+GREETING_DEADLINE_S: Final = 15.0
+"""As long as a login may take (design: the channel)."""
+
+WANT_DEADLINE_S: Final = 20.0
+"""The agent answers an offer from memory."""
+
+CHECK_DEADLINE_S: Final = 60.0
+"""Transfer of at most 16 MiB, and the checks on it."""
+
+OUTCOME_GRACE_S: Final = 15.0
+"""Added to the time that the agent itself announced for its installation."""
+
+SILENCE_DEADLINE_S: Final = 180.0
+"""Three missed ticks: the agent's loop is dead although its connection may still answer keepalives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write this message, with its blob, in one write."""
+
+    message: Message
+    blob: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """The agent introduced itself; the shell answers with `Sender.welcome`."""
+
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Load these payloads and hand them to `Sender.supply`."""
+
+    push_id: str
+    digests: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The agent said something about a push or itself; the fleet keeps what it needs."""
+
+    message: Accepted | Rejected | Progress | Outcome | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """The push had no answer in time. `stage` is what was waited for."""
+
+    push_id: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the connection."""
+
+    reason: Reason
+    message: str
+
+
+Command = Send | Greeted | Fetch | Heard | Overdue | Close
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """One attempt to deliver a generation."""
+
+    push_id: str
+    manifest: Manifest
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outstanding:
+    push: Push
+    stage: str  # "want", "check" or "outcome": what the agent owes
+    deadline_s: float
+
+
+class Sender:
+    """One conversation, from the accepted connection to its end."""
+
+    __slots__ = ("_greeted", "_heard_s", "_next", "_outstanding", "_started_s", "_welcomed")
+
+    def __init__(self, now_s: float) -> None:
+        self._started_s = now_s
+        self._heard_s = now_s
+        self._greeted = False
+        self._welcomed = False
+        self._outstanding: _Outstanding | None = None
+        self._next: Push | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether offers may be made."""
+        return self._welcomed
+
+    @property
+    def outstanding(self) -> Push | None:
+        """The push that the agent has not concluded, the newest if one waits behind it."""
+        if self._next is not None:
+            return self._next
+        return self._outstanding.push if self._outstanding else None
+
+    @property
+    def deadline_s(self) -> float:
+        """When `expire` must be called, in the caller's monotonic seconds."""
+        if not self._welcomed:
+            return self._started_s + GREETING_DEADLINE_S
+        silence_s = self._heard_s + SILENCE_DEADLINE_S
+        return min(self._outstanding.deadline_s, silence_s) if self._outstanding else silence_s
+
+    def receive(self, message: Message, blob: bytes, now_s: float) -> list[Command]:
+        """Take one message. Raises ProtocolError if it is not allowed now."""
+        if blob:
+            raise ProtocolError("an agent sends no blobs")
+        self._heard_s = now_s
+        if isinstance(message, Hello):
+            return self._hello(message)
+        if not self._welcomed:
+            raise ProtocolError("the agent spoke before it was welcomed")
+        match message:
+            case Tick():
+                return [Heard(message)]
+            case Want():
+                return self._want(message, now_s)
+            case Accepted():
+                return self._accepted(message, now_s)
+            case Progress():
+                return [Heard(message)] if self._is_current(message.push_id) else []
+            case Rejected() | Outcome():
+                return [Heard(message), *self._conclude(message.push_id, now_s)]
+            case Welcome() | Offer() | Payload() | OutcomeAck() | Tock() | Goodbye():
+                raise ProtocolError("the agent sent a message that only a manager sends")
+            case _:
+                assert_never(message)
+
+    def welcome(self, welcome: Welcome) -> list[Command]:
+        """Answer the hello."""
+        self._welcomed = welcome.verdict == "ok"
+        commands: list[Command] = [Send(welcome)]
+        if not self._welcomed:
+            commands.append(Close(_VERDICT_REASONS[welcome.verdict], welcome.message))
+        return commands
+
+    def offer(self, push: Push, now_s: float) -> list[Command]:
+        """Offer a generation. It replaces an offer that the agent has not accepted, and waits behind one it has."""
+        if not self._welcomed:
+            raise ProtocolError("an offer before the welcome")
+        if self._outstanding is not None and self._outstanding.stage == "outcome":
+            self._next = push
+            return []
+        self._outstanding = _Outstanding(push=push, stage="want", deadline_s=now_s + WANT_DEADLINE_S)
+        manifest = push.manifest
+        offer = Offer(
+            push_id=push.push_id,
+            epoch=manifest.epoch,
+            generation=manifest.generation,
+            digest=manifest.digest,
+            forced=push.forced,
+        )
+        return [Send(offer, canonical(manifest))]
+
+    def supply(
+        self, push_id: str, load: Callable[[Digest], bytes], digests: tuple[Digest, ...]
+    ) -> list[Command]:
+        """Send the payloads of a `Fetch`, unless a newer offer has replaced its push meanwhile."""
+        if not self._is_current(push_id):
+            return []
+        return [Send(Payload(push_id=push_id, digest=digest), load(digest)) for digest in digests]
+
+    def acknowledge(self, push_id: str) -> list[Command]:
+        """Say that an outcome is on disk."""
+        return [Send(OutcomeAck(push_id=push_id))]
+
+    def tock(self, *, server_time_s: float, epoch: int) -> list[Command]:
+        """Answer a tick."""
+        return [Send(Tock(server_time_s=server_time_s, epoch=epoch))]
+
+    def goodbye(self, reason: Reason, retry_after_s: float) -> list[Command]:
+        """End the conversation on purpose."""
+        return [
+            Send(Goodbye(reason=reason, retry_after_s=retry_after_s)),
+            Close(reason, "the manager closed"),
+        ]
+
+    def expire(self, now_s: float) -> list[Command]:
+        """Act on a passed deadline: the connection of an agent that does not answer is closed, so that it dials anew."""
+        if now_s < self.deadline_s:
+            return []
+        if self._outstanding is not None and now_s >= self._outstanding.deadline_s:
+            stage, push_id = self._outstanding.stage, self._outstanding.push.push_id
+            self._outstanding = self._next = None
+            return [
+                Overdue(push_id, stage),
+                Close(Reason.TIMEOUT, f"the agent owed a word ({stage}) and did not answer"),
+            ]
+        what = "did not greet" if not self._welcomed else "has been silent"
+        return [Close(Reason.TIMEOUT, f"the agent {what}")]
+
+    def _hello(self, hello: Hello) -> list[Command]:
+        if self._greeted:
+            raise ProtocolError("a second hello on one connection")
+        self._greeted = True
+        if hello.protocol not in PROTOCOLS:
+            spoken = ", ".join(map(str, PROTOCOLS))
+            welcome = Welcome(
+                verdict="upgrade",
+                retry_after_s=3600,
+                message=f"the agent speaks protocol {hello.protocol}, this manager {spoken}; upgrade the older side",
+            )
+            return self.welcome(welcome)
+        return [Greeted(hello)]
+
+    def _want(self, want: Want, now_s: float) -> list[Command]:
+        outstanding = self._outstanding
+        if outstanding is None or outstanding.push.push_id != want.push_id:
+            return []  # the answer to an offer that a newer one replaced
+        if outstanding.stage != "want":
+            raise ProtocolError("the agent asked for payloads twice")
+        known = {entry.digest for entry in outstanding.push.manifest.entries}
+        if not known.issuperset(want.digests) or len(set(want.digests)) != len(want.digests):
+            raise ProtocolError(
+                "the agent asked for payloads that its offer does not name", reason=Reason.BAD_DIGEST
+            )
+        self._outstanding = replace(outstanding, stage="check", deadline_s=now_s + CHECK_DEADLINE_S)
+        digests = tuple(Digest(digest) for digest in want.digests)
+        return [Fetch(want.push_id, digests)] if digests else []
+
+    def _accepted(self, accepted: Accepted, now_s: float) -> list[Command]:
+        outstanding = self._outstanding
+        if outstanding is None or outstanding.push.push_id != accepted.push_id:
+            return []
+        deadline_s = now_s + accepted.within_s + OUTCOME_GRACE_S
+        self._outstanding = replace(outstanding, stage="outcome", deadline_s=deadline_s)
+        return [Heard(accepted)]
+
+    def _conclude(self, push_id: str, now_s: float) -> list[Command]:
+        if not self._is_current(push_id):
+            return []  # about a push of an earlier connection, or one that was replaced
+        self._outstanding = None
+        following, self._next = self._next, None
+        return self.offer(following, now_s) if following is not None else []
+
+    def _is_current(self, push_id: str) -> bool:
+        return self._outstanding is not None and self._outstanding.push.push_id == push_id
+
+
+_VERDICT_REASONS: Final[dict[Verdict, Reason]] = {
+    "wait": Reason.BUSY,
+    "re_enrol": Reason.UNAUTHENTICATED,
+    "banned": Reason.FORBIDDEN,
+    "upgrade": Reason.UNSUPPORTED,
+    "conflict": Reason.EPOCH_CONFLICT,
+}

@@ -1,0 +1,1 @@
+"""What the manager decides; no I/O."""

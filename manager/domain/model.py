@@ -1,0 +1,130 @@
+"""The manager's nouns, as the store hands them out.
+
+Times are unix seconds. Invariant: no record here carries a private key; keys are unsealed only into a
+`common.bundle.build.SlotMaterial`, by the store, for a bundle that is being compiled.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from common.bundle.manifest import Slot
+from common.ids import Digest, Fingerprint, NodeName
+from common.wire.messages import Applied, Failure, Serving
+
+
+class Role(StrEnum):
+    """What a user may do: look; push and acknowledge too; everything."""
+
+    READ_ONLY = "read-only"
+    OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
+
+
+NodeKind = Literal["management", "node"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRecord:
+    """A TLS certificate in the store. `text` is what was uploaded, verbatim; `chain_pem` what stood with it in order.
+
+    `temporary` marks the self-signed certificate that a node got when it was added.
+    """
+
+    id: int
+    text: str
+    leaf_pem: str
+    chain_pem: str
+    parameters_pem: str
+    fingerprint: Fingerprint
+    subject_name: str
+    issuer_name: str
+    raw_subject: str
+    raw_issuer: str
+    serial_no: str
+    subject_alt_names: tuple[str, ...]
+    not_before_s: int
+    not_after_s: int
+    self_signed: bool
+    temporary: bool
+    created_s: float
+    changed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedCaRecord:
+    """A custom trusted CA. `self_signed` ones are anchors; others are intermediates that complete served chains."""
+
+    id: int
+    text: str
+    certificate_pem: str
+    fingerprint: Fingerprint
+    subject_name: str
+    issuer_name: str
+    raw_subject: str
+    raw_issuer: str
+    serial_no: str
+    not_before_s: int
+    not_after_s: int
+    self_signed: bool
+    created_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRecord:
+    """A node. `public_key` is its pinned OpenSSH ed25519 key line ("" until it joined)."""
+
+    id: int
+    name: NodeName
+    kind: NodeKind
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    public_key: str
+    created_s: float
+    enrolled_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignmentRecord:
+    """A certificate in a node's slot; at most one per node and slot."""
+
+    node: NodeName
+    slot: Slot
+    certificate_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRecord:
+    """One immutable generation of a node: `manifest` is its canonical bytes."""
+
+    node: NodeName
+    epoch: int
+    generation: int
+    digest: Digest
+    manifest: bytes
+    created_s: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReportRecord:
+    """The last word of a node that the store keeps, in the node's own terms. `at_s` is the manager's clock."""
+
+    node: NodeName
+    at_s: float
+    applied: Applied | None
+    last_failed: Failure | None
+    serving: tuple[Serving, ...]
+    disk: str
+    drifts: int
+    clock_skew_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRecord:
+    """Someone who may sign in."""
+
+    id: int
+    name: str
+    role: Role
+    created_s: float

@@ -1,0 +1,1 @@
+"""The operator's command, which talks to the API only."""
