@@ -1,0 +1,98 @@
+"""What the manager knows of one node at one moment, for the planner, the API and people.
+
+Decides which one word describes a node. Invariant: `desired`, `offered`, `applied` and `serving` are four separate facts;
+none is derived from another, and only the node's own report moves `applied` and `serving`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from common.bundle.manifest import Slot
+from common.ids import Digest, Fingerprint, NodeName
+from common.wire.messages import Failure, Phase, Serving
+from manager.domain.model import NodeKind
+
+State = Literal[
+    "in_sync",
+    "pending",
+    "installing",
+    "failed",
+    "drifted",
+    "not_serving",
+    "offline",
+    "conflict",
+    "never_joined",
+]
+"""One word a node: `failed` is the last attempt at what is desired; `conflict` waits for an operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A generation of a node: where it stands in order, and what it holds."""
+
+    epoch: int
+    generation: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotView:
+    """The four facts of one slot, as leaf fingerprints. `serving` is None where nothing was probed for the slot."""
+
+    desired: Fingerprint | None
+    offered: Fingerprint | None
+    applied: Fingerprint | None
+    serving: Fingerprint | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushView:
+    """The latest attempt to deliver a generation to a node.
+
+    `changed_s` is when the change that it carries was made; `concluded_s` is None while it is under way.
+    """
+
+    push_id: str
+    generation: int
+    changed_s: float
+    offered_s: float
+    concluded_s: float | None
+    phase: Phase | None
+    result: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """One node as the manager knows it. Times are unix seconds."""
+
+    name: NodeName
+    kind: NodeKind
+    state: State
+    joined: bool
+    connected_s: float | None
+    heard_s: float | None
+    address: str
+    agent_version: str
+    desired: Version | None
+    offered: Version | None
+    applied: Version | None
+    slots: Mapping[Slot, SlotView]
+    serving: tuple[Serving, ...]
+    last_failed: Failure | None
+    drifted: bool
+    drifts: int
+    clock_skew_s: float
+    push: PushView | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPush:
+    """What a push would do to one node, or why it would do nothing (`action` "none")."""
+
+    node: NodeName
+    action: Literal["push", "publish_and_push", "wait", "none"]
+    why: str
+    generation: int | None
