@@ -1,0 +1,26 @@
+"""What one TLS certificate consists of once it has been read: the shape that upload, import and generation share."""
+
+from dataclasses import dataclass, field
+
+from common.pki.certificate import Certificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsMaterial:
+    """A leaf with its key and what came with it. Crosses process boundaries; never shows the key.
+
+    Attributes:
+        leaf: the certificate that pairs with the key.
+        chain: its issuers in order, leaf's issuer first, as far as they link; no self-signed root.
+        extras: the other certificates that came with it, roots among them, in the order given.
+        private_key_pem: unencrypted PKCS#8 PEM. Secret.
+        parameters_pem: DH, then EC parameters, "" if none.
+        certificate_text: what was given as the certificate, verbatim, less any private key block in it.
+    """
+
+    leaf: Certificate
+    chain: tuple[Certificate, ...]
+    extras: tuple[Certificate, ...]
+    private_key_pem: str = field(repr=False)
+    parameters_pem: str
+    certificate_text: str

@@ -1,0 +1,103 @@
+"""TLS parameters: Diffie-Hellman groups and the name of an elliptic curve for ephemeral keys.
+
+Decides which are usable. Leaves to TLS servers what they do with them.
+Invariant: parameters that pass are of the shape that `openssl dhparam` and `openssl ecparam` write, canonical PEM.
+"""
+
+from common.errors import PkiError, Reason
+from common.pki import der
+from common.pki.pem import Block, pem_of
+
+DH_LABEL, EC_LABEL = "DH PARAMETERS", "EC PARAMETERS"
+
+MIN_DH_BITS = 2048
+"""OpenSSL's security level 2, Debian's default, refuses smaller groups, and a server then fails to reload."""
+
+MAX_DH_BITS = 8192
+"""RFC 7919's largest group; a handshake with more takes a second."""
+
+_FFDHE2048 = int(
+    "FFFFFFFFFFFFFFFFADF85458A2BB4A9AAFDC5620273D3CF1D8B9C583CE2D3695A9E13641146433FBCC939DCE249B3EF9"
+    "7D2FE363630C75D8F681B202AEC4617AD3DF1ED5D5FD65612433F51F5F066ED0856365553DED1AF3B557135E7F57C935"
+    "984F0C70E0E68B77E2A689DAF3EFE8721DF158A136ADE73530ACCA4F483A797ABC0AB182B324FB61D108A94BB2C8E3FB"
+    "B96ADAB760D7F4681D4F42A3DE394DF4AE56EDE76372BB190B07A7C8EE0A6D709E02FCE1CDF7E2ECC03404CD28342F61"
+    "9172FE9CE98583FF8E4F1232EEF28183C3FE3B1B4C6FAD733BB5FCBC2EC22005C58EF1837D1683B2C6F34A26C1B2EFFA"
+    "886B423861285C97FFFFFFFFFFFFFFFF",
+    16,
+)
+FFDHE2048_PEM = pem_of(
+    der.encode(der.SEQUENCE, der.encode_integer(_FFDHE2048) + der.encode_integer(2)), label=DH_LABEL
+)
+"""RFC 7919 A.1: a well-known safe prime, so that nothing needs to be generated at deployment."""
+
+_CURVES = {
+    "1.2.840.10045.3.1.7": "prime256v1",
+    "1.3.132.0.34": "secp384r1",
+    "1.3.132.0.35": "secp521r1",
+}
+
+
+def is_parameters(block: Block) -> bool:
+    """Tell whether a block claims to be TLS parameters."""
+    return block.label in {DH_LABEL, EC_LABEL, "X9.42 DH PARAMETERS"}
+
+
+def parameters_pem(block: Block) -> str:
+    """Check a block of parameters and return it as canonical PEM.
+
+    Raises PkiError with the block's place: PARSE, UNSUPPORTED (size, generator or curve not usable here).
+    """
+    try:
+        _check(block)
+    except der.DerError as error:
+        raise _placed(PkiError(f"the {block.label} are damaged"), block) from error
+    except PkiError as error:
+        raise _placed(error, block) from error
+    return pem_of(block.der, label=block.label)
+
+
+def _check(block: Block) -> None:
+    match block.label:
+        case "DH PARAMETERS":
+            _check_dh(block.der)
+        case "EC PARAMETERS":
+            _check_curve(block.der)
+        case _:
+            raise PkiError(
+                f"{block.label} are not usable; use 'openssl dhparam' or 'openssl ecparam'",
+                reason=Reason.UNSUPPORTED,
+            )
+
+
+def _check_dh(data: bytes) -> None:
+    fields = der.sequence(data)
+    if len(fields) < 2:
+        raise der.DerError("a prime and a generator were expected")
+    prime, generator = der.integer(fields[0]), der.integer(fields[1])
+    bits = prime.bit_length()
+    if prime < 0 or not MIN_DH_BITS <= bits <= MAX_DH_BITS:
+        raise PkiError(
+            f"the DH parameters have {bits} bits; use {MIN_DH_BITS} to {MAX_DH_BITS}",
+            reason=Reason.UNSUPPORTED,
+        )
+    # whether p is a safe prime takes seconds to prove; what is cheap to rule out is
+    if prime % 2 == 0 or not 1 < generator < prime - 1:
+        raise PkiError("the DH parameters are not a group (an even prime or a useless generator)")
+
+
+def _check_curve(data: bytes) -> None:
+    element = der.first(data)
+    if element.tag != der.OBJECT_ID:
+        raise PkiError(
+            "the EC parameters spell a curve out; name one of P-256, P-384, P-521 instead",
+            reason=Reason.UNSUPPORTED,
+        )
+    curve = der.object_id(element)
+    if curve not in _CURVES:
+        raise PkiError(
+            f"the EC parameters name the curve {curve}; use P-256, P-384 or P-521", reason=Reason.UNSUPPORTED
+        )
+
+
+def _placed(error: PkiError, block: Block) -> PkiError:
+    return PkiError(error.message, reason=error.reason, file=block.file, block=block.number, line=block.line)

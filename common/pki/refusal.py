@@ -1,0 +1,42 @@
+"""Refusing by name what is not a certificate, key or parameters, with what to do instead."""
+
+from common.errors import PkiError, Reason
+from common.pki.pem import Block
+
+_HINTS = {
+    "CERTIFICATE REQUEST": "a certificate signing request; upload the certificate that the CA made from it",
+    "PUBLIC KEY": "a public key; a private key or a certificate is needed",
+    "RSA PUBLIC KEY": "a public key; a private key or a certificate is needed",
+    "EC PUBLIC KEY": "a public key; a private key or a certificate is needed",
+    "SSH2 PUBLIC KEY": "an SSH public key; a private key or a certificate is needed",
+    "OPENSSH PRIVATE KEY": "an OpenSSH private key; convert it with 'ssh-keygen -p -m PKCS8'",
+    "X509 CRL": "a certificate revocation list",
+    "PKCS7": "a PKCS#7 file; convert it with 'openssl pkcs7 -print_certs'",
+    "CMS": "a CMS message; convert it with 'openssl pkcs7 -print_certs'",
+    "TRUSTED CERTIFICATE": "a certificate in OpenSSL's own trusted form; convert it with 'openssl x509'",
+    "PGP PUBLIC KEY BLOCK": "a PGP key",
+    "PGP PRIVATE KEY BLOCK": "a PGP key",
+}
+_SSH_PREFIXES = ("ssh-rsa ", "ssh-ed25519 ", "ssh-dss ", "ecdsa-sha2-", "sk-ssh-", "---- BEGIN SSH2")
+
+
+def refusal(block: Block) -> PkiError:
+    """Return the finding for a block that has no use here."""
+    what = _HINTS.get(block.label, f"a {block.label} block, which has no use here")
+    return PkiError(
+        f"this is {what}", reason=Reason.UNSUPPORTED, file=block.file, block=block.number, line=block.line
+    )
+
+
+def unreadable(text: str, wanted: str, *, file: str | None = None) -> PkiError:
+    """Return the finding for a text without any PEM block; `wanted` completes "there is no ..."."""
+    if text.lstrip().startswith(_SSH_PREFIXES):
+        return PkiError(f"this is an SSH key, not {wanted}", reason=Reason.UNSUPPORTED, file=file)
+    if not text.strip():
+        return PkiError(
+            f"there is no {wanted.removeprefix('a ')}: the text is empty", reason=Reason.INVALID, file=file
+        )
+    return PkiError(
+        f"there is no {wanted.removeprefix('a ')}: the text has no PEM block ('-----BEGIN ...-----')",
+        file=file,
+    )

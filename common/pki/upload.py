@@ -1,0 +1,175 @@
+"""Read what an operator uploads: a TLS certificate with its key, or a file of trusted CAs.
+
+Decides what is leaf, chain, key and parameters, and refuses by name what cannot be used. Leaves storing to the manager.
+Invariant: either everything was understood and is returned, or every finding is raised and nothing is returned.
+Key derivation may take seconds: run `read_tls` where it can be killed.
+"""
+
+from common.errors import PkiError, Reason
+from common.pki.certificate import Certificate, decode
+from common.pki.chain import serving_chain
+from common.pki.findings import raise_findings
+from common.pki.keys import PrivateKey, is_private_key, load_private_key, pairs, private_key_pem
+from common.pki.material import TlsMaterial
+from common.pki.parameters import DH_LABEL, is_parameters, parameters_pem
+from common.pki.pem import CERTIFICATE, Block, read_blocks
+from common.pki.pem import without_blocks as _without_blocks
+from common.pki.refusal import refusal, unreadable
+
+CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD = "certificate", "private key", "parameters"
+"""What a finding names as its file when the text was pasted into a field."""
+
+
+def read_tls(
+    *, certificate: str, private_key: str, passphrase: str | None = None, parameters: str = ""
+) -> TlsMaterial:
+    """Read the texts of one TLS certificate. The key and parameters may also stand in `certificate`.
+
+    Raises PkiFindingsError with every finding: PARSE, KEY_MISMATCH, UNSUPPORTED, TOO_BIG, INVALID (passphrase, two
+    candidates, something missing).
+    """
+    parts = _Parts(passphrase)
+    for text, name in (
+        (certificate, CERTIFICATE_FIELD),
+        (private_key, KEY_FIELD),
+        (parameters, PARAMETERS_FIELD),
+    ):
+        parts.take(text, name)
+    parts.settle()
+    raise_findings(parts.findings)
+    leaf, key = parts.leaf_and_key()
+    raise_findings(parts.findings)
+    others = [found for found in parts.certificates if found != leaf]
+    chain = serving_chain(leaf, others)
+    return TlsMaterial(
+        leaf=leaf,
+        chain=chain,
+        extras=tuple(found for found in others if found not in chain),
+        private_key_pem=private_key_pem(key),
+        parameters_pem=parts.parameters_pem(),
+        certificate_text=_without_blocks(certificate, "PRIVATE KEY"),
+    )
+
+
+def read_trusted_cas(text: str, *, file: str | None = None) -> tuple[Certificate, ...]:
+    """Read CA certificates, each once, in the order given.
+
+    Raises PkiFindingsError with every finding: a key or a request among them, a certificate that is not a CA's, none.
+    """
+    reading = read_blocks(text, file=file)
+    findings = list(reading.findings)
+    found: dict[Certificate, None] = {}
+    for block in reading.blocks:
+        if block.label != CERTIFICATE:
+            findings.append(
+                _at(block, "a private key does not belong among trusted CAs", Reason.INVALID)
+                if is_private_key(block)
+                else refusal(block)
+            )
+            continue
+        try:
+            certificate = decode_block(block)
+        except PkiError as error:
+            findings.append(error)
+            continue
+        if certificate.is_ca:
+            found[certificate] = None
+        else:
+            findings.append(_at(block, f"'{certificate.label}' is not a CA certificate", Reason.INVALID))
+    if not reading.blocks and not reading.findings:
+        findings.append(unreadable(text, "a certificate", file=file))
+    raise_findings(findings)
+    return tuple(found)
+
+
+def decode_block(block: Block) -> Certificate:
+    """Decode a certificate block. Raises PkiError with the block's place."""
+    try:
+        return decode(block.der)
+    except PkiError as error:
+        raise _at(block, error.message, error.reason) from error
+
+
+class _Parts:
+    """Collects what the texts hold, and what is wrong with it."""
+
+    def __init__(self, passphrase: str | None) -> None:
+        self._passphrase = passphrase
+        self._keys: dict[str, tuple[PrivateKey, Block]] = {}
+        self._certificates: dict[Certificate, Block] = {}
+        self._parameters: dict[str, Block] = {}
+        self._key_blocks = 0
+        self.findings: list[PkiError] = []
+
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        return tuple(self._certificates)
+
+    def take(self, text: str, name: str) -> None:
+        """Sort one text's blocks."""
+        reading = read_blocks(text, file=name)
+        self.findings.extend(reading.findings)
+        if text.strip() and not reading.blocks and not reading.findings:
+            self.findings.append(unreadable(text, f"a {name}", file=name))
+        for block in reading.blocks:
+            try:
+                self._take_block(block)
+            except PkiError as error:
+                self.findings.append(error)
+
+    def settle(self) -> None:
+        """Name what is missing or there twice."""
+        # a broken block may be the missing one: it has its own finding already
+        if not self._certificates and not self.findings:
+            self.findings.append(
+                PkiError("there is no certificate", reason=Reason.INVALID, file=CERTIFICATE_FIELD)
+            )
+        if not self._key_blocks and not any(found.file == KEY_FIELD for found in self.findings):
+            self.findings.append(PkiError("there is no private key", reason=Reason.INVALID, file=KEY_FIELD))
+        for label in {block.label for block in self._parameters.values()}:
+            same = [block for block in self._parameters.values() if block.label == label]
+            if len(same) > 1:
+                self.findings.append(_at(same[1], f"there are different {label}; give one", Reason.INVALID))
+
+    def leaf_and_key(self) -> tuple[Certificate, PrivateKey]:
+        """Return the one certificate that pairs with a key; whatever pairs with nothing is a finding."""
+        matched: list[tuple[Certificate, PrivateKey]] = []
+        for key, block in self._keys.values():
+            own = [found for found in self._certificates if pairs(found, key)]
+            matched.extend((found, key) for found in own)
+            if not own:
+                self.findings.append(
+                    _at(block, "the private key pairs with none of the certificates", Reason.KEY_MISMATCH)
+                )
+        for certificate, _ in matched[1:]:
+            self.findings.append(
+                _at(
+                    self._certificates[certificate],
+                    f"'{matched[0][0].label}' and '{certificate.label}' both pair with a private key; "
+                    "which one is to be served cannot be told",
+                    Reason.CONFLICT,
+                )
+            )
+        raise_findings(self.findings)
+        return matched[0]
+
+    def parameters_pem(self) -> str:
+        """Return DH, then EC parameters."""
+        ordered = sorted(self._parameters.items(), key=lambda item: item[1].label != DH_LABEL)
+        return "".join(pem for pem, _ in ordered)
+
+    def _take_block(self, block: Block) -> None:
+        if block.label == CERTIFICATE:
+            self._certificates.setdefault(decode_block(block), block)
+        elif is_private_key(block):
+            self._key_blocks += 1
+            key = load_private_key(block, self._passphrase)
+            self._keys.setdefault(key.public_key_id, (key, block))
+        elif is_parameters(block):
+            self._parameters.setdefault(parameters_pem(block), block)
+        else:
+            raise refusal(block)
+
+
+def _at(block: Block, message: str, reason: Reason) -> PkiError:
+    return PkiError(message, reason=reason, file=block.file, block=block.number, line=block.line)

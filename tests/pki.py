@@ -1,0 +1,210 @@
+"""Certificates and keys for tests, made by code. Keys are EC P-256 unless one is given: they are made in microseconds."""
+
+import datetime as dt
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+NOW_S = 1_800_000_000
+"""The present moment in tests: 2027-01-15 08:00:00 UTC."""
+
+DAY_S = 86_400
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A certificate with its key."""
+
+    certificate: x509.Certificate
+    key: Key
+
+    @property
+    def certificate_pem(self) -> str:
+        return self.certificate.public_bytes(Encoding.PEM).decode()
+
+    @property
+    def certificate_der(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.DER)
+
+    @property
+    def key_pem(self) -> str:
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    def encrypted_key_pem(self, passphrase: str) -> str:
+        cipher = BestAvailableEncryption(passphrase.encode())
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, cipher).decode()
+
+
+def make_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def make_rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+
+def make_root(
+    name: str = "Test Root",
+    *,
+    not_before_s: int = NOW_S - 1000 * DAY_S,
+    not_after_s: int = NOW_S + 3650 * DAY_S,
+    key: Key | None = None,
+    path_length: int | None = None,
+    hash_: hashes.HashAlgorithm | None = None,
+) -> Made:
+    return _make(
+        issuer=None,
+        subject=_name(name),
+        key=key,
+        not_before_s=not_before_s,
+        not_after_s=not_after_s,
+        extensions=_ca_extensions(path_length),
+        hash_=hash_,
+    )
+
+
+def make_intermediate(
+    issuer: Made,
+    name: str = "Test Intermediate",
+    *,
+    not_before_s: int = NOW_S - 500 * DAY_S,
+    not_after_s: int = NOW_S + 1825 * DAY_S,
+    key: Key | None = None,
+    path_length: int | None = None,
+    extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
+    hash_: hashes.HashAlgorithm | None = None,
+) -> Made:
+    return _make(
+        issuer=issuer,
+        subject=_name(name),
+        key=key,
+        not_before_s=not_before_s,
+        not_after_s=not_after_s,
+        extensions=[*_ca_extensions(path_length), *extensions],
+        hash_=hash_,
+    )
+
+
+def make_leaf(
+    issuer: Made | None,
+    names: Sequence[str] = ("node.example.com",),
+    *,
+    addresses: Sequence[str] = (),
+    common_name: str | None = None,
+    subject: x509.Name | None = None,
+    not_before_s: int = NOW_S - 10 * DAY_S,
+    not_after_s: int = NOW_S + 365 * DAY_S,
+    key: Key | None = None,
+    serial: int | None = None,
+    usages: Sequence[x509.ObjectIdentifier] | None = (
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+    ),
+    alternatives: bool = True,
+    extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
+    hash_: hashes.HashAlgorithm | None = None,
+) -> Made:
+    """Make a leaf; `issuer` None makes it self-signed. The Common Name is the first name unless it or `subject` is given."""
+    parts: list[tuple[x509.ExtensionType, bool]] = [(x509.BasicConstraints(ca=False, path_length=None), True)]
+    if alternatives:
+        general: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+        general += [x509.IPAddress(ipaddress.ip_address(text)) for text in addresses]
+        parts.append((x509.SubjectAlternativeName(general), False))
+    if usages is not None:
+        parts.append((x509.ExtendedKeyUsage(usages), False))
+    return _make(
+        issuer=issuer,
+        subject=subject if subject is not None else _name(common_name or names[0]),
+        key=key,
+        not_before_s=not_before_s,
+        not_after_s=not_after_s,
+        extensions=[*parts, *extensions],
+        serial=serial,
+        hash_=hash_,
+    )
+
+
+def cross_sign(
+    signer: Made,
+    subject: Made,
+    *,
+    not_before_s: int = NOW_S - 500 * DAY_S,
+    not_after_s: int = NOW_S + 1825 * DAY_S,
+) -> Made:
+    """Sign an existing CA's name and key with another CA."""
+    return _make(
+        issuer=signer,
+        subject=subject.certificate.subject,
+        key=subject.key,
+        not_before_s=not_before_s,
+        not_after_s=not_after_s,
+        extensions=_ca_extensions(None),
+    )
+
+
+def chain_pem(*made: Made) -> str:
+    """Concatenate certificates."""
+    return "".join(one.certificate_pem for one in made)
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _ca_extensions(path_length: int | None) -> list[tuple[x509.ExtensionType, bool]]:
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return [(x509.BasicConstraints(ca=True, path_length=path_length), True), (usage, True)]
+
+
+def _make(
+    *,
+    issuer: Made | None,
+    subject: x509.Name,
+    key: Key | None,
+    not_before_s: int,
+    not_after_s: int,
+    extensions: Iterable[tuple[x509.ExtensionType, bool]],
+    serial: int | None = None,
+    hash_: hashes.HashAlgorithm | None = None,
+) -> Made:
+    key = key if key is not None else make_key()
+    signing_key = issuer.key if issuer is not None else key
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer is not None else subject)
+        .public_key(key.public_key())
+        .serial_number(serial if serial is not None else x509.random_serial_number())
+        .not_valid_before(dt.datetime.fromtimestamp(not_before_s, tz=dt.UTC))
+        .not_valid_after(dt.datetime.fromtimestamp(not_after_s, tz=dt.UTC))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False
+        )
+    )
+    for value, critical in extensions:
+        builder = builder.add_extension(value, critical=critical)
+    return Made(builder.sign(signing_key, hash_ if hash_ is not None else hashes.SHA256()), key)
