@@ -6,7 +6,8 @@ Invariant: at most one push is outstanding, the newest offer wins, and nothing h
 agent's own outcome says so.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
@@ -197,13 +198,12 @@ class Sender:
         )
         return [Send(offer, canonical(manifest))]
 
-    def supply(
-        self, push_id: str, load: Callable[[Digest], bytes], digests: tuple[Digest, ...]
-    ) -> list[Command]:
+    def supply(self, push_id: str, payloads: Mapping[Digest, bytes], now_s: float) -> list[Command]:
         """Send the payloads of a `Fetch`, unless a newer offer has replaced its push meanwhile."""
-        if not self._is_current(push_id):
+        if self._outstanding is None or not self._is_current(push_id):
             return []
-        return [Send(Payload(push_id=push_id, digest=digest), load(digest)) for digest in digests]
+        self._outstanding = replace(self._outstanding, deadline_s=now_s + CHECK_DEADLINE_S)
+        return [Send(Payload(push_id=push_id, digest=digest), body) for digest, body in payloads.items()]
 
     def acknowledge(self, push_id: str) -> list[Command]:
         """Say that an outcome is on disk."""
@@ -259,8 +259,10 @@ class Sender:
             raise ProtocolError(
                 "the agent asked for payloads that its offer does not name", reason=Reason.BAD_DIGEST
             )
-        self._outstanding = replace(outstanding, stage="check", deadline_s=now_s + CHECK_DEADLINE_S)
         digests = tuple(Digest(digest) for digest in want.digests)
+        # while payloads are owed, the debt is ours: the agent's time begins when they are sent
+        deadline_s = math.inf if digests else now_s + CHECK_DEADLINE_S
+        self._outstanding = replace(outstanding, stage="check", deadline_s=deadline_s)
         return [Fetch(want.push_id, digests)] if digests else []
 
     def _accepted(self, accepted: Accepted, now_s: float) -> list[Command]:

@@ -1,0 +1,312 @@
+"""One node's facts as they are heard: what is desired, offered, applied and serving, and the push under way.
+
+Decides what each word from a node changes. Leaves sockets and the store to the fleet.
+Invariant: `desired` moves only by publishing, `offered` only by offering, `applied` and `serving` only by the node's word.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from common.bundle.manifest import SLOTS, Manifest, Slot
+from common.ids import Digest, Fingerprint, NodeName
+from common.wire.messages import Applied, Failure, Outcome, Phase, Progress, Rejected, Report, Serving
+from manager.domain.model import NodeKind, NodeReportRecord
+from manager.domain.view import NodeView, PushView, SlotView, State, Version
+
+REFUSED_RETRY_S: Final = 60.0
+"""An offer that a node refuses outright is made again with the next minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A published generation. `changed_s` is when the change that led to it was made."""
+
+    manifest: Manifest
+    version: Version
+    changed_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class _Push:
+    push_id: str
+    version: Version
+    changed_s: float
+    offered_s: float
+    concluded_s: float | None = None
+    phase: Phase | None = None
+    result: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+def desired_from(manifest: Manifest, changed_s: float) -> Desired:
+    """Wrap a published manifest; its digest is computed once here."""
+    version = Version(epoch=manifest.epoch, generation=manifest.generation, digest=manifest.digest)
+    return Desired(manifest, version, changed_s)
+
+
+@dataclass(slots=True, kw_only=True)
+class NodeFacts:
+    """What is known of one node; see the module. Times are unix seconds by the manager's clock."""
+
+    name: NodeName
+    kind: NodeKind
+    joined: bool
+    adopting: bool = False  # it has just joined, so what it brings from an earlier life does not count
+    desired: Desired | None = None
+    offered: Desired | None = None
+    applied: Applied | None = None
+    reported_failed: Failure | None = None
+    refused: Failure | None = None
+    serving: tuple[Serving, ...] = ()
+    disk: str = ""
+    drifts: int = 0
+    clock_skew_s: float = 0.0
+    retry_s: float = 0.0
+    connected_s: float | None = None
+    heard_s: float | None = None
+    address: str = ""
+    agent_version: str = ""
+    push: _Push | None = field(default=None, repr=False)
+
+    @property
+    def last_failed(self) -> Failure | None:
+        """Return the last failure, by the node's own account first; it stays until a later success."""
+        return self.reported_failed or self.refused
+
+    def restore(self, record: NodeReportRecord) -> None:
+        """Take what the store kept of the node's last word."""
+        self.applied, self.reported_failed, self.serving = record.applied, record.last_failed, record.serving
+        self.disk, self.drifts, self.clock_skew_s = record.disk, record.drifts, record.clock_skew_s
+        self.heard_s = record.at_s
+
+    def record(self, now_s: float) -> NodeReportRecord:
+        """Return what the store keeps."""
+        return NodeReportRecord(
+            node=self.name,
+            at_s=now_s,
+            applied=self.applied,
+            last_failed=self.last_failed,
+            serving=self.serving,
+            disk=self.disk,
+            drifts=self.drifts,
+            clock_skew_s=self.clock_skew_s,
+        )
+
+    def connect(self, *, address: str, agent_version: str, now_s: float) -> None:
+        """Note a conversation that was welcomed."""
+        self.connected_s = self.heard_s = now_s
+        self.address, self.agent_version = address, agent_version
+
+    def disconnect(self, now_s: float) -> None:
+        """Note that the conversation ended; a push under way is open until the node speaks again."""
+        self.connected_s = None
+        if self.is_pushing and self.push is not None:
+            self.push.concluded_s, self.push.result, self.push.reason = now_s, "lost", "unreachable"
+            self.push.message = "the connection ended before the outcome; the node will say what came of it"
+
+    def hear(self, report: Report, now_s: float) -> bool:
+        """Take a node's word about itself; return whether anything that the store keeps has changed."""
+        before = (self.applied, self.last_failed, self.serving, self.disk, self.drifts)
+        self.heard_s = now_s
+        self.applied, self.serving = report.applied, tuple(report.serving)
+        self.disk, self.drifts = report.disk, report.drifts
+        self.clock_skew_s = round(report.clock_s - now_s, 3)
+        self.reported_failed = report.last_failed
+        if (
+            self.refused is not None
+            and report.applied is not None
+            and report.applied.digest == self.refused.digest
+        ):
+            self.refused = None
+        self.retry_s = now_s + self.last_failed.retry_after_s if self.last_failed is not None else 0.0
+        return _stable(before) != _stable(
+            (self.applied, self.last_failed, self.serving, self.disk, self.drifts)
+        )
+
+    def offer(self, push_id: str, desired: Desired, now_s: float) -> None:
+        """Note that a generation was offered. Nothing else advances."""
+        self.offered = desired
+        self.push = _Push(
+            push_id=push_id, version=desired.version, changed_s=desired.changed_s, offered_s=now_s
+        )
+
+    def progress(self, message: Progress) -> None:
+        """Note the phase that an installation entered."""
+        if self.push is not None and self.push.push_id == message.push_id:
+            self.push.phase = message.phase
+
+    def conclude(self, message: Rejected | Outcome, now_s: float) -> bool:
+        """Take the end of a push; return whether anything that the store keeps has changed."""
+        changed = self.hear(message.report, now_s) if message.report is not None else False
+        if isinstance(message, Rejected) and self.reported_failed is None:
+            changed = self._refuse(message, now_s) or changed
+        if self.push is not None and self.push.push_id == message.push_id:
+            self.push.concluded_s = now_s
+            self.push.result = "rejected" if isinstance(message, Rejected) else message.result
+            self.push.reason, self.push.message = message.reason, message.message
+        return changed
+
+    def _refuse(self, message: Rejected, now_s: float) -> bool:
+        """Keep a refusal that the node itself does not count as a failed installation (a stale generation, say)."""
+        push = self.push
+        if push is None or push.push_id != message.push_id:
+            return False
+        again = self.refused is not None and self.refused.digest == push.version.digest
+        self.refused = Failure(
+            epoch=push.version.epoch,
+            generation=push.version.generation,
+            digest=push.version.digest,
+            result="rejected",
+            phase="receive",
+            reason=message.reason,
+            message=message.message,
+            at_s=now_s,
+            attempts=self.refused.attempts + 1 if again and self.refused is not None else 1,
+            retry_after_s=max(message.retry_after_s, REFUSED_RETRY_S),
+        )
+        self.retry_s = now_s + self.refused.retry_after_s
+        return True
+
+    def overdue(self, push_id: str, stage: str, now_s: float) -> None:
+        """Note that the node owed an answer and did not give it."""
+        if self.push is not None and self.push.push_id == push_id:
+            self.push.concluded_s, self.push.result, self.push.reason = now_s, "overdue", "timeout"
+            self.push.message = f"the node did not answer in time ({stage})"
+
+    @property
+    def is_pushing(self) -> bool:
+        """Whether a push waits for its end."""
+        return self.push is not None and self.push.concluded_s is None
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether the node says that it runs what is desired."""
+        return (
+            self.desired is not None
+            and self.applied is not None
+            and self.applied.digest == self.desired.version.digest
+        )
+
+    @property
+    def is_drifted(self) -> bool:
+        """Whether the node's tree on disk is not what it applied."""
+        return self.applied is not None and bool(self.disk) and self.disk != self.applied.digest
+
+    @property
+    def is_in_conflict(self) -> bool:
+        """Whether the node runs a generation that this store has never published (it was restored, or another is live)."""
+        if self.applied is None or self.is_applied or self.adopting:
+            return False
+        return self.desired is None or self.applied.generation > self.desired.version.generation
+
+    @property
+    def failed_desired(self) -> bool:
+        """Whether the last failure is of what is desired now."""
+        return (
+            self.last_failed is not None
+            and self.desired is not None
+            and self.last_failed.digest == self.desired.version.digest
+        )
+
+    def stale_endpoints(self) -> list[Serving]:
+        """Return the endpoints that do not serve what the node applied."""
+        leaves = self.applied.leaves if self.applied is not None else {}
+        return [seen for seen in self.serving if seen.leaf != leaves.get(seen.slot, "")]
+
+    def state(self) -> State:
+        """Return the one word for this node, the most urgent first."""
+        if not self.joined:
+            return "never_joined"
+        if self.connected_s is None:
+            return "offline"
+        if self.is_in_conflict:
+            return "conflict"
+        if self.is_applied:
+            if self.is_drifted:
+                return "drifted"
+            return "not_serving" if self.stale_endpoints() else "in_sync"
+        if self.is_pushing:
+            return "installing"
+        refused = self.push is not None and self.push.result not in {"", "applied", "lost"}
+        return "failed" if self.failed_desired or refused else "pending"
+
+    def view(self) -> NodeView:
+        """Return the node as the API and people see it."""
+        return NodeView(
+            name=self.name,
+            kind=self.kind,
+            state=self.state(),
+            joined=self.joined,
+            connected_s=self.connected_s,
+            heard_s=self.heard_s,
+            address=self.address,
+            agent_version=self.agent_version,
+            desired=self.desired.version if self.desired else None,
+            offered=self.offered.version if self.offered else None,
+            applied=_version(self.applied),
+            slots={slot: self._slot(slot) for slot in SLOTS if self._has(slot)},
+            serving=self.serving,
+            last_failed=self.last_failed,
+            drifted=self.is_drifted,
+            drifts=self.drifts,
+            clock_skew_s=self.clock_skew_s,
+            push=self._push_view(),
+        )
+
+    def _has(self, slot: Slot) -> bool:
+        return (self.desired is not None and slot in self.desired.manifest.slots) or (
+            self.applied is not None and slot in self.applied.leaves
+        )
+
+    def _slot(self, slot: Slot) -> SlotView:
+        seen = [each.leaf for each in self.serving if each.slot == slot]
+        applied = self.applied.leaves.get(slot) if self.applied is not None else None
+        # one stale endpoint is enough for the slot to be stale, so a differing leaf is shown first
+        serving = next((leaf for leaf in seen if leaf != applied), seen[0] if seen else None)
+        return SlotView(
+            desired=_leaf(self.desired, slot),
+            offered=_leaf(self.offered, slot),
+            applied=Fingerprint(applied) if applied else None,
+            serving=Fingerprint(serving) if serving is not None else None,
+        )
+
+    def _push_view(self) -> PushView | None:
+        push = self.push
+        if push is None:
+            return None
+        return PushView(
+            push_id=push.push_id,
+            generation=push.version.generation,
+            changed_s=push.changed_s,
+            offered_s=push.offered_s,
+            concluded_s=push.concluded_s,
+            phase=push.phase,
+            result=push.result,
+            reason=push.reason,
+            message=push.message,
+        )
+
+
+def _stable(facts: tuple[Applied | None, Failure | None, tuple[Serving, ...], str, int]) -> object:
+    """What must be written again if it changes: not the time of a probe, not what is left of a quarantine."""
+    applied, failed, serving, disk, drifts = facts
+    failure = (failed.digest, failed.generation, failed.reason, failed.attempts) if failed else None
+    return (
+        applied,
+        failure,
+        tuple((each.endpoint, each.leaf, each.reason) for each in serving),
+        disk,
+        drifts,
+    )
+
+
+def _version(applied: Applied | None) -> Version | None:
+    if applied is None:
+        return None
+    return Version(epoch=applied.epoch, generation=applied.generation, digest=Digest(applied.digest))
+
+
+def _leaf(desired: Desired | None, slot: Slot) -> Fingerprint | None:
+    facts = desired.manifest.slots.get(slot) if desired is not None else None
+    return facts.leaf if facts is not None else None

@@ -1,0 +1,71 @@
+"""Gathers changes until things are quiet, so that a burst of edits becomes one generation.
+
+Invariant: a change that was marked is in exactly one batch, and waits at most `quiet_max_s`.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from common.ids import NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What changed: these nodes, or everything. `changed_s` is the unix time of the first change in it."""
+
+    names: frozenset[NodeName]
+    everything: bool
+    cause: str
+    changed_s: float
+
+
+class Dirty:
+    """The nodes whose content may have changed since the last batch. `now_s` is monotonic."""
+
+    def __init__(self, *, quiet_s: float, quiet_max_s: float) -> None:
+        self._quiet_s = quiet_s
+        self._quiet_max_s = quiet_max_s
+        self._names: set[NodeName] = set()
+        self._everything = False
+        self._cause = ""
+        self._changed_s = 0.0
+        self._first_s = 0.0
+        self._last_s = 0.0
+        self._marked = asyncio.Event()
+
+    def mark(self, nodes: Iterable[NodeName] | None, *, cause: str, now_s: float, changed_s: float) -> None:
+        """Add nodes, None for all."""
+        if not self._marked.is_set():
+            self._first_s, self._changed_s, self._cause = now_s, changed_s, cause
+        self._last_s = now_s
+        if nodes is None:
+            self._everything = True
+        else:
+            self._names.update(nodes)
+        self._marked.set()
+
+    def restore(self, batch: Batch) -> None:
+        """Put a batch back whose publishing failed; it keeps its time of change."""
+        self.mark(
+            None if batch.everything else batch.names,
+            cause=batch.cause,
+            now_s=time.monotonic(),
+            changed_s=batch.changed_s,
+        )
+        self._changed_s = min(self._changed_s, batch.changed_s)
+
+    def due_s(self) -> float:
+        """Return the monotonic time at which the present batch ends."""
+        return min(self._last_s + self._quiet_s, self._first_s + self._quiet_max_s)
+
+    async def take(self) -> Batch:
+        """Wait until something changed and things are quiet, then return it."""
+        await self._marked.wait()
+        while (wait_s := self.due_s() - time.monotonic()) > 0:  # noqa: ASYNC110 - each new change moves the end
+            await asyncio.sleep(wait_s)
+        batch = Batch(frozenset(self._names), self._everything, self._cause, self._changed_s)
+        self._names, self._everything = set(), False
+        self._marked.clear()
+        return batch

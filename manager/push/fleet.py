@@ -1,0 +1,356 @@
+"""All nodes: their facts in memory, the changes that concern them, and the pushes that follow.
+
+Owns the facts and the connections. `manager.domain.planner` decides each push; an event, the minute's reconcile and a
+manual push differ only in when they ask it. Invariant: nothing advances on send; one lock orders publishing, so a
+node's generations rise in the order in which they are made.
+"""
+
+import asyncio
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, assert_never
+
+import structlog
+
+from common.bundle.manifest import parse_manifest
+from common.errors import NotFoundError, Reason, StorageError
+from common.ids import Digest, NodeName
+from common.runtime.transport import Transport
+from common.wire.messages import Accepted, Hello, Outcome, Progress, Rejected, Tick, Welcome
+from common.wire.sender import Push
+from manager.domain.facts import NodeFacts, desired_from
+from manager.domain.model import NodeRecord
+from manager.domain.planner import QUIET_MAX_S, QUIET_S, plan_push
+from manager.domain.view import NodeView, PlannedPush, PushView
+from manager.push.compiler import Compiler
+from manager.push.connection import Connection
+from manager.push.delivery import Delivery
+from manager.push.dirty import Dirty
+from manager.push.reports import ReportWriter
+from manager.push.watch import Watchers
+from manager.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+RECONCILE_S: Final = 60.0
+"""The pass that repairs what an event missed (design: synchronised within a minute); jittered by a tenth."""
+
+SWEEP_S: Final = 1.0
+"""How often the connections' deadlines are looked at."""
+
+REPLACED_RETRY_S: Final = 30.0
+"""How long an agent whose connection was replaced stays away; two machines with one key then do not fight."""
+
+GOODBYE_RETRY_S: Final = 2.0
+"""When the manager stops, agents try again about this soon, each with its own jitter."""
+
+
+class Fleet:
+    """The manager's end of all conversations. Implements `manager.push.connection.Listener`."""
+
+    def __init__(self, store: Store, compiler: Compiler, *, epoch: int) -> None:
+        self._store = store
+        self._compiler = compiler
+        self._epoch = epoch
+        self._facts: dict[NodeName, NodeFacts] = {}
+        self._connections: dict[NodeName, Connection] = {}
+        self._greeting: set[Connection] = set()
+        self._publishing = asyncio.Lock()
+        self._dirty = Dirty(quiet_s=QUIET_S, quiet_max_s=QUIET_MAX_S)
+        self._reconciled_s = time.monotonic()
+        self._watchers = Watchers()
+        self.reports = ReportWriter(store.reports)
+        self.delivery = Delivery(store.generations)
+        self.observers: list[Callable[[NodeName, PushView], None]] = []
+
+    async def load(self) -> None:
+        """Take what the store knows. Raises StorageError."""
+        latest, reports = await self._store.generations.latest(), await self._store.reports.all()
+        for record in await self._store.nodes.list():
+            facts = self._add(record)
+            if (generation := latest.get(record.name)) is not None:
+                facts.desired = desired_from(parse_manifest(generation.manifest), generation.created_s)
+            if (report := reports.get(record.name)) is not None:
+                facts.restore(report)
+        self._dirty.mark(None, cause="start", now_s=time.monotonic(), changed_s=time.time())
+
+    # -- what operations call
+
+    def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
+        """Note that what these nodes (None: all) must hold may have changed; it is pushed when things are quiet."""
+        self._dirty.mark(nodes, cause=cause, now_s=time.monotonic(), changed_s=time.time())
+
+    async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
+        """Publish and push at once; say of each node what was done and why. Raises NotFoundError, StorageError."""
+        chosen = self._choose(nodes)
+        published = await self._publish(chosen, cause="manual push", changed_s=time.time(), forced=forced)
+        plans = [self._pursue(facts, forced=forced) for facts in chosen]
+        return [
+            replace(plan, action="publish_and_push")
+            if plan.node in published and plan.action == "push"
+            else plan
+            for plan in plans
+        ]
+
+    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> list[PlannedPush]:
+        """Say what `push` would do, and do nothing."""
+        return [plan_push(facts, now_s=time.time(), forced=forced) for facts in self._choose(nodes)]
+
+    def view(self) -> list[NodeView]:
+        """Return all nodes by name."""
+        return [self._facts[name].view() for name in sorted(self._facts)]
+
+    def node(self, name: NodeName) -> NodeView:
+        """Return one node. Raises NotFoundError."""
+        return self._known(name).view()
+
+    def subscribe(self) -> "Watchers.Subscription":
+        """Return an async context manager of an async iterator of the nodes that change."""
+        return self._watchers.subscribe(
+            lambda name: facts.view() if (facts := self._facts.get(name)) else None
+        )
+
+    async def node_added(self, record: NodeRecord) -> None:
+        """Take a new node into the fleet."""
+        self._add(record)
+        self.changed([record.name], cause="node added")
+        self._watchers.note(record.name)
+
+    async def node_joined(self, name: NodeName) -> None:
+        """Note that a node's key is pinned. What it brings from an earlier life does not count."""
+        facts = self._known(name)
+        facts.joined = facts.adopting = True
+        if (connection := self._connections.get(name)) is not None:
+            connection.goodbye(Reason.UNAUTHENTICATED, REPLACED_RETRY_S)
+        self._watchers.note(name)
+
+    async def node_removed(self, name: NodeName) -> None:
+        """Forget a node and end its connection."""
+        self._facts.pop(name, None)
+        self.reports.forget(name)
+        if (connection := self._connections.get(name)) is not None:
+            connection.goodbye(Reason.FORBIDDEN, REPLACED_RETRY_S)
+        self._watchers.note(name)
+
+    def reconcile_age_s(self) -> float:
+        """Return the seconds since a reconcile last ended well."""
+        return time.monotonic() - self._reconciled_s
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many nodes are in which state."""
+        return Counter(facts.state() for facts in self._facts.values())
+
+    # -- loops, kept by the composition root
+
+    async def run_changes(self) -> None:
+        """Publish and push what changed, each time that things are quiet."""
+        while True:
+            batch = await self._dirty.take()
+            chosen = [self._facts[name] for name in batch.names if name in self._facts]
+            chosen = list(self._facts.values()) if batch.everything else chosen
+            try:
+                await self._publish(chosen, cause=batch.cause, changed_s=batch.changed_s)
+            except StorageError as error:
+                log.error("store.failed", reason=error.reason, message=error.message)
+                self._dirty.restore(batch)
+                await asyncio.sleep(SWEEP_S)
+                continue
+            for facts in chosen:
+                self._pursue(facts)
+
+    async def run_reconcile(self) -> None:
+        """Each minute, compare every node with what is desired, and repair."""
+        while True:
+            await asyncio.sleep(RECONCILE_S * random.uniform(0.9, 1.1))  # noqa: S311 - jitter, not a secret
+            await self.reconcile()
+
+    async def reconcile(self) -> None:
+        """Do one pass. A store that fails leaves the pass undone, which health shows."""
+        started = time.monotonic()
+        try:
+            await self._publish(list(self._facts.values()), cause="reconcile", changed_s=time.time())
+        except StorageError as error:
+            log.error("reconcile.failed", reason=error.reason, message=error.message)
+            return
+        plans = [self._pursue(facts) for facts in list(self._facts.values())]
+        self._reconciled_s = time.monotonic()
+        log.debug(
+            "reconcile.done",
+            count=sum(plan.action == "push" for plan in plans),
+            duration_ms=round((self._reconciled_s - started) * 1000),
+        )
+
+    async def run_sweep(self) -> None:
+        """Each second, end what is overdue."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now_s = time.monotonic()
+            for connection in [*self._connections.values(), *self._greeting]:
+                connection.sweep(now_s)
+
+    async def close(self) -> None:
+        """Say goodbye to all and keep what was reported."""
+        for connection in [*self._connections.values(), *self._greeting]:
+            connection.goodbye(Reason.BUSY, GOODBYE_RETRY_S)
+        await self.reports.flush()
+
+    # -- what connections call
+
+    def accept(self, node: NodeName, transport: Transport) -> Connection:
+        """Take a new authenticated transport; the node counts as connected once it has greeted."""
+        connection = Connection(node=node, transport=transport, listener=self)
+        self._greeting.add(connection)
+        return connection
+
+    def greeted(self, connection: Connection, hello: Hello) -> None:
+        """Take an introduction. The newer of two connections of a node wins."""
+        self._greeting.discard(connection)
+        facts = self._facts.get(connection.node)
+        if facts is None or hello.node != connection.node:
+            text = f"this manager has no node '{hello.node}' with this key; join again with a new token"
+            connection.welcome(Welcome(verdict="re_enrol", retry_after_s=300, message=text[:512]))
+            return
+        if (older := self._connections.pop(facts.name, None)) is not None:
+            log.warning("node.replaced", node=facts.name, address=older.address)
+            older.goodbye(Reason.CONFLICT, REPLACED_RETRY_S)
+        now_s = time.time()
+        self._connections[facts.name] = connection
+        facts.joined = True
+        facts.connect(address=connection.address, agent_version=hello.agent_version, now_s=now_s)
+        if facts.hear(hello.report, now_s):
+            self.reports.put(facts.record(now_s))
+        log.info("node.connected", node=facts.name, address=connection.address, version=hello.agent_version)
+        connection.welcome(Welcome(verdict="ok", server_time_s=now_s, epoch=self._epoch))
+        self._pursue(facts)
+        self._watchers.note(facts.name)
+
+    def heard(self, connection: Connection, message: Accepted | Rejected | Progress | Outcome | Tick) -> None:
+        """Take a word of a node."""
+        facts = self._facts.get(connection.node)
+        if facts is None:
+            return
+        now_s = time.time()
+        match message:
+            case Tick():
+                if facts.hear(message.report, now_s):
+                    self.reports.put(facts.record(now_s))
+                connection.tock(server_time_s=now_s, epoch=self._epoch)
+                self._pursue(facts)
+            case Progress():
+                facts.progress(message)
+            case Accepted():
+                pass
+            case Rejected():
+                if facts.conclude(message, now_s):
+                    self.reports.put(facts.record(now_s))
+                self._conclude(facts, message)
+            case Outcome():
+                facts.conclude(message, now_s)
+                # acknowledged only once it is on disk: until then the node keeps it
+                self.reports.put(facts.record(now_s), lambda: connection.acknowledge(message.push_id))
+                self._conclude(facts, message)
+            case _:
+                assert_never(message)
+        self._watchers.note(facts.name)
+
+    def wanted(self, connection: Connection, push_id: str, digests: tuple[Digest, ...]) -> None:
+        """Queue payloads for delivery."""
+        self.delivery.want(connection, push_id, digests)
+
+    def overdue(self, connection: Connection, push_id: str, stage: str) -> None:
+        """Note a push without an answer; the connection is being closed, and the node is offered anew when it is back."""
+        log.warning("push.overdue", node=connection.node, push_id=push_id, phase=stage)
+        if (facts := self._facts.get(connection.node)) is not None:
+            facts.overdue(push_id, stage, time.time())
+            self._watchers.note(facts.name)
+
+    def ended(self, connection: Connection, reason: Reason) -> None:
+        """Note that a connection is over."""
+        self._greeting.discard(connection)
+        if self._connections.get(connection.node) is not connection:
+            return
+        del self._connections[connection.node]
+        log.info("node.disconnected", node=connection.node, address=connection.address, reason=reason)
+        if (facts := self._facts.get(connection.node)) is not None:
+            facts.disconnect(time.time())
+            self._watchers.note(facts.name)
+
+    # -- inside
+
+    def _add(self, record: NodeRecord) -> NodeFacts:
+        joined = bool(record.public_key) or record.kind == "management"
+        facts = self._facts[record.name] = NodeFacts(name=record.name, kind=record.kind, joined=joined)
+        return facts
+
+    def _known(self, name: NodeName) -> NodeFacts:
+        facts = self._facts.get(name)
+        if facts is None:
+            raise NotFoundError(f"there is no node '{name}'; 'certcast node list' shows those there are")
+        return facts
+
+    def _choose(self, nodes: Sequence[NodeName] | None) -> list[NodeFacts]:
+        names = sorted(self._facts) if nodes is None else list(dict.fromkeys(nodes))
+        return [self._known(name) for name in names]
+
+    async def _publish(
+        self, nodes: Collection[NodeFacts], *, cause: str, changed_s: float, forced: bool = False
+    ) -> set[NodeName]:
+        async with self._publishing:
+            # a node that knows more than this store waits for an operator's word (a forced push)
+            chosen = [facts for facts in nodes if forced or facts.adopting or not facts.is_in_conflict]
+            published = await self._compiler.publish(
+                chosen, epoch=self._epoch, cause=cause, changed_s=changed_s
+            )
+            for name, desired in published.items():
+                if (facts := self._facts.get(name)) is not None:
+                    facts.desired = desired
+                    facts.adopting = False
+                    self._watchers.note(name)
+        if published:
+            log.info("generation.published", count=len(published), cause=cause)
+        return set(published)
+
+    def _pursue(self, facts: NodeFacts, *, forced: bool = False) -> PlannedPush:
+        """Ask the planner about one node, and do what it says."""
+        now_s = time.time()
+        plan = plan_push(facts, now_s=now_s, forced=forced)
+        connection = self._connections.get(facts.name)
+        if (
+            plan.action == "push"
+            and facts.desired is not None
+            and connection is not None
+            and connection.ready
+        ):
+            push_id = uuid.uuid4().hex
+            facts.offer(push_id, facts.desired, now_s)
+            log.debug("push.offered", node=facts.name, push_id=push_id, generation=plan.generation)
+            connection.offer(Push(push_id=push_id, manifest=facts.desired.manifest, forced=forced))
+            self._watchers.note(facts.name)
+        return plan
+
+    def _conclude(self, facts: NodeFacts, message: Rejected | Outcome) -> None:
+        view = facts.view().push
+        if isinstance(message, Outcome) and message.result == "applied":
+            log.info(
+                "push.acked",
+                node=facts.name,
+                push_id=message.push_id,
+                generation=message.generation,
+                duration_ms=message.duration_ms,
+            )
+        else:
+            log.warning(
+                "push.nacked",
+                node=facts.name,
+                push_id=message.push_id,
+                reason=message.reason,
+                message=message.message,
+            )
+        if view is not None and view.push_id == message.push_id:
+            for observe in self.observers:
+                observe(facts.name, view)
+        self._pursue(facts)

@@ -1,0 +1,86 @@
+"""The wire format and the manifest, byte by byte. A change here is a change of the protocol."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from common.bundle.manifest import canonical
+from common.wire import messages as m
+from tests.bundles import opaque_bundle
+
+VECTORS = Path(__file__).parents[2] / "vectors"
+
+REPORT = m.Report(
+    applied=m.Applied(epoch=1, generation=41, digest="ab" * 32, leaves={"server": "cd" * 32}),
+    last_failed=m.Failure(
+        epoch=1,
+        generation=40,
+        digest="ef" * 32,
+        result="rolled_back",
+        phase="verify",
+        reason="verify_mismatch",
+        message="old leaf",
+        at_s=5.0,
+        attempts=2,
+        retry_after_s=60.0,
+    ),
+    serving=[
+        m.Serving(consumer="web", endpoint="127.0.0.1:443", slot="server", leaf="cd" * 32, not_after_s=9)
+    ],
+    disk="ab" * 32,
+    drifts=1,
+    clock_s=6.5,
+)
+
+MESSAGES = {
+    "hello": m.Hello(protocol=1, node="n1", boot_id="b", agent_version="0.1.0", report=REPORT),
+    "welcome": m.Welcome(verdict="ok", server_time_s=1.5, epoch=1),
+    "offer": m.Offer(push_id="p", epoch=1, generation=42, digest="ab" * 32, forced=True),
+    "want": m.Want(push_id="p", digests=["ab" * 32]),
+    "payload": m.Payload(push_id="p", digest="ab" * 32),
+    "accepted": m.Accepted(push_id="p", within_s=60.0),
+    "rejected": m.Rejected(push_id="p", reason="bad_digest", message="no", retry_after_s=1.0),
+    "progress": m.Progress(push_id="p", phase="reload", detail="nginx"),
+    "outcome": m.Outcome(
+        push_id="p",
+        epoch=1,
+        generation=42,
+        digest="ab" * 32,
+        result="applied",
+        phase="commit",
+        duration_ms=7,
+        reloads=1,
+        report=REPORT,
+    ),
+    "outcome_ack": m.OutcomeAck(push_id="p"),
+    "tick": m.Tick(report=REPORT),
+    "tock": m.Tock(server_time_s=2.5, epoch=1),
+    "goodbye": m.Goodbye(reason="busy", retry_after_s=2.0),
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_each_message_has_the_bytes_it_always_had(name: str):
+    assert m.encode(MESSAGES[name], b"blob" if name == "payload" else b"").hex() == (
+        (VECTORS / f"{name}.hex").read_text().replace("\n", "")
+    )
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_the_recorded_bytes_are_still_read(name: str):
+    frame = bytes.fromhex((VECTORS / f"{name}.hex").read_text())
+    header_length = int.from_bytes(frame[4:6], "big")
+    assert m.decode(frame[6 : 6 + header_length]) == MESSAGES[name]
+
+
+def test_every_message_has_a_vector():
+    assert {kind.__struct_config__.tag for kind in m.Message.__args__} == set(MESSAGES)
+
+
+def test_the_manifest_has_the_bytes_and_digest_it_always_had():
+    manifest = opaque_bundle(generation=42).manifest
+    recorded = msgspec.json.decode((VECTORS / "manifest.json").read_bytes())
+    assert canonical(manifest) == (VECTORS / "manifest.json").read_bytes().rstrip(b"\n")
+    assert recorded["generation"] == 42
+    assert manifest.digest == (VECTORS / "manifest.digest").read_text().strip()
