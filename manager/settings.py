@@ -1,0 +1,80 @@
+"""The manager's settings: built-in defaults, then a TOML file, then CERTCAST_MANAGER_* variables, then the command line.
+
+Invariant: settings are frozen and checked as a whole; an invalid one stops the start with its name and finding.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from common.errors import InvalidInputError
+
+DEFAULT_DATA = Path("/var/lib/certcast/manager")
+DEFAULT_CONFIG = Path("/etc/certcast/manager.toml")
+DEFAULT_HTTPS = "0.0.0.0:443"
+DEFAULT_SSH = "0.0.0.0:9422"
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """Split `host:port` or `[v6]:port`; an empty host means all addresses. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise ValueError(f"'{text}' is not HOST:PORT (for example 0.0.0.0:443 or [::]:443)")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _host_port(text: str) -> str:
+    split_host_port(text)
+    return text
+
+
+HostPort = Annotated[str, AfterValidator(_host_port)]
+
+
+class Settings(BaseSettings):
+    """See the module. `advertise` is what join tokens tell agents to dial; empty: the management node's own names."""
+
+    model_config = SettingsConfigDict(env_prefix="CERTCAST_MANAGER_", extra="forbid", frozen=True)
+
+    data: Path = DEFAULT_DATA
+    https: HostPort = DEFAULT_HTTPS
+    ssh: HostPort = DEFAULT_SSH
+    advertise: tuple[HostPort, ...] = ()
+    log_style: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    token_days: Annotated[int, Field(ge=1, le=30)] = 1
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources, the strongest first."""
+        del dotenv_settings, file_secret_settings
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+    @classmethod
+    def load(cls, *, config: Path | None = None, **given: object) -> Self:
+        """Read all sources; `given` is the command line. Raises InvalidInputError naming every bad setting."""
+        path = config or DEFAULT_CONFIG
+        if config is not None and not config.is_file():
+            raise InvalidInputError("config", f"there is no file {config}")
+        chosen = type(cls.__name__, (cls,), {"model_config": {**cls.model_config, "toml_file": path}})
+        try:
+            return chosen(**{name: value for name, value in given.items() if value is not None})  # type: ignore[no-any-return]
+        except ValidationError as error:
+            found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            raise InvalidInputError("settings", found) from error
+        except ValueError as error:  # a TOML file that does not parse
+            raise InvalidInputError("config", f"{path}: {error}") from error

@@ -1,0 +1,152 @@
+import msgspec
+import pytest
+
+from common.bundle.build import Bundle, SlotMaterial, TrustMaterial, build_bundle, slot_files, trust_files
+from common.bundle.manifest import Entry, SlotFacts
+from common.bundle.verify import CLOCK_TOLERANCE_S, verify_bundle
+from common.errors import BundleError, Reason
+from common.ids import NodeName, digest_of
+from common.pki.certificate import decode
+from common.pki.pem import read_blocks
+from tests import pki
+
+NOW_S = 1_800_000_000
+ROOT = pki.make_root("Test Root")
+INTERMEDIATE = pki.make_intermediate(ROOT, "Test Intermediate")
+
+
+def leaf(names=("n1.example.test",), **kwargs):
+    kwargs = {"not_before_s": NOW_S - 3600, "not_after_s": NOW_S + 86400, **kwargs}
+    return pki.make_leaf(INTERMEDIATE, list(names), **kwargs)
+
+
+LEAF, OTHER = leaf(), leaf(["other.example.test"])
+
+
+def bundle_of(certificate=LEAF, *, key=None, anchors: int = 4, slots=("server",), **changes) -> Bundle:
+    decoded = decode(read_blocks(certificate.certificate_pem).blocks[0].der)
+    facts = SlotFacts(
+        leaf=decoded.fingerprint, not_before_s=decoded.not_before_s, not_after_s=decoded.not_after_s
+    )
+    fields = {
+        "facts": facts,
+        "certificate_pem": certificate.certificate_pem,
+        "chain_pem": INTERMEDIATE.certificate_pem,
+        "private_key_pem": (key or certificate).key_pem,
+        **changes,
+    }
+    material = SlotMaterial(**fields)
+    trust = TrustMaterial(
+        ca_certificates_pem=ROOT.certificate_pem * anchors,
+        custom_ca_pem="",
+        intermediates_pem="",
+        anchors=anchors,
+    )
+    return build_bundle(
+        node=NodeName("n1"),
+        epoch=1,
+        generation=1,
+        slots={slot: (material.facts, slot_files(slot, material)) for slot in slots},
+        trust=trust_files(trust),
+        anchors=anchors,
+    )
+
+
+def refusal(
+    bundle: Bundle, *, applied: Bundle | None = None, now_s: float = NOW_S, forced: bool = False
+) -> Reason | None:
+    try:
+        verify_bundle(
+            bundle.manifest,
+            bundle.payloads,
+            applied=applied.manifest if applied else None,
+            now_s=now_s,
+            forced=forced,
+        )
+    except BundleError as error:
+        return error.reason
+    return None
+
+
+def test_a_whole_bundle_passes():
+    assert refusal(bundle_of()) is None
+    assert refusal(bundle_of(slots=("server", "client"))) is None
+
+
+def test_a_key_that_does_not_pair_is_refused():
+    assert refusal(bundle_of(key=OTHER)) is Reason.KEY_MISMATCH
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"certificate_pem": "nonsense\n"}, {"private_key_pem": "nonsense\n"}, {"chain_pem": "nonsense\n"}],
+)
+def test_a_part_that_cannot_be_read_is_refused(changes: dict[str, str]):
+    assert refusal(bundle_of(**changes)) is Reason.PARSE
+
+
+def test_a_payload_that_is_missing_or_altered_is_refused():
+    bundle = bundle_of()
+    for digest, body in bundle.payloads.items():
+        missing = {other: kept for other, kept in bundle.payloads.items() if other != digest}
+        assert refusal(Bundle(bundle.manifest, missing)) is Reason.BAD_DIGEST
+        assert (
+            refusal(Bundle(bundle.manifest, {**bundle.payloads, digest: body + b"\n"})) is Reason.BAD_DIGEST
+        )
+
+
+def test_a_leaf_that_is_not_the_one_named_is_refused():
+    facts = msgspec.structs.replace(bundle_of(OTHER).manifest.slots["server"])
+    wrong = SlotFacts(leaf=facts.leaf, not_before_s=NOW_S - 3600, not_after_s=NOW_S + 86400)
+    assert refusal(bundle_of(facts=wrong)) is Reason.BAD_DIGEST
+
+
+def test_a_validity_that_is_not_the_leafs_is_refused():
+    facts = msgspec.structs.replace(bundle_of().manifest.slots["server"], not_after_s=NOW_S + 10**6)
+    assert refusal(bundle_of(facts=facts)) is Reason.BAD_DIGEST
+
+
+def test_files_that_contradict_each_other_are_refused():
+    bundle = bundle_of()
+    swapped = b"other\n"
+    entries = tuple(
+        Entry(path=each.path, digest=digest_of(swapped), size_bytes=len(swapped))
+        if each.path == "server/combined.pem"
+        else each
+        for each in bundle.manifest.entries
+    )
+    manifest = msgspec.structs.replace(bundle.manifest, entries=entries)
+    assert refusal(Bundle(manifest, {**bundle.payloads, digest_of(swapped): swapped})) is Reason.BAD_DIGEST
+
+
+def test_an_emptied_trust_store_is_refused():
+    assert refusal(bundle_of(anchors=0)) is Reason.EMPTY_BUNDLE
+
+
+def test_a_trust_store_of_another_count_is_refused():
+    bundle = bundle_of()
+    manifest = msgspec.structs.replace(bundle.manifest, anchors=9)
+    assert refusal(Bundle(manifest, bundle.payloads)) is Reason.BAD_DIGEST
+
+
+def test_a_trust_store_that_would_lose_more_than_half_is_refused_unless_forced():
+    assert refusal(bundle_of(anchors=2), applied=bundle_of(anchors=4)) is None
+    assert refusal(bundle_of(anchors=1), applied=bundle_of(anchors=4)) is Reason.SHRINK_GUARD
+    assert refusal(bundle_of(anchors=1), applied=bundle_of(anchors=4), forced=True) is None
+
+
+def test_a_server_certificate_is_never_taken_away():
+    assert refusal(bundle_of(slots=())) is None
+    assert refusal(bundle_of(slots=()), applied=bundle_of()) is Reason.EMPTY_BUNDLE
+    assert refusal(bundle_of(), applied=bundle_of(slots=("server", "client"))) is None
+
+
+def test_validity_is_judged_by_the_nodes_clock_with_a_little_tolerance():
+    begins = NOW_S - 3600
+    assert refusal(bundle_of(), now_s=begins - CLOCK_TOLERANCE_S) is None
+    assert refusal(bundle_of(), now_s=begins - CLOCK_TOLERANCE_S - 1) is Reason.NOT_YET_VALID
+    assert refusal(bundle_of(), now_s=NOW_S + 86401) is Reason.EXPIRED
+
+
+def test_a_leaf_that_is_installed_already_may_have_expired_so_that_trust_can_still_change():
+    assert refusal(bundle_of(anchors=5), applied=bundle_of(), now_s=NOW_S + 90000) is None

@@ -1,0 +1,271 @@
+from dataclasses import replace
+
+import pytest
+
+from common.bundle.build import Bundle
+from common.ids import NodeName
+from common.wire.messages import Applied, Failure, Outcome, Progress, Rejected, Report, Serving
+from manager.domain.facts import REFUSED_RETRY_S, NodeFacts, desired_from
+from manager.domain.planner import next_manifest, plan_push
+from tests.bundles import NODE, opaque_bundle, opaque_slot, opaque_trust
+
+NOW_S = 1000.0
+
+
+def applied_of(bundle: Bundle) -> Applied:
+    manifest = bundle.manifest
+    leaves = {slot: facts.leaf for slot, facts in manifest.slots.items()}
+    return Applied(
+        epoch=manifest.epoch, generation=manifest.generation, digest=manifest.digest, leaves=leaves
+    )
+
+
+def report_of(bundle: Bundle | None, **changes) -> Report:
+    if bundle is None:
+        return Report(clock_s=NOW_S, **changes)
+    seen = [
+        Serving(consumer="web", endpoint="127.0.0.1:443", slot=slot, leaf=facts.leaf)
+        for slot, facts in bundle.manifest.slots.items()
+    ]
+    given = {"applied": applied_of(bundle), "serving": seen, "disk": bundle.manifest.digest, "clock_s": NOW_S}
+    return Report(**{**given, **changes})
+
+
+def failure_of(bundle: Bundle, retry_after_s: float = 60.0) -> Failure:
+    manifest = bundle.manifest
+    return Failure(
+        epoch=manifest.epoch,
+        generation=manifest.generation,
+        digest=manifest.digest,
+        result="rolled_back",
+        phase="verify",
+        reason="verify_mismatch",
+        message="the old leaf is served",
+        at_s=NOW_S,
+        attempts=1,
+        retry_after_s=retry_after_s,
+    )
+
+
+def outcome_of(bundle: Bundle, push_id: str, report: Report, result: str = "applied") -> Outcome:
+    manifest = bundle.manifest
+    return Outcome(
+        push_id=push_id,
+        epoch=manifest.epoch,
+        generation=manifest.generation,
+        digest=manifest.digest,
+        result=result,
+        phase="commit",
+        report=report,
+    )
+
+
+def node(desired: Bundle | None = None, *, connected: bool = True) -> NodeFacts:
+    facts = NodeFacts(name=NODE, kind="node", joined=True)
+    if desired is not None:
+        facts.desired = desired_from(desired.manifest, NOW_S)
+    if connected:
+        facts.connect(address="198.51.100.7", agent_version="0", now_s=NOW_S)
+    return facts
+
+
+def decide(facts: NodeFacts, *, now_s: float = NOW_S, forced: bool = False) -> str:
+    return plan_push(facts, now_s=now_s, forced=forced).action
+
+
+def test_a_node_is_pushed_what_it_has_not_applied():
+    facts = node(opaque_bundle())
+    assert decide(facts) == "push"
+    facts.hear(report_of(opaque_bundle()), NOW_S)
+    assert decide(facts) == "none"
+    assert facts.state() == "in_sync"
+
+
+@pytest.mark.parametrize(
+    ("facts", "action", "state"),
+    [
+        (node(None), "none", "pending"),
+        (node(opaque_bundle(), connected=False), "wait", "offline"),
+        (replace(node(opaque_bundle()), joined=False), "wait", "never_joined"),
+    ],
+)
+def test_a_node_that_cannot_be_pushed_says_why(facts: NodeFacts, action: str, state: str):
+    plan = plan_push(facts, now_s=NOW_S)
+    assert (plan.action, facts.state()) == (action, state)
+    assert plan.why
+
+
+def test_nothing_advances_on_send():
+    facts = node(opaque_bundle("new", generation=2))
+    facts.hear(report_of(opaque_bundle("old")), NOW_S)
+    facts.offer("p", facts.desired, NOW_S)
+    view = facts.view()
+    assert view.offered == view.desired
+    assert view.applied.generation == 1
+    assert view.slots["server"].offered != view.slots["server"].applied
+    assert view.state == "installing"
+
+
+def test_a_push_of_the_same_generation_is_not_made_twice_at_once():
+    facts = node(opaque_bundle())
+    facts.offer("p", facts.desired, NOW_S)
+    assert decide(facts) == "none"
+    facts.desired = desired_from(opaque_bundle("newer", generation=2).manifest, NOW_S)
+    assert decide(facts) == "push"
+
+
+def test_a_push_whose_outcome_was_lost_is_made_again_when_the_node_is_back():
+    facts = node(opaque_bundle())
+    facts.offer("p", facts.desired, NOW_S)
+    facts.disconnect(NOW_S + 1)
+    assert facts.view().push.result == "lost"
+    assert decide(facts) == "wait"
+    facts.connect(address="", agent_version="0", now_s=NOW_S + 2)
+    assert decide(facts) == "push"
+
+
+def test_a_push_that_was_rolled_back_is_retried_when_its_quarantine_ends_and_stays_visible_until_then():
+    bundle = opaque_bundle("new", generation=2)
+    facts = node(bundle)
+    facts.offer("p", facts.desired, NOW_S)
+    report = report_of(opaque_bundle("old"), last_failed=failure_of(bundle))
+    facts.conclude(outcome_of(bundle, "p", report, "rolled_back"), NOW_S)
+    assert facts.state() == "failed"
+    assert facts.view().last_failed.reason == "verify_mismatch"
+    assert decide(facts, now_s=NOW_S + 59) == "wait"
+    assert decide(facts, now_s=NOW_S + 59, forced=True) == "push"
+    assert decide(facts, now_s=NOW_S + 61) == "push"
+    facts.hear(report_of(bundle), NOW_S + 70)
+    assert facts.view().last_failed is None
+
+
+def test_another_content_is_not_held_back_by_the_quarantine_of_the_last():
+    bundle = opaque_bundle("bad", generation=2)
+    facts = node(bundle)
+    facts.hear(report_of(opaque_bundle("old"), last_failed=failure_of(bundle)), NOW_S)
+    facts.desired = desired_from(opaque_bundle("mended", generation=3).manifest, NOW_S)
+    assert decide(facts) == "push"
+    assert facts.view().last_failed is not None
+
+
+def test_a_refusal_that_the_node_does_not_count_itself_is_kept_and_retried_with_the_next_minute():
+    facts = node(opaque_bundle())
+    facts.offer("p", facts.desired, NOW_S)
+    facts.conclude(Rejected(push_id="p", reason="stale_generation", message="no"), NOW_S)
+    assert facts.state() == "failed"
+    assert facts.view().last_failed.reason == "stale_generation"
+    facts.hear(report_of(None), NOW_S + 1)
+    assert facts.view().last_failed.reason == "stale_generation"
+    assert decide(facts, now_s=NOW_S + 1) == "wait"
+    assert decide(facts, now_s=NOW_S + 2 + REFUSED_RETRY_S) == "push"
+    facts.hear(report_of(opaque_bundle()), NOW_S + 90)
+    assert facts.view().last_failed is None
+
+
+def test_an_overdue_push_shows_as_failed_and_is_made_again():
+    facts = node(opaque_bundle())
+    facts.offer("p", facts.desired, NOW_S)
+    facts.overdue("p", "want", NOW_S + 20)
+    assert facts.view().push.reason == "timeout"
+    assert facts.state() == "failed"
+    assert decide(facts) == "push"
+
+
+def test_a_node_that_knows_more_than_the_store_waits_for_an_operator():
+    facts = node(opaque_bundle("restored", generation=3, epoch=2))
+    facts.hear(report_of(opaque_bundle("newer", generation=7, epoch=1)), NOW_S)
+    assert facts.state() == "conflict"
+    assert decide(facts) == "wait"
+    assert decide(facts, forced=True) == "push"
+
+
+def test_what_a_newly_joined_node_brings_along_does_not_count_as_a_conflict():
+    facts = node(opaque_bundle("here", generation=1))
+    facts.adopting = True
+    facts.hear(report_of(opaque_bundle("elsewhere", generation=7)), NOW_S)
+    assert facts.state() == "pending"
+
+
+def test_an_endpoint_with_another_leaf_is_told_apart_from_what_is_applied():
+    facts = node(opaque_bundle())
+    stale = Serving(consumer="sip", endpoint="127.0.0.1:5061", slot="server", leaf="e" * 64)
+    facts.hear(report_of(opaque_bundle(), serving=[*report_of(opaque_bundle()).serving, stale]), NOW_S)
+    assert facts.state() == "not_serving"
+    slot = facts.view().slots["server"]
+    assert slot.applied == slot.desired
+    assert slot.serving == "e" * 64
+
+
+def test_a_drifted_tree_is_told_apart():
+    facts = node(opaque_bundle())
+    facts.hear(report_of(opaque_bundle(), disk="0" * 64), NOW_S)
+    assert facts.state() == "drifted"
+
+
+def test_progress_of_another_push_is_not_taken_for_this_one():
+    facts = node(opaque_bundle())
+    facts.offer("p", facts.desired, NOW_S)
+    facts.progress(Progress(push_id="q", phase="reload"))
+    assert facts.view().push.phase is None
+    facts.progress(Progress(push_id="p", phase="reload"))
+    assert facts.view().push.phase == "reload"
+
+
+def test_only_a_change_in_substance_is_worth_a_write():
+    facts = node(opaque_bundle())
+    assert facts.hear(report_of(opaque_bundle()), NOW_S)
+    later = [replace_at(each, NOW_S + 60) for each in report_of(opaque_bundle()).serving]
+    assert not facts.hear(report_of(opaque_bundle(), serving=later), NOW_S + 60)
+    assert facts.hear(report_of(opaque_bundle(), drifts=1), NOW_S + 61)
+
+
+def replace_at(serving: Serving, at_s: float) -> Serving:
+    import msgspec
+
+    return msgspec.structs.replace(serving, at_s=at_s)
+
+
+def test_what_the_store_kept_of_a_node_comes_back():
+    facts = node(opaque_bundle())
+    facts.hear(report_of(opaque_bundle(), last_failed=failure_of(opaque_bundle("bad", generation=2))), NOW_S)
+    again = node(opaque_bundle(), connected=False)
+    again.restore(facts.record(NOW_S))
+    assert (again.applied, again.last_failed, again.serving) == (
+        facts.applied,
+        facts.last_failed,
+        facts.serving,
+    )
+
+
+def following(facts: NodeFacts, text: str | None = "leaf", *, epoch: int = 1):
+    parts = {"server": opaque_slot(text)} if text is not None else {}
+    return next_manifest(facts, epoch=epoch, parts=parts, trust=opaque_trust(), anchors=1)
+
+
+def test_content_that_is_desired_already_is_not_published_again():
+    facts = node(None)
+    first = following(facts)
+    assert first.generation == 1
+    facts.desired = desired_from(first, NOW_S)
+    assert following(facts) is None
+    assert following(facts, epoch=2) is None
+    assert following(facts, "other").generation == 2
+
+
+def test_a_new_generation_is_above_every_one_that_the_node_has_seen():
+    facts = node(opaque_bundle(generation=3))
+    facts.hear(report_of(opaque_bundle("more", generation=9)), NOW_S)
+    assert following(facts, "other").generation == 10
+    assert following(facts, "leaf").generation == 10
+
+
+def test_a_server_slot_that_lost_its_assignment_keeps_what_was_desired():
+    facts = node(None)
+    facts.desired = desired_from(following(facts), NOW_S)
+    assert following(facts, None) is None
+
+
+def test_a_node_that_never_had_a_certificate_gets_the_trust_store_alone():
+    manifest = following(node(None), None)
+    assert not manifest.slots
+    assert manifest.node == NodeName("n1")
