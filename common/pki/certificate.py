@@ -42,6 +42,8 @@ class Certificate:
     `serial_no` is upper-case hex with an even number of digits. `key_id` are colon hex, as OpenSSL prints them.
     `subject_id` / `issuer_id` are canonical names (`common.pki.name`): equal bytes, same name.
     `server_auth_usage` and `client_auth_usage` say that the extended key usage is named (or anyExtendedKeyUsage);
+    `path_length` is None where there is no limit; `may_sign` is False where a key usage forbids signing certificates;
+    `unknown_critical` are extensions (dotted) that a verifier must refuse because it cannot know them.
     `extended_usages` is None where the extension is missing, which by RFC 5280 4.2.1.12 allows any use.
     """
 
@@ -64,6 +66,10 @@ class Certificate:
     ip_addresses: tuple[str, ...]
     is_ca: bool
     is_self_signed: bool
+    path_length: int | None
+    may_sign: bool
+    has_name_constraints: bool
+    unknown_critical: tuple[str, ...]
     public_key_id: str | None
     key_type: str
     key_bits: int
@@ -130,6 +136,10 @@ def decode(der: bytes) -> Certificate:
         # a version 1 root has no extensions to say so; OpenSSL's X509_check_ca takes it as a CA, and so do we
         is_ca=_is_ca(extensions) or (self_signed and frame.version == 1),
         is_self_signed=self_signed,
+        path_length=_path_length(extensions),
+        may_sign=_may_sign(extensions),
+        has_name_constraints=extension(extensions, x509.NameConstraints) is not None,
+        unknown_critical=_unknown_critical(extensions),
         public_key_id=fields.read("public_key_id", lambda: spki_id(key), None) if key else None,
         key_type=key_type,
         key_bits=key_bits,
@@ -269,6 +279,24 @@ def _colon_hex(data: bytes) -> str:
 def _is_ca(extensions: x509.Extensions) -> bool:
     found = extension(extensions, x509.BasicConstraints)
     return found is not None and found.ca
+
+
+def _path_length(extensions: x509.Extensions) -> int | None:
+    found = extension(extensions, x509.BasicConstraints)
+    return found.path_length if found else None
+
+
+def _may_sign(extensions: x509.Extensions) -> bool:
+    found = extension(extensions, x509.KeyUsage)
+    return found is None or found.key_cert_sign
+
+
+def _unknown_critical(extensions: x509.Extensions) -> tuple[str, ...]:
+    return tuple(
+        found.oid.dotted_string
+        for found in extensions
+        if found.critical and isinstance(found.value, x509.UnrecognizedExtension)
+    )
 
 
 def _extended_usages(extensions: x509.Extensions) -> tuple[str, ...] | None:

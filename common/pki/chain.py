@@ -1,83 +1,176 @@
-"""Which certificates a server must send along with its leaf.
+"""The chain of trust of a leaf: which certificates make it, how good it is, what is missing, what to serve.
 
-Decides by search with backtracking, because a greedy walk is wrong for a third of realistic cases (cross-signed roots, a
-renewed intermediate of the same name). Whether the result is trusted is asked elsewhere.
-Invariant: every link's signature verifies, no certificate occurs twice, and the work is bounded whatever is fed in.
+Decides by a bounded search with backtracking over what was uploaded, stored intermediates and the trust store. Whether a
+strict client would accept it now is the second answer, in `strict`.
+Invariant: the answer stays the same until `stands_until_s` unless the certificates change; so it can be kept.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 
-from common.pki.certificate import Certificate, load
-from common.pki.signature import is_signed_by
+from common.pki.certificate import Certificate
+from common.pki.constraints import Comparisons
+from common.pki.path import Problem, problems_of
+from common.pki.search import DEFAULT_LIMITS, End, Issuers, Path, Search, Source, WorkLimits
 
-MAX_CHAIN = 8
-"""Certificates from leaf to root; public chains have 2 to 4, and OpenSSL's own limits are larger."""
 
-MAX_EDGES = 200
-"""Signatures verified in one search; enough for every realistic tangle of cross-signing."""
+class ChainState(StrEnum):
+    """How good the best chain is; in the order in which one is preferred to another."""
+
+    COMPLETE = "complete"
+    WEAK = "weak"
+    NOT_YET_VALID = "not_yet_valid"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+    UNTRUSTED = "untrusted"
+    INCOMPLETE = "incomplete"
+    SELF_SIGNED = "self_signed"
+
+
+_PREFERENCE = {state: place for place, state in enumerate(ChainState)}
+_FOREVER_S = 2**63 - 1
+
+_STATES = (
+    (ChainState.EXPIRED, frozenset({Problem.EXPIRED})),
+    (ChainState.NOT_YET_VALID, frozenset({Problem.NOT_YET_VALID})),
+    (ChainState.WEAK, frozenset({Problem.WEAK_SIGNATURE, Problem.WEAK_KEY})),
+)
+_MILD = frozenset[Problem]().union(*(problems for _, problems in _STATES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One certificate of a chain, where it came from, and what is wrong with it."""
+
+    certificate: Certificate
+    source: Source
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """The best chain that was found.
+
+    Attributes:
+        state: how good it is.
+        links: leaf first; the root last, where it is known.
+        missing_issuer: for INCOMPLETE, the name that was looked for (RFC 4514).
+        serving: what a server sends after its leaf: no self-signed root.
+        stands_until_s: the first second at which this answer may be another.
+        exhausted: a work limit was met, so a better chain may exist.
+    """
+
+    state: ChainState
+    links: tuple[Link, ...]
+    missing_issuer: str
+    serving: tuple[Certificate, ...]
+    stands_until_s: int
+    exhausted: bool
+
+    @property
+    def reaches_root(self) -> bool:
+        """Whether a trusted root was reached, however good the way there is."""
+        return self.state not in {ChainState.INCOMPLETE, ChainState.UNTRUSTED, ChainState.SELF_SIGNED}
+
+    @property
+    def explanation(self) -> str:
+        """One sentence for people."""
+        match self.state:
+            case ChainState.COMPLETE:
+                return "The chain of trust is complete."
+            case ChainState.SELF_SIGNED:
+                return "The certificate is self-signed; clients will not trust it."
+            case ChainState.INCOMPLETE:
+                return f"The chain of trust is incomplete: issuer {self.missing_issuer or '(no name)'} not found."
+            case ChainState.UNTRUSTED:
+                return f"The chain ends at {self.links[-1].certificate.label}, which is not a trusted CA."
+            case _:
+                wrong = "; ".join(
+                    f"{link.certificate.label}: {', '.join(link.problems).replace('_', ' ')}"
+                    for link in self.links
+                    if link.problems
+                )
+                return f"The chain of trust is complete, but not good: {wrong}."
+
+
+def build_chain(
+    leaf: Certificate,
+    issuers: Issuers,
+    *,
+    uploaded: Iterable[Certificate] = (),
+    now_s: int,
+    limits: WorkLimits = DEFAULT_LIMITS,
+) -> Chain:
+    """Find the best chain for `leaf`. `issuers` is made once for many leaves; `uploaded` came with this one."""
+    search = Search(issuers, uploaded, limits)
+    comparisons = Comparisons(limits.comparisons)
+    best: tuple[tuple[int, int], Path, ChainState, tuple[tuple[Problem, ...], ...]] | None = None
+    for path in search.paths(leaf):
+        problems = problems_of(path.certificates, now_s=now_s, comparisons=comparisons)
+        state = _state(path, problems)
+        # the longest incomplete chain says best what is missing; of others the shortest is the one to serve
+        length = len(path.certificates)
+        rank = (_PREFERENCE[state], -length if state is ChainState.INCOMPLETE else length)
+        if best is None or rank < best[0]:
+            best = (rank, path, state, problems)
+        if state is ChainState.COMPLETE:
+            break
+    if best is None:
+        raise AssertionError("a search yields at least one path")
+    _, path, state, problems = best
+    return Chain(
+        state=state,
+        links=tuple(
+            Link(
+                certificate=certificate,
+                source=issuers.source_of(certificate) if place else Source.LEAF,
+                problems=found,
+            )
+            for place, (certificate, found) in enumerate(zip(path.certificates, problems, strict=True))
+        ),
+        missing_issuer=path.certificates[-1].raw_issuer if state is ChainState.INCOMPLETE else "",
+        serving=_without_root(path),
+        stands_until_s=_next_change_s(search.seen, now_s),
+        exhausted=search.exhausted,
+    )
 
 
 def serving_chain(leaf: Certificate, pool: Iterable[Certificate]) -> tuple[Certificate, ...]:
-    """Return the intermediates above `leaf`, its issuer first, without the self-signed root.
+    """Return the intermediates above `leaf`, its issuer first, without the self-signed root; asks for no clock.
 
     Of the paths that the pool allows, the first that ends at a self-signed root in the pool is taken, else the longest.
     """
-    if leaf.is_self_signed:
-        return ()
-    search = _Search(pool)
+    return tuple(one for one in ancestors(leaf, pool) if not one.is_self_signed)
+
+
+def ancestors(leaf: Certificate, pool: Iterable[Certificate]) -> tuple[Certificate, ...]:
+    """Return the CAs above `leaf` as `serving_chain` does, with the root if the pool has it."""
     best: tuple[Certificate, ...] = ()
-    for path, complete in search.paths((leaf,)):
-        if complete:
-            return path[1:]
-        if len(path) - 1 > len(best):
-            best = path[1:]
+    for path in Search(Issuers(), (one for one in pool if one.is_ca)).paths(leaf):
+        found = path.certificates[1:]
+        if path.end is End.UNTRUSTED:
+            return found
+        if len(found) > len(best):
+            best = found
     return best
 
 
-class _Search:
-    """Walks upward from a leaf; verified edges are remembered, and their number is bounded."""
+def _state(path: Path, problems: tuple[tuple[Problem, ...], ...]) -> ChainState:
+    if path.end is End.UNTRUSTED:
+        return ChainState.SELF_SIGNED if len(path.certificates) == 1 else ChainState.UNTRUSTED
+    if path.end is not End.TRUSTED:
+        return ChainState.INCOMPLETE
+    found = {problem for link in problems for problem in link}
+    if found - _MILD:
+        return ChainState.INVALID
+    return next((state for state, kinds in _STATES if found & kinds), ChainState.COMPLETE)
 
-    def __init__(self, pool: Iterable[Certificate]) -> None:
-        self._by_subject: dict[bytes, list[Certificate]] = {}
-        for certificate in dict.fromkeys(pool):
-            self._by_subject.setdefault(certificate.subject_id, []).append(certificate)
-        self._edges: dict[tuple[Certificate, Certificate], bool] = {}
 
-    def paths(self, path: tuple[Certificate, ...]) -> Iterator[tuple[tuple[Certificate, ...], bool]]:
-        """Yield every path that cannot be continued, and whether it ends just below a root of the pool."""
-        last = path[-1]
-        extended = False
-        for issuer in self._issuers(last):
-            if issuer in path or not self._signed(last, issuer):
-                continue
-            extended = True
-            if issuer.is_self_signed:
-                yield path, True
-            elif len(path) < MAX_CHAIN - 1:
-                yield from self.paths((*path, issuer))
-            else:
-                yield path, False
-        if not extended:
-            yield path, False
+def _without_root(path: Path) -> tuple[Certificate, ...]:
+    return tuple(one for one in path.certificates[1:] if not one.is_self_signed)
 
-    def _issuers(self, certificate: Certificate) -> list[Certificate]:
-        """Return who may have signed it, likeliest first: the named key, a root before a cross-sign, the newest."""
-        found = [issuer for issuer in self._by_subject.get(certificate.issuer_id, ()) if issuer.is_ca]
-        wanted = certificate.issuer_key_id
-        found.sort(
-            key=lambda issuer: (
-                wanted is None or issuer.key_id != wanted,
-                not issuer.is_self_signed,
-                -issuer.not_after_s,
-                issuer.fingerprint,
-            )
-        )
-        return found
 
-    def _signed(self, certificate: Certificate, issuer: Certificate) -> bool:
-        edge = (certificate, issuer)
-        if edge not in self._edges:
-            if len(self._edges) >= MAX_EDGES:
-                return False
-            self._edges[edge] = is_signed_by(load(certificate.der), load(issuer.der))
-        return self._edges[edge]
+def _next_change_s(seen: Iterable[Certificate], now_s: int) -> int:
+    moments = (moment for one in seen for moment in (one.not_before_s, one.not_after_s + 1) if moment > now_s)
+    return min(moments, default=_FOREVER_S)

@@ -37,8 +37,9 @@ def _verify(certificate: x509.Certificate, key: CertificatePublicKeyTypes) -> No
     signature, signed = certificate.signature, certificate.tbs_certificate_bytes
     parameters = certificate.signature_algorithm_parameters
     match key:
-        case rsa.RSAPublicKey() if isinstance(parameters, padding.PKCS1v15 | padding.PSS):
-            key.verify(signature, signed, parameters, _hash(certificate))
+        case rsa.RSAPublicKey() if isinstance(parameters, padding.PKCS1v15 | padding.PSS | None):
+            # the library names no padding for MD5, which has only the one
+            key.verify(signature, signed, parameters or padding.PKCS1v15(), _hash(certificate))
         case ec.EllipticCurvePublicKey() if isinstance(parameters, ec.ECDSA):
             key.verify(signature, signed, parameters)
         case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():

@@ -1,0 +1,86 @@
+"""The status that lists show for a certificate, exactly as the specification names it.
+
+Decides which of the six statuses apply and which leads (the specification's "Viewing or modifying existing TLS certificates").
+What else may be wrong is in `lint`. Invariant: there is always at least one status, and Good stands alone.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from common.pki.certificate import Certificate
+from common.pki.path import has_weak_signature
+
+EXPIRING_DAYS = 60
+"""The specification: "<n> days left: when the certificate is due to expire within the next 60 days"."""
+
+ALARM_DAYS = 30
+"""The specification's "Alarms": due to expire within the next 30 days."""
+
+DAY_S = 86_400
+
+
+class StatusCode(StrEnum):
+    """The specification's statuses; stable for machines."""
+
+    EXPIRED = "expired"
+    EXPIRING = "expiring"
+    TEMPORARY = "temporary"
+    WEAK_SIGNATURE = "weak_signature"
+    EMPTY_SUBJECT = "empty_subject"
+    GOOD = "good"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One status. `text` is what people see; `days_left` is whole days, and only with EXPIRING."""
+
+    code: StatusCode
+    text: str
+    days_left: int | None = None
+
+
+_GOOD = Status(code=StatusCode.GOOD, text="Good")
+_EXPIRED = Status(code=StatusCode.EXPIRED, text="Expired")
+_TEMPORARY = Status(code=StatusCode.TEMPORARY, text="Temporary")
+_WEAK = Status(code=StatusCode.WEAK_SIGNATURE, text="Weak signature")
+_EMPTY = Status(code=StatusCode.EMPTY_SUBJECT, text="Empty subject")
+
+
+def is_temporary(certificate: Certificate) -> bool:
+    """Tell a self-signed TLS certificate: it cannot be downloaded and is not trusted."""
+    return certificate.is_self_signed
+
+
+def is_expired(certificate: Certificate, *, now_s: int) -> bool:
+    """Tell whether notAfter has passed; the second it names is still valid (RFC 5280 4.1.2.5)."""
+    return now_s > certificate.not_after_s
+
+
+def expires_within(certificate: Certificate, *, days: int, now_s: int) -> bool:
+    """Tell whether it is still valid and will not be `days` from now (or sooner)."""
+    return not is_expired(certificate, now_s=now_s) and certificate.not_after_s - now_s <= days * DAY_S
+
+
+def statuses(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) -> tuple[Status, ...]:
+    """Return every status that applies, the leading one first.
+
+    A trusted CA is neither Temporary for signing itself nor weak for how it did.
+    """
+    found: list[Status] = []
+    if is_expired(certificate, now_s=now_s):
+        found.append(_EXPIRED)
+    elif expires_within(certificate, days=EXPIRING_DAYS, now_s=now_s):
+        days = (certificate.not_after_s - now_s) // DAY_S
+        found.append(Status(code=StatusCode.EXPIRING, text=f"{days} days left", days_left=days))
+    if not trusted_ca and is_temporary(certificate):
+        found.append(_TEMPORARY)
+    if has_weak_signature(certificate) and not (trusted_ca and certificate.is_self_signed):
+        found.append(_WEAK)
+    if not certificate.raw_subject and "subject" not in certificate.undecodable:
+        found.append(_EMPTY)
+    return tuple(found) or (_GOOD,)
+
+
+def status_of(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) -> Status:
+    """Return the leading status."""
+    return statuses(certificate, now_s=now_s, trusted_ca=trusted_ca)[0]

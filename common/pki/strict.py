@@ -1,0 +1,89 @@
+"""Would a strict client accept this server now: the library's verifier (Web PKI rules), wrapped.
+
+Decides nothing itself; it is the second answer beside `chain`, never a replacement: a verdict without a chain, and one that
+refuses what many clients still take (SHA-1, RSA-1024 roots, no subject alternative name, Ed25519).
+Invariant: never raises for any certificate, and is not handed more than a bounded amount of work.
+"""
+
+import datetime as dt
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from common.errors import PkiError
+from common.pki.certificate import Certificate, load
+from common.pki.constraints import comparisons_needed
+from common.pki.signature import DECODING_ERRORS
+
+MAX_INTERMEDIATES = 16
+"""Handed over at most; a server sends one to three. More make the verifier search in a way that we cannot bound."""
+
+MAX_COMPARISONS = 100_000
+"""Names times constraints; one hostile certificate costs seconds without a limit."""
+
+_WILDCARD_LABEL = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a strict client accepts it; `reason` is the verifier's word for why not, "" if it does."""
+
+    accepted: bool
+    reason: str = ""
+
+
+class StrictClient:
+    """A client that trusts these roots. Made once for many questions."""
+
+    def __init__(self, roots: Iterable[Certificate]) -> None:
+        self._roots = [load(root.der) for root in roots if root.is_self_signed]
+        self._store = Store(self._roots) if self._roots else None
+
+    def ask(
+        self, leaf: Certificate, sent: Iterable[Certificate], *, now_s: int, name: str | None = None
+    ) -> Verdict:
+        """Ask about a leaf with the intermediates that a server sends along.
+
+        `name` is what the client dialled (host name or IP address); the leaf's first alternative name if None.
+        """
+        intermediates = list(sent)
+        if self._store is None:
+            return Verdict(accepted=False, reason="no root is trusted")
+        if (
+            len(intermediates) > MAX_INTERMEDIATES
+            or comparisons_needed(leaf, intermediates) > MAX_COMPARISONS
+        ):
+            return Verdict(accepted=False, reason="the chain takes too much work to verify")
+        subject = _subject(name if name is not None else _first_name(leaf))
+        if subject is None:
+            return Verdict(accepted=False, reason="there is no subject alternative name to ask for")
+        moment = dt.datetime.fromtimestamp(now_s, tz=dt.UTC)
+        try:
+            verifier = PolicyBuilder().store(self._store).time(moment).build_server_verifier(subject)
+            verifier.verify(load(leaf.der), [load(one.der) for one in intermediates])
+        except (VerificationError, PkiError, *DECODING_ERRORS) as error:
+            return Verdict(accepted=False, reason=str(error) or type(error).__name__)
+        return Verdict(accepted=True)
+
+
+def _first_name(leaf: Certificate) -> str:
+    if leaf.dns_names:
+        first = leaf.dns_names[0]
+        return _WILDCARD_LABEL + first[1:] if first.startswith("*.") else first
+    return leaf.ip_addresses[0] if leaf.ip_addresses else ""
+
+
+def _subject(name: str) -> x509.DNSName | x509.IPAddress | None:
+    if not name:
+        return None
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        pass
+    try:
+        return x509.DNSName(name)
+    except ValueError:
+        return None

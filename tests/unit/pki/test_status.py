@@ -1,0 +1,145 @@
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from common.pki.certificate import decode
+from common.pki.chain import build_chain
+from common.pki.lint import Circumstances, LintCode, covers, lint
+from common.pki.pem import read_blocks
+from common.pki.search import Issuers
+from common.pki.status import expires_within, is_expired, status_of, statuses
+from tests.pki import DAY_S, NOW_S, make_intermediate, make_leaf, make_root, make_rsa_key
+from tests.unit.pki.openssl import openssl
+
+ROOT = make_root()
+
+
+def leaf(*arguments, issuer=ROOT, **keywords):
+    return decode(make_leaf(issuer, *arguments, **keywords).certificate_der)
+
+
+def texts(certificate, now_s=NOW_S, **keywords):
+    return [status.text for status in statuses(certificate, now_s=now_s, **keywords)]
+
+
+def test_a_valid_certificate_is_good():
+    assert texts(leaf()) == ["Good"]
+
+
+@pytest.mark.parametrize(
+    ("left_s", "text"),
+    [
+        (60 * DAY_S + 1, "Good"),
+        (60 * DAY_S, "60 days left"),
+        (2 * DAY_S - 1, "1 days left"),
+        (0, "0 days left"),
+        (-1, "Expired"),
+    ],
+)
+def test_days_left_begin_at_sixty_and_end_with_the_last_valid_second(left_s, text):
+    assert texts(leaf(not_after_s=NOW_S + left_s)) == [text]
+
+
+def test_a_self_signed_certificate_is_temporary_unless_it_is_a_trusted_ca():
+    alone = leaf(issuer=None)
+    assert texts(alone) == ["Temporary"]
+    assert texts(decode(ROOT.certificate_der), trusted_ca=True) == ["Good"]
+
+
+def test_an_empty_subject_is_named():
+    assert texts(leaf(subject=x509.Name([]))) == ["Empty subject"]
+
+
+@pytest.mark.parametrize("hashed", ["sha1", "md5"])
+def test_an_old_signature_is_weak(tmp_path, hashed):
+    (tmp_path / "key.pem").write_text(make_root(key=make_rsa_key()).key_pem)
+    arguments = ("-new", "-x509", "-key", "key.pem", "-subj", "/CN=old.example.com", "-days", "9999")
+    text = openssl("req", *arguments, f"-{hashed}", cwd=tmp_path)
+    old = decode(read_blocks(text).blocks[0].der)
+    assert old.is_self_signed
+    assert texts(old) == ["Temporary", "Weak signature"]
+    assert texts(old, trusted_ca=True) == ["Good"]
+
+
+def test_one_status_leads_and_all_are_told():
+    found = leaf(issuer=None, subject=x509.Name([]), not_after_s=NOW_S + 5 * DAY_S)
+    assert texts(found) == ["5 days left", "Temporary", "Empty subject"]
+    assert status_of(found, now_s=NOW_S).text == "5 days left"
+    assert status_of(found, now_s=NOW_S + 6 * DAY_S).text == "Expired"
+
+
+def test_the_alarm_for_thirty_days_is_not_the_one_for_having_expired():
+    found = leaf(not_after_s=NOW_S + 30 * DAY_S)
+    assert expires_within(found, days=30, now_s=NOW_S)
+    assert not expires_within(found, days=30, now_s=NOW_S - 1)
+    assert not expires_within(found, days=30, now_s=found.not_after_s + 1)
+    assert is_expired(found, now_s=found.not_after_s + 1)
+
+
+def codes(certificate, **circumstances):
+    known = Circumstances(**circumstances)
+    return [finding.code for finding in lint(certificate, now_s=NOW_S, circumstances=known)]
+
+
+def test_a_good_certificate_has_no_findings():
+    assert codes(leaf(), node_names=["node.example.com"]) == []
+
+
+@pytest.mark.parametrize(
+    ("keywords", "code"),
+    [
+        ({"not_before_s": NOW_S + 1}, LintCode.NOT_YET_VALID),
+        ({"alternatives": False}, LintCode.NO_SAN),
+        ({"common_name": "other.example.com"}, LintCode.NAME_NOT_IN_SAN),
+        ({"names": ["*.example.com"]}, LintCode.WILDCARD),
+        ({"usages": [ExtendedKeyUsageOID.CLIENT_AUTH]}, LintCode.NO_SERVER_AUTH),
+        ({"usages": [ExtendedKeyUsageOID.SERVER_AUTH]}, LintCode.NO_CLIENT_AUTH),
+        ({"usages": [ExtendedKeyUsageOID.CODE_SIGNING]}, LintCode.NO_CLIENT_AUTH),
+    ],
+)
+def test_what_a_certificate_lacks_is_found(keywords, code):
+    assert code in codes(leaf(**keywords))
+
+
+def test_no_extended_key_usage_allows_every_use():
+    assert codes(leaf(usages=None)) == []
+    assert codes(leaf(usages=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])) == []
+
+
+def test_a_short_key_is_weak():
+    small = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    assert codes(leaf(key=small)) == [LintCode.WEAK_KEY]
+
+
+def test_what_the_store_knows_is_told():
+    orphan = leaf(issuer=make_intermediate(ROOT))
+    chain = build_chain(orphan, Issuers(), now_s=NOW_S)
+    found = lint(
+        orphan,
+        now_s=NOW_S,
+        circumstances=Circumstances(
+            assigned=False,
+            node_names=["node.example.com", "alt.example.com"],
+            key_shared_by=["x"],
+            chain=chain,
+        ),
+    )
+    assert [finding.code for finding in found] == [
+        LintCode.NODE_NAME_MISMATCH,
+        LintCode.CHAIN,
+        LintCode.KEY_SHARED,
+        LintCode.UNASSIGNED,
+    ]
+    assert "alt.example.com" in found[0].message
+    assert "CN=Test Intermediate" in found[1].message
+
+
+def test_names_are_covered_as_clients_match_them():
+    found = leaf(["*.example.com", "a.b.example.com"], addresses=["10.0.0.1", "2001:db8::1"])
+    assert covers(found, "X.example.com")
+    assert covers(found, "a.b.example.com.")
+    assert covers(found, "2001:0db8::0001")
+    assert not covers(found, "example.com")
+    assert not covers(found, "y.b.example.com")
+    assert not covers(found, "10.0.0.2")
