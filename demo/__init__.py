@@ -1,0 +1,1 @@
+"""A manager and three nodes on this machine, and the main job."""

@@ -1,0 +1,86 @@
+"""A node without a disk: the real `Receiver` and the real frames, hashing instead of writing.
+
+Behaves as its `mood` says, so that a test or a bench can have nodes that work, fail, fall silent or stop reading.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Literal
+
+from common.ids import NodeName, digest_of
+from common.runtime.transport import Transport
+from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
+from common.wire.messages import decode, encode
+from common.wire.receiver import Acknowledged, Command, Disconnect, Install, Receiver, Welcomed
+from common.wire.sender import Send
+from tests.fakes.holdings import MemoryHoldings
+
+Mood = Literal["works", "rolls_back", "never_answers", "never_concludes"]
+
+
+class NodeSimulator:
+    """One simulated node. Implements `common.runtime.transport.Peer`."""
+
+    def __init__(
+        self, name: NodeName, *, holdings: MemoryHoldings | None = None, mood: Mood = "works"
+    ) -> None:
+        self.name = name
+        self.mood = mood
+        self.holdings = holdings or MemoryHoldings()
+        self.receiver = Receiver(node=name, boot_id="simulated", agent_version="0", holdings=self.holdings)
+        self.transport: Transport | None = None
+        self.applied_at: dict[int, float] = {}
+        self.disconnects: list[Disconnect] = []
+        self.welcomes = 0
+        self.received_bytes = 0
+
+    def greet(self, transport: Transport) -> None:
+        """Begin the conversation on a new transport."""
+        self.transport = transport
+        self.decoder = FrameDecoder(FRAME_MAX_BYTES)
+        self.run(self.receiver.connect(time.time()))
+
+    def data_received(self, data: bytes) -> None:
+        self.received_bytes += len(data)
+        if self.mood == "never_answers" and self.receiver.welcomed:
+            return
+        for header, blob in self.decoder.feed(data):
+            self.run(self.receiver.receive(decode(header), blob, time.time()))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.transport = None
+        self.receiver.disconnect()
+
+    def tick(self) -> None:
+        self.run(self.receiver.tick(time.time()))
+
+    def run(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            match command:
+                case Send(message, blob):
+                    if self.transport is not None:
+                        self.transport.write(encode(message, blob))
+                case Install():
+                    self.install(command)
+                case Acknowledged(push_id):
+                    if self.holdings.outcome is not None and self.holdings.outcome.push_id == push_id:
+                        self.holdings.outcome = None
+                case Disconnect():
+                    self.disconnects.append(command)
+                    if self.transport is not None:
+                        self.transport.close()
+                case Welcomed(welcome):
+                    self.welcomes += welcome.verdict == "ok"
+
+    def install(self, install: Install) -> None:
+        self.run(self.receiver.accepted(install.push_id, 30))
+        if self.mood == "never_concludes":
+            return
+        if self.mood == "rolls_back":
+            outcome = self.holdings.roll_back(install, time.time())
+        else:
+            for digest, body in install.payloads.items():
+                assert digest_of(body) == digest
+            outcome = self.holdings.apply(install, time.time())
+            self.applied_at[install.manifest.generation] = time.monotonic()
+        self.run(self.receiver.concluded(outcome, time.time()))
