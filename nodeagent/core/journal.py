@@ -1,0 +1,355 @@
+"""The journal: everything that an agent must still know after it was killed, in one value.
+
+Decides how each step of an installation changes it, and what to do at start with what it says and what the link shows.
+Leaves writing it to `nodeagent.install.journalfile`. One file holds all of it, so that each step is one atomic write
+(docs/decisions/0003-one-journal.md).
+Invariant: between two writes the disk shows one whole generation, and this value names the way out: forward or back.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from common.bundle.manifest import Manifest
+from common.errors import CertcastError, InstallError, Reason
+from common.ids import Digest
+from common.wire.messages import Phase, Result, clip
+from nodeagent.core.plan import with_loaded, without
+from nodeagent.core.quarantine import Failed, attempts_with, step_s
+from nodeagent.core.services import Consumer
+
+FORMAT: Final = 1
+
+State = Literal["idle", "switching", "rolling_back"]
+"""`switching`: from the first visible step to the commit; the link says how far it came. `rolling_back`: never forward."""
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """A generation and its content."""
+
+    epoch: int
+    generation: int
+    digest: Digest
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An installation under way. `directory` is the target's name below generations/."""
+
+    push_id: str
+    directory: str
+    version: Version
+    started_s: float
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an installation could not be finished, and in which phase."""
+
+    phase: Phase
+    reason: str
+    message: str
+
+
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
+    """An outcome that the manager has not acknowledged. `reason` and `message` are "" for one that was applied."""
+
+    push_id: str
+    version: Version
+    result: Result
+    phase: Phase
+    reason: str = ""
+    message: str = ""
+    at_s: float
+    duration_ms: int
+    reloads: int
+
+
+class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """See the module.
+
+    `directory` is what `current` shows while nothing is under way ("" before the first installation); `applied` is
+    None until that was proven. `highest` is the highest version ever applied. `loaded`: consumer -> digest of the
+    entries it uses, as of its last proven reload; a consumer that is not in it has loaded nobody knows what.
+    """
+
+    format: int = FORMAT
+    state: State = "idle"
+    directory: str = ""
+    previous: str = ""
+    applied: Version | None = None
+    highest: tuple[int, int] = (0, 0)
+    attempt: Attempt | None = None
+    cause: Cause | None = None
+    loaded: dict[str, Digest] = {}
+    last_failed: Failed | None = None
+    unproven: Cause | None = None
+    """Set while a rollback could not be proven: what the consumers serve is not known to be right."""
+    owed: Owed | None = None
+
+
+_DECODER = msgspec.json.Decoder(Journal)
+
+
+def encode_journal(journal: Journal) -> bytes:
+    """Return the file's bytes."""
+    return msgspec.json.format(msgspec.json.encode(journal), indent=1) + b"\n"
+
+
+def decode_journal(raw: bytes) -> Journal:
+    """Read the file. Raises InstallError: PARSE, or UNSUPPORTED for one that a newer agent wrote."""
+    try:
+        journal = _DECODER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InstallError(f"the journal cannot be read: {error}", reason=Reason.PARSE) from error
+    if journal.format != FORMAT:
+        raise InstallError(
+            f"the journal has format {journal.format}; this agent knows {FORMAT}", reason=Reason.UNSUPPORTED
+        )
+    return journal
+
+
+def version_of(manifest: Manifest) -> Version:
+    """Return what a manifest is called."""
+    return Version(epoch=manifest.epoch, generation=manifest.generation, digest=manifest.digest)
+
+
+# -- the steps of an installation, in order
+
+
+def begin(journal: Journal, attempt: Attempt, affected: Iterable[Consumer]) -> Journal:
+    """The stage is complete; from the next step on it becomes visible, and `affected` may load it at any moment."""
+    return replace(
+        journal, state="switching", attempt=attempt, cause=None, loaded=without(journal.loaded, affected)
+    )
+
+
+def commit(
+    journal: Journal, manifest: Manifest, proven: Iterable[Consumer], *, now_s: float, reloads: int
+) -> Journal:
+    """The target is proven: it is what runs, and the outcome is owed."""
+    attempt = _attempt(journal)
+    version = attempt.version
+    is_moved = journal.applied is not None and journal.directory != attempt.directory
+    return replace(
+        journal,
+        state="idle",
+        directory=attempt.directory,
+        previous=journal.directory if is_moved else journal.previous,
+        applied=version,
+        highest=max(journal.highest, (version.epoch, version.generation)),
+        attempt=None,
+        cause=None,
+        loaded=with_loaded(journal.loaded, proven, manifest),
+        last_failed=None,
+        unproven=None,
+        owed=_owed(attempt, "applied", None, now_s=now_s, reloads=reloads),
+    )
+
+
+def fail(journal: Journal, attempt: Attempt, cause: Cause, *, now_s: float) -> Journal:
+    """The installation failed before the link was swapped: what ran before runs on."""
+    return _failed(replace(journal, state="idle"), attempt, "failed", cause, now_s=now_s, reloads=0)
+
+
+def keep_unproven(journal: Journal, cause: Cause, *, now_s: float, reloads: int) -> Journal:
+    """The first generation of a node could not be proven. There is nothing to go back to, so its files stay.
+
+    A service that cannot start without its certificate can then be started, and the next attempt proves it.
+    """
+    attempt = _attempt(journal)
+    kept = replace(journal, state="idle", directory=attempt.directory)
+    return _failed(kept, attempt, "failed", cause, now_s=now_s, reloads=reloads)
+
+
+def turn_back(journal: Journal, cause: Cause, affected: Iterable[Consumer]) -> Journal:
+    """The target failed; from the next step on the old generation becomes visible again."""
+    return replace(
+        journal, state="rolling_back", cause=cause, loaded=without(journal.loaded, affected), unproven=None
+    )
+
+
+def turned_back(
+    journal: Journal,
+    manifest: Manifest,
+    proven: Iterable[Consumer],
+    *,
+    trouble: Cause | None,
+    now_s: float,
+    reloads: int,
+) -> Journal:
+    """The old generation (`manifest`) is visible again; `trouble` says why it could not be proven, if so."""
+    attempt, cause = _attempt(journal), journal.cause
+    if cause is None:
+        cause = Cause(phase="rollback", reason=Reason.INTERRUPTED, message="the installation was interrupted")
+    result: Literal["rolled_back", "failed"] = "rolled_back"
+    if trouble is not None:
+        result = "failed"
+        cause = Cause(
+            phase="rollback",
+            reason=Reason.ROLLBACK_FAILED,
+            message=f"{trouble.message} (it was rolled back because: {cause.message})",
+        )
+    idle = replace(
+        journal,
+        state="idle",
+        loaded=with_loaded(journal.loaded, proven, manifest),
+        unproven=cause if trouble is not None else None,
+    )
+    return _failed(idle, attempt, result, cause, now_s=now_s, reloads=reloads)
+
+
+def reject(journal: Journal, attempt: Attempt, cause: Cause, *, now_s: float) -> Journal:
+    """The bundle was refused; nothing was touched, and nothing but the refusal itself is to be reported."""
+    return replace(
+        journal, last_failed=_failure(journal.last_failed, attempt, "rejected", cause, now_s=now_s)
+    )
+
+
+# -- outside installations
+
+
+def acknowledge(journal: Journal, push_id: str) -> Journal:
+    """The manager has this outcome."""
+    return replace(journal, owed=None) if journal.owed and journal.owed.push_id == push_id else journal
+
+
+def doubt(journal: Journal, consumers: Iterable[Consumer]) -> Journal:
+    """These consumers may have loaded something else than what was installed."""
+    return replace(journal, loaded=without(journal.loaded, consumers))
+
+
+def settle(journal: Journal, manifest: Manifest, proven: Iterable[Consumer], *, is_settled: bool) -> Journal:
+    """These consumers were reloaded and proven on what is live; `is_settled`: no other is due."""
+    return replace(
+        journal,
+        loaded=with_loaded(journal.loaded, proven, manifest),
+        unproven=None if is_settled else journal.unproven,
+    )
+
+
+def move(journal: Journal, directory: str) -> Journal:
+    """What is live was laid out anew in another directory, with the same content; the link is swapped next."""
+    return replace(journal, directory=directory)
+
+
+# -- at start
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing is under way; `current` must show `directory` ("": nothing was ever installed)."""
+
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The installation never became visible: remove its `target`, and the old `directory` runs on."""
+
+    target: str
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The target is visible and whole: reload and prove it, then commit or roll back."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Show `directory` again, reload, prove it."""
+
+    directory: str
+
+
+Decision = Rest | Forget | Resume | RollBack
+
+
+def recover(journal: Journal, *, link: str | None, whole: AbstractSet[str]) -> Decision:
+    """Decide what to do at start.
+
+    `link` is what `current` shows (a directory's name), None if it is no link; `whole` are the directories whose
+    content is what their manifest says.
+    """
+    if journal.state == "idle" or journal.attempt is None:
+        return Rest(journal.directory)
+    target, directory = journal.attempt.directory, journal.directory
+    if journal.state == "rolling_back" and directory:
+        return RollBack(directory)
+    if link == target and target in whole:
+        return Resume(target)
+    if link == directory or (link is None and not directory):
+        return Forget(target, directory)
+    # the link shows a damaged target, or something that no installation made
+    return RollBack(directory) if directory else Forget(target, directory)
+
+
+def cause_of(phase: Phase, error: CertcastError) -> Cause:
+    """Return an error as the journal keeps it."""
+    return Cause(phase=phase, reason=error.reason, message=clip(error.message))
+
+
+def _attempt(journal: Journal) -> Attempt:
+    if journal.attempt is None:
+        raise InstallError("no installation is under way")
+    return journal.attempt
+
+
+def _failed(
+    journal: Journal,
+    attempt: Attempt,
+    result: Literal["rolled_back", "failed"],
+    cause: Cause,
+    *,
+    now_s: float,
+    reloads: int,
+) -> Journal:
+    return replace(
+        journal,
+        attempt=None,
+        cause=None,
+        last_failed=_failure(journal.last_failed, attempt, result, cause, now_s=now_s),
+        owed=_owed(attempt, result, cause, now_s=now_s, reloads=reloads),
+    )
+
+
+def _failure(
+    before: Failed | None,
+    attempt: Attempt,
+    result: Literal["rolled_back", "failed", "rejected"],
+    cause: Cause,
+    *,
+    now_s: float,
+) -> Failed:
+    attempts = attempts_with(before, attempt.version.digest)
+    return Failed(
+        epoch=attempt.version.epoch,
+        generation=attempt.version.generation,
+        digest=attempt.version.digest,
+        result=result,
+        phase=cause.phase,
+        reason=cause.reason,
+        message=clip(cause.message),
+        at_s=now_s,
+        attempts=attempts,
+        until_s=now_s + step_s(attempts),
+    )
+
+
+def _owed(attempt: Attempt, result: Result, cause: Cause | None, *, now_s: float, reloads: int) -> Owed:
+    return Owed(
+        push_id=attempt.push_id,
+        version=attempt.version,
+        result=result,
+        phase=cause.phase if cause is not None else "commit",
+        reason=cause.reason if cause is not None else "",
+        message=clip(cause.message) if cause is not None else "",
+        at_s=now_s,
+        duration_ms=max(0, round((now_s - attempt.started_s) * 1000)),
+        reloads=reloads,
+    )

@@ -1,0 +1,59 @@
+"""Which consumers must be reloaded for which content.
+
+Decides from what each consumer uses and what it has loaded. Invariant: a consumer that has loaded the very entries it
+uses is not reloaded, whatever the generation is called.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from common.bundle.manifest import Manifest
+from common.ids import Digest, digest_of
+from nodeagent.core.services import Consumer
+
+OVERHEAD_S = 20.0
+"""For checks, disk and the manager's round trips, on top of the consumers' own timeouts."""
+
+WITHIN_MAX_S = 3600.0
+"""As much as the protocol lets an agent ask for."""
+
+
+def used_digest(manifest: Manifest, consumer: Consumer) -> Digest | None:
+    """Return the digest of the entries that this consumer uses, None if the manifest has none of them."""
+    prefixes = tuple(f"{use}/" for use in consumer.uses)
+    lines = [
+        f"{entry.path} {entry.digest}\n" for entry in manifest.entries if entry.path.startswith(prefixes)
+    ]
+    return digest_of("".join(lines).encode()) if lines else None
+
+
+def due(
+    consumers: Iterable[Consumer], manifest: Manifest, loaded: Mapping[str, Digest]
+) -> tuple[Consumer, ...]:
+    """Return the consumers that have not loaded what this manifest gives them, in the file's order."""
+    return tuple(
+        consumer
+        for consumer in consumers
+        if (used := used_digest(manifest, consumer)) is not None and loaded.get(consumer.name) != used
+    )
+
+
+def without(loaded: Mapping[str, Digest], consumers: Iterable[Consumer]) -> dict[str, Digest]:
+    """Return the map without these consumers: from now on it is unknown what they have loaded."""
+    names = {consumer.name for consumer in consumers}
+    return {name: digest for name, digest in loaded.items() if name not in names}
+
+
+def with_loaded(
+    loaded: Mapping[str, Digest], consumers: Iterable[Consumer], manifest: Manifest
+) -> dict[str, Digest]:
+    """Return the map with these consumers proven on this manifest."""
+    proven = {one.name: used for one in consumers if (used := used_digest(manifest, one)) is not None}
+    return {**loaded, **proven}
+
+
+def within_s(consumers: Iterable[Consumer]) -> float:
+    """Return the longest that an installation may take that reloads these, with its rollback."""
+    consumers = tuple(consumers)
+    reloads_s = sum(one.timeout_s for one in consumers)
+    verify_s = max((one.verify_timeout_s for one in consumers), default=0.0)
+    return min(WITHIN_MAX_S, OVERHEAD_S + 2 * (reloads_s + verify_s))
