@@ -21,8 +21,8 @@ _PBES2, _PBKDF2, _SCRYPT = "1.2.840.113549.1.5.13", "1.2.840.113549.1.5.12", "1.
 _PBES1_PREFIXES = ("1.2.840.113549.1.5.", "1.2.840.113549.1.12.1.")
 
 
-def check_cost(algorithm: bytes) -> None:
-    """Check an AlgorithmIdentifier that encrypts (RFC 8018 A.3 and A.4, RFC 7292 C).
+def check_cost(algorithm: bytes) -> int:
+    """Check an AlgorithmIdentifier that encrypts (RFC 8018 A.3 and A.4, RFC 7292 C); return its iterations, 0 for scrypt.
 
     Raises PkiError TOO_BIG (cost) or UNSUPPORTED (unknown scheme), and DerError where it is not one.
     """
@@ -31,11 +31,10 @@ def check_cost(algorithm: bytes) -> None:
         derivation = der.members(parameters, der.SEQUENCE)
         if not derivation:
             raise der.DerError("a key derivation was expected")
-        _check_derivation(derivation[0].raw)
-    elif scheme.startswith(_PBES1_PREFIXES):
-        _check_iterations(_member(parameters, 1))
-    else:
-        raise PkiError(f"the encryption scheme {scheme} is not supported", reason=Reason.UNSUPPORTED)
+        return check_derivation(derivation[0].raw)
+    if scheme.startswith(_PBES1_PREFIXES):
+        return _check_iterations(_member(parameters, 1))
+    raise PkiError(f"the encryption scheme {scheme} is not supported", reason=Reason.UNSUPPORTED)
 
 
 def check_iterations(count: int) -> None:
@@ -47,12 +46,13 @@ def check_iterations(count: int) -> None:
         )
 
 
-def _check_derivation(algorithm: bytes) -> None:
+def check_derivation(algorithm: bytes) -> int:
+    """Check a key derivation's AlgorithmIdentifier as `check_cost` does."""
     scheme, parameters = _pair(algorithm)
     if scheme == _PBKDF2:
-        _check_iterations(_member(parameters, 1))
-    elif scheme == _SCRYPT:
-        cost, block, parallel = (_small(_member(parameters, place)) for place in (1, 2, 3))
+        return _check_iterations(_member(parameters, 1))
+    if scheme == _SCRYPT:
+        cost, block, parallel = (small_integer(_member(parameters, place)) for place in (1, 2, 3))
         memory = 128 * cost * block
         if not 0 < memory <= MAX_SCRYPT_BYTES or not 0 < parallel <= MAX_SCRYPT_PARALLEL:
             raise PkiError(
@@ -60,15 +60,18 @@ def _check_derivation(algorithm: bytes) -> None:
                 f"at most {MAX_SCRYPT_BYTES // 1024 // 1024} MiB and p={MAX_SCRYPT_PARALLEL} are allowed",
                 reason=Reason.TOO_BIG,
             )
-    else:
-        raise PkiError(f"the key derivation {scheme} is not supported", reason=Reason.UNSUPPORTED)
+        return 0
+    raise PkiError(f"the key derivation {scheme} is not supported", reason=Reason.UNSUPPORTED)
 
 
-def _check_iterations(element: der.Element) -> None:
-    check_iterations(_small(element))
+def _check_iterations(element: der.Element) -> int:
+    count = small_integer(element)
+    check_iterations(count)
+    return count
 
 
-def _small(element: der.Element) -> int:
+def small_integer(element: der.Element) -> int:
+    """Return an INTEGER of at most 64 bits; raises PkiError TOO_BIG for a larger one."""
     if len(element.content) > _SMALL_OCTETS:
         raise PkiError("opening it would take more work than is allowed", reason=Reason.TOO_BIG)
     return der.integer(element)

@@ -23,7 +23,7 @@ from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.certificate import Certificate, key_kind, spki_id
 from common.pki.kdf import check_cost
-from common.pki.pem import Block, pem_of
+from common.pki.pem import Block, at, pem_of
 
 MAX_RSA_BITS = 8192
 """Larger keys take seconds to load and each handshake tens of milliseconds; no public CA signs them."""
@@ -76,9 +76,7 @@ def load_private_key(block: Block, passphrase: str | None = None) -> PrivateKey:
     try:
         return _load(block, passphrase)
     except PkiError as error:
-        raise PkiError(
-            error.message, reason=error.reason, file=block.file, block=block.number, line=block.line
-        ) from error
+        raise at(block, error.message, error.reason) from error
 
 
 def wrap(key: PrivateKeyTypes) -> PrivateKey:
@@ -121,7 +119,9 @@ def _load(block: Block, passphrase: str | None) -> PrivateKey:
         if encrypted:
             _check_sealed(block)
         else:
-            _check_plain(block)
+            if block.label == "DSA PRIVATE KEY":
+                raise PkiError(f"the private key is a DSA key; {_USABLE}", reason=Reason.UNSUPPORTED)
+            check_plain_key(block.der)
     except der.DerError as error:
         raise PkiError("the private key is damaged: it is not DER") from error
     return wrap(_load_with_library(block, passphrase if encrypted else None))
@@ -162,11 +162,12 @@ def _check_sealed(block: Block) -> None:
         )
 
 
-def _check_plain(block: Block) -> None:
-    """Refuse kinds that are not usable, by name, and RSA keys that take seconds to load, before loading."""
-    fields = der.sequence(block.der)
-    if block.label == "DSA PRIVATE KEY":
-        raise PkiError(f"the private key is a DSA key; {_USABLE}", reason=Reason.UNSUPPORTED)
+def check_plain_key(data: bytes) -> None:
+    """Refuse kinds that are not usable, by name, and RSA keys that take seconds to load, before loading.
+
+    `data` is PKCS#8, PKCS#1 or SEC1 in DER. Raises PkiError UNSUPPORTED or TOO_BIG, and DerError.
+    """
+    fields = der.sequence(data)
     # PKCS#8 is version, algorithm, key; PKCS#1 and SEC1 have no SEQUENCE in second place
     if len(fields) > 2 and fields[1].tag == der.SEQUENCE:
         kind = der.object_id(der.children(fields[1].content)[0])

@@ -4,9 +4,11 @@ Decides which are usable. Leaves to TLS servers what they do with them.
 Invariant: parameters that pass are of the shape that `openssl dhparam` and `openssl ecparam` write, canonical PEM.
 """
 
+from collections.abc import Iterable
+
 from common.errors import PkiError, Reason
 from common.pki import der
-from common.pki.pem import Block, pem_of
+from common.pki.pem import Block, at, pem_of
 
 DH_LABEL, EC_LABEL = "DH PARAMETERS", "EC PARAMETERS"
 
@@ -50,10 +52,20 @@ def parameters_pem(block: Block) -> str:
     try:
         _check(block)
     except der.DerError as error:
-        raise _placed(PkiError(f"the {block.label} are damaged"), block) from error
+        raise at(block, f"the {block.label} are damaged") from error
     except PkiError as error:
-        raise _placed(error, block) from error
+        raise at(block, error.message, error.reason) from error
     return pem_of(block.der, label=block.label)
+
+
+def combine(given: Iterable[tuple[str, Block]]) -> tuple[str, tuple[PkiError, ...]]:
+    """Put checked parameters together: DH, then EC, each once; two that differ are a finding (CONFLICT)."""
+    kept: dict[str, str] = {}
+    findings = []
+    for pem, block in given:
+        if kept.setdefault(block.label, pem) != pem:
+            findings.append(at(block, f"there are different {block.label}; give one", Reason.CONFLICT))
+    return "".join(kept[label] for label in (DH_LABEL, EC_LABEL) if label in kept), tuple(findings)
 
 
 def _check(block: Block) -> None:
@@ -97,7 +109,3 @@ def _check_curve(data: bytes) -> None:
         raise PkiError(
             f"the EC parameters name the curve {curve}; use P-256, P-384 or P-521", reason=Reason.UNSUPPORTED
         )
-
-
-def _placed(error: PkiError, block: Block) -> PkiError:
-    return PkiError(error.message, reason=error.reason, file=block.file, block=block.number, line=block.line)

@@ -37,7 +37,7 @@ _ALIASES = {"X509 CERTIFICATE": CERTIFICATE, "NEW CERTIFICATE REQUEST": "CERTIFI
 class Block:
     """One whole block. `number` and `line` (of its BEGIN) count from 1; `file` is None for a pasted text.
 
-    `headers` are RFC 1421 header lines, which only encrypted legacy keys have. `der` may be a private key.
+    `line` is None in a binary file. `headers` are RFC 1421 header lines, which only encrypted legacy keys have. `der` may be a private key.
     """
 
     label: str
@@ -45,7 +45,7 @@ class Block:
     headers: tuple[tuple[str, str], ...] = ()
     file: str | None = None
     number: int = 1
-    line: int = 1
+    line: int | None = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,11 @@ class Reading:
 
     blocks: tuple[Block, ...]
     findings: tuple[PkiError, ...]
+
+
+def at(block: Block, message: str, reason: Reason = Reason.PARSE) -> PkiError:
+    """Return a finding about a block, with its place."""
+    return PkiError(message, reason=reason, file=block.file, block=block.number, line=block.line)
 
 
 def text_of(data: bytes) -> str:

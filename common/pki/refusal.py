@@ -1,7 +1,7 @@
 """Refusing by name what is not a certificate, key or parameters, with what to do instead."""
 
 from common.errors import PkiError, Reason
-from common.pki.pem import Block
+from common.pki.pem import Block, at
 
 _HINTS = {
     "CERTIFICATE REQUEST": "a certificate signing request; upload the certificate that the CA made from it",
@@ -23,9 +23,7 @@ _SSH_PREFIXES = ("ssh-rsa ", "ssh-ed25519 ", "ssh-dss ", "ecdsa-sha2-", "sk-ssh-
 def refusal(block: Block) -> PkiError:
     """Return the finding for a block that has no use here."""
     what = _HINTS.get(block.label, f"a {block.label} block, which has no use here")
-    return PkiError(
-        f"this is {what}", reason=Reason.UNSUPPORTED, file=block.file, block=block.number, line=block.line
-    )
+    return at(block, f"this is {what}", Reason.UNSUPPORTED)
 
 
 def unreadable(text: str, wanted: str, *, file: str | None = None) -> PkiError:

@@ -11,8 +11,8 @@ from common.pki.chain import serving_chain
 from common.pki.findings import raise_findings
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, pairs, private_key_pem
 from common.pki.material import TlsMaterial
-from common.pki.parameters import DH_LABEL, is_parameters, parameters_pem
-from common.pki.pem import CERTIFICATE, Block, read_blocks
+from common.pki.parameters import combine, is_parameters, parameters_pem
+from common.pki.pem import CERTIFICATE, Block, at, read_blocks
 from common.pki.pem import without_blocks as _without_blocks
 from common.pki.refusal import refusal, unreadable
 
@@ -46,7 +46,7 @@ def read_tls(
         chain=chain,
         extras=tuple(found for found in others if found not in chain),
         private_key_pem=private_key_pem(key),
-        parameters_pem=parts.parameters_pem(),
+        parameters_pem=parts.parameters_pem,
         certificate_text=_without_blocks(certificate, "PRIVATE KEY"),
     )
 
@@ -62,7 +62,7 @@ def read_trusted_cas(text: str, *, file: str | None = None) -> tuple[Certificate
     for block in reading.blocks:
         if block.label != CERTIFICATE:
             findings.append(
-                _at(block, "a private key does not belong among trusted CAs", Reason.INVALID)
+                at(block, "a private key does not belong among trusted CAs", Reason.INVALID)
                 if is_private_key(block)
                 else refusal(block)
             )
@@ -75,7 +75,7 @@ def read_trusted_cas(text: str, *, file: str | None = None) -> tuple[Certificate
         if certificate.is_ca:
             found[certificate] = None
         else:
-            findings.append(_at(block, f"'{certificate.label}' is not a CA certificate", Reason.INVALID))
+            findings.append(at(block, f"'{certificate.label}' is not a CA certificate", Reason.INVALID))
     if not reading.blocks and not reading.findings:
         findings.append(unreadable(text, "a certificate", file=file))
     raise_findings(findings)
@@ -87,7 +87,7 @@ def decode_block(block: Block) -> Certificate:
     try:
         return decode(block.der)
     except PkiError as error:
-        raise _at(block, error.message, error.reason) from error
+        raise at(block, error.message, error.reason) from error
 
 
 class _Parts:
@@ -97,7 +97,8 @@ class _Parts:
         self._passphrase = passphrase
         self._keys: dict[str, tuple[PrivateKey, Block]] = {}
         self._certificates: dict[Certificate, Block] = {}
-        self._parameters: dict[str, Block] = {}
+        self._parameters: list[tuple[str, Block]] = []
+        self.parameters_pem = ""
         self._key_blocks = 0
         self.findings: list[PkiError] = []
 
@@ -126,10 +127,8 @@ class _Parts:
             )
         if not self._key_blocks and not any(found.file == KEY_FIELD for found in self.findings):
             self.findings.append(PkiError("there is no private key", reason=Reason.INVALID, file=KEY_FIELD))
-        for label in {block.label for block in self._parameters.values()}:
-            same = [block for block in self._parameters.values() if block.label == label]
-            if len(same) > 1:
-                self.findings.append(_at(same[1], f"there are different {label}; give one", Reason.INVALID))
+        self.parameters_pem, conflicts = combine(self._parameters)
+        self.findings.extend(conflicts)
 
     def leaf_and_key(self) -> tuple[Certificate, PrivateKey]:
         """Return the one certificate that pairs with a key; whatever pairs with nothing is a finding."""
@@ -139,11 +138,11 @@ class _Parts:
             matched.extend((found, key) for found in own)
             if not own:
                 self.findings.append(
-                    _at(block, "the private key pairs with none of the certificates", Reason.KEY_MISMATCH)
+                    at(block, "the private key pairs with none of the certificates", Reason.KEY_MISMATCH)
                 )
         for certificate, _ in matched[1:]:
             self.findings.append(
-                _at(
+                at(
                     self._certificates[certificate],
                     f"'{matched[0][0].label}' and '{certificate.label}' both pair with a private key; "
                     "which one is to be served cannot be told",
@@ -153,11 +152,6 @@ class _Parts:
         raise_findings(self.findings)
         return matched[0]
 
-    def parameters_pem(self) -> str:
-        """Return DH, then EC parameters."""
-        ordered = sorted(self._parameters.items(), key=lambda item: item[1].label != DH_LABEL)
-        return "".join(pem for pem, _ in ordered)
-
     def _take_block(self, block: Block) -> None:
         if block.label == CERTIFICATE:
             self._certificates.setdefault(decode_block(block), block)
@@ -166,10 +160,6 @@ class _Parts:
             key = load_private_key(block, self._passphrase)
             self._keys.setdefault(key.public_key_id, (key, block))
         elif is_parameters(block):
-            self._parameters.setdefault(parameters_pem(block), block)
+            self._parameters.append((parameters_pem(block), block))
         else:
             raise refusal(block)
-
-
-def _at(block: Block, message: str, reason: Reason) -> PkiError:
-    return PkiError(message, reason=reason, file=block.file, block=block.number, line=block.line)

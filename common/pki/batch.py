@@ -1,0 +1,242 @@
+"""Sort a batch of files into TLS certificates, with their keys, chains and parameters, and trusted CAs.
+
+Decides by what the files hold, not by what they are called (the specification's "Uploading multiple TLS certificate files").
+CA certificates that stand in one file with a leaf and chain to it stay with that leaf; all others are trusted CAs.
+Invariant: everything in the batch has its place and is returned, or every finding is raised and nothing is returned.
+Opening keys may take seconds each: run it where it can be killed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from common.errors import PkiError, Reason
+from common.pki.binary import PFX, identify, looks_binary
+from common.pki.certificate import Certificate
+from common.pki.chain import ancestors, serving_chain
+from common.pki.findings import raise_findings
+from common.pki.keys import PrivateKey, is_private_key, load_private_key, private_key_pem
+from common.pki.material import TlsMaterial
+from common.pki.parameters import combine, is_parameters, parameters_pem
+from common.pki.pem import CERTIFICATE, Block, at, read_blocks, text_of
+from common.pki.pfx import open_pfx
+from common.pki.refusal import refusal, unreadable
+from common.pki.upload import decode_block
+
+MAX_FILES = 200
+MAX_FILE_BYTES = 1024 * 1024
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+MAX_KEYS = 100
+"""Each may cost seconds to open."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFile:
+    """One chosen file. May hold private keys."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a batch holds, in the order of the files; each certificate once."""
+
+    tls: tuple[TlsMaterial, ...]
+    trusted_cas: tuple[Certificate, ...]
+
+
+@dataclass(slots=True)
+class _File:
+    """One file's content, each with the block that it came from."""
+
+    certificates: dict[Certificate, Block] = field(default_factory=dict)
+    keys: list[tuple[PrivateKey, Block]] = field(default_factory=list)
+    parameters: list[tuple[str, Block]] = field(default_factory=list)
+
+
+def read_batch(files: Sequence[ImportFile], *, passphrase: str | None = None) -> Batch:
+    """Read all files; the passphrase is tried on every encrypted key and PKCS#12 file.
+
+    Raises PkiFindingsError with every finding, each with its file, block and line.
+    """
+    reader = _Reader(passphrase)
+    raise_findings(_size_findings(files))
+    for one in files:
+        reader.read(one)
+    # what could not be read would only produce misleading findings about what is missing
+    raise_findings(reader.findings)
+    sorter = _Sorter(reader.files)
+    batch = sorter.sort()
+    raise_findings(sorter.findings)
+    return batch
+
+
+def _size_findings(files: Sequence[ImportFile]) -> list[PkiError]:
+    if not files:
+        return [PkiError("there is no file to import", reason=Reason.INVALID)]
+    if len(files) > MAX_FILES:
+        return [PkiError(f"there are more than {MAX_FILES} files", reason=Reason.TOO_BIG)]
+    if sum(len(one.data) for one in files) > MAX_BATCH_BYTES:
+        return [PkiError(f"the files have more than {MAX_BATCH_BYTES} bytes together", reason=Reason.TOO_BIG)]
+    return [
+        PkiError(f"the file is larger than {MAX_FILE_BYTES} bytes", reason=Reason.TOO_BIG, file=one.name)
+        for one in files
+        if len(one.data) > MAX_FILE_BYTES
+    ]
+
+
+class _Reader:
+    """Turns files into content, and collects what cannot be."""
+
+    def __init__(self, passphrase: str | None) -> None:
+        self._passphrase = passphrase
+        self._keys_left = MAX_KEYS
+        self.files: list[_File] = []
+        self.findings: list[PkiError] = []
+
+    def read(self, file: ImportFile) -> None:
+        content = _File()
+        self.files.append(content)
+        for block in self._blocks(file):
+            try:
+                self._take(block, content)
+            except PkiError as error:
+                self.findings.append(
+                    error if error.file is not None else at(block, error.message, error.reason)
+                )
+
+    def _blocks(self, file: ImportFile) -> tuple[Block, ...]:
+        if looks_binary(file.data):
+            block = identify(file.data, file=file.name)
+            if block is None:
+                self.findings.append(
+                    PkiError("the file is neither PEM nor DER of a kind that is known", file=file.name)
+                )
+                return ()
+            return (block,)
+        text = text_of(file.data)
+        reading = read_blocks(text, file=file.name)
+        self.findings.extend(reading.findings)
+        if not reading.blocks and not reading.findings:
+            self.findings.append(unreadable(text, "a certificate or key", file=file.name))
+        return reading.blocks
+
+    def _take(self, block: Block, content: _File) -> None:
+        if block.label == CERTIFICATE:
+            content.certificates.setdefault(decode_block(block), block)
+        elif is_private_key(block):
+            self._spend_key()
+            content.keys.append((load_private_key(block, self._passphrase), block))
+        elif is_parameters(block):
+            content.parameters.append((parameters_pem(block), block))
+        elif block.label == PFX:
+            self._spend_key()
+            opened = open_pfx(block.der, self._passphrase)
+            content.keys.extend((key, block) for key in opened.keys)
+            for certificate in opened.certificates:
+                content.certificates.setdefault(certificate, block)
+        else:
+            raise refusal(block)
+
+    def _spend_key(self) -> None:
+        self._keys_left -= 1
+        if self._keys_left < 0:
+            raise PkiError(f"there are more than {MAX_KEYS} private keys", reason=Reason.TOO_BIG)
+
+
+class _Sorter:
+    """Finds the place of everything that was read."""
+
+    def __init__(self, files: list[_File]) -> None:
+        self.findings: list[PkiError] = []
+        self._files = files
+        self._keys = {key.public_key_id: key for one in files for key, _ in one.keys}
+        self._leaves = {
+            certificate: self._keys[certificate.public_key_id]
+            for one in files
+            for certificate in one.certificates
+            if certificate.public_key_id in self._keys
+        }
+
+    def sort(self) -> Batch:
+        above: dict[Certificate, dict[Certificate, None]] = {leaf: {} for leaf in self._leaves}
+        trusted: dict[Certificate, None] = {}
+        for one in self._files:
+            trusted.update(dict.fromkeys(self._sort_file(one, above)))
+        self._name_unpaired_keys()
+        parameters = self._place_parameters()
+        tls = [self._material(leaf, tuple(above[leaf]), parameters.get(leaf, ())) for leaf in self._leaves]
+        return Batch(tuple(tls), tuple(trusted))
+
+    def _sort_file(self, one: _File, above: dict[Certificate, dict[Certificate, None]]) -> list[Certificate]:
+        """Keep each leaf's own CAs with it, and return the other CAs of the file."""
+        cas = [found for found in one.certificates if found.is_ca and found not in self._leaves]
+        used: set[Certificate] = set()
+        for leaf in one.certificates:
+            if leaf in self._leaves:
+                own = ancestors(leaf, cas)
+                above[leaf].update(dict.fromkeys(own))
+                used.update(own)
+        for certificate, block in one.certificates.items():
+            if certificate not in self._leaves and not certificate.is_ca:
+                self.findings.append(
+                    at(block, f"'{certificate.label}' has no private key in this batch", Reason.KEY_MISMATCH)
+                )
+        return [found for found in cas if found not in used]
+
+    def _name_unpaired_keys(self) -> None:
+        paired = {key.public_key_id for key in self._leaves.values()}
+        for one in self._files:
+            for key, block in one.keys:
+                if key.public_key_id not in paired:
+                    self.findings.append(
+                        at(
+                            block,
+                            "the private key pairs with no certificate of the batch",
+                            Reason.KEY_MISMATCH,
+                        )
+                    )
+
+    def _place_parameters(self) -> dict[Certificate, list[tuple[str, Block]]]:
+        placed: dict[Certificate, list[tuple[str, Block]]] = {}
+        for one in self._files:
+            for pem, block in one.parameters:
+                owner = self._owner(one, block)
+                if owner is None:
+                    self.findings.append(
+                        at(block, "the parameters belong to none of the certificates", Reason.INVALID)
+                    )
+                else:
+                    placed.setdefault(owner, []).append((pem, block))
+        return placed
+
+    def _owner(self, one: _File, block: Block) -> Certificate | None:
+        """Return the leaf that parameters are appended to, else one that follows, or whose key they are beside."""
+        own = [(place.number, leaf) for leaf, place in one.certificates.items() if leaf in self._leaves]
+        before = [leaf for number, leaf in own if number < block.number]
+        if before:
+            return before[-1]
+        beside = {key.public_key_id for key, _ in one.keys}
+        candidates = [
+            *(leaf for _, leaf in own),
+            *(leaf for leaf in self._leaves if leaf.public_key_id in beside),
+        ]
+        if candidates:
+            return candidates[0]
+        return next(iter(self._leaves)) if len(self._leaves) == 1 else None
+
+    def _material(
+        self, leaf: Certificate, above: tuple[Certificate, ...], parameters: Iterable[tuple[str, Block]]
+    ) -> TlsMaterial:
+        pem, conflicts = combine(parameters)
+        self.findings.extend(conflicts)
+        # it may have stood in several files with different chains: one of them is served
+        chain = serving_chain(leaf, above)
+        return TlsMaterial(
+            leaf=leaf,
+            chain=chain,
+            extras=tuple(found for found in above if found not in chain),
+            private_key_pem=private_key_pem(self._leaves[leaf]),
+            parameters_pem=pem,
+            certificate_text=leaf.pem + "".join(found.pem for found in above) + pem,
+        )
