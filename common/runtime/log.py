@@ -1,0 +1,94 @@
+"""Where log lines go and how they look: JSON for the journal, readable on a terminal. No secret passes.
+
+Invariant: a private key's PEM never leaves through here, whatever key or message it stands in.
+"""
+
+import logging
+import re
+import sys
+from typing import Final, Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+HIDDEN: Final = "<secret>"
+_PRIVATE_PEM = re.compile(
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
+
+Style = Literal["auto", "json", "console"]
+
+
+class Secret:
+    """A text that must not be shown. Only `reveal` gives it back."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+    __str__ = __repr__
+
+    def reveal(self) -> str:
+        """Return the text itself."""
+        return self._text
+
+
+def hide_private_keys(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace every private key in a line, at any depth."""
+    return {key: _hidden(value) for key, value in event.items()}
+
+
+def configure(*, style: Style = "auto", level: str = "info") -> None:
+    """Set up logging for the process, once, before the first line. Foreign libraries are heard from `warning` up."""
+    json = style == "json" or (style == "auto" and not sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    last: list[Processor] = (
+        [structlog.processors.format_exc_info, hide_private_keys, structlog.processors.JSONRenderer()]
+        if json
+        else [hide_private_keys, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    for room in ("common", "manager", "nodeagent"):
+        logging.getLogger(room).setLevel(level.upper())
+
+
+def _hidden(value: object) -> object:
+    match value:
+        case str():
+            return _PRIVATE_PEM.sub(HIDDEN, value) if "PRIVATE KEY" in value else value
+        case bytes():
+            return HIDDEN if b"PRIVATE KEY" in value else value
+        case dict():
+            return {key: _hidden(each) for key, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_hidden(each) for each in value]
+        case _:
+            return value

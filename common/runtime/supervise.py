@@ -1,0 +1,82 @@
+"""Tasks with an owner: loops that are kept alive, and jobs whose failure is told and harms nothing else.
+
+Invariant: every task that was started here has ended when the `async with` is left.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+RESTART_BASE_S: Final = 0.1
+RESTART_CAP_S: Final = 30.0
+
+
+def full_jitter(
+    attempt: int, *, base_s: float, cap_s: float, uniform: Callable[[float, float], float] = random.uniform
+) -> float:
+    """Return how long to wait before attempt number `attempt` (from 0): anything up to base x 2^attempt, capped.
+
+    Source: the "full jitter" of exponential backoff, which spreads a herd best.
+    """
+    return uniform(0.0, min(cap_s, base_s * 2 ** min(attempt, 32)))
+
+
+class Supervisor:
+    """Owns a TaskGroup. `async with` it in the composition root; `stop` ends everything."""
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        await self._group.__aexit__(kind, error, trace)
+
+    def keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        """Run a loop for good: when it fails or returns, it is started again after a jittered wait."""
+        self._start(name, self._keep(name, loop))
+
+    def run(self, name: str, job: Coroutine[object, object, None]) -> None:
+        """Run a job once; a failure is logged and harms nothing else."""
+        self._start(name, self._run(name, job))
+
+    def stop(self) -> None:
+        """Cancel everything; leaving the `async with` waits for it."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _start(self, name: str, coroutine: Coroutine[object, object, None]) -> None:
+        task = self._group.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        attempt = 0
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await loop()
+            except Exception:  # a loop must outlive whatever went wrong in one turn
+                log.exception("task.failed", task=name)
+            if asyncio.get_running_loop().time() - started > RESTART_CAP_S:
+                attempt = 0
+            await asyncio.sleep(full_jitter(attempt, base_s=RESTART_BASE_S, cap_s=RESTART_CAP_S))
+            attempt += 1
+
+    async def _run(self, name: str, job: Coroutine[object, object, None]) -> None:
+        try:
+            await job
+        except Exception:  # one job's failure is told, and is nobody else's
+            log.exception("task.failed", task=name)

@@ -1,0 +1,34 @@
+"""What a conversation is carried on: an ordered, authenticated stream of bytes, whatever is below it.
+
+The SSH channel, the pipe within a process and the tests' streams have these two shapes.
+"""
+
+from typing import Protocol
+
+
+class Transport(Protocol):
+    """The writing side."""
+
+    @property
+    def address(self) -> str:
+        """Where the peer is, for people."""
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What was written and has not left this process."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; never blocks, and does nothing once closed."""
+
+    def close(self) -> None:
+        """End the connection; `Peer.connection_lost` follows if the other side did not end it first."""
+
+
+class Peer(Protocol):
+    """The hearing side. Called on the loop; must not raise."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Note the end; `error` is None if it was orderly. Called once."""

@@ -1,0 +1,5 @@
+"""`python -m manager` is `certcast-manager`."""
+
+from manager.cli import main
+
+main()
