@@ -1,0 +1,193 @@
+"""Whatever is fed to the readers is refused with findings or taken whole, in bounded time, and never crashes them."""
+
+import base64
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from common.errors import PkiError
+from common.pki import der
+from common.pki.batch import MAX_FILE_BYTES, ImportFile, read_batch
+from common.pki.certificate import decode
+from common.pki.chain import build_chain
+from common.pki.findings import PkiFindingsError
+from common.pki.lint import lint
+from common.pki.pem import MAX_TEXT_CHARS, pem_of, read_blocks, without_blocks
+from common.pki.pfx import open_pfx
+from common.pki.search import Issuers
+from common.pki.status import statuses
+from common.pki.text import text_form
+from common.pki.upload import read_tls, read_trusted_cas
+from tests.pki import NOW_S, make_intermediate, make_leaf, make_root
+
+ROOT = make_root()
+LOW = make_intermediate(ROOT, "Low")
+LEAF = make_leaf(LOW, ["a.example.com", "b.example.com"], addresses=["10.0.0.1"])
+GOOD = [ROOT.certificate_pem, LOW.certificate_pem, LEAF.certificate_pem, LEAF.key_pem]
+
+ANY = settings(deadline=1000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+MARKS = [
+    "-----BEGIN ",
+    "-----END ",
+    "-----",
+    "CERTIFICATE",
+    "PRIVATE KEY",
+    "\n",
+    "\r\n",
+    "\r",
+    "\ufeff",
+    ": ",
+    " ",
+]
+pieces = st.one_of(
+    st.sampled_from([*GOOD, *MARKS, "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"]),
+    st.text(max_size=40),
+    st.binary(max_size=60).map(lambda data: base64.b64encode(data).decode()),
+    st.builds(
+        lambda label, data: pem_of(data, label=label),
+        st.sampled_from(
+            ["CERTIFICATE", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "DH PARAMETERS", "EC PARAMETERS"]
+        ),
+        st.binary(min_size=1, max_size=60),
+    ),
+)
+texts = st.lists(pieces, max_size=12).map("".join)
+
+
+def outcome(call, *arguments, **keywords):
+    """Return what the call returned, or the findings that it raised; nothing else may come of it."""
+    try:
+        return call(*arguments, **keywords)
+    except PkiFindingsError as error:
+        return error
+
+
+@ANY
+@given(texts)
+def test_a_tls_upload_is_taken_whole_or_refused_with_findings(text):
+    found = outcome(read_tls, certificate=text, private_key="", passphrase="word")
+    secret = LEAF.key_pem.splitlines()[1]
+    if isinstance(found, PkiFindingsError):
+        assert found.findings
+        assert secret not in str(found)
+    else:
+        assert found.leaf.der == LEAF.certificate_der
+        assert secret not in found.certificate_text
+
+
+@ANY
+@given(texts)
+def test_trusted_cas_are_taken_whole_or_refused_with_findings(text):
+    found = outcome(read_trusted_cas, text)
+    if isinstance(found, PkiFindingsError):
+        assert found.findings
+    else:
+        assert {one.der for one in found} <= {ROOT.certificate_der, LOW.certificate_der}
+        assert len(read_blocks(text).blocks) >= len(found)
+
+
+@ANY
+@given(st.lists(st.one_of(texts.map(str.encode), st.binary(max_size=200)), max_size=4))
+def test_a_batch_is_taken_whole_or_refused_with_findings(contents):
+    files = [ImportFile(f"{number}.pem", data) for number, data in enumerate(contents)]
+    found = outcome(read_batch, files, passphrase="word")
+    assert found.findings if isinstance(found, PkiFindingsError) else found.tls or found.trusted_cas
+
+
+@ANY
+@given(texts)
+def test_text_without_blocks_keeps_no_block_that_the_reader_sees(text):
+    left = read_blocks(without_blocks(text, "PRIVATE KEY"))
+    assert not [block for block in left.blocks if block.label.endswith("PRIVATE KEY")]
+
+
+@ANY
+@given(st.binary(max_size=300))
+def test_any_bytes_are_framed_or_refused(data):
+    try:
+        elements = der.sequence(data)
+    except der.DerError:
+        return
+    assert sum(len(element.raw) for element in elements) <= len(data)
+
+
+mutations = st.lists(
+    st.tuples(st.integers(0, len(LEAF.certificate_der) - 1), st.integers(0, 255)), min_size=1, max_size=6
+)
+
+
+@ANY
+@given(mutations)
+def test_a_certificate_with_changed_bytes_is_refused_or_shown_everywhere(changes):
+    data = bytearray(LEAF.certificate_der)
+    for place, value in changes:
+        data[place] = value
+    try:
+        found = decode(bytes(data))
+    except PkiError:
+        return
+    issuers = Issuers(trusted=[decode(ROOT.certificate_der)])
+    chain = build_chain(found, issuers, uploaded=[decode(LOW.certificate_der)], now_s=NOW_S)
+    assert chain.explanation
+    assert statuses(found, now_s=NOW_S)
+    assert text_form(found).startswith("Certificate:")
+    lint(found, now_s=NOW_S)
+    assert repr(found)
+
+
+@ANY
+@given(st.binary(max_size=300), st.integers(0, 40))
+def test_any_bytes_are_no_pfx_or_are_refused(data, cut):
+    # a frame that looks right, with anything in it
+    frame = der.encode_integer(3) + der.encode(der.SEQUENCE, data[cut:]) + data[:cut]
+    for candidate in (data, der.encode(der.SEQUENCE, frame)):
+        with pytest.raises(PkiError):
+            open_pfx(candidate, "word")
+
+
+BIG = {
+    "marks": "-----BEGIN CERTIFICATE-----" * (MAX_TEXT_CHARS // 27),
+    "marks-in-lines": "-----BEGIN CERTIFICATE-----\n" * (MAX_TEXT_CHARS // 28),
+    "ends": "-----END CERTIFICATE-----\n" * (MAX_TEXT_CHARS // 26),
+    "mentions": "x -----BEGIN CERTIFICATE----- " * (MAX_TEXT_CHARS // 30),
+    "headers": "-----BEGIN PRIVATE KEY-----\n"
+    + "a: b\n" * (MAX_TEXT_CHARS // 5 - 20)
+    + "-----END PRIVATE KEY-----",
+    "one-block": pem_of(b"\x30" * 700_000),
+    "nested": pem_of(b"\x30\x80" * 350_000),
+    "tiny-blocks": pem_of(b"0") * (MAX_TEXT_CHARS // 60),
+    "roots": ROOT.certificate_pem * 999,
+    "dashes": "-" * MAX_TEXT_CHARS,
+    "returns": "\r" * MAX_TEXT_CHARS,
+    "spaces": " " * MAX_TEXT_CHARS,
+    "words": "-----BEGIN " + "A " * (MAX_TEXT_CHARS // 2 - 10),
+    "key": pem_of(
+        der.encode(der.SEQUENCE, der.encode_integer(1 << 5_000_000) * 9)[:700_000], label="PRIVATE KEY"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BIG)
+def test_a_mebibyte_of_anything_takes_less_than_a_second(kind):
+    text = BIG[kind]
+    for call in (
+        lambda: read_tls(certificate=text, private_key=""),
+        lambda: read_trusted_cas(text),
+        lambda: read_batch([ImportFile("x", text.encode()[:MAX_FILE_BYTES])]),
+    ):
+        began_s = time.process_time()
+        outcome(call)
+        assert time.process_time() - began_s < 1
+
+
+def test_a_mebibyte_of_each_form_of_bytes_is_read_or_refused():
+    for data in (
+        b"0" * 1024 * 1024,
+        b"\x30\x83\x0f\xff\xfb" + b"\x02\x01\x01" * 349_524,
+        b"\x00" * 1024 * 1024,
+    ):
+        with pytest.raises(PkiFindingsError):
+            read_batch([ImportFile("x", data)])

@@ -1,0 +1,138 @@
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from common.errors import InvalidInputError, PkiError, Reason
+from common.pki.certificate import decode
+from common.pki.csr import (
+    DEFAULT_TEMPLATE,
+    KeyKind,
+    RequestFields,
+    check_answer,
+    make_key,
+    make_request,
+    prefill,
+    read_request,
+)
+from common.pki.keys import private_key_pem
+from common.pki.upload import read_tls
+from tests.pki import make_leaf, make_root
+from tests.unit.pki.openssl import openssl
+
+ROOT = make_root()
+FIELDS = RequestFields(
+    subject="CN=node.example.com,O=Example\\, Ltd,C=GB",
+    alternatives=[
+        "node.example.com",
+        "*.example.com",
+        "10.0.0.1",
+        "2001:db8::1",
+        "https://x.example/",
+        "a@b.example",
+    ],
+    template=DEFAULT_TEMPLATE,
+)
+
+
+@pytest.mark.parametrize("kind", [KeyKind.RSA2048, KeyKind.ECDSAP256])
+def test_openssl_accepts_a_request_and_its_answer_comes_back_in(tmp_path, kind):
+    key = make_key(kind)
+    request = make_request(FIELDS, key)
+    (tmp_path / "x.csr").write_text(request.pem)
+    (tmp_path / "ca.pem").write_text(ROOT.certificate_pem)
+    (tmp_path / "ca.key").write_text(ROOT.key_pem)
+    text = openssl("req", "-verify", "-in", "x.csr", "-noout", "-text", cwd=tmp_path)
+    for word in ('O = "Example, Ltd"', "DNS:*.example.com", "IP Address:10.0.0.1", "TLS Web Client Auth"):
+        assert word in text
+    assert "W.e.b.S.e.r.v.e.r" in text
+    signed = openssl(
+        *("x509", "-req", "-in", "x.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", "7"),
+        *("-copy_extensions", "copyall", "-days", "30"),
+        cwd=tmp_path,
+    )
+    material = read_tls(certificate=signed, private_key=private_key_pem(key))
+    check_answer(request, material.leaf)
+    assert material.leaf.subject_alt_names == tuple(FIELDS.alternatives)
+    assert material.leaf.raw_subject == FIELDS.subject
+
+
+def test_a_request_reads_back_equal():
+    request = make_request(FIELDS, make_key(KeyKind.ECDSAP256))
+    assert read_request("hello\n" + request.pem) == request
+    assert request.subject_name == "node.example.com"
+    assert (request.key_type, request.key_bits) == ("EC P-256", 256)
+
+
+def test_a_request_is_prefilled_from_a_certificate():
+    made = make_leaf(
+        ROOT, ["a.example.com"], addresses=["10.0.0.1"], usages=[ExtendedKeyUsageOID.SERVER_AUTH]
+    )
+    fields = prefill(decode(made.certificate_der))
+    assert fields == RequestFields(
+        subject="CN=a.example.com", alternatives=("a.example.com", "10.0.0.1"), client_auth=False
+    )
+    assert make_request(fields, make_key(KeyKind.ECDSAP256)).subject_alt_names == fields.alternatives
+
+
+def test_an_answer_with_another_key_is_refused():
+    request = make_request(FIELDS, make_key(KeyKind.ECDSAP256))
+    with pytest.raises(PkiError) as caught:
+        check_answer(request, decode(make_leaf(ROOT).certificate_der))
+    assert caught.value.reason is Reason.KEY_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        (RequestFields(subject="no name at all"), "subject"),
+        (RequestFields(subject=""), "subject"),
+        (RequestFields(subject="CN=" + "x" * 65), "subject"),
+        (RequestFields(subject="CN=x", alternatives=["not a name"]), "subject_alt_names"),
+        (RequestFields(subject="CN=x", alternatives=["ex\xe4mple.com"]), "subject_alt_names"),
+        (RequestFields(subject="CN=x", alternatives=["a..b"]), "subject_alt_names"),
+        (RequestFields(subject="CN=x", alternatives=["a.*.b"]), "subject_alt_names"),
+        (RequestFields(subject="CN=x", alternatives=[f"{n}.org" for n in range(501)]), "subject_alt_names"),
+        (RequestFields(subject="CN=x", template=""), "template"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_named_by_its_field(fields, field):
+    with pytest.raises(InvalidInputError) as caught:
+        make_request(fields, make_key(KeyKind.ECDSAP256))
+    assert caught.value.field == field
+
+
+def test_an_empty_subject_makes_the_alternative_names_critical():
+    request = make_request(
+        RequestFields(subject="", alternatives=["a.example.com"]), make_key(KeyKind.ECDSAP256)
+    )
+    loaded = x509.load_der_x509_csr(request.der)
+    assert loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).critical
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nothing",
+        ROOT.certificate_pem,
+        ROOT.key_pem,
+        "-----BEGIN CERTIFICATE REQUEST-----\nMAMCAQA=\n-----END CERTIFICATE REQUEST-----\n",
+        "-----BEGIN CERTIFICATE REQUEST-----\n",
+        make_request(FIELDS, make_key(KeyKind.ECDSAP256)).pem * 2,
+    ],
+)
+def test_what_is_not_one_request_is_refused(text):
+    with pytest.raises(PkiError):
+        read_request(text)
+
+
+def test_a_request_that_its_key_did_not_sign_is_refused():
+    request = make_request(FIELDS, make_key(KeyKind.ECDSAP256))
+    from common.pki.pem import pem_of
+
+    forged = pem_of(
+        request.der.replace(b"node.example.com", b"evil.example.com"), label="CERTIFICATE REQUEST"
+    )
+    with pytest.raises(PkiError) as caught:
+        read_request(forged)
+    assert caught.value.reason is Reason.INVALID
