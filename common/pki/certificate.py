@@ -6,7 +6,6 @@ has a neutral value and its name in `undecodable` (of 2,237 odd but loadable cer
 URLs inside a certificate are never looked at.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,7 +14,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from common.errors import PkiError, Reason
@@ -23,7 +21,7 @@ from common.ids import Fingerprint, digest_of, fingerprint_of
 from common.pki import der as asn1
 from common.pki.name import canonical_name
 from common.pki.pem import pem_of
-from common.pki.signature import DECODING_ERRORS, is_signed_by
+from common.pki.signature import DECODING_ERRORS, despite_warnings, is_signed_by
 
 MAX_CERTIFICATE_BYTES = 64 * 1024
 """A certificate with hundreds of names is below 32 KB; browsers and OpenSSL's own limits are of this order."""
@@ -154,13 +152,7 @@ def decode(der: bytes) -> Certificate:
 def load(der: bytes) -> x509.Certificate:
     """Load DER for the library. Raises PkiError PARSE."""
     try:
-        return x509.load_der_x509_certificate(der)
-    except CryptographyDeprecationWarning:
-        # some public roots have a serial number of zero or below, which the library only warns of as yet: they must
-        # load in a process that turns warnings into errors as well
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return x509.load_der_x509_certificate(der)
+        return despite_warnings(lambda: x509.load_der_x509_certificate(der))
     except DECODING_ERRORS as error:
         # the parser's words may quote what it read
         raise PkiError("the block is not an X.509 certificate") from error
@@ -205,7 +197,7 @@ class _Fields:
 
     def read(self, name: str, reader: Callable[[], _T], neutral: _T) -> _T:
         try:
-            return reader()
+            return despite_warnings(reader)
         except DECODING_ERRORS:
             self.failed.append(name)
             return neutral

@@ -6,6 +6,7 @@ Invariant: either everything in the file is returned, or PkiError is raised.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, pkcs12
 
@@ -14,7 +15,7 @@ from common.pki import der
 from common.pki.certificate import Certificate, decode
 from common.pki.kdf import check_cost, check_derivation, check_iterations, small_integer
 from common.pki.keys import MAX_SEALED_KEY_BYTES, PrivateKey, check_plain_key, wrap
-from common.pki.signature import DECODING_ERRORS
+from common.pki.signature import DECODING_ERRORS, despite_warnings
 
 MAX_PFX_BYTES = 1024 * 1024
 MAX_BAGS = 1000
@@ -70,7 +71,7 @@ def _load(data: bytes, passphrase: str | None) -> tuple[bytes | None, pkcs12.PKC
     attempts = (passphrase.encode() if passphrase else None, None, b"")
     for password in dict.fromkeys(attempts):
         try:
-            return password, pkcs12.load_pkcs12(data, password)
+            return password, despite_warnings(partial(pkcs12.load_pkcs12, data, password))
         except DECODING_ERRORS:
             continue
     if not passphrase:

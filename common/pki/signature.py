@@ -4,11 +4,17 @@ Decides by the signature alone: names, dates and uses are the chain's affair. Ol
 because "signed with SHA-1" must be told from "not signed by it"; whether they are good enough is the status's affair.
 """
 
+import warnings
+from collections.abc import Callable
+from typing import TypeVar
+
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.hashes import HashAlgorithm
+
+_T = TypeVar("_T")
 
 DECODING_ERRORS = (
     ValueError,
@@ -20,8 +26,24 @@ DECODING_ERRORS = (
     x509.ExtensionNotFound,
     OverflowError,
     KeyError,
+    # only in a process that turns warnings into errors
+    Warning,
 )
 """What the accessors of a certificate that loaded may still raise."""
+
+
+def despite_warnings(reader: Callable[[], _T]) -> _T:
+    """Call the library's `reader`, also in a process that turns warnings into errors.
+
+    Some public roots have a serial number of zero or below, some products write PKCS#12 as BER: the library warns of these as
+    yet, and people have them.
+    """
+    try:
+        return reader()
+    except Warning:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return reader()
 
 
 def is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -129,3 +129,17 @@ def test_der_is_read_without_ever_leaving_its_input():
     for data in (b"", b"\x30", b"\x30\x80", b"\x30\x85\1\1\1\1\1", b"\x30\x02\x02", b"\x1f\x01\x00"):
         with pytest.raises(der.DerError):
             der.sequence(data)
+
+
+def test_every_built_in_root_is_decoded():
+    import certifi
+
+    from common.pki.pem import read_blocks
+    from common.pki.text import text_form
+
+    reading = read_blocks(certifi.contents())
+    roots = [decode(block.der) for block in reading.blocks]
+    assert len(roots) > 100
+    assert not reading.findings
+    assert all(root.is_ca and root.undecodable == () for root in roots)
+    assert all(text_form(root) for root in roots)
