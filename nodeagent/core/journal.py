@@ -37,12 +37,16 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """An installation under way. `directory` is the target's name below generations/."""
+    """An installation under way. `directory` is the target's name below generations/.
+
+    `loaded` is what the consumers had loaded when it began, which holds again if it never becomes visible.
+    """
 
     push_id: str
     directory: str
     version: Version
     started_s: float
+    loaded: dict[str, Digest] = {}
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +126,11 @@ def version_of(manifest: Manifest) -> Version:
 def begin(journal: Journal, attempt: Attempt, affected: Iterable[Consumer]) -> Journal:
     """The stage is complete; from the next step on it becomes visible, and `affected` may load it at any moment."""
     return replace(
-        journal, state="switching", attempt=attempt, cause=None, loaded=without(journal.loaded, affected)
+        journal,
+        state="switching",
+        attempt=replace(attempt, loaded=journal.loaded),
+        cause=None,
+        loaded=without(journal.loaded, affected),
     )
 
 
@@ -151,16 +159,22 @@ def commit(
 
 def fail(journal: Journal, attempt: Attempt, cause: Cause, *, now_s: float) -> Journal:
     """The installation failed before the link was swapped: what ran before runs on."""
-    return _failed(replace(journal, state="idle"), attempt, "failed", cause, now_s=now_s, reloads=0)
+    return _failed(forget(journal), attempt, "failed", cause, now_s=now_s, reloads=0)
+
+
+def forget(journal: Journal) -> Journal:
+    """The installation never became visible: all is as it was."""
+    loaded = journal.attempt.loaded if journal.attempt is not None else journal.loaded
+    return replace(journal, state="idle", attempt=None, cause=None, loaded=loaded)
 
 
 def keep_unproven(journal: Journal, cause: Cause, *, now_s: float, reloads: int) -> Journal:
-    """The first generation of a node could not be proven. There is nothing to go back to, so its files stay.
+    """The target could not be proven, and there is nothing proven and whole to go back to, so its files stay.
 
     A service that cannot start without its certificate can then be started, and the next attempt proves it.
     """
     attempt = _attempt(journal)
-    kept = replace(journal, state="idle", directory=attempt.directory)
+    kept = replace(journal, state="idle", directory=attempt.directory, applied=None)
     return _failed(kept, attempt, "failed", cause, now_s=now_s, reloads=reloads)
 
 

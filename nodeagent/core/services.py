@@ -12,7 +12,12 @@ program or group exists. Invariant: only this file, on the node, names a program
     reload = ["/usr/sbin/nginx", "-s", "reload"]
     timeout_s = 30                    # for the reload command
     verify_timeout_s = 15             # until every endpoint shows the new leaf
-    endpoints = [{ host = "127.0.0.1", port = 443, protocol = "https", sni = "conf.example.com" }]
+
+    [[consumer.endpoint]]
+    host = "127.0.0.1"
+    port = 443
+    protocol = "https"                # https, tls, sip-tls, turns
+    sni = "conf.example.com"          # optional; slot = "server" is the leaf it must show
 """
 
 import re
@@ -133,7 +138,7 @@ class _Reader:
             self.findings.append(f"consumer: the name '{name}' is used twice")
         count = sum(len(one.endpoints) for one in consumers)
         if count > ENDPOINTS_MAX:
-            self.findings.append(f"endpoints: {count} are listed; the limit is {ENDPOINTS_MAX}")
+            self.findings.append(f"endpoint: {count} are listed; the limit is {ENDPOINTS_MAX}")
 
     def _consumer(self, place: int, table: Mapping[str, Any]) -> Consumer:
         name = table.get("name")
@@ -141,11 +146,11 @@ class _Reader:
         at = f"consumer '{name}': " if is_named else f"consumer {place}: "
         if not is_named:
             self._find(f"{at}name", name, "must be 1 to 63 lower-case letters, digits, '.', '_', '-'")
-        self._known(at, table, {"name", "uses", "reload", "timeout_s", "verify_timeout_s", "endpoints"})
+        self._known(at, table, {"name", "uses", "reload", "timeout_s", "verify_timeout_s", "endpoint"})
         uses = self._uses(at, table.get("uses", ["server"]))
-        listed = table.get("endpoints", [])
+        listed = table.get("endpoint", [])
         if not _is_tables(listed):
-            self._find(f"{at}endpoints", listed, "must be a list of tables")
+            self._find(f"{at}endpoint", listed, "must be written as [[consumer.endpoint]] tables")
             listed = []
         return Consumer(
             name=str(name) if is_named else "",

@@ -1,0 +1,160 @@
+"""What the agent has, answered from memory: the conversation's view of the journal, the live tree and the ports.
+
+Decides what is reported. Leaves looking at the disk and the ports to `upkeep` and `proof`, which say here what they saw.
+A live tree whose content is lost and cannot be restored on the node is reported as not applied, and its own generation
+is taken again if it is offered: that way the manager sends what is missing, with no message of its own for it.
+Invariant: nothing is reported as applied that was not proven, nor as held that was not seen.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from common.bundle.manifest import Manifest
+from common.ids import Digest
+from common.wire.messages import Applied, Failure, Outcome, Report, Serving
+from nodeagent.core.journal import Owed, version_of
+from nodeagent.core.quarantine import remaining_s, to_failure
+from nodeagent.core.services import Consumer
+from nodeagent.install.journalfile import JournalFile
+
+
+class NodeHoldings:
+    """Implements `common.wire.receiver.Holdings`."""
+
+    def __init__(self, file: JournalFile) -> None:
+        self._file = file
+        self._live: Manifest | None = None
+        self._held: frozenset[Digest] = frozenset()
+        self._lost: frozenset[Digest] = frozenset()
+        self._is_damaged = False
+        self._disk = ""
+        self._drifts = 0
+        self._serving: dict[tuple[str, str], Serving] = {}
+
+    # -- what the shells saw
+
+    @property
+    def live(self) -> Manifest | None:
+        """The manifest of the live tree, proven or not."""
+        return self._live
+
+    @property
+    def serving(self) -> list[Serving]:
+        """What each endpoint was last seen to serve."""
+        return list(self._serving.values())
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether content of the live tree is lost and must be sent again."""
+        return self._is_damaged
+
+    @property
+    def drifts(self) -> int:
+        """How many drifts were repaired since start."""
+        return self._drifts
+
+    def is_disk_right(self) -> bool:
+        """Whether the live tree was last seen to be what was installed."""
+        return self._live is None or self._disk == self._live.digest
+
+    def went_live(self, manifest: Manifest | None) -> None:
+        """This is what `current` shows, whole."""
+        self._live = manifest
+        self._held = (
+            frozenset(entry.digest for entry in manifest.entries) if manifest is not None else frozenset()
+        )
+        self._lost = frozenset()
+        self._is_damaged = False
+        self._disk = manifest.digest if manifest is not None else ""
+
+    def was_listed(self, disk: Digest) -> None:
+        """The live tree was hashed."""
+        self._disk = disk
+
+    def was_repaired(self) -> None:
+        """A drift was repaired."""
+        self._drifts += 1
+
+    def was_damaged(self, missing: Iterable[Digest]) -> None:
+        """These payloads of the live tree are nowhere on this node any more."""
+        self._is_damaged = True
+        self._lost |= frozenset(missing)
+
+    def was_lost(self, digests: Iterable[Digest]) -> None:
+        """These payloads were thought to be held and could not be read."""
+        self._lost |= frozenset(digests)
+
+    def was_seen(self, seen: Iterable[Serving]) -> None:
+        """These endpoints were looked at."""
+        self._serving |= {(one.consumer, one.endpoint): one for one in seen}
+
+    def expect(self, consumers: Sequence[Consumer]) -> None:
+        """These consumers exist; what others were seen to serve is forgotten."""
+        known = {(consumer.name, endpoint.label) for consumer in consumers for endpoint in consumer.endpoints}
+        self._serving = {key: seen for key, seen in self._serving.items() if key in known}
+
+    # -- Holdings
+
+    def report(self, now_s: float) -> Report:
+        """Return what the node knows about itself."""
+        journal = self._file.journal
+        manifest, applied = self.applied(), None
+        if manifest is not None:
+            leaves = {slot: str(facts.leaf) for slot, facts in manifest.slots.items()}
+            applied = Applied(
+                epoch=manifest.epoch, generation=manifest.generation, digest=manifest.digest, leaves=leaves
+            )
+        return Report(
+            applied=applied,
+            last_failed=to_failure(journal.last_failed, now_s) if journal.last_failed else None,
+            serving=self.serving,
+            disk=self._disk,
+            drifts=self._drifts,
+            clock_s=now_s,
+        )
+
+    def applied(self) -> Manifest | None:
+        """Return the manifest that runs, None if nothing was proven yet or its content is lost."""
+        journal = self._file.journal
+        if journal.applied is None or self._is_damaged or self._live is None:
+            return None
+        return self._live if version_of(self._live) == journal.applied else None
+
+    def highest(self) -> tuple[int, int]:
+        """Return the highest version ever applied; one below it while that very one may have to be taken again."""
+        epoch, generation = self._file.journal.highest
+        return (
+            (epoch, generation) if self.applied() is not None or generation == 0 else (epoch, generation - 1)
+        )
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the live tree holds this payload."""
+        return digest in self._held and digest not in self._lost
+
+    def quarantined(self, digest: Digest, now_s: float) -> Failure | None:
+        """Return why this content is left alone now."""
+        failed = self._file.journal.last_failed
+        if failed is None or failed.digest != digest or remaining_s(failed, now_s) <= 0:
+            return None
+        return to_failure(failed, now_s)
+
+    def owed(self, now_s: float) -> Outcome | None:
+        """Return the outcome that the manager has not acknowledged."""
+        owed = self._file.journal.owed
+        return self.outcome(owed, now_s) if owed is not None else None
+
+    def outcome(self, owed: Owed, now_s: float) -> Outcome:
+        """Return an outcome as it is sent, with the present report."""
+        return Outcome(
+            push_id=owed.push_id,
+            epoch=owed.version.epoch,
+            generation=owed.version.generation,
+            digest=owed.version.digest,
+            result=owed.result,
+            phase=owed.phase,
+            reason=owed.reason,
+            message=owed.message,
+            at_s=owed.at_s,
+            duration_ms=owed.duration_ms,
+            reloads=owed.reloads,
+            report=self.report(now_s),
+        )

@@ -1,0 +1,318 @@
+"""The installation of one bundle: check, stage, switch, reload, verify, and commit or go back.
+
+Decides the order of the steps and what a failure in each of them leads to. Leaves the bookkeeping to
+`nodeagent.core.journal`, the disk to `tree`, the evidence to `proof`.
+Invariant: until the switch nothing that a service reads has changed; after it, the journal knows the way out before each
+step is taken; and an installation ends with an outcome that is durable before it is told.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+
+import structlog
+
+from common.bundle.manifest import Manifest
+from common.bundle.verify import verify_bundle
+from common.errors import BundleError, CertcastError, InstallError, Reason
+from common.ids import Digest
+from common.wire.messages import Outcome, Phase
+from common.wire.receiver import Install
+from nodeagent.core import journal as steps
+from nodeagent.core.drift import find_drift
+from nodeagent.core.journal import Attempt, Cause, cause_of, version_of
+from nodeagent.core.plan import due, within_s
+from nodeagent.core.retention import next_copy
+from nodeagent.core.services import Consumer
+from nodeagent.install.fault import named
+from nodeagent.install.proof import Port, Proof, find_dark, prove_back, prove_forward
+from nodeagent.install.state import NodeState, Say
+
+log = structlog.get_logger(__name__)
+
+
+class Installer:
+    """See the module. One installation runs at a time; a second caller waits."""
+
+    def __init__(self, state: NodeState) -> None:
+        self._state = state
+
+    async def install(self, command: Install, *, accepted: Callable[[float], None], say: Say) -> Outcome:
+        """Install a bundle; `accepted` is told, once, how long it may take.
+
+        Raises BundleError for a bundle that is refused; nothing was touched then.
+        """
+        async with self._state.lock:
+            payloads = await self._check(command)
+            consumers = due(self._state.services.consumers, command.manifest, self._state.file.journal.loaded)
+            accepted(within_s(consumers))
+            return await self._run(command, payloads, consumers, _logged(say))
+
+    async def resume(self, *, say: Say) -> Outcome | None:
+        """Bring an installation to its end that was interrupted after the switch. Returns None if there was none."""
+        async with self._state.lock:
+            journal, live = self._state.file.journal, self._state.holdings.live
+            if journal.attempt is None:
+                return None
+            say = _logged(say)
+            # after a power cut the services may not run yet, which is not the generation's fault
+            dark = await find_dark(self._state, self._state.services.consumers)
+            if journal.state == "rolling_back" or live is None or version_of(live) != journal.attempt.version:
+                cause = journal.cause or Cause(
+                    phase="switch", reason=Reason.INTERRUPTED, message="the installation was interrupted"
+                )
+                outcome = await self._go_back(cause, reloads=0, dark=dark, say=say)
+            else:
+                consumers = due(self._state.services.consumers, live, journal.loaded)
+                outcome = await self._prove(live, consumers, dark=dark, say=say)
+            log.warning("install.recovered", generation=outcome.generation, message=outcome.result)
+            return outcome
+
+    # -- before anything is touched
+
+    async def _check(self, command: Install) -> Mapping[Digest, bytes]:
+        state, manifest = self._state, command.manifest
+        held = await self._held(manifest, command.payloads)
+        phase: Phase = "preflight"
+        try:
+            try:
+                await asyncio.to_thread(state.tree.check_room, manifest)
+                phase = "check"
+                await asyncio.to_thread(
+                    verify_bundle,
+                    manifest,
+                    held,
+                    applied=state.holdings.live if state.file.journal.applied is not None else None,
+                    now_s=state.clock(),
+                    forced=command.forced,
+                )
+            except InstallError as error:
+                raise BundleError(error.message, reason=error.reason) from error
+        except BundleError as error:
+            now_s = state.clock()
+            attempt = self._attempt(command, directory="")
+            await state.file.keep(
+                steps.reject(state.file.journal, attempt, cause_of(phase, error), now_s=now_s)
+            )
+            log.warning(
+                "offer.refused", generation=manifest.generation, reason=error.reason, message=error.message
+            )
+            raise
+        return held
+
+    async def _held(self, manifest: Manifest, travelled: Mapping[Digest, bytes]) -> dict[Digest, bytes]:
+        """Return all payloads: what travelled, and the rest from the live tree."""
+        state, payloads = self._state, dict(travelled)
+        wanted = {entry.digest for entry in manifest.entries} - payloads.keys()
+        directory = state.file.journal.directory
+        if wanted and directory:
+            payloads |= await asyncio.to_thread(state.tree.payloads, manifest, [directory])
+        if lost := wanted - payloads.keys():
+            # not the bundle's fault, and so no reason for quarantine: with the next offer it will travel
+            state.holdings.was_lost(lost)
+            raise BundleError(
+                f"{len(lost)} files that this node held are damaged; they must be sent again",
+                reason=Reason.BAD_DIGEST,
+            )
+        return payloads
+
+    # -- the transaction
+
+    async def _run(
+        self,
+        command: Install,
+        payloads: Mapping[Digest, bytes],
+        consumers: Sequence[Consumer],
+        say: Say,
+    ) -> Outcome:
+        state, manifest = self._state, command.manifest
+        say("stage", "")
+        attempt = self._attempt(command, directory="")
+        try:
+            attempt = self._attempt(command, directory=await self._stage(manifest, payloads))
+            dark = await find_dark(state, consumers)
+            await state.file.save(steps.begin(state.file.journal, attempt, consumers))
+        except Exception as error:  # noqa: BLE001 - whatever it was, it must become an outcome
+            return await self._fail(attempt, cause_of("stage", _ours(error)))
+        say("switch", "")
+        try:
+            await asyncio.to_thread(self._switch, attempt.directory)
+        except OSError as error:
+            wrong = named("the new generation could not be made live", error)
+            reason = wrong.reason if wrong.reason == Reason.NO_SPACE else Reason.SWITCH_FAILED
+            cause = Cause(phase="switch", reason=reason, message=wrong.message)
+            if await asyncio.to_thread(state.tree.live) != attempt.directory:
+                return await self._fail(attempt, cause)
+            return await self._go_back(cause, reloads=0, dark=dark, say=say)
+        return await self._prove(manifest, consumers, dark=dark, say=say)
+
+    async def _stage(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> str:
+        """Lay the generation out; return its directory. One that is live already, and right, is not laid out again."""
+        state, directory = self._state, self._state.file.journal.directory
+        if directory and state.holdings.live == manifest:
+            listing = await asyncio.to_thread(state.tree.listing, directory)
+            if not find_drift(listing, manifest, directory=directory, owners=state.tree.owners):
+                return directory
+        names = await asyncio.to_thread(state.tree.names)
+        name = next_copy(names.keys(), manifest.epoch, manifest.generation)
+        try:
+            await asyncio.to_thread(state.tree.stage, name, manifest, payloads)
+        except OSError as error:
+            await asyncio.to_thread(self._drop, name)  # a full disk must not stay full of what was half-made
+            raise named("the new generation could not be written", error) from error
+        return name
+
+    def _switch(self, name: str) -> None:
+        tree = self._state.tree
+        if name != self._state.file.journal.directory:
+            tree.publish(name)
+            tree.switch(name)
+
+    async def _prove(
+        self, manifest: Manifest, consumers: Sequence[Consumer], *, dark: AbstractSet[Port], say: Say
+    ) -> Outcome:
+        """The target is visible: reload and verify, then commit or go back."""
+        state, proof = self._state, Proof()
+        try:
+            proof = await prove_forward(state, consumers, manifest, say=say)
+            if proof.cause is None:
+                say("commit", "")
+                return await self._commit(manifest, proof)
+            cause = proof.cause
+        except Exception as error:  # noqa: BLE001 - the node must not stay between two generations
+            cause = cause_of("commit", _ours(error))
+        return await self._go_back(cause, reloads=proof.reloads, dark=dark, say=say)
+
+    async def _commit(self, manifest: Manifest, proof: Proof) -> Outcome:
+        state = self._state
+        before = state.file.journal
+        await state.file.save(
+            steps.commit(before, manifest, proof.proven, now_s=state.clock(), reloads=proof.reloads)
+        )
+        state.holdings.went_live(manifest)
+        if (previous := state.file.journal.previous) and previous != before.previous:
+            await self.remember(previous)
+        outcome = self._outcome()
+        log.info(
+            "install.applied",
+            epoch=outcome.epoch,
+            generation=outcome.generation,
+            digest=outcome.digest,
+            duration_ms=outcome.duration_ms,
+            count=outcome.reloads,
+        )
+        return outcome
+
+    async def remember(self, previous: str) -> None:
+        """Point `previous` at a generation; if the disk refuses now, upkeep does it later."""
+        try:
+            await asyncio.to_thread(self._state.tree.remember, previous)
+        except OSError as error:
+            wrong = named("the link to the previous generation could not be made", error)
+            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+
+    # -- the ways out
+
+    async def _fail(self, attempt: Attempt, cause: Cause) -> Outcome:
+        """Nothing became visible: what ran before runs on."""
+        state = self._state
+        await state.file.keep(steps.fail(state.file.journal, attempt, cause, now_s=state.clock()))
+        if attempt.directory and attempt.directory != state.file.journal.directory:
+            await asyncio.to_thread(self._drop, attempt.directory)
+        return self._failed("install.failed")
+
+    def _drop(self, name: str) -> None:
+        try:
+            self._state.tree.discard(name)
+            self._state.tree.remove(name)
+        except OSError as error:
+            wrong = named("what was staged could not be removed", error)
+            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+
+    async def _go_back(self, cause: Cause, *, reloads: int, dark: AbstractSet[Port], say: Say) -> Outcome:
+        state, journal = self._state, self._state.file.journal
+        old = await asyncio.to_thread(state.tree.manifest, journal.directory) if journal.directory else None
+        target = journal.attempt.directory if journal.attempt is not None else ""
+        if journal.applied is None or target == journal.directory or old is None:
+            return await self._stay(cause, reloads=reloads)
+        if not await asyncio.to_thread(state.tree.is_whole, journal.directory, old):
+            return await self._stay(cause, reloads=reloads)
+        say("rollback", "")
+        suspects = due(state.services.consumers, old, journal.loaded)
+        await state.file.keep(steps.turn_back(journal, cause, suspects))
+        proof = Proof()
+        try:
+            await asyncio.to_thread(state.tree.switch, journal.directory)
+            proof = await prove_back(state, suspects, old, dark=dark, say=say)
+        except Exception as error:  # noqa: BLE001 - a failed rollback is an outcome, too
+            proof.cause = cause_of("rollback", _ours(error))
+        await state.file.keep(
+            steps.turned_back(
+                state.file.journal,
+                old,
+                proof.proven,
+                trouble=proof.cause,
+                now_s=state.clock(),
+                reloads=reloads + proof.reloads,
+            )
+        )
+        state.holdings.went_live(old)
+        return self._failed("install.rolled_back" if proof.cause is None else "install.failed")
+
+    async def _stay(self, cause: Cause, *, reloads: int) -> Outcome:
+        """There is no proven generation to go back to: the files stay, so that the services can be started on them."""
+        state = self._state
+        await state.file.keep(
+            steps.keep_unproven(state.file.journal, cause, now_s=state.clock(), reloads=reloads)
+        )
+        directory = state.file.journal.directory
+        state.holdings.went_live(await asyncio.to_thread(state.tree.manifest, directory))
+        return self._failed("install.failed")
+
+    def _failed(self, event: str) -> Outcome:
+        outcome = self._outcome()
+        log.error(
+            event,
+            epoch=outcome.epoch,
+            generation=outcome.generation,
+            digest=outcome.digest,
+            phase=outcome.phase,
+            reason=outcome.reason,
+            message=outcome.message,
+            duration_ms=outcome.duration_ms,
+        )
+        return outcome
+
+    def _outcome(self) -> Outcome:
+        state = self._state
+        outcome = state.holdings.owed(state.clock())
+        if outcome is None:
+            raise InstallError("an installation ended without an outcome")
+        return outcome
+
+    def _attempt(self, command: Install, *, directory: str) -> Attempt:
+        return Attempt(
+            push_id=command.push_id,
+            directory=directory,
+            version=version_of(command.manifest),
+            started_s=self._state.clock(),
+        )
+
+
+def _ours(error: Exception) -> CertcastError:
+    match error:
+        case CertcastError():
+            return error
+        case OSError():
+            return named("the disk refused", error)
+        case _:
+            log.error("task.failed", task="install", exc_info=error)
+            return InstallError(f"an error of the agent itself: {type(error).__name__}")
+
+
+def _logged(say: Say) -> Say:
+    def say_and_log(phase: Phase, detail: str) -> None:
+        log.debug("phase.entered", phase=phase, detail=detail)
+        say(phase, detail)
+
+    return say_and_log

@@ -1,0 +1,86 @@
+"""The journal on disk.
+
+Decides how a change of the journal is made durable. Leaves what the change is to `nodeagent.core.journal`.
+Invariant: the file holds one whole value, the last one that `save` returned for.
+"""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from common.errors import CertcastError, InstallError, Reason
+from common.runtime import durable
+from nodeagent.core.journal import Journal, decode_journal, encode_journal
+from nodeagent.install.fault import named
+
+log = structlog.get_logger(__name__)
+
+JOURNAL_FILE = "journal.json"
+DAMAGED_FILE = "journal.json.damaged"
+
+
+class JournalFile:
+    """Holds the journal in memory as it is on disk, but for a change that `keep` could not write yet."""
+
+    def __init__(self, directory: Path, journal: Journal | None = None) -> None:
+        self._path = directory / JOURNAL_FILE
+        self._journal = journal or Journal()
+        self._is_written = True
+
+    @property
+    def journal(self) -> Journal:
+        """The present value."""
+        return self._journal
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the disk has the present value."""
+        return self._is_written
+
+    async def save(self, journal: Journal) -> None:
+        """Make a change durable, then take it. Raises InstallError (NO_SPACE, PERMISSION ...): nothing is changed."""
+        if journal == self._journal and self._is_written:
+            return
+        try:
+            await asyncio.to_thread(durable.write_file, self._path, encode_journal(journal), mode=0o600)
+        except OSError as error:
+            raise named("the journal cannot be written", error) from error
+        self._journal, self._is_written = journal, True
+
+    async def keep(self, journal: Journal) -> None:
+        """Take a change even if the disk refuses it now; the next `save` or `keep` writes it, too.
+
+        For what is true whether it is written or not: the link says it as well, or losing it costs one more attempt.
+        """
+        try:
+            await self.save(journal)
+        except InstallError as error:
+            self._journal, self._is_written = journal, False
+            log.error("store.failed", reason=error.reason, message=error.message)
+
+    async def flush(self) -> None:
+        """Try again to write a change that could not be written."""
+        if not self._is_written:
+            await self.keep(self._journal)
+
+
+async def load_journal(directory: Path) -> Journal | None:
+    """Read the journal, None if there is none or it is damaged; a damaged one is put aside.
+
+    Raises CertcastError: STORAGE if it cannot be read, UNSUPPORTED if a newer agent wrote it.
+    """
+    path = directory / JOURNAL_FILE
+    try:
+        raw = await asyncio.to_thread(path.read_bytes)
+        return decode_journal(raw)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CertcastError(f"{path} cannot be read: {error.strerror}", reason=Reason.STORAGE) from error
+    except InstallError as error:
+        if error.reason == Reason.UNSUPPORTED:
+            raise
+        log.error("store.failed", reason=error.reason, message=error.message)
+        await asyncio.to_thread(durable.write_file, directory / DAMAGED_FILE, raw, mode=0o600)
+        return None

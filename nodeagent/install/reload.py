@@ -1,0 +1,170 @@
+"""Run a consumer's reload command: its argv, nothing else, in a clean environment, for a bounded time.
+
+Decides when a command has had its time. Leaves to the probe whether the reload did anything: an exit status of 0 is not
+proof. Invariant: no command outlives its timeout, and none can end or block the agent.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Self
+
+import structlog
+
+from common.errors import InstallError, Reason
+from nodeagent.core.services import Consumer
+
+log = structlog.get_logger(__name__)
+
+OUTPUT_MAX_BYTES: Final = 8 * 1024
+"""What is kept of a command's words; the rest is read and dropped, so that it never blocks on a full pipe."""
+
+TERM_GRACE_S: Final = 2.0
+"""Between SIGTERM and SIGKILL."""
+
+TAIL_S: Final = 0.2
+"""How long after its end a command's last words are waited for: a service that it started may hold the pipe for ever."""
+
+ENVIRONMENT: Final = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """How a command ended. `status` is the exit status, negative for a signal."""
+
+    status: int
+    output: str
+    duration_ms: int
+
+
+async def reload_consumer(consumer: Consumer) -> Ran:
+    """Run it once. Raises InstallError: RELOAD_FAILED (not started, or not 0), RELOAD_TIMEOUT (and it was killed)."""
+    started_s = time.monotonic()
+    words = await _Words.open()
+    try:
+        process = await _start(consumer, words)
+        status = await _finish(process, words, consumer.timeout_s)
+    finally:
+        words.close()
+    ran = Ran(
+        status=status if status is not None else -signal.SIGKILL,
+        output=words.kept.decode(errors="replace").strip(),
+        duration_ms=round((time.monotonic() - started_s) * 1000),
+    )
+    log.debug(
+        "reload.ran",
+        consumer=consumer.name,
+        status=ran.status,
+        duration_ms=ran.duration_ms,
+        message=ran.output[-200:],
+    )
+    if status is None:
+        raise InstallError(
+            f"the reload of '{consumer.name}' did not end within {consumer.timeout_s:g} s and was killed",
+            reason=Reason.RELOAD_TIMEOUT,
+        )
+    if status != 0:
+        raise InstallError(_complaint(consumer, ran), reason=Reason.RELOAD_FAILED)
+    return ran
+
+
+class _Words:
+    """A pipe for a command's words. Ours, so that it can be closed although a service the command started holds it."""
+
+    def __init__(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport, write_fd: int) -> None:
+        self.kept = bytearray()
+        self.write_fd = write_fd
+        self._reader = reader
+        self._transport = transport
+
+    @classmethod
+    async def open(cls) -> Self:
+        """Make the pipe."""
+        read_fd, write_fd = os.pipe()
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_fd, "rb")
+        )
+        return cls(reader, transport, write_fd)
+
+    def close_write_end(self) -> None:
+        """The command has its copy."""
+        if self.write_fd >= 0:
+            os.close(self.write_fd)
+            self.write_fd = -1
+
+    async def read(self) -> None:
+        """Keep the first words and drop the rest, until the last holder of the pipe closed it."""
+        while chunk := await self._reader.read(4096):
+            self.kept += chunk[: OUTPUT_MAX_BYTES - len(self.kept)]
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        self.close_write_end()
+        self._transport.close()
+
+
+async def _start(consumer: Consumer, words: _Words) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *consumer.reload,
+            cwd="/",
+            env=ENVIRONMENT,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=words.write_fd,
+            stderr=words.write_fd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise InstallError(
+            f"the reload of '{consumer.name}' could not be started: {consumer.reload[0]}: {error.strerror}",
+            reason=Reason.RELOAD_FAILED,
+        ) from error
+    finally:
+        words.close_write_end()
+
+
+async def _finish(process: asyncio.subprocess.Process, words: _Words, timeout_s: float) -> int | None:
+    """Return the exit status, None if the command had to be killed."""
+    status: int | None = None
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(words.read())
+            status = await _wait(process, timeout_s)
+            if status is not None:
+                await asyncio.wait([reading], timeout=TAIL_S)
+            reading.cancel()
+    finally:
+        if status is None:
+            await _end(process)
+    return status
+
+
+async def _wait(process: asyncio.subprocess.Process, timeout_s: float) -> int | None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await process.wait()
+    except TimeoutError:
+        return None
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the command and all that it started in its session: first politely, then for sure."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    await _wait(process, TERM_GRACE_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def _complaint(consumer: Consumer, ran: Ran) -> str:
+    how = f"exit status {ran.status}" if ran.status >= 0 else f"signal {-ran.status}"
+    last = ran.output.splitlines()[-1][:200] if ran.output else "it said nothing"
+    return f"the reload of '{consumer.name}' failed with {how}: {last}"

@@ -1,0 +1,110 @@
+"""What the agent does with the disk before anything else: read the journal, and undo or keep what was interrupted.
+
+Decides nothing itself (`nodeagent.core.journal.recover` does). Leaves reloads and proofs to `Installer.resume`.
+Invariant: afterwards `current` shows one whole generation (or none was ever installed), and nobody was reloaded.
+"""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+from msgspec.structs import replace
+
+from common.errors import Reason
+from nodeagent.core.drift import Ownership
+from nodeagent.core.journal import (
+    Decision,
+    Forget,
+    Journal,
+    Rest,
+    Resume,
+    RollBack,
+    forget,
+    recover,
+    version_of,
+)
+from nodeagent.core.services import Services
+from nodeagent.install.fault import named
+from nodeagent.install.holdings import NodeHoldings
+from nodeagent.install.journalfile import JournalFile, load_journal
+from nodeagent.install.state import NodeState
+from nodeagent.install.tree import Tree
+
+log = structlog.get_logger(__name__)
+
+
+async def open_state(directory: Path, *, services: Services, owners: Ownership) -> NodeState:
+    """Read what is on disk and bring it to rest. Raises CertcastError if the data directory cannot be used."""
+    tree = Tree(directory, owners)
+    try:
+        await asyncio.to_thread(tree.prepare)
+        journal = await load_journal(directory)
+        is_new = journal is None
+        if journal is None:
+            journal = await asyncio.to_thread(_rebuild, tree)
+        file = JournalFile(directory, journal)
+        state = NodeState(tree=tree, file=file, holdings=NodeHoldings(file), services=services)
+        if is_new:
+            await file.keep(journal)
+        await _rest(state)
+    except OSError as error:
+        raise named("the data directory cannot be used", error) from error
+    return state
+
+
+async def _rest(state: NodeState) -> None:
+    tree, journal = state.tree, state.file.journal
+    link = await asyncio.to_thread(tree.live)
+    decision = recover(journal, link=link, whole=await asyncio.to_thread(_whole, tree, journal))
+    shown = await _carry_out(state, decision)
+    manifest = await asyncio.to_thread(tree.manifest, shown) if shown else None
+    if isinstance(decision, Rest | Forget) and journal.applied is not None and manifest is not None:
+        # a manifest that is not the one applied is damage, which upkeep deals with
+        manifest = manifest if version_of(manifest) == journal.applied else None
+    state.holdings.went_live(manifest)
+    if shown and manifest is None:
+        state.holdings.was_damaged(())
+
+
+async def _carry_out(state: NodeState, decision: Decision) -> str:
+    """Return the directory that `current` shows now."""
+    tree, journal = state.tree, state.file.journal
+    match decision:
+        case Rest(directory):
+            return directory
+        case Resume(target):
+            return target
+        case RollBack(directory):
+            await asyncio.to_thread(tree.switch, directory)
+            await state.file.keep(replace(journal, state="rolling_back"))
+            return directory
+        case Forget(target, directory):
+            await state.file.keep(forget(journal))
+            if target != directory:
+                await asyncio.to_thread(tree.remove, target)
+            log.warning(
+                "install.recovered", reason=Reason.INTERRUPTED, message="it had not become visible; forgotten"
+            )
+            return directory
+
+
+def _whole(tree: Tree, journal: Journal) -> frozenset[str]:
+    names = {journal.directory, journal.attempt.directory if journal.attempt is not None else ""} - {""}
+    return frozenset(
+        name
+        for name in names
+        if (manifest := tree.manifest(name)) is not None and tree.is_whole(name, manifest)
+    )
+
+
+def _rebuild(tree: Tree) -> Journal:
+    """Make a journal from what the link shows, for a new node or one whose journal was lost.
+
+    Nothing is known to be loaded, so every consumer is reloaded and proven once.
+    """
+    name = tree.live()
+    manifest = tree.manifest(name) if name is not None else None
+    if name is None or manifest is None or not tree.is_whole(name, manifest):
+        return Journal()
+    version = version_of(manifest)
+    return Journal(directory=name, applied=version, highest=(version.epoch, version.generation))

@@ -1,0 +1,263 @@
+"""The generations on disk, and the one link that publishes.
+
+    DIR/generations/<epoch>-<generation>/   manifest.json and the files
+    DIR/current  -> generations/...         what services read
+    DIR/previous -> generations/...         what was proven before
+    DIR/.staging/                           half-made generations, closed to everybody else
+
+Owns everything below DIR but the journal and the identity. Leaves the order of the steps to the installer.
+Invariant: a name below generations/ is whole and synced from its first moment, with its final owners and modes, and
+nothing in it is ever changed.
+Blocking; every method is called in a thread.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from common.bundle.manifest import ENTRY_MAX_BYTES, MANIFEST_MAX_BYTES, Manifest, canonical, parse_manifest
+from common.errors import BundleError, InstallError, Reason
+from common.ids import Digest, digest_of
+from common.runtime import durable
+from nodeagent.core.drift import DIRECTORY_MODE, MANIFEST_FILE, PUBLIC_MODE, ROOT, Listing, Ownership, Seen
+from nodeagent.core.retention import directory_order
+from nodeagent.install.fault import named
+
+GENERATIONS: Final = "generations"
+STAGING: Final = ".staging"
+CURRENT: Final = "current"
+PREVIOUS: Final = "previous"
+
+LEFTOVERS: Final = ".*.tmp"
+"""What a kill in `common.runtime.durable` leaves behind."""
+
+BLOCK_BYTES: Final = 4096
+MARGIN_BYTES: Final = 512 * 1024
+"""Space that must stay for the journal and the link, so that an installation that began can be brought to its end."""
+
+MARGIN_INODES: Final = 16
+LARGEST_BYTES: Final = ENTRY_MAX_BYTES
+LISTED_MAX: Final = 256
+"""A generation has about twenty names; a listing stops where somebody filled the directory."""
+
+
+class Tree:
+    """See the module. `owners` is given to every file that is laid out from now on."""
+
+    def __init__(self, directory: Path, owners: Ownership) -> None:
+        self.directory = directory
+        self.owners = owners
+        self._generations = directory / GENERATIONS
+        self._staging = directory / STAGING
+
+    # -- reading
+
+    def live(self) -> str | None:
+        """Return the name of the directory that `current` shows, None if it is no such link."""
+        try:
+            target = str((self.directory / CURRENT).readlink())
+        except OSError:
+            return None
+        parent, _, name = target.rpartition("/")
+        return name if parent == GENERATIONS and directory_order(name) is not None else None
+
+    def names(self) -> dict[str, float]:
+        """Return the generations' directories, with the unix seconds of their last change."""
+        found = {}
+        with os.scandir(self._generations) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False) and directory_order(entry.name) is not None:
+                    found[entry.name] = entry.stat(follow_symlinks=False).st_ctime
+        return found
+
+    def manifest(self, name: str) -> Manifest | None:
+        """Return a directory's manifest, None if there is none that can be read."""
+        raw = _read(self._generations / name / MANIFEST_FILE, MANIFEST_MAX_BYTES + 1)
+        if raw is None:
+            return None
+        try:
+            return parse_manifest(raw)
+        except BundleError:
+            return None
+
+    def listing(self, name: str) -> Listing:
+        """Return what is on disk in a directory, every file hashed."""
+        root = self._generations / name
+        return Listing(link=self.live(), files=tuple(_list(root, root)))
+
+    def is_whole(self, name: str, manifest: Manifest) -> bool:
+        """Whether every file has the content that the manifest names."""
+        root = self._generations / name
+        return all(
+            (body := _read(root / entry.path, entry.size_bytes + 1)) is not None
+            and digest_of(body) == entry.digest
+            for entry in manifest.entries
+        )
+
+    def payloads(self, manifest: Manifest, names: Iterable[str]) -> dict[Digest, bytes]:
+        """Return as many of the manifest's payloads as these directories hold, each checked against its digest."""
+        missing = {entry.digest: entry.size_bytes for entry in manifest.entries}
+        found: dict[Digest, bytes] = {}
+        for name in names:
+            held = self.manifest(name) if missing else None
+            for entry in held.entries if held is not None else ():
+                if entry.digest in missing:
+                    body = _read(self._generations / name / entry.path, entry.size_bytes + 1)
+                    if body is not None and digest_of(body) == entry.digest:
+                        found[entry.digest] = body
+                        del missing[entry.digest]
+        return found
+
+    # -- changing
+
+    def prepare(self) -> None:
+        """Make the directories, and remove what an interrupted installation left half-made."""
+        self.directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        durable.remove_tree(self._staging)
+        for leftover in self.directory.glob(LEFTOVERS):
+            leftover.unlink()
+        for path, mode in ((self._generations, DIRECTORY_MODE), (self._staging, 0o700)):
+            if not path.is_dir():
+                durable.make_dir(path, mode=mode)
+
+    def check_room(self, manifest: Manifest) -> None:
+        """See whether the bundle can be laid out. Raises InstallError: NO_SPACE, PERMISSION, CROSS_DEVICE."""
+        try:
+            facts = os.statvfs(self.directory)
+            devices = {path.stat().st_dev for path in (self.directory, self._generations, self._staging)}
+        except OSError as error:
+            raise named("the data directory cannot be used", error) from error
+        if len(devices) > 1:
+            raise InstallError(
+                f"{self._generations} and {self._staging} are on different filesystems; they must be one, "
+                "so that a generation can become visible in one step",
+                reason=Reason.CROSS_DEVICE,
+            )
+        if facts.f_flag & os.ST_RDONLY or not os.access(self._generations, os.W_OK):
+            raise InstallError(f"{self._generations} cannot be written", reason=Reason.PERMISSION)
+        needed = MARGIN_BYTES + sum(
+            -(-entry.size_bytes // BLOCK_BYTES) * BLOCK_BYTES + BLOCK_BYTES for entry in manifest.entries
+        )
+        if facts.f_bavail * facts.f_frsize < needed:
+            raise InstallError(
+                f"{self.directory} has {facts.f_bavail * facts.f_frsize} bytes free and {needed} are needed",
+                reason=Reason.NO_SPACE,
+            )
+        inodes = len(manifest.entries) + MARGIN_INODES
+        if facts.f_files and facts.f_favail < inodes:
+            raise InstallError(
+                f"{self.directory} has {facts.f_favail} inodes free and {inodes} are needed",
+                reason=Reason.NO_SPACE,
+            )
+
+    def stage(self, name: str, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> None:
+        """Lay a generation out where nobody sees it, and sync it. Raises OSError; KeyError for a missing payload."""
+        root = self._staging / name
+        durable.remove_tree(root)
+        directories = [
+            root,
+            *(root / part for part in sorted({one.path.partition("/")[0] for one in manifest.entries})),
+        ]
+        for path in directories:
+            path.mkdir()
+            _own(path, DIRECTORY_MODE, self.owners.uid, self.owners.gid)
+        self._create(root / MANIFEST_FILE, canonical(manifest), secret=False)
+        for entry in manifest.entries:
+            self._create(root / entry.path, payloads[entry.digest], secret=entry.secret)
+        for path in reversed(directories):
+            durable.sync_dir(path)
+
+    def publish(self, name: str) -> None:
+        """Give a staged generation its name. Raises OSError, also if the name is taken."""
+        durable.publish_dir(self._staging / name, self._generations / name)
+
+    def switch(self, name: str) -> None:
+        """Make a generation the live one. Raises OSError."""
+        durable.publish_link(self.directory / CURRENT, f"{GENERATIONS}/{name}")
+
+    def remember(self, name: str) -> None:
+        """Point `previous` at a generation. Raises OSError."""
+        durable.publish_link(self.directory / PREVIOUS, f"{GENERATIONS}/{name}")
+
+    def remembered(self) -> str | None:
+        """Return what `previous` shows."""
+        try:
+            return (self.directory / PREVIOUS).readlink().name
+        except OSError:
+            return None
+
+    def remove(self, name: str) -> None:
+        """Remove a generation that nothing needs. Raises OSError."""
+        if directory_order(name) is not None:
+            durable.remove_tree(self._generations / name)
+
+    def discard(self, name: str) -> None:
+        """Remove a half-made generation. Raises OSError."""
+        durable.remove_tree(self._staging / name)
+
+    def _create(self, path: Path, body: bytes, *, secret: bool) -> None:
+        owners = self.owners
+        mode = owners.secret_mode if secret else PUBLIC_MODE
+        durable.create_file(
+            path, body, mode=mode, uid=owners.uid, gid=owners.secret_gid if secret else owners.gid
+        )
+
+
+def _own(path: Path, mode: int, uid: int, gid: int) -> None:
+    os.chown(path, uid, gid)
+    path.chmod(mode)  # the mask of the process must not decide
+
+
+def _read(path: Path, limit_bytes: int) -> bytes | None:
+    """Return a plain file's first bytes, None for anything else."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            return file.read(limit_bytes) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        except OSError:
+            return None
+
+
+def _list(root: Path, directory: Path) -> Iterable[Seen]:
+    """List a directory and, one level down, its directories."""
+    facts = _lstat(directory)
+    if facts is None:
+        return
+    yield _seen(root, directory, facts)
+    if not stat.S_ISDIR(facts.st_mode):
+        return
+    try:
+        children = sorted(directory.iterdir())[:LISTED_MAX]
+    except OSError:
+        return
+    for path in children:
+        child = _lstat(path)
+        if child is not None and stat.S_ISDIR(child.st_mode) and directory == root:
+            yield from _list(root, path)
+        elif child is not None:
+            yield _seen(root, path, child)
+
+
+def _seen(root: Path, path: Path, facts: os.stat_result) -> Seen:
+    digest: str | None = ""
+    if stat.S_ISDIR(facts.st_mode):
+        digest = None
+    elif stat.S_ISREG(facts.st_mode) and facts.st_size <= LARGEST_BYTES:
+        body = _read(path, LARGEST_BYTES)
+        digest = digest_of(body) if body is not None else ""
+    name = str(path.relative_to(root)) if path != root else ROOT
+    return Seen(
+        path=name, digest=digest, mode=stat.S_IMODE(facts.st_mode), uid=facts.st_uid, gid=facts.st_gid
+    )
+
+
+def _lstat(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except OSError:
+        return None

@@ -1,0 +1,234 @@
+"""The installer against a real TLS server, real reload commands and a real tree."""
+
+import socket
+import stat
+
+import pytest
+
+from common.errors import BundleError, Reason
+from common.ids import fingerprint_of
+from nodeagent.install.upkeep import Upkeep
+from tests import pki
+from tests.integration.agent_parts import (
+    ROOT,
+    TlsService,
+    consumer,
+    install,
+    open_node,
+    real_bundle,
+    script,
+    services,
+    snapshot,
+)
+
+OLD = pki.make_leaf(ROOT, ["old.example.com"])
+NEW = pki.make_leaf(ROOT, ["new.example.com"])
+OTHER = pki.make_leaf(ROOT, ["other.example.com"])
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+async def service(data, tmp_path):
+    async with TlsService(data).run(OTHER, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def node(data, service, tmp_path):
+    """A node that runs generation 1, served by a real TLS server."""
+    state = await open_node(data, services(consumer(service.reload_script(tmp_path), port=service.port)))
+    assert (await install(state, real_bundle(OLD, 1))).result == "applied"
+    return state
+
+
+def leaf_of(made):
+    return fingerprint_of(made.certificate_der)
+
+
+async def test_a_new_leaf_is_served_before_it_is_called_applied(node, service):
+    outcome = await install(node, real_bundle(NEW, 2))
+
+    assert (outcome.result, outcome.phase, outcome.reloads) == ("applied", "commit", 1)
+    assert [seen.leaf for seen in outcome.report.serving] == [leaf_of(NEW)]
+    assert outcome.report.applied.leaves == {"server": leaf_of(NEW)}
+    assert outcome.report.disk == outcome.report.applied.digest
+
+
+async def test_keys_are_for_the_owner_alone_and_certificates_for_all(node, data):
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (data / "current/server").iterdir()}
+
+    assert modes["privkey.pem"] == modes["combined.pem"] == 0o600
+    assert modes["certificate.pem"] == modes["fullchain.pem"] == 0o644
+    assert stat.S_IMODE((data / ".staging").stat().st_mode) == 0o700
+
+
+async def test_the_same_content_under_a_new_number_reloads_nothing(node, service):
+    reloads = service.reloads
+    outcome = await install(node, real_bundle(OLD, 2))
+
+    assert (outcome.result, outcome.reloads, service.reloads) == ("applied", 0, reloads)
+    assert node.file.journal.highest == (1, 2)
+
+
+async def test_a_restart_reloads_nothing(node, service, data):
+    reloads = service.reloads
+    again = await open_node(data, node.services)
+    await Upkeep(again).turn()
+
+    assert service.reloads == reloads
+    assert again.holdings.applied() == real_bundle(OLD, 1).manifest
+
+
+async def test_previous_moves_only_when_the_new_generation_is_proven(node, data, tmp_path, service):
+    assert not (data / "previous").is_symlink()
+    await install(node, real_bundle(NEW, 2))
+    assert (data / "previous").readlink().name == "1-000001"
+
+    script(tmp_path / "reload", "exit 0")
+    await install(node, real_bundle(OTHER, 3))
+    assert (data / "previous").readlink().name == "1-000001"
+
+
+async def test_a_reload_that_lies_is_rolled_back_as_a_mismatch(node, data, tmp_path):
+    before = (data / "current").readlink()
+    script(tmp_path / "reload", "exit 0")
+    outcome = await install(node, real_bundle(NEW, 2))
+
+    assert (outcome.result, outcome.phase, outcome.reason) == (
+        "rolled_back",
+        "verify",
+        Reason.VERIFY_MISMATCH,
+    )
+    assert (data / "current").readlink() == before
+    assert [seen.leaf for seen in outcome.report.serving] == [leaf_of(OLD)]
+    assert outcome.report.applied.generation == 1
+    assert outcome.report.last_failed.digest == real_bundle(NEW, 2).manifest.digest
+
+
+async def test_a_reload_that_fails_is_rolled_back_with_its_last_words(node, tmp_path):
+    script(tmp_path / "reload", "echo this configuration is bad >&2; exit 7")
+    outcome = await install(node, real_bundle(NEW, 2))
+
+    assert (outcome.result, outcome.phase, outcome.reason) == ("rolled_back", "reload", Reason.RELOAD_FAILED)
+    assert "exit status 7: this configuration is bad" in outcome.message
+
+
+async def test_a_reload_that_hangs_is_killed_and_rolled_back(node, tmp_path, service):
+    node.services = services(
+        consumer(script(tmp_path / "hang", "sleep 60 & sleep 60"), port=service.port, timeout_s=0.3)
+    )
+    outcome = await install(node, real_bundle(NEW, 2))
+
+    assert (outcome.result, outcome.phase, outcome.reason) == ("rolled_back", "reload", Reason.RELOAD_TIMEOUT)
+
+
+async def test_a_port_that_was_dark_before_is_unreachable_and_rolled_back(node, tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    node.services = services(consumer(script(tmp_path / "quiet", "exit 0"), port=port, name="dark"))
+    outcome = await install(node, real_bundle(NEW, 2))
+
+    assert (outcome.result, outcome.phase, outcome.reason) == (
+        "rolled_back",
+        "verify",
+        Reason.VERIFY_UNREACHABLE,
+    )
+    assert outcome.report.applied.generation == 1
+
+
+async def test_a_rollback_that_is_not_served_is_told_as_such_and_healed_later(node, tmp_path, service):
+    # the service takes the new files although its reload fails, and then refuses the way back
+    script(
+        tmp_path / "reload",
+        f"[ -e {tmp_path}/done ] && exit 1; touch {tmp_path}/done; kill -HUP $PPID; exit 1",
+    )
+    outcome = await install(node, real_bundle(NEW, 2))
+
+    assert (outcome.result, outcome.phase, outcome.reason) == ("failed", "rollback", Reason.ROLLBACK_FAILED)
+    assert node.file.journal.unproven is not None
+
+    service.reload_script(tmp_path)
+    await Upkeep(node).turn()
+    assert node.file.journal.unproven is None
+    assert [seen.leaf for seen in node.holdings.serving] == [leaf_of(OLD)]
+
+
+async def test_a_first_generation_that_cannot_be_proven_stays_for_the_service_to_start_on(data, tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    state = await open_node(data, services(consumer(script(tmp_path / "no", "exit 0"), port=port)))
+    outcome = await install(state, real_bundle(NEW, 1))
+
+    assert (outcome.result, outcome.reason) == ("failed", Reason.VERIFY_UNREACHABLE)
+    assert (data / "current/server/privkey.pem").read_text() == NEW.key_pem
+    assert outcome.report.applied is None
+    assert outcome.report.last_failed.retry_after_s == 60
+
+    async with TlsService(data).run(OTHER, tmp_path) as service:
+        state.services = services(consumer(service.reload_script(tmp_path), port=service.port))
+        again = await install(state, real_bundle(NEW, 1))
+    assert again.result == "applied"
+    assert again.report.last_failed is None
+    assert [path.name for path in (data / "generations").iterdir()] == ["1-000001"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("key", Reason.KEY_MISMATCH),
+        ("digest", Reason.BAD_DIGEST),
+        ("trust", Reason.EMPTY_BUNDLE),
+        ("expired", Reason.EXPIRED),
+        ("future", Reason.NOT_YET_VALID),
+    ],
+)
+async def test_a_bad_bundle_is_refused_and_nothing_is_touched(node, data, service, name, reason):
+    old = pki.make_leaf(ROOT, not_before_s=pki.NOW_S - 10 * pki.DAY_S, not_after_s=pki.NOW_S - pki.DAY_S)
+    new = pki.make_leaf(ROOT, not_before_s=pki.NOW_S + pki.DAY_S, not_after_s=pki.NOW_S + 9 * pki.DAY_S)
+    bundle = {
+        "key": real_bundle(NEW, 2, key_of=OLD),
+        "digest": real_bundle(NEW, 2),
+        "trust": real_bundle(NEW, 2, anchors=0),
+        "expired": real_bundle(old, 2),
+        "future": real_bundle(new, 2),
+    }[name]
+    if name == "digest":
+        entry = bundle.manifest.by_path()["server/chain.pem"]
+        bundle.payloads[entry.digest] = b"-----BEGIN CERTIFICATE-----"
+    before, reloads = snapshot(data), service.reloads
+    with pytest.raises(BundleError) as refused:
+        await install(node, bundle)
+
+    assert refused.value.reason == reason
+    assert snapshot(data) == before
+    assert service.reloads == reloads
+    assert node.file.journal.last_failed.result == "rejected"
+    assert node.holdings.applied().generation == 1
+
+
+async def test_a_trust_store_that_shrinks_needs_force(node):
+    await install(node, real_bundle(OLD, 2, anchors=10))
+    with pytest.raises(BundleError) as refused:
+        await install(node, real_bundle(OLD, 3, anchors=4))
+
+    assert refused.value.reason == Reason.SHRINK_GUARD
+    assert (await install(node, real_bundle(OLD, 3, anchors=4), forced=True)).result == "applied"
+
+
+async def test_repeated_failures_climb_the_ladder_and_other_content_starts_anew(node, tmp_path):
+    script(tmp_path / "reload", "exit 1")
+    waits = [
+        (await install(node, real_bundle(NEW, number))).report.last_failed.retry_after_s
+        for number in (2, 3, 4, 5, 6)
+    ]
+    other = (await install(node, real_bundle(OTHER, 7))).report.last_failed
+
+    assert waits == [60, 300, 900, 3600, 3600]
+    assert (other.attempts, other.retry_after_s) == (1, 60)
+    assert node.holdings.quarantined(real_bundle(OTHER, 7).manifest.digest, pki.NOW_S + 61) is None
