@@ -56,8 +56,14 @@ def test_our_search_and_the_strict_client_agree(seed):
         for made in tangle(seed)
     )
     chain = build_chain(leaf, Issuers(trusted=trusted), uploaded=sent, now_s=NOW_S)
-    verdict = StrictClient(trusted).ask(leaf, sent, now_s=NOW_S)
-    assert (chain.state is ChainState.COMPLETE) == verdict.accepted, (chain.explanation, verdict)
-    if verdict.accepted:
-        served = StrictClient(trusted).ask(leaf, chain.serving, now_s=NOW_S)
-        assert served.accepted, "what is served must be enough for a client that has only the roots"
+    client = StrictClient(trusted)
+    if chain.state is not ChainState.COMPLETE:
+        assert not client.ask(leaf, sent, now_s=NOW_S).accepted, chain.explanation
+    elif not _has_self_issued_link(chain):
+        # asked with what is served: handed everything, the library may give up in a tangle that we get through
+        assert client.ask(leaf, chain.serving, now_s=NOW_S).accepted, "what is served must be enough"
+
+
+def _has_self_issued_link(chain):
+    """Tell a CA's key rollover: RFC 5280 4.2.1.9 and OpenSSL do not count it towards a path length, the library does."""
+    return any(link.certificate.subject_id == link.certificate.issuer_id for link in chain.links[1:-1])

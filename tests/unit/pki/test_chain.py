@@ -7,7 +7,7 @@ from cryptography import x509
 from common.pki.certificate import decode
 from common.pki.chain import ChainState, build_chain, serving_chain
 from common.pki.path import Problem
-from common.pki.search import Issuers, Source, WorkLimits
+from common.pki.search import Issuers, Search, Source, WorkLimits
 from common.pki.strict import StrictClient
 from tests.pki import (
     DAY_S,
@@ -322,3 +322,22 @@ def test_a_strict_client_refuses_what_lenient_ones_take():
     weak = make_leaf(LOW, key=make_rsa_key(1024))
     assert build(weak, uploaded=[LOW]).state is ChainState.WEAK
     assert not strict(make_leaf(LOW, alternatives=False), LOW).accepted
+
+
+def test_no_more_signatures_are_verified_than_allowed(monkeypatch):
+    from common.pki import search
+
+    calls = []
+    monkeypatch.setattr(search, "is_signed_by", lambda *pair: calls.append(pair))
+    wrong = [make_intermediate(ROOT, "Low") for _ in range(60)]
+    chain = build(make_leaf(LOW), uploaded=wrong, edges=50)
+    assert len(calls) == 50
+    assert chain.exhausted
+
+
+def test_no_more_steps_are_taken_than_allowed():
+    roots = [make_root(f"R{number}") for number in range(8)]
+    tangle = [cross_sign(one, two) for one in roots for two in roots if one is not two]
+    search = Search(Issuers(), decoded(tangle), WorkLimits(edges=10_000, steps=300))
+    assert len(list(search.paths(decode(make_leaf(roots[0]).certificate_der)))) <= 301
+    assert search.exhausted
