@@ -1,0 +1,120 @@
+"""One database: opening it, transactions, and foreign errors made ours.
+
+Owns the engine. Everything that differs between SQLite and PostgreSQL is in this file.
+Invariant: one writer at a time on SQLite, and a transaction that returned is on disk (WAL, synchronous=FULL).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from common.errors import ConflictError, Reason, StorageError
+
+_T = TypeVar("_T")
+
+DATABASE_FILE: Final = "certcast.db"
+BUSY_TIMEOUT_MS: Final = 10_000
+"""How long another process (`certcast-manager user add`) may hold the database before we give up."""
+
+SQL_VARIABLES_MAX: Final = 500
+"""Values in one IN list; SQLite's own limit is far above."""
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a database file."""
+    return f"sqlite+aiosqlite:///{path}"
+
+
+class Database:
+    """Connections for reading and transactions for writing."""
+
+    def __init__(self, url: str) -> None:
+        self.engine: AsyncEngine = create_async_engine(url)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._writing = asyncio.Lock() if self.is_sqlite else nullcontext()
+        if self.is_sqlite:
+            event.listen(self.engine.sync_engine, "connect", _set_pragmas)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for queries. Raises StorageError."""
+        try:
+            async with self.engine.connect() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise translated(error) from error
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a transaction: on disk when the block is left, undone if it raises. Raises StorageError, ConflictError."""
+        try:
+            async with self._writing, self.engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise translated(error) from error
+
+    def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
+        """Return an INSERT that knows ON CONFLICT."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    async def insert_absent(
+        self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert rows whose key is not there yet."""
+        if rows:
+            await connection.execute(self.insert(table).on_conflict_do_nothing(), list(rows))
+
+    async def upsert(
+        self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: str
+    ) -> None:
+        """Insert rows, or update those whose `key` is there."""
+        if not rows:
+            return
+        statement = self.insert(table)
+        changed = {name: statement.excluded[name] for name in rows[0] if name != key}
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=[key], set_=changed), list(rows)
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def translated(error: SQLAlchemyError | OSError) -> StorageError | ConflictError:
+    """Make a foreign error ours. Values never appear: they may be secrets."""
+    if isinstance(error, IntegrityError):
+        return ConflictError("an object of this name or identity exists, or one that is referred to does not")
+    text = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
+    if "disk is full" in text or "No space left" in text:
+        return StorageError("the disk is full; free space, then try again", reason=Reason.NO_SPACE)
+    if "readonly" in text or "read-only" in text:
+        return StorageError("the store cannot be written: its filesystem or file is read-only")
+    return StorageError(f"the store failed: {text.splitlines()[0] if text else 'no reason given'}")
+
+
+def chunks(items: Sequence[_T], size: int = SQL_VARIABLES_MAX) -> list[Sequence[_T]]:
+    """Cut a sequence into parts that fit one statement."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        # NORMAL lost acknowledged rows in power cuts; FULL lost none
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "secure_delete=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

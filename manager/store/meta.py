@@ -1,0 +1,70 @@
+"""What there is one of: the epoch, this store's identity, and the manager's own secrets."""
+
+import uuid
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from manager.store.engine import Database
+from manager.store.sealing import Keyring
+from manager.store.tables import meta
+
+EPOCH: Final = "epoch"
+INSTANCE: Final = "instance"
+CHECKED: Final = "checked"
+
+
+class Meta:
+    """See the module."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._keyring = keyring
+
+    async def epoch(self) -> int:
+        """Return the epoch, which begins at 1 and rises when a backup is restored."""
+        return int(await self._get(EPOCH) or b"1")
+
+    async def bump_epoch(self) -> int:
+        """Raise the epoch, and return it."""
+        async with self._database.write() as connection:
+            known = (await connection.execute(select(meta.c.value).where(meta.c.name == EPOCH))).scalar()
+            epoch = int(known or b"1") + 1
+            await self._set(connection, EPOCH, str(epoch).encode())
+        return epoch
+
+    async def instance_id(self) -> str:
+        """Return this store's identity, made at first use."""
+        async with self._database.write() as connection:
+            await self._database.insert_absent(
+                connection, meta, [{"name": INSTANCE, "value": uuid.uuid4().bytes}]
+            )
+            value = (
+                await connection.execute(select(meta.c.value).where(meta.c.name == INSTANCE))
+            ).scalar_one()
+        return uuid.UUID(bytes=bytes(value)).hex
+
+    async def secret_get(self, name: str) -> bytes | None:
+        """Return a secret, unsealed, None if there is none of this name."""
+        sealed = await self._get(f"secret:{name}")
+        return None if sealed is None else self._keyring.open(f"meta:{name}", sealed)
+
+    async def secret_set(self, name: str, value: bytes) -> None:
+        """Keep a secret, sealed."""
+        async with self._database.write() as connection:
+            await self._set(connection, f"secret:{name}", self._keyring.seal(f"meta:{name}", value))
+
+    async def check(self, *, now_s: float) -> None:
+        """Write and read back a moment. Raises StorageError if the store cannot do either."""
+        async with self._database.write() as connection:
+            await self._set(connection, CHECKED, str(now_s).encode())
+        await self._get(CHECKED)
+
+    async def _get(self, name: str) -> bytes | None:
+        async with self._database.read() as connection:
+            value = (await connection.execute(select(meta.c.value).where(meta.c.name == name))).scalar()
+        return None if value is None else bytes(value)
+
+    async def _set(self, connection: AsyncConnection, name: str, value: bytes) -> None:
+        await self._database.upsert(connection, meta, [{"name": name, "value": value}], key="name")

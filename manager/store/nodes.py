@@ -1,0 +1,168 @@
+"""Nodes, their pinned keys, and their join tokens.
+
+Invariant: a token is used once; which key used it is remembered, so that the same key may join again with it.
+"""
+
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.errors import ConflictError, EnrolmentError, NotFoundError, Reason
+from common.ids import NodeName
+from manager.domain.model import NodeKind, NodeRecord
+from manager.store.engine import Database
+from manager.store.tables import join_token, node
+
+LIVE_TOKENS_MAX: Final = 5
+"""Unused tokens a node may have at once: enough for a few attempts, too few to lose sight of."""
+
+
+class Nodes:
+    """See the module."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(
+        self, name: NodeName, kind: NodeKind, *, names: Sequence[str], addresses: Sequence[str], now_s: float
+    ) -> NodeRecord:
+        """Keep a new node. Raises ConflictError if the name is taken."""
+        async with self._database.write() as connection:
+            if (await connection.execute(select(node.c.id).where(node.c.name == name))).first() is not None:
+                raise ConflictError(f"there is a node '{name}' already")
+            await connection.execute(
+                insert(node).values(
+                    name=name,
+                    kind=kind,
+                    names=json.dumps(list(names)),
+                    addresses=json.dumps(list(addresses)),
+                    created_s=now_s,
+                )
+            )
+            return await _get(connection, name)
+
+    async def get(self, name: NodeName) -> NodeRecord:
+        """Return one. Raises NotFoundError."""
+        async with self._database.read() as connection:
+            return await _get(connection, name)
+
+    async def list(self) -> Sequence[NodeRecord]:
+        """Return all by name."""
+        async with self._database.read() as connection:
+            return [_record(row) for row in await connection.execute(select(node).order_by(node.c.name))]
+
+    async def remove(self, name: NodeName) -> None:
+        """Remove a node and everything of it. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            result = await connection.execute(delete(node).where(node.c.name == name))
+            if not result.rowcount:
+                raise _missing(name)
+
+    async def keys(self) -> Mapping[str, NodeName]:
+        """Return which pinned key is whose."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select(node.c.public_key, node.c.name).where(node.c.public_key.is_not(None))
+            )
+            return {row.public_key: NodeName(row.name) for row in rows}
+
+    async def pin(self, name: NodeName, public_key: str) -> None:
+        """Replace a node's pinned key (rotation). Raises NotFoundError, ConflictError."""
+        async with self._database.write() as connection:
+            result = await connection.execute(
+                update(node).where(node.c.name == name).values(public_key=public_key)
+            )
+            if not result.rowcount:
+                raise _missing(name)
+
+    async def add_join_token(
+        self, name: NodeName, *, secret_hash: str, expires_s: float, now_s: float
+    ) -> None:
+        """Keep a token's hash. Raises NotFoundError, ConflictError if too many are live."""
+        async with self._database.write() as connection:
+            owner = (await _get(connection, name)).id
+            live = (join_token.c.node_id == owner) & join_token.c.used_key.is_(None)
+            await connection.execute(delete(join_token).where(live & (join_token.c.expires_s <= now_s)))
+            count = (await connection.execute(select(func.count()).where(live))).scalar_one()
+            if count >= LIVE_TOKENS_MAX:
+                raise ConflictError(
+                    f"node '{name}' has {count} unused join tokens; use one, or wait until they expire"
+                )
+            await connection.execute(
+                insert(join_token).values(
+                    node_id=owner, secret_hash=secret_hash, created_s=now_s, expires_s=expires_s
+                )
+            )
+
+    async def redeem_join_token(
+        self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float
+    ) -> NodeRecord:
+        """Use a token: pin this key to the node.
+
+        The key that used a token may use it again. Raises EnrolmentError TOKEN_UNKNOWN, TOKEN_USED, TOKEN_EXPIRED.
+        """
+        async with self._database.write() as connection:
+            token = await _token(connection, name, secret_hash)
+            if token.used_key is not None and token.used_key != public_key:
+                raise EnrolmentError(
+                    f"this join token was used with another key; 'certcast node join-token {name}' makes a new one",
+                    reason=Reason.TOKEN_USED,
+                )
+            if token.used_key is None and token.expires_s <= now_s:
+                raise EnrolmentError(
+                    f"this join token has expired; 'certcast node join-token {name}' makes a new one",
+                    reason=Reason.TOKEN_EXPIRED,
+                )
+            await connection.execute(
+                update(join_token).where(join_token.c.id == token.id).values(used_key=public_key)
+            )
+            record = await _get(connection, name)
+            if token.used_key is not None and record.public_key != public_key:
+                raise EnrolmentError(
+                    f"node '{name}' has joined with another key since; 'certcast node join-token {name}' makes a new token",
+                    reason=Reason.TOKEN_USED,
+                )
+            if record.public_key != public_key:
+                await connection.execute(
+                    update(node).where(node.c.name == name).values(public_key=public_key, enrolled_s=now_s)
+                )
+            return await _get(connection, name)
+
+
+async def _token(connection: AsyncConnection, name: NodeName, secret_hash: str) -> Row[Any]:
+    rows = await connection.execute(select(join_token).join(node).where(node.c.name == name))
+    for row in rows:
+        if hmac.compare_digest(row.secret_hash, secret_hash):
+            return row
+    raise EnrolmentError(
+        "this join token is not known here; make a new one with 'certcast node join-token NAME'",
+        reason=Reason.TOKEN_UNKNOWN,
+    )
+
+
+async def _get(connection: AsyncConnection, name: NodeName) -> NodeRecord:
+    row = (await connection.execute(select(node).where(node.c.name == name))).first()
+    if row is None:
+        raise _missing(name)
+    return _record(row)
+
+
+def _record(row: Row[Any]) -> NodeRecord:
+    return NodeRecord(
+        id=row.id,
+        name=NodeName(row.name),
+        kind=row.kind,
+        names=tuple(json.loads(row.names)),
+        addresses=tuple(json.loads(row.addresses)),
+        public_key=row.public_key or "",
+        created_s=row.created_s,
+        enrolled_s=row.enrolled_s,
+    )
+
+
+def _missing(name: NodeName) -> NotFoundError:
+    return NotFoundError(f"there is no node '{name}'; 'certcast node list' shows those there are")

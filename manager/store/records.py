@@ -1,0 +1,60 @@
+"""What the store is given to keep."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from common.ids import Digest, Fingerprint, NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCertificate:
+    """A TLS certificate as it comes in; see `manager.domain.model.CertificateRecord`. The key never shows in a repr."""
+
+    text: str
+    leaf_pem: str
+    chain_pem: str
+    parameters_pem: str
+    private_key_pem: str = field(repr=False)
+    fingerprint: Fingerprint
+    subject_name: str
+    issuer_name: str
+    raw_subject: str
+    raw_issuer: str
+    serial_no: str
+    subject_alt_names: tuple[str, ...]
+    not_before_s: int
+    not_after_s: int
+    self_signed: bool
+    temporary: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTrustedCa:
+    """A trusted CA as it comes in; see `manager.domain.model.TrustedCaRecord`."""
+
+    text: str
+    certificate_pem: str
+    fingerprint: Fingerprint
+    subject_name: str
+    issuer_name: str
+    raw_subject: str
+    raw_issuer: str
+    serial_no: str
+    not_before_s: int
+    not_after_s: int
+    self_signed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewGeneration:
+    """A generation to publish. `payloads` may lack what an earlier generation brought; `secrets` are sealed."""
+
+    node: NodeName
+    epoch: int
+    generation: int
+    digest: Digest
+    manifest: bytes
+    payloads: Mapping[Digest, bytes] = field(repr=False)
+    secrets: frozenset[Digest]
+    cause: str
+    created_s: float

@@ -1,0 +1,36 @@
+"""The last word of each node."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from sqlalchemy import select
+
+from common.ids import NodeName
+from manager.domain.model import NodeReportRecord
+from manager.store.engine import Database
+from manager.store.tables import node, report
+
+
+class Reports:
+    """See the module."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, records: Sequence[NodeReportRecord]) -> None:
+        """Keep all or none, each in place of the node's last. Reports of nodes that were removed are dropped."""
+        async with self._database.write() as connection:
+            found = {row.name: row.id for row in await connection.execute(select(node.c.id, node.c.name))}
+            rows = [
+                {"node_id": found[each.node], "at_s": each.at_s, "body": msgspec.msgpack.encode(each)}
+                for each in records
+                if each.node in found
+            ]
+            await self._database.upsert(connection, report, rows, key="node_id")
+
+    async def all(self) -> Mapping[NodeName, NodeReportRecord]:
+        """Return the last report of each node that made one."""
+        query = select(node.c.name, report.c.body).join_from(report, node)
+        decoder = msgspec.msgpack.Decoder(NodeReportRecord)
+        async with self._database.read() as connection:
+            return {NodeName(row.name): decoder.decode(row.body) for row in await connection.execute(query)}

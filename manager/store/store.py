@@ -1,0 +1,99 @@
+"""The store: one directory, one database, its topics as attributes.
+
+Owns the database file's creation, its mode, and its migrations.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Self
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from common.errors import NotFoundError, StorageError
+from common.runtime import durable
+from manager.store.audit import Audit
+from manager.store.certificates import Assignments, Certificates
+from manager.store.engine import DATABASE_FILE, Database, sqlite_url, translated
+from manager.store.generations import Generations
+from manager.store.meta import Meta
+from manager.store.nodes import Nodes
+from manager.store.reports import Reports
+from manager.store.sealing import Keyring
+from manager.store.trust import TrustedCas
+from manager.store.users import Users
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Store:
+    """See the module. Make one with `create` or `open`."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self.meta = Meta(database, keyring)
+        self.certificates = Certificates(database, keyring)
+        self.assignments = Assignments(database)
+        self.trusted_cas = TrustedCas(database)
+        self.nodes = Nodes(database)
+        self.generations = Generations(database, keyring)
+        self.reports = Reports(database)
+        self.users = Users(database)
+        self.audit = Audit(database)
+
+    @classmethod
+    async def create(cls, directory: Path, keyring: Keyring) -> Self:
+        """Make the database file in a directory that has none, and open it. Raises StorageError."""
+        path = directory / DATABASE_FILE
+        try:
+            # SQLite would make it with the umask's mode, and would not sync its name
+            await asyncio.to_thread(durable.create_file, path, b"", mode=0o600)
+            await asyncio.to_thread(durable.sync_dir, directory)
+        except OSError as error:
+            raise StorageError(f"{path} cannot be made: {error.strerror}") from error
+        return await cls.open(directory, keyring)
+
+    @classmethod
+    async def open(cls, directory: Path, keyring: Keyring) -> Self:
+        """Open the database of a directory, and bring its schema up to date. Raises NotFoundError, StorageError."""
+        path = directory / DATABASE_FILE
+        if not await asyncio.to_thread(path.is_file):
+            raise NotFoundError(
+                f"there is no store at {path}; 'certcast-manager init --data {directory}' makes one"
+            )
+        return await cls.connect(sqlite_url(path), keyring)
+
+    @classmethod
+    async def connect(cls, url: str, keyring: Keyring) -> Self:
+        """Open a database by its URL, and bring its schema up to date. Raises StorageError."""
+        database = Database(url)
+        try:
+            async with database.engine.begin() as connection:
+                await connection.run_sync(_migrate)
+        except (SQLAlchemyError, CommandError, OSError) as error:
+            await database.close()
+            if isinstance(error, CommandError):
+                raise StorageError(
+                    f"the store's schema is not one that this version knows: {error}"
+                ) from error
+            raise translated(error) from error
+        return cls(database, keyring)
+
+    async def check(self) -> None:
+        """Write and read. Raises StorageError if either fails."""
+        await self.meta.check(now_s=time.time())
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._database.close()
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,184 @@
+"""The tables. Times are unix seconds, as floats where they are moments of ours and integers where X.509 counts them.
+
+A change here needs a migration in `manager/store/migrations/versions`.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+certificate = Table(
+    "certificate",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("text", Text, nullable=False),
+    Column("leaf_pem", Text, nullable=False),
+    Column("chain_pem", Text, nullable=False),
+    Column("parameters_pem", Text, nullable=False),
+    Column("sealed_key", LargeBinary, nullable=False),
+    Column("fingerprint", String(64), nullable=False, index=True),
+    Column("subject_name", Text, nullable=False),
+    Column("issuer_name", Text, nullable=False),
+    Column("raw_subject", Text, nullable=False),
+    Column("raw_issuer", Text, nullable=False),
+    Column("serial_no", String(64), nullable=False),
+    Column("subject_alt_names", Text, nullable=False),  # JSON list
+    Column("not_before_s", Integer, nullable=False),
+    Column("not_after_s", Integer, nullable=False, index=True),
+    Column("self_signed", Boolean, nullable=False),
+    Column("temporary", Boolean, nullable=False),
+    Column("created_s", Float, nullable=False),
+    Column("changed_s", Float, nullable=False),
+    # the catalogue's rule for "the same certificate": issuer and serial number
+    UniqueConstraint("raw_issuer", "serial_no"),
+    sqlite_autoincrement=True,
+)
+
+trusted_ca = Table(
+    "trusted_ca",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("text", Text, nullable=False),
+    Column("certificate_pem", Text, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("subject_name", Text, nullable=False),
+    Column("issuer_name", Text, nullable=False),
+    Column("raw_subject", Text, nullable=False),
+    Column("raw_issuer", Text, nullable=False),
+    Column("serial_no", String(64), nullable=False),
+    Column("not_before_s", Integer, nullable=False),
+    Column("not_after_s", Integer, nullable=False),
+    Column("self_signed", Boolean, nullable=False),
+    Column("created_s", Float, nullable=False),
+    UniqueConstraint("raw_issuer", "serial_no"),
+    sqlite_autoincrement=True,
+)
+
+node = Table(
+    "node",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("names", Text, nullable=False),  # JSON list
+    Column("addresses", Text, nullable=False),  # JSON list
+    # NULL until the node joined; no two nodes may have the same key
+    Column("public_key", String(128), nullable=True, unique=True),
+    Column("created_s", Float, nullable=False),
+    Column("enrolled_s", Float, nullable=True),
+    sqlite_autoincrement=True,
+)
+
+join_token = Table(
+    "join_token",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("secret_hash", String(64), nullable=False, unique=True),
+    Column("created_s", Float, nullable=False),
+    Column("expires_s", Float, nullable=False),
+    Column("used_key", String(128), nullable=True),
+)
+
+assignment = Table(
+    "assignment",
+    metadata,
+    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), nullable=False),
+    Column("slot", String(16), nullable=False),
+    Column("certificate_id", ForeignKey("certificate.id", ondelete="CASCADE"), nullable=False, index=True),
+    PrimaryKeyConstraint("node_id", "slot"),
+)
+
+generation = Table(
+    "generation",
+    metadata,
+    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("created_s", Float, nullable=False),
+    Column("cause", Text, nullable=False),
+    # numbers rise over epochs too, so that "knows more than the store" is one comparison
+    PrimaryKeyConstraint("node_id", "generation"),
+)
+
+payload = Table(
+    "payload",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("sealed", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
+    Column("at_s", Float, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # msgpack of NodeReportRecord
+)
+
+user = Table(
+    "user",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(150), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("created_s", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("label", String(150), nullable=False),
+    Column("created_s", Float, nullable=False),
+    Column("expires_s", Float, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at_s", Float, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("chain", String(64), nullable=False),
+    sqlite_autoincrement=True,
+)

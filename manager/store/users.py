@@ -1,0 +1,89 @@
+"""Users and their API tokens. Passwords and tokens come in as hashes; making them is not the store's business."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+
+from common.errors import ConflictError, NotFoundError
+from manager.domain.model import Role, UserRecord
+from manager.store.engine import Database
+from manager.store.tables import api_token, user
+
+
+class Users:
+    """See the module."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, name: str, role: Role, *, password_hash: str, now_s: float) -> UserRecord:
+        """Keep a new user. Raises ConflictError if the name is taken."""
+        async with self._database.write() as connection:
+            if (await connection.execute(select(user.c.id).where(user.c.name == name))).first() is not None:
+                raise ConflictError(f"there is a user '{name}' already")
+            values = {"name": name, "role": role.value, "password_hash": password_hash, "created_s": now_s}
+            await connection.execute(insert(user).values(values))
+            return _record((await connection.execute(select(user).where(user.c.name == name))).one())
+
+    async def get(self, name: str) -> tuple[UserRecord, str]:
+        """Return a user and the password's hash. Raises NotFoundError."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(user).where(user.c.name == name))).first()
+        if row is None:
+            raise _missing(name)
+        return _record(row), row.password_hash
+
+    async def list(self) -> Sequence[UserRecord]:
+        """Return all by name."""
+        async with self._database.read() as connection:
+            return [_record(row) for row in await connection.execute(select(user).order_by(user.c.name))]
+
+    async def remove(self, name: str) -> None:
+        """Remove a user and the tokens. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            result = await connection.execute(delete(user).where(user.c.name == name))
+            if not result.rowcount:
+                raise _missing(name)
+
+    async def set_password(self, name: str, password_hash: str) -> None:
+        """Replace a password's hash. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            result = await connection.execute(
+                update(user).where(user.c.name == name).values(password_hash=password_hash)
+            )
+            if not result.rowcount:
+                raise _missing(name)
+
+    async def add_token(
+        self, name: str, *, token_hash: str, label: str, expires_s: float, now_s: float
+    ) -> None:
+        """Keep an API token's hash. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            owner = (await connection.execute(select(user.c.id).where(user.c.name == name))).scalar()
+            if owner is None:
+                raise _missing(name)
+            await connection.execute(
+                insert(api_token).values(
+                    user_id=owner, token_hash=token_hash, label=label, created_s=now_s, expires_s=expires_s
+                )
+            )
+
+    async def user_for_token(self, token_hash: str, *, now_s: float) -> UserRecord | None:
+        """Return whose token this is, None if nobody's or expired."""
+        query = (
+            select(user)
+            .join(api_token)
+            .where(api_token.c.token_hash == token_hash, api_token.c.expires_s > now_s)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).first()
+        return _record(row) if row is not None else None
+
+
+def _record(row: Row[Any]) -> UserRecord:
+    return UserRecord(id=row.id, name=row.name, role=Role(row.role), created_s=row.created_s)
+
+
+def _missing(name: str) -> NotFoundError:
+    return NotFoundError(f"there is no user '{name}'; 'certcast user list' shows those there are")
