@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from common.errors import PkiError, Reason
 from common.ids import Fingerprint, digest_of, fingerprint_of
 from common.pki import der as asn1
-from common.pki.name import canonical_name
+from common.pki.name import canonical_name, name_hash
 from common.pki.pem import pem_of
 from common.pki.signature import DECODING_ERRORS, despite_warnings, is_signed_by
 
@@ -94,6 +94,16 @@ class Certificate:
             or (self.subject_alt_names[0] if self.subject_alt_names else "")
             or "(no subject)"
         )
+
+    @property
+    def subject_hash(self) -> str:
+        """What `openssl x509 -subject_hash` prints."""
+        return name_hash(self.subject_id)
+
+    @property
+    def issuer_hash(self) -> str:
+        """What `openssl x509 -issuer_hash` prints."""
+        return name_hash(self.issuer_id)
 
 
 def decode(der: bytes) -> Certificate:

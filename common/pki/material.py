@@ -15,7 +15,8 @@ class TlsMaterial:
         extras: the other certificates that came with it, roots among them, in the order given.
         private_key_pem: unencrypted PKCS#8 PEM. Secret.
         parameters_pem: DH, then EC parameters, "" if none.
-        certificate_text: what was given as the certificate, verbatim, less any private key block in it.
+        certificate_text: what was given as the certificate, verbatim, less any private key block in it; from an import or
+            where it stood elsewhere, the certificates in canonical form.
     """
 
     leaf: Certificate

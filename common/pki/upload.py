@@ -12,8 +12,7 @@ from common.pki.findings import raise_findings
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, pairs, private_key_pem
 from common.pki.material import TlsMaterial
 from common.pki.parameters import combine, is_parameters, parameters_pem
-from common.pki.pem import CERTIFICATE, Block, at, read_blocks
-from common.pki.pem import without_blocks as _without_blocks
+from common.pki.pem import CERTIFICATE, Block, at, read_blocks, without_blocks
 from common.pki.refusal import refusal, unreadable
 
 CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD = "certificate", "private key", "parameters"
@@ -47,7 +46,7 @@ def read_tls(
         extras=tuple(found for found in others if found not in chain),
         private_key_pem=private_key_pem(key),
         parameters_pem=parts.parameters_pem,
-        certificate_text=_without_blocks(certificate, "PRIVATE KEY"),
+        certificate_text=parts.certificate_text(certificate, leaf),
     )
 
 
@@ -151,6 +150,12 @@ class _Parts:
             )
         raise_findings(self.findings)
         return matched[0]
+
+    def certificate_text(self, given: str, leaf: Certificate) -> str:
+        """Return what was given, verbatim but for keys; where the leaf stood in another field, the certificates."""
+        if self._certificates[leaf].file == CERTIFICATE_FIELD:
+            return without_blocks(given, "PRIVATE KEY")
+        return leaf.pem + "".join(found.pem for found in self._certificates if found != leaf)
 
     def _take_block(self, block: Block) -> None:
         if block.label == CERTIFICATE:

@@ -243,3 +243,16 @@ def test_errors_and_results_cross_a_process_boundary():
     batch = read(site=LEAF.key_pem + LEAF.certificate_pem)
     assert pickle.loads(pickle.dumps(batch)) == batch
     assert "PRIVATE" not in repr(batch) + repr(files(site=LEAF.key_pem))
+
+
+def test_more_than_a_hundred_keys_are_refused():
+    found = findings(keys=LEAF.key_pem * 101)
+    assert [(one.block, one.reason) for one in found] == [(101, Reason.TOO_BIG)]
+
+
+def test_a_leaf_in_two_files_with_different_chains_serves_one_whole_chain():
+    other = make_intermediate(OTHER, "Low", key=LOW.key)
+    batch = read(one=LEAF.key_pem + chain_pem(LEAF, LOW), two=chain_pem(LEAF, other, OTHER))
+    (item,) = batch.tls
+    assert len(item.chain) == 1
+    assert len(item.extras) == 2

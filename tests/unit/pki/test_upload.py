@@ -175,3 +175,31 @@ def test_a_key_on_another_curve_than_the_certificates_does_not_pair():
         private_key=make_leaf(ROOT).key_pem,
     )
     assert found[0].reason is Reason.KEY_MISMATCH
+
+
+def test_a_combined_file_given_as_the_key_is_read_and_kept_as_certificates():
+    material = read_tls(certificate="", private_key=LEAF.key_pem + chain_pem(LOWEST, LEAF))
+    assert material.certificate_text == chain_pem(LEAF, LOWEST)
+    assert names(material.chain) == ["Lowest"]
+
+
+def test_openssl_verifies_the_chain_that_is_served(tmp_path):
+    from tests.pki import NOW_S
+
+    material = read_tls(certificate=chain_pem(LOWEST, ROOT, LEAF, LOW), private_key=LEAF.key_pem)
+    (tmp_path / "root.pem").write_text(ROOT.certificate_pem)
+    (tmp_path / "leaf.pem").write_text(material.leaf.pem)
+    (tmp_path / "chain.pem").write_text("".join(one.pem for one in material.chain))
+    arguments = ("-CAfile", "root.pem", "-untrusted", "chain.pem", "-attime", NOW_S, "-x509_strict")
+    openssl("verify", *arguments, "-purpose", "sslserver", "leaf.pem", cwd=tmp_path)
+
+
+def test_the_certificate_may_be_changed_but_not_its_key():
+    renewed = make_leaf(LOWEST, key=LEAF.key)
+    assert (
+        read_tls(certificate=renewed.certificate_pem, private_key=LEAF.key_pem).leaf.der
+        == renewed.certificate_der
+    )
+    other = make_leaf(LOWEST)
+    found = findings(read_tls, certificate=other.certificate_pem + other.key_pem, private_key=LEAF.key_pem)
+    assert [one.reason for one in found] == [Reason.KEY_MISMATCH]
