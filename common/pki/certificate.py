@@ -224,7 +224,7 @@ class _Frame:
 
 
 def _frame(der: bytes) -> _Frame:
-    body = asn1.members(asn1.sequence(der)[0], asn1.SEQUENCE)
+    body = asn1.members(asn1.sequence(der, 1)[0], asn1.SEQUENCE, 6)
     version = 1
     if body[0].tag == _VERSION:
         version = asn1.integer(asn1.first(body[0].content)) + 1

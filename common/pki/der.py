@@ -50,16 +50,19 @@ def children(content: bytes) -> tuple[Element, ...]:
     return tuple(found)
 
 
-def sequence(data: bytes) -> tuple[Element, ...]:
-    """Return the elements of the SEQUENCE that `data` begins with."""
-    return members(first(data), SEQUENCE)
+def sequence(data: bytes, at_least: int = 0) -> tuple[Element, ...]:
+    """Return the elements of the SEQUENCE that `data` begins with; DerError if there are fewer than `at_least`."""
+    return members(first(data), SEQUENCE, at_least)
 
 
-def members(element: Element, tag: int) -> tuple[Element, ...]:
-    """Return what stands inside an element that must have this tag."""
+def members(element: Element, tag: int, at_least: int = 0) -> tuple[Element, ...]:
+    """Return what stands inside an element that must have this tag; DerError if there are fewer than `at_least`."""
     if element.tag != tag:
         raise DerError("another type was expected")
-    return children(element.content)
+    found = children(element.content)
+    if len(found) < at_least:
+        raise DerError("an element is missing")
+    return found
 
 
 def integer(element: Element) -> int:

@@ -28,10 +28,7 @@ def check_cost(algorithm: bytes) -> int:
     """
     scheme, parameters = _pair(algorithm)
     if scheme == _PBES2:
-        derivation = der.members(parameters, der.SEQUENCE)
-        if not derivation:
-            raise der.DerError("a key derivation was expected")
-        return check_derivation(derivation[0].raw)
+        return check_derivation(der.members(parameters, der.SEQUENCE, 1)[0].raw)
     if scheme.startswith(_PBES1_PREFIXES):
         return _check_iterations(_member(parameters, 1))
     raise PkiError(f"the encryption scheme {scheme} is not supported", reason=Reason.UNSUPPORTED)
@@ -85,7 +82,4 @@ def _pair(algorithm: bytes) -> tuple[str, der.Element]:
 
 
 def _member(element: der.Element, place: int) -> der.Element:
-    fields = der.members(element, der.SEQUENCE)
-    if len(fields) <= place:
-        raise der.DerError("a parameter is missing")
-    return fields[place]
+    return der.members(element, der.SEQUENCE, place + 1)[place]

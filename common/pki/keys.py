@@ -152,7 +152,7 @@ def _check_sealed(block: Block) -> None:
     if block.headers:
         ciphertext = block.der
     else:
-        algorithm, sealed = der.sequence(block.der)[:2]
+        algorithm, sealed = der.sequence(block.der, 2)[:2]
         check_cost(algorithm.raw)
         ciphertext = sealed.content
     if len(ciphertext) > MAX_SEALED_KEY_BYTES:
@@ -170,7 +170,7 @@ def check_plain_key(data: bytes) -> None:
     fields = der.sequence(data)
     # PKCS#8 is version, algorithm, key; PKCS#1 and SEC1 have no SEQUENCE in second place
     if len(fields) > 2 and fields[1].tag == der.SEQUENCE:
-        kind = der.object_id(der.children(fields[1].content)[0])
+        kind = der.object_id(der.members(fields[1], der.SEQUENCE, 1)[0])
         if kind in _NOT_USABLE:
             raise PkiError(f"the private key is {_NOT_USABLE[kind]}; {_USABLE}", reason=Reason.UNSUPPORTED)
         if kind == _RSA:

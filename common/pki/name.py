@@ -42,7 +42,7 @@ def name_hash(canonical: bytes) -> str:
 def _canonical_set(part: der.Element) -> bytes:
     pairs = []
     for pair in der.members(part, der.SET):
-        kind, value = der.members(pair, der.SEQUENCE)[:2]
+        kind, value = der.members(pair, der.SEQUENCE, 2)[:2]
         pairs.append(der.encode(der.SEQUENCE, kind.raw + _canonical_value(value)))
     return der.encode(der.SET, b"".join(sorted(pairs)))
 

@@ -82,9 +82,7 @@ def _check(block: Block) -> None:
 
 
 def _check_dh(data: bytes) -> None:
-    fields = der.sequence(data)
-    if len(fields) < 2:
-        raise der.DerError("a prime and a generator were expected")
+    fields = der.sequence(data, 2)
     prime, generator = der.integer(fields[0]), der.integer(fields[1])
     bits = prime.bit_length()
     if prime < 0 or not MIN_DH_BITS <= bits <= MAX_DH_BITS:

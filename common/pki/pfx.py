@@ -50,6 +50,8 @@ def open_pfx(data: bytes, passphrase: str | None = None) -> Opened:
         # the library returns one key only
         keys.extend(_open_key(bag, password) for bag in visible)
     entries = [loaded.cert, *loaded.additional_certs]
+    if not keys and not any(entries):
+        raise PkiError("the PKCS#12 file is empty", reason=Reason.INVALID)
     return Opened(
         keys=tuple({key.public_key_id: key for key in keys}.values()),
         certificates=tuple(
@@ -60,10 +62,7 @@ def open_pfx(data: bytes, passphrase: str | None = None) -> Opened:
 
 def safe_contents(data: bytes) -> tuple[der.Element, ...]:
     """Return the ContentInfos of a file's AuthenticatedSafe. Raises DerError."""
-    fields = der.sequence(data)
-    if len(fields) < 2:
-        raise der.DerError("a version and a content were expected")
-    return der.sequence(_octets(_content(fields[1], DATA)))
+    return der.sequence(_octets(_content(der.sequence(data, 2)[1], DATA)))
 
 
 def _load(data: bytes, passphrase: str | None) -> tuple[bytes | None, pkcs12.PKCS12KeyAndCertificates]:
@@ -92,7 +91,7 @@ def _visible_keys(data: bytes) -> Iterator[tuple[str, bytes]]:
     total = _mac_iterations(der.sequence(data))
     bags = 0
     for content in safe_contents(data):
-        kind = der.object_id(der.members(content, der.SEQUENCE)[0])
+        kind = der.object_id(der.members(content, der.SEQUENCE, 1)[0])
         if kind == _ENCRYPTED:
             total += check_cost(_encryption_of(content))
         elif kind == DATA:
@@ -119,7 +118,7 @@ def _bag_cost(kind: str, value: bytes) -> int:
         check_plain_key(value)
     if kind != _SEALED_KEY:
         return 0
-    algorithm, sealed = der.sequence(value)[:2]
+    algorithm, sealed = der.sequence(value, 2)[:2]
     if len(sealed.content) > MAX_SEALED_KEY_BYTES:
         raise PkiError("a private key in the PKCS#12 file is larger than is usable", reason=Reason.TOO_BIG)
     return check_cost(algorithm.raw)
@@ -127,21 +126,18 @@ def _bag_cost(kind: str, value: bytes) -> int:
 
 def _bags(contents: bytes) -> Iterator[tuple[str, bytes]]:
     for bag in der.sequence(contents):
-        fields = der.members(bag, der.SEQUENCE)
-        if len(fields) < 2:
-            raise der.DerError("a bag's kind and value were expected")
+        fields = der.members(bag, der.SEQUENCE, 2)
         yield der.object_id(fields[0]), der.first(fields[1].content).raw
 
 
 def _mac_iterations(fields: tuple[der.Element, ...]) -> int:
     if len(fields) < 3:
         return 0
-    parts = der.members(fields[2], der.SEQUENCE)
-    if not parts:
-        raise der.DerError("a digest was expected")
-    algorithm = der.members(der.members(parts[0], der.SEQUENCE)[0], der.SEQUENCE)
+    parts = der.members(fields[2], der.SEQUENCE, 1)
+    digest = der.members(parts[0], der.SEQUENCE, 1)[0]
+    algorithm = der.members(digest, der.SEQUENCE, 1)
     if der.object_id(algorithm[0]) == _PBMAC1:
-        return check_derivation(der.members(algorithm[1], der.SEQUENCE)[0].raw)
+        return check_derivation(der.members(der.members(digest, der.SEQUENCE, 2)[1], der.SEQUENCE, 1)[0].raw)
     count = small_integer(parts[2]) if len(parts) > 2 else 1
     check_iterations(count)
     return count
@@ -149,19 +145,14 @@ def _mac_iterations(fields: tuple[der.Element, ...]) -> int:
 
 def _encryption_of(content: der.Element) -> bytes:
     """Return the AlgorithmIdentifier of an EncryptedData (RFC 5652 8)."""
-    body = der.members(der.first(_content(content, _ENCRYPTED)), der.SEQUENCE)
-    if len(body) < 2:
-        raise der.DerError("encrypted content was expected")
-    encrypted = der.members(body[1], der.SEQUENCE)
-    if len(encrypted) < 2:
-        raise der.DerError("an encryption was expected")
-    return encrypted[1].raw
+    body = der.members(der.first(_content(content, _ENCRYPTED)), der.SEQUENCE, 2)
+    return der.members(body[1], der.SEQUENCE, 2)[1].raw
 
 
 def _content(info: der.Element, kind: str) -> bytes:
     """Return the explicit content of a ContentInfo of this kind."""
-    fields = der.members(info, der.SEQUENCE)
-    if len(fields) < 2 or der.object_id(fields[0]) != kind:
+    fields = der.members(info, der.SEQUENCE, 2)
+    if der.object_id(fields[0]) != kind:
         raise der.DerError("another content was expected")
     return fields[1].content
 

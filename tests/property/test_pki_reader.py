@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 from common.errors import PkiError
 from common.pki import der
 from common.pki.batch import MAX_FILE_BYTES, ImportFile, read_batch
+from common.pki.binary import identify
 from common.pki.certificate import decode
 from common.pki.chain import build_chain
 from common.pki.findings import PkiFindingsError
+from common.pki.keys import load_private_key
 from common.pki.lint import lint
-from common.pki.pem import MAX_TEXT_CHARS, pem_of, read_blocks, without_blocks
+from common.pki.name import canonical_name
+from common.pki.pem import MAX_TEXT_CHARS, Block, pem_of, read_blocks, without_blocks
 from common.pki.pfx import open_pfx
 from common.pki.search import Issuers
 from common.pki.status import statuses
@@ -146,6 +149,48 @@ def test_any_bytes_are_no_pfx_or_are_refused(data, cut):
     for candidate in (data, der.encode(der.SEQUENCE, frame)):
         with pytest.raises(PkiError):
             open_pfx(candidate, "word")
+
+
+# identifiers that steer a reader deeper: PBES2, PBKDF2, data, encrypted data, sealed key bag, PBMAC1, RSA, EC
+STEERING = [
+    "06092a864886f70d01050d",
+    "06092a864886f70d01050c",
+    "06092a864886f70d010701",
+    "06092a864886f70d010706",
+    "060b2a864886f70d010c0a0102",
+    "06092a864886f70d01050e",
+    "06092a864886f70d010101",
+    "06072a8648ce3d0201",
+]
+STEERING_DATA = bytes.fromhex(STEERING[2])
+frames = st.recursive(
+    st.one_of(
+        st.sampled_from(STEERING).map(bytes.fromhex),
+        st.sampled_from([0, 1, 3, 2048]).map(der.encode_integer),
+        st.binary(max_size=5).map(lambda data: der.encode(der.OCTET_STRING, data)),
+    ),
+    lambda inner: st.builds(
+        lambda tag, parts: der.encode(tag, b"".join(parts)),
+        st.sampled_from([der.SEQUENCE, der.SEQUENCE, der.SET, der.OCTET_STRING, 0xA0]),
+        st.lists(inner, max_size=4),
+    ),
+    max_leaves=20,
+)
+
+
+@ANY
+@given(st.lists(frames, max_size=4).map(lambda parts: der.encode(der.SEQUENCE, b"".join(parts))))
+def test_anything_that_is_framed_right_but_means_nothing_is_refused(data):
+    content = STEERING_DATA + der.encode(0xA0, der.encode(der.OCTET_STRING, data))
+    with pytest.raises(PkiError):
+        open_pfx(der.encode(der.SEQUENCE, der.encode_integer(3) + der.encode(der.SEQUENCE, content)), "word")
+    for label in ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"):
+        with pytest.raises(PkiError):
+            load_private_key(Block(label=label, der=data), "word")
+    with pytest.raises(PkiError):
+        decode(data)
+    identify(data, file="x")
+    canonical_name(data)
 
 
 BIG = {

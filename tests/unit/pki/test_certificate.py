@@ -6,6 +6,7 @@ from cryptography.x509.oid import NameOID
 from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.certificate import decode
+from common.pki.pem import read_blocks
 from tests.pki import NOW_S, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import openssl
 
@@ -136,7 +137,6 @@ def test_der_is_read_without_ever_leaving_its_input():
 def test_every_built_in_root_is_decoded():
     import certifi
 
-    from common.pki.pem import read_blocks
     from common.pki.text import text_form
 
     reading = read_blocks(certifi.contents())
@@ -145,3 +145,23 @@ def test_every_built_in_root_is_decoded():
     assert not reading.findings
     assert all(root.is_ca and root.undecodable == () for root in roots)
     assert all(text_form(root) for root in roots)
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "kind", "hashed"),
+    [
+        (("genpkey", "-algorithm", "ed25519"), (), "Ed25519", ""),
+        (("genpkey", "-algorithm", "ed448"), (), "Ed448", ""),
+        (("dsaparam", "-genkey", "-noout", "2048"), (), "DSA", "sha256"),
+        (("genrsa", "2048"), ("-sigopt", "rsa_padding_mode:pss"), "RSA", "sha256"),
+        (("ecparam", "-name", "secp521r1", "-genkey", "-noout"), ("-sha512",), "EC P-521", "sha512"),
+    ],
+)
+def test_every_kind_of_signature_is_verified(tmp_path, key, options, kind, hashed):
+    (tmp_path / "key.pem").write_text(openssl(*key, cwd=tmp_path))
+    pem = openssl("req", "-new", "-x509", "-key", "key.pem", "-subj", "/CN=x", *options, cwd=tmp_path)
+    der_bytes = read_blocks(pem).blocks[0].der
+    found = decode(der_bytes)
+    assert found.is_self_signed
+    assert (found.key_type, found.signature_hash) == (kind, hashed)
+    assert not decode(der_bytes.replace(b"\x0c\x01x", b"\x0c\x01y")).is_self_signed

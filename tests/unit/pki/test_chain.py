@@ -207,6 +207,14 @@ def test_an_old_signature_in_the_chain_makes_it_weak_but_not_incomplete(tmp_path
     assert chain.links[1].problems == (Problem.WEAK_SIGNATURE,)
 
 
+def uri(text):
+    return x509.UniformResourceIdentifier(text)
+
+
+def address(text):
+    return x509.IPAddress(ipaddress.ip_address(text))
+
+
 def constrained(permitted=None, excluded=None):
     value = x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=excluded)
     return make_intermediate(ROOT, "Constrained", extensions=[(value, True)])
@@ -233,6 +241,33 @@ def test_name_constraints_bind_the_leaf(permitted, excluded, names, addresses, g
     assert (chain.state is ChainState.COMPLETE) is good
     assert strict(leaf, low).accepted is good
     assert (Problem.NAME_CONSTRAINTS in problems(chain)) is not good
+
+
+@pytest.mark.parametrize(
+    ("subtree", "name", "within"),
+    [
+        (x509.RFC822Name("example.com"), x509.RFC822Name("a@Example.com"), True),
+        (x509.RFC822Name("a@example.com"), x509.RFC822Name("b@example.com"), False),
+        (x509.RFC822Name(".example.com"), x509.RFC822Name("b@mail.example.com"), True),
+        (x509.UniformResourceIdentifier("example.com"), uri("https://u@example.com:8443/x"), True),
+        (x509.UniformResourceIdentifier(".example.com"), uri("https://a.example.com?x"), True),
+        (x509.UniformResourceIdentifier("example.com"), uri("https://example.com.evil.org/"), False),
+        (x509.DNSName(".example.com"), x509.DNSName("a.example.com"), True),
+        (x509.DNSName(".example.com"), x509.DNSName("example.com"), False),
+        (x509.IPAddress(ipaddress.ip_network("2001:db8::/32")), address("2001:db8::1"), True),
+        (x509.IPAddress(ipaddress.ip_network("2001:db8::/32")), address("10.0.0.1"), False),
+        (
+            x509.RegisteredID(x509.ObjectIdentifier("1.2.3")),
+            x509.RegisteredID(x509.ObjectIdentifier("1.2.4")),
+            False,
+        ),
+    ],
+)
+def test_every_kind_of_name_is_bound(subtree, name, within):
+    low = constrained(permitted=[subtree])
+    value = x509.SubjectAlternativeName([name])
+    leaf = make_leaf(low, alternatives=False, extensions=[(value, False)])
+    assert (build(leaf, uploaded=[low]).state is ChainState.COMPLETE) is within
 
 
 def test_name_constraints_bind_the_directory_name():

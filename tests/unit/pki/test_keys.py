@@ -164,3 +164,32 @@ def test_a_spelled_out_curve_is_written_as_its_name(folder):
         "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-param_enc", "explicit", cwd=folder
     )
     assert same_key(text)[0] == "EC P-256"
+
+
+def test_an_encrypted_key_beyond_8192_bits_is_refused_before_it_is_opened():
+    block = encrypted_block(PBKDF2, SALT, der.encode_integer(1))
+    algorithm = der.sequence(block.der)[0].raw
+    sealed = der.encode(der.SEQUENCE, algorithm + der.encode(der.OCTET_STRING, b"x" * 6000))
+    headers = (("Proc-Type", "4,ENCRYPTED"), ("DEK-Info", "AES-128-CBC,00"))
+    for large in (
+        Block(label="ENCRYPTED PRIVATE KEY", der=sealed),
+        Block(label="RSA PRIVATE KEY", der=b"x" * 6000, headers=headers),
+    ):
+        with pytest.raises(PkiError) as caught:
+            load_private_key(large, "word")
+        assert caught.value.reason is Reason.TOO_BIG
+
+
+@pytest.mark.parametrize(
+    ("label", "data"),
+    [
+        ("PRIVATE KEY", b"\x30\x03\x02\x01\x00"),
+        ("PRIVATE KEY", b"nothing"),
+        ("ENCRYPTED PRIVATE KEY", b"\x30\x02\x05\x00"),
+        ("OPENSSH PRIVATE KEY", b"openssh-key-v1"),
+        ("ENCRYPTED PRIVATE KEY", b"\x30\x0a\x30\x06\x06\x02\x2a\x03\x30\x00\x04\x00"),
+    ],
+)
+def test_a_damaged_or_unknown_key_is_refused(label, data):
+    with pytest.raises(PkiError):
+        load_private_key(Block(label=label, der=data), "word")
