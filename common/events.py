@@ -41,6 +41,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "phase.entered": "an installation entered a phase",
         "reload.ran": "a consumer's reload command ended",
         "probe.ran": "an endpoint was probed",
+        "services.read": "services.toml was read again and is in use",
+        "services.refused": "services.toml was read again and is not usable; the old one stays",
         "drift.found": "the live tree is not what was installed",
         "drift.repaired": "the live tree is again what was installed",
         "certificate.uploaded": "a certificate came into the store",

@@ -65,8 +65,8 @@ class JournalFile:
             await self.keep(self._journal)
 
 
-async def load_journal(directory: Path) -> Journal | None:
-    """Read the journal, None if there is none or it is damaged; a damaged one is put aside.
+async def load_journal(directory: Path, *, aside: bool = True) -> Journal | None:
+    """Read the journal, None if there is none or it is damaged; a damaged one is put `aside`.
 
     Raises CertcastError: STORAGE if it cannot be read, UNSUPPORTED if a newer agent wrote it.
     """
@@ -82,5 +82,6 @@ async def load_journal(directory: Path) -> Journal | None:
         if error.reason == Reason.UNSUPPORTED:
             raise
         log.error("store.failed", reason=error.reason, message=error.message)
-        await asyncio.to_thread(durable.write_file, directory / DAMAGED_FILE, raw, mode=0o600)
+        if aside:
+            await asyncio.to_thread(durable.write_file, directory / DAMAGED_FILE, raw, mode=0o600)
         return None

@@ -1,0 +1,137 @@
+"""The agent's composition root: the only place that constructs its shells and ties them together."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from common.errors import CertcastError, ConflictError, InvalidInputError
+from common.runtime import log as logs
+from common.runtime import sdnotify
+from common.runtime.supervise import Supervisor
+from common.runtime.transport import Peer, Transport
+from common.wire.receiver import Receiver
+from nodeagent.channel import dial, identity
+from nodeagent.channel.conversation import Conversation
+from nodeagent.health.checks import Health
+from nodeagent.health.server import serve_health
+from nodeagent.install.start import open_state
+from nodeagent.install.state import NodeState
+from nodeagent.settings import Settings, load_services
+
+log = structlog.get_logger(__name__)
+
+LOCK_FILE: Final = "agent.lock"
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+async def run(settings: Settings) -> None:
+    """Run the agent until SIGTERM or SIGINT. SIGHUP reads services.toml again.
+
+    Raises CertcastError if it cannot start: not joined, another agent runs, bad services, no port for health.
+    """
+    logs.configure(style=settings.log_style, level=settings.log_level)
+    me = identity.load(settings.data)
+    with only_one(settings.data):
+        services, owners = load_services(settings.services)
+        state = await open_state(settings.data, services=services, owners=owners)
+
+        async def connect(peer: Peer) -> Transport:
+            return await dial.connect(me, peer=peer)
+
+        receiver = Receiver(
+            node=me.node, boot_id=boot_id(), agent_version=version("certcast"), holdings=state.holdings
+        )
+        conversation = Conversation(receiver=receiver, state=state, dial=connect, alive=watchdog())
+        health = Health(
+            state=state, standing=conversation.standing, is_recovered=conversation.recovered.is_set
+        )
+        host, port = settings.health
+        async with serve_health(health, host=host, port=port) as bound, Supervisor() as supervisor:
+            await _converse(settings, conversation, supervisor, state, health=f"{bound[0]}:{bound[1]}")
+
+
+async def _converse(
+    settings: Settings, conversation: Conversation, supervisor: Supervisor, state: NodeState, *, health: str
+) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    loop.add_signal_handler(
+        signal.SIGHUP,
+        lambda: supervisor.run("services", _read_services_again(settings.services, state, conversation)),
+    )
+    supervisor.keep("pulse", conversation.run_pulse)
+    supervisor.keep("jobs", conversation.run_jobs)
+    supervisor.keep("conversation", conversation.run)
+    supervisor.keep("upkeep", conversation.run_upkeep)
+    sdnotify.notify(sdnotify.READY)
+    log.info("agent.started", health=health, version=version("certcast"), count=len(state.services.consumers))
+    await stopped.wait()
+    sdnotify.notify(sdnotify.STOPPING)
+    log.info("agent.stopped")
+
+
+async def _read_services_again(path: Path, state: NodeState, conversation: Conversation) -> None:
+    """Take a changed services.toml into use; a bad one is refused as a whole and the old one stays."""
+    try:
+        services, owners = await asyncio.to_thread(load_services, path)
+    except InvalidInputError as error:
+        log.error("services.refused", reason=error.reason, message=error.message)
+        return
+    async with state.lock:
+        state.services, state.tree.owners = services, owners
+        state.holdings.expect(services.consumers)
+    log.info("services.read", count=len(services.consumers))
+    conversation.look_now()
+
+
+@contextmanager
+def only_one(data: Path) -> Iterator[None]:
+    """Hold the data directory's lock. Raises ConflictError if another agent holds it."""
+    try:
+        descriptor = os.open(data / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CertcastError(f"{data} cannot be used: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConflictError(
+                f"another nodeagent runs on {data}; stop it first, or choose another directory with --data"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def boot_id() -> str:
+    """Return what tells this boot of the machine from others, "" where the kernel does not say."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def watchdog() -> Callable[[], None]:
+    """Return what the conversation's pulse calls; it feeds the service manager's watchdog as often as that wants."""
+    interval_s = sdnotify.watchdog_interval_s()
+    fed_s = 0.0
+
+    def feed() -> None:
+        nonlocal fed_s
+        now_s = time.monotonic()
+        if interval_s is not None and now_s - fed_s >= interval_s / 2:
+            sdnotify.notify(sdnotify.WATCHDOG)
+            fed_s = now_s
+
+    return feed

@@ -1,0 +1,207 @@
+"""`certcast-nodeagent`: join a manager, run the agent, and see how it stands.
+
+Decides exit statuses: 0 done, 1 it could not be done, 2 it was asked wrongly; `check` exits as a monitoring plugin.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from common.errors import CertcastError, InvalidInputError
+from nodeagent.settings import DEFAULT_DATA, DEFAULT_HEALTH, DEFAULT_SERVICES, Settings, split_host_port
+
+INTRODUCTION: Final = f"""\
+Keeps this node's TLS certificates and trusted CAs what the manager says they should be.
+
+The first three steps, on a new node:
+
+  1. on the manager:  certcast node add NAME
+       prints a join token
+  2. here:            certcast-nodeagent join TOKEN
+       makes this node's key, and pins it and the manager's to each other
+  3. here:            certcast-nodeagent run
+       keeps {DEFAULT_DATA}/current right, and reloads what {DEFAULT_SERVICES} says
+"""
+
+COMMANDS: Final = ("join", "run", "status", "check")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status."""
+    parser = _parser()
+    chosen = parser.parse_args(argv)
+    if chosen.command is None:
+        print(INTRODUCTION)  # noqa: T201 - it is what was asked for
+        return 0
+    try:
+        match chosen.command:
+            case "join":
+                return _join(chosen)
+            case "run":
+                return _run(chosen)
+            case "status":
+                return _status(chosen)
+            case _:
+                return _check(chosen)
+    except InvalidInputError as error:
+        return _complain(error, 2)
+    except CertcastError as error:
+        return _complain(error, 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _join(chosen: argparse.Namespace) -> int:
+    from nodeagent.channel.join import join
+
+    from_stdin = chosen.token in {"-", ""}
+    text = sys.stdin.readline().strip() if from_stdin else chosen.token
+    me = asyncio.run(join(text, chosen.data, agent_version=version("certcast")))
+    print(  # noqa: T201 - it is what was asked for
+        f"This node is '{me.node}' now. Next: describe its services in {DEFAULT_SERVICES} and start the agent:\n"
+        f"  certcast-nodeagent run --data {chosen.data}"
+    )
+    return 0
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    from nodeagent.app import run
+
+    settings = Settings(
+        data=chosen.data,
+        services=chosen.services,
+        health=split_host_port(chosen.health),
+        log_style=chosen.log_style,
+        log_level=chosen.log_level,
+    )
+    asyncio.run(run(settings))
+    return 0
+
+
+def _status(chosen: argparse.Namespace) -> int:
+    from nodeagent.status import describe
+
+    text, is_well = asyncio.run(describe(chosen.data, chosen.services))
+    print(text)  # noqa: T201 - it is what was asked for
+    return 0 if is_well else 1
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    from nodeagent.health.plugin import ask
+
+    code, line = ask(chosen.health)
+    print(line)  # noqa: T201 - it is what was asked for
+    return code
+
+
+def _complain(error: CertcastError, code: int) -> int:
+    print(f"certcast-nodeagent: {error.message}", file=sys.stderr)  # noqa: T201 - the command line's own voice
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="certcast-nodeagent",
+        description=INTRODUCTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="{" + ",".join(COMMANDS) + "}")
+
+    join = _command(commands, "join", "join a manager with a token from 'certcast node add'", JOIN)
+    join.add_argument("token", metavar="TOKEN", help="the join token, or - to read it from standard input")
+    _data(join)
+
+    run = _command(commands, "run", "run the agent until it is told to stop", RUN)
+    _data(run)
+    _services(run)
+    run.add_argument(
+        "--health",
+        default=DEFAULT_HEALTH,
+        metavar="HOST:PORT",
+        help="where /health and /metrics listen (default: %(default)s)",
+    )
+    run.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    run.add_argument("--log-style", default="auto", choices=("auto", "json", "console"))
+
+    status = _command(commands, "status", "print what is installed and what each port serves", STATUS)
+    _data(status)
+    _services(status)
+
+    check = _command(commands, "check", "ask the running agent, as a monitoring plugin", CHECK)
+    check.add_argument(
+        "--health",
+        default=f"http://{DEFAULT_HEALTH}",
+        metavar="URL",
+        help="the agent's health endpoint (default: %(default)s)",
+    )
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, summary: str, text: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DEFAULT_DATA,
+        metavar="DIR",
+        help="this node's directory (default: %(default)s)",
+    )
+
+
+def _services(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--services",
+        type=Path,
+        default=DEFAULT_SERVICES,
+        metavar="FILE",
+        help="what uses the certificates and how it is reloaded (default: %(default)s)",
+    )
+
+
+JOIN: Final = f"""\
+Join a manager. The token comes from 'certcast node add NAME' there; it works once and expires.
+Joining again with the same key does no harm.
+
+Example:
+  certcast-nodeagent join TOKEN --data {DEFAULT_DATA}
+"""
+
+RUN: Final = f"""\
+Run the agent: hold a channel to the manager, install what it sends, reload the services, and prove it on their ports.
+SIGHUP reads the services file again. Services read their files below DIR/current, for example
+DIR/current/server/fullchain.pem, privkey.pem and combined.pem, and DIR/current/trust/ca-certificates.pem.
+
+Example:
+  certcast-nodeagent run --data {DEFAULT_DATA} --services {DEFAULT_SERVICES} --health {DEFAULT_HEALTH}
+"""
+
+STATUS: Final = f"""\
+Print what is installed on this node and what each port serves now. Asks nobody but the ports; the agent need not run.
+Exits 1 if a port serves something else than what is installed.
+
+Example:
+  certcast-nodeagent status --data {DEFAULT_DATA}
+"""
+
+CHECK: Final = f"""\
+Ask the running agent and answer in one line, as a Nagios plugin: exit 0 OK, 1 WARNING (a served certificate expires
+within 30 days), 2 CRITICAL (expired, not what is installed, no word from the manager, no answer), 3 UNKNOWN.
+
+Example:
+  certcast-nodeagent check --health http://{DEFAULT_HEALTH}
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

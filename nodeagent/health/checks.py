@@ -1,0 +1,109 @@
+"""Whether this node is well: the truth behind /health and the metrics.
+
+Decides from what the agent knows about itself and `now_s`. Leaves serving it to `server`.
+Invariant: a node is never called ready while a port serves something else than what was installed, or nothing valid.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from common.wire.messages import Serving
+from nodeagent.channel.conversation import SILENCE_S, Standing
+from nodeagent.install.state import NodeState
+
+DAY_S: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One finding. `value` is a number for monitoring, None where there is none."""
+
+    name: str
+    ok: bool
+    message: str
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Looks when asked. `is_recovered`: what was interrupted has been brought to its end."""
+
+    state: NodeState
+    standing: Standing
+    is_recovered: Callable[[], bool]
+    monotonic: Callable[[], float] = time.monotonic
+
+    def startup(self) -> list[Check]:
+        """Whether the agent has ended what was interrupted."""
+        done = self.is_recovered()
+        message = "recovery is done" if done else "an interrupted installation is being brought to its end"
+        return [Check(name="recovery", ok=done, message=message)]
+
+    def ready(self) -> list[Check]:
+        """Whether the node serves what it should, and its manager knows."""
+        return [*self.startup(), self._manager(), self._journal(), self._tree(), *self._endpoints()]
+
+    def _manager(self) -> Check:
+        standing = self.standing
+        if standing.word_s is None:
+            return Check(name="manager", ok=False, message=f"no word yet: {standing.trouble}")
+        age_s = self.monotonic() - standing.word_s
+        since = f"last word {age_s:.0f} s ago"
+        ok = age_s <= SILENCE_S
+        message = since if standing.welcomed else f"{since}; {standing.trouble}"
+        return Check(name="manager", ok=ok, message=message, value=round(age_s, 1))
+
+    def _journal(self) -> Check:
+        file = self.state.file
+        if (trouble := file.journal.unproven) is not None:
+            return Check(name="install", ok=False, message=f"the last rollback failed: {trouble.message}")
+        if not file.is_written:
+            return Check(
+                name="install", ok=False, message="the journal cannot be written; see the agent's log"
+            )
+        if (failed := file.journal.last_failed) is not None:
+            where = f"generation {failed.generation} failed ({failed.reason}): {failed.message}"
+            return Check(name="install", ok=True, message=where)
+        applied = file.journal.applied
+        if applied is None:
+            return Check(name="install", ok=True, message="nothing was installed yet")
+        return Check(name="install", ok=True, message=f"generation {applied.generation} is applied")
+
+    def _tree(self) -> Check:
+        holdings = self.state.holdings
+        if holdings.is_damaged:
+            return Check(name="files", ok=False, message="files are damaged and must be sent again")
+        ok = holdings.is_disk_right()
+        return Check(
+            name="files",
+            ok=ok,
+            message="the live files are what was installed" if ok else "the live files were changed",
+            value=holdings.drifts,
+        )
+
+    def _endpoints(self) -> list[Check]:
+        manifest = self.state.holdings.applied()
+        if manifest is None:
+            return []
+        leaves = {slot: facts.leaf for slot, facts in manifest.slots.items()}
+        return [
+            self._endpoint(seen, leaves[seen.slot])
+            for seen in self.state.holdings.serving
+            if seen.slot in leaves
+        ]
+
+    def _endpoint(self, seen: Serving, wanted: str) -> Check:
+        name = f"endpoint {seen.consumer} {seen.endpoint}"
+        if not seen.leaf:
+            return Check(name=name, ok=False, message=f"cannot be seen: {seen.message}")
+        days = (seen.not_after_s - self.state.clock()) / DAY_S
+        if seen.leaf != wanted:
+            text = f"serves leaf {seen.leaf[:16]}… and {wanted[:16]}… is installed"
+            return Check(name=name, ok=False, message=text, value=round(days, 2))
+        if days <= 0:
+            text = f"serves a leaf that expired {-days:.1f} days ago"
+            return Check(name=name, ok=False, message=text, value=round(days, 2))
+        text = f"serves what is installed, valid for {days:.0f} days"
+        return Check(name=name, ok=True, message=text, value=round(days, 2))

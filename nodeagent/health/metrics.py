@@ -1,0 +1,79 @@
+"""The agent's few numbers in Prometheus' text format (version 0.0.4)."""
+
+import time
+
+from common.wire.messages import Report
+from nodeagent.channel.conversation import Standing
+from nodeagent.health.checks import Health
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def render(health: Health) -> str:
+    """Return the page."""
+    report = health.state.holdings.report(health.state.clock())
+    ready = all(check.ok for check in health.ready())
+    lines = [
+        *_gauge("certcast_agent_ready", "Whether /health/ready answers 200.", [("", int(ready))]),
+        *_gauge(
+            "certcast_agent_connected",
+            "Whether a conversation with the manager is under way.",
+            [("", int(health.standing.welcomed))],
+        ),
+        *_manager(health.standing),
+        *_applied(report),
+        *_gauge("certcast_agent_drifts", "Drifts repaired since start.", [("", report.drifts)]),
+        *_gauge(
+            "certcast_agent_served_not_after_seconds",
+            "When the leaf that an endpoint serves expires, in unix seconds; 0 if none is seen.",
+            [
+                (_labels(consumer=seen.consumer, endpoint=seen.endpoint, slot=seen.slot), seen.not_after_s)
+                for seen in report.serving
+            ],
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _manager(standing: Standing) -> list[str]:
+    if standing.word_s is None:
+        return []
+    age_s = round(time.monotonic() - standing.word_s, 1)
+    return [
+        *_gauge("certcast_agent_word_age_seconds", "Since the manager's last word.", [("", age_s)]),
+        *_gauge(
+            "certcast_agent_clock_skew_seconds",
+            "This node's clock less the manager's.",
+            [("", round(standing.skew_s, 3))],
+        ),
+    ]
+
+
+def _applied(report: Report) -> list[str]:
+    generation = report.applied.generation if report.applied is not None else 0
+    failed = report.last_failed
+    return [
+        *_gauge(
+            "certcast_agent_applied_generation", "The generation that runs, 0 for none.", [("", generation)]
+        ),
+        *_gauge(
+            "certcast_agent_failed_attempts",
+            "How often in a row the last content failed, 0 after a success.",
+            [(_labels(reason=failed.reason), failed.attempts)] if failed is not None else [("", 0)],
+        ),
+    ]
+
+
+def _gauge(name: str, meaning: str, samples: list[tuple[str, float]]) -> list[str]:
+    return [
+        f"# HELP {name} {meaning}",
+        f"# TYPE {name} gauge",
+        *(f"{name}{labels} {value}" for labels, value in samples),
+    ]
+
+
+def _labels(**pairs: str) -> str:
+    def quoted(value: str) -> str:
+        return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+    return "{" + ",".join(f'{key}="{quoted(value)}"' for key, value in pairs.items()) + "}"

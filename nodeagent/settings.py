@@ -1,0 +1,81 @@
+"""The agent's settings: the command line over built-in defaults. What a node's services are is in `services.toml`.
+
+Invariant: settings are frozen and checked as a whole.
+"""
+
+import grp
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from common.errors import InvalidInputError
+from nodeagent.core.drift import Ownership
+from nodeagent.core.services import FILE_MAX_BYTES, Services, parse_services
+
+DEFAULT_DATA: Final = Path("/var/lib/certcast/nodeagent")
+DEFAULT_SERVICES: Final = Path("/etc/certcast/services.toml")
+DEFAULT_HEALTH: Final = "127.0.0.1:9470"
+
+EXAMPLE: Final = """\
+[[consumer]]
+name = "nginx"
+reload = ["/usr/sbin/nginx", "-s", "reload"]
+
+[[consumer.endpoint]]
+host = "127.0.0.1"
+port = 443
+protocol = "https"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `run` needs. `health` is where the health endpoint listens."""
+
+    data: Path = DEFAULT_DATA
+    services: Path = DEFAULT_SERVICES
+    health: tuple[str, int] = ("127.0.0.1", 9470)
+    log_style: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """Split `host:port` or `[v6]:port`. Raises InvalidInputError with field `health`."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal() and int(port) <= 65535):
+        raise InvalidInputError("health", f"'{text}' is not HOST:PORT (for example {DEFAULT_HEALTH})")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def load_services(path: Path) -> tuple[Services, Ownership]:
+    """Read the node's services and who shall own the files. Raises InvalidInputError with field `services`."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(FILE_MAX_BYTES + 1).decode()
+    except FileNotFoundError as error:
+        raise InvalidInputError(
+            "services",
+            f"there is no {path}; it says what to reload and which port proves it, for example:\n\n{EXAMPLE}\n"
+            "An empty file is enough for a node that only keeps the files.",
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError("services", f"{path} cannot be read: {error}") from error
+    try:
+        services = parse_services(text)
+    except InvalidInputError as error:
+        raise InvalidInputError("services", f"{path}: {error.message}") from error
+    return services, _owners(path, services.group)
+
+
+def _owners(path: Path, group: str | None) -> Ownership:
+    uid, gid = os.geteuid(), os.getegid()
+    if group is None:
+        return Ownership(uid=uid, gid=gid, secret_gid=gid)
+    try:
+        secret_gid = grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise InvalidInputError(
+            "services", f"{path}: files.group: there is no group '{group}' on this node"
+        ) from error
+    return Ownership(uid=uid, gid=gid, secret_gid=secret_gid, secret_mode=0o640)

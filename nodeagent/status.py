@@ -1,0 +1,57 @@
+"""`certcast-nodeagent status`: what is installed here and what each port serves, from the disk and the ports alone.
+
+Decides nothing and changes nothing, so it may run beside the agent.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+
+from common.errors import CertcastError
+from nodeagent.core.drift import find_drift
+from nodeagent.core.journal import Journal
+from nodeagent.install.journalfile import load_journal
+from nodeagent.install.probe import Prober, complaint
+from nodeagent.install.tree import Tree
+from nodeagent.settings import load_services
+
+
+async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
+    """Return the text, and whether all is as it should be. Raises CertcastError if nothing can be said."""
+    services, owners = load_services(services_file)
+    journal = await load_journal(data, aside=False)
+    if journal is None:
+        raise CertcastError(f"nothing is installed below {data} yet, or its journal is damaged")
+    tree = Tree(data, owners)
+    lines = _applied(journal)
+    manifest = await asyncio.to_thread(tree.manifest, journal.directory) if journal.directory else None
+    if manifest is None:
+        return "\n".join([*lines, "files        none that can be read"]), False
+    listing = await asyncio.to_thread(tree.listing, journal.directory)
+    drifts = find_drift(listing, manifest, directory=journal.directory, owners=owners)
+    shown = ", ".join(f"{drift.what} of {drift.path}" for drift in drifts[:5])
+    lines.append(f"files        {f'changed: {shown}' if drifts else 'as they were installed'}")
+    lines += [f"{slot:<12} leaf {facts.leaf}" for slot, facts in manifest.slots.items()]
+    is_well = not drifts and journal.applied is not None and journal.unproven is None
+    for seen in await Prober().look(services.consumers):
+        wrong = complaint(seen, manifest)
+        is_well = is_well and wrong is None
+        days = (seen.not_after_s - time.time()) / 86_400
+        text = wrong.message if wrong is not None else f"serves what is installed, valid for {days:.0f} days"
+        lines.append(f"{seen.consumer:<12} {seen.endpoint}: {text}")
+    return "\n".join(lines), is_well
+
+
+def _applied(journal: Journal) -> list[str]:
+    applied, failed, attempt = journal.applied, journal.last_failed, journal.attempt
+    what = (
+        f"generation {applied.generation} of epoch {applied.epoch}" if applied is not None else "nothing yet"
+    )
+    lines = [f"applied      {what}"]
+    if attempt is not None:
+        lines.append(f"installing   generation {attempt.version.generation} ({journal.state})")
+    if failed is not None:
+        lines.append(
+            f"last failed  generation {failed.generation} ({failed.reason}, {failed.phase}): {failed.message}"
+        )
+    return lines
