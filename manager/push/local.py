@@ -101,7 +101,7 @@ class LocalNode:
         """Return the version in use; nothing outlasts the process."""
         return self._manifest.version if self._manifest else (0, 0)
 
-    def has(self, digest: Digest) -> bool:  # noqa: ARG002 - the shape of Holdings
+    def has(self, digest: Digest) -> bool:
         """Hold nothing between bundles: payloads come from the same process."""
         return False
 
@@ -114,7 +114,7 @@ class LocalNode:
             else None
         )
 
-    def owed(self, now_s: float) -> Outcome | None:  # noqa: ARG002 - the shape of Holdings
+    def owed(self, now_s: float) -> Outcome | None:
         """Return the outcome that the fleet has not written down."""
         return self._owed
 
@@ -125,7 +125,7 @@ class LocalNode:
         for header, blob in self._decoder.feed(data):
             self._run(self._receiver.receive(decode(header), blob, time.time()))
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - the shape of Peer
+    def connection_lost(self, error: Exception | None) -> None:
         """Note that the fleet closed."""
         self._receiver.disconnect()
         self._transport = None

@@ -1,0 +1,67 @@
+"""The channel's policy, the same on both sides: which algorithms, which keys, how often to ask whether the peer lives.
+
+Keys are parsed once and passed as objects: given as paths, asyncssh reads them again at every login.
+"""
+
+import hashlib
+from base64 import b64decode, b64encode
+from typing import Any, Final
+
+import asyncssh
+
+from common.errors import InvalidInputError
+
+KEX: Final = ("mlkem768x25519-sha256", "curve25519-sha256")
+ENCRYPTION: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+"""With hardware AES these cost 0.6 of asyncssh's default chacha20 per push."""
+
+LOGIN_TIMEOUT_S: Final = 15.0
+KEEPALIVE_S: Final = 15.0
+KEEPALIVE_COUNT: Final = 3
+"""A dead peer is found after KEEPALIVE_S x (KEEPALIVE_COUNT + 1): one minute."""
+
+SUBSYSTEM: Final = "certcast"
+JOIN_SUBSYSTEM: Final = "certcast-join"
+JOIN_USER: Final = "join"
+
+CHANNEL_WINDOW_BYTES: Final = 512 * 1024
+PACKET_BYTES: Final = 32 * 1024
+
+
+def common_options() -> dict[str, Any]:
+    """Return what both sides pass to asyncssh. No configuration file and no agent is ever consulted."""
+    return {
+        "config": None,
+        "kex_algs": list(KEX),
+        "encryption_algs": list(ENCRYPTION),
+        "mac_algs": [],
+        "compression_algs": ["none"],
+        "signature_algs": ["ssh-ed25519"],
+        "login_timeout": LOGIN_TIMEOUT_S,
+        "keepalive_interval": KEEPALIVE_S,
+        "keepalive_count_max": KEEPALIVE_COUNT,
+    }
+
+
+def generate_key() -> bytes:
+    """Return a new ed25519 private key in OpenSSH's format. Secret."""
+    return bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+
+
+def load_key(data: bytes) -> asyncssh.SSHKey:
+    """Parse a private key. Raises InvalidInputError without a word of its content."""
+    try:
+        return asyncssh.import_private_key(data)
+    except (asyncssh.KeyImportError, ValueError) as error:
+        raise InvalidInputError("key", "this is not an OpenSSH private key") from error
+
+
+def public_line(key: asyncssh.SSHKey) -> str:
+    """Return a key's public half as `ssh-ed25519 AAAA...`, without comment."""
+    return " ".join(key.export_public_key().decode().split()[:2])
+
+
+def fingerprint(line: str) -> str:
+    """Return the fingerprint of a public line as OpenSSH prints it: `SHA256:` and unpadded base64."""
+    digest = hashlib.sha256(b64decode(line.split()[1])).digest()
+    return "SHA256:" + b64encode(digest).decode().rstrip("=")

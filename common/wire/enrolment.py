@@ -1,0 +1,144 @@
+"""Joining: the token an operator carries to a node, and the one question and answer that pin both keys.
+
+Decides shapes and limits. The channel proves that the node holds the key that it joins with, and the token's fingerprint
+proves the manager before the secret is sent.
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from common.errors import InvalidInputError, ProtocolError, Reason
+from common.ids import node_name
+from common.wire.frames import FrameDecoder, encode_frame
+from common.wire.messages import Count, Name, ReasonText, Text
+
+_T = TypeVar("_T")
+
+TOKEN_PREFIX: Final = "certcast1."  # noqa: S105 - what a token begins with, not a token
+TOKEN_MAX_CHARS: Final = 4096
+SECRET_BYTES: Final = 32
+ENROL_MAX_BYTES: Final = 4096
+"""The largest frame of the join conversation; an unknown peer may send no more."""
+
+Address = Annotated[str, Meta(max_length=300)]
+KeyLine = Annotated[str, Meta(max_length=200, pattern="^ssh-ed25519 [A-Za-z0-9+/=]+$")]
+
+
+class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node needs to join. `addresses` are host:port; the fingerprint is `SHA256:...` of the manager's host key."""
+
+    node: Name
+    addresses: Annotated[list[Address], Meta(min_length=1, max_length=16)]
+    fingerprint: Annotated[str, Meta(max_length=64, pattern="^SHA256:")]
+    secret: Annotated[str, Meta(max_length=64)]
+    expires_s: float
+
+    def __repr__(self) -> str:
+        return f"<join token for {self.node}>"
+
+
+class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The node's question. Its key is proven by the channel's login."""
+
+    node: Name
+    secret: Annotated[str, Meta(max_length=64)]
+    agent_version: Name
+
+    def __repr__(self) -> str:
+        return f"<enrol request of {self.node}>"
+
+
+class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The manager's answer: the host keys to pin, or why not."""
+
+    ok: bool
+    reason: ReasonText = ""
+    message: Text = ""
+    host_keys: Annotated[list[KeyLine], Meta(max_length=4)] = []
+    epoch: Count = 0
+
+
+_TOKEN = msgspec.msgpack.Decoder(JoinToken)
+_REQUEST = msgspec.msgpack.Decoder(EnrolRequest)
+_REPLY = msgspec.msgpack.Decoder(EnrolReply)
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def new_secret() -> str:
+    """Return a fresh one-time secret of 256 bits."""
+    return secrets.token_urlsafe(SECRET_BYTES)
+
+
+def hash_secret(secret: str) -> str:
+    """Return what the store keeps of a secret. Plain SHA-256 is enough for 256 random bits: there is nothing to guess."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def encode_token(token: JoinToken) -> str:
+    """Return the token's text: one word, safe in shells and URLs."""
+    return TOKEN_PREFIX + base64.urlsafe_b64encode(_ENCODER.encode(token)).decode().rstrip("=")
+
+
+def decode_token(text: str) -> JoinToken:
+    """Read a token's text. Raises InvalidInputError with field `token`."""
+    text = text.strip()
+    if not text.startswith(TOKEN_PREFIX) or len(text) > TOKEN_MAX_CHARS:
+        raise InvalidInputError(
+            "token", f"a join token begins with '{TOKEN_PREFIX}'; 'certcast node add' prints one"
+        )
+    body = text.removeprefix(TOKEN_PREFIX)
+    try:
+        token = _TOKEN.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise InvalidInputError("token", "the join token is cut short or altered; copy it again") from error
+    node_name(token.node)
+    return token
+
+
+def encode_request(request: EnrolRequest) -> bytes:
+    """Return the question's frame."""
+    return encode_frame(_ENCODER.encode(request))
+
+
+def encode_reply(reply: EnrolReply) -> bytes:
+    """Return the answer's frame."""
+    return encode_frame(_ENCODER.encode(reply))
+
+
+class EnrolDecoder:
+    """Reads the one frame that a side of the join conversation sends."""
+
+    __slots__ = ("_frames",)
+
+    def __init__(self) -> None:
+        self._frames = FrameDecoder(ENROL_MAX_BYTES)
+
+    def request(self, data: bytes) -> EnrolRequest | None:
+        """Take bytes; return the question once it is whole. Raises ProtocolError."""
+        header = self._header(data)
+        return None if header is None else _decode(_REQUEST, header)
+
+    def reply(self, data: bytes) -> EnrolReply | None:
+        """Take bytes; return the answer once it is whole. Raises ProtocolError."""
+        header = self._header(data)
+        return None if header is None else _decode(_REPLY, header)
+
+    def _header(self, data: bytes) -> bytes | None:
+        frames = self._frames.feed(data)
+        if len(frames) > 1 or (frames and frames[0][1]):
+            raise ProtocolError("more than one message where one belongs")
+        return frames[0][0] if frames else None
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[_T], header: bytes) -> _T:
+    try:
+        return decoder.decode(header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # the text of the failure might quote the secret
+        raise ProtocolError("the join message cannot be read", reason=Reason.BAD_MESSAGE) from error

@@ -1,0 +1,392 @@
+"""The nodes' channel: an SSH server that offers one subsystem, one raw session, and nothing else.
+
+Owns the listening socket and every SSH connection. Whose key is whose is the directory's word; what is said on a session
+is its peer's business. Invariant: no shell, exec, pty, sftp, forwarding or second session, for anybody.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import asyncssh
+import structlog
+
+from common.errors import CertcastError, ProtocolError, Reason, UnreachableError
+from common.ids import NodeName
+from common.runtime.ssh import (
+    CHANNEL_WINDOW_BYTES,
+    JOIN_SUBSYSTEM,
+    JOIN_USER,
+    PACKET_BYTES,
+    SUBSYSTEM,
+    common_options,
+    public_line,
+)
+from common.runtime.supervise import Supervisor
+from common.runtime.transport import Peer, Transport
+from common.wire.enrolment import EnrolDecoder, EnrolReply, EnrolRequest, encode_reply
+from manager.push.guard import BACKLOG, Gate, Guard, Limits
+
+log = structlog.get_logger(__name__)
+
+FLUSH_S = 2.0
+"""How long a closing connection may take to send what it still holds; then it is cut."""
+
+JOIN_S = 15.0
+"""How long a joining node may take to ask its one question, and we to answer."""
+
+Accept = Callable[[NodeName, Transport], Peer]
+Enrol = Callable[[EnrolRequest, str, str], Awaitable[EnrolReply]]
+
+
+class KeyDirectory(Protocol):
+    """Whose key is whose, in memory."""
+
+    def node_for(self, public_key_line: str) -> NodeName | None:
+        """Return the node that this key is pinned to."""
+
+
+class Listener:
+    """See the module. `enrol` gets a request, the peer's address, and the key that the login proved."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        host_keys: Sequence[asyncssh.SSHKey],
+        directory: KeyDirectory,
+        accept: Accept,
+        enrol: Enrol,
+        limits: Limits | None = None,
+    ) -> None:
+        self._host, self._port = host, port
+        self._host_keys = list(host_keys)
+        self._directory = directory
+        self.accept = accept
+        self.enrol = enrol
+        self.gate = Gate(limits or Limits())
+        self.supervisor = Supervisor()
+        self._socket: socket.socket | None = None
+        self._options: asyncssh.SSHServerConnectionOptions | None = None
+        self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._arriving: _Login | None = None
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+        return int(self._socket.getsockname()[1]) if self._socket is not None else self._port
+
+    @property
+    def connections(self) -> int:
+        """How many SSH connections there are."""
+        return len(self._connections)
+
+    async def start(self) -> None:
+        """Bind. Raises UnreachableError if the address cannot be had."""
+        self._options = await asyncssh.SSHServerConnectionOptions.construct(
+            None,
+            **common_options(),
+            server_host_keys=self._host_keys,
+            public_key_auth=True,
+            password_auth=False,
+            kbdint_auth=False,
+            host_based_auth=False,
+            gss_host=None,
+            allow_pty=False,
+            line_editor=False,
+            agent_forwarding=False,
+            x11_forwarding=False,
+            allow_scp=False,
+            server_version="Certcast",
+            server_factory=self._arrived,
+        )
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            self._socket = socket.create_server(
+                (self._host, self._port),
+                family=family,
+                backlog=BACKLOG,
+                dualstack_ipv6=self._host == "::" and socket.has_dualstack_ipv6(),
+            )
+        except OSError as error:
+            raise UnreachableError(
+                f"the nodes' channel cannot be bound to {self._host}:{self._port}: {error.strerror}"
+            ) from error
+        self._socket.setblocking(False)
+
+    async def run(self) -> None:
+        """Accept connections until cancelled."""
+        async with self.supervisor:
+            loop = asyncio.get_running_loop()
+            while self._socket is not None:
+                await self.gate.wait()
+                try:
+                    accepted, address = await loop.sock_accept(self._socket)
+                except asyncio.CancelledError:
+                    self.gate.leave()
+                    raise
+                except OSError as error:
+                    # out of descriptors, say: those who are connected must not suffer for it
+                    self.gate.leave()
+                    log.warning("connection.refused", message=f"accept: {error.strerror}")
+                    await asyncio.sleep(0.1)
+                    continue
+                if self.gate.enter(address[0]):
+                    await self._admit(accepted, address[0])
+                else:
+                    accepted.close()
+
+    async def close(self) -> None:
+        """Stop listening and end every connection."""
+        if self._socket is not None:
+            self._socket.close()
+        for connection in list(self._connections):
+            connection.close()
+
+    async def _admit(self, accepted: socket.socket, address: str) -> None:
+        loop = asyncio.get_running_loop()
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            await loop.connect_accepted_socket(
+                lambda: Guard(self.gate, address, lambda guard: self._connection(guard, address)), accepted
+            )
+        except OSError:
+            accepted.close()
+
+    def _connection(self, guard: Guard, address: str) -> asyncssh.SSHServerConnection:
+        if self._options is None:
+            raise RuntimeError("the listener has not been started")
+        # asked for by the connection while it starts, which follows at once in the same turn of the loop
+        self._arriving = _Login(self, guard, address, self._directory)
+        return asyncssh.SSHServerConnection(asyncio.get_running_loop(), self._options)
+
+    def _arrived(self) -> "_Login":
+        login, self._arriving = self._arriving, None
+        if login is None:
+            raise RuntimeError("a connection that the guard did not announce")
+        return login
+
+    def opened(self, connection: asyncssh.SSHServerConnection) -> None:
+        """Count a connection."""
+        self._connections.add(connection)
+
+    def closed(self, connection: asyncssh.SSHServerConnection) -> None:
+        """Count one less."""
+        self._connections.discard(connection)
+
+
+class _Login(asyncssh.SSHServer):
+    """One connection's authentication and what it may ask for afterwards."""
+
+    def __init__(self, listener: Listener, guard: Guard, address: str, directory: KeyDirectory) -> None:
+        self._listener = listener
+        self._guard = guard
+        self._directory = directory
+        self._connection: asyncssh.SSHServerConnection | None = None
+        self._attempts = 0
+        self._sessions = 0
+        self._key = ""
+        self.address = address
+        self.node: NodeName | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        self._listener.opened(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._connection is not None:
+            self._listener.closed(self._connection)
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return False
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Look the key up in memory. Called before and after its signature is checked, so twice for one login."""
+        self._attempts += 1
+        if self._attempts > 2 * self._listener.gate.limits.attempts:
+            self._refuse("login.refused", "too many keys tried")
+            if self._connection is not None:
+                self._connection.abort()
+            return False
+        self._key = public_line(key)
+        if username == JOIN_USER:
+            return key.get_algorithm() == "ssh-ed25519"
+        owner = self._directory.node_for(self._key)
+        if owner is None or owner != username:
+            self._refuse("login.refused", f"the key is not that of node '{username[:63]}'")
+            return False
+        self.node = owner
+        return True
+
+    def auth_completed(self) -> None:
+        self._guard.passed()
+
+    def session_requested(
+        self,
+    ) -> "tuple[asyncssh.SSHServerChannel[bytes], asyncssh.SSHServerSession[bytes]] | bool":
+        self._sessions += 1
+        if self._sessions > 1 or self._connection is None:
+            self._refuse("request.refused", "a second session")
+            return False
+        channel = self._connection.create_server_channel(
+            encoding=None, window=CHANNEL_WINDOW_BYTES, max_pktsize=PACKET_BYTES
+        )
+        return channel, _Session(
+            self._listener, self._connection, node=self.node, key=self._key, address=self.address
+        )
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+        self._refuse("request.refused", "forwarding")
+        return False
+
+    def unix_connection_requested(self, dest_path: str) -> bool:
+        self._refuse("request.refused", "forwarding")
+        return False
+
+    def server_requested(self, listen_host: str, listen_port: int) -> bool:
+        self._refuse("request.refused", "forwarding")
+        return False
+
+    def unix_server_requested(self, listen_path: str) -> bool:
+        self._refuse("request.refused", "forwarding")
+        return False
+
+    def _refuse(self, event: str, what: str) -> None:
+        self._listener.gate.refused[what.partition(" '")[0]] += 1
+        log.warning(event, address=self.address, node=self.node or "", request=what)
+
+
+class _Session(asyncssh.SSHServerSession[bytes]):
+    """The one raw session of a connection. Implements `Transport` for whoever hears it."""
+
+    __slots__ = ("_channel", "_connection", "_key", "_listener", "_node", "_peer", "address")
+
+    def __init__(
+        self,
+        listener: Listener,
+        connection: asyncssh.SSHServerConnection,
+        *,
+        node: NodeName | None,
+        key: str,
+        address: str,
+    ) -> None:
+        self._listener = listener
+        self._connection = connection
+        self._node = node
+        self._key = key
+        self._channel: asyncssh.SSHServerChannel[bytes] | None = None
+        self._peer: Peer | None = None
+        self.address = address
+
+    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        self._channel = chan
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        """Grant the one subsystem that this login is for."""
+        wanted = JOIN_SUBSYSTEM if self._node is None else SUBSYSTEM
+        if subsystem != wanted or self._peer is not None:
+            return self._refuse(f"subsystem '{subsystem[:40]}'")
+        if self._node is None:
+            self._peer = _JoinPeer(self._listener, self, self._key)
+        else:
+            self._peer = self._listener.accept(self._node, self)
+        return True
+
+    def shell_requested(self) -> bool:
+        return self._refuse("shell")
+
+    def exec_requested(self, command: str) -> bool:
+        return self._refuse("exec")
+
+    def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: object) -> bool:
+        return self._refuse("pty")
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        if self._peer is None:
+            return
+        try:
+            self._peer.data_received(data)
+        except Exception:  # asyncssh would close the connection without a word
+            log.exception("request.failed", node=self._node or "", address=self.address)
+            self.close()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            peer.connection_lost(exc)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What the peer has not taken."""
+        return self._channel.get_write_buffer_size() if self._channel is not None else 0
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes."""
+        if self._channel is not None and not self._channel.is_closing():
+            self._channel.write(data)
+
+    def close(self) -> None:
+        """End the connection; what it still holds has a moment to leave."""
+        connection = self._connection
+        if self.buffered_bytes:
+            connection.abort()
+            return
+        connection.close()
+        asyncio.get_running_loop().call_later(FLUSH_S, connection.abort)
+
+    def _refuse(self, what: str) -> bool:
+        self._listener.gate.refused[what.partition(" '")[0]] += 1
+        log.warning("request.refused", node=self._node or "", address=self.address, request=what)
+        return False
+
+
+class _JoinPeer:
+    """The join conversation: one question, one answer, the end."""
+
+    def __init__(self, listener: Listener, transport: Transport, key: str) -> None:
+        self._listener = listener
+        self._transport = transport
+        self._key = key
+        self._decoder = EnrolDecoder()
+        self._asked = False
+        self._timer = asyncio.get_running_loop().call_later(JOIN_S, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            request = None if self._asked else self._decoder.request(data)
+        except ProtocolError as error:
+            self._answer(EnrolReply(ok=False, reason=error.reason, message=error.message))
+            return
+        if request is not None:
+            self._asked = True
+            self._listener.supervisor.run("join", self._enrol(request))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._timer.cancel()
+
+    async def _enrol(self, request: EnrolRequest) -> None:
+        try:
+            reply = await self._listener.enrol(request, self._transport.address, self._key)
+        except CertcastError as error:
+            reply = EnrolReply(ok=False, reason=error.reason, message=error.message[:512])
+        except Exception:
+            self._answer(
+                EnrolReply(ok=False, reason=Reason.INTERNAL, message="the manager failed; see its log")
+            )
+            raise
+        self._answer(reply)
+
+    def _answer(self, reply: EnrolReply) -> None:
+        self._transport.write(encode_reply(reply))
+        self._transport.close()

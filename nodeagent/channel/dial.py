@@ -1,0 +1,167 @@
+"""Dials the manager: one SSH connection, its host key pinned, one raw session on one subsystem.
+
+Owns the SSH connection. When to dial again is the caller's business.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import asyncssh
+
+from common.errors import AccessError, Reason, UnreachableError
+from common.runtime.ssh import (
+    CHANNEL_WINDOW_BYTES,
+    PACKET_BYTES,
+    SUBSYSTEM,
+    common_options,
+    fingerprint,
+    public_line,
+)
+from common.runtime.transport import Peer, Transport
+from nodeagent.channel.identity import Identity
+
+DIAL_TIMEOUT_S: Final = 15.0
+FLUSH_S: Final = 2.0
+
+
+async def connect(identity: Identity, *, peer: Peer, timeout_s: float = DIAL_TIMEOUT_S) -> Transport:
+    """Reach the manager at the first of its addresses that answers.
+
+    Raises UnreachableError if none does, AccessError if one does and is not the pinned manager or refuses our key.
+    """
+    pinned = set(identity.host_keys)
+    return await dial(
+        identity.addresses,
+        user=identity.node,
+        key=identity.key,
+        subsystem=SUBSYSTEM,
+        trusts=lambda line: line in pinned,
+        peer=peer,
+        timeout_s=timeout_s,
+    )
+
+
+async def dial(
+    addresses: Sequence[str],
+    *,
+    user: str,
+    key: asyncssh.SSHKey,
+    subsystem: str,
+    trusts: Callable[[str], bool],
+    peer: Peer,
+    timeout_s: float = DIAL_TIMEOUT_S,
+) -> Transport:
+    """Open `subsystem` at the first address that answers. `trusts` judges the host key's public line."""
+    failures: list[UnreachableError] = []
+    for address in addresses:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await _dial_one(address, user, key, subsystem, trusts, peer)
+        except TimeoutError:
+            failures.append(
+                UnreachableError(f"{address} did not answer in {timeout_s:g} s", reason=Reason.TIMEOUT)
+            )
+        except UnreachableError as error:
+            failures.append(error)
+    if not failures:
+        raise UnreachableError("the manager has no address; join again")
+    raise UnreachableError("; ".join(each.message for each in failures), reason=failures[-1].reason)
+
+
+async def _dial_one(
+    address: str, user: str, key: asyncssh.SSHKey, subsystem: str, trusts: Callable[[str], bool], peer: Peer
+) -> Transport:
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    judge = _Judge(trusts)
+    options: dict[str, Any] = {
+        **common_options(),
+        "username": user,
+        "client_keys": [key],
+        "agent_path": None,
+        "known_hosts": ([], [], []),
+        "server_host_key_algs": ["ssh-ed25519"],
+        "preferred_auth": ["publickey"],
+        "client_version": "Certcast",
+        "tcp_keepalive": True,
+    }
+    try:
+        connection = await asyncssh.connect(host, int(port), client_factory=lambda: judge, **options)
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise AccessError(
+            f"{address} is not the manager that this node joined: its host key is {judge.seen or 'unknown'}"
+        ) from error
+    except asyncssh.PermissionDenied as error:
+        raise AccessError(
+            f"{address} does not know this node's key; join again with a new token", reason=Reason.FORBIDDEN
+        ) from error
+    except (OSError, asyncssh.Error) as error:
+        text = getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)
+        raise UnreachableError(f"{address}: {text}") from error
+    session = _Session(peer, connection, address)
+    try:
+        await connection.create_session(
+            lambda: session,
+            subsystem=subsystem,
+            encoding=None,
+            window=CHANNEL_WINDOW_BYTES,
+            max_pktsize=PACKET_BYTES,
+        )
+    except (OSError, asyncssh.Error) as error:
+        connection.abort()
+        raise UnreachableError(f"{address} refused the channel: {getattr(error, 'reason', error)}") from error
+    except BaseException:
+        connection.abort()
+        raise
+    return session
+
+
+class _Judge(asyncssh.SSHClient):
+    """Judges the host key by the pin alone; names and addresses prove nothing."""
+
+    def __init__(self, trusts: Callable[[str], bool]) -> None:
+        self._trusts = trusts
+        self.seen = ""
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        line = public_line(key)
+        self.seen = fingerprint(line)
+        return self._trusts(line)
+
+
+class _Session(asyncssh.SSHClientSession[bytes]):
+    """The one session. Implements `common.runtime.transport.Transport`."""
+
+    def __init__(self, peer: Peer, connection: asyncssh.SSHClientConnection, address: str) -> None:
+        self._peer: Peer | None = peer
+        self._connection = connection
+        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+        self.address = address
+
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        self._channel = chan
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        if self._peer is not None:
+            self._peer.data_received(data)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            peer.connection_lost(exc)
+
+    @property
+    def buffered_bytes(self) -> int:
+        return self._channel.get_write_buffer_size() if self._channel is not None else 0
+
+    def write(self, data: bytes) -> None:
+        if self._channel is not None and not self._channel.is_closing():
+            self._channel.write(data)
+
+    def close(self) -> None:
+        self._connection.close()
+        asyncio.get_running_loop().call_later(FLUSH_S, self._connection.abort)

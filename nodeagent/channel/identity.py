@@ -1,0 +1,87 @@
+"""Who this node is, and which manager it trusts: one private key and one pin, in `DIR/identity/`.
+
+Owns the two files. Invariant: the key is made on the node, is readable by its owner only, and never leaves it.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import asyncssh
+import msgspec
+
+from common.errors import CertcastError, NotFoundError, Reason
+from common.ids import NodeName, node_name
+from common.runtime import durable
+from common.runtime.ssh import generate_key, load_key, public_line
+
+DIRECTORY: Final = "identity"
+KEY_FILE: Final = "node_key"
+PIN_FILE: Final = "manager.json"
+
+
+class Pin(msgspec.Struct, frozen=True, kw_only=True):
+    """The manager as this node knows it: where it is, and its host keys (`ssh-ed25519 AAAA...`)."""
+
+    node: str
+    addresses: list[str]
+    host_keys: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a connection needs."""
+
+    node: NodeName
+    addresses: tuple[str, ...]
+    host_keys: tuple[str, ...]
+    key: asyncssh.SSHKey = field(repr=False)
+
+    @property
+    def public_line(self) -> str:
+        """The public half of the node's key."""
+        return public_line(self.key)
+
+
+def load(data_dir: Path) -> Identity:
+    """Read the identity. Raises NotFoundError if the node has not joined, CertcastError if a file is damaged."""
+    directory = data_dir / DIRECTORY
+    try:
+        pin = msgspec.json.decode((directory / PIN_FILE).read_bytes(), type=Pin)
+        key = load_key((directory / KEY_FILE).read_bytes())
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"this node has not joined a manager: run 'certcast-nodeagent join TOKEN --data {data_dir}' "
+            "with the token that 'certcast node add' printed"
+        ) from error
+    except OSError as error:
+        raise CertcastError(
+            f"{directory} cannot be read: {error.strerror}", reason=Reason.PERMISSION
+        ) from error
+    except msgspec.DecodeError as error:
+        raise CertcastError(f"{directory / PIN_FILE} is damaged; join again", reason=Reason.PARSE) from error
+    return Identity(
+        node=node_name(pin.node), addresses=tuple(pin.addresses), host_keys=tuple(pin.host_keys), key=key
+    )
+
+
+def ensure_key(data_dir: Path) -> asyncssh.SSHKey:
+    """Return the node's key, made now if there is none. Raises CertcastError if the directory cannot be written."""
+    directory = data_dir / DIRECTORY
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        durable.make_dir(directory, 0o700)
+        path = directory / KEY_FILE
+        if not path.exists():
+            durable.write_file(path, generate_key(), mode=0o600)
+        return load_key(path.read_bytes())
+    except OSError as error:
+        raise CertcastError(
+            f"{directory} cannot be written: {error.strerror}", reason=Reason.PERMISSION
+        ) from error
+
+
+def save_pin(data_dir: Path, pin: Pin) -> None:
+    """Keep what the manager is known by."""
+    data = msgspec.json.format(msgspec.json.encode(pin), indent=2) + b"\n"
+    durable.write_file(data_dir / DIRECTORY / PIN_FILE, data, mode=0o644)
