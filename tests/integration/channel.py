@@ -1,0 +1,172 @@
+"""A listener on loopback with a real enrolment behind it, and what a test needs to talk to it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncssh
+
+from common.errors import EnrolmentError
+from common.ids import NodeName
+from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
+from common.runtime.transport import Transport
+from common.wire.enrolment import JoinToken, encode_token, hash_secret
+from manager.domain.model import NodeRecord
+from manager.push.directory import Directory
+from manager.push.enrolment import Enrolment
+from manager.push.guard import Limits
+from manager.push.listener import Listener
+from nodeagent.channel.identity import Identity
+
+
+class Echo:
+    """A peer on the manager's side that answers what it hears."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.heard = b""
+        self.lost = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.heard += data
+        self.transport.write(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set()
+
+
+class Ear:
+    """A peer on the node's side that collects what it hears."""
+
+    def __init__(self) -> None:
+        self.heard = bytearray()
+        self.news = asyncio.Event()
+        self.lost = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.heard += data
+        self.news.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set()
+
+    async def until(self, wanted: bytes) -> None:
+        async with asyncio.timeout(10):
+            while bytes(self.heard) != wanted:
+                await self.news.wait()
+                self.news.clear()
+
+
+class Tokens:
+    """Join tokens in memory, with the store's rules."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, list[str | float | None]] = {}
+
+    def add(self, secret: str, expires_s: float) -> None:
+        self.tokens[hash_secret(secret)] = [expires_s, None]
+
+    async def redeem_join_token(
+        self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float
+    ) -> NodeRecord:
+        token = self.tokens.get(secret_hash)
+        if token is None:
+            raise EnrolmentError("unknown", reason="token_unknown")
+        if token[1] not in {None, public_key}:
+            raise EnrolmentError("used", reason="token_used")
+        if token[1] is None and token[0] <= now_s:
+            raise EnrolmentError("expired", reason="token_expired")
+        token[1] = public_key
+        return NodeRecord(
+            id=1,
+            name=name,
+            kind="node",
+            names=(),
+            addresses=(),
+            public_key=public_key,
+            created_s=0,
+            enrolled_s=now_s,
+        )
+
+
+class Channel:
+    """What `channel()` gives."""
+
+    def __init__(
+        self, listener: Listener, directory: Directory, host_key: asyncssh.SSHKey, tokens: Tokens
+    ) -> None:
+        self.listener = listener
+        self.directory = directory
+        self.host_line = public_line(host_key)
+        self.tokens = tokens
+        self.peers: list[Echo] = []
+        self.joined: list[NodeName] = []
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.listener.port}"
+
+    def identity(self, name: str, *, pinned: bool = True, host_line: str | None = None) -> Identity:
+        key = load_key(generate_key())
+        if pinned:
+            self.directory.pin(NodeName(name), public_line(key))
+        return Identity(
+            node=NodeName(name), addresses=(self.address,), host_keys=(host_line or self.host_line,), key=key
+        )
+
+    def token(self, name: str, secret: str, *, lifetime_s: float = 60, host_line: str | None = None) -> str:
+        expires_s = time.time() + lifetime_s
+        self.tokens.add(secret, expires_s)
+        return encode_token(
+            JoinToken(
+                node=name,
+                addresses=[self.address],
+                fingerprint=fingerprint(host_line or self.host_line),
+                secret=secret,
+                expires_s=expires_s,
+            )
+        )
+
+
+@asynccontextmanager
+async def channel(limits: Limits | None = None) -> AsyncIterator[Channel]:
+    host_key, directory, tokens = load_key(generate_key()), Directory({}), Tokens()
+    made: list[Channel] = []
+
+    def accept(node: NodeName, transport: Transport) -> Echo:
+        peer = Echo(transport)
+        made[0].peers.append(peer)
+        return peer
+
+    async def joined(name: NodeName) -> None:
+        made[0].joined.append(name)
+
+    enrolment = Enrolment(tokens, directory, host_keys=[public_line(host_key)], epoch=1, joined=joined)
+    listener = Listener(
+        host="127.0.0.1",
+        port=0,
+        host_keys=[host_key],
+        directory=directory,
+        accept=accept,
+        enrol=enrolment.enrol,
+        limits=limits,
+    )
+    made.append(Channel(listener, directory, host_key, tokens))
+    await listener.start()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(listener.run())
+        try:
+            yield made[0]
+        finally:
+            await listener.close()
+            running.cancel()
+            for _ in range(100):
+                if not listener.connections:
+                    break
+                await asyncio.sleep(0.02)
+
+
+def key_path(directory: Path) -> Path:
+    return directory / "identity" / "node_key"
