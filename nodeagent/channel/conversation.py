@@ -139,7 +139,8 @@ class Conversation:
         """Dial, converse, and dial again, for good."""
         await self.recovered.wait()
         while True:
-            await asyncio.sleep(await self._converse())
+            pause_s = await self._converse()
+            await asyncio.sleep(pause_s)
 
     async def run_jobs(self) -> None:
         """End what was interrupted, then do what is agreed with the manager, one after the other."""

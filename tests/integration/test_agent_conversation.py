@@ -1,0 +1,276 @@
+"""The agent's conversation with a manager's real end, over a pipe that can be cut."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from common.errors import Reason, UnreachableError
+from common.runtime.supervise import Supervisor
+from common.wire import sender as manager
+from common.wire.frames import FrameDecoder
+from common.wire.messages import Accepted, Outcome, Rejected, Tick, Welcome, decode, encode
+from common.wire.receiver import Receiver
+from manager.push.pipe import pipe
+from nodeagent.channel import conversation as module
+from nodeagent.channel.conversation import Conversation
+from nodeagent.health.checks import Health
+from tests import pki
+from tests.integration.agent_parts import NODE, ROOT, consumer, open_node, real_bundle, script, services
+
+OLD = pki.make_leaf(ROOT, ["old.example.com"])
+NEW = pki.make_leaf(ROOT, ["new.example.com"])
+
+
+class Manager:
+    """A manager's end: a real Sender a connection."""
+
+    def __init__(self) -> None:
+        self.heard = []
+        self.news = asyncio.Event()
+        self.connections = 0
+        self.away = False
+        self.silent = False
+        self.acknowledges = True
+        self.welcome = Welcome(verdict="ok", epoch=1)
+        self.bundles = {}
+
+    async def dial(self, peer):
+        if self.away:
+            raise UnreachableError("the manager is away")
+        near, self.far = pipe(asyncio.get_running_loop())
+        near.attach(peer)
+        self.far.attach(self)
+        self.connections += 1
+        self.sender = manager.Sender(0.0)
+        self.decoder = FrameDecoder()
+        return near
+
+    def data_received(self, data):
+        for header, blob in self.decoder.feed(data):
+            self.play(self.sender.receive(decode(header), blob, 0.0))
+        self.news.set()
+
+    def connection_lost(self, error):
+        self.news.set()
+
+    def offer(self, bundle, push_id):
+        self.bundles |= bundle.payloads
+        self.play(self.sender.offer(manager.Push(push_id=push_id, manifest=bundle.manifest), 0.0))
+
+    def play(self, commands):
+        for command in commands:
+            match command:
+                case manager.Send(message, blob):
+                    self.far.write(encode(message, blob))
+                case manager.Greeted(hello):
+                    self.heard.append(hello)
+                    self.play(self.sender.welcome(self.welcome))
+                case manager.Fetch(push_id, digests):
+                    self.play(self.sender.supply(push_id, {one: self.bundles[one] for one in digests}, 0.0))
+                case manager.Heard(message):
+                    self.heard.append(message)
+                    if isinstance(message, Outcome) and self.acknowledges:
+                        self.play(self.sender.acknowledge(message.push_id))
+                    if isinstance(message, Tick) and not self.silent:
+                        self.play(self.sender.tock(server_time_s=pki.NOW_S, epoch=1))
+
+    def said(self, kind):
+        return [message for message in self.heard if isinstance(message, kind)]
+
+    async def until(self, fact):
+        async with asyncio.timeout(10):
+            while not fact():
+                self.news.clear()
+                try:
+                    async with asyncio.timeout(0.05):
+                        await self.news.wait()
+                except TimeoutError:
+                    pass
+
+
+class Agent:
+    def __init__(self, state, conversation) -> None:
+        self.state = state
+        self.conversation = conversation
+        self.health = Health(
+            state=state, standing=conversation.standing, is_recovered=conversation.recovered.is_set
+        )
+
+
+@asynccontextmanager
+async def agent(data, chosen, dial):
+    state = await open_node(data, chosen)
+    receiver = Receiver(node=NODE, boot_id="boot", agent_version="0", holdings=state.holdings)
+    talk = Conversation(receiver=receiver, state=state, dial=dial, uniform=lambda low, high: low)
+    async with Supervisor() as supervisor:
+        for name in ("run_pulse", "run_jobs", "run", "run_upkeep"):
+            supervisor.keep(name, getattr(talk, name))
+        yield Agent(state, talk)
+
+
+@pytest.fixture
+def peer():
+    return Manager()
+
+
+@pytest.fixture
+def reload(tmp_path):
+    """A reload that takes as long as the file `hold` exists, and counts."""
+    return script(
+        tmp_path / "reload", f"echo x >>{tmp_path}/count; while [ -e {tmp_path}/hold ]; do sleep 0.02; done"
+    )
+
+
+@pytest.fixture
+async def node(tmp_path, reload, peer):
+    async with agent(tmp_path / "data", services(consumer(reload)), peer.dial) as running:
+        await peer.until(lambda: running.conversation.standing.welcomed)
+        yield running
+
+
+def reloads(tmp_path):
+    return len((tmp_path / "count").read_text().split())
+
+
+async def test_an_offer_becomes_an_outcome_that_is_forgotten_once_acknowledged(node, peer):
+    peer.offer(real_bundle(OLD, 1), "a")
+    await peer.until(lambda: peer.said(Outcome))
+    await peer.until(lambda: node.state.file.journal.owed is None)
+
+    (outcome,) = peer.said(Outcome)
+    assert (outcome.push_id, outcome.result) == ("a", "applied")
+    assert peer.said(Accepted)[0].within_s >= 10
+
+
+async def test_an_installation_outlives_the_connection_and_is_not_repeated(node, peer, tmp_path):
+    (tmp_path / "hold").touch()
+    peer.offer(real_bundle(OLD, 1), "a")
+    await peer.until((tmp_path / "count").exists)
+    peer.far.close()
+    await peer.until(lambda: peer.connections == 2)
+    (tmp_path / "hold").unlink()
+    await peer.until(lambda: peer.said(Outcome))
+
+    assert [outcome.result for outcome in peer.said(Outcome)] == ["applied"]
+    assert reloads(tmp_path) == 1
+
+
+async def test_an_outcome_is_sent_again_until_it_is_acknowledged(node, peer, tmp_path):
+    peer.acknowledges = False
+    peer.offer(real_bundle(OLD, 1), "a")
+    await peer.until(lambda: peer.said(Outcome))
+    peer.far.close()
+    await peer.until(lambda: len(peer.said(Outcome)) == 2)
+    peer.acknowledges = True
+    peer.far.close()
+    await peer.until(lambda: node.state.file.journal.owed is None)
+
+    assert {outcome.push_id for outcome in peer.said(Outcome)} == {"a"}
+    assert reloads(tmp_path) == 1
+
+
+async def test_a_refused_bundle_is_told_with_its_reason(node, peer):
+    peer.offer(real_bundle(NEW, 1, key_of=OLD), "bad")
+    await peer.until(lambda: peer.said(Rejected))
+
+    (rejected,) = peer.said(Rejected)
+    assert (rejected.reason, rejected.retry_after_s) == (Reason.KEY_MISMATCH, 60)
+    assert rejected.report.last_failed.result == "rejected"
+
+
+async def test_a_manager_that_breaks_the_protocol_is_hung_up_on_and_dialled_again(node, peer):
+    peer.far.write(b"\xff\xff\xff\xff")
+    await peer.until(lambda: peer.connections == 2)
+
+
+async def test_a_manager_that_falls_silent_is_dialled_again(node, peer, monkeypatch):
+    peer.silent = True
+    monkeypatch.setattr(module, "SILENCE_S", 0.1)
+    await peer.until(lambda: peer.connections == 2)
+    assert "silent" in node.conversation.standing.trouble or node.conversation.standing.welcomed
+
+
+async def test_a_manager_that_was_away_is_reached_when_it_is_back(node, peer):
+    peer.away = True
+    peer.far.close()
+    await peer.until(lambda: "away" in node.conversation.standing.trouble)
+    peer.away = False
+    await peer.until(lambda: peer.connections == 2)
+
+
+async def test_a_verdict_to_wait_is_obeyed(tmp_path, reload, peer):
+    peer.welcome = Welcome(verdict="wait", retry_after_s=40)
+    state = await open_node(tmp_path / "data", services(consumer(reload)))
+    receiver = Receiver(node=NODE, boot_id="boot", agent_version="0", holdings=state.holdings)
+    talk = Conversation(receiver=receiver, state=state, dial=peer.dial)
+
+    assert 40 <= await talk._converse() <= 50
+
+
+async def test_attempts_are_spread_and_never_more_than_half_a_minute_apart(tmp_path, reload, peer):
+    state = await open_node(tmp_path / "data", services(consumer(reload)))
+    receiver = Receiver(node=NODE, boot_id="boot", agent_version="0", holdings=state.holdings)
+    talk = Conversation(receiver=receiver, state=state, dial=peer.dial, uniform=lambda low, high: high)
+
+    pauses = [talk._pause_s(0) for _ in range(12)]
+    assert pauses[0] == pytest.approx(1.0)
+    assert pauses[-1] == pytest.approx(30.0)
+    assert pauses == sorted(pauses)
+
+
+async def test_lost_content_is_sent_again_without_an_operator(node, peer, tmp_path):
+    bundle = real_bundle(OLD, 1)
+    peer.offer(bundle, "a")
+    await peer.until(lambda: node.state.file.journal.applied is not None)
+    (tmp_path / "data/current/server/privkey.pem").write_text("gone")
+    node.conversation.look_now()
+    await peer.until(lambda: any(tick.report.applied is None for tick in peer.said(Tick)))
+    peer.offer(bundle, "b")
+    await peer.until(lambda: len(peer.said(Outcome)) == 2)
+
+    assert (tmp_path / "data/current/server/privkey.pem").read_text() == OLD.key_pem
+
+
+async def test_a_restarted_agent_owes_and_reports_what_it_did_before(tmp_path, reload, peer):
+    peer.acknowledges = False
+    async with agent(tmp_path / "data", services(consumer(reload)), peer.dial) as running:
+        await peer.until(lambda: running.conversation.standing.welcomed)
+        peer.offer(real_bundle(OLD, 1), "a")
+        await peer.until(lambda: peer.said(Outcome))
+    async with agent(tmp_path / "data", services(consumer(reload)), peer.dial):
+        await peer.until(lambda: len(peer.said(Outcome)) == 2)
+
+    assert peer.heard[-2].report.applied.generation == 1
+    assert reloads(tmp_path) == 1
+
+
+async def test_an_agent_stopped_in_the_middle_of_a_reload_ends_the_installation_at_its_next_start(
+    tmp_path, reload, peer
+):
+    (tmp_path / "hold").touch()
+    async with agent(tmp_path / "data", services(consumer(reload)), peer.dial) as running:
+        await peer.until(lambda: running.conversation.standing.welcomed)
+        peer.offer(real_bundle(OLD, 1), "a")
+        await peer.until((tmp_path / "count").exists)
+    (tmp_path / "hold").unlink()
+    async with agent(tmp_path / "data", services(consumer(reload)), peer.dial):
+        await peer.until(lambda: peer.said(Outcome))
+
+    (outcome,) = peer.said(Outcome)
+    assert (outcome.push_id, outcome.result) == ("a", "applied")
+
+
+async def test_readiness_follows_the_managers_word(node, peer, monkeypatch):
+    peer.offer(real_bundle(OLD, 1), "a")
+    await peer.until(lambda: node.state.file.journal.applied is not None)
+    assert all(check.ok for check in node.health.ready())
+
+    word_s = node.conversation.standing.word_s
+    later = Health(
+        state=node.state,
+        standing=node.conversation.standing,
+        is_recovered=node.conversation.recovered.is_set,
+        monotonic=lambda: word_s + 151,
+    )
+    assert [check.name for check in later.ready() if not check.ok] == ["manager"]

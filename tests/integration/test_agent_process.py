@@ -1,0 +1,149 @@
+"""The agent as a process: what it says when it starts, runs without a manager, and is told to stop."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from nodeagent.channel.identity import Pin, ensure_key, save_pin
+
+GOOD = '[[consumer]]\nname = "web"\nreload = ["/bin/true"]\n'
+BAD = '[[consumer]]\nname = "web"\nreload = "true"\nwhat = 1\n'
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ask(port, path):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def until(fact, seconds=10):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if found := fact():
+                return found
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("it did not come to pass")
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start agents on one data directory whose manager is nowhere."""
+    running = []
+    data = tmp_path / "data"
+    key = ensure_key(data)
+    host_key = key.export_public_key().decode().strip()
+    save_pin(data, Pin(node="n1", addresses=[f"127.0.0.1:{free_port()}"], host_keys=[host_key]))
+    (tmp_path / "services.toml").write_text(GOOD)
+
+    def start_one(**environment):
+        port = free_port()
+        log = (tmp_path / f"log{len(running)}").open("w")
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "nodeagent",
+                "run",
+                "--data",
+                str(data),
+                "--services",
+                str(tmp_path / "services.toml"),
+                "--health",
+                f"127.0.0.1:{port}",
+            ],
+            stderr=log,
+            env=os.environ | environment,
+        )
+        log.close()
+        running.append(process)
+        return process, port, tmp_path / f"log{len(running) - 1}"
+
+    yield start_one
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def test_an_agent_without_a_manager_is_alive_and_not_ready_and_ends_when_told(start):
+    process, port, log = start()
+    status, body = until(lambda: ask(port, "/health/startup"))
+    assert (status, json.loads(body)["status"]) == (200, "ok")
+    assert ask(port, "/health/live")[0] == 200
+
+    status, body = ask(port, "/health/ready")
+    failed = [check for check in json.loads(body)["checks"] if not check["ok"]]
+    assert status == 503
+    assert [check["name"] for check in failed] == ["manager"]
+    assert "certcast_agent_ready 0" in ask(port, "/metrics")[1]
+
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert events[0] == "agent.started"
+    assert events[-1] == "agent.stopped"
+    assert events.count("manager.unreachable") == 1
+
+
+def test_a_second_agent_on_the_same_directory_is_refused(start):
+    _, port, _ = start()
+    until(lambda: ask(port, "/health/live"))
+    second, _, log = start()
+
+    assert second.wait(10) == 1
+    assert "another nodeagent runs" in log.read_text()
+
+
+def test_a_bad_services_file_is_refused_while_running_and_the_old_one_stays(start, tmp_path):
+    process, port, log = start()
+    until(lambda: ask(port, "/health/live"))
+    (tmp_path / "services.toml").write_text(BAD)
+    process.send_signal(signal.SIGHUP)
+    until(lambda: "services.refused" in log.read_text())
+    assert ask(port, "/health/live")[0] == 200
+
+    (tmp_path / "services.toml").write_text(GOOD)
+    process.send_signal(signal.SIGHUP)
+    until(lambda: "services.read" in log.read_text())
+
+
+def test_a_bad_services_file_stops_the_start_with_every_finding(start, tmp_path):
+    (tmp_path / "services.toml").write_text(BAD)
+    process, _, log = start()
+
+    assert process.wait(10) == 2
+    assert "reload: 'true' must be a list" in log.read_text()
+    assert "what: no such key" in log.read_text()
+
+
+def test_it_tells_the_service_manager_that_it_is_ready_and_feeds_its_watchdog(start, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hub:
+        hub.bind(str(tmp_path / "notify"))
+        hub.settimeout(10)
+        process, _, _ = start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="2000000")
+        said = [hub.recv(256).decode() for _ in range(3)]
+        process.send_signal(signal.SIGTERM)
+        while said[-1] != "STOPPING=1":
+            said.append(hub.recv(256).decode())
+
+    assert said[0] == "READY=1"
+    assert said.count("WATCHDOG=1") >= 2
