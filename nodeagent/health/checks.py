@@ -63,10 +63,11 @@ class Health:
             return Check(
                 name="install", ok=False, message="the journal cannot be written; see the agent's log"
             )
-        if (failed := file.journal.last_failed) is not None:
-            where = f"generation {failed.generation} failed ({failed.reason}): {failed.message}"
-            return Check(name="install", ok=True, message=where)
         applied = file.journal.applied
+        if (failed := file.journal.last_failed) is not None:
+            text = f"generation {failed.generation} failed ({failed.reason}): {failed.message}"
+            # with a proven generation behind it, a failure is the manager's alarm and not this node's
+            return Check(name="install", ok=applied is not None, message=text)
         if applied is None:
             return Check(name="install", ok=True, message="nothing was installed yet")
         return Check(name="install", ok=True, message=f"generation {applied.generation} is applied")

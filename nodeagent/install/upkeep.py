@@ -45,8 +45,15 @@ class Upkeep:
                 await self._collect()
             except OSError as error:
                 raise named("upkeep could not be done", error) from error
+        await self._look()
+
+    async def _look(self) -> None:
+        """See what the ports serve, without holding up an installation; one that began meanwhile knows better."""
+        state, before = self._state, self._state.file.journal.directory
+        seen = await state.prober.look(state.services.consumers)
+        if not state.lock.locked() and state.file.journal.directory == before:
             state.holdings.expect(state.services.consumers)
-            state.holdings.was_seen(await state.prober.look(state.services.consumers))
+            state.holdings.was_seen(seen)
 
     # -- drift
 
@@ -63,7 +70,6 @@ class Upkeep:
         log.warning(
             "drift.found",
             count=len(drifts),
-            path=drifts[0].path,
             message=f"{drifts[0].what} of {drifts[0].path}",
         )
         await self._repair(manifest, directory, drifts)

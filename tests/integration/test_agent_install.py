@@ -7,6 +7,7 @@ import pytest
 
 from common.errors import BundleError, Reason
 from common.ids import fingerprint_of
+from nodeagent.install import tree
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
@@ -210,6 +211,30 @@ async def test_a_bad_bundle_is_refused_and_nothing_is_touched(node, data, servic
     assert service.reloads == reloads
     assert node.file.journal.last_failed.result == "rejected"
     assert node.holdings.applied().generation == 1
+
+
+async def test_a_disk_without_room_refuses_before_anything_is_touched(node, data, monkeypatch):
+    before = snapshot(data)
+    monkeypatch.setattr(tree, "MARGIN_BYTES", 1 << 60)
+    with pytest.raises(BundleError) as refused:
+        await install(node, real_bundle(NEW, 2))
+
+    assert refused.value.reason == Reason.NO_SPACE
+    assert snapshot(data) == before
+
+
+async def test_a_key_that_was_damaged_on_disk_is_asked_for_and_not_held_against_the_bundle(node, data):
+    (data / "current/server/privkey.pem").write_text("gone")
+    bundle = real_bundle(OLD, 2)
+    key = bundle.manifest.by_path()["server/privkey.pem"].digest
+    assert node.holdings.has(key)
+    del bundle.payloads[key]
+    with pytest.raises(BundleError) as refused:
+        await install(node, bundle)
+
+    assert refused.value.reason == Reason.BAD_DIGEST
+    assert not node.holdings.has(key)
+    assert node.file.journal.last_failed is None
 
 
 async def test_a_trust_store_that_shrinks_needs_force(node):
