@@ -1,0 +1,18 @@
+"""All use cases together, over one context."""
+
+from manager.operations.certificates import CertificateOperations
+from manager.operations.context import Context
+from manager.operations.nodes import JoinFacts, NodeOperations
+from manager.operations.trust import TrustOperations
+from manager.operations.users import UserOperations
+
+
+class Operations:
+    """See the module. `join` is None where no node can join (while the store is being initialised)."""
+
+    def __init__(self, context: Context, *, join: JoinFacts | None = None) -> None:
+        self.context = context
+        self.certificates = CertificateOperations(context)
+        self.nodes = NodeOperations(context, join)
+        self.trust = TrustOperations(context)
+        self.users = UserOperations(context)

@@ -1,0 +1,161 @@
+"""Who may sign in, and whether somebody is who they say.
+
+Invariant: passwords are Argon2id hashes, tokens SHA-256 of 256 random bits; a wrong name costs as long as a wrong password.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import structlog
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from common.errors import AccessError, InvalidInputError, NotFoundError, Reason
+from manager.domain.model import Role, UserRecord
+from manager.operations.context import Context
+
+log = structlog.get_logger(__name__)
+
+PASSWORD_MIN: Final = 12
+"""NIST SP 800-63B 3.1.1.2 asks for at least 8; this is for administrators of a fleet's keys."""
+
+PASSWORD_MAX: Final = 1024
+FAILURES_PER_ADDRESS: Final = 10
+"""Failed logins from one address within LOCK_S before further ones are refused unread."""
+
+FAILURES_PER_USER: Final = 100
+"""The same for one user from all addresses; higher, so that a stranger cannot lock an administrator out with ease."""
+
+LOCK_S: Final = 60.0
+REMEMBERED_MAX: Final = 10_000
+CACHE_S: Final = 300.0
+"""How long a proven password is remembered: clients of the API send it with each request, and Argon2 takes 50 ms."""
+
+TOKEN_PREFIX: Final = "cct_"  # noqa: S105 - what a token begins with, not a token
+TOKEN_DAYS_MAX: Final = 3650
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]{0,149}")
+
+
+class UserOperations:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._hasher = PasswordHasher()
+        self._hashing = asyncio.Semaphore(2)
+        self._dummy = self._hasher.hash(secrets.token_hex())
+        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._proven: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
+        self._salt = secrets.token_bytes(16)
+
+    async def add(self, name: str, *, role: Role, password: str, actor: str) -> UserRecord:
+        """Add a user. Raises InvalidInputError, ConflictError."""
+        if not _NAME.fullmatch(name):
+            raise InvalidInputError("name", "a user's name is 1 to 150 letters, digits and @ . _ + -")
+        _check_password(password)
+        hashed = await asyncio.to_thread(self._hasher.hash, password)
+        record = await self._context.store.users.add(
+            name, role, password_hash=hashed, now_s=self._context.clock()
+        )
+        await self._context.note(actor, "user.added", f"user {name}", {"role": role})
+        log.info("user.added", user=name)
+        return record
+
+    async def list(self) -> Sequence[UserRecord]:
+        """Return all."""
+        return await self._context.store.users.list()
+
+    async def remove(self, name: str, *, actor: str) -> None:
+        """Remove a user and all tokens. Raises NotFoundError."""
+        await self._context.store.users.remove(name)
+        self._proven.clear()
+        await self._context.note(actor, "user.removed", f"user {name}")
+
+    async def new_token(self, name: str, *, label: str, days: int, actor: str) -> tuple[str, float]:
+        """Make an API token for a user; return it (shown once) and when it expires."""
+        if not 1 <= days <= TOKEN_DAYS_MAX:
+            raise InvalidInputError("days", f"a token lives 1 to {TOKEN_DAYS_MAX} days")
+        token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        now_s = self._context.clock()
+        expires_s = now_s + days * 86400
+        await self._context.store.users.add_token(
+            name, token_hash=_token_hash(token), label=label[:150], expires_s=expires_s, now_s=now_s
+        )
+        await self._context.note(actor, "token.made", f"user {name}", {"label": label[:150]})
+        return token, expires_s
+
+    async def by_password(self, name: str, password: str, *, address: str) -> UserRecord:
+        """Return the user that this name and password prove. Raises AccessError, also while locked out."""
+        now_s = self._context.clock()
+        whom = {f"user {name}": FAILURES_PER_USER, f"address {address}": FAILURES_PER_ADDRESS}
+        self._check_rate(now_s, whom)
+        try:
+            record, hashed = await self._context.store.users.get(name)
+        except NotFoundError:
+            record, hashed = None, self._dummy
+        if (
+            len(password) <= PASSWORD_MAX
+            and await self._proves(name, password, hashed, now_s)
+            and record is not None
+        ):
+            return record
+        for who in whom:
+            self._count(who, now_s)
+        log.warning("login.refused", user=name[:150], address=address)
+        raise AccessError("the user name or password is wrong")
+
+    async def by_token(self, token: str, *, address: str) -> UserRecord:
+        """Return the user whose API token this is. Raises AccessError."""
+        now_s = self._context.clock()
+        self._check_rate(now_s, {f"address {address}": FAILURES_PER_ADDRESS})
+        record = await self._context.store.users.user_for_token(_token_hash(token), now_s=now_s)
+        if record is None:
+            self._count(f"address {address}", now_s)
+            raise AccessError(
+                "the token is not known or has expired; 'certcast token create' makes a new one"
+            )
+        return record
+
+    async def _proves(self, name: str, password: str, hashed: str, now_s: float) -> bool:
+        mark = hmac.digest(self._salt, password.encode(), "sha256")
+        known = self._proven.get((name, hashed))
+        if known is not None and known[1] > now_s and hmac.compare_digest(known[0], mark):
+            return True
+        async with self._hashing:
+            try:
+                await asyncio.to_thread(self._hasher.verify, hashed, password)
+            except (Argon2Error, InvalidHashError):
+                return False
+        self._proven[name, hashed] = (mark, now_s + CACHE_S)
+        while len(self._proven) > REMEMBERED_MAX:
+            self._proven.popitem(last=False)
+        return True
+
+    def _check_rate(self, now_s: float, whom: Mapping[str, int]) -> None:
+        for who, limit in whom.items():
+            recent = [moment for moment in self._failures.get(who, ()) if moment > now_s - LOCK_S]
+            if len(recent) >= limit:
+                raise AccessError(f"too many failed logins; try again in {LOCK_S:.0f} s", reason=Reason.BUSY)
+
+    def _count(self, who: str, now_s: float) -> None:
+        moments = [moment for moment in self._failures.pop(who, ()) if moment > now_s - LOCK_S]
+        self._failures[who] = [*moments, now_s][-FAILURES_PER_USER:]
+        while len(self._failures) > REMEMBERED_MAX:
+            self._failures.popitem(last=False)
+
+
+def _check_password(password: str) -> None:
+    if len(password) < PASSWORD_MIN:
+        raise InvalidInputError("password", f"a password has at least {PASSWORD_MIN} characters")
+    if len(password) > PASSWORD_MAX:
+        raise InvalidInputError("password", f"a password has at most {PASSWORD_MAX} characters")
+
+
+def _token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
