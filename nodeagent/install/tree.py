@@ -114,7 +114,9 @@ class Tree:
 
     def prepare(self) -> None:
         """Make the directories, and remove what an interrupted installation left half-made."""
-        self.directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        if not self.directory.is_dir():
+            self.directory.parent.mkdir(parents=True, exist_ok=True)
+            durable.make_dir(self.directory, mode=DIRECTORY_MODE)
         durable.remove_tree(self._staging)
         for leftover in self.directory.glob(LEFTOVERS):
             leftover.unlink()

@@ -1,0 +1,134 @@
+"""Reload commands as processes: what they may see, and that none outlives its time."""
+
+import asyncio
+import os
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+
+from common.errors import InstallError, Reason
+from common.ids import fingerprint_of
+from nodeagent.cli import main
+from nodeagent.install.probe import Prober
+from nodeagent.install.reload import OUTPUT_MAX_BYTES, reload_consumer
+from tests import pki
+from tests.integration.agent_parts import (
+    ROOT,
+    TlsService,
+    consumer,
+    install,
+    open_node,
+    real_bundle,
+    script,
+    services,
+)
+
+
+async def failure(one) -> InstallError:
+    with pytest.raises(InstallError) as failed:
+        await reload_consumer(one)
+    return failed.value
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+async def test_a_command_sees_a_clean_environment_and_stands_in_the_root_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("CERTCAST_PASSWORD", "secret")
+    ran = await reload_consumer(consumer(script(tmp_path / "reload", "env; pwd; cat")))
+
+    assert "secret" not in ran.output
+    assert "PATH=/usr/local/sbin:" in ran.output
+    assert ran.output.splitlines()[-1] == "/"
+
+
+async def test_a_talkative_command_neither_blocks_nor_fills_the_memory(tmp_path):
+    ran = await reload_consumer(
+        consumer(script(tmp_path / "reload", "head -c 1000000 /dev/zero | tr '\\0' x"))
+    )
+    assert len(ran.output) == OUTPUT_MAX_BYTES
+
+
+async def test_a_service_that_the_command_starts_is_neither_waited_for_nor_killed(tmp_path):
+    started_s = time.monotonic()
+    await reload_consumer(consumer(script(tmp_path / "reload", f"sleep 30 & echo $! >{tmp_path}/pid")))
+    pid = int((tmp_path / "pid").read_text())
+
+    assert time.monotonic() - started_s < 5
+    assert is_alive(pid)
+    os.kill(pid, 9)
+
+
+async def test_a_command_that_hangs_is_killed_with_all_that_it_started_even_if_it_ignores_sigterm(tmp_path):
+    text = f"trap '' TERM; sleep 60 & echo $! >{tmp_path}/pid; while :; do sleep 60; done"
+    error = await failure(consumer(script(tmp_path / "reload", text), timeout_s=0.3))
+
+    assert error.reason == Reason.RELOAD_TIMEOUT
+    assert not is_alive(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_command_that_is_not_there_is_a_failed_reload(tmp_path):
+    error = await failure(consumer(tmp_path / "nowhere"))
+    assert error.reason == Reason.RELOAD_FAILED
+    assert "No such file" in error.message
+
+
+async def test_a_command_that_is_killed_says_by_which_signal(tmp_path):
+    error = await failure(consumer(script(tmp_path / "reload", "kill -9 $$")))
+    assert "signal 9" in error.message
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1 is deprecated:DeprecationWarning")
+async def test_a_service_that_speaks_tls_1_0_is_seen_too(tmp_path):
+    leaf = pki.make_leaf(ROOT, ["old.example.com"], key=pki.make_rsa_key())
+    (tmp_path / "leaf.pem").write_text(leaf.certificate_pem + leaf.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "leaf.pem")
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        (seen,) = await Prober().look([consumer(tmp_path / "x", port=port)])
+
+    assert seen.leaf == fingerprint_of(leaf.certificate_der)
+
+
+async def test_status_tells_what_is_installed_and_what_is_served(tmp_path, capsys):
+    leaf, other = pki.make_leaf(ROOT), pki.make_leaf(ROOT)
+    data = tmp_path / "data"
+    async with TlsService(data).run(other, tmp_path) as service:
+        state = await open_node(data, services(consumer(service.reload_script(tmp_path), port=service.port)))
+        await install(state, real_bundle(leaf, 3))
+        (tmp_path / "services.toml").write_text(
+            f'[[consumer]]\nname = "web"\nreload = ["{tmp_path}/reload"]\n'
+            f'[[consumer.endpoint]]\nhost = "127.0.0.1"\nport = {service.port}\nprotocol = "https"\n'
+        )
+        words = ["status", "--data", str(data), "--services", str(tmp_path / "services.toml")]
+        well = await asyncio.to_thread(main, words)
+        first = capsys.readouterr().out
+        (data / "current/server/chain.pem").write_text("other")
+        ill = await asyncio.to_thread(main, words)
+
+    assert (well, ill) == (0, 1)
+    assert "generation 3 of epoch 1" in first
+    assert "serves what is installed" in first
+    assert "content of server/chain.pem" in capsys.readouterr().out
+
+
+def test_without_a_command_the_first_steps_are_told(capsys):
+    assert main([]) == 0
+    assert "certcast-nodeagent join TOKEN" in capsys.readouterr().out
+
+
+def test_a_node_that_has_not_joined_is_told_how(tmp_path, capsys):
+    assert main(["run", "--data", str(tmp_path)]) == 1
+    assert "certcast node add" in capsys.readouterr().err
