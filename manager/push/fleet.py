@@ -11,6 +11,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final, assert_never
 
@@ -29,9 +30,10 @@ from manager.domain.view import NodeView, PlannedPush, PushView
 from manager.push.compiler import Compiler
 from manager.push.connection import Connection
 from manager.push.delivery import Delivery
+from manager.push.directory import Directory
 from manager.push.dirty import Dirty
 from manager.push.reports import ReportWriter
-from manager.push.watch import Watchers
+from manager.push.watch import Subscription, Watchers
 from manager.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -52,9 +54,10 @@ GOODBYE_RETRY_S: Final = 2.0
 class Fleet:
     """The manager's end of all conversations. Implements `manager.push.connection.Listener`."""
 
-    def __init__(self, store: Store, compiler: Compiler, *, epoch: int) -> None:
+    def __init__(self, store: Store, compiler: Compiler, directory: Directory, *, epoch: int) -> None:
         self._store = store
         self._compiler = compiler
+        self._directory = directory
         self._epoch = epoch
         self._facts: dict[NodeName, NodeFacts] = {}
         self._connections: dict[NodeName, Connection] = {}
@@ -108,8 +111,8 @@ class Fleet:
         """Return one node. Raises NotFoundError."""
         return self._known(name).view()
 
-    def subscribe(self) -> "Watchers.Subscription":
-        """Return an async context manager of an async iterator of the nodes that change."""
+    def subscribe(self) -> AbstractContextManager[Subscription]:
+        """Lend a subscription to the nodes that change."""
         return self._watchers.subscribe(
             lambda name: facts.view() if (facts := self._facts.get(name)) else None
         )
@@ -131,6 +134,7 @@ class Fleet:
     async def node_removed(self, name: NodeName) -> None:
         """Forget a node and end its connection."""
         self._facts.pop(name, None)
+        self._directory.forget(name)
         self.reports.forget(name)
         if (connection := self._connections.get(name)) is not None:
             connection.goodbye(Reason.FORBIDDEN, REPLACED_RETRY_S)

@@ -4,8 +4,8 @@ Invariant: a slow watcher costs at most one entry a node; it misses steps betwee
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from common.ids import NodeName
 from manager.domain.view import NodeView
@@ -13,49 +13,48 @@ from manager.domain.view import NodeView
 View = Callable[[NodeName], NodeView | None]
 
 
+class Subscription:
+    """One watcher's share."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._changed: dict[NodeName, None] = {}
+        self._waiting = asyncio.Event()
+
+    def note(self, name: NodeName) -> None:
+        """Remember that a node changed."""
+        self._changed[name] = None
+        self._waiting.set()
+
+    async def take(self, timeout_s: float) -> list[NodeView]:
+        """Wait for changes; return the nodes that changed as they are now, none if nothing did in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._waiting.wait()
+        except TimeoutError:
+            return []
+        self._waiting.clear()
+        changed, self._changed = self._changed, {}
+        return [view for name in changed if (view := self._view(name)) is not None]
+
+
 class Watchers:
     """All who watch the fleet."""
 
-    class Subscription:
-        """One watcher: `async with` it, and iterate over what that gives."""
-
-        def __init__(self, watchers: "Watchers", view: View) -> None:
-            self._watchers = watchers
-            self._view = view
-            self._changed: dict[NodeName, None] = {}
-            self._waiting = asyncio.Event()
-
-        async def __aenter__(self) -> AsyncIterator[NodeView]:
-            self._watchers.subscriptions.add(self)
-            return self._views()
-
-        async def __aexit__(
-            self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-        ) -> None:
-            self._watchers.subscriptions.discard(self)
-
-        def note(self, name: NodeName) -> None:
-            """Remember that a node changed."""
-            self._changed[name] = None
-            self._waiting.set()
-
-        async def _views(self) -> AsyncIterator[NodeView]:
-            while True:
-                await self._waiting.wait()
-                self._waiting.clear()
-                changed, self._changed = self._changed, {}
-                for name in changed:
-                    if (view := self._view(name)) is not None:
-                        yield view
-
     def __init__(self) -> None:
-        self.subscriptions: set[Watchers.Subscription] = set()
+        self._subscriptions: set[Subscription] = set()
 
-    def subscribe(self, view: View) -> Subscription:
-        """Return a subscription that asks `view` for the present state of what changed."""
-        return self.Subscription(self, view)
+    @contextmanager
+    def subscribe(self, view: View) -> Iterator[Subscription]:
+        """Lend a subscription that asks `view` for the present state of what changed."""
+        subscription = Subscription(view)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
 
     def note(self, name: NodeName) -> None:
         """Tell all that a node changed."""
-        for subscription in self.subscriptions:
+        for subscription in self._subscriptions:
             subscription.note(name)

@@ -1,0 +1,56 @@
+"""The API as an application: every route of the tables, and every failure in one shape."""
+
+from functools import partial
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from common.errors import CertcastError, Reason
+from manager.api import certificates, errors, fleet, nodes, trust, users
+from manager.api.routes import BODY_MAX_BYTES, Api, Route, call
+
+log = structlog.get_logger(__name__)
+
+ROOT: Final = "/api/certcast/v1"
+ROUTES: Final[tuple[Route, ...]] = (
+    *certificates.ROUTES,
+    *trust.ROUTES,
+    *nodes.ROUTES,
+    *fleet.ROUTES,
+    *users.ROUTES,
+)
+
+
+def build_api(api: Api) -> web.Application:
+    """Return the application to mount at `ROOT`."""
+    app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[_failures])
+    for route in ROUTES:
+        app.router.add_route(route.method, f"/{route.path}", partial(call, route, api))
+    return app
+
+
+@web.middleware
+async def _failures(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except CertcastError as error:
+        if errors.status_of(error) >= 500:
+            log.error(
+                "request.failed",
+                method=request.method,
+                path=request.path,
+                reason=error.reason,
+                message=error.message,
+            )
+        return errors.answer(error)
+    except web.HTTPException as error:
+        reason = Reason.NOT_FOUND if error.status == 404 else Reason.INVALID
+        return errors.failed(
+            error.status, errors.Failure(reason=reason, message=f"{error.status} {error.reason}")
+        )
+    except Exception:
+        log.exception("request.failed", method=request.method, path=request.path)
+        failure = errors.Failure(reason=Reason.INTERNAL, message="the manager failed; its log says why")
+        return errors.failed(500, failure)

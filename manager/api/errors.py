@@ -1,0 +1,97 @@
+"""How a failure is answered: one shape, a status by kind, every finding with its place.
+
+{"error": {"reason": "...", "message": "...", "field": "...", "findings": [{"message", "file", "block", "line"}]}}
+"""
+
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from common.errors import (
+    AccessError,
+    CertcastError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    PkiError,
+    Reason,
+    StorageError,
+)
+from common.pki.findings import PkiFindingsError
+
+_BY_REASON: Final = {
+    Reason.NO_SPACE: 507,
+    Reason.FORBIDDEN: 403,
+    Reason.BUSY: 429,
+    Reason.TOO_BIG: 413,
+    Reason.TIMEOUT: 503,
+}
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong, and where."""
+
+    message: str
+    file: str | None = None
+    block: int | None = None
+    line: int | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong."""
+
+    reason: str
+    message: str
+    field: str = ""
+    findings: list[Finding] = []
+
+
+class FailureAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every answer that is not a success."""
+
+    error: Failure
+
+
+def status_of(error: CertcastError) -> int:
+    """Return the HTTP status of a failure."""
+    match error:
+        case PkiFindingsError() | PkiError() | InvalidInputError():
+            return 413 if error.reason is Reason.TOO_BIG else 400
+        case AccessError():
+            return _BY_REASON.get(error.reason, 401)
+        case NotFoundError():
+            return 404
+        case ConflictError():
+            return 409
+        case StorageError():
+            return _BY_REASON.get(error.reason, 503)
+        case _:
+            return _BY_REASON.get(error.reason, 500)
+
+
+def answer(error: CertcastError) -> web.Response:
+    """Return the answer to a failure."""
+    failure = Failure(
+        reason=error.reason,
+        message=error.message,
+        field=error.field if isinstance(error, InvalidInputError) else "",
+        findings=_findings(error),
+    )
+    return failed(status_of(error), failure)
+
+
+def failed(status: int, failure: Failure) -> web.Response:
+    """Return an answer with this status and failure."""
+    headers = {"WWW-Authenticate": 'Basic realm="Certcast", charset="UTF-8"'} if status == 401 else None
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(FailureAnswer(error=failure)),
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+def _findings(error: CertcastError) -> list[Finding]:
+    found = error.findings if isinstance(error, PkiFindingsError) else ()
+    return [Finding(message=each.message, file=each.file, block=each.block, line=each.line) for each in found]

@@ -1,0 +1,73 @@
+"""The fleet over HTTP: how all nodes stand, pushes, and what changes as it changes."""
+
+import contextlib
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+
+from common.ids import node_name
+from manager.api.routes import Call, Route, reply
+from manager.domain.model import Role
+
+HEARTBEAT_S: Final = 15.0
+"""Proxies end a stream that is silent for a minute."""
+
+
+class Push(msgspec.Struct, frozen=True, kw_only=True):
+    """Which nodes (null: all); `forced` overrides quarantine and conflict; `dry_run` only says what would happen."""
+
+    nodes: Annotated[list[str], msgspec.Meta(max_length=20_000)] | None = None
+    forced: bool = False
+    dry_run: bool = False
+
+
+async def show(call: Call) -> web.StreamResponse:
+    """Answer with all nodes' facts."""
+    return reply({"nodes": call.api.fleet.view(), "counts": call.api.fleet.counts()})
+
+
+async def push(call: Call) -> web.StreamResponse:
+    """Push now, and say of each node what was done and why."""
+    body: Push = call.body
+    nodes = None if body.nodes is None else [node_name(name) for name in body.nodes]
+    if body.dry_run:
+        return reply({"pushes": await call.api.fleet.plan(nodes, forced=body.forced)})
+    pushes = await call.api.fleet.push(nodes, forced=body.forced)
+    await call.api.operations.context.note(
+        call.actor,
+        "fleet.pushed",
+        "all nodes" if nodes is None else ", ".join(nodes[:20]),
+        {"forced": body.forced},
+    )
+    return reply({"pushes": pushes})
+
+
+async def events(call: Call) -> web.StreamResponse:
+    """Stream each node's facts when they change, as server-sent events."""
+    stream = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+    await stream.prepare(call.request)
+    with call.api.fleet.subscribe() as changes, contextlib.suppress(ConnectionError):
+        while True:
+            views = await changes.take(HEARTBEAT_S)
+            lines = [b"data: " + msgspec.json.encode(view) + b"\n\n" for view in views]
+            await stream.write(b"".join(lines) or b": still here\n\n")
+    return stream
+
+
+ROUTES = (
+    Route(method="GET", path="fleet", role=Role.READ_ONLY, handler=show, summary="Show how all nodes stand"),
+    Route(
+        method="POST",
+        path="push",
+        role=Role.OPERATOR,
+        handler=push,
+        body=Push,
+        summary="Push to nodes at once",
+    ),
+    Route(
+        method="GET", path="events", role=Role.READ_ONLY, handler=events, summary="Stream changes of nodes"
+    ),
+)

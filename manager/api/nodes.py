@@ -1,0 +1,158 @@
+"""Nodes over HTTP: adding, joining, the four facts, and what was published for each."""
+
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+
+from common.ids import node_name
+from manager.api.routes import Call, Route, empty, reply
+from manager.domain.model import NodeRecord, Role
+
+Texts = Annotated[list[str], msgspec.Meta(max_length=64)]
+
+
+class NewNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node to add; names and addresses go into its temporary certificate."""
+
+    name: str
+    names: Texts = []
+    addresses: Texts = []
+
+
+class SlotContent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a slot shall hold."""
+
+    certificate: int
+
+
+class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as it was added."""
+
+    name: str
+    kind: str
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    joined: bool
+    created_s: float
+    enrolled_s: float | None
+
+
+async def list_all(call: Call) -> web.StreamResponse:
+    """Answer with all."""
+    return reply({"nodes": [_answer(each) for each in await call.api.operations.context.store.nodes.list()]})
+
+
+async def add(call: Call) -> web.StreamResponse:
+    """Add one; the join token is shown once."""
+    body: NewNode = call.body
+    record, token = await call.api.operations.nodes.add(
+        body.name, names=body.names, addresses=body.addresses, actor=call.actor
+    )
+    answer = {"node": _answer(record), "join_token": token.text, "expires_s": token.expires_s}
+    return reply(answer, status=201)
+
+
+async def show(call: Call) -> web.StreamResponse:
+    """Answer with one: its facts, its names and addresses."""
+    name = node_name(call.name("name"))
+    record = await call.api.operations.context.store.nodes.get(name)
+    view = msgspec.to_builtins(call.api.fleet.node(name))
+    return reply({**view, "names": record.names, "addresses": record.addresses})
+
+
+async def remove(call: Call) -> web.StreamResponse:
+    """Remove one."""
+    await call.api.operations.nodes.remove(call.name("name"), actor=call.actor)
+    return empty()
+
+
+async def new_token(call: Call) -> web.StreamResponse:
+    """Make another join token."""
+    token = await call.api.operations.nodes.new_token(call.name("name"), actor=call.actor)
+    return reply({"join_token": token.text, "expires_s": token.expires_s}, status=201)
+
+
+async def fill_slot(call: Call) -> web.StreamResponse:
+    """Assign a certificate to one slot."""
+    body: SlotContent = call.body
+    nodes = await call.api.operations.certificates.assign(
+        body.certificate, nodes=[call.name("name")], slot=call.name("slot"), actor=call.actor
+    )
+    return reply({"nodes": nodes})
+
+
+async def empty_slot(call: Call) -> web.StreamResponse:
+    """Take a slot's assignment away."""
+    await call.api.operations.certificates.unassign(call.name("name"), call.name("slot"), actor=call.actor)
+    return empty()
+
+
+async def generations(call: Call) -> web.StreamResponse:
+    """Answer with what was published for a node, the newest first."""
+    store = call.api.operations.context.store
+    name = (await store.nodes.get(node_name(call.name("name")))).name
+    found = [
+        {
+            "epoch": each.epoch,
+            "generation": each.generation,
+            "digest": each.digest,
+            "created_s": each.created_s,
+            "cause": each.cause,
+        }
+        for each in await store.generations.history(name)
+    ]
+    return reply({"generations": found})
+
+
+def _answer(record: NodeRecord) -> NodeAnswer:
+    return NodeAnswer(
+        name=record.name,
+        kind=record.kind,
+        names=record.names,
+        addresses=record.addresses,
+        joined=bool(record.public_key) or record.kind == "management",
+        created_s=record.created_s,
+        enrolled_s=record.enrolled_s,
+    )
+
+
+ROUTES = (
+    Route(method="GET", path="nodes", role=Role.READ_ONLY, handler=list_all, summary="List nodes"),
+    Route(
+        method="POST", path="nodes", role=Role.ADMINISTRATOR, handler=add, body=NewNode, summary="Add a node"
+    ),
+    Route(method="GET", path="nodes/{name}", role=Role.READ_ONLY, handler=show, summary="Show a node"),
+    Route(
+        method="DELETE", path="nodes/{name}", role=Role.ADMINISTRATOR, handler=remove, summary="Remove a node"
+    ),
+    Route(
+        method="POST",
+        path="nodes/{name}/join-token",
+        role=Role.ADMINISTRATOR,
+        handler=new_token,
+        summary="Make a join token",
+    ),
+    Route(
+        method="PUT",
+        path="nodes/{name}/slots/{slot}",
+        role=Role.ADMINISTRATOR,
+        handler=fill_slot,
+        body=SlotContent,
+        summary="Assign a certificate to a slot",
+    ),
+    Route(
+        method="DELETE",
+        path="nodes/{name}/slots/{slot}",
+        role=Role.ADMINISTRATOR,
+        handler=empty_slot,
+        summary="Take a slot's assignment away",
+    ),
+    Route(
+        method="GET",
+        path="nodes/{name}/generations",
+        role=Role.READ_ONLY,
+        handler=generations,
+        summary="List what was published for a node",
+    ),
+)

@@ -1,0 +1,156 @@
+"""One table of routes: path, role, body and handler stand together, and nothing about a route stands elsewhere.
+
+Decides who may call what, and reads bodies within limits. Leaves the use cases to `manager.operations`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from common.errors import AccessError, CertcastError, InvalidInputError, Reason
+from manager.domain.model import Role, UserRecord
+from manager.operations.operations import Operations
+from manager.operations.users import TOKEN_PREFIX
+from manager.push.fleet import Fleet
+
+BODY_MAX_BYTES: Final = 4 * 1024 * 1024
+"""The largest upload is a custom trust store."""
+
+BODY_TIMEOUT_S: Final = 30.0
+"""aiohttp itself never ends a body that drips."""
+
+ROLES: Final = (Role.READ_ONLY, Role.OPERATOR, Role.ADMINISTRATOR)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """What handlers work with."""
+
+    operations: Operations
+    fleet: Fleet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One authenticated request. `body` is of the route's type, None if it has none."""
+
+    api: Api
+    request: web.Request
+    user: UserRecord
+    body: Any
+
+    @property
+    def actor(self) -> str:
+        """Who is calling, for the audit log."""
+        return self.user.name
+
+    def name(self, part: str) -> str:
+        """Return a part of the path."""
+        return self.request.match_info[part]
+
+    def number(self, part: str) -> int:
+        """Return a part of the path that is an id. Raises InvalidInputError."""
+        text = self.name(part)
+        if not text.isascii() or not text.isdecimal() or len(text) > 18:
+            raise InvalidInputError(part, f"'{text[:40]}' is not an id, which is a number")
+        return int(text)
+
+    def flag(self, name: str) -> bool:
+        """Return whether a query parameter says yes."""
+        return self.request.query.get(name, "").lower() in {"1", "true", "yes"}
+
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One entry of the table. `path` is below the API's root."""
+
+    method: str
+    path: str
+    role: Role
+    handler: Handler
+    summary: str
+    body: type[Any] | None = None
+
+
+def reply(value: object, *, status: int = 200) -> web.Response:
+    """Answer with JSON."""
+    return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
+
+
+def empty() -> web.Response:
+    """Answer that it is done."""
+    return web.Response(status=204)
+
+
+def allows(user: UserRecord, role: Role) -> bool:
+    """Whether a user has at least this role."""
+    return ROLES.index(user.role) >= ROLES.index(role)
+
+
+async def call(route: Route, api: Api, request: web.Request) -> web.StreamResponse:
+    """Serve one request of a route. Raises CertcastError."""
+    user = await authenticate(request, api.operations)
+    if not allows(user, route.role):
+        raise AccessError(
+            f"this needs the role {route.role}; user '{user.name}' is {user.role}", reason=Reason.FORBIDDEN
+        )
+    body = await read_body(request, route.body) if route.body is not None else None
+    return await route.handler(Call(api=api, request=request, user=user, body=body))
+
+
+async def authenticate(request: web.Request, operations: Operations) -> UserRecord:
+    """Return who is asking: HTTP Basic, or an API token as bearer. Raises AccessError."""
+    header = request.headers.get("Authorization", "")
+    address = request.remote or ""
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() == "bearer" and rest.strip().startswith(TOKEN_PREFIX):
+        return await operations.users.by_token(rest.strip(), address=address)
+    if scheme.lower() == "basic":
+        try:
+            login = aiohttp.BasicAuth.decode(header, encoding="utf-8")
+        except ValueError as error:
+            raise AccessError("the Authorization header cannot be read") from error
+        return await operations.users.by_password(login.login, login.password, address=address)
+    raise AccessError("sign in with HTTP Basic, or with an API token as 'Authorization: Bearer ...'")
+
+
+async def read_body(request: web.Request, kind: type[T]) -> T:
+    """Read a JSON body of this type. Unknown fields are ignored. Raises InvalidInputError naming the field."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise CertcastError("a compressed body is not accepted; send it as it is", reason=Reason.UNSUPPORTED)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            data = await request.read()
+    except TimeoutError as error:
+        raise InvalidInputError("", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from error
+    except web.HTTPRequestEntityTooLarge as error:
+        raise InvalidInputError(
+            "", f"the body is larger than {BODY_MAX_BYTES} bytes", reason=Reason.TOO_BIG
+        ) from error
+    try:
+        return msgspec.json.decode(data or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        field, message = _place(str(error))
+        raise InvalidInputError(field, message) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # the parser's own words may quote what was sent, which may be a key
+        raise InvalidInputError("", "the body is not JSON") from error
+
+
+def _place(text: str) -> tuple[str, str]:
+    """Split msgspec's sentence into the field and the finding: `Expected ..., got ... - at `$.nodes[0]``."""
+    message, _, place = text.partition(" - at `")
+    if place:
+        return place.rstrip("`").removeprefix("$").removeprefix("."), message
+    missing = message.partition("required field `")[2].partition("`")[0]
+    return missing, message

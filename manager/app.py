@@ -1,0 +1,283 @@
+"""The manager's composition root: the only place that constructs its shells and ties them together."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from common.errors import NotFoundError, Reason, StorageError
+from common.ids import MANAGEMENT_NODE
+from common.runtime import durable, sdnotify
+from common.runtime import log as logs
+from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
+from common.runtime.supervise import Supervisor
+from manager.api.app import ROOT, build_api
+from manager.api.routes import Api
+from manager.domain.model import Role, UserRecord
+from manager.operations.context import Context
+from manager.operations.nodes import JoinFacts
+from manager.operations.operations import Operations
+from manager.operations.ports import NoFleet
+from manager.operations.users import UserOperations
+from manager.operations.workers import Workers
+from manager.push.builtin import load_builtin
+from manager.push.compiler import Compiler
+from manager.push.directory import Directory
+from manager.push.enrolment import Enrolment
+from manager.push.fleet import RECONCILE_S, Fleet
+from manager.push.listener import Listener
+from manager.push.local import LocalNode
+from manager.settings import Settings, split_host_port
+from manager.store.sealing import create_kek, load_keyring
+from manager.store.store import Store
+from manager.web.health import Check, Health, Metrics, add_routes
+from manager.web.server import HttpsServer
+
+log = structlog.get_logger(__name__)
+
+HOST_KEY: Final = "ssh-host-key"
+CONSOLE: Final = "console"
+"""Who acts when an operator uses `certcast-manager` on the machine itself; stands in the audit log."""
+
+STALE_RECONCILE_S: Final = 2.5 * RECONCILE_S
+COLLECT_S: Final = 3600.0
+PULSE_S: Final = 1.0
+
+
+async def initialise(settings: Settings, *, names: Sequence[str], addresses: Sequence[str]) -> None:
+    """Make a new data directory: keys, store, and the management node. Overwrites nothing."""
+    try:
+        await asyncio.to_thread(_make_data_dir, settings.data)
+    except OSError as error:
+        raise StorageError(
+            f"{settings.data} cannot be made: {error.strerror}", reason=Reason.PERMISSION
+        ) from error
+    await asyncio.to_thread(create_kek, settings.data)
+    store = await Store.create(settings.data, await asyncio.to_thread(load_keyring, settings.data))
+    try:
+        await store.meta.secret_set(HOST_KEY, generate_key())
+        async with Workers() as workers:
+            operations = Operations(Context(store=store, fleet=NoFleet(), workers=workers))
+            chosen = tuple(names) or (socket.getfqdn().lower(),)
+            await operations.nodes.add_management_node(names=chosen, addresses=addresses, actor=CONSOLE)
+    finally:
+        await store.close()
+
+
+async def add_user(settings: Settings, *, name: str, role: Role, password: str) -> None:
+    """Add a user to the store, whether a manager runs on it or not."""
+    async with _users(settings) as users:
+        await users.add(name, role=role, password=password, actor=CONSOLE)
+
+
+async def list_users(settings: Settings) -> Sequence[UserRecord]:
+    """Return the users of the store."""
+    async with _users(settings) as users:
+        return await users.list()
+
+
+async def bump_epoch(settings: Settings) -> int:
+    """Raise the store's epoch, and return it."""
+    async with _store(settings) as store:
+        epoch = await store.meta.bump_epoch()
+        await store.audit.append(
+            at_s=time.time(), actor=CONSOLE, action="store.restored", subject=f"epoch {epoch}"
+        )
+        return epoch
+
+
+async def serve(settings: Settings) -> None:
+    """Run the manager until SIGTERM or SIGINT. Raises CertcastError if it cannot start."""
+    logs.configure(style=settings.log_style, level=settings.log_level)
+    async with _store(settings) as store, Workers() as workers:
+        await Manager(settings, store, workers).run()
+
+
+class Manager:
+    """Everything that runs, and how it is tied together."""
+
+    def __init__(self, settings: Settings, store: Store, workers: Workers) -> None:
+        self._settings = settings
+        self._store = store
+        self._workers = workers
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        """Construct, start, wait, and end in the reverse order."""
+        store, settings = self._store, self._settings
+        host_pem = await store.meta.secret_get(HOST_KEY)
+        if host_pem is None:
+            raise NotFoundError(f"the store at {settings.data} has no host key; was 'init' interrupted?")
+        host_key, epoch = load_key(host_pem), await store.meta.epoch()
+        directory = Directory(await store.nodes.keys())
+        compiler = Compiler(store, await asyncio.to_thread(load_builtin))
+        fleet = Fleet(store, compiler, directory, epoch=epoch)
+        await fleet.load()
+        enrolment = Enrolment(
+            store.nodes, directory, host_keys=[public_line(host_key)], epoch=epoch, joined=fleet.node_joined
+        )
+        ssh_host, ssh_port = split_host_port(settings.ssh)
+        listener = Listener(
+            host=ssh_host,
+            port=ssh_port,
+            host_keys=[host_key],
+            directory=directory,
+            accept=fleet.accept,
+            enrol=enrolment.enrol,
+        )
+        await listener.start()
+        join = JoinFacts(
+            addresses=await self._addresses(listener),
+            fingerprint=fingerprint(public_line(host_key)),
+            lifetime_s=settings.token_days * 86400.0,
+        )
+        operations = Operations(Context(store=store, fleet=fleet, workers=self._workers), join=join)
+        server, local = self._web(fleet, operations)
+        await server.start()
+        try:
+            async with Supervisor() as supervisor:
+                self._keep(supervisor, fleet, listener, local)
+                await self._until_stopped(supervisor, fleet, listener, server)
+        finally:
+            await fleet.close()
+            await listener.close()
+            await server.close()
+            log.info("manager.stopped")
+
+    def _web(self, fleet: Fleet, operations: Operations) -> tuple[HttpsServer, LocalNode]:
+        app = web.Application()
+        host, port = split_host_port(self._settings.https)
+        server = HttpsServer(app, host=host, port=port)
+        local = LocalNode(server, host=host, version=version("certcast"))
+        metrics = Metrics(
+            nodes=fleet.counts,
+            gauges={
+                "reconcile_age_seconds": fleet.reconcile_age_s,
+                "report_write_failures": lambda: float(fleet.reports.failures),
+            },
+        )
+        fleet.observers.append(metrics.observe)
+        add_routes(app, Health(self._checks(fleet)), metrics)
+        app.add_subapp(ROOT, build_api(Api(operations=operations, fleet=fleet)))
+        return server, local
+
+    def _checks(self, fleet: Fleet) -> list[Check]:
+        async def store() -> str:
+            await self._store.check()
+            return ""
+
+        async def reconcile() -> str:
+            age_s = fleet.reconcile_age_s()
+            return f"the reconcile has not advanced for {age_s:.0f} s" if age_s > STALE_RECONCILE_S else ""
+
+        async def certificate() -> str:
+            view = fleet.node(MANAGEMENT_NODE)
+            if not view.serving:
+                return "no certificate has been proven on this endpoint yet"
+            seen = view.serving[0]
+            if seen.not_after_s < time.time():
+                return "the certificate that this endpoint serves has expired; assign another to the management node"
+            slot = view.slots.get("server")
+            if slot is None or slot.applied != seen.leaf:
+                return "the certificate that this endpoint serves is not the one that was installed"
+            return ""
+
+        return [Check("store", store), Check("reconcile", reconcile), Check("certificate", certificate)]
+
+    def _keep(self, supervisor: Supervisor, fleet: Fleet, listener: Listener, local: LocalNode) -> None:
+        for name, loop in (
+            ("reports", fleet.reports.run),
+            ("delivery", fleet.delivery.run),
+            ("changes", fleet.run_changes),
+            ("reconcile", fleet.run_reconcile),
+            ("sweep", fleet.run_sweep),
+            ("listener", listener.run),
+            ("local installs", local.run_installs),
+            ("local node", lambda: local.run(fleet.accept)),
+            ("collect", self._collect),
+            ("pulse", _pulse),
+        ):
+            supervisor.keep(name, loop)
+
+    async def _until_stopped(
+        self, supervisor: Supervisor, fleet: Fleet, listener: Listener, server: HttpsServer
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: supervisor.run("push", _push_all(fleet)))
+        https, ssh = split_host_port(self._settings.https)[0], split_host_port(self._settings.ssh)[0]
+        log.info(
+            "manager.started",
+            https=f"{https}:{server.port}",
+            ssh=f"{ssh}:{listener.port}",
+            version=version("certcast"),
+        )
+        sdnotify.notify(sdnotify.READY)
+        await self._stopped.wait()
+        sdnotify.notify(sdnotify.STOPPING)
+
+    async def _addresses(self, listener: Listener) -> "_Addresses":
+        record = await self._store.nodes.get(MANAGEMENT_NODE)
+        return _Addresses(self._settings.advertise, (*record.addresses, *record.names), listener)
+
+    async def _collect(self) -> None:
+        while True:
+            await asyncio.sleep(COLLECT_S)
+            await self._store.generations.collect()
+
+
+class _Addresses:
+    """Where a join token tells nodes to dial: as advertised, else the management node's own names."""
+
+    def __init__(self, advertised: Sequence[str], hosts: Sequence[str], listener: Listener) -> None:
+        self._advertised = tuple(advertised)
+        self._hosts = tuple(hosts)
+        self._listener = listener
+
+    def __call__(self) -> Sequence[str]:
+        return self._advertised or tuple(
+            f"[{host}]:{self._listener.port}" if ":" in host else f"{host}:{self._listener.port}"
+            for host in self._hosts
+        )
+
+
+def _make_data_dir(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_dir(path, 0o700)
+
+
+async def _push_all(fleet: Fleet) -> None:
+    await fleet.push(None, forced=False)
+
+
+async def _pulse() -> None:
+    """Feed the service manager's watchdog from the loop on which everything runs."""
+    interval_s = sdnotify.watchdog_interval_s()
+    while True:
+        if interval_s is not None:
+            sdnotify.notify(sdnotify.WATCHDOG)
+        await asyncio.sleep(min(PULSE_S, interval_s or PULSE_S))
+
+
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[Store]:
+    store = await Store.open(settings.data, await asyncio.to_thread(load_keyring, settings.data))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _users(settings: Settings) -> AsyncIterator[UserOperations]:
+    async with _store(settings) as store, Workers() as workers:
+        yield UserOperations(Context(store=store, fleet=NoFleet(), workers=workers))
