@@ -24,14 +24,25 @@ REQUEST_MAX_BYTES: Final = 1024
 async def serve_health(health: Health, *, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
     """Serve while the context lasts; yields the bound host and port. Raises CertcastError UNREACHABLE if it cannot."""
     app = web.Application(client_max_size=REQUEST_MAX_BYTES)
+
+    async def live(_request: web.Request) -> web.Response:
+        return _answer([Check(name="loop", ok=True, message="it answers")])
+
+    async def ready(_request: web.Request) -> web.Response:
+        return _answer(health.ready())
+
+    async def startup(_request: web.Request) -> web.Response:
+        return _answer(health.startup())
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(text=render(health), headers={"Content-Type": CONTENT_TYPE})
+
     app.add_routes(
         [
-            web.get(
-                "/health/live", lambda _request: _answer([Check(name="loop", ok=True, message="it answers")])
-            ),
-            web.get("/health/ready", lambda _request: _answer(health.ready())),
-            web.get("/health/startup", lambda _request: _answer(health.startup())),
-            web.get("/metrics", lambda _request: _metrics(health)),
+            web.get("/health/live", live),
+            web.get("/health/ready", ready),
+            web.get("/health/startup", startup),
+            web.get("/metrics", metrics),
         ]
     )
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, handle_signals=False)
@@ -51,11 +62,7 @@ async def serve_health(health: Health, *, host: str, port: int) -> AsyncIterator
         await runner.cleanup()
 
 
-async def _answer(checks: Sequence[Check]) -> web.Response:
+def _answer(checks: Sequence[Check]) -> web.Response:
     ok = all(check.ok for check in checks)
     body = encode({"status": "ok" if ok else "failed", "checks": list(checks)})
     return web.Response(body=body, status=200 if ok else 503, content_type="application/json")
-
-
-async def _metrics(health: Health) -> web.Response:
-    return web.Response(text=render(health), headers={"Content-Type": CONTENT_TYPE})

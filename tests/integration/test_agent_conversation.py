@@ -179,6 +179,21 @@ async def test_a_refused_bundle_is_told_with_its_reason(node, peer):
     assert rejected.report.last_failed.result == "rejected"
 
 
+async def test_an_error_of_the_agents_own_is_told_and_the_next_offer_is_taken(node, peer, monkeypatch):
+    async def broken(*args, **kwargs):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(node.conversation._installer, "install", broken)
+    peer.offer(real_bundle(OLD, 1), "a")
+    await peer.until(lambda: peer.said(Rejected))
+    monkeypatch.undo()
+    peer.offer(real_bundle(OLD, 1), "b")
+    await peer.until(lambda: peer.said(Outcome))
+
+    assert peer.said(Rejected)[0].reason == Reason.INTERNAL
+    assert peer.said(Outcome)[0].result == "applied"
+
+
 async def test_a_manager_that_breaks_the_protocol_is_hung_up_on_and_dialled_again(node, peer):
     peer.far.write(b"\xff\xff\xff\xff")
     await peer.until(lambda: peer.connections == 2)

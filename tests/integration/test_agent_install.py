@@ -1,5 +1,6 @@
 """The installer against a real TLS server, real reload commands and a real tree."""
 
+import os
 import socket
 import stat
 
@@ -7,6 +8,7 @@ import pytest
 
 from common.errors import BundleError, Reason
 from common.ids import fingerprint_of
+from nodeagent.core.drift import Ownership
 from nodeagent.install import tree
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
@@ -65,6 +67,17 @@ async def test_keys_are_for_the_owner_alone_and_certificates_for_all(node, data)
     assert modes["privkey.pem"] == modes["combined.pem"] == 0o600
     assert modes["certificate.pem"] == modes["fullchain.pem"] == 0o644
     assert stat.S_IMODE((data / ".staging").stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
+async def test_a_group_may_read_keys_where_the_node_says_so_and_a_change_of_that_is_taken_over(node, data):
+    node.tree.owners = Ownership(uid=0, gid=0, secret_gid=4, secret_mode=0o640)
+    await Upkeep(node).turn()
+    facts = (data / "current/server/privkey.pem").stat()
+    public = (data / "current/server/chain.pem").stat()
+
+    assert (facts.st_uid, facts.st_gid, stat.S_IMODE(facts.st_mode)) == (0, 4, 0o640)
+    assert (public.st_uid, public.st_gid, stat.S_IMODE(public.st_mode)) == (0, 0, 0o644)
 
 
 async def test_the_same_content_under_a_new_number_reloads_nothing(node, service):

@@ -1,0 +1,123 @@
+"""Whether the agent's health tells the truth, with real ports."""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from common.errors import CertcastError
+from nodeagent.channel.conversation import Standing
+from nodeagent.health.checks import Health
+from nodeagent.health.plugin import CRITICAL, OK, WARNING, ask
+from nodeagent.health.server import serve_health
+from nodeagent.install.upkeep import Upkeep
+from tests import pki
+from tests.integration.agent_parts import (
+    ROOT,
+    TlsService,
+    consumer,
+    install,
+    open_node,
+    real_bundle,
+    script,
+    services,
+)
+
+LEAF = pki.make_leaf(ROOT, not_after_s=pki.NOW_S + 90 * pki.DAY_S)
+OTHER = pki.make_leaf(ROOT)
+
+
+@pytest.fixture
+async def service(tmp_path):
+    async with TlsService(tmp_path / "data").run(OTHER, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def state(service, tmp_path):
+    node = await open_node(
+        tmp_path / "data", services(consumer(service.reload_script(tmp_path), port=service.port))
+    )
+    assert (await install(node, real_bundle(LEAF, 1))).result == "applied"
+    return node
+
+
+def health(state, *, word_age_s: float | None = 3.0) -> Health:
+    standing = Standing(welcomed=True, word_s=None if word_age_s is None else 1000.0 - word_age_s, trouble="")
+    return Health(state=state, standing=standing, is_recovered=lambda: True, monotonic=lambda: 1000.0)
+
+
+def failed(state, **what) -> list[str]:
+    return [check.message for check in health(state, **what).ready() if not check.ok]
+
+
+async def test_a_node_that_serves_what_is_installed_is_ready(state):
+    assert failed(state) == []
+
+
+async def test_a_port_that_serves_another_leaf_is_not_ready(state, service, tmp_path):
+    service._context.load_cert_chain(tmp_path / "first.pem")
+    await Upkeep(state).turn()
+
+    assert len(failed(state)) == 1
+    assert "is installed" in failed(state)[0]
+
+
+async def test_an_expired_leaf_is_not_ready(state):
+    state.clock = lambda: pki.NOW_S + 91 * pki.DAY_S
+    assert failed(state) == ["serves a leaf that expired 1.0 days ago"]
+
+
+async def test_a_manager_that_says_nothing_for_too_long_is_not_ready(state):
+    assert failed(state, word_age_s=150) == []
+    assert failed(state, word_age_s=151) == ["last word 151 s ago"]
+    assert failed(state, word_age_s=None) == ["no word yet: "]
+
+
+async def test_a_failure_behind_which_the_old_generation_runs_is_told_and_ready(state, tmp_path):
+    script(tmp_path / "reload", "exit 1")
+    await install(state, real_bundle(OTHER, 2))
+    (told,) = [check for check in health(state).ready() if check.name == "install"]
+
+    assert told.ok
+    assert "generation 2 failed (reload_failed)" in told.message
+
+
+async def test_a_first_generation_that_was_not_proven_is_not_ready(tmp_path):
+    node = await open_node(tmp_path / "data", services(consumer(script(tmp_path / "reload", "exit 1"))))
+    await install(node, real_bundle(LEAF, 1))
+    assert len(failed(node)) == 1
+
+
+async def test_the_endpoint_the_metrics_and_the_plugin_say_the_same(state):
+    well = health(state)
+    async with serve_health(well, host="127.0.0.1", port=0) as (host, port):
+        url = f"http://{host}:{port}"
+        assert await asyncio.to_thread(ask, url) == (
+            OK,
+            "CERTCAST OK: 1 endpoints serve what is installed, 90 days left | days_left=90;30;0 endpoints=1",
+        )
+        with await asyncio.to_thread(urllib.request.urlopen, f"{url}/metrics") as answer:
+            page = answer.read().decode()
+        state.clock = lambda: pki.NOW_S + 61 * pki.DAY_S
+        assert (await asyncio.to_thread(ask, url))[0] == WARNING
+        state.clock = lambda: pki.NOW_S + 91 * pki.DAY_S
+        assert (await asyncio.to_thread(ask, url))[0] == CRITICAL
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            await asyncio.to_thread(urllib.request.urlopen, f"{url}/health/ready")
+        with refused.value as answer:
+            assert answer.code == 503
+            assert json.load(answer)["status"] == "failed"
+
+    assert "certcast_agent_ready 1" in page
+    assert "certcast_agent_applied_generation 1" in page
+    assert f'slot="server"}} {pki.NOW_S + 90 * pki.DAY_S}' in page
+
+
+async def test_a_port_in_use_is_told_with_what_to_do(state):
+    async with serve_health(health(state), host="127.0.0.1", port=0) as (host, port):
+        with pytest.raises(CertcastError, match="choose another with --health"):
+            async with serve_health(health(state), host=host, port=port):
+                pass
