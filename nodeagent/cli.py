@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from common.errors import CertcastError, InvalidInputError
+from common.runtime import log as logs
 from nodeagent.settings import DEFAULT_DATA, DEFAULT_HEALTH, DEFAULT_SERVICES, Settings, split_host_port
 
 INTRODUCTION: Final = f"""\
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status."""
     parser = _parser()
     chosen = parser.parse_args(argv)
+    logs.configure(level="warning")  # `run` sets up its own
     if chosen.command is None:
         print(INTRODUCTION)  # noqa: T201 - it is what was asked for
         return 0

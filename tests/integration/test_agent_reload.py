@@ -3,6 +3,8 @@
 import asyncio
 import os
 import ssl
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,7 +12,6 @@ import pytest
 
 from common.errors import InstallError, Reason
 from common.ids import fingerprint_of
-from nodeagent.cli import main
 from nodeagent.install.probe import Prober
 from nodeagent.install.reload import OUTPUT_MAX_BYTES, reload_consumer
 from tests import pki
@@ -102,7 +103,13 @@ async def test_a_service_that_speaks_tls_1_0_is_seen_too(tmp_path):
     assert seen.leaf == fingerprint_of(leaf.certificate_der)
 
 
-async def test_status_tells_what_is_installed_and_what_is_served(tmp_path, capsys):
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "nodeagent", *words], capture_output=True, text=True, check=False, timeout=30
+    )
+
+
+async def test_status_tells_what_is_installed_and_what_is_served(tmp_path):
     leaf, other = pki.make_leaf(ROOT), pki.make_leaf(ROOT)
     data = tmp_path / "data"
     async with TlsService(data).run(other, tmp_path) as service:
@@ -113,22 +120,29 @@ async def test_status_tells_what_is_installed_and_what_is_served(tmp_path, capsy
             f'[[consumer.endpoint]]\nhost = "127.0.0.1"\nport = {service.port}\nprotocol = "https"\n'
         )
         words = ["status", "--data", str(data), "--services", str(tmp_path / "services.toml")]
-        well = await asyncio.to_thread(main, words)
-        first = capsys.readouterr().out
+        well = await asyncio.to_thread(command, *words)
         (data / "current/server/chain.pem").write_text("other")
-        ill = await asyncio.to_thread(main, words)
+        ill = await asyncio.to_thread(command, *words)
 
-    assert (well, ill) == (0, 1)
-    assert "generation 3 of epoch 1" in first
-    assert "serves what is installed" in first
-    assert "content of server/chain.pem" in capsys.readouterr().out
-
-
-def test_without_a_command_the_first_steps_are_told(capsys):
-    assert main([]) == 0
-    assert "certcast-nodeagent join TOKEN" in capsys.readouterr().out
+    assert (well.returncode, ill.returncode) == (0, 1)
+    assert "generation 3 of epoch 1" in well.stdout
+    assert "serves what is installed" in well.stdout
+    assert "content of server/chain.pem" in ill.stdout
+    assert well.stderr == ""
 
 
-def test_a_node_that_has_not_joined_is_told_how(tmp_path, capsys):
-    assert main(["run", "--data", str(tmp_path)]) == 1
-    assert "certcast node add" in capsys.readouterr().err
+def test_without_a_command_the_first_steps_are_told():
+    told = command()
+    assert told.returncode == 0
+    assert "certcast-nodeagent join TOKEN" in told.stdout
+
+
+def test_a_node_that_has_not_joined_is_told_how(tmp_path):
+    told = command("run", "--data", str(tmp_path))
+    assert told.returncode == 1
+    assert "certcast node add" in told.stderr
+
+
+@pytest.mark.parametrize("name", ["join", "run", "status", "check"])
+def test_each_commands_help_teaches_by_an_example(name):
+    assert "Example:\n  certcast-nodeagent " + name in command(name, "--help").stdout
