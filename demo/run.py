@@ -206,10 +206,10 @@ In another terminal:
 async def main(*, once: bool) -> int:
     """Run the demo; return the exit status."""
     site = Site()
-    connector = aiohttp.TCPConnector(ssl=_trusting())
-    auth = aiohttp.BasicAuth("admin", PASSWORD)
+    connector = aiohttp.TCPConnector(ssl=trusting())
+    headers = {"Authorization": aiohttp.encode_basic_auth("admin", PASSWORD)}
     try:
-        async with aiohttp.ClientSession(connector=connector, auth=auth) as session:
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
             console.print("Starting (keys of 4096 bits take a few seconds) ...")
             await site.start_manager()
             await ready(site, session)
@@ -243,7 +243,7 @@ async def ready(site: Site, session: aiohttp.ClientSession) -> None:
     raise RuntimeError("the manager did not become ready")
 
 
-def _trusting() -> ssl.SSLContext:
+def trusting() -> ssl.SSLContext:
     """Trust anything: the demo's manager begins with a certificate that it signed itself."""
     context = ssl.create_default_context()
     context.check_hostname = False

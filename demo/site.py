@@ -15,62 +15,11 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.services import NGINX, SERVICES, TINY, Service
+
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parent.parent
 PASSWORD = "demo-password-of-this-run"  # noqa: S105 - of a manager that lives as long as the demo
-
-NGINX_CONF = """\
-daemon on;
-pid {directory}/nginx.pid;
-error_log {directory}/nginx.log;
-worker_processes 1;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
-    server {{
-        listen 127.0.0.1:{port} ssl;
-        ssl_certificate {data}/current/server/fullchain.pem;
-        ssl_certificate_key {data}/current/server/privkey.pem;
-        location / {{ return 200 "hello from {name}\\n"; }}
-    }}
-}}
-"""
-
-# what `systemctl reload-or-restart` does for a unit: the demo has no systemd to ask
-RELOAD_NGINX = """\
-#!/bin/sh
-if [ -e {directory}/broken ]; then echo "the operator broke this service's configuration" >&2; exit 1; fi
-if [ -e {directory}/nginx.pid ] && kill -0 "$(cat {directory}/nginx.pid)" 2>/dev/null; then
-    exec {nginx} -e {directory}/nginx.log -c {directory}/nginx.conf -s reload
-fi
-exec {nginx} -e {directory}/nginx.log -c {directory}/nginx.conf
-"""
-
-RELOAD_TINY = """\
-#!/bin/sh
-if [ -e {directory}/broken ]; then echo "the operator broke this service's configuration" >&2; exit 1; fi
-if [ -e {directory}/tiny.pid ] && kill -0 "$(cat {directory}/tiny.pid)" 2>/dev/null; then
-    exec kill -HUP "$(cat {directory}/tiny.pid)"
-fi
-cd {root} && setsid {python} -m demo.tiny_tls {port} {data}/current/server/fullchain.pem \
-    {data}/current/server/privkey.pem {directory}/tiny.pid </dev/null >>{directory}/tiny.log 2>&1 &
-"""
-
-SERVICES = """\
-# what this node lets its agent reload, and the port that proves it
-[[consumer]]
-name = "{service}"
-uses = ["server"]
-reload = ["{directory}/reload"]
-timeout_s = 10
-
-[[consumer.endpoint]]
-host = "127.0.0.1"
-port = {port}
-protocol = "https"
-"""
 
 
 def free_port() -> int:
@@ -94,14 +43,15 @@ class DemoNode:
 class Site:
     """See the module."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, advertise: str | None = None) -> None:
+        self.advertise = advertise
         self.directory = Path(tempfile.mkdtemp(prefix="certcast-demo-"))
         self.data = self.directory / "manager"
         self.https, self.ssh = free_port(), free_port()
         self.url = f"https://127.0.0.1:{self.https}"
         self.nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
         self.nodes: list[DemoNode] = []
-        self._processes: list[Process] = []
+        self.processes: dict[str, Process] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -122,19 +72,24 @@ class Site:
             *("--password-stdin", "--data", str(self.data)),
             stdin=PASSWORD,
         )
-        await self.spawn(
+        await self.serve()
+
+    async def serve(self) -> Process:
+        """Start the manager, or start it again."""
+        return await self.spawn(
             "manager.log",
             *("certcast-manager", "serve", "--data", str(self.data)),
             *("--https", f"127.0.0.1:{self.https}", "--ssh", f"127.0.0.1:{self.ssh}"),
+            *(("--advertise", self.advertise) if self.advertise else ()),
         )
 
-    async def add_node(self, name: str) -> DemoNode:
-        """Add a node to the manager, let it join, and start its agent and service."""
+    async def add_node(self, name: str, service: Service | None = None) -> DemoNode:
+        """Add a node to the manager, let it join, and start its agent, which starts the service."""
         directory = self.directory / name
         node = DemoNode(
             name=name, directory=directory, data=directory / "data", port=free_port(), health=free_port()
         )
-        await asyncio.to_thread(self._lay_out, node)
+        await asyncio.to_thread(self._lay_out, node, service or (NGINX if self.nginx else TINY))
         said = await self.run(
             *(
                 "certcast",
@@ -150,13 +105,17 @@ class Site:
         )
         token = json.loads(said)["join_token"]
         await self.run("certcast-nodeagent", "join", token, "--data", str(node.data))
-        await self.spawn(
-            f"{name}.log",
-            *("certcast-nodeagent", "run", "--data", str(node.data)),
-            *("--services", str(directory / "services.toml"), "--health", f"127.0.0.1:{node.health}"),
-        )
+        await self.start_agent(node)
         self.nodes.append(node)
         return node
+
+    async def start_agent(self, node: DemoNode) -> Process:
+        """Start a node's agent, or start it again."""
+        return await self.spawn(
+            f"{node.name}.log",
+            *("certcast-nodeagent", "run", "--data", str(node.data)),
+            *("--services", str(node.directory / "services.toml"), "--health", f"127.0.0.1:{node.health}"),
+        )
 
     async def run(self, program: str, *arguments: str, stdin: str = "") -> str:
         """Run one of our commands to its end and return what it printed; raises RuntimeError with its error."""
@@ -168,17 +127,18 @@ class Site:
             raise RuntimeError(f"{program} {' '.join(arguments[:2])}: {err.decode().strip()}")
         return out.decode()
 
-    async def spawn(self, log: str, program: str, *arguments: str) -> None:
+    async def spawn(self, log: str, program: str, *arguments: str) -> Process:
         """Start one of our daemons; its log is a file in the demo's directory."""
         with (self.directory / log).open("ab") as out:
             process = await asyncio.create_subprocess_exec(
                 BIN / program, *arguments, stdin=DEVNULL, stdout=out, stderr=out, env=self.environment
             )
-        self._processes.append(process)
+        self.processes[log] = process
+        return process
 
     def dead(self) -> list[str]:
         """Return the logs' last lines of daemons that should run and do not."""
-        if all(process.returncode is None for process in self._processes):
+        if all(process.returncode is None for process in self.processes.values()):
             return []
         return [
             line for log in sorted(self.directory.glob("*.log")) for line in log.read_text().splitlines()[-3:]
@@ -186,10 +146,10 @@ class Site:
 
     async def close(self) -> None:
         """End everything that was started, and remove the directory."""
-        for process in self._processes:
+        for process in self.processes.values():
             if process.returncode is None:
                 process.terminate()
-        for process in self._processes:
+        for process in self.processes.values():
             try:
                 async with asyncio.timeout(10):
                     await process.wait()
@@ -200,7 +160,7 @@ class Site:
                 end_service(pidfile)
         await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
 
-    def _lay_out(self, node: DemoNode) -> None:
+    def _lay_out(self, node: DemoNode, service: Service) -> None:
         node.directory.mkdir()
         facts = {
             "directory": node.directory,
@@ -210,13 +170,13 @@ class Site:
             "nginx": self.nginx,
             "python": sys.executable,
             "root": ROOT,
-            "service": "nginx" if self.nginx else "tiny-tls",
+            "service": service.name,
+            "protocol": service.protocol,
+            "uses": service.uses,
         }
-        (node.directory / "nginx.conf").write_text(NGINX_CONF.format(**facts))
-        (node.directory / "services.toml").write_text(SERVICES.format(**facts))
-        script = node.directory / "reload"
-        script.write_text((RELOAD_NGINX if self.nginx else RELOAD_TINY).format(**facts))
-        script.chmod(0o755)
+        for name, text in {**service.files, "services.toml": SERVICES, "reload": service.reload}.items():
+            (node.directory / name).write_text(text.format(**facts))
+        (node.directory / "reload").chmod(0o755)
 
 
 def end_service(pidfile: Path) -> None:

@@ -4,11 +4,11 @@ Decides who may call what, and reads bodies within limits. Leaves the use cases 
 """
 
 import asyncio
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import aiohttp
 import msgspec
 from aiohttp import web
 
@@ -116,11 +116,8 @@ async def authenticate(request: web.Request, operations: Operations) -> UserReco
     if scheme.lower() == "bearer" and rest.strip().startswith(TOKEN_PREFIX):
         return await operations.users.by_token(rest.strip(), address=address)
     if scheme.lower() == "basic":
-        try:
-            login = aiohttp.BasicAuth.decode(header, encoding="utf-8")
-        except ValueError as error:
-            raise AccessError("the Authorization header cannot be read") from error
-        return await operations.users.by_password(login.login, login.password, address=address)
+        name, password = _basic(rest)
+        return await operations.users.by_password(name, password, address=address)
     raise AccessError("sign in with HTTP Basic, or with an API token as 'Authorization: Bearer ...'")
 
 
@@ -145,6 +142,17 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # the parser's own words may quote what was sent, which may be a key
         raise InvalidInputError("", "the body is not JSON") from error
+
+
+def _basic(text: str) -> tuple[str, str]:
+    """Split the credentials of HTTP Basic (RFC 7617). Raises AccessError."""
+    try:
+        name, colon, password = b64decode(text.strip(), validate=True).decode().partition(":")
+    except ValueError as error:
+        raise AccessError("the Authorization header cannot be read") from error
+    if not colon:
+        raise AccessError("the Authorization header has no password")
+    return name, password
 
 
 def _place(text: str) -> tuple[str, str]:

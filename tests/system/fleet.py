@@ -1,0 +1,104 @@
+"""Real daemons on this machine, and the API as a test uses it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from demo.run import Api, ready, trusting
+from demo.site import PASSWORD, DemoNode, Site
+from tests import pki
+
+MINUTE_S = 60.0
+
+
+class RealFleet:
+    """A manager and its API; nodes are added by the test."""
+
+    def __init__(self, site: Site, session: aiohttp.ClientSession) -> None:
+        self.site = site
+        self.session = session
+        self.api = Api(site.url, session)
+
+    async def upload(self, made: pki.Made, chain: str, nodes: list[str], slot: str = "server") -> str:
+        body = {
+            "certificate": made.certificate_pem + chain,
+            "private_key": made.key_pem,
+            "nodes": nodes,
+            "slot": slot,
+        }
+        return (await self.api.call("POST", "certificates", body))["fingerprint"]
+
+    async def node(self, name: str) -> dict[str, Any]:
+        return await self.api.call("GET", f"nodes/{name}")
+
+    async def until(self, done, *, within_s: float = MINUTE_S) -> float:
+        """Wait until `done(nodes by name)`; return how long that took."""
+        started, nodes = time.monotonic(), {}
+        while time.monotonic() - started < within_s:
+            try:
+                nodes = {node["name"]: node for node in (await self.api.call("GET", "fleet"))["nodes"]}
+                if done(nodes):
+                    return time.monotonic() - started
+            except (aiohttp.ClientError, RuntimeError):
+                pass  # the manager may be down: that is what some tests are about
+            await asyncio.sleep(0.05)
+        logs = "\n".join(
+            f"--- {log.name}\n{log.read_text()[-3000:]}" for log in self.site.directory.glob("*.log")
+        )
+        raise AssertionError(f"not within {within_s:.0f} s; the nodes: {nodes}\n{logs}")
+
+    async def until_served(self, leaf: str, *names: str) -> float:
+        return await self.until(
+            lambda nodes: all(
+                nodes[name]["state"] == "in_sync" and nodes[name]["slots"]["server"]["serving"] == leaf
+                for name in names
+            )
+        )
+
+    async def until_ready(self) -> None:
+        await ready(self.site, self.session)
+
+
+@asynccontextmanager
+async def real_fleet(*, advertise: str | None = None) -> AsyncIterator[RealFleet]:
+    site = Site(advertise=advertise)
+    connector = aiohttp.TCPConnector(ssl=trusting())
+    headers = {"Authorization": aiohttp.encode_basic_auth("admin", PASSWORD)}
+    try:
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+            await site.start_manager()
+            fleet = RealFleet(site, session)
+            await fleet.until_ready()
+            yield fleet
+    finally:
+        await site.close()
+
+
+def reloads(node: DemoNode) -> int:
+    """How often a node's reload command was run."""
+    path = node.directory / "reloads"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+async def openssl_sees(node: DemoNode, root: pki.Made, *, name: str) -> tuple[list[str], str]:
+    """Return the subjects of the certificates that a port sends, and OpenSSL's verdict with `root` trusted."""
+    anchor = node.directory / "root.pem"
+    anchor.write_text(root.certificate_pem)
+    process = await asyncio.create_subprocess_exec(
+        *("openssl", "s_client", "-connect", f"127.0.0.1:{node.port}", "-servername", name, "-showcerts"),
+        *("-verify_hostname", name, "-CAfile", str(anchor), "-no-CApath", "-no-CAstore"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    out, _ = await process.communicate()
+    lines = out.decode().splitlines()
+    subjects = [
+        line.partition("s:")[2].strip() for line in lines if line.strip()[:1].isdigit() and " s:" in line
+    ]
+    verdict = next((line.partition(":")[2].strip() for line in lines if "Verify return code" in line), "none")
+    return subjects, verdict
