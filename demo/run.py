@@ -68,8 +68,7 @@ class Demo:
         self.say(
             "A root signs an intermediate, which signs a leaf; the leaf is uploaded and assigned to all three"
         )
-        root = pki.make_root("Demo Root CA")
-        intermediate = pki.make_intermediate(root, "Demo Issuing CA")
+        _, intermediate = pki.current_ca("Demo")
         await self.upload("conference.demo.test", intermediate)
 
         self.say("The certificate is replaced by a new one")
@@ -96,7 +95,7 @@ class Demo:
         self, name: str, issuer: pki.Made, expect: Callable[[list[Any], str], bool] | None = None
     ) -> str:
         """Make a leaf, upload it with its chain for all three nodes, and wait until each serves it."""
-        made = pki.make_leaf(issuer, [name, *(f"{node.name}.demo.test" for node in self._site.nodes)])
+        made = pki.current_leaf(issuer, [name, *(f"{node.name}.demo.test" for node in self._site.nodes)])
         before = time.monotonic()
         answer = await self._api.call(
             "POST",

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -135,6 +136,20 @@ def make_leaf(
         serial=serial,
         hash_=hash_,
     )
+
+
+def current_ca(name: str) -> tuple[Made, Made]:
+    """Return a root and an intermediate that the real clock calls valid, for tests and demos with real daemons."""
+    now_s = int(time.time())
+    life = {"not_before_s": now_s - 30 * DAY_S, "not_after_s": now_s + 1000 * DAY_S}
+    root = make_root(f"{name} Root", **life)
+    return root, make_intermediate(root, f"{name} Issuing", **life)
+
+
+def current_leaf(issuer: Made | None, names: Sequence[str], *, days: int = 90) -> Made:
+    """Return a leaf that the real clock calls valid for `days` more."""
+    now_s = int(time.time())
+    return make_leaf(issuer, names, not_before_s=now_s - 3600, not_after_s=now_s + days * DAY_S)
 
 
 def cross_sign(

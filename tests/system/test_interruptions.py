@@ -8,12 +8,11 @@ from tests import pki
 from tests.system.fleet import RealFleet, real_fleet, reloads
 from tests.system.proxy import Proxy
 
-ROOT = pki.make_root("System Root")
-INTERMEDIATE = pki.make_intermediate(ROOT, "System Issuing")
+ROOT, INTERMEDIATE = pki.current_ca("System")
 
 
 async def new_leaf(fleet: RealFleet, *names: str) -> str:
-    made = pki.make_leaf(INTERMEDIATE, ["conf.example.test"])
+    made = pki.current_leaf(INTERMEDIATE, ["conf.example.test"])
     return await fleet.upload(made, INTERMEDIATE.certificate_pem, list(names))
 
 

@@ -6,8 +6,7 @@ from tests import pki
 from tests.system.fleet import openssl_sees, real_fleet, reloads
 from tests.system.kamailio import KAMAILIO
 
-ROOT = pki.make_root("System Root")
-INTERMEDIATE = pki.make_intermediate(ROOT, "System Issuing")
+ROOT, INTERMEDIATE = pki.current_ca("System")
 
 
 @pytest.mark.services("nginx", "kamailio", "kamcmd", "openssl")
@@ -20,12 +19,14 @@ async def test_nginx_and_kamailio_serve_the_pushed_leaf_with_its_full_chain_and_
         )
         await fleet.until(lambda nodes: all(node["state"] == "in_sync" for node in nodes.values()))
         one = await fleet.upload(
-            pki.make_leaf(INTERMEDIATE, ["conf.example.test"]), INTERMEDIATE.certificate_pem, ["web", "sip"]
+            pki.current_leaf(INTERMEDIATE, ["conf.example.test"]),
+            INTERMEDIATE.certificate_pem,
+            ["web", "sip"],
         )
         await fleet.until_served(one, "web", "sip")
         before = reloads(web)
         two = await fleet.upload(
-            pki.make_leaf(INTERMEDIATE, ["other.example.test"]), INTERMEDIATE.certificate_pem, ["other"]
+            pki.current_leaf(INTERMEDIATE, ["other.example.test"]), INTERMEDIATE.certificate_pem, ["other"]
         )
         await fleet.until_served(two, "other")
         for node, name in ((web, "conf"), (sip, "conf"), (other, "other")):
@@ -39,7 +40,7 @@ async def test_nginx_and_kamailio_serve_the_pushed_leaf_with_its_full_chain_and_
 async def test_an_intermediate_uploaded_as_a_trusted_ca_completes_the_chain_that_nodes_serve():
     async with real_fleet() as fleet:
         web, sip = await fleet.site.add_node("web"), await fleet.site.add_node("sip", KAMAILIO)
-        leaf = await fleet.upload(pki.make_leaf(INTERMEDIATE, ["conf.example.test"]), "", ["web", "sip"])
+        leaf = await fleet.upload(pki.current_leaf(INTERMEDIATE, ["conf.example.test"]), "", ["web", "sip"])
         await fleet.until_served(leaf, "web", "sip")
         assert (await openssl_sees(web, ROOT, name="conf.example.test"))[0] == ["CN = conf.example.test"]
         generation = (await fleet.node("sip"))["applied"]["generation"]
@@ -62,7 +63,7 @@ async def test_the_managers_own_endpoint_changes_its_certificate_without_droppin
             assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
             held = answer.connection.transport if answer.connection else None
         leaf = await fleet.upload(
-            pki.make_leaf(INTERMEDIATE, ["manager.example.test"]),
+            pki.current_leaf(INTERMEDIATE, ["manager.example.test"]),
             INTERMEDIATE.certificate_pem,
             ["management"],
         )
@@ -79,12 +80,12 @@ async def test_a_reload_that_fails_is_rolled_back_told_and_healed():
     async with real_fleet() as fleet:
         web = await fleet.site.add_node("web")
         first = await fleet.upload(
-            pki.make_leaf(INTERMEDIATE, ["conf.example.test"]), INTERMEDIATE.certificate_pem, ["web"]
+            pki.current_leaf(INTERMEDIATE, ["conf.example.test"]), INTERMEDIATE.certificate_pem, ["web"]
         )
         await fleet.until_served(first, "web")
         (web.directory / "broken").touch()
         second = await fleet.upload(
-            pki.make_leaf(INTERMEDIATE, ["conf.example.test"]), INTERMEDIATE.certificate_pem, ["web"]
+            pki.current_leaf(INTERMEDIATE, ["conf.example.test"]), INTERMEDIATE.certificate_pem, ["web"]
         )
         await fleet.until(lambda nodes: nodes["web"]["state"] == "failed")
         node = await fleet.node("web")
