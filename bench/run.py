@@ -1,0 +1,64 @@
+"""`make bench`: every measurement, each with what it is compared to in the same run."""
+
+import argparse
+import asyncio
+
+from bench import channel, fleet, served
+from common.runtime import log as logs
+
+
+def main() -> None:
+    """Run what was asked for, and print."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--nodes", type=int, default=1000, help="simulated nodes (default 1000)")
+    parser.add_argument("--connections", type=int, default=500, help="connections per server (default 500)")
+    parser.add_argument("--only", choices=["served", "fleet", "channel"], help="one measurement only")
+    options = parser.parse_args()
+    logs.configure(level="error")
+    if options.only in {None, "served"}:
+        show_served()
+    if options.only in {None, "fleet"}:
+        show_fleet(options.nodes)
+    if options.only in {None, "channel"}:
+        show_channel(options.connections)
+
+
+def show_served() -> None:
+    """Change -> served on three real nodes."""
+    found = asyncio.run(served.measure())
+    print("change -> served on three real nodes (upload, push, install, reload, seen on the port)")
+    print(f"  pushed at once        median {found.manual_s:.3f} s, slowest {found.manual_worst_s:.3f} s")
+    print(f"  when things are quiet median {found.quiet_s:.3f} s, of which 0.5 s waits for further changes")
+    print(f"  floor: files written, services reloaded and looked at by hand {found.floor_s:.3f} s")
+    print(f"  ratio, pushed at once to the floor: {found.manual_s / found.floor_s:.2f}\n")
+
+
+def show_fleet(count: int) -> None:
+    """A push to many simulated nodes."""
+    found = asyncio.run(fleet.measure(count))
+    print(f"{count} simulated nodes over real SSH, one manager process, SQLite, outcomes on disk")
+    print(
+        f"  all connected           {found.connect_s:.2f} s ({found.connect_s / count * 1000:.1f} ms a node)"
+    )
+    print(f"  first bundle, with the trust store  {found.first_s:.2f} s")
+    print(
+        f"  new certificate on all  {found.push_s:.2f} s, p50 {found.p50_s:.2f} s, p99 {found.p99_s:.2f} s\n"
+    )
+
+
+def show_channel(count: int) -> None:
+    """Cost of a connection and of a push, against asyncssh's defaults."""
+    ours = asyncio.run(channel.measure("ours", count))
+    theirs = asyncio.run(channel.measure("defaults", count))
+    print(f"{count} connections, ours against asyncssh's defaults (keys by path, algorithms as they come)")
+    for name, unit, scale in (
+        ("login_cpu_s", "ms CPU a login", 1000),
+        ("memory_bytes", "KiB a connection", 1 / 1024),
+        ("push_cpu_s", "ms CPU a push of 10 KB", 1000),
+    ):
+        mine, other = getattr(ours, name) * scale, getattr(theirs, name) * scale
+        print(f"  {unit:24} {mine:8.3f} against {other:8.3f}: ratio {mine / other:.2f}")
+
+
+if __name__ == "__main__":
+    main()
