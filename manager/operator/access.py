@@ -1,0 +1,151 @@
+"""Which manager is asked, as whom, and whom the command believes to be that manager.
+
+Decides the credentials from options and variables. Leaves the request to `client`. Invariant: a password is never
+an argument and never shown; it comes from a variable, standard input or a prompt.
+"""
+
+import ipaddress
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from common.errors import InvalidInputError
+
+INPUT_MAX_BYTES: Final = 8 * 1024 * 1024
+"""More than any certificate, key or list of CAs; it stops a device file or a wrong path from filling memory."""
+
+STDIN: Final = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What every command needs. `password` and `token` are "" where they are not used."""
+
+    url: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    ca: Path | None = None
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The global options as given, before anything is asked for; commands that need no manager never resolve them."""
+
+    url: str | None
+    user: str | None
+    token: str | None = field(repr=False)
+    password_stdin: bool
+    ca: Path | None
+    insecure: bool
+
+    def resolve(self) -> Access:
+        """Settle the credentials; may read standard input or prompt. Raises InvalidInputError."""
+        url = check_url(self.url, insecure=self.insecure)
+        if self.ca is not None and self.insecure:
+            raise InvalidInputError("ca", "--ca and --insecure exclude each other; leave one out")
+        if self.ca is not None and not self.ca.is_file():
+            raise InvalidInputError("ca", f"there is no file {self.ca} (--ca)")
+        if self.token:
+            return Access(url=url, token=self.token, ca=self.ca, insecure=self.insecure)
+        if not self.user:
+            raise InvalidInputError("user", "say who you are: --user NAME (CERTCAST_USER) or CERTCAST_TOKEN")
+        if ":" in self.user:  # RFC 7617 2: the colon ends the user name
+            raise InvalidInputError("user", "a user name has no colon; the password is asked for separately")
+        return Access(url=url, user=self.user, password=self._password(), ca=self.ca, insecure=self.insecure)
+
+    def _password(self) -> str:
+        if self.password_stdin:
+            return read_line("the password (--password-stdin)")
+        if (given := os.environ.get("CERTCAST_PASSWORD")) is not None:
+            return given
+        return prompt(f"Password of {self.user}", instead="CERTCAST_PASSWORD or --password-stdin")
+
+
+def check_url(url: str | None, *, insecure: bool) -> str:
+    """Return the manager's URL without a trailing slash. Raises InvalidInputError.
+
+    Plain http would show the password to anyone in between, so it is for this machine or --insecure only.
+    """
+    if not url:
+        raise InvalidInputError("url", "say which manager: --url https://MANAGER (CERTCAST_URL)")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidInputError("url", f"--url is not a URL: {error}") from error
+    if "@" in parts.netloc:
+        raise InvalidInputError("url", "--url must not carry a user or password; use --user")
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+        raise InvalidInputError("url", f"'{url}' is not a manager's URL; it looks like https://MANAGER")
+    if parts.scheme == "http" and not insecure and not _is_this_machine(host):
+        raise InvalidInputError(
+            "url", "http shows the password to anyone in between; use https, or --insecure"
+        )
+    return url.rstrip("/")
+
+
+def prompt(text: str, *, instead: str, confirm: bool = False) -> str:
+    """Ask at the terminal without showing the answer. Raises InvalidInputError where nobody can be asked."""
+    import typer
+
+    if not sys.stdin.isatty():
+        raise InvalidInputError("password", f"there is no terminal to ask for a password at; use {instead}")
+    return str(typer.prompt(text, hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+def read_line(what: str) -> str:
+    """Read one line of standard input; several such lines follow each other in the order of use.
+
+    Raises InvalidInputError if there is none.
+    """
+    line = sys.stdin.buffer.readline(INPUT_MAX_BYTES)
+    if not line:
+        raise InvalidInputError("stdin", f"standard input ended where {what} was expected")
+    return _decoded(line, what).rstrip("\r\n")
+
+
+def read_text(name: str) -> str:
+    """Read a file, or what is left of standard input for `-`. Raises InvalidInputError; bytes stay as they are."""
+    what = "standard input" if name == STDIN else name
+    try:
+        if name == STDIN:
+            content = sys.stdin.buffer.read(INPUT_MAX_BYTES + 1)
+        else:
+            with Path(name).open("rb") as file:
+                content = file.read(INPUT_MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidInputError("file", f"cannot read {what}: {error.strerror}") from error
+    if len(content) > INPUT_MAX_BYTES:
+        raise InvalidInputError("file", f"{what} is larger than {INPUT_MAX_BYTES // 2**20} MiB")
+    if not content.strip():
+        raise InvalidInputError("file", f"{what} is empty")
+    return _decoded(content, what)
+
+
+def only_one_from_stdin(*names: str | None) -> None:
+    """Refuse two files that are both to be standard input. Raises InvalidInputError."""
+    if sum(name == STDIN for name in names) > 1:
+        raise InvalidInputError("file", "only one file can be - (standard input)")
+
+
+def _decoded(content: bytes, what: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            "file", f"{what} is not text; PEM is expected (convert DER or PKCS#12 with openssl)"
+        ) from error
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

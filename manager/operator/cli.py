@@ -1,0 +1,137 @@
+"""`certcast`: the operator's command. Talks to a manager's API, from anywhere.
+
+Decides the global options and the exit statuses: 0 done, 1 the manager refused, 2 asked wrongly, 3 the manager cannot
+be reached or is not trusted. Every command is in the module of its topic.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from common.errors import CertcastError
+from manager.operator import certificates, nodes, pushes, status, trusted_cas, users
+from manager.operator.access import Options
+from manager.operator.failures import exit_status, lines
+
+INTRODUCTION: Final = """\
+Keeps the TLS certificates of a fleet of video-conferencing nodes right. First say which manager, and who you are:
+
+  export CERTCAST_URL=https://MANAGER CERTCAST_USER=admin
+
+The first three steps:
+
+  1. certcast node add NAME --name FQDN
+       prints what to run on the node, which then joins
+  2. certcast certificate add --certificate FILE --key FILE --node NAME
+       keeps a certificate, and delivers it to the node
+  3. certcast status --watch
+       shows what every node has and serves
+
+'certcast --help' lists all commands, 'certcast COMMAND --help' shows each with an example.
+"""
+
+
+class _Group(TyperGroup):
+    """Says a failure in one sentence on standard error, with the exit status of its kind."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except CertcastError as error:
+            for line in lines(error):
+                typer.echo(line, err=True)
+            raise typer.Exit(exit_status(error)) from error
+
+
+app = typer.Typer(
+    cls=_Group,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", envvar="CERTCAST_URL", help="The manager: https://HOST[:PORT]."),
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            "--user",
+            metavar="NAME",
+            envvar="CERTCAST_USER",
+            help="Who you are. The password is CERTCAST_PASSWORD, or is asked for.",
+        ),
+    ] = None,
+    password_stdin: Annotated[
+        bool,
+        typer.Option("--password-stdin", help="Read the password from the first line of standard input."),
+    ] = False,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            metavar="TOKEN",
+            envvar="CERTCAST_TOKEN",
+            help="An API token instead of a user; the variable keeps it out of the list of processes.",
+        ),
+    ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            metavar="FILE",
+            envvar="CERTCAST_CA",
+            help="PEM: whom to believe to be the manager, instead of public CAs.",
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", envvar="CERTCAST_INSECURE", help="Do not check who the manager is."),
+    ] = False,
+) -> None:
+    """Keep the TLS certificates of a fleet of video-conferencing nodes right.
+
+    Exit status: 0 done, 1 the manager refused, 2 asked wrongly, 3 the manager cannot be reached or is not trusted.
+
+    Example: certcast --url https://manager.example.com --user admin status
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(INTRODUCTION, nl=False)
+        return
+    if user and _is_typed(context, "user") and not _is_typed(context, "token"):
+        token = None  # a variable left in the environment does not outweigh what was typed
+    context.obj = Options(
+        url=url, user=user, token=token, password_stdin=password_stdin, ca=ca, insecure=insecure
+    )
+
+
+app.add_typer(nodes.app, name="node")
+app.add_typer(certificates.app, name="certificate")
+app.add_typer(trusted_cas.app, name="ca")
+app.command("push")(pushes.push)
+app.command("status")(status.status)
+app.add_typer(users.users, name="user")
+app.add_typer(users.tokens, name="token")
+app.command("audit")(users.audit)
+
+
+def main() -> None:
+    """Run the command."""
+    app(prog_name="certcast")
+
+
+def _is_typed(context: typer.Context, option: str) -> bool:
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+if __name__ == "__main__":
+    main()

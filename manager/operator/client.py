@@ -1,0 +1,204 @@
+"""One conversation with the manager's API over HTTPS.
+
+Decides how a request is made and what a failure of the connection means to an operator. Leaves meaning to the commands.
+Invariant: credentials go to the one URL that was given, never along a redirect.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from common.errors import InvalidInputError, UnreachableError
+from manager.operator.access import Access
+from manager.operator.failures import RefusedError, refusal
+
+API: Final = "/api/certcast/v1/"
+CONNECT_S: Final = 10.0
+ANSWER_S: Final = 120.0
+"""An upload may wait for a key derivation and for the store; a fleet of thousands takes seconds to list."""
+
+SILENCE_S: Final = 90.0
+"""The event stream carries heartbeats; a longer silence means that the connection is dead."""
+
+EVENT_MAX_BYTES: Final = 4 * 1024 * 1024
+
+
+class Client:
+    """An authenticated client; `async with` it."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open. Raises InvalidInputError if the --ca file holds no certificate."""
+        context = await asyncio.to_thread(_tls, self._access)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=context),
+            headers=_headers(self._access),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=EVENT_MAX_BYTES,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, *path: str) -> bytes:
+        """Return what is at a path, as JSON. Raises RefusedError, UnreachableError."""
+        return await self._ask("GET", path)
+
+    async def post(self, *path: str, body: Mapping[str, Any]) -> bytes:
+        """Send a new thing; return the answer. Raises RefusedError, UnreachableError."""
+        return await self._ask("POST", path, body=body)
+
+    async def put(self, *path: str, body: Mapping[str, Any]) -> bytes:
+        """Set a thing; return the answer. Raises RefusedError, UnreachableError."""
+        return await self._ask("PUT", path, body=body)
+
+    async def delete(self, *path: str, force: bool = False) -> bytes:
+        """Remove a thing; return the answer. Raises RefusedError, UnreachableError."""
+        return await self._ask("DELETE", path, query="force=true" if force else "")
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open the stream of events; yields an iterator of each node that changes, as JSON, until the stream ends.
+
+        Raises RefusedError, UnreachableError.
+        """
+        async with self._open("GET", ("events",), accept="text/event-stream") as response:
+            if response.status != 200:
+                raise _refused(response, await response.read())
+            yield _events(response.content)
+
+    async def _ask(
+        self, method: str, path: tuple[str, ...], *, body: Mapping[str, Any] | None = None, query: str = ""
+    ) -> bytes:
+        async with self._open(method, path, body=body, query=query) as response:
+            async with asyncio.timeout(ANSWER_S):
+                answer = await response.read()
+            if not 200 <= response.status < 300:
+                raise _refused(response, answer)
+            return answer
+
+    @asynccontextmanager
+    async def _open(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: str = "",
+        accept: str = "application/json",
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            raise RuntimeError("the client is not open")
+        address = f"{self._access.url}{API}{'/'.join(quote(part, safe='') for part in path)}"
+        url = URL(f"{address}?{query}" if query else address, encoded=True)
+        headers = {"Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                response = await self._session.request(
+                    method,
+                    url,
+                    data=msgspec.json.encode(body) if body is not None else None,
+                    headers=headers,
+                    allow_redirects=False,
+                )
+            async with response:
+                yield response
+        except TimeoutError as error:
+            raise UnreachableError(
+                f"{self._access.url} did not answer in time; is it the manager?"
+            ) from error
+        except aiohttp.ClientError as error:
+            raise _unreachable(self._access, error) from error
+
+
+async def _events(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Split a stream into events: an empty line ends one, its data lines belong together (HTML standard, 9.2.6)."""
+    data: list[bytes] = []
+    while True:
+        async with asyncio.timeout(SILENCE_S):
+            line = await content.readline()
+        if not line:
+            return
+        line = line.rstrip(b"\r\n")
+        if line.startswith(b"data:"):
+            data.append(line.removeprefix(b"data:").removeprefix(b" "))
+        elif not line and data:
+            yield b"\n".join(data)
+            data = []
+
+
+def _headers(access: Access) -> dict[str, str]:
+    if access.token:
+        return {"Authorization": f"Bearer {access.token}"}
+    return {"Authorization": aiohttp.BasicAuth(access.user, access.password, encoding="utf-8").encode()}
+
+
+def _tls(access: Access) -> ssl.SSLContext:
+    if access.insecure:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    if access.ca is None:
+        return ssl.create_default_context()
+    try:
+        context = ssl.create_default_context(cafile=str(access.ca))
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidInputError(
+            "ca", f"{access.ca} (--ca) holds no PEM certificate that can be read"
+        ) from error
+    # so that the manager's own certificate, or the CA that issued it, is enough without its root
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def _refused(response: aiohttp.ClientResponse, answer: bytes) -> RefusedError:
+    if 300 <= response.status < 400:
+        where = response.headers.get("Location", "elsewhere")
+        return RefusedError(
+            f"the manager points to {where}; use that in --url (redirects are not followed)",
+            status=response.status,
+        )
+    try:
+        return refusal(response.status, msgspec.json.decode(answer))
+    except msgspec.DecodeError:
+        return refusal(response.status, None)
+
+
+def _unreachable(access: Access, error: aiohttp.ClientError) -> UnreachableError:
+    url = access.url
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            found = getattr(error.certificate_error, "verify_message", "") or "it was not accepted"
+            return UnreachableError(
+                f"the certificate of {url} is not trusted: {found.rstrip('.')}. Give the CA that issued it with "
+                "--ca FILE, use a name that it is for, or accept anyone with --insecure"
+            )
+        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
+            return UnreachableError(
+                f"no TLS with {url}: is that the manager's https port? (--ca FILE names the CA, --insecure skips "
+                "the check of the certificate)"
+            )
+        case aiohttp.ClientConnectorError():
+            reason = error.os_error.strerror or str(error.os_error)
+            return UnreachableError(f"cannot reach {url}: {reason}. Is the manager running, and --url right?")
+        case _:
+            return UnreachableError(f"the connection to {url} broke: {str(error) or type(error).__name__}")

@@ -1,0 +1,124 @@
+"""What can go wrong for the operator's command, how it is said, and the exit status of each.
+
+Decides wording and exit statuses: 1 the manager refused, 2 the command was asked wrongly, 3 the manager cannot be
+reached or is not who it should be. Invariant: nothing secret is in an error, so every error may be printed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from common.errors import CertcastError, InvalidInputError, UnreachableError
+from manager.operator.words import clean
+
+EXIT_REFUSED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_UNREACHABLE: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong with what was sent; each place is None where it is unknown, and counts from 1."""
+
+    message: str
+    file: str | None = None
+    block: int | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        block = f"block {self.block}" if self.block is not None else None
+        line = f"line {self.line}" if self.line is not None else None
+        place = ", ".join(part for part in (self.file, block, line) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+class RefusedError(CertcastError):
+    """The manager answered that it will not do it. `code` is its reason as sent, `status` that of HTTP."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str = "",
+        field: str = "",
+        findings: Sequence[Finding] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.field = field
+        self.findings = tuple(findings)
+
+    def named(self, files: Mapping[str, str]) -> "RefusedError":
+        """Return the same with findings that name the operator's files instead of the request's fields."""
+        found = [
+            replace(each, file=files.get(each.file, each.file) if each.file else None)
+            for each in self.findings
+        ]
+        return self.with_findings(found)
+
+    def with_findings(self, findings: Sequence[Finding]) -> "RefusedError":
+        """Return the same with other findings."""
+        return RefusedError(
+            self.message, status=self.status, code=self.code, field=self.field, findings=findings
+        )
+
+
+def refusal(status: int, answer: object) -> RefusedError:
+    """Read the API's error document; anything else (a proxy's page, say) becomes a sentence about the status."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        return RefusedError(
+            f"the answer was HTTP status {status} without an explanation; is the URL a Certcast manager's?",
+            status=status,
+        )
+    listed = error.get("findings")
+    return RefusedError(
+        _text(error.get("message")) or f"the manager refused with HTTP status {status}",
+        status=status,
+        code=_text(error.get("reason")),
+        field=_text(error.get("field")),
+        findings=[_finding(each) for each in listed if isinstance(each, dict)]
+        if isinstance(listed, list)
+        else (),
+    )
+
+
+def exit_status(error: CertcastError) -> int:
+    """Return the exit status for an error."""
+    match error:
+        case InvalidInputError():
+            return EXIT_USAGE
+        case UnreachableError():
+            return EXIT_UNREACHABLE
+        case _:
+            return EXIT_REFUSED
+
+
+def lines(error: CertcastError) -> Iterator[str]:
+    """Yield what to print: one sentence, then each finding on its own line."""
+    findings = [str(each) for each in error.findings] if isinstance(error, RefusedError) else []
+    message = error.message
+    if isinstance(error, RefusedError) and error.field and error.field not in message:
+        message = f"{error.field}: {message}"
+    yield f"certcast: {clean(message)}"
+    for finding in findings:
+        yield f"  {clean(finding)}"
+
+
+def _finding(each: Mapping[str, Any]) -> Finding:
+    return Finding(
+        message=_text(each.get("message")),
+        file=_text(each.get("file")) or None,
+        block=_number(each.get("block")),
+        line=_number(each.get("line")),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None

@@ -1,0 +1,104 @@
+"""The fleet as a table. Pure: what it shows follows from the answer and the time given."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from rich.console import Group
+from rich.text import Text
+
+from manager.operator import output
+from manager.operator.shapes import Node, Serving, Version
+from manager.operator.words import ago, short, until
+
+HEADINGS: Final = (
+    "node",
+    "state",
+    "generation\ndesired/applied",
+    "leaf\ndesired/applied/serving",
+    "expires",
+    "last failure",
+    "last heard",
+)
+
+
+def fleet(nodes: Iterable[Node], now_s: float) -> Group:
+    """Return the table and a line of counts."""
+    listed = sorted(nodes, key=lambda node: node.name)
+    if not listed:
+        return Group(Text("No nodes yet: certcast node add NAME"))
+    return Group(output.table(HEADINGS, [_row(node, now_s) for node in listed]), counts(listed))
+
+
+def counts(nodes: Iterable[Node]) -> Text:
+    """Return how many nodes are in which state, in the table's own colours."""
+    found: dict[str, int] = {}
+    for node in nodes:
+        found[node.state] = found.get(node.state, 0) + 1
+    total = sum(found.values())
+    line = Text(f"{total} node{'' if total == 1 else 's'}:")
+    for place, (word, count) in enumerate(sorted(found.items(), key=lambda item: (-item[1], item[0]))):
+        line.append(f"{',' if place else ''} {count} ")
+        line.append_text(output.state(word))
+    return line
+
+
+def line(node: Node) -> str:
+    """Say how a node stands in one line, for where no table can be redrawn."""
+    why = failure(node)
+    return f"{node.name} {node.state} {_number(node.desired)}/{_number(node.applied)}" + (
+        f" {why}" if why else ""
+    )
+
+
+def failure(node: Node) -> str:
+    """Say what is wrong with a node in one line, "" if nothing is known to be.
+
+    The node's last failure stays until a success, so it is shown whatever the state; else a push that ended badly, or an
+    endpoint that could not be proven.
+    """
+    if node.last_failed is not None:
+        return _because(node.last_failed.reason, node.last_failed.message)
+    if node.state == "in_sync":
+        return ""
+    if (push := node.push) is not None and push.result not in {"", "applied"}:
+        return _because(push.reason or push.result, push.message)
+    if (seen := _unproven(node)) is not None:
+        return f"{seen.endpoint}: {_because(seen.reason, seen.message)}"
+    return ""
+
+
+def _row(node: Node, now_s: float) -> tuple[output.Cell, ...]:
+    leaves = []
+    for slot, facts in node.slots.items():
+        shown = f"{short(facts.desired)} {short(facts.applied)} {short(facts.serving)}"
+        leaves.append(shown if slot == "server" else f"{shown} ({slot})")
+    return (
+        node.name,
+        output.state(node.state),
+        f"{_number(node.desired)}/{_number(node.applied)}",
+        "\n".join(leaves) or "- - -",
+        "\n".join(_expires(node, slot, now_s) for slot in node.slots) or "-",
+        failure(node),
+        ago(node.heard_s, now_s),
+    )
+
+
+def _expires(node: Node, slot: str, now_s: float) -> str:
+    ends = [seen.not_after_s for seen in node.serving if seen.slot == slot and seen.leaf and seen.not_after_s]
+    return until(min(ends), now_s) if ends else "-"
+
+
+def _unproven(node: Node) -> Serving | None:
+    for seen in node.serving:
+        slot = node.slots.get(seen.slot)
+        if seen.reason or (slot is not None and slot.applied and seen.leaf != slot.applied):
+            return seen
+    return None
+
+
+def _because(reason: str, message: str) -> str:
+    return f"{reason}: {message}" if message and reason else message or reason or "it serves another leaf"
+
+
+def _number(version: Version | None) -> str:
+    return str(version.generation) if version is not None else "-"

@@ -1,0 +1,78 @@
+"""Tables for people.
+
+Invariant: what stands in a cell is shown as it is, never read as markup or as a terminal's command.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from manager.operator.words import clean
+
+WIDE: Final = 400
+"""The width where no terminal sets one, so that a line for `grep` is never folded."""
+
+STATE_STYLES: Final[Mapping[str, str]] = {
+    "in_sync": "green",
+    "pending": "cyan",
+    "installing": "cyan",
+    "failed": "bold red",
+    "conflict": "bold red",
+    "not_serving": "red",
+    "drifted": "yellow",
+    "offline": "yellow",
+    "never_joined": "dim",
+}
+"""Colour only repeats the word beside it."""
+
+Cell = str | Text
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console for standard output, or for progress beside it."""
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made.width = WIDE
+    return made
+
+
+def state(word: str) -> Text:
+    """Return a state in its colour."""
+    return Text(clean(word), style=STATE_STYLES.get(word, ""))
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
+    """Return a table; the last column takes what room is left."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for place, heading in enumerate(headings):
+        made.add_column(heading, overflow="fold", no_wrap=place == 0)
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(_lines(cell)) for cell in row))
+    return made
+
+
+def show_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], *, nothing: str) -> None:
+    """Print a table, or a sentence if it has no rows."""
+    out = console()
+    if rows:
+        out.print(table(headings, rows))
+    else:
+        out.print(nothing)
+
+
+def show_pairs(pairs: Sequence[tuple[str, Cell]]) -> None:
+    """Print one thing as names and values."""
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in pairs:
+        made.add_row(name, value if isinstance(value, Text) else Text(_lines(value)))
+    console().print(made)
+
+
+def _lines(cell: str) -> str:
+    return "\n".join(clean(line) for line in cell.split("\n"))

@@ -1,0 +1,240 @@
+"""The API's answers, as far as the command reads them.
+
+Unknown fields are ignored and optional ones may be missing, so that a command works with a manager of another version.
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+from common.errors import CertcastError
+
+T = TypeVar("T")
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """A generation of a node."""
+
+    epoch: int = 0
+    generation: int = 0
+    digest: str = ""
+
+
+class SlotFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A slot's leaf fingerprints."""
+
+    desired: str | None = None
+    offered: str | None = None
+    applied: str | None = None
+    serving: str | None = None
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint was seen to serve."""
+
+    consumer: str = ""
+    endpoint: str = ""
+    slot: str = ""
+    leaf: str = ""
+    not_after_s: float = 0
+    at_s: float = 0
+    reason: str = ""
+    message: str = ""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """The last generation that failed on a node."""
+
+    generation: int = 0
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    attempts: int = 0
+    retry_after_s: float = 0
+    at_s: float = 0
+
+
+class Push(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest push to a node; `concluded_s` is None while it is under way."""
+
+    push_id: str = ""
+    generation: int = 0
+    changed_s: float = 0
+    offered_s: float = 0
+    concluded_s: float | None = None
+    phase: str | None = None
+    result: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as the manager knows it. `names` and `addresses` stand only in the answer about one node."""
+
+    name: str
+    state: str
+    kind: str = "node"
+    joined: bool = False
+    connected_s: float | None = None
+    heard_s: float | None = None
+    address: str = ""
+    agent_version: str = ""
+    desired: Version | None = None
+    offered: Version | None = None
+    applied: Version | None = None
+    slots: dict[str, SlotFacts] = {}
+    serving: list[Serving] = []
+    last_failed: Failure | None = None
+    drifted: bool = False
+    drifts: int = 0
+    clock_skew_s: float = 0
+    push: Push | None = None
+    names: list[str] = []
+    addresses: list[str] = []
+
+
+class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+    """All nodes, and how many are in which state."""
+
+    nodes: list[Node]
+    counts: dict[str, int] = {}
+
+
+class ListedNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as it was added."""
+
+    name: str
+    kind: str = "node"
+    names: list[str] = []
+    addresses: list[str] = []
+    joined: bool = False
+    created_s: float | None = None
+    enrolled_s: float | None = None
+
+
+class ListedNodes(msgspec.Struct, frozen=True, kw_only=True):
+    """All nodes as they were added."""
+
+    nodes: list[ListedNode]
+
+
+class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A join token; shown once."""
+
+    join_token: str
+    expires_s: float
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a certificate is assigned."""
+
+    node: str
+    slot: str
+
+
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate or CA in the store. `certificate` (PEM) stands only in the answer about one."""
+
+    id: int
+    subject_name: str = ""
+    issuer_name: str = ""
+    serial_no: str = ""
+    fingerprint: str = ""
+    not_before_s: float | None = None
+    not_after_s: float | None = None
+    subject_alt_names: list[str] = []
+    status: str = ""
+    temporary: bool = False
+    nodes: list[Place] = []
+    self_signed: bool = False
+    certificate: str = ""
+    created: bool = False
+
+
+class Certificates(msgspec.Struct, frozen=True, kw_only=True):
+    """All certificates."""
+
+    certificates: list[Certificate]
+
+
+class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an upload."""
+
+    id: int
+    fingerprint: str = ""
+    created: bool = True
+    subject_name: str = ""
+
+
+class TrustedCas(msgspec.Struct, frozen=True, kw_only=True):
+    """All trusted CAs, or those just sent."""
+
+    trusted_cas: list[Certificate]
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a deleted certificate was assigned."""
+
+    nodes: list[Place] = []
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a push does to a node, and why."""
+
+    node: str
+    action: str
+    why: str = ""
+    generation: int | None = None
+
+
+class Pushes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a push does."""
+
+    pushes: list[Planned]
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A user."""
+
+    name: str
+    role: str
+    created_s: float | None = None
+
+
+class Users(msgspec.Struct, frozen=True, kw_only=True):
+    """All users."""
+
+    users: list[User]
+
+
+class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
+    """An API token; shown once."""
+
+    token: str
+    expires_s: float
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that was done."""
+
+    at_s: float = 0
+    actor: str = ""
+    action: str = ""
+    subject: str = ""
+    detail: object = None
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done, as the manager orders it."""
+
+    entries: list[AuditEntry]
+
+
+def read(answer: bytes, kind: type[T]) -> T:
+    """Read an answer. Raises CertcastError if it is not what the API says (another service, another version)."""
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.MsgspecError as error:
+        raise CertcastError(
+            f"the manager's answer was not understood ({error}); are it and this command of one version?"
+        ) from error

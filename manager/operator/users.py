@@ -1,0 +1,137 @@
+"""`certcast user`, `certcast token` and `certcast audit`: who may do what, and who did."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from common.errors import InvalidInputError
+from manager.operator.access import prompt, read_line
+from manager.operator.running import JsonOption, ask, group, login, say, say_raw
+from manager.operator.words import moment
+
+users = group("Add, list and remove those who may sign in.")
+tokens = group("API tokens, for programs.")
+
+
+class Role(StrEnum):
+    """What a user may do: look; push and acknowledge too; everything. The API's words."""
+
+    READ_ONLY = "read-only"
+    OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
+
+
+@users.command("add")
+def add_user(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the user signs in with.")],
+    role: Annotated[Role, typer.Option("--role", help="What the user may do.")],
+    new_password_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--new-password-stdin", help="Read the new user's password from a line of standard input."
+        ),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Add a user. The password is asked for, or read with --new-password-stdin.
+
+    Example: certcast user add anna --role operator
+    """
+    login(context)
+    if new_password_stdin:
+        password = read_line("the new password (--new-password-stdin)")
+    else:
+        password = prompt(f"New password of {name}", instead="--new-password-stdin", confirm=True)
+    body = {"name": name, "role": role, "password": password}
+    answer = ask(context, lambda client: client.post("users", body=body))
+    if json:
+        say_raw(answer)
+        return
+    say(f"Added {name} ({role}).")
+
+
+@users.command("list")
+def list_users(context: typer.Context, json: JsonOption = False) -> None:
+    """List those who may sign in.
+
+    Example: certcast user list
+    """
+    answer = ask(context, lambda client: client.get("users"))
+    if json:
+        say_raw(answer)
+        return
+    from manager.operator.output import show_table
+    from manager.operator.shapes import Users, read
+
+    rows = [(user.name, user.role, moment(user.created_s)) for user in read(answer, Users).users]
+    show_table(("user", "role", "added"), rows, nothing="No users.")
+
+
+@users.command("remove")
+def remove_user(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")],
+    json: JsonOption = False,
+) -> None:
+    """Remove a user and the user's tokens.
+
+    Example: certcast user remove anna
+    """
+    if name in {"", ".", ".."}:  # they would name another path
+        raise InvalidInputError("name", f"'{name}' is not a user's name")
+    answer = ask(context, lambda client: client.delete("users", name))
+    if json:
+        say_raw(answer)
+        return
+    say(f"Removed {name}.")
+
+
+@tokens.command("create")
+def create_token(
+    context: typer.Context,
+    label: Annotated[str, typer.Option("--label", metavar="LABEL", help="What it is for.")],
+    days: Annotated[int, typer.Option("--days", metavar="N", min=1, help="How long it is valid.")] = 90,
+    json: JsonOption = False,
+) -> None:
+    """Make an API token with your own rights; it is shown once. Give it to programs as CERTCAST_TOKEN.
+
+    Example: certcast token create --label backup --days 30
+    """
+    answer = ask(context, lambda client: client.post("tokens", body={"label": label, "days": days}))
+    if json:
+        say_raw(answer)
+        return
+    from manager.operator.shapes import ApiToken, read
+
+    made = read(answer, ApiToken)
+    typer.echo(f"Valid until {moment(made.expires_s)}; it is not shown again:", err=True)
+    say(made.token)
+
+
+def audit(context: typer.Context, json: JsonOption = False) -> None:
+    """Show who did what.
+
+    Example: certcast audit
+    """
+    answer = ask(context, lambda client: client.get("audit"))
+    if json:
+        say_raw(answer)
+        return
+    from manager.operator.output import show_table
+    from manager.operator.shapes import Audit, read
+
+    rows = [
+        (moment(entry.at_s), entry.actor, entry.action, entry.subject, _detail(entry.detail))
+        for entry in read(answer, Audit).entries
+    ]
+    show_table(("when", "who", "did", "to", "detail"), rows, nothing="Nothing was done yet.")
+
+
+def _detail(detail: object) -> str:
+    """Return a detail as text; the manager keeps it as JSON, and sends it so or as a text that holds it."""
+    import msgspec
+
+    text = detail if isinstance(detail, str) else msgspec.json.encode(detail).decode()
+    return "" if text in {"null", "{}"} else text

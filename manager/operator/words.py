@@ -1,0 +1,56 @@
+"""Times, spans and foreign text as people read them on a terminal.
+
+Pure. Invariant: what `clean` returns can move no cursor and set no colour, whoever wrote the text.
+"""
+
+import datetime as dt
+from typing import Final
+
+_MINUTE_S: Final = 60
+_HOUR_S: Final = 3600
+_DAY_S: Final = 86400
+
+
+def clean(text: str) -> str:
+    """Replace what is not printable: a node's or a certificate's text must not drive the operator's terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def span(seconds: float) -> str:
+    """Say a span in its one or two largest units, as `3 d 4 h` or `12 s`."""
+    whole = max(0, int(seconds))
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S} min"
+    if whole < _DAY_S:
+        hours, rest_s = divmod(whole, _HOUR_S)
+        return f"{hours} h {rest_s // _MINUTE_S} min" if rest_s >= _MINUTE_S else f"{hours} h"
+    days, rest_s = divmod(whole, _DAY_S)
+    return f"{days} d {rest_s // _HOUR_S} h" if days < 10 and rest_s >= _HOUR_S else f"{days} d"
+
+
+def ago(at_s: float | None, now_s: float) -> str:
+    """Say how long ago something was."""
+    return "never" if at_s is None else f"{span(now_s - at_s)} ago"
+
+
+def until(at_s: float, now_s: float) -> str:
+    """Say how long something is still good for."""
+    return f"in {span(at_s - now_s)}" if at_s > now_s else f"expired {span(now_s - at_s)} ago"
+
+
+def moment(at_s: float | None) -> str:
+    """Write a moment in UTC, to the second."""
+    if at_s is None:
+        return "-"
+    try:
+        moment_utc = dt.datetime.fromtimestamp(at_s, dt.UTC)
+    except (OverflowError, ValueError, OSError):  # outside of years 1 to 9999
+        return f"{at_s:.0f} s"
+    return f"{moment_utc:%Y-%m-%d %H:%M:%S}Z"
+
+
+def short(fingerprint: str | None) -> str:
+    """Return the first eight digits of a fingerprint, `-` for none."""
+    return fingerprint[:8] if fingerprint else "-"
