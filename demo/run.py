@@ -130,14 +130,14 @@ class Demo:
                 if time.monotonic() - since > PATIENCE_S:
                     raise RuntimeError(f"not within {PATIENCE_S:.0f} s: {what}")
                 await asyncio.sleep(0.1)
-        console.print(f"   [green]{what}[/]: {time.monotonic() - since:.2f} s")
+        console.print(f"\n   [green]{what}[/]: {time.monotonic() - since:.2f} s")
 
     async def table(self, nodes: list[Any], since: float) -> Table:
         """Draw the fleet; the last column is asked of the real port, not of the manager."""
         table = Table(
             title=f"{time.monotonic() - since:5.1f} s", title_justify="left", box=None, padding=(0, 2)
         )
-        for column in ("node", "state", "desired", "applied", "serving", "on the port", "last failure"):
+        for column in ("node", "state", "desired", "applied", "serving", "on port", "last failure"):
             table.add_column(column)
         for node, demo in zip(nodes, self._site.nodes, strict=False):
             slot = node["slots"].get("server") or {}

@@ -25,6 +25,11 @@ log = structlog.get_logger(__name__)
 
 FIRST_PAUSE_S: Final = 0.05
 LAST_PAUSE_S: Final = 0.5
+STEADY_LOOKS: Final = 4
+STEADY_PAUSE_S: Final = 0.04
+"""How often in a row, and how far apart, the new leaf must be seen: after a graceful reload the workers of old and new
+accept side by side for a moment (seen with nginx), so one look may see the new one and the next client the old."""
+
 ATTEMPT_TIMEOUT_S: Final = 3.0
 """One handshake; a service that is being restarted may accept and not answer."""
 
@@ -66,13 +71,14 @@ class Prober:
     async def _wait_for(
         self, consumer: Consumer, endpoint: Endpoint, leaf: Fingerprint, deadline_s: float
     ) -> Serving:
-        pause_s = FIRST_PAUSE_S
+        pause_s, in_a_row = FIRST_PAUSE_S, 0
         while True:
             left_s = max(0.1, deadline_s - time.monotonic())
             seen = await self._look(consumer, endpoint, min(ATTEMPT_TIMEOUT_S, left_s))
-            if seen.leaf == leaf or time.monotonic() + pause_s >= deadline_s:
+            in_a_row = in_a_row + 1 if seen.leaf == leaf else 0
+            if in_a_row == STEADY_LOOKS or time.monotonic() + pause_s >= deadline_s:
                 return seen
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(STEADY_PAUSE_S if in_a_row else pause_s)
             pause_s = min(LAST_PAUSE_S, pause_s * 1.5)
 
     async def _look(self, consumer: Consumer, endpoint: Endpoint, timeout_s: float) -> Serving:
