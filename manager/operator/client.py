@@ -5,6 +5,8 @@ Invariant: credentials go to the one URL that was given, never along a redirect.
 """
 
 import asyncio
+import base64
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -148,7 +150,8 @@ async def _events(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 def _headers(access: Access) -> dict[str, str]:
     if access.token:
         return {"Authorization": f"Bearer {access.token}"}
-    return {"Authorization": aiohttp.BasicAuth(access.user, access.password, encoding="utf-8").encode()}
+    pair = base64.b64encode(f"{access.user}:{access.password}".encode()).decode()  # RFC 7617 2
+    return {"Authorization": f"Basic {pair}"}
 
 
 def _tls(access: Access) -> ssl.SSLContext:
@@ -198,7 +201,10 @@ def _unreachable(access: Access, error: aiohttp.ClientError) -> UnreachableError
                 "the check of the certificate)"
             )
         case aiohttp.ClientConnectorError():
-            reason = error.os_error.strerror or str(error.os_error)
+            code, said = error.os_error.errno, error.os_error.strerror or str(error.os_error)
+            reason = (
+                os.strerror(code) if code and code > 0 else said
+            )  # a failed name look-up has negative codes
             return UnreachableError(f"cannot reach {url}: {reason}. Is the manager running, and --url right?")
         case _:
             return UnreachableError(f"the connection to {url} broke: {str(error) or type(error).__name__}")

@@ -98,13 +98,14 @@ def exit_status(error: CertcastError) -> int:
 
 def lines(error: CertcastError) -> Iterator[str]:
     """Yield what to print: one sentence, then each finding on its own line."""
-    findings = [str(each) for each in error.findings] if isinstance(error, RefusedError) else []
-    message = error.message
+    message, findings = error.message, error.findings if isinstance(error, RefusedError) else ()
+    if len(findings) == 1 and findings[0].message == message:  # said once is enough
+        message, findings = str(findings[0]), ()
     if isinstance(error, RefusedError) and error.field and error.field not in message:
         message = f"{error.field}: {message}"
     yield f"certcast: {clean(message)}"
     for finding in findings:
-        yield f"  {clean(finding)}"
+        yield f"  {clean(str(finding))}"
 
 
 def _finding(each: Mapping[str, Any]) -> Finding:

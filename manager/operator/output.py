@@ -45,11 +45,11 @@ def state(word: str) -> Text:
     return Text(clean(word), style=STATE_STYLES.get(word, ""))
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
-    """Return a table; the last column takes what room is left."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], *, whole: int = 1) -> Table:
+    """Return a table; on a narrow terminal all but the first `whole` columns are folded."""
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
-        made.add_column(heading, overflow="fold", no_wrap=place == 0)
+        made.add_column(heading, overflow="fold", no_wrap=place < whole)
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(_lines(cell)) for cell in row))
     return made
