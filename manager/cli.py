@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from common.errors import CertcastError
+from common.runtime import log as logs
 from manager.domain.model import Role
 from manager.settings import DEFAULT_CONFIG, DEFAULT_DATA, DEFAULT_HTTPS, DEFAULT_SSH, Settings
 
@@ -49,6 +50,7 @@ ConfigOption = Annotated[
 @app.callback(invoke_without_command=True)
 def explain(context: typer.Context) -> None:
     """Explain the first steps when called without a command."""
+    logs.configure(level="warning")  # `serve` sets up its own
     if context.invoked_subcommand is None:
         typer.echo(FIRST_STEPS)
 

@@ -65,6 +65,7 @@ class Fleet:
         self._publishing = asyncio.Lock()
         self._dirty = Dirty(quiet_s=QUIET_S, quiet_max_s=QUIET_MAX_S)
         self._reconciled_s = time.monotonic()
+        self._reconciled_revision = -1
         self._watchers = Watchers()
         self.reports = ReportWriter(store.reports)
         self.delivery = Delivery(store.generations)
@@ -173,10 +174,16 @@ class Fleet:
             await self.reconcile()
 
     async def reconcile(self) -> None:
-        """Do one pass. A store that fails leaves the pass undone, which health shows."""
+        """Do one pass: digests only, unless content has changed since the last one.
+
+        A store that fails leaves the pass undone, which health shows.
+        """
         started = time.monotonic()
         try:
-            await self._publish(list(self._facts.values()), cause="reconcile", changed_s=time.time())
+            revision = await self._store.meta.revision()
+            if revision != self._reconciled_revision:
+                await self._publish(list(self._facts.values()), cause="reconcile", changed_s=time.time())
+                self._reconciled_revision = revision
         except StorageError as error:
             log.error("reconcile.failed", reason=error.reason, message=error.message)
             return
@@ -229,6 +236,9 @@ class Fleet:
             self.reports.put(facts.record(now_s))
         log.info("node.connected", node=facts.name, address=connection.address, version=hello.agent_version)
         connection.welcome(Welcome(verdict="ok", server_time_s=now_s, epoch=self._epoch))
+        if facts.adopting:
+            # what it brings may have higher numbers than ours; publishing goes above them
+            self.changed([facts.name], cause="node joined")
         self._pursue(facts)
         self._watchers.note(facts.name)
 
@@ -312,8 +322,9 @@ class Fleet:
             for name, desired in published.items():
                 if (facts := self._facts.get(name)) is not None:
                     facts.desired = desired
-                    facts.adopting = False
                     self._watchers.note(name)
+            for facts in chosen:
+                facts.adopting = facts.adopting and facts.connected_s is None
         if published:
             log.info("generation.published", count=len(published), cause=cause)
         return set(published)

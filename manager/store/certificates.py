@@ -36,7 +36,7 @@ class Certificates:
 
         One with the same issuer and serial number is updated in place (the specification's rule on uploading).
         """
-        async with self._database.write() as connection:
+        async with self._database.write(content=True) as connection:
             same = (certificate.c.raw_issuer == new.raw_issuer) & (certificate.c.serial_no == new.serial_no)
             known = (await connection.execute(select(certificate.c.id).where(same))).scalar()
             if known is not None:
@@ -49,7 +49,7 @@ class Certificates:
 
     async def update(self, certificate_id: int, new: NewCertificate, *, now_s: float) -> CertificateRecord:
         """Replace an entry's content. Raises NotFoundError, ConflictError."""
-        async with self._database.write() as connection:
+        async with self._database.write(content=True) as connection:
             return await self._update(connection, certificate_id, new, now_s)
 
     async def get(self, certificate_id: int) -> CertificateRecord:
@@ -65,7 +65,7 @@ class Certificates:
 
     async def delete(self, certificate_id: int) -> Sequence[AssignmentRecord]:
         """Remove one; return the assignments that went with it. Raises NotFoundError."""
-        async with self._database.write() as connection:
+        async with self._database.write(content=True) as connection:
             lost = await _assignments(connection, certificate_id=certificate_id)
             result = await connection.execute(delete(certificate).where(certificate.c.id == certificate_id))
             if not result.rowcount:
@@ -132,7 +132,7 @@ class Assignments:
 
     async def assign(self, certificate_id: int, nodes: Sequence[NodeName], slot: Slot) -> None:
         """Put a certificate into a slot of each of these nodes, in place of what was there. Raises NotFoundError."""
-        async with self._database.write() as connection:
+        async with self._database.write(content=True) as connection:
             if (
                 await connection.execute(select(certificate.c.id).where(certificate.c.id == certificate_id))
             ).first() is None:
@@ -154,7 +154,7 @@ class Assignments:
 
     async def unassign(self, name: NodeName, slot: Slot) -> bool:
         """Empty a slot; return whether there was anything in it."""
-        async with self._database.write() as connection:
+        async with self._database.write(content=True) as connection:
             owner = select(node.c.id).where(node.c.name == name).scalar_subquery()
             result = await connection.execute(
                 delete(assignment).where((assignment.c.node_id == owner) & (assignment.c.slot == slot))

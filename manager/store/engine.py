@@ -10,19 +10,23 @@ from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Table, event
+from sqlalchemy import Table, event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from common.errors import ConflictError, Reason, StorageError
+from manager.store.tables import meta
 
 _T = TypeVar("_T")
 
 DATABASE_FILE: Final = "certcast.db"
 BUSY_TIMEOUT_MS: Final = 10_000
 """How long another process (`certcast-manager user add`) may hold the database before we give up."""
+
+REVISION: Final = "revision"
+"""The name in `meta` under which the count of changes to content is kept."""
 
 SQL_VARIABLES_MAX: Final = 500
 """Values in one IN list; SQLite's own limit is far above."""
@@ -53,13 +57,23 @@ class Database:
             raise translated(error) from error
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a transaction: on disk when the block is left, undone if it raises. Raises StorageError, ConflictError."""
+    async def write(self, *, content: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Lend a transaction: on disk when the block is left, undone if it raises. Raises StorageError, ConflictError.
+
+        `content` says that what nodes must hold may change; it raises the store's revision in the same transaction.
+        """
         try:
             async with self._writing, self.engine.begin() as connection:
                 yield connection
+                if content:
+                    await self._revise(connection)
         except (SQLAlchemyError, OSError) as error:
             raise translated(error) from error
+
+    async def _revise(self, connection: AsyncConnection) -> None:
+        known = (await connection.execute(select(meta.c.value).where(meta.c.name == REVISION))).scalar()
+        revision = int(known or b"0") + 1
+        await self.upsert(connection, meta, [{"name": REVISION, "value": str(revision).encode()}], key="name")
 
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that knows ON CONFLICT."""

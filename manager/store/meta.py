@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from manager.store.engine import Database
+from manager.store.engine import REVISION, Database
 from manager.store.sealing import Keyring
 from manager.store.tables import meta
 
@@ -33,6 +33,10 @@ class Meta:
             epoch = int(known or b"1") + 1
             await self._set(connection, EPOCH, str(epoch).encode())
         return epoch
+
+    async def revision(self) -> int:
+        """Return how often content changed: equal revisions mean equal content."""
+        return int(await self._get(REVISION) or b"0")
 
     async def instance_id(self) -> str:
         """Return this store's identity, made at first use."""

@@ -31,7 +31,7 @@ class Nodes:
         self, name: NodeName, kind: NodeKind, *, names: Sequence[str], addresses: Sequence[str], now_s: float
     ) -> NodeRecord:
         """Keep a new node. Raises ConflictError if the name is taken."""
-        async with self._database.write() as connection:
+        async with self._database.write(content=True) as connection:
             if (await connection.execute(select(node.c.id).where(node.c.name == name))).first() is not None:
                 raise ConflictError(f"there is a node '{name}' already")
             await connection.execute(
@@ -57,7 +57,7 @@ class Nodes:
 
     async def remove(self, name: NodeName) -> None:
         """Remove a node and everything of it. Raises NotFoundError."""
-        async with self._database.write() as connection:
+        async with self._database.write(content=True) as connection:
             result = await connection.execute(delete(node).where(node.c.name == name))
             if not result.rowcount:
                 raise _missing(name)

@@ -24,7 +24,7 @@ class TrustedCas:
     ) -> Sequence[tuple[TrustedCaRecord, bool]]:
         """Keep all or none; return each, and whether it is a new entry (issuer and serial number decide)."""
         kept = []
-        async with self._database.write() as connection:
+        async with self._database.write(content=True) as connection:
             for each in new:
                 values = {name: getattr(each, name) for name in each.__slots__}
                 same = (trusted_ca.c.raw_issuer == each.raw_issuer) & (
@@ -60,7 +60,7 @@ class TrustedCas:
 
     async def delete(self, trusted_ca_ids: Collection[int]) -> None:
         """Remove all of these or none. Raises NotFoundError."""
-        async with self._database.write() as connection:
+        async with self._database.write(content=True) as connection:
             for trusted_ca_id in trusted_ca_ids:
                 result = await connection.execute(delete(trusted_ca).where(trusted_ca.c.id == trusted_ca_id))
                 if not result.rowcount:
