@@ -6,6 +6,7 @@ nothing that happened in between is missed, and removed nodes vanish.
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final
 
 from common.errors import UnreachableError
@@ -36,9 +37,10 @@ class Watch:
         is_heard, lost_s = False, 0.0
         while True:
             try:
-                async for node, event in self._once():
-                    is_heard, self.lost = True, ""
-                    yield node, event
+                async with aclosing(self._once()) as changes:
+                    async for node, event in changes:
+                        is_heard, self.lost = True, ""
+                        yield node, event
                 ended = "the manager ended the stream of events"
             except UnreachableError as error:
                 # only a manager that was heard may be away for a while: a wrong URL is said at once
