@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from common.errors import NotFoundError, Reason, StorageError
+from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
 from common.runtime import durable, sdnotify
 from common.runtime import log as logs
@@ -36,7 +36,8 @@ from manager.push.fleet import RECONCILE_S, Fleet
 from manager.push.listener import Listener
 from manager.push.local import LocalNode
 from manager.settings import Settings, split_host_port
-from manager.store.sealing import create_kek, load_keyring
+from manager.store.engine import DATABASE_FILE
+from manager.store.sealing import KEK_FILE, create_kek, load_keyring
 from manager.store.store import Store
 from manager.web.health import Check, Health, Metrics, add_routes
 from manager.web.server import HttpsServer
@@ -47,21 +48,33 @@ HOST_KEY: Final = "ssh-host-key"
 CONSOLE: Final = "console"
 """Who acts when an operator uses `certcast-manager` on the machine itself; stands in the audit log."""
 
+STAGED: Final = ".new"
+"""Where `init` makes what it publishes at its end."""
+
 STALE_RECONCILE_S: Final = 2.5 * RECONCILE_S
 COLLECT_S: Final = 3600.0
 PULSE_S: Final = 1.0
 
 
 async def initialise(settings: Settings, *, names: Sequence[str], addresses: Sequence[str]) -> None:
-    """Make a new data directory: keys, store, and the management node. Overwrites nothing."""
+    """Make a new store: keys, database, and the management node. Overwrites nothing, and an interrupted one begins anew.
+
+    Everything is made in a directory of its own; the database's name is the last to appear, so a store is there or not.
+    """
+    data, staged = settings.data, settings.data / STAGED
     try:
-        await asyncio.to_thread(_make_data_dir, settings.data)
+        await asyncio.to_thread(_make_data_dir, data, staged)
+        await _fill(staged, names=names, addresses=addresses)
+        for name in (KEK_FILE, DATABASE_FILE):
+            await asyncio.to_thread(durable.publish, staged / name, data / name)
+        await asyncio.to_thread(durable.remove_tree, staged)
     except OSError as error:
-        raise StorageError(
-            f"{settings.data} cannot be made: {error.strerror}", reason=Reason.PERMISSION
-        ) from error
-    await asyncio.to_thread(create_kek, settings.data)
-    store = await Store.create(settings.data, await asyncio.to_thread(load_keyring, settings.data))
+        raise StorageError(f"{data} cannot be made: {error.strerror}", reason=Reason.PERMISSION) from error
+
+
+async def _fill(directory: Path, *, names: Sequence[str], addresses: Sequence[str]) -> None:
+    await asyncio.to_thread(create_kek, directory)
+    store = await Store.create(directory, await asyncio.to_thread(load_keyring, directory))
     try:
         await store.meta.secret_set(HOST_KEY, generate_key())
         async with Workers() as workers:
@@ -250,9 +263,13 @@ class _Addresses:
         )
 
 
-def _make_data_dir(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    durable.make_dir(path, 0o700)
+def _make_data_dir(data: Path, staged: Path) -> None:
+    data.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_dir(data, 0o700)
+    if (data / DATABASE_FILE).exists():
+        raise ConflictError(f"{data} holds a manager's store already; nothing was changed")
+    durable.remove_tree(staged)
+    durable.make_dir(staged, 0o700)
 
 
 async def _push_all(fleet: Fleet) -> None:

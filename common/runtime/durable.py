@@ -58,8 +58,8 @@ def make_dir(path: Path, mode: int) -> None:
     sync_dir(path.parent)
 
 
-def publish_dir(staged: Path, path: Path) -> None:
-    """Give a staged and synced directory its name, on the same filesystem."""
+def publish(staged: Path, path: Path) -> None:
+    """Give a staged and synced file or directory its name, on the same filesystem."""
     os.rename(staged, path)  # noqa: PTH104, TID251 - this is the place that publishes names
     sync_dir(path.parent)
 

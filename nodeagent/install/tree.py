@@ -173,7 +173,7 @@ class Tree:
 
     def publish(self, name: str) -> None:
         """Give a staged generation its name. Raises OSError, also if the name is taken."""
-        durable.publish_dir(self._staging / name, self._generations / name)
+        durable.publish(self._staging / name, self._generations / name)
 
     def switch(self, name: str) -> None:
         """Make a generation the live one. Raises OSError."""
