@@ -1,6 +1,7 @@
 """The manager's composition root: the only place that constructs its shells and ties them together."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 import time
@@ -13,6 +14,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from common.bundle.manifest import parse_manifest
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
 from common.runtime import durable, sdnotify
@@ -53,6 +55,9 @@ STAGED: Final = ".new"
 
 STALE_RECONCILE_S: Final = 2.5 * RECONCILE_S
 COLLECT_S: Final = 3600.0
+FIRST_CERTIFICATE_S: Final = 15.0
+"""How long a first start waits for its own certificate before it says that it is ready; without one it stays up too."""
+
 PULSE_S: Final = 1.0
 
 
@@ -155,15 +160,27 @@ class Manager:
         operations = Operations(Context(store=store, fleet=fleet, workers=self._workers), join=join)
         server, local = self._web(fleet, operations)
         await server.start()
+        await self._resume(fleet, local)
         try:
             async with Supervisor() as supervisor:
                 self._keep(supervisor, fleet, listener, local)
-                await self._until_stopped(supervisor, fleet, listener, server)
+                await self._until_stopped(supervisor, fleet, listener, server, local)
         finally:
             await fleet.close()
             await listener.close()
             await server.close()
             log.info("manager.stopped")
+
+    async def _resume(self, fleet: Fleet, local: LocalNode) -> None:
+        """Let the own endpoint show what it showed before a restart."""
+        applied = fleet.node(MANAGEMENT_NODE).applied
+        history = await self._store.generations.history(MANAGEMENT_NODE)
+        for record in history:
+            if applied is not None and record.digest == applied.digest:
+                manifest = parse_manifest(record.manifest)
+                digests = [entry.digest for entry in manifest.entries if entry.path.startswith("server/")]
+                await local.resume(manifest, await self._store.generations.payloads(digests))
+                return
 
     def _web(self, fleet: Fleet, operations: Operations) -> tuple[HttpsServer, LocalNode]:
         app = web.Application()
@@ -221,7 +238,7 @@ class Manager:
             supervisor.keep(name, loop)
 
     async def _until_stopped(
-        self, supervisor: Supervisor, fleet: Fleet, listener: Listener, server: HttpsServer
+        self, supervisor: Supervisor, fleet: Fleet, listener: Listener, server: HttpsServer, local: LocalNode
     ) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -234,6 +251,9 @@ class Manager:
             ssh=f"{ssh}:{listener.port}",
             version=version("certcast"),
         )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_CERTIFICATE_S):
+                await local.shown.wait()
         sdnotify.notify(sdnotify.READY)
         await self._stopped.wait()
         sdnotify.notify(sdnotify.STOPPING)

@@ -42,10 +42,12 @@ def verify_bundle(
     applied: Manifest | None,
     now_s: float,
     forced: bool = False,
+    judge_validity: bool = True,
 ) -> None:
     """Check a complete bundle against what the node runs now (`applied`, None on a new node).
 
-    `forced` lets the trust store shrink. Raises BundleError: BAD_DIGEST, KEY_MISMATCH, PARSE, NOT_YET_VALID,
+    `forced` lets the trust store shrink; `judge_validity` False takes an expired leaf too, for an endpoint that would
+    otherwise show nothing at all. Raises BundleError: BAD_DIGEST, KEY_MISMATCH, PARSE, NOT_YET_VALID,
     EXPIRED, EMPTY_BUNDLE, SHRINK_GUARD. A leaf that is installed already is not refused for having expired: the
     rest of the bundle must still be able to change.
     """
@@ -56,7 +58,7 @@ def verify_bundle(
     for slot, facts in manifest.slots.items():
         _check_slot(slot, manifest, bodies)
         known = applied.slots.get(slot) if applied is not None else None
-        if known is None or known.leaf != facts.leaf:
+        if judge_validity and (known is None or known.leaf != facts.leaf):
             _check_validity(slot, facts.not_before_s, facts.not_after_s, now_s)
 
 

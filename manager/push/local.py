@@ -79,6 +79,21 @@ class LocalNode:
         self._retry_s = 0.0
         self._serving: Serving | None = None
         self._owed: Outcome | None = None
+        self.shown = asyncio.Event()
+        """Set once the port shows any certificate."""
+
+    async def resume(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> None:
+        """Show at once what was applied before a restart, so that the port never depends on a new push."""
+        files = _server_files(manifest, payloads)
+        try:
+            await self._use(files)
+        except CertcastError as error:
+            log.error(
+                "install.failed", reason=error.reason, message=error.message, generation=manifest.generation
+            )
+            return
+        self._manifest, self._files = manifest, files
+        await self._look()
 
     # -- Holdings
 
@@ -166,6 +181,8 @@ class LocalNode:
                 applied=self._manifest,
                 now_s=time.time(),
                 forced=install.forced,
+                # an expired certificate is better than no endpoint on which to replace it
+                judge_validity=self._manifest is not None,
             )
         except BundleError as error:
             self._fail(install, "check", error)
@@ -178,11 +195,7 @@ class LocalNode:
 
     async def _switch(self, install: Install, started: float) -> Outcome:
         manifest = install.manifest
-        files = {
-            path: install.payloads[entry.digest].decode()
-            for path, entry in manifest.by_path().items()
-            if path.startswith("server/")
-        }
+        files = _server_files(manifest, install.payloads)
         phase: Phase = "reload"
         try:
             await self._use(files)
@@ -206,6 +219,7 @@ class LocalNode:
             private_key_pem=files[f"server/{PRIVKEY}"],
             parameters_pem=files[f"server/{DHPARAM}"],
         )
+        self.shown.set()
 
     async def _prove(self, wanted: Fingerprint) -> None:
         await self._look()
@@ -312,3 +326,11 @@ class LocalNode:
             reloads=1,
             report=self.report(now_s),
         )
+
+
+def _server_files(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> dict[str, str]:
+    return {
+        entry.path: payloads[entry.digest].decode()
+        for entry in manifest.entries
+        if entry.path.startswith("server/") and entry.digest in payloads
+    }

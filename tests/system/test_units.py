@@ -1,0 +1,103 @@
+"""The service units, under a real systemd."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.system.machine import run_in_machine, stub_root
+
+UNITS = ("certcast-manager.service", "certcast-nodeagent.service")
+
+SCRIPT = r"""
+say() { echo "== $*"; }
+systemd-sysusers && systemd-tmpfiles --create
+manager() { runuser -u certcast -- /opt/certcast/bin/certcast-manager "$@"; }
+manager init --name manager.test --address 127.0.0.1
+echo password-of-this-test | manager user add admin --role administrator --password-stdin
+systemctl start certcast-manager && say manager started
+export CERTCAST_URL=https://127.0.0.1 CERTCAST_USER=admin CERTCAST_PASSWORD=password-of-this-test CERTCAST_INSECURE=1
+export PATH=$PATH:/opt/certcast/bin
+certcast node add node1 --address 127.0.0.1 --json > /tmp/added
+certcast-nodeagent join "$(python3 -c 'import json; print(json.load(open("/tmp/added"))["join_token"])')"
+cat > /etc/certcast/services.toml <<'END'
+[[consumer]]
+name = "nginx"
+reload = ["/usr/bin/systemctl", "reload-or-restart", "nginx"]
+[[consumer.endpoint]]
+host = "127.0.0.1"
+port = 8443
+protocol = "https"
+END
+cat > /etc/nginx/sites-enabled/default <<'END'
+server {
+    listen 8443 ssl;
+    ssl_certificate /var/lib/certcast/nodeagent/current/server/fullchain.pem;
+    ssl_certificate_key /var/lib/certcast/nodeagent/current/server/privkey.pem;
+}
+END
+systemctl start certcast-nodeagent && say agent started
+in_sync() {
+    for _ in $(seq 60); do
+        certcast status --json | python3 -c '
+import json, sys
+sys.exit(not all(node["state"] == "in_sync" for node in json.load(sys.stdin)["nodes"]))' && return
+        sleep 1
+    done
+    return 1
+}
+in_sync && say in sync
+systemctl is-active nginx && say nginx runs
+certcast-nodeagent check; say check $?
+systemctl kill -s KILL certcast-manager certcast-nodeagent
+sleep 5
+in_sync && say in sync after a kill
+systemctl reload certcast-manager certcast-nodeagent && sleep 2
+systemctl show -p NRestarts,ActiveState,Result certcast-manager certcast-nodeagent
+sleep 65
+systemctl is-active certcast-manager certcast-nodeagent && say outlived the watchdog
+systemctl stop certcast-manager certcast-nodeagent
+systemctl show -p Result certcast-manager certcast-nodeagent | sort | uniq -c
+stat -c '%U %a %n' /var/lib/certcast/manager /var/lib/certcast/manager/* /var/lib/certcast/nodeagent/current/server/*
+journalctl -u certcast-manager -u certcast-nodeagent --no-pager | tail -60
+"""
+
+
+@pytest.mark.services("systemd-analyze")
+def test_the_units_are_clean_and_their_sandbox_is_tight(tmp_path: Path):
+    root = stub_root(tmp_path)
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", f"--root={root}", *UNITS], capture_output=True, text=True, check=False
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
+    for unit, limit in zip(UNITS, (2.0, 3.0), strict=True):
+        judged = subprocess.run(
+            ["systemd-analyze", "security", "--offline=yes", f"--root={root}", unit],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert float(re.search(r"Overall exposure level.*: ([\d.]+)", judged.stdout).group(1)) <= limit
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.services("root", "systemd-nspawn", "debootstrap")
+async def test_the_daemons_run_as_units_under_systemd_and_survive_a_kill(tmp_path: Path):
+    log = await run_in_machine(SCRIPT, tmp_path, timeout_s=300)
+    for sentence in (
+        "manager started",
+        "agent started",
+        "in sync",
+        "nginx runs",
+        "check 0",
+        "in sync after a kill",
+        "outlived the watchdog",
+    ):
+        assert f"== {sentence}\n" in log, log[-8000:]
+    assert "2 Result=success" in log, log[-8000:]
+    for line in (
+        "certcast 600 /var/lib/certcast/manager/kek",
+        "root 600 /var/lib/certcast/nodeagent/current/server/privkey.pem",
+    ):
+        assert line in log, log[-8000:]
