@@ -1,4 +1,8 @@
-"""Who did what, in a chain of hashes: each row's hash covers the one before, so that a removed or altered row shows."""
+"""Who did what, in a chain of hashes: each row's hash covers the one before, so that a removed or altered row shows.
+
+The last hash is kept apart, so that a removed last row shows too. Whoever can write all of the database can write a
+new chain; what protects against that is a copy of the last hash elsewhere.
+"""
 
 import hashlib
 import json
@@ -9,9 +13,11 @@ from typing import Any, Final
 from sqlalchemy import Row, insert, select, update
 
 from manager.store.engine import Database
-from manager.store.tables import audit
+from manager.store.tables import audit, meta
 
 GENESIS: Final = "0" * 64
+HEAD: Final = "audit head"
+"""The name in `meta` under which the last hash is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +58,9 @@ class Audit:
             (added,) = result.inserted_primary_key or (0,)
             chain = _chain(last or GENESIS, int(added), values)
             await connection.execute(update(audit).where(audit.c.id == added).values(chain=chain))
+            await self._database.upsert(
+                connection, meta, [{"name": HEAD, "value": chain.encode()}], key="name"
+            )
 
     async def list(self, *, limit: int = 100) -> Sequence[AuditRecord]:
         """Return the latest acts, the newest first."""
@@ -60,17 +69,19 @@ class Audit:
             return [_record(row) for row in rows]
 
     async def verify(self) -> int | None:
-        """Walk the chain; return the id of the first row that does not fit, None if all do."""
-        last, expected = GENESIS, 1
+        """Walk the chain; return the id of the first row that does not fit or is missing at the end, None if all do."""
+        last, last_id = GENESIS, 0
         async with self._database.read() as connection:
+            head = (await connection.execute(select(meta.c.value).where(meta.c.name == HEAD))).scalar()
             async for row in await connection.stream(select(audit).order_by(audit.c.id)):
                 values = {
                     name: getattr(row, name) for name in ("at_s", "actor", "action", "subject", "detail")
                 }
-                if row.id != expected or row.chain != _chain(last, row.id, values):
+                if row.chain != _chain(last, row.id, values):
                     return int(row.id)
-                last, expected = row.chain, row.id + 1
-        return None
+                last, last_id = row.chain, int(row.id)
+        # a store that was last written before the head was kept has none
+        return last_id + 1 if head is not None and bytes(head).decode() != last else None
 
 
 def _chain(last: str, row_id: int, values: dict[str, Any]) -> str:

@@ -8,17 +8,18 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.bundle.build import SlotMaterial
 from common.bundle.manifest import Slot, SlotFacts
-from common.errors import NotFoundError
+from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.ids import Fingerprint, NodeName
 from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.store.engine import Database, chunks
+from manager.store.nodes import node_ids
 from manager.store.records import NewCertificate
-from manager.store.sealing import Keyring
+from manager.store.sealing import PRIVATE_KEY, Keyring
 from manager.store.tables import assignment, certificate, node
 
 _PLAIN = [column for column in certificate.columns if column.name != "sealed_key"]
@@ -37,8 +38,7 @@ class Certificates:
         One with the same issuer and serial number is updated in place (the specification's rule on uploading).
         """
         async with self._database.write(content=True) as connection:
-            same = (certificate.c.raw_issuer == new.raw_issuer) & (certificate.c.serial_no == new.serial_no)
-            known = (await connection.execute(select(certificate.c.id).where(same))).scalar()
+            known = (await connection.execute(select(certificate.c.id).where(_is_same(new)))).scalar()
             if known is not None:
                 return await self._update(connection, int(known), new, now_s), False
             values = {**_values(new), "created_s": now_s, "changed_s": now_s, "sealed_key": b""}
@@ -48,8 +48,16 @@ class Certificates:
             return await _get(connection, int(added)), True
 
     async def update(self, certificate_id: int, new: NewCertificate, *, now_s: float) -> CertificateRecord:
-        """Replace an entry's content. Raises NotFoundError, ConflictError."""
+        """Replace an entry's content.
+
+        Raises NotFoundError, or ConflictError if another entry has the same issuer and serial number.
+        """
         async with self._database.write(content=True) as connection:
+            known = (await connection.execute(select(certificate.c.id).where(_is_same(new)))).scalar()
+            if known not in {None, certificate_id}:
+                raise ConflictError(
+                    f"certificate {known} has the same issuer and serial number; change that one instead"
+                )
             return await self._update(connection, certificate_id, new, now_s)
 
     async def get(self, certificate_id: int) -> CertificateRecord:
@@ -137,7 +145,7 @@ class Assignments:
                 await connection.execute(select(certificate.c.id).where(certificate.c.id == certificate_id))
             ).first() is None:
                 raise _missing(certificate_id)
-            found = {row.name: row.id for row in await connection.execute(select(node.c.id, node.c.name))}
+            found = await node_ids(connection, set(nodes))
             if unknown := [name for name in nodes if name not in found]:
                 raise NotFoundError(
                     f"there is no node '{unknown[0]}'; 'certcast node list' shows those there are"
@@ -166,13 +174,20 @@ class Assignments:
         async with self._database.read() as connection:
             return await _assignments(connection)
 
+    async def of(self, name: NodeName) -> Sequence[AssignmentRecord]:
+        """Return what a node's slots have."""
+        async with self._database.read() as connection:
+            return await _assignments(connection, name=name)
+
 
 async def _assignments(
-    connection: AsyncConnection, *, certificate_id: int | None = None
+    connection: AsyncConnection, *, certificate_id: int | None = None, name: NodeName | None = None
 ) -> Sequence[AssignmentRecord]:
     query = select(node.c.name, assignment.c.slot, assignment.c.certificate_id).join_from(assignment, node)
     if certificate_id is not None:
         query = query.where(assignment.c.certificate_id == certificate_id)
+    if name is not None:
+        query = query.where(node.c.name == name)
     rows = await connection.execute(query.order_by(node.c.name, assignment.c.slot))
     return [
         AssignmentRecord(node=NodeName(row.name), slot=row.slot, certificate_id=row.certificate_id)
@@ -196,7 +211,13 @@ def _record(row: Row[Any]) -> CertificateRecord:
 
 def _values(new: NewCertificate) -> dict[str, Any]:
     values = {name: getattr(new, name) for name in new.__slots__ if name != "private_key_pem"}
+    if shown := [name for name, value in values.items() if isinstance(value, str) and PRIVATE_KEY in value]:
+        raise InvalidInputError(shown[0], "a private key stands where it would be kept in the clear")
     return {**values, "subject_alt_names": json.dumps(new.subject_alt_names)}
+
+
+def _is_same(new: NewCertificate) -> ColumnElement[bool]:
+    return (certificate.c.raw_issuer == new.raw_issuer) & (certificate.c.serial_no == new.serial_no)
 
 
 def _identity(certificate_id: int) -> str:

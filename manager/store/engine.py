@@ -1,19 +1,21 @@
 """One database: opening it, transactions, and foreign errors made ours.
 
 Owns the engine. Everything that differs between SQLite and PostgreSQL is in this file.
-Invariant: one writer at a time on SQLite, and a transaction that returned is on disk (WAL, synchronous=FULL).
+Invariant: one writer at a time over all processes, so what a transaction read before it wrote still holds when it
+writes; and a transaction that returned is on disk (WAL, synchronous=FULL).
 """
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import Table, event, select
+from sqlalchemy import URL, Connection, Table, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from common.errors import ConflictError, Reason, StorageError
@@ -31,25 +33,33 @@ REVISION: Final = "revision"
 SQL_VARIABLES_MAX: Final = 500
 """Values in one IN list; SQLite's own limit is far above."""
 
+WRITER_LOCK: Final = 0x63657274
+"""The advisory lock that a writer holds on PostgreSQL ("cert")."""
 
-def sqlite_url(path: Path) -> str:
-    """Return the URL of a database file."""
-    return f"sqlite+aiosqlite:///{path}"
+_WRITES: Final = "certcast_writes"
+
+
+def sqlite_url(path: Path) -> URL:
+    """Return the URL of a database file, whatever characters its path has."""
+    return URL.create("sqlite+aiosqlite", database=str(path))
 
 
 class Database:
     """Connections for reading and transactions for writing."""
 
-    def __init__(self, url: str) -> None:
-        self.engine: AsyncEngine = create_async_engine(url)
+    def __init__(self, url: str | URL) -> None:
+        # an error's text ends up in logs, and parameters are password hashes and sealed keys
+        self.engine: AsyncEngine = create_async_engine(url, hide_parameters=True)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._writing = asyncio.Lock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
-            event.listen(self.engine.sync_engine, "connect", _set_pragmas)
+            event.listen(self.engine.sync_engine, "connect", _set_up)
+            event.listen(self.engine.sync_engine, "begin", _begin)
+        self._writer = self.engine.execution_options(**{_WRITES: True})
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection for queries. Raises StorageError."""
+        """Lend a connection for queries, which on SQLite all see the same moment. Raises StorageError."""
         try:
             async with self.engine.connect() as connection:
                 yield connection
@@ -63,16 +73,22 @@ class Database:
         `content` says that what nodes must hold may change; it raises the store's revision in the same transaction.
         """
         try:
-            async with self._writing, self.engine.begin() as connection:
+            async with self._writing, self._writer.begin() as connection:
+                if not self.is_sqlite:
+                    await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
                 yield connection
                 if content:
                     await self._revise(connection)
         except (SQLAlchemyError, OSError) as error:
             raise translated(error) from error
 
-    async def _revise(self, connection: AsyncConnection) -> None:
+    async def revision(self, connection: AsyncConnection) -> int:
+        """Return how often content changed: equal revisions mean equal content."""
         known = (await connection.execute(select(meta.c.value).where(meta.c.name == REVISION))).scalar()
-        revision = int(known or b"0") + 1
+        return int(known or b"0")
+
+    async def _revise(self, connection: AsyncConnection) -> None:
+        revision = await self.revision(connection) + 1
         await self.upsert(connection, meta, [{"name": REVISION, "value": str(revision).encode()}], key="name")
 
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
@@ -107,12 +123,29 @@ def translated(error: SQLAlchemyError | OSError) -> StorageError | ConflictError
     """Make a foreign error ours. Values never appear: they may be secrets."""
     if isinstance(error, IntegrityError):
         return ConflictError("an object of this name or identity exists, or one that is referred to does not")
-    text = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
-    if "disk is full" in text or "No space left" in text:
+    whole = str(error.orig) if isinstance(error, DBAPIError) else ""
+    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    if full or "disk is full" in whole or "No space left" in whole:
         return StorageError("the disk is full; free space, then try again", reason=Reason.NO_SPACE)
-    if "readonly" in text or "read-only" in text:
+    if "readonly" in whole or "read-only" in whole:
         return StorageError("the store cannot be written: its filesystem or file is read-only")
-    return StorageError(f"the store failed: {text.splitlines()[0] if text else 'no reason given'}")
+    if "database is locked" in whole:
+        return StorageError(
+            f"another process has held the store for {BUSY_TIMEOUT_MS // 1000} s; try again",
+            reason=Reason.BUSY,
+        )
+    return StorageError(f"the store failed: {_cause(error)}")
+
+
+def _cause(error: SQLAlchemyError | OSError) -> str:
+    """Return what went wrong in a few words; the database's own only where they cannot quote a value."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    if type(error) in {OperationalError, DatabaseError}:
+        return str(cast("DBAPIError", error).orig).partition("\n")[0]
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return type(error.orig.__cause__ or error.orig).__name__
+    return type(error).__name__
 
 
 def chunks(items: Sequence[_T], size: int = SQL_VARIABLES_MAX) -> list[Sequence[_T]]:
@@ -120,7 +153,9 @@ def chunks(items: Sequence[_T], size: int = SQL_VARIABLES_MAX) -> list[Sequence[
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
+def _set_up(connection: DBAPIConnection, _record: object) -> None:
+    # Python's sqlite3 would begin a transaction only at the first INSERT, and commit before a CREATE TABLE
+    connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",
@@ -132,3 +167,9 @@ def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # a writer takes its place before it reads: two processes must not decide on the same state
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -4,22 +4,28 @@ Invariant: a node's generation numbers only rise, and a generation's payloads ar
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import Row, delete, func, insert, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import ConflictError, NotFoundError
 from common.ids import Digest, NodeName
 from manager.domain.model import GenerationRecord
-from manager.store.engine import Database, chunks
+from manager.store.engine import SQL_VARIABLES_MAX, Database, chunks
+from manager.store.nodes import node_ids
 from manager.store.records import NewGeneration
-from manager.store.sealing import Keyring
+from manager.store.sealing import PRIVATE_KEY, Keyring
 from manager.store.tables import generation, node, payload
 
 KEEP: Final = 20
 """Generations a node keeps for history, difference and republish."""
+
+
+NODES_A_PART: Final = 50
+"""Nodes whose manifests are read at once while collecting: 2.5 MB, some 10 ms of the loop."""
 
 
 class _Entry(msgspec.Struct):
@@ -36,25 +42,16 @@ class Generations:
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring
+        self._swept: int | None = None  # the store's revision when unnamed payloads were last looked for
 
-    async def publish(self, items: Sequence[NewGeneration]) -> None:
-        """Keep all or none, in one transaction. Raises ConflictError if a number does not rise, NotFoundError."""
+    async def publish(self, items: Sequence[NewGeneration]) -> Sequence[GenerationRecord]:
+        """Keep all or none, in one transaction; return them. Raises ConflictError if a number does not rise, NotFoundError."""
         if not items:
-            return
+            return []
         payloads = await asyncio.to_thread(self._seal, items)
         async with self._database.write() as connection:
-            found = {row.name: row.id for row in await connection.execute(select(node.c.id, node.c.name))}
-            last = dict(
-                (
-                    await connection.execute(
-                        select(generation.c.node_id, func.max(generation.c.generation)).group_by(
-                            generation.c.node_id
-                        )
-                    )
-                )
-                .tuples()
-                .all()
-            )
+            found = await node_ids(connection, {item.node for item in items})
+            last = await _tops(connection, found.values())
             rows = []
             for item in items:
                 owner = found.get(item.node)
@@ -62,9 +59,24 @@ class Generations:
                     raise NotFoundError(f"there is no node '{item.node}'")
                 if item.generation <= last.get(owner, 0):
                     raise ConflictError(f"generation {item.generation} of node '{item.node}' does not rise")
+                last[owner] = item.generation
                 rows.append(_values(item, owner))
             await self._database.insert_absent(connection, payload, payloads)
             await connection.execute(insert(generation), rows)
+        return [_published(item) for item in items]
+
+    async def get(self, name: NodeName, *, epoch: int, number: int) -> GenerationRecord:
+        """Return one. Raises NotFoundError."""
+        query = (
+            select(node.c.name, generation)
+            .join_from(generation, node)
+            .where(node.c.name == name, generation.c.epoch == epoch, generation.c.generation == number)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).first()
+        if row is None:
+            raise NotFoundError(f"node '{name}' has no generation {number} of epoch {epoch} in the store")
+        return _record(row)
 
     async def latest(self) -> Mapping[NodeName, GenerationRecord]:
         """Return the newest generation of each node that has one."""
@@ -104,39 +116,50 @@ class Generations:
         return await asyncio.to_thread(lambda: {Digest(row.digest): self._open(row) for row in rows})
 
     async def collect(self, *, keep: int = KEEP) -> int:
-        """Remove generations beyond the newest `keep` of each node, and payloads that none names; return how many went."""
+        """Remove generations beyond the newest `keep` of each node, and payloads that none names.
+
+        Returns how many generations went. What is named is read in parts and without holding up writers; what was
+        published meanwhile is looked at again before anything goes.
+        """
+        gone, revision = await self._remove_old(keep)
+        if not gone and revision == self._swept:
+            return 0
+        async with self._database.read() as connection:
+            seen = await _tops(connection, None)
+        used: set[str] = set()
+        for part in chunks(sorted(seen), NODES_A_PART):
+            async with self._database.read() as connection:
+                used |= await _named(connection, part)
         async with self._database.write() as connection:
-            rank = (
-                func.row_number()
-                .over(partition_by=generation.c.node_id, order_by=generation.c.generation.desc())
-                .label("rank")
+            now = await _tops(connection, None)
+            changed = [owner for owner, top in now.items() if top != seen.get(owner)]
+            for part in chunks(changed, NODES_A_PART):
+                used |= await _named(connection, part)
+            held = (await connection.execute(select(payload.c.digest))).scalars().all()
+            for part_held in chunks([digest for digest in held if digest not in used]):
+                await connection.execute(delete(payload).where(payload.c.digest.in_(part_held)))
+        self._swept = revision
+        return gone
+
+    async def _remove_old(self, keep: int) -> tuple[int, int]:
+        rank = (
+            func.row_number()
+            .over(partition_by=generation.c.node_id, order_by=generation.c.generation.desc())
+            .label("rank")
+        )
+        ranked = select(generation.c.node_id, generation.c.generation, rank).subquery()
+        old = select(ranked.c.node_id, ranked.c.generation).where(ranked.c.rank > keep)
+        async with self._database.write() as connection:
+            result = await connection.execute(
+                delete(generation).where(tuple_(generation.c.node_id, generation.c.generation).in_(old))
             )
-            ranked = select(generation.c.node_id, generation.c.generation, rank).subquery()
-            old = await connection.execute(
-                select(ranked.c.node_id, ranked.c.generation).where(ranked.c.rank > keep)
-            )
-            gone = 0
-            for row in old.all():
-                gone += 1
-                await connection.execute(
-                    delete(generation).where(
-                        (generation.c.node_id == row.node_id) & (generation.c.generation == row.generation)
-                    )
-                )
-            if gone:
-                used: set[str] = set()
-                async for row in await connection.stream(select(generation.c.manifest)):
-                    used.update(
-                        each.digest for each in msgspec.json.decode(row.manifest, type=_Entries).entries
-                    )
-                held = (await connection.execute(select(payload.c.digest))).scalars().all()
-                for part in chunks([digest for digest in held if digest not in used]):
-                    await connection.execute(delete(payload).where(payload.c.digest.in_(part)))
-            return gone
+            return result.rowcount, await self._database.revision(connection)
 
     def _seal(self, items: Sequence[NewGeneration]) -> list[dict[str, Any]]:
         bodies = {digest: body for item in items for digest, body in item.payloads.items()}
         secret = {digest for item in items for digest in item.secrets}
+        # whatever the caller says, no key is kept in the clear
+        secret |= {digest for digest, body in bodies.items() if PRIVATE_KEY.encode() in body}
         return [
             {
                 "digest": digest,
@@ -149,6 +172,32 @@ class Generations:
     def _open(self, row: Row[Any]) -> bytes:
         body = bytes(row.body)
         return self._keyring.open(_identity(row.digest), body) if row.sealed else body
+
+
+async def _tops(connection: AsyncConnection, owners: Collection[int] | None) -> dict[int, int]:
+    """Return the highest number of each of these nodes (None: of all)."""
+    query = select(generation.c.node_id, func.max(generation.c.generation).label("top")).group_by(
+        generation.c.node_id
+    )
+    if owners is not None and len(owners) <= SQL_VARIABLES_MAX:
+        query = query.where(generation.c.node_id.in_(owners))
+    return {int(row.node_id): int(row.top) for row in await connection.execute(query)}
+
+
+async def _named(connection: AsyncConnection, owners: Sequence[int]) -> set[str]:
+    """Return the digests that these nodes' generations name."""
+    manifests = (
+        (await connection.execute(select(generation.c.manifest).where(generation.c.node_id.in_(owners))))
+        .scalars()
+        .all()
+    )
+    return await asyncio.to_thread(
+        lambda: {
+            each.digest
+            for manifest in manifests
+            for each in msgspec.json.decode(manifest, type=_Entries).entries
+        }
+    )
 
 
 def _identity(digest: str) -> str:
@@ -165,6 +214,18 @@ def _values(item: NewGeneration, owner: int) -> dict[str, Any]:
         "created_s": item.created_s,
         "cause": item.cause,
     }
+
+
+def _published(item: NewGeneration) -> GenerationRecord:
+    return GenerationRecord(
+        node=item.node,
+        epoch=item.epoch,
+        generation=item.generation,
+        digest=item.digest,
+        manifest=item.manifest,
+        created_s=item.created_s,
+        cause=item.cause,
+    )
 
 
 def _record(row: Row[Any]) -> GenerationRecord:

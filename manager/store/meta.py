@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from manager.store.engine import REVISION, Database
+from manager.store.engine import Database
 from manager.store.sealing import Keyring
 from manager.store.tables import meta
 
@@ -36,7 +36,8 @@ class Meta:
 
     async def revision(self) -> int:
         """Return how often content changed: equal revisions mean equal content."""
-        return int(await self._get(REVISION) or b"0")
+        async with self._database.read() as connection:
+            return await self._database.revision(connection)
 
     async def instance_id(self) -> str:
         """Return this store's identity, made at first use."""
@@ -48,6 +49,15 @@ class Meta:
                 await connection.execute(select(meta.c.value).where(meta.c.name == INSTANCE))
             ).scalar_one()
         return uuid.UUID(bytes=bytes(value)).hex
+
+    async def get(self, name: str) -> bytes | None:
+        """Return a plain value that `set` kept, None if there is none of this name."""
+        return await self._get(f"value:{name}")
+
+    async def set(self, name: str, value: bytes) -> None:
+        """Keep a value as it is; for a secret there is `secret_set`."""
+        async with self._database.write() as connection:
+            await self._set(connection, f"value:{name}", value)
 
     async def secret_get(self, name: str) -> bytes | None:
         """Return a secret, unsealed, None if there is none of this name."""

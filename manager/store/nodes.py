@@ -5,7 +5,7 @@ Invariant: a token is used once; which key used it is remembered, so that the sa
 
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, delete, func, insert, select, update
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.errors import ConflictError, EnrolmentError, NotFoundError, Reason
 from common.ids import NodeName
 from manager.domain.model import NodeKind, NodeRecord
-from manager.store.engine import Database
+from manager.store.engine import SQL_VARIABLES_MAX, Database
 from manager.store.tables import join_token, node
 
 LIVE_TOKENS_MAX: Final = 5
@@ -73,11 +73,10 @@ class Nodes:
     async def pin(self, name: NodeName, public_key: str) -> None:
         """Replace a node's pinned key (rotation). Raises NotFoundError, ConflictError."""
         async with self._database.write() as connection:
-            result = await connection.execute(
-                update(node).where(node.c.name == name).values(public_key=public_key)
-            )
-            if not result.rowcount:
-                raise _missing(name)
+            if (await _get(connection, name)).public_key == public_key:
+                return
+            await _check_free(connection, public_key)
+            await connection.execute(update(node).where(node.c.name == name).values(public_key=public_key))
 
     async def add_join_token(
         self, name: NodeName, *, secret_hash: str, expires_s: float, now_s: float
@@ -103,7 +102,8 @@ class Nodes:
     ) -> NodeRecord:
         """Use a token: pin this key to the node.
 
-        The key that used a token may use it again. Raises EnrolmentError TOKEN_UNKNOWN, TOKEN_USED, TOKEN_EXPIRED.
+        The key that used a token may use it again. Raises EnrolmentError TOKEN_UNKNOWN, TOKEN_USED, TOKEN_EXPIRED;
+        ConflictError if the key is another node's.
         """
         async with self._database.write() as connection:
             token = await _token(connection, name, secret_hash)
@@ -127,10 +127,26 @@ class Nodes:
                     reason=Reason.TOKEN_USED,
                 )
             if record.public_key != public_key:
+                await _check_free(connection, public_key)
                 await connection.execute(
                     update(node).where(node.c.name == name).values(public_key=public_key, enrolled_s=now_s)
                 )
             return await _get(connection, name)
+
+
+async def node_ids(connection: AsyncConnection, names: Collection[NodeName]) -> dict[NodeName, int]:
+    """Return the ids of those nodes that exist; many are found by reading all."""
+    query = select(node.c.id, node.c.name)
+    if len(names) <= SQL_VARIABLES_MAX:
+        query = query.where(node.c.name.in_(names))
+    wanted = set(names)
+    return {NodeName(row.name): int(row.id) for row in await connection.execute(query) if row.name in wanted}
+
+
+async def _check_free(connection: AsyncConnection, public_key: str) -> None:
+    owner = (await connection.execute(select(node.c.name).where(node.c.public_key == public_key))).scalar()
+    if owner is not None:
+        raise ConflictError(f"this key is pinned to node '{owner}'; every node needs a key of its own")
 
 
 async def _token(connection: AsyncConnection, name: NodeName, secret_hash: str) -> Row[Any]:

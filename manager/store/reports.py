@@ -8,6 +8,7 @@ from sqlalchemy import select
 from common.ids import NodeName
 from manager.domain.model import NodeReportRecord
 from manager.store.engine import Database
+from manager.store.nodes import node_ids
 from manager.store.tables import node, report
 
 
@@ -19,8 +20,10 @@ class Reports:
 
     async def record(self, records: Sequence[NodeReportRecord]) -> None:
         """Keep all or none, each in place of the node's last. Reports of nodes that were removed are dropped."""
+        if not records:
+            return
         async with self._database.write() as connection:
-            found = {row.name: row.id for row in await connection.execute(select(node.c.id, node.c.name))}
+            found = await node_ids(connection, {each.node for each in records})
             rows = [
                 {"node_id": found[each.node], "at_s": each.at_s, "body": msgspec.msgpack.encode(each)}
                 for each in records

@@ -1,10 +1,12 @@
 """Private keys at rest: AES-256-GCM under a key-encryption key (KEK) that is not in the database.
 
-Owns the KEK file. Format of a sealed blob: version byte 1, 8 bytes of KEK id, 12 bytes of nonce, ciphertext with tag. The
+Owns the KEK file: 32 random bytes, or several times 32 while KEKs are rotated; the first seals, all open.
+Format of a sealed blob: version byte 1, 8 bytes of KEK id, 12 bytes of nonce, ciphertext with tag. The
 row's identity is the associated data, so a blob that was moved to another row does not open.
 Invariant: nothing here shows a key; every failure names the KEK's id and the row, never a content.
 """
 
+import errno
 import hashlib
 import os
 import secrets
@@ -17,17 +19,24 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from common.errors import ConflictError, NotFoundError, StorageError
+from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.runtime import durable
 
 KEK_BYTES: Final = 32
 KEK_FILE: Final = "kek"
+KEKS_MAX: Final = 8
+"""Live at once; a rotation needs two."""
+
 CREDENTIAL: Final = "certcast-kek"
 """The name under which systemd's LoadCredential= hands over the KEK."""
+
+PRIVATE_KEY: Final = "PRIVATE KEY-----"
+"""How every PEM private key's first line ends; the store keeps nothing unsealed that has it."""
 
 _VERSION: Final = b"\x01"
 _ID_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
 _HEAD: Final = len(_VERSION) + _ID_BYTES + _NONCE_BYTES
 
 
@@ -56,9 +65,11 @@ class Keyring:
 
     def open(self, identity: str, sealed: bytes) -> bytes:
         """Decrypt. Raises StorageError if the KEK is unknown, or blob and row do not belong together."""
+        if sealed[:1] != _VERSION or len(sealed) < _HEAD + _TAG_BYTES:
+            raise StorageError(f"{identity} does not open: what is kept there is not a sealed value")
         key_id, nonce = sealed[1 : 1 + _ID_BYTES], sealed[1 + _ID_BYTES : _HEAD]
         key = self._keys.get(key_id)
-        if sealed[:1] != _VERSION or key is None:
+        if key is None:
             raise StorageError(
                 f"{identity} was sealed under key-encryption key {key_id.hex()}, which is not here; "
                 "restore the 'kek' file that belongs to this database"
@@ -78,7 +89,8 @@ def create_kek(directory: Path) -> None:
     except FileExistsError as error:
         raise ConflictError(f"{path} exists; this directory already holds a manager's store") from error
     except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+        reason = Reason.NO_SPACE if error.errno in {errno.ENOSPC, errno.EDQUOT} else None
+        raise StorageError(f"{path} cannot be written: {error.strerror}", reason=reason) from error
 
 
 def load_keyring(directory: Path) -> Keyring:
@@ -88,29 +100,33 @@ def load_keyring(directory: Path) -> Keyring:
     """
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (Path(credentials) / CREDENTIAL).is_file():
-        return Keyring(_read(Path(credentials) / CREDENTIAL))
-    path = directory / KEK_FILE
+        # its mode is the service manager's affair
+        return _read(Path(credentials) / CREDENTIAL, private=False)
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        return _read(directory / KEK_FILE, private=True)
     except FileNotFoundError as error:
         raise NotFoundError(
-            f"there is no key-encryption key at {path}; 'certcast-manager init --data {directory}' makes a new store"
+            f"there is no key-encryption key at {directory / KEK_FILE}; "
+            f"'certcast-manager init --data {directory}' makes a new store"
         ) from error
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
-    if mode & 0o077:
-        raise ConflictError(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")
-    return Keyring(_read(path))
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, *, private: bool) -> Keyring:
     try:
-        key = path.read_bytes()
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if private and mode & 0o077:
+                raise ConflictError(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")
+            keys = file.read(KEKS_MAX * KEK_BYTES + 1)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}") from error
-    if len(key) != KEK_BYTES:
-        raise StorageError(f"{path} has {len(key)} bytes; a key-encryption key has {KEK_BYTES}")
-    return key
+    if len(keys) not in range(KEK_BYTES, KEKS_MAX * KEK_BYTES + 1, KEK_BYTES):
+        raise StorageError(
+            f"{path} is not a key-encryption key: it must have {KEK_BYTES} bytes, or that for each of up to {KEKS_MAX} keys"
+        )
+    return Keyring(*(keys[start : start + KEK_BYTES] for start in range(0, len(keys), KEK_BYTES)))
 
 
 def _key_id(key: bytes) -> bytes:

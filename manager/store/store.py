@@ -11,10 +11,10 @@ from typing import Self
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
+from sqlalchemy import URL
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
-from common.errors import NotFoundError, StorageError
+from common.errors import CertcastError, ConflictError, NotFoundError, StorageError
 from common.runtime import durable
 from manager.store.audit import Audit
 from manager.store.certificates import Assignments, Certificates
@@ -47,14 +47,19 @@ class Store:
 
     @classmethod
     async def create(cls, directory: Path, keyring: Keyring) -> Self:
-        """Make the database file in a directory that has none, and open it. Raises StorageError."""
+        """Make the database file in a directory that has none, and open it.
+
+        Makes the directory too, for its owner only. Raises ConflictError if there is a store already, StorageError.
+        """
         path = directory / DATABASE_FILE
         try:
-            # SQLite would make it with the umask's mode, and would not sync its name
-            await asyncio.to_thread(durable.create_file, path, b"", mode=0o600)
-            await asyncio.to_thread(durable.sync_dir, directory)
+            await asyncio.to_thread(_make_file, path)
+        except FileExistsError as error:
+            raise ConflictError(f"{path} exists; this directory already holds a manager's store") from error
         except OSError as error:
-            raise StorageError(f"{path} cannot be made: {error.strerror}") from error
+            raise StorageError(
+                f"{path} cannot be made: {error.strerror}", reason=translated(error).reason
+            ) from error
         return await cls.open(directory, keyring)
 
     @classmethod
@@ -68,19 +73,18 @@ class Store:
         return await cls.connect(sqlite_url(path), keyring)
 
     @classmethod
-    async def connect(cls, url: str, keyring: Keyring) -> Self:
+    async def connect(cls, url: str | URL, keyring: Keyring) -> Self:
         """Open a database by its URL, and bring its schema up to date. Raises StorageError."""
         database = Database(url)
         try:
-            async with database.engine.begin() as connection:
+            async with database.write() as connection:
                 await connection.run_sync(_migrate)
-        except (SQLAlchemyError, CommandError, OSError) as error:
+        except CertcastError:
             await database.close()
-            if isinstance(error, CommandError):
-                raise StorageError(
-                    f"the store's schema is not one that this version knows: {error}"
-                ) from error
-            raise translated(error) from error
+            raise
+        except CommandError as error:
+            await database.close()
+            raise StorageError(f"the store's schema is not one that this version knows: {error}") from error
         return cls(database, keyring)
 
     async def check(self) -> None:
@@ -92,8 +96,16 @@ class Store:
         await self._database.close()
 
 
+def _make_file(path: Path) -> None:
+    durable.make_dir(path.parent, 0o700)
+    # SQLite would make it with the umask's mode, and would not sync its name
+    durable.create_file(path, b"", mode=0o600)
+    durable.sync_dir(path.parent)
+
+
 def _migrate(connection: Connection) -> None:
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    # a percent sign would begin an interpolation
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -61,7 +61,7 @@ class TrustedCas:
     async def delete(self, trusted_ca_ids: Collection[int]) -> None:
         """Remove all of these or none. Raises NotFoundError."""
         async with self._database.write(content=True) as connection:
-            for trusted_ca_id in trusted_ca_ids:
+            for trusted_ca_id in dict.fromkeys(trusted_ca_ids):
                 result = await connection.execute(delete(trusted_ca).where(trusted_ca.c.id == trusted_ca_id))
                 if not result.rowcount:
                     raise NotFoundError(

@@ -58,11 +58,13 @@ class Users:
     async def add_token(
         self, name: str, *, token_hash: str, label: str, expires_s: float, now_s: float
     ) -> None:
-        """Keep an API token's hash. Raises NotFoundError."""
+        """Keep an API token's hash; those of this user that have expired go. Raises NotFoundError."""
         async with self._database.write() as connection:
             owner = (await connection.execute(select(user.c.id).where(user.c.name == name))).scalar()
             if owner is None:
                 raise _missing(name)
+            spent = (api_token.c.user_id == owner) & (api_token.c.expires_s <= now_s)
+            await connection.execute(delete(api_token).where(spent))
             await connection.execute(
                 insert(api_token).values(
                     user_id=owner, token_hash=token_hash, label=label, created_s=now_s, expires_s=expires_s

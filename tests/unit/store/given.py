@@ -1,0 +1,86 @@
+"""What the store's tests put into it."""
+
+from collections.abc import Sequence
+
+from common.bundle.manifest import canonical
+from common.ids import Digest, Fingerprint, NodeName, digest_of
+from manager.store.records import NewCertificate, NewGeneration, NewTrustedCa
+from manager.store.store import Store
+from tests.bundles import opaque_bundle
+
+NOW_S = 1_000_000.0
+KEY_PEM = (
+    "-----BEGIN PRIVATE KEY-----\nbm90IHJlYWxseSBhIGtleSwgYnV0IGFzIHNlY3JldA==\n-----END PRIVATE KEY-----\n"
+)
+LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
+N1, N2 = NodeName("n1"), NodeName("n2")
+
+
+def new_certificate(serial: str = "01", *, issuer: str = "CN=issuer", **changes) -> NewCertificate:
+    given = {
+        "text": f"certificate {serial} as it came\r\n",
+        "leaf_pem": f"leaf {serial}\n",
+        "chain_pem": "chain\n",
+        "parameters_pem": "",
+        "private_key_pem": KEY_PEM,
+        "fingerprint": Fingerprint(digest_of(f"{issuer} {serial}".encode())),
+        "subject_name": "node.example.com",
+        "issuer_name": "issuer",
+        "raw_subject": "CN=node.example.com",
+        "raw_issuer": issuer,
+        "serial_no": serial,
+        "subject_alt_names": ("node.example.com", "192.0.2.1"),
+        "not_before_s": 0,
+        "not_after_s": 2_000_000_000,
+        "self_signed": False,
+        "temporary": False,
+    }
+    return NewCertificate(**{**given, **changes})
+
+
+def new_trusted_ca(serial: str = "01", **changes) -> NewTrustedCa:
+    given = {
+        "text": f"CA {serial} as it came\n",
+        "certificate_pem": f"CA {serial}\n",
+        "fingerprint": Fingerprint(digest_of(serial.encode())),
+        "subject_name": "root",
+        "issuer_name": "root",
+        "raw_subject": "CN=root",
+        "raw_issuer": "CN=root",
+        "serial_no": serial,
+        "not_before_s": 0,
+        "not_after_s": 2_000_000_000,
+        "self_signed": True,
+    }
+    return NewTrustedCa(**{**given, **changes})
+
+
+def new_generation(
+    number: int, *, node: NodeName = N1, epoch: int = 1, text: str = "leaf", trust: str = "anchors"
+) -> NewGeneration:
+    bundle = opaque_bundle(text, node=node, epoch=epoch, generation=number, trust=trust)
+    manifest = bundle.manifest
+    return NewGeneration(
+        node=node,
+        epoch=epoch,
+        generation=number,
+        digest=manifest.digest,
+        manifest=canonical(manifest),
+        payloads=bundle.payloads,
+        secrets=frozenset(entry.digest for entry in manifest.entries if entry.secret),
+        cause="test",
+        created_s=NOW_S,
+    )
+
+
+def digests_of(item: NewGeneration) -> set[Digest]:
+    return set(item.payloads)
+
+
+async def add_nodes(store: Store, *names: NodeName) -> None:
+    for name in names:
+        await store.nodes.add(name, "node", names=[f"{name}.example.com"], addresses=[], now_s=NOW_S)
+
+
+async def publish(store: Store, *items: NewGeneration) -> Sequence[object]:
+    return await store.generations.publish(items)

@@ -1,0 +1,76 @@
+import asyncio
+
+import pytest
+
+from manager.store.store import Store
+from manager.store.tables import audit
+
+
+async def act(store, *subjects: str) -> None:
+    for subject in subjects:
+        await store.audit.append(
+            at_s=1.5, actor="ann", action="certificate.deleted", subject=subject, detail={"b": 1, "a": ["x"]}
+        )
+
+
+async def ids(store) -> list[int]:
+    return sorted(record.id for record in await store.audit.list())
+
+
+async def test_acts_come_back_the_newest_first(store):
+    await act(store, "one", "two", "three")
+    found = await store.audit.list(limit=2)
+    assert [record.subject for record in found] == ["three", "two"]
+    assert (found[0].at_s, found[0].actor, found[0].action) == (1.5, "ann", "certificate.deleted")
+    assert found[0].detail == '{"a": ["x"], "b": 1}'
+
+
+async def test_an_untouched_chain_fits(store):
+    assert await store.audit.verify() is None
+    await act(store, "one", "two", "three")
+    assert await store.audit.verify() is None
+
+
+@pytest.mark.parametrize("changed", ["at_s", "actor", "action", "subject", "detail", "chain"])
+async def test_an_altered_row_is_the_first_that_does_not_fit(store, changed):
+    await act(store, "one", "two", "three")
+    second = (await ids(store))[1]
+    value = 2.5 if changed == "at_s" else "other"
+    async with store._database.write() as connection:
+        await connection.execute(audit.update().where(audit.c.id == second).values({changed: value}))
+    assert await store.audit.verify() == second
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_a_removed_row_shows_wherever_it_stood(store, place):
+    await act(store, "one", "two", "three")
+    removed = (await ids(store))[place]
+    async with store._database.write() as connection:
+        await connection.execute(audit.delete().where(audit.c.id == removed))
+    assert await store.audit.verify() == (removed if place == 2 else removed + 1)
+
+
+async def test_removing_every_row_shows(store):
+    await act(store, "one", "two")
+    async with store._database.write() as connection:
+        await connection.execute(audit.delete())
+    assert await store.audit.verify() is not None
+
+
+async def test_rows_that_changed_places_show(store):
+    await act(store, "one", "two")
+    first, second = await ids(store)
+    async with store._database.write() as connection:
+        await connection.execute(audit.update().where(audit.c.id == first).values(id=99))
+        await connection.execute(audit.update().where(audit.c.id == second).values(id=first))
+        await connection.execute(audit.update().where(audit.c.id == 99).values(id=second))
+    assert await store.audit.verify() == first
+
+
+async def test_two_processes_that_write_at_once_make_one_chain(local, directory, keyring):
+    other = await Store.open(directory, keyring)
+    subjects = [str(number) for number in range(25)]
+    await asyncio.gather(act(local, *subjects), act(other, *subjects))
+    assert len(await local.audit.list()) == 50
+    assert await local.audit.verify() is None
+    await other.close()
