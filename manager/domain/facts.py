@@ -251,7 +251,7 @@ class NodeFacts:
             drifted=self.is_drifted,
             drifts=self.drifts,
             clock_skew_s=self.clock_skew_s,
-            push=self._push_view(),
+            push=self.push_view(),
         )
 
     def _has(self, slot: Slot) -> bool:
@@ -271,7 +271,8 @@ class NodeFacts:
             serving=Fingerprint(serving) if serving is not None else None,
         )
 
-    def _push_view(self) -> PushView | None:
+    def push_view(self) -> PushView | None:
+        """Return the latest push as the API and people see it."""
         push = self.push
         if push is None:
             return None

@@ -1,7 +1,7 @@
 """One node's connection: drives one `Sender` over one transport.
 
 Owns the transport. Leaves every decision about pushes to the fleet, which it tells what it hears.
-Invariant: one write a message, a ceiling on what waits to be written, and after `close` nothing more is said or heard.
+Invariant: a ceiling on what waits to be written, and after `close` nothing more is said or heard.
 """
 
 import time
@@ -142,28 +142,40 @@ class Connection:
             self._listener.ended(self, reason)
 
     def _run(self, commands: Iterable[Command]) -> None:
+        frames: list[bytes] = []
         for command in commands:
             if self._closed:
                 return
-            match command:
-                case Send(message, blob):
-                    self._write(encode(message, blob))
-                case Greeted(hello):
-                    self._listener.greeted(self, hello)
-                case Fetch(push_id, digests):
-                    self._listener.wanted(self, push_id, digests)
-                case Heard(message):
-                    self._listener.heard(self, message)
-                case Overdue(push_id, stage):
-                    self._listener.overdue(self, push_id, stage)
-                case Close(reason, _):
-                    self.close(reason)
-                case _:
-                    assert_never(command)
+            if isinstance(command, Send):
+                # messages that follow each other leave in one write: each costs the channel a packet and a system call
+                frames.append(encode(command.message, command.blob))
+                continue
+            self._write(frames)
+            frames = []
+            self._act(command)
+        self._write(frames)
 
-    def _write(self, frame: bytes) -> None:
-        if self._transport.buffered_bytes + len(frame) > UNSENT_MAX_BYTES:
+    def _act(self, command: Greeted | Fetch | Heard | Overdue | Close) -> None:
+        match command:
+            case Greeted(hello):
+                self._listener.greeted(self, hello)
+            case Fetch(push_id, digests):
+                self._listener.wanted(self, push_id, digests)
+            case Heard(message):
+                self._listener.heard(self, message)
+            case Overdue(push_id, stage):
+                self._listener.overdue(self, push_id, stage)
+            case Close(reason, _):
+                self.close(reason)
+            case _:
+                assert_never(command)
+
+    def _write(self, frames: list[bytes]) -> None:
+        if not frames or self._closed:
+            return
+        data = b"".join(frames)
+        if self._transport.buffered_bytes + len(data) > UNSENT_MAX_BYTES:
             log.warning("connection.refused", node=self.node, address=self.address, reason=Reason.TOO_BIG)
             self.close(Reason.TOO_BIG)
             return
-        self._transport.write(frame)
+        self._transport.write(data)

@@ -348,7 +348,7 @@ class Fleet:
         return plan
 
     def _conclude(self, facts: NodeFacts, message: Rejected | Outcome) -> None:
-        view = facts.view().push
+        view = facts.push_view()
         if isinstance(message, Outcome) and message.result == "applied":
             log.info(
                 "push.acked",
