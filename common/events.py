@@ -53,7 +53,6 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "trust.changed": "the set of custom trusted CAs changed",
         "user.added": "a user was added",
         "request.failed": "a request could not be answered because of our own failure",
-        "request.done": "a request was answered",
         "task.failed": "a supervised task ended with an error and is started again",
     }
 )

@@ -51,11 +51,14 @@ def configure(*, style: Style = "auto", level: str = "info") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    last: list[Processor] = (
-        [structlog.processors.format_exc_info, hide_private_keys, structlog.processors.JSONRenderer()]
+    colors = sys.stderr.isatty()
+    renderer: Processor = (
+        structlog.processors.JSONRenderer()
         if json
-        else [hide_private_keys, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
     )
+    # a traceback is text like any other before it is searched for secrets
+    last = [structlog.processors.format_exc_info, hide_private_keys, renderer]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

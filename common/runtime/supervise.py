@@ -42,7 +42,8 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        await self._group.__aexit__(kind, error, trace)
+        # the block's own error goes on as it is: given to the group, it would come out wrapped in an ExceptionGroup
+        await self._group.__aexit__(None, None, None)
 
     def keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Run a loop for good: when it fails or returns, it is started again after a jittered wait."""
