@@ -58,7 +58,7 @@ def configure(*, style: Style = "auto", level: str = "info") -> None:
         else structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
     )
     # a traceback is text like any other before it is searched for secrets
-    last = [structlog.processors.format_exc_info, hide_private_keys, renderer]
+    last: list[Processor] = [structlog.processors.format_exc_info, hide_private_keys, renderer]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
