@@ -26,6 +26,7 @@ _BY_REASON: Final = {
     Reason.BUSY: 429,
     Reason.TOO_BIG: 413,
     Reason.TIMEOUT: 503,
+    Reason.UNSUPPORTED: 415,
 }
 
 

@@ -1,0 +1,262 @@
+import asyncio
+import gzip
+import io
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from manager.api.app import ROOT, ROUTES
+from manager.api.routes import BODY_MAX_BYTES, ROLES, allows
+from manager.domain.model import Role, UserRecord
+from tests import pki
+from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
+
+_, ISSUER = pki.current_ca("Api")
+ROLE_RANK = {role: rank for rank, role in enumerate(ROLES)}
+
+
+@pytest.fixture
+async def api(tmp_path: Path):
+    async with real_api(tmp_path) as client:
+        yield client
+
+
+def upload(made: pki.Made, **more) -> dict:
+    return {"certificate": made.certificate_pem + ISSUER.certificate_pem, "private_key": made.key_pem, **more}
+
+
+async def add_node(api: ApiClient, name: str = "n1") -> dict:
+    status, answer = await api.call("POST", "nodes", {"name": name, "addresses": ["192.0.2.7"]})
+    assert status == 201
+    return answer
+
+
+async def test_the_main_job_over_http(api: ApiClient):
+    added = await add_node(api)
+    assert added["join_token"].startswith("certcast1.")
+    made = pki.current_leaf(ISSUER, ["n1.example.test"])
+    status, kept = await api.call("POST", "certificates", upload(made, nodes=["n1"]))
+    assert (status, kept["created"], kept["status"]) == (201, True, "Good")
+    assert kept["nodes"] == [{"node": "n1", "slot": "server"}]
+    status, again = await api.call("POST", "certificates", upload(made))
+    assert (status, again["id"], again["created"]) == (200, kept["id"], False)
+    status, shown = await api.call("GET", f"certificates/{kept['id']}")
+    assert shown["certificate"] == made.certificate_pem + ISSUER.certificate_pem
+    status, listed = await api.call("GET", "certificates")
+    assert {each["status"] for each in listed["certificates"]} == {"Good", "Temporary"}
+    status, pushed = await api.call("POST", "push", {"nodes": ["n1"]})
+    assert pushed["pushes"][0]["action"] == "wait"
+    status, node = await api.call("GET", "nodes/n1")
+    assert node["slots"]["server"]["desired"] == kept["fingerprint"]
+    assert node["state"] == "never_joined"
+    status, history = await api.call("GET", "nodes/n1/generations")
+    assert [each["generation"] for each in history["generations"]] == list(
+        range(len(history["generations"]), 0, -1)
+    )
+    status, refused = await api.call("DELETE", f"certificates/{kept['id']}")
+    assert (status, "n1" in refused["error"]["message"]) == (409, True)
+    status, lost = await api.call("DELETE", f"certificates/{kept['id']}?force=true")
+    assert lost["nodes"] == [{"node": "n1", "slot": "server"}]
+    assert (await api.call("GET", f"certificates/{kept['id']}"))[0] == 404
+
+
+async def test_no_answer_ever_holds_a_key_or_a_passphrase(api: ApiClient, capfd):
+    made, other = pki.current_leaf(ISSUER, ["n1.example.test"]), pki.current_leaf(ISSUER, ["n2.example.test"])
+    phrase = "the-passphrase-of-this-test"
+    await add_node(api)
+    await api.call("POST", "certificates", upload(made, nodes=["n1"]))
+    sealed = other.encrypted_key_pem(phrase)
+    await api.call(
+        "POST", "certificates", {**upload(other), "private_key": sealed, "private_key_passphrase": phrase}
+    )
+    await api.call(
+        "POST",
+        "certificates",
+        {**upload(other), "private_key": sealed, "private_key_passphrase": phrase[:-1]},
+    )
+    await api.call("POST", "certificates", {**upload(made), "private_key": other.key_pem})
+    await api.call("POST", "certificates", {"certificate": other.key_pem})
+    await api.call("POST", "certificates", {**upload(made), "nodes": 7})
+    await api.call("POST", "trusted-cas", {"certificates": made.key_pem})
+    for route in ROUTES:
+        if route.method == "GET" and route.path != "events":
+            await api.call("GET", route.path.replace("{id}", "2").replace("{name}", "n1"))
+    said = b"".join(api.answers) + "".join(capfd.readouterr()).encode()
+    assert made.certificate_pem.splitlines()[1].encode() in said
+    for key in (made.key_pem, other.key_pem, sealed):
+        assert key.splitlines()[1].encode() not in said
+        assert key.splitlines()[2].encode() not in said
+    assert phrase.encode() not in said
+
+
+CASES = {
+    ("GET", "certificates"): None,
+    ("POST", "certificates"): {"certificate": "x"},
+    ("GET", "certificates/{id}"): None,
+    ("DELETE", "certificates/{id}"): None,
+    ("POST", "certificates/{id}/assign"): {"nodes": []},
+    ("GET", "trusted-cas"): None,
+    ("POST", "trusted-cas"): {"certificates": "x"},
+    ("DELETE", "trusted-cas/{id}"): None,
+    ("GET", "nodes"): None,
+    ("POST", "nodes"): {"name": "Bad Name"},
+    ("GET", "nodes/{name}"): None,
+    ("DELETE", "nodes/{name}"): None,
+    ("POST", "nodes/{name}/join-token"): None,
+    ("PUT", "nodes/{name}/slots/{slot}"): {"certificate": 99},
+    ("DELETE", "nodes/{name}/slots/{slot}"): None,
+    ("GET", "nodes/{name}/generations"): None,
+    ("GET", "fleet"): None,
+    ("POST", "push"): {"nodes": [], "dry_run": True},
+    ("GET", "events"): None,
+    ("GET", "whoami"): None,
+    ("GET", "users"): None,
+    ("POST", "users"): {"name": "x", "password": "short"},
+    ("DELETE", "users/{name}"): None,
+    ("POST", "tokens"): {"label": "x", "days": 0},
+    ("GET", "audit"): None,
+}
+
+
+async def test_every_route_refuses_strangers_and_lesser_roles_and_never_fails(api: ApiClient):
+    assert {(route.method, route.path) for route in ROUTES} == set(CASES)
+    for route in ROUTES:
+        path = route.path.replace("{id}", "99").replace("{name}", "nobody").replace("{slot}", "server")
+        body = CASES[route.method, route.path]
+        status, answer = await api.call(route.method, path, body, role=None)
+        assert (status, answer["error"]["reason"]) == (401, "unauthenticated"), route
+        for role in Role:
+            if route.path == "events":
+                continue
+            status, _ = await api.call(route.method, path, body, role=role)
+            assert (status == 403) == (ROLE_RANK[role] < ROLE_RANK[route.role]), (route, role, status)
+            assert status < 500, (route, role, status)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"certificate": 7}, "certificate"),
+        ({}, "certificate"),
+        ({"certificate": "x", "nodes": [7]}, "nodes[0]"),
+        ({"certificate": "x", "nodes": ["no such"]}, "name"),
+        ({"certificate": "x", "slot": "third"}, "slot"),
+    ],
+)
+async def test_bad_input_names_its_field(api: ApiClient, body: dict, field: str):
+    status, answer = await api.call("POST", "certificates", body)
+    assert (status, answer["error"]["field"]) == (400, field)
+
+
+async def test_every_finding_of_an_upload_is_told_with_its_place_and_nothing_is_kept(api: ApiClient):
+    made, other = pki.current_leaf(ISSUER, ["a.example.test"]), pki.current_leaf(ISSUER, ["b.example.test"])
+    cut = made.certificate_pem[:-40]
+    status, answer = await api.call(
+        "POST", "certificates", {"certificate": cut, "private_key": other.key_pem}
+    )
+    assert status == 400
+    assert answer["error"]["findings"][0]["line"] == 1
+    status, answer = await api.call(
+        "POST", "certificates", {"certificate": made.certificate_pem, "private_key": other.key_pem}
+    )
+    assert (status, answer["error"]["reason"]) == (400, "key_mismatch")
+    assert (await api.call("GET", "certificates"))[1] == {"certificates": []}
+
+
+async def test_a_node_that_cannot_be_added_leaves_nothing_behind(api: ApiClient):
+    await add_node(api)
+    before = await api.call("GET", "certificates")
+    assert (await api.call("POST", "nodes", {"name": "n1"}))[0] == 409
+    assert (await api.call("POST", "nodes", {"name": "n2", "addresses": ["not an address"]}))[0] == 400
+    assert (await api.call("POST", "nodes", {"name": "management"}))[0] == 409
+    assert await api.call("GET", "certificates") == before
+    assert (await api.call("DELETE", "nodes/n1"))[0] == 204
+    assert (await api.call("GET", "certificates"))[1] == {"certificates": []}
+
+
+async def test_bodies_are_bounded_and_plain(api: ApiClient):
+    url = f"{api.url}{ROOT}/trusted-cas"
+    auth = {"Authorization": aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], PASSWORD)}
+    async with api.session.post(url, data=io.BytesIO(b"x" * (BODY_MAX_BYTES + 1)), headers=auth) as answer:
+        assert answer.status == 413
+    squeezed = gzip.compress(json.dumps({"certificates": "x"}).encode())
+    async with api.session.post(url, data=squeezed, headers={**auth, "Content-Encoding": "gzip"}) as answer:
+        assert answer.status == 415
+    for body in (b"", b"{", b"\xff", b"[]", b"7"):
+        async with api.session.post(url, data=body, headers=auth) as answer:
+            assert (answer.status, (await answer.json())["error"]["reason"]) == (400, "invalid")
+
+
+async def test_a_body_that_drips_is_not_waited_for(api: ApiClient, monkeypatch):
+    monkeypatch.setattr("manager.api.routes.BODY_TIMEOUT_S", 0.2)
+
+    async def drip():
+        yield b"{"
+        await asyncio.sleep(5)
+        yield b"}"
+
+    auth = {"Authorization": aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], PASSWORD)}
+    async with (
+        asyncio.timeout(3),
+        api.session.post(f"{api.url}{ROOT}/trusted-cas", data=drip(), headers=auth) as answer,
+    ):
+        assert answer.status == 400
+
+
+async def test_tokens_sign_in_as_their_user_and_are_shown_once(api: ApiClient):
+    status, made = await api.call("POST", "tokens", {"label": "ci", "days": 1}, role=Role.OPERATOR)
+    assert status == 201
+    bearer = {"Authorization": f"Bearer {made['token']}"}
+    assert (await api.call("GET", "whoami", role=None, headers=bearer))[1] == {
+        "user": "operator",
+        "role": "operator",
+    }
+    wrong = {"Authorization": f"Bearer {made['token']}x"}
+    assert (await api.call("GET", "whoami", role=None, headers=wrong))[0] == 401
+    assert made["token"] not in json.dumps((await api.call("GET", "audit"))[1])
+
+
+async def test_guessing_a_password_is_stopped_for_a_while(api: ApiClient):
+    wrong = {"Authorization": aiohttp.encode_basic_auth("administrator", "wrong-password-000")}
+    statuses = [(await api.call("GET", "whoami", role=None, headers=wrong))[0] for _ in range(11)]
+    assert statuses == [401] * 10 + [429]
+    assert (await api.call("GET", "whoami"))[0] == 429
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Basic", "Basic !!!!", "Basic YQ==", "Digest x", "Bearer cct_nothing"]
+)
+async def test_a_login_that_cannot_be_read_is_refused(api: ApiClient, header: str):
+    status, answer = await api.call("GET", "whoami", role=None, headers={"Authorization": header})
+    assert (status, answer["error"]["reason"]) == (401, "unauthenticated")
+
+
+async def test_changes_of_nodes_are_streamed(api: ApiClient):
+    auth = {"Authorization": aiohttp.encode_basic_auth(USERS[Role.READ_ONLY], PASSWORD)}
+    async with api.session.get(f"{api.url}{ROOT}/events", headers=auth) as stream:
+        assert stream.content_type == "text/event-stream"
+        await add_node(api)
+        async with asyncio.timeout(10):
+            while not (line := await stream.content.readline()).startswith(b"data: "):
+                pass
+        assert json.loads(line.removeprefix(b"data: "))["name"] == "n1"
+
+
+async def test_what_is_done_is_written_down_with_who_did_it(api: ApiClient):
+    await add_node(api)
+    acts = (await api.call("GET", "audit"))[1]["entries"]
+    assert ("administrator", "node.added", "node n1") in {
+        (act["actor"], act["action"], act["subject"]) for act in acts
+    }
+    assert await api.operations.context.store.audit.verify() is None
+
+
+def test_a_role_includes_those_below_it():
+    users = {role: UserRecord(id=1, name="x", role=role, created_s=0) for role in Role}
+    assert [[allows(users[mine], needed) for needed in ROLES] for mine in ROLES] == [
+        [True, False, False],
+        [True, True, False],
+        [True, True, True],
+    ]
