@@ -27,6 +27,16 @@ DATABASE_FILE: Final = "certcast.db"
 BUSY_TIMEOUT_MS: Final = 10_000
 """How long another process (`certcast-manager user add`) may hold the database before we give up."""
 
+PRAGMAS: Final = (
+    "journal_mode=WAL",
+    # NORMAL lost acknowledged rows in power cuts; FULL lost none
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
+    "secure_delete=ON",
+)
+"""Of every connection to SQLite."""
+
 REVISION: Final = "revision"
 """The name in `meta` under which the count of changes to content is kept."""
 
@@ -124,8 +134,7 @@ def translated(error: SQLAlchemyError | OSError) -> StorageError | ConflictError
     if isinstance(error, IntegrityError):
         return ConflictError("an object of this name or identity exists, or one that is referred to does not")
     whole = str(error.orig) if isinstance(error, DBAPIError) else ""
-    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
-    if full or "disk is full" in whole or "No space left" in whole:
+    if _is_out_of_space(error, whole):
         return StorageError("the disk is full; free space, then try again", reason=Reason.NO_SPACE)
     if "readonly" in whole or "read-only" in whole:
         return StorageError("the store cannot be written: its filesystem or file is read-only")
@@ -135,6 +144,14 @@ def translated(error: SQLAlchemyError | OSError) -> StorageError | ConflictError
             reason=Reason.BUSY,
         )
     return StorageError(f"the store failed: {_cause(error)}")
+
+
+def _is_out_of_space(error: SQLAlchemyError | OSError, whole: str) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    # the file by which readers find their way in the log could not be made as large as it must be
+    name = getattr(error.orig, "sqlite_errorname", "") if isinstance(error, DBAPIError) else ""
+    return name == "SQLITE_IOERR_SHMSIZE" or "disk is full" in whole or "No space left" in whole
 
 
 def _cause(error: SQLAlchemyError | OSError) -> str:
@@ -157,14 +174,7 @@ def _set_up(connection: DBAPIConnection, _record: object) -> None:
     # Python's sqlite3 would begin a transaction only at the first INSERT, and commit before a CREATE TABLE
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        # NORMAL lost acknowledged rows in power cuts; FULL lost none
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "secure_delete=ON",
-    ):
+    for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -4,6 +4,7 @@ Owns the database file's creation, its mode, and its migrations.
 """
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 from typing import Self
@@ -60,7 +61,12 @@ class Store:
             raise StorageError(
                 f"{path} cannot be made: {error.strerror}", reason=translated(error).reason
             ) from error
-        return await cls.open(directory, keyring)
+        try:
+            return await cls.open(directory, keyring)
+        except CertcastError:
+            # nothing is in it yet; left there, it would stand in the way of the next attempt
+            await asyncio.to_thread(_remove_file, path)
+            raise
 
     @classmethod
     async def open(cls, directory: Path, keyring: Keyring) -> Self:
@@ -101,6 +107,12 @@ def _make_file(path: Path) -> None:
     # SQLite would make it with the umask's mode, and would not sync its name
     durable.create_file(path, b"", mode=0o600)
     durable.sync_dir(path.parent)
+
+
+def _remove_file(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + suffix).unlink()
 
 
 def _migrate(connection: Connection) -> None:

@@ -106,7 +106,7 @@ async def test_one_read_sees_one_moment(local):
 
 
 async def test_a_store_that_another_process_holds_is_busy(directory, keyring, monkeypatch):
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(engine, "PRAGMAS", (*engine.PRAGMAS, "busy_timeout=20"))
     held = await Store.create(directory, keyring)
     other = await Store.open(directory, keyring)
     async with held._database.write():

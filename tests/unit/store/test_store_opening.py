@@ -79,21 +79,31 @@ async def test_a_schema_from_a_later_version_is_refused_and_left_alone(local, di
         await Store.open(directory, keyring)
 
 
+def fail(*_args, **_given):
+    raise OSError(5, "Input/output error")
+
+
+async def test_a_store_that_could_not_be_made_leaves_no_file_in_the_way(directory, keyring, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(v0001_first.op, "create_index", fail)
+        with pytest.raises(StorageError):
+            await Store.create(directory, keyring)
+    assert list(directory.iterdir()) == []
+    await (await Store.create(directory, keyring)).close()
+
+
 async def test_a_migration_that_fails_half_way_leaves_nothing_and_can_run_again(
     directory, keyring, monkeypatch
 ):
-    whole = v0001_first.op.create_index
-
-    def fail(*args, **kwargs):
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(v0001_first.op, "create_index", fail)
-    with pytest.raises(StorageError):
-        await Store.create(directory, keyring)
+    directory.mkdir()
+    (directory / DATABASE_FILE).touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(v0001_first.op, "create_index", fail)
+        with pytest.raises(StorageError):
+            await Store.open(directory, keyring)
     with sqlite3.connect(directory / DATABASE_FILE) as raw:
         assert raw.execute("SELECT name FROM sqlite_master").fetchall() == []
     raw.close()
-    monkeypatch.setattr(v0001_first.op, "create_index", whole)
     again = await Store.open(directory, keyring)
     async with again._database.read() as connection:
         tables = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))

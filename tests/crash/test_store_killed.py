@@ -1,0 +1,149 @@
+"""Kill a process while it writes, and cut the power under it; everything that it acknowledged is there.
+
+A kill shows that a transaction is whole or not there. That data was synced only a power cut shows: an ext4 filesystem on
+a loop device is shut down without flushing its log.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.bundle.manifest import parse_manifest
+from common.runtime import durable
+from manager.store.sealing import create_kek, load_keyring
+from manager.store.store import Store
+
+ROOT = Path(__file__).parents[2]
+SHUTDOWN, WITHOUT_FLUSH = 0x8004587D, 2
+"""FS_IOC_SHUTDOWN and its flag for losing what is in memory (linux/ext4.h)."""
+
+
+@pytest.fixture(autouse=True)
+def _no_credential(monkeypatch):
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+
+
+async def make_store(directory: Path) -> None:
+    durable.make_dir(directory, 0o700)
+    create_kek(directory)
+    await (await Store.create(directory, load_keyring(directory))).close()
+
+
+@contextlib.contextmanager
+def writer(directory: Path, turn: int) -> Iterator[subprocess.Popen]:
+    command = [sys.executable, "-m", "tests.crash.store_writer", str(directory), f"t{turn}"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_names(process: subprocess.Popen, count: int) -> list[str]:
+    assert process.stdout is not None
+    return [process.stdout.readline().decode().strip() for _ in range(count)]
+
+
+def kill_and_read_rest(process: subprocess.Popen) -> list[str]:
+    process.kill()
+    assert process.stdout is not None
+    rest = process.stdout.read().decode().split()
+    assert process.wait() == -signal.SIGKILL
+    return rest
+
+
+async def check_whole(directory: Path, acknowledged: list[str]) -> None:
+    """Every acknowledged write is there, and whatever else is there is whole; the next write works."""
+    assert all(acknowledged)
+    store = await Store.open(directory, load_keyring(directory))
+    try:
+        latest = await store.generations.latest()
+        assert [name for name in acknowledged if name not in latest] == []
+        for record in latest.values():
+            digests = {entry.digest for entry in parse_manifest(record.manifest).entries}
+            assert set(await store.generations.payloads(digests)) == digests
+        assert await store.audit.verify() is None
+        audited = {record.subject for record in await store.audit.list(limit=1_000_000)}
+        assert [name for name in acknowledged if name not in audited] == []
+        await store.check()
+    finally:
+        await store.close()
+
+
+async def test_what_was_acknowledged_before_a_kill_is_there_after_it(tmp_path):
+    directory = tmp_path / "data"
+    await make_store(directory)
+    acknowledged: list[str] = []
+    for turn, count in enumerate((1, 7, 20)):
+        with writer(directory, turn) as process:
+            acknowledged += read_names(process, count)
+            acknowledged += kill_and_read_rest(process)
+        await check_whole(directory, acknowledged)
+
+
+@pytest.mark.services("root", "mkfs.ext4", "mount", "umount")
+async def test_what_was_acknowledged_before_a_power_cut_is_there_after_it(tmp_path):
+    image, disk = make_disk(tmp_path)
+    with mounted(image, disk):
+        await make_store(disk / "data")
+    acknowledged: list[str] = []
+    for turn, count in enumerate((0, 1, 12, 25)):
+        with mounted(image, disk), writer(disk / "data", turn) as process:
+            acknowledged += read_names(process, count)
+            cut_power(disk)
+            acknowledged += kill_and_read_rest(process)
+        with mounted(image, disk):
+            await check_whole(disk / "data", acknowledged)
+
+
+@pytest.mark.services("root", "mkfs.ext4", "mount", "umount")
+async def test_a_store_is_there_once_it_was_made_whatever_happens_then(tmp_path):
+    image, disk = make_disk(tmp_path)
+    with mounted(image, disk):
+        durable.make_dir(disk / "data", 0o700)
+        create_kek(disk / "data")
+        store = await Store.create(disk / "data", load_keyring(disk / "data"))
+        await store.meta.secret_set("host key", b"secret")
+        cut_power(disk)
+        # it cannot write any more, and may say so when it is closed
+        with contextlib.suppress(Exception):
+            await store.close()
+    with mounted(image, disk):
+        again = await Store.open(disk / "data", load_keyring(disk / "data"))
+        assert await again.meta.secret_get("host key") == b"secret"
+        await again.close()
+
+
+def make_disk(directory: Path) -> tuple[Path, Path]:
+    image, disk = directory / "image", directory / "disk"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(32 * 1024 * 1024)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    return image, disk
+
+
+@contextlib.contextmanager
+def mounted(image: Path, disk: Path) -> Iterator[None]:
+    if subprocess.run(["mount", "-o", "loop", str(image), str(disk)], check=False).returncode:
+        pytest.skip("no loop device can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def cut_power(disk: Path) -> None:
+    descriptor = os.open(disk, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.ioctl(descriptor, SHUTDOWN, struct.pack("I", WITHOUT_FLUSH))
+    finally:
+        os.close(descriptor)
