@@ -1,0 +1,101 @@
+"""A real fleet over a real store, with simulated nodes on pipes in this process."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from common.ids import NodeName
+from common.pki.certificate import decode
+from common.pki.upload import read_tls
+from common.runtime.supervise import Supervisor
+from manager.operations.certificates import new_certificate
+from manager.push.compiler import Compiler
+from manager.push.directory import Directory
+from manager.push.fleet import Fleet
+from manager.push.pipe import pipe
+from manager.store.sealing import create_kek, load_keyring
+from manager.store.store import Store
+from tests import pki
+from tests.fakes.simulator import NodeSimulator
+
+ANCHOR = pki.make_root("Anchor")
+ROOT, ISSUER = pki.current_ca("Fleet")
+
+
+class Parts:
+    """The fleet, its store, and the nodes that have dialled."""
+
+    def __init__(self, store: Store, fleet: Fleet) -> None:
+        self.store = store
+        self.fleet = fleet
+        self.nodes: dict[str, NodeSimulator] = {}
+
+    async def add(self, *names: str) -> None:
+        """Add nodes that have joined."""
+        for name in names:
+            record = await self.store.nodes.add(
+                NodeName(name), "node", names=(), addresses=(), now_s=time.time()
+            )
+            await self.fleet.node_added(record)
+            await self.store.nodes.pin(NodeName(name), f"ssh-ed25519 {name}")
+
+    def dial(self, name: str, node: NodeSimulator | None = None) -> NodeSimulator:
+        """Connect a node, the one given or a new one."""
+        node = node or NodeSimulator(NodeName(name))
+        near, far = pipe(asyncio.get_running_loop())
+        far.attach(self.fleet.accept(NodeName(name), far))
+        near.attach(node)
+        node.greet(near)
+        self.nodes[name] = node
+        return node
+
+    async def assign(self, *names: str, chain: bool = True) -> str:
+        """Keep a new certificate, assign it, and tell the fleet; return its fingerprint."""
+        made = pki.current_leaf(ISSUER, ["conf.example.test"])
+        text = made.certificate_pem + (ISSUER.certificate_pem if chain else "")
+        material = read_tls(certificate=text, private_key=made.key_pem)
+        record, _ = await self.store.certificates.add(new_certificate(material), now_s=time.time())
+        await self.store.assignments.assign(record.id, [NodeName(name) for name in names], "server")
+        self.fleet.changed([NodeName(name) for name in names], cause="test")
+        return record.fingerprint
+
+    async def until(self, done: Callable[[], bool], *, within_s: float = 15) -> None:
+        """Wait until something is so."""
+        try:
+            async with asyncio.timeout(within_s):
+                while not done():  # noqa: ASYNC110 - looks on, as an operator would
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"not within {within_s} s; the nodes: {self.fleet.view()}") from None
+
+    async def until_applied(self, leaf: str, *names: str) -> None:
+        await self.until(lambda: all(self.applied(name) == leaf for name in names))
+
+    def applied(self, name: str) -> str | None:
+        slot = self.fleet.node(NodeName(name)).slots.get("server")
+        return slot.applied if slot is not None else None
+
+    def state(self, name: str) -> str:
+        return self.fleet.node(NodeName(name)).state
+
+
+@asynccontextmanager
+async def running(directory: Path, *, epoch: int = 1) -> AsyncIterator[Parts]:
+    """Run a fleet over the store in a directory, which is made at the first call."""
+    if not (directory / "kek").exists():
+        create_kek(directory)
+        store = await Store.create(directory, load_keyring(directory))
+    else:
+        store = await Store.open(directory, load_keyring(directory))
+    fleet = Fleet(store, Compiler(store, [decode(ANCHOR.certificate_der)]), Directory({}), epoch=epoch)
+    await fleet.load()
+    try:
+        async with Supervisor() as supervisor:
+            for loop in (fleet.run_changes, fleet.run_sweep, fleet.reports.run, fleet.delivery.run):
+                supervisor.keep(loop.__qualname__, loop)
+            yield Parts(store, fleet)
+            await fleet.close()
+    finally:
+        await store.close()
