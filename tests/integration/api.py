@@ -61,7 +61,7 @@ class ApiClient:
 
 
 @asynccontextmanager
-async def real_api(directory: Path) -> AsyncIterator[ApiClient]:
+async def real_api(directory: Path, workers: Workers) -> AsyncIterator[ApiClient]:
     create_kek(directory)
     store = await Store.create(directory, load_keyring(directory))
     anchor = pki.make_root("Anchor")
@@ -71,7 +71,7 @@ async def real_api(directory: Path) -> AsyncIterator[ApiClient]:
     join = JoinFacts(addresses=lambda: ["192.0.2.1:9422"], fingerprint="SHA256:x", lifetime_s=60)
     _, issuer = pki.current_ca("Own")
     own = pki.current_leaf(issuer, ["localhost"])
-    async with Workers() as workers, Supervisor() as supervisor:
+    async with Supervisor() as supervisor:
         operations = Operations(Context(store=store, fleet=fleet, workers=workers), join=join)
         for role, name in USERS.items():
             await operations.users.add(name, role=role, password=PASSWORD, actor="test")

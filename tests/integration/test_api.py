@@ -10,6 +10,7 @@ import pytest
 from manager.api.app import ROOT, ROUTES
 from manager.api.routes import BODY_MAX_BYTES, ROLES, allows
 from manager.domain.model import Role, UserRecord
+from manager.operations.workers import Workers
 from tests import pki
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 
@@ -17,9 +18,17 @@ _, ISSUER = pki.current_ca("Api")
 ROLE_RANK = {role: rank for rank, role in enumerate(ROLES)}
 
 
+@pytest.fixture(scope="module")
+def workers():
+    """One pool for all tests here: starting its processes takes a second."""
+    made = Workers()
+    yield made
+    asyncio.run(made.__aexit__(None, None, None))
+
+
 @pytest.fixture
-async def api(tmp_path: Path):
-    async with real_api(tmp_path) as client:
+async def api(tmp_path: Path, workers: Workers):
+    async with real_api(tmp_path, workers) as client:
         yield client
 
 

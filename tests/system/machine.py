@@ -52,8 +52,11 @@ async def debian_root() -> Path:
 async def run_in_machine(script: str, directory: Path, *, timeout_s: float) -> str:
     """Boot, run a shell script as root, power off; return what it printed."""
     commands, out = directory / "opt" / "bin", directory / "out"
-    for made in (commands, out, directory / "opt" / "src", directory / "opt" / "lib"):
+    for made in (commands, out, directory / "opt" / "lib"):
         made.mkdir(parents=True)
+    for package in ("common", "manager", "nodeagent"):
+        # copied, because the checkout may stand where the manager's account may not look
+        shutil.copytree(REPOSITORY / package, directory / "opt" / "src" / package)
     for name, module in COMMANDS.items():
         (commands / name).write_text(COMMAND.format(module=module))
         (commands / name).chmod(0o755)
@@ -64,7 +67,6 @@ async def run_in_machine(script: str, directory: Path, *, timeout_s: float) -> s
     units = REPOSITORY / "systemd"
     binds = {
         directory / "opt": "/opt/certcast",
-        REPOSITORY: "/opt/certcast/src",
         libraries: "/opt/certcast/lib",
         directory / "script": "/test/script",
         directory / "test.service": "/etc/systemd/system/certcast-test.service",
