@@ -171,7 +171,8 @@ def chunks(items: Sequence[_T], size: int = SQL_VARIABLES_MAX) -> list[Sequence[
 
 
 def _set_up(connection: DBAPIConnection, _record: object) -> None:
-    # Python's sqlite3 would begin a transaction only at the first INSERT, and commit before a CREATE TABLE
+    # transactions are begun below and nowhere else: Python's sqlite3 would begin one only at the first INSERT, so that
+    # what was read before might have changed, and would leave CREATE TABLE outside of it
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in PRAGMAS:

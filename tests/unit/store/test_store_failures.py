@@ -10,7 +10,7 @@ from common.errors import ConflictError, Reason, StorageError
 from manager.store import engine
 from manager.store.engine import DATABASE_FILE, translated
 from manager.store.store import Store
-from manager.store.tables import assignment, meta, node
+from manager.store.tables import assignment, meta, node, user
 from tests.unit.store.given import N1, N2, add_nodes
 
 
@@ -50,7 +50,8 @@ async def test_no_value_shows_in_an_error_or_in_those_beneath_it(store):
     async def insert_twice() -> None:
         async with store._database.write() as connection:
             for _ in range(2):
-                await connection.execute(meta.insert().values(name="x", value=hidden.encode()))
+                values = {"name": "ann", "role": "operator", "password_hash": hidden, "created_s": 1.0}
+                await connection.execute(user.insert().values(values))
 
     with pytest.raises(ConflictError) as caught:
         await insert_twice()
@@ -103,6 +104,18 @@ async def test_one_read_sees_one_moment(local):
         await add_nodes(local, N2)
         assert len((await connection.execute(node.select())).all()) == 1
     assert len(await local.nodes.list()) == 2
+
+
+async def test_writers_of_one_process_wait_for_each_other_however_long(directory, keyring, monkeypatch):
+    monkeypatch.setattr(engine, "PRAGMAS", (*engine.PRAGMAS, "busy_timeout=0"))
+    made = await Store.create(directory, keyring)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks, made._database.write():
+        tasks.create_task(add_nodes(made, N1))
+        # the reads give the other writer its turns
+        for _ in range(20):
+            assert await made.nodes.list() == []
+    assert [record.name for record in await made.nodes.list()] == [N1]
+    await made.close()
 
 
 async def test_a_store_that_another_process_holds_is_busy(directory, keyring, monkeypatch):
