@@ -119,6 +119,10 @@ class InvalidInputError(CertcastError):
         super().__init__(message, reason=reason)
         self.field = field
 
+    def __reduce__(self) -> tuple[type["InvalidInputError"], tuple[str, str], dict[str, object]]:
+        """Let the error cross from a worker process: the default would pass the message as the field."""
+        return type(self), (self.field, self.message), self.__dict__
+
 
 class NotFoundError(CertcastError):
     """The named object does not exist."""

@@ -6,7 +6,6 @@ from typing import Annotated, Final
 import msgspec
 from aiohttp import web
 
-from common.ids import node_name
 from manager.api.routes import Call, Route, reply
 from manager.domain.model import Role
 
@@ -30,17 +29,10 @@ async def show(call: Call) -> web.StreamResponse:
 async def push(call: Call) -> web.StreamResponse:
     """Push now, and say of each node what was done and why."""
     body: Push = call.body
-    nodes = None if body.nodes is None else [node_name(name) for name in body.nodes]
+    pushes = call.api.operations.pushes
     if body.dry_run:
-        return reply({"pushes": await call.api.fleet.plan(nodes, forced=body.forced)})
-    pushes = await call.api.fleet.push(nodes, forced=body.forced)
-    await call.api.operations.context.note(
-        call.actor,
-        "fleet.pushed",
-        "all nodes" if nodes is None else ", ".join(nodes[:20]),
-        {"forced": body.forced},
-    )
-    return reply({"pushes": pushes})
+        return reply({"pushes": await pushes.plan(body.nodes, forced=body.forced)})
+    return reply({"pushes": await pushes.push(body.nodes, forced=body.forced, actor=call.actor)})
 
 
 async def events(call: Call) -> web.StreamResponse:

@@ -15,8 +15,8 @@ from aiohttp import web
 from common.errors import AccessError, CertcastError, InvalidInputError, Reason
 from manager.domain.model import Role, UserRecord
 from manager.operations.operations import Operations
+from manager.operations.ports import FleetView
 from manager.operations.users import TOKEN_PREFIX
-from manager.push.fleet import Fleet
 
 BODY_MAX_BYTES: Final = 4 * 1024 * 1024
 """The largest upload is a custom trust store."""
@@ -34,7 +34,7 @@ class Api:
     """What handlers work with."""
 
     operations: Operations
-    fleet: Fleet
+    fleet: FleetView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

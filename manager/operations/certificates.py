@@ -1,5 +1,6 @@
 """Uploading, replacing, assigning and deleting TLS certificates."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -112,7 +113,10 @@ class CertificateOperations:
         assigned: dict[int, list[AssignmentRecord]] = {}
         for each in await self._context.store.assignments.list():
             assigned.setdefault(each.certificate_id, []).append(each)
-        return [self._view(record, assigned.get(record.id, ())) for record in records]
+        # decoding takes 0.2 ms each, and there may be thousands
+        return await asyncio.to_thread(
+            lambda: [self._view(record, assigned.get(record.id, ())) for record in records]
+        )
 
     async def show(self, certificate_id: int) -> CertificateView:
         """Return one. Raises NotFoundError."""

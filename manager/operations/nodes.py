@@ -1,5 +1,6 @@
 """Adding and removing nodes, and the tokens with which they join."""
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from common.errors import ConflictError, InvalidInputError
+from common.errors import CertcastError, ConflictError, InvalidInputError, NotFoundError
 from common.ids import MANAGEMENT_NODE, NodeName, node_name
 from common.pki.selfsigned import make_temporary
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
@@ -82,9 +83,9 @@ class NodeOperations:
         ]
         await self._context.store.nodes.remove(checked)
         await self._context.fleet.node_removed(checked)
-        await self._drop_temporary(temporary)
         await self._context.note(actor, "node.removed", f"node {checked}")
         log.info("node.removed", node=checked, user=actor)
+        await self._drop_temporary(temporary)
 
     async def new_token(self, name: str, *, actor: str) -> NewToken:
         """Make a join token for a node. Raises NotFoundError, ConflictError (too many unused ones)."""
@@ -109,17 +110,26 @@ class NodeOperations:
     async def _add(
         self, name: NodeName, kind: NodeKind, *, names: Sequence[str], addresses: Sequence[str], actor: str
     ) -> NodeRecord:
-        known = _dns_names(names) or ((name,) if _DNS_NAME.fullmatch(name) else ())
-        at = _addresses(addresses)
-        now_s = self._context.clock()
+        known, at = _dns_names(names or [name]), _addresses(addresses)
         store = self._context.store
+        if any(known_node.name == name for known_node in await store.nodes.list()):
+            raise ConflictError(f"there is a node '{name}' already")
         # made first, because it takes seconds and may fail: nothing is kept until it is there
         material = await self._context.workers.run(
-            MAKE_KEY_TIMEOUT_S, make_temporary, names=known, addresses=at, now_s=int(now_s)
+            MAKE_KEY_TIMEOUT_S, make_temporary, names=known, addresses=at, now_s=int(self._context.clock())
         )
+        now_s = self._context.clock()
         record = await store.nodes.add(name, kind, names=known, addresses=at, now_s=now_s)
-        certificate, _ = await store.certificates.add(new_certificate(material, temporary=True), now_s=now_s)
-        await store.assignments.assign(certificate.id, [name], "server")
+        try:
+            certificate, _ = await store.certificates.add(
+                new_certificate(material, temporary=True), now_s=now_s
+            )
+            await store.assignments.assign(certificate.id, [name], "server")
+        except CertcastError:
+            # a node without its certificate would be half of one, and its name would be taken
+            with contextlib.suppress(CertcastError):
+                await store.nodes.remove(name)
+            raise
         await self._context.note(actor, "node.added", f"node {name}", {"names": known, "addresses": at})
         log.info("node.added", node=name, user=actor)
         await self._context.fleet.node_added(record)
@@ -127,10 +137,13 @@ class NodeOperations:
 
     async def _drop_temporary(self, certificate_ids: Sequence[int]) -> None:
         """A temporary certificate goes with its node."""
+        certificates = self._context.store.certificates
         for certificate_id in certificate_ids:
-            record = await self._context.store.certificates.get(certificate_id)
-            if record.temporary and not await self._context.store.certificates.nodes_of(certificate_id):
-                await self._context.store.certificates.delete(certificate_id)
+            # somebody else may have deleted it meanwhile
+            with contextlib.suppress(NotFoundError):
+                record = await certificates.get(certificate_id)
+                if record.temporary and not await certificates.nodes_of(certificate_id):
+                    await certificates.delete(certificate_id)
 
 
 def _dns_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from manager.operations.certificates import CertificateOperations
 from manager.operations.context import Context
 from manager.operations.nodes import JoinFacts, NodeOperations
+from manager.operations.pushes import PushOperations
 from manager.operations.trust import TrustOperations
 from manager.operations.users import UserOperations
 
@@ -14,5 +15,6 @@ class Operations:
         self.context = context
         self.certificates = CertificateOperations(context)
         self.nodes = NodeOperations(context, join)
+        self.pushes = PushOperations(context)
         self.trust = TrustOperations(context)
         self.users = UserOperations(context)

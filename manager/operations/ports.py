@@ -1,17 +1,26 @@
-"""What the use cases need of the fleet."""
+"""What the use cases and the API need of the fleet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
+from common.errors import ConflictError
 from common.ids import NodeName
 from manager.domain.model import NodeRecord
+from manager.domain.view import NodeView, PlannedPush
 
 
 class Fleet(Protocol):
-    """Whom to tell about changes. `manager.push.fleet.Fleet` is the real one."""
+    """Whom to tell about changes, and who pushes. `manager.push.fleet.Fleet` is the real one."""
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
         """Note that what these nodes (None: all) must hold may have changed."""
+
+    async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
+        """Publish and push at once; say of each node what was done and why. Raises NotFoundError."""
+
+    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> list[PlannedPush]:
+        """Say what `push` would do, and do nothing. Raises NotFoundError."""
 
     async def node_added(self, record: NodeRecord) -> None:
         """Take a new node into the fleet."""
@@ -20,11 +29,42 @@ class Fleet(Protocol):
         """Forget a node and end its connection."""
 
 
+class Changes(Protocol):
+    """One watcher's share of what changes."""
+
+    async def take(self, timeout_s: float) -> list[NodeView]:
+        """Wait for changes; return the nodes that changed as they are now, none if nothing did in time."""
+
+
+class FleetView(Protocol):
+    """What the fleet shows. `manager.push.fleet.Fleet` is the real one."""
+
+    def view(self) -> list[NodeView]:
+        """Return all nodes by name."""
+
+    def node(self, name: NodeName) -> NodeView:
+        """Return one node. Raises NotFoundError."""
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many nodes are in which state."""
+
+    def subscribe(self) -> AbstractContextManager[Changes]:
+        """Lend a share of what changes; bounded by the number of nodes."""
+
+
 class NoFleet:
     """Stands for the fleet while no manager runs: what changed is found when it starts."""
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
         """Nobody to tell."""
+
+    async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
+        """Raise ConflictError: nobody would push."""
+        raise ConflictError("the manager does not run; it pushes what changed when it starts")
+
+    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> list[PlannedPush]:
+        """Raise ConflictError: nobody knows."""
+        raise ConflictError("the manager does not run")
 
     async def node_added(self, record: NodeRecord) -> None:
         """Nobody to tell."""

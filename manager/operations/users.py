@@ -6,6 +6,7 @@ Invariant: passwords are Argon2id hashes, tokens SHA-256 of 256 random bits; a w
 import asyncio
 import hashlib
 import hmac
+import ipaddress
 import re
 import secrets
 from collections import OrderedDict
@@ -39,7 +40,8 @@ CACHE_S: Final = 300.0
 
 TOKEN_PREFIX: Final = "cct_"  # noqa: S105 - what a token begins with, not a token
 TOKEN_DAYS_MAX: Final = 3650
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]{0,149}")
+NAME_MAX: Final = 150
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
 
 
 class UserOperations:
@@ -56,8 +58,11 @@ class UserOperations:
 
     async def add(self, name: str, *, role: Role, password: str, actor: str) -> UserRecord:
         """Add a user. Raises InvalidInputError, ConflictError."""
-        if not _NAME.fullmatch(name):
-            raise InvalidInputError("name", "a user's name is 1 to 150 letters, digits and @ . _ + -")
+        if len(name) > NAME_MAX or not _NAME.fullmatch(name):
+            raise InvalidInputError(
+                "name",
+                f"a user's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
+            )
         _check_password(password)
         hashed = await asyncio.to_thread(self._hasher.hash, password)
         record = await self._context.store.users.add(
@@ -85,65 +90,70 @@ class UserOperations:
         now_s = self._context.clock()
         expires_s = now_s + days * 86400
         await self._context.store.users.add_token(
-            name, token_hash=_token_hash(token), label=label[:150], expires_s=expires_s, now_s=now_s
+            name, token_hash=_token_hash(token), label=label[:NAME_MAX], expires_s=expires_s, now_s=now_s
         )
-        await self._context.note(actor, "token.made", f"user {name}", {"label": label[:150]})
+        await self._context.note(actor, "token.made", f"user {name}", {"label": label[:NAME_MAX]})
         return token, expires_s
 
     async def by_password(self, name: str, password: str, *, address: str) -> UserRecord:
         """Return the user that this name and password prove. Raises AccessError, also while locked out."""
-        now_s = self._context.clock()
-        whom = {f"user {name}": FAILURES_PER_USER, f"address {address}": FAILURES_PER_ADDRESS}
-        self._check_rate(now_s, whom)
+        whom = {f"user {name[:NAME_MAX]}": FAILURES_PER_USER, _source(address): FAILURES_PER_ADDRESS}
+        self._check_rate(whom)
         try:
             record, hashed = await self._context.store.users.get(name)
         except NotFoundError:
             record, hashed = None, self._dummy
         if (
             len(password) <= PASSWORD_MAX
-            and await self._proves(name, password, hashed, now_s)
+            and await self._proves(name, password, hashed, whom)
             and record is not None
         ):
             return record
         for who in whom:
-            self._count(who, now_s)
-        log.warning("login.refused", user=name[:150], address=address)
+            self._count(who)
+        log.warning("login.refused", user=name[:NAME_MAX], address=address)
         raise AccessError("the user name or password is wrong")
 
     async def by_token(self, token: str, *, address: str) -> UserRecord:
         """Return the user whose API token this is. Raises AccessError."""
-        now_s = self._context.clock()
-        self._check_rate(now_s, {f"address {address}": FAILURES_PER_ADDRESS})
-        record = await self._context.store.users.user_for_token(_token_hash(token), now_s=now_s)
+        self._check_rate({_source(address): FAILURES_PER_ADDRESS})
+        record = await self._context.store.users.user_for_token(
+            _token_hash(token), now_s=self._context.clock()
+        )
         if record is None:
-            self._count(f"address {address}", now_s)
+            self._count(_source(address))
+            log.warning("login.refused", address=address)
             raise AccessError(
                 "the token is not known or has expired; 'certcast token create' makes a new one"
             )
         return record
 
-    async def _proves(self, name: str, password: str, hashed: str, now_s: float) -> bool:
+    async def _proves(self, name: str, password: str, hashed: str, whom: Mapping[str, int]) -> bool:
         mark = hmac.digest(self._salt, password.encode(), "sha256")
         known = self._proven.get((name, hashed))
-        if known is not None and known[1] > now_s and hmac.compare_digest(known[0], mark):
+        if known is not None and known[1] > self._context.clock() and hmac.compare_digest(known[0], mark):
             return True
         async with self._hashing:
+            # again, because those that came at the same time have failed while this one waited
+            self._check_rate(whom)
             try:
                 await asyncio.to_thread(self._hasher.verify, hashed, password)
             except (Argon2Error, InvalidHashError):
                 return False
-        self._proven[name, hashed] = (mark, now_s + CACHE_S)
+        self._proven[name, hashed] = (mark, self._context.clock() + CACHE_S)
         while len(self._proven) > REMEMBERED_MAX:
             self._proven.popitem(last=False)
         return True
 
-    def _check_rate(self, now_s: float, whom: Mapping[str, int]) -> None:
+    def _check_rate(self, whom: Mapping[str, int]) -> None:
+        now_s = self._context.clock()
         for who, limit in whom.items():
             recent = [moment for moment in self._failures.get(who, ()) if moment > now_s - LOCK_S]
             if len(recent) >= limit:
                 raise AccessError(f"too many failed logins; try again in {LOCK_S:.0f} s", reason=Reason.BUSY)
 
-    def _count(self, who: str, now_s: float) -> None:
+    def _count(self, who: str) -> None:
+        now_s = self._context.clock()
         moments = [moment for moment in self._failures.pop(who, ()) if moment > now_s - LOCK_S]
         self._failures[who] = [*moments, now_s][-FAILURES_PER_USER:]
         while len(self._failures) > REMEMBERED_MAX:
@@ -155,6 +165,17 @@ def _check_password(password: str) -> None:
         raise InvalidInputError("password", f"a password has at least {PASSWORD_MIN} characters")
     if len(password) > PASSWORD_MAX:
         raise InvalidInputError("password", f"a password has at most {PASSWORD_MAX} characters")
+
+
+def _source(address: str) -> str:
+    """Return what failures of an address count for: an IPv6 host has a /64 of addresses to itself (RFC 6177 2)."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return f"address {address}"
+    if ip.version == 6 and ip.ipv4_mapped is None:
+        return f"address {ipaddress.ip_network((ip, 64), strict=False)}"
+    return f"address {ip}"
 
 
 def _token_hash(token: str) -> str:

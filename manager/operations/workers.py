@@ -1,17 +1,19 @@
 """Work that takes long or reads what strangers made, in processes that can be killed.
 
-Owns the processes. Invariant: the loop waits for an answer or a deadline, never for the work itself.
+Owns the processes. Invariant: the loop waits for an answer or a deadline, never for the work itself; and no work, however
+it ends, keeps later work from being done.
 """
 
 import asyncio
 import multiprocessing
+import pickle
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as PoolTimeoutError
-from functools import partial
+from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
-from typing import Final, ParamSpec, Self, TypeVar
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from common.errors import CertcastError, Reason
 
@@ -30,8 +32,8 @@ class Workers:
     """A pool of two processes, started at first use."""
 
     def __init__(self) -> None:
-        # spawned, not forked: a fork of a process with threads and open databases inherits their locks
-        self._pool = ProcessPool(max_workers=WORKERS, context=multiprocessing.get_context("spawn"))
+        self._pool = _new_pool()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -39,23 +41,59 @@ class Workers:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
         self._pool.stop()  # type: ignore[no-untyped-call] # pebble annotates most, not this
         await asyncio.to_thread(self._pool.join)
 
     async def run(self, timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` in a worker; it and its answer must be picklable.
 
-        Raises what it raises, or CertcastError TIMEOUT (the worker was killed) or INTERNAL (it died).
+        Raises what it raises, or CertcastError TIMEOUT (the worker was killed), INTERNAL (it died) or BUSY (the
+        workers are being stopped).
         """
         try:
             # off the loop, because the first call starts the processes
-            future = await asyncio.to_thread(
-                partial(self._pool.schedule, function, args=args, kwargs=kwargs, timeout=timeout_s)
-            )
-            return await asyncio.wrap_future(future)
+            future = await asyncio.to_thread(self._schedule, timeout_s, function, args, kwargs)
+            answer: T = await asyncio.wrap_future(future)
         except (PoolTimeoutError, TimeoutError) as error:
             raise CertcastError(
                 f"this took longer than {timeout_s:g} s and was stopped", reason=Reason.TIMEOUT
             ) from error
-        except ProcessExpired as error:
+        except (ProcessExpired, BrokenProcessPool, pickle.PicklingError) as error:
             raise CertcastError("the worker died; see the log", reason=Reason.INTERNAL) from error
+        return answer
+
+    def _schedule(
+        self, timeout_s: float, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> "ProcessFuture[T]":
+        if self._closed:
+            raise CertcastError("the manager is stopping", reason=Reason.BUSY)
+        if not self._pool.active:
+            # it gives up for good on what it does not expect; its processes are gone by then
+            self._pool = _new_pool()
+        return self._pool.schedule(_guarded, args=(function, args, kwargs), timeout=timeout_s)
+
+
+def _new_pool() -> ProcessPool:
+    # spawned, not forked: a fork of a process with threads and open databases inherits their locks
+    return ProcessPool(max_workers=WORKERS, context=multiprocessing.get_context("spawn"))
+
+
+def _guarded(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    """Call, in the worker. An error that could not be read at the other end would break the pool: name it instead."""
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        if _travels(error):
+            raise
+        named = f"the worker failed with {type(error).__name__}"
+        reason = error.reason if isinstance(error, CertcastError) else Reason.INTERNAL
+        raise CertcastError(named, reason=reason) from None
+
+
+def _travels(error: Exception) -> bool:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own object, made a moment ago
+    except Exception:  # noqa: BLE001 - whatever a foreign class does here, it does not travel
+        return False
+    return True

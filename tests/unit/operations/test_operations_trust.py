@@ -1,0 +1,39 @@
+import pytest
+
+from common.errors import NotFoundError
+from common.pki.findings import PkiFindingsError
+from tests.pki import chain_pem, make_intermediate, make_leaf, make_root
+from tests.unit.operations.conftest import World
+
+
+async def test_every_ca_of_a_text_is_kept_once_and_concerns_all_nodes(world: World):
+    root = make_root()
+    issuing = make_intermediate(root)
+    kept = await world.operations.trust.upload(chain_pem(root, issuing, root), actor="ada")
+    assert [(record.self_signed, created) for record, created in kept] == [(True, True), (False, True)]
+    assert world.fleet.told == [None]
+    assert await world.acts() == [("ada", "trusted_ca.uploaded", "trusted CAs")]
+
+
+async def test_uploading_a_ca_again_makes_no_second_one(world: World):
+    root = make_root()
+    await world.operations.trust.upload(root.certificate_pem, actor="ada")
+    kept = await world.operations.trust.upload(root.certificate_pem, actor="ada")
+    assert [created for _, created in kept] == [False]
+    assert len(await world.operations.trust.list()) == 1
+
+
+async def test_one_that_is_no_ca_keeps_the_others_out_too(world: World):
+    with pytest.raises(PkiFindingsError):
+        await world.operations.trust.upload(chain_pem(make_root(), make_leaf(None)), actor="ada")
+    assert (await world.operations.trust.list(), world.fleet.told, await world.acts()) == ([], [], [])
+
+
+async def test_deleting_some_that_exist_and_one_that_does_not_deletes_none(world: World):
+    ((record, _),) = await world.operations.trust.upload(make_root().certificate_pem, actor="ada")
+    with pytest.raises(NotFoundError):
+        await world.operations.trust.delete([record.id, 99], actor="ada")
+    assert len(await world.operations.trust.list()) == 1
+    await world.operations.trust.delete([record.id], actor="ada")
+    assert await world.operations.trust.list() == []
+    assert world.fleet.told == [None, None]
