@@ -22,6 +22,7 @@ async def kill(process: asyncio.subprocess.Process) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.services("nginx")
 async def test_whatever_is_killed_every_node_reaches_what_is_desired_within_a_minute():
     async with Proxy() as proxy, real_fleet(advertise=f"127.0.0.1:{proxy.port}") as fleet:
         site = fleet.site
