@@ -26,6 +26,8 @@ ROUTES: Final[tuple[Route, ...]] = (
 def build_api(api: Api) -> web.Application:
     """Return the application to mount at `ROOT`."""
     app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[_failures])
+    app[fleet.STREAMS] = fleet.Streams()
+    app.on_shutdown.append(app[fleet.STREAMS].end)
     for route in ROUTES:
         app.router.add_route(route.method, f"/{route.path}", partial(call, route, api))
     return app
@@ -47,9 +49,12 @@ async def _failures(request: web.Request, handler: Handler) -> web.StreamRespons
         return errors.answer(error)
     except web.HTTPException as error:
         reason = Reason.NOT_FOUND if error.status == 404 else Reason.INVALID
-        return errors.failed(
+        response = errors.failed(
             error.status, errors.Failure(reason=reason, message=f"{error.status} {error.reason}")
         )
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
     except Exception:
         log.exception("request.failed", method=request.method, path=request.path)
         failure = errors.Failure(reason=Reason.INTERNAL, message="the manager failed; its log says why")

@@ -19,6 +19,7 @@ from common.errors import (
     StorageError,
 )
 from common.pki.findings import PkiFindingsError
+from manager.operations.users import LOCK_S
 
 _BY_REASON: Final = {
     Reason.NO_SPACE: 507,
@@ -27,6 +28,13 @@ _BY_REASON: Final = {
     Reason.TOO_BIG: 413,
     Reason.TIMEOUT: 503,
     Reason.UNSUPPORTED: 415,
+}
+
+
+_HEADERS: Final = {
+    401: {"WWW-Authenticate": 'Basic realm="Certcast", charset="UTF-8"'},
+    # how long a lock-out lasts
+    429: {"Retry-After": f"{LOCK_S:.0f}"},
 }
 
 
@@ -84,7 +92,7 @@ def answer(error: CertcastError) -> web.Response:
 
 def failed(status: int, failure: Failure) -> web.Response:
     """Return an answer with this status and failure."""
-    headers = {"WWW-Authenticate": 'Basic realm="Certcast", charset="UTF-8"'} if status == 401 else None
+    headers = _HEADERS.get(status)
     return web.Response(
         status=status,
         body=msgspec.json.encode(FailureAnswer(error=failure)),

@@ -5,11 +5,13 @@ open, and the next handshake shows the new one.
 """
 
 import asyncio
+import logging
 import os
 import ssl
 from typing import Final, Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from common.errors import InstallError, Reason, UnreachableError
 
@@ -58,6 +60,7 @@ class HttpsServer:
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
+            logger=_quiet_logger(),
             keepalive_timeout=KEEPALIVE_S,
             shutdown_timeout=SHUTDOWN_S,
             max_line_size=HEADER_MAX_BYTES,
@@ -94,11 +97,28 @@ class HttpsServer:
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    # aiohttp has put its version there
+    response.headers["Server"] = "certcast"
+
+
+def _quiet_logger() -> logging.Logger:
+    """Return a logger that leaves out what strangers wrote: malformed requests, which may quote a secret."""
+    logger = logging.getLogger(f"{__name__}.http")
+    logger.addFilter(_is_ours)
+    return logger
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 def _server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # a resumed session shows no certificate, so its client would believe in the old one for hours after a change
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])
     return context
 

@@ -1,0 +1,246 @@
+import asyncio
+import hashlib
+import logging
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from common.errors import InstallError, UnreachableError
+from manager.web import server as subject
+from manager.web.server import HttpsServer
+from tests.pki import DAY_S, Made, current_ca, current_leaf, make_leaf, make_rsa_key
+
+_, ISSUER = current_ca("Endpoint")
+FFDHE = "-----BEGIN DH PARAMETERS-----\nbm8gcGFyYW1ldGVycw==\n-----END DH PARAMETERS-----\n"
+
+
+def made(name: str = "m.example.com") -> Made:
+    return current_leaf(ISSUER, [name])
+
+
+def fingerprint(leaf: Made) -> str:
+    return hashlib.sha256(leaf.certificate_der).hexdigest()
+
+
+async def show(server: HttpsServer, leaf: Made) -> None:
+    await server.use_certificate(
+        fullchain_pem=leaf.certificate_pem + ISSUER.certificate_pem,
+        private_key_pem=leaf.key_pem,
+        parameters_pem="",
+    )
+
+
+def client_context(version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+class Connection:
+    """A client that stays connected."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @property
+    def leaf(self) -> str:
+        tls = self._writer.get_extra_info("ssl_object")
+        return hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest()
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def get(self, path: str = "/") -> bytes:
+        await self.send(f"GET {path} HTTP/1.1\r\nHost: m.example.com\r\n\r\n".encode())
+        async with asyncio.timeout(5):
+            return await self._reader.readuntil(b"\r\n\r\n")
+
+    async def rest(self) -> bytes:
+        async with asyncio.timeout(10):
+            return await self._reader.read()
+
+    def close(self) -> None:
+        self._writer.transport.abort()
+
+
+async def connect(server: HttpsServer, name: str | None = None, context: ssl.SSLContext | None = None):
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", server.port, ssl=context or client_context(), server_hostname=name or ""
+    )
+    return Connection(reader, writer)
+
+
+async def hello(_request: web.Request) -> web.Response:
+    return web.Response()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[HttpsServer]:
+    app = web.Application()
+    app.router.add_get("/", hello)
+    running = HttpsServer(app, host="127.0.0.1", port=0)
+    await running.start()
+    yield running
+    await running.close()
+
+
+async def test_before_it_has_a_certificate_it_shows_none(server: HttpsServer):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await connect(server)
+
+
+async def test_a_new_certificate_is_shown_without_dropping_who_is_connected(server: HttpsServer):
+    old, new = made(), made()
+    await show(server, old)
+    staying = await connect(server)
+    assert (await staying.get()).startswith(b"HTTP/1.1 200")
+    await show(server, new)
+    assert (await staying.get()).startswith(b"HTTP/1.1 200")
+    assert staying.leaf == fingerprint(old)
+    for name in (None, "m.example.com", "other.example.com"):
+        fresh = await connect(server, name)
+        assert fresh.leaf == fingerprint(new), name
+        fresh.close()
+    staying.close()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_client_cannot_resume_a_session_and_so_miss_the_new_certificate(
+    server: HttpsServer, version: ssl.TLSVersion
+):
+    def look(session: ssl.SSLSession | None) -> tuple[str, ssl.SSLSession | None]:
+        with (
+            socket.create_connection(("127.0.0.1", server.port)) as plain,
+            context.wrap_socket(plain, session=session) as tls,
+        ):
+            tls.sendall(b"GET / HTTP/1.1\r\nHost: m\r\n\r\n")
+            tls.recv(4096)  # tickets come after the handshake
+            return hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest(), tls.session
+
+    context, new = client_context(version), made()
+    await show(server, made())
+    _, session = await asyncio.to_thread(look, None)
+    await show(server, new)
+    seen, _ = await asyncio.to_thread(look, session)
+    assert seen == fingerprint(new)
+
+
+@pytest.mark.parametrize(
+    ("fullchain", "key", "parameters"),
+    [
+        ("nothing", made().key_pem, ""),
+        (made().certificate_pem, "nothing", ""),
+        (made().certificate_pem, made().key_pem, ""),
+        (None, None, FFDHE),
+    ],
+)
+async def test_a_certificate_that_cannot_be_used_leaves_the_old_one(
+    server: HttpsServer, fullchain, key, parameters
+):
+    old, good = made(), made()
+    await show(server, old)
+    with pytest.raises(InstallError) as caught:
+        await server.use_certificate(
+            fullchain_pem=fullchain or good.certificate_pem,
+            private_key_pem=key or good.key_pem,
+            parameters_pem=parameters,
+        )
+    assert "PRIVATE KEY" not in str(caught.value)
+    client = await connect(server)
+    assert client.leaf == fingerprint(old)
+    client.close()
+
+
+async def test_an_rsa_certificate_follows_an_elliptic_one(server: HttpsServer):
+    now_s = int(time.time())
+    rsa = make_leaf(ISSUER, not_before_s=now_s - DAY_S, not_after_s=now_s + DAY_S, key=make_rsa_key())
+    await show(server, made())
+    await show(server, rsa)
+    client = await connect(server)
+    assert client.leaf == fingerprint(rsa)
+    client.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing-here"])
+async def test_every_answer_says_https_only_and_not_which_software(server: HttpsServer, path: str):
+    await show(server, made())
+    client = await connect(server)
+    said = (await client.get(path)).lower()
+    assert b"strict-transport-security: max-age=31536000" in said
+    assert b"server: certcast\r\n" in said
+    assert b"aiohttp" not in said
+    client.close()
+
+
+async def test_nothing_older_than_tls_1_2_is_spoken():
+    assert subject._server_context().minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+async def test_headers_that_never_end_are_not_waited_for(monkeypatch):
+    monkeypatch.setattr(subject, "KEEPALIVE_S", 0.3)
+    app = web.Application()
+    app.router.add_get("/", hello)
+    hurried = HttpsServer(app, host="127.0.0.1", port=0)
+    await hurried.start()
+    try:
+        await show(hurried, made())
+        client = await connect(hurried)
+        await client.send(b"GET / HTTP/1.1\r\nHost: m")
+        await client.rest()
+        client.close()
+    finally:
+        await hurried.close()
+
+
+async def test_what_strangers_send_is_neither_answered_as_ours_nor_logged(
+    server: HttpsServer, caplog: pytest.LogCaptureFixture
+):
+    await show(server, made())
+    for said in (
+        b"POST / HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        b"\x16\x03\x01 secret\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: m\r\nX: " + b"y" * 20_000 + b"\r\n\r\n",
+    ):
+        client = await connect(server)
+        await client.send(said)
+        assert b" 400 " in (await client.rest()).partition(b"\r\n")[0]
+        client.close()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_closing_lets_a_request_under_way_end():
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        asked.set()
+        await answer.wait()
+        return web.Response(text="whole")
+
+    app = web.Application()
+    app.router.add_get("/", slow)
+    closing = HttpsServer(app, host="127.0.0.1", port=0)
+    await closing.start()
+    await show(closing, made())
+    client = await connect(closing)
+    await client.send(b"GET / HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
+    await asked.wait()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(closing.close())
+        await asyncio.sleep(0)
+        answer.set()
+        assert (await client.rest()).endswith(b"whole")
+    client.close()
+
+
+async def test_a_port_in_use_is_named(server: HttpsServer):
+    second = HttpsServer(web.Application(), host="127.0.0.1", port=server.port)
+    with pytest.raises(UnreachableError) as caught:
+        await second.start()
+    assert str(server.port) in caught.value.message
