@@ -19,8 +19,9 @@ from common.runtime import sdnotify
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
 from common.wire.receiver import Receiver
-from nodeagent.channel import dial, identity
+from nodeagent.channel import identity
 from nodeagent.channel.conversation import Conversation
+from nodeagent.channel.rotation import connect_as
 from nodeagent.health.checks import Health
 from nodeagent.health.server import serve_health
 from nodeagent.install.start import open_state
@@ -45,7 +46,7 @@ async def run(settings: Settings) -> None:
         state = await open_state(settings.data, services=services, owners=owners)
 
         async def connect(peer: Peer) -> Transport:
-            return await dial.connect(me, peer=peer)
+            return await connect_as(settings.data, peer=peer)
 
         receiver = Receiver(
             node=me.node, boot_id=boot_id(), agent_version=version("certcast"), holdings=state.holdings

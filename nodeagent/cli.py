@@ -28,7 +28,7 @@ The first three steps, on a new node:
        keeps {DEFAULT_DATA}/current right, and reloads what {DEFAULT_SERVICES} says
 """
 
-COMMANDS: Final = ("join", "run", "status", "check")
+COMMANDS: Final = ("join", "run", "status", "check", "rotate-key")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _run(chosen)
             case "status":
                 return _status(chosen)
+            case "rotate-key":
+                return _rotate(chosen)
             case _:
                 return _check(chosen)
     except InvalidInputError as error:
@@ -67,6 +69,14 @@ def _join(chosen: argparse.Namespace) -> int:
         f"This node is '{me.node}' now. Next: describe its services in {DEFAULT_SERVICES} and start the agent:\n"
         f"  certcast-nodeagent run --data {chosen.data}"
     )
+    return 0
+
+
+def _rotate(chosen: argparse.Namespace) -> int:
+    from nodeagent.channel.rotation import rotate
+
+    me = asyncio.run(rotate(chosen.data, agent_version=version("certcast")))
+    print(f"Node '{me.node}' has a new key; its agent uses it from its next connection on.")  # noqa: T201 - as above
     return 0
 
 
@@ -133,6 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     _data(status)
     _services(status)
 
+    rotation = _command(commands, "rotate-key", "replace this node's own key", ROTATE)
+    _data(rotation)
+
     check = _command(commands, "check", "ask the running agent, as a monitoring plugin", CHECK)
     check.add_argument(
         "--health",
@@ -194,6 +207,14 @@ Exits 1 if a port serves something else than what is installed.
 
 Example:
   certcast-nodeagent status --data {DEFAULT_DATA}
+"""
+
+ROTATE: Final = f"""\
+Replace the key by which the manager knows this node. The new key is tested with the manager, and vouched for by the old
+one, before it takes its place; if anything fails, the old key stays in use. The running agent needs no restart.
+
+Example:
+  certcast-nodeagent rotate-key --data {DEFAULT_DATA}
 """
 
 CHECK: Final = f"""\

@@ -65,3 +65,16 @@ def fingerprint(line: str) -> str:
     """Return the fingerprint of a public line as OpenSSH prints it: `SHA256:` and unpadded base64."""
     digest = hashlib.sha256(b64decode(line.split()[1])).digest()
     return "SHA256:" + b64encode(digest).decode().rstrip("=")
+
+
+def sign(key: asyncssh.SSHKey, statement: bytes) -> bytes:
+    """Sign with an ed25519 key."""
+    return bytes(key.sign(statement, b"ssh-ed25519"))
+
+
+def has_signed(line: str, statement: bytes, signature: bytes) -> bool:
+    """Whether the key of this public line made this signature."""
+    try:
+        return bool(asyncssh.import_public_key(line).verify(statement, signature))
+    except (asyncssh.KeyImportError, ValueError):
+        return False

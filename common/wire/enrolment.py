@@ -44,11 +44,16 @@ class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The node's question. Its key is proven by the channel's login."""
+    """The node's question. Its key is proven by the channel's login.
+
+    The right to that key is shown by a token's secret, or by `proof`: the pinned key's signature over
+    `rotation_statement`, by which a node replaces its own key.
+    """
 
     node: Name
-    secret: Annotated[str, Meta(max_length=64)]
     agent_version: Name
+    secret: Annotated[str, Meta(max_length=64)] = ""
+    proof: Annotated[bytes, Meta(max_length=256)] = b""
 
     def __repr__(self) -> str:
         return f"<enrol request of {self.node}>"
@@ -78,6 +83,11 @@ def new_secret() -> str:
 def hash_secret(secret: str) -> str:
     """Return what the store keeps of a secret. Plain SHA-256 is enough for 256 random bits: there is nothing to guess."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def rotation_statement(node: str, public_key_line: str) -> bytes:
+    """Return what a node's pinned key signs to hand over to another key."""
+    return b"\0".join((b"certcast node key rotation 1", node.encode(), public_key_line.encode()))
 
 
 def encode_token(token: JoinToken) -> str:

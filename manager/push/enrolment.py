@@ -13,7 +13,8 @@ import structlog
 
 from common.errors import EnrolmentError, NotFoundError, Reason
 from common.ids import NodeName, node_name
-from common.wire.enrolment import EnrolReply, EnrolRequest, hash_secret
+from common.runtime.ssh import has_signed
+from common.wire.enrolment import EnrolReply, EnrolRequest, hash_secret, rotation_statement
 from manager.domain.model import NodeRecord
 from manager.push.directory import Directory
 
@@ -33,6 +34,12 @@ class JoinTokens(Protocol):
         self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float
     ) -> NodeRecord:
         """Pin the key, or raise EnrolmentError."""
+
+    async def get(self, name: NodeName) -> NodeRecord:
+        """Return a node. Raises NotFoundError."""
+
+    async def pin(self, name: NodeName, public_key: str) -> None:
+        """Replace a node's pinned key."""
 
 
 class Enrolment:
@@ -62,17 +69,40 @@ class Enrolment:
         self._check_rate(address, now_s)
         name = node_name(request.node)
         try:
-            record = await self._tokens.redeem_join_token(
-                name, secret_hash=hash_secret(request.secret), public_key=public_key, now_s=now_s
-            )
+            if request.proof:
+                await self._rotate(name, public_key, request.proof)
+            else:
+                await self._join(name, public_key, request.secret, now_s)
         except (EnrolmentError, NotFoundError) as error:
             self._count(address, now_s)
             log.warning("join.refused", node=name, address=address, reason=error.reason)
             raise
-        self._directory.pin(record.name, public_key)
-        await self._joined(record.name)
-        log.info("node.joined", node=record.name, address=address, version=request.agent_version)
+        event = "node.rotated" if request.proof else "node.joined"
+        log.info(event, node=name, address=address, version=request.agent_version)
         return EnrolReply(ok=True, host_keys=self._host_keys, epoch=self._epoch)
+
+    async def _join(self, name: NodeName, public_key: str, secret: str, now_s: float) -> None:
+        await self._tokens.redeem_join_token(
+            name, secret_hash=hash_secret(secret), public_key=public_key, now_s=now_s
+        )
+        self._directory.pin(name, public_key)
+        await self._joined(name)
+
+    async def _rotate(self, name: NodeName, public_key: str, proof: bytes) -> None:
+        """Pin another key on the word of the one that is pinned.
+
+        Said again with the key that is pinned already it is harmless: the node did not hear our answer.
+        """
+        pinned = (await self._tokens.get(name)).public_key
+        if pinned == public_key:
+            return
+        if not pinned or not has_signed(pinned, rotation_statement(name, public_key), proof):
+            raise EnrolmentError(
+                f"the new key is not vouched for by the pinned key of '{name}'; join again with a new token",
+                reason=Reason.FORBIDDEN,
+            )
+        await self._tokens.pin(name, public_key)
+        self._directory.pin(name, public_key)
 
     def _check_rate(self, address: str, now_s: float) -> None:
         recent = [moment for moment in self._failures.get(address, ()) if moment > now_s - 60]

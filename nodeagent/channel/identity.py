@@ -17,6 +17,9 @@ from common.runtime.ssh import generate_key, load_key, public_line
 
 DIRECTORY: Final = "identity"
 KEY_FILE: Final = "node_key"
+CANDIDATE_FILE: Final = "node_key.candidate"
+"""A key that is on its way to replace the first; it is there only while a rotation is not known to be over."""
+
 PIN_FILE: Final = "manager.json"
 
 
@@ -43,12 +46,12 @@ class Identity:
         return public_line(self.key)
 
 
-def load(data_dir: Path) -> Identity:
+def load(data_dir: Path, *, key_file: str = KEY_FILE) -> Identity:
     """Read the identity. Raises NotFoundError if the node has not joined, CertcastError if a file is damaged."""
     directory = data_dir / DIRECTORY
     try:
         pin = msgspec.json.decode((directory / PIN_FILE).read_bytes(), type=Pin)
-        key = load_key((directory / KEY_FILE).read_bytes())
+        key = load_key((directory / key_file).read_bytes())
     except FileNotFoundError as error:
         raise NotFoundError(
             f"this node has not joined a manager: run 'certcast-nodeagent join TOKEN --data {data_dir}' "
@@ -79,6 +82,25 @@ def ensure_key(data_dir: Path) -> asyncssh.SSHKey:
         raise CertcastError(
             f"{directory} cannot be written: {error.strerror}", reason=Reason.PERMISSION
         ) from error
+
+
+def make_candidate(data_dir: Path) -> Identity:
+    """Make a candidate key, and return the identity with it."""
+    durable.write_file(data_dir / DIRECTORY / CANDIDATE_FILE, generate_key(), mode=0o600)
+    return load(data_dir, key_file=CANDIDATE_FILE)
+
+
+def candidate(data_dir: Path) -> Identity | None:
+    """Return the identity with the candidate key, None if no rotation is open."""
+    try:
+        return load(data_dir, key_file=CANDIDATE_FILE)
+    except NotFoundError:
+        return None
+
+
+def commit_candidate(data_dir: Path) -> None:
+    """Let the candidate take the place of the node's key, in one step."""
+    durable.publish(data_dir / DIRECTORY / CANDIDATE_FILE, data_dir / DIRECTORY / KEY_FILE)
 
 
 def save_pin(data_dir: Path, pin: Pin) -> None:

@@ -6,8 +6,11 @@ manager said so; doing it again with the same token and key is harmless.
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
+
+import asyncssh
 
 from common.errors import EnrolmentError, ProtocolError, Reason, UnreachableError
 from common.runtime.ssh import JOIN_SUBSYSTEM, JOIN_USER, fingerprint
@@ -31,37 +34,50 @@ async def join(token_text: str, data_dir: Path, *, agent_version: str) -> Identi
     """Join with a token's text. Raises InvalidInputError, EnrolmentError, UnreachableError, AccessError."""
     token = decode_token(token_text)
     key = await asyncio.to_thread(identity.ensure_key, data_dir)
-    asking = _Asking()
-    transport = await dial(
+    reply = await ask(
         token.addresses,
-        user=JOIN_USER,
         key=key,
-        subsystem=JOIN_SUBSYSTEM,
         trusts=lambda line: fingerprint(line) == token.fingerprint,
-        peer=asking,
+        request=EnrolRequest(node=token.node, secret=token.secret, agent_version=agent_version),
     )
-    try:
-        request = EnrolRequest(node=token.node, secret=token.secret, agent_version=agent_version)
-        transport.write(encode_request(request))
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            reply = await asking.answer
-    except TimeoutError as error:
-        raise UnreachableError(
-            f"{transport.address} did not answer the join", reason=Reason.TIMEOUT
-        ) from error
-    finally:
-        transport.close()
     _check(reply, token)
     pin = Pin(node=token.node, addresses=list(token.addresses), host_keys=list(reply.host_keys))
     await asyncio.to_thread(identity.save_pin, data_dir, pin)
     return await asyncio.to_thread(identity.load, data_dir)
 
 
+async def ask(
+    addresses: Sequence[str], *, key: asyncssh.SSHKey, trusts: Callable[[str], bool], request: EnrolRequest
+) -> EnrolReply:
+    """Ask the one question of the join channel, with a login by the key that is to be pinned.
+
+    Raises UnreachableError, AccessError, ProtocolError.
+    """
+    asking = _Asking()
+    transport = await dial(
+        addresses, user=JOIN_USER, key=key, subsystem=JOIN_SUBSYSTEM, trusts=trusts, peer=asking
+    )
+    try:
+        transport.write(encode_request(request))
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return await asking.answer
+    except TimeoutError as error:
+        raise UnreachableError(f"{transport.address} did not answer", reason=Reason.TIMEOUT) from error
+    finally:
+        transport.close()
+
+
+def refused(reply: EnrolReply, hint: str = "") -> EnrolmentError:
+    """Return the manager's refusal as an error."""
+    reason = Reason(reply.reason) if reply.reason in set(Reason) else Reason.INTERNAL
+    return EnrolmentError(f"the manager refused: {reply.message}{hint}", reason=reason)
+
+
 def _check(reply: EnrolReply, token: JoinToken) -> None:
     if not reply.ok:
-        reason = Reason(reply.reason) if reply.reason in set(Reason) else Reason.INTERNAL
-        hint = " (this node's clock says that it has expired)" if token.expires_s < time.time() else ""
-        raise EnrolmentError(f"the manager refused: {reply.message}{hint}", reason=reason)
+        raise refused(
+            reply, " (this node's clock says that it has expired)" if token.expires_s < time.time() else ""
+        )
     if token.fingerprint not in map(fingerprint, reply.host_keys):
         raise ProtocolError("the manager answered with other host keys than the token's")
 

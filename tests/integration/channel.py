@@ -64,9 +64,16 @@ class Tokens:
 
     def __init__(self) -> None:
         self.tokens: dict[str, list[str | float | None]] = {}
+        self.pinned: dict[NodeName, str] = {}
 
     def add(self, secret: str, expires_s: float) -> None:
         self.tokens[hash_secret(secret)] = [expires_s, None]
+
+    async def get(self, name: NodeName) -> NodeRecord:
+        return self._record(name)
+
+    async def pin(self, name: NodeName, public_key: str) -> None:
+        self.pinned[name] = public_key
 
     async def redeem_join_token(
         self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float
@@ -78,16 +85,19 @@ class Tokens:
             raise EnrolmentError("used", reason="token_used")
         if token[1] is None and token[0] <= now_s:
             raise EnrolmentError("expired", reason="token_expired")
-        token[1] = public_key
+        token[1] = self.pinned[name] = public_key
+        return self._record(name)
+
+    def _record(self, name: NodeName) -> NodeRecord:
         return NodeRecord(
             id=1,
             name=name,
             kind="node",
             names=(),
             addresses=(),
-            public_key=public_key,
+            public_key=self.pinned.get(name, ""),
             created_s=0,
-            enrolled_s=now_s,
+            enrolled_s=0,
         )
 
 

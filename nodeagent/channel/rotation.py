@@ -1,0 +1,56 @@
+"""Replacing the node's key: candidate, tested, committed, and back to the old one by itself if the candidate fails.
+
+The candidate is made here and logs in to the join channel, which tests it; the pinned key's signature vouches for it; the
+manager pins it, and only then it takes the old key's place. Invariant: at every moment one of the two files opens the
+manager, whatever was killed in between: the manager forgets the old key only by pinning the new one, and a dial that is
+refused with the old key is tried with the candidate.
+"""
+
+import asyncio
+from pathlib import Path
+
+from common.errors import AccessError
+from common.runtime.ssh import sign
+from common.runtime.transport import Peer, Transport
+from common.wire.enrolment import EnrolRequest, rotation_statement
+from nodeagent.channel import identity
+from nodeagent.channel.dial import connect
+from nodeagent.channel.identity import Identity
+from nodeagent.channel.join import ask, refused
+
+
+async def rotate(data_dir: Path, *, agent_version: str) -> Identity:
+    """Replace the node's key. Raises NotFoundError (not joined), UnreachableError, AccessError, EnrolmentError.
+
+    After a failure the old key is in use as before, or `connect_as` finds out which one the manager knows.
+    """
+    old = await asyncio.to_thread(identity.load, data_dir)
+    # one that is there already may be what the manager has pinned: it is never thrown away before that is known
+    new = await asyncio.to_thread(identity.candidate, data_dir)
+    if new is None:
+        new = await asyncio.to_thread(identity.make_candidate, data_dir)
+    statement = rotation_statement(old.node, new.public_line)
+    reply = await ask(
+        old.addresses,
+        key=new.key,
+        trusts=lambda line: line in old.host_keys,
+        request=EnrolRequest(node=old.node, proof=sign(old.key, statement), agent_version=agent_version),
+    )
+    if not reply.ok:
+        raise refused(reply)
+    await asyncio.to_thread(identity.commit_candidate, data_dir)
+    return new
+
+
+async def connect_as(data_dir: Path, *, peer: Peer) -> Transport:
+    """Dial with the node's key as it is now, or with a candidate that the manager knows already."""
+    me = await asyncio.to_thread(identity.load, data_dir)
+    try:
+        return await connect(me, peer=peer)
+    except AccessError:
+        new = await asyncio.to_thread(identity.candidate, data_dir)
+        if new is None:
+            raise
+    transport = await connect(new, peer=peer)
+    await asyncio.to_thread(identity.commit_candidate, data_dir)
+    return transport
