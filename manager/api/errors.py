@@ -21,14 +21,8 @@ from common.errors import (
 from common.pki.findings import PkiFindingsError
 from manager.operations.users import LOCK_S
 
-_BY_REASON: Final = {
-    Reason.NO_SPACE: 507,
-    Reason.FORBIDDEN: 403,
-    Reason.BUSY: 429,
-    Reason.TOO_BIG: 413,
-    Reason.TIMEOUT: 503,
-    Reason.UNSUPPORTED: 415,
-}
+_ACCESS: Final = {Reason.FORBIDDEN: 403, Reason.BUSY: 429}
+_BY_REASON: Final = {Reason.BUSY: 503, Reason.TIMEOUT: 503, Reason.TOO_BIG: 413, Reason.UNSUPPORTED: 415}
 
 
 _HEADERS: Final = {
@@ -68,13 +62,13 @@ def status_of(error: CertcastError) -> int:
         case PkiFindingsError() | PkiError() | InvalidInputError():
             return 413 if error.reason is Reason.TOO_BIG else 400
         case AccessError():
-            return _BY_REASON.get(error.reason, 401)
+            return _ACCESS.get(error.reason, 401)
         case NotFoundError():
             return 404
         case ConflictError():
             return 409
         case StorageError():
-            return _BY_REASON.get(error.reason, 503)
+            return 507 if error.reason is Reason.NO_SPACE else 503
         case _:
             return _BY_REASON.get(error.reason, 500)
 

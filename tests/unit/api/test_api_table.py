@@ -1,0 +1,135 @@
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from common.errors import (
+    AccessError,
+    BundleError,
+    CertcastError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    PkiError,
+    Reason,
+    StorageError,
+)
+from common.pki.findings import PkiFindingsError
+from manager.api.app import ROUTES
+from manager.api.certificates import NewCertificate
+from manager.api.errors import answer, status_of
+from manager.api.routes import _basic, _place, check_origin
+from manager.api.users import NewUser
+from manager.domain.model import Role
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "api.md"
+
+
+def test_no_two_routes_are_the_same():
+    assert len({(route.method, re.sub(r"\{\w+\}", "{}", route.path)) for route in ROUTES}) == len(ROUTES)
+
+
+def documented() -> dict[tuple[str, str], str]:
+    """Return the roles that the document gives for each method and path."""
+    found, methods = {}, []
+    for line in DOCUMENT.read_text().splitlines():
+        columns = line.split("|")
+        for span in re.findall(r"`([^`]+)`", columns[1]) if len(columns) > 3 else ():
+            method, _, path = span.partition(" ")
+            if method not in {"GET", "POST", "PUT", "DELETE"}:
+                continue
+            methods.append(method)
+            if path:
+                found.update({(each, path.partition("?")[0].split()[0]): columns[2] for each in methods})
+                methods = []
+    return found
+
+
+def test_every_route_and_its_role_is_documented_and_no_other():
+    roles = documented()
+    assert set(roles) == {(route.method, route.path) for route in ROUTES}
+    for route in ROUTES:
+        assert route.summary
+        assert route.role.value in roles[route.method, route.path], route
+
+
+def test_looking_needs_no_more_than_read_only_and_changing_more_than_that():
+    private = {"users", "audit"}
+    for route in ROUTES:
+        if route.method == "GET":
+            assert (route.role is Role.READ_ONLY) == (route.path not in private), route
+        elif route.path != "tokens":  # a token can do no more than who makes it
+            assert route.role is (Role.OPERATOR if route.path == "push" else Role.ADMINISTRATOR), route
+
+
+def test_a_body_with_secrets_never_shows_in_a_repr():
+    upload = NewCertificate(certificate="c", private_key="the key", private_key_passphrase="the phrase")
+    assert "the" not in repr(upload)
+    assert "the password" not in repr(NewUser(name="ada", password="the password"))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InvalidInputError("name", "x"), 400),
+        (InvalidInputError("", "x", reason=Reason.TOO_BIG), 413),
+        (PkiError("x"), 400),
+        (PkiFindingsError([PkiError("x", reason=Reason.KEY_MISMATCH)]), 400),
+        (AccessError("x"), 401),
+        (AccessError("x", reason=Reason.FORBIDDEN), 403),
+        (AccessError("x", reason=Reason.BUSY), 429),
+        (NotFoundError("x"), 404),
+        (ConflictError("x"), 409),
+        (CertcastError("x", reason=Reason.UNSUPPORTED), 415),
+        (StorageError("x", reason=Reason.NO_SPACE), 507),
+        (StorageError("x"), 503),
+        (StorageError("x", reason=Reason.BUSY), 503),
+        (CertcastError("x", reason=Reason.TIMEOUT), 503),
+        (CertcastError("x", reason=Reason.INTERNAL), 500),
+        (BundleError("x"), 500),
+    ],
+)
+def test_every_kind_of_failure_has_its_status(error: CertcastError, status: int):
+    assert status_of(error) == status
+
+
+def test_a_failure_tells_its_field_and_every_finding_with_its_place():
+    findings = [PkiError("one", file="certificate", block=2, line=9), PkiError("two")]
+    said = msgspec.json.decode(answer(PkiFindingsError(findings)).body)["error"]
+    assert said["findings"] == [
+        {"message": "one", "file": "certificate", "block": 2, "line": 9},
+        {"message": "two", "file": None, "block": None, "line": None},
+    ]
+    assert msgspec.json.decode(answer(InvalidInputError("slot", "x")).body)["error"]["field"] == "slot"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("Expected `str`, got `int` - at `$.nodes[0]`", "nodes[0]"),
+        ("Object missing required field `certificate`", "certificate"),
+        ("Expected `object`, got `array`", ""),
+    ],
+)
+def test_a_parsers_sentence_is_split_into_field_and_finding(text: str, field: str):
+    assert _place(text)[0] == field
+
+
+@pytest.mark.parametrize("text", ["", "!!!!", "YQ==", "/w==", "YWRhOnB3", "w7w6w7w="])
+def test_credentials_are_a_name_and_a_password_or_refused(text: str):
+    pairs = {"YWRhOnB3": ("ada", "pw"), "w7w6w7w=": ("ü", "ü")}
+    if text in pairs:
+        assert _basic(text) == pairs[text]
+        return
+    with pytest.raises(AccessError):
+        _basic(text)
+
+
+def test_a_page_of_this_manager_is_known_by_its_host():
+    own = {"Host": "M.example.com:8443", "Origin": "https://m.example.com:8443"}
+    check_origin(make_mocked_request("POST", "/", headers=own))
+    for origin in ("https://m.example.com", "https://m.example.com:8443.evil.example", "null", ""):
+        with pytest.raises(AccessError):
+            check_origin(make_mocked_request("POST", "/", headers={**own, "Origin": origin}))
