@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import ssl
 import sys
 import time
@@ -185,7 +186,8 @@ class Demo:
 def look_around(site: Site) -> None:
     """Say how to look around."""
     first = site.nodes[0]
-    console.print(f"""
+    console.print(
+        f"""
 [bold]Everything stays up until you press Ctrl-C.[/] Look around:
 
   manager   {site.url}   user admin, password {PASSWORD}
@@ -199,12 +201,16 @@ In another terminal:
   export CERTCAST_URL={site.url} CERTCAST_USER=admin CERTCAST_PASSWORD={PASSWORD} CERTCAST_INSECURE=1
   .venv/bin/certcast status --watch
   .venv/bin/certcast push --all
-""")
+""",
+        soft_wrap=True,  # what is to be copied must stay on its line
+    )
 
 
 async def main(*, once: bool) -> int:
     """Run the demo; return the exit status."""
     site = Site()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asyncio.current_task().cancel)
     connector = aiohttp.TCPConnector(ssl=trusting())
     headers = {"Authorization": aiohttp.encode_basic_auth("admin", PASSWORD)}
     try:
@@ -223,6 +229,9 @@ async def main(*, once: bool) -> int:
         for line in site.dead():
             console.print(f"   {line}", markup=False)
         return 1
+    except asyncio.CancelledError:
+        console.print("\nStopping; everything is removed.")
+        return 130 if once else 0
     finally:
         await site.close()
     return 0
@@ -253,7 +262,4 @@ def trusting() -> ssl.SSLContext:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end after the last step")
-    try:
-        sys.exit(asyncio.run(main(once=parser.parse_args().once)))
-    except KeyboardInterrupt:
-        console.print("\nStopped; everything was removed.")
+    sys.exit(asyncio.run(main(once=parser.parse_args().once)))
