@@ -96,6 +96,12 @@ async def add_user(settings: Settings, *, name: str, role: Role, password: str) 
         await users.add(name, role=role, password=password, actor=CONSOLE)
 
 
+async def set_password(settings: Settings, *, name: str, password: str) -> None:
+    """Replace a user's password, whether a manager runs on the store or not."""
+    async with _users(settings) as users:
+        await users.set_password(name, password=password, actor=CONSOLE)
+
+
 async def list_users(settings: Settings) -> Sequence[UserRecord]:
     """Return the users of the store."""
     async with _users(settings) as users:
@@ -158,7 +164,7 @@ class Manager:
             lifetime_s=settings.token_days * 86400.0,
         )
         operations = Operations(Context(store=store, fleet=fleet, workers=self._workers), join=join)
-        server, local = self._web(fleet, operations)
+        server, local = self._web(fleet, operations, listener)
         await server.start()
         await self._resume(fleet, local)
         try:
@@ -182,7 +188,7 @@ class Manager:
                 await local.resume(manifest, await self._store.generations.payloads(digests))
                 return
 
-    def _web(self, fleet: Fleet, operations: Operations) -> tuple[HttpsServer, LocalNode]:
+    def _web(self, fleet: Fleet, operations: Operations, listener: Listener) -> tuple[HttpsServer, LocalNode]:
         app = web.Application()
         host, port = split_host_port(self._settings.https)
         server = HttpsServer(app, host=host, port=port)
@@ -192,6 +198,8 @@ class Manager:
             gauges={
                 "reconcile_age_seconds": fleet.reconcile_age_s,
                 "report_write_failures": lambda: float(fleet.reports.failures),
+                "channel_connections": lambda: float(listener.connections),
+                "channel_logging_in": lambda: float(listener.gate.logging_in),
             },
         )
         fleet.observers.append(metrics.observe)

@@ -102,12 +102,28 @@ def user_add(
     from manager.app import add_user
 
     settings = Settings.load(config=config, data=data)
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    asyncio.run(add_user(settings, name=name, role=role, password=password))
+    asyncio.run(add_user(settings, name=name, role=role, password=_password(from_stdin=password_stdin)))
     typer.echo(f"Added {name} ({role}).")
+
+
+@users.command("password")
+def user_password(
+    name: Annotated[str, typer.Argument(help="Whose password.")],
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Replace a user's password, for example a forgotten one.
+
+    Example: certcast-manager user password admin
+    """
+    from manager.app import set_password
+
+    settings = Settings.load(config=config, data=data)
+    asyncio.run(set_password(settings, name=name, password=_password(from_stdin=password_stdin)))
+    typer.echo(f"{name} has a new password.")
 
 
 @users.command("list")
@@ -165,6 +181,12 @@ def restored(data: DataOption = None, config: ConfigOption = None) -> None:
 
     epoch = asyncio.run(bump_epoch(Settings.load(config=config, data=data)))
     typer.echo(f"The store is now at epoch {epoch}.")
+
+
+def _password(*, from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
 def main() -> None:

@@ -19,24 +19,6 @@ _PRIVATE_PEM = re.compile(
 Style = Literal["auto", "json", "console"]
 
 
-class Secret:
-    """A text that must not be shown. Only `reveal` gives it back."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return HIDDEN
-
-    __str__ = __repr__
-
-    def reveal(self) -> str:
-        """Return the text itself."""
-        return self._text
-
-
 def hide_private_keys(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replace every private key in a line, at any depth."""
     return {key: _hidden(value) for key, value in event.items()}

@@ -143,11 +143,6 @@ class Receiver:
         self._transfer: _Transfer | None = None
 
     @property
-    def busy(self) -> bool:
-        """Whether an installation runs."""
-        return self._installing is not None
-
-    @property
     def welcomed(self) -> bool:
         """Whether a conversation is under way."""
         return self._welcomed

@@ -72,6 +72,13 @@ class UserOperations:
         log.info("user.added", user=name)
         return record
 
+    async def set_password(self, name: str, *, password: str, actor: str) -> None:
+        """Replace a user's password. Raises InvalidInputError, NotFoundError."""
+        _check_password(password)
+        hashed = await asyncio.to_thread(self._hasher.hash, password)
+        await self._context.store.users.set_password(name, hashed)
+        await self._context.note(actor, "user.password_changed", f"user {name}")
+
     async def list(self) -> Sequence[UserRecord]:
         """Return all."""
         return await self._context.store.users.list()

@@ -174,20 +174,13 @@ class Assignments:
         async with self._database.read() as connection:
             return await _assignments(connection)
 
-    async def of(self, name: NodeName) -> Sequence[AssignmentRecord]:
-        """Return what a node's slots have."""
-        async with self._database.read() as connection:
-            return await _assignments(connection, name=name)
-
 
 async def _assignments(
-    connection: AsyncConnection, *, certificate_id: int | None = None, name: NodeName | None = None
+    connection: AsyncConnection, *, certificate_id: int | None = None
 ) -> Sequence[AssignmentRecord]:
     query = select(node.c.name, assignment.c.slot, assignment.c.certificate_id).join_from(assignment, node)
     if certificate_id is not None:
         query = query.where(assignment.c.certificate_id == certificate_id)
-    if name is not None:
-        query = query.where(node.c.name == name)
     rows = await connection.execute(query.order_by(node.c.name, assignment.c.slot))
     return [
         AssignmentRecord(node=NodeName(row.name), slot=row.slot, certificate_id=row.certificate_id)

@@ -1,6 +1,5 @@
 """What there is one of: the epoch, this store's identity, and the manager's own secrets."""
 
-import uuid
 from typing import Final
 
 from sqlalchemy import select
@@ -11,7 +10,6 @@ from manager.store.sealing import Keyring
 from manager.store.tables import meta
 
 EPOCH: Final = "epoch"
-INSTANCE: Final = "instance"
 CHECKED: Final = "checked"
 
 
@@ -38,17 +36,6 @@ class Meta:
         """Return how often content changed: equal revisions mean equal content."""
         async with self._database.read() as connection:
             return await self._database.revision(connection)
-
-    async def instance_id(self) -> str:
-        """Return this store's identity, made at first use."""
-        async with self._database.write() as connection:
-            await self._database.insert_absent(
-                connection, meta, [{"name": INSTANCE, "value": uuid.uuid4().bytes}]
-            )
-            value = (
-                await connection.execute(select(meta.c.value).where(meta.c.name == INSTANCE))
-            ).scalar_one()
-        return uuid.UUID(bytes=bytes(value)).hex
 
     async def get(self, name: str) -> bytes | None:
         """Return a plain value that `set` kept, None if there is none of this name."""

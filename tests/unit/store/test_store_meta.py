@@ -11,10 +11,6 @@ async def test_the_epoch_begins_at_1_and_rises(store):
     assert await store.meta.epoch() == 2
 
 
-async def test_the_identity_stays(store):
-    assert await store.meta.instance_id() == await store.meta.instance_id()
-
-
 async def test_plain_values_and_secrets_of_one_name_are_two_things(store):
     await store.meta.set("host key", b"public")
     await store.meta.secret_set("host key", b"private")
