@@ -116,9 +116,13 @@ def check_origin(request: web.Request) -> None:
     """
     if request.method == "GET":
         return
-    site, origin = request.headers.get("Sec-Fetch-Site", "none"), request.headers.get("Origin")
-    own = origin is None or origin.partition("://")[2].lower() == (request.host or "").lower()
-    if site not in {"none", "same-origin"} or not own:
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        # first, because behind a proxy the host may be another than the one that the browser knows
+        own = site in {"none", "same-origin"}
+    else:
+        own = origin is None or origin.partition("://")[2].lower() == request.host.lower()
+    if not own:
         raise AccessError("another site's page may not change anything here", reason=Reason.FORBIDDEN)
 
 

@@ -162,7 +162,7 @@ class CertificateOperations:
             names = ", ".join(sorted({each.node for each in held}))
             raise ConflictError(
                 f"certificate {certificate_id} is assigned to {names}; assign another there first, "
-                "or confirm with --force (they keep serving it, and an alarm is raised)"
+                "or confirm with --force (they keep serving it until another is assigned)"
             )
         lost = await self._context.store.certificates.delete(certificate_id)
         await self._context.note(

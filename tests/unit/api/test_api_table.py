@@ -133,3 +133,10 @@ def test_a_page_of_this_manager_is_known_by_its_host():
     for origin in ("https://m.example.com", "https://m.example.com:8443.evil.example", "null", ""):
         with pytest.raises(AccessError):
             check_origin(make_mocked_request("POST", "/", headers={**own, "Origin": origin}))
+
+
+def test_what_the_browser_says_of_a_page_counts_more_than_names_that_a_proxy_may_change():
+    proxied = {"Host": "127.0.0.1:8443", "Origin": "https://m.example.com"}
+    check_origin(make_mocked_request("POST", "/", headers={**proxied, "Sec-Fetch-Site": "same-origin"}))
+    with pytest.raises(AccessError):
+        check_origin(make_mocked_request("POST", "/", headers={**proxied, "Sec-Fetch-Site": "cross-site"}))
