@@ -29,6 +29,7 @@ from manager.push.directory import Directory
 from manager.push.fleet import Fleet
 from manager.push.guard import Limits
 from manager.push.listener import Listener
+from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from tests import pki
@@ -117,7 +118,7 @@ async def _serving(
     store: Store, keys: dict[NodeName, bytes], host_key: asyncssh.SSHKey
 ) -> AsyncIterator[tuple[Fleet, Listener]]:
     directory = Directory({public_line(load_key(key)): name for name, key in keys.items()})
-    fleet = Fleet(store, Compiler(store, load_builtin()), directory, epoch=1)
+    fleet = Fleet(store, Compiler(store, Inventories(store, load_builtin())), directory, epoch=1)
     await fleet.load()
 
     async def enrol(_request: EnrolRequest, _address: str, _key: str) -> EnrolReply:

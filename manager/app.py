@@ -24,6 +24,7 @@ from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT, build_api
 from manager.api.routes import Api
 from manager.domain.model import Role, UserRecord
+from manager.operations.alarms import SILENT_S
 from manager.operations.context import Context
 from manager.operations.nodes import JoinFacts
 from manager.operations.operations import Operations
@@ -39,6 +40,7 @@ from manager.push.listener import Listener
 from manager.push.local import LocalNode
 from manager.settings import Settings, split_host_port
 from manager.store.engine import DATABASE_FILE
+from manager.store.inventory import Inventories
 from manager.store.sealing import KEK_FILE, create_kek, load_keyring
 from manager.store.store import Store
 from manager.web.health import Check, Health, Metrics, add_routes
@@ -83,7 +85,8 @@ async def _fill(directory: Path, *, names: Sequence[str], addresses: Sequence[st
     try:
         await store.meta.secret_set(HOST_KEY, generate_key())
         async with Workers() as workers:
-            operations = Operations(Context(store=store, fleet=NoFleet(), workers=workers))
+            context = Context(store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers)
+            operations = Operations(context)
             chosen = tuple(names) or (socket.getfqdn().lower(),)
             await operations.nodes.add_management_node(names=chosen, addresses=addresses, actor=CONSOLE)
     finally:
@@ -142,8 +145,8 @@ class Manager:
             raise NotFoundError(f"the store at {settings.data} has no host key; was 'init' interrupted?")
         host_key, epoch = load_key(host_pem), await store.meta.epoch()
         directory = Directory(await store.nodes.keys())
-        compiler = Compiler(store, await asyncio.to_thread(load_builtin))
-        fleet = Fleet(store, compiler, directory, epoch=epoch)
+        inventories = Inventories(store, await asyncio.to_thread(load_builtin))
+        fleet = Fleet(store, Compiler(store, inventories), directory, epoch=epoch)
         await fleet.load()
         enrolment = Enrolment(
             store.nodes, directory, host_keys=[public_line(host_key)], epoch=epoch, joined=fleet.node_joined
@@ -163,13 +166,14 @@ class Manager:
             fingerprint=fingerprint(public_line(host_key)),
             lifetime_s=settings.token_days * 86400.0,
         )
-        operations = Operations(Context(store=store, fleet=fleet, workers=self._workers), join=join)
+        context = Context(store=store, inventories=inventories, fleet=fleet, workers=self._workers)
+        operations = Operations(context, join=join)
         server, local = self._web(fleet, operations, listener)
         await server.start()
         await self._resume(fleet, local)
         try:
             async with Supervisor() as supervisor:
-                self._keep(supervisor, fleet, listener, local)
+                self._keep(supervisor, fleet, operations, listener, local)
                 await self._until_stopped(supervisor, fleet, listener, server, local)
         finally:
             await fleet.close()
@@ -197,17 +201,18 @@ class Manager:
             nodes=fleet.counts,
             gauges={
                 "reconcile_age_seconds": fleet.reconcile_age_s,
+                "alarms_age_seconds": operations.alarms.age_s,
                 "report_write_failures": lambda: float(fleet.reports.failures),
                 "channel_connections": lambda: float(listener.connections),
                 "channel_logging_in": lambda: float(listener.gate.logging_in),
             },
         )
         fleet.observers.append(metrics.observe)
-        add_routes(app, Health(self._checks(fleet)), metrics)
+        add_routes(app, Health(self._checks(fleet, operations)), metrics)
         app.add_subapp(ROOT, build_api(Api(operations=operations, fleet=fleet)))
         return server, local
 
-    def _checks(self, fleet: Fleet) -> list[Check]:
+    def _checks(self, fleet: Fleet, operations: Operations) -> list[Check]:
         async def store() -> str:
             await self._store.check()
             return ""
@@ -228,19 +233,36 @@ class Manager:
                 return "the certificate that this endpoint serves is not the one that was installed"
             return ""
 
-        return [Check("store", store), Check("reconcile", reconcile), Check("certificate", certificate)]
+        async def alarms() -> str:
+            age_s = operations.alarms.age_s()
+            return f"the alarms were not evaluated for {age_s:.0f} s" if age_s > SILENT_S else ""
 
-    def _keep(self, supervisor: Supervisor, fleet: Fleet, listener: Listener, local: LocalNode) -> None:
+        return [
+            Check("store", store),
+            Check("reconcile", reconcile),
+            Check("alarms", alarms),
+            Check("certificate", certificate),
+        ]
+
+    def _keep(
+        self,
+        supervisor: Supervisor,
+        fleet: Fleet,
+        operations: Operations,
+        listener: Listener,
+        local: LocalNode,
+    ) -> None:
         for name, loop in (
             ("reports", fleet.reports.run),
             ("delivery", fleet.delivery.run),
             ("changes", fleet.run_changes),
             ("reconcile", fleet.run_reconcile),
             ("sweep", fleet.run_sweep),
+            ("alarms", lambda: operations.alarms.run(fleet)),
             ("listener", listener.run),
             ("local installs", local.run_installs),
             ("local node", lambda: local.run(fleet.accept)),
-            ("collect", self._collect),
+            ("collect", lambda: self._collect(operations)),
             ("pulse", _pulse),
         ):
             supervisor.keep(name, loop)
@@ -270,10 +292,11 @@ class Manager:
         record = await self._store.nodes.get(MANAGEMENT_NODE)
         return _Addresses(self._settings.advertise, (*record.addresses, *record.names), listener)
 
-    async def _collect(self) -> None:
+    async def _collect(self, operations: Operations) -> None:
         while True:
             await asyncio.sleep(COLLECT_S)
             await self._store.generations.collect()
+            await operations.alarms.collect()
 
 
 class _Addresses:
@@ -325,4 +348,5 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def _users(settings: Settings) -> AsyncIterator[UserOperations]:
     async with _store(settings) as store, Workers() as workers:
-        yield UserOperations(Context(store=store, fleet=NoFleet(), workers=workers))
+        context = Context(store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers)
+        yield UserOperations(context)

@@ -59,6 +59,7 @@ class Chain:
         serving: what a server sends after its leaf: no self-signed root.
         stands_until_s: the first second at which this answer may be another.
         exhausted: a work limit was met, so a better chain may exist.
+        looked_for: the canonical names of all issuers that were looked for; a CA of another name cannot change the chain.
     """
 
     state: ChainState
@@ -67,6 +68,7 @@ class Chain:
     serving: tuple[Certificate, ...]
     stands_until_s: int
     exhausted: bool
+    looked_for: frozenset[bytes]
 
     @property
     def reaches_root(self) -> bool:
@@ -133,6 +135,7 @@ def build_chain(
         serving=_without_root(path),
         stands_until_s=_next_change_s(search.seen, now_s),
         exhausted=search.exhausted,
+        looked_for=frozenset(one.issuer_id for one in search.seen),
     )
 
 

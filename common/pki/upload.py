@@ -5,10 +5,12 @@ Invariant: either everything was understood and is returned, or every finding is
 Key derivation may take seconds: run `read_tls` where it can be killed.
 """
 
+from contextlib import suppress
+
 from common.errors import PkiError, Reason
 from common.pki.certificate import Certificate, decode
 from common.pki.chain import serving_chain
-from common.pki.findings import raise_findings
+from common.pki.findings import PkiFindingsError, raise_findings
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, pairs, private_key_pem
 from common.pki.material import TlsMaterial
 from common.pki.parameters import combine, is_parameters, parameters_pem
@@ -48,6 +50,53 @@ def read_tls(
         parameters_pem=parts.parameters_pem,
         certificate_text=parts.certificate_text(certificate, leaf),
     )
+
+
+def read_for_key(*, certificate: str, private_key: str, parameters: str = "", owner: str) -> TlsMaterial:
+    """Read a certificate for a key that is kept already: an edited entry, or a CA's answer to a request.
+
+    `private_key` is unencrypted PKCS#8 PEM; `owner` names it for people ("this entry's private key, which cannot be changed").
+    Raises PkiFindingsError as `read_tls` does; a key among the certificates is refused, and so is what does not pair.
+    """
+    reading = read_blocks(certificate, file=CERTIFICATE_FIELD)
+    raise_findings(
+        at(block, f"a private key does not belong here: this must pair with {owner}", Reason.INVALID)
+        for block in reading.blocks
+        if is_private_key(block)
+    )
+    (kept,) = read_blocks(private_key).blocks
+    key = load_private_key(kept)
+    found: list[Certificate] = []
+    for block in reading.blocks:
+        # what cannot be decoded is named below, with everything else
+        with suppress(PkiError):
+            found.extend([decode(block.der)] if block.label == CERTIFICATE else [])
+    if found and not any(pairs(one, key) for one in found):
+        names = ", ".join(f"'{one.label}'" for one in found[:5])
+        raise PkiFindingsError(
+            [
+                PkiError(
+                    f"{names} does not pair with {owner}", reason=Reason.KEY_MISMATCH, file=CERTIFICATE_FIELD
+                )
+            ]
+        )
+    return read_tls(certificate=certificate, private_key=private_key, parameters=parameters)
+
+
+def read_trusted_ca(text: str) -> Certificate:
+    """Read exactly one CA certificate. Raises PkiFindingsError as `read_trusted_cas` does, INVALID if there are more."""
+    found = read_trusted_cas(text, file=CERTIFICATE_FIELD)
+    if len(found) > 1:
+        raise PkiFindingsError(
+            [
+                PkiError(
+                    f"there are {len(found)} CA certificates; an entry has one, add the others by themselves",
+                    reason=Reason.INVALID,
+                    file=CERTIFICATE_FIELD,
+                )
+            ]
+        )
+    return found[0]
 
 
 def read_trusted_cas(text: str, *, file: str | None = None) -> tuple[Certificate, ...]:

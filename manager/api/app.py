@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from common.errors import CertcastError, Reason
-from manager.api import certificates, errors, fleet, nodes, trust, users
+from manager.api import alarms, certificates, errors, fleet, nodes, requests, trust, users
 from manager.api.routes import BODY_MAX_BYTES, Api, Route, call
 
 log = structlog.get_logger(__name__)
@@ -16,7 +16,9 @@ log = structlog.get_logger(__name__)
 ROOT: Final = "/api/certcast/v1"
 ROUTES: Final[tuple[Route, ...]] = (
     *certificates.ROUTES,
+    *requests.ROUTES,
     *trust.ROUTES,
+    *alarms.ROUTES,
     *nodes.ROUTES,
     *fleet.ROUTES,
     *users.ROUTES,

@@ -1,16 +1,29 @@
-"""TLS certificates over HTTP."""
+"""TLS certificates over HTTP: listing, showing, uploading, importing, editing, assigning, downloading and deleting."""
 
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
-from common.bundle.manifest import Slot
-from manager.api.routes import Call, Route, reply
-from manager.domain.model import AssignmentRecord, Role
-from manager.operations.certificates import CertificateView
+from common.errors import AccessError, InvalidInputError, Reason
+from common.pki.batch import ImportFile
+from common.pki.export import Format
+from common.pki.status import StatusCode
+from manager.api.answers import (
+    CertificateAnswer,
+    Place,
+    certificate_answer,
+    place,
+    shown_answer,
+    trusted_ca_record_answer,
+)
+from manager.api.routes import Call, Route, allows, attachment, reply
+from manager.domain.listing import PAGE, Order, Query
+from manager.domain.model import Role
+from manager.operations.certificates import Wanted
 
 Names = Annotated[list[str], msgspec.Meta(max_length=20_000)]
+Ids = Annotated[list[int], msgspec.Meta(min_length=1, max_length=10_000)]
 
 
 class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +40,35 @@ class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):
         return "<upload>"
 
 
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of an import; `content` is base64."""
+
+    name: Annotated[str, msgspec.Meta(max_length=255)]
+    content: bytes
+
+    def __repr__(self) -> str:
+        return "<file>"
+
+
+class Import(msgspec.Struct, frozen=True, kw_only=True):
+    """Files with certificates, keys, parameters and trusted CAs; the passphrase is tried on every encrypted key."""
+
+    files: Annotated[list[File], msgspec.Meta(max_length=1000)]
+    private_key_passphrase: str | None = None
+
+    def __repr__(self) -> str:
+        return "<import>"
+
+
+class Edit(msgspec.Struct, frozen=True, kw_only=True):
+    """What to change; what is left out stays. `nodes` are all that shall have it in `slot`. The key cannot be changed."""
+
+    certificate: str | None = None
+    parameters: str | None = None
+    nodes: Names | None = None
+    slot: str = "server"
+
+
 class Assign(msgspec.Struct, frozen=True, kw_only=True):
     """Where to assign; null means every node but the management node."""
 
@@ -34,47 +76,46 @@ class Assign(msgspec.Struct, frozen=True, kw_only=True):
     slot: str = "server"
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a certificate is assigned."""
+class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What one file shall hold. `include_key` needs a passphrase, and the role of an administrator."""
 
-    node: str
-    slot: Slot
+    ids: Ids
+    format: Format = Format.PEM
+    include_certificate: bool = True
+    include_intermediates: bool = True
+    include_key: bool = False
+    passphrase: str | None = None
+
+    def __repr__(self) -> str:
+        return "<download>"
 
 
-class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A certificate; never its key. Texts only where one certificate was asked for."""
+class Delete(msgspec.Struct, frozen=True, kw_only=True):
+    """Which to delete, all or none; `force` even where they are in use."""
 
-    id: int
-    subject_name: str
-    issuer_name: str
-    serial_no: str
-    fingerprint: str
-    not_before_s: int
-    not_after_s: int
-    subject_alt_names: tuple[str, ...]
-    status: str
-    temporary: bool
-    nodes: list[Place]
-    certificate: str | None = None
-    chain: str | None = None
-    parameters: str | None = None
-    created: bool | None = None
+    ids: Ids
+    force: bool = False
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    """Answer with all."""
-    return reply({"certificates": [_answer(view) for view in await call.api.operations.certificates.list()]})
+    """Answer with a page."""
+    total, listed = await call.api.operations.certificates.list(_query(call))
+    return reply({"total": total, "certificates": [certificate_answer(each) for each in listed]})
+
+
+async def by_node(call: Call) -> web.StreamResponse:
+    """Answer with what each node's slots have."""
+    found = await call.api.operations.certificates.by_node()
+    slots = [
+        {"node": node, "slot": slot, "certificate": certificate_answer(each) if each else None}
+        for node, slot, each in found
+    ]
+    return reply({"slots": slots})
 
 
 async def show(call: Call) -> web.StreamResponse:
-    """Answer with one, and its texts."""
-    view = await call.api.operations.certificates.show(call.number("id"))
-    texts = {
-        "certificate": view.record.text,
-        "chain": view.record.chain_pem,
-        "parameters": view.record.parameters_pem,
-    }
-    return reply(msgspec.structs.replace(_answer(view), **texts))
+    """Answer with one, decoded, with its chain of trust and its texts."""
+    return reply(shown_answer(await call.api.operations.certificates.show(call.number("id"))))
 
 
 async def add(call: Call) -> web.StreamResponse:
@@ -90,8 +131,42 @@ async def add(call: Call) -> web.StreamResponse:
         slot=body.slot,
         actor=call.actor,
     )
-    made = _answer(await operations.show(record.id))
+    made = shown_answer(await operations.show(record.id))
     return reply(msgspec.structs.replace(made, created=created), status=201 if created else 200)
+
+
+async def import_files(call: Call) -> web.StreamResponse:
+    """Take all of a batch of files, or nothing of it."""
+    body: Import = call.body
+    operations = call.api.operations.certificates
+    kept = await operations.import_files(
+        [ImportFile(file.name, file.content) for file in body.files],
+        passphrase=body.private_key_passphrase,
+        actor=call.actor,
+    )
+    tls: list[CertificateAnswer] = []
+    for record, created in kept.tls:
+        made = shown_answer(await operations.show(record.id))
+        tls.append(msgspec.structs.replace(made, created=created))
+    trusted = [
+        {**trusted_ca_record_answer(record), "created": created} for record, created in kept.trusted_cas
+    ]
+    return reply({"certificates": tls, "trusted_cas": trusted})
+
+
+async def edit(call: Call) -> web.StreamResponse:
+    """Change one."""
+    body: Edit = call.body
+    number = call.number("id")
+    await call.api.operations.certificates.edit(
+        number,
+        certificate=body.certificate,
+        parameters=body.parameters,
+        nodes=body.nodes,
+        slot=body.slot,
+        actor=call.actor,
+    )
+    return reply(shown_answer(await call.api.operations.certificates.show(number)))
 
 
 async def assign(call: Call) -> web.StreamResponse:
@@ -103,33 +178,62 @@ async def assign(call: Call) -> web.StreamResponse:
     return reply({"nodes": nodes})
 
 
+async def download(call: Call) -> web.StreamResponse:
+    """Answer with one file."""
+    body: DownloadRequest = call.body
+    if body.include_key and not allows(call.user, Role.ADMINISTRATOR):
+        raise AccessError(
+            f"a download with private keys needs the role {Role.ADMINISTRATOR}", reason=Reason.FORBIDDEN
+        )
+    wanted = Wanted(
+        leaf=body.include_certificate,
+        chain=body.include_intermediates,
+        key=body.include_key,
+        form=body.format,
+        passphrase=body.passphrase,
+    )
+    return attachment(await call.api.operations.certificates.download(body.ids, wanted, actor=call.actor))
+
+
 async def delete(call: Call) -> web.StreamResponse:
     """Delete one; 409 if it is assigned and `force` is not given."""
-    lost = await call.api.operations.certificates.delete(
-        call.number("id"), force=call.flag("force"), actor=call.actor
+    return await _delete(call, [call.number("id")], force=call.flag("force"))
+
+
+async def delete_some(call: Call) -> web.StreamResponse:
+    """Delete several, all or none."""
+    body: Delete = call.body
+    return await _delete(call, body.ids, force=body.force)
+
+
+async def _delete(call: Call, ids: list[int], *, force: bool) -> web.StreamResponse:
+    lost = await call.api.operations.certificates.delete(ids, force=force, actor=call.actor)
+    nodes: list[Place] = [place(each) for each in lost]
+    return reply({"nodes": nodes})
+
+
+def _query(call: Call) -> Query:
+    wanted = call.request.query
+    order = wanted.get("order", Order.ID)
+    try:
+        status = StatusCode(wanted["status"]) if wanted.get("status") else None
+    except ValueError as error:
+        raise InvalidInputError("status", f"a status is one of {', '.join(StatusCode)}") from error
+    try:
+        by = Order(order.removeprefix("-"))
+    except ValueError as error:
+        raise InvalidInputError(
+            "order", f"a list is ordered by {', '.join(Order)}, or -{Order.ID}"
+        ) from error
+    return Query(
+        search=wanted.get("search", ""),
+        status=status,
+        node=wanted.get("node"),
+        order=by,
+        descending=order.startswith("-"),
+        offset=call.count("offset", 0),
+        limit=call.count("limit", PAGE),
     )
-    return reply({"nodes": [_place(each) for each in lost]})
-
-
-def _answer(view: CertificateView) -> CertificateAnswer:
-    record = view.record
-    return CertificateAnswer(
-        id=record.id,
-        subject_name=record.subject_name,
-        issuer_name=record.issuer_name,
-        serial_no=record.serial_no,
-        fingerprint=record.fingerprint,
-        not_before_s=record.not_before_s,
-        not_after_s=record.not_after_s,
-        subject_alt_names=record.subject_alt_names,
-        status=view.status,
-        temporary=record.temporary,
-        nodes=[_place(each) for each in view.nodes],
-    )
-
-
-def _place(each: AssignmentRecord) -> Place:
-    return Place(node=each.node, slot=each.slot)
 
 
 ROUTES = (
@@ -146,10 +250,49 @@ ROUTES = (
     ),
     Route(
         method="GET",
+        path="certificates/by-node",
+        role=Role.READ_ONLY,
+        handler=by_node,
+        summary="List what each node's slots have",
+    ),
+    Route(
+        method="POST",
+        path="certificates/download",
+        role=Role.READ_ONLY,
+        handler=download,
+        body=DownloadRequest,
+        summary="Download certificates, and with a passphrase their keys",
+    ),
+    Route(
+        method="POST",
+        path="certificates/delete",
+        role=Role.ADMINISTRATOR,
+        handler=delete_some,
+        body=Delete,
+        summary="Delete several certificates",
+    ),
+    Route(
+        method="POST",
+        path="import",
+        role=Role.ADMINISTRATOR,
+        handler=import_files,
+        body=Import,
+        summary="Import files with certificates, keys and trusted CAs",
+    ),
+    Route(
+        method="GET",
         path="certificates/{id}",
         role=Role.READ_ONLY,
         handler=show,
         summary="Show a certificate",
+    ),
+    Route(
+        method="PATCH",
+        path="certificates/{id}",
+        role=Role.ADMINISTRATOR,
+        handler=edit,
+        body=Edit,
+        summary="Change a certificate, its parameters or its nodes",
     ),
     Route(
         method="DELETE",

@@ -13,13 +13,14 @@ import msgspec
 from aiohttp import web
 
 from common.errors import AccessError, CertcastError, InvalidInputError, Reason
+from common.pki.export import Download
 from manager.domain.model import Role, UserRecord
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
 from manager.operations.users import TOKEN_PREFIX
 
-BODY_MAX_BYTES: Final = 4 * 1024 * 1024
-"""The largest upload is a custom trust store."""
+BODY_MAX_BYTES: Final = 12 * 1024 * 1024
+"""The largest upload is an import of 8 MiB of files, in base64."""
 
 BODY_TIMEOUT_S: Final = 30.0
 """aiohttp itself never ends a body that drips."""
@@ -62,6 +63,13 @@ class Call:
             raise InvalidInputError(part, f"'{text[:40]}' is not an id, which is a number")
         return int(text)
 
+    def count(self, name: str, default: int) -> int:
+        """Return a query parameter that is a count. Raises InvalidInputError."""
+        text = self.request.query.get(name, str(default))
+        if not text.isascii() or not text.isdecimal() or len(text) > 9:
+            raise InvalidInputError(name, f"'{text[:40]}' is not a count")
+        return int(text)
+
     def flag(self, name: str) -> bool:
         """Return whether a query parameter says yes."""
         return self.request.query.get(name, "").lower() in {"1", "true", "yes"}
@@ -85,6 +93,13 @@ class Route:
 def reply(value: object, *, status: int = 200) -> web.Response:
     """Answer with JSON."""
     return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
+
+
+def attachment(made: Download) -> web.Response:
+    """Answer with a file; its name has no character that could break the header."""
+    kind = "application/x-pem-file" if made.name.endswith(".pem") else "application/x-pkcs12"
+    headers = {"Content-Disposition": f'attachment; filename="{made.name}"', "Cache-Control": "no-store"}
+    return web.Response(body=made.content, content_type=kind, headers=headers)
 
 
 def empty() -> web.Response:

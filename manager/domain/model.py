@@ -53,7 +53,11 @@ class CertificateRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedCaRecord:
-    """A custom trusted CA. `self_signed` ones are anchors; others are intermediates that complete served chains."""
+    """A custom trusted CA.
+
+    `self_signed` ones are roots; all others are intermediates that complete served chains. `trusted_intermediate` says of
+    an intermediate that nodes may use it to verify their peers; it is False for a root, which they always use.
+    """
 
     id: int
     text: str
@@ -67,7 +71,28 @@ class TrustedCaRecord:
     not_before_s: int
     not_after_s: int
     self_signed: bool
+    trusted_intermediate: bool
     created_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """A certificate signing request whose key is in the store.
+
+    `replaces_id` is the certificate that it was made for, `answer_id` the one that came of it; None if there is none or it was
+    deleted. A CA may answer more than once.
+    """
+
+    id: int
+    pem: str
+    subject_name: str
+    raw_subject: str
+    subject_alt_names: tuple[str, ...]
+    key_type: str
+    replaces_id: int | None
+    answer_id: int | None
+    created_s: float
+    answered_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,34 +1,60 @@
-"""Uploading, replacing, assigning and deleting TLS certificates."""
+"""Uploading, importing, viewing, editing, assigning, downloading and deleting TLS certificates."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from common.bundle.manifest import SLOTS, Slot
-from common.errors import ConflictError, InvalidInputError
+from common.errors import InvalidInputError, NotFoundError, PkiError, Reason
 from common.ids import NodeName, node_name
-from common.pki.certificate import decode
+from common.pki.batch import ImportFile, read_batch
+from common.pki.chain import ChainState
+from common.pki.export import Download, ExportItem, Format, export
 from common.pki.material import TlsMaterial
-from common.pki.pem import read_blocks
-from common.pki.status import status_of
-from common.pki.upload import read_tls
+from common.pki.status import Status
+from common.pki.text import text_form
+from common.pki.upload import read_for_key, read_tls
+from manager.domain.inventory import Entry, Inventory, Judgement
+from manager.domain.listing import Page, Query, list_page
 from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.operations.context import Context
+from manager.operations.trust import new_trusted_ca
 from manager.operations.workers import READ_TIMEOUT_S
+from manager.store.catalogue import Imported
 from manager.store.records import NewCertificate
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateView:
-    """A certificate, its leading status in the specification's words, and where it is assigned."""
+class ListedCertificate:
+    """A certificate as a list shows it: its statuses in the specification's words, the leading one first."""
 
+    entry: Entry
+    statuses: Sequence[Status]
+    chain_state: ChainState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownCertificate:
+    """A certificate with all that is to be said about it. `text` is the form that `openssl x509 -text` prints."""
+
+    entry: Entry
     record: CertificateRecord
-    status: str
-    nodes: Sequence[AssignmentRecord]
+    judgement: Judgement
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a download is to hold. A key leaves only encrypted under `passphrase`."""
+
+    leaf: bool = True
+    chain: bool = True
+    key: bool = False
+    form: Format = Format.PEM
+    passphrase: str | None = None
 
 
 def slot_name(text: str) -> Slot:
@@ -95,33 +121,113 @@ class CertificateOperations:
             parameters=parameters,
         )
         record, created = await self._context.store.certificates.add(
-            new_certificate(material), now_s=self._context.clock()
+            new_certificate(material), nodes=where, slot=chosen, now_s=self._context.clock()
         )
-        concerned = {each.node for each in await self._context.store.certificates.nodes_of(record.id)}
-        if where:
-            await self._context.store.assignments.assign(record.id, where, chosen)
-        detail = {"fingerprint": record.fingerprint, "nodes": where, "slot": chosen}
-        action = "certificate.uploaded" if created else "certificate.updated"
-        await self._context.note(actor, action, f"certificate {record.id}", detail)
-        log.info(action, certificate=record.id, leaf=record.fingerprint, user=actor, count=len(where))
-        self._context.fleet.changed({*concerned, *where}, cause=f"certificate {record.id} uploaded")
+        concerned = await self._context.store.certificates.nodes_of(record.id)
+        await self._note_kept(record, created=created, nodes=concerned, actor=actor)
+        self._context.changed({each.node for each in concerned}, cause=f"certificate {record.id} uploaded")
         return record, created
 
-    async def list(self) -> Sequence[CertificateView]:
-        """Return all, each with its status and nodes."""
-        records = await self._context.store.certificates.list()
-        assigned: dict[int, list[AssignmentRecord]] = {}
-        for each in await self._context.store.assignments.list():
-            assigned.setdefault(each.certificate_id, []).append(each)
-        # decoding takes 0.2 ms each, and there may be thousands
-        return await asyncio.to_thread(
-            lambda: [self._view(record, assigned.get(record.id, ())) for record in records]
+    async def import_files(
+        self, files: Sequence[ImportFile], *, passphrase: str | None, actor: str
+    ) -> Imported:
+        """Sort a batch of files into TLS certificates and trusted CAs, and keep all of it.
+
+        Raises PkiFindingsError (every finding, with its file); then nothing was kept.
+        """
+        batch = await self._context.workers.run(READ_TIMEOUT_S, read_batch, files, passphrase=passphrase)
+        kept = await self._context.store.catalogue.keep(
+            [new_certificate(material) for material in batch.tls],
+            [new_trusted_ca(certificate) for certificate in batch.trusted_cas],
+            now_s=self._context.clock(),
+        )
+        concerned: set[NodeName] = set()
+        for record, created in kept.tls:
+            nodes = await self._context.store.certificates.nodes_of(record.id)
+            await self._note_kept(record, created=created, nodes=nodes, actor=actor)
+            concerned.update(each.node for each in nodes)
+        if kept.trusted_cas:
+            names = [record.subject_name for record, _ in kept.trusted_cas]
+            await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", {"subjects": names})
+            log.info("trust.changed", count=len(names), user=actor, cause="imported")
+        self._context.changed(None if kept.trusted_cas else concerned, cause="files imported")
+        return kept
+
+    async def list(self, query: Query) -> tuple[int, Sequence[ListedCertificate]]:
+        """Return how many certificates a query finds, and those of its page."""
+        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
+        page: Page = list_page(inventory, query, now_s=now_s)
+        return page.total, [self._listed(inventory, entry, now_s) for entry in page.entries]
+
+    async def show(self, certificate_id: int) -> ShownCertificate:
+        """Return one, with all that is to be said about it. Raises NotFoundError."""
+        record = await self._context.store.certificates.get(certificate_id)
+        inventory = await self._context.inventories.current()
+        entry = inventory.entries.get(certificate_id)
+        if entry is None:
+            raise NotFoundError(f"certificate {certificate_id} was deleted a moment ago")
+        return ShownCertificate(
+            entry=entry,
+            record=record,
+            judgement=inventory.judge(certificate_id, now_s=int(self._context.clock())),
+            text=text_form(entry.leaf),
         )
 
-    async def show(self, certificate_id: int) -> CertificateView:
-        """Return one. Raises NotFoundError."""
-        record = await self._context.store.certificates.get(certificate_id)
-        return self._view(record, await self._context.store.certificates.nodes_of(certificate_id))
+    async def by_node(self) -> Sequence[tuple[NodeName, Slot, ListedCertificate | None]]:
+        """Return what each node's slots have: every node's server slot, and client slots that have something."""
+        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
+        found: list[tuple[NodeName, Slot, ListedCertificate | None]] = []
+        for name in inventory.nodes:
+            for slot in SLOTS:
+                number = inventory.slots.get((name, slot))
+                if number is not None:
+                    found.append((name, slot, self._listed(inventory, inventory.entries[number], now_s)))
+                elif slot == "server":
+                    found.append((name, slot, None))
+        return found
+
+    async def edit(
+        self,
+        certificate_id: int,
+        *,
+        certificate: str | None,
+        parameters: str | None,
+        nodes: Sequence[str] | None,
+        slot: str,
+        actor: str,
+    ) -> None:
+        """Change an entry's certificate, its parameters, and the nodes that have it in a slot; None leaves each as it is.
+
+        The private key stays: the certificate must pair with it. Raises PkiFindingsError, InvalidInputError,
+        NotFoundError, ConflictError; then nothing was changed.
+        """
+        store, chosen = self._context.store, slot_name(slot)
+        where = None if nodes is None else [node_name(name) for name in nodes]
+        record = await store.certificates.get(certificate_id)
+        before = await store.certificates.nodes_of(certificate_id)
+        new = None
+        if certificate is not None or parameters is not None:
+            material = await self._context.workers.run(
+                READ_TIMEOUT_S,
+                read_for_key,
+                certificate=record.text if certificate is None else certificate,
+                private_key=await store.certificates.private_key(certificate_id),
+                parameters=_parameters(record, certificate=certificate, parameters=parameters),
+                owner="this entry's private key, which cannot be changed",
+            )
+            new = new_certificate(material, temporary=record.temporary and material.leaf.is_self_signed)
+        await store.certificates.update(
+            certificate_id, new, nodes=where, slot=chosen, now_s=self._context.clock()
+        )
+        concerned = {each.node for each in (*before, *await store.certificates.nodes_of(certificate_id))}
+        detail = {
+            "certificate": certificate is not None,
+            "parameters": parameters is not None,
+            "nodes": where,
+        }
+        await self._context.note(actor, "certificate.edited", f"certificate {certificate_id}", detail)
+        log.info("certificate.updated", certificate=certificate_id, user=actor, count=len(concerned))
+        self._context.changed(concerned, cause=f"certificate {certificate_id} edited")
 
     async def assign(
         self, certificate_id: int, *, nodes: Sequence[str] | None, slot: str, actor: str
@@ -141,7 +247,7 @@ class CertificateOperations:
         log.info(
             "certificate.assigned", certificate=certificate_id, slot=chosen, count=len(where), user=actor
         )
-        self._context.fleet.changed(where, cause=f"certificate {certificate_id} assigned")
+        self._context.changed(where, cause=f"certificate {certificate_id} assigned")
         return where
 
     async def unassign(self, node: str, slot: str, *, actor: str) -> None:
@@ -150,34 +256,79 @@ class CertificateOperations:
         await self._context.store.nodes.get(name)
         if await self._context.store.assignments.unassign(name, chosen):
             await self._context.note(actor, "certificate.unassigned", f"node {name}", {"slot": chosen})
-            self._context.fleet.changed([name], cause=f"{chosen} slot emptied")
+            self._context.changed([name], cause=f"{chosen} slot emptied")
 
-    async def delete(self, certificate_id: int, *, force: bool, actor: str) -> Sequence[AssignmentRecord]:
-        """Remove a certificate; return the assignments that went with it.
+    async def download(self, certificate_ids: Sequence[int], wanted: Wanted, *, actor: str) -> Download:
+        """Return one file with these certificates.
 
-        Raises ConflictError naming the nodes that would lose it, unless forced; NotFoundError.
+        Raises NotFoundError; PkiError for a temporary certificate; InvalidInputError for a missing passphrase.
         """
-        held = await self._context.store.certificates.nodes_of(certificate_id)
-        if held and not force:
-            names = ", ".join(sorted({each.node for each in held}))
-            raise ConflictError(
-                f"certificate {certificate_id} is assigned to {names}; assign another there first, "
-                "or confirm with --force (they keep serving it until another is assigned)"
+        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
+        numbers = list(dict.fromkeys(certificate_ids))
+        if missing := [number for number in numbers if number not in inventory.entries]:
+            raise NotFoundError(
+                f"there is no certificate {missing[0]}; 'certcast certificate list' shows those there are"
             )
-        lost = await self._context.store.certificates.delete(certificate_id)
-        await self._context.note(
-            actor,
-            "certificate.deleted",
-            f"certificate {certificate_id}",
-            {"nodes": [each.node for each in lost]},
+        for number in numbers:
+            if inventory.entries[number].leaf.is_self_signed:
+                raise PkiError(
+                    f"certificate {number} is temporary (self-signed) and cannot be downloaded",
+                    reason=Reason.UNSUPPORTED,
+                )
+        materials = await self._context.store.certificates.slot_material(numbers) if wanted.key else {}
+        items = [
+            ExportItem(
+                leaf=inventory.entries[number].leaf,
+                chain=inventory.chain(number, now_s=now_s).serving if wanted.chain else (),
+                private_key_pem=materials[number].private_key_pem if number in materials else None,
+                include_leaf=wanted.leaf,
+            )
+            for number in numbers
+        ]
+        made = await self._context.workers.run(
+            READ_TIMEOUT_S, export, items, wanted.form, passphrase=wanted.passphrase
         )
-        log.info("certificate.deleted", certificate=certificate_id, user=actor, count=len(lost))
-        self._context.fleet.changed(
-            {each.node for each in lost}, cause=f"certificate {certificate_id} deleted"
-        )
+        if wanted.key:
+            detail = {"certificates": numbers, "form": wanted.form}
+            await self._context.note(actor, "key.exported", made.name, detail)
+            log.info("key.exported", count=len(numbers), user=actor)
+        return made
+
+    async def delete(
+        self, certificate_ids: Sequence[int], *, force: bool, actor: str
+    ) -> Sequence[AssignmentRecord]:
+        """Remove all of these certificates or none; return the assignments that went with them.
+
+        Raises ConflictError naming the nodes that would lose theirs, unless forced; NotFoundError.
+        """
+        lost = await self._context.store.certificates.delete(certificate_ids, even_assigned=force)
+        concerned = {each.node for each in lost}
+        for number in dict.fromkeys(certificate_ids):
+            nodes = sorted(each.node for each in lost if each.certificate_id == number)
+            await self._context.note(actor, "certificate.deleted", f"certificate {number}", {"nodes": nodes})
+            log.info("certificate.deleted", certificate=number, user=actor, count=len(nodes))
+        self._context.changed(concerned, cause="certificates deleted")
         return lost
 
-    def _view(self, record: CertificateRecord, nodes: Sequence[AssignmentRecord]) -> CertificateView:
-        (block,) = read_blocks(record.leaf_pem).blocks
-        status = status_of(decode(block.der), now_s=int(self._context.clock()))
-        return CertificateView(record=record, status=status.text, nodes=nodes)
+    async def _note_kept(
+        self, record: CertificateRecord, *, created: bool, nodes: Sequence[AssignmentRecord], actor: str
+    ) -> None:
+        action = "certificate.uploaded" if created else "certificate.updated"
+        detail = {"fingerprint": record.fingerprint, "nodes": [each.node for each in nodes]}
+        await self._context.note(actor, action, f"certificate {record.id}", detail)
+        log.info(action, certificate=record.id, leaf=record.fingerprint, user=actor, count=len(nodes))
+
+    def _listed(self, inventory: Inventory, entry: Entry, now_s: int) -> ListedCertificate:
+        return ListedCertificate(
+            entry=entry,
+            statuses=inventory.statuses(entry.id, now_s=now_s),
+            chain_state=inventory.chain(entry.id, now_s=now_s).state,
+        )
+
+
+def _parameters(record: CertificateRecord, *, certificate: str | None, parameters: str | None) -> str:
+    """Return the parameters beside the text that an edit leaves: as given, else as they are unless the text has its own."""
+    if parameters is not None:
+        return parameters
+    has_own = certificate is None or "PARAMETERS-----" in certificate
+    return "" if has_own else record.parameters_pem

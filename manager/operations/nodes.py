@@ -83,6 +83,7 @@ class NodeOperations:
         ]
         await self._context.store.nodes.remove(checked)
         await self._context.fleet.node_removed(checked)
+        self._context.stirred.set()
         await self._context.note(actor, "node.removed", f"node {checked}")
         log.info("node.removed", node=checked, user=actor)
         await self._drop_temporary(temporary)
@@ -121,10 +122,8 @@ class NodeOperations:
         now_s = self._context.clock()
         record = await store.nodes.add(name, kind, names=known, addresses=at, now_s=now_s)
         try:
-            certificate, _ = await store.certificates.add(
-                new_certificate(material, temporary=True), now_s=now_s
-            )
-            await store.assignments.assign(certificate.id, [name], "server")
+            temporary = new_certificate(material, temporary=True)
+            await store.certificates.add(temporary, nodes=[name], now_s=now_s)
         except CertcastError:
             # a node without its certificate would be half of one, and its name would be taken
             with contextlib.suppress(CertcastError):
@@ -133,6 +132,7 @@ class NodeOperations:
         await self._context.note(actor, "node.added", f"node {name}", {"names": known, "addresses": at})
         log.info("node.added", node=name, user=actor)
         await self._context.fleet.node_added(record)
+        self._context.stirred.set()
         return record
 
     async def _drop_temporary(self, certificate_ids: Sequence[int]) -> None:
@@ -140,10 +140,10 @@ class NodeOperations:
         certificates = self._context.store.certificates
         for certificate_id in certificate_ids:
             # somebody else may have deleted it meanwhile
-            with contextlib.suppress(NotFoundError):
+            with contextlib.suppress(NotFoundError, ConflictError):
                 record = await certificates.get(certificate_id)
                 if record.temporary and not await certificates.nodes_of(certificate_id):
-                    await certificates.delete(certificate_id)
+                    await certificates.delete([certificate_id], even_assigned=False)
 
 
 def _dns_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
 """All use cases together, over one context."""
 
+from manager.operations.alarms import AlarmOperations
 from manager.operations.certificates import CertificateOperations
 from manager.operations.context import Context
 from manager.operations.nodes import JoinFacts, NodeOperations
 from manager.operations.pushes import PushOperations
+from manager.operations.requests import RequestOperations
 from manager.operations.trust import TrustOperations
 from manager.operations.users import UserOperations
 
@@ -13,8 +15,10 @@ class Operations:
 
     def __init__(self, context: Context, *, join: JoinFacts | None = None) -> None:
         self.context = context
+        self.alarms = AlarmOperations(context)
         self.certificates = CertificateOperations(context)
         self.nodes = NodeOperations(context, join)
         self.pushes = PushOperations(context)
+        self.requests = RequestOperations(context)
         self.trust = TrustOperations(context)
         self.users = UserOperations(context)

@@ -39,6 +39,9 @@ class Changes(Protocol):
 class FleetView(Protocol):
     """What the fleet shows. `manager.push.fleet.Fleet` is the real one."""
 
+    def names(self) -> list[NodeName]:
+        """Return the names of all nodes, in order."""
+
     def view(self) -> list[NodeView]:
         """Return all nodes by name."""
 

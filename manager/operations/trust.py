@@ -1,17 +1,61 @@
-"""Custom trusted CAs: anchors and intermediates, used beside the built-in list by every node."""
+"""Uploading, viewing, editing, exporting and deleting custom trusted CAs, which every node gets."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
+from common.errors import ConflictError, NotFoundError
 from common.pki.certificate import Certificate
-from common.pki.upload import read_trusted_cas
+from common.pki.export import Download, trusted_pem
+from common.pki.status import Status, statuses
+from common.pki.text import text_form
+from common.pki.upload import read_trusted_ca, read_trusted_cas
 from manager.domain.model import TrustedCaRecord
+from manager.domain.trust import loss
 from manager.operations.context import Context
 from manager.operations.workers import READ_TIMEOUT_S
 from manager.store.records import NewTrustedCa
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownTrustedCa:
+    """A trusted CA with its statuses; `text` is "" in a list."""
+
+    record: TrustedCaRecord
+    certificate: Certificate
+    statuses: Sequence[Status]
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinCa:
+    """A CA of the built-in list, which nobody can change."""
+
+    certificate: Certificate
+    statuses: Sequence[Status]
+
+
+def new_trusted_ca(
+    certificate: Certificate, *, text: str = "", trusted_intermediate: bool = True
+) -> NewTrustedCa:
+    """Return what the store keeps of a CA certificate. A root is trusted as itself."""
+    return NewTrustedCa(
+        text=text or certificate.pem,
+        certificate_pem=certificate.pem,
+        fingerprint=certificate.fingerprint,
+        subject_name=certificate.subject_name,
+        issuer_name=certificate.issuer_name,
+        raw_subject=certificate.raw_subject,
+        raw_issuer=certificate.raw_issuer,
+        serial_no=certificate.serial_no,
+        not_before_s=certificate.not_before_s,
+        not_after_s=certificate.not_after_s,
+        self_signed=certificate.is_self_signed,
+        trusted_intermediate=trusted_intermediate and not certificate.is_self_signed,
+    )
 
 
 class TrustOperations:
@@ -27,37 +71,91 @@ class TrustOperations:
         """
         found = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_cas, certificates)
         kept = await self._context.store.trusted_cas.add(
-            [_new(each) for each in found], now_s=self._context.clock()
+            [new_trusted_ca(each) for each in found], now_s=self._context.clock()
         )
         names = [record.subject_name for record, _ in kept]
         await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", {"subjects": names})
-        log.info("trust.changed", count=len(kept), user=actor, cause="uploaded")
-        self._context.fleet.changed(None, cause="trusted CAs uploaded")
+        self._tell(len(kept), cause="uploaded", actor=actor)
         return kept
 
-    async def list(self) -> Sequence[TrustedCaRecord]:
+    async def list(self) -> Sequence[ShownTrustedCa]:
         """Return all custom ones."""
-        return await self._context.store.trusted_cas.list()
+        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
+        return [
+            self._shown(record, inventory.trust.custom[number], now_s)
+            for number, record in inventory.trusted_cas.items()
+        ]
 
-    async def delete(self, trusted_ca_ids: Sequence[int], *, actor: str) -> None:
-        """Remove all of these or none. Raises NotFoundError."""
+    async def builtin(self) -> Sequence[BuiltinCa]:
+        """Return the built-in list."""
+        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
+        return [
+            BuiltinCa(one, statuses(one, now_s=now_s, trusted_ca=True)) for one in inventory.trust.builtin
+        ]
+
+    async def show(self, trusted_ca_id: int) -> ShownTrustedCa:
+        """Return one, decoded. Raises NotFoundError."""
+        record = await self._context.store.trusted_cas.get(trusted_ca_id)
+        inventory = await self._context.inventories.current()
+        certificate = inventory.trust.custom.get(trusted_ca_id)
+        if certificate is None:
+            raise NotFoundError(f"trusted CA {trusted_ca_id} was deleted a moment ago")
+        shown = self._shown(record, certificate, int(self._context.clock()))
+        return replace(shown, text=text_form(certificate))
+
+    async def edit(
+        self,
+        trusted_ca_id: int,
+        *,
+        certificate: str | None,
+        trusted_intermediate: bool | None,
+        force: bool,
+        actor: str,
+    ) -> TrustedCaRecord:
+        """Replace an entry's certificate, or whether an intermediate verifies peers; None leaves either as it is.
+
+        Raises PkiFindingsError, NotFoundError, ConflictError (another entry is the same; too much would be lost).
+        """
+        store = self._context.store.trusted_cas
+        record = await store.get(trusted_ca_id)
+        text = record.text if certificate is None else certificate
+        read = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, text)
+        await self._check_loss({trusted_ca_id}, [read], force=force)
+        wanted = record.trusted_intermediate if trusted_intermediate is None else trusted_intermediate
+        kept = await store.update(trusted_ca_id, new_trusted_ca(read, text=text, trusted_intermediate=wanted))
+        detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
+        await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
+        self._tell(1, cause="edited", actor=actor)
+        return kept
+
+    async def export(self) -> Download:
+        """Return all custom ones in one file."""
+        inventory = await self._context.inventories.current()
+        return trusted_pem(inventory.trust.custom.values())
+
+    async def delete(self, trusted_ca_ids: Sequence[int], *, force: bool, actor: str) -> None:
+        """Remove all of these or none.
+
+        Raises NotFoundError; ConflictError if all or more than a fifth of the custom ones would go, unless forced.
+        """
+        for number in trusted_ca_ids:
+            await self._context.store.trusted_cas.get(number)
+        await self._check_loss(set(trusted_ca_ids), [], force=force)
         await self._context.store.trusted_cas.delete(trusted_ca_ids)
         await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", {"ids": list(trusted_ca_ids)})
-        log.info("trust.changed", count=len(trusted_ca_ids), user=actor, cause="deleted")
-        self._context.fleet.changed(None, cause="trusted CAs deleted")
+        self._tell(len(trusted_ca_ids), cause="deleted", actor=actor)
 
+    async def _check_loss(self, gone: set[int], new: Sequence[Certificate], *, force: bool) -> None:
+        custom = (await self._context.inventories.current()).trust.custom
+        after = [one for number, one in custom.items() if number not in gone]
+        lost = loss(custom.values(), [*after, *new])
+        if lost and not force:
+            raise ConflictError(f"{lost}; confirm with --force")
 
-def _new(certificate: Certificate) -> NewTrustedCa:
-    return NewTrustedCa(
-        text=certificate.pem,
-        certificate_pem=certificate.pem,
-        fingerprint=certificate.fingerprint,
-        subject_name=certificate.subject_name,
-        issuer_name=certificate.issuer_name,
-        raw_subject=certificate.raw_subject,
-        raw_issuer=certificate.raw_issuer,
-        serial_no=certificate.serial_no,
-        not_before_s=certificate.not_before_s,
-        not_after_s=certificate.not_after_s,
-        self_signed=certificate.is_self_signed,
-    )
+    def _tell(self, count: int, *, cause: str, actor: str) -> None:
+        log.info("trust.changed", count=count, user=actor, cause=cause)
+        self._context.changed(None, cause=f"trusted CAs {cause}")
+
+    def _shown(self, record: TrustedCaRecord, certificate: Certificate, now_s: int) -> ShownTrustedCa:
+        found = statuses(certificate, now_s=now_s, trusted_ca=True)
+        return ShownTrustedCa(record=record, certificate=certificate, statuses=found)

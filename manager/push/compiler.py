@@ -5,41 +5,53 @@ Invariant: a generation and its payloads are on disk before anybody is told of i
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from common.bundle.build import Files, SlotMaterial, TrustMaterial, slot_files, trust_files
-from common.bundle.manifest import Manifest, Slot, SlotFacts, canonical
+from common.bundle.manifest import SLOTS, Manifest, Slot, SlotFacts, canonical
+from common.errors import Reason, StorageError
 from common.ids import Digest, NodeName
-from common.pki.certificate import Certificate, decode
-from common.pki.chain import serving_chain
-from common.pki.pem import read_blocks
+from common.pki.certificate import Certificate
 from manager.domain.facts import Desired, NodeFacts, desired_from
-from manager.domain.model import AssignmentRecord, TrustedCaRecord
+from manager.domain.inventory import Inventory
 from manager.domain.planner import next_manifest
+from manager.store.inventory import Inventories
 from manager.store.records import NewGeneration
 from manager.store.store import Store
 
 YIELD_EVERY: Final = 100
 """How many nodes are compiled between two turns of the loop: about 10 ms."""
 
+READINGS_MAX: Final = 5
+"""How often certificates may change under a reading before it is given up for now."""
+
+Parts = Mapping[tuple[int, Slot], tuple[SlotFacts, Files]]
+
 
 @dataclass(frozen=True, slots=True)
 class _Trust:
+    """The trust part of every bundle, and the inventory's records that it was made of."""
+
+    records: object
     files: Files
     anchors: int
-    pool: tuple[Certificate, ...]
 
 
 class Compiler:
     """Compiles and publishes; one call at a time, which the fleet sees to."""
 
-    def __init__(self, store: Store, builtin: Sequence[Certificate]) -> None:
+    def __init__(self, store: Store, inventories: Inventories) -> None:
         self._store = store
-        self._builtin = tuple(builtin)
-        self._builtin_pem = "".join(each.pem for each in self._builtin)
+        self._inventories = inventories
+        self._trust: _Trust | None = None
+        self._stands: dict[int, int] = {}
+
+    @property
+    def stands_until_s(self) -> float:
+        """When a chain that is served may become another by time alone, without anybody's change."""
+        return min(self._stands.values(), default=float("inf"))
 
     async def publish(
         self, nodes: Collection[NodeFacts], *, epoch: int, cause: str, changed_s: float
@@ -48,15 +60,17 @@ class Compiler:
 
         Raises StorageError; then nothing was published.
         """
-        assignments = await self._assignments({facts.name for facts in nodes})
-        trust = await self._trust()
-        parts = await self._parts(assignments, trust)
+        names = {facts.name for facts in nodes}
+        inventory, parts = await self._parts(names, now_s=int(changed_s))
+        trust = await self._trust_of(inventory)
         manifests: list[Manifest] = []
         for count, facts in enumerate(nodes):
             if count % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
             own = {
-                each.slot: parts[each.certificate_id, each.slot] for each in assignments.get(facts.name, ())
+                slot: parts[inventory.slots[facts.name, slot], slot]
+                for slot in SLOTS
+                if (facts.name, slot) in inventory.slots
             }
             manifest = next_manifest(facts, epoch=epoch, parts=own, trust=trust.files, anchors=trust.anchors)
             if manifest is not None:
@@ -69,69 +83,65 @@ class Compiler:
         )
         return {manifest.node: desired_from(manifest, changed_s) for manifest in manifests}
 
-    async def _assignments(self, names: set[NodeName]) -> Mapping[NodeName, list[AssignmentRecord]]:
-        found: dict[NodeName, list[AssignmentRecord]] = defaultdict(list)
-        for each in await self._store.assignments.list():
-            if each.node in names:
-                found[each.node].append(each)
-        return found
-
-    async def _trust(self) -> _Trust:
-        records = await self._store.trusted_cas.list()
-        return await asyncio.to_thread(self._build_trust, records)
-
-    def _build_trust(self, records: Sequence[TrustedCaRecord]) -> _Trust:
-        custom_pem = "".join(record.certificate_pem for record in records)
-        intermediates_pem = "".join(record.certificate_pem for record in records if not record.self_signed)
-        material = TrustMaterial(
-            ca_certificates_pem=self._builtin_pem + custom_pem,
-            custom_ca_pem=custom_pem,
-            intermediates_pem=intermediates_pem,
-            anchors=len(self._builtin) + len(records),
-        )
-        pool = (*(each for record in records for each in _decode_all(record.certificate_pem)), *self._builtin)
-        return _Trust(trust_files(material), material.anchors, pool)
-
-    async def _parts(
-        self, assignments: Mapping[NodeName, Iterable[AssignmentRecord]], trust: _Trust
-    ) -> dict[tuple[int, Slot], tuple[SlotFacts, Files]]:
-        uses = sorted({(each.certificate_id, each.slot) for some in assignments.values() for each in some})
-        materials = await self._store.certificates.slot_material(
-            {certificate_id for certificate_id, _ in uses}
+    async def _parts(self, names: Collection[NodeName], *, now_s: int) -> tuple[Inventory, Parts]:
+        """Return the slots' files of these nodes, and the inventory that they are of."""
+        for _ in range(READINGS_MAX):
+            inventory = await self._inventories.current()
+            uses = sorted(
+                {(number, slot) for (name, slot), number in inventory.slots.items() if name in names}
+            )
+            numbers = {number for number, _ in uses}
+            materials = await self._store.certificates.slot_material(numbers)
+            if all(
+                number in materials
+                and materials[number].facts.leaf == inventory.entries[number].leaf.fingerprint
+                for number in numbers
+            ):
+                return inventory, await asyncio.to_thread(self._lay_out, inventory, uses, materials, now_s)
+        raise StorageError(
+            "certificates changed while they were read; this is tried again", reason=Reason.BUSY
         )
 
-        def lay_out() -> dict[tuple[int, Slot], tuple[SlotFacts, Files]]:
-            completed = {
-                certificate_id: _complete(material, trust.pool)
-                for certificate_id, material in materials.items()
-            }
-            return {
-                (certificate_id, slot): (
-                    completed[certificate_id].facts,
-                    slot_files(slot, completed[certificate_id]),
-                )
-                for certificate_id, slot in uses
-                if certificate_id in completed
-            }
+    def _lay_out(
+        self,
+        inventory: Inventory,
+        uses: Sequence[tuple[int, Slot]],
+        materials: Mapping[int, SlotMaterial],
+        now_s: int,
+    ) -> Parts:
+        """Let stored CAs complete the chains that were uploaded with the leaves."""
+        chains = {number: inventory.chain(number, now_s=now_s) for number in materials}
+        self._stands.update({number: chain.stands_until_s for number, chain in chains.items()})
+        used = set(inventory.slots.values())
+        self._stands = {number: until_s for number, until_s in self._stands.items() if number in used}
+        served = {
+            number: replace(material, chain_pem=_pem(chains[number].serving))
+            for number, material in materials.items()
+        }
+        return {
+            (number, slot): (served[number].facts, slot_files(slot, served[number])) for number, slot in uses
+        }
 
-        return await asyncio.to_thread(lay_out)
+    async def _trust_of(self, inventory: Inventory) -> _Trust:
+        if self._trust is None or self._trust.records is not inventory.trust:
+            self._trust = await asyncio.to_thread(_build_trust, inventory)
+        return self._trust
 
 
-def _complete(material: SlotMaterial, pool: Sequence[Certificate]) -> SlotMaterial:
-    """Let stored intermediates complete the chain that was uploaded with the leaf."""
-    (leaf,) = _decode_all(material.certificate_pem)
-    chain = serving_chain(leaf, (*_decode_all(material.chain_pem), *pool))
-    return SlotMaterial(
-        facts=material.facts,
-        certificate_pem=material.certificate_pem,
-        chain_pem="".join(each.pem for each in chain),
-        private_key_pem=material.private_key_pem,
-        parameters_pem=material.parameters_pem,
+def _build_trust(inventory: Inventory) -> _Trust:
+    records = inventory.trusted_cas.values()
+    verifying = [each.certificate_pem for each in records if each.self_signed or each.trusted_intermediate]
+    material = TrustMaterial(
+        ca_certificates_pem=_pem(inventory.trust.builtin) + "".join(verifying),
+        custom_ca_pem="".join(verifying),
+        intermediates_pem="".join(each.certificate_pem for each in records if not each.self_signed),
+        anchors=len(inventory.trust.builtin) + len(verifying),
     )
+    return _Trust(inventory.trust, trust_files(material), material.anchors)
 
 
-def _decode_all(pem: str) -> list[Certificate]:
-    return [decode(block.der) for block in read_blocks(pem).blocks]
+def _pem(certificates: Sequence[Certificate]) -> str:
+    return "".join(each.pem for each in certificates)
 
 
 def _new_generation(

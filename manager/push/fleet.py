@@ -104,9 +104,13 @@ class Fleet:
         """Say what `push` would do, and do nothing."""
         return [plan_push(facts, now_s=time.time(), forced=forced) for facts in self._choose(nodes)]
 
+    def names(self) -> list[NodeName]:
+        """Return the names of all nodes, in order."""
+        return sorted(self._facts)
+
     def view(self) -> list[NodeView]:
         """Return all nodes by name."""
-        return [self._facts[name].view() for name in sorted(self._facts)]
+        return [self._facts[name].view() for name in self.names()]
 
     def node(self, name: NodeName) -> NodeView:
         """Return one node. Raises NotFoundError."""
@@ -181,7 +185,8 @@ class Fleet:
         started = time.monotonic()
         try:
             revision = await self._store.meta.revision()
-            if revision != self._reconciled_revision:
+            # a chain may become another by time alone: an intermediate expires, a cross-signed one begins
+            if revision != self._reconciled_revision or time.time() >= self._compiler.stands_until_s:
                 await self._publish(list(self._facts.values()), cause="reconcile", changed_s=time.time())
                 self._reconciled_revision = revision
         except StorageError as error:
@@ -307,7 +312,7 @@ class Fleet:
         return facts
 
     def _choose(self, nodes: Sequence[NodeName] | None) -> list[NodeFacts]:
-        names = sorted(self._facts) if nodes is None else list(dict.fromkeys(nodes))
+        names = self.names() if nodes is None else list(dict.fromkeys(nodes))
         return [self._known(name) for name in names]
 
     async def _publish(

@@ -32,53 +32,89 @@ class Certificates:
         self._database = database
         self._keyring = keyring
 
-    async def add(self, new: NewCertificate, *, now_s: float) -> tuple[CertificateRecord, bool]:
-        """Keep a certificate; return it, and whether it is a new entry.
+    async def add(
+        self, new: NewCertificate, *, nodes: Sequence[NodeName] = (), slot: Slot = "server", now_s: float
+    ) -> tuple[CertificateRecord, bool]:
+        """Keep a certificate, assigned to these nodes; return it, and whether it is a new entry.
 
-        One with the same issuer and serial number is updated in place (the specification's rule on uploading).
+        One with the same issuer and serial number is updated in place (the specification's rule on uploading). Raises
+        NotFoundError; then nothing was kept.
         """
         async with self._database.write(content=True) as connection:
-            known = (await connection.execute(select(certificate.c.id).where(_is_same(new)))).scalar()
-            if known is not None:
-                return await self._update(connection, int(known), new, now_s), False
-            values = {**_values(new), "created_s": now_s, "changed_s": now_s, "sealed_key": b""}
-            result = await connection.execute(insert(certificate).values(values))
-            (added,) = result.inserted_primary_key or (0,)
-            await self._seal(connection, int(added), new)
-            return await _get(connection, int(added)), True
+            record, created = await keep_certificate(connection, self._keyring, new, now_s=now_s)
+            await assign_nodes(self._database, connection, record.id, nodes, slot)
+            return record, created
 
-    async def update(self, certificate_id: int, new: NewCertificate, *, now_s: float) -> CertificateRecord:
-        """Replace an entry's content.
+    async def update(
+        self,
+        certificate_id: int,
+        new: NewCertificate | None,
+        *,
+        nodes: Sequence[NodeName] | None = None,
+        slot: Slot = "server",
+        now_s: float,
+    ) -> CertificateRecord:
+        """Replace an entry's content, and the nodes that have it in a slot; None leaves either as it is.
 
         Raises NotFoundError, or ConflictError if another entry has the same issuer and serial number.
         """
         async with self._database.write(content=True) as connection:
-            known = (await connection.execute(select(certificate.c.id).where(_is_same(new)))).scalar()
-            if known not in {None, certificate_id}:
-                raise ConflictError(
-                    f"certificate {known} has the same issuer and serial number; change that one instead"
-                )
-            return await self._update(connection, certificate_id, new, now_s)
+            if new is not None:
+                known = (await connection.execute(select(certificate.c.id).where(_is_same(new)))).scalar()
+                if known not in {None, certificate_id}:
+                    raise ConflictError(
+                        f"certificate {known} has the same issuer and serial number; change that one instead"
+                    )
+                await _update(connection, self._keyring, certificate_id, new, now_s)
+            if nodes is not None:
+                own = (assignment.c.certificate_id == certificate_id) & (assignment.c.slot == slot)
+                await connection.execute(delete(assignment).where(own))
+                await assign_nodes(self._database, connection, certificate_id, nodes, slot)
+            return await _get(connection, certificate_id)
 
     async def get(self, certificate_id: int) -> CertificateRecord:
         """Return one. Raises NotFoundError."""
         async with self._database.read() as connection:
             return await _get(connection, certificate_id)
 
-    async def list(self) -> Sequence[CertificateRecord]:
-        """Return all by id."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(select(*_PLAIN).order_by(certificate.c.id))
-            return [_record(row) for row in rows]
+    async def delete(
+        self, certificate_ids: Collection[int], *, even_assigned: bool
+    ) -> Sequence[AssignmentRecord]:
+        """Remove all of these or none; return the assignments that went with them.
 
-    async def delete(self, certificate_id: int) -> Sequence[AssignmentRecord]:
-        """Remove one; return the assignments that went with it. Raises NotFoundError."""
+        Raises NotFoundError; ConflictError naming the nodes if one is assigned and `even_assigned` is not given.
+        """
         async with self._database.write(content=True) as connection:
-            lost = await _assignments(connection, certificate_id=certificate_id)
-            result = await connection.execute(delete(certificate).where(certificate.c.id == certificate_id))
-            if not result.rowcount:
-                raise _missing(certificate_id)
+            lost: list[AssignmentRecord] = []
+            for certificate_id in dict.fromkeys(certificate_ids):
+                lost += await _assignments(connection, certificate_id=certificate_id)
+                await _get(connection, certificate_id)
+            if lost and not even_assigned:
+                names = ", ".join(sorted({each.node for each in lost}))
+                raise ConflictError(
+                    f"still assigned to {names}; assign another certificate there first, or confirm with --force "
+                    "(what those nodes serve stays until another is assigned)"
+                )
+            for part in chunks(sorted(set(certificate_ids))):
+                await connection.execute(delete(certificate).where(certificate.c.id.in_(part)))
             return lost
+
+    async def changes(self) -> Mapping[int, float]:
+        """Return when each certificate was last changed, by id: a cheap look at what a copy in memory lacks."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(certificate.c.id, certificate.c.changed_s))
+            return {row.id: row.changed_s for row in rows}
+
+    async def list(self, certificate_ids: Collection[int] | None = None) -> Sequence[CertificateRecord]:
+        """Return all, or those of these that exist, by id."""
+        query = select(*_PLAIN).order_by(certificate.c.id)
+        parts = [None] if certificate_ids is None else chunks(sorted(set(certificate_ids)))
+        found: list[CertificateRecord] = []
+        async with self._database.read() as connection:
+            for part in parts:
+                some = query if part is None else query.where(certificate.c.id.in_(part))
+                found += [_record(row) for row in await connection.execute(some)]
+        return found
 
     async def nodes_of(self, certificate_id: int) -> Sequence[AssignmentRecord]:
         """Return where a certificate is assigned."""
@@ -102,24 +138,6 @@ class Certificates:
             raise _missing(certificate_id)
         return materials[certificate_id].private_key_pem
 
-    async def _update(
-        self, connection: AsyncConnection, certificate_id: int, new: NewCertificate, now_s: float
-    ) -> CertificateRecord:
-        values = {**_values(new), "changed_s": now_s}
-        result = await connection.execute(
-            update(certificate).where(certificate.c.id == certificate_id).values(values)
-        )
-        if not result.rowcount:
-            raise _missing(certificate_id)
-        await self._seal(connection, certificate_id, new)
-        return await _get(connection, certificate_id)
-
-    async def _seal(self, connection: AsyncConnection, certificate_id: int, new: NewCertificate) -> None:
-        sealed = self._keyring.seal(_identity(certificate_id), new.private_key_pem.encode())
-        await connection.execute(
-            update(certificate).where(certificate.c.id == certificate_id).values(sealed_key=sealed)
-        )
-
     def _material(self, row: Row[Any]) -> SlotMaterial:
         return SlotMaterial(
             facts=SlotFacts(
@@ -130,6 +148,41 @@ class Certificates:
             private_key_pem=self._keyring.open(_identity(row.id), row.sealed_key).decode(),
             parameters_pem=row.parameters_pem,
         )
+
+
+async def keep_certificate(
+    connection: AsyncConnection, keyring: Keyring, new: NewCertificate, *, now_s: float
+) -> tuple[CertificateRecord, bool]:
+    """Keep a certificate within a transaction; return it, and whether it is a new entry."""
+    known = (await connection.execute(select(certificate.c.id).where(_is_same(new)))).scalar()
+    if known is not None:
+        await _update(connection, keyring, int(known), new, now_s)
+        return await _get(connection, int(known)), False
+    values = {**_values(new), "created_s": now_s, "changed_s": now_s, "sealed_key": b""}
+    result = await connection.execute(insert(certificate).values(values))
+    (added,) = result.inserted_primary_key or (0,)
+    await _seal(connection, keyring, int(added), new)
+    return await _get(connection, int(added)), True
+
+
+async def assign_nodes(
+    database: Database,
+    connection: AsyncConnection,
+    certificate_id: int,
+    nodes: Sequence[NodeName],
+    slot: Slot,
+) -> None:
+    """Put a certificate into a slot of each of these nodes within a transaction. Raises NotFoundError."""
+    found = await node_ids(connection, set(nodes))
+    if unknown := [name for name in nodes if name not in found]:
+        raise NotFoundError(f"there is no node '{unknown[0]}'; 'certcast node list' shows those there are")
+    statement = database.insert(assignment)
+    statement = statement.on_conflict_do_update(
+        index_elements=["node_id", "slot"], set_={"certificate_id": statement.excluded.certificate_id}
+    )
+    rows = [{"node_id": found[name], "slot": slot, "certificate_id": certificate_id} for name in nodes]
+    if rows:
+        await connection.execute(statement, rows)
 
 
 class Assignments:
@@ -145,20 +198,7 @@ class Assignments:
                 await connection.execute(select(certificate.c.id).where(certificate.c.id == certificate_id))
             ).first() is None:
                 raise _missing(certificate_id)
-            found = await node_ids(connection, set(nodes))
-            if unknown := [name for name in nodes if name not in found]:
-                raise NotFoundError(
-                    f"there is no node '{unknown[0]}'; 'certcast node list' shows those there are"
-                )
-            statement = self._database.insert(assignment)
-            statement = statement.on_conflict_do_update(
-                index_elements=["node_id", "slot"], set_={"certificate_id": statement.excluded.certificate_id}
-            )
-            rows = [
-                {"node_id": found[name], "slot": slot, "certificate_id": certificate_id} for name in nodes
-            ]
-            if rows:
-                await connection.execute(statement, rows)
+            await assign_nodes(self._database, connection, certificate_id, nodes, slot)
 
     async def unassign(self, name: NodeName, slot: Slot) -> bool:
         """Empty a slot; return whether there was anything in it."""
@@ -186,6 +226,27 @@ async def _assignments(
         AssignmentRecord(node=NodeName(row.name), slot=row.slot, certificate_id=row.certificate_id)
         for row in rows
     ]
+
+
+async def _update(
+    connection: AsyncConnection, keyring: Keyring, certificate_id: int, new: NewCertificate, now_s: float
+) -> None:
+    values = {**_values(new), "changed_s": now_s}
+    result = await connection.execute(
+        update(certificate).where(certificate.c.id == certificate_id).values(values)
+    )
+    if not result.rowcount:
+        raise _missing(certificate_id)
+    await _seal(connection, keyring, certificate_id, new)
+
+
+async def _seal(
+    connection: AsyncConnection, keyring: Keyring, certificate_id: int, new: NewCertificate
+) -> None:
+    sealed = keyring.seal(_identity(certificate_id), new.private_key_pem.encode())
+    await connection.execute(
+        update(certificate).where(certificate.c.id == certificate_id).values(sealed_key=sealed)
+    )
 
 
 async def _get(connection: AsyncConnection, certificate_id: int) -> CertificateRecord:

@@ -43,6 +43,20 @@ class NewTrustedCa:
     not_before_s: int
     not_after_s: int
     self_signed: bool
+    trusted_intermediate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRequest:
+    """A certificate signing request as it is made; see `manager.domain.model.RequestRecord`."""
+
+    pem: str
+    private_key_pem: str = field(repr=False)
+    subject_name: str
+    raw_subject: str
+    subject_alt_names: tuple[str, ...]
+    key_type: str
+    replaces_id: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,13 +17,16 @@ from sqlalchemy.engine import Connection
 
 from common.errors import CertcastError, ConflictError, NotFoundError, StorageError
 from common.runtime import durable
+from manager.store.alarms import Alarms
 from manager.store.audit import Audit
+from manager.store.catalogue import Catalogue
 from manager.store.certificates import Assignments, Certificates
 from manager.store.engine import DATABASE_FILE, Database, sqlite_url, translated
 from manager.store.generations import Generations
 from manager.store.meta import Meta
 from manager.store.nodes import Nodes
 from manager.store.reports import Reports
+from manager.store.requests import Requests
 from manager.store.sealing import Keyring
 from manager.store.trust import TrustedCas
 from manager.store.users import Users
@@ -40,6 +43,9 @@ class Store:
         self.certificates = Certificates(database, keyring)
         self.assignments = Assignments(database)
         self.trusted_cas = TrustedCas(database)
+        self.catalogue = Catalogue(database, keyring)
+        self.requests = Requests(database, keyring)
+        self.alarms = Alarms(database)
         self.nodes = Nodes(database)
         self.generations = Generations(database, keyring)
         self.reports = Reports(database)

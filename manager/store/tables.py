@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    true,
 )
 
 metadata: Final = MetaData(
@@ -78,8 +79,43 @@ trusted_ca = Table(
     Column("not_before_s", Integer, nullable=False),
     Column("not_after_s", Integer, nullable=False),
     Column("self_signed", Boolean, nullable=False),
+    Column("trusted_intermediate", Boolean, nullable=False, server_default=true()),
     Column("created_s", Float, nullable=False),
     UniqueConstraint("raw_issuer", "serial_no"),
+    sqlite_autoincrement=True,
+)
+
+request = Table(
+    "request",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("pem", Text, nullable=False),
+    Column("sealed_key", LargeBinary, nullable=False),
+    Column("subject_name", Text, nullable=False),
+    Column("raw_subject", Text, nullable=False),
+    Column("subject_alt_names", Text, nullable=False),  # JSON list
+    Column("key_type", String(32), nullable=False),
+    # the certificate that it is to replace, and the one that answered it
+    Column("replaces_id", ForeignKey("certificate.id", ondelete="SET NULL"), nullable=True),
+    Column("answer_id", ForeignKey("certificate.id", ondelete="SET NULL"), nullable=True),
+    Column("created_s", Float, nullable=False),
+    Column("answered_s", Float, nullable=True),
+    sqlite_autoincrement=True,
+)
+
+alarm = Table(
+    "alarm",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(32), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("node", String(63), nullable=False),
+    Column("details", Text, nullable=False),
+    Column("raised_s", Float, nullable=False),
+    Column("lowered_s", Float, nullable=True, index=True),
+    Column("acknowledged_s", Float, nullable=True),
+    Column("acknowledged_by", Text, nullable=True),
     sqlite_autoincrement=True,
 )
 

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.errors import NotFoundError
+from common.errors import ConflictError, NotFoundError
 from common.ids import Fingerprint
 from manager.domain.model import TrustedCaRecord
 from manager.store.engine import Database
@@ -23,21 +24,25 @@ class TrustedCas:
         self, new: Sequence[NewTrustedCa], *, now_s: float
     ) -> Sequence[tuple[TrustedCaRecord, bool]]:
         """Keep all or none; return each, and whether it is a new entry (issuer and serial number decide)."""
-        kept = []
         async with self._database.write(content=True) as connection:
-            for each in new:
-                values = {name: getattr(each, name) for name in each.__slots__}
-                same = (trusted_ca.c.raw_issuer == each.raw_issuer) & (
-                    trusted_ca.c.serial_no == each.serial_no
+            return [await keep_trusted_ca(connection, each, now_s=now_s) for each in new]
+
+    async def update(self, trusted_ca_id: int, new: NewTrustedCa) -> TrustedCaRecord:
+        """Replace an entry's content.
+
+        Raises NotFoundError, or ConflictError if another entry has the same issuer and serial number.
+        """
+        async with self._database.write(content=True) as connection:
+            known = (await connection.execute(select(trusted_ca.c.id).where(_is_same(new)))).scalar()
+            if known not in {None, trusted_ca_id}:
+                raise ConflictError(
+                    f"trusted CA {known} has the same issuer and serial number; change that one instead"
                 )
-                known = (await connection.execute(select(trusted_ca.c.id).where(same))).scalar()
-                if known is None:
-                    await connection.execute(insert(trusted_ca).values({**values, "created_s": now_s}))
-                else:
-                    await connection.execute(update(trusted_ca).where(same).values(values))
-                row = (await connection.execute(select(trusted_ca).where(same))).one()
-                kept.append((_record(row), known is None))
-        return kept
+            await _get(connection, trusted_ca_id)
+            await connection.execute(
+                update(trusted_ca).where(trusted_ca.c.id == trusted_ca_id).values(_values(new))
+            )
+            return await _get(connection, trusted_ca_id)
 
     async def list(self) -> Sequence[TrustedCaRecord]:
         """Return all by id."""
@@ -49,24 +54,44 @@ class TrustedCas:
     async def get(self, trusted_ca_id: int) -> TrustedCaRecord:
         """Return one. Raises NotFoundError."""
         async with self._database.read() as connection:
-            row = (
-                await connection.execute(select(trusted_ca).where(trusted_ca.c.id == trusted_ca_id))
-            ).first()
-        if row is None:
-            raise NotFoundError(
-                f"there is no trusted CA {trusted_ca_id}; 'certcast ca list' shows those there are"
-            )
-        return _record(row)
+            return await _get(connection, trusted_ca_id)
 
     async def delete(self, trusted_ca_ids: Collection[int]) -> None:
         """Remove all of these or none. Raises NotFoundError."""
         async with self._database.write(content=True) as connection:
             for trusted_ca_id in dict.fromkeys(trusted_ca_ids):
-                result = await connection.execute(delete(trusted_ca).where(trusted_ca.c.id == trusted_ca_id))
-                if not result.rowcount:
-                    raise NotFoundError(
-                        f"there is no trusted CA {trusted_ca_id}; 'certcast ca list' shows those there are"
-                    )
+                await _get(connection, trusted_ca_id)
+                await connection.execute(delete(trusted_ca).where(trusted_ca.c.id == trusted_ca_id))
+
+
+async def keep_trusted_ca(
+    connection: AsyncConnection, new: NewTrustedCa, *, now_s: float
+) -> tuple[TrustedCaRecord, bool]:
+    """Keep a CA within a transaction; return it, and whether it is a new entry."""
+    known = (await connection.execute(select(trusted_ca.c.id).where(_is_same(new)))).scalar()
+    if known is None:
+        result = await connection.execute(insert(trusted_ca).values({**_values(new), "created_s": now_s}))
+        (added,) = result.inserted_primary_key or (0,)
+        return await _get(connection, int(added)), True
+    await connection.execute(update(trusted_ca).where(trusted_ca.c.id == known).values(_values(new)))
+    return await _get(connection, int(known)), False
+
+
+async def _get(connection: AsyncConnection, trusted_ca_id: int) -> TrustedCaRecord:
+    row = (await connection.execute(select(trusted_ca).where(trusted_ca.c.id == trusted_ca_id))).first()
+    if row is None:
+        raise NotFoundError(
+            f"there is no trusted CA {trusted_ca_id}; 'certcast ca list' shows those there are"
+        )
+    return _record(row)
+
+
+def _values(new: NewTrustedCa) -> dict[str, Any]:
+    return {name: getattr(new, name) for name in new.__slots__}
+
+
+def _is_same(new: NewTrustedCa) -> ColumnElement[bool]:
+    return (trusted_ca.c.raw_issuer == new.raw_issuer) & (trusted_ca.c.serial_no == new.serial_no)
 
 
 def _record(row: Row[Any]) -> TrustedCaRecord:

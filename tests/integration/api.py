@@ -22,6 +22,7 @@ from manager.operations.workers import Workers
 from manager.push.compiler import Compiler
 from manager.push.directory import Directory
 from manager.push.fleet import Fleet
+from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.web.server import HttpsServer
@@ -66,13 +67,16 @@ async def real_api(directory: Path, workers: Workers) -> AsyncIterator[ApiClient
     store = await Store.create(directory, load_keyring(directory))
     anchor = pki.make_root("Anchor")
     node_directory = Directory({})
-    fleet = Fleet(store, Compiler(store, [decode(anchor.certificate_der)]), node_directory, epoch=1)
+    inventories = Inventories(store, [decode(anchor.certificate_der)])
+    fleet = Fleet(store, Compiler(store, inventories), node_directory, epoch=1)
     await fleet.load()
     join = JoinFacts(addresses=lambda: ["192.0.2.1:9422"], fingerprint="SHA256:x", lifetime_s=60)
     _, issuer = pki.current_ca("Own")
     own = pki.current_leaf(issuer, ["localhost"])
     async with Supervisor() as supervisor:
-        operations = Operations(Context(store=store, fleet=fleet, workers=workers), join=join)
+        operations = Operations(
+            Context(store=store, inventories=inventories, fleet=fleet, workers=workers), join=join
+        )
         for role, name in USERS.items():
             await operations.users.add(name, role=role, password=PASSWORD, actor="test")
         app = web.Application()

@@ -15,6 +15,7 @@ from manager.push.compiler import Compiler
 from manager.push.directory import Directory
 from manager.push.fleet import Fleet
 from manager.push.pipe import pipe
+from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from tests import pki
@@ -89,7 +90,12 @@ async def running(directory: Path, *, epoch: int = 1) -> AsyncIterator[Parts]:
         store = await Store.create(directory, load_keyring(directory))
     else:
         store = await Store.open(directory, load_keyring(directory))
-    fleet = Fleet(store, Compiler(store, [decode(ANCHOR.certificate_der)]), Directory({}), epoch=epoch)
+    fleet = Fleet(
+        store,
+        Compiler(store, Inventories(store, [decode(ANCHOR.certificate_der)])),
+        Directory({}),
+        epoch=epoch,
+    )
     await fleet.load()
     try:
         async with Supervisor() as supervisor:

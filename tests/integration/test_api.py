@@ -105,7 +105,26 @@ CASES = {
     ("POST", "certificates"): {"certificate": "x"},
     ("GET", "certificates/{id}"): None,
     ("DELETE", "certificates/{id}"): None,
+    ("PATCH", "certificates/{id}"): {"nodes": []},
+    ("GET", "certificates/by-node"): None,
     ("POST", "certificates/{id}/assign"): {"nodes": []},
+    ("POST", "certificates/download"): {"ids": [99]},
+    ("POST", "certificates/delete"): {"ids": [99]},
+    ("POST", "import"): {"files": []},
+    ("GET", "certificates/{id}/request-fields"): None,
+    ("GET", "requests"): None,
+    ("POST", "requests"): {"private_key_type": "ECDSAP256"},
+    ("GET", "requests/{id}"): None,
+    ("POST", "requests/{id}/answer"): {"certificate": "x"},
+    ("DELETE", "requests/{id}"): None,
+    ("GET", "alarms"): None,
+    ("GET", "alarms/history"): None,
+    ("POST", "alarms/acknowledge"): {"ids": [99]},
+    ("GET", "trusted-cas/{id}"): None,
+    ("GET", "trusted-cas/builtin"): None,
+    ("GET", "trusted-cas/export"): None,
+    ("PATCH", "trusted-cas/{id}"): {"trusted_intermediate": True},
+    ("POST", "trusted-cas/delete"): {"ids": [99]},
     ("GET", "trusted-cas"): None,
     ("POST", "trusted-cas"): {"certificates": "x"},
     ("DELETE", "trusted-cas/{id}"): None,
@@ -171,7 +190,7 @@ async def test_every_finding_of_an_upload_is_told_with_its_place_and_nothing_is_
         "POST", "certificates", {"certificate": made.certificate_pem, "private_key": other.key_pem}
     )
     assert (status, answer["error"]["reason"]) == (400, "key_mismatch")
-    assert (await api.call("GET", "certificates"))[1] == {"certificates": []}
+    assert (await api.call("GET", "certificates"))[1] == {"total": 0, "certificates": []}
 
 
 async def test_a_node_that_cannot_be_added_leaves_nothing_behind(api: ApiClient):
@@ -182,7 +201,7 @@ async def test_a_node_that_cannot_be_added_leaves_nothing_behind(api: ApiClient)
     assert (await api.call("POST", "nodes", {"name": "management"}))[0] == 409
     assert await api.call("GET", "certificates") == before
     assert (await api.call("DELETE", "nodes/n1"))[0] == 204
-    assert (await api.call("GET", "certificates"))[1] == {"certificates": []}
+    assert (await api.call("GET", "certificates"))[1] == {"total": 0, "certificates": []}
 
 
 async def test_bodies_are_bounded_and_plain(api: ApiClient):

@@ -97,7 +97,7 @@ async def test_a_client_that_leaves_in_the_middle_is_no_failure_of_ours(api: Api
 async def test_our_own_failures_say_so_and_no_more(
     api: ApiClient, monkeypatch, error: Exception, status: int
 ):
-    async def fail():
+    async def fail(query):
         raise error
 
     monkeypatch.setattr(api.operations.certificates, "list", fail)

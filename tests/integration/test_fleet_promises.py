@@ -278,7 +278,7 @@ def served(node: NodeSimulator) -> int:
 
 async def add_intermediate(parts: Parts) -> None:
     from common.pki.upload import read_trusted_cas
-    from manager.operations.trust import _new
+    from manager.operations.trust import new_trusted_ca
 
     found = read_trusted_cas(ISSUER.certificate_pem)
-    await parts.store.trusted_cas.add([_new(each) for each in found], now_s=time.time())
+    await parts.store.trusted_cas.add([new_trusted_ca(each) for each in found], now_s=time.time())

@@ -38,7 +38,7 @@ def documented() -> dict[tuple[str, str], str]:
         columns = line.split("|")
         for span in re.findall(r"`([^`]+)`", columns[1]) if len(columns) > 3 else ():
             method, _, path = span.partition(" ")
-            if method not in {"GET", "POST", "PUT", "DELETE"}:
+            if method not in {"GET", "POST", "PUT", "PATCH", "DELETE"}:
                 continue
             methods.append(method)
             if path:
@@ -61,7 +61,12 @@ def test_looking_needs_no_more_than_read_only_and_changing_more_than_that():
         if route.method == "GET":
             assert (route.role is Role.READ_ONLY) == (route.path not in private), route
         elif route.path != "tokens":  # a token can do no more than who makes it
-            assert route.role is (Role.OPERATOR if route.path == "push" else Role.ADMINISTRATOR), route
+            others = {
+                "push": Role.OPERATOR,
+                "alarms/acknowledge": Role.OPERATOR,
+                "certificates/download": Role.READ_ONLY,  # changes nothing; keys need more, see the API's own test
+            }
+            assert route.role is others.get(route.path, Role.ADMINISTRATOR), route
 
 
 def test_a_body_with_secrets_never_shows_in_a_repr():

@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
+from common.pki.certificate import decode
 from common.pki.selfsigned import make_temporary
 from manager.operations.context import Context
 from manager.operations.nodes import JoinFacts
 from manager.operations.operations import Operations
+from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from tests.fakes.fleet import FakeFleet
-from tests.pki import NOW_S
+from tests.pki import NOW_S, make_root
 
 WITHIN_S = 3600.0
+BUILTIN = make_root("Built-in Root")
 
 
 class InPlace:
@@ -51,7 +54,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     create_kek(tmp_path)
     store = await Store.create(tmp_path, load_keyring(tmp_path))
     fleet, workers, now = FakeFleet(), InPlace(), [float(NOW_S)]
-    context = Context(store=store, fleet=fleet, workers=workers, clock=lambda: now[0])
+    inventories = Inventories(store, [decode(BUILTIN.certificate_der)])
+    context = Context(
+        store=store, inventories=inventories, fleet=fleet, workers=workers, clock=lambda: now[0]
+    )
     join = JoinFacts(addresses=lambda: ["192.0.2.1:9422"], fingerprint="SHA256:abc", lifetime_s=WITHIN_S)
     yield World(Operations(context, join=join), store, fleet, workers, now)
     await store.close()

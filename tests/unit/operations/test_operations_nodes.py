@@ -2,9 +2,8 @@ import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
-from common.pki.certificate import decode
-from common.pki.pem import read_blocks
 from common.wire.enrolment import decode_token, hash_secret
+from manager.domain.listing import Query
 from tests.pki import NOW_S, make_leaf
 from tests.unit.operations.conftest import WITHIN_S, World
 
@@ -18,16 +17,16 @@ async def test_a_new_node_has_a_temporary_certificate_for_all_its_names_in_its_s
         addresses=["192.0.2.7", "2001:DB8::7"],
         actor="ada",
     )
-    (view,) = await world.operations.certificates.list()
+    _, (view,) = await world.operations.certificates.list(Query())
     assert record.names == ("n1.example.com", "alias.example.com")
     assert record.addresses == ("192.0.2.7", "2001:db8::7")
-    assert [(each.node, each.slot) for each in view.nodes] == [("n1", "server")]
-    assert view.status == "Temporary"
-    assert view.record.temporary
-    leaf = decode(read_blocks(view.record.leaf_pem).blocks[0].der)
+    assert [(each.node, each.slot) for each in view.entry.places] == [("n1", "server")]
+    assert view.statuses[0].text == "Temporary"
+    assert view.entry.temporary
+    leaf = view.entry.leaf
     assert leaf.dns_names == record.names
     assert leaf.ip_addresses == record.addresses
-    assert "BEGIN DH PARAMETERS" in view.record.parameters_pem
+    assert "BEGIN DH PARAMETERS" in (await world.store.certificates.get(view.entry.id)).parameters_pem
     assert world.fleet.nodes == {"n1"}
     assert await world.acts() == [("ada", "node.added", "node n1"), ("ada", "node.token_made", "node n1")]
 
@@ -128,8 +127,11 @@ async def test_a_removed_node_takes_its_temporary_certificate_along_and_no_other
         actor="ada",
     )
     await world.operations.nodes.remove("n1", actor="ada")
-    left = await world.operations.certificates.list()
-    assert {view.record.id: [each.node for each in view.nodes] for view in left} == {2: ["n2"], kept.id: []}
+    _, left = await world.operations.certificates.list(Query())
+    assert {view.entry.id: [each.node for each in view.entry.places] for view in left} == {
+        2: ["n2"],
+        kept.id: [],
+    }
     assert world.fleet.nodes == {"n2"}
     with pytest.raises(NotFoundError):
         await world.operations.nodes.remove("n1", actor="ada")

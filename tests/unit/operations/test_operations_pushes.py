@@ -1,7 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
-from manager.operations.context import Context
 from manager.operations.ports import NoFleet
 from manager.operations.pushes import PushOperations
 from tests.unit.operations.conftest import World
@@ -30,6 +31,6 @@ async def test_a_push_to_no_such_node_is_refused_and_not_written_down(world: Wor
 
 
 async def test_without_a_running_manager_nothing_is_pushed(world: World):
-    alone = PushOperations(Context(store=world.store, fleet=NoFleet(), workers=world.workers))
+    alone = PushOperations(replace(world.operations.context, fleet=NoFleet()))
     with pytest.raises(ConflictError):
         await alone.push(None, forced=False, actor="console")

@@ -32,8 +32,8 @@ async def test_one_that_is_no_ca_keeps_the_others_out_too(world: World):
 async def test_deleting_some_that_exist_and_one_that_does_not_deletes_none(world: World):
     ((record, _),) = await world.operations.trust.upload(make_root().certificate_pem, actor="ada")
     with pytest.raises(NotFoundError):
-        await world.operations.trust.delete([record.id, 99], actor="ada")
+        await world.operations.trust.delete([record.id, 99], force=True, actor="ada")
     assert len(await world.operations.trust.list()) == 1
-    await world.operations.trust.delete([record.id], actor="ada")
+    await world.operations.trust.delete([record.id], force=True, actor="ada")
     assert await world.operations.trust.list() == []
     assert world.fleet.told == [None, None]

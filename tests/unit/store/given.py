@@ -51,6 +51,7 @@ def new_trusted_ca(serial: str = "01", **changes) -> NewTrustedCa:
         "not_before_s": 0,
         "not_after_s": 2_000_000_000,
         "self_signed": True,
+        "trusted_intermediate": False,
     }
     return NewTrustedCa(**{**given, **changes})
 

@@ -55,7 +55,7 @@ async def test_an_update_cannot_make_two_entries_the_same_certificate(store):
 
 async def test_ids_are_not_used_again(store):
     first, _ = await store.certificates.add(new_certificate("01"), now_s=1.0)
-    await store.certificates.delete(first.id)
+    await store.certificates.delete([first.id], even_assigned=True)
     second, _ = await store.certificates.add(new_certificate("02"), now_s=1.0)
     assert second.id > first.id
 
@@ -64,7 +64,7 @@ async def test_a_deleted_certificate_takes_its_assignments_and_names_them(store)
     await add_nodes(store, N1, N2)
     record, _ = await store.certificates.add(new_certificate(), now_s=1.0)
     await store.assignments.assign(record.id, [N2, N1], "server")
-    lost = await store.certificates.delete(record.id)
+    lost = await store.certificates.delete([record.id], even_assigned=True)
     assert [(each.node, each.slot) for each in lost] == [(N1, "server"), (N2, "server")]
     assert await store.assignments.list() == []
     assert await store.certificates.list() == []
@@ -74,7 +74,7 @@ async def test_a_missing_certificate_is_named(store):
     for act in (
         store.certificates.get(7),
         store.certificates.update(7, new_certificate(), now_s=1.0),
-        store.certificates.delete(7),
+        store.certificates.delete([7], even_assigned=True),
         store.certificates.private_key(7),
         store.assignments.assign(7, [], "server"),
     ):

@@ -45,7 +45,7 @@ async def test_whatever_changes_what_nodes_hold_raises_the_revision(store):
     assert await raised(store.certificates.update(record.id, new_certificate("02"), now_s=2.0)) == 1
     assert await raised(store.assignments.assign(record.id, [N1], "server")) == 1
     assert await raised(store.assignments.unassign(N1, "server")) == 1
-    assert await raised(store.certificates.delete(record.id)) == 1
+    assert await raised(store.certificates.delete([record.id], even_assigned=True)) == 1
     assert await raised(store.trusted_cas.add([new_trusted_ca()], now_s=1.0)) == 1
     (ca,) = await store.trusted_cas.list()
     assert await raised(store.trusted_cas.delete([ca.id])) == 1

@@ -1,0 +1,74 @@
+"""Alarms over HTTP."""
+
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+
+from manager.api.routes import Call, Route, empty, reply
+from manager.domain.alarms import AlarmRecord
+from manager.domain.model import Role
+from manager.operations.alarms import HISTORY_MAX
+
+
+class Acknowledge(msgspec.Struct, frozen=True, kw_only=True):
+    """Which alarms somebody has seen."""
+
+    ids: Annotated[list[int], msgspec.Meta(min_length=1, max_length=10_000)]
+
+
+async def list_active(call: Call) -> web.StreamResponse:
+    """Answer with what stands, the latest first."""
+    return reply({"alarms": [_answer(each) for each in await call.api.operations.alarms.active()]})
+
+
+async def history(call: Call) -> web.StreamResponse:
+    """Answer with what stood, the latest first."""
+    found = await call.api.operations.alarms.history(limit=call.count("limit", HISTORY_MAX))
+    return reply({"alarms": [_answer(each) for each in found]})
+
+
+async def acknowledge(call: Call) -> web.StreamResponse:
+    """Acknowledge some."""
+    body: Acknowledge = call.body
+    await call.api.operations.alarms.acknowledge(body.ids, actor=call.actor)
+    return empty()
+
+
+def _answer(record: AlarmRecord) -> dict[str, object]:
+    trait = record.trait
+    return {
+        "id": record.id,
+        "kind": record.subject.kind,
+        "number": trait.number,
+        "name": trait.title,
+        "level": trait.level,
+        "subject": record.subject.key,
+        "label": record.label,
+        "node": record.node,
+        "details": record.details,
+        "raised_s": record.raised_s,
+        "lowered_s": record.lowered_s,
+        "acknowledged_s": record.acknowledged_s,
+        "acknowledged_by": record.acknowledged_by,
+    }
+
+
+ROUTES = (
+    Route(method="GET", path="alarms", role=Role.READ_ONLY, handler=list_active, summary="List alarms"),
+    Route(
+        method="GET",
+        path="alarms/history",
+        role=Role.READ_ONLY,
+        handler=history,
+        summary="List alarms that no longer stand",
+    ),
+    Route(
+        method="POST",
+        path="alarms/acknowledge",
+        role=Role.OPERATOR,
+        handler=acknowledge,
+        body=Acknowledge,
+        summary="Acknowledge alarms",
+    ),
+)

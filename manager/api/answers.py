@@ -1,0 +1,180 @@
+"""What the API says of certificates, trusted CAs and chains: one shape each, shared by every route that answers with it.
+
+Invariant: no answer has a field for a private key.
+"""
+
+import msgspec
+
+from common.bundle.manifest import Slot
+from common.pki.chain import Chain
+from manager.domain.model import AssignmentRecord, TrustedCaRecord
+from manager.operations.certificates import ListedCertificate, ShownCertificate
+from manager.operations.trust import ShownTrustedCa
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a certificate is assigned."""
+
+    node: str
+    slot: Slot
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the specification's statuses: `code` for machines, `text` for people."""
+
+    code: str
+    text: str
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something worth knowing about a certificate."""
+
+    code: str
+    message: str
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """One certificate of a chain: where it came from (leaf, uploaded, intermediate, trusted), and what is wrong with it."""
+
+    subject: str
+    issuer: str
+    fingerprint: str
+    not_after_s: int
+    source: str
+    problems: tuple[str, ...]
+
+
+class ChainAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A chain of trust, leaf first. `strict_client` is "" if a strict client accepts it now, else why it does not."""
+
+    state: str
+    explanation: str
+    missing_issuer: str
+    links: list[Link]
+    strict_client: str
+
+
+class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A certificate; never its key. What follows `nodes` stands only where one certificate was asked for."""
+
+    id: int
+    subject_name: str
+    issuer_name: str
+    serial_no: str
+    fingerprint: str
+    not_before_s: int
+    not_after_s: int
+    subject_alt_names: tuple[str, ...]
+    key_type: str
+    key_bits: int
+    status: str
+    statuses: list[Status]
+    chain_state: str
+    temporary: bool
+    nodes: list[Place]
+    raw_subject: str | None = None
+    raw_issuer: str | None = None
+    chain_of_trust: ChainAnswer | None = None
+    findings: list[Finding] | None = None
+    undecodable: tuple[str, ...] | None = None
+    certificate: str | None = None
+    chain: str | None = None
+    parameters: str | None = None
+    text: str | None = None
+    created: bool | None = None
+
+
+def place(each: AssignmentRecord) -> Place:
+    """Say where a certificate is assigned."""
+    return Place(node=each.node, slot=each.slot)
+
+
+def certificate_answer(listed: ListedCertificate) -> CertificateAnswer:
+    """Say what a list says."""
+    entry, leaf = listed.entry, listed.entry.leaf
+    return CertificateAnswer(
+        id=entry.id,
+        subject_name=leaf.subject_name,
+        issuer_name=leaf.issuer_name,
+        serial_no=leaf.serial_no,
+        fingerprint=leaf.fingerprint,
+        not_before_s=leaf.not_before_s,
+        not_after_s=leaf.not_after_s,
+        subject_alt_names=leaf.subject_alt_names,
+        key_type=leaf.key_type,
+        key_bits=leaf.key_bits,
+        status=listed.statuses[0].text,
+        statuses=[Status(code=each.code, text=each.text) for each in listed.statuses],
+        chain_state=listed.chain_state,
+        temporary=entry.temporary,
+        nodes=[place(each) for each in entry.places],
+    )
+
+
+def shown_answer(shown: ShownCertificate) -> CertificateAnswer:
+    """Say everything."""
+    judgement, leaf = shown.judgement, shown.entry.leaf
+    listed = ListedCertificate(
+        entry=shown.entry, statuses=judgement.statuses, chain_state=judgement.chain.state
+    )
+    return msgspec.structs.replace(
+        certificate_answer(listed),
+        raw_subject=leaf.raw_subject,
+        raw_issuer=leaf.raw_issuer,
+        chain_of_trust=_chain(
+            judgement.chain, "" if judgement.verdict.accepted else judgement.verdict.reason
+        ),
+        findings=[Finding(code=each.code, message=each.message) for each in judgement.findings],
+        undecodable=leaf.undecodable,
+        certificate=shown.record.text,
+        chain="".join(each.pem for each in judgement.chain.serving),
+        parameters=shown.record.parameters_pem,
+        text=shown.text,
+    )
+
+
+def trusted_ca_record_answer(record: TrustedCaRecord) -> dict[str, object]:
+    """Say what is kept of a trusted CA."""
+    return {
+        "id": record.id,
+        "subject_name": record.subject_name,
+        "issuer_name": record.issuer_name,
+        "raw_subject": record.raw_subject,
+        "raw_issuer": record.raw_issuer,
+        "serial_no": record.serial_no,
+        "fingerprint": record.fingerprint,
+        "not_before_s": record.not_before_s,
+        "not_after_s": record.not_after_s,
+        "self_signed": record.self_signed,
+        "trusted_intermediate": record.trusted_intermediate,
+    }
+
+
+def trusted_ca_answer(shown: ShownTrustedCa) -> dict[str, object]:
+    """Say what a list says of a trusted CA, and its texts where one was asked for."""
+    answer = {
+        **trusted_ca_record_answer(shown.record),
+        "status": shown.statuses[0].text,
+        "statuses": [Status(code=each.code, text=each.text) for each in shown.statuses],
+    }
+    return {**answer, "certificate": shown.record.text, "text": shown.text} if shown.text else answer
+
+
+def _chain(chain: Chain, strict_client: str) -> ChainAnswer:
+    return ChainAnswer(
+        state=chain.state,
+        explanation=chain.explanation,
+        missing_issuer=chain.missing_issuer,
+        links=[
+            Link(
+                subject=link.certificate.label,
+                issuer=link.certificate.raw_issuer,
+                fingerprint=link.certificate.fingerprint,
+                not_after_s=link.certificate.not_after_s,
+                source=link.source,
+                problems=link.problems,
+            )
+            for link in chain.links
+        ],
+        strict_client=strict_client,
+    )

@@ -1,0 +1,182 @@
+"""Certificate signing requests over HTTP."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from aiohttp import web
+
+from common.errors import InvalidInputError
+from common.pki.csr import DEFAULT_TEMPLATE, KeyKind
+from manager.api.answers import shown_answer
+from manager.api.routes import Call, Route, empty, reply
+from manager.domain.model import RequestRecord, Role
+from manager.operations.requests import KeyChoice, RequestChanges
+
+Texts = Annotated[list[str], msgspec.Meta(max_length=1000)]
+Names = Annotated[list[str], msgspec.Meta(max_length=20_000)]
+
+
+class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to make. `certificate` is the one that it is to replace: its subject and names are then the default.
+
+    `private_key_type` UPLOAD takes `private_key`. `ad_compatible` adds the Microsoft certificate-template extension.
+    """
+
+    certificate: int | None = None
+    subject: str | None = None
+    subject_alt_names: Texts | None = None
+    extra_subject_alt_names: Texts = []
+    private_key_type: Literal["RSA2048", "RSA4096", "ECDSAP256", "UPLOAD"] = "RSA2048"
+    private_key: str = ""
+    private_key_passphrase: str | None = None
+    ad_compatible: bool = False
+    eku_server_auth: bool | None = None
+    eku_client_auth: bool | None = None
+
+    def __repr__(self) -> str:
+        return "<request>"
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a CA made of a request, with its chain. `take_over` gives it the nodes of the certificate that it replaces."""
+
+    certificate: str
+    parameters: str = ""
+    take_over: bool = False
+    nodes: Names = []
+    slot: str = "server"
+
+
+async def list_all(call: Call) -> web.StreamResponse:
+    """Answer with all."""
+    return reply({"requests": [_answer(each) for each in await call.api.operations.requests.list()]})
+
+
+async def show(call: Call) -> web.StreamResponse:
+    """Answer with one."""
+    return reply(_answer(await call.api.operations.requests.get(call.number("id"))))
+
+
+async def fields(call: Call) -> web.StreamResponse:
+    """Answer with what a request to replace a certificate would ask for."""
+    found = await call.api.operations.requests.fields_for(call.number("id"))
+    return reply(
+        {
+            "subject": found.subject,
+            "subject_alt_names": found.alternatives,
+            "eku_server_auth": found.server_auth,
+            "eku_client_auth": found.client_auth,
+        }
+    )
+
+
+async def add(call: Call) -> web.StreamResponse:
+    """Make one."""
+    body: NewRequest = call.body
+    uploaded = body.private_key_type == "UPLOAD"
+    if uploaded and not body.private_key:
+        raise InvalidInputError("private_key", "with UPLOAD the private key is needed")
+    if body.private_key and not uploaded:
+        raise InvalidInputError("private_key_type", "a private key is only taken with UPLOAD")
+    key = KeyChoice(
+        kind=None if uploaded else KeyKind(body.private_key_type),
+        private_key=body.private_key,
+        passphrase=body.private_key_passphrase,
+    )
+    changes = RequestChanges(
+        subject=body.subject,
+        alt_names=body.subject_alt_names,
+        extra_alt_names=body.extra_subject_alt_names,
+        server_auth=body.eku_server_auth,
+        client_auth=body.eku_client_auth,
+        template=DEFAULT_TEMPLATE if body.ad_compatible else "",
+    )
+    made = await call.api.operations.requests.create(
+        replaces=body.certificate, changes=changes, key=key, actor=call.actor
+    )
+    return reply(_answer(made), status=201)
+
+
+async def answer(call: Call) -> web.StreamResponse:
+    """Take the signed answer."""
+    body: Answer = call.body
+    answered = await call.api.operations.requests.answer(
+        call.number("id"),
+        certificate=body.certificate,
+        parameters=body.parameters,
+        take_over=body.take_over,
+        nodes=body.nodes,
+        slot=body.slot,
+        actor=call.actor,
+    )
+    made = shown_answer(await call.api.operations.certificates.show(answered.certificate.id))
+    return reply(msgspec.structs.replace(made, created=answered.created))
+
+
+async def delete(call: Call) -> web.StreamResponse:
+    """Delete one, with its key."""
+    await call.api.operations.requests.delete([call.number("id")], actor=call.actor)
+    return empty()
+
+
+def _answer(record: RequestRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "subject_name": record.subject_name,
+        "raw_subject": record.raw_subject,
+        "subject_alt_names": record.subject_alt_names,
+        "key_type": record.key_type,
+        "csr": record.pem,
+        "replaces": record.replaces_id,
+        "answered_by": record.answer_id,
+        "created_s": record.created_s,
+        "answered_s": record.answered_s,
+    }
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="requests",
+        role=Role.READ_ONLY,
+        handler=list_all,
+        summary="List certificate signing requests",
+    ),
+    Route(
+        method="POST",
+        path="requests",
+        role=Role.ADMINISTRATOR,
+        handler=add,
+        body=NewRequest,
+        summary="Make a certificate signing request",
+    ),
+    Route(
+        method="GET",
+        path="requests/{id}",
+        role=Role.READ_ONLY,
+        handler=show,
+        summary="Show a certificate signing request",
+    ),
+    Route(
+        method="POST",
+        path="requests/{id}/answer",
+        role=Role.ADMINISTRATOR,
+        handler=answer,
+        body=Answer,
+        summary="Upload the certificate that a CA made from a request",
+    ),
+    Route(
+        method="DELETE",
+        path="requests/{id}",
+        role=Role.ADMINISTRATOR,
+        handler=delete,
+        summary="Delete a certificate signing request",
+    ),
+    Route(
+        method="GET",
+        path="certificates/{id}/request-fields",
+        role=Role.READ_ONLY,
+        handler=fields,
+        summary="Show what a request to replace a certificate asks for",
+    ),
+)

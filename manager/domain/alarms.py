@@ -1,0 +1,316 @@
+"""Which conditions an operator must see, and what becomes of the alarms that say so.
+
+Decides from state alone (level-triggered): an alarm stands as long as its condition is found, whoever missed the event that
+made it. Leaves finding the state, the clock and the keeping to the shell.
+Invariant: at most one active alarm for each kind and subject.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Literal
+
+from common.pki.chain import ChainState
+from common.pki.status import ALARM_DAYS, DAY_S
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.model import TrustedCaRecord
+from manager.domain.view import NodeView
+
+Level = Literal["error", "warning"]
+
+OUT_OF_SYNC_S: Final = 60.0
+"""What is not repaired within the minute that the specification allows is worth an alarm."""
+
+CLOCK_SKEW_S: Final = 300.0
+"""A node's clock that is further off than this calls fresh certificates not yet valid."""
+
+
+class AlarmKind(StrEnum):
+    """What can be wrong; stable for machines."""
+
+    NO_CERTIFICATE = "no_certificate"
+    CHAIN_INCOMPLETE = "chain_incomplete"
+    CERTIFICATE_EXPIRING = "certificate_expiring"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CA_EXPIRING = "ca_expiring"
+    CA_EXPIRED = "ca_expired"
+    OUT_OF_SYNC = "out_of_sync"
+    NOT_SERVING = "not_serving"
+    INSTALL_FAILED = "install_failed"
+    DRIFTED = "drifted"
+    OFFLINE = "offline"
+    CONFLICT = "conflict"
+    CLOCK_SKEW = "clock_skew"
+    EVALUATION_SILENT = "evaluation_silent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trait:
+    """What is the same for all alarms of a kind. `delay_s` is how long the condition must have lasted."""
+
+    number: int
+    title: str
+    level: Level
+    delay_s: float = 0.0
+
+
+TRAITS: Final[Mapping[AlarmKind, Trait]] = MappingProxyType(
+    {
+        AlarmKind.NO_CERTIFICATE: Trait(number=1, title="Node has no TLS certificate", level="error"),
+        AlarmKind.CHAIN_INCOMPLETE: Trait(
+            number=2, title="TLS certificate has an incomplete chain of trust", level="error"
+        ),
+        AlarmKind.CERTIFICATE_EXPIRING: Trait(
+            number=3, title="TLS certificate expires soon", level="warning"
+        ),
+        AlarmKind.CERTIFICATE_EXPIRED: Trait(number=4, title="TLS certificate has expired", level="error"),
+        AlarmKind.CA_EXPIRING: Trait(number=5, title="Trusted CA certificate expires soon", level="warning"),
+        AlarmKind.CA_EXPIRED: Trait(number=6, title="Trusted CA certificate has expired", level="error"),
+        AlarmKind.OUT_OF_SYNC: Trait(
+            number=7, title="Node does not have what it should", level="warning", delay_s=OUT_OF_SYNC_S
+        ),
+        AlarmKind.NOT_SERVING: Trait(
+            number=8,
+            title="Service does not show the installed certificate",
+            level="error",
+            delay_s=OUT_OF_SYNC_S,
+        ),
+        AlarmKind.INSTALL_FAILED: Trait(number=9, title="Installation failed", level="error"),
+        AlarmKind.DRIFTED: Trait(
+            number=10, title="Files on the node were changed", level="warning", delay_s=OUT_OF_SYNC_S
+        ),
+        AlarmKind.OFFLINE: Trait(number=11, title="Node is offline", level="warning", delay_s=OUT_OF_SYNC_S),
+        AlarmKind.CONFLICT: Trait(
+            number=12, title="Node has a generation that the manager does not know", level="error"
+        ),
+        AlarmKind.CLOCK_SKEW: Trait(
+            number=13, title="Node's clock is wrong", level="warning", delay_s=OUT_OF_SYNC_S
+        ),
+        AlarmKind.EVALUATION_SILENT: Trait(number=14, title="Alarms were not evaluated", level="error"),
+    }
+)
+
+_STATE_KINDS: Final = MappingProxyType(
+    {
+        "pending": AlarmKind.OUT_OF_SYNC,
+        "installing": AlarmKind.OUT_OF_SYNC,
+        "failed": AlarmKind.INSTALL_FAILED,
+        "drifted": AlarmKind.DRIFTED,
+        "not_serving": AlarmKind.NOT_SERVING,
+        "offline": AlarmKind.OFFLINE,
+        "conflict": AlarmKind.CONFLICT,
+    }
+)
+
+_NO_WAY_TO_A_ROOT: Final = frozenset(
+    {ChainState.INCOMPLETE, ChainState.UNTRUSTED, ChainState.INVALID, ChainState.EXPIRED}
+)
+"""Chains that no client will follow up to a trusted root; a self-signed certificate says so by its status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an alarm is about, as one word: `node:conf1`, `certificate:12`, `trusted_ca:3`, `manager`."""
+
+    kind: AlarmKind
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """Something that is wrong now. `label` names the subject for people, `node` is a node's name or ""."""
+
+    subject: Subject
+    label: str
+    details: str
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRecord:
+    """An alarm as the store keeps it; active while `lowered_s` is None. Times are unix seconds."""
+
+    id: int
+    subject: Subject
+    label: str
+    node: str
+    details: str
+    raised_s: float
+    lowered_s: float | None
+    acknowledged_s: float | None
+    acknowledged_by: str | None
+
+    @property
+    def trait(self) -> Trait:
+        """Return what is the same for all alarms of this kind."""
+        return TRAITS[self.subject.kind]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What to do so that the active alarms say what is: raise, lower (by id), and word anew (by id)."""
+
+    raised: Sequence[Condition]
+    lowered: Sequence[AlarmRecord]
+    reworded: Mapping[int, Condition]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything stays as it is."""
+        return not (self.raised or self.lowered or self.reworded)
+
+
+def conditions_of_inventory(inventory: Inventory, *, now_s: float) -> list[Condition]:
+    """Return what is wrong with certificates, trusted CAs and assignments (the specification's "Alarms")."""
+    second = int(now_s)
+    found: list[Condition] = []
+    for entry in inventory.entries.values():
+        found += _of_certificate(entry, inventory, second)
+    for record in inventory.trusted_cas.values():
+        found += _of_trusted_ca(record, second)
+    found += [
+        Condition(
+            subject=Subject(AlarmKind.NO_CERTIFICATE, f"node:{name}"),
+            label=name,
+            node=name,
+            details="No certificate is assigned to it; it keeps serving what it has, if anything.",
+        )
+        for name in inventory.nodes
+        if (name, "server") not in inventory.slots
+    ]
+    return found
+
+
+def conditions_of_nodes(views: Iterable[NodeView]) -> list[Condition]:
+    """Return what is wrong with nodes."""
+    found: list[Condition] = []
+    for view in views:
+        kind = _STATE_KINDS.get(view.state)
+        if kind is not None:
+            found.append(_of_node(view, kind, _state_details(view)))
+        # a clock that was heard long ago says nothing
+        if view.connected_s is not None and abs(view.clock_skew_s) > CLOCK_SKEW_S:
+            details = f"Its clock is {view.clock_skew_s:+.0f} s from the manager's; check its time service."
+            found.append(_of_node(view, AlarmKind.CLOCK_SKEW, details))
+    return found
+
+
+class Patience:
+    """Remembers since when conditions have lasted, and lets through those that have lasted long enough."""
+
+    def __init__(self) -> None:
+        self._since: dict[Subject, float] = {}
+
+    def lasting(self, conditions: Iterable[Condition], *, now_s: float) -> list[Condition]:
+        """Return the conditions whose kind's delay is over; those that are no longer there are forgotten."""
+        since: dict[Subject, float] = {}
+        lasting = []
+        for condition in conditions:
+            first_s = since[condition.subject] = self._since.get(condition.subject, now_s)
+            if now_s - first_s >= TRAITS[condition.subject.kind].delay_s:
+                lasting.append(condition)
+        self._since = since
+        return lasting
+
+
+def compare(active: Iterable[AlarmRecord], conditions: Iterable[Condition]) -> Changes:
+    """Return what makes the active alarms equal to the conditions."""
+    wanted = {condition.subject: condition for condition in conditions}
+    standing = {record.subject: record for record in active}
+    return Changes(
+        raised=[wanted[subject] for subject in wanted if subject not in standing],
+        lowered=[record for subject, record in standing.items() if subject not in wanted],
+        reworded={
+            record.id: wanted[subject]
+            for subject, record in standing.items()
+            if subject in wanted
+            and (wanted[subject].details, wanted[subject].label) != (record.details, record.label)
+        },
+    )
+
+
+def _of_certificate(entry: Entry, inventory: Inventory, now_s: int) -> list[Condition]:
+    key = f"certificate:{entry.id}"
+    found = []
+    expiry = _expiry(entry.leaf.not_after_s, now_s)
+    if expiry is not None:
+        late, details = expiry
+        kind = AlarmKind.CERTIFICATE_EXPIRED if late else AlarmKind.CERTIFICATE_EXPIRING
+        found.append(
+            Condition(subject=Subject(kind, key), label=entry.label, details=details + _where(entry))
+        )
+    chain = inventory.chain(entry.id, now_s=now_s)
+    # a leaf that has expired has an alarm of its own
+    only_leaf = chain.state is ChainState.EXPIRED and not any(link.problems for link in chain.links[1:])
+    if chain.state in _NO_WAY_TO_A_ROOT and not only_leaf:
+        subject = Subject(AlarmKind.CHAIN_INCOMPLETE, key)
+        found.append(Condition(subject=subject, label=entry.label, details=chain.explanation + _where(entry)))
+    return found
+
+
+def _of_trusted_ca(record: TrustedCaRecord, now_s: int) -> list[Condition]:
+    expiry = _expiry(record.not_after_s, now_s)
+    if expiry is None:
+        return []
+    late, details = expiry
+    kind = AlarmKind.CA_EXPIRED if late else AlarmKind.CA_EXPIRING
+    label = f"{record.subject_name or record.raw_subject} (trusted CA {record.id})"
+    return [Condition(subject=Subject(kind, f"trusted_ca:{record.id}"), label=label, details=details)]
+
+
+def _expiry(not_after_s: int, now_s: int) -> tuple[bool, str] | None:
+    """Tell whether it has expired, and in words when; None while it is good for more than 30 days."""
+    if now_s > not_after_s:
+        days = (now_s - not_after_s) // DAY_S
+        return True, "It expired today." if days == 0 else f"It expired {_days(days)} ago."
+    if not_after_s - now_s <= ALARM_DAYS * DAY_S:
+        days = (not_after_s - now_s) // DAY_S
+        return False, "It expires today." if days == 0 else f"It expires in {_days(days)}."
+    return None
+
+
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count} days"
+
+
+def _where(entry: Entry) -> str:
+    names = list(dict.fromkeys(place.node for place in entry.places))
+    if not names:
+        return " It is not assigned to any node."
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f" It is assigned to {shown}."
+
+
+def _of_node(view: NodeView, kind: AlarmKind, details: str) -> Condition:
+    return Condition(
+        subject=Subject(kind, f"node:{view.name}"), label=view.name, node=view.name, details=details
+    )
+
+
+def _state_details(view: NodeView) -> str:
+    match view.state:
+        case "failed":
+            failed = view.last_failed
+            if failed is not None:
+                return f"Generation {failed.generation} failed ({failed.reason}): {failed.message}"
+            push = view.push
+            return (
+                f"The last push failed ({push.reason}): {push.message}" if push else "The last push failed."
+            )
+        case "offline":
+            return "It has no connection to the manager; it gets what changed when it is back."
+        case "drifted":
+            return "What is on its disk is not what was installed; the agent repairs it."
+        case "not_serving":
+            stale = [seen for seen in view.serving if _is_stale(view, seen.slot, seen.leaf)]
+            named = ", ".join(f"{seen.consumer} at {seen.endpoint}" for seen in stale[:5]) or "a service"
+            return f"Not the installed certificate is shown by {named}."
+        case "conflict":
+            return "It runs a generation that this store never published; push with --force to replace it."
+        case _:
+            return "What it applied is not what is desired."
+
+
+def _is_stale(view: NodeView, slot: str, leaf: str) -> bool:
+    return any(own == slot and leaf != facts.applied for own, facts in view.slots.items())

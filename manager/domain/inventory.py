@@ -1,0 +1,167 @@
+"""Everything in the store that certificates are judged by, decoded, at one moment.
+
+Decides what a certificate is worth: its statuses, its chain of trust, what else an operator should know. Leaves reading and
+refreshing to the shell. Invariant: an inventory never changes, except that chains are remembered as they are asked for; so a
+list, an alarm and a push that use the same one cannot contradict each other.
+"""
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from common.bundle.manifest import Slot
+from common.ids import NodeName
+from common.pki.certificate import Certificate
+from common.pki.chain import Chain, build_chain
+from common.pki.lint import Circumstances, Finding, lint
+from common.pki.search import Issuers
+from common.pki.status import Status, statuses
+from common.pki.strict import StrictClient, Verdict
+from manager.domain.model import AssignmentRecord, NodeRecord, TrustedCaRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A TLS certificate of the store, decoded.
+
+    `uploaded` are the other certificates that came with it, in the order given; `places` is where it is assigned.
+    """
+
+    id: int
+    leaf: Certificate
+    uploaded: tuple[Certificate, ...]
+    temporary: bool
+    created_s: float
+    changed_s: float
+    places: tuple[AssignmentRecord, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name it for people, so that two of one subject can be told apart."""
+        return f"{self.leaf.subject_name or self.leaf.label} (certificate {self.id})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a certificate is worth now. `verdict` is whether a strict client would accept it."""
+
+    statuses: Sequence[Status]
+    chain: Chain
+    verdict: Verdict
+    findings: Sequence[Finding]
+
+
+@dataclass(slots=True)
+class Trust:
+    """The trust store at one moment: custom CAs by id, and the built-in list."""
+
+    custom: Mapping[int, Certificate]
+    builtin: Sequence[Certificate]
+    issuers: Issuers = field(init=False, repr=False)
+    _strict: StrictClient | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        roots = [one for one in self.custom.values() if one.is_self_signed]
+        intermediates = [one for one in self.custom.values() if not one.is_self_signed]
+        self.issuers = Issuers(trusted=(*roots, *self.builtin), intermediates=intermediates)
+
+    @property
+    def strict(self) -> StrictClient:
+        """Return a client that trusts every root; made when it is first asked for."""
+        if self._strict is None:
+            self._strict = StrictClient(
+                one for one in (*self.custom.values(), *self.builtin) if one.is_self_signed
+            )
+        return self._strict
+
+    def differing_names(self, other: "Trust") -> frozenset[bytes]:
+        """Return the names of CAs that only one of the two has."""
+        mine = {*self.custom.values(), *self.builtin}
+        theirs = {*other.custom.values(), *other.builtin}
+        return frozenset(one.subject_id for one in mine ^ theirs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """See the module. `slots` says which certificate a node's slot has."""
+
+    revision: int
+    entries: Mapping[int, Entry]
+    trusted_cas: Mapping[int, TrustedCaRecord]
+    nodes: Mapping[NodeName, NodeRecord]
+    slots: Mapping[tuple[NodeName, Slot], int]
+    trust: Trust
+    chains: dict[int, Chain] = field(default_factory=dict, repr=False)
+    _by_key: dict[str, list[Entry]] = field(default_factory=dict, repr=False)
+
+    def chain(self, certificate_id: int, *, now_s: int) -> Chain:
+        """Return a certificate's chain of trust; built once, and again when it may be another."""
+        known = self.chains.get(certificate_id)
+        if known is None or now_s >= known.stands_until_s:
+            entry = self.entries[certificate_id]
+            known = build_chain(entry.leaf, self.trust.issuers, uploaded=entry.uploaded, now_s=now_s)
+            self.chains[certificate_id] = known
+        return known
+
+    def statuses(self, certificate_id: int, *, now_s: int) -> Sequence[Status]:
+        """Return a certificate's statuses, the leading one first."""
+        return statuses(self.entries[certificate_id].leaf, now_s=now_s)
+
+    def judge(self, certificate_id: int, *, now_s: int) -> Judgement:
+        """Return all that is to be said about a certificate."""
+        entry = self.entries[certificate_id]
+        chain = self.chain(certificate_id, now_s=now_s)
+        names = [name for place in entry.places for name in self.nodes[place.node].names]
+        circumstances = Circumstances(
+            assigned=bool(entry.places),
+            node_names=names,
+            key_shared_by=self._sharing(entry),
+            chain=chain,
+        )
+        return Judgement(
+            statuses=statuses(entry.leaf, now_s=now_s),
+            chain=chain,
+            verdict=self.trust.strict.ask(entry.leaf, chain.serving, now_s=now_s),
+            findings=lint(entry.leaf, now_s=now_s, circumstances=circumstances),
+        )
+
+    def carry_chains(self, earlier: "Inventory") -> None:
+        """Take over those chains of an earlier inventory that cannot have changed: same entry, no CA of a name it asked for."""
+        names = self.trust.differing_names(earlier.trust)
+        for certificate_id, chain in dict(earlier.chains).items():  # a thread may be adding to it
+            mine, theirs = self.entries.get(certificate_id), earlier.entries.get(certificate_id)
+            if (
+                mine is not None
+                and theirs is not None
+                and mine.leaf == theirs.leaf
+                and mine.uploaded == theirs.uploaded
+                and not names & chain.looked_for
+            ):
+                self.chains[certificate_id] = chain
+
+    def _sharing(self, entry: Entry) -> list[str]:
+        if not self._by_key:
+            for each in self.entries.values():
+                self._by_key.setdefault(each.leaf.public_key_id or "", []).append(each)
+        key = entry.leaf.public_key_id
+        return [other.label for other in self._by_key.get(key or "", ()) if key and other.id != entry.id]
+
+
+def assigned(
+    entries: Mapping[int, Entry], places: Iterable[AssignmentRecord], nodes: Container[NodeName]
+) -> tuple[dict[int, Entry], dict[tuple[NodeName, Slot], int]]:
+    """Put assignments into entries; return the entries by id, and the certificate of each slot.
+
+    An assignment of what is not there (it was read a moment later) is left out.
+    """
+    by_certificate: dict[int, list[AssignmentRecord]] = {}
+    slots: dict[tuple[NodeName, Slot], int] = {}
+    for place in places:
+        if place.certificate_id not in entries or place.node not in nodes:
+            continue
+        by_certificate.setdefault(place.certificate_id, []).append(place)
+        slots[place.node, place.slot] = place.certificate_id
+    found: dict[int, Entry] = {}
+    for entry in entries.values():
+        wanted = tuple(by_certificate.get(entry.id, ()))
+        found[entry.id] = entry if entry.places == wanted else replace(entry, places=wanted)
+    return found, slots

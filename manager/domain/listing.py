@@ -1,0 +1,95 @@
+"""Which certificates a list shows, and in which order.
+
+Pure. Invariant: the order is total (the id decides between equals), so that pages neither repeat nor skip an entry.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from common.errors import InvalidInputError
+from common.pki.status import StatusCode
+from manager.domain.inventory import Entry, Inventory
+
+PAGE: Final = 100
+PAGE_MAX: Final = 10_000
+
+
+class Order(StrEnum):
+    """By what a list can be ordered."""
+
+    ID = "id"
+    SUBJECT = "subject"
+    ISSUER = "issuer"
+    EXPIRY = "expiry"
+
+
+_KEYS: Final[Mapping[Order, Callable[[Entry], Any]]] = MappingProxyType(
+    {
+        Order.ID: lambda entry: entry.id,
+        Order.SUBJECT: lambda entry: (entry.leaf.subject_name.lower(), entry.id),
+        Order.ISSUER: lambda entry: (entry.leaf.issuer_name.lower(), entry.id),
+        Order.EXPIRY: lambda entry: (entry.leaf.not_after_s, entry.id),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is wanted. `search` is looked for in names, issuer, serial number and fingerprint, without regard to case.
+
+    `status` keeps those that have it among their statuses; `node` those assigned to it ("" for unassigned ones).
+    """
+
+    search: str = ""
+    status: StatusCode | None = None
+    node: str | None = None
+    order: Order = Order.ID
+    descending: bool = False
+    offset: int = 0
+    limit: int = PAGE
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= PAGE_MAX:
+            raise InvalidInputError("limit", f"a page has 1 to {PAGE_MAX} entries")
+        if self.offset < 0:
+            raise InvalidInputError("offset", "an offset is not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list, and how many entries the whole has."""
+
+    total: int
+    entries: Sequence[Entry]
+
+
+def list_page(inventory: Inventory, query: Query, *, now_s: int) -> Page:
+    """Return the entries of one page."""
+    found = [
+        entry
+        for entry in inventory.entries.values()
+        if _is_wanted(entry, query)
+        and (
+            query.status is None
+            or any(status.code is query.status for status in inventory.statuses(entry.id, now_s=now_s))
+        )
+    ]
+    if query.order is not Order.ID or query.descending:
+        found.sort(key=_KEYS[query.order], reverse=query.descending)
+    return Page(len(found), found[query.offset : query.offset + query.limit])
+
+
+def _is_wanted(entry: Entry, query: Query) -> bool:
+    if query.node is not None and not (
+        any(place.node == query.node for place in entry.places) if query.node else not entry.places
+    ):
+        return False
+    if not query.search:
+        return True
+    wanted = query.search.lower()
+    leaf = entry.leaf
+    texts = (leaf.raw_subject, leaf.issuer_name, leaf.serial_no, leaf.fingerprint, *leaf.subject_alt_names)
+    return any(wanted in text.lower() for text in texts)

@@ -1,0 +1,166 @@
+"""Alarms: finding what is wrong, again and again, and letting operators see and acknowledge it.
+
+Decides when to look; `manager.domain.alarms` decides what is found. Invariant: what raises or lowers an alarm is the state as it
+is, so an event that was missed costs time, never an alarm; and that nobody looked is an alarm too.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from common.errors import NotFoundError, StorageError
+from common.ids import NodeName
+from manager.domain.alarms import (
+    AlarmKind,
+    AlarmRecord,
+    Changes,
+    Condition,
+    Patience,
+    Subject,
+    compare,
+    conditions_of_inventory,
+    conditions_of_nodes,
+)
+from manager.domain.view import NodeView
+from manager.operations.context import Context
+from manager.operations.ports import FleetView
+
+log = structlog.get_logger(__name__)
+
+EVALUATE_S: Final = 10.0
+"""How often to look when nothing happens: time alone raises alarms."""
+
+SETTLE_S: Final = 1.0
+"""How long to wait after something happened, so that a wave of changes is one evaluation."""
+
+SILENT_S: Final = 120.0
+"""An evaluation that is older than this is an alarm of its own."""
+
+VIEWS_AT_ONCE: Final = 200
+"""Nodes looked at between two turns of the loop: about 5 ms."""
+
+HISTORY_KEPT: Final = 10_000
+HISTORY_MAX: Final = 1_000
+"""Alarms that one answer tells of the past."""
+
+_SILENCE: Final = Subject(AlarmKind.EVALUATION_SILENT, "manager")
+
+
+class AlarmOperations:
+    """See the module. `evaluate` is kept running by the composition root."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._patience = Patience()
+        self._evaluated_s = context.clock()
+
+    async def active(self) -> Sequence[AlarmRecord]:
+        """Return what stands, the latest first; first of all that nobody has looked for too long."""
+        active = list(await self._context.store.alarms.active())
+        age_s = self.age_s()
+        if age_s > SILENT_S and all(record.subject != _SILENCE for record in active):
+            active.insert(0, self._silence(age_s))
+        return active
+
+    async def history(self, *, limit: int = HISTORY_MAX) -> Sequence[AlarmRecord]:
+        """Return what stood and no longer does, the latest first."""
+        return await self._context.store.alarms.history(limit=max(1, min(limit, HISTORY_MAX)))
+
+    async def acknowledge(self, alarm_ids: Sequence[int], *, actor: str) -> None:
+        """Note that an operator has seen these. Raises NotFoundError if one of them does not stand."""
+        await self._context.store.alarms.acknowledge(alarm_ids, actor=actor, now_s=self._context.clock())
+        for number in dict.fromkeys(alarm_ids):
+            await self._context.note(actor, "alarm.acknowledged", f"alarm {number}")
+
+    def age_s(self) -> float:
+        """Return the seconds since the alarms were last evaluated."""
+        return self._context.clock() - self._evaluated_s
+
+    async def run(self, fleet: FleetView) -> None:
+        """Evaluate whenever something changed, and every few seconds, until cancelled."""
+        stirred = self._context.stirred
+        while True:
+            stirred.clear()
+            try:
+                await self.evaluate(fleet)
+            except StorageError as error:
+                log.error("alarms.failed", reason=error.reason, message=error.message)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVALUATE_S):
+                    await stirred.wait()
+            await asyncio.sleep(SETTLE_S)
+
+    async def evaluate(self, fleet: FleetView) -> Changes:
+        """Look at everything once, and make the alarms say what is. Raises StorageError."""
+        inventory = await self._context.inventories.current()
+        views = await _views(fleet)
+        now_s = self._context.clock()
+        # building chains for the first time takes a while when there are thousands
+        found = await asyncio.to_thread(conditions_of_inventory, inventory, now_s=now_s)
+        found += conditions_of_nodes(views)
+        lasting = self._patience.lasting(found, now_s=now_s)
+        changes = compare(await self._context.store.alarms.active(), lasting)
+        if not changes.is_empty:
+            await self._context.store.alarms.apply(changes, now_s=now_s)
+            _tell(changes)
+        await self._end_silence(now_s)
+        return changes
+
+    async def collect(self) -> None:
+        """Forget what stood long ago. Raises StorageError."""
+        await self._context.store.alarms.collect(keep=HISTORY_KEPT)
+
+    async def _end_silence(self, now_s: float) -> None:
+        """Leave a trace of a time in which nobody looked."""
+        silent_s, self._evaluated_s = now_s - self._evaluated_s, now_s
+        if silent_s > SILENT_S:
+            condition = Condition(subject=_SILENCE, label="manager", details=_silence_details(silent_s))
+            raised = Changes(raised=[condition], lowered=[], reworded={})
+            await self._context.store.alarms.apply(raised, now_s=now_s - silent_s + SILENT_S)
+            standing = [
+                each for each in await self._context.store.alarms.active() if each.subject == _SILENCE
+            ]
+            lowered = Changes(raised=[], lowered=standing, reworded={})
+            await self._context.store.alarms.apply(lowered, now_s=now_s)
+            _tell(raised)
+            _tell(lowered)
+
+    def _silence(self, age_s: float) -> AlarmRecord:
+        return AlarmRecord(
+            id=0,
+            subject=_SILENCE,
+            label="manager",
+            node="",
+            details=_silence_details(age_s),
+            raised_s=self._evaluated_s + SILENT_S,
+            lowered_s=None,
+            acknowledged_s=None,
+            acknowledged_by=None,
+        )
+
+
+def _silence_details(age_s: float) -> str:
+    return f"Nobody has looked for what is wrong for {age_s:.0f} s; what other alarms say is as old as that."
+
+
+async def _views(fleet: FleetView) -> list[NodeView]:
+    found: list[NodeView] = []
+    names: list[NodeName] = fleet.names()
+    for start in range(0, len(names), VIEWS_AT_ONCE):
+        for name in names[start : start + VIEWS_AT_ONCE]:
+            with contextlib.suppress(NotFoundError):
+                found.append(fleet.node(name))
+        await asyncio.sleep(0)
+    return found
+
+
+def _tell(changes: Changes) -> None:
+    for condition in changes.raised:
+        log.warning(
+            "alarm.raised", alarm=condition.subject.kind, subject=condition.label, message=condition.details
+        )
+    for record in changes.lowered:
+        log.info("alarm.lowered", alarm=record.subject.kind, subject=record.label)

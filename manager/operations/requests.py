@@ -1,0 +1,169 @@
+"""Certificate signing requests: making one for a new or an existing certificate, and taking the signed answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from common.errors import InvalidInputError, NotFoundError
+from common.ids import node_name
+from common.pki.csr import KeyKind, Request, RequestFields, make_key, make_request, prefill
+from common.pki.keys import private_key_pem, read_private_key
+from common.pki.upload import read_for_key
+from manager.domain.model import RequestRecord
+from manager.operations.certificates import new_certificate, slot_name
+from manager.operations.context import Context
+from manager.operations.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
+from manager.store.catalogue import Answered
+from manager.store.records import NewRequest
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChoice:
+    """Which key a request gets: a new one of a kind, or one that is given (PEM, perhaps encrypted)."""
+
+    kind: KeyKind | None = None
+    private_key: str = field(default="", repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestChanges:
+    """What a request asks for where it differs from what it was prefilled with; None leaves a field as it is.
+
+    `extra_alt_names` come in addition. `template` names a Microsoft certificate template, "" for none.
+    """
+
+    subject: str | None = None
+    alt_names: Sequence[str] | None = None
+    extra_alt_names: Sequence[str] = ()
+    server_auth: bool | None = None
+    client_auth: bool | None = None
+    template: str = ""
+
+
+class RequestOperations:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def fields_for(self, certificate_id: int) -> RequestFields:
+        """Return what a request to replace a certificate asks for, to be edited. Raises NotFoundError."""
+        inventory = await self._context.inventories.current()
+        entry = inventory.entries.get(certificate_id)
+        if entry is None:
+            raise NotFoundError(
+                f"there is no certificate {certificate_id}; 'certcast certificate list' shows those there are"
+            )
+        return prefill(entry.leaf)
+
+    async def create(
+        self, *, replaces: int | None, changes: RequestChanges, key: KeyChoice, actor: str
+    ) -> RequestRecord:
+        """Make a key (or take one) and a request signed by it, and keep both.
+
+        Raises InvalidInputError, PkiFindingsError, NotFoundError.
+        """
+        base = RequestFields(subject="") if replaces is None else await self.fields_for(replaces)
+        made, key_pem = await self._context.workers.run(
+            MAKE_KEY_TIMEOUT_S, _make, _merged(base, changes), key
+        )
+        record = await self._context.store.requests.add(
+            NewRequest(
+                pem=made.pem,
+                private_key_pem=key_pem,
+                subject_name=made.subject_name,
+                raw_subject=made.raw_subject,
+                subject_alt_names=made.subject_alt_names,
+                key_type=f"{made.key_type} {made.key_bits}" if made.key_type == "RSA" else made.key_type,
+                replaces_id=replaces,
+            ),
+            now_s=self._context.clock(),
+        )
+        await self._context.note(actor, "request.made", f"request {record.id}", {"subject": made.raw_subject})
+        log.info("request.made", csr=record.id, user=actor)
+        return record
+
+    async def list(self) -> Sequence[RequestRecord]:
+        """Return all."""
+        return await self._context.store.requests.list()
+
+    async def get(self, request_id: int) -> RequestRecord:
+        """Return one. Raises NotFoundError."""
+        return await self._context.store.requests.get(request_id)
+
+    async def answer(
+        self,
+        request_id: int,
+        *,
+        certificate: str,
+        parameters: str,
+        take_over: bool,
+        nodes: Sequence[str],
+        slot: str,
+        actor: str,
+    ) -> Answered:
+        """Take the certificate that a CA made from a request, with its chain.
+
+        It becomes a TLS certificate beside the one that it replaces (or in its place, if issuer and serial number are the
+        same); `take_over` gives it that one's nodes in the same step. Raises PkiFindingsError if it does not match
+        the request's key, InvalidInputError, NotFoundError; then nothing was changed.
+        """
+        store, chosen, where = self._context.store, slot_name(slot), [node_name(name) for name in nodes]
+        record = await store.requests.get(request_id)
+        if take_over and record.replaces_id is None:
+            raise InvalidInputError(
+                "take_over", "this request replaces no certificate, so there are no nodes to take over"
+            )
+        material = await self._context.workers.run(
+            READ_TIMEOUT_S,
+            read_for_key,
+            certificate=certificate,
+            private_key=await store.requests.private_key(request_id),
+            parameters=parameters,
+            owner=f"the key of request {request_id} ({record.raw_subject or 'no subject'})",
+        )
+        answered = await store.catalogue.answer(
+            request_id,
+            new_certificate(material),
+            take_over=take_over,
+            nodes=where,
+            slot=chosen,
+            now_s=self._context.clock(),
+        )
+        number = answered.certificate.id
+        detail = {"certificate": number, "take_over": take_over, "nodes": answered.nodes}
+        await self._context.note(actor, "request.answered", f"request {request_id}", detail)
+        log.info("request.answered", csr=request_id, certificate=number, user=actor)
+        self._context.changed(answered.nodes, cause=f"request {request_id} answered")
+        return answered
+
+    async def delete(self, request_ids: Sequence[int], *, actor: str) -> None:
+        """Remove all of these with their keys, or none. Raises NotFoundError."""
+        await self._context.store.requests.delete(request_ids)
+        for number in dict.fromkeys(request_ids):
+            await self._context.note(actor, "request.deleted", f"request {number}")
+
+
+def _merged(base: RequestFields, changes: RequestChanges) -> RequestFields:
+    names = base.alternatives if changes.alt_names is None else changes.alt_names
+    return replace(
+        base,
+        subject=base.subject if changes.subject is None else changes.subject,
+        alternatives=tuple(dict.fromkeys((*names, *changes.extra_alt_names))),
+        server_auth=base.server_auth if changes.server_auth is None else changes.server_auth,
+        client_auth=base.client_auth if changes.client_auth is None else changes.client_auth,
+        template=changes.template or None,
+    )
+
+
+def _make(fields: RequestFields, choice: KeyChoice) -> tuple[Request, str]:
+    """Make the request, in a worker: an RSA key takes seconds, and so may opening one that is given."""
+    if choice.kind is not None:
+        key = make_key(choice.kind)
+    else:
+        key = read_private_key(choice.private_key, choice.passphrase)
+    return make_request(fields, key), private_key_pem(key)

@@ -1,0 +1,94 @@
+"""Alarms, those that stand and those that were.
+
+Invariant: raising and lowering are one transaction, so a reader sees the alarms of one evaluation.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+
+from common.errors import NotFoundError
+from manager.domain.alarms import AlarmKind, AlarmRecord, Changes, Subject
+from manager.store.engine import Database, chunks
+from manager.store.tables import alarm
+
+
+class Alarms:
+    """See the module."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def active(self) -> Sequence[AlarmRecord]:
+        """Return those that stand, the latest first."""
+        query = select(alarm).where(alarm.c.lowered_s.is_(None)).order_by(alarm.c.id.desc())
+        async with self._database.read() as connection:
+            return [_record(row) for row in await connection.execute(query)]
+
+    async def history(self, *, limit: int) -> Sequence[AlarmRecord]:
+        """Return those that were lowered, the latest first."""
+        query = select(alarm).where(alarm.c.lowered_s.is_not(None)).order_by(alarm.c.id.desc()).limit(limit)
+        async with self._database.read() as connection:
+            return [_record(row) for row in await connection.execute(query)]
+
+    async def apply(self, changes: Changes, *, now_s: float) -> None:
+        """Raise, lower and reword."""
+        async with self._database.write() as connection:
+            for part in chunks([record.id for record in changes.lowered]):
+                await connection.execute(update(alarm).where(alarm.c.id.in_(part)).values(lowered_s=now_s))
+            for alarm_id, condition in changes.reworded.items():
+                worded = {"details": condition.details, "label": condition.label}
+                await connection.execute(update(alarm).where(alarm.c.id == alarm_id).values(worded))
+            rows = [
+                {
+                    "kind": condition.subject.kind.value,
+                    "subject": condition.subject.key,
+                    "label": condition.label,
+                    "node": condition.node,
+                    "details": condition.details,
+                    "raised_s": now_s,
+                }
+                for condition in changes.raised
+            ]
+            if rows:
+                await connection.execute(insert(alarm), rows)
+
+    async def acknowledge(self, alarm_ids: Collection[int], *, actor: str, now_s: float) -> None:
+        """Note that somebody has seen these; who was first stays. Raises NotFoundError if one does not stand."""
+        async with self._database.write() as connection:
+            for alarm_id in dict.fromkeys(alarm_ids):
+                query = select(alarm.c.acknowledged_s).where(
+                    alarm.c.id == alarm_id, alarm.c.lowered_s.is_(None)
+                )
+                row = (await connection.execute(query)).first()
+                if row is None:
+                    raise NotFoundError(
+                        f"there is no active alarm {alarm_id}; 'certcast alarm list' shows those there are"
+                    )
+                if row.acknowledged_s is None:
+                    seen = {"acknowledged_s": now_s, "acknowledged_by": actor}
+                    await connection.execute(update(alarm).where(alarm.c.id == alarm_id).values(seen))
+
+    async def collect(self, *, keep: int) -> None:
+        """Forget all but the latest `keep` of those that were lowered."""
+        lowered = alarm.c.lowered_s.is_not(None)
+        oldest = select(alarm.c.id).where(lowered).order_by(alarm.c.id.desc()).offset(keep).limit(1)
+        async with self._database.write() as connection:
+            last = (await connection.execute(oldest)).scalar()
+            if last is not None:
+                await connection.execute(delete(alarm).where(lowered, alarm.c.id <= last))
+
+
+def _record(row: Row[Any]) -> AlarmRecord:
+    return AlarmRecord(
+        id=row.id,
+        subject=Subject(AlarmKind(row.kind), row.subject),
+        label=row.label,
+        node=row.node,
+        details=row.details,
+        raised_s=row.raised_s,
+        lowered_s=row.lowered_s,
+        acknowledged_s=row.acknowledged_s,
+        acknowledged_by=row.acknowledged_by,
+    )

@@ -1,0 +1,89 @@
+"""What changes several kinds of entries at once: an import, and the answer to a certificate signing request.
+
+Invariant: one transaction each, so nothing is half-imported, and no node is without a certificate in between.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+
+from common.bundle.manifest import Slot
+from common.ids import NodeName
+from manager.domain.model import CertificateRecord, TrustedCaRecord
+from manager.store.certificates import assign_nodes, keep_certificate
+from manager.store.engine import Database
+from manager.store.records import NewCertificate, NewTrustedCa
+from manager.store.requests import get_request
+from manager.store.sealing import Keyring
+from manager.store.tables import assignment, node, request
+from manager.store.trust import keep_trusted_ca
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What came of an import: each entry, and whether it is a new one."""
+
+    tls: Sequence[tuple[CertificateRecord, bool]]
+    trusted_cas: Sequence[tuple[TrustedCaRecord, bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What came of a signed answer: the certificate, whether it is a new entry, and who has it now."""
+
+    certificate: CertificateRecord
+    created: bool
+    nodes: Sequence[NodeName]
+
+
+class Catalogue:
+    """See the module."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._keyring = keyring
+
+    async def keep(
+        self, tls: Sequence[NewCertificate], trusted_cas: Sequence[NewTrustedCa], *, now_s: float
+    ) -> Imported:
+        """Keep all of these or none."""
+        async with self._database.write(content=True) as connection:
+            return Imported(
+                tls=[await keep_certificate(connection, self._keyring, new, now_s=now_s) for new in tls],
+                trusted_cas=[await keep_trusted_ca(connection, new, now_s=now_s) for new in trusted_cas],
+            )
+
+    async def answer(
+        self,
+        request_id: int,
+        new: NewCertificate,
+        *,
+        take_over: bool,
+        nodes: Sequence[NodeName],
+        slot: Slot,
+        now_s: float,
+    ) -> Answered:
+        """Keep the certificate that a CA made from a request, and note that it did.
+
+        `take_over` moves every slot of the certificate that the request replaces to the new one; `nodes` get it in `slot`.
+        Raises NotFoundError.
+        """
+        async with self._database.write(content=True) as connection:
+            replaces_id = (await get_request(connection, request_id)).replaces_id
+            record, created = await keep_certificate(connection, self._keyring, new, now_s=now_s)
+            if take_over and replaces_id is not None:
+                moved = assignment.c.certificate_id == replaces_id
+                await connection.execute(update(assignment).where(moved).values(certificate_id=record.id))
+            await assign_nodes(self._database, connection, record.id, nodes, slot)
+            answered = {"answer_id": record.id, "answered_s": now_s}
+            await connection.execute(update(request).where(request.c.id == request_id).values(answered))
+            rows = await connection.execute(
+                select(node.c.name)
+                .join(assignment)
+                .where(assignment.c.certificate_id == record.id)
+                .distinct()
+            )
+            return Answered(
+                certificate=record, created=created, nodes=sorted(NodeName(row.name) for row in rows)
+            )
