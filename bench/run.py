@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from bench import channel, fleet, served
+from bench import catalogue, channel, fleet, served
 from common.runtime import log as logs
 
 
@@ -12,7 +12,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--nodes", type=int, default=1000, help="simulated nodes (default 1000)")
     parser.add_argument("--connections", type=int, default=500, help="connections per server (default 500)")
-    parser.add_argument("--only", choices=["served", "fleet", "channel"], help="one measurement only")
+    parser.add_argument(
+        "--certificates", type=int, default=10_000, help="certificates in the store (default 10000)"
+    )
+    parser.add_argument(
+        "--only", choices=["served", "fleet", "channel", "catalogue"], help="one measurement only"
+    )
     options = parser.parse_args()
     logs.configure(level="error")
     if options.only in {None, "served"}:
@@ -21,6 +26,8 @@ def main() -> None:
         show_fleet(options.nodes)
     if options.only in {None, "channel"}:
         show_channel(options.connections)
+    if options.only in {None, "catalogue"}:
+        show_catalogue(options.certificates)
 
 
 def show_served() -> None:
@@ -58,6 +65,23 @@ def show_channel(count: int) -> None:
     ):
         mine, other = getattr(ours, name) * scale, getattr(theirs, name) * scale
         print(f"  {unit:24} {mine:8.3f} against {other:8.3f}: ratio {mine / other:.2f}")
+
+
+def show_catalogue(count: int) -> None:
+    """A large store, and one of a tenth."""
+    small, large = asyncio.run(catalogue.measure(count // 10)), asyncio.run(catalogue.measure(count))
+    print(f"\n{large.certificates} certificates and {large.nodes} nodes in the store, and a tenth of both")
+    for name, text in (
+        ("page_s", "a page of 100, searched and ordered, by the API, p95"),
+        ("alarms_s", "statuses, chains and alarms of everything, p95"),
+        ("alarms_after_change_s", "the same after one certificate changed, p95"),
+        ("alarms_after_ca_s", "the same after a trusted CA was added"),
+        ("plan_s", "one change planned and published, p95"),
+        ("first_look_s", "everything read and decoded, once after a start"),
+        ("first_chains_s", "every chain of trust built, once after a start"),
+    ):
+        less, more = getattr(small, name) * 1000, getattr(large, name) * 1000
+        print(f"  {text:55} {more:8.1f} ms, {more / less:5.1f} times a tenth's {less:.1f} ms")
 
 
 if __name__ == "__main__":

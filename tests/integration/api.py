@@ -36,12 +36,18 @@ class ApiClient:
     """Calls the API as a user of some role; keeps every byte that was answered."""
 
     def __init__(
-        self, url: str, session: aiohttp.ClientSession, operations: Operations, server: HttpsServer
+        self,
+        url: str,
+        session: aiohttp.ClientSession,
+        operations: Operations,
+        server: HttpsServer,
+        fleet: Fleet,
     ) -> None:
         self.url = url
         self.session = session
         self.operations = operations
         self.server = server
+        self.fleet = fleet
         self.answers: list[bytes] = []
 
     async def call(
@@ -92,7 +98,7 @@ async def real_api(directory: Path, workers: Workers) -> AsyncIterator[ApiClient
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         try:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as session:
-                yield ApiClient(f"https://127.0.0.1:{server.port}", session, operations, server)
+                yield ApiClient(f"https://127.0.0.1:{server.port}", session, operations, server, fleet)
         finally:
             await server.close()
             await asyncio.sleep(0)

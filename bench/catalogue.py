@@ -1,0 +1,147 @@
+"""A large store: how long a page of a list, the alarms for everything, and the planning of one change take, and how that grows.
+
+Over the real store, operations and API; nodes are entries only. A tenth as many nodes as certificates, each with one.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.ids import NodeName
+from common.pki.upload import read_tls, read_trusted_cas
+from manager.operations.certificates import new_certificate
+from manager.operations.trust import new_trusted_ca
+from manager.operations.workers import Workers
+from manager.push.builtin import load_builtin
+from manager.store.inventory import Inventories
+from tests import pki
+from tests.integration.api import ApiClient, real_api
+
+ROUNDS = 20
+ISSUERS = 50
+KEYS = 20
+"""Making a key costs as much as signing; what is measured does not look at how many there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What was measured, in seconds: the 95th percentile of some rounds, or the one time that there is."""
+
+    certificates: int
+    nodes: int
+    first_look_s: float
+    first_chains_s: float
+    page_s: float
+    alarms_s: float
+    alarms_after_change_s: float
+    alarms_after_ca_s: float
+    plan_s: float
+
+
+async def measure(count: int) -> Figures:
+    """Fill a store with `count` certificates, and measure."""
+    with tempfile.TemporaryDirectory(prefix="certcast-bench-") as directory:
+        async with Workers() as workers, real_api(Path(directory), workers) as api:
+            return await _measure(api, count)
+
+
+async def _measure(api: ApiClient, count: int) -> Figures:
+    nodes = [NodeName(f"n{number}") for number in range(count // 10)]
+    issuers = await _fill(api, count, nodes)
+    context, alarms = api.operations.context, api.operations.alarms
+    first_look_s = await _timed(Inventories(context.store, load_builtin()).current)
+    # the first time, a password is proven and chains are built
+    await api.call("GET", "whoami")
+    first_chains_s = await _timed(lambda: alarms.evaluate(api.fleet))
+
+    async def page() -> None:
+        status, answer = await api.call("GET", "certificates?order=-expiry&search=example&limit=100")
+        if status != 200 or len(answer["certificates"]) != 100:
+            raise AssertionError(status)
+
+    async def look() -> None:
+        await alarms.evaluate(api.fleet)
+
+    page_s = await _p95(page)
+    alarms_s = await _p95(look)
+    after, plans = [], []
+    for number in range(ROUNDS):
+        # published by nobody else meanwhile: the planning is what is measured
+        await _assign(api, issuers[number % ISSUERS], nodes[number])
+        plans.append(await _timed(lambda name=nodes[number]: api.fleet.push([name], forced=False)))
+        await _assign(api, issuers[number % ISSUERS], nodes[number])
+        after.append(await _timed(look))
+    return Figures(
+        certificates=count,
+        nodes=len(nodes),
+        first_look_s=first_look_s,
+        first_chains_s=first_chains_s,
+        page_s=page_s,
+        alarms_s=alarms_s,
+        alarms_after_change_s=_high(after),
+        alarms_after_ca_s=await _after_ca(api, look),
+        plan_s=_high(plans),
+    )
+
+
+async def _after_ca(api: ApiClient, look: Callable[[], Awaitable[None]]) -> float:
+    """Measure after an unrelated CA came."""
+    (found,) = read_trusted_cas(pki.current_ca("Other")[0].certificate_pem)
+    store = api.operations.context.store
+    await store.trusted_cas.add([new_trusted_ca(found)], now_s=time.time())
+    return await _timed(look)
+
+
+async def _fill(api: ApiClient, count: int, nodes: list[NodeName]) -> list[pki.Made]:
+    store, now_s = api.operations.context.store, time.time()
+    pairs = [pki.current_ca(f"Bench {number}") for number in range(ISSUERS)]
+    for root, issuer in pairs:
+        found = read_trusted_cas(root.certificate_pem + issuer.certificate_pem)
+        await store.trusted_cas.add([new_trusted_ca(each) for each in found], now_s=now_s)
+    keys = [pki.make_key() for _ in range(KEYS)]
+    for start in range(0, count, 1000):
+        made = []
+        for number in range(start, min(start + 1000, count)):
+            issuer = pairs[number % ISSUERS][1]
+            leaf = pki.make_leaf(
+                issuer,
+                [f"node{number}.example.com"],
+                key=keys[number % KEYS],
+                not_before_s=int(now_s) - 3600,
+                # a few in a hundred expire soon
+                not_after_s=int(now_s) + (5 + number % 400) * pki.DAY_S,
+            )
+            made.append(read_tls(certificate=leaf.certificate_pem, private_key=leaf.key_pem))
+        await store.catalogue.keep([new_certificate(each) for each in made], [], now_s=now_s)
+    for number, name in enumerate(nodes):
+        record = await store.nodes.add(
+            name, "node", names=[f"node{number}.example.com"], addresses=[], now_s=now_s
+        )
+        await api.fleet.node_added(record)
+        await store.assignments.assign(number + 1, [name], "server")
+    return [issuer for _, issuer in pairs]
+
+
+async def _assign(api: ApiClient, issuer: pki.Made, node: NodeName) -> None:
+    """Give a node another certificate, as an upload does, without telling the fleet."""
+    leaf = pki.current_leaf(issuer, [f"{node}.example.com"])
+    material = read_tls(certificate=leaf.certificate_pem, private_key=leaf.key_pem)
+    store = api.operations.context.store
+    await store.certificates.add(new_certificate(material), nodes=[node], now_s=time.time())
+
+
+async def _p95(act: Callable[[], Awaitable[None]]) -> float:
+    return _high([await _timed(act) for _ in range(ROUNDS)])
+
+
+async def _timed(act: Callable[[], Awaitable[object]]) -> float:
+    started = time.perf_counter()
+    await act()
+    return time.perf_counter() - started
+
+
+def _high(times: list[float]) -> float:
+    return statistics.quantiles(times, n=20)[18]
