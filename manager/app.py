@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import time
@@ -168,6 +169,11 @@ class Manager:
         )
         context = Context(store=store, inventories=inventories, fleet=fleet, workers=self._workers)
         operations = Operations(context, join=join)
+        await inventories.current()
+        # what was just read stays for good: without this, each full collection of garbage walks through all of it, and
+        # stops the loop for 100 ms with 10,000 certificates
+        gc.collect()
+        gc.freeze()
         server, local = self._web(fleet, operations, listener)
         await server.start()
         await self._resume(fleet, local)
