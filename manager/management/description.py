@@ -1,0 +1,301 @@
+"""What a resource of the management API is: its fields, its methods, and where it lives.
+
+Decides what can be said about a resource. Everything else (validation, filters, schema documents, OpenAPI, routes) is
+derived from it, so that there is no second list to keep in step. Leaves to others what is stored.
+
+Invariant: a description that contradicts itself (a secret with a filter, a default that is not a choice) cannot be made.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+# What a field holds inside: text, number, truth, null; a time as unix seconds; a related object as its id;
+# lists and sets of related objects as sequences (of ids, or of whole JSON objects in answers).
+Scalar: TypeAlias = str | int | float | bool | None
+Value: TypeAlias = Scalar | list["Value"] | dict[str, "Value"]
+Values: TypeAlias = dict[str, Value]
+
+ROOT: Final = "/api/admin"
+
+
+class Kind(StrEnum):
+    """The kinds of field that every client can read (the framework's "dict" and "decimal" make one drop the resource)."""
+
+    STRING = "string"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    FLOAT = "float"
+    DATETIME = "datetime"
+    RELATED = "related"
+    LIST = "list"
+
+
+class Namespace(StrEnum):
+    """The parts of the API."""
+
+    CONFIGURATION = "configuration"
+    STATUS = "status"
+    HISTORY = "history"
+    COMMAND = "command"
+
+
+class Method(StrEnum):
+    """Methods, in lower case as schema documents have them, and in the order in which we list them."""
+
+    GET = "get"
+    POST = "post"
+    PUT = "put"
+    PATCH = "patch"
+    DELETE = "delete"
+
+
+class Lookup(StrEnum):
+    """How a filter compares; the bare field name is EXACT."""
+
+    EXACT = "exact"
+    IEXACT = "iexact"
+    CONTAINS = "contains"
+    ICONTAINS = "icontains"
+    STARTSWITH = "startswith"
+    ISTARTSWITH = "istartswith"
+    ENDSWITH = "endswith"
+    IENDSWITH = "iendswith"
+    REGEX = "regex"
+    IREGEX = "iregex"
+    LT = "lt"
+    LTE = "lte"
+    GT = "gt"
+    GTE = "gte"
+    IN = "in"
+    RANGE = "range"
+    ISNULL = "isnull"
+
+
+ALL_LOOKUPS: Final = frozenset(Lookup)
+NO_LOOKUPS: Final[frozenset[Lookup]] = frozenset()
+
+
+class RelatedType(StrEnum):
+    """How many objects a related field names."""
+
+    TO_ONE = "to_one"
+    TO_MANY = "to_many"
+
+
+class Unset:
+    """The type of UNSET: a field without a default (null is a default)."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a resource.
+
+    `blank` may be left out (and, as text, be empty); `readonly` is shown and never taken; `writeonly` is taken and never
+    shown; `secret` is writeonly, and its value is never quoted. `minimum` and `maximum` are inclusive. `related` names the
+    resource that a related field points to, in `related_namespace`; a to-many one with `nested` is answered as whole objects.
+    `through` names text fields of the related object that filters and orders may use: the row has them as `<field>__<name>`.
+    """
+
+    name: str
+    kind: Kind = Kind.STRING
+    help: str = ""
+    blank: bool = False
+    nullable: bool = False
+    readonly: bool = False
+    writeonly: bool = False
+    secret: bool = False
+    unique: bool = False
+    default: Value | Unset = UNSET
+    max_length: int | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    choices: tuple[Scalar, ...] = ()
+    related: str = ""
+    related_namespace: Namespace = Namespace.CONFIGURATION
+    related_type: RelatedType = RelatedType.TO_ONE
+    nested: bool = False
+    through: tuple[str, ...] = ()
+    filtering: frozenset[Lookup] = NO_LOOKUPS
+    orderable: bool = False
+
+    def __post_init__(self) -> None:
+        faults = (
+            (
+                self.is_hidden and (self.filtering or self.orderable),
+                "what is never shown cannot be filtered or ordered by",
+            ),
+            (self.readonly and self.is_hidden, "a field that is neither shown nor taken"),
+            (
+                (self.kind is Kind.RELATED) is not bool(self.related),
+                "a related field names its resource, and only such a one",
+            ),
+            (
+                self.secret and self.default not in {UNSET, ""},
+                "a secret has no default that a schema would show",
+            ),
+            (
+                self.choices and self.default not in (UNSET, None, "", *self.choices),
+                "a default is one of the choices",
+            ),
+            (self.through and not self.related, "only a related field leads through to another object"),
+            (self.orderable and self.is_many, "a list has no order"),
+        )
+        for is_so, why in faults:
+            if is_so:
+                raise ValueError(f"{self.name}: {why}")
+
+    @property
+    def is_hidden(self) -> bool:
+        """Return whether no answer ever has its value."""
+        return self.writeonly or self.secret
+
+    @property
+    def is_many(self) -> bool:
+        """Return whether its value is a sequence."""
+        return self.kind is Kind.LIST or (
+            self.kind is Kind.RELATED and self.related_type is RelatedType.TO_MANY
+        )
+
+    @property
+    def has_default(self) -> bool:
+        """Return whether there is a default; null is one."""
+        return not isinstance(self.default, Unset)
+
+    @property
+    def is_required(self) -> bool:
+        """Return whether a create without it is refused; the rule by which the command-line client demands its flag."""
+        has_one = self.has_default and self.default is not None
+        return not (self.readonly or self.blank or self.nullable or has_one)
+
+    @property
+    def initial(self) -> Value:
+        """Return the value of a new object for which none was given."""
+        if self.is_many:
+            return list(self.default) if isinstance(self.default, list) else []
+        if not isinstance(self.default, Unset):
+            return self.default
+        if self.nullable:
+            return None
+        return _EMPTY.get(self.kind)
+
+
+_EMPTY: Final[Mapping[Kind, Value]] = MappingProxyType(
+    {Kind.STRING: "", Kind.BOOLEAN: False, Kind.INTEGER: 0, Kind.FLOAT: 0.0}
+)
+
+ID: Final = Field(
+    name="id",
+    kind=Kind.INTEGER,
+    help="The primary key.",
+    blank=True,
+    default="",
+    readonly=True,
+    unique=True,
+    filtering=ALL_LOOKUPS,
+    orderable=True,
+)
+RESOURCE_URI: Final = Field(name="resource_uri", help="The URI that identifies this resource.", readonly=True)
+
+
+def ordered(methods: Iterable[Method]) -> tuple[Method, ...]:
+    """Return the methods in the order in which we list them."""
+    wanted = set(methods)
+    return tuple(method for method in Method if method in wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A resource: `/api/admin/<namespace>/v1/[<group>/]<name>/`. `aliases` are further paths that mean the same.
+
+    `list_methods` are those of the collection, `detail_methods` those of one object. A command has only POST, on its own path.
+    """
+
+    namespace: Namespace
+    name: str
+    title: str
+    fields: tuple[Field, ...]
+    list_methods: frozenset[Method]
+    detail_methods: frozenset[Method] = frozenset()
+    group: str = ""
+    help: str = ""
+    aliases: tuple[str, ...] = ()
+    by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_name = {each.name: each for each in self.fields}
+        if len(by_name) != len(self.fields):
+            raise ValueError(f"{self.name}: two fields have the same name")
+        object.__setattr__(self, "by_name", MappingProxyType(by_name))
+
+    @property
+    def is_command(self) -> bool:
+        """Return whether a POST carries something out, rather than making an object."""
+        return self.namespace is Namespace.COMMAND
+
+    @property
+    def path(self) -> str:
+        """Return the path of the collection, or of the command."""
+        return f"{self.root_path}{self.name}/"
+
+    @property
+    def root_path(self) -> str:
+        """Return the path of the root document that lists it."""
+        return root_path(self.namespace, self.group)
+
+    @property
+    def schema_path(self) -> str:
+        """Return the path of its schema document."""
+        return f"{self.path}schema/"
+
+    def uri(self, object_id: int) -> str:
+        """Return the path of one object, which is also how other objects refer to it."""
+        return f"{self.path}{object_id}/"
+
+    @property
+    def shown_detail_methods(self) -> tuple[Method, ...]:
+        """Return the methods for the schema's detail list, in which POST stands if objects can be made at all.
+
+        The command-line client makes its sub-commands, `post` included, from this list alone.
+        """
+        posts = {Method.POST} if Method.POST in self.list_methods else set()
+        return ordered(self.detail_methods | posts)
+
+    @property
+    def writable(self) -> tuple[Field, ...]:
+        """Return the fields that a request may set."""
+        return tuple(each for each in self.fields if not each.readonly)
+
+    @property
+    def shown(self) -> tuple[Field, ...]:
+        """Return the fields that an answer has."""
+        return tuple(each for each in self.fields if not each.is_hidden)
+
+    @property
+    def filtering(self) -> dict[str, tuple[Lookup, ...]]:
+        """Return the fields that can be filtered by, with their lookups in our order."""
+        return {
+            each.name: tuple(lookup for lookup in Lookup if lookup in each.filtering)
+            for each in self.fields
+            if each.filtering
+        }
+
+    @property
+    def ordering(self) -> tuple[str, ...]:
+        """Return the fields that can be ordered by."""
+        return tuple(each.name for each in self.fields if each.orderable)
+
+
+def root_path(namespace: Namespace, group: str = "") -> str:
+    """Return the path of a root document."""
+    return f"{ROOT}/{namespace}/v1/{group}/" if group else f"{ROOT}/{namespace}/v1/"
