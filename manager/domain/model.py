@@ -4,9 +4,10 @@ Times are unix seconds. Invariant: no record here carries a private key; keys ar
 `common.bundle.build.SlotMaterial`, by the store, for a bundle that is being compiled.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from common.bundle.manifest import Slot
 from common.ids import Digest, Fingerprint, NodeName
@@ -28,6 +29,8 @@ NodeKind = Literal["management", "node"]
 class CertificateRecord:
     """A TLS certificate in the store. `text` is what was uploaded, verbatim; `chain_pem` what stood with it in order.
 
+    `parameters_text` is what was given beside the certificate, verbatim; `parameters_pem` all parameters, wherever they stood.
+
     `temporary` marks the self-signed certificate that a node got when it was added.
     """
 
@@ -36,6 +39,7 @@ class CertificateRecord:
     leaf_pem: str
     chain_pem: str
     parameters_pem: str
+    parameters_text: str
     fingerprint: Fingerprint
     subject_name: str
     issuer_name: str
@@ -97,7 +101,10 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRecord:
-    """A node. `public_key` is its pinned OpenSSH ed25519 key line ("" until it joined)."""
+    """A node. `public_key` is its pinned OpenSSH ed25519 key line ("" until it joined).
+
+    `detail` is what clients of the management API keep with it and Certcast has no use for.
+    """
 
     id: int
     name: NodeName
@@ -107,6 +114,7 @@ class NodeRecord:
     public_key: str
     created_s: float
     enrolled_s: float | None
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

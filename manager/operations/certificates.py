@@ -1,7 +1,7 @@
 """Uploading, importing, viewing, editing, assigning, downloading and deleting TLS certificates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -47,6 +47,14 @@ class ShownCertificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """A private key in PEM, perhaps encrypted."""
+
+    pem: str = field(repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What a download is to hold. A key leaves only encrypted under `passphrase`."""
 
@@ -65,14 +73,17 @@ def slot_name(text: str) -> Slot:
     raise InvalidInputError("slot", f"'{text[:40]}' is not a slot; a node has {' and '.join(SLOTS)}")
 
 
-def new_certificate(material: TlsMaterial, *, temporary: bool = False) -> NewCertificate:
-    """Return what the store keeps of a certificate that was read or made."""
+def new_certificate(
+    material: TlsMaterial, *, temporary: bool = False, parameters_text: str = ""
+) -> NewCertificate:
+    """Return what the store keeps of a certificate that was read or made; `parameters_text` is what was given beside it."""
     leaf = material.leaf
     return NewCertificate(
         text=material.certificate_text,
         leaf_pem=leaf.pem,
         chain_pem="".join(each.pem for each in material.chain),
         parameters_pem=material.parameters_pem,
+        parameters_text=parameters_text,
         private_key_pem=material.private_key_pem,
         fingerprint=leaf.fingerprint,
         subject_name=leaf.subject_name,
@@ -121,7 +132,10 @@ class CertificateOperations:
             parameters=parameters,
         )
         record, created = await self._context.store.certificates.add(
-            new_certificate(material), nodes=where, slot=chosen, now_s=self._context.clock()
+            new_certificate(material, parameters_text=parameters),
+            nodes=where,
+            slot=chosen,
+            now_s=self._context.clock(),
         )
         concerned = await self._context.store.certificates.nodes_of(record.id)
         await self._note_kept(record, created=created, nodes=concerned, actor=actor)
@@ -190,32 +204,25 @@ class CertificateOperations:
         self,
         certificate_id: int,
         *,
-        certificate: str | None,
-        parameters: str | None,
-        nodes: Sequence[str] | None,
+        certificate: str | None = None,
+        parameters: str | None = None,
+        key: NewKey | None = None,
+        nodes: Sequence[str] | None = None,
         slot: str,
         actor: str,
     ) -> None:
         """Change an entry's certificate, its parameters, and the nodes that have it in a slot; None leaves each as it is.
 
-        The private key stays: the certificate must pair with it. Raises PkiFindingsError, InvalidInputError,
-        NotFoundError, ConflictError; then nothing was changed.
+        The private key stays, and the certificate must pair with it, unless `key` comes along, which only the management
+        API's contract allows. Raises PkiFindingsError, InvalidInputError, NotFoundError, ConflictError; then nothing was changed.
         """
         store, chosen = self._context.store, slot_name(slot)
         where = None if nodes is None else [node_name(name) for name in nodes]
         record = await store.certificates.get(certificate_id)
         before = await store.certificates.nodes_of(certificate_id)
         new = None
-        if certificate is not None or parameters is not None:
-            material = await self._context.workers.run(
-                READ_TIMEOUT_S,
-                read_for_key,
-                certificate=record.text if certificate is None else certificate,
-                private_key=await store.certificates.private_key(certificate_id),
-                parameters=_parameters(record, certificate=certificate, parameters=parameters),
-                owner="this entry's private key, which cannot be changed",
-            )
-            new = new_certificate(material, temporary=record.temporary and material.leaf.is_self_signed)
+        if certificate is not None or parameters is not None or key is not None:
+            new = await self._edited(record, certificate=certificate, parameters=parameters, key=key)
         await store.certificates.update(
             certificate_id, new, nodes=where, slot=chosen, now_s=self._context.clock()
         )
@@ -223,6 +230,7 @@ class CertificateOperations:
         detail = {
             "certificate": certificate is not None,
             "parameters": parameters is not None,
+            "private_key": key is not None,
             "nodes": where,
         }
         await self._context.note(actor, "certificate.edited", f"certificate {certificate_id}", detail)
@@ -310,6 +318,39 @@ class CertificateOperations:
         self._context.changed(concerned, cause="certificates deleted")
         return lost
 
+    async def _edited(
+        self,
+        record: CertificateRecord,
+        *,
+        certificate: str | None,
+        parameters: str | None,
+        key: NewKey | None,
+    ) -> NewCertificate:
+        """Read an edit. Raises PkiFindingsError."""
+        text = record.text if certificate is None else certificate
+        # parameters in the text speak for themselves; those beside it stay unless others are given
+        beside = record.parameters_text if parameters is None else parameters
+        if key is None:
+            material = await self._context.workers.run(
+                READ_TIMEOUT_S,
+                read_for_key,
+                certificate=text,
+                private_key=await self._context.store.certificates.private_key(record.id),
+                parameters=beside,
+                owner="this entry's private key, which cannot be changed",
+            )
+        else:
+            material = await self._context.workers.run(
+                READ_TIMEOUT_S,
+                read_tls,
+                certificate=text,
+                private_key=key.pem,
+                passphrase=key.passphrase,
+                parameters=beside,
+            )
+        temporary = record.temporary and material.leaf.is_self_signed
+        return new_certificate(material, temporary=temporary, parameters_text=beside)
+
     async def _note_kept(
         self, record: CertificateRecord, *, created: bool, nodes: Sequence[AssignmentRecord], actor: str
     ) -> None:
@@ -324,11 +365,3 @@ class CertificateOperations:
             statuses=inventory.statuses(entry.id, now_s=now_s),
             chain_state=inventory.chain(entry.id, now_s=now_s).state,
         )
-
-
-def _parameters(record: CertificateRecord, *, certificate: str | None, parameters: str | None) -> str:
-    """Return the parameters beside the text that an edit leaves: as given, else as they are unless the text has its own."""
-    if parameters is not None:
-        return parameters
-    has_own = certificate is None or "PARAMETERS-----" in certificate
-    return "" if has_own else record.parameters_pem

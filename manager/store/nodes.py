@@ -6,6 +6,7 @@ Invariant: a token is used once; which key used it is remembered, so that the sa
 import hmac
 import json
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Row, delete, func, insert, select, update
@@ -28,7 +29,14 @@ class Nodes:
         self._database = database
 
     async def add(
-        self, name: NodeName, kind: NodeKind, *, names: Sequence[str], addresses: Sequence[str], now_s: float
+        self,
+        name: NodeName,
+        kind: NodeKind,
+        *,
+        names: Sequence[str],
+        addresses: Sequence[str],
+        now_s: float,
+        detail: Mapping[str, Any] = MappingProxyType({}),
     ) -> NodeRecord:
         """Keep a new node. Raises ConflictError if the name is taken."""
         async with self._database.write(content=True) as connection:
@@ -41,8 +49,24 @@ class Nodes:
                     names=json.dumps(list(names)),
                     addresses=json.dumps(list(addresses)),
                     created_s=now_s,
+                    detail=json.dumps(dict(detail)),
                 )
             )
+            return await _get(connection, name)
+
+    async def describe(
+        self, name: NodeName, *, names: Sequence[str], addresses: Sequence[str], detail: Mapping[str, Any]
+    ) -> NodeRecord:
+        """Replace what is known of a node besides its key. Raises NotFoundError."""
+        async with self._database.write(content=True) as connection:
+            values = {
+                "names": json.dumps(list(names)),
+                "addresses": json.dumps(list(addresses)),
+                "detail": json.dumps(dict(detail)),
+            }
+            result = await connection.execute(update(node).where(node.c.name == name).values(values))
+            if not result.rowcount:
+                raise _missing(name)
             return await _get(connection, name)
 
     async def get(self, name: NodeName) -> NodeRecord:
@@ -177,6 +201,7 @@ def _record(row: Row[Any]) -> NodeRecord:
         public_key=row.public_key or "",
         created_s=row.created_s,
         enrolled_s=row.enrolled_s,
+        detail=json.loads(row.detail),
     )
 
 

@@ -26,6 +26,7 @@ class NewCertificate:
     not_after_s: int
     self_signed: bool
     temporary: bool
+    parameters_text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

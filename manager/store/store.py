@@ -21,6 +21,7 @@ from manager.store.alarms import Alarms
 from manager.store.audit import Audit
 from manager.store.catalogue import Catalogue
 from manager.store.certificates import Assignments, Certificates
+from manager.store.documents import Documents
 from manager.store.engine import DATABASE_FILE, Database, sqlite_url, translated
 from manager.store.generations import Generations
 from manager.store.meta import Meta
@@ -46,6 +47,7 @@ class Store:
         self.catalogue = Catalogue(database, keyring)
         self.requests = Requests(database, keyring)
         self.alarms = Alarms(database)
+        self.documents = Documents(database)
         self.nodes = Nodes(database)
         self.generations = Generations(database, keyring)
         self.reports = Reports(database)

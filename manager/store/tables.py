@@ -45,6 +45,8 @@ certificate = Table(
     Column("leaf_pem", Text, nullable=False),
     Column("chain_pem", Text, nullable=False),
     Column("parameters_pem", Text, nullable=False),
+    # as it was given beside the certificate, verbatim
+    Column("parameters_text", Text, nullable=False, server_default=""),
     Column("sealed_key", LargeBinary, nullable=False),
     Column("fingerprint", String(64), nullable=False, index=True),
     Column("subject_name", Text, nullable=False),
@@ -82,6 +84,15 @@ trusted_ca = Table(
     Column("trusted_intermediate", Boolean, nullable=False, server_default=true()),
     Column("created_s", Float, nullable=False),
     UniqueConstraint("raw_issuer", "serial_no"),
+    sqlite_autoincrement=True,
+)
+
+document = Table(
+    "document",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(64), nullable=False, index=True),
+    Column("body", Text, nullable=False),  # a JSON object
     sqlite_autoincrement=True,
 )
 
@@ -130,6 +141,8 @@ node = Table(
     # NULL until the node joined; no two nodes may have the same key
     Column("public_key", String(128), nullable=True, unique=True),
     Column("created_s", Float, nullable=False),
+    # what clients of the management API keep with it and Certcast has no use for: a JSON object
+    Column("detail", Text, nullable=False, server_default="{}"),
     Column("enrolled_s", Float, nullable=True),
     sqlite_autoincrement=True,
 )

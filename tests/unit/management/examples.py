@@ -25,7 +25,9 @@ CERTIFICATE = Resource(
         ID,
         Field(name="certificate", help="The PEM text."),
         Field(name="private_key", secret=True, max_length=12288),
-        Field(name="private_key_passphrase", secret=True, blank=True, default="", max_length=100),
+        Field(
+            name="private_key_passphrase", secret=True, blanked=True, blank=True, default="", max_length=100
+        ),
         Field(name="parameters", blank=True, default="", max_length=1000),
         Field(name="nodes", kind=Kind.LIST, blank=True),
         Field(name="start_date", kind=Kind.DATETIME, readonly=True, filtering=ALL_LOOKUPS, orderable=True),

@@ -1,0 +1,74 @@
+"""Small resources that are kept for clients of the management API and given back as they came.
+
+Decides nothing about their fields. Invariant: ids are not used again.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.errors import ConflictError, NotFoundError
+from manager.store.engine import Database
+from manager.store.tables import document
+
+Body = dict[str, Any]
+
+
+class Documents:
+    """See the module. A document is a JSON object of some kind; `unique` names fields of which no two are equal."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self, kind: str) -> dict[int, Body]:
+        """Return all of a kind by id."""
+        async with self._database.read() as connection:
+            return await _all(connection, kind)
+
+    async def add(self, kind: str, body: Mapping[str, Any], *, unique: Collection[str] = ()) -> int:
+        """Keep a new one; return its id. Raises ConflictError if a unique field's value is taken."""
+        async with self._database.write() as connection:
+            _check_unique(await _all(connection, kind), body, unique)
+            result = await connection.execute(insert(document).values(kind=kind, body=json.dumps(body)))
+            (added,) = result.inserted_primary_key or (0,)
+            return int(added)
+
+    async def replace(
+        self, kind: str, document_id: int, body: Mapping[str, Any], *, unique: Collection[str] = ()
+    ) -> None:
+        """Replace one. Raises NotFoundError, ConflictError if a unique field's value is taken."""
+        async with self._database.write() as connection:
+            others = await _all(connection, kind)
+            if others.pop(document_id, None) is None:
+                raise _missing(kind, document_id)
+            _check_unique(others, body, unique)
+            chosen = document.c.id == document_id
+            await connection.execute(update(document).where(chosen).values(body=json.dumps(body)))
+
+    async def delete(self, kind: str, document_id: int) -> None:
+        """Remove one. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            chosen = (document.c.id == document_id) & (document.c.kind == kind)
+            result = await connection.execute(delete(document).where(chosen))
+            if not result.rowcount:
+                raise _missing(kind, document_id)
+
+
+async def _all(connection: AsyncConnection, kind: str) -> dict[int, Body]:
+    rows = await connection.execute(
+        select(document.c.id, document.c.body).where(document.c.kind == kind).order_by(document.c.id)
+    )
+    return {row.id: json.loads(row.body) for row in rows}
+
+
+def _check_unique(others: Mapping[int, Body], body: Mapping[str, Any], unique: Collection[str]) -> None:
+    for name in unique:
+        if any(other.get(name) == body.get(name) for other in others.values()):
+            raise ConflictError(f"there is another with this {name} already")
+
+
+def _missing(kind: str, document_id: int) -> NotFoundError:
+    return NotFoundError(f"there is no {kind} {document_id}")
