@@ -23,11 +23,11 @@ install: $(STAMP) ## make the environment in .venv from the locked dependencies
 demo: $(STAMP) ## show the main job: a manager, three nodes, a pushed certificate (ONCE=1: then stop)
 	@$(BIN)/python -m demo.run $(if $(ONCE),--once)
 
-test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## run the tests, on all cores
+	@$(BIN)/python -m pytest -n logical $(ARGS)
 
 test-fast: $(STAMP) ## run the tests that need no service
-	@$(BIN)/python -m pytest -m "not services" $(ARGS)
+	@$(BIN)/python -m pytest -n logical -m "not services" $(ARGS)
 
 check: $(STAMP) ## formatter, linter, types, import contracts
 	@$(BIN)/ruff format --check .
