@@ -15,8 +15,9 @@ class TlsMaterial:
         extras: the other certificates that came with it, roots among them, in the order given.
         private_key_pem: unencrypted PKCS#8 PEM. Secret.
         parameters_pem: DH, then EC parameters, "" if none.
-        certificate_text: what was given as the certificate, verbatim, less any private key block in it; from an import or
-            where it stood elsewhere, the certificates in canonical form.
+        certificate_text: what was given as the certificate, verbatim unless a private key may stand in it (see
+            `pem.without_private_keys`); from an import or where it stood elsewhere, the certificates in canonical form.
+        parameters_text: what was given beside it as parameters, likewise.
     """
 
     leaf: Certificate
@@ -25,3 +26,4 @@ class TlsMaterial:
     private_key_pem: str = field(repr=False)
     parameters_pem: str
     certificate_text: str
+    parameters_text: str = ""

@@ -69,6 +69,8 @@ def combine(given: Iterable[tuple[str, Block]]) -> tuple[str, tuple[PkiError, ..
 
 
 def _check(block: Block) -> None:
+    if der.first(block.der).raw != block.der:
+        raise PkiError(f"something follows the {block.label} in their block")
     match block.label:
         case "DH PARAMETERS":
             _check_dh(block.der)

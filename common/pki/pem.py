@@ -25,6 +25,9 @@ CERTIFICATE = "CERTIFICATE"
 _MARK = re.compile(r"-----(BEGIN|END) ([A-Za-z0-9][A-Za-z0-9 ._/#]{0,63})-----")
 _HEADER = re.compile(r"[ \t]*([A-Za-z0-9-]+):[ \t]*(.*)")
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_SECRET = re.compile(r"private[\W_]*(?:key|exponent)|[A-Za-z0-9+/]{41}", re.IGNORECASE)
+"""A mention of a private key, or a word that may be base64 of one: longer than a SHA-1 digest in hexadecimal."""
+
 _BOM = "\ufeff"
 _BLANK = " \t\r\n" + _BOM
 _LINE_CHARS = 64
@@ -110,18 +113,36 @@ def pem_of(der: bytes, *, label: str = CERTIFICATE, headers: tuple[tuple[str, st
     )
 
 
-def without_blocks(text: str, label_end: str) -> str:
-    """Return the text verbatim, less the blocks whose label ends so (a key must not stay in a stored text)."""
-    kept = []
+def without_private_keys(text: str) -> str:
+    """Return what may be stored of a text: all of it, verbatim, if nothing in it can be a private key.
+
+    Otherwise only its whole blocks, each verbatim, less those of keys: a key may be wrapped in broken marks, or have none,
+    so what cannot be told from one goes with it. Comments are what that costs.
+    """
+    kept: list[str] = []
+    rest: list[str] = []
     start = 0
+    for opened, closing in _pairs(text):
+        block = _block(text, opened, closing, file=None, number=0, line=0)
+        # headers are not base64, so anything could stand in them
+        if isinstance(block, Block) and "PRIVATE" not in block.label.upper() and not block.headers:
+            rest.append(text[start : opened.start()])
+            kept.append(text[opened.start() : closing.end()])
+            start = closing.end()
+    rest.append(text[start:])
+    if not any(_SECRET.search(piece) for piece in rest):
+        return text
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    return "".join(block + line_end for block in kept)
+
+
+def _pairs(text: str) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
+    """Yield each BEGIN mark with the mark that follows it."""
     opened: re.Match[str] | None = None
     for mark in _marks(text):
-        if opened is not None and mark[1] == "END" and opened[2] == mark[2] and mark[2].endswith(label_end):
-            kept.append(text[start : opened.start()])
-            start = mark.end()
+        if opened is not None:
+            yield opened, mark
         opened = mark if mark[1] == "BEGIN" else None
-    kept.append(text[start:])
-    return "".join(kept)
 
 
 def _marks(text: str) -> Iterator[re.Match[str]]:

@@ -14,7 +14,7 @@ from common.pki.findings import PkiFindingsError, raise_findings
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, pairs, private_key_pem
 from common.pki.material import TlsMaterial
 from common.pki.parameters import combine, is_parameters, parameters_pem
-from common.pki.pem import CERTIFICATE, Block, at, read_blocks, without_blocks
+from common.pki.pem import CERTIFICATE, Block, at, read_blocks, without_private_keys
 from common.pki.refusal import refusal, unreadable
 
 CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD = "certificate", "private key", "parameters"
@@ -49,6 +49,7 @@ def read_tls(
         private_key_pem=private_key_pem(key),
         parameters_pem=parts.parameters_pem,
         certificate_text=parts.certificate_text(certificate, leaf),
+        parameters_text=without_private_keys(parameters),
     )
 
 
@@ -201,9 +202,9 @@ class _Parts:
         return matched[0]
 
     def certificate_text(self, given: str, leaf: Certificate) -> str:
-        """Return what was given, verbatim but for keys; where the leaf stood in another field, the certificates."""
+        """Return what was given, less keys; where the leaf stood in another field, the certificates."""
         if self._certificates[leaf].file == CERTIFICATE_FIELD:
-            return without_blocks(given, "PRIVATE KEY")
+            return without_private_keys(given)
         return leaf.pem + "".join(found.pem for found in self._certificates if found != leaf)
 
     def _take_block(self, block: Block) -> None:

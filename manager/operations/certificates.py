@@ -73,17 +73,15 @@ def slot_name(text: str) -> Slot:
     raise InvalidInputError("slot", f"'{text[:40]}' is not a slot; a node has {' and '.join(SLOTS)}")
 
 
-def new_certificate(
-    material: TlsMaterial, *, temporary: bool = False, parameters_text: str = ""
-) -> NewCertificate:
-    """Return what the store keeps of a certificate that was read or made; `parameters_text` is what was given beside it."""
+def new_certificate(material: TlsMaterial, *, temporary: bool = False) -> NewCertificate:
+    """Return what the store keeps of a certificate that was read or made."""
     leaf = material.leaf
     return NewCertificate(
         text=material.certificate_text,
         leaf_pem=leaf.pem,
         chain_pem="".join(each.pem for each in material.chain),
         parameters_pem=material.parameters_pem,
-        parameters_text=parameters_text,
+        parameters_text=material.parameters_text,
         private_key_pem=material.private_key_pem,
         fingerprint=leaf.fingerprint,
         subject_name=leaf.subject_name,
@@ -132,7 +130,7 @@ class CertificateOperations:
             parameters=parameters,
         )
         record, created = await self._context.store.certificates.add(
-            new_certificate(material, parameters_text=parameters),
+            new_certificate(material),
             nodes=where,
             slot=chosen,
             now_s=self._context.clock(),
@@ -349,7 +347,7 @@ class CertificateOperations:
                 parameters=beside,
             )
         temporary = record.temporary and material.leaf.is_self_signed
-        return new_certificate(material, temporary=temporary, parameters_text=beside)
+        return new_certificate(material, temporary=temporary)
 
     async def _note_kept(
         self, record: CertificateRecord, *, created: bool, nodes: Sequence[AssignmentRecord], actor: str

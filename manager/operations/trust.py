@@ -8,6 +8,7 @@ import structlog
 from common.errors import ConflictError, NotFoundError
 from common.pki.certificate import Certificate
 from common.pki.export import Download, trusted_pem
+from common.pki.pem import without_private_keys
 from common.pki.status import Status, statuses
 from common.pki.text import text_form
 from common.pki.upload import read_trusted_ca, read_trusted_cas
@@ -41,9 +42,9 @@ class BuiltinCa:
 def new_trusted_ca(
     certificate: Certificate, *, text: str = "", trusted_intermediate: bool = True
 ) -> NewTrustedCa:
-    """Return what the store keeps of a CA certificate. A root is trusted as itself."""
+    """Return what the store keeps of a CA certificate, `text` as it was given. A root is trusted as itself."""
     return NewTrustedCa(
-        text=text or certificate.pem,
+        text=without_private_keys(text) or certificate.pem,
         certificate_pem=certificate.pem,
         fingerprint=certificate.fingerprint,
         subject_name=certificate.subject_name,

@@ -4,7 +4,7 @@ import base64
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from common.errors import PkiError
@@ -17,18 +17,23 @@ from common.pki.findings import PkiFindingsError
 from common.pki.keys import load_private_key
 from common.pki.lint import lint
 from common.pki.name import canonical_name
-from common.pki.pem import MAX_TEXT_CHARS, Block, pem_of, read_blocks, without_blocks
+from common.pki.parameters import FFDHE2048_PEM
+from common.pki.pem import MAX_TEXT_CHARS, Block, pem_of, read_blocks, without_private_keys
 from common.pki.pfx import open_pfx
 from common.pki.search import Issuers
 from common.pki.status import statuses
 from common.pki.text import text_form
-from common.pki.upload import read_tls, read_trusted_cas
+from common.pki.upload import read_for_key, read_tls, read_trusted_cas
 from tests.pki import NOW_S, make_intermediate, make_leaf, make_root
 
 ROOT = make_root()
 LOW = make_intermediate(ROOT, "Low")
 LEAF = make_leaf(LOW, ["a.example.com", "b.example.com"], addresses=["10.0.0.1"])
 GOOD = [ROOT.certificate_pem, LOW.certificate_pem, LEAF.certificate_pem, LEAF.key_pem]
+
+KEY_LINES = LEAF.key_pem.splitlines()[1:-1]
+KEY_BODY = "\n".join(KEY_LINES) + "\n"
+WITH_ITS_KEY = LEAF.key_pem + LEAF.certificate_pem
 
 ANY = settings(deadline=1000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -46,7 +51,9 @@ MARKS = [
     " ",
 ]
 pieces = st.one_of(
-    st.sampled_from([*GOOD, *MARKS, "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"]),
+    st.sampled_from(
+        [*GOOD, *MARKS, KEY_BODY, "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"]
+    ),
     st.text(max_size=40),
     st.binary(max_size=60).map(lambda data: base64.b64encode(data).decode()),
     st.builds(
@@ -68,17 +75,42 @@ def outcome(call, *arguments, **keywords):
         return error
 
 
+def has_key(text):
+    return any(line in text for line in KEY_LINES)
+
+
 @ANY
 @given(texts)
+@example(f"-----BEGIN {LEAF.key_pem}{WITH_ITS_KEY}")
+@example(f"{KEY_BODY}-----END PRIVATE KEY-----\n{WITH_ITS_KEY}")
+@example(f"{WITH_ITS_KEY}a comment\n{KEY_BODY}another\n{ROOT.certificate_pem}")
 def test_a_tls_upload_is_taken_whole_or_refused_with_findings(text):
     found = outcome(read_tls, certificate=text, private_key="", passphrase="word")
-    secret = LEAF.key_pem.splitlines()[1]
     if isinstance(found, PkiFindingsError):
         assert found.findings
-        assert secret not in str(found)
+        assert not has_key(str(found))
     else:
         assert found.leaf.der == LEAF.certificate_der
-        assert secret not in found.certificate_text
+        assert not has_key(found.certificate_text)
+
+
+@ANY
+@given(texts, texts)
+@example(f"-----BEGIN {LEAF.key_pem}{LEAF.certificate_pem}", "")
+@example(LEAF.certificate_pem, LEAF.key_pem)
+@example(LEAF.certificate_pem, f"-----BEGIN {LEAF.key_pem}{FFDHE2048_PEM}")
+def test_no_text_that_is_kept_of_an_edit_or_an_answer_has_a_key(certificate, parameters):
+    found = outcome(
+        read_for_key,
+        certificate=certificate,
+        private_key=LEAF.key_pem,
+        parameters=parameters,
+        owner="the key",
+    )
+    if isinstance(found, PkiFindingsError):
+        assert not has_key(str(found))
+    else:
+        assert not has_key(found.certificate_text + found.parameters_text)
 
 
 @ANY
@@ -102,9 +134,13 @@ def test_a_batch_is_taken_whole_or_refused_with_findings(contents):
 
 @ANY
 @given(texts)
-def test_text_without_blocks_keeps_no_block_that_the_reader_sees(text):
-    left = read_blocks(without_blocks(text, "PRIVATE KEY"))
-    assert not [block for block in left.blocks if block.label.endswith("PRIVATE KEY")]
+@example(f"-----BEGIN {LEAF.key_pem}{ROOT.certificate_pem}")
+def test_what_may_be_stored_of_a_text_has_no_key_and_every_other_block(text):
+    kept = without_private_keys(text)
+    assert not has_key(kept)
+    given_blocks, left = read_blocks(text).blocks, read_blocks(kept).blocks
+    plain = [block for block in given_blocks if "PRIVATE" not in block.label and not block.headers]
+    assert [block.der for block in left if not block.headers] == [block.der for block in plain]
 
 
 @ANY

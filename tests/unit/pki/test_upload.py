@@ -3,6 +3,7 @@ import pytest
 from common.errors import Reason
 from common.pki.findings import PkiFindingsError
 from common.pki.parameters import FFDHE2048_PEM
+from common.pki.pem import pem_of, read_blocks
 from common.pki.upload import read_tls, read_trusted_cas
 from tests.pki import chain_pem, make_intermediate, make_key, make_leaf, make_root
 from tests.unit.pki.openssl import openssl
@@ -126,8 +127,9 @@ def test_different_parameters_are_refused(tmp_path):
         "-----BEGIN DH PARAMETERS-----\nMAYCAQUCAQI=\n-----END DH PARAMETERS-----\n",
         "-----BEGIN EC PARAMETERS-----\nBgUrgQQACg==\n-----END EC PARAMETERS-----\n",
         "-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n",
+        pem_of(read_blocks(FFDHE2048_PEM).blocks[0].der + b"more", label="DH PARAMETERS"),
     ],
-    ids=["tiny-group", "secp256k1", "garbage"],
+    ids=["tiny-group", "secp256k1", "garbage", "more-behind"],
 )
 def test_parameters_that_a_server_would_refuse_are_refused(parameters):
     (found,) = findings(
