@@ -10,7 +10,7 @@ from manager.domain.model import Role
 from manager.operations.workers import Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api
-from tests.unit.pki.openssl import openssl
+from tests.unit.pki.openssl import openssl, sign_request
 
 ROOT, ISSUER = pki.current_ca("Catalogue")
 PHRASE = "a-passphrase-for-files"
@@ -187,7 +187,7 @@ async def test_a_request_is_signed_by_a_real_ca_and_its_answer_takes_over_the_no
     ):
         assert part in text
     assert "1.3.6.1.4.1.311.20.2" in text
-    answer = sign(tmp_path)
+    answer = sign_request(request["csr"], ISSUER, cwd=tmp_path)
     status, kept = await api.call(
         "POST", f"requests/{request['id']}/answer", {"certificate": answer, "take_over": True}
     )
@@ -203,28 +203,12 @@ async def test_an_answer_to_another_request_is_refused_and_changes_nothing(api: 
     wanted = {**wanted, "private_key_type": "ECDSAP256"}
     _, mine = await api.call("POST", "requests", wanted)
     _, other = await api.call("POST", "requests", wanted)
-    (tmp_path / "csr.pem").write_text(other["csr"])
-    status, refused = await api.call("POST", f"requests/{mine['id']}/answer", {"certificate": sign(tmp_path)})
+    answer = sign_request(other["csr"], ISSUER, cwd=tmp_path)
+    status, refused = await api.call("POST", f"requests/{mine['id']}/answer", {"certificate": answer})
     assert (status, refused["error"]["reason"]) == (400, "key_mismatch")
     assert f"request {mine['id']}" in refused["error"]["message"]
     assert (await api.call("GET", "certificates"))[1]["total"] == 0
     assert (await api.call("GET", f"requests/{mine['id']}"))[1]["answered_by"] is None
-
-
-def sign(directory: Path) -> str:
-    """Let `openssl ca` sign csr.pem as a company's CA would, copying what was asked for."""
-    (directory / "ca.pem").write_text(ISSUER.certificate_pem)
-    (directory / "ca.key").write_text(ISSUER.key_pem)
-    (directory / "index.txt").touch()
-    (directory / "ca.cnf").write_text(
-        "[ca]\ndefault_ca=it\n[it]\ndatabase=index.txt\nnew_certs_dir=.\ncertificate=ca.pem\nprivate_key=ca.key\n"
-        "rand_serial=yes\ndefault_md=sha256\ndefault_days=90\ncopy_extensions=copy\npolicy=any\nunique_subject=no\n"
-        "[any]\ncommonName=optional\n"
-    )
-    openssl(
-        "ca", "-config", "ca.cnf", "-batch", "-notext", "-in", "csr.pem", "-out", "leaf.pem", cwd=directory
-    )
-    return (directory / "leaf.pem").read_text()
 
 
 async def test_an_edit_changes_certificate_parameters_and_nodes_but_never_the_key(api: ApiClient):

@@ -1,6 +1,7 @@
 """Real daemons on this machine, and the API as a test uses it."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from demo.site import PASSWORD, DemoNode, Site
 from tests import pki
 
 MINUTE_S = 60.0
+TRUST = "current/trust/ca-certificates.pem"
 
 
 class RealFleet:
@@ -59,6 +61,21 @@ class RealFleet:
             )
         )
 
+    async def trust(self, made: pki.Made) -> int:
+        """Upload a trusted CA; return its number."""
+        answer = await self.api.call("POST", "trusted-cas", {"certificates": made.certificate_pem})
+        return answer["trusted_cas"][0]["id"]
+
+    async def until_trusting(self, made: pki.Made, *where: DemoNode, trusted: bool = True) -> None:
+        """Wait until these nodes have installed a trust store with (or without) this CA."""
+        await self.until(
+            lambda nodes: all(
+                (made.certificate_pem in (node.data / TRUST).read_text()) == trusted
+                and nodes[node.name]["state"] == "in_sync"
+                for node in where
+            )
+        )
+
     async def until_ready(self) -> None:
         await ready(self.site, self.session)
 
@@ -88,17 +105,27 @@ async def openssl_sees(node: DemoNode, root: pki.Made, *, name: str) -> tuple[li
     """Return the subjects of the certificates that a port sends, and OpenSSL's verdict with `root` trusted."""
     anchor = node.directory / "root.pem"
     anchor.write_text(root.certificate_pem)
-    process = await asyncio.create_subprocess_exec(
-        *("openssl", "s_client", "-connect", f"127.0.0.1:{node.port}", "-servername", name, "-showcerts"),
-        *("-verify_hostname", name, "-CAfile", str(anchor), "-no-CApath", "-no-CAstore"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    out, _ = await process.communicate()
-    lines = out.decode().splitlines()
+    lines = (await _s_client(node, name, "-CAfile", str(anchor))).splitlines()
     subjects = [
         line.partition("s:")[2].strip() for line in lines if line.strip()[:1].isdigit() and " s:" in line
     ]
     verdict = next((line.partition(":")[2].strip() for line in lines if "Verify return code" in line), "none")
     return subjects, verdict
+
+
+async def openssl_gets(node: DemoNode, *, name: str) -> list[str]:
+    """Return the certificates that a port sends, in PEM."""
+    sent = (await _s_client(node, name)).partition("Server certificate")[0]
+    return re.findall("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", sent, re.DOTALL)
+
+
+async def _s_client(node: DemoNode, name: str, *arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *("openssl", "s_client", "-connect", f"127.0.0.1:{node.port}", "-servername", name, "-showcerts"),
+        *("-verify_hostname", name, "-no-CApath", "-no-CAstore", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    out, _ = await process.communicate()
+    return out.decode()

@@ -1,9 +1,11 @@
 """The main job on real daemons and real services."""
 
+import time
+
 import pytest
 
 from tests import pki
-from tests.system.fleet import openssl_sees, real_fleet, reloads
+from tests.system.fleet import openssl_gets, openssl_sees, real_fleet, reloads
 from tests.system.kamailio import KAMAILIO
 
 ROOT, INTERMEDIATE = pki.current_ca("System")
@@ -38,22 +40,40 @@ async def test_nginx_and_kamailio_serve_the_pushed_leaf_with_its_full_chain_and_
 
 @pytest.mark.services("nginx", "kamailio", "kamcmd", "openssl")
 async def test_an_intermediate_uploaded_as_a_trusted_ca_completes_the_chain_that_nodes_serve():
+    elsewhere, _ = pki.current_ca("Elsewhere")
     async with real_fleet() as fleet:
-        web, sip = await fleet.site.add_node("web"), await fleet.site.add_node("sip", KAMAILIO)
-        leaf = await fleet.upload(pki.current_leaf(INTERMEDIATE, ["conf.example.test"]), "", ["web", "sip"])
-        await fleet.until_served(leaf, "web", "sip")
-        assert (await openssl_sees(web, ROOT, name="conf.example.test"))[0] == ["CN = conf.example.test"]
-        generation = (await fleet.node("sip"))["applied"]["generation"]
-        await fleet.api.call("POST", "trusted-cas", {"certificates": INTERMEDIATE.certificate_pem})
-        await fleet.until(
-            lambda nodes: all(
-                nodes[name]["state"] == "in_sync" and nodes[name]["applied"]["generation"] > generation
-                for name in ("web", "sip")
-            )
+        web, sip, other = (
+            await fleet.site.add_node("web"),
+            await fleet.site.add_node("sip", KAMAILIO),
+            await fleet.site.add_node("other"),
         )
+        leaf = await fleet.upload(pki.current_leaf(INTERMEDIATE, ["conf.example.test"]), "", ["web", "sip"])
+        own = await fleet.upload(pki.current_leaf(elsewhere, ["other.example.test"]), "", ["other"])
+        await fleet.until_served(leaf, "web", "sip")
+        await fleet.until_served(own, "other")
+        for node in (web, sip):
+            subjects, verdict = await openssl_sees(node, ROOT, name="conf.example.test")
+            assert subjects == ["CN = conf.example.test"]
+            assert verdict != "0 (ok)"
+        before = reloads(web), reloads(sip), reloads(other)
+
+        number = await fleet.trust(INTERMEDIATE)
+        await fleet.until_trusting(INTERMEDIATE, web, sip, other)
         for node in (web, sip):
             subjects, verdict = await openssl_sees(node, ROOT, name="conf.example.test")
             assert (subjects[1:], verdict) == (["CN = System Issuing"], "0 (ok)")
+        assert (reloads(web), reloads(sip), reloads(other)) == (before[0] + 1, before[1] + 1, before[2])
+
+        now_s = int(time.time())
+        life = {"not_before_s": now_s - 60, "not_after_s": now_s + 900 * pki.DAY_S}
+        renewed = pki.make_intermediate(ROOT, "System Issuing", key=INTERMEDIATE.key, **life)
+        body = {"certificate": renewed.certificate_pem}
+        await fleet.api.call("PATCH", f"trusted-cas/{number}", body)
+        await fleet.until_trusting(renewed, web, sip, other)
+        for node in (web, sip):
+            assert (await openssl_gets(node, name="conf.example.test"))[1:] == [renewed.certificate_pem]
+            assert (await openssl_sees(node, ROOT, name="conf.example.test"))[1] == "0 (ok)"
+        assert (reloads(web), reloads(sip), reloads(other)) == (before[0] + 2, before[1] + 2, before[2])
 
 
 @pytest.mark.services("openssl")

@@ -1,0 +1,103 @@
+"""What is kept in the catalogue, at work in real services."""
+
+import asyncio
+import dataclasses
+import ssl
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from demo.services import NGINX
+from demo.site import DemoNode
+from tests import pki
+from tests.system.fleet import openssl_sees, real_fleet, reloads
+from tests.unit.pki.openssl import openssl, sign_request
+
+ROOT, INTERMEDIATE = pki.current_ca("System")
+CLIENTS, CLIENTS_ISSUING = pki.current_ca("Clients")
+
+ASKING = """ssl_verify_client on; ssl_verify_depth 3;
+        ssl_client_certificate {data}/current/trust/ca-certificates.pem;
+        location /"""
+VERIFYING = dataclasses.replace(
+    NGINX,
+    files={"nginx.conf": NGINX.files["nginx.conf"].replace("location /", ASKING)},
+    uses='["server", "trust"]',
+)
+
+
+async def answer_to(node: DemoNode, client: pki.Made | None, directory: Path) -> int:
+    """Return the HTTP status that a client with this certificate gets."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if client is not None:
+        (directory / "client.pem").write_text(client.key_pem + pki.chain_pem(client, CLIENTS_ISSUING))
+        context.load_cert_chain(directory / "client.pem")
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
+        session.get(f"https://127.0.0.1:{node.port}/") as answer,
+    ):
+        return answer.status
+
+
+@pytest.mark.services("nginx")
+async def test_a_client_is_accepted_once_its_ca_is_trusted_and_refused_once_it_is_not(tmp_path: Path):
+    client = pki.current_leaf(CLIENTS_ISSUING, ["endpoint.example.test"])
+    stranger = pki.current_leaf(INTERMEDIATE, ["stranger.example.test"])
+
+    async with real_fleet() as fleet:
+        web, other = await fleet.site.add_node("web", VERIFYING), await fleet.site.add_node("other")
+
+        async def until_answered(status: int) -> None:
+            # the processes of before a reload may take a connection or two more
+            for _ in range(400):
+                if (seen := await answer_to(web, client, tmp_path)) == status:
+                    return
+                await asyncio.sleep(0.05)
+            raise AssertionError(f"the client is still answered {seen}")
+
+        await fleet.until(lambda nodes: all(node["state"] == "in_sync" for node in nodes.values()))
+        before = reloads(web), reloads(other)
+        assert [await answer_to(web, who, tmp_path) for who in (None, client, stranger)] == [400, 400, 400]
+
+        number = await fleet.trust(CLIENTS)
+        await fleet.until_trusting(CLIENTS, web, other)
+        await until_answered(200)
+        assert [await answer_to(web, who, tmp_path) for who in (None, client, stranger)] == [400, 200, 400]
+
+        await fleet.api.call("DELETE", f"trusted-cas/{number}?force=true")
+        await fleet.until_trusting(CLIENTS, web, other, trusted=False)
+        await until_answered(400)
+        assert (reloads(web), reloads(other)) == (before[0] + 2, before[1])
+
+
+@pytest.mark.services("nginx", "openssl")
+async def test_a_request_is_answered_by_a_real_ca_and_served_by_nginx(tmp_path: Path):
+    async with real_fleet() as fleet:
+        web = await fleet.site.add_node("web")
+        await fleet.trust(INTERMEDIATE)
+        made = pki.current_leaf(INTERMEDIATE, ["conf.example.test"])
+        body = {"certificate": made.certificate_pem, "private_key": made.key_pem, "nodes": ["web"]}
+        old = await fleet.api.call("POST", "certificates", body)
+        await fleet.until_served(old["fingerprint"], "web")
+
+        wanted = {
+            "certificate": old["id"],
+            "extra_subject_alt_names": ["new.example.test"],
+            "private_key_type": "RSA2048",
+        }
+        request = await fleet.api.call("POST", "requests", wanted)
+        openssl("req", "-verify", "-noout", cwd=tmp_path, stdin=request["csr"])
+        answer = await fleet.api.call(
+            "POST",
+            f"requests/{request['id']}/answer",
+            {"certificate": sign_request(request["csr"], INTERMEDIATE, cwd=tmp_path), "take_over": True},
+        )
+        assert answer["nodes"] == [{"node": "web", "slot": "server"}]
+        await fleet.until_served(answer["fingerprint"], "web")
+        for name in ("conf.example.test", "new.example.test"):
+            assert await openssl_sees(web, ROOT, name=name) == (
+                ["CN = conf.example.test", "CN = System Issuing"],
+                "0 (ok)",
+            )
