@@ -45,7 +45,7 @@ class Figures:
 async def measure(count: int) -> Figures:
     """Fill a store with `count` certificates, and measure."""
     with tempfile.TemporaryDirectory(prefix="certcast-bench-") as directory:
-        async with Workers() as workers, real_api(Path(directory), workers) as api:
+        async with Workers() as workers, real_api(Path(directory), workers, watched=False) as api:
             return await _measure(api, count)
 
 

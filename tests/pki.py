@@ -24,6 +24,9 @@ DAY_S = 86_400
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
+MADE_KEYS: list[Key] = []
+"""Every key of a certificate that was made here, for who looks whether one shows where it must not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -206,6 +209,7 @@ def _make(
     hash_: hashes.HashAlgorithm | None = None,
 ) -> Made:
     key = key if key is not None else make_key()
+    MADE_KEYS.append(key)
     signing_key = issuer.key if issuer is not None else key
     builder = (
         x509.CertificateBuilder()

@@ -4,17 +4,21 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
 from aiohttp import web
+from argon2 import PasswordHasher
 
 from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT, build_api
 from manager.api.routes import Api
 from manager.domain.model import Role
+from manager.operations import users
 from manager.operations.context import Context
 from manager.operations.nodes import JoinFacts
 from manager.operations.operations import Operations
@@ -27,13 +31,17 @@ from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.web.server import HttpsServer
 from tests import pki
+from tests.integration.leaks import Leaks
 
 PASSWORD = "a-long-enough-password"
+QUICK_HASHER = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+"""Argon2 as it is takes 0.2 s for each of the users that every test begins with."""
+
 USERS = {role: role.value.replace("-", "") for role in Role}
 
 
 class ApiClient:
-    """Calls the API as a user of some role; keeps every byte that was answered."""
+    """Calls the API as a user of some role; keeps every body that was answered."""
 
     def __init__(
         self,
@@ -66,9 +74,27 @@ class ApiClient:
                 await answer.json() if data and answer.content_type == "application/json" else data,
             )
 
+    def raw(self, method: str, path: str, **options: Any) -> Any:
+        """Make a request as an administrator, for who reads the answer by itself."""
+        headers = {"Authorization": aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], PASSWORD)}
+        return self.session.request(method, f"{self.url}{ROOT}/{path}", headers=headers, **options)
+
 
 @asynccontextmanager
-async def real_api(directory: Path, workers: Workers) -> AsyncIterator[ApiClient]:
+async def real_api(directory: Path, workers: Workers, *, watched: bool = True) -> AsyncIterator[ApiClient]:
+    """Serve the API. `watched`: at the end no answer and no line of the log may hold a private key or a passphrase."""
+    leaks = Leaks()
+    with leaks.listening():
+        async with _serving(directory, workers, leaks) as client:
+            yield client
+            if watched:
+                await leaks.learn_store(client.operations.context.store)
+    if watched:
+        leaks.check()
+
+
+@asynccontextmanager
+async def _serving(directory: Path, workers: Workers, leaks: Leaks) -> AsyncIterator[ApiClient]:
     create_kek(directory)
     store = await Store.create(directory, load_keyring(directory))
     anchor = pki.make_root("Anchor")
@@ -80,11 +106,13 @@ async def real_api(directory: Path, workers: Workers) -> AsyncIterator[ApiClient
     _, issuer = pki.current_ca("Own")
     own = pki.current_leaf(issuer, ["localhost"])
     async with Supervisor() as supervisor:
-        operations = Operations(
-            Context(store=store, inventories=inventories, fleet=fleet, workers=workers), join=join
-        )
+        with patch.object(users, "PasswordHasher", QUICK_HASHER):
+            operations = Operations(
+                Context(store=store, inventories=inventories, fleet=fleet, workers=workers), join=join
+            )
         for role, name in USERS.items():
             await operations.users.add(name, role=role, password=PASSWORD, actor="test")
+        leaks.phrases.add(PASSWORD)
         app = web.Application()
         app.add_subapp(ROOT, build_api(Api(operations=operations, fleet=fleet)))
         server = HttpsServer(app, host="127.0.0.1", port=0)
@@ -94,10 +122,10 @@ async def real_api(directory: Path, workers: Workers) -> AsyncIterator[ApiClient
         )
         supervisor.keep("changes", fleet.run_changes)
         supervisor.keep("reports", fleet.reports.run)
-        trusting = ssl.create_default_context()
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         try:
-            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as session:
+            async with leaks.session(trusting) as session:
                 yield ApiClient(f"https://127.0.0.1:{server.port}", session, operations, server, fleet)
         finally:
             await server.close()

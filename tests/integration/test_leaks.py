@@ -1,0 +1,109 @@
+"""The harness of the API's tests finds a secret that is said or logged; this shows that it does."""
+
+import base64
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+import structlog
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from common.errors import InvalidInputError
+from manager.operations.workers import Workers
+from tests import pki
+from tests.integration.api import ApiClient, real_api
+
+_, ISSUER = pki.current_ca("Leaks")
+PHRASE = "the-passphrase-that-was-planted"
+Show = Callable[[pki.Made], str]
+
+
+def traditional(made: pki.Made) -> bytes:
+    return made.key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+
+
+FORMS: dict[str, Show] = {
+    "as it was sent": lambda made: made.key_pem,
+    "in another container": lambda made: traditional(made).decode(),
+    "one line of it": lambda made: made.key_pem.splitlines()[1],
+    "as base64 of a file": lambda made: base64.b64encode(b"x" + traditional(made)).decode(),
+    "its number": lambda made: f"{made.key.private_numbers().private_value:064x}",
+    "the passphrase": lambda _: f"the passphrase '{PHRASE}' is wrong",
+}
+
+
+async def say(api: ApiClient, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(query: object) -> None:
+        raise InvalidInputError("x", text)
+
+    monkeypatch.setattr(api.operations.certificates, "list", fail)
+    await api.call("GET", "certificates")
+
+
+async def send(api: ApiClient, made: pki.Made) -> None:
+    sealed = made.encrypted_key_pem(PHRASE)
+    body = {"certificate": "x", "private_key": sealed, "private_key_passphrase": PHRASE}
+    assert (await api.call("POST", "certificates", body))[0] == 400
+
+
+@asynccontextmanager
+async def leaking(directory: Path, what: str) -> AsyncIterator[ApiClient]:
+    """Serve an API in which something must be found when it ends."""
+    async with Workers() as workers:
+        served = real_api(directory, workers)
+        yield await served.__aenter__()
+        with pytest.raises(pytest.fail.Exception, match=what):
+            await served.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_secret_in_an_answer_fails_the_test(tmp_path: Path, form: str, monkeypatch):
+    async with leaking(tmp_path, "an answer holds a p") as api:
+        made = pki.current_leaf(ISSUER, ["n1.example.test"])
+        await send(api, made)
+        await say(api, FORMS[form](made), monkeypatch)
+
+
+@pytest.mark.parametrize("logger", ["ours", "ours, captured", "a library's"])
+async def test_a_secret_in_the_log_fails_the_test(tmp_path: Path, logger: str):
+    async with leaking(tmp_path, "the log holds a private key"):
+        made = pki.current_leaf(ISSUER, ["n1.example.test"])
+        if logger == "a library's":
+            logging.getLogger("aiohttp.server").error("unhandled: %s", made.key_pem)
+            return
+        captured = structlog.testing.capture_logs() if logger == "ours, captured" else nullcontext()
+        with captured:
+            structlog.get_logger().info("request.failed", detail=made.key_pem)
+
+
+async def test_a_key_that_only_the_store_knows_is_looked_for_too(tmp_path: Path, monkeypatch):
+    async with leaking(tmp_path, "an answer holds a private key") as api:
+        body = {"private_key_type": "ECDSAP256", "subject": "CN=n1.example.test"}
+        status, made = await api.call("POST", "requests", body)
+        assert status == 201
+        key = await api.operations.context.store.requests.private_key(made["id"])
+        await say(api, key.splitlines()[1], monkeypatch)
+
+
+async def test_keys_are_looked_for_in_streams_and_in_what_tests_read_themselves(tmp_path: Path, monkeypatch):
+    made = pki.make_leaf(ISSUER)
+
+    class Subscription:
+        async def take(self, timeout_s: float) -> list[str]:
+            return [made.key_pem]
+
+    async with leaking(tmp_path, "an answer holds a private key") as api:
+        await send(api, made)
+        monkeypatch.setattr("manager.push.fleet.Fleet.subscribe", lambda _: nullcontext(Subscription()))
+        async with api.raw("GET", "events") as stream:
+            while b"PRIVATE" not in await stream.content.readline():
+                pass
+
+
+async def test_what_is_no_secret_is_no_leak(tmp_path: Path, monkeypatch):
+    async with Workers() as workers, real_api(tmp_path, workers) as api:
+        made = pki.current_leaf(ISSUER, ["n1.example.test"])
+        await send(api, made)
+        await say(api, made.certificate_pem + made.encrypted_key_pem("another-passphrase"), monkeypatch)
