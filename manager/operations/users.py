@@ -11,6 +11,7 @@ import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Final
 
 import structlog
@@ -51,7 +52,7 @@ class UserOperations:
         self._context = context
         self._hasher = PasswordHasher()
         self._hashing = asyncio.Semaphore(2)
-        self._dummy = self._hasher.hash(secrets.token_hex())
+        self._dummy = _dummy_hash()
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
         self._proven: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
         self._salt = secrets.token_bytes(16)
@@ -183,6 +184,12 @@ def _source(address: str) -> str:
     if ip.version == 6 and ip.ipv4_mapped is None:
         return f"address {ipaddress.ip_network((ip, 64), strict=False)}"
     return f"address {ip}"
+
+
+@cache
+def _dummy_hash() -> str:
+    """Return what a password is compared to where there is no such user; nothing matches it."""
+    return PasswordHasher().hash(secrets.token_hex())
 
 
 def _token_hash(token: str) -> str:
