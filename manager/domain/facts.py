@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from common.bundle.manifest import SLOTS, Manifest, Slot
+from common.errors import Reason
 from common.ids import Digest, Fingerprint, NodeName
 from common.wire.messages import Applied, Failure, Outcome, Phase, Progress, Rejected, Report, Serving
 from manager.domain.model import NodeKind, NodeReportRecord
@@ -32,6 +33,7 @@ class _Push:
     version: Version
     changed_s: float
     offered_s: float
+    forced: bool
     concluded_s: float | None = None
     phase: Phase | None = None
     result: str = ""
@@ -124,11 +126,15 @@ class NodeFacts:
             (self.applied, self.last_failed, self.serving, self.disk, self.drifts)
         )
 
-    def offer(self, push_id: str, desired: Desired, now_s: float) -> None:
+    def offer(self, push_id: str, desired: Desired, now_s: float, *, forced: bool = False) -> None:
         """Note that a generation was offered. Nothing else advances."""
         self.offered = desired
         self.push = _Push(
-            push_id=push_id, version=desired.version, changed_s=desired.changed_s, offered_s=now_s
+            push_id=push_id,
+            version=desired.version,
+            changed_s=desired.changed_s,
+            offered_s=now_s,
+            forced=forced,
         )
 
     def progress(self, message: Progress) -> None:
@@ -207,6 +213,22 @@ class NodeFacts:
             self.last_failed is not None
             and self.desired is not None
             and self.last_failed.digest == self.desired.version.digest
+        )
+
+    def guards_what_is_meant(self, anchors_meant: int) -> bool:
+        """Whether the node refused a trust store for having lost too much, though an operator wanted no more than that.
+
+        `anchors_meant` is how few anchors an operator has confirmed. True once: a forced offer is not made again.
+        """
+        desired, failed, push = self.desired, self.last_failed, self.push
+        if desired is None or failed is None or self.is_pushing:
+            return False
+        was_forced = push is not None and push.forced and push.version == desired.version
+        return (
+            failed.digest == desired.version.digest
+            and failed.reason == Reason.SHRINK_GUARD
+            and desired.manifest.anchors >= anchors_meant
+            and not was_forced
         )
 
     def stale_endpoints(self) -> list[Serving]:

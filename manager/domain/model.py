@@ -78,6 +78,11 @@ class TrustedCaRecord:
     trusted_intermediate: bool
     created_s: float
 
+    @property
+    def is_anchor(self) -> bool:
+        """Whether nodes verify peers with it, and do not only complete chains with it."""
+        return self.self_signed or self.trusted_intermediate
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:

@@ -115,15 +115,17 @@ class TrustOperations:
     ) -> TrustedCaRecord:
         """Replace an entry's certificate, or whether an intermediate verifies peers; None leaves either as it is.
 
-        Raises PkiFindingsError, NotFoundError, ConflictError (another entry is the same; too much would be lost).
+        An intermediate that no longer does counts as lost. Raises PkiFindingsError, NotFoundError, ConflictError (another entry is the same; too much would be lost).
         """
         store = self._context.store.trusted_cas
         record = await store.get(trusted_ca_id)
         text = record.text if certificate is None else certificate
         read = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, text)
-        await self._check_loss({trusted_ca_id}, [read], force=force)
         wanted = record.trusted_intermediate if trusted_intermediate is None else trusted_intermediate
-        kept = await store.update(trusted_ca_id, new_trusted_ca(read, text=text, trusted_intermediate=wanted))
+        new = new_trusted_ca(read, text=text, trusted_intermediate=wanted)
+        is_lost = record.is_anchor and not (new.self_signed or new.trusted_intermediate)
+        await self._confirm_loss({trusted_ca_id}, [] if is_lost else [read], force=force)
+        kept = await store.update(trusted_ca_id, new)
         detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
         await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
         self._tell(1, cause="edited", actor=actor)
@@ -141,17 +143,22 @@ class TrustOperations:
         """
         for number in trusted_ca_ids:
             await self._context.store.trusted_cas.get(number)
-        await self._check_loss(set(trusted_ca_ids), [], force=force)
+        await self._confirm_loss(set(trusted_ca_ids), [], force=force)
         await self._context.store.trusted_cas.delete(trusted_ca_ids)
         await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", {"ids": list(trusted_ca_ids)})
         self._tell(len(trusted_ca_ids), cause="deleted", actor=actor)
 
-    async def _check_loss(self, gone: set[int], new: Sequence[Certificate], *, force: bool) -> None:
-        custom = (await self._context.inventories.current()).trust.custom
-        after = [one for number, one in custom.items() if number not in gone]
-        lost = loss(custom.values(), [*after, *new])
+    async def _confirm_loss(self, gone: set[int], new: Sequence[Certificate], *, force: bool) -> None:
+        """Refuse to lose much unless it is forced; otherwise note that so few anchors are meant, for nodes that ask."""
+        inventory = await self._context.inventories.current()
+        custom = inventory.trust.custom
+        lost = loss(custom.values(), [*(one for number, one in custom.items() if number not in gone), *new])
         if lost and not force:
             raise ConflictError(f"{lost}; confirm with --force")
+        stay = [one for number, one in inventory.trusted_cas.items() if number not in gone]
+        await self._context.store.trusted_cas.mean(
+            len(inventory.trust.builtin) + sum(one.is_anchor for one in stay)
+        )
 
     def _tell(self, count: int, *, cause: str, actor: str) -> None:
         log.info("trust.changed", count=count, user=actor, cause=cause)

@@ -130,7 +130,7 @@ class Compiler:
 
 def _build_trust(inventory: Inventory) -> _Trust:
     records = inventory.trusted_cas.values()
-    verifying = [each.certificate_pem for each in records if each.self_signed or each.trusted_intermediate]
+    verifying = [each.certificate_pem for each in records if each.is_anchor]
     material = TrustMaterial(
         ca_certificates_pem=_pem(inventory.trust.builtin) + "".join(verifying),
         custom_ca_pem="".join(verifying),

@@ -66,6 +66,7 @@ class Fleet:
         self._dirty = Dirty(quiet_s=QUIET_S, quiet_max_s=QUIET_MAX_S)
         self._reconciled_s = time.monotonic()
         self._reconciled_revision = -1
+        self._anchors_meant: int | None = None
         self._watchers = Watchers()
         self.reports = ReportWriter(store.reports)
         self.delivery = Delivery(store.generations)
@@ -319,6 +320,7 @@ class Fleet:
         self, nodes: Collection[NodeFacts], *, cause: str, changed_s: float, forced: bool = False
     ) -> set[NodeName]:
         async with self._publishing:
+            self._anchors_meant = await self._store.trusted_cas.anchors_meant()
             # a node that knows more than this store waits for an operator's word (a forced push)
             chosen = [facts for facts in nodes if forced or facts.adopting or not facts.is_in_conflict]
             published = await self._compiler.publish(
@@ -337,6 +339,9 @@ class Fleet:
     def _pursue(self, facts: NodeFacts, *, forced: bool = False) -> PlannedPush:
         """Ask the planner about one node, and do what it says."""
         now_s = time.time()
+        if self._anchors_meant is not None and facts.guards_what_is_meant(self._anchors_meant):
+            # who confirmed the loss here need not do it again for each node
+            forced = True
         plan = plan_push(facts, now_s=now_s, forced=forced)
         connection = self._connections.get(facts.name)
         if (
@@ -346,7 +351,7 @@ class Fleet:
             and connection.ready
         ):
             push_id = uuid.uuid4().hex
-            facts.offer(push_id, facts.desired, now_s)
+            facts.offer(push_id, facts.desired, now_s, forced=forced)
             log.debug("push.offered", node=facts.name, push_id=push_id, generation=plan.generation)
             connection.offer(Push(push_id=push_id, manifest=facts.desired.manifest, forced=forced))
             self._watchers.note(facts.name)

@@ -1,7 +1,7 @@
 """Custom trusted CAs. The built-in list is not in the database: nobody can change it."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,7 +11,9 @@ from common.ids import Fingerprint
 from manager.domain.model import TrustedCaRecord
 from manager.store.engine import Database
 from manager.store.records import NewTrustedCa
-from manager.store.tables import trusted_ca
+from manager.store.tables import meta, trusted_ca
+
+_MEANT: Final = "anchors_meant"
 
 
 class TrustedCas:
@@ -55,6 +57,18 @@ class TrustedCas:
         """Return one. Raises NotFoundError."""
         async with self._database.read() as connection:
             return await _get(connection, trusted_ca_id)
+
+    async def anchors_meant(self) -> int | None:
+        """Return how few anchors an operator wanted when last some were taken away, None if that never was."""
+        async with self._database.read() as connection:
+            value = (await connection.execute(select(meta.c.value).where(meta.c.name == _MEANT))).scalar()
+        return None if value is None else int(value)
+
+    async def mean(self, anchors: int) -> None:
+        """Note that an operator wants as few anchors as this, before any is taken away."""
+        async with self._database.write() as connection:
+            row = {"name": _MEANT, "value": str(anchors).encode()}
+            await self._database.upsert(connection, meta, [row], key="name")
 
     async def delete(self, trusted_ca_ids: Collection[int]) -> None:
         """Remove all of these or none. Raises NotFoundError."""

@@ -324,9 +324,12 @@ async def test_trusted_cas_are_shown_changed_and_exported(api: ApiClient):
     root, issuer = await trust(api, ROOT, ISSUER)
     assert (root["trusted_intermediate"], issuer["trusted_intermediate"]) == (False, True)
     path = f"trusted-cas/{issuer['id']}"
-    status, shown = await api.call("PATCH", path, {"trusted_intermediate": False})
+    status, refused = await api.call("PATCH", path, {"trusted_intermediate": False})
+    assert (status, "drops 1 of 2" in refused["error"]["message"]) == (409, True)
+    status, shown = await api.call("PATCH", path, {"trusted_intermediate": False, "force": True})
     assert (status, shown["trusted_intermediate"], shown["status"]) == (200, False, "Good")
     assert "Subject: CN = Catalogue Issuing" in shown["text"]
+    # it verifies nobody any more, so that changing it loses nothing
     again = ISSUER.certificate_pem.replace("\n", "\r\n")
     assert (await api.call("PATCH", path, {"certificate": again}))[1]["certificate"] == again
     _, exported = await api.call("GET", "trusted-cas/export")

@@ -70,9 +70,7 @@ class RealFleet:
         """Wait until these nodes have installed a trust store with (or without) this CA."""
         await self.until(
             lambda nodes: all(
-                (made.certificate_pem in (node.data / TRUST).read_text()) == trusted
-                and nodes[node.name]["state"] == "in_sync"
-                for node in where
+                trusts(node, made) == trusted and nodes[node.name]["state"] == "in_sync" for node in where
             )
         )
 
@@ -93,6 +91,12 @@ async def real_fleet(*, advertise: str | None = None) -> AsyncIterator[RealFleet
             yield fleet
     finally:
         await site.close()
+
+
+def trusts(node: DemoNode, made: pki.Made) -> bool | None:
+    """Whether the trust store that a node has installed holds this CA; None if there is none yet."""
+    path = node.data / TRUST
+    return made.certificate_pem in path.read_text() if path.exists() else None
 
 
 def reloads(node: DemoNode) -> int:

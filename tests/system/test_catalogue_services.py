@@ -11,7 +11,7 @@ import pytest
 from demo.services import NGINX
 from demo.site import DemoNode
 from tests import pki
-from tests.system.fleet import openssl_sees, real_fleet, reloads
+from tests.system.fleet import openssl_sees, real_fleet, reloads, trusts
 from tests.unit.pki.openssl import openssl, sign_request
 
 ROOT, INTERMEDIATE = pki.current_ca("System")
@@ -70,6 +70,31 @@ async def test_a_client_is_accepted_once_its_ca_is_trusted_and_refused_once_it_i
         await fleet.until_trusting(CLIENTS, web, other, trusted=False)
         await until_answered(400)
         assert (reloads(web), reloads(other)) == (before[0] + 2, before[1])
+
+
+async def test_a_confirmed_loss_of_most_trusted_cas_reaches_a_node_that_was_away_meanwhile():
+    kept, *many = (pki.current_ca(f"Number {number}")[0] for number in range(150))
+    async with real_fleet() as fleet:
+        node = await fleet.site.add_node("n1")
+        answer = await fleet.api.call("POST", "trusted-cas", {"certificates": pki.chain_pem(kept, *many)})
+        numbers = [one["id"] for one in answer["trusted_cas"]]
+        await fleet.until_trusting(many[-1], node)
+        agent = fleet.site.processes["n1.log"]
+        agent.terminate()
+        await agent.wait()
+
+        with pytest.raises(RuntimeError, match="drops 149 of 150"):
+            await fleet.api.call("POST", "trusted-cas/delete", {"ids": numbers[1:], "force": False})
+        await fleet.api.call("POST", "trusted-cas/delete", {"ids": numbers[1:], "force": True})
+        with pytest.raises(RuntimeError, match="confirm with --force"):
+            await fleet.site.run("certcast", "ca", "delete", str(numbers[0]))
+
+        await fleet.site.start_agent(node)
+        await fleet.until_trusting(many[-1], node, trusted=False)
+        assert trusts(node, kept)
+        assert "shrink_guard" in (fleet.site.directory / "n1.log").read_text(), "its guard stood"
+        await fleet.site.run("certcast", "ca", "delete", str(numbers[0]), "--force")
+        await fleet.until_trusting(kept, node, trusted=False)
 
 
 @pytest.mark.services("nginx", "openssl")

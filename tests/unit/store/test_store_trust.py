@@ -37,3 +37,10 @@ async def test_all_or_none_are_deleted(store):
 async def test_a_missing_one_is_named(store):
     with pytest.raises(NotFoundError, match="no trusted CA 7"):
         await store.trusted_cas.get(7)
+
+
+async def test_how_few_anchors_are_meant_is_kept_and_unknown_at_first(store):
+    assert await store.trusted_cas.anchors_meant() is None
+    await store.trusted_cas.mean(130)
+    await store.trusted_cas.mean(117)
+    assert await store.trusted_cas.anchors_meant() == 117

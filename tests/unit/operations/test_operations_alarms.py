@@ -1,0 +1,92 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from common.errors import NotFoundError, StorageError
+from common.ids import NodeName
+from manager.domain.alarms import AlarmKind
+from manager.domain.view import NodeView
+from manager.operations.alarms import SILENT_S
+from tests.pki import DAY_S, NOW_S, make_leaf, make_root
+from tests.unit.operations.conftest import World
+
+
+class NoNodes:
+    """A fleet to look at that has none."""
+
+    def names(self) -> list[NodeName]:
+        return []
+
+    def node(self, name: NodeName) -> NodeView:
+        raise NotFoundError(name)
+
+
+async def kinds(world: World) -> list[AlarmKind]:
+    return [alarm.subject.kind for alarm in await world.operations.alarms.active()]
+
+
+async def upload(world: World, *, days: int) -> None:
+    made = make_leaf(make_root(), not_after_s=NOW_S + days * DAY_S)
+    await world.operations.certificates.upload(
+        certificate=made.certificate_pem,
+        private_key=made.key_pem,
+        passphrase=None,
+        parameters="",
+        nodes=[],
+        slot="server",
+        actor="ada",
+    )
+
+
+async def test_that_nobody_looks_for_what_is_wrong_is_an_alarm_and_leaves_a_trace(world: World):
+    alarms = world.operations.alarms
+    await alarms.evaluate(NoNodes())
+    world.wait(SILENT_S)
+    assert await kinds(world) == []
+    world.wait(1)
+    (silence,) = await alarms.active()
+    assert (silence.subject.kind, silence.raised_s) == (AlarmKind.EVALUATION_SILENT, NOW_S + SILENT_S)
+    world.wait(59)
+    await alarms.evaluate(NoNodes())
+    assert await kinds(world) == []
+    (past,) = await alarms.history()
+    assert past.subject.kind == AlarmKind.EVALUATION_SILENT
+    assert (past.raised_s, past.lowered_s) == (NOW_S + SILENT_S, NOW_S + SILENT_S + 60)
+
+
+async def test_a_store_that_fails_while_alarms_are_looked_for_is_heard_as_silence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    tried = asyncio.Event()
+
+    async def fails() -> Sequence[object]:
+        tried.set()
+        raise StorageError("the disk is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.store.alarms, "active", fails)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(world.operations.alarms.run(NoNodes()))
+            await tried.wait()
+            world.wait(SILENT_S + 1)
+            assert world.operations.alarms.age_s() == SILENT_S + 1
+            assert not task.done(), "it goes on trying"
+            task.cancel()
+    assert await kinds(world) == [AlarmKind.EVALUATION_SILENT]
+
+
+@pytest.mark.parametrize(
+    ("days", "kind"),
+    [(31, None), (29, AlarmKind.CERTIFICATE_EXPIRING), (-1, AlarmKind.CERTIFICATE_EXPIRED)],
+)
+async def test_time_alone_raises_the_alarm_of_a_certificate_that_expires(
+    world: World, days: int, kind: AlarmKind | None
+):
+    await upload(world, days=200)
+    await world.operations.alarms.evaluate(NoNodes())
+    expiry = {AlarmKind.CERTIFICATE_EXPIRING, AlarmKind.CERTIFICATE_EXPIRED}
+    assert not expiry & set(await kinds(world))
+    world.wait((200 - days) * DAY_S)
+    await world.operations.alarms.evaluate(NoNodes())
+    assert expiry & set(await kinds(world)) == ({kind} if kind else set())
