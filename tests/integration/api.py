@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -37,9 +36,6 @@ from tests.integration.leaks import Leaks
 PASSWORD = "a-long-enough-password"
 QUICK_HASHER = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
 """Argon2 as it is takes 0.2 s for each of the users that every test begins with."""
-
-# a hash with the least of work: most of a test's time would go into proving passwords
-QUICK_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 USERS = {role: role.value.replace("-", "") for role in Role}
 
 
@@ -114,7 +110,7 @@ async def _serving(directory: Path, workers: Workers, leaks: Leaks) -> AsyncIter
                 Context(store=store, inventories=inventories, fleet=fleet, workers=workers), join=join
             )
         for role, name in USERS.items():
-            await store.users.add(name, role, password_hash=QUICK_HASH, now_s=time.time())
+            await operations.users.add(name, role=role, password=PASSWORD, actor="test")
         leaks.phrases.add(PASSWORD)
         app = web.Application()
         app.add_subapp(ROOT, build_api(Api(operations=operations, fleet=fleet)))
