@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.runtime.handshake import lax_context, served_leaf
+from common.runtime.handshake import lax_context, see_served
 from demo.site import DemoNode
 from tests import pki
 from tests.system.fleet import RealFleet, real_fleet
@@ -59,8 +59,8 @@ async def _round(fleet: RealFleet, issuer: pki.Made, nodes: list[DemoNode], *, m
 async def _until_served(node: DemoNode, leaf: str) -> None:
     context = lax_context()
     while True:
-        seen, _ = await served_leaf("127.0.0.1", node.port, context=context, server_name=None, timeout_s=5)
-        if seen == leaf:
+        served = await see_served("127.0.0.1", node.port, context=context, server_name=None, timeout_s=5)
+        if served.leaf == leaf:
             return
         await asyncio.sleep(0.005)
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from common.runtime.handshake import lax_context, served_leaf
+from common.runtime.handshake import lax_context, see_served
 from demo.site import PASSWORD, DemoNode, Site
 from tests import pki
 
@@ -157,12 +157,12 @@ class Demo:
     async def leaf(self, node: DemoNode) -> str:
         """Return the fingerprint that a node's port serves, "" if nothing answers."""
         try:
-            seen, _ = await served_leaf(
+            served = await see_served(
                 "127.0.0.1", node.port, context=self._context, server_name=None, timeout_s=2
             )
         except Exception:  # noqa: BLE001 - the table shows that nothing answers, whatever the cause
             return ""
-        return seen
+        return served.leaf
 
     def in_sync(self, nodes: list[Any]) -> bool:
         """Whether all are in sync."""

@@ -5,13 +5,15 @@ Invariant: settings are frozen and checked as a whole.
 
 import grp
 import os
+import pwd
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from common.errors import InvalidInputError
 from nodeagent.core.drift import Ownership
-from nodeagent.core.services import FILE_MAX_BYTES, Services, parse_services
+from nodeagent.core.services import Services
+from nodeagent.core.servicesfile import FILE_MAX_BYTES, Accounts, parse_services
 
 DEFAULT_DATA: Final = Path("/var/lib/certcast/nodeagent")
 DEFAULT_SERVICES: Final = Path("/etc/certcast/services.toml")
@@ -62,20 +64,28 @@ def load_services(path: Path) -> tuple[Services, Ownership]:
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError("services", f"{path} cannot be read: {error}") from error
     try:
-        services = parse_services(text)
+        services = parse_services(text, Accounts(uid=_uid, gid=_gid))
     except InvalidInputError as error:
         raise InvalidInputError("services", f"{path}: {error.message}") from error
-    return services, _owners(path, services.group)
+    return services, _owners(services.secret_gid)
 
 
-def _owners(path: Path, group: str | None) -> Ownership:
+def _owners(secret_gid: int | None) -> Ownership:
     uid, gid = os.geteuid(), os.getegid()
-    if group is None:
+    if secret_gid is None:
         return Ownership(uid=uid, gid=gid, secret_gid=gid)
-    try:
-        secret_gid = grp.getgrnam(group).gr_gid
-    except KeyError as error:
-        raise InvalidInputError(
-            "services", f"{path}: files.group: there is no group '{group}' on this node"
-        ) from error
     return Ownership(uid=uid, gid=gid, secret_gid=secret_gid, secret_mode=0o640)
+
+
+def _uid(name: str) -> int | None:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def _gid(name: str) -> int | None:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None

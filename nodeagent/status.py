@@ -10,8 +10,9 @@ from pathlib import Path
 from common.errors import CertcastError
 from nodeagent.core.drift import find_drift
 from nodeagent.core.journal import Journal
+from nodeagent.core.served import complaint
 from nodeagent.install.journalfile import load_journal
-from nodeagent.install.probe import Prober, complaint
+from nodeagent.install.probe import Prober
 from nodeagent.install.tree import Tree
 from nodeagent.settings import load_services
 
@@ -33,11 +34,16 @@ async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
     lines.append(f"files        {f'changed: {shown}' if drifts else 'as they were installed'}")
     lines += [f"{slot:<12} leaf {facts.leaf}" for slot, facts in manifest.slots.items()]
     is_well = not drifts and journal.applied is not None and journal.unproven is None
-    for seen in await Prober().look(services.consumers):
-        wrong = complaint(seen, manifest)
+    wanted = await asyncio.to_thread(tree.wanted, journal.directory, manifest)
+    for seen in await Prober().look(services.consumers, wanted):
+        wrong = complaint(seen, wanted)
         is_well = is_well and wrong is None
         days = (seen.not_after_s - time.time()) / 86_400
-        text = wrong.message if wrong is not None else f"serves what is installed, valid for {days:.0f} days"
+        text = (
+            wrong.message
+            if wrong is not None
+            else f"serves what is installed over {seen.tls}, valid for {days:.0f} days"
+        )
         lines.append(f"{seen.consumer:<12} {seen.endpoint}: {text}")
     return "\n".join(lines), is_well
 

@@ -1,15 +1,38 @@
-"""See which leaf a port really serves.
+"""See what a port really serves: the leaf, and the chain that it sends along.
 
 A TLS handshake that trusts anything, since the question is what is served and not whether it is good.
 """
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from cryptography import x509
 
 from common.errors import Reason, UnreachableError
 from common.ids import Fingerprint, fingerprint_of
+
+Preamble = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""What is said in clear text before the handshake (STARTTLS). Raises UnreachableError if the peer will not go on."""
+
+PREAMBLE_LINE_BYTES: Final = 16 * 1024
+"""What a peer may say in clear text without an end of line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What a port showed. `chain` is DER, the leaf first, as it was sent; `tls` is the protocol version."""
+
+    leaf: Fingerprint
+    chain: tuple[bytes, ...] = field(repr=False)
+    tls: str
+
+    @property
+    def der(self) -> bytes:
+        """The leaf."""
+        return self.chain[0]
 
 
 def lax_context() -> ssl.SSLContext:
@@ -22,32 +45,39 @@ def lax_context() -> ssl.SSLContext:
     return context
 
 
-async def served_leaf(
-    host: str, port: int, *, context: ssl.SSLContext, server_name: str | None, timeout_s: float
-) -> tuple[Fingerprint, bytes]:
-    """Return the fingerprint and DER of the leaf served at this address.
+async def see_served(
+    host: str,
+    port: int,
+    *,
+    context: ssl.SSLContext,
+    server_name: str | None,
+    timeout_s: float,
+    preamble: Preamble | None = None,
+) -> Served:
+    """Return what is served at this address.
 
     `server_name` is sent as SNI, None sends none. Raises UnreachableError: UNREACHABLE (no connection or no TLS) or
     TIMEOUT.
     """
     try:
         async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(
-                host, port, ssl=context, server_hostname=server_name or ""
-            )
+            writer = await _connect(host, port, context, server_name, preamble)
     except TimeoutError as error:
         raise UnreachableError(
             f"{host}:{port} did not answer in {timeout_s:g} s", reason=Reason.TIMEOUT
         ) from error
+    except UnreachableError as error:
+        raise UnreachableError(f"{host}:{port}: {error.message}") from error
     except (OSError, ssl.SSLError) as error:
         raise UnreachableError(f"{host}:{port}: {error.strerror or error}") from error
     try:
-        der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        connection = writer.get_extra_info("ssl_object")
+        chain, tls = _sent_chain(connection), connection.version() or ""
     finally:
         writer.transport.abort()
-    if not der:
+    if not chain:
         raise UnreachableError(f"{host}:{port} showed no certificate")
-    return fingerprint_of(der), der
+    return Served(leaf=fingerprint_of(chain[0]), chain=chain, tls=tls)
 
 
 def leaf_not_after_s(der: bytes) -> int:
@@ -56,3 +86,30 @@ def leaf_not_after_s(der: bytes) -> int:
         return int(x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp())
     except ValueError:
         return 0
+
+
+async def _connect(
+    host: str, port: int, context: ssl.SSLContext, server_name: str | None, preamble: Preamble | None
+) -> asyncio.StreamWriter:
+    if preamble is None:
+        _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=server_name or "")
+        return writer
+    reader, writer = await asyncio.open_connection(host, port, limit=PREAMBLE_LINE_BYTES)
+    try:
+        await preamble(reader, writer)
+        await writer.start_tls(context, server_hostname=server_name)
+    except BaseException:
+        writer.transport.abort()
+        raise
+    return writer
+
+
+def _sent_chain(connection: Any) -> tuple[bytes, ...]:
+    """Return the chain as the peer sent it, unverified.
+
+    Python has this from 3.13 on; before that the object below the public one has it (3.10, bpo-18233), and nothing else.
+    """
+    if hasattr(connection, "get_unverified_chain"):
+        return tuple(connection.get_unverified_chain())
+    sent = connection._sslobj.get_unverified_chain() or ()  # noqa: SLF001 - see above
+    return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in sent)

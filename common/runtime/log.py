@@ -24,6 +24,11 @@ def hide_private_keys(_logger: WrappedLogger, _method: str, event: EventDict) ->
     return {key: _hidden(value) for key, value in event.items()}
 
 
+def hide_private_keys_in(text: str) -> str:
+    """Replace every private key in a text."""
+    return _PRIVATE_PEM.sub(HIDDEN, text) if "PRIVATE KEY" in text else text
+
+
 def configure(*, style: Style = "auto", level: str = "info") -> None:
     """Set up logging for the process, once, before the first line. Foreign libraries are heard from `warning` up."""
     json = style == "json" or (style == "auto" and not sys.stderr.isatty())
@@ -68,7 +73,7 @@ def configure(*, style: Style = "auto", level: str = "info") -> None:
 def _hidden(value: object) -> object:
     match value:
         case str():
-            return _PRIVATE_PEM.sub(HIDDEN, value) if "PRIVATE KEY" in value else value
+            return hide_private_keys_in(value)
         case bytes():
             return HIDDEN if b"PRIVATE KEY" in value else value
         case dict():

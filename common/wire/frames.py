@@ -10,8 +10,8 @@ from typing import Final
 from common.bundle.manifest import ENTRY_MAX_BYTES
 from common.errors import ProtocolError, Reason
 
-HEADER_MAX_BYTES: Final = 16 * 1024
-"""The largest header is a hello that reports on some dozens of endpoints."""
+HEADER_MAX_BYTES: Final = 63 * 1024
+"""The largest header is an outcome with diagnostics of a node with 64 endpoints; its length is two bytes."""
 
 FRAME_MAX_BYTES: Final = 2 + HEADER_MAX_BYTES + ENTRY_MAX_BYTES
 """The largest frame is a payload."""

@@ -23,6 +23,9 @@ PROTOCOL: Final = 1
 
 PROTOCOLS: Final = (1,)
 
+DIAGNOSTICS_MAX_BYTES: Final = 8 * 1024
+"""As UTF-8; ASCII, so that bytes and characters are the same."""
+
 Text = Annotated[str, Meta(max_length=512)]
 Name = Annotated[str, Meta(max_length=128)]
 Hex = Annotated[str, Meta(max_length=64, pattern="^[0-9a-f]*$")]
@@ -63,7 +66,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
-    """What an endpoint was seen to serve. `leaf` is "" with a reason and message if no handshake succeeded."""
+    """What an endpoint was seen to serve. `leaf` is "" with a reason and message if no handshake succeeded.
+
+    A leaf with a reason and message is the installed one, sent with another chain than the installed one. `tls` is the
+    protocol version, `sent` counts the certificates sent after the leaf. `strict_client` is "" if a strict client that
+    trusts what the node was given accepts it, else why it does not, None if that was not asked yet.
+    """
 
     consumer: Name
     endpoint: Name
@@ -72,6 +80,18 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     not_after_s: int = 0
     at_s: float = 0.0
     reason: ReasonText = ""
+    message: Text = ""
+    tls: Name = ""
+    sent: Count = 0
+    strict_client: Text | None = None
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A reload that is due and waits on purpose: for its window, or since the last one was not long ago."""
+
+    consumer: Name
+    since_s: float
+    reason: Literal["window", "interval"]
     message: Text = ""
 
 
@@ -88,6 +108,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     disk: Hex = ""
     drifts: Count = 0
     clock_s: float = 0.0
+    waiting: Annotated[list[Waiting], Meta(max_length=16)] = []
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello"):
@@ -160,7 +181,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="pr
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="outcome"):
-    """What came of an installation. Sent again after each reconnect until it is acknowledged."""
+    """What came of an installation. Sent again after each reconnect until it is acknowledged.
+
+    `diagnostics` is what was seen on the node before anything was taken back, for people; "" if all went well.
+    """
 
     push_id: Name
     epoch: Count
@@ -173,6 +197,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="out
     at_s: float = 0.0
     duration_ms: Count = 0
     reloads: Count = 0
+    diagnostics: Annotated[str, Meta(max_length=DIAGNOSTICS_MAX_BYTES)] = ""
     report: Report
 
 

@@ -58,7 +58,12 @@ async def show(call: Call) -> web.StreamResponse:
     name = node_name(call.name("name"))
     record = await call.api.operations.context.store.nodes.get(name)
     view = msgspec.to_builtins(call.api.fleet.node(name))
-    return reply({**view, "names": record.names, "addresses": record.addresses})
+    more = {
+        "names": record.names,
+        "addresses": record.addresses,
+        "diagnostics": call.api.fleet.diagnostics(name),
+    }
+    return reply({**view, **more})
 
 
 async def remove(call: Call) -> web.StreamResponse:

@@ -10,7 +10,17 @@ from typing import Final
 from common.bundle.manifest import SLOTS, Manifest, Slot
 from common.errors import Reason
 from common.ids import Digest, Fingerprint, NodeName
-from common.wire.messages import Applied, Failure, Outcome, Phase, Progress, Rejected, Report, Serving
+from common.wire.messages import (
+    Applied,
+    Failure,
+    Outcome,
+    Phase,
+    Progress,
+    Rejected,
+    Report,
+    Serving,
+    Waiting,
+)
 from manager.domain.model import NodeKind, NodeReportRecord
 from manager.domain.view import NodeView, PushView, SlotView, State, Version
 
@@ -64,6 +74,9 @@ class NodeFacts:
     disk: str = ""
     drifts: int = 0
     clock_skew_s: float = 0.0
+    waiting: tuple[Waiting, ...] = ()
+    diagnostics: str = ""
+    """Of the last failure, as the node sent it with the outcome."""
     retry_s: float = 0.0
     connected_s: float | None = None
     heard_s: float | None = None
@@ -80,6 +93,7 @@ class NodeFacts:
         """Take what the store kept of the node's last word."""
         self.applied, self.reported_failed, self.serving = record.applied, record.last_failed, record.serving
         self.disk, self.drifts, self.clock_skew_s = record.disk, record.drifts, record.clock_skew_s
+        self.waiting, self.diagnostics = record.waiting, record.diagnostics
         self.heard_s = record.at_s
 
     def record(self, now_s: float) -> NodeReportRecord:
@@ -93,6 +107,8 @@ class NodeFacts:
             disk=self.disk,
             drifts=self.drifts,
             clock_skew_s=self.clock_skew_s,
+            waiting=self.waiting,
+            diagnostics=self.diagnostics,
         )
 
     def connect(self, *, address: str, agent_version: str, now_s: float) -> None:
@@ -109,22 +125,22 @@ class NodeFacts:
 
     def hear(self, report: Report, now_s: float) -> bool:
         """Take a node's word about itself; return whether anything that the store keeps has changed."""
-        before = (self.applied, self.last_failed, self.serving, self.disk, self.drifts)
+        before = self._stable()
         self.heard_s = now_s
         self.applied, self.serving = report.applied, tuple(report.serving)
         self.disk, self.drifts = report.disk, report.drifts
         self.clock_skew_s = round(report.clock_s - now_s, 3)
-        self.reported_failed = report.last_failed
+        self.reported_failed, self.waiting = report.last_failed, tuple(report.waiting)
         if (
             self.refused is not None
             and report.applied is not None
             and report.applied.digest == self.refused.digest
         ):
             self.refused = None
+        if self.last_failed is None:
+            self.diagnostics = ""
         self.retry_s = now_s + self.last_failed.retry_after_s if self.last_failed is not None else 0.0
-        return _stable(before) != _stable(
-            (self.applied, self.last_failed, self.serving, self.disk, self.drifts)
-        )
+        return before != self._stable()
 
     def offer(self, push_id: str, desired: Desired, now_s: float, *, forced: bool = False) -> None:
         """Note that a generation was offered. Nothing else advances."""
@@ -147,6 +163,8 @@ class NodeFacts:
         changed = self.hear(message.report, now_s) if message.report is not None else False
         if isinstance(message, Rejected) and self.reported_failed is None:
             changed = self._refuse(message, now_s) or changed
+        if isinstance(message, Outcome) and message.diagnostics:
+            self.diagnostics, changed = message.diagnostics, True
         if self.push is not None and self.push.push_id == message.push_id:
             self.push.concluded_s = now_s
             self.push.result = "rejected" if isinstance(message, Rejected) else message.result
@@ -232,9 +250,18 @@ class NodeFacts:
         )
 
     def stale_endpoints(self) -> list[Serving]:
-        """Return the endpoints that do not serve what the node applied."""
+        """Return the endpoints that do not serve what the node applied, by leaf or by chain.
+
+        Those whose service waits for its reload on purpose are not among them.
+        """
         leaves = self.applied.leaves if self.applied is not None else {}
-        return [seen for seen in self.serving if seen.leaf != leaves.get(seen.slot, "")]
+        waiting = {each.consumer for each in self.waiting}
+        return [
+            seen
+            for seen in self.serving
+            if (seen.leaf != leaves.get(seen.slot, "") or (seen.leaf and seen.reason))
+            and seen.consumer not in waiting
+        ]
 
     def state(self) -> State:
         """Return the one word for this node, the most urgent first."""
@@ -247,7 +274,9 @@ class NodeFacts:
         if self.is_applied:
             if self.is_drifted:
                 return "drifted"
-            return "not_serving" if self.stale_endpoints() else "in_sync"
+            if self.stale_endpoints():
+                return "not_serving"
+            return "reload_waiting" if self.waiting else "in_sync"
         if self.is_pushing:
             return "installing"
         refused = self.push is not None and self.push.result not in {"", "applied", "lost"}
@@ -273,7 +302,20 @@ class NodeFacts:
             drifted=self.is_drifted,
             drifts=self.drifts,
             clock_skew_s=self.clock_skew_s,
+            waiting=self.waiting,
             push=self.push_view(),
+        )
+
+    def _stable(self) -> object:
+        """Return what must be written again if it changes: not the time of a probe, not what is left of a quarantine."""
+        failed = self.last_failed
+        return (
+            self.applied,
+            (failed.digest, failed.generation, failed.reason, failed.attempts) if failed else None,
+            tuple((each.endpoint, each.leaf, each.reason, each.strict_client) for each in self.serving),
+            self.disk,
+            self.drifts,
+            tuple((each.consumer, each.since_s, each.reason) for each in self.waiting),
         )
 
     def _has(self, slot: Slot) -> bool:
@@ -309,19 +351,6 @@ class NodeFacts:
             reason=push.reason,
             message=push.message,
         )
-
-
-def _stable(facts: tuple[Applied | None, Failure | None, tuple[Serving, ...], str, int]) -> object:
-    """What must be written again if it changes: not the time of a probe, not what is left of a quarantine."""
-    applied, failed, serving, disk, drifts = facts
-    failure = (failed.digest, failed.generation, failed.reason, failed.attempts) if failed else None
-    return (
-        applied,
-        failure,
-        tuple((each.endpoint, each.leaf, each.reason) for each in serving),
-        disk,
-        drifts,
-    )
 
 
 def _version(applied: Applied | None) -> Version | None:

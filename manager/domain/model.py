@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from common.bundle.manifest import Slot
 from common.ids import Digest, Fingerprint, NodeName
-from common.wire.messages import Applied, Failure, Serving
+from common.wire.messages import Applied, Failure, Serving, Waiting
 
 
 class Role(StrEnum):
@@ -156,6 +156,8 @@ class NodeReportRecord:
     disk: str
     drifts: int
     clock_skew_s: float
+    waiting: tuple[Waiting, ...] = ()
+    diagnostics: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from common.bundle.manifest import Slot
 from common.ids import Digest, Fingerprint, NodeName
-from common.wire.messages import Failure, Phase, Serving
+from common.wire.messages import Failure, Phase, Serving, Waiting
 from manager.domain.model import NodeKind
 
 State = Literal[
@@ -20,11 +20,13 @@ State = Literal[
     "failed",
     "drifted",
     "not_serving",
+    "reload_waiting",
     "offline",
     "conflict",
     "never_joined",
 ]
-"""One word a node: `failed` is the last attempt at what is desired; `conflict` waits for an operator."""
+"""One word a node: `failed` is the last attempt at what is desired; `conflict` waits for an operator; `reload_waiting` is in
+sync but for a service that waits for its window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,7 @@ class NodeView:
     drifted: bool
     drifts: int
     clock_skew_s: float
+    waiting: tuple[Waiting, ...]
     push: PushView | None
 
 

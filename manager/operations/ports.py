@@ -45,6 +45,9 @@ class FleetView(Protocol):
     def view(self) -> list[NodeView]:
         """Return all nodes by name."""
 
+    def diagnostics(self, name: NodeName) -> str:
+        """Return what was seen on a node when its last installation failed, "" for nothing. Raises NotFoundError."""
+
     def node(self, name: NodeName) -> NodeView:
         """Return one node. Raises NotFoundError."""
 

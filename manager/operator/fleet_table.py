@@ -60,6 +60,8 @@ def failure(node: Node) -> str:
         return _because(node.last_failed.reason, node.last_failed.message)
     if node.state == "in_sync":
         return ""
+    if node.state == "reload_waiting":
+        return "; ".join(f"the reload of {one.consumer}: {one.message}" for one in node.waiting)
     if (push := node.push) is not None and push.result not in {"", "applied"}:
         return _because(push.reason or push.result, push.message)
     if (seen := _unproven(node)) is not None:

@@ -11,7 +11,7 @@ from manager.operator.running import JsonOption, ask, group, say, say_raw
 from manager.operator.words import ago, moment, short, span
 
 if TYPE_CHECKING:
-    from manager.operator.shapes import JoinToken, Node
+    from manager.operator.shapes import JoinToken, Node, Serving
 
 app = group("Add nodes, look at them, and let them join.")
 
@@ -157,13 +157,13 @@ def _facts(node: "Node", now_s: float) -> list[tuple[str, str]]:
             f"applied {short(leaves.applied)}, serving {short(leaves.serving)}"
         )
         pairs.append((f"slot {slot}", text))
-    for seen in node.serving:
-        found = (
-            f"{short(seen.leaf)}, not after {moment(seen.not_after_s)}"
-            if seen.leaf
-            else f"{seen.reason}: {seen.message}"
-        )
-        pairs.append((f"serves {seen.consumer}", f"{seen.endpoint} ({seen.slot}): {found}"))
+    pairs += [
+        (f"serves {seen.consumer}", f"{seen.endpoint} ({seen.slot}): {_seen(seen)}") for seen in node.serving
+    ]
+    pairs += [
+        (f"reload of {one.consumer}", f"due since {moment(one.since_s)}; {one.message}")
+        for one in node.waiting
+    ]
     if node.push is not None:
         pairs.append(("latest push", _push(node)))
     if (failed := node.last_failed) is not None:
@@ -177,7 +177,20 @@ def _facts(node: "Node", now_s: float) -> list[tuple[str, str]]:
     if node.drifted or node.drifts:
         now = "drifted now" if node.drifted else "as it should be now"
         pairs.append(("drift", f"{now}; repaired {node.drifts} times since the agent started"))
+    if node.diagnostics:
+        pairs.append(("seen then", node.diagnostics))
     return pairs
+
+
+def _seen(seen: "Serving") -> str:
+    if not seen.leaf:
+        return f"{seen.reason}: {seen.message}"
+    wrong = f"; {seen.message}" if seen.reason else ""
+    strict = f"; a strict client refuses it: {seen.strict_client}" if seen.strict_client else ""
+    chain = f" with {seen.sent} more" if seen.sent else ""
+    return (
+        f"{short(seen.leaf)}{chain}, {seen.tls or 'TLS'}, not after {moment(seen.not_after_s)}{wrong}{strict}"
+    )
 
 
 def _push(node: "Node") -> str:

@@ -96,7 +96,11 @@ def fate_of(node: "Node", generation: int | None) -> Fate:
     A connection that was lost meanwhile leaves it open: the node will say what came of it when it is back.
     """
     number = generation or 0
-    if node.state == "in_sync" and node.applied is not None and node.applied.generation >= number:
+    if (
+        node.state in {"in_sync", "reload_waiting"}
+        and node.applied is not None
+        and node.applied.generation >= number
+    ):
         return "in_sync"
     if node.push is None or node.push.generation < number or node.push.concluded_s is None:
         return "open"
@@ -137,7 +141,7 @@ class Pursuit:
             return None
         match fate_of(node, self._waiting[node.name]):
             case "in_sync":
-                step = "in sync"
+                step = "in sync" if node.state == "in_sync" else f"in sync but for {failure(node)}"
                 del self._waiting[node.name]
             case "failed":
                 step = f"failed: {failure(node) or node.state}"

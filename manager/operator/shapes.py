@@ -40,6 +40,18 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     at_s: float = 0
     reason: str = ""
     message: str = ""
+    tls: str = ""
+    sent: int = 0
+    strict_client: str | None = None
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A reload that is due and waits on purpose."""
+
+    consumer: str = ""
+    since_s: float = 0
+    reason: str = ""
+    message: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +100,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     drifted: bool = False
     drifts: int = 0
     clock_skew_s: float = 0
+    waiting: list[Waiting] = []
+    diagnostics: str = ""
     push: Push | None = None
     names: list[str] = []
     addresses: list[str] = []

@@ -117,6 +117,10 @@ class Fleet:
         """Return one node. Raises NotFoundError."""
         return self._known(name).view()
 
+    def diagnostics(self, name: NodeName) -> str:
+        """Return what was seen on a node when its last installation failed, "" for nothing. Raises NotFoundError."""
+        return self._known(name).diagnostics
+
     def subscribe(self) -> AbstractContextManager[Subscription]:
         """Lend a subscription to the nodes that change."""
         return self._watchers.subscribe(

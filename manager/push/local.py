@@ -17,7 +17,7 @@ from common.bundle.manifest import DHPARAM, FULLCHAIN, PRIVKEY, Manifest, Slot
 from common.bundle.verify import verify_bundle
 from common.errors import BundleError, CertcastError, InstallError, Reason, UnreachableError
 from common.ids import MANAGEMENT_NODE, Digest, Fingerprint, NodeName
-from common.runtime.handshake import lax_context, leaf_not_after_s, served_leaf
+from common.runtime.handshake import lax_context, leaf_not_after_s, see_served
 from common.runtime.transport import Peer, Transport
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.messages import (
@@ -233,15 +233,16 @@ class LocalNode:
     async def _look(self) -> None:
         """See what the port serves now."""
         endpoint, leaf, message, reason, not_after_s = f"{self._host}:{self._endpoint.port}", "", "", "", 0
+        tls = ""
         try:
-            seen, der = await served_leaf(
+            served = await see_served(
                 self._host,
                 self._endpoint.port,
                 context=self._context,
                 server_name=None,
                 timeout_s=PROBE_TIMEOUT_S,
             )
-            leaf, not_after_s = seen, leaf_not_after_s(der)
+            leaf, not_after_s, tls = served.leaf, leaf_not_after_s(served.der), served.tls
         except UnreachableError as error:
             message, reason = clip(error.message), error.reason
         self._serving = Serving(
@@ -253,6 +254,7 @@ class LocalNode:
             at_s=time.time(),
             reason=reason,
             message=message,
+            tls=tls,
         )
 
     # -- inside

@@ -241,7 +241,7 @@ class Conversation:
                         log.info("manager.dialled", address=address, epoch=welcome.epoch)
                 case Word(server_time_s):
                     self.standing.word_s = time.monotonic()
-                    self.standing.skew_s = self._state.clock() - server_time_s
+                    self.standing.skew_s = self._state.skew_s = self._state.clock() - server_time_s
                 case Disconnect(reason, message, retry_after_s):
                     if line is not None:
                         line.end(reason, message, retry_after_s)
@@ -310,5 +310,9 @@ class Conversation:
 
     def _facts(self) -> object:
         report = self._state.holdings.report(0.0)
-        serving = [(seen.consumer, seen.endpoint, seen.leaf) for seen in report.serving]
-        return report.applied, report.disk, report.drifts, serving
+        serving = [
+            (seen.consumer, seen.endpoint, seen.leaf, seen.reason, seen.strict_client)
+            for seen in report.serving
+        ]
+        waiting = [(one.consumer, one.reason) for one in report.waiting]
+        return report.applied, report.disk, report.drifts, serving, waiting

@@ -73,11 +73,22 @@ def find_drift(
     return tuple(drifts)
 
 
+def find_copy_drift(wanted: Mapping[str, Seen], seen: Mapping[str, Seen | None]) -> tuple[Drift, ...]:
+    """Return every difference of copies (both by path)."""
+    drifts: list[Drift] = []
+    for path, want in wanted.items():
+        found = seen.get(path)
+        drifts += [Drift("missing", path)] if found is None else _compare(found, want)
+    return tuple(drifts)
+
+
 def disk_digest(listing: Listing, manifest: Manifest, drifts: Iterable[Drift]) -> Digest:
     """Return the digest to report for the live tree: the manifest's own if there is no drift, else one that differs."""
-    if not tuple(drifts):
+    drifts = tuple(drifts)
+    if not drifts:
         return manifest.digest
     lines = [f"{one.path} {one.digest} {one.mode:o} {one.uid} {one.gid}\n" for one in listing.files]
+    lines += [f"{one.what} {one.path}\n" for one in drifts]
     return digest_of(f"{listing.link}\n{''.join(lines)}".encode())
 
 

@@ -6,10 +6,11 @@ Leaves writing it to `nodeagent.install.journalfile`. One file holds all of it, 
 Invariant: between two writes the disk shows one whole generation, and this value names the way out: forward or back.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import Final, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +24,8 @@ from nodeagent.core.quarantine import Failed, attempts_with, step_s
 from nodeagent.core.services import Consumer
 
 FORMAT: Final = 1
+
+T = TypeVar("T")
 
 State = Literal["idle", "switching", "rolling_back"]
 """`switching`: from the first visible step to the commit; the link says how far it came. `rolling_back`: never forward."""
@@ -39,7 +42,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """An installation under way. `directory` is the target's name below generations/.
 
-    `loaded` is what the consumers had loaded when it began, which holds again if it never becomes visible.
+    `loaded` and `waiting` are what held when it began, and hold again if it never becomes visible.
     """
 
     push_id: str
@@ -47,14 +50,16 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     version: Version
     started_s: float
     loaded: dict[str, Digest] = {}
+    waiting: dict[str, float] = {}
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """Why an installation could not be finished, and in which phase."""
+    """Why an installation could not be finished, in which phase, and what was seen on the node then."""
 
     phase: Phase
     reason: str
     message: str
+    diagnostics: str = ""
 
 
 class Owed(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +74,7 @@ class Owed(msgspec.Struct, frozen=True, kw_only=True):
     at_s: float
     duration_ms: int
     reloads: int
+    diagnostics: str = ""
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,6 +94,10 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     attempt: Attempt | None = None
     cause: Cause | None = None
     loaded: dict[str, Digest] = {}
+    waiting: dict[str, float] = {}
+    """Consumers whose reload is due and waits on purpose, since when (unix seconds)."""
+    reloaded: dict[str, float] = {}
+    """When each consumer was last reloaded (unix seconds)."""
     last_failed: Failed | None = None
     unproven: Cause | None = None
     """Set while a rollback could not be proven: what the consumers serve is not known to be right."""
@@ -123,21 +133,31 @@ def version_of(manifest: Manifest) -> Version:
 # -- the steps of an installation, in order
 
 
-def begin(journal: Journal, attempt: Attempt, affected: Iterable[Consumer]) -> Journal:
+def begin(journal: Journal, attempt: Attempt, affected: Sequence[Consumer]) -> Journal:
     """The stage is complete; from the next step on it becomes visible, and `affected` may load it at any moment."""
     return replace(
         journal,
         state="switching",
-        attempt=replace(attempt, loaded=journal.loaded),
+        attempt=replace(attempt, loaded=journal.loaded, waiting=journal.waiting),
         cause=None,
         loaded=without(journal.loaded, affected),
+        waiting=_less(journal.waiting, [one.name for one in affected]),
     )
 
 
 def commit(
-    journal: Journal, manifest: Manifest, proven: Iterable[Consumer], *, now_s: float, reloads: int
+    journal: Journal,
+    manifest: Manifest,
+    proven: Sequence[Consumer],
+    *,
+    now_s: float,
+    reloads: int,
+    waiting: Mapping[str, str] = MappingProxyType({}),
 ) -> Journal:
-    """The target is proven: it is what runs, and the outcome is owed."""
+    """The target is proven: it is what runs, and the outcome is owed.
+
+    `waiting` are the consumers whose reload comes later, and why.
+    """
     attempt = _attempt(journal)
     version = attempt.version
     is_moved = journal.applied is not None and journal.directory != attempt.directory
@@ -150,10 +170,15 @@ def commit(
         highest=max(journal.highest, (version.epoch, version.generation)),
         attempt=None,
         cause=None,
-        loaded=with_loaded(journal.loaded, proven, manifest),
+        loaded=with_loaded(_less(journal.loaded, waiting), proven, manifest),
+        waiting=_since(journal.waiting, waiting, now_s),
+        reloaded={**journal.reloaded, **{one.name: now_s for one in proven}},
         last_failed=None,
         unproven=None,
-        owed=_owed(attempt, "applied", None, now_s=now_s, reloads=reloads),
+        owed=replace(
+            _owed(attempt, "applied", None, now_s=now_s, reloads=reloads),
+            message=clip("; ".join(f"'{name}': {why}" for name, why in waiting.items())),
+        ),
     )
 
 
@@ -164,8 +189,12 @@ def fail(journal: Journal, attempt: Attempt, cause: Cause, *, now_s: float) -> J
 
 def forget(journal: Journal) -> Journal:
     """The installation never became visible: all is as it was."""
-    loaded = journal.attempt.loaded if journal.attempt is not None else journal.loaded
-    return replace(journal, state="idle", attempt=None, cause=None, loaded=loaded)
+    attempt = journal.attempt
+    if attempt is None:
+        return replace(journal, state="idle", cause=None)
+    return replace(
+        journal, state="idle", attempt=None, cause=None, loaded=attempt.loaded, waiting=attempt.waiting
+    )
 
 
 def keep_unproven(journal: Journal, cause: Cause, *, now_s: float, reloads: int) -> Journal:
@@ -205,6 +234,7 @@ def turned_back(
             phase="rollback",
             reason=Reason.ROLLBACK_FAILED,
             message=f"{trouble.message} (it was rolled back because: {cause.message})",
+            diagnostics=cause.diagnostics,
         )
     idle = replace(
         journal,
@@ -235,11 +265,21 @@ def doubt(journal: Journal, consumers: Iterable[Consumer]) -> Journal:
     return replace(journal, loaded=without(journal.loaded, consumers))
 
 
-def settle(journal: Journal, manifest: Manifest, proven: Iterable[Consumer], *, is_settled: bool) -> Journal:
-    """These consumers were reloaded and proven on what is live; `is_settled`: no other is due."""
+def settle(
+    journal: Journal,
+    manifest: Manifest,
+    proven: Sequence[Consumer],
+    *,
+    waiting: Iterable[str] = (),
+    is_settled: bool,
+    now_s: float,
+) -> Journal:
+    """These consumers are proven on what is live, and those wait; `is_settled`: no other is due."""
     return replace(
         journal,
         loaded=with_loaded(journal.loaded, proven, manifest),
+        waiting=_since(journal.waiting, waiting, now_s),
+        reloaded={**journal.reloaded, **{one.name: now_s for one in proven}},
         unproven=None if is_settled else journal.unproven,
     )
 
@@ -308,6 +348,15 @@ def cause_of(phase: Phase, error: CertcastError) -> Cause:
     return Cause(phase=phase, reason=error.reason, message=clip(error.message))
 
 
+def _less(mapping: Mapping[str, T], names: Iterable[str]) -> dict[str, T]:
+    gone = set(names)
+    return {name: value for name, value in mapping.items() if name not in gone}
+
+
+def _since(before: Mapping[str, float], waiting: Iterable[str], now_s: float) -> dict[str, float]:
+    return {name: before.get(name, now_s) for name in waiting}
+
+
 def _attempt(journal: Journal) -> Attempt:
     if journal.attempt is None:
         raise InstallError("no installation is under way")
@@ -366,4 +415,5 @@ def _owed(attempt: Attempt, result: Result, cause: Cause | None, *, now_s: float
         at_s=now_s,
         duration_ms=max(0, round((now_s - attempt.started_s) * 1000)),
         reloads=reloads,
+        diagnostics=cause.diagnostics if cause is not None else "",
     )

@@ -6,14 +6,15 @@ is taken again if it is offered: that way the manager sends what is missing, wit
 Invariant: nothing is reported as applied that was not proven, nor as held that was not seen.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from common.bundle.manifest import Manifest
 from common.ids import Digest
-from common.wire.messages import Applied, Failure, Outcome, Report, Serving
+from common.wire.messages import Applied, Failure, Outcome, Report, Serving, Waiting
 from nodeagent.core.journal import Owed, version_of
 from nodeagent.core.quarantine import remaining_s, to_failure
 from nodeagent.core.services import Consumer
+from nodeagent.core.timing import Wait
 from nodeagent.install.journalfile import JournalFile
 
 
@@ -29,6 +30,7 @@ class NodeHoldings:
         self._disk = ""
         self._drifts = 0
         self._serving: dict[tuple[str, str], Serving] = {}
+        self._waits: Mapping[str, Wait] = {}
 
     # -- what the shells saw
 
@@ -87,6 +89,10 @@ class NodeHoldings:
         """These endpoints were looked at."""
         self._serving |= {(one.consumer, one.endpoint): one for one in seen}
 
+    def must_wait(self, waits: Mapping[str, Wait]) -> None:
+        """The reloads of these consumers wait, and why."""
+        self._waits = dict(waits)
+
     def expect(self, consumers: Sequence[Consumer]) -> None:
         """These consumers exist; what others were seen to serve is forgotten."""
         known = {(consumer.name, endpoint.label) for consumer in consumers for endpoint in consumer.endpoints}
@@ -110,6 +116,13 @@ class NodeHoldings:
             disk=self._disk,
             drifts=self._drifts,
             clock_s=now_s,
+            waiting=[
+                Waiting(
+                    consumer=name, since_s=journal.waiting[name], reason=wait.reason, message=wait.message
+                )
+                for name, wait in self._waits.items()
+                if name in journal.waiting
+            ],
         )
 
     def applied(self) -> Manifest | None:
@@ -156,5 +169,6 @@ class NodeHoldings:
             at_s=owed.at_s,
             duration_ms=owed.duration_ms,
             reloads=owed.reloads,
+            diagnostics=owed.diagnostics,
             report=self.report(now_s),
         )

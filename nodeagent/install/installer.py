@@ -7,13 +7,16 @@ step is taken; and an installation ends with an outcome that is durable before i
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import Final
 
+import msgspec
 import structlog
 
 from common.bundle.manifest import Manifest
-from common.bundle.verify import verify_bundle
+from common.bundle.verify import CLOCK_TOLERANCE_S, verify_bundle
 from common.errors import BundleError, CertcastError, InstallError, Reason
 from common.ids import Digest
 from common.wire.messages import Outcome, Phase
@@ -23,12 +26,25 @@ from nodeagent.core.drift import find_drift
 from nodeagent.core.journal import Attempt, Cause, cause_of, version_of
 from nodeagent.core.plan import due, within_s
 from nodeagent.core.retention import next_copy
-from nodeagent.core.services import Consumer
+from nodeagent.core.services import Consumer, Copy, Services
+from nodeagent.core.timing import Wait
+from nodeagent.install.copies import check_copies, look_at
+from nodeagent.install.diagnostics import compose
 from nodeagent.install.fault import named
-from nodeagent.install.proof import Port, Proof, find_dark, prove_back, prove_forward
+from nodeagent.install.proof import (
+    Port,
+    Proof,
+    Target,
+    dark_ports,
+    look_first,
+    prove_back,
+    prove_forward,
+)
 from nodeagent.install.state import NodeState, Say
 
 log = structlog.get_logger(__name__)
+
+CLOCK_REASONS: Final = frozenset({Reason.NOT_YET_VALID, Reason.EXPIRED})
 
 
 class Installer:
@@ -43,28 +59,35 @@ class Installer:
         Raises BundleError for a bundle that is refused; nothing was touched then.
         """
         async with self._state.lock:
+            state = self._state
             payloads = await self._check(command)
-            consumers = due(self._state.services.consumers, command.manifest, self._state.file.journal.loaded)
-            accepted(within_s(consumers))
-            return await self._run(command, payloads, consumers, _logged(say))
+            state.prober.forget()
+            consumers = due(state.services.consumers, command.manifest, state.file.journal.loaded)
+            dark = dark_ports(await look_first(state, consumers))
+            ready, waits = state.split(consumers)
+            accepted(within_s(ready))
+            plan = _Plan(ready, waits, dark, _logged(say))
+            return await self._run(command, payloads, plan)
 
     async def resume(self, *, say: Say) -> Outcome | None:
         """Bring an installation to its end that was interrupted after the switch. Returns None if there was none."""
         async with self._state.lock:
-            journal, live = self._state.file.journal, self._state.holdings.live
+            state = self._state
+            journal, live = state.file.journal, state.holdings.live
             if journal.attempt is None:
                 return None
-            say = _logged(say)
+            state.prober.forget()
             # after a power cut the services may not run yet, which is not the generation's fault
-            dark = await find_dark(self._state, self._state.services.consumers)
+            dark = dark_ports(await look_first(state, state.services.consumers))
+            plan = _Plan((), {}, dark, _logged(say))
             if journal.state == "rolling_back" or live is None or version_of(live) != journal.attempt.version:
                 cause = journal.cause or Cause(
                     phase="switch", reason=Reason.INTERRUPTED, message="the installation was interrupted"
                 )
-                outcome = await self._go_back(cause, reloads=0, dark=dark, say=say)
+                outcome = await self._go_back(cause, plan, reloads=0)
             else:
-                consumers = due(self._state.services.consumers, live, journal.loaded)
-                outcome = await self._prove(live, consumers, dark=dark, say=say)
+                ready, waits = state.split(due(state.services.consumers, live, journal.loaded))
+                outcome = await self._prove(live, replace(plan, ready=ready, waits=waits))
             log.warning("install.recovered", generation=outcome.generation, message=outcome.result)
             return outcome
 
@@ -77,6 +100,7 @@ class Installer:
         try:
             try:
                 await asyncio.to_thread(state.tree.check_room, manifest)
+                await asyncio.to_thread(check_copies, _copies(state.services), state.tree.directory)
                 phase = "check"
                 await asyncio.to_thread(
                     verify_bundle,
@@ -89,6 +113,13 @@ class Installer:
             except InstallError as error:
                 raise BundleError(error.message, reason=error.reason) from error
         except BundleError as error:
+            if error.reason in CLOCK_REASONS and abs(state.skew_s) > CLOCK_TOLERANCE_S:
+                # not the bundle's fault, and so no reason for quarantine: once the clock is right it is taken
+                raise BundleError(
+                    f"this node's clock is {state.skew_s:+.0f} s from the manager's, so it cannot be judged: "
+                    f"{error.message}",
+                    reason=Reason.CLOCK_SKEW,
+                ) from error
             now_s = state.clock()
             attempt = self._attempt(command, directory="")
             await state.file.keep(
@@ -122,16 +153,14 @@ class Installer:
         self,
         command: Install,
         payloads: Mapping[Digest, bytes],
-        consumers: Sequence[Consumer],
-        say: Say,
+        plan: "_Plan",
     ) -> Outcome:
-        state, manifest = self._state, command.manifest
+        state, manifest, say = self._state, command.manifest, plan.say
         say("stage", "")
         attempt = self._attempt(command, directory="")
         try:
             attempt = self._attempt(command, directory=await self._stage(manifest, payloads))
-            dark = await find_dark(state, consumers)
-            await state.file.save(steps.begin(state.file.journal, attempt, consumers))
+            await state.file.save(steps.begin(state.file.journal, attempt, plan.ready))
         except Exception as error:  # noqa: BLE001 - whatever it was, it must become an outcome
             return await self._fail(attempt, cause_of("stage", _ours(error)))
         say("switch", "")
@@ -143,8 +172,8 @@ class Installer:
             cause = Cause(phase="switch", reason=reason, message=wrong.message)
             if await asyncio.to_thread(state.tree.live) != attempt.directory:
                 return await self._fail(attempt, cause)
-            return await self._go_back(cause, reloads=0, dark=dark, say=say)
-        return await self._prove(manifest, consumers, dark=dark, say=say)
+            return await self._go_back(cause, plan, reloads=0)
+        return await self._prove(manifest, plan)
 
     async def _stage(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> str:
         """Lay the generation out; return its directory. One that is live already, and right, is not laid out again."""
@@ -168,28 +197,53 @@ class Installer:
             tree.publish(name)
             tree.switch(name)
 
-    async def _prove(
-        self, manifest: Manifest, consumers: Sequence[Consumer], *, dark: AbstractSet[Port], say: Say
-    ) -> Outcome:
+    async def _prove(self, manifest: Manifest, plan: "_Plan") -> Outcome:
         """The target is visible: reload and verify, then commit or go back."""
         state, proof = self._state, Proof()
         try:
-            proof = await prove_forward(state, consumers, manifest, say=say)
+            attempt = state.file.journal.attempt
+            target = await self._target(attempt.directory if attempt is not None else "", manifest)
+            proof = await prove_forward(state, plan.ready, target, say=plan.say)
             if proof.cause is None:
-                say("commit", "")
-                return await self._commit(manifest, proof)
-            cause = proof.cause
+                plan.say("commit", "")
+                return await self._commit(manifest, proof, plan)
+            cause = await self._explained(proof.cause, proof, target.directory)
         except Exception as error:  # noqa: BLE001 - the node must not stay between two generations
             cause = cause_of("commit", _ours(error))
-        return await self._go_back(cause, reloads=proof.reloads, dark=dark, say=say)
+        return await self._go_back(cause, plan, reloads=proof.reloads)
 
-    async def _commit(self, manifest: Manifest, proof: Proof) -> Outcome:
+    async def _target(self, directory: str, manifest: Manifest) -> Target:
+        wanted = await asyncio.to_thread(self._state.tree.wanted, directory, manifest)
+        return Target(directory=directory, wanted=wanted)
+
+    async def _explained(self, cause: Cause, proof: Proof, directory: str) -> Cause:
+        """Add what is seen on the node now, before anything is taken back."""
+        state, copies = self._state, [copy for one in proof.failed for copy in one.copies]
+        listing = await asyncio.to_thread(state.tree.listing, directory)
+        seen = await asyncio.to_thread(lambda: [look_at(copy) for copy in copies])
+        text = await compose(
+            said=proof.said,
+            notes=state.prober.notes,
+            files=(*listing.files, *(one for one in seen if one is not None)),
+            consumers=proof.failed,
+        )
+        return msgspec.structs.replace(cause, diagnostics=text)
+
+    async def _commit(self, manifest: Manifest, proof: Proof, plan: "_Plan") -> Outcome:
         state = self._state
         before = state.file.journal
         await state.file.save(
-            steps.commit(before, manifest, proof.proven, now_s=state.clock(), reloads=proof.reloads)
+            steps.commit(
+                before,
+                manifest,
+                proof.proven,
+                now_s=state.clock(),
+                reloads=proof.reloads,
+                waiting={name: wait.message for name, wait in plan.waits.items()},
+            )
         )
         state.holdings.went_live(manifest)
+        state.holdings.must_wait(plan.waits)
         if (previous := state.file.journal.previous) and previous != before.previous:
             await self.remember(previous)
         outcome = self._outcome()
@@ -229,7 +283,7 @@ class Installer:
             wrong = named("what was staged could not be removed", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
-    async def _go_back(self, cause: Cause, *, reloads: int, dark: AbstractSet[Port], say: Say) -> Outcome:
+    async def _go_back(self, cause: Cause, plan: "_Plan", *, reloads: int) -> Outcome:
         state, journal = self._state, self._state.file.journal
         old = await asyncio.to_thread(state.tree.manifest, journal.directory) if journal.directory else None
         target = journal.attempt.directory if journal.attempt is not None else ""
@@ -237,13 +291,19 @@ class Installer:
             return await self._stay(cause, reloads=reloads)
         if not await asyncio.to_thread(state.tree.is_whole, journal.directory, old):
             return await self._stay(cause, reloads=reloads)
-        say("rollback", "")
-        suspects = due(state.services.consumers, old, journal.loaded)
+        plan.say("rollback", "")
+        # who waits for a reload was not reloaded forward, and need not be reloaded back
+        suspects = tuple(
+            one
+            for one in due(state.services.consumers, old, journal.loaded)
+            if one.name not in journal.waiting
+        )
         await state.file.keep(steps.turn_back(journal, cause, suspects))
         proof = Proof()
         try:
             await asyncio.to_thread(state.tree.switch, journal.directory)
-            proof = await prove_back(state, suspects, old, dark=dark, say=say)
+            back = await self._target(journal.directory, old)
+            proof = await prove_back(state, suspects, back, dark=plan.dark, say=plan.say)
         except Exception as error:  # noqa: BLE001 - a failed rollback is an outcome, too
             proof.cause = cause_of("rollback", _ours(error))
         await state.file.keep(
@@ -297,6 +357,20 @@ class Installer:
             version=version_of(command.manifest),
             started_s=self._state.clock(),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Who is reloaded by this installation, who later, which ports were dark before it, and whom to tell."""
+
+    ready: tuple[Consumer, ...]
+    waits: Mapping[str, Wait]
+    dark: AbstractSet[Port]
+    say: Say
+
+
+def _copies(services: Services) -> list[Copy]:
+    return [copy for consumer in services.consumers for copy in consumer.copies]
 
 
 def _ours(error: Exception) -> CertcastError:

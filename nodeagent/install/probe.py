@@ -1,25 +1,27 @@
 """See what the endpoints really serve, and wait until it is what was installed.
 
 Decides whether a reload took effect. A reload's exit status says nothing, and reloads are asynchronous, so an endpoint is
-asked again until it shows the wanted leaf or its time is over. Invariant: nothing is called served that no handshake
-showed.
+asked again until it sends the wanted leaf and chain or its time is over. Invariant: nothing is called served that no
+handshake showed.
 """
 
 import asyncio
 import ipaddress
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import structlog
 
-from common.bundle.manifest import Manifest
-from common.errors import InstallError, Reason, UnreachableError
-from common.ids import Fingerprint
-from common.runtime.handshake import lax_context, leaf_not_after_s, served_leaf
-from common.wire.messages import Serving, clip
+from common.errors import Reason, UnreachableError
+from common.ids import Fingerprint, fingerprint_of
+from common.runtime.handshake import Served, lax_context, leaf_not_after_s, see_served
+from common.wire.messages import Serving
+from nodeagent.core.served import Wanted, chain_fault
 from nodeagent.core.services import Consumer, Endpoint
+from nodeagent.install.starttls import preamble_of
+from nodeagent.install.strictness import Strictness
 
 log = structlog.get_logger(__name__)
 
@@ -33,112 +35,138 @@ accept side by side for a moment (seen with nginx), so one look may see the new 
 ATTEMPT_TIMEOUT_S: Final = 3.0
 """One handshake; a service that is being restarted may accept and not answer."""
 
+MESSAGE_MAX_CHARS: Final = 160
+"""A report carries one for each of up to 64 endpoints."""
+
+NOTES_MAX: Final = 32
+
 
 class Prober:
-    """Looks at endpoints. One TLS context serves all: making one takes longer than a handshake."""
+    """Looks at endpoints. One TLS context serves all: making one takes longer than a handshake.
+
+    `notes` tells what the last waits saw, change by change, until `forget` is called.
+    """
 
     def __init__(self) -> None:
         self._context = lax_context()
         # a service that still speaks TLS 1.0 must be seen, too
         self._context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        self.strictness = Strictness()
+        self.notes: list[str] = []
+
+    def forget(self) -> None:
+        """Begin new notes."""
+        self.notes.clear()
 
     async def look(
-        self, consumers: Iterable[Consumer], *, timeout_s: float = ATTEMPT_TIMEOUT_S
+        self, consumers: Iterable[Consumer], wanted: Wanted, *, timeout_s: float = ATTEMPT_TIMEOUT_S
     ) -> list[Serving]:
         """Look once at every endpoint of these consumers, all at the same time."""
         async with asyncio.TaskGroup() as tasks:
             looks = [
-                tasks.create_task(self._look(consumer, endpoint, timeout_s))
+                tasks.create_task(self._look(consumer, endpoint, wanted.get(endpoint.slot, ()), timeout_s))
                 for consumer in consumers
                 for endpoint in consumer.endpoints
             ]
         return [look.result() for look in looks]
 
-    async def wait_for(self, consumer: Consumer, manifest: Manifest) -> list[Serving]:
-        """Ask until all of the consumer's endpoints show their slot's leaf, or its time is over; return what was seen.
+    async def wait_for(self, consumer: Consumer, wanted: Wanted) -> list[Serving]:
+        """Ask until all of the consumer's endpoints send what they must, or its time is over; return what was seen.
 
-        An endpoint whose slot the manifest lacks is not looked at.
+        An endpoint whose slot is not wanted is not looked at.
         """
         deadline_s = time.monotonic() + consumer.verify_timeout_s
         async with asyncio.TaskGroup() as tasks:
             waits = [
-                tasks.create_task(self._wait_for(consumer, endpoint, facts.leaf, deadline_s))
+                tasks.create_task(self._wait_for(consumer, endpoint, wanted[endpoint.slot], deadline_s))
                 for endpoint in consumer.endpoints
-                if (facts := manifest.slots.get(endpoint.slot)) is not None
+                if endpoint.slot in wanted
             ]
         return [wait.result() for wait in waits]
 
     async def _wait_for(
-        self, consumer: Consumer, endpoint: Endpoint, leaf: Fingerprint, deadline_s: float
+        self, consumer: Consumer, endpoint: Endpoint, wanted: Sequence[Fingerprint], deadline_s: float
     ) -> Serving:
-        pause_s, in_a_row = FIRST_PAUSE_S, 0
+        pause_s, in_a_row, started_s, noted = FIRST_PAUSE_S, 0, time.monotonic(), ""
         while True:
             left_s = max(0.1, deadline_s - time.monotonic())
-            seen = await self._look(consumer, endpoint, min(ATTEMPT_TIMEOUT_S, left_s))
-            in_a_row = in_a_row + 1 if seen.leaf == leaf else 0
+            seen = await self._look(consumer, endpoint, wanted, min(ATTEMPT_TIMEOUT_S, left_s))
+            if (note := _note(seen)) != noted and len(self.notes) < NOTES_MAX:
+                noted = note
+                self.notes.append(
+                    f"{seen.consumer} {seen.endpoint} after {time.monotonic() - started_s:.2f} s: {note}"
+                )
+            in_a_row = in_a_row + 1 if seen.leaf == wanted[0] and not seen.reason else 0
             if in_a_row == STEADY_LOOKS or time.monotonic() + pause_s >= deadline_s:
                 return seen
             await asyncio.sleep(STEADY_PAUSE_S if in_a_row else pause_s)
             pause_s = min(LAST_PAUSE_S, pause_s * 1.5)
 
-    async def _look(self, consumer: Consumer, endpoint: Endpoint, timeout_s: float) -> Serving:
-        leaf, not_after_s, reason, message = "", 0, "", ""
+    async def _look(
+        self, consumer: Consumer, endpoint: Endpoint, wanted: Sequence[Fingerprint], timeout_s: float
+    ) -> Serving:
+        served, reason, message = None, "", ""
         try:
-            leaf, der = await served_leaf(
+            served = await see_served(
                 endpoint.host,
                 endpoint.port,
                 context=self._context,
                 server_name=_server_name(endpoint),
                 timeout_s=timeout_s,
+                preamble=preamble_of(endpoint.protocol, endpoint.sni or endpoint.host),
             )
-            not_after_s = leaf_not_after_s(der)
         except UnreachableError as error:
             is_slow = error.reason == Reason.TIMEOUT
             reason = Reason.VERIFY_TIMEOUT if is_slow else Reason.VERIFY_UNREACHABLE
-            message = clip(error.message)
+            message = error.message
         except ValueError as error:  # a name that is none (RFC 1035, IDNA)
-            reason, message = Reason.VERIFY_UNREACHABLE, clip(f"{endpoint.label}: {error}")
+            reason, message = Reason.VERIFY_UNREACHABLE, f"{endpoint.label}: {error}"
+        else:
+            sent = [fingerprint_of(der) for der in served.chain]
+            if endpoint.chain and wanted and served.leaf == wanted[0]:
+                reason, message = chain_fault(sent, wanted)
+        seen = self._serving(consumer, endpoint, served, reason=reason, message=message)
         log.debug(
             "probe.ran",
-            consumer=consumer.name,
-            endpoint=endpoint.label,
-            leaf=leaf,
+            consumer=seen.consumer,
+            endpoint=seen.endpoint,
+            leaf=seen.leaf,
             reason=reason,
             message=message,
         )
+        return seen
+
+    def _serving(
+        self, consumer: Consumer, endpoint: Endpoint, served: Served | None, *, reason: str, message: str
+    ) -> Serving:
         return Serving(
             consumer=consumer.name,
             endpoint=endpoint.label[:128],
             slot=endpoint.slot,
-            leaf=leaf,
-            not_after_s=not_after_s,
+            leaf=served.leaf if served is not None else "",
+            not_after_s=leaf_not_after_s(served.der) if served is not None else 0,
             at_s=time.time(),
             reason=reason,
-            message=message,
+            message=message[:MESSAGE_MAX_CHARS],
+            tls=served.tls if served is not None else "",
+            sent=len(served.chain) - 1 if served is not None else 0,
+            strict_client=self.strictness.known(served.chain, _server_name(endpoint)) if served else None,
         )
 
 
+def _note(seen: Serving) -> str:
+    if not seen.leaf:
+        return f"{seen.reason}: {seen.message}"
+    fault = f"; {seen.message}" if seen.reason else ""
+    return f"{seen.tls}, leaf {seen.leaf[:16]} and {seen.sent} further certificates{fault}"
+
+
 def _server_name(endpoint: Endpoint) -> str | None:
+    """Return the name that a client would ask for, None if only an address is known (RFC 6066 3 forbids sending that)."""
     if endpoint.sni is not None:
         return endpoint.sni
     try:
         ipaddress.ip_address(endpoint.host.partition("%")[0])
     except ValueError:
         return endpoint.host
-    return None  # RFC 6066 3: an address is not sent as a server name
-
-
-def complaint(seen: Serving, manifest: Manifest) -> InstallError | None:
-    """Return what is wrong with what an endpoint serves, None if it is what the manifest says.
-
-    VERIFY_MISMATCH: another leaf; VERIFY_UNREACHABLE: no handshake; VERIFY_TIMEOUT: no answer.
-    """
-    wanted = manifest.slots[seen.slot].leaf if seen.slot in manifest.slots else ""
-    if seen.leaf == wanted:
-        return None
-    where = f"endpoint {seen.endpoint} of '{seen.consumer}'"
-    if not seen.leaf:
-        return InstallError(f"{where} cannot be seen: {seen.message}", reason=Reason(seen.reason))
-    return InstallError(
-        f"{where} serves leaf {seen.leaf[:16]}… instead of {wanted[:16]}…", reason=Reason.VERIFY_MISMATCH
-    )
+    return None

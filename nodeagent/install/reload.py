@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
@@ -36,27 +37,30 @@ ENVIRONMENT: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """How a command ended. `status` is the exit status, negative for a signal."""
+    """How a command ended. `status` is the exit status, negative for a signal, None if it had to be killed."""
 
-    status: int
+    status: int | None
     output: str
     duration_ms: int
 
 
+class ReloadError(InstallError):
+    """A reload failed: RELOAD_FAILED (not started, or not 0), RELOAD_TIMEOUT (and it was killed). `output` are its words."""
+
+    def __init__(self, message: str, *, reason: Reason, output: str = "") -> None:
+        super().__init__(message, reason=reason)
+        self.output = output
+
+
 async def reload_consumer(consumer: Consumer) -> Ran:
-    """Run it once. Raises InstallError: RELOAD_FAILED (not started, or not 0), RELOAD_TIMEOUT (and it was killed)."""
-    started_s = time.monotonic()
-    words = await _Words.open()
+    """Reload it once. Raises ReloadError."""
     try:
-        process = await _start(consumer, words)
-        status = await _finish(process, words, consumer.timeout_s)
-    finally:
-        words.close()
-    ran = Ran(
-        status=status if status is not None else -signal.SIGKILL,
-        output=words.kept.decode(errors="replace").strip(),
-        duration_ms=round((time.monotonic() - started_s) * 1000),
-    )
+        ran = await run_command(consumer.reload, consumer.timeout_s)
+    except OSError as error:
+        raise ReloadError(
+            f"the reload of '{consumer.name}' could not be started: {consumer.reload[0]}: {error.strerror}",
+            reason=Reason.RELOAD_FAILED,
+        ) from error
     log.debug(
         "reload.ran",
         consumer=consumer.name,
@@ -64,14 +68,33 @@ async def reload_consumer(consumer: Consumer) -> Ran:
         duration_ms=ran.duration_ms,
         message=ran.output[-200:],
     )
-    if status is None:
-        raise InstallError(
+    if ran.status is None:
+        raise ReloadError(
             f"the reload of '{consumer.name}' did not end within {consumer.timeout_s:g} s and was killed",
             reason=Reason.RELOAD_TIMEOUT,
+            output=ran.output,
         )
-    if status != 0:
-        raise InstallError(_complaint(consumer, ran), reason=Reason.RELOAD_FAILED)
+    if ran.status != 0:
+        raise ReloadError(
+            _complaint(consumer, ran.status, ran.output), reason=Reason.RELOAD_FAILED, output=ran.output
+        )
     return ran
+
+
+async def run_command(argv: Sequence[str], timeout_s: float) -> Ran:
+    """Run a command for so long at most. Raises OSError if it cannot be started."""
+    started_s = time.monotonic()
+    words = await _Words.open()
+    try:
+        process = await _start(argv, words)
+        status = await _finish(process, words, timeout_s)
+    finally:
+        words.close()
+    return Ran(
+        status=status,
+        output=words.kept.decode(errors="replace").strip(),
+        duration_ms=round((time.monotonic() - started_s) * 1000),
+    )
 
 
 class _Words:
@@ -110,10 +133,10 @@ class _Words:
         self._transport.close()
 
 
-async def _start(consumer: Consumer, words: _Words) -> asyncio.subprocess.Process:
+async def _start(argv: Sequence[str], words: _Words) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
-            *consumer.reload,
+            *argv,
             cwd="/",
             env=ENVIRONMENT,
             stdin=asyncio.subprocess.DEVNULL,
@@ -121,11 +144,6 @@ async def _start(consumer: Consumer, words: _Words) -> asyncio.subprocess.Proces
             stderr=words.write_fd,
             start_new_session=True,
         )
-    except OSError as error:
-        raise InstallError(
-            f"the reload of '{consumer.name}' could not be started: {consumer.reload[0]}: {error.strerror}",
-            reason=Reason.RELOAD_FAILED,
-        ) from error
     finally:
         words.close_write_end()
 
@@ -164,7 +182,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def _complaint(consumer: Consumer, ran: Ran) -> str:
-    how = f"exit status {ran.status}" if ran.status >= 0 else f"signal {-ran.status}"
-    last = ran.output.splitlines()[-1][:200] if ran.output else "it said nothing"
+def _complaint(consumer: Consumer, status: int, output: str) -> str:
+    how = f"exit status {status}" if status >= 0 else f"signal {-status}"
+    last = output.splitlines()[-1][:200] if output else "it said nothing"
     return f"the reload of '{consumer.name}' failed with {how}: {last}"

@@ -24,6 +24,7 @@ from nodeagent.core.journal import (
     version_of,
 )
 from nodeagent.core.services import Services
+from nodeagent.install.copies import remove_leftovers
 from nodeagent.install.fault import named
 from nodeagent.install.holdings import NodeHoldings
 from nodeagent.install.journalfile import JournalFile, load_journal
@@ -38,6 +39,9 @@ async def open_state(directory: Path, *, services: Services, owners: Ownership) 
     tree = Tree(directory, owners)
     try:
         await asyncio.to_thread(tree.prepare)
+        await asyncio.to_thread(
+            remove_leftovers, [copy for consumer in services.consumers for copy in consumer.copies]
+        )
         journal = await load_journal(directory)
         is_new = journal is None
         if journal is None:

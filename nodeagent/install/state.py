@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from common.wire.messages import Phase
-from nodeagent.core.services import Services
+from nodeagent.core.services import Consumer, Services
+from nodeagent.core.timing import Wait, hold_back
 from nodeagent.install.holdings import NodeHoldings
 from nodeagent.install.journalfile import JournalFile
 from nodeagent.install.probe import Prober
@@ -16,6 +17,12 @@ Say = Callable[[Phase, str], None]
 """Told of each phase, and of the consumer it concerns ("" for none)."""
 
 
+def local_minute(now_s: float) -> int:
+    """Return the minute of the local day."""
+    local = time.localtime(now_s)
+    return local.tm_hour * 60 + local.tm_min
+
+
 def say_nothing(phase: Phase, detail: str) -> None:
     """Tell nobody."""
     del phase, detail
@@ -23,7 +30,10 @@ def say_nothing(phase: Phase, detail: str) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class NodeState:
-    """`lock` is held by whoever changes tree or journal: an installation, or upkeep. `services` may be replaced."""
+    """`lock` is held by whoever changes tree or journal: an installation, or upkeep. `services` may be replaced.
+
+    `skew_s` is this node's clock less the manager's, as of the manager's last word. `minute` is that of the local day.
+    """
 
     tree: Tree
     file: JournalFile
@@ -31,4 +41,24 @@ class NodeState:
     services: Services
     prober: Prober = field(default_factory=Prober)
     clock: Callable[[], float] = time.time
+    minute: Callable[[float], int] = local_minute
+    skew_s: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def split(self, consumers: Iterable[Consumer]) -> tuple[tuple[Consumer, ...], dict[str, Wait]]:
+        """Return which of these may be reloaded now, and why each of the others waits, by what is known of the ports."""
+        now_s, serving, journal = self.clock(), self.holdings.serving, self.file.journal
+        ready, waits = [], {}
+        for consumer in consumers:
+            wait = hold_back(
+                consumer,
+                serving,
+                now_s=now_s,
+                minute=self.minute(now_s),
+                reloaded_s=journal.reloaded.get(consumer.name),
+            )
+            if wait is None:
+                ready.append(consumer)
+            else:
+                waits[consumer.name] = wait
+        return tuple(ready), waits

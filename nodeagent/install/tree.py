@@ -17,15 +17,29 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from common.bundle.manifest import ENTRY_MAX_BYTES, MANIFEST_MAX_BYTES, Manifest, canonical, parse_manifest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from common.bundle.manifest import (
+    ENTRY_MAX_BYTES,
+    FULLCHAIN,
+    MANIFEST_MAX_BYTES,
+    TRUST,
+    Manifest,
+    canonical,
+    parse_manifest,
+)
 from common.errors import BundleError, InstallError, Reason
-from common.ids import Digest, digest_of
+from common.ids import Digest, Fingerprint, digest_of, fingerprint_of
 from common.runtime import durable
 from nodeagent.core.drift import DIRECTORY_MODE, MANIFEST_FILE, PUBLIC_MODE, ROOT, Listing, Ownership, Seen
 from nodeagent.core.retention import directory_order
+from nodeagent.core.served import Wanted
 from nodeagent.install.fault import named
+from nodeagent.install.plainfile import read_plain
 
 GENERATIONS: Final = "generations"
+CA_CERTIFICATES: Final = "ca-certificates.pem"
 STAGING: Final = ".staging"
 CURRENT: Final = "current"
 PREVIOUS: Final = "previous"
@@ -74,7 +88,7 @@ class Tree:
 
     def manifest(self, name: str) -> Manifest | None:
         """Return a directory's manifest, None if there is none that can be read."""
-        raw = _read(self._generations / name / MANIFEST_FILE, MANIFEST_MAX_BYTES + 1)
+        raw = read_plain(self._generations / name / MANIFEST_FILE, MANIFEST_MAX_BYTES + 1)
         if raw is None:
             return None
         try:
@@ -91,7 +105,7 @@ class Tree:
         """Whether every file has the content that the manifest names."""
         root = self._generations / name
         return all(
-            (body := _read(root / entry.path, entry.size_bytes + 1)) is not None
+            (body := read_plain(root / entry.path, entry.size_bytes + 1)) is not None
             and digest_of(body) == entry.digest
             for entry in manifest.entries
         )
@@ -104,11 +118,26 @@ class Tree:
             held = self.manifest(name) if missing else None
             for entry in held.entries if held is not None else ():
                 if entry.digest in missing:
-                    body = _read(self._generations / name / entry.path, entry.size_bytes + 1)
+                    body = read_plain(self._generations / name / entry.path, entry.size_bytes + 1)
                     if body is not None and digest_of(body) == entry.digest:
                         found[entry.digest] = body
                         del missing[entry.digest]
         return found
+
+    def wanted(self, name: str, manifest: Manifest) -> Wanted:
+        """Return what a port of each slot must send when it shows this directory; the leaf alone if its chain is lost."""
+        return {
+            slot: _chain(self.body(name, f"{slot}/{FULLCHAIN}") or b"", facts.leaf)
+            for slot, facts in manifest.slots.items()
+        }
+
+    def body(self, name: str, path: str) -> bytes | None:
+        """Return a file of a directory, None if there is none."""
+        return read_plain(self._generations / name / path, LARGEST_BYTES)
+
+    def trust(self, name: str) -> bytes:
+        """Return the trust store of a directory, b"" if there is none."""
+        return self.body(name, f"{TRUST}/{CA_CERTIFICATES}") or b""
 
     # -- changing
 
@@ -207,22 +236,17 @@ class Tree:
         )
 
 
+def _chain(fullchain_pem: bytes, leaf: Fingerprint) -> tuple[Fingerprint, ...]:
+    try:
+        found = x509.load_pem_x509_certificates(fullchain_pem)
+    except ValueError:
+        return (leaf,)
+    return tuple(fingerprint_of(one.public_bytes(Encoding.DER)) for one in found)
+
+
 def _own(path: Path, mode: int, uid: int, gid: int) -> None:
     os.chown(path, uid, gid)
     path.chmod(mode)  # the mask of the process must not decide
-
-
-def _read(path: Path, limit_bytes: int) -> bytes | None:
-    """Return a plain file's first bytes, None for anything else."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            return file.read(limit_bytes) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
-        except OSError:
-            return None
 
 
 def _list(root: Path, directory: Path) -> Iterable[Seen]:
@@ -250,7 +274,7 @@ def _seen(root: Path, path: Path, facts: os.stat_result) -> Seen:
     if stat.S_ISDIR(facts.st_mode):
         digest = None
     elif stat.S_ISREG(facts.st_mode) and facts.st_size <= LARGEST_BYTES:
-        body = _read(path, LARGEST_BYTES)
+        body = read_plain(path, LARGEST_BYTES)
         digest = digest_of(body) if body is not None else ""
     name = str(path.relative_to(root)) if path != root else ROOT
     return Seen(

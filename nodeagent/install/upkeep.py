@@ -1,4 +1,4 @@
-"""The minute's work on what is installed: find and repair drift, reload who is behind, look at the ports, collect.
+"""The minute's work on what is installed: find and repair drift, look at the ports, reload who is behind, collect.
 
 Decides nothing about new bundles. A damaged generation is laid out anew under another name and shown with one swap of the
 link, never mended in place, so that no reader meets a mixture. What is nowhere on the node any more is reported as
@@ -7,22 +7,30 @@ Invariant: a consumer is reloaded here only if it is unknown, or known to be wro
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
 import structlog
 
 from common.bundle.manifest import Manifest
+from common.errors import InstallError
 from nodeagent.core import journal as steps
-from nodeagent.core.drift import Drift, damaged_paths, disk_digest, find_drift
+from nodeagent.core.drift import Drift, Seen, damaged_paths, disk_digest, find_copy_drift, find_drift
 from nodeagent.core.plan import due
 from nodeagent.core.quarantine import step_s
 from nodeagent.core.retention import next_copy, removable
+from nodeagent.core.served import Wanted, complaint
 from nodeagent.core.services import Consumer
+from nodeagent.install.copies import look_at, wanted_copy, write_copies
 from nodeagent.install.fault import named
-from nodeagent.install.proof import find_dark, prove_back
+from nodeagent.install.proof import Target, dark_ports, prove_back
 from nodeagent.install.state import NodeState, say_nothing
 
 log = structlog.get_logger(__name__)
+
+CONFIRM_S: Final = 2.0
+"""A port that shows something else gets so long to show that it was only passing (a reload by somebody else)."""
 
 
 class Upkeep:
@@ -30,32 +38,37 @@ class Upkeep:
 
     def __init__(self, state: NodeState) -> None:
         self._state = state
-        self._behind: tuple[str, ...] = ()
-        self._attempts = 0
-        self._next_s = 0.0
+        self._tries: dict[str, tuple[int, float]] = {}
+        self._stale: set[str] = set()
 
     async def turn(self) -> None:
         """Do all of it once, between installations. Raises CertcastError if the disk refuses."""
         state = self._state
         async with state.lock:
             await state.file.flush()
-            try:
-                await self._check_drift()
+            trouble = await self._check_disk()
+        directory, stale = await self._look()
+        async with state.lock:
+            # an installation that came in between knows better what its consumers have loaded
+            if state.file.journal.directory == directory:
+                await self._doubt(stale)
                 await self._settle()
-                await self._collect()
-            except OSError as error:
-                raise named("upkeep could not be done", error) from error
-        await self._look()
+        if trouble is not None:
+            raise trouble
 
-    async def _look(self) -> None:
-        """See what the ports serve, without holding up an installation; one that began meanwhile knows better."""
-        state, before = self._state, self._state.file.journal.directory
-        seen = await state.prober.look(state.services.consumers)
-        if not state.lock.locked() and state.file.journal.directory == before:
-            state.holdings.expect(state.services.consumers)
-            state.holdings.was_seen(seen)
+    async def _check_disk(self) -> InstallError | None:
+        """Look after tree and copies; a disk that refuses is told at the end, and no reason not to look at the ports."""
+        try:
+            await self._check_drift()
+            await self._check_copies()
+            await self._collect()
+        except InstallError as error:
+            return error
+        except OSError as error:
+            return named("upkeep could not be done", error)
+        return None
 
-    # -- drift
+    # -- drift of the tree
 
     async def _check_drift(self) -> None:
         state, directory = self._state, self._state.file.journal.directory
@@ -65,14 +78,9 @@ class Upkeep:
         listing = await asyncio.to_thread(state.tree.listing, directory)
         drifts = find_drift(listing, manifest, directory=directory, owners=state.tree.owners)
         state.holdings.was_listed(disk_digest(listing, manifest, drifts))
-        if not drifts:
-            return
-        log.warning(
-            "drift.found",
-            count=len(drifts),
-            message=f"{drifts[0].what} of {drifts[0].path}",
-        )
-        await self._repair(manifest, directory, drifts)
+        if drifts:
+            _log_drift(drifts)
+            await self._repair(manifest, directory, drifts)
 
     async def _repair(self, manifest: Manifest, directory: str, drifts: Sequence[Drift]) -> None:
         state = self._state
@@ -97,43 +105,139 @@ class Upkeep:
         state.holdings.was_repaired()
         log.warning("drift.repaired", count=len(drifts))
 
-    # -- consumers that are behind
+    # -- drift of the copies
 
-    async def _settle(self) -> None:
-        """Reload and prove consumers that have not loaded what is live: new ones, and those of a failed rollback."""
+    async def _check_copies(self) -> None:
+        """Compare the copies of consumers that have loaded what is live; the others get theirs with their reload."""
         state, journal = self._state, self._state.file.journal
         manifest = state.holdings.applied()
         if manifest is None:
             return
         behind = due(state.services.consumers, manifest, journal.loaded)
-        names = tuple(consumer.name for consumer in behind)
-        now_s = state.clock()
-        if names != self._behind:
-            self._behind, self._attempts, self._next_s = names, 0, now_s
-        if not behind:
-            if journal.unproven is not None:
-                await state.file.save(steps.settle(journal, manifest, (), is_settled=True))
+        settled = [one for one in state.services.consumers if one.copies and one not in behind]
+        entries = manifest.by_path()
+        copies = [copy for one in settled for copy in one.copies if copy.path in entries]
+        wanted: Mapping[str, Seen] = {
+            copy.to: wanted_copy(copy, entries[copy.path].digest) for copy in copies
+        }
+        seen = await asyncio.to_thread(lambda: {copy.to: look_at(copy) for copy in copies})
+        drifts = find_copy_drift(wanted, seen)
+        if not drifts:
             return
-        if now_s < self._next_s:
-            return
-        self._attempts += 1
-        self._next_s = now_s + step_s(self._attempts)
-        await self._reload(behind, manifest)
+        _log_drift(drifts)
+        listing = await asyncio.to_thread(state.tree.listing, journal.directory)
+        state.holdings.was_listed(disk_digest(listing, manifest, drifts))
+        damaged = damaged_paths(drifts)
+        doubtful = [one for one in settled if any(copy.to in damaged for copy in one.copies)]
+        await state.file.save(steps.doubt(journal, doubtful))
+        directory = journal.directory
+        await asyncio.to_thread(write_copies, copies, lambda path: state.tree.body(directory, path))
+        state.holdings.was_listed(manifest.digest)
+        state.holdings.was_repaired()
+        log.warning("drift.repaired", count=len(drifts))
 
-    async def _reload(self, behind: Sequence[Consumer], manifest: Manifest) -> None:
+    # -- what the ports serve
+
+    async def _look(self) -> tuple[str, frozenset[str]]:
+        """See what the ports serve, without holding up an installation.
+
+        Returns the directory that was live, and the names of consumers that show something else although they loaded it.
+        """
+        state, directory = self._state, self._state.file.journal.directory
+        manifest = state.holdings.applied()
+        wanted = (
+            await asyncio.to_thread(state.tree.wanted, directory, manifest) if manifest is not None else {}
+        )
+        seen = await state.prober.look(state.services.consumers, wanted)
+        trust = await asyncio.to_thread(state.tree.trust, directory) if directory else b""
+        if await asyncio.to_thread(state.prober.strictness.ask, trust, state.clock()):
+            seen = await state.prober.look(state.services.consumers, wanted)
+        stale = {one.consumer for one in seen if one.leaf and complaint(one, wanted) is not None}
+        loaded = [one for one in state.services.consumers if one.name in state.file.journal.loaded]
+        stale = {one.name for one in loaded if one.name in stale and not await self._passes(one, wanted)}
+        if not state.lock.locked() and state.file.journal.directory == directory:
+            state.holdings.expect(state.services.consumers)
+            state.holdings.was_seen(seen)
+        return directory, frozenset(stale)
+
+    async def _passes(self, consumer: Consumer, wanted: Wanted) -> bool:
+        """Whether the ports show the right thing after all, given a moment."""
+        seen = await self._state.prober.wait_for(replace(consumer, verify_timeout_s=CONFIRM_S), wanted)
+        return all(not one.leaf or complaint(one, wanted) is None for one in seen)
+
+    async def _doubt(self, stale: frozenset[str]) -> None:
+        """Take it that these consumers have loaded something else, so that they are reloaded."""
         state = self._state
-        dark = await find_dark(state, behind)
-        proof = await prove_back(state, behind, manifest, dark=dark, say=say_nothing)
-        journal = state.file.journal
-        settled = len(proof.proven) == len(behind)
-        await state.file.save(steps.settle(journal, manifest, proof.proven, is_settled=settled))
+        doubtful = [one for one in state.services.consumers if one.name in stale]
+        for consumer in doubtful:
+            if consumer.name not in self._stale:
+                log.warning("drift.found", count=1, message=f"'{consumer.name}' serves something else")
+        self._stale |= stale
+        await state.file.save(steps.doubt(state.file.journal, doubtful))
+
+    # -- consumers that are behind
+
+    async def _settle(self) -> None:
+        """Reload and prove consumers that have not loaded what is live: new ones, waiting ones, those gone astray."""
+        state, journal = self._state, self._state.file.journal
+        manifest = state.holdings.applied()
+        if manifest is None:
+            return
+        behind = due(state.services.consumers, manifest, journal.loaded)
+        self._tries = {one.name: self._tries[one.name] for one in behind if one.name in self._tries}
+        self._stale &= {one.name for one in behind}
+        target = Target(
+            directory=journal.directory,
+            wanted=await asyncio.to_thread(state.tree.wanted, journal.directory, manifest),
+        )
+        by_hand = [
+            one for one in behind if one.name in journal.waiting and self._is_shown(one, target.wanted)
+        ]
+        ready, waits = state.split(one for one in behind if one not in by_hand)
+        now_s = state.clock()
+        ready = tuple(one for one in ready if now_s >= self._tries.get(one.name, (0, 0.0))[1])
+        state.holdings.must_wait(waits)
+        proven = [*by_hand, *(await self._reload(ready, target) if ready else [])]
+        await state.file.save(
+            steps.settle(
+                state.file.journal,
+                manifest,
+                proven,
+                waiting=waits,
+                is_settled=len(proven) == len(behind),
+                now_s=now_s,
+            )
+        )
+
+    def _is_shown(self, consumer: Consumer, wanted: Wanted) -> bool:
+        """Whether somebody else reloaded it meanwhile: its ports show all that it uses."""
+        seen = [one for one in self._state.holdings.serving if one.consumer == consumer.name]
+        shown = {one.slot for one in seen if one.leaf and complaint(one, wanted) is None}
+        return set(consumer.uses) <= shown and len(seen) == len(consumer.endpoints)
+
+    async def _reload(self, ready: Sequence[Consumer], target: Target) -> Sequence[Consumer]:
+        """Return those that are proven now; the others are tried again, later each time."""
+        state = self._state
+        dark = dark_ports(state.holdings.serving)
+        proof = await prove_back(state, ready, target, dark=dark, say=say_nothing)
+        for consumer in ready:
+            if consumer in proof.proven:
+                if consumer.name in self._stale:
+                    self._stale.discard(consumer.name)
+                    state.holdings.was_repaired()
+                    log.warning("drift.repaired", count=1)
+                continue
+            attempts = self._tries.get(consumer.name, (0, 0.0))[0] + 1
+            self._tries[consumer.name] = (attempts, state.clock() + step_s(attempts))
         if proof.cause is not None:
+            retry_s = max(step_s(self._tries[one.name][0]) for one in proof.failed)
             log.warning(
                 "reload.ran",
                 reason=proof.cause.reason,
                 message=proof.cause.message,
-                retry_after_s=step_s(self._attempts),
+                retry_after_s=retry_s,
             )
+        return proof.proven
 
     # -- old generations
 
@@ -145,6 +249,10 @@ class Upkeep:
         needed = {journal.directory, journal.previous}
         for name in removable(names, needed=needed, now_s=state.clock()):
             await asyncio.to_thread(state.tree.remove, name)
+
+
+def _log_drift(drifts: Sequence[Drift]) -> None:
+    log.warning("drift.found", count=len(drifts), message=f"{drifts[0].what} of {drifts[0].path}")
 
 
 def _readers(consumers: Sequence[Consumer], drifts: Sequence[Drift]) -> tuple[Consumer, ...]:

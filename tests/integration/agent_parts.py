@@ -28,6 +28,19 @@ def real_bundle(
     leaf: pki.Made, generation: int, *, key_of: pki.Made | None = None, anchors: int = 1, epoch: int = 1
 ) -> Bundle:
     """A bundle of one server certificate; `key_of` puts another's key into it."""
+    return chained_bundle(leaf, generation, chain=[ROOT], key_of=key_of, anchors=anchors, epoch=epoch)
+
+
+def chained_bundle(
+    leaf: pki.Made,
+    generation: int,
+    *,
+    chain: list[pki.Made],
+    key_of: pki.Made | None = None,
+    anchors: int = 1,
+    epoch: int = 1,
+) -> Bundle:
+    """A bundle whose chain is as given."""
     certificate = leaf.certificate
     facts = SlotFacts(
         leaf=fingerprint_of(leaf.certificate_der),
@@ -37,7 +50,7 @@ def real_bundle(
     material = SlotMaterial(
         facts=facts,
         certificate_pem=leaf.certificate_pem,
-        chain_pem=ROOT.certificate_pem,
+        chain_pem=pki.chain_pem(*chain),
         private_key_pem=(key_of or leaf).key_pem,
     )
     trust = TrustMaterial(
@@ -135,6 +148,17 @@ class TlsService:
         context.load_cert_chain(live / "fullchain.pem", live / "privkey.pem")
         self._context = context
 
+    def load_from(self, *chain: pki.Made) -> None:
+        """Serve something else than what is installed, as after a restart on an old file."""
+        pem = self._data.parent / "elsewhere.pem"
+        pem.write_text(pki.chain_pem(*chain) + chain[0].key_pem)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        self._context = context
+
+    def stop(self) -> None:
+        self._server.close()
+
     def hang_up(self) -> None:
         self.reloads += 1
         self.load()
@@ -154,6 +178,7 @@ class TlsService:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.hang_up)
         server = await asyncio.start_server(_greet, "127.0.0.1", 0, ssl=base)
+        self._server = server
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

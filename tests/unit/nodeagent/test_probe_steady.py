@@ -1,10 +1,10 @@
 import pytest
 
 from common.ids import fingerprint_of
+from common.runtime.handshake import Served
 from nodeagent.core.services import Consumer, Endpoint
 from nodeagent.install import probe
 from tests import pki
-from tests.integration.agent_parts import real_bundle
 
 NEW, OLD = pki.make_leaf(None), pki.make_leaf(None)
 CONSUMER = Consumer(
@@ -24,13 +24,13 @@ async def test_a_leaf_counts_as_served_only_when_it_is_seen_several_times_in_a_r
 
     async def look(*_args, **_kwargs):
         der = looks.pop(0).certificate_der
-        return fingerprint_of(der), der
+        return Served(leaf=fingerprint_of(der), chain=(der,), tls="TLSv1.3")
 
     async def no_pause(_seconds: float) -> None:
         return None
 
-    monkeypatch.setattr(probe, "served_leaf", look)
+    monkeypatch.setattr(probe, "see_served", look)
     monkeypatch.setattr(probe.asyncio, "sleep", no_pause)
-    (seen,) = await probe.Prober().wait_for(CONSUMER, real_bundle(NEW, 1).manifest)
+    (seen,) = await probe.Prober().wait_for(CONSUMER, {"server": (fingerprint_of(NEW.certificate_der),)})
     assert seen.leaf == fingerprint_of(NEW.certificate_der)
     assert looks == []

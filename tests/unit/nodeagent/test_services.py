@@ -1,7 +1,12 @@
 import pytest
 
 from common.errors import InvalidInputError
-from nodeagent.core.services import CONSUMERS_MAX, Consumer, Endpoint, parse_services
+from nodeagent.core.services import CONSUMERS_MAX, Consumer, Endpoint
+from nodeagent.core.servicesfile import Accounts, parse_services
+
+ACCOUNTS = Accounts(
+    uid={"root": 0, "turnserver": 105}.get, gid={"root": 0, "ssl-cert": 4, "turnserver": 110}.get
+)
 
 WHOLE = """
 [files]
@@ -28,15 +33,15 @@ reload = ["/usr/sbin/nginx", "-s", "reload"]
 
 def findings(text: str) -> str:
     with pytest.raises(InvalidInputError) as refused:
-        parse_services(text)
+        parse_services(text, ACCOUNTS)
     assert refused.value.field == "services"
     return refused.value.message
 
 
 def test_a_whole_file_is_read_with_its_defaults():
-    services = parse_services(WHOLE)
+    services = parse_services(WHOLE, ACCOUNTS)
 
-    assert services.group == "ssl-cert"
+    assert services.secret_gid == 4
     assert services.consumers[0] == Consumer(
         name="kamailio",
         uses=("server", "trust"),
@@ -50,7 +55,7 @@ def test_a_whole_file_is_read_with_its_defaults():
 
 
 def test_an_empty_file_is_a_node_that_only_keeps_the_files():
-    assert parse_services("").consumers == ()
+    assert parse_services("", ACCOUNTS).consumers == ()
 
 
 def test_every_finding_is_told_at_once_with_its_key_and_value():
@@ -68,7 +73,7 @@ def test_every_finding_is_told_at_once_with_its_key_and_value():
         [[consumer.endpoint]]
         host = "127.0.0.1"
         port = 99999
-        protocol = "smtp"
+        protocol = "imap"
         slot = "client"
         """
     )
@@ -80,7 +85,7 @@ def test_every_finding_is_told_at_once_with_its_key_and_value():
         "consumer 1: timeout_s: 1000 must be more than 0 and at most 120",
         "consumer 'mail': reload: 'postfix' must begin with the program's absolute path",
         "consumer 'mail': endpoint 1: port: 99999",
-        "consumer 'mail': endpoint 1: protocol: 'smtp' is none of https, tls, sip-tls, turns",
+        "consumer 'mail': endpoint 1: protocol: 'imap' is none of https, tls, sip-tls, turns, smtp, ldap, xmpp",
         "consumer 'mail': endpoint 1: slot: 'client' is not among what the consumer uses",
     ):
         assert part in told

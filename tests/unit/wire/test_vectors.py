@@ -7,6 +7,9 @@ import pytest
 
 from common.bundle.manifest import canonical
 from common.wire import messages as m
+from nodeagent.core.services import CONSUMERS_MAX, ENDPOINTS_MAX
+from nodeagent.install.probe import MESSAGE_MAX_CHARS
+from nodeagent.install.strictness import ANSWER_MAX_CHARS
 from tests.bundles import opaque_bundle
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -26,11 +29,21 @@ REPORT = m.Report(
         retry_after_s=60.0,
     ),
     serving=[
-        m.Serving(consumer="web", endpoint="127.0.0.1:443", slot="server", leaf="cd" * 32, not_after_s=9)
+        m.Serving(
+            consumer="web",
+            endpoint="127.0.0.1:443",
+            slot="server",
+            leaf="cd" * 32,
+            not_after_s=9,
+            tls="TLSv1.3",
+            sent=2,
+            strict_client="",
+        )
     ],
     disk="ab" * 32,
     drifts=1,
     clock_s=6.5,
+    waiting=[m.Waiting(consumer="sip", since_s=7.0, reason="window", message="02:00-04:00")],
 )
 
 MESSAGES = {
@@ -51,6 +64,7 @@ MESSAGES = {
         phase="commit",
         duration_ms=7,
         reloads=1,
+        diagnostics="files:",
         report=REPORT,
     ),
     "outcome_ack": m.OutcomeAck(push_id="p"),
@@ -72,6 +86,40 @@ def test_the_recorded_bytes_are_still_read(name: str):
     frame = bytes.fromhex((VECTORS / f"{name}.hex").read_text())
     header_length = int.from_bytes(frame[4:6], "big")
     assert m.decode(frame[6 : 6 + header_length]) == MESSAGES[name]
+
+
+@pytest.mark.parametrize("name", ["hello", "outcome", "tick"])
+def test_what_an_agent_said_before_fields_were_added_is_still_read(name: str):
+    frame = bytes.fromhex((VECTORS / f"earlier/{name}.hex").read_text())
+    header_length = int.from_bytes(frame[4:6], "big")
+    report = m.decode(frame[6 : 6 + header_length]).report
+    assert report.last_failed == REPORT.last_failed
+    assert (report.waiting, report.serving[0].tls, report.serving[0].strict_client) == ([], "", None)
+
+
+def test_the_longest_report_with_diagnostics_fits_into_a_frame():
+    seen = m.Serving(
+        consumer="c" * 63,
+        endpoint="e" * 128,
+        slot="server",
+        leaf="a" * 64,
+        not_after_s=2**40,
+        at_s=1.5,
+        reason="verify_unreachable",
+        message="m" * MESSAGE_MAX_CHARS,
+        tls="TLSv1.3",
+        sent=10,
+        strict_client="s" * ANSWER_MAX_CHARS,
+    )
+    waiting = m.Waiting(consumer="c" * 63, since_s=1.5, reason="interval", message="w" * 120)
+    report = msgspec.structs.replace(
+        REPORT, serving=[seen] * ENDPOINTS_MAX, waiting=[waiting] * CONSUMERS_MAX
+    )
+    outcome = msgspec.structs.replace(
+        MESSAGES["outcome"], report=report, message="m" * 512, diagnostics="d" * m.DIAGNOSTICS_MAX_BYTES
+    )
+    frame = m.encode(outcome)
+    assert m.decode(frame[6:]) == outcome
 
 
 def test_every_message_has_a_vector():

@@ -1,0 +1,55 @@
+"""Whether what a port sends is what was installed.
+
+Decides by comparing fingerprints. Leaves the handshake to `nodeagent.install.probe`.
+Invariant: a port that is called right sends the installed leaf, and the installed chain unless it is known not to.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from common.bundle.manifest import Slot
+from common.errors import InstallError, Reason
+from common.ids import Fingerprint
+from common.wire.messages import Serving
+
+Wanted = Mapping[Slot, tuple[Fingerprint, ...]]
+"""What each slot's ports must send: the leaf, then the chain."""
+
+
+def chain_fault(sent: Sequence[Fingerprint], wanted: Sequence[Fingerprint]) -> tuple[str, str]:
+    """Return what is wrong with the chain sent along with the right leaf, as a reason and a message; "" for nothing.
+
+    A chain that is installed must be sent as it is. Where none is installed, a service may add what it knows itself:
+    OpenSSL completes a lone leaf from the CAs that it was given for other ends.
+    """
+    chain, expected = tuple(sent[1:]), tuple(wanted[1:])
+    if not expected or chain == expected:
+        return "", ""
+    missing = [one for one in expected if one not in chain]
+    if missing:
+        text = (
+            f"it sends the leaf, but {len(missing)} of the {len(expected)} certificates of its chain are missing; "
+            "if it cannot send them, say chain = false for this endpoint"
+        )
+        return Reason.CHAIN_INCOMPLETE, text
+    return (
+        Reason.VERIFY_MISMATCH,
+        f"it sends the leaf with {len(chain)} further certificates, and {len(expected)} are installed",
+    )
+
+
+def complaint(seen: Serving, wanted: Wanted) -> InstallError | None:
+    """Return what is wrong with what an endpoint serves, None if it is what was installed.
+
+    VERIFY_MISMATCH: another leaf or chain; CHAIN_INCOMPLETE; VERIFY_UNREACHABLE: no handshake; VERIFY_TIMEOUT: no answer.
+    """
+    leaf = wanted[seen.slot][0] if seen.slot in wanted else ""
+    where = f"endpoint {seen.endpoint} of '{seen.consumer}'"
+    if not seen.leaf and leaf:
+        return InstallError(f"{where} cannot be seen: {seen.message}", reason=Reason(seen.reason))
+    if seen.leaf != leaf:
+        return InstallError(
+            f"{where} serves leaf {seen.leaf[:16]}… instead of {leaf[:16]}…", reason=Reason.VERIFY_MISMATCH
+        )
+    if seen.reason and seen.leaf:
+        return InstallError(f"{where}: {seen.message}", reason=Reason(seen.reason))
+    return None

@@ -1,0 +1,334 @@
+"""`services.toml`: the node's own list of its services.
+
+Decides whether the file is usable, and says everything that is wrong with it at once. Leaves to the shell: which accounts
+exist, and whether a program does.
+
+    [files]
+    group = "ssl-cert"                # optional: key files become 0640 root:ssl-cert instead of 0600
+
+    [[consumer]]
+    name = "nginx"
+    uses = ["server"]                 # of server, client, trust; default server
+    reload = ["/usr/sbin/nginx", "-s", "reload"]
+    timeout_s = 30                    # for the reload command
+    verify_timeout_s = 15             # until every endpoint shows what was installed
+    impact = "none"                   # of the reload: none, new_connections, drops_calls
+    min_interval_s = 0                # between two reloads; by default 0, 60 or 3600, as the impact is
+    window = "02:00-04:00"            # local time in which a reload may happen, or "any"; drops_calls needs one
+    urgent_hours = 24                 # so long before a served certificate expires, window and interval yield
+    unit = "nginx.service"            # optional: its journal is sent along when a reload fails
+
+    [[consumer.endpoint]]
+    host = "127.0.0.1"
+    port = 443
+    protocol = "https"                # https, tls, sip-tls, turns; with STARTTLS: smtp, ldap, xmpp
+    sni = "conf.example.com"          # optional; slot = "server" is the leaf it must show
+    chain = true                      # false: the service cannot send the installed chain; only its leaf counts
+
+    [[consumer.copy]]                 # optional: for a service that cannot read DIR/current
+    file = "server/combined.pem"
+    to = "/etc/turn/certcast.pem"     # the directory must exist
+    owner = "turnserver"
+    group = "turnserver"
+    mode = "0400"
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeGuard
+
+from common.bundle.manifest import PATHS, SECRET_FILES, SLOTS
+from common.errors import InvalidInputError
+from nodeagent.core.services import (
+    CONSUMERS_MAX,
+    COPIES_MAX,
+    ENDPOINTS_MAX,
+    IMPACTS,
+    INTERVAL_MAX_S,
+    INTERVAL_S,
+    PROTOCOLS,
+    RELOAD_TIMEOUT_S,
+    TIMEOUT_MAX_S,
+    URGENT_HOURS,
+    URGENT_HOURS_MAX,
+    USES,
+    VERIFY_TIMEOUT_S,
+    Consumer,
+    Copy,
+    Endpoint,
+    Impact,
+    Services,
+    Use,
+    Window,
+)
+
+FILE_MAX_BYTES: Final = 64 * 1024
+ARGV_MAX: Final = 32
+PATH_MAX: Final = 4096
+
+CONSUMER_KEYS: Final = frozenset(
+    {"name", "uses", "reload", "timeout_s", "verify_timeout_s", "endpoint", "copy"}
+    | {"impact", "min_interval_s", "window", "urgent_hours", "unit"}
+)
+ENDPOINT_KEYS: Final = frozenset({"host", "port", "protocol", "sni", "slot", "chain"})
+COPY_KEYS: Final = frozenset({"file", "to", "owner", "group", "mode"})
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62})")
+_HOST = re.compile(r"[A-Za-z0-9.:_%-]{1,253}")
+_ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}")
+_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,127}\.(?:service|target)")
+_WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+_MODE = re.compile(r"0[0-7]{3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Finds an account's number by its name, None if there is none."""
+
+    uid: Callable[[str], int | None]
+    gid: Callable[[str], int | None]
+
+
+def parse_services(text: str, accounts: Accounts) -> Services:
+    """Read the file. Raises InvalidInputError with field `services`, naming every finding with its key."""
+    if len(text) > FILE_MAX_BYTES:
+        raise InvalidInputError("services", f"the file is larger than {FILE_MAX_BYTES} bytes")
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInputError("services", f"this is not TOML: {error}") from error
+    reader = _Reader(accounts)
+    services = reader.services(table)
+    if reader.findings:
+        raise InvalidInputError("services", "; ".join(reader.findings))
+    return services
+
+
+class _Reader:
+    """Reads tables into values and collects what is wrong; a value with a finding is replaced by a default."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.findings: list[str] = []
+        self._accounts = accounts
+
+    def services(self, table: Mapping[str, Any]) -> Services:
+        self._known("", table, {"files", "consumer"})
+        files = table.get("files", {})
+        secret_gid = None
+        if not isinstance(files, dict):
+            self._find("files", files, "must be a table")
+        else:
+            self._known("files.", files, {"group"})
+            if "group" in files:
+                secret_gid = self._account("files.group", files["group"], "group", self._accounts.gid)
+        consumers = tuple(
+            self._consumer(place, one)
+            for place, one in enumerate(self._tables("", table, "consumer", "[[consumer]]"), 1)
+        )
+        self._together(consumers)
+        return Services(consumers=consumers, secret_gid=secret_gid)
+
+    def _together(self, consumers: tuple[Consumer, ...]) -> None:
+        names = [one.name for one in consumers if one.name]
+        places = [copy.to for one in consumers for copy in one.copies if copy.to]
+        for what, given in (("consumer: the name", names), ("copy: the path", places)):
+            for twice in sorted({one for one in given if given.count(one) > 1}):
+                self.findings.append(f"{what} '{twice}' is used twice")
+        for what, count, limit in (
+            ("consumer", len(consumers), CONSUMERS_MAX),
+            ("endpoint", sum(len(one.endpoints) for one in consumers), ENDPOINTS_MAX),
+            ("copy", sum(len(one.copies) for one in consumers), COPIES_MAX),
+        ):
+            if count > limit:
+                self.findings.append(f"{what}: {count} are listed; the limit is {limit}")
+
+    def _consumer(self, place: int, table: Mapping[str, Any]) -> Consumer:
+        name = table.get("name")
+        is_named = isinstance(name, str) and _NAME.fullmatch(name) is not None
+        at = f"consumer '{name}': " if is_named else f"consumer {place}: "
+        if not is_named:
+            self._find(f"{at}name", name, "must be 1 to 63 lower-case letters, digits, '.', '_', '-'")
+        self._known(at, table, CONSUMER_KEYS)
+        uses = self._uses(at, table.get("uses", ["server"]))
+        impact = self._impact(at, table.get("impact", "none"))
+        unit = table.get("unit")
+        if unit is not None and not (isinstance(unit, str) and _UNIT.fullmatch(unit)):
+            self._find(f"{at}unit", unit, "must be a unit's full name, such as nginx.service")
+        number = self._number
+        urgent_hours = table.get("urgent_hours", URGENT_HOURS)
+        return Consumer(
+            name=str(name) if is_named else "",
+            uses=uses,
+            reload=self._argv(at, table.get("reload")),
+            timeout_s=number(at, table, "timeout_s", RELOAD_TIMEOUT_S, TIMEOUT_MAX_S),
+            verify_timeout_s=number(at, table, "verify_timeout_s", VERIFY_TIMEOUT_S, TIMEOUT_MAX_S),
+            endpoints=tuple(
+                self._endpoint(f"{at}endpoint {place}: ", one, uses)
+                for place, one in enumerate(self._tables(at, table, "endpoint", "[[consumer.endpoint]]"), 1)
+            ),
+            impact=impact,
+            min_interval_s=number(at, table, "min_interval_s", INTERVAL_S[impact], INTERVAL_MAX_S, zero=True),
+            window=self._window(at, table.get("window"), impact),
+            urgent_s=3600
+            * number(
+                at, {"urgent_hours": urgent_hours}, "urgent_hours", URGENT_HOURS, URGENT_HOURS_MAX, zero=True
+            ),
+            unit=unit,
+            copies=tuple(
+                self._copy(f"{at}copy {place}: ", one, uses)
+                for place, one in enumerate(self._tables(at, table, "copy", "[[consumer.copy]]"), 1)
+            ),
+        )
+
+    def _uses(self, at: str, value: object) -> tuple[Use, ...]:
+        if not isinstance(value, list) or not value or len(set(map(str, value))) != len(value):
+            self._find(f"{at}uses", value, f"must list some of {', '.join(USES)}, each once")
+            return ("server",)
+        for one in value:
+            if one not in USES:
+                self._find(f"{at}uses", one, f"is none of {', '.join(USES)}")
+        return tuple(use for use in USES if use in value)
+
+    def _argv(self, at: str, value: object) -> tuple[str, ...]:
+        key = f"{at}reload"
+        if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+            self._find(key, value, 'must be a list of words, such as ["/usr/sbin/nginx", "-s", "reload"]')
+            return ()
+        if len(value) > ARGV_MAX or any(len(one) > PATH_MAX or "\0" in one for one in value):
+            self.findings.append(f"{key}: more than {ARGV_MAX} words, or one that is too long or holds a NUL")
+        if not value[0].startswith("/"):
+            self._find(key, value[0], "must begin with the program's absolute path (no shell is involved)")
+        return tuple(value)
+
+    def _impact(self, at: str, value: object) -> Impact:
+        for impact in IMPACTS:
+            if value == impact:
+                return impact
+        self._find(f"{at}impact", value, f"is none of {', '.join(IMPACTS)}")
+        return "none"
+
+    def _window(self, at: str, value: object, impact: Impact) -> Window | None:
+        if value == "any":
+            return None
+        if value is None:
+            if impact == "drops_calls":
+                self._find(
+                    f"{at}window", value, 'says when calls may be dropped, such as "02:00-04:00", or "any"'
+                )
+            return None
+        found = _WINDOW.fullmatch(value) if isinstance(value, str) else None
+        if found is None or found[0][:5] == found[0][6:]:
+            self._find(f"{at}window", value, 'must be a span of the day, such as "02:00-04:00", or "any"')
+            return None
+        first_h, first_m, last_h, last_m = map(int, found.groups())
+        return Window(start=first_h * 60 + first_m, end=last_h * 60 + last_m)
+
+    def _number(
+        self,
+        at: str,
+        table: Mapping[str, Any],
+        key: str,
+        default: float,
+        limit: float,
+        *,
+        zero: bool = False,
+    ) -> float:
+        value = table.get(key, default)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not (0 < value <= limit or (zero and value == 0)):
+            least = "at least 0" if zero else "more than 0"
+            self._find(f"{at}{key}", value, f"must be {least} and at most {limit:g}")
+            return default
+        return float(value)
+
+    def _endpoint(self, at: str, table: Mapping[str, Any], uses: tuple[Use, ...]) -> Endpoint:
+        self._known(at, table, ENDPOINT_KEYS)
+        host, port, chain = table.get("host"), table.get("port"), table.get("chain", True)
+        protocol, slot, sni = table.get("protocol"), table.get("slot", "server"), table.get("sni")
+        if not isinstance(host, str) or not _HOST.fullmatch(host):
+            self._find(f"{at}host", host, "must be a host name or an address")
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
+            self._find(f"{at}port", port, "must be a port, 1 to 65535")
+        if protocol not in PROTOCOLS:
+            self._find(f"{at}protocol", protocol, f"is none of {', '.join(PROTOCOLS)}")
+        if slot not in SLOTS:
+            self._find(f"{at}slot", slot, f"is none of {', '.join(SLOTS)}")
+        elif slot not in uses:
+            self._find(f"{at}slot", slot, "is not among what the consumer uses")
+        if sni is not None and not (isinstance(sni, str) and _HOST.fullmatch(sni) and ":" not in sni):
+            self._find(f"{at}sni", sni, "must be a host name")
+        if not isinstance(chain, bool):
+            self._find(f"{at}chain", chain, "must be true or false")
+        return Endpoint(
+            host=str(host),
+            port=port if isinstance(port, int) else 0,
+            protocol=protocol if protocol in PROTOCOLS else "tls",
+            slot=slot if slot in SLOTS else "server",
+            sni=sni,
+            chain=chain is not False,
+        )
+
+    def _copy(self, at: str, table: Mapping[str, Any], uses: tuple[Use, ...]) -> Copy:
+        self._known(at, table, COPY_KEYS)
+        path, to, mode = table.get("file"), table.get("to"), table.get("mode")
+        if not isinstance(path, str) or path not in PATHS:
+            self._find(f"{at}file", path, "is no file of the tree, such as server/combined.pem")
+            path = ""
+        elif path.partition("/")[0] not in uses:
+            self._find(f"{at}file", path, "is not among what the consumer uses")
+        if not isinstance(to, str) or not _is_plain_path(to):
+            self._find(f"{at}to", to, "must be a file's absolute path without '..', '//' or a NUL")
+        if not isinstance(mode, str) or not _MODE.fullmatch(mode):
+            self._find(f"{at}mode", mode, 'must be four octal digits, such as "0400"')
+            mode = "0400"
+        elif path.rpartition("/")[2] in SECRET_FILES and int(mode, 8) & 0o007:
+            self._find(f"{at}mode", mode, "would let everybody read a private key")
+        return Copy(
+            path=path,
+            to=str(to),
+            uid=self._account(f"{at}owner", table.get("owner"), "user", self._accounts.uid) or 0,
+            gid=self._account(f"{at}group", table.get("group"), "group", self._accounts.gid) or 0,
+            mode=int(mode, 8),
+        )
+
+    def _account(
+        self, key: str, value: object, kind: str, number_of: Callable[[str], int | None]
+    ) -> int | None:
+        if not isinstance(value, str) or not _ACCOUNT.fullmatch(value):
+            self._find(key, value, f"must be a {kind}'s name")
+            return None
+        number = number_of(value)
+        if number is None:
+            self.findings.append(f"{key}: there is no {kind} '{value}' on this node")
+        return number
+
+    def _tables(self, at: str, table: Mapping[str, Any], key: str, form: str) -> list[dict[str, Any]]:
+        listed = table.get(key, [])
+        if _is_tables(listed):
+            return listed
+        self._find(f"{at}{key}", listed, f"must be written as {form} tables")
+        return []
+
+    def _known(self, at: str, table: Mapping[str, Any], keys: frozenset[str] | set[str]) -> None:
+        for key in sorted(table.keys() - keys):
+            self.findings.append(f"{at}{key}: no such key; there are {', '.join(sorted(keys))}")
+
+    def _find(self, key: str, value: object, what: str) -> None:
+        shown = "is missing and" if value is None else f"{value!r:.80}"
+        self.findings.append(f"{key}: {shown} {what}")
+
+
+def _is_plain_path(path: str) -> bool:
+    parts = path.split("/")
+    return (
+        len(path) <= PATH_MAX
+        and path.startswith("/")
+        and "\0" not in path
+        and all(part not in {"", ".", ".."} for part in parts[1:])
+    )
+
+
+def _is_tables(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)

@@ -1,0 +1,49 @@
+"""When a consumer that is due may be reloaded.
+
+Decides from the consumer's window and interval, and from what its ports serve. Leaves the clock to the caller: `minute` is
+the minute of the local day. Invariant: nothing is held back while a port shows a certificate that is, or soon will be,
+expired, or no certificate at all.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from common.errors import Reason
+from common.wire.messages import Serving
+from nodeagent.core.services import Consumer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Why a reload waits."""
+
+    reason: Literal["window", "interval"]
+    message: str
+
+
+def hold_back(
+    consumer: Consumer, serving: Iterable[Serving], *, now_s: float, minute: int, reloaded_s: float | None
+) -> Wait | None:
+    """Return why the consumer must not be reloaded now, None if it may. `reloaded_s` is when it last was."""
+    if is_urgent(consumer, serving, now_s=now_s):
+        return None
+    if consumer.window is not None and not consumer.window.is_open(minute):
+        return Wait(reason="window", message=f"it waits for its window, {consumer.window} local time")
+    # a clock that was set back must not hold it for longer than the interval
+    if reloaded_s is not None and 0 <= now_s - reloaded_s < consumer.min_interval_s:
+        left_s = consumer.min_interval_s - (now_s - reloaded_s)
+        return Wait(
+            reason="interval",
+            message=f"it was reloaded {now_s - reloaded_s:.0f} s ago and waits another {left_s:.0f} s",
+        )
+    return None
+
+
+def is_urgent(consumer: Consumer, serving: Iterable[Serving], *, now_s: float) -> bool:
+    """Whether one of its ports refuses, or shows what is expired or soon will be. A slow answer is no sign."""
+    return any(
+        one.not_after_s - now_s < consumer.urgent_s if one.leaf else one.reason == Reason.VERIFY_UNREACHABLE
+        for one in serving
+        if one.consumer == consumer.name
+    )

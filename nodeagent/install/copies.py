@@ -1,0 +1,107 @@
+"""Copies of files for services that cannot read the tree.
+
+Owns the declared paths and nothing else, and only their last name: directories are neither made nor removed, and a copy that
+is no longer declared stays where it is. Leaves to the caller when a copy is written.
+Invariant: a copy appears whole, with its owner and mode from its first byte; and no path leads over a link.
+Blocking; every function is called in a thread.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from common.bundle.manifest import ENTRY_MAX_BYTES
+from common.errors import InstallError, Reason
+from common.ids import digest_of
+from common.runtime import durable
+from nodeagent.core.drift import Seen
+from nodeagent.core.services import Copy
+from nodeagent.install.fault import named
+from nodeagent.install.plainfile import read_plain
+
+LEFTOVER: Final = "????????.tmp"
+"""How `common.runtime.durable` names what a kill leaves behind."""
+
+
+def check_copies(copies: Iterable[Copy], data: Path) -> None:
+    """See whether the copies can be written. Raises InstallError: TARGET_MISSING, PERMISSION, NO_SPACE."""
+    for copy in copies:
+        _check(Path(copy.to), data)
+
+
+def write_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -> int:
+    """Write those that are not right; `read` gives the bytes of a file of the tree, None if it has none.
+
+    Returns how many were written. Raises InstallError.
+    """
+    written = 0
+    for copy in copies:
+        body, path = read(copy.path), Path(copy.to)
+        if body is None or look_at(copy) == wanted_copy(copy, digest_of(body)):
+            continue
+        try:
+            durable.write_file(path, body, mode=copy.mode, uid=copy.uid, gid=copy.gid)
+        except OSError as error:
+            raise named(f"the copy {path} could not be written", error) from error
+        written += 1
+    return written
+
+
+def look_at(copy: Copy) -> Seen | None:
+    """Return what is on disk, None if nothing is."""
+    path = Path(copy.to)
+    try:
+        facts = path.lstat()
+    except OSError:
+        return None
+    body = read_plain(path, ENTRY_MAX_BYTES + 1) if stat.S_ISREG(facts.st_mode) else None
+    return Seen(
+        path=copy.to,
+        digest=digest_of(body) if body is not None else "",
+        mode=stat.S_IMODE(facts.st_mode),
+        uid=facts.st_uid,
+        gid=facts.st_gid,
+    )
+
+
+def wanted_copy(copy: Copy, digest: str) -> Seen:
+    """Return what should be on disk."""
+    return Seen(path=copy.to, digest=digest, mode=copy.mode, uid=copy.uid, gid=copy.gid)
+
+
+def remove_leftovers(copies: Iterable[Copy]) -> None:
+    """Remove what an interrupted write left beside a copy. Raises OSError."""
+    for copy in copies:
+        path = Path(copy.to)
+        for leftover in path.parent.glob(f".{path.name}.{LEFTOVER}"):
+            leftover.unlink(missing_ok=True)
+
+
+def _check(path: Path, data: Path) -> None:
+    parent = path.parent
+    if not parent.is_dir():
+        raise InstallError(
+            f"the copy {path} has no directory; make {parent} first", reason=Reason.TARGET_MISSING
+        )
+    if parent.resolve() != parent:
+        raise InstallError(
+            f"the copy {path} would be written over a link; name {parent.resolve() / path.name} instead",
+            reason=Reason.TARGET_MISSING,
+        )
+    if data.resolve() == parent or data.resolve() in parent.parents:
+        raise InstallError(f"the copy {path} lies in the agent's own directory", reason=Reason.TARGET_MISSING)
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise InstallError(
+            f"{path} is not a plain file; remove it, so that the copy can be written",
+            reason=Reason.TARGET_MISSING,
+        )
+    facts = os.statvfs(parent)
+    if facts.f_flag & os.ST_RDONLY or not os.access(parent, os.W_OK):
+        raise InstallError(
+            f"{parent} cannot be written; under systemd, add it to ReadWritePaths= of the agent's unit",
+            reason=Reason.PERMISSION,
+        )
+    if facts.f_bavail * facts.f_frsize < ENTRY_MAX_BYTES // 16:
+        raise InstallError(f"{parent} has no room for the copy {path.name}", reason=Reason.NO_SPACE)

@@ -1,0 +1,61 @@
+"""What was seen on the node when an installation failed, for people who were not there.
+
+Decides what is worth telling, and its order: what the reloads said, what the ports showed, which files lay there with
+which modes, and the last words of the services' own journals. Leaves out what is in the files.
+Invariant: no private key, and no more than the protocol carries.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from common.runtime.log import hide_private_keys_in
+from common.wire.messages import DIAGNOSTICS_MAX_BYTES
+from nodeagent.core.drift import Seen
+from nodeagent.core.services import Consumer
+from nodeagent.install.reload import run_command
+
+JOURNALCTL: Final = "/usr/bin/journalctl"
+JOURNAL_LINES: Final = 30
+JOURNAL_TIMEOUT_S: Final = 3.0
+PART_MAX_CHARS: Final = 2500
+"""Of one command's words, so that the first does not crowd out the others."""
+
+CUT: Final = "\n[cut]"
+
+
+async def compose(
+    *, said: Iterable[str], notes: Sequence[str], files: Iterable[Seen], consumers: Iterable[Consumer]
+) -> str:
+    """Return the text. `said` are the reloads' words, `notes` the prober's."""
+    parts = [
+        *(f"reload of {hide_private_keys_in(one)[:PART_MAX_CHARS]}" for one in said),
+        "ports:\n" + "\n".join(notes or ["none was looked at"]),
+        "files:\n" + "\n".join(_line(one) for one in files),
+    ]
+    units = dict.fromkeys(consumer.unit for consumer in consumers if consumer.unit is not None)
+    parts += [f"journal of {unit}:\n{await _journal(unit)}" for unit in units]
+    return _fitted("\n\n".join(parts))
+
+
+async def _journal(unit: str) -> str:
+    argv = (
+        *(JOURNALCTL, "--unit", unit, "--lines", str(JOURNAL_LINES)),
+        *("--no-pager", "--output", "short-iso", "--quiet"),
+    )
+    try:
+        ran = await run_command(argv, JOURNAL_TIMEOUT_S)
+    except OSError as error:
+        return f"{JOURNALCTL}: {error.strerror}"
+    return hide_private_keys_in(ran.output)[-PART_MAX_CHARS:] or "(nothing)"
+
+
+def _line(seen: Seen) -> str:
+    kind = "d" if seen.digest is None else "-" if seen.digest else "?"
+    return f"{kind} {seen.mode:04o} {seen.uid}:{seen.gid} {seen.path}"
+
+
+def _fitted(text: str) -> str:
+    plain = text.encode("ascii", "backslashreplace").decode()
+    if len(plain) <= DIAGNOSTICS_MAX_BYTES:
+        return plain
+    return plain[: DIAGNOSTICS_MAX_BYTES - len(CUT)] + CUT
