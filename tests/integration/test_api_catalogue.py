@@ -9,6 +9,7 @@ import pytest
 from manager.domain.model import Role
 from manager.operations.workers import Workers
 from tests import pki
+from tests.conftest import find_program
 from tests.integration.api import ApiClient, real_api
 from tests.unit.pki.openssl import openssl, sign_request
 
@@ -123,6 +124,49 @@ async def test_a_download_with_its_key_opens_in_openssl(api: ApiClient, tmp_path
         )
     assert opened.count("BEGIN CERTIFICATE") == 2, "the leaf and its intermediate, never the root"
     assert made.key_pem.splitlines()[1] in opened
+
+
+NGINX = """\
+daemon off; master_process off; pid {0}/pid; error_log {0}/log;
+events {{}}
+http {{
+    access_log off; client_body_temp_path {0}/b; proxy_temp_path {0}/p;
+    fastcgi_temp_path {0}/f; uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;
+    server {{
+        listen unix:{0}/socket ssl;
+        ssl_certificate {0}/{1}; ssl_certificate_key {0}/{1}; ssl_password_file {0}/passphrase;
+    }}
+}}
+"""
+
+
+@pytest.mark.services("nginx", "openssl")
+async def test_a_downloaded_pem_file_is_all_that_nginx_needs(api: ApiClient, tmp_path: Path):
+    await trust(api, ROOT, ISSUER)
+    made = pki.current_leaf(ISSUER, ["conf.example.test"])
+    kept = await upload(api, made, certificate=made.certificate_pem)
+    wanted = {"ids": [kept["id"]], "include_key": True, "passphrase": PHRASE}
+    status, content = await api.call("POST", "certificates/download", wanted)
+    assert status == 200
+    (tmp_path / "keycert.pem").write_bytes(content)
+    (tmp_path / "passphrase").write_text(PHRASE)
+    (tmp_path / "root.pem").write_text(ROOT.certificate_pem)
+    (tmp_path / "nginx.conf").write_text(NGINX.format(tmp_path, "keycert.pem"))
+    nginx = await asyncio.create_subprocess_exec(
+        *(find_program("nginx"), "-e", tmp_path / "log", "-c", tmp_path / "nginx.conf")
+    )
+    try:
+        while not (tmp_path / "socket").exists():
+            assert nginx.returncode is None, (tmp_path / "log").read_text()
+            await asyncio.sleep(0.02)
+        arguments = ("-unix", "socket", "-servername", "conf.example.test", "-verify_return_error")
+        trusting = ("-CAfile", "root.pem", "-verify_hostname", "conf.example.test")
+        seen = await asyncio.to_thread(openssl, "s_client", *arguments, *trusting, cwd=tmp_path, stdin="")
+    finally:
+        nginx.terminate()
+        await nginx.wait()
+    assert "Verify return code: 0 (ok)" in seen
+    assert "1 s:CN = Catalogue Issuing" in seen
 
 
 async def test_a_key_is_downloaded_by_administrators_only_encrypted_only_and_not_unseen(api: ApiClient):
