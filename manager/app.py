@@ -23,7 +23,8 @@ from common.runtime import log as logs
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT, build_api
-from manager.api.routes import Api
+from manager.api.management.app import add_management_api
+from manager.api.routes import BODY_MAX_BYTES, Api
 from manager.domain.model import Role, UserRecord
 from manager.operations.alarms import SILENT_S
 from manager.operations.context import Context
@@ -199,7 +200,8 @@ class Manager:
                 return
 
     def _web(self, fleet: Fleet, operations: Operations, listener: Listener) -> tuple[HttpsServer, LocalNode]:
-        app = web.Application()
+        # an application that is mounted has no limit of its own
+        app = web.Application(client_max_size=BODY_MAX_BYTES)
         host, port = split_host_port(self._settings.https)
         server = HttpsServer(app, host=host, port=port)
         local = LocalNode(server, host=host, version=version("certcast"))
@@ -215,7 +217,9 @@ class Manager:
         )
         fleet.observers.append(metrics.observe)
         add_routes(app, Health(self._checks(fleet, operations)), metrics)
-        app.add_subapp(ROOT, build_api(Api(operations=operations, fleet=fleet)))
+        api = Api(operations=operations, fleet=fleet)
+        app.add_subapp(ROOT, build_api(api))
+        add_management_api(app, api)
         return server, local
 
     def _checks(self, fleet: Fleet, operations: Operations) -> list[Check]:

@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 
 from common.errors import CertcastError, Reason
 from manager.api import alarms, certificates, errors, fleet, nodes, requests, trust, users
-from manager.api.routes import BODY_MAX_BYTES, Api, Route, call
+from manager.api.routes import Api, Route, call
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +26,8 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 
 def build_api(api: Api) -> web.Application:
-    """Return the application to mount at `ROOT`."""
-    app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[_failures])
+    """Return the application to mount at `ROOT` of one whose `client_max_size` is BODY_MAX_BYTES."""
+    app = web.Application(middlewares=[_failures])
     app[fleet.STREAMS] = fleet.Streams()
     app.on_shutdown.append(app[fleet.STREAMS].end)
     for route in ROUTES:

@@ -154,13 +154,13 @@ async def authenticate(request: web.Request, operations: Operations) -> UserReco
     raise AccessError("sign in with HTTP Basic, or with an API token as 'Authorization: Bearer ...'")
 
 
-async def read_body(request: web.Request, kind: type[T]) -> T:
-    """Read a JSON body of this type. Unknown fields are ignored. Raises InvalidInputError naming the field."""
+async def read_bytes(request: web.Request) -> bytes:
+    """Read a body within its limits of size and time. Raises InvalidInputError, and CertcastError for a compressed one."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise CertcastError("a compressed body is not accepted; send it as it is", reason=Reason.UNSUPPORTED)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            data = await request.read()
+            return await request.read()
     except TimeoutError as error:
         raise InvalidInputError("", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from error
     except (web.RequestPayloadError, ConnectionError) as error:
@@ -169,12 +169,17 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
         raise InvalidInputError(
             "", f"the body is larger than {BODY_MAX_BYTES} bytes", reason=Reason.TOO_BIG
         ) from error
+
+
+async def read_body(request: web.Request, kind: type[T]) -> T:
+    """Read a JSON body of this type. Unknown fields are ignored. Raises InvalidInputError naming the field."""
+    data = await read_bytes(request)
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
     except msgspec.ValidationError as error:
         field, message = _place(str(error))
         raise InvalidInputError(field, message) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # the parser's own words may quote what was sent, which may be a key
         raise InvalidInputError("", "the body is not JSON") from error
 

@@ -221,6 +221,7 @@ class Resource:
     """A resource: `/api/admin/<namespace>/v1/[<group>/]<name>/`. `aliases` are further paths that mean the same.
 
     `list_methods` are those of the collection, `detail_methods` those of one object. A command has only POST, on its own path.
+    With `put_patches`, a PUT changes what it names and leaves the rest, as a PATCH does.
     """
 
     namespace: Namespace
@@ -232,6 +233,7 @@ class Resource:
     group: str = ""
     help: str = ""
     aliases: tuple[str, ...] = ()
+    put_patches: bool = False
     by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

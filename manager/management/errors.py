@@ -122,11 +122,6 @@ def forbidden(text: str) -> Answer:
     return _say(403, text)
 
 
-def conflict(text: str) -> Answer:
-    """Return 409: the request contradicts what is stored."""
-    return _say(409, text)
-
-
 def unsupported_media_type(content_type: str) -> Answer:
     """Return 415 for a body that is not JSON. `content_type` is what the client said."""
     return _say(415, f"The format indicated '{content_type[:100]}' had no available deserialization method.")

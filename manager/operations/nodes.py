@@ -3,12 +3,14 @@
 import contextlib
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final
 
 import structlog
 
+from common.bundle.manifest import Slot
 from common.errors import CertcastError, ConflictError, InvalidInputError, NotFoundError
 from common.ids import MANAGEMENT_NODE, NodeName, node_name
 from common.pki.selfsigned import make_temporary
@@ -17,6 +19,7 @@ from manager.domain.model import NodeKind, NodeRecord
 from manager.operations.certificates import new_certificate
 from manager.operations.context import Context
 from manager.operations.workers import MAKE_KEY_TIMEOUT_S
+from manager.store.catalogue import NodeDescription
 
 log = structlog.get_logger(__name__)
 
@@ -53,39 +56,70 @@ class NodeOperations:
         self._join = join
 
     async def add(
-        self, name: str, *, names: Sequence[str], addresses: Sequence[str], actor: str
+        self,
+        name: str,
+        *,
+        names: Sequence[str],
+        addresses: Sequence[str],
+        detail: Mapping[str, Any] = MappingProxyType({}),
+        slots: Mapping[Slot, int | None] = MappingProxyType({}),
+        actor: str,
     ) -> tuple[NodeRecord, NewToken]:
         """Add a node with a temporary certificate; return it and its join token.
 
-        Raises InvalidInputError, ConflictError (name taken).
+        `detail` is what a client wants to be kept with it; `slots` have these certificates from the start.
+        Raises InvalidInputError, ConflictError (name taken), NotFoundError (certificate).
         """
         checked = node_name(name)
         if checked == MANAGEMENT_NODE:
             raise ConflictError(f"'{MANAGEMENT_NODE}' is the name of the manager itself")
-        record = await self._add(checked, "node", names=names, addresses=addresses, actor=actor)
+        described = NodeDescription(names=names or [checked], addresses=addresses, detail=detail, slots=slots)
+        record = await self._add(checked, "node", described, actor=actor)
         return record, await self.new_token(checked, actor=actor)
 
     async def add_management_node(
         self, *, names: Sequence[str], addresses: Sequence[str], actor: str
     ) -> NodeRecord:
         """Add the node that is the manager itself."""
-        return await self._add(MANAGEMENT_NODE, "management", names=names, addresses=addresses, actor=actor)
+        described = NodeDescription(names=names or [MANAGEMENT_NODE], addresses=addresses)
+        return await self._add(MANAGEMENT_NODE, "management", described, actor=actor)
 
-    async def remove(self, name: str, *, actor: str) -> None:
-        """Remove a node: its key is forgotten and its connection ends; its services stay as they are."""
-        checked = node_name(name)
-        if checked == MANAGEMENT_NODE:
+    async def describe(self, name: str, described: NodeDescription, *, actor: str) -> None:
+        """Replace what is known of a node besides its key, and change slots, all at once.
+
+        Raises InvalidInputError, NotFoundError (node, certificate); then nothing was changed.
+        """
+        checked, new = node_name(name), _checked(described)
+        await self._context.store.catalogue.describe(checked, new)
+        slots = dict(new.slots)
+        await self._context.note(
+            actor,
+            "node.described",
+            f"node {checked}",
+            {"names": new.names, "addresses": new.addresses, "slots": slots},
+        )
+        for slot, certificate_id in slots.items():
+            if certificate_id is not None:
+                log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=1, user=actor)
+        self._context.changed([checked], cause=f"node {checked} described")
+
+    async def remove(self, *names: str, actor: str) -> None:
+        """Remove all of these nodes or none: keys are forgotten and connections end; their services stay as they are."""
+        checked = list(dict.fromkeys(node_name(name) for name in names))
+        if MANAGEMENT_NODE in checked:
             raise ConflictError("the management node cannot be removed")
         temporary = [
             each.certificate_id
             for each in await self._context.store.assignments.list()
-            if each.node == checked
+            if each.node in checked
         ]
-        await self._context.store.nodes.remove(checked)
-        await self._context.fleet.node_removed(checked)
+        await self._context.store.nodes.remove(*checked)
+        for name in checked:
+            await self._context.fleet.node_removed(name)
         self._context.stirred.set()
-        await self._context.note(actor, "node.removed", f"node {checked}")
-        log.info("node.removed", node=checked, user=actor)
+        for name in checked:
+            await self._context.note(actor, "node.removed", f"node {name}")
+            log.info("node.removed", node=name, user=actor)
         await self._drop_temporary(temporary)
 
     async def new_token(self, name: str, *, actor: str) -> NewToken:
@@ -109,27 +143,35 @@ class NodeOperations:
         return NewToken(text=encode_token(token), expires_s=expires_s)
 
     async def _add(
-        self, name: NodeName, kind: NodeKind, *, names: Sequence[str], addresses: Sequence[str], actor: str
+        self, name: NodeName, kind: NodeKind, described: NodeDescription, *, actor: str
     ) -> NodeRecord:
-        known, at = _dns_names(names or [name]), _addresses(addresses)
-        store = self._context.store
+        new, store = _checked(described), self._context.store
         if any(known_node.name == name for known_node in await store.nodes.list()):
             raise ConflictError(f"there is a node '{name}' already")
         # made first, because it takes seconds and may fail: nothing is kept until it is there
         material = await self._context.workers.run(
-            MAKE_KEY_TIMEOUT_S, make_temporary, names=known, addresses=at, now_s=int(self._context.clock())
+            MAKE_KEY_TIMEOUT_S,
+            make_temporary,
+            names=new.names,
+            addresses=new.addresses,
+            now_s=int(self._context.clock()),
         )
         now_s = self._context.clock()
-        record = await store.nodes.add(name, kind, names=known, addresses=at, now_s=now_s)
+        record = await store.nodes.add(
+            name, kind, names=new.names, addresses=new.addresses, detail=new.detail, now_s=now_s
+        )
         try:
             temporary = new_certificate(material, temporary=True)
             await store.certificates.add(temporary, nodes=[name], now_s=now_s)
+            if new.slots:
+                await store.catalogue.describe(name, new)
         except CertcastError:
             # a node without its certificate would be half of one, and its name would be taken
             with contextlib.suppress(CertcastError):
                 await store.nodes.remove(name)
             raise
-        await self._context.note(actor, "node.added", f"node {name}", {"names": known, "addresses": at})
+        detail = {"names": new.names, "addresses": new.addresses}
+        await self._context.note(actor, "node.added", f"node {name}", detail)
         log.info("node.added", node=name, user=actor)
         await self._context.fleet.node_added(record)
         self._context.stirred.set()
@@ -144,6 +186,10 @@ class NodeOperations:
                 record = await certificates.get(certificate_id)
                 if record.temporary and not await certificates.nodes_of(certificate_id):
                     await certificates.delete([certificate_id], even_assigned=False)
+
+
+def _checked(described: NodeDescription) -> NodeDescription:
+    return replace(described, names=_dns_names(described.names), addresses=_addresses(described.addresses))
 
 
 def _dns_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -79,6 +79,21 @@ class TrustOperations:
         self._tell(len(kept), cause="uploaded", actor=actor)
         return kept
 
+    async def upload_one(
+        self, certificate: str, *, trusted_intermediate: bool, actor: str
+    ) -> tuple[TrustedCaRecord, bool]:
+        """Keep the one CA certificate of a text, with the text as it came; return it, and whether it is a new entry.
+
+        Raises PkiFindingsError with every finding, also for more than one.
+        """
+        found = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, certificate)
+        new = new_trusted_ca(found, text=certificate, trusted_intermediate=trusted_intermediate)
+        ((record, created),) = await self._context.store.trusted_cas.add([new], now_s=self._context.clock())
+        detail = {"subjects": [record.subject_name]}
+        await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", detail)
+        self._tell(1, cause="uploaded", actor=actor)
+        return record, created
+
     async def list(self) -> Sequence[ShownTrustedCa]:
         """Return all custom ones."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())

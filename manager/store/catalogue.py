@@ -1,18 +1,21 @@
-"""What changes several kinds of entries at once: an import, and the answer to a certificate signing request.
+"""What changes several kinds of entries at once: an import, the answer to a certificate signing request, a node with its slots.
 
 Invariant: one transaction each, so nothing is half-imported, and no node is without a certificate in between.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from common.bundle.manifest import Slot
 from common.ids import NodeName
 from manager.domain.model import CertificateRecord, TrustedCaRecord
-from manager.store.certificates import assign_nodes, keep_certificate
+from manager.store.certificates import assign_nodes, keep_certificate, require_certificate
 from manager.store.engine import Database
+from manager.store.nodes import require_node
 from manager.store.records import NewCertificate, NewTrustedCa
 from manager.store.requests import get_request
 from manager.store.sealing import Keyring
@@ -35,6 +38,19 @@ class Answered:
     certificate: CertificateRecord
     created: bool
     nodes: Sequence[NodeName]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDescription:
+    """What is known of a node besides its key; see `manager.domain.model.NodeRecord`.
+
+    `slots` are those that change, with the certificate that each is to have, None to empty it.
+    """
+
+    names: Sequence[str]
+    addresses: Sequence[str]
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    slots: Mapping[Slot, int | None] = field(default_factory=dict)
 
 
 class Catalogue:
@@ -87,3 +103,21 @@ class Catalogue:
             return Answered(
                 certificate=record, created=created, nodes=sorted(NodeName(row.name) for row in rows)
             )
+
+    async def describe(self, name: NodeName, described: NodeDescription) -> None:
+        """Replace what is known of a node, and change slots. Raises NotFoundError: the node, or a certificate."""
+        async with self._database.write(content=True) as connection:
+            owner = await require_node(connection, name)
+            values = {
+                "names": json.dumps(list(described.names)),
+                "addresses": json.dumps(list(described.addresses)),
+                "detail": json.dumps(dict(described.detail)),
+            }
+            await connection.execute(update(node).where(node.c.id == owner).values(values))
+            for slot, certificate_id in described.slots.items():
+                if certificate_id is None:
+                    emptied = (assignment.c.node_id == owner) & (assignment.c.slot == slot)
+                    await connection.execute(delete(assignment).where(emptied))
+                else:
+                    await require_certificate(connection, certificate_id)
+                    await assign_nodes(self._database, connection, certificate_id, [name], slot)

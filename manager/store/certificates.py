@@ -165,6 +165,13 @@ async def keep_certificate(
     return await _get(connection, int(added)), True
 
 
+async def require_certificate(connection: AsyncConnection, certificate_id: int) -> None:
+    """Check within a transaction that there is such a certificate. Raises NotFoundError."""
+    known = select(certificate.c.id).where(certificate.c.id == certificate_id)
+    if (await connection.execute(known)).first() is None:
+        raise _missing(certificate_id)
+
+
 async def assign_nodes(
     database: Database,
     connection: AsyncConnection,
@@ -194,10 +201,7 @@ class Assignments:
     async def assign(self, certificate_id: int, nodes: Sequence[NodeName], slot: Slot) -> None:
         """Put a certificate into a slot of each of these nodes, in place of what was there. Raises NotFoundError."""
         async with self._database.write(content=True) as connection:
-            if (
-                await connection.execute(select(certificate.c.id).where(certificate.c.id == certificate_id))
-            ).first() is None:
-                raise _missing(certificate_id)
+            await require_certificate(connection, certificate_id)
             await assign_nodes(self._database, connection, certificate_id, nodes, slot)
 
     async def unassign(self, name: NodeName, slot: Slot) -> bool:

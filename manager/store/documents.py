@@ -48,13 +48,14 @@ class Documents:
             chosen = document.c.id == document_id
             await connection.execute(update(document).where(chosen).values(body=json.dumps(body)))
 
-    async def delete(self, kind: str, document_id: int) -> None:
-        """Remove one. Raises NotFoundError."""
+    async def delete(self, kind: str, document_ids: Collection[int]) -> None:
+        """Remove all of these or none. Raises NotFoundError."""
         async with self._database.write() as connection:
-            chosen = (document.c.id == document_id) & (document.c.kind == kind)
-            result = await connection.execute(delete(document).where(chosen))
-            if not result.rowcount:
-                raise _missing(kind, document_id)
+            for document_id in dict.fromkeys(document_ids):
+                chosen = (document.c.id == document_id) & (document.c.kind == kind)
+                result = await connection.execute(delete(document).where(chosen))
+                if not result.rowcount:
+                    raise _missing(kind, document_id)
 
 
 async def _all(connection: AsyncConnection, kind: str) -> dict[int, Body]:

@@ -54,21 +54,6 @@ class Nodes:
             )
             return await _get(connection, name)
 
-    async def describe(
-        self, name: NodeName, *, names: Sequence[str], addresses: Sequence[str], detail: Mapping[str, Any]
-    ) -> NodeRecord:
-        """Replace what is known of a node besides its key. Raises NotFoundError."""
-        async with self._database.write(content=True) as connection:
-            values = {
-                "names": json.dumps(list(names)),
-                "addresses": json.dumps(list(addresses)),
-                "detail": json.dumps(dict(detail)),
-            }
-            result = await connection.execute(update(node).where(node.c.name == name).values(values))
-            if not result.rowcount:
-                raise _missing(name)
-            return await _get(connection, name)
-
     async def get(self, name: NodeName) -> NodeRecord:
         """Return one. Raises NotFoundError."""
         async with self._database.read() as connection:
@@ -79,12 +64,13 @@ class Nodes:
         async with self._database.read() as connection:
             return [_record(row) for row in await connection.execute(select(node).order_by(node.c.name))]
 
-    async def remove(self, name: NodeName) -> None:
-        """Remove a node and everything of it. Raises NotFoundError."""
+    async def remove(self, *names: NodeName) -> None:
+        """Remove all of these nodes and everything of them, or none. Raises NotFoundError."""
         async with self._database.write(content=True) as connection:
-            result = await connection.execute(delete(node).where(node.c.name == name))
-            if not result.rowcount:
-                raise _missing(name)
+            for name in names:
+                result = await connection.execute(delete(node).where(node.c.name == name))
+                if not result.rowcount:
+                    raise _missing(name)
 
     async def keys(self) -> Mapping[str, NodeName]:
         """Return which pinned key is whose."""
@@ -165,6 +151,11 @@ async def node_ids(connection: AsyncConnection, names: Collection[NodeName]) -> 
         query = query.where(node.c.name.in_(names))
     wanted = set(names)
     return {NodeName(row.name): int(row.id) for row in await connection.execute(query) if row.name in wanted}
+
+
+async def require_node(connection: AsyncConnection, name: NodeName) -> int:
+    """Return a node's id within a transaction. Raises NotFoundError."""
+    return (await _get(connection, name)).id
 
 
 async def _check_free(connection: AsyncConnection, public_key: str) -> None:

@@ -16,7 +16,8 @@ from argon2 import PasswordHasher
 from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT, build_api
-from manager.api.routes import Api
+from manager.api.management.app import add_management_api
+from manager.api.routes import BODY_MAX_BYTES, Api
 from manager.domain.model import Role
 from manager.operations import users
 from manager.operations.context import Context
@@ -112,8 +113,10 @@ async def _serving(directory: Path, workers: Workers, leaks: Leaks) -> AsyncIter
         for role, name in USERS.items():
             await operations.users.add(name, role=role, password=PASSWORD, actor="test")
         leaks.phrases.add(PASSWORD)
-        app = web.Application()
-        app.add_subapp(ROOT, build_api(Api(operations=operations, fleet=fleet)))
+        app = web.Application(client_max_size=BODY_MAX_BYTES)
+        api = Api(operations=operations, fleet=fleet)
+        app.add_subapp(ROOT, build_api(api))
+        add_management_api(app, api)
         server = HttpsServer(app, host="127.0.0.1", port=0)
         await server.start()
         await server.use_certificate(

@@ -76,6 +76,7 @@ TLS_CERTIFICATE: Final = Resource(
             max_length=1024,
             blank=True,
             secret=True,
+            blanked=True,
             default="",
         ),
         Field(
@@ -140,6 +141,7 @@ CERTIFICATE_SIGNING_REQUEST: Final = Resource(
     list_methods=frozenset({Method.GET, Method.POST, Method.DELETE}),
     # PUT is what one client sends where PATCH is meant
     detail_methods=_ONE | {Method.PUT},
+    put_patches=True,
     fields=(
         ID,
         Field(
@@ -246,7 +248,7 @@ CERTIFICATES_IMPORT: Final = Resource(
         Field(
             name="bundle",
             help="PEM, one after another: certificates, their private keys and parameters, trusted CAs.",
-            max_length=8 * PEM_MAX,
+            max_length=PEM_MAX,
             secret=True,
         ),
         Field(

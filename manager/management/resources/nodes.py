@@ -18,7 +18,8 @@ from manager.management.description import (
     Scalar,
 )
 
-_EVERY: Final = frozenset(Method)
+_LIST: Final = frozenset({Method.GET, Method.POST, Method.PATCH, Method.DELETE})
+"""Not PUT, which would replace the whole collection, and delete what its sender had not heard of."""
 
 
 def _text(name: str, help_text: str, *, most: int, default: str = "", required: bool = False) -> Field:
@@ -158,7 +159,7 @@ WORKER_VM: Final = Resource(
     name="worker_vm",
     title="Conferencing Node",
     help="Nodes. A new one joins with the token that its creation answers with.",
-    list_methods=_EVERY,
+    list_methods=_LIST,
     detail_methods=frozenset({Method.GET, Method.PUT, Method.PATCH, Method.DELETE}),
     fields=(
         ID,
@@ -303,7 +304,7 @@ SYSTEM_LOCATION: Final = Resource(
     name="system_location",
     title="System location",
     help="Groups of nodes.",
-    list_methods=_EVERY,
+    list_methods=_LIST,
     detail_methods=frozenset({Method.GET, Method.PUT, Method.PATCH, Method.DELETE}),
     fields=(
         ID,
@@ -337,7 +338,7 @@ def _small(name: str, title: str, *fields: Field) -> Resource:
         name=name,
         title=title,
         help="Kept and given back as it came.",
-        list_methods=_EVERY,
+        list_methods=_LIST,
         detail_methods=frozenset({Method.GET, Method.PUT, Method.PATCH, Method.DELETE}),
         fields=(ID, *fields, RESOURCE_URI),
     )

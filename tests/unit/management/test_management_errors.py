@@ -56,7 +56,6 @@ def test_the_table_of_status_codes():
     assert errors.forbidden("no").status == 403
     assert errors.BAD_ID.status == 404
     assert set(read(errors.BAD_ID)) == {"error_message"}
-    assert errors.conflict("changed").status == 409
     assert errors.unsupported_media_type("text/xml").status == 415
     assert errors.throttled(5) == Answer(429, headers={"Retry-After": "5"})
     assert errors.INTERNAL.status == 500

@@ -1,0 +1,1 @@
+"""The management API that existing clients speak, over HTTP."""

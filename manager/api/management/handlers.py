@@ -1,0 +1,298 @@
+"""What each method does to what a path means. Knows nothing of HTTP but the answers of `manager.management.errors`.
+
+Decides the order of checks: whether the method is allowed, what the body says, whether everything that it refers to is there; only
+then something is changed. Invariant: a refused request has changed nothing; of several objects in one PATCH, which are
+made and changed one by one, the answer to a failure says how many came before it.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from common.errors import CertcastError
+from manager.api.management.certificates import TlsCertificates, TrustedCas
+from manager.api.management.collection import Collection, Rows, Writable
+from manager.api.management.documents import Documents
+from manager.api.management.nodes import Nodes
+from manager.api.management.requests import CertificatesImport, SigningRequests
+from manager.api.management.status import AlarmHistory, Alarms, NodeStatus
+from manager.api.routes import Api
+from manager.management.bodies import Change, read_bulk, read_values
+from manager.management.description import Method, Resource, Values, root_path
+from manager.management.errors import (
+    ACCEPTED,
+    BAD_ID,
+    COMMAND_DONE,
+    NO_CONTENT,
+    WHOLE,
+    Answer,
+    NoObjectError,
+    RefusedError,
+    ValuesError,
+    created,
+    found,
+    method_not_allowed,
+    unsuited,
+)
+from manager.management.index import Part, Target
+from manager.management.query import Parameters, Row, envelope, page, read_query, select
+from manager.management.resources.nodes import MANAGEMENT_VM, SMALL, SYSTEM_LOCATION, WORKER_VM
+from manager.management.resources.status import MANAGEMENT_STATUS, WORKER_STATUS
+from manager.management.schema import root_document, schema_document
+from manager.management.values import read_path_id, write_object
+
+WRITTEN_AT_ONCE: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A request that is allowed to its sender. `method` is in upper case; `body` is decoded JSON, None where there is none."""
+
+    method: str
+    target: Target
+    parameters: Parameters
+    body: object
+    actor: str
+
+
+class Handlers:
+    """See the module."""
+
+    def __init__(self, api: Api) -> None:
+        operations, fleet = api.operations, api.fleet
+        locations = Documents(SYSTEM_LOCATION, operations)
+        writable: list[Writable] = [
+            TlsCertificates(operations),
+            TrustedCas(operations),
+            SigningRequests(operations),
+            Nodes(WORKER_VM, "node", operations, locations),
+            Nodes(MANAGEMENT_VM, "management", operations, locations),
+            locations,
+            *(Documents(resource, operations) for resource in SMALL),
+        ]
+        readable: list[Collection] = [
+            *writable,
+            Alarms(operations),
+            AlarmHistory(operations),
+            NodeStatus(WORKER_STATUS, "node", operations, fleet, locations),
+            NodeStatus(MANAGEMENT_STATUS, "management", operations, fleet, locations),
+        ]
+        self._import = CertificatesImport(operations)
+        self._writable = {each.resource.path: each for each in writable}
+        self._readable = {each.resource.path: each for each in readable}
+
+    async def answer(self, ask: Ask) -> Answer:
+        """Do what is asked. Raises CertcastError."""
+        target, resource = ask.target, ask.target.resource
+        if resource is None:
+            return _looked(ask) or found(root_document(target.text))
+        match target.part:
+            case Part.SCHEMA:
+                return _looked(ask) or found(schema_document(resource))
+            case Part.SET:
+                return _looked(ask) or await self._set(resource, target.text)
+            case Part.OBJECT:
+                return await self._object(ask, resource)
+            case Part.COMMAND:
+                return unsuited(resource, ask.method, to_one=False) or await self._command(ask, resource)
+            case _:
+                return unsuited(resource, ask.method, to_one=False) or await self._collection(ask, resource)
+
+    async def _collection(self, ask: Ask, resource: Resource) -> Answer:
+        match ask.method:
+            case "POST":
+                values = read_values(resource, ask.body, whole=True)
+                await self._check_links(resource, values)
+                made = await self._writable[resource.path].create(values, actor=ask.actor)
+                return created(resource.uri(made.object_id), made.document)
+            case "PATCH":
+                return await self._several(ask, resource)
+            case "DELETE":
+                query = read_query(resource, ask.parameters)
+                rows = await self._readable[resource.path].rows()
+                wanted = await asyncio.to_thread(select, query, list(rows.values()))
+                await self._delete(resource, [_id(row) for row in wanted], ask.actor)
+                return NO_CONTENT
+            case _:
+                return await self._list(ask, resource)
+
+    async def _list(self, ask: Ask, resource: Resource) -> Answer:
+        collection = self._readable[resource.path]
+        query = read_query(resource, ask.parameters)
+        rows = await collection.rows()
+        # off the loop, because there may be thousands
+        wanted = await asyncio.to_thread(select, query, list(rows.values()))
+        shown = await self._shown(collection, page(query, wanted))
+        document = envelope(resource, query, total=len(wanted), objects=shown)
+        return await asyncio.to_thread(found, document)
+
+    async def _object(self, ask: Ask, resource: Resource) -> Answer:
+        refused = unsuited(resource, ask.method, to_one=True)
+        if refused is not None:
+            return refused
+        object_id = read_path_id(ask.target.text)
+        if object_id is None:
+            return BAD_ID
+        rows = await self._readable[resource.path].rows()
+        if object_id not in rows:
+            raise _missing(resource, object_id)
+        match ask.method:
+            case "PATCH" | "PUT":
+                whole = ask.method == "PUT" and not resource.put_patches
+                values = read_values(resource, ask.body, whole=whole)
+                await self._check_links(resource, values)
+                await self._writable[resource.path].change(object_id, values, actor=ask.actor)
+                return NO_CONTENT if ask.method == "PUT" else ACCEPTED
+            case "DELETE":
+                await self._delete(resource, [object_id], ask.actor)
+                return NO_CONTENT
+            case _:
+                shown = await self._shown(self._readable[resource.path], [rows[object_id]])
+                if not shown:
+                    raise _missing(resource, object_id)
+                return found(shown[0])
+
+    async def _set(self, resource: Resource, text: str) -> Answer:
+        collection = self._readable[resource.path]
+        rows = await collection.rows()
+        wanted = [(part, read_path_id(part)) for part in text.split(";") if part]
+        there = [rows[number] for _, number in wanted if number is not None and number in rows]
+        document: dict[str, object] = {"objects": await self._shown(collection, there)}
+        absent = [part for part, number in wanted if number not in rows]
+        return found(document | ({"not_found": absent} if absent else {}))
+
+    async def _command(self, ask: Ask, resource: Resource) -> Answer:
+        await self._import.run(read_values(resource, ask.body, whole=True), actor=ask.actor)
+        return COMMAND_DONE
+
+    async def _several(self, ask: Ask, resource: Resource) -> Answer:
+        """Change, make and delete several objects. Everything is checked before anything is done."""
+        bulk = read_bulk(resource, ask.body)
+        rows = await self._readable[resource.path].rows()
+        for change in bulk.changes:
+            if change.object_id is not None and change.object_id not in rows:
+                raise _missing(resource, change.object_id)
+            await self._check_links(resource, change.values)
+        deleted = [number for number in dict.fromkeys(bulk.deleted) if number in rows]
+        await self._check_unused(resource, deleted)
+        ids = await self._carry_out(resource, bulk.changes, ask.actor)
+        if deleted:
+            await self._delete(resource, deleted, ask.actor)
+        rows = await self._readable[resource.path].rows()
+        shown = await self._shown(self._readable[resource.path], [rows[each] for each in ids if each in rows])
+        uris = [resource.uri(number) for number in bulk.deleted]
+        return Answer(202, msgspec.json.encode({"objects": shown, "deleted_objects": uris}))
+
+    async def _carry_out(self, resource: Resource, changes: Sequence[Change], actor: str) -> list[int]:
+        collection, ids = self._writable[resource.path], list[int]()
+        for number, change in enumerate(changes):
+            try:
+                if change.object_id is None:
+                    ids.append((await collection.create(change.values, actor=actor)).object_id)
+                else:
+                    await collection.change(change.object_id, change.values, actor=actor)
+                    ids.append(change.object_id)
+            except CertcastError as error:
+                if number == 0:
+                    raise
+                # no 5xx, or a client would send again what was done
+                raise RefusedError(
+                    f"objects[{number}]: {error.message}; the {number} before it were carried out."
+                ) from error
+        return ids
+
+    async def _delete(self, resource: Resource, object_ids: Sequence[int], actor: str) -> None:
+        await self._check_unused(resource, object_ids)
+        if object_ids:
+            await self._writable[resource.path].delete(object_ids, actor=actor)
+
+    async def _shown(self, collection: Collection, rows: Sequence[Row]) -> list[dict[str, object]]:
+        """Return rows as answers have them: whole objects where links are nested, null for a link to what is gone."""
+        resource = collection.resource
+        linked = await self._linked(resource)
+        complete = await collection.complete(rows)
+        shown: list[dict[str, object]] = []
+        for start in range(0, len(complete), WRITTEN_AT_ONCE):
+            part = complete[start : start + WRITTEN_AT_ONCE]
+            shown += [write_object(resource, _resolved(resource, row, linked)) for row in part]
+            await asyncio.sleep(0)
+        return shown
+
+    async def _linked(self, resource: Resource) -> Mapping[str, tuple[Resource, Rows]]:
+        """Return the objects that a resource's links may point to, by the name of the field; of kinds that are kept here."""
+        known: dict[str, tuple[Resource, Rows]] = {}
+        for field in resource.shown:
+            path = f"{root_path(field.related_namespace)}{field.related}/"
+            # certificates are never linked to when they are gone, and are many
+            if field.related and path in self._readable and field.related != "tls_certificate":
+                collection = self._readable[path]
+                known[field.name] = collection.resource, await collection.rows()
+        return known
+
+    async def _check_links(self, resource: Resource, values: Values) -> None:
+        """Check that what these values refer to is there, as far as it is a kind that is kept here. Raises ValuesError."""
+        findings: dict[str, list[str]] = {}
+        for field in resource.writable:
+            value, path = values.get(field.name), f"{root_path(field.related_namespace)}{field.related}/"
+            if not field.related or not value or path not in self._readable:
+                continue
+            rows = await self._readable[path].rows()
+            missing = [each for each in (value if isinstance(value, list) else [value]) if each not in rows]
+            if missing:
+                findings[field.name] = [f"There is no {path}{each}/." for each in missing]
+        if findings:
+            raise ValuesError(resource.name, findings)
+
+    async def _check_unused(self, resource: Resource, object_ids: Iterable[int]) -> None:
+        """Check that no object would be left without a link that it must have. Raises ValuesError."""
+        gone = set(object_ids)
+        for collection in self._writable.values():
+            other = collection.resource
+            needed = [
+                field.name for field in other.fields if field.related == resource.name and field.is_required
+            ]
+            if not needed or not gone:
+                continue
+            users = [
+                str(row["name"])
+                for row in (await collection.rows()).values()
+                if any(row.get(name) in gone for name in needed)
+            ]
+            if users:
+                named = ", ".join(users[:5])
+                raise ValuesError(
+                    resource.name, {WHOLE: [f"Still used by {other.name} {named}; move these first."]}
+                )
+
+
+def _looked(ask: Ask) -> Answer | None:
+    """Return the refusal of any other method where there is only something to read."""
+    return None if ask.method in {"GET", "HEAD"} else method_not_allowed([Method.GET])
+
+
+def _missing(resource: Resource, object_id: int) -> NoObjectError:
+    return NoObjectError(f"there is no {resource.name} {object_id}")
+
+
+def _id(row: Row) -> int:
+    number = row["id"]
+    if not isinstance(number, int):
+        raise TypeError("a row's id is a number")
+    return number
+
+
+def _resolved(resource: Resource, row: Row, linked: Mapping[str, tuple[Resource, Mapping[int, Row]]]) -> Row:
+    resolved: dict[str, Any] = {}
+    for name, (other, rows) in linked.items():
+        field, value = resource.by_name[name], row.get(name)
+        if field.is_many and isinstance(value, list):
+            there = [number for number in value if number in rows]
+            resolved[name] = (
+                [write_object(other, rows[number]) for number in there] if field.nested else there
+            )
+        elif isinstance(value, int) and value not in rows:
+            resolved[name] = None
+    return {**row, **resolved} if resolved else row

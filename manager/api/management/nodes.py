@@ -1,0 +1,109 @@
+"""Conferencing Nodes and the Management Node."""
+
+import asyncio
+import shlex
+from collections.abc import Mapping, Sequence
+
+from common.errors import NotFoundError
+from manager.api.management.collection import Made, Rows
+from manager.api.management.documents import Documents
+from manager.domain.model import NodeKind, NodeRecord
+from manager.management.description import Resource, Values
+from manager.management.errors import ValuesError
+from manager.management.nodes import describe, kept_values, new_name, node_row
+from manager.management.query import Row
+from manager.operations.operations import Operations
+from manager.store.catalogue import NodeDescription
+
+TAKEN = "{title} with this {field} already exists."
+
+
+class Nodes:
+    """See the module; `kind` says which of the two. A change of names waits for others, so that none is given twice."""
+
+    def __init__(
+        self, resource: Resource, kind: NodeKind, operations: Operations, locations: Documents
+    ) -> None:
+        self.resource = resource
+        self._kind = kind
+        self._operations = operations
+        self._locations = locations
+        self._naming = asyncio.Lock()
+
+    async def rows(self) -> Rows:
+        """Return all."""
+        inventory = await self._operations.context.inventories.current()
+        locations = await location_names(self._locations)
+        found = [each for each in inventory.nodes.values() if each.kind == self._kind]
+        return {
+            record.id: node_row(self.resource, record, inventory.slots, locations)
+            for record in sorted(found, key=lambda each: each.id)
+        }
+
+    async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return these as they are."""
+        return rows
+
+    async def create(self, values: Values, *, actor: str) -> Made:
+        """Add a node that is to join, and return what it needs for that, which is shown once."""
+        async with self._naming:
+            await self._check_unique(values, None)
+            described = describe(self.resource, values)
+            taken = (await self._operations.context.inventories.current()).nodes
+            record, token = await self._operations.nodes.add(
+                new_name(values, taken),
+                names=described.names,
+                addresses=described.addresses,
+                detail=described.detail,
+                slots={slot: number for slot, number in described.slots.items() if number is not None},
+                actor=actor,
+            )
+        command = f"certcast-nodeagent join {shlex.quote(token.text)}"
+        return Made(object_id=record.id, document={"join_token": token.text, "join_command": command})
+
+    async def change(self, object_id: int, values: Values, *, actor: str) -> None:
+        """Change what is known of a node, and its certificates, all at once."""
+        async with self._naming:
+            record = await self._record(object_id)
+            before = kept_values(self.resource, (await self.rows())[object_id])
+            whole = {**before, **values}
+            await self._check_unique(whole, object_id)
+            described = describe(self.resource, whole, known=record, before=before)
+            await self._operations.nodes.describe(
+                record.name,
+                NodeDescription(
+                    names=described.names,
+                    addresses=described.addresses,
+                    detail=described.detail,
+                    slots=described.slots,
+                ),
+                actor=actor,
+            )
+
+    async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
+        """Remove nodes; their services stay as they are."""
+        names = [(await self._record(number)).name for number in dict.fromkeys(object_ids)]
+        if names:
+            await self._operations.nodes.remove(*names, actor=actor)
+
+    async def _record(self, object_id: int) -> NodeRecord:
+        inventory = await self._operations.context.inventories.current()
+        for record in inventory.nodes.values():
+            if record.id == object_id and record.kind == self._kind:
+                return record
+        raise NotFoundError(f"there is no {self.resource.name} {object_id}")
+
+    async def _check_unique(self, values: Values, own: int | None) -> None:
+        others = [row for number, row in (await self.rows()).items() if number != own]
+        findings: dict[str, list[str]] = {}
+        for fields in (("name",), ("address",), ("hostname", "domain")):
+            mine = tuple(str(values[name]).lower() for name in fields)
+            if any(mine) and any(mine == tuple(str(row[name]).lower() for name in fields) for row in others):
+                findings[fields[0]] = [TAKEN.format(title=self.resource.title, field=" and ".join(fields))]
+        if findings:
+            raise ValuesError(self.resource.name, findings)
+
+
+async def location_names(locations: Documents) -> Mapping[int, str]:
+    """Return the locations' names by id."""
+    return {number: str(row["name"]) for number, row in (await locations.rows()).items()}
