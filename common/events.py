@@ -59,6 +59,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "alarms.failed": "the alarms could not be evaluated, and will be again",
         "trust.changed": "the set of custom trusted CAs changed",
         "user.added": "a user was added",
+        "setup.offered": "there is no user yet; the link makes the first administrator",
+        "session.started": "a user signed in to the pages",
         "request.failed": "a request could not be answered because of our own failure",
         "task.failed": "a supervised task ended with an error and is started again",
     }
@@ -98,5 +100,6 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "health": "the address of the health endpoint",
         "request": "what a peer asked for",
         "version": "a program's version",
+        "link": "an address to open in a browser; it works once",
     }
 )

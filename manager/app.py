@@ -47,6 +47,7 @@ from manager.store.sealing import KEK_FILE, create_kek, load_keyring
 from manager.store.store import Store
 from manager.web.health import Check, Health, Metrics, add_routes
 from manager.web.server import HttpsServer
+from manager.web.site import add_pages
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +64,7 @@ FIRST_CERTIFICATE_S: Final = 15.0
 """How long a first start waits for its own certificate before it says that it is ready; without one it stays up too."""
 
 PULSE_S: Final = 1.0
+HTTPS_PORT: Final = 443
 
 
 async def initialise(settings: Settings, *, names: Sequence[str], addresses: Sequence[str]) -> None:
@@ -181,7 +183,7 @@ class Manager:
         try:
             async with Supervisor() as supervisor:
                 self._keep(supervisor, fleet, operations, listener, local)
-                await self._until_stopped(supervisor, fleet, listener, server, local)
+                await self._until_stopped(supervisor, fleet, operations, listener, server, local)
         finally:
             await fleet.close()
             await listener.close()
@@ -220,6 +222,7 @@ class Manager:
         api = Api(operations=operations, fleet=fleet)
         app.add_subapp(ROOT, build_api(api))
         add_management_api(app, api)
+        add_pages(app, operations, fleet)
         return server, local
 
     def _checks(self, fleet: Fleet, operations: Operations) -> list[Check]:
@@ -277,8 +280,22 @@ class Manager:
         ):
             supervisor.keep(name, loop)
 
+    async def _offer_set_up(self, operations: Operations, server: HttpsServer) -> None:
+        """Print where the first administrator is made, while there is no user."""
+        token = await operations.setup.open()
+        if token is not None:
+            record = await self._store.nodes.get(MANAGEMENT_NODE)
+            port = "" if server.port == HTTPS_PORT else f":{server.port}"
+            log.warning("setup.offered", link=f"https://{record.names[0]}{port}/set-up/{token}")
+
     async def _until_stopped(
-        self, supervisor: Supervisor, fleet: Fleet, listener: Listener, server: HttpsServer, local: LocalNode
+        self,
+        supervisor: Supervisor,
+        fleet: Fleet,
+        operations: Operations,
+        listener: Listener,
+        server: HttpsServer,
+        local: LocalNode,
     ) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -291,6 +308,7 @@ class Manager:
             ssh=f"{ssh}:{listener.port}",
             version=version("certcast"),
         )
+        await self._offer_set_up(operations, server)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_CERTIFICATE_S):
                 await local.shown.wait()
@@ -307,6 +325,7 @@ class Manager:
             await asyncio.sleep(COLLECT_S)
             await self._store.generations.collect()
             await operations.alarms.collect()
+            await operations.sessions.collect()
 
 
 class _Addresses:

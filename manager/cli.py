@@ -17,14 +17,13 @@ from manager.settings import DEFAULT_CONFIG, DEFAULT_DATA, DEFAULT_HTTPS, DEFAUL
 
 FIRST_STEPS = f"""Certcast keeps the TLS certificates of a fleet in one place, and every node's copy right.
 
-The first three steps, on this machine:
+The first steps, on this machine:
 
   1. certcast-manager init --data {DEFAULT_DATA}
        makes the store, its keys, and a temporary certificate for this manager
-  2. certcast-manager user add admin --role administrator
-       adds the first user; it asks for a password
-  3. certcast-manager serve
-       serves https on {DEFAULT_HTTPS} and the nodes' channel on {DEFAULT_SSH}
+  2. certcast-manager serve
+       serves https on {DEFAULT_HTTPS} and the nodes' channel on {DEFAULT_SSH}; the first time it prints a link
+       that makes the first administrator in a browser ('certcast-manager user add' does so without one)
 
 Then, from anywhere:  certcast --url https://THIS-HOST --user admin node add NODE-NAME
 It prints what to run on the node. 'certcast-manager COMMAND --help' tells more of each step.
@@ -81,7 +80,7 @@ def init(
     typer.echo("Making keys and a temporary certificate (a few seconds) ...", err=True)
     asyncio.run(initialise(settings, names=tuple(name or ()), addresses=tuple(address or ())))
     typer.echo(
-        f"Ready: {settings.data}. Next: certcast-manager user add admin --role administrator --data {settings.data}"
+        f"Ready: {settings.data}. Next: certcast-manager serve --data {settings.data}, and open the link that it prints"
     )
 
 

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 from common.errors import CertcastError, Reason
 from manager.api import alarms, certificates, errors, fleet, nodes, requests, trust, users
 from manager.api.routes import Api, Route, call
+from manager.api.streams import Streams
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 def build_api(api: Api) -> web.Application:
     """Return the application to mount at `ROOT` of one whose `client_max_size` is BODY_MAX_BYTES."""
     app = web.Application(middlewares=[_failures])
-    app[fleet.STREAMS] = fleet.Streams()
+    app[fleet.STREAMS] = Streams()
     app.on_shutdown.append(app[fleet.STREAMS].end)
     for route in ROUTES:
         app.router.add_route(route.method, f"/{route.path}", partial(call, route, api))

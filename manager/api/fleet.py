@@ -1,54 +1,14 @@
 """The fleet over HTTP: how all nodes stand, pushes, and what changes as it changes."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
 
-from common.errors import CertcastError, Reason
 from manager.api.routes import Call, Route, reply
+from manager.api.streams import HEARTBEAT_S, Streams, event_stream, write
 from manager.domain.model import Role
-
-HEARTBEAT_S: Final = 15.0
-"""Proxies end a stream that is silent for a minute."""
-
-STREAM_S: Final = 3600.0
-"""How long a stream lasts; who watches on signs in again, so a removed user does not watch for ever."""
-
-WRITE_S: Final = 30.0
-"""How long a watcher may leave the stream unread."""
-
-STREAMS_MAX: Final = 100
-
-
-class Streams:
-    """The streams of events that are open: few enough, and ended when the server stops."""
-
-    def __init__(self) -> None:
-        self._open: set[asyncio.Timeout] = set()
-
-    @asynccontextmanager
-    async def keep(self) -> AsyncIterator[None]:
-        """Count a stream, and leave the block when its time is over. Raises CertcastError BUSY at once if there are too many."""
-        if len(self._open) >= STREAMS_MAX:
-            raise CertcastError(f"{STREAMS_MAX} streams of events are open; close some", reason=Reason.BUSY)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STREAM_S) as limit:
-                self._open.add(limit)
-                try:
-                    yield
-                finally:
-                    self._open.discard(limit)
-
-    async def end(self, _app: web.Application) -> None:
-        """End all, now."""
-        for limit in self._open:
-            limit.reschedule(asyncio.get_running_loop().time())
-
 
 STREAMS: Final = web.AppKey("streams", Streams)
 
@@ -77,31 +37,17 @@ async def push(call: Call) -> web.StreamResponse:
 
 async def events(call: Call) -> web.StreamResponse:
     """Stream each node's facts when they change, as server-sent events."""
-    stream = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
+    stream = event_stream()
     async with call.request.app[STREAMS].keep():
         # subscribed before anything is answered: whoever reads the fleet after that misses no change
         with call.api.fleet.subscribe() as changes, contextlib.suppress(ConnectionError):
             await stream.prepare(call.request)
-            await _write(call.request, stream, b": listening\n\n")
+            await write(call.request, stream, b": listening\n\n")
             while True:
                 views = await changes.take(HEARTBEAT_S)
                 lines = [b"data: " + msgspec.json.encode(view) + b"\n\n" for view in views]
-                await _write(call.request, stream, b"".join(lines) or b": still here\n\n")
+                await write(call.request, stream, b"".join(lines) or b": still here\n\n")
     return stream
-
-
-async def _write(request: web.Request, stream: web.StreamResponse, data: bytes) -> None:
-    """Write. Raises ConnectionAbortedError if the watcher does not read; then there is no connection any more."""
-    try:
-        async with asyncio.timeout(WRITE_S):
-            await stream.write(data)
-    except TimeoutError as error:
-        if request.transport is not None:
-            # the end of the answer could not be written either
-            request.transport.abort()
-        raise ConnectionAbortedError from error
 
 
 ROUTES = (

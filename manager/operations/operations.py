@@ -6,6 +6,8 @@ from manager.operations.context import Context
 from manager.operations.nodes import JoinFacts, NodeOperations
 from manager.operations.pushes import PushOperations
 from manager.operations.requests import RequestOperations
+from manager.operations.sessions import SessionOperations
+from manager.operations.setup import SetupOperations
 from manager.operations.trust import TrustOperations
 from manager.operations.users import UserOperations
 
@@ -20,5 +22,7 @@ class Operations:
         self.nodes = NodeOperations(context, join)
         self.pushes = PushOperations(context)
         self.requests = RequestOperations(context)
+        self.sessions = SessionOperations(context)
         self.trust = TrustOperations(context)
         self.users = UserOperations(context)
+        self.setup = SetupOperations(context, self.users)

@@ -57,8 +57,10 @@ class UserOperations:
         self._proven: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
         self._salt = secrets.token_bytes(16)
 
-    async def add(self, name: str, *, role: Role, password: str, actor: str) -> UserRecord:
-        """Add a user. Raises InvalidInputError, ConflictError."""
+    async def add(
+        self, name: str, *, role: Role, password: str, actor: str, only_first: bool = False
+    ) -> UserRecord:
+        """Add a user. Raises InvalidInputError, ConflictError (also where there is any user and this is to be the first)."""
         if len(name) > NAME_MAX or not _NAME.fullmatch(name):
             raise InvalidInputError(
                 "name",
@@ -67,17 +69,18 @@ class UserOperations:
         _check_password(password)
         hashed = await asyncio.to_thread(self._hasher.hash, password)
         record = await self._context.store.users.add(
-            name, role, password_hash=hashed, now_s=self._context.clock()
+            name, role, password_hash=hashed, now_s=self._context.clock(), only_first=only_first
         )
         await self._context.note(actor, "user.added", f"user {name}", {"role": role})
         log.info("user.added", user=name)
         return record
 
     async def set_password(self, name: str, *, password: str, actor: str) -> None:
-        """Replace a user's password. Raises InvalidInputError, NotFoundError."""
+        """Replace a user's password; who is signed in as that user is signed out. Raises InvalidInputError, NotFoundError."""
         _check_password(password)
         hashed = await asyncio.to_thread(self._hasher.hash, password)
         await self._context.store.users.set_password(name, hashed)
+        await self._context.store.sessions.remove_all(name)
         await self._context.note(actor, "user.password_changed", f"user {name}")
 
     async def list(self) -> Sequence[UserRecord]:
@@ -98,7 +101,7 @@ class UserOperations:
         now_s = self._context.clock()
         expires_s = now_s + days * 86400
         await self._context.store.users.add_token(
-            name, token_hash=_token_hash(token), label=label[:NAME_MAX], expires_s=expires_s, now_s=now_s
+            name, token_hash=hash_token(token), label=label[:NAME_MAX], expires_s=expires_s, now_s=now_s
         )
         await self._context.note(actor, "token.made", f"user {name}", {"label": label[:NAME_MAX]})
         return token, expires_s
@@ -126,7 +129,7 @@ class UserOperations:
         """Return the user whose API token this is. Raises AccessError."""
         self._check_rate({_source(address): FAILURES_PER_ADDRESS})
         record = await self._context.store.users.user_for_token(
-            _token_hash(token), now_s=self._context.clock()
+            hash_token(token), now_s=self._context.clock()
         )
         if record is None:
             self._count(_source(address))
@@ -192,5 +195,6 @@ def _dummy_hash() -> str:
     return PasswordHasher().hash(secrets.token_hex())
 
 
-def _token_hash(token: str) -> str:
+def hash_token(token: str) -> str:
+    """Return what is kept of a token: it has 256 random bits, so one round is enough."""
     return hashlib.sha256(token.encode()).hexdigest()

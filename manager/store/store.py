@@ -29,6 +29,7 @@ from manager.store.nodes import Nodes
 from manager.store.reports import Reports
 from manager.store.requests import Requests
 from manager.store.sealing import Keyring
+from manager.store.sessions import Sessions
 from manager.store.trust import TrustedCas
 from manager.store.users import Users
 
@@ -52,6 +53,7 @@ class Store:
         self.generations = Generations(database, keyring)
         self.reports = Reports(database)
         self.users = Users(database)
+        self.sessions = Sessions(database)
         self.audit = Audit(database)
 
     @classmethod

@@ -219,6 +219,15 @@ api_token = Table(
     Column("expires_s", Float, nullable=False),
 )
 
+session = Table(
+    "session",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_s", Float, nullable=False),
+    Column("seen_s", Float, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

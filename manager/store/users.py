@@ -17,14 +17,18 @@ class Users:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, name: str, role: Role, *, password_hash: str, now_s: float) -> UserRecord:
-        """Keep a new user. Raises ConflictError if the name is taken."""
+    async def add(
+        self, name: str, role: Role, *, password_hash: str, now_s: float, only_first: bool = False
+    ) -> UserRecord:
+        """Keep a new user. Raises ConflictError if the name is taken, or if there is any user and this is to be the first."""
         async with self._database.write() as connection:
+            if only_first and (await connection.execute(select(user.c.id).limit(1))).first() is not None:
+                raise ConflictError("there is a user already; sign in as that one")
             if (await connection.execute(select(user.c.id).where(user.c.name == name))).first() is not None:
                 raise ConflictError(f"there is a user '{name}' already")
             values = {"name": name, "role": role.value, "password_hash": password_hash, "created_s": now_s}
             await connection.execute(insert(user).values(values))
-            return _record((await connection.execute(select(user).where(user.c.name == name))).one())
+            return user_record((await connection.execute(select(user).where(user.c.name == name))).one())
 
     async def get(self, name: str) -> tuple[UserRecord, str]:
         """Return a user and the password's hash. Raises NotFoundError."""
@@ -32,12 +36,12 @@ class Users:
             row = (await connection.execute(select(user).where(user.c.name == name))).first()
         if row is None:
             raise _missing(name)
-        return _record(row), row.password_hash
+        return user_record(row), row.password_hash
 
     async def list(self) -> Sequence[UserRecord]:
         """Return all by name."""
         async with self._database.read() as connection:
-            return [_record(row) for row in await connection.execute(select(user).order_by(user.c.name))]
+            return [user_record(row) for row in await connection.execute(select(user).order_by(user.c.name))]
 
     async def remove(self, name: str) -> None:
         """Remove a user and the tokens. Raises NotFoundError."""
@@ -80,10 +84,11 @@ class Users:
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).first()
-        return _record(row) if row is not None else None
+        return user_record(row) if row is not None else None
 
 
-def _record(row: Row[Any]) -> UserRecord:
+def user_record(row: Row[Any]) -> UserRecord:
+    """Read a row of users."""
     return UserRecord(id=row.id, name=row.name, role=Role(row.role), created_s=row.created_s)
 
 

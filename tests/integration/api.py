@@ -31,6 +31,7 @@ from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.web.server import HttpsServer
+from manager.web.site import add_pages
 from tests import pki
 from tests.integration.leaks import Leaks
 
@@ -50,8 +51,10 @@ class ApiClient:
         operations: Operations,
         server: HttpsServer,
         fleet: Fleet,
+        directory: Path,
     ) -> None:
         self.url = url
+        self.directory = directory
         self.session = session
         self.operations = operations
         self.server = server
@@ -117,6 +120,7 @@ async def _serving(directory: Path, workers: Workers, leaks: Leaks) -> AsyncIter
         api = Api(operations=operations, fleet=fleet)
         app.add_subapp(ROOT, build_api(api))
         add_management_api(app, api)
+        add_pages(app, operations, fleet)
         server = HttpsServer(app, host="127.0.0.1", port=0)
         await server.start()
         await server.use_certificate(
@@ -124,11 +128,14 @@ async def _serving(directory: Path, workers: Workers, leaks: Leaks) -> AsyncIter
         )
         supervisor.keep("changes", fleet.run_changes)
         supervisor.keep("reports", fleet.reports.run)
+        supervisor.keep("delivery", fleet.delivery.run)
         trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         try:
             async with leaks.session(trusting) as session:
-                yield ApiClient(f"https://127.0.0.1:{server.port}", session, operations, server, fleet)
+                yield ApiClient(
+                    f"https://127.0.0.1:{server.port}", session, operations, server, fleet, directory
+                )
         finally:
             await server.close()
             await asyncio.sleep(0)

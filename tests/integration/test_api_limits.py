@@ -8,6 +8,7 @@ import structlog
 
 from common.errors import Reason, StorageError
 from manager.api import fleet as subject
+from manager.api import streams
 from manager.api.app import ROOT
 from manager.domain.model import Role
 from manager.operations.users import LOCK_S
@@ -109,7 +110,7 @@ async def test_our_own_failures_say_so_and_no_more(
 
 
 async def test_watchers_are_few(api: ApiClient, monkeypatch):
-    monkeypatch.setattr(subject, "STREAMS_MAX", 1)
+    monkeypatch.setattr(streams, "STREAMS_MAX", 1)
     async with api.session.get(f"{api.url}{ROOT}/events", headers=AUTH) as first:
         assert await first.content.readline() == b": listening\n"
         assert (await api.call("GET", "events"))[0] == 503
@@ -118,7 +119,7 @@ async def test_watchers_are_few(api: ApiClient, monkeypatch):
 
 async def test_a_stream_is_kept_alive_and_ends_after_its_time(api: ApiClient, monkeypatch):
     monkeypatch.setattr(subject, "HEARTBEAT_S", 0.01)
-    monkeypatch.setattr(subject, "STREAM_S", 0.2)
+    monkeypatch.setattr(streams, "STREAM_S", 0.2)
     async with asyncio.timeout(10), api.session.get(f"{api.url}{ROOT}/events", headers=AUTH) as stream:
         said = await stream.content.read()
     assert said.startswith(b": listening\n\n: still here\n\n")
@@ -134,7 +135,7 @@ async def test_closing_the_endpoint_ends_streams_cleanly_and_at_once(api: ApiCli
 
 
 async def test_a_watcher_that_does_not_read_is_dropped(api: ApiClient, monkeypatch):
-    monkeypatch.setattr(subject, "WRITE_S", 0.2)
+    monkeypatch.setattr(streams, "WRITE_S", 0.2)
     taken = []
 
     class Flood:

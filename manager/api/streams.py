@@ -1,0 +1,66 @@
+"""Streams of server-sent events: how many, how long, and how a watcher that does not read is let go."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from common.errors import CertcastError, Reason
+
+HEARTBEAT_S: Final = 15.0
+"""Proxies end a stream that is silent for a minute."""
+
+STREAM_S: Final = 3600.0
+"""How long a stream lasts; who watches on signs in again, so a removed user does not watch for ever."""
+
+WRITE_S: Final = 30.0
+"""How long a watcher may leave the stream unread."""
+
+STREAMS_MAX: Final = 100
+
+
+class Streams:
+    """The streams of events that are open: few enough, and ended when the server stops."""
+
+    def __init__(self) -> None:
+        self._open: set[asyncio.Timeout] = set()
+
+    @asynccontextmanager
+    async def keep(self) -> AsyncIterator[None]:
+        """Count a stream, and leave the block when its time is over. Raises CertcastError BUSY at once if there are too many."""
+        if len(self._open) >= STREAMS_MAX:
+            raise CertcastError(f"{STREAMS_MAX} streams of events are open; close some", reason=Reason.BUSY)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STREAM_S) as limit:
+                self._open.add(limit)
+                try:
+                    yield
+                finally:
+                    self._open.discard(limit)
+
+    async def end(self, _app: web.Application) -> None:
+        """End all, now."""
+        for limit in self._open:
+            limit.reschedule(asyncio.get_running_loop().time())
+
+
+def event_stream() -> web.StreamResponse:
+    """Return an answer to stream events in, which nothing on the way keeps back."""
+    return web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+
+
+async def write(request: web.Request, stream: web.StreamResponse, data: bytes) -> None:
+    """Write. Raises ConnectionAbortedError if the watcher does not read; then there is no connection any more."""
+    try:
+        async with asyncio.timeout(WRITE_S):
+            await stream.write(data)
+    except TimeoutError as error:
+        if request.transport is not None:
+            # the end of the answer could not be written either
+            request.transport.abort()
+        raise ConnectionAbortedError from error

@@ -1,0 +1,123 @@
+"""Reads what a form sends, in memory and within limits: private keys come this way, and never touch a disk.
+
+Invariant: nothing of a form appears in an error or a log.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl
+
+from aiohttp import BodyPartReader, web
+
+from common.errors import CertcastError, InvalidInputError, Reason
+from common.pki.batch import MAX_FILES, ImportFile
+from manager.api.routes import BODY_MAX_BYTES, BODY_TIMEOUT_S
+
+FIELDS_MAX: Final = 12_000
+"""A list's page has at most 10,000 boxes to tick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What was sent. An empty file field counts as none."""
+
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    files: Mapping[str, Sequence[ImportFile]] = field(default_factory=dict, repr=False)
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a field's value; the last one, as a later field corrects an earlier."""
+        found = self.fields.get(name)
+        return found[-1] if found else default
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of a field, each once."""
+        return list(dict.fromkeys(self.fields.get(name, ())))
+
+    def lines(self, name: str) -> list[str]:
+        """Return a text area's entries: separated by line breaks, commas or spaces."""
+        return list(dict.fromkeys(self.text(name).replace(",", " ").split()))
+
+    def ids(self, name: str = "id") -> list[int]:
+        """Return the ids of ticked boxes. Raises InvalidInputError."""
+        found = self.all(name)
+        if bad := [text for text in found if not (text.isascii() and text.isdecimal() and len(text) <= 18)]:
+            raise InvalidInputError(name, f"'{bad[0][:40]}' is not an id")
+        return [int(text) for text in found]
+
+    def flag(self, name: str) -> bool:
+        """Return whether a box was ticked."""
+        return bool(self.text(name))
+
+    def file(self, name: str) -> ImportFile | None:
+        """Return a chosen file."""
+        found = self.files.get(name)
+        return found[0] if found else None
+
+
+async def read_form(request: web.Request) -> Form:
+    """Read an urlencoded or multipart form. Raises InvalidInputError, CertcastError UNSUPPORTED."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise CertcastError("a compressed form is not accepted", reason=Reason.UNSUPPORTED)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            if request.content_type == "multipart/form-data":
+                return await _multipart(request)
+            return _urlencoded(await request.read())
+    except TimeoutError as error:
+        raise InvalidInputError("", f"the form did not arrive within {BODY_TIMEOUT_S:.0f} s") from error
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise InvalidInputError("", "the form ended early") from error
+    except web.HTTPRequestEntityTooLarge as error:
+        raise _too_big() from error
+    except ValueError as error:
+        # the parser's own words may quote what was sent
+        raise InvalidInputError("", "the form cannot be read") from error
+
+
+def _urlencoded(data: bytes) -> Form:
+    fields: dict[str, list[str]] = {}
+    for name, value in parse_qsl(
+        data.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict"
+    ):
+        fields.setdefault(name, []).append(_plain(value))
+    return Form(fields)
+
+
+async def _multipart(request: web.Request) -> Form:
+    """Read parts one by one: aiohttp's own `post` would write files to the disk."""
+    fields: dict[str, list[str]] = {}
+    files: dict[str, list[ImportFile]] = {}
+    room, count = BODY_MAX_BYTES, 0
+    async for part in await request.multipart():
+        count += 1
+        if not isinstance(part, BodyPartReader) or part.name is None or count > FIELDS_MAX:
+            raise InvalidInputError("", "the form cannot be read")
+        data = bytearray()
+        while chunk := await part.read_chunk():
+            data += chunk
+            room -= len(chunk)
+            if room < 0:
+                raise _too_big()
+        if part.filename is None:
+            fields.setdefault(part.name, []).append(_plain(data.decode()))
+        elif data:
+            chosen = files.setdefault(part.name, [])
+            chosen.append(ImportFile(part.filename[:255], bytes(data)))
+            if len(chosen) > MAX_FILES:
+                raise InvalidInputError(part.name, f"there are more than {MAX_FILES} files")
+    return Form(fields, files)
+
+
+def _plain(text: str) -> str:
+    """Undo the line ends that forms put in (HTML standard, "constructing entry lists"), so that PEM stays as it was."""
+    return text.replace("\r\n", "\n")
+
+
+def _too_big() -> InvalidInputError:
+    return InvalidInputError(
+        "",
+        f"the form is larger than {BODY_MAX_BYTES} bytes; import fewer files at once",
+        reason=Reason.TOO_BIG,
+    )

@@ -1,0 +1,94 @@
+"""Signing in and out, and setting up the first administrator."""
+
+from aiohttp import web
+
+from common.errors import AccessError, CertcastError, Reason
+from manager.api.errors import status_of
+from manager.domain.model import Role
+from manager.web.visit import Page, Visit
+
+
+async def sign_in_page(visit: Visit) -> web.StreamResponse:
+    """Ask for name and password."""
+    if visit.user is not None:
+        return visit.redirect(_next(visit.query("next")))
+    return await _ask(visit, next_path=_next(visit.query("next")))
+
+
+async def sign_in(visit: Visit) -> web.StreamResponse:
+    """Begin a session; whatever the browser kept before is replaced."""
+    name, next_path = visit.form.text("name").strip(), _next(visit.form.text("next"))
+    try:
+        user = await visit.operations.users.by_password(
+            name, visit.form.text("password"), address=visit.address
+        )
+    except AccessError as error:
+        return await _ask(visit, next_path=next_path, name=name, error=error)
+    await visit.operations.sessions.end(visit.token)
+    token = await visit.operations.sessions.start(user, address=visit.address)
+    response = visit.redirect(next_path)
+    visit.remember(response, token)
+    return response
+
+
+async def sign_out(visit: Visit) -> web.StreamResponse:
+    """End the session, here and in the store."""
+    await visit.operations.sessions.end(visit.token)
+    response = visit.redirect("/sign-in", "You are signed out.")
+    # the next page gives the browser a token of its own again
+    visit.remember(response, "")
+    return response
+
+
+async def set_up_page(visit: Visit) -> web.StreamResponse:
+    """Ask for the first administrator, if the link is good."""
+    await visit.operations.setup.check(visit.name("token"))
+    return visit.render("set_up.html", name="admin", error=None)
+
+
+async def set_up(visit: Visit) -> web.StreamResponse:
+    """Make the first administrator, and sign in as that one."""
+    name, password = visit.form.text("name").strip(), visit.form.text("password")
+    problem = "The two passwords differ." if password != visit.form.text("again") else ""
+    if not problem:
+        try:
+            user = await visit.operations.setup.create(visit.name("token"), name=name, password=password)
+        except AccessError:
+            raise
+        except CertcastError as error:
+            problem = error.message
+        else:
+            token = await visit.operations.sessions.start(user, address=visit.address)
+            response = visit.redirect("/", f"Welcome, {name}. Add your first node, or a certificate.")
+            visit.remember(response, token)
+            return response
+    return visit.render("set_up.html", status=400, name=name, error=problem)
+
+
+async def _ask(
+    visit: Visit, *, next_path: str, name: str = "", error: AccessError | None = None
+) -> web.Response:
+    return visit.render(
+        "sign_in.html",
+        status=status_of(error) if error else 200,
+        next_path=next_path,
+        name=name,
+        error=error.message if error else "",
+        locked=error is not None and error.reason is Reason.BUSY,
+        needs_set_up=await visit.operations.setup.is_needed(),
+    )
+
+
+def _next(path: str) -> str:
+    """Return where to go after signing in: only ever a path of this site."""
+    inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if inside and not path.startswith("/sign-") else "/"
+
+
+PAGES = (
+    Page(method="GET", path="/sign-in", role=None, handler=sign_in_page),
+    Page(method="POST", path="/sign-in", role=None, handler=sign_in),
+    Page(method="POST", path="/sign-out", role=Role.READ_ONLY, handler=sign_out),
+    Page(method="GET", path="/set-up/{token}", role=None, handler=set_up_page),
+    Page(method="POST", path="/set-up/{token}", role=None, handler=set_up),
+)

@@ -1,0 +1,125 @@
+"""The home page: how all nodes stand, what expires when, what is wrong; pushing; and what changes as it changes."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from aiohttp import web
+
+from common.errors import InvalidInputError
+from manager.api.streams import HEARTBEAT_S, event_stream, write
+from manager.domain.model import Role
+from manager.domain.view import NodeView, PlannedPush
+from manager.web.standing import lately, tiles, wave
+from manager.web.timeline import draw_timeline
+from manager.web.visit import Page, Visit
+from manager.web.words import plural
+
+ALARMS_SHOWN: Final = 6
+NEXT_SHOWN: Final = 5
+PACE_S: Final = 0.5
+"""How often a watcher is told at most: a wave over a thousand nodes is a few drawings, not thousands."""
+
+WIDE: Final = (960, 150)
+NARROW: Final = (340, 130)
+
+
+async def home(visit: Visit) -> web.StreamResponse:
+    """Show how the fleet stands."""
+    now_s = visit.now_s
+    inventory = await visit.operations.context.inventories.current()
+    alarms = await visit.operations.alarms.active()
+    ends = [entry.leaf.not_after_s for entry in inventory.entries.values()]
+    ca_ends = [record.not_after_s for record in inventory.trusted_cas.values()]
+    upcoming = sorted(
+        (entry for entry in inventory.entries.values() if entry.leaf.not_after_s >= now_s),
+        key=lambda entry: (entry.leaf.not_after_s, entry.id),
+    )
+    drawings = [
+        draw_timeline(ends, ca_ends, now_s=now_s, width=width, height=height)
+        for width, height in (WIDE, NARROW)
+    ]
+    views = visit.site.fleet.view()
+    return visit.render(
+        "fleet.html",
+        **_standing(views, visit.site.fleet.counts(), now_s),
+        lately=lately(views, now_s=now_s),
+        alarms=sorted(alarms, key=lambda each: each.trait.level)[:ALARMS_SHOWN],
+        alarm_levels=Counter(each.trait.level for each in alarms if each.acknowledged_s is None),
+        alarm_count=len(alarms),
+        drawings=drawings,
+        upcoming=upcoming[:NEXT_SHOWN],
+        certificate_count=len(ends),
+        only_management=len(views) <= 1,
+    )
+
+
+async def live(visit: Visit) -> web.StreamResponse:
+    """Stream the tiles and the pushes, drawn anew when a node changes, until the session ends."""
+    site, stream = visit.site, event_stream()
+    async with site.streams.keep():
+        with site.fleet.subscribe() as changes, contextlib.suppress(ConnectionError):
+            await stream.prepare(visit.request)
+            known = {view.name: view for view in site.fleet.view()}
+            while await visit.operations.sessions.find(visit.token, using=False) is not None:
+                names = set(site.fleet.names())
+                known = {name: view for name, view in known.items() if name in names}
+                standing = _standing(known.values(), site.fleet.counts(), visit.now_s)
+                for part in ("tiles", "wave"):
+                    template = site.templates.get_template(f"fleet_{part}.html")
+                    await write(visit.request, stream, _event(part, template.render(**standing)))
+                await asyncio.sleep(PACE_S)
+                known.update((view.name, view) for view in await changes.take(HEARTBEAT_S))
+    return stream
+
+
+async def push_plan(visit: Visit) -> web.StreamResponse:
+    """Show what a push to all or some nodes would do."""
+    forced = bool(visit.query("forced"))
+    nodes = _chosen(visit.request.query.getall("node", []), everything=bool(visit.query("all")))
+    plans = await visit.operations.pushes.plan(nodes, forced=forced)
+    return visit.render("push.html", plans=plans, nodes=nodes, forced=forced, counts=_actions(plans))
+
+
+async def push(visit: Visit) -> web.StreamResponse:
+    """Push now, and show the progress on the home page."""
+    nodes = _chosen(visit.form.all("node"), everything=visit.form.flag("all"))
+    done = await visit.operations.pushes.push(nodes, forced=visit.form.flag("forced"), actor=visit.actor)
+    counts = _actions(done)
+    going = counts["push"] + counts["publish_and_push"]
+    said = f"Pushing to {plural(going, 'node')}." if going else "Nothing was pushed."
+    if counts["none"]:
+        said += f" {plural(counts['none'], 'node')} left as {'it is' if counts['none'] == 1 else 'they are'}"
+        why = Counter(each.why for each in done if each.action == "none").most_common(1)[0][0]
+        said += f" ({why})."
+    return visit.redirect("/#pushes", said)
+
+
+def _standing(views: Iterable[NodeView], counts: Mapping[str, int], now_s: float) -> dict[str, Any]:
+    return {"tiles": tiles(counts), "wave": wave(views, now_s=now_s), "now_s": now_s}
+
+
+def _chosen(names: Sequence[str], *, everything: bool) -> list[str] | None:
+    """Return the named nodes, None for all. Raises InvalidInputError: no tick at all must not mean every node."""
+    if not names and not everything:
+        raise InvalidInputError("node", "no node was chosen; go back and tick at least one")
+    return None if everything else list(dict.fromkeys(names))
+
+
+def _actions(plans: Sequence[PlannedPush]) -> Counter[str]:
+    return Counter(each.action for each in plans)
+
+
+def _event(name: str, text: str) -> bytes:
+    lines = "".join(f"data: {line}\n" for line in text.splitlines())
+    return f"event: {name}\n{lines}\n".encode()
+
+
+PAGES = (
+    Page(method="GET", path="/", role=Role.READ_ONLY, handler=home),
+    Page(method="GET", path="/live/fleet", role=Role.READ_ONLY, handler=live),
+    Page(method="GET", path="/push", role=Role.OPERATOR, handler=push_plan),
+    Page(method="POST", path="/push", role=Role.OPERATOR, handler=push),
+)

@@ -1,0 +1,100 @@
+"""The pages as a part of the HTTPS endpoint: every row of the tables, and every failure as a page."""
+
+from functools import partial
+from typing import Final
+
+import jinja2
+import structlog
+from aiohttp import web
+
+from common.errors import CertcastError
+from manager.api.errors import status_of
+from manager.api.streams import Streams
+from manager.operations.operations import Operations
+from manager.operations.ports import FleetView
+from manager.web import words
+from manager.web.pages import access, fleet
+from manager.web.static import StaticFiles
+from manager.web.visit import Page, Site, begin_visit, visit_page
+
+log = structlog.get_logger(__name__)
+
+PAGES: Final[tuple[Page, ...]] = (
+    *access.PAGES,
+    *fleet.PAGES,
+)
+
+_TITLES: Final = {
+    400: "That cannot be read",
+    403: "Not allowed",
+    404: "Not found",
+    409: "That contradicts what is stored",
+    413: "Too large",
+    429: "Too many attempts",
+    507: "The disk is full",
+}
+
+
+def add_pages(app: web.Application, operations: Operations, fleet_view: FleetView) -> None:
+    """Mount all pages. Whatever else is mounted must be so before: the last of them is every other address."""
+    static, streams = StaticFiles(), Streams()
+    site = Site(
+        operations=operations,
+        fleet=fleet_view,
+        templates=_templates(static),
+        static=static,
+        streams=streams,
+    )
+    app.on_shutdown.append(streams.end)
+    app.router.add_get("/static/{name:.+}", static.show)
+    for page in PAGES:
+        app.router.add_route(page.method, page.path, partial(_serve, page, site))
+    app.router.add_get("/{rest:.*}", partial(_nothing, site))
+
+
+async def _serve(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
+    try:
+        return await visit_page(page, site, request)
+    except CertcastError as error:
+        status = status_of(error)
+        if status >= 500:
+            log.error(
+                "request.failed",
+                method=request.method,
+                path=page.path,
+                reason=error.reason,
+                message=error.message,
+            )
+        return await _failed(site, request, status, error.message)
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("request.failed", method=request.method, path=page.path)
+        return await _failed(site, request, 500, "The manager failed; its log says why.")
+
+
+async def _nothing(site: Site, request: web.Request) -> web.StreamResponse:
+    return await _failed(site, request, 404, "There is no such page.")
+
+
+async def _failed(site: Site, request: web.Request, status: int, message: str) -> web.StreamResponse:
+    try:
+        visit = await begin_visit(site, request)
+    except CertcastError as error:
+        # the store itself does not answer, so nobody knows who asks
+        return web.Response(status=status_of(error), text=error.message)
+    title = _TITLES.get(status, "That did not work")
+    return visit.render("failure.html", status=status, title=title, message=words.sentence(message))
+
+
+def _templates(static: StaticFiles) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("manager.web"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(static=static.url, **words.GLOBALS)
+    environment.filters.update(words.FILTERS)
+    return environment

@@ -1,0 +1,124 @@
+"""How the fleet stands, as the home page tells it: tiles, pushes under way, and how long changes took lately.
+
+Pure. Invariant: every node is in exactly one tile.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from manager.domain.view import NodeView, PushView, State
+from manager.web.words import STATES, Kind
+
+LATELY_S: Final = 24 * 3600.0
+"""How far back the home page looks for how long changes took."""
+
+WAVE_S: Final = 600.0
+"""Pushes that began within this time are told of as one wave."""
+
+ROWS_MAX: Final = 40
+"""Pushes that are told one by one; of the rest there is the count."""
+
+_TILES: Final[Sequence[tuple[Kind, str, tuple[State, ...]]]] = (
+    ("ok", "In sync", ("in_sync",)),
+    ("wait", "Pending", ("pending", "installing")),
+    ("bad", "Failed", ("failed", "not_serving", "drifted", "conflict")),
+    ("off", "Offline", ("offline",)),
+    ("off", "Never joined", ("never_joined",)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """How many nodes stand alike; `detail` says which states are among them."""
+
+    kind: Kind
+    title: str
+    states: Sequence[State]
+    count: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """How long it took from a change until the nodes proved that they serve it."""
+
+    count: int
+    median_s: float
+    slowest_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """The pushes of the last minutes. `rows` are under way first, then those that failed, then the latest."""
+
+    total: int
+    under_way: int
+    applied: int
+    failed: int
+    rows: Sequence[tuple[NodeView, PushView]]
+
+    @property
+    def concluded(self) -> int:
+        """How many have ended."""
+        return self.total - self.under_way
+
+
+def tiles(counts: Mapping[str, int]) -> list[Tile]:
+    """Sum the states up. The last tile is left out where there is nothing in it."""
+    made = []
+    for kind, title, states in _TILES:
+        found = [(STATES[state][1].lower(), counts.get(state, 0)) for state in states]
+        detail = ", ".join(f"{count:,} {name}" for name, count in found if count) if len(states) > 1 else ""
+        made.append(
+            Tile(
+                kind=kind,
+                title=title,
+                states=states,
+                count=sum(count for _, count in found),
+                detail=detail,
+            )
+        )
+    return made if made[-1].count else made[:-1]
+
+
+def lately(views: Iterable[NodeView], *, now_s: float) -> Lately | None:
+    """Look at each node's latest push, if it was applied within a day; None if none was."""
+    took = [
+        max(0.0, push.concluded_s - push.changed_s)
+        for view in views
+        if (push := view.push) is not None
+        and push.result == "applied"
+        and push.concluded_s is not None
+        and push.concluded_s > now_s - LATELY_S
+    ]
+    return Lately(len(took), median(took), max(took)) if took else None
+
+
+def wave(views: Iterable[NodeView], *, now_s: float) -> Wave:
+    """Gather the pushes that are under way or began lately."""
+    recent = [
+        (view, push)
+        for view in views
+        if (push := view.push) is not None and (push.concluded_s is None or push.offered_s > now_s - WAVE_S)
+    ]
+    kinds = Counter(_ended(push) for _, push in recent)
+    recent.sort(key=lambda each: (_RANK[_ended(each[1])], -each[1].offered_s, each[0].name))
+    return Wave(
+        total=len(recent),
+        under_way=kinds["under_way"],
+        applied=kinds["applied"],
+        failed=kinds["failed"],
+        rows=recent[:ROWS_MAX],
+    )
+
+
+_RANK: Final = {"under_way": 0, "failed": 1, "applied": 2}
+
+
+def _ended(push: PushView) -> str:
+    if push.concluded_s is None:
+        return "under_way"
+    return "applied" if push.result == "applied" else "failed"

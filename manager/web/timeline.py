@@ -1,0 +1,153 @@
+"""Where the bars of the expiry timeline stand: what expires in which week of the coming year.
+
+Pure. Invariant: everything is counted once: as expired, in a week's bar, or as later.
+"""
+
+import time
+from calendar import timegm
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from common.pki.status import ALARM_DAYS, DAY_S, EXPIRING_DAYS
+
+WEEKS: Final = 52
+WEEK_S: Final = 7 * DAY_S
+TOP: Final = 14
+"""Room above the highest bar, for its number."""
+
+FOOT: Final = 20
+"""Room below, for the months."""
+
+ROOMY: Final = 600
+"""A drawing that is less wide has fewer and shorter labels."""
+
+LEAST: Final = 3.0
+"""How high a bar is at least: one certificate beside a thousand is still seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One week. `urgency` is alarm (within 30 days), soon (60) or calm."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    certificates: int
+    trusted_cas: int
+    begins_s: float
+    urgency: str
+
+    @property
+    def count(self) -> int:
+        """How many expire."""
+        return self.certificates + self.trusted_cas
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A line across, with its label: the beginning of a month, or the end of a span that matters."""
+
+    x: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """A drawing of `width` by `height` units."""
+
+    width: int
+    height: int
+    expired: int
+    later: int
+    bars: Sequence[Bar]
+    months: Sequence[Mark]
+    limits: Sequence[Mark]
+
+    @property
+    def base(self) -> int:
+        """Where the bars stand."""
+        return self.height - FOOT
+
+    @property
+    def highest(self) -> int:
+        """How many expire in the fullest week."""
+        return max((bar.count for bar in self.bars), default=0)
+
+
+def draw_timeline(
+    certificates: Iterable[float], trusted_cas: Iterable[float], *, now_s: float, width: int, height: int
+) -> Timeline:
+    """Draw when things expire, from their moments."""
+    by_week, cas_by_week = _by_week(certificates, now_s), _by_week(trusted_cas, now_s)
+    step = width / WEEKS
+    room = height - TOP - FOOT
+    most = max((by_week[week] + cas_by_week[week] for week in range(WEEKS)), default=0)
+    bars = []
+    for week in range(WEEKS):
+        count = by_week[week] + cas_by_week[week]
+        if count:
+            tall = max(LEAST, room * count / most)
+            bars.append(
+                Bar(
+                    x=round(week * step + step * 0.15, 1),
+                    y=round(height - FOOT - tall, 1),
+                    width=round(step * 0.7, 1),
+                    height=round(tall, 1),
+                    certificates=by_week[week],
+                    trusted_cas=cas_by_week[week],
+                    begins_s=now_s + week * WEEK_S,
+                    urgency=_urgency(week),
+                )
+            )
+    return Timeline(
+        width=width,
+        height=height,
+        expired=by_week[-1] + cas_by_week[-1],
+        later=by_week[WEEKS] + cas_by_week[WEEKS],
+        bars=bars,
+        months=_months(now_s, width),
+        limits=[
+            Mark(
+                x=round(days * DAY_S / WEEK_S * step, 1),
+                label=f"{days} days" if width >= ROOMY else str(days),
+            )
+            for days in (ALARM_DAYS, EXPIRING_DAYS)
+        ],
+    )
+
+
+def _by_week(moments: Iterable[float], now_s: float) -> Counter[int]:
+    """Count by week from now: -1 is over, WEEKS is later than the drawing."""
+    return Counter(
+        -1 if moment < now_s else min(int((moment - now_s) // WEEK_S), WEEKS) for moment in moments
+    )
+
+
+def _urgency(week: int) -> str:
+    days = week * 7
+    if days < ALARM_DAYS:
+        return "alarm"
+    return "soon" if days < EXPIRING_DAYS else "calm"
+
+
+def _months(now_s: float, width: int) -> list[Mark]:
+    """Return the months' beginnings, every third where there is little room; one at the edge would be cut off."""
+    start = time.gmtime(now_s)
+    every = 1 if width >= ROOMY else 3
+    marks = []
+    for ahead in range(1, 13, every):
+        year, month = divmod(start.tm_mon - 1 + ahead, 12)
+        begins_s = _calendar(start.tm_year + year, month + 1)
+        x = (begins_s - now_s) / WEEK_S * width / WEEKS
+        if x < width - 30:
+            marks.append(
+                Mark(x=round(x, 1), label=time.strftime("%b", (2000, month + 1, 1, 0, 0, 0, 0, 1, 0)))
+            )
+    return marks
+
+
+def _calendar(year: int, month: int) -> float:
+    return timegm((year, month, 1, 0, 0, 0))

@@ -1,0 +1,223 @@
+"""One request for a page: who asks, what was sent, and how it is answered.
+
+Decides who may see and do what. Pages are rows of a table (`Page`), as the API's routes are.
+Invariants: no page but signing in and setting up is shown to who is not signed in; nothing is changed without the form's
+own token, which another site cannot know.
+"""
+
+import base64
+import hmac
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import jinja2
+from aiohttp import web
+
+from common.errors import AccessError, InvalidInputError, Reason
+from manager.api.routes import allows, check_origin
+from manager.api.streams import Streams
+from manager.domain.model import Role, UserRecord
+from manager.operations.operations import Operations
+from manager.operations.ports import FleetView
+from manager.web.forms import Form, read_form
+from manager.web.static import StaticFiles
+
+COOKIE: Final = "__Host-certcast"
+"""The prefix makes browsers refuse it unless it is Secure, for this host alone and for every path (RFC 6265bis 4.1.3.2)."""
+
+SAID: Final = "__Host-certcast-said"
+"""One sentence for the page that comes next."""
+
+SAID_S: Final = 60
+SAID_MAX: Final = 1000
+CSRF: Final = "csrf"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What all pages work with."""
+
+    operations: Operations
+    fleet: FleetView
+    templates: jinja2.Environment
+    static: StaticFiles
+    streams: Streams
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """See the module. `token` is what the browser keeps: a session's, or a visitor's own, which nothing is stored for."""
+
+    site: Site
+    request: web.Request
+    token: str
+    user: UserRecord | None
+    form: Form = field(default_factory=Form)
+
+    @property
+    def operations(self) -> Operations:
+        """The use cases."""
+        return self.site.operations
+
+    @property
+    def actor(self) -> str:
+        """Who is asking, for the audit log. Raises AccessError if nobody is signed in."""
+        if self.user is None:
+            raise AccessError("sign in first")
+        return self.user.name
+
+    @property
+    def address(self) -> str:
+        """Where the request comes from."""
+        return self.request.remote or ""
+
+    @property
+    def csrf(self) -> str:
+        """What every form of this browser carries; it goes with the cookie and cannot be turned back into it."""
+        return hmac.digest(self.token.encode(), CSRF.encode(), "sha256").hex()
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether a script of ours asks for a part of a page."""
+        return self.request.headers.get("HX-Request") == "true"
+
+    def may(self, role: Role) -> bool:
+        """Whether who asks has at least this role."""
+        return self.user is not None and allows(self.user, role)
+
+    def query(self, name: str, default: str = "") -> str:
+        """Return a parameter of the address."""
+        return self.request.query.get(name, default)
+
+    def name(self, part: str) -> str:
+        """Return a part of the path."""
+        return self.request.match_info[part]
+
+    def number(self, part: str = "id") -> int:
+        """Return a part of the path that is an id. Raises InvalidInputError."""
+        return _number(part, self.name(part))
+
+    def page(self) -> int:
+        """Return which page of a list is wanted, from 1. Raises InvalidInputError."""
+        return max(1, _number("page", self.query("page") or "1"))
+
+    def ids(self) -> list[int]:
+        """Return the ids in the address, each once. Raises InvalidInputError."""
+        return [_number("id", text) for text in dict.fromkeys(self.request.query.getall("id", []))]
+
+    def render(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
+        """Answer with a page."""
+        said = self._said()
+        known = {
+            "visit": self,
+            "user": self.user,
+            "path": self.request.path,
+            "said": said,
+            "now_s": self.now_s,
+        }
+        text = self.site.templates.get_template(template).render({**known, **values})
+        response = web.Response(
+            status=status, text=text, content_type="text/html", headers={"Cache-Control": "no-store"}
+        )
+        if said:
+            response.del_cookie(SAID, path="/", secure=True)
+        if self.request.cookies.get(COOKIE) != self.token:
+            self.remember(response, self.token)
+        return response
+
+    @property
+    def now_s(self) -> float:
+        """The moment, by the manager's clock."""
+        return self.operations.context.clock()
+
+    def remember(self, response: web.StreamResponse, token: str) -> None:
+        """Let the browser keep a token until it is closed."""
+        response.set_cookie(COOKIE, token, path="/", secure=True, httponly=True, samesite="Lax")
+
+    def redirect(self, path: str, said: str = "") -> web.Response:
+        """Send the browser on, with a sentence for the page that comes next."""
+        response = web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
+        if said:
+            text = base64.urlsafe_b64encode(said[:SAID_MAX].encode()).decode()
+            response.set_cookie(
+                SAID, text, path="/", secure=True, httponly=True, samesite="Lax", max_age=SAID_S
+            )
+        return response
+
+    def link(self, **changes: object) -> str:
+        """Return this page's address with some parameters changed; None or "" takes one away."""
+        query = {name: value for name, value in self.request.query.items() if name not in changes}
+        query.update({name: str(value) for name, value in changes.items() if value not in {None, ""}})
+        return f"{self.request.path}?{urlencode(query)}" if query else self.request.path
+
+    def _said(self) -> str:
+        try:
+            return base64.urlsafe_b64decode(self.request.cookies.get(SAID, "")).decode()[:SAID_MAX]
+        except ValueError:
+            return ""
+
+
+Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One row of the table. `role` None is for who is not signed in."""
+
+    method: str
+    path: str
+    role: Role | None
+    handler: Handler
+
+
+async def visit_page(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
+    """Serve one request of a page. Raises CertcastError."""
+    visit = await begin_visit(site, request)
+    if page.role is not None and visit.user is None:
+        return _sign_in_first(visit)
+    if page.role is not None and not visit.may(page.role):
+        raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
+    if page.method == "POST":
+        check_origin(request)
+        visit.form = await read_form(request)
+        if not hmac.compare_digest(visit.form.text(CSRF).encode(), visit.csrf.encode()):
+            raise AccessError(
+                "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
+                reason=Reason.FORBIDDEN,
+            )
+    return await page.handler(visit)
+
+
+async def begin_visit(site: Site, request: web.Request) -> Visit:
+    """Find out who asks."""
+    token = request.cookies.get(COOKIE, "")
+    user = None
+    if _TOKEN.fullmatch(token):
+        user = await site.operations.sessions.find(token)
+    else:
+        token = secrets.token_urlsafe(32)
+    return Visit(site=site, request=request, token=token, user=user)
+
+
+def _sign_in_first(visit: Visit) -> web.Response:
+    request = visit.request
+    if request.method == "GET" and not visit.is_fragment:
+        return visit.redirect(f"/sign-in?next={quote(request.path_qs)}")
+    # a script's request, or a form: what was typed is still in the browser
+    return visit.render(
+        "failure.html",
+        status=401,
+        title="You are not signed in",
+        message="Your session has ended, and nothing was changed. Sign in in another tab, then go back here and send it again.",
+    )
+
+
+def _number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise InvalidInputError(name, f"'{text[:40]}' is not a number")
+    return int(text)

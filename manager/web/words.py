@@ -1,0 +1,150 @@
+"""How the pages say things: states, statuses, moments, spans of time.
+
+Pure. Invariant: whatever is told by a colour is told by a word and a shape too.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from markupsafe import Markup
+
+from common.pki.chain import ChainState
+from common.pki.status import StatusCode
+from manager.domain.model import Role
+from manager.domain.view import State
+
+Kind = Literal["ok", "info", "wait", "warn", "bad", "off"]
+"""How good something is; each has its own colour and its own shape."""
+
+STATES: Final[Mapping[State, tuple[Kind, str, str]]] = MappingProxyType(
+    {
+        "in_sync": ("ok", "In sync", "It runs what it should, and its ports show it."),
+        "installing": ("wait", "Installing", "A push is under way."),
+        "pending": (
+            "wait",
+            "Pending",
+            "It does not have the latest yet; it is pushed when things are quiet.",
+        ),
+        "failed": ("bad", "Failed", "The last attempt failed; it still serves what it had."),
+        "not_serving": ("bad", "Not serving", "It is installed, but a port shows something else."),
+        "drifted": ("warn", "Drifted", "Files on the node were changed; the agent repairs them."),
+        "conflict": (
+            "bad",
+            "Conflict",
+            "It runs what this store never published; it waits for your decision.",
+        ),
+        "offline": ("off", "Offline", "It has no connection; it gets what changed when it is back."),
+        "never_joined": ("off", "Never joined", "It was added, but its agent has not joined yet."),
+    }
+)
+"""Kind, words and what it means, the order is that of the pages."""
+
+STATUS_KINDS: Final[Mapping[StatusCode, Kind]] = MappingProxyType(
+    {
+        StatusCode.GOOD: "ok",
+        StatusCode.EXPIRING: "warn",
+        StatusCode.EXPIRED: "bad",
+        StatusCode.TEMPORARY: "info",
+        StatusCode.WEAK_SIGNATURE: "warn",
+        StatusCode.EMPTY_SUBJECT: "warn",
+    }
+)
+
+CHAIN_WORDS: Final[Mapping[ChainState, tuple[Kind, str]]] = MappingProxyType(
+    {
+        ChainState.COMPLETE: ("ok", "Complete"),
+        ChainState.SELF_SIGNED: ("info", "Self-signed"),
+        ChainState.WEAK: ("warn", "Weak"),
+        ChainState.NOT_YET_VALID: ("warn", "Not yet valid"),
+        ChainState.EXPIRED: ("bad", "Expired"),
+        ChainState.INVALID: ("bad", "Invalid"),
+        ChainState.UNTRUSTED: ("bad", "Untrusted root"),
+        ChainState.INCOMPLETE: ("bad", "Incomplete"),
+    }
+)
+
+_SPANS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def sentence(text: str) -> str:
+    """Return an error's words as a sentence of a page."""
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?)" else ".")
+
+
+def moment(seconds: float | None, absent: str = "never") -> Markup:
+    """Write a moment in UTC, so that the script can write it in the viewer's own zone."""
+    if seconds is None:
+        return Markup('<span class="quiet">{}</span>').format(absent)
+    try:
+        utc = time.gmtime(seconds)
+    except (OverflowError, ValueError, OSError):
+        return Markup('<span class="quiet">{}</span>').format("beyond the calendar")
+    return Markup('<time datetime="{}">{}</time>').format(
+        time.strftime("%Y-%m-%dT%H:%M:%SZ", utc), time.strftime("%Y-%m-%d %H:%M UTC", utc)
+    )
+
+
+def day(seconds: float) -> Markup:
+    """Write a day; its moment stands behind it."""
+    try:
+        utc = time.gmtime(seconds)
+    except (OverflowError, ValueError, OSError):
+        return Markup('<span class="quiet">{}</span>').format("beyond the calendar")
+    return Markup('<time class="day" datetime="{}">{}</time>').format(
+        time.strftime("%Y-%m-%dT%H:%M:%SZ", utc), time.strftime("%Y-%m-%d", utc)
+    )
+
+
+def span(seconds: float) -> str:
+    """Say how long, in its largest unit: `3 days`, `1 hour`, `0.4 seconds`."""
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} seconds"
+    size, unit = next((size, unit) for size, unit in _SPANS if seconds >= size)
+    count = int(seconds // size)
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
+def from_now(seconds: float, now_s: float) -> str:
+    """Say how far off a moment is: `in 12 days`, `3 hours ago`, `now`."""
+    away = seconds - now_s
+    if abs(away) < 1:
+        return "now"
+    return f"in {span(away)}" if away > 0 else f"{span(-away)} ago"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Say how many: `1 node`, `3 nodes`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def short(fingerprint: str | None) -> str:
+    """Return the beginning of a fingerprint, enough to tell two apart."""
+    return fingerprint[:12] if fingerprint else ""
+
+
+GLOBALS: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "STATES": STATES,
+        "STATUS_KINDS": STATUS_KINDS,
+        "CHAIN_WORDS": CHAIN_WORDS,
+        "OPERATOR": Role.OPERATOR,
+        "ADMINISTRATOR": Role.ADMINISTRATOR,
+    }
+)
+"""What every template knows."""
+
+FILTERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {
+        "sentence": sentence,
+        "moment": moment,
+        "day": day,
+        "span": span,
+        "from_now": from_now,
+        "plural": plural,
+        "short": short,
+    }
+)

@@ -1,0 +1,133 @@
+"""A manager in this process with everything to look at: certificates of every status, nodes in every state, alarms, a push.
+
+For screenshots and for tests of pages. Its nodes are simulated, over the real conversation.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from common.ids import NodeName
+from manager.operations.requests import KeyChoice, RequestChanges
+from manager.operations.workers import Workers
+from manager.push.pipe import pipe
+from tests import pki
+from tests.fakes.simulator import Mood, NodeSimulator
+from tests.integration.api import ApiClient, real_api
+
+ACTOR = "administrator"
+ROOT, ISSUER = pki.current_ca("Example Trust")
+PRIVATE_ROOT, PRIVATE_ISSUER = pki.current_ca("Example Internal")
+
+
+class Showroom:
+    """What stands in it, and how more is put there."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self.api = api
+        self.simulators: dict[str, NodeSimulator] = {}
+
+    async def add_node(self, name: str, *, joined: bool = True) -> None:
+        """Add a node, which has joined but not connected."""
+        store, fleet = self.api.operations.context.store, self.api.fleet
+        record = await store.nodes.add(
+            NodeName(name), "node", names=[f"{name}.example.com"], addresses=["192.0.2.10"], now_s=time.time()
+        )
+        await fleet.node_added(record)
+        if joined:
+            await store.nodes.pin(NodeName(name), f"ssh-ed25519 {name}")
+            await fleet.node_joined(NodeName(name))
+
+    def dial(self, name: str, mood: Mood = "works") -> NodeSimulator:
+        """Let a simulated node connect."""
+        node = NodeSimulator(NodeName(name), mood=mood)
+        near, far = pipe(asyncio.get_running_loop())
+        far.attach(self.api.fleet.accept(NodeName(name), far))
+        near.attach(node)
+        node.greet(near)
+        self.simulators[name] = node
+        return node
+
+    async def upload(
+        self,
+        names: list[str],
+        *,
+        days: int,
+        nodes: list[str] | None = None,
+        issuer: pki.Made | None = ISSUER,
+        chain: str = ISSUER.certificate_pem,
+    ) -> int:
+        """Make a certificate and upload it; return its id."""
+        now_s = int(time.time())
+        made = pki.make_leaf(
+            issuer, names, not_before_s=now_s - 60 * pki.DAY_S, not_after_s=now_s + days * pki.DAY_S
+        )
+        record, _ = await self.api.operations.certificates.upload(
+            certificate=made.certificate_pem + chain,
+            private_key=made.key_pem,
+            passphrase=None,
+            parameters="",
+            nodes=nodes or [],
+            slot="server",
+            actor=ACTOR,
+        )
+        return record.id
+
+    async def settle(self) -> None:
+        """Push what there is, and let the nodes answer."""
+        await self.api.fleet.push(None, forced=True)
+        await asyncio.sleep(0.3)
+        await self.api.operations.alarms.evaluate(self.api.fleet)
+
+
+@asynccontextmanager
+async def showroom(directory: Path) -> AsyncIterator[Showroom]:
+    """Run it in an empty directory."""
+    async with Workers() as workers, real_api(directory, workers) as api:
+        room = Showroom(api)
+        await _fill(room)
+        yield room
+
+
+async def _fill(room: Showroom) -> None:
+    works = ("berlin-1", "berlin-2", "bergen-1", "london-1", "london-2", "paris-edge-1", "madrid-1")
+    for name in (*works, "oslo-1"):
+        await room.add_node(name)
+    await room.add_node("spare-1", joined=False)
+    for name in works:
+        room.dial(name)
+    await _certificates(room)
+    await room.settle()
+    room.simulators["london-2"].mood = "rolls_back"
+    room.simulators["madrid-1"].mood = "never_concludes"
+    await room.upload(["west.example.com"], days=365, nodes=["london-2", "madrid-1"])
+    await room.settle()
+    await room.api.operations.requests.create(
+        replaces=1,
+        changes=RequestChanges(extra_alt_names=["rooms.example.com"]),
+        key=KeyChoice(private_key=pki.make_leaf(None, ["x"]).key_pem),
+        actor=ACTOR,
+    )
+
+
+async def _certificates(room: Showroom) -> None:
+    trust = room.api.operations.trust
+    old = pki.make_root(
+        "Example Old Root",
+        not_before_s=int(time.time()) - 900 * pki.DAY_S,
+        not_after_s=int(time.time()) + 20 * pki.DAY_S,
+    )
+    for made in (ROOT, PRIVATE_ROOT, PRIVATE_ISSUER, old):
+        await trust.upload(made.certificate_pem, actor=ACTOR)
+    await room.upload(
+        ["conf.example.com", "meet.example.com"], days=300, nodes=["berlin-1", "berlin-2", "oslo-1"]
+    )
+    await room.upload(["london.example.com"], days=24, nodes=["london-1", "london-2", "madrid-1"], chain="")
+    await room.upload(["edge.example.com", "*.edge.example.com"], days=52, nodes=["paris-edge-1"])
+    await room.upload(["bergen-1.example.com"], days=170, issuer=PRIVATE_ISSUER, chain="", nodes=["bergen-1"])
+    await room.upload(["old.example.com"], days=-3)
+    for days in (35, 80, 95, 95, 120, 122, 200, 230, 250, 300, 340, 500):
+        await room.upload([f"room{days}.example.com"], days=days)
+    await room.upload(["lab.example.com"], days=90, issuer=None, chain="")
