@@ -9,15 +9,10 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 from common.errors import InvalidInputError
-
-INPUT_MAX_BYTES: Final = 8 * 1024 * 1024
-"""More than any certificate, key or list of CAs; it stops a device file or a wrong path from filling memory."""
-
-STDIN: Final = "-"
+from manager.operator.files import INPUT_MAX_BYTES, decoded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,40 +101,21 @@ def read_line(what: str) -> str:
     line = sys.stdin.buffer.readline(INPUT_MAX_BYTES)
     if not line:
         raise InvalidInputError("stdin", f"standard input ended where {what} was expected")
-    return _decoded(line, what).rstrip("\r\n")
+    return decoded(line, what).rstrip("\r\n")
 
 
-def read_text(name: str) -> str:
-    """Read a file, or what is left of standard input for `-`. Raises InvalidInputError; bytes stay as they are."""
-    what = "standard input" if name == STDIN else name
-    try:
-        if name == STDIN:
-            content = sys.stdin.buffer.read(INPUT_MAX_BYTES + 1)
-        else:
-            with Path(name).open("rb") as file:
-                content = file.read(INPUT_MAX_BYTES + 1)
-    except OSError as error:
-        raise InvalidInputError("file", f"cannot read {what}: {error.strerror}") from error
-    if len(content) > INPUT_MAX_BYTES:
-        raise InvalidInputError("file", f"{what} is larger than {INPUT_MAX_BYTES // 2**20} MiB")
-    if not content.strip():
-        raise InvalidInputError("file", f"{what} is empty")
-    return _decoded(content, what)
+def passphrase(*, ask: bool, from_stdin: bool) -> str | None:
+    """Return the passphrase of a key that is encrypted: from standard input, or asked for; None if neither is wanted.
 
-
-def only_one_from_stdin(*names: str | None) -> None:
-    """Refuse two files that are both to be standard input. Raises InvalidInputError."""
-    if sum(name == STDIN for name in names) > 1:
-        raise InvalidInputError("file", "only one file can be - (standard input)")
-
-
-def _decoded(content: bytes, what: str) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
+    Raises InvalidInputError.
+    """
+    if ask and from_stdin:
         raise InvalidInputError(
-            "file", f"{what} is not text; PEM is expected (convert DER or PKCS#12 with openssl)"
-        ) from error
+            "passphrase", "--ask-passphrase and --passphrase-stdin exclude each other; leave one out"
+        )
+    if from_stdin:
+        return read_line("the passphrase (--passphrase-stdin)")
+    return prompt("Passphrase of the private key", instead="--passphrase-stdin") if ask else None
 
 
 def _is_this_machine(host: str) -> bool:

@@ -1,22 +1,41 @@
-"""`certcast certificate`: add certificates, assign them to nodes, delete them."""
+"""`certcast certificate`: add certificates, change them, assign them to nodes, delete them; what only looks is in the views."""
 
-import time
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from common.errors import InvalidInputError
 from common.ids import node_name
-from manager.operator.access import only_one_from_stdin, read_line, read_text
+from manager.operator import certificate_views
+from manager.operator.access import passphrase
+from manager.operator.completion import node_names
 from manager.operator.failures import RefusedError
-from manager.operator.running import ForceOption, JsonOption, ask, group, login, say, say_raw
-from manager.operator.words import moment, until
+from manager.operator.files import only_one_from_stdin, read_text, shown_name
+from manager.operator.importing import import_files
+from manager.operator.running import (
+    AskPassphraseOption,
+    ForceOption,
+    JsonOption,
+    PassphraseStdinOption,
+    ask,
+    group,
+    login,
+    say,
+    say_raw,
+)
 
-app = group("Add certificates, assign them to nodes, delete them.")
+if TYPE_CHECKING:
+    from manager.operator.certificate_shapes import Certificate
+
+app = group("Keep certificates, and give them to nodes.")
 
 IdArgument = Annotated[int, typer.Argument(metavar="ID", help="The number in 'certcast certificate list'.")]
 NodesOption = Annotated[
-    list[str] | None, typer.Option("--node", metavar="NAME", help="A node that gets it; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--node", metavar="NAME", help="A node that gets it; may be repeated.", autocompletion=node_names
+    ),
 ]
 SlotOption = Annotated[str, typer.Option("--slot", metavar="SLOT", help="The node's slot: server or client.")]
 
@@ -38,10 +57,8 @@ def add(
             help="PEM: the private key, if it is not in the certificate's file; - is standard input.",
         ),
     ] = None,
-    passphrase_stdin: Annotated[
-        bool,
-        typer.Option("--passphrase-stdin", help="Read the key's passphrase from a line of standard input."),
-    ] = False,
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
     parameters: Annotated[
         str | None, typer.Option("--parameters", metavar="FILE", help="PEM: DH or EC parameters.")
     ] = None,
@@ -49,8 +66,9 @@ def add(
     slot: SlotOption = "server",
     json: JsonOption = False,
 ) -> None:
-    """Add a certificate, and assign it to nodes. A renewed one takes the place of the one that it renews.
+    """Add a certificate, and assign it to nodes.
 
+    One with the issuer and serial number of one that is there takes its place; any other is kept beside those there are.
     With several things from standard input, lines come first: the login's password, then the key's passphrase, then
     the file.
 
@@ -60,9 +78,7 @@ def add(
     where = [node_name(name) for name in nodes or ()]
     login(context)
     body = {
-        "private_key_passphrase": read_line("the passphrase (--passphrase-stdin)")
-        if passphrase_stdin
-        else None,
+        "private_key_passphrase": passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin),
         "certificate": read_text(certificate),
         "private_key": read_text(key) if key else "",
         "parameters": read_text(parameters) if parameters else "",
@@ -73,77 +89,111 @@ def add(
         answer = ask(context, lambda client: client.post("certificates", body=body))
     except RefusedError as error:
         # the manager names the fields of the request; people know their files
-        named = {"certificate": certificate, "private key": key or "--key", "parameters": parameters or "-"}
-        raise error.named(named) from error
+        raise error.named(_files(certificate, key, parameters)) from error
     if json:
         say_raw(answer)
         return
-    from manager.operator.shapes import Uploaded, read
-
-    kept = read(answer, Uploaded)
+    kept = _read(answer)
     done = "Added" if kept.created else "Replaced the content of"
-    to = f"; it goes to {', '.join(where)} now ('certcast status' shows how far)" if where else ""
-    say(f"{done} certificate {kept.id} ({kept.fingerprint[:8]}){to}.")
+    say(f"{done} certificate {kept.id} ({kept.fingerprint[:8]}){going_to(where)}.")
+    say_remarks(kept)
 
 
-@app.command("list")
-def list_certificates(context: typer.Context, json: JsonOption = False) -> None:
-    """List the certificates, where they are assigned, and how long they are valid.
+@app.command("import")
+def import_(
+    context: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="PEM, DER or PKCS#12: certificates, keys, parameters, CAs; - is standard input.",
+        ),
+    ],
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Import files, sorted by what they hold.
 
-    Example: certcast certificate list
+    Certificates come with their keys, intermediates and parameters, in one file or in several; CAs are trusted. The passphrase is tried on everything that is encrypted. A finding in one file keeps all of them out.
+
+    Example: certcast certificate import conf1.pem conf1.key conf2.pfx root.crt
     """
-    answer = ask(context, lambda client: client.get("certificates"))
-    if json:
-        say_raw(answer)
-        return
-    from manager.operator.output import show_table
-    from manager.operator.shapes import Certificates, read
+    import_files(context, files, ask_passphrase=ask_passphrase, passphrase_stdin=passphrase_stdin, json=json)
 
-    now_s = time.time()
-    rows = [
-        (
-            str(each.id),
-            each.subject_name + (" (temporary)" if each.temporary else ""),
-            each.issuer_name,
-            until(each.not_after_s, now_s) if each.not_after_s is not None else "-",
-            each.fingerprint[:8],
-            each.status,
-            "\n".join(_place(place.node, place.slot) for place in each.nodes) or "-",
-        )
-        for each in read(answer, Certificates).certificates
-    ]
-    headings = ("id", "subject", "issuer", "expires", "leaf", "status", "nodes")
-    show_table(headings, rows, nothing="No certificates yet: certcast certificate add --help")
+
+app.command("list")(certificate_views.list_certificates)
+app.command("show")(certificate_views.show)
 
 
 @app.command()
-def show(context: typer.Context, certificate_id: IdArgument, json: JsonOption = False) -> None:
-    """Show one certificate, and its PEM text. Private keys never leave the manager this way.
+def edit(
+    context: typer.Context,
+    certificate_id: IdArgument,
+    certificate: Annotated[
+        str | None,
+        typer.Option(
+            "--certificate",
+            metavar="FILE",
+            help="PEM: the certificate, and its chain, in place of what is there; - is standard input.",
+        ),
+    ] = None,
+    parameters: Annotated[
+        str | None,
+        typer.Option("--parameters", metavar="FILE", help="PEM: DH or EC parameters; - is standard input."),
+    ] = None,
+    no_parameters: Annotated[
+        bool, typer.Option("--no-parameters", help="Without the parameters that were given beside it.")
+    ] = False,
+    nodes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--node",
+            metavar="NAME",
+            help="A node that has it from now on; may be repeated, no other keeps it.",
+            autocompletion=node_names,
+        ),
+    ] = None,
+    no_nodes: Annotated[bool, typer.Option("--no-nodes", help="No node has it from now on.")] = False,
+    slot: SlotOption = "server",
+    json: JsonOption = False,
+) -> None:
+    """Change a certificate, its parameters or its nodes.
 
-    Example: certcast certificate show 3
+    What is not said stays, and so does the private key. The certificate must pair with that key: for another key, add another certificate and assign it.
+
+    Example: certcast certificate edit 3 --certificate renewed-with-new-chain.pem
     """
-    answer = ask(context, lambda client: client.get("certificates", str(certificate_id)))
+    if parameters is not None and no_parameters:
+        raise InvalidInputError("parameters", "--parameters and --no-parameters exclude each other")
+    if nodes and no_nodes:
+        raise InvalidInputError("nodes", "--node and --no-nodes exclude each other")
+    only_one_from_stdin(certificate, parameters)
+    body: dict[str, Any] = {"slot": slot}
+    if nodes or no_nodes:
+        body["nodes"] = [node_name(name) for name in nodes or ()]
+    if no_parameters:
+        body["parameters"] = ""
+    if certificate is None and parameters is None and len(body) == 1:
+        raise InvalidInputError(
+            "edit", "say what to change: --certificate, --parameters, --no-parameters, --node or --no-nodes"
+        )
+    login(context)
+    for field, name in (("certificate", certificate), ("parameters", parameters)):
+        if name is not None:
+            body[field] = read_text(name)
+    try:
+        answer = ask(context, lambda client: client.patch("certificates", str(certificate_id), body=body))
+    except RefusedError as error:
+        raise error.named(_files(certificate, None, parameters)) from error
     if json:
         say_raw(answer)
         return
-    from manager.operator.output import show_pairs
-    from manager.operator.shapes import Certificate, read
-
-    found = read(answer, Certificate)
-    show_pairs(
-        [
-            ("id", str(found.id)),
-            ("subject", found.subject_name),
-            ("issuer", found.issuer_name),
-            ("serial number", found.serial_no),
-            ("names", ", ".join(found.subject_alt_names) or "-"),
-            ("valid", f"{moment(found.not_before_s)} to {moment(found.not_after_s)}"),
-            ("fingerprint", found.fingerprint),
-            ("status", found.status),
-            ("nodes", ", ".join(_place(place.node, place.slot) for place in found.nodes) or "-"),
-        ]
+    kept = _read(answer)
+    say(
+        f"Changed certificate {kept.id} ({kept.fingerprint[:8]}){going_to([each.node for each in kept.nodes])}."
     )
-    say(f"\n{found.certificate.strip()}".replace("\r\n", "\n"))
+    say_remarks(kept)
 
 
 @app.command()
@@ -155,7 +205,9 @@ def assign(
     slot: SlotOption = "server",
     json: JsonOption = False,
 ) -> None:
-    """Put a certificate into a slot of nodes, in place of the one that is there.
+    """Give a certificate to nodes.
+
+    It takes the place of the one that is in their slot.
 
     Example: certcast certificate assign 3 --node conf1 --node conf2
     """
@@ -172,25 +224,63 @@ def assign(
     say(f"Certificate {certificate_id} goes to {to} now; 'certcast status' shows how far.")
 
 
+app.command("download")(certificate_views.download)
+
+
 @app.command()
 def delete(
-    context: typer.Context, certificate_id: IdArgument, force: ForceOption = False, json: JsonOption = False
+    context: typer.Context,
+    certificate_ids: Annotated[list[int], typer.Argument(metavar="ID", help="One or more.")],
+    force: ForceOption = False,
+    json: JsonOption = False,
 ) -> None:
-    """Delete a certificate and its private key from the manager.
+    """Delete certificates, and their private keys.
 
-    One that is assigned is deleted with --force only; its nodes go on serving it until they get another.
+    All of those named are deleted, or none. If one is assigned, it is said which nodes would lose theirs, and --force deletes it all the same; those nodes go on serving
+    what they have until they get another.
 
-    Example: certcast certificate delete 3
+    Example: certcast certificate delete 3 4
     """
-    answer = ask(context, lambda client: client.delete("certificates", str(certificate_id), force=force))
+    body = {"ids": certificate_ids, "force": force}
+    answer = ask(context, lambda client: client.post("certificates", "delete", body=body))
     if json:
         say_raw(answer)
         return
-    from manager.operator.shapes import Places, read
+    from manager.operator.certificate_shapes import Places
+    from manager.operator.certificate_tables import places
+    from manager.operator.shapes import read
 
-    had = ", ".join(_place(place.node, place.slot) for place in read(answer or b"{}", Places).nodes)
-    say(f"Deleted certificate {certificate_id}." + (f" It was assigned to {had}." if had else ""))
+    had = places(read(answer, Places).nodes)
+    numbers = ", ".join(str(number) for number in dict.fromkeys(certificate_ids))
+    which = "certificate" if len(set(certificate_ids)) == 1 else "certificates"
+    say(f"Deleted {which} {numbers}." + (f" Nothing is assigned any more to {had}." if had else ""))
 
 
-def _place(node: str, slot: str) -> str:
-    return node if slot == "server" else f"{node} ({slot})"
+def going_to(nodes: Sequence[str]) -> str:
+    """Say where a certificate goes."""
+    if not nodes:
+        return ""
+    return f"; it goes to {', '.join(nodes)} now ('certcast status' shows how far)"
+
+
+def say_remarks(kept: "Certificate") -> None:
+    """Say what somebody who has just given a certificate should know about it."""
+    from manager.operator.certificate_tables import remarks
+
+    for remark in remarks(kept):
+        say(f"  {remark}")
+
+
+def _read(answer: bytes) -> "Certificate":
+    from manager.operator.certificate_shapes import Certificate
+    from manager.operator.shapes import read
+
+    return read(answer, Certificate)
+
+
+def _files(certificate: str | None, key: str | None, parameters: str | None) -> dict[str, str]:
+    return {
+        "certificate": shown_name(certificate or "the certificate"),
+        "private key": shown_name(key or "--key"),
+        "parameters": shown_name(parameters or "the parameters"),
+    }

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from common.errors import CertcastError
-from manager.operator import certificates, nodes, pushes, status, trusted_cas, users
+from manager.operator import alarms, certificates, nodes, pushes, requests, status, trusted_cas, users
 from manager.operator.access import Options
 from manager.operator.failures import exit_status, lines
 
@@ -115,7 +115,9 @@ def start(
 
 app.add_typer(nodes.app, name="node")
 app.add_typer(certificates.app, name="certificate")
+app.add_typer(requests.app, name="csr")
 app.add_typer(trusted_cas.app, name="ca")
+app.add_typer(alarms.app, name="alarm")
 app.command("push")(pushes.push)
 app.command("status")(status.status)
 app.add_typer(users.users, name="user")

@@ -7,12 +7,14 @@ Invariant: credentials go to the one URL that was given, never along a redirect.
 import asyncio
 import base64
 import os
+import re
 import ssl
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
@@ -21,6 +23,7 @@ from yarl import URL
 from common.errors import InvalidInputError, UnreachableError
 from manager.operator.access import Access
 from manager.operator.failures import RefusedError, refusal
+from manager.operator.files import Download
 
 API: Final = "/api/certcast/v1/"
 CONNECT_S: Final = 10.0
@@ -31,6 +34,12 @@ SILENCE_S: Final = 90.0
 """The event stream carries heartbeats; a longer silence means that the connection is dead."""
 
 EVENT_MAX_BYTES: Final = 4 * 1024 * 1024
+
+SLOW_S: Final = 1.0
+"""Who waits longer than this wants to know that something happens: a key of 4096 bits takes seconds to make."""
+
+_FILE_NAME: Final = re.compile(r'filename="([A-Za-z0-9_-][A-Za-z0-9._-]{0,199})"')
+"""Names that cannot leave a directory or hide in it."""
 
 
 class Client:
@@ -58,21 +67,33 @@ class Client:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, *path: str) -> bytes:
+    async def get(self, *path: str, query: Mapping[str, str] | None = None) -> bytes:
         """Return what is at a path, as JSON. Raises RefusedError, UnreachableError."""
-        return await self._ask("GET", path)
+        return (await self._ask("GET", path, query=query)).content
 
     async def post(self, *path: str, body: Mapping[str, Any]) -> bytes:
         """Send a new thing; return the answer. Raises RefusedError, UnreachableError."""
-        return await self._ask("POST", path, body=body)
+        return (await self._ask("POST", path, body=body)).content
 
     async def put(self, *path: str, body: Mapping[str, Any]) -> bytes:
         """Set a thing; return the answer. Raises RefusedError, UnreachableError."""
-        return await self._ask("PUT", path, body=body)
+        return (await self._ask("PUT", path, body=body)).content
 
-    async def delete(self, *path: str, force: bool = False) -> bytes:
+    async def patch(self, *path: str, body: Mapping[str, Any]) -> bytes:
+        """Change a thing; return the answer. Raises RefusedError, UnreachableError."""
+        return (await self._ask("PATCH", path, body=body)).content
+
+    async def delete(self, *path: str) -> bytes:
         """Remove a thing; return the answer. Raises RefusedError, UnreachableError."""
-        return await self._ask("DELETE", path, query="force=true" if force else "")
+        return (await self._ask("DELETE", path)).content
+
+    async def get_file(self, *path: str) -> Download:
+        """Return the file at a path, with the manager's name for it. Raises RefusedError, UnreachableError."""
+        return await self._ask("GET", path, accept="*/*")
+
+    async def post_file(self, *path: str, body: Mapping[str, Any]) -> Download:
+        """Ask for a file. Raises RefusedError, UnreachableError."""
+        return await self._ask("POST", path, body=body, accept="*/*")
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -86,14 +107,24 @@ class Client:
             yield _events(response.content)
 
     async def _ask(
-        self, method: str, path: tuple[str, ...], *, body: Mapping[str, Any] | None = None, query: str = ""
-    ) -> bytes:
-        async with self._open(method, path, body=body, query=query) as response:
-            async with asyncio.timeout(ANSWER_S):
-                answer = await response.read()
-            if not 200 <= response.status < 300:
-                raise _refused(response, answer)
-            return answer
+        self,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+    ) -> Download:
+        slow = asyncio.get_running_loop().call_later(SLOW_S, _say_slow)
+        try:
+            async with self._open(method, path, body=body, query=query, accept=accept) as response:
+                async with asyncio.timeout(ANSWER_S):
+                    answer = await response.read()
+                if not 200 <= response.status < 300:
+                    raise _refused(response, answer)
+                return Download(_file_name(response), answer)
+        finally:
+            slow.cancel()
 
     @asynccontextmanager
     async def _open(
@@ -102,13 +133,13 @@ class Client:
         path: tuple[str, ...],
         *,
         body: Mapping[str, Any] | None = None,
-        query: str = "",
+        query: Mapping[str, str] | None = None,
         accept: str = "application/json",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
             raise RuntimeError("the client is not open")
         address = f"{self._access.url}{API}{'/'.join(quote(part, safe='') for part in path)}"
-        url = URL(f"{address}?{query}" if query else address, encoded=True)
+        url = URL(f"{address}?{urlencode(query)}" if query else address, encoded=True)
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -129,6 +160,16 @@ class Client:
             ) from error
         except aiohttp.ClientError as error:
             raise _unreachable(self._access, error) from error
+
+
+def _say_slow() -> None:
+    if sys.stderr.isatty():
+        print("The manager is working on it ...", file=sys.stderr)  # noqa: T201 - progress, for a person only
+
+
+def _file_name(response: aiohttp.ClientResponse) -> str:
+    found = _FILE_NAME.search(response.headers.get("Content-Disposition", ""))
+    return found.group(1) if found else "download"
 
 
 async def _events(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

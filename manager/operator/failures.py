@@ -99,8 +99,11 @@ def exit_status(error: CertcastError) -> int:
 def lines(error: CertcastError) -> Iterator[str]:
     """Yield what to print: one sentence, then each finding on its own line."""
     message, findings = error.message, error.findings if isinstance(error, RefusedError) else ()
-    if len(findings) == 1 and findings[0].message == message:  # said once is enough
-        message, findings = str(findings[0]), ()
+    if findings and all(each.message in message for each in findings):  # said once is enough
+        if len(findings) == 1:
+            message, findings = str(findings[0]), ()
+        else:
+            message = f"{len(findings)} findings, so nothing was taken:"
     if isinstance(error, RefusedError) and error.field and error.field not in message:
         message = f"{error.field}: {message}"
     yield f"certcast: {clean(message)}"

@@ -26,7 +26,9 @@ def fleet(nodes: Iterable[Node], now_s: float) -> Group:
     listed = sorted(nodes, key=lambda node: node.name)
     if not listed:
         return Group(Text("No nodes yet: certcast node add NAME"))
-    return Group(output.table(HEADINGS, [_row(node, now_s) for node in listed], whole=2), counts(listed))
+    return Group(
+        output.table(HEADINGS, [_row(node, now_s) for node in listed], folded=HEADINGS[2:]), counts(listed)
+    )
 
 
 def counts(nodes: Iterable[Node]) -> Text:

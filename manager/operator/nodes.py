@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.ids import node_name
+from manager.operator.completion import node_names
 from manager.operator.running import JsonOption, ask, group, say, say_raw
 from manager.operator.words import ago, moment, short, span
 
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
 app = group("Add nodes, look at them, and let them join.")
 
-NodeArgument = Annotated[str, typer.Argument(metavar="NAME", help="The node's name.")]
+NodeArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The node's name.", autocompletion=node_names)
+]
 
 
 @app.command()
 def add(
     context: typer.Context,
-    name: NodeArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The node's name.")],
     names: Annotated[
         list[str] | None,
         typer.Option("--name", metavar="FQDN", help="A DNS name that it serves; may be repeated."),
@@ -46,7 +49,9 @@ def add(
 
 @app.command("list")
 def list_nodes(context: typer.Context, json: JsonOption = False) -> None:
-    """List the nodes with the names that they serve; 'certcast status' tells how they stand.
+    """List the nodes with the names that they serve.
+
+    'certcast status' tells how they stand.
 
     Example: certcast node list
     """
@@ -100,7 +105,9 @@ def show(context: typer.Context, name: NodeArgument, json: JsonOption = False) -
 
 @app.command()
 def remove(context: typer.Context, name: NodeArgument, json: JsonOption = False) -> None:
-    """Remove a node; its agent is turned away from then on.
+    """Remove a node.
+
+    Its agent is turned away from then on.
 
     Example: certcast node remove conf1
     """
@@ -114,7 +121,9 @@ def remove(context: typer.Context, name: NodeArgument, json: JsonOption = False)
 
 @app.command("join-token")
 def join_token(context: typer.Context, name: NodeArgument, json: JsonOption = False) -> None:
-    """Make a new join token for a node that is there already; an older one is then worth nothing.
+    """Make a new join token for a node.
+
+    An older one is then worth nothing.
 
     Example: certcast node join-token conf1
     """

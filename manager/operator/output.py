@@ -3,7 +3,7 @@
 Invariant: what stands in a cell is shown as it is, never read as markup or as a terminal's command.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from rich import box
@@ -46,33 +46,49 @@ def state(word: str) -> Text:
     return Text(clean(word), style=STATE_STYLES.get(word, ""))
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], *, whole: int = 1) -> Table:
-    """Return a table; on a narrow terminal all but the first `whole` columns are folded."""
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for place, heading in enumerate(headings):
-        made.add_column(heading, overflow="fold", no_wrap=place < whole)
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[Cell]], *, folded: Collection[str] | None = None
+) -> Table:
+    """Return a table; on a narrow terminal the `folded` columns are folded, all but the first if they are not named."""
+    made = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
+    for heading in headings:
+        may_fold = heading != headings[0] if folded is None else heading in folded
+        made.add_column(heading, overflow="fold", no_wrap=not may_fold)
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(_lines(cell)) for cell in row))
     return made
 
 
-def show_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], *, nothing: str) -> None:
+def show_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    nothing: str,
+    folded: Collection[str] | None = None,
+) -> None:
     """Print a table, or a sentence if it has no rows."""
     out = console()
     if rows:
-        out.print(table(headings, rows))
+        out.print(table(headings, rows, folded=folded))
     else:
         out.print(nothing)
 
 
-def show_pairs(pairs: Sequence[tuple[str, Cell]]) -> None:
-    """Print one thing as names and values."""
+def pairs(rows: Sequence[tuple[str, Cell]]) -> Table:
+    """Return one thing as names and values."""
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
-    for name, value in pairs:
+    for name, value in rows:
         made.add_row(name, value if isinstance(value, Text) else Text(_lines(value)))
-    console().print(made)
+    return made
+
+
+def show_pairs(rows: Sequence[tuple[str, Cell]]) -> None:
+    """Print one thing as names and values."""
+    console().print(pairs(rows))
 
 
 def _lines(cell: str) -> str:

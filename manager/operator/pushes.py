@@ -13,6 +13,7 @@ import typer
 
 from common.errors import InvalidInputError
 from common.ids import node_name
+from manager.operator.completion import node_names
 from manager.operator.failures import EXIT_REFUSED
 from manager.operator.running import JsonOption, ask, say, say_raw
 from manager.operator.words import clean
@@ -41,7 +42,9 @@ Fate = Literal["open", "in_sync", "failed"]
 
 def push(
     context: typer.Context,
-    nodes: Annotated[list[str] | None, typer.Argument(metavar="[NODE]...", help="Nodes to push to.")] = None,
+    nodes: Annotated[
+        list[str] | None, typer.Argument(metavar="NODE", help="Nodes to push to.", autocompletion=node_names)
+    ] = None,
     everywhere: Annotated[bool, typer.Option("--all", help="Push to all nodes.")] = False,
     force: Annotated[
         bool,

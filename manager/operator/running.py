@@ -4,11 +4,13 @@ Decides nothing about any one resource. Heavy libraries are imported when a requ
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from common.errors import InvalidInputError
 from manager.operator.access import Access, Options
 from manager.operator.words import clean
 
@@ -19,6 +21,25 @@ T = TypeVar("T")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the manager's answer as it is.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Delete it even where it is in use.")]
+ReplaceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
+OutputOption = Annotated[
+    str | None,
+    typer.Option(
+        "--output", metavar="FILE", help="Where to write it: a file, a directory, or - for standard output."
+    ),
+]
+PassphraseStdinOption = Annotated[
+    bool,
+    typer.Option(
+        "--passphrase-stdin", help="Read the private key's passphrase from a line of standard input."
+    ),
+]
+AskPassphraseOption = Annotated[
+    bool,
+    typer.Option("--ask-passphrase", help="The private key is encrypted: ask for its passphrase."),
+]
+TextOption = Annotated[bool, typer.Option("--text", help="Print it as 'openssl x509 -text' does.")]
+PemOption = Annotated[bool, typer.Option("--pem", help="Print its PEM text as it was given.")]
 
 
 def group(text: str) -> typer.Typer:
@@ -54,6 +75,20 @@ def ask(context: typer.Context, work: Callable[["Client"], Awaitable[T]]) -> T:
 def say(text: str) -> None:
     """Print a line for people; whatever the manager or a node wrote in it cannot drive the terminal."""
     typer.echo("\n".join(clean(line) for line in text.split("\n")))
+
+
+def say_text(text: str) -> None:
+    """Print a text byte for byte into a file or pipe; a terminal gets nothing that could drive it."""
+    if sys.stdout.isatty():
+        say(text.rstrip("\n").replace("\r\n", "\n"))
+    else:
+        typer.echo(text, nl=not text.endswith("\n"))
+
+
+def only_one_form(**forms: bool) -> None:
+    """Refuse options that each say how to print. Raises InvalidInputError."""
+    if len(given := [f"--{name}" for name, chosen in forms.items() if chosen]) > 1:
+        raise InvalidInputError(given[0], f"{' and '.join(given)} exclude each other; leave one out")
 
 
 def say_raw(answer: bytes) -> None:

@@ -139,59 +139,6 @@ class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
     expires_s: float
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a certificate is assigned."""
-
-    node: str
-    slot: str
-
-
-class Certificate(msgspec.Struct, frozen=True, kw_only=True):
-    """A certificate or CA in the store. `certificate` (PEM) stands only in the answer about one."""
-
-    id: int
-    subject_name: str = ""
-    issuer_name: str = ""
-    serial_no: str = ""
-    fingerprint: str = ""
-    not_before_s: float | None = None
-    not_after_s: float | None = None
-    subject_alt_names: list[str] = []
-    status: str = ""
-    temporary: bool = False
-    nodes: list[Place] = []
-    self_signed: bool = False
-    certificate: str = ""
-    created: bool = False
-
-
-class Certificates(msgspec.Struct, frozen=True, kw_only=True):
-    """All certificates."""
-
-    certificates: list[Certificate]
-
-
-class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an upload."""
-
-    id: int
-    fingerprint: str = ""
-    created: bool = True
-    subject_name: str = ""
-
-
-class TrustedCas(msgspec.Struct, frozen=True, kw_only=True):
-    """All trusted CAs, or those just sent."""
-
-    trusted_cas: list[Certificate]
-
-
-class Places(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a deleted certificate was assigned."""
-
-    nodes: list[Place] = []
-
-
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What a push does to a node, and why."""
 

@@ -22,9 +22,9 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Go on showing what changes, until Ctrl-C.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show how all nodes stand: what is desired, applied and served, and what failed.
+    """Show how all nodes stand.
 
-    A leaf is shown by the first eight digits of its fingerprint, as desired, applied and served.
+    What is desired, applied and served, and what failed. A leaf is shown by the first eight digits of its fingerprint, as desired, applied and served.
     With --watch and --json each change is one line: the node's facts as the manager sends them.
 
     Example: certcast status --watch

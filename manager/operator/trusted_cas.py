@@ -1,117 +1,264 @@
 """`certcast ca`: the trusted CAs of all nodes."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from manager.operator.access import STDIN, only_one_from_stdin, read_text
-from manager.operator.failures import Finding, RefusedError
-from manager.operator.running import ForceOption, JsonOption, ask, group, login, say, say_raw
-from manager.operator.words import until
+from common.errors import InvalidInputError
+from manager.operator.failures import RefusedError
+from manager.operator.files import check_output, only_one_from_stdin, read_joined, save
+from manager.operator.importing import import_files
+from manager.operator.running import (
+    AskPassphraseOption,
+    ForceOption,
+    JsonOption,
+    OutputOption,
+    PassphraseStdinOption,
+    PemOption,
+    ReplaceOption,
+    TextOption,
+    ask,
+    group,
+    login,
+    only_one_form,
+    say,
+    say_raw,
+    say_text,
+)
 
-app = group("Trust CAs, everywhere.")
+app = group("Trust CAs, on all nodes.")
 
-_BEGIN = "-----BEGIN "
+IdArgument = Annotated[int, typer.Argument(metavar="ID", help="The number in 'certcast ca list'.")]
 
 
 @app.command()
 def add(
     context: typer.Context,
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="PEM: CA certificates; - is standard input.")
+        list[str], typer.Argument(metavar="FILE", help="PEM: CA certificates; - is standard input.")
     ],
     json: JsonOption = False,
 ) -> None:
-    """Add CA certificates. All nodes get them at once; one certificate that cannot be used stops them all.
+    """Add CA certificates.
+
+    All nodes get them at once; one certificate that cannot be used stops them all.
 
     Example: certcast ca add root.pem intermediate.pem
     """
     only_one_from_stdin(*files)
     login(context)
-    texts = [_with_end(read_text(name)) for name in files]
+    sent = read_joined(files)
     try:
-        answer = ask(
-            context, lambda client: client.post("trusted-cas", body={"certificates": "".join(texts)})
-        )
+        answer = ask(context, lambda client: client.post("trusted-cas", body={"certificates": sent.text}))
     except RefusedError as error:
-        raise error.with_findings([_place(each, files, texts) for each in error.findings]) from error
+        raise error.with_findings(sent.located(error.findings)) from error
     if json:
         say_raw(answer)
         return
-    from manager.operator.shapes import TrustedCas, read
+    from manager.operator.certificate_shapes import TrustedCas
+    from manager.operator.shapes import read
 
     for each in read(answer, TrustedCas).trusted_cas:
         done = "Added" if each.created else "Already there:"
-        say(f"{done} trusted CA {each.id}, {each.subject_name}.")
+        say(f"{done} trusted CA {each.id}, {each.subject_name or each.raw_subject}.")
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE", help="PEM, DER or PKCS#12: CAs, certificates, keys; - is standard input."
+        ),
+    ],
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Import files, sorted by what they hold.
+
+    CAs are trusted, and TLS certificates with their keys go to their own list. It is the same as 'certcast certificate import'; 'certcast ca add' takes nothing but CAs.
+
+    Example: certcast ca import root.crt issuing.der
+    """
+    import_files(context, files, ask_passphrase=ask_passphrase, passphrase_stdin=passphrase_stdin, json=json)
 
 
 @app.command("list")
-def list_cas(context: typer.Context, json: JsonOption = False) -> None:
-    """List the trusted CAs that were added here.
+def list_cas(
+    context: typer.Context,
+    builtin: Annotated[
+        bool, typer.Option("--builtin", help="List the built-in CAs instead, which cannot be changed.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """List the trusted CAs.
+
+    Those that were added here come in addition to the built-in ones.
 
     Example: certcast ca list
     """
-    answer = ask(context, lambda client: client.get("trusted-cas"))
+    path = ("trusted-cas", "builtin") if builtin else ("trusted-cas",)
+    answer = ask(context, lambda client: client.get(*path))
+    if json:
+        say_raw(answer)
+    elif builtin:
+        _show_builtin(answer)
+    else:
+        _show_custom(answer)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    ca_id: IdArgument,
+    text: TextOption = False,
+    pem: PemOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show one trusted CA.
+
+    Example: certcast ca show 2 --text
+    """
+    only_one_form(text=text, pem=pem, json=json)
+    answer = ask(context, lambda client: client.get("trusted-cas", str(ca_id)))
     if json:
         say_raw(answer)
         return
-    from manager.operator.output import show_table
-    from manager.operator.shapes import TrustedCas, read
+    from manager.operator.certificate_shapes import Certificate
+    from manager.operator.certificate_tables import decoded_ca
+    from manager.operator.output import console
+    from manager.operator.shapes import read
 
-    now_s = time.time()
-    rows = [
-        (
-            str(each.id),
-            each.subject_name,
-            each.issuer_name,
-            until(each.not_after_s, now_s) if each.not_after_s is not None else "-",
-            each.fingerprint[:8],
-            each.status or ("root" if each.self_signed else "intermediate"),
+    found = read(answer, Certificate)
+    if text or pem:
+        say_text(found.text if text else found.certificate)
+        return
+    console().print(decoded_ca(found, time.time()))
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    ca_id: IdArgument,
+    certificate: Annotated[
+        str | None,
+        typer.Option("--certificate", metavar="FILE", help="PEM: what takes its place; - is standard input."),
+    ] = None,
+    trusted_intermediate: Annotated[
+        bool | None,
+        typer.Option(
+            "--verify-peers/--chains-only",
+            help="Whether nodes trust an intermediate itself when they verify others, or only complete chains with it.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if that drops more than a fifth of the trusted CAs.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Change a trusted CA, on all nodes.
+
+    What is not said stays.
+
+    Example: certcast ca edit 2 --certificate renewed-root.pem
+    """
+    body: dict[str, Any] = {"force": force}
+    if trusted_intermediate is not None:
+        body["trusted_intermediate"] = trusted_intermediate
+    if certificate is None and trusted_intermediate is None:
+        raise InvalidInputError(
+            "edit", "say what to change: --certificate, or --verify-peers or --chains-only"
         )
-        for each in read(answer, TrustedCas).trusted_cas
-    ]
-    headings = ("id", "subject", "issuer", "expires", "fingerprint", "status")
-    show_table(headings, rows, nothing="No trusted CAs yet: certcast ca add FILE")
+    login(context)
+    sent = read_joined([certificate]) if certificate is not None else None
+    if sent is not None:
+        body["certificate"] = sent.text
+    try:
+        answer = ask(context, lambda client: client.patch("trusted-cas", str(ca_id), body=body))
+    except RefusedError as error:
+        raise (error.with_findings(sent.located(error.findings)) if sent else error) from error
+    if json:
+        say_raw(answer)
+        return
+    from manager.operator.certificate_shapes import Certificate
+    from manager.operator.certificate_tables import ca_kind
+    from manager.operator.shapes import read
+
+    kept = read(answer, Certificate)
+    say(
+        f"Changed trusted CA {kept.id}, {kept.subject_name or kept.raw_subject}: {kept.status}, {ca_kind(kept)}."
+    )
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    output: OutputOption = None,
+    force: ReplaceOption = False,
+    json: Annotated[bool, typer.Option("--json", help="Say what was written as JSON: name, bytes.")] = False,
+) -> None:
+    """Write the trusted CAs into a file.
+
+    All that were added here, in PEM, as ca-certificates.pem.
+
+    Example: certcast ca export --output -
+    """
+    check_output(output, force=force)
+    made = ask(context, lambda client: client.get_file("trusted-cas", "export"))
+    path = save(made, output, force=force, secret=False)
+    if path is None:
+        return
+    if json:
+        import msgspec
+
+        say_raw(msgspec.json.encode({"name": str(path), "bytes": len(made.content)}))
+        return
+    say(f"Wrote {path}.")
 
 
 @app.command()
 def delete(
     context: typer.Context,
-    ca_id: Annotated[int, typer.Argument(metavar="ID", help="The number in 'certcast ca list'.")],
+    ca_ids: Annotated[list[int], typer.Argument(metavar="ID", help="One or more.")],
     force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Stop trusting a CA, on all nodes.
+    """Stop trusting CAs, on all nodes.
 
-    Example: certcast ca delete 2
+    All of those named are deleted, or none. If that drops all or more than a fifth of the CAs that were added, it is said which, and --force does it all the same.
+
+    Example: certcast ca delete 2 5
     """
-    answer = ask(context, lambda client: client.delete("trusted-cas", str(ca_id), force=force))
+    body = {"ids": ca_ids, "force": force}
+    answer = ask(context, lambda client: client.post("trusted-cas", "delete", body=body))
     if json:
         say_raw(answer)
         return
-    say(f"Deleted trusted CA {ca_id}.")
+    which = "trusted CA" if len(set(ca_ids)) == 1 else "trusted CAs"
+    say(f"Deleted {which} {', '.join(str(number) for number in dict.fromkeys(ca_ids))}.")
 
 
-def _with_end(text: str) -> str:
-    """End the last line, so that the next file begins a new one."""
-    return text if text.endswith("\n") else f"{text}\n"
+def _show_custom(answer: bytes) -> None:
+    from manager.operator.certificate_shapes import TrustedCas
+    from manager.operator.certificate_tables import CA_HEADINGS, FOLDED, ca_row
+    from manager.operator.output import show_table
+    from manager.operator.shapes import read
+
+    now_s = time.time()
+    rows = [ca_row(each, now_s) for each in read(answer, TrustedCas).trusted_cas]
+    nothing = "No trusted CAs were added: certcast ca add FILE. The built-in ones: certcast ca list --builtin"
+    show_table(CA_HEADINGS, rows, nothing=nothing, folded=FOLDED)
 
 
-def _place(finding: Finding, files: Sequence[str], texts: Sequence[str]) -> Finding:
-    """Say in which file a finding is: the files went as one text, whose lines and blocks are counted through."""
-    if finding.line is None or len(files) == 1:
-        return replace(finding, file=None if len(files) > 1 else _shown(files[0]))
-    line, block = finding.line, finding.block
-    for name, text in zip(files, texts, strict=True):
-        if line <= (held := text.count("\n")):
-            return replace(finding, file=_shown(name), line=line, block=block)
-        line -= held
-        block = block - text.count(_BEGIN) if block is not None else None
-    return finding
+def _show_builtin(answer: bytes) -> None:
+    from manager.operator.certificate_shapes import BuiltinCas
+    from manager.operator.certificate_tables import BUILTIN_HEADINGS, FOLDED, builtin_row
+    from manager.operator.output import show_table
+    from manager.operator.shapes import read
 
-
-def _shown(name: str) -> str:
-    return "standard input" if name == STDIN else name
+    now_s = time.time()
+    rows = [builtin_row(each, now_s) for each in read(answer, BuiltinCas).builtin]
+    show_table(BUILTIN_HEADINGS, rows, nothing="The built-in list is empty.", folded=FOLDED)

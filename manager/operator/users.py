@@ -95,7 +95,9 @@ def create_token(
     days: Annotated[int, typer.Option("--days", metavar="N", min=1, help="How long it is valid.")] = 90,
     json: JsonOption = False,
 ) -> None:
-    """Make an API token with your own rights; it is shown once. Give it to programs as CERTCAST_TOKEN.
+    """Make an API token with your own rights.
+
+    It is shown once. Give it to programs as CERTCAST_TOKEN.
 
     Example: certcast token create --label backup --days 30
     """

@@ -90,6 +90,7 @@ class FakeApi:
     """Answers by method and path; `events` is what the stream sends, and then it stays open."""
 
     answers: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
+    names: dict[tuple[str, str], str] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -99,6 +100,11 @@ class FakeApi:
     def answer(self, method: str, path: str, body: Any, status: int = 200) -> None:
         """Set an answer."""
         self.answers[method, path] = (status, body)
+
+    def answer_file(self, method: str, path: str, name: str, content: str) -> None:
+        """Set a file as an answer."""
+        self.answer(method, path, content)
+        self.names[method, path] = name
 
     def refuse(self, method: str, path: str, status: int, message: str, **more: Any) -> None:
         """Set an error document."""
@@ -116,7 +122,9 @@ class FakeApi:
         if status in {301, 302, 308}:
             return web.Response(status=status, headers={"Location": body})
         text = body if isinstance(body, str) else json.dumps(body)
-        return web.Response(status=status, text="" if status == 204 else text)
+        name = self.names.get((request.method, path))
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'} if name else {}
+        return web.Response(status=status, text="" if status == 204 else text, headers=headers)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

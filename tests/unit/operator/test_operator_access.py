@@ -2,8 +2,11 @@ import base64
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from common.errors import InvalidInputError
@@ -22,36 +25,29 @@ def test_without_a_command_the_first_steps_are_told():
     assert "certcast node add NAME" in shown.stdout
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "node add",
-        "node list",
-        "node show",
-        "node remove",
-        "node join-token",
-        "certificate add",
-        "certificate list",
-        "certificate show",
-        "certificate assign",
-        "certificate delete",
-        "ca add",
-        "ca list",
-        "ca delete",
-        "push",
-        "status",
-        "user add",
-        "user list",
-        "user remove",
-        "token create",
-        "audit",
-    ],
-)
-def test_every_command_has_help_with_an_example_and_json(command: str):
-    shown = CliRunner().invoke(app, [*command.split(), "--help"])
+def commands(command: Any, *names: str) -> Iterator[tuple[str, ...]]:
+    """Yield the whole name of every command that does something."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield names
+    for name, one in (below or {}).items():
+        yield from commands(one, *names, name)
+
+
+@pytest.mark.parametrize("command", list(commands(get_command(app))), ids=" ".join)
+def test_every_command_has_help_with_an_example_and_json(command: tuple[str, ...]):
+    shown = CliRunner().invoke(app, [*command, "--help"])
     assert shown.exit_code == 0
-    assert f"Example: certcast {command}" in shown.stdout
+    assert f"Example: certcast {' '.join(command)}" in shown.stdout
     assert "--json" in shown.stdout
+
+
+@pytest.mark.parametrize("group", ["", "node", "certificate", "csr", "ca", "alarm", "user", "token"])
+def test_a_list_of_commands_says_of_each_what_it_does_in_a_line(group: str):
+    shown = CliRunner().invoke(app, [*group.split(), "--help"], terminal_width=80).stdout
+    listed = shown.partition("Commands:")[2]
+    assert listed
+    assert "..." not in listed
 
 
 def test_help_loads_nothing_heavy():

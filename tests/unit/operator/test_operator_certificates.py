@@ -102,20 +102,6 @@ def test_a_binary_file_says_what_is_expected(api, run, tmp_path):
     assert "PEM is expected" in done.stderr
 
 
-def test_certificates_are_listed_with_expiry_and_places(api, run):
-    api.answer("GET", "certificates", {"certificates": [STORED]})
-    shown = run("certificate", "list").stdout
-    for text in ("a.example.com", "Example CA", "abababab", "OK", "conf1", "conf2 (client)", "in "):
-        assert text in shown
-
-
-def test_one_certificate_is_shown_with_its_text(api, run):
-    api.answer("GET", "certificates/7", STORED | {"certificate": CERTIFICATE})
-    shown = run("certificate", "show", "7").stdout
-    assert CERTIFICATE.replace("\r\n", "\n") in shown
-    assert LEAF in shown
-
-
 def test_assigning_needs_nodes_or_all_and_not_both(api, run):
     assert run("certificate", "assign", "7").exit_code == 2
     assert run("certificate", "assign", "7", "--all", "--node", "a").exit_code == 2
@@ -131,42 +117,62 @@ def test_assigning_sends_the_nodes_or_null_for_all(api, run, arguments, nodes):
     assert api.asked[0][2] == {"nodes": nodes, "slot": "client"}
 
 
-def test_deleting_forces_only_when_told_to(api, run):
-    api.refuse("DELETE", "certificates/7", 409, "certificate 7 is assigned to conf1; confirm with --force")
-    api.answer("DELETE", "certificates/7?force=true", {"nodes": [{"node": "conf1", "slot": "server"}]})
-    refused = run("certificate", "delete", "7")
+def test_deleting_several_is_one_request_that_forces_only_when_told_to(api, run):
+    api.refuse(
+        "POST", "certificates/delete", 409, "certificate 7 is still assigned to conf1; confirm with --force"
+    )
+    refused = run("certificate", "delete", "7", "8")
     assert refused.exit_code == 1
     assert "conf1" in refused.stderr
-    assert "It was assigned to conf1." in run("certificate", "delete", "7", "--force").stdout
-
-
-def test_cas_from_several_files_are_one_upload_and_a_finding_names_its_own_file(api, run, tmp_path):
-    first, second = tmp_path / "1.pem", tmp_path / "2.pem"
-    first.write_text(CERTIFICATE.replace("\r\n", "\n").rstrip("\n"))
-    second.write_text(CERTIFICATE.replace("\r\n", "\n") * 2)
-    finding = {"message": "this is not a CA's certificate", "block": 3, "line": 7}
-    api.refuse("POST", "trusted-cas", 400, "2 findings", findings=[finding, {"message": "another"}])
-    done = run("ca", "add", str(first), str(second))
-    assert done.exit_code == 1
-    assert api.asked[0][2]["certificates"].count("-----BEGIN CERTIFICATE-----\n") == 3
-    assert f"  {second}, block 2, line 4: this is not a CA's certificate\n  another\n" in done.stderr
-
-
-def test_added_cas_are_told_from_those_that_were_there(api, run):
-    kept = [
-        {"id": 1, "subject_name": "Root", "created": True},
-        {"id": 2, "subject_name": "Sub", "created": False},
+    api.answer("POST", "certificates/delete", {"nodes": [{"node": "conf1", "slot": "server"}]})
+    done = run("certificate", "delete", "7", "8", "--force")
+    assert "Deleted certificates 7, 8. Nothing is assigned any more to conf1." in done.stdout
+    assert [body for _, _, body in api.asked] == [
+        {"ids": [7, 8], "force": False},
+        {"ids": [7, 8], "force": True},
     ]
-    api.answer("POST", "trusted-cas", {"trusted_cas": kept}, status=201)
-    done = run("ca", "add", "-", text=CERTIFICATE)
-    assert done.stdout == "Added trusted CA 1, Root.\nAlready there: trusted CA 2, Sub.\n"
 
 
-def test_cas_are_listed_and_deleted(api, run):
-    ca = {"id": 2, "subject_name": "Root", "issuer_name": "Root", "not_after_s": 4102444800}
-    api.answer(
-        "GET", "trusted-cas", {"trusted_cas": [ca | {"fingerprint": LEAF, "status": "", "self_signed": True}]}
-    )
-    api.answer("DELETE", "trusted-cas/2", "", status=204)
-    assert "root" in run("ca", "list").stdout
-    assert "Deleted trusted CA 2" in run("ca", "delete", "2").stdout
+def test_what_is_wrong_with_an_added_certificate_is_told_at_once(api, run, files):
+    findings = [
+        {"code": "chain", "message": "The chain of trust is incomplete: issuer CN=R not found."},
+        {"code": "unassigned", "message": "It is not assigned to any node."},
+    ]
+    api.answer("POST", "certificates", KEPT | {"findings": findings}, status=201)
+    shown = run("certificate", "add", "--certificate", files[0], "--key", files[1]).stdout
+    assert "issuer CN=R not found" in shown
+    assert "not assigned" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body"),
+    [
+        (["--node", "a", "--node", "b"], {"nodes": ["a", "b"], "slot": "server"}),
+        (["--no-nodes", "--slot", "client"], {"nodes": [], "slot": "client"}),
+        (["--no-parameters"], {"parameters": "", "slot": "server"}),
+        (["--certificate", "-"], {"certificate": CERTIFICATE, "slot": "server"}),
+        (["--parameters", "-"], {"parameters": CERTIFICATE, "slot": "server"}),
+    ],
+)
+def test_an_edit_sends_only_what_changes_and_never_a_key(api, run, arguments, body):
+    api.answer("PATCH", "certificates/7", STORED)
+    done = run("certificate", "edit", "7", *arguments, text=CERTIFICATE)
+    assert done.exit_code == 0, done.stderr
+    assert api.asked[0][2] == body
+    assert "Changed certificate 7 (abababab); it goes to conf1, conf2 now" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--node", "a", "--no-nodes"], ["--parameters", "x", "--no-parameters"], ["--key", "x"]],
+)
+def test_an_edit_that_says_nothing_or_too_much_is_exit_status_2(api, run, arguments):
+    assert run("certificate", "edit", "7", *arguments).exit_code == 2
+    assert not api.asked
+
+
+def test_an_edit_that_is_refused_names_the_operators_file(api, run, files):
+    finding = {"message": "it does not pair with this entry's private key", "file": "certificate"}
+    api.refuse("PATCH", "certificates/7", 400, finding["message"], findings=[finding])
+    done = run("certificate", "edit", "7", "--certificate", files[0])
+    assert done.stderr == f"certcast: {files[0]}: {finding['message']}\n"

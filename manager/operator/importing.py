@@ -1,0 +1,78 @@
+"""Importing files, which the manager sorts into TLS certificates and trusted CAs: the same from both lists."""
+
+import base64
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from common.errors import InvalidInputError
+from manager.operator.access import passphrase
+from manager.operator.files import only_one_from_stdin, read_bytes, shown_name
+from manager.operator.running import ask, login, say, say_raw
+
+if TYPE_CHECKING:
+    from manager.operator.certificate_shapes import Certificate
+
+BATCH_MAX_BYTES: Final = 8 * 1024 * 1024
+"""What the manager takes in one import."""
+
+_NAME_MAX: Final = 255
+
+
+def import_files(
+    context: typer.Context,
+    names: Sequence[str],
+    *,
+    ask_passphrase: bool,
+    passphrase_stdin: bool,
+    json: bool,
+) -> None:
+    """Import files, all or none, and show what became of them."""
+    only_one_from_stdin(*names)
+    login(context)
+    secret = passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin)
+    body = {"files": _read(names), "private_key_passphrase": secret}
+    answer = ask(context, lambda client: client.post("import", body=body))
+    if json:
+        say_raw(answer)
+        return
+    from manager.operator.certificate_shapes import Imported
+    from manager.operator.shapes import read
+
+    found = read(answer, Imported)
+    _show("TLS certificates", found.certificates)
+    _show("trusted CAs", found.trusted_cas)
+    if loose := [each for each in found.certificates if not each.nodes]:
+        say(f"Now assign what no node has: certcast certificate assign {loose[0].id} --node NAME")
+
+
+def _read(names: Sequence[str]) -> list[dict[str, str]]:
+    files, total = [], 0
+    for name in names:
+        content = read_bytes(name)
+        total += len(content)
+        if total > BATCH_MAX_BYTES:
+            raise InvalidInputError(
+                "file",
+                f"the files are larger than {BATCH_MAX_BYTES // 2**20} MiB together; import them in several steps",
+            )
+        shown = shown_name(name)[-_NAME_MAX:]
+        files.append({"name": shown, "content": base64.b64encode(content).decode()})
+    return files
+
+
+def _show(what: str, found: "Sequence[Certificate]") -> None:
+    if not found:
+        return
+    from manager.operator.certificate_tables import FOLDED, IMPORT_HEADINGS, import_row, remarks
+    from manager.operator.output import show_table
+
+    now_s = time.time()
+    say(f"{len(found)} {what}:")
+    show_table(IMPORT_HEADINGS, [import_row(each, now_s) for each in found], nothing="", folded=FOLDED)
+    for each in found:
+        for remark in remarks(each):
+            say(f"  {each.id}: {remark}")
+    say("")

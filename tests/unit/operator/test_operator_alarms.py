@@ -1,0 +1,56 @@
+import pytest
+
+CHAIN = {
+    "id": 4,
+    "kind": "chain_incomplete",
+    "name": "TLS certificate has an incomplete chain of trust",
+    "level": "error",
+    "label": "a.example.com (certificate 7)",
+    "details": "The chain of trust is incomplete: issuer CN=Root not found.",
+    "raised_s": 1000.0,
+    "lowered_s": None,
+    "acknowledged_s": None,
+    "acknowledged_by": None,
+}
+SEEN = CHAIN | {"id": 5, "acknowledged_s": 1001.0, "acknowledged_by": "bert"}
+SILENCE = CHAIN | {"id": 0, "kind": "evaluation_silent"}
+
+
+def test_alarms_say_what_is_wrong_with_what_and_who_saw_it(api, run):
+    api.answer("GET", "alarms", {"alarms": [CHAIN, SEEN]})
+    shown = run("alarm", "list").stdout
+    for text in (CHAIN["name"], CHAIN["label"], CHAIN["details"], "error", "ago", "bert"):
+        assert text in shown
+    api.answer("GET", "alarms", {"alarms": []})
+    assert run("alarm", "list").stdout == "No alarms.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ids"),
+    [(["4", "5"], [4, 5]), (["--all"], [4])],
+)
+def test_alarms_are_acknowledged_by_number_or_all_that_nobody_has_seen(api, run, arguments, ids):
+    api.answer("GET", "alarms", {"alarms": [SILENCE, CHAIN, SEEN]})
+    api.answer("POST", "alarms/acknowledge", "", status=204)
+    done = run("alarm", "acknowledge", *arguments)
+    assert done.stdout == f"Acknowledged {', '.join(map(str, ids))}.\n"
+    assert api.asked[-1] == ("POST", "alarms/acknowledge", {"ids": ids})
+    assert run("alarm", "acknowledge", *arguments, "--json").stdout.replace(" ", "") == (
+        f'{{"acknowledged":{ids}}}\n'.replace(" ", "")
+    )
+
+
+def test_acknowledging_needs_numbers_or_all_and_nothing_to_acknowledge_is_no_failure(api, run):
+    assert run("alarm", "acknowledge").exit_code == 2
+    assert run("alarm", "acknowledge", "4", "--all").exit_code == 2
+    assert not api.asked
+    api.answer("GET", "alarms", {"alarms": [SEEN]})
+    assert run("alarm", "acknowledge", "--all").stdout == "There was nothing to acknowledge.\n"
+    assert len(api.asked) == 1
+
+
+def test_alarms_that_have_ended_are_listed(api, run):
+    api.answer("GET", "alarms/history?limit=20", {"alarms": [SEEN | {"lowered_s": 2000.0}]})
+    shown = run("alarm", "history", "--limit", "20").stdout
+    for text in (CHAIN["label"], "bert", "lowered"):
+        assert text in shown
