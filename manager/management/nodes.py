@@ -28,6 +28,7 @@ _SYNC: Final[Mapping[State, str]] = MappingProxyType(
         "in_sync": "SYNCED",
         "installing": "SYNCING",
         "pending": "PENDING",
+        "reload_waiting": "PENDING",
         "failed": "FAILED",
         "drifted": "FAILED",
         "not_serving": "FAILED",

@@ -151,8 +151,8 @@ class Visit:
 
     def link(self, **changes: object) -> str:
         """Return this page's address with some parameters changed; None or "" takes one away."""
-        query = {name: value for name, value in self.request.query.items() if name not in changes}
-        query.update({name: str(value) for name, value in changes.items() if value not in {None, ""}})
+        query = [(name, value) for name, value in self.request.query.items() if name not in changes]
+        query += [(name, str(value)) for name, value in changes.items() if value not in {None, ""}]
         return f"{self.request.path}?{urlencode(query)}" if query else self.request.path
 
     def _said(self) -> str:

@@ -30,6 +30,11 @@ STATES: Final[Mapping[State, tuple[Kind, str, str]]] = MappingProxyType(
         "failed": ("bad", "Failed", "The last attempt failed; it still serves what it had."),
         "not_serving": ("bad", "Not serving", "It is installed, but a port shows something else."),
         "drifted": ("warn", "Drifted", "Files on the node were changed; the agent repairs them."),
+        "reload_waiting": (
+            "wait",
+            "Reload waits",
+            "Everything is installed; a service waits for its window, or since its last reload, to show it.",
+        ),
         "conflict": (
             "bad",
             "Conflict",
@@ -39,7 +44,7 @@ STATES: Final[Mapping[State, tuple[Kind, str, str]]] = MappingProxyType(
         "never_joined": ("off", "Never joined", "It was added, but its agent has not joined yet."),
     }
 )
-"""Kind, words and what it means, the order is that of the pages."""
+"""Kind, words and what it means, the order is that of the pages. Every state has its own."""
 
 STATUS_KINDS: Final[Mapping[StatusCode, Kind]] = MappingProxyType(
     {

@@ -151,6 +151,7 @@ def view(**more) -> NodeView:
         "drifted": False,
         "drifts": 0,
         "clock_skew_s": 0.0,
+        "waiting": (),
         "push": None,
     }
     return NodeView(**{**given, **more})
@@ -180,6 +181,7 @@ def push(result: str) -> PushView:
         ("failed", "rolled_back", "FAILED", None),
         ("drifted", "applied", "FAILED", 61.0),
         ("not_serving", None, "FAILED", None),
+        ("reload_waiting", "applied", "PENDING", 61.0),
         ("conflict", None, "FAILED", None),
         ("offline", "applied", "OFFLINE", 61.0),
         ("never_joined", None, "NOT_JOINED", None),
