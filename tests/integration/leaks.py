@@ -63,7 +63,7 @@ class Leaks:
         """Take the keys and passphrases of a request's body."""
         try:
             self._learn("", json.loads(body))
-        except ValueError:
+        except (ValueError, RecursionError):
             text = body.decode(errors="replace")
             self._learn("", [text, dict(parse_qsl(text))])
 
@@ -164,7 +164,8 @@ def _plain(said: bytes) -> bytes:
 
 def _load(pem: str, phrase: bytes | None) -> object:
     try:
-        return load_pem_private_key(pem.encode(), phrase)
+        # validating an RSA key takes 0.15 s, and says nothing here
+        return load_pem_private_key(pem.encode(), phrase, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError):
         return None
 

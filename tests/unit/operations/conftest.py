@@ -3,12 +3,10 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from common.pki.certificate import decode
-from common.pki.selfsigned import make_temporary
 from manager.operations.context import Context
 from manager.operations.nodes import JoinFacts
 from manager.operations.operations import Operations
@@ -16,22 +14,11 @@ from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from tests.fakes.fleet import FakeFleet
+from tests.fakes.workers import InPlace
 from tests.pki import NOW_S, make_root
 
 WITHIN_S = 3600.0
 BUILTIN = make_root("Built-in Root")
-
-
-class InPlace:
-    """Does a worker's work at once; keys for temporary certificates are small, so that a test takes no seconds."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    async def run(self, timeout_s: float, function: Any, *args: Any, **kwargs: Any) -> Any:
-        self.calls.append(function.__name__)
-        small = {"key_bits": 2048} if function is make_temporary else {}
-        return function(*args, **kwargs, **small)
 
 
 @dataclass
