@@ -18,17 +18,19 @@ from nodeagent.settings import DEFAULT_DATA, DEFAULT_HEALTH, DEFAULT_SERVICES, S
 INTRODUCTION: Final = f"""\
 Keeps this node's TLS certificates and trusted CAs what the manager says they should be.
 
-The first three steps, on a new node:
+The first steps, on a new node:
 
   1. on the manager:  certcast node add NAME
        prints a join token
   2. here:            certcast-nodeagent join TOKEN
        makes this node's key, and pins it and the manager's to each other
-  3. here:            certcast-nodeagent run
+  3. here:            certcast-nodeagent recipe
+       lists services whose part of {DEFAULT_SERVICES} is ready to be adapted
+  4. here:            certcast-nodeagent run
        keeps {DEFAULT_DATA}/current right, and reloads what {DEFAULT_SERVICES} says
 """
 
-COMMANDS: Final = ("join", "run", "status", "check", "rotate-key")
+COMMANDS: Final = ("join", "run", "recipe", "status", "check", "rotate-key")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _join(chosen)
             case "run":
                 return _run(chosen)
+            case "recipe":
+                return _recipe(chosen)
             case "status":
                 return _status(chosen)
             case "rotate-key":
@@ -94,6 +98,17 @@ def _run(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _recipe(chosen: argparse.Namespace) -> int:
+    from nodeagent import recipes
+
+    if chosen.name is None:
+        text = "\n".join(f"{name:<12} {recipes.summary(name)}" for name in recipes.names())
+    else:
+        text = recipes.read(chosen.name).rstrip("\n")
+    print(text)  # noqa: T201 - it is what was asked for
+    return 0
+
+
 def _status(chosen: argparse.Namespace) -> int:
     from nodeagent.status import describe
 
@@ -138,6 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     run.add_argument("--log-style", default="auto", choices=("auto", "json", "console"))
+
+    recipe = _command(commands, "recipe", "print a part of services.toml for a known service", RECIPE)
+    recipe.add_argument("name", nargs="?", metavar="NAME", help="the service; without it all are listed")
 
     status = _command(commands, "status", "print what is installed and what each port serves", STATUS)
     _data(status)
@@ -199,6 +217,16 @@ DIR/current/server/fullchain.pem, privkey.pem and combined.pem, and DIR/current/
 
 Example:
   certcast-nodeagent run --data {DEFAULT_DATA} --services {DEFAULT_SERVICES} --health {DEFAULT_HEALTH}
+"""
+
+RECIPE: Final = f"""\
+Print a part of {DEFAULT_SERVICES} for a known service: what it must be configured with, what reloads it, what that does to
+people, which port proves it, and the copy that it needs if it cannot read this node's directory. Adapt ports and names; the
+file is read again with 'systemctl reload certcast-nodeagent'.
+
+Example:
+  certcast-nodeagent recipe
+  certcast-nodeagent recipe nginx >> {DEFAULT_SERVICES}
 """
 
 STATUS: Final = f"""\

@@ -64,7 +64,7 @@ def load_services(path: Path) -> tuple[Services, Ownership]:
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError("services", f"{path} cannot be read: {error}") from error
     try:
-        services = parse_services(text, Accounts(uid=_uid, gid=_gid))
+        services = parse_services(text, ACCOUNTS)
     except InvalidInputError as error:
         raise InvalidInputError("services", f"{path}: {error.message}") from error
     return services, _owners(services.secret_gid)
@@ -89,3 +89,7 @@ def _gid(name: str) -> int | None:
         return grp.getgrnam(name).gr_gid
     except KeyError:
         return None
+
+
+ACCOUNTS: Final = Accounts(uid=_uid, gid=_gid)
+"""Those of this machine."""

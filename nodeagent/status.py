@@ -34,7 +34,7 @@ async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
     lines.append(f"files        {f'changed: {shown}' if drifts else 'as they were installed'}")
     lines += [f"{slot:<12} leaf {facts.leaf}" for slot, facts in manifest.slots.items()]
     is_well = not drifts and journal.applied is not None and journal.unproven is None
-    wanted = await asyncio.to_thread(tree.wanted, journal.directory, manifest)
+    wanted = await asyncio.to_thread(tree.wanted, journal.directory, manifest, before=journal.previous)
     for seen in await Prober().look(services.consumers, wanted):
         wrong = complaint(seen, wanted)
         is_well = is_well and wrong is None

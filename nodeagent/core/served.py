@@ -5,24 +5,38 @@ Invariant: a port that is called right sends the installed leaf, and the install
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from common.bundle.manifest import Slot
 from common.errors import InstallError, Reason
 from common.ids import Fingerprint
 from common.wire.messages import Serving
 
-Wanted = Mapping[Slot, tuple[Fingerprint, ...]]
-"""What each slot's ports must send: the leaf, then the chain."""
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a slot's ports must send: the leaf, then the chain. `gone` is what was sent before, and must not be any more."""
+
+    sent: tuple[Fingerprint, ...]
+    gone: frozenset[Fingerprint] = frozenset()
+
+    @property
+    def leaf(self) -> Fingerprint:
+        """The leaf."""
+        return self.sent[0]
 
 
-def chain_fault(sent: Sequence[Fingerprint], wanted: Sequence[Fingerprint]) -> tuple[str, str]:
+Wanted = Mapping[Slot, Expected]
+
+
+def chain_fault(sent: Sequence[Fingerprint], wanted: Expected) -> tuple[str, str]:
     """Return what is wrong with the chain sent along with the right leaf, as a reason and a message; "" for nothing.
 
     A chain that is installed must be sent as it is. Where none is installed, a service may add what it knows itself:
     OpenSSL completes a lone leaf from the CAs that it was given for other ends.
     """
-    chain, expected = tuple(sent[1:]), tuple(wanted[1:])
-    if not expected or chain == expected:
+    chain, expected = tuple(sent[1:]), wanted.sent[1:]
+    if chain == expected or not (expected or wanted.gone.intersection(chain)):
         return "", ""
     missing = [one for one in expected if one not in chain]
     if missing:
@@ -42,7 +56,7 @@ def complaint(seen: Serving, wanted: Wanted) -> InstallError | None:
 
     VERIFY_MISMATCH: another leaf or chain; CHAIN_INCOMPLETE; VERIFY_UNREACHABLE: no handshake; VERIFY_TIMEOUT: no answer.
     """
-    leaf = wanted[seen.slot][0] if seen.slot in wanted else ""
+    leaf = wanted[seen.slot].leaf if seen.slot in wanted else ""
     where = f"endpoint {seen.endpoint} of '{seen.consumer}'"
     if not seen.leaf and leaf:
         return InstallError(f"{where} cannot be seen: {seen.message}", reason=Reason(seen.reason))

@@ -202,7 +202,8 @@ class Installer:
         state, proof = self._state, Proof()
         try:
             attempt = state.file.journal.attempt
-            target = await self._target(attempt.directory if attempt is not None else "", manifest)
+            directory = attempt.directory if attempt is not None else ""
+            target = await self._target(directory, manifest, before=state.file.journal.directory)
             proof = await prove_forward(state, plan.ready, target, say=plan.say)
             if proof.cause is None:
                 plan.say("commit", "")
@@ -212,8 +213,8 @@ class Installer:
             cause = cause_of("commit", _ours(error))
         return await self._go_back(cause, plan, reloads=proof.reloads)
 
-    async def _target(self, directory: str, manifest: Manifest) -> Target:
-        wanted = await asyncio.to_thread(self._state.tree.wanted, directory, manifest)
+    async def _target(self, directory: str, manifest: Manifest, *, before: str) -> Target:
+        wanted = await asyncio.to_thread(self._state.tree.wanted, directory, manifest, before=before)
         return Target(directory=directory, wanted=wanted)
 
     async def _explained(self, cause: Cause, proof: Proof, directory: str) -> Cause:
@@ -302,7 +303,7 @@ class Installer:
         proof = Proof()
         try:
             await asyncio.to_thread(state.tree.switch, journal.directory)
-            back = await self._target(journal.directory, old)
+            back = await self._target(journal.directory, old, before=target)
             proof = await prove_back(state, suspects, back, dark=plan.dark, say=plan.say)
         except Exception as error:  # noqa: BLE001 - a failed rollback is an outcome, too
             proof.cause = cause_of("rollback", _ours(error))

@@ -9,16 +9,16 @@ import asyncio
 import ipaddress
 import ssl
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
 
 from common.errors import Reason, UnreachableError
-from common.ids import Fingerprint, fingerprint_of
+from common.ids import fingerprint_of
 from common.runtime.handshake import Served, lax_context, leaf_not_after_s, see_served
 from common.wire.messages import Serving
-from nodeagent.core.served import Wanted, chain_fault
+from nodeagent.core.served import Expected, Wanted, chain_fault
 from nodeagent.core.services import Consumer, Endpoint
 from nodeagent.install.starttls import preamble_of
 from nodeagent.install.strictness import Strictness
@@ -64,7 +64,7 @@ class Prober:
         """Look once at every endpoint of these consumers, all at the same time."""
         async with asyncio.TaskGroup() as tasks:
             looks = [
-                tasks.create_task(self._look(consumer, endpoint, wanted.get(endpoint.slot, ()), timeout_s))
+                tasks.create_task(self._look(consumer, endpoint, wanted.get(endpoint.slot), timeout_s))
                 for consumer in consumers
                 for endpoint in consumer.endpoints
             ]
@@ -85,7 +85,7 @@ class Prober:
         return [wait.result() for wait in waits]
 
     async def _wait_for(
-        self, consumer: Consumer, endpoint: Endpoint, wanted: Sequence[Fingerprint], deadline_s: float
+        self, consumer: Consumer, endpoint: Endpoint, wanted: Expected, deadline_s: float
     ) -> Serving:
         pause_s, in_a_row, started_s, noted = FIRST_PAUSE_S, 0, time.monotonic(), ""
         while True:
@@ -96,14 +96,14 @@ class Prober:
                 self.notes.append(
                     f"{seen.consumer} {seen.endpoint} after {time.monotonic() - started_s:.2f} s: {note}"
                 )
-            in_a_row = in_a_row + 1 if seen.leaf == wanted[0] and not seen.reason else 0
+            in_a_row = in_a_row + 1 if seen.leaf == wanted.leaf and not seen.reason else 0
             if in_a_row == STEADY_LOOKS or time.monotonic() + pause_s >= deadline_s:
                 return seen
             await asyncio.sleep(STEADY_PAUSE_S if in_a_row else pause_s)
             pause_s = min(LAST_PAUSE_S, pause_s * 1.5)
 
     async def _look(
-        self, consumer: Consumer, endpoint: Endpoint, wanted: Sequence[Fingerprint], timeout_s: float
+        self, consumer: Consumer, endpoint: Endpoint, wanted: Expected | None, timeout_s: float
     ) -> Serving:
         served, reason, message = None, "", ""
         try:
@@ -123,7 +123,7 @@ class Prober:
             reason, message = Reason.VERIFY_UNREACHABLE, f"{endpoint.label}: {error}"
         else:
             sent = [fingerprint_of(der) for der in served.chain]
-            if endpoint.chain and wanted and served.leaf == wanted[0]:
+            if endpoint.chain and wanted is not None and served.leaf == wanted.leaf:
                 reason, message = chain_fault(sent, wanted)
         seen = self._serving(consumer, endpoint, served, reason=reason, message=message)
         log.debug(

@@ -26,6 +26,7 @@ from common.bundle.manifest import (
     MANIFEST_MAX_BYTES,
     TRUST,
     Manifest,
+    Slot,
     canonical,
     parse_manifest,
 )
@@ -34,7 +35,7 @@ from common.ids import Digest, Fingerprint, digest_of, fingerprint_of
 from common.runtime import durable
 from nodeagent.core.drift import DIRECTORY_MODE, MANIFEST_FILE, PUBLIC_MODE, ROOT, Listing, Ownership, Seen
 from nodeagent.core.retention import directory_order
-from nodeagent.core.served import Wanted
+from nodeagent.core.served import Expected, Wanted
 from nodeagent.install.fault import named
 from nodeagent.install.plainfile import read_plain
 
@@ -124,12 +125,26 @@ class Tree:
                         del missing[entry.digest]
         return found
 
-    def wanted(self, name: str, manifest: Manifest) -> Wanted:
-        """Return what a port of each slot must send when it shows this directory; the leaf alone if its chain is lost."""
+    def wanted(self, name: str, manifest: Manifest, *, before: str) -> Wanted:
+        """Return what a port of each slot must send when it shows this directory; the leaf alone if its chain is lost.
+
+        `before` is the directory that was shown before it, "" for none.
+        """
         return {
-            slot: _chain(self.body(name, f"{slot}/{FULLCHAIN}") or b"", facts.leaf)
-            for slot, facts in manifest.slots.items()
+            slot: self._expected(slot, facts.leaf, name, before) for slot, facts in manifest.slots.items()
         }
+
+    def _expected(self, slot: Slot, leaf: Fingerprint, name: str, before: str) -> Expected:
+        sent = self._chain(name, slot) or (leaf,)
+        earlier = self._chain(before, slot) if before else ()
+        return Expected(sent, frozenset(earlier[1:]) - frozenset(sent))
+
+    def _chain(self, name: str, slot: Slot) -> tuple[Fingerprint, ...]:
+        try:
+            found = x509.load_pem_x509_certificates(self.body(name, f"{slot}/{FULLCHAIN}") or b"")
+        except ValueError:
+            return ()
+        return tuple(fingerprint_of(one.public_bytes(Encoding.DER)) for one in found)
 
     def body(self, name: str, path: str) -> bytes | None:
         """Return a file of a directory, None if there is none."""
@@ -234,14 +249,6 @@ class Tree:
         durable.create_file(
             path, body, mode=mode, uid=owners.uid, gid=owners.secret_gid if secret else owners.gid
         )
-
-
-def _chain(fullchain_pem: bytes, leaf: Fingerprint) -> tuple[Fingerprint, ...]:
-    try:
-        found = x509.load_pem_x509_certificates(fullchain_pem)
-    except ValueError:
-        return (leaf,)
-    return tuple(fingerprint_of(one.public_bytes(Encoding.DER)) for one in found)
 
 
 def _own(path: Path, mode: int, uid: int, gid: int) -> None:

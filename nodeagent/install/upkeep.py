@@ -144,10 +144,7 @@ class Upkeep:
         Returns the directory that was live, and the names of consumers that show something else although they loaded it.
         """
         state, directory = self._state, self._state.file.journal.directory
-        manifest = state.holdings.applied()
-        wanted = (
-            await asyncio.to_thread(state.tree.wanted, directory, manifest) if manifest is not None else {}
-        )
+        wanted = await self._wanted()
         seen = await state.prober.look(state.services.consumers, wanted)
         trust = await asyncio.to_thread(state.tree.trust, directory) if directory else b""
         if await asyncio.to_thread(state.prober.strictness.ask, trust, state.clock()):
@@ -159,6 +156,15 @@ class Upkeep:
             state.holdings.expect(state.services.consumers)
             state.holdings.was_seen(seen)
         return directory, frozenset(stale)
+
+    async def _wanted(self) -> Wanted:
+        state, journal = self._state, self._state.file.journal
+        manifest = state.holdings.applied()
+        if manifest is None:
+            return {}
+        return await asyncio.to_thread(
+            state.tree.wanted, journal.directory, manifest, before=journal.previous
+        )
 
     async def _passes(self, consumer: Consumer, wanted: Wanted) -> bool:
         """Whether the ports show the right thing after all, given a moment."""
@@ -188,7 +194,7 @@ class Upkeep:
         self._stale &= {one.name for one in behind}
         target = Target(
             directory=journal.directory,
-            wanted=await asyncio.to_thread(state.tree.wanted, journal.directory, manifest),
+            wanted=await self._wanted(),
         )
         by_hand = [
             one for one in behind if one.name in journal.waiting and self._is_shown(one, target.wanted)

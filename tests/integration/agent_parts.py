@@ -175,6 +175,7 @@ class TlsService:
         base.load_cert_chain(pem)
         self._context = base
         base.sni_callback = self._choose
+        self.base = base
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.hang_up)
         server = await asyncio.start_server(_greet, "127.0.0.1", 0, ssl=base)

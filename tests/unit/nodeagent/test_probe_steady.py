@@ -2,6 +2,7 @@ import pytest
 
 from common.ids import fingerprint_of
 from common.runtime.handshake import Served
+from nodeagent.core.served import Expected
 from nodeagent.core.services import Consumer, Endpoint
 from nodeagent.install import probe
 from tests import pki
@@ -31,6 +32,8 @@ async def test_a_leaf_counts_as_served_only_when_it_is_seen_several_times_in_a_r
 
     monkeypatch.setattr(probe, "see_served", look)
     monkeypatch.setattr(probe.asyncio, "sleep", no_pause)
-    (seen,) = await probe.Prober().wait_for(CONSUMER, {"server": (fingerprint_of(NEW.certificate_der),)})
+    (seen,) = await probe.Prober().wait_for(
+        CONSUMER, {"server": Expected((fingerprint_of(NEW.certificate_der),))}
+    )
     assert seen.leaf == fingerprint_of(NEW.certificate_der)
     assert looks == []

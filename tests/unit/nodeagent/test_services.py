@@ -1,7 +1,7 @@
 import pytest
 
 from common.errors import InvalidInputError
-from nodeagent.core.services import CONSUMERS_MAX, Consumer, Endpoint
+from nodeagent.core.services import CONSUMERS_MAX, Consumer, Copy, Endpoint, Window
 from nodeagent.core.servicesfile import Accounts, parse_services
 
 ACCOUNTS = Accounts(
@@ -128,3 +128,69 @@ def test_a_wrong_shape_is_refused_and_never_an_exception_of_another_kind(text):
 def test_an_endpoints_label_tells_it_from_others():
     assert Endpoint(host="::1", port=443, protocol="tls").label == "[::1]:443"
     assert Endpoint(host="a", port=443, protocol="tls", sni="b").label == "a:443/b"
+
+
+SIP = """
+[[consumer]]
+name = "sip"
+reload = ["/usr/bin/fs_cli"]
+impact = "drops_calls"
+window = "23:30-04:00"
+urgent_hours = 48
+unit = "freeswitch@main.service"
+[[consumer.copy]]
+file = "server/combined.pem"
+to = "/var/lib/certcast/copies/agent.pem"
+owner = "turnserver"
+group = "ssl-cert"
+mode = "0440"
+"""
+
+
+def test_when_a_service_may_be_reloaded_and_what_copy_it_gets_is_read():
+    (sip,) = parse_services(SIP, ACCOUNTS).consumers
+    assert (sip.impact, sip.window, sip.min_interval_s) == ("drops_calls", Window(start=1410, end=240), 3600)
+    assert (sip.urgent_s, sip.unit) == (48 * 3600, "freeswitch@main.service")
+    assert sip.copies == (
+        Copy(path="server/combined.pem", to="/var/lib/certcast/copies/agent.pem", uid=105, gid=4, mode=0o440),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('window = "23:30-04:00"', "", "window: is missing and says when calls may be dropped"),
+        ('"23:30-04:00"', '"23:30-24:00"', "window: '23:30-24:00' must be a span of the day"),
+        ('"23:30-04:00"', '"04:00-04:00"', "must be a span of the day"),
+        ('"drops_calls"', '"some"', "impact: 'some' is none of none, new_connections, drops_calls"),
+        ("= 48", "= -1", "urgent_hours: -1 must be at least 0"),
+        ("freeswitch@main.service", "--help", "unit: '--help' must be a unit's full name"),
+        ("server/combined.pem", "../combined.pem", "file: '../combined.pem' is no file of the tree"),
+        ("server/combined.pem", "client/combined.pem", "is not among what the consumer uses"),
+        ("/var/lib/certcast/copies/", "copies/", "must be a file's absolute path"),
+        ("/copies/", "/../", "must be a file's absolute path"),
+        ("/copies/", "//", "must be a file's absolute path"),
+        ("agent.pem", "a\\u0000", "must be a file's absolute path"),
+        ('"turnserver"', '"nobody-here"', "owner: there is no user 'nobody-here' on this node"),
+        ('"ssl-cert"', '"nobody-here"', "group: there is no group 'nobody-here' on this node"),
+        ('owner = "turnserver"', "", "owner: is missing and must be a user's name"),
+        ('"0440"', '"0444"', "mode: '0444' would let everybody read a private key"),
+        ('"0440"', '"440"', "mode: '440' must be four octal digits"),
+        ('"0440"', "288", "mode: 288 must be four octal digits"),
+        ('mode = "0440"', 'mode = "0440"\nshell = "x"', "shell: no such key"),
+    ],
+)
+def test_what_is_wrong_with_a_window_or_a_copy_is_told(old, new, sentence):
+    assert old in SIP
+    assert sentence in findings(SIP.replace(old, new))
+
+
+def test_calls_may_be_dropped_at_any_time_where_that_is_said():
+    (sip,) = parse_services(SIP.replace("23:30-04:00", "any"), ACCOUNTS).consumers
+    assert sip.window is None
+
+
+def test_two_copies_never_share_a_path():
+    assert "copy: the path '/var/lib/certcast/copies/agent.pem' is used twice" in findings(
+        SIP + SIP.replace('name = "sip"', 'name = "other"')
+    )

@@ -1,0 +1,289 @@
+"""Copies for services that cannot read the tree: in step with the generation, and never anything else."""
+
+import asyncio
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from common.errors import BundleError, Reason
+from common.runtime import durable
+from nodeagent.core.services import Copy
+from nodeagent.install.installer import Installer
+from nodeagent.install.state import say_nothing
+from nodeagent.install.upkeep import Upkeep
+from tests import pki
+from tests.integration.agent_parts import (
+    ROOT,
+    consumer,
+    install,
+    open_node,
+    real_bundle,
+    script,
+    services,
+)
+
+OLD = pki.make_leaf(ROOT, ["old.example.com"])
+NEW = pki.make_leaf(ROOT, ["new.example.com"])
+
+
+class Service:
+    """A service that reads its copy when it is reloaded."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.place = directory / "place"
+        self.place.mkdir()
+        self.path = self.place / "service.pem"
+        self.data = directory / "data"
+        self.works()
+
+    def works(self) -> None:
+        script(
+            self.directory / "reload",
+            f"cp {self.path} {self.directory}/loaded; echo x >>{self.directory}/count",
+        )
+
+    def fails_once(self) -> None:
+        script(
+            self.directory / "reload",
+            f"cp {self.path} {self.directory}/loaded; [ -e {self.directory}/f ] || {{ touch {self.directory}/f; exit 1; }}",
+        )
+
+    def services(self, *, mode: int = 0o400, to: Path | None = None):
+        copy = Copy(
+            path="server/combined.pem",
+            to=str(to or self.path),
+            uid=os.geteuid(),
+            gid=os.getegid(),
+            mode=mode,
+        )
+        return services(replace(consumer(self.directory / "reload"), copies=(copy,)))
+
+    @property
+    def live(self) -> str:
+        return (self.data / "current/server/combined.pem").read_text()
+
+    @property
+    def loaded(self) -> str:
+        return (self.directory / "loaded").read_text()
+
+    @property
+    def reloads(self) -> int:
+        return len((self.directory / "count").read_text().split())
+
+    def shown(self) -> list[str]:
+        return sorted(path.name for path in self.place.iterdir())
+
+
+@pytest.fixture
+def service(tmp_path):
+    return Service(tmp_path)
+
+
+@pytest.fixture
+async def node(service):
+    state = await open_node(service.data, service.services())
+    assert (await install(state, real_bundle(OLD, 1))).result == "applied"
+    return state
+
+
+async def test_a_copy_is_there_with_its_mode_before_the_service_is_reloaded(node, service):
+    outcome = await install(node, real_bundle(NEW, 2))
+
+    assert outcome.result == "applied"
+    assert service.path.read_text() == service.loaded == service.live
+    assert NEW.key_pem in service.loaded
+    assert stat.S_IMODE(service.path.stat().st_mode) == 0o400
+    assert service.shown() == ["service.pem"]
+
+
+async def test_a_copy_goes_back_with_its_generation(node, service):
+    service.fails_once()
+    outcome = await install(node, real_bundle(NEW, 2))
+
+    assert (outcome.result, outcome.reason) == ("rolled_back", Reason.RELOAD_FAILED)
+    assert service.path.read_text() == service.loaded == service.live
+    assert OLD.key_pem in service.loaded
+
+
+async def test_a_copy_is_not_written_again_where_it_is_right(node, service):
+    before = service.path.stat()
+    await Upkeep(node).turn()
+    await install(node, real_bundle(OLD, 2))
+    assert service.path.stat() == before
+
+
+@pytest.mark.parametrize("what", ["content", "missing", "link"])
+async def test_a_copy_that_was_changed_is_written_again_reloaded_and_counted(node, service, what):
+    reloads = service.reloads
+    if what == "content":
+        service.path.chmod(0o600)
+        service.path.write_text("other")
+    else:
+        service.path.unlink()
+    elsewhere = service.directory / "elsewhere"
+    elsewhere.write_text("not ours")
+    if what == "link":
+        service.path.symlink_to(elsewhere)
+    await Upkeep(node).turn()
+
+    assert service.path.read_text() == service.live
+    assert not service.path.is_symlink()
+    assert elsewhere.read_text() == "not ours"
+    assert (service.reloads, node.holdings.report(0).drifts) == (reloads + 1, 1)
+    assert node.holdings.is_disk_right()
+
+
+async def test_a_copy_whose_mode_was_widened_is_closed_again_without_a_reload(node, service):
+    reloads = service.reloads
+    service.path.chmod(0o644)
+    await Upkeep(node).turn()
+
+    assert stat.S_IMODE(service.path.stat().st_mode) == 0o400
+    assert (service.reloads, node.holdings.report(0).drifts) == (reloads, 1)
+
+
+async def test_a_copy_that_cannot_be_repaired_is_reported_as_drift(node, service, monkeypatch):
+    service.path.chmod(0o644)
+
+    def refuse(*args, **kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(durable, "write_file", refuse)
+    with pytest.raises(Exception, match="could not be written"):
+        await Upkeep(node).turn()
+    assert not node.holdings.is_disk_right()
+
+    monkeypatch.undo()
+    await Upkeep(node).turn()
+    assert node.holdings.is_disk_right()
+
+
+async def test_a_copy_that_is_declared_later_is_written_and_loaded(node, service):
+    other = service.place / "other.pem"
+    node.services = services(
+        *node.services.consumers, replace(service.services(to=other).consumers[0], name="second")
+    )
+    await Upkeep(node).turn()
+    assert other.read_text() == service.live
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("no directory", "make .*/nowhere first"),
+        ("directory is a link", "over a link"),
+        ("is a directory", "not a plain file"),
+        ("is a link", "not a plain file"),
+        ("is ours", "agent's own directory"),
+    ],
+)
+async def test_a_place_that_cannot_take_a_copy_is_refused_before_anything_is_touched(
+    node, service, what, sentence
+):
+    (service.directory / "alias").symlink_to(service.place)
+    (service.place / "directory").mkdir()
+    (service.place / "link").symlink_to("/etc/passwd")
+    to = {
+        "no directory": service.directory / "nowhere/a.pem",
+        "directory is a link": service.directory / "alias/a.pem",
+        "is a directory": service.place / "directory",
+        "is a link": service.place / "link",
+        "is ours": service.data / "generations/a.pem",
+    }[what]
+    node.services = service.services(to=to)
+    live, reloads = service.live, service.reloads
+    with pytest.raises(BundleError, match=sentence) as refused:
+        await install(node, real_bundle(NEW, 2))
+
+    assert refused.value.reason == Reason.TARGET_MISSING
+    assert (service.live, service.reloads) == (live, reloads)
+
+
+async def test_a_copy_that_the_disk_refuses_turns_the_installation_back(node, service, monkeypatch):
+    real = durable.write_file
+
+    def refuse(path, data, **kwargs):
+        if path == service.path and NEW.key_pem.encode() in data:
+            raise OSError(28, "No space left on device")
+        real(path, data, **kwargs)
+
+    monkeypatch.setattr(durable, "write_file", refuse)
+    outcome = await install(node, real_bundle(NEW, 2))
+
+    assert (outcome.result, outcome.reason) == ("rolled_back", Reason.NO_SPACE)
+    assert service.path.read_text() == service.live == service.loaded
+    assert OLD.key_pem in service.loaded
+
+
+CHANGES = ("open", "write", "fchmod", "fchown", "fsync", "replace", "rename", "symlink", "unlink", "chmod")
+
+
+def killed_at(service: Service, number: int) -> bool:
+    """Install in a forked child that dies at its change number `number`; whether there was one.
+
+    Counted from the generation's publishing on, with which what services see begins to change.
+    """
+    pid = os.fork()
+    if pid == 0:
+        count: list[int] = []
+
+        def struck(real):
+            def call(*args, **kwargs):
+                is_change = real is not real_open or args[1] & os.O_CREAT
+                if is_change and (count or real is real_rename):
+                    count.append(1)
+                    if len(count) == number + 1:
+                        os._exit(9)
+                return real(*args, **kwargs)
+
+            return call
+
+        async def run():
+            state = await open_node(service.data, service.services())
+            for name in CHANGES:
+                setattr(os, name, struck(getattr(os, name)))
+            await install(state, real_bundle(NEW, 2))
+
+        real_open, real_rename, status = os.open, os.rename, 70  # noqa: TID251 - to be struck
+        try:
+            asyncio.run(run())
+            status = 0
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status in {0, 9}
+    return status == 9
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_kill_at_any_change_leaves_copy_tree_and_service_on_one_generation_after_the_next_start(
+    tmp_path, fails
+):
+    number, struck = 0, True
+    while struck:
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        service = Service(directory)
+
+        async def begin(service=service):
+            await install(await open_node(service.data, service.services()), real_bundle(OLD, 1))
+
+        async def start_again(service=service):
+            state = await open_node(service.data, service.services())
+            await Installer(state).resume(say=say_nothing)
+            await Upkeep(state).turn()
+
+        asyncio.run(begin())
+        if fails:
+            service.fails_once()
+        struck = killed_at(service, number)
+        service.works()
+        asyncio.run(start_again())
+        assert service.path.read_text() == service.live == service.loaded, number
+        assert service.shown() == ["service.pem"], number
+        number += 1
+    assert number > 20

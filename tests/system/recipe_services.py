@@ -1,0 +1,215 @@
+"""Real services under their own accounts, configured as their recipes say, with the recipes' ports, paths and reloads adapted."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import tempfile
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nodeagent import recipes
+from nodeagent.core.services import Services
+from nodeagent.core.servicesfile import parse_services
+from nodeagent.settings import ACCOUNTS
+
+NGINX = """\
+daemon off;
+pid {directory}/nginx.pid;
+worker_processes 1;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate     {data}/current/server/fullchain.pem;
+        ssl_certificate_key {data}/current/server/privkey.pem;
+    }}
+}}
+"""
+
+HAPROXY = """\
+global
+    maxconn 100
+    user haproxy
+    group haproxy
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+frontend web
+    bind 127.0.0.1:{port} ssl crt {data}/current/server/combined.pem
+    http-request return status 200
+"""
+
+KAMAILIO = """\
+#!KAMAILIO
+debug=0
+log_stderror=yes
+fork=yes
+children=1
+tcp_children=1
+auto_aliases=no
+enable_tls=1
+listen=tls:127.0.0.1:{port}
+loadmodule "ctl.so"
+loadmodule "tls.so"
+modparam("ctl", "binrpc", "unix:{directory}/ctl.sock")
+modparam("tls", "config", "{directory}/tls.cfg")
+request_route {{ exit; }}
+"""
+
+KAMAILIO_TLS = """\
+[server:default]
+method = TLSv1.2+
+verify_certificate = no
+require_certificate = no
+certificate = {copies}/kamailio.pem
+private_key = {copies}/kamailio.pem
+"""
+
+COTURN = """\
+listening-ip=127.0.0.1
+listening-port={plain}
+tls-listening-port={port}
+relay-ip=127.0.0.1
+cert={copies}/coturn.pem
+pkey={copies}/coturn.pem
+proc-user=turnserver
+proc-group=turnserver
+no-cli
+no-dtls
+no-udp
+pidfile={directory}/coturn.pid
+log-file=stdout
+realm=test
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Real:
+    """How a service is started and reloaded without systemd. `argv` and `reload` are templates, too."""
+
+    files: dict[str, str]
+    argv: tuple[str, ...]
+    reload: str
+
+
+REAL = {
+    "nginx": Real(
+        files={"nginx.conf": NGINX},
+        argv=("nginx", "-e", "stderr", "-c", "{directory}/nginx.conf"),
+        reload='["{program}", "-e", "stderr", "-c", "{directory}/nginx.conf", "-s", "reload"]',
+    ),
+    "haproxy": Real(
+        files={"haproxy.cfg": HAPROXY},
+        argv=("haproxy", "-W", "-f", "{directory}/haproxy.cfg", "-p", "{directory}/haproxy.pid"),
+        # what the unit's ExecReload does
+        reload='["/bin/sh", "-c", "{program} -c -q -f {directory}/haproxy.cfg && kill -USR2 $(cat {directory}/haproxy.pid)"]',
+    ),
+    "kamailio": Real(
+        files={"kamailio.cfg": KAMAILIO, "tls.cfg": KAMAILIO_TLS},
+        argv=(
+            *("kamailio", "-DD", "-E", "-f", "{directory}/kamailio.cfg", "-P", "{directory}/kamailio.pid"),
+            *("-m", "32", "-M", "4", "-Y", "{directory}/run", "-u", "kamailio", "-g", "kamailio"),
+        ),
+        reload='["/usr/sbin/kamcmd", "-s", "unix:{directory}/ctl.sock", "tls.reload"]',
+    ),
+    "coturn": Real(
+        files={"turnserver.conf": COTURN},
+        argv=("turnserver", "-c", "{directory}/turnserver.conf"),
+        reload='["/bin/sh", "-c", "kill -USR2 $(cat {directory}/coturn.pid)"]',
+    ),
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RealService:
+    """A service and the directories it lives in, which its own account can reach."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.name, self.directory, self.real = name, directory, REAL[name]
+        self.data, self.copies, self.port = directory / "data", directory / "copies", free_port()
+        self.process: asyncio.subprocess.Process | None = None
+        program = shutil.which(self.real.argv[0], path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        self.facts = {
+            "directory": directory,
+            "data": self.data,
+            "copies": self.copies,
+            "port": self.port,
+            "plain": free_port(),
+            "program": program,
+        }
+        for made in (self.copies, directory / "run"):
+            made.mkdir()
+            made.chmod(0o777)
+        for file, text in self.real.files.items():
+            (directory / file).write_text(text.format(**self.facts))
+
+    def services(self) -> Services:
+        """What the agent is told: the recipe, with this machine's ports, paths and reload."""
+        text = recipes.read(self.name)
+        text = re.sub(
+            r"^reload = .*$", f"reload = {self.real.reload}".format(**self.facts), text, flags=re.MULTILINE
+        )
+        text = re.sub(r"^port = .*$", f"port = {self.port}", text, flags=re.MULTILINE)
+        text = re.sub(r"^min_interval_s = .*$", "min_interval_s = 0", text, flags=re.MULTILINE)
+        return parse_services(text.replace("/var/lib/certcast/copies", str(self.copies)), ACCOUNTS)
+
+    async def start(self) -> None:
+        argv = [part.format(**self.facts) for part in self.real.argv]
+        with (self.directory / "log").open("wb") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                str(self.facts["program"]),
+                *argv[1:],
+                cwd=self.directory,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        async with asyncio.timeout(30):
+            while not self._listens():
+                assert self.process.returncode is None, (self.directory / "log").read_text()
+                await asyncio.sleep(0.05)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    async def stop(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                async with asyncio.timeout(5):
+                    await self.process.wait()
+            except TimeoutError:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                await self.process.wait()
+
+
+def open_directory() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="certcast-recipe-"))
+    directory.chmod(0o755)
+    return directory
+
+
+@asynccontextmanager
+async def real_service(name: str):
+    service = RealService(name, open_directory())
+    try:
+        yield service
+    finally:
+        await service.stop()
+        shutil.rmtree(service.directory, ignore_errors=True)
