@@ -84,6 +84,89 @@ class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     created: bool | None = None
 
 
+class CertificatesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of certificates, and how many there are in all."""
+
+    total: int
+    certificates: list[CertificateAnswer]
+
+
+class SlotAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node's slot has; null if nothing."""
+
+    node: str
+    slot: Slot
+    certificate: CertificateAnswer | None
+
+
+class SlotsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What each node's slots have."""
+
+    slots: list[SlotAnswer]
+
+
+class NodeNames(msgspec.Struct, frozen=True, kw_only=True):
+    """Nodes, by name."""
+
+    nodes: list[str]
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where something was assigned."""
+
+    nodes: list[Place]
+
+
+class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A trusted CA. What follows `trusted_intermediate` stands only where it was asked for, `created` only after an upload."""
+
+    id: int
+    subject_name: str
+    issuer_name: str
+    raw_subject: str
+    raw_issuer: str
+    serial_no: str
+    fingerprint: str
+    not_before_s: int
+    not_after_s: int
+    self_signed: bool
+    trusted_intermediate: bool
+    status: str | None = None
+    statuses: list[Status] | None = None
+    certificate: str | None = None
+    text: str | None = None
+    created: bool | None = None
+
+
+class TrustedCasAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Custom trusted CAs."""
+
+    trusted_cas: list[TrustedCaAnswer]
+
+
+class BuiltinCa(msgspec.Struct, frozen=True, kw_only=True):
+    """A CA of the built-in list."""
+
+    subject_name: str
+    raw_subject: str
+    fingerprint: str
+    not_after_s: int
+    status: str
+
+
+class BuiltinCas(msgspec.Struct, frozen=True, kw_only=True):
+    """The built-in list."""
+
+    builtin: list[BuiltinCa]
+
+
+class ImportAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import kept."""
+
+    certificates: list[CertificateAnswer]
+    trusted_cas: list[TrustedCaAnswer]
+
+
 def place(each: AssignmentRecord) -> Place:
     """Say where a certificate is assigned."""
     return Place(node=each.node, slot=each.slot)
@@ -133,31 +216,33 @@ def shown_answer(shown: ShownCertificate) -> CertificateAnswer:
     )
 
 
-def trusted_ca_record_answer(record: TrustedCaRecord) -> dict[str, object]:
+def trusted_ca_record_answer(record: TrustedCaRecord, *, created: bool | None = None) -> TrustedCaAnswer:
     """Say what is kept of a trusted CA."""
-    return {
-        "id": record.id,
-        "subject_name": record.subject_name,
-        "issuer_name": record.issuer_name,
-        "raw_subject": record.raw_subject,
-        "raw_issuer": record.raw_issuer,
-        "serial_no": record.serial_no,
-        "fingerprint": record.fingerprint,
-        "not_before_s": record.not_before_s,
-        "not_after_s": record.not_after_s,
-        "self_signed": record.self_signed,
-        "trusted_intermediate": record.trusted_intermediate,
-    }
+    return TrustedCaAnswer(
+        id=record.id,
+        subject_name=record.subject_name,
+        issuer_name=record.issuer_name,
+        raw_subject=record.raw_subject,
+        raw_issuer=record.raw_issuer,
+        serial_no=record.serial_no,
+        fingerprint=record.fingerprint,
+        not_before_s=record.not_before_s,
+        not_after_s=record.not_after_s,
+        self_signed=record.self_signed,
+        trusted_intermediate=record.trusted_intermediate,
+        created=created,
+    )
 
 
-def trusted_ca_answer(shown: ShownTrustedCa) -> dict[str, object]:
+def trusted_ca_answer(shown: ShownTrustedCa) -> TrustedCaAnswer:
     """Say what a list says of a trusted CA, and its texts where one was asked for."""
-    answer = {
-        **trusted_ca_record_answer(shown.record),
-        "status": shown.statuses[0].text,
-        "statuses": [Status(code=each.code, text=each.text) for each in shown.statuses],
-    }
-    return {**answer, "certificate": shown.record.text, "text": shown.text} if shown.text else answer
+    return msgspec.structs.replace(
+        trusted_ca_record_answer(shown.record),
+        status=shown.statuses[0].text,
+        statuses=[Status(code=each.code, text=each.text) for each in shown.statuses],
+        certificate=shown.record.text if shown.text else None,
+        text=shown.text or None,
+    )
 
 
 def _chain(chain: Chain, strict_client: str) -> ChainAnswer:

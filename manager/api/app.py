@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from common.errors import CertcastError, Reason
-from manager.api import alarms, certificates, errors, fleet, nodes, requests, trust, users
+from manager.api import alarms, audit, certificates, errors, fleet, generations, nodes, requests, trust, users
 from manager.api.routes import Api, Route, call
 from manager.api.streams import Streams
 
@@ -21,8 +21,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     *trust.ROUTES,
     *alarms.ROUTES,
     *nodes.ROUTES,
+    *generations.ROUTES,
     *fleet.ROUTES,
     *users.ROUTES,
+    *audit.ROUTES,
 )
 
 

@@ -11,13 +11,19 @@ from common.pki.export import Format
 from common.pki.status import StatusCode
 from manager.api.answers import (
     CertificateAnswer,
-    Place,
+    CertificatesAnswer,
+    ImportAnswer,
+    NodeNames,
+    Places,
+    SlotAnswer,
+    SlotsAnswer,
     certificate_answer,
     place,
     shown_answer,
     trusted_ca_record_answer,
 )
-from manager.api.routes import Call, Route, allows, attachment, reply
+from manager.api.routes import FORCE, PEM_FILE, PFX_FILE, Call, Route, allows, attachment, reply
+from manager.api.routes import Query as Parameter
 from manager.domain.listing import PAGE, Order, Query
 from manager.domain.model import Role
 from manager.operations.certificates import Wanted
@@ -40,7 +46,7 @@ class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):
         return "<upload>"
 
 
-class File(msgspec.Struct, frozen=True, kw_only=True):
+class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of an import; `content` is base64."""
 
     name: Annotated[str, msgspec.Meta(max_length=255)]
@@ -53,14 +59,14 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 class Import(msgspec.Struct, frozen=True, kw_only=True):
     """Files with certificates, keys, parameters and trusted CAs; the passphrase is tried on every encrypted key."""
 
-    files: Annotated[list[File], msgspec.Meta(max_length=1000)]
+    files: Annotated[list[ImportedFile], msgspec.Meta(max_length=1000)]
     private_key_passphrase: str | None = None
 
     def __repr__(self) -> str:
         return "<import>"
 
 
-class Edit(msgspec.Struct, frozen=True, kw_only=True):
+class CertificateEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What to change; what is left out stays. `nodes` are all that shall have it in `slot`. The key cannot be changed."""
 
     certificate: str | None = None
@@ -90,7 +96,7 @@ class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
         return "<download>"
 
 
-class Delete(msgspec.Struct, frozen=True, kw_only=True):
+class CertificatesToDelete(msgspec.Struct, frozen=True, kw_only=True):
     """Which to delete, all or none; `force` even where they are in use."""
 
     ids: Ids
@@ -100,17 +106,17 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True):
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with a page."""
     total, listed = await call.api.operations.certificates.list(_query(call))
-    return reply({"total": total, "certificates": [certificate_answer(each) for each in listed]})
+    return reply(CertificatesAnswer(total=total, certificates=[certificate_answer(each) for each in listed]))
 
 
 async def by_node(call: Call) -> web.StreamResponse:
     """Answer with what each node's slots have."""
     found = await call.api.operations.certificates.by_node()
     slots = [
-        {"node": node, "slot": slot, "certificate": certificate_answer(each) if each else None}
+        SlotAnswer(node=node, slot=slot, certificate=certificate_answer(each) if each else None)
         for node, slot, each in found
     ]
-    return reply({"slots": slots})
+    return reply(SlotsAnswer(slots=slots))
 
 
 async def show(call: Call) -> web.StreamResponse:
@@ -148,15 +154,13 @@ async def import_files(call: Call) -> web.StreamResponse:
     for record, created in kept.tls:
         made = shown_answer(await operations.show(record.id))
         tls.append(msgspec.structs.replace(made, created=created))
-    trusted = [
-        {**trusted_ca_record_answer(record), "created": created} for record, created in kept.trusted_cas
-    ]
-    return reply({"certificates": tls, "trusted_cas": trusted})
+    trusted = [trusted_ca_record_answer(record, created=created) for record, created in kept.trusted_cas]
+    return reply(ImportAnswer(certificates=tls, trusted_cas=trusted))
 
 
 async def edit(call: Call) -> web.StreamResponse:
     """Change one."""
-    body: Edit = call.body
+    body: CertificateEdit = call.body
     number = call.number("id")
     await call.api.operations.certificates.edit(
         number,
@@ -175,7 +179,7 @@ async def assign(call: Call) -> web.StreamResponse:
     nodes = await call.api.operations.certificates.assign(
         call.number("id"), nodes=body.nodes, slot=body.slot, actor=call.actor
     )
-    return reply({"nodes": nodes})
+    return reply(NodeNames(nodes=list(nodes)))
 
 
 async def download(call: Call) -> web.StreamResponse:
@@ -202,14 +206,13 @@ async def delete(call: Call) -> web.StreamResponse:
 
 async def delete_some(call: Call) -> web.StreamResponse:
     """Delete several, all or none."""
-    body: Delete = call.body
+    body: CertificatesToDelete = call.body
     return await _delete(call, body.ids, force=body.force)
 
 
 async def _delete(call: Call, ids: list[int], *, force: bool) -> web.StreamResponse:
     lost = await call.api.operations.certificates.delete(ids, force=force, actor=call.actor)
-    nodes: list[Place] = [place(each) for each in lost]
-    return reply({"nodes": nodes})
+    return reply(Places(nodes=[place(each) for each in lost]))
 
 
 def _query(call: Call) -> Query:
@@ -238,7 +241,20 @@ def _query(call: Call) -> Query:
 
 ROUTES = (
     Route(
-        method="GET", path="certificates", role=Role.READ_ONLY, handler=list_all, summary="List certificates"
+        method="GET",
+        path="certificates",
+        role=Role.READ_ONLY,
+        handler=list_all,
+        summary="List certificates",
+        query=(
+            Parameter("search", str, "words that the names contain"),
+            Parameter("status", StatusCode, "only those with this status"),
+            Parameter("node", str, "only those that this node has"),
+            Parameter("order", str, f"one of {', '.join(Order)}; with - before it the other way round"),
+            Parameter("offset", int, "how many to skip"),
+            Parameter("limit", int, f"how many at most; {PAGE} if left out"),
+        ),
+        answers={200: CertificatesAnswer},
     ),
     Route(
         method="POST",
@@ -247,6 +263,7 @@ ROUTES = (
         handler=add,
         body=NewCertificate,
         summary="Upload a certificate, and assign it",
+        answers={200: CertificateAnswer, 201: CertificateAnswer},
     ),
     Route(
         method="GET",
@@ -254,6 +271,7 @@ ROUTES = (
         role=Role.READ_ONLY,
         handler=by_node,
         summary="List what each node's slots have",
+        answers={200: SlotsAnswer},
     ),
     Route(
         method="POST",
@@ -262,14 +280,16 @@ ROUTES = (
         handler=download,
         body=DownloadRequest,
         summary="Download certificates, and with a passphrase their keys",
+        answers={200: (PEM_FILE, PFX_FILE)},
     ),
     Route(
         method="POST",
         path="certificates/delete",
         role=Role.ADMINISTRATOR,
         handler=delete_some,
-        body=Delete,
+        body=CertificatesToDelete,
         summary="Delete several certificates",
+        answers={200: Places},
     ),
     Route(
         method="POST",
@@ -278,6 +298,7 @@ ROUTES = (
         handler=import_files,
         body=Import,
         summary="Import files with certificates, keys and trusted CAs",
+        answers={200: ImportAnswer},
     ),
     Route(
         method="GET",
@@ -285,14 +306,16 @@ ROUTES = (
         role=Role.READ_ONLY,
         handler=show,
         summary="Show a certificate",
+        answers={200: CertificateAnswer},
     ),
     Route(
         method="PATCH",
         path="certificates/{id}",
         role=Role.ADMINISTRATOR,
         handler=edit,
-        body=Edit,
+        body=CertificateEdit,
         summary="Change a certificate, its parameters or its nodes",
+        answers={200: CertificateAnswer},
     ),
     Route(
         method="DELETE",
@@ -300,6 +323,8 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=delete,
         summary="Delete a certificate",
+        query=(FORCE,),
+        answers={200: Places},
     ),
     Route(
         method="POST",
@@ -308,5 +333,6 @@ ROUTES = (
         handler=assign,
         body=Assign,
         summary="Assign a certificate to nodes",
+        answers={200: NodeNames},
     ),
 )

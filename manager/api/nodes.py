@@ -1,13 +1,16 @@
-"""Nodes over HTTP: adding, joining, the four facts, and what was published for each."""
+"""Nodes over HTTP: adding, joining, and the four facts of each."""
 
+from dataclasses import dataclass, fields
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from common.ids import node_name
+from manager.api.answers import NodeNames
 from manager.api.routes import Call, Route, empty, reply
 from manager.domain.model import NodeRecord, Role
+from manager.domain.view import NodeView
 
 Texts = Annotated[list[str], msgspec.Meta(max_length=64)]
 
@@ -38,9 +41,38 @@ class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     enrolled_s: float | None
 
 
+class NodesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All nodes as they were added."""
+
+    nodes: list[NodeAnswer]
+
+
+class JoinTokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A join token, shown once."""
+
+    join_token: str
+    expires_s: float
+
+
+class AddedNode(JoinTokenAnswer, frozen=True, kw_only=True):
+    """A node that was added, with its join token."""
+
+    node: NodeAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownNode(NodeView):
+    """One node with all its facts, its names and addresses, and what was seen on it when its last installation failed."""
+
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    diagnostics: str
+
+
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with all."""
-    return reply({"nodes": [_answer(each) for each in await call.api.operations.context.store.nodes.list()]})
+    found = await call.api.operations.context.store.nodes.list()
+    return reply(NodesAnswer(nodes=[_answer(each) for each in found]))
 
 
 async def add(call: Call) -> web.StreamResponse:
@@ -49,7 +81,7 @@ async def add(call: Call) -> web.StreamResponse:
     record, token = await call.api.operations.nodes.add(
         body.name, names=body.names, addresses=body.addresses, actor=call.actor
     )
-    answer = {"node": _answer(record), "join_token": token.text, "expires_s": token.expires_s}
+    answer = AddedNode(node=_answer(record), join_token=token.text, expires_s=token.expires_s)
     return reply(answer, status=201)
 
 
@@ -57,13 +89,15 @@ async def show(call: Call) -> web.StreamResponse:
     """Answer with one: its facts, its names and addresses."""
     name = node_name(call.name("name"))
     record = await call.api.operations.context.store.nodes.get(name)
-    view = msgspec.to_builtins(call.api.fleet.node(name))
-    more = {
-        "names": record.names,
-        "addresses": record.addresses,
-        "diagnostics": call.api.fleet.diagnostics(name),
-    }
-    return reply({**view, **more})
+    view = call.api.fleet.node(name)
+    facts = {each.name: getattr(view, each.name) for each in fields(view)}
+    answer = ShownNode(
+        **facts,
+        names=record.names,
+        addresses=record.addresses,
+        diagnostics=call.api.fleet.diagnostics(name),
+    )
+    return reply(answer)
 
 
 async def remove(call: Call) -> web.StreamResponse:
@@ -75,7 +109,7 @@ async def remove(call: Call) -> web.StreamResponse:
 async def new_token(call: Call) -> web.StreamResponse:
     """Make another join token."""
     token = await call.api.operations.nodes.new_token(call.name("name"), actor=call.actor)
-    return reply({"join_token": token.text, "expires_s": token.expires_s}, status=201)
+    return reply(JoinTokenAnswer(join_token=token.text, expires_s=token.expires_s), status=201)
 
 
 async def fill_slot(call: Call) -> web.StreamResponse:
@@ -84,30 +118,13 @@ async def fill_slot(call: Call) -> web.StreamResponse:
     nodes = await call.api.operations.certificates.assign(
         body.certificate, nodes=[call.name("name")], slot=call.name("slot"), actor=call.actor
     )
-    return reply({"nodes": nodes})
+    return reply(NodeNames(nodes=list(nodes)))
 
 
 async def empty_slot(call: Call) -> web.StreamResponse:
     """Take a slot's assignment away."""
     await call.api.operations.certificates.unassign(call.name("name"), call.name("slot"), actor=call.actor)
     return empty()
-
-
-async def generations(call: Call) -> web.StreamResponse:
-    """Answer with what was published for a node, the newest first."""
-    store = call.api.operations.context.store
-    name = (await store.nodes.get(node_name(call.name("name")))).name
-    found = [
-        {
-            "epoch": each.epoch,
-            "generation": each.generation,
-            "digest": each.digest,
-            "created_s": each.created_s,
-            "cause": each.cause,
-        }
-        for each in await store.generations.history(name)
-    ]
-    return reply({"generations": found})
 
 
 def _answer(record: NodeRecord) -> NodeAnswer:
@@ -123,13 +140,38 @@ def _answer(record: NodeRecord) -> NodeAnswer:
 
 
 ROUTES = (
-    Route(method="GET", path="nodes", role=Role.READ_ONLY, handler=list_all, summary="List nodes"),
     Route(
-        method="POST", path="nodes", role=Role.ADMINISTRATOR, handler=add, body=NewNode, summary="Add a node"
+        method="GET",
+        path="nodes",
+        role=Role.READ_ONLY,
+        handler=list_all,
+        summary="List nodes",
+        answers={200: NodesAnswer},
     ),
-    Route(method="GET", path="nodes/{name}", role=Role.READ_ONLY, handler=show, summary="Show a node"),
     Route(
-        method="DELETE", path="nodes/{name}", role=Role.ADMINISTRATOR, handler=remove, summary="Remove a node"
+        method="POST",
+        path="nodes",
+        role=Role.ADMINISTRATOR,
+        handler=add,
+        body=NewNode,
+        summary="Add a node",
+        answers={201: AddedNode},
+    ),
+    Route(
+        method="GET",
+        path="nodes/{name}",
+        role=Role.READ_ONLY,
+        handler=show,
+        summary="Show a node",
+        answers={200: ShownNode},
+    ),
+    Route(
+        method="DELETE",
+        path="nodes/{name}",
+        role=Role.ADMINISTRATOR,
+        handler=remove,
+        summary="Remove a node",
+        answers={204: None},
     ),
     Route(
         method="POST",
@@ -137,6 +179,7 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=new_token,
         summary="Make a join token",
+        answers={201: JoinTokenAnswer},
     ),
     Route(
         method="PUT",
@@ -145,6 +188,7 @@ ROUTES = (
         handler=fill_slot,
         body=SlotContent,
         summary="Assign a certificate to a slot",
+        answers={200: NodeNames},
     ),
     Route(
         method="DELETE",
@@ -152,12 +196,6 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=empty_slot,
         summary="Take a slot's assignment away",
-    ),
-    Route(
-        method="GET",
-        path="nodes/{name}/generations",
-        role=Role.READ_ONLY,
-        handler=generations,
-        summary="List what was published for a node",
+        answers={204: None},
     ),
 )

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from common.errors import InvalidInputError
 from common.pki.csr import DEFAULT_TEMPLATE, KeyKind
-from manager.api.answers import shown_answer
+from manager.api.answers import CertificateAnswer, shown_answer
 from manager.api.routes import Call, Route, empty, reply
 from manager.domain.model import RequestRecord, Role
 from manager.operations.requests import KeyChoice, RequestChanges
@@ -37,7 +37,7 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
         return "<request>"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class SignedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a CA made of a request, with its chain. `take_over` gives it the nodes of the certificate that it replaces."""
 
     certificate: str
@@ -47,9 +47,40 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     slot: str = "server"
 
 
+class RequestAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A request; never its key."""
+
+    id: int
+    subject_name: str
+    raw_subject: str
+    subject_alt_names: tuple[str, ...]
+    key_type: str
+    csr: str
+    replaces: int | None
+    answered_by: int | None
+    created_s: float
+    answered_s: float | None
+
+
+class RequestsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All requests."""
+
+    requests: list[RequestAnswer]
+
+
+class RequestFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request to replace a certificate asks for, unless it is told otherwise."""
+
+    subject: str
+    subject_alt_names: list[str]
+    eku_server_auth: bool
+    eku_client_auth: bool
+
+
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with all."""
-    return reply({"requests": [_answer(each) for each in await call.api.operations.requests.list()]})
+    found = await call.api.operations.requests.list()
+    return reply(RequestsAnswer(requests=[_answer(each) for each in found]))
 
 
 async def show(call: Call) -> web.StreamResponse:
@@ -61,12 +92,12 @@ async def fields(call: Call) -> web.StreamResponse:
     """Answer with what a request to replace a certificate would ask for."""
     found = await call.api.operations.requests.fields_for(call.number("id"))
     return reply(
-        {
-            "subject": found.subject,
-            "subject_alt_names": found.alternatives,
-            "eku_server_auth": found.server_auth,
-            "eku_client_auth": found.client_auth,
-        }
+        RequestFields(
+            subject=found.subject,
+            subject_alt_names=list(found.alternatives),
+            eku_server_auth=found.server_auth,
+            eku_client_auth=found.client_auth,
+        )
     )
 
 
@@ -99,7 +130,7 @@ async def add(call: Call) -> web.StreamResponse:
 
 async def answer(call: Call) -> web.StreamResponse:
     """Take the signed answer."""
-    body: Answer = call.body
+    body: SignedAnswer = call.body
     answered = await call.api.operations.requests.answer(
         call.number("id"),
         certificate=body.certificate,
@@ -119,19 +150,19 @@ async def delete(call: Call) -> web.StreamResponse:
     return empty()
 
 
-def _answer(record: RequestRecord) -> dict[str, object]:
-    return {
-        "id": record.id,
-        "subject_name": record.subject_name,
-        "raw_subject": record.raw_subject,
-        "subject_alt_names": record.subject_alt_names,
-        "key_type": record.key_type,
-        "csr": record.pem,
-        "replaces": record.replaces_id,
-        "answered_by": record.answer_id,
-        "created_s": record.created_s,
-        "answered_s": record.answered_s,
-    }
+def _answer(record: RequestRecord) -> RequestAnswer:
+    return RequestAnswer(
+        id=record.id,
+        subject_name=record.subject_name,
+        raw_subject=record.raw_subject,
+        subject_alt_names=record.subject_alt_names,
+        key_type=record.key_type,
+        csr=record.pem,
+        replaces=record.replaces_id,
+        answered_by=record.answer_id,
+        created_s=record.created_s,
+        answered_s=record.answered_s,
+    )
 
 
 ROUTES = (
@@ -141,6 +172,7 @@ ROUTES = (
         role=Role.READ_ONLY,
         handler=list_all,
         summary="List certificate signing requests",
+        answers={200: RequestsAnswer},
     ),
     Route(
         method="POST",
@@ -149,6 +181,7 @@ ROUTES = (
         handler=add,
         body=NewRequest,
         summary="Make a certificate signing request",
+        answers={201: RequestAnswer},
     ),
     Route(
         method="GET",
@@ -156,14 +189,16 @@ ROUTES = (
         role=Role.READ_ONLY,
         handler=show,
         summary="Show a certificate signing request",
+        answers={200: RequestAnswer},
     ),
     Route(
         method="POST",
         path="requests/{id}/answer",
         role=Role.ADMINISTRATOR,
         handler=answer,
-        body=Answer,
+        body=SignedAnswer,
         summary="Upload the certificate that a CA made from a request",
+        answers={200: CertificateAnswer},
     ),
     Route(
         method="DELETE",
@@ -171,6 +206,7 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=delete,
         summary="Delete a certificate signing request",
+        answers={204: None},
     ),
     Route(
         method="GET",
@@ -178,5 +214,6 @@ ROUTES = (
         role=Role.READ_ONLY,
         handler=fields,
         summary="Show what a request to replace a certificate asks for",
+        answers={200: RequestFields},
     ),
 )

@@ -5,7 +5,7 @@ Decides who may call what, and reads bodies within limits. Leaves the use cases 
 
 import asyncio
 from base64 import b64decode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -78,9 +78,21 @@ class Call:
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query parameter, which may be left out."""
+
+    name: str
+    kind: type[Any]
+    help: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One entry of the table. `path` is below the API's root."""
+    """One entry of the table. `path` is below the API's root; `answers` are the bodies of successes, by status.
+
+    An answer is a type that is sent as JSON, None for an empty body, or the media types of something else.
+    """
 
     method: str
     path: str
@@ -88,6 +100,13 @@ class Route:
     handler: Handler
     summary: str
     body: type[Any] | None = None
+    query: tuple[Query, ...] = ()
+    answers: Mapping[int, Any]
+
+
+FORCE: Final = Query("force", bool, "do it in spite of what a refusal warns of")
+PEM_FILE: Final = "application/x-pem-file"
+PFX_FILE: Final = "application/x-pkcs12"
 
 
 def reply(value: object, *, status: int = 200) -> web.Response:
@@ -97,7 +116,7 @@ def reply(value: object, *, status: int = 200) -> web.Response:
 
 def attachment(made: Download) -> web.Response:
     """Answer with a file; its name has no character that could break the header."""
-    kind = "application/x-pem-file" if made.name.endswith(".pem") else "application/x-pkcs12"
+    kind = PEM_FILE if made.name.endswith(".pem") else PFX_FILE
     headers = {"Content-Disposition": f'attachment; filename="{made.name}"', "Cache-Control": "no-store"}
     return web.Response(body=made.content, content_type=kind, headers=headers)
 

@@ -20,26 +20,34 @@ WRITE_S: Final = 30.0
 """How long a watcher may leave the stream unread."""
 
 STREAMS_MAX: Final = 100
+STREAMS_PER_USER: Final = 20
+"""So that nobody alone keeps the others from watching."""
+
+EVENT_STREAM: Final = "text/event-stream"
 
 
 class Streams:
     """The streams of events that are open: few enough, and ended when the server stops."""
 
     def __init__(self) -> None:
-        self._open: set[asyncio.Timeout] = set()
+        self._open: dict[asyncio.Timeout, str] = {}
 
     @asynccontextmanager
-    async def keep(self) -> AsyncIterator[None]:
+    async def keep(self, user: str) -> AsyncIterator[None]:
         """Count a stream, and leave the block when its time is over. Raises CertcastError BUSY at once if there are too many."""
         if len(self._open) >= STREAMS_MAX:
             raise CertcastError(f"{STREAMS_MAX} streams of events are open; close some", reason=Reason.BUSY)
+        if list(self._open.values()).count(user) >= STREAMS_PER_USER:
+            raise CertcastError(
+                f"'{user}' has {STREAMS_PER_USER} streams of events open; close some", reason=Reason.BUSY
+            )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STREAM_S) as limit:
-                self._open.add(limit)
+                self._open[limit] = user
                 try:
                     yield
                 finally:
-                    self._open.discard(limit)
+                    del self._open[limit]
 
     async def end(self, _app: web.Application) -> None:
         """End all, now."""
@@ -50,7 +58,7 @@ class Streams:
 def event_stream() -> web.StreamResponse:
     """Return an answer to stream events in, which nothing on the way keeps back."""
     return web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        headers={"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
 
 

@@ -5,8 +5,15 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from manager.api.answers import trusted_ca_answer, trusted_ca_record_answer
-from manager.api.routes import Call, Route, attachment, empty, reply
+from manager.api.answers import (
+    BuiltinCa,
+    BuiltinCas,
+    TrustedCaAnswer,
+    TrustedCasAnswer,
+    trusted_ca_answer,
+    trusted_ca_record_answer,
+)
+from manager.api.routes import FORCE, PEM_FILE, Call, Route, attachment, empty, reply
 from manager.domain.model import Role
 
 Ids = Annotated[list[int], msgspec.Meta(min_length=1, max_length=10_000)]
@@ -18,7 +25,7 @@ class NewTrustedCas(msgspec.Struct, frozen=True, kw_only=True):
     certificates: str
 
 
-class Edit(msgspec.Struct, frozen=True, kw_only=True):
+class TrustedCaEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What to change; what is left out stays. `trusted_intermediate` says whether nodes verify peers with it."""
 
     certificate: str | None = None
@@ -26,7 +33,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     force: bool = False
 
 
-class Delete(msgspec.Struct, frozen=True, kw_only=True):
+class TrustedCasToDelete(msgspec.Struct, frozen=True, kw_only=True):
     """Which to delete, all or none; `force` even if that is all or more than a fifth of them."""
 
     ids: Ids
@@ -35,24 +42,23 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with all custom ones."""
-    return reply(
-        {"trusted_cas": [trusted_ca_answer(each) for each in await call.api.operations.trust.list()]}
-    )
+    found = await call.api.operations.trust.list()
+    return reply(TrustedCasAnswer(trusted_cas=[trusted_ca_answer(each) for each in found]))
 
 
 async def builtin(call: Call) -> web.StreamResponse:
     """Answer with the built-in list."""
     found = [
-        {
-            "subject_name": each.certificate.subject_name,
-            "raw_subject": each.certificate.raw_subject,
-            "fingerprint": each.certificate.fingerprint,
-            "not_after_s": each.certificate.not_after_s,
-            "status": each.statuses[0].text,
-        }
+        BuiltinCa(
+            subject_name=each.certificate.subject_name,
+            raw_subject=each.certificate.raw_subject,
+            fingerprint=each.certificate.fingerprint,
+            not_after_s=each.certificate.not_after_s,
+            status=each.statuses[0].text,
+        )
         for each in await call.api.operations.trust.builtin()
     ]
-    return reply({"builtin": found})
+    return reply(BuiltinCas(builtin=found))
 
 
 async def show(call: Call) -> web.StreamResponse:
@@ -64,13 +70,13 @@ async def add(call: Call) -> web.StreamResponse:
     """Take all of an upload, or none."""
     body: NewTrustedCas = call.body
     kept = await call.api.operations.trust.upload(body.certificates, actor=call.actor)
-    answers = [{**trusted_ca_record_answer(record), "created": created} for record, created in kept]
-    return reply({"trusted_cas": answers}, status=201)
+    answers = [trusted_ca_record_answer(record, created=created) for record, created in kept]
+    return reply(TrustedCasAnswer(trusted_cas=answers), status=201)
 
 
 async def edit(call: Call) -> web.StreamResponse:
     """Change one; 409 if that would drop too much and `force` is not given."""
-    body: Edit = call.body
+    body: TrustedCaEdit = call.body
     operations, number = call.api.operations.trust, call.number("id")
     await operations.edit(
         number,
@@ -95,14 +101,19 @@ async def delete(call: Call) -> web.StreamResponse:
 
 async def delete_some(call: Call) -> web.StreamResponse:
     """Delete several, all or none."""
-    body: Delete = call.body
+    body: TrustedCasToDelete = call.body
     await call.api.operations.trust.delete(body.ids, force=body.force, actor=call.actor)
     return empty()
 
 
 ROUTES = (
     Route(
-        method="GET", path="trusted-cas", role=Role.READ_ONLY, handler=list_all, summary="List trusted CAs"
+        method="GET",
+        path="trusted-cas",
+        role=Role.READ_ONLY,
+        handler=list_all,
+        summary="List trusted CAs",
+        answers={200: TrustedCasAnswer},
     ),
     Route(
         method="POST",
@@ -111,6 +122,7 @@ ROUTES = (
         handler=add,
         body=NewTrustedCas,
         summary="Upload trusted CAs",
+        answers={201: TrustedCasAnswer},
     ),
     Route(
         method="GET",
@@ -118,6 +130,7 @@ ROUTES = (
         role=Role.READ_ONLY,
         handler=builtin,
         summary="List the built-in trusted CAs",
+        answers={200: BuiltinCas},
     ),
     Route(
         method="GET",
@@ -125,14 +138,16 @@ ROUTES = (
         role=Role.READ_ONLY,
         handler=export,
         summary="Download all custom trusted CAs",
+        answers={200: (PEM_FILE,)},
     ),
     Route(
         method="POST",
         path="trusted-cas/delete",
         role=Role.ADMINISTRATOR,
         handler=delete_some,
-        body=Delete,
+        body=TrustedCasToDelete,
         summary="Delete several trusted CAs",
+        answers={204: None},
     ),
     Route(
         method="GET",
@@ -140,14 +155,16 @@ ROUTES = (
         role=Role.READ_ONLY,
         handler=show,
         summary="Show a trusted CA",
+        answers={200: TrustedCaAnswer},
     ),
     Route(
         method="PATCH",
         path="trusted-cas/{id}",
         role=Role.ADMINISTRATOR,
         handler=edit,
-        body=Edit,
+        body=TrustedCaEdit,
         summary="Change a trusted CA",
+        answers={200: TrustedCaAnswer},
     ),
     Route(
         method="DELETE",
@@ -155,5 +172,7 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=delete,
         summary="Delete a trusted CA",
+        query=(FORCE,),
+        answers={204: None},
     ),
 )

@@ -1,4 +1,4 @@
-"""Users, tokens and the audit log over HTTP."""
+"""Users and their tokens over HTTP."""
 
 from typing import Annotated
 
@@ -6,9 +6,7 @@ import msgspec
 from aiohttp import web
 
 from manager.api.routes import Call, Route, empty, reply
-from manager.domain.model import Role
-
-AUDIT_MAX = 1000
+from manager.domain.model import Role, UserRecord
 
 
 class NewUser(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,17 +27,43 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     days: int = 90
 
 
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is calling."""
+
+    user: str
+    role: Role
+
+
+class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A user."""
+
+    name: str
+    role: Role
+    created_s: float
+
+
+class UsersAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All users."""
+
+    users: list[UserAnswer]
+
+
+class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An API token, shown once."""
+
+    token: str
+    expires_s: float
+
+
 async def whoami(call: Call) -> web.StreamResponse:
     """Answer with the caller."""
-    return reply({"user": call.user.name, "role": call.user.role})
+    return reply(Caller(user=call.user.name, role=call.user.role))
 
 
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with all users."""
     found = await call.api.operations.users.list()
-    return reply(
-        {"users": [{"name": each.name, "role": each.role, "created_s": each.created_s} for each in found]}
-    )
+    return reply(UsersAnswer(users=[_answer(each) for each in found]))
 
 
 async def add(call: Call) -> web.StreamResponse:
@@ -48,7 +72,7 @@ async def add(call: Call) -> web.StreamResponse:
     made = await call.api.operations.users.add(
         body.name, role=body.role, password=body.password, actor=call.actor
     )
-    return reply({"name": made.name, "role": made.role}, status=201)
+    return reply(_answer(made), status=201)
 
 
 async def remove(call: Call) -> web.StreamResponse:
@@ -63,22 +87,46 @@ async def new_token(call: Call) -> web.StreamResponse:
     token, expires_s = await call.api.operations.users.new_token(
         call.user.name, label=body.label, days=body.days, actor=call.actor
     )
-    return reply({"token": token, "expires_s": expires_s}, status=201)
+    return reply(TokenAnswer(token=token, expires_s=expires_s), status=201)
 
 
-async def audit(call: Call) -> web.StreamResponse:
-    """Answer with the latest acts."""
-    return reply({"entries": await call.api.operations.context.store.audit.list(limit=AUDIT_MAX)})
+def _answer(record: UserRecord) -> UserAnswer:
+    return UserAnswer(name=record.name, role=record.role, created_s=record.created_s)
 
 
 ROUTES = (
-    Route(method="GET", path="whoami", role=Role.READ_ONLY, handler=whoami, summary="Say who is calling"),
-    Route(method="GET", path="users", role=Role.ADMINISTRATOR, handler=list_all, summary="List users"),
     Route(
-        method="POST", path="users", role=Role.ADMINISTRATOR, handler=add, body=NewUser, summary="Add a user"
+        method="GET",
+        path="whoami",
+        role=Role.READ_ONLY,
+        handler=whoami,
+        summary="Say who is calling",
+        answers={200: Caller},
     ),
     Route(
-        method="DELETE", path="users/{name}", role=Role.ADMINISTRATOR, handler=remove, summary="Remove a user"
+        method="GET",
+        path="users",
+        role=Role.ADMINISTRATOR,
+        handler=list_all,
+        summary="List users",
+        answers={200: UsersAnswer},
+    ),
+    Route(
+        method="POST",
+        path="users",
+        role=Role.ADMINISTRATOR,
+        handler=add,
+        body=NewUser,
+        summary="Add a user",
+        answers={201: UserAnswer},
+    ),
+    Route(
+        method="DELETE",
+        path="users/{name}",
+        role=Role.ADMINISTRATOR,
+        handler=remove,
+        summary="Remove a user",
+        answers={204: None},
     ),
     Route(
         method="POST",
@@ -87,6 +135,6 @@ ROUTES = (
         handler=new_token,
         body=NewToken,
         summary="Make an API token",
+        answers={201: TokenAnswer},
     ),
-    Route(method="GET", path="audit", role=Role.ADMINISTRATOR, handler=audit, summary="Show the audit log"),
 )

@@ -30,11 +30,15 @@ REFUSED_RETRY_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """A published generation. `changed_s` is when the change that led to it was made."""
+    """A published generation. `changed_s` is when the change that led to it was made.
+
+    `instead_of` is set of older content that was republished: the digest of what the store wanted then.
+    """
 
     manifest: Manifest
     version: Version
     changed_s: float
+    instead_of: Digest | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,10 +55,10 @@ class _Push:
     message: str = ""
 
 
-def desired_from(manifest: Manifest, changed_s: float) -> Desired:
+def desired_from(manifest: Manifest, changed_s: float, instead_of: Digest | None = None) -> Desired:
     """Wrap a published manifest; its digest is computed once here."""
     version = Version(epoch=manifest.epoch, generation=manifest.generation, digest=manifest.digest)
-    return Desired(manifest, version, changed_s)
+    return Desired(manifest, version, changed_s, instead_of)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -294,6 +298,7 @@ class NodeFacts:
             address=self.address,
             agent_version=self.agent_version,
             desired=self.desired.version if self.desired else None,
+            republished=self.desired is not None and self.desired.instead_of is not None,
             offered=self.offered.version if self.offered else None,
             applied=_version(self.applied),
             slots={slot: self._slot(slot) for slot in SLOTS if self._has(slot)},

@@ -133,7 +133,10 @@ class AssignmentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRecord:
-    """One immutable generation of a node: `manifest` is its canonical bytes."""
+    """One immutable generation of a node: `manifest` is its canonical bytes.
+
+    `instead_of` is set where older content was republished: the digest of what the store wanted of the node then.
+    """
 
     node: NodeName
     epoch: int
@@ -142,6 +145,7 @@ class GenerationRecord:
     manifest: bytes
     created_s: float
     cause: str
+    instead_of: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

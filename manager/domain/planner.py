@@ -6,12 +6,16 @@ generation is under way, and the content is not in quarantine; `forced` override
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
 
 from common.bundle.build import Files, build_bundle
 from common.bundle.manifest import Manifest, Slot, SlotFacts
-from manager.domain.facts import NodeFacts
-from manager.domain.view import PlannedPush
+from common.errors import ConflictError
+from manager.domain.facts import Desired, NodeFacts, desired_from
+from manager.domain.view import PlannedPush, Preview
 
 QUIET_S: Final = 0.5
 """Changes that follow each other within this time become one generation."""
@@ -49,34 +53,84 @@ def plan_push(facts: NodeFacts, *, now_s: float, forced: bool = False) -> Planne
     )
 
 
-def next_manifest(
-    facts: NodeFacts,
-    *,
-    epoch: int,
-    parts: Mapping[Slot, tuple[SlotFacts, Files]],
-    trust: Files,
-    anchors: int,
-) -> Manifest | None:
-    """Return the manifest to publish for a node, None if what is desired already says it.
+def preview_push(facts: NodeFacts, news: Manifest | None, *, now_s: float, forced: bool) -> Preview:
+    """Say what a push would do to one node; `news` is what it would publish for it, None if nothing."""
+    then = replace(facts, desired=desired_from(news, now_s)) if news is not None else facts
+    plan = plan_push(then, now_s=now_s, forced=forced)
+    if news is not None and plan.action == "push":
+        plan = replace(plan, action="publish_and_push")
+    becomes = then.desired.manifest if then.desired is not None and not then.is_applied else None
+    return Preview(plan=plan, runs=facts.view().applied, becomes=becomes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What the store wants of a node: its slots' parts, and the trust store with its count of anchors."""
+
+    parts: Mapping[Slot, tuple[SlotFacts, Files]]
+    trust: Files
+    anchors: int
+
+
+def wanted_manifest(facts: NodeFacts, content: Content, *, epoch: int) -> Manifest:
+    """Return what the store wants of a node, under the number that follows.
 
     The server slot is never emptied: without an assignment it keeps what was desired before, because a node whose
     certificate was taken away would stop serving at its next reload.
     """
     last = facts.desired.manifest if facts.desired else None
-    applied_generation = facts.applied.generation if facts.applied else 0
-    generation = 1 + max(last.generation if last else 0, applied_generation)
-    slots = dict(parts)
+    slots = dict(content.parts)
     if last is not None and "server" in last.slots and "server" not in slots:
         kept = tuple(entry for entry in last.entries if entry.path.startswith("server/"))
         slots["server"] = (last.slots["server"], Files(kept, {}))
     bundle = build_bundle(
-        node=facts.name, epoch=epoch, generation=generation, slots=slots, trust=trust, anchors=anchors
+        node=facts.name,
+        epoch=epoch,
+        generation=_next_number(facts),
+        slots=slots,
+        trust=content.trust,
+        anchors=content.anchors,
     )
-    # a node that has seen a higher number than the store needs even the same content under a number above that
-    overtaken = last is not None and applied_generation > last.generation and not facts.is_applied
-    if last is not None and last.digest == bundle.manifest.digest and not overtaken:
-        return None
     return bundle.manifest
+
+
+def is_news(facts: NodeFacts, wanted: Manifest) -> bool:
+    """Whether what the store wants must be published: neither what is desired already, nor what older content stands in for."""
+    desired, applied_generation = facts.desired, facts.applied.generation if facts.applied else 0
+    if desired is None:
+        return True
+    # a node that has seen a higher number than the store needs even the same content under a number above that
+    if applied_generation > desired.version.generation and not facts.is_applied:
+        return True
+    return wanted.digest not in {desired.version.digest, desired.instead_of}
+
+
+def republish(facts: NodeFacts, old: Manifest, content: Content, *, epoch: int, now_s: float) -> Desired:
+    """Return older content as what is desired from now on, until what the store wants of the node changes.
+
+    Raises ConflictError where that would change nothing, or the node would refuse it.
+    """
+    if facts.desired is not None and old.digest == facts.desired.version.digest:
+        raise ConflictError(
+            f"generation {old.generation} has the content that is desired of the node already"
+        )
+    for slot, held in old.slots.items():
+        if not held.not_before_s <= now_s < held.not_after_s:
+            raise ConflictError(
+                f"the {slot} certificate of generation {old.generation} is not valid now; assign one that is"
+            )
+    manifest = msgspec.structs.replace(old, epoch=epoch, generation=_next_number(facts))
+    # what the store wants once this is desired: an empty server slot keeps what it finds
+    then = replace(facts, desired=desired_from(manifest, now_s))
+    wanted = wanted_manifest(then, content, epoch=epoch).digest
+    return desired_from(manifest, now_s, wanted if wanted != manifest.digest else None)
+
+
+def _next_number(facts: NodeFacts) -> int:
+    return 1 + max(
+        facts.desired.version.generation if facts.desired else 0,
+        facts.applied.generation if facts.applied else 0,
+    )
 
 
 def _is_under_way(facts: NodeFacts) -> bool:

@@ -4,11 +4,11 @@ Decides which one word describes a node. Invariant: `desired`, `offered`, `appli
 none is derived from another, and only the node's own report moves `applied` and `serving`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
-from common.bundle.manifest import Slot
+from common.bundle.manifest import Manifest, Slot
 from common.ids import Digest, Fingerprint, NodeName
 from common.wire.messages import Failure, Phase, Serving, Waiting
 from manager.domain.model import NodeKind
@@ -68,7 +68,10 @@ class PushView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
-    """One node as the manager knows it. Times are unix seconds."""
+    """One node as the manager knows it. Times are unix seconds.
+
+    `republished` says that what is desired is older content, which stays until what the store wants of the node changes.
+    """
 
     name: NodeName
     kind: NodeKind
@@ -89,6 +92,7 @@ class NodeView:
     clock_skew_s: float
     waiting: tuple[Waiting, ...]
     push: PushView | None
+    republished: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,3 +103,20 @@ class PlannedPush:
     action: Literal["push", "publish_and_push", "wait", "none"]
     why: str
     generation: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a push would do to one node, and to which content: `runs` is what it applied, `becomes` None if that would stay."""
+
+    plan: PlannedPush
+    runs: Version | None
+    becomes: Manifest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previews:
+    """Of several nodes, with the files of what is not published yet. Never shown: some of them are private keys."""
+
+    nodes: Sequence[Preview]
+    bodies: Mapping[Digest, bytes] = field(repr=False)

@@ -3,6 +3,7 @@
 from manager.operations.alarms import AlarmOperations
 from manager.operations.certificates import CertificateOperations
 from manager.operations.context import Context
+from manager.operations.generations import GenerationOperations
 from manager.operations.nodes import JoinFacts, NodeOperations
 from manager.operations.pushes import PushOperations
 from manager.operations.requests import RequestOperations
@@ -19,8 +20,9 @@ class Operations:
         self.context = context
         self.alarms = AlarmOperations(context)
         self.certificates = CertificateOperations(context)
+        self.generations = GenerationOperations(context)
         self.nodes = NodeOperations(context, join)
-        self.pushes = PushOperations(context)
+        self.pushes = PushOperations(context, self.generations)
         self.requests = RequestOperations(context)
         self.sessions = SessionOperations(context)
         self.trust = TrustOperations(context)

@@ -7,7 +7,7 @@ from typing import Protocol
 from common.errors import ConflictError
 from common.ids import NodeName
 from manager.domain.model import NodeRecord
-from manager.domain.view import NodeView, PlannedPush
+from manager.domain.view import NodeView, PlannedPush, Previews
 
 
 class Fleet(Protocol):
@@ -19,8 +19,11 @@ class Fleet(Protocol):
     async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
         """Publish and push at once; say of each node what was done and why. Raises NotFoundError."""
 
-    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> list[PlannedPush]:
+    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
         """Say what `push` would do, and do nothing. Raises NotFoundError."""
+
+    async def republish(self, name: NodeName, number: int) -> PlannedPush:
+        """Publish and push a node's older content at once. Raises NotFoundError, ConflictError."""
 
     async def node_added(self, record: NodeRecord) -> None:
         """Take a new node into the fleet."""
@@ -30,7 +33,10 @@ class Fleet(Protocol):
 
 
 class Changes(Protocol):
-    """One watcher's share of what changes."""
+    """One watcher's share of what changes. `mark` is how far it has come, `gone` the nodes that the last `take` found removed."""
+
+    mark: str
+    gone: list[NodeName]
 
     async def take(self, timeout_s: float) -> list[NodeView]:
         """Wait for changes; return the nodes that changed as they are now, none if nothing did in time."""
@@ -54,8 +60,8 @@ class FleetView(Protocol):
     def counts(self) -> Mapping[str, int]:
         """Return how many nodes are in which state."""
 
-    def subscribe(self) -> AbstractContextManager[Changes]:
-        """Lend a share of what changes; bounded by the number of nodes."""
+    def subscribe(self, since: str | None = None) -> AbstractContextManager[Changes]:
+        """Lend a share of what changes, bounded by the number of nodes; from a mark on if one is given."""
 
 
 class NoFleet:
@@ -68,9 +74,13 @@ class NoFleet:
         """Raise ConflictError: nobody would push."""
         raise ConflictError("the manager does not run; it pushes what changed when it starts")
 
-    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> list[PlannedPush]:
+    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
         """Raise ConflictError: nobody knows."""
         raise ConflictError("the manager does not run")
+
+    async def republish(self, name: NodeName, number: int) -> PlannedPush:
+        """Raise ConflictError: nobody would push."""
+        raise ConflictError("the manager does not run; start it first")
 
     async def node_added(self, record: NodeRecord) -> None:
         """Nobody to tell."""

@@ -6,6 +6,7 @@ from typing import Final
 from common.ids import NodeName, node_name
 from manager.domain.view import PlannedPush
 from manager.operations.context import Context
+from manager.operations.generations import GenerationOperations, PlannedChange
 
 NAMED_MAX: Final = 20
 """Nodes that the audit log names; of more it has the count."""
@@ -14,8 +15,9 @@ NAMED_MAX: Final = 20
 class PushOperations:
     """See the module."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, generations: GenerationOperations) -> None:
         self._context = context
+        self._generations = generations
 
     async def push(self, nodes: Sequence[str] | None, *, forced: bool, actor: str) -> Sequence[PlannedPush]:
         """Push to these nodes (None: all) now; say of each what was done and why.
@@ -28,9 +30,9 @@ class PushOperations:
         await self._context.note(actor, "fleet.pushed", subject, {"forced": forced, "count": len(done)})
         return done
 
-    async def plan(self, nodes: Sequence[str] | None, *, forced: bool) -> Sequence[PlannedPush]:
-        """Say what `push` would do, and do nothing. Raises InvalidInputError, NotFoundError."""
-        return await self._context.fleet.plan(_checked(nodes), forced=forced)
+    async def plan(self, nodes: Sequence[str] | None, *, forced: bool) -> Sequence[PlannedChange]:
+        """Say what `push` would do and what that would change, and do nothing. Raises InvalidInputError, NotFoundError."""
+        return await self._generations.changes(await self._context.fleet.plan(_checked(nodes), forced=forced))
 
 
 def _checked(nodes: Sequence[str] | None) -> list[NodeName] | None:

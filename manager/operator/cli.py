@@ -11,7 +11,18 @@ import typer
 from typer.core import TyperGroup
 
 from common.errors import CertcastError
-from manager.operator import alarms, certificates, nodes, pushes, requests, status, trusted_cas, users
+from manager.operator import (
+    alarms,
+    audit,
+    certificates,
+    generations,
+    nodes,
+    pushes,
+    requests,
+    status,
+    trusted_cas,
+    users,
+)
 from manager.operator.access import Options
 from manager.operator.failures import exit_status, lines
 
@@ -114,6 +125,8 @@ def start(
 
 
 app.add_typer(nodes.app, name="node")
+for command in (generations.generations, generations.difference, generations.republish):
+    nodes.app.command()(command)
 app.add_typer(certificates.app, name="certificate")
 app.add_typer(requests.app, name="csr")
 app.add_typer(trusted_cas.app, name="ca")
@@ -122,7 +135,7 @@ app.command("push")(pushes.push)
 app.command("status")(status.status)
 app.add_typer(users.users, name="user")
 app.add_typer(users.tokens, name="token")
-app.command("audit")(users.audit)
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

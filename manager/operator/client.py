@@ -173,8 +173,12 @@ def _file_name(response: aiohttp.ClientResponse) -> str:
 
 
 async def _events(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Split a stream into events: an empty line ends one, its data lines belong together (HTML standard, 9.2.6)."""
+    """Split a stream into events: an empty line ends one, its data lines belong together (HTML standard, 9.2.6).
+
+    Those with a name of their own are of other kinds, and left out.
+    """
     data: list[bytes] = []
+    is_named = False
     while True:
         async with asyncio.timeout(SILENCE_S):
             line = await content.readline()
@@ -183,9 +187,12 @@ async def _events(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         line = line.rstrip(b"\r\n")
         if line.startswith(b"data:"):
             data.append(line.removeprefix(b"data:").removeprefix(b" "))
-        elif not line and data:
-            yield b"\n".join(data)
-            data = []
+        elif line.startswith(b"event:"):
+            is_named = True
+        elif not line:
+            if data and not is_named:
+                yield b"\n".join(data)
+            data, is_named = [], False
 
 
 def _headers(access: Access) -> dict[str, str]:

@@ -160,6 +160,8 @@ def _facts(node: "Node", now_s: float) -> list[tuple[str, str]]:
             f"generation {version.generation} of epoch {version.epoch}, {version.digest}" if version else "-"
         )
         pairs.append((word, text))
+    if node.republished:
+        pairs.append(("republished", "older content, until something changes that concerns the node"))
     for slot, leaves in node.slots.items():
         text = (
             f"desired {short(leaves.desired)}, offered {short(leaves.offered)}, "

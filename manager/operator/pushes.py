@@ -15,6 +15,7 @@ from common.errors import InvalidInputError
 from common.ids import node_name
 from manager.operator.completion import node_names
 from manager.operator.failures import EXIT_REFUSED
+from manager.operator.generations import lines
 from manager.operator.running import JsonOption, ask, say, say_raw
 from manager.operator.words import clean
 
@@ -52,7 +53,9 @@ def push(
             "--force", help="Also what failed lately, and in place of what this manager does not know."
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done, and what that would change.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until each node that is pushed to is in sync or has failed.")
     ] = False,
@@ -87,6 +90,8 @@ def push(
         else:
             for plan in plans:
                 say(_sentence(plan, dry_run=dry_run))
+                for line in lines(plan.difference) if plan.difference is not None else ():
+                    say(f"  {line}")
         return await _follow(client, plans, timeout_s=timeout_s) if wait else True
 
     if not ask(context, work):

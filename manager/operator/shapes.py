@@ -103,6 +103,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     waiting: list[Waiting] = []
     diagnostics: str = ""
     push: Push | None = None
+    republished: bool = False
     names: list[str] = []
     addresses: list[str] = []
 
@@ -139,6 +140,66 @@ class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
     expires_s: float
 
 
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate by its name."""
+
+    subject: str = ""
+    fingerprint: str = ""
+    not_after_s: float = 0
+
+
+class FileChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that differs."""
+
+    path: str
+    change: str = ""
+    before_bytes: int | None = None
+    after_bytes: int | None = None
+
+
+class SlotChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A slot whose files differ, with what it served and what it is to serve, leaf first."""
+
+    slot: str
+    before: list[Named] = []
+    after: list[Named] = []
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs between two generations."""
+
+    files: list[FileChange] = []
+    slots: list[SlotChange] = []
+    anchors_added: list[Named] = []
+    anchors_removed: list[Named] = []
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """Two generations of a node and what differs."""
+
+    before: int | None = None
+    after: int = 0
+    difference: Difference = Difference()
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """A generation of a node."""
+
+    epoch: int = 0
+    generation: int = 0
+    created_s: float = 0
+    cause: str = ""
+    slots: dict[str, str] = {}
+    anchors: int = 0
+    stands_in: bool = False
+
+
+class Generations(msgspec.Struct, frozen=True, kw_only=True):
+    """A node's generations, the newest first."""
+
+    generations: list[Generation]
+
+
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What a push does to a node, and why."""
 
@@ -146,6 +207,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     why: str = ""
     generation: int | None = None
+    difference: Difference | None = None
 
 
 class Pushes(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,9 +248,19 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done, as the manager orders it."""
+    """What was done, as the manager orders it; `next_before` asks for what came before."""
 
     entries: list[AuditEntry]
+    next_before: int | None = None
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What a walk along the audit log's chain found."""
+
+    broken_at: int | None
+    count: int = 0
+    head: str = ""
+    noted: bool = True
 
 
 def read(answer: bytes, kind: type[T]) -> T:

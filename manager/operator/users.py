@@ -1,4 +1,4 @@
-"""`certcast user`, `certcast token` and `certcast audit`: who may do what, and who did."""
+"""`certcast user` and `certcast token`: who may do what."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -110,30 +110,3 @@ def create_token(
     made = read(answer, ApiToken)
     typer.echo(f"Valid until {moment(made.expires_s)}; it is not shown again:", err=True)
     say(made.token)
-
-
-def audit(context: typer.Context, json: JsonOption = False) -> None:
-    """Show who did what.
-
-    Example: certcast audit
-    """
-    answer = ask(context, lambda client: client.get("audit"))
-    if json:
-        say_raw(answer)
-        return
-    from manager.operator.output import show_table
-    from manager.operator.shapes import Audit, read
-
-    rows = [
-        (moment(entry.at_s), entry.actor, entry.action, entry.subject, _detail(entry.detail))
-        for entry in read(answer, Audit).entries
-    ]
-    show_table(("when", "who", "did", "to", "detail"), rows, nothing="Nothing was done yet.")
-
-
-def _detail(detail: object) -> str:
-    """Return a detail as text; the manager keeps it as JSON, and sends it so or as a text that holds it."""
-    import msgspec
-
-    text = detail if isinstance(detail, str) else msgspec.json.encode(detail).decode()
-    return "" if text in {"null", "{}"} else text

@@ -5,18 +5,18 @@ Invariant: a generation and its payloads are on disk before anybody is told of i
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from common.bundle.build import Files, SlotMaterial, TrustMaterial, slot_files, trust_files
-from common.bundle.manifest import SLOTS, Manifest, Slot, SlotFacts, canonical
+from common.bundle.manifest import SLOTS, Manifest, Slot, SlotFacts, canonical, parse_manifest
 from common.errors import Reason, StorageError
 from common.ids import Digest, NodeName
 from common.pki.certificate import Certificate
 from manager.domain.facts import Desired, NodeFacts, desired_from
 from manager.domain.inventory import Inventory
-from manager.domain.planner import next_manifest
+from manager.domain.planner import Content, is_news, republish, wanted_manifest
 from manager.store.inventory import Inventories
 from manager.store.records import NewGeneration
 from manager.store.store import Store
@@ -60,28 +60,60 @@ class Compiler:
 
         Raises StorageError; then nothing was published.
         """
-        names = {facts.name for facts in nodes}
-        inventory, parts = await self._parts(names, now_s=int(changed_s))
-        trust = await self._trust_of(inventory)
-        manifests: list[Manifest] = []
+        manifests, bodies = await self.preview(nodes, epoch=epoch, now_s=changed_s)
+        await self._store.generations.publish(
+            [
+                _new_generation(manifest, bodies, cause=cause, created_s=changed_s)
+                for manifest in manifests.values()
+            ]
+        )
+        return {name: desired_from(manifest, changed_s) for name, manifest in manifests.items()}
+
+    async def preview(
+        self, nodes: Collection[NodeFacts], *, epoch: int, now_s: float
+    ) -> tuple[dict[NodeName, Manifest], Mapping[Digest, bytes]]:
+        """Return what `publish` would publish, and the files of all of it. Raises StorageError."""
+        contents, bodies = await self._contents({facts.name for facts in nodes}, now_s=int(now_s))
+        manifests: dict[NodeName, Manifest] = {}
         for count, facts in enumerate(nodes):
             if count % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
-            own = {
-                slot: parts[inventory.slots[facts.name, slot], slot]
-                for slot in SLOTS
-                if (facts.name, slot) in inventory.slots
-            }
-            manifest = next_manifest(facts, epoch=epoch, parts=own, trust=trust.files, anchors=trust.anchors)
-            if manifest is not None:
-                manifests.append(manifest)
+            manifest = wanted_manifest(facts, contents(facts.name), epoch=epoch)
+            if is_news(facts, manifest):
+                manifests[facts.name] = manifest
+        return manifests, bodies
+
+    async def republish(self, facts: NodeFacts, number: int, *, epoch: int, now_s: float) -> Desired:
+        """Publish the content of a node's older generation once more; return it.
+
+        Raises NotFoundError, ConflictError (see the planner), StorageError.
+        """
+        old = parse_manifest((await self._store.generations.get(facts.name, number=number)).manifest)
+        contents, _ = await self._contents({facts.name}, now_s=int(now_s))
+        desired = republish(facts, old, contents(facts.name), epoch=epoch, now_s=now_s)
+        new = _new_generation(desired.manifest, {}, cause=f"republished generation {number}", created_s=now_s)
+        await self._store.generations.publish([replace(new, copies=number, instead_of=desired.instead_of)])
+        return desired
+
+    async def _contents(
+        self, names: Collection[NodeName], *, now_s: int
+    ) -> tuple[Callable[[NodeName], Content], Mapping[Digest, bytes]]:
+        """Return what the store wants of each of these nodes, and the files of all of it."""
+        inventory, parts = await self._parts(names, now_s=now_s)
+        trust = await self._trust_of(inventory)
         bodies = dict(trust.files.payloads)
         for _, files in parts.values():
             bodies.update(files.payloads)
-        await self._store.generations.publish(
-            [_new_generation(manifest, bodies, cause=cause, created_s=changed_s) for manifest in manifests]
-        )
-        return {manifest.node: desired_from(manifest, changed_s) for manifest in manifests}
+
+        def content(name: NodeName) -> Content:
+            own = {
+                slot: parts[inventory.slots[name, slot], slot]
+                for slot in SLOTS
+                if (name, slot) in inventory.slots
+            }
+            return Content(parts=own, trust=trust.files, anchors=trust.anchors)
+
+        return content, bodies
 
     async def _parts(self, names: Collection[NodeName], *, now_s: int) -> tuple[Inventory, Parts]:
         """Return the slots' files of these nodes, and the inventory that they are of."""

@@ -25,8 +25,8 @@ from common.wire.messages import Accepted, Hello, Outcome, Progress, Rejected, T
 from common.wire.sender import Push
 from manager.domain.facts import NodeFacts, desired_from
 from manager.domain.model import NodeRecord
-from manager.domain.planner import QUIET_MAX_S, QUIET_S, plan_push
-from manager.domain.view import NodeView, PlannedPush, PushView
+from manager.domain.planner import QUIET_MAX_S, QUIET_S, plan_push, preview_push
+from manager.domain.view import NodeView, PlannedPush, Previews, PushView
 from manager.push.compiler import Compiler
 from manager.push.connection import Connection
 from manager.push.delivery import Delivery
@@ -78,7 +78,9 @@ class Fleet:
         for record in await self._store.nodes.list():
             facts = self._add(record)
             if (generation := latest.get(record.name)) is not None:
-                facts.desired = desired_from(parse_manifest(generation.manifest), generation.created_s)
+                facts.desired = desired_from(
+                    parse_manifest(generation.manifest), generation.created_s, generation.instead_of
+                )
             if (report := reports.get(record.name)) is not None:
                 facts.restore(report)
         self._dirty.mark(None, cause="start", now_s=time.monotonic(), changed_s=time.time())
@@ -101,9 +103,38 @@ class Fleet:
             for plan in plans
         ]
 
-    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> list[PlannedPush]:
-        """Say what `push` would do, and do nothing."""
-        return [plan_push(facts, now_s=time.time(), forced=forced) for facts in self._choose(nodes)]
+    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
+        """Say what `push` would do, and do nothing. Raises NotFoundError, StorageError."""
+        chosen, now_s = self._choose(nodes), time.time()
+        async with self._publishing:
+            news, bodies = await self._compiler.preview(
+                self._publishable(chosen, forced=forced), epoch=self._epoch, now_s=now_s
+            )
+        return Previews(
+            nodes=[preview_push(facts, news.get(facts.name), now_s=now_s, forced=forced) for facts in chosen],
+            bodies=bodies,
+        )
+
+    async def republish(self, name: NodeName, number: int) -> PlannedPush:
+        """Publish the content of a node's older generation once more, push it at once, and say what was done.
+
+        It stays until what the store wants of the node changes. Raises NotFoundError, ConflictError, StorageError.
+        """
+        facts = self._known(name)
+        async with self._publishing:
+            facts.desired = await self._compiler.republish(
+                facts, number, epoch=self._epoch, now_s=time.time()
+            )
+        log.info(
+            "generation.published", node=name, generation=facts.desired.version.generation, cause="republish"
+        )
+        self._watchers.note(name)
+        plan = self._pursue(facts)
+        return replace(
+            plan,
+            generation=facts.desired.version.generation,
+            action="publish_and_push" if plan.action == "push" else plan.action,
+        )
 
     def names(self) -> list[NodeName]:
         """Return the names of all nodes, in order."""
@@ -121,10 +152,12 @@ class Fleet:
         """Return what was seen on a node when its last installation failed, "" for nothing. Raises NotFoundError."""
         return self._known(name).diagnostics
 
-    def subscribe(self) -> AbstractContextManager[Subscription]:
-        """Lend a subscription to the nodes that change."""
+    def subscribe(self, since: str | None = None) -> AbstractContextManager[Subscription]:
+        """Lend a subscription to the nodes that change, from a mark on if one is given."""
         return self._watchers.subscribe(
-            lambda name: facts.view() if (facts := self._facts.get(name)) else None
+            lambda name: facts.view() if (facts := self._facts.get(name)) else None,
+            names=self.names(),
+            since=since,
         )
 
     async def node_added(self, record: NodeRecord) -> None:
@@ -320,13 +353,16 @@ class Fleet:
         names = self.names() if nodes is None else list(dict.fromkeys(nodes))
         return [self._known(name) for name in names]
 
+    def _publishable(self, nodes: Collection[NodeFacts], *, forced: bool) -> list[NodeFacts]:
+        """Leave out who knows more than this store: such a node waits for an operator's word (a forced push)."""
+        return [facts for facts in nodes if forced or facts.adopting or not facts.is_in_conflict]
+
     async def _publish(
         self, nodes: Collection[NodeFacts], *, cause: str, changed_s: float, forced: bool = False
     ) -> set[NodeName]:
         async with self._publishing:
             self._anchors_meant = await self._store.trusted_cas.anchors_meant()
-            # a node that knows more than this store waits for an operator's word (a forced push)
-            chosen = [facts for facts in nodes if forced or facts.adopting or not facts.is_in_conflict]
+            chosen = self._publishable(nodes, forced=forced)
             published = await self._compiler.publish(
                 chosen, epoch=self._epoch, cause=cause, changed_s=changed_s
             )

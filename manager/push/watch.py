@@ -1,10 +1,12 @@
 """Tells watchers which nodes changed.
 
-Invariant: a slow watcher costs at most one entry a node; it misses steps between, never the latest state.
+Invariants: a slow watcher costs at most one entry a node; it misses steps between, never the latest state. A watcher that
+comes back with its mark gets every node that changed since, and all of them where that cannot be known.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from common.ids import NodeName
@@ -14,12 +16,17 @@ View = Callable[[NodeName], NodeView | None]
 
 
 class Subscription:
-    """One watcher's share."""
+    """One watcher's share. `mark` is how far it has come, `gone` the nodes that the last `take` found to be removed."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, watchers: "Watchers", view: View, changed: Iterable[NodeName]) -> None:
+        self._watchers = watchers
         self._view = view
-        self._changed: dict[NodeName, None] = {}
+        self._changed = dict.fromkeys(changed)
         self._waiting = asyncio.Event()
+        self.mark = ""
+        self.gone: list[NodeName] = []
+        if self._changed:
+            self._waiting.set()
 
     def note(self, name: NodeName) -> None:
         """Remember that a node changed."""
@@ -28,14 +35,18 @@ class Subscription:
 
     async def take(self, timeout_s: float) -> list[NodeView]:
         """Wait for changes; return the nodes that changed as they are now, none if nothing did in time."""
+        self.gone = []
         try:
             async with asyncio.timeout(timeout_s):
                 await self._waiting.wait()
         except TimeoutError:
             return []
         self._waiting.clear()
+        self.mark = self._watchers.mark
         changed, self._changed = self._changed, {}
-        return [view for name in changed if (view := self._view(name)) is not None]
+        views = {name: self._view(name) for name in changed}
+        self.gone = [name for name, view in views.items() if view is None]
+        return [view for view in views.values() if view is not None]
 
 
 class Watchers:
@@ -43,11 +54,25 @@ class Watchers:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        # marks of another run of the manager mean nothing to this one
+        self._run = secrets.token_hex(8)
+        self._count = 0
+        self._changed: dict[NodeName, int] = {}
+
+    @property
+    def mark(self) -> str:
+        """How many changes there were in this run."""
+        return f"{self._run}-{self._count}"
 
     @contextmanager
-    def subscribe(self, view: View) -> Iterator[Subscription]:
-        """Lend a subscription that asks `view` for the present state of what changed."""
-        subscription = Subscription(view)
+    def subscribe(
+        self, view: View, *, names: Iterable[NodeName], since: str | None
+    ) -> Iterator[Subscription]:
+        """Lend a subscription that asks `view` for the present state of what changed.
+
+        It begins with what changed after the mark `since`: all of `names` if the mark is not of this run, nothing if it is None.
+        """
+        subscription = Subscription(self, view, self._missed(names, since))
         self._subscriptions.add(subscription)
         try:
             yield subscription
@@ -56,5 +81,15 @@ class Watchers:
 
     def note(self, name: NodeName) -> None:
         """Tell all that a node changed."""
+        self._count += 1
+        self._changed[name] = self._count
         for subscription in self._subscriptions:
             subscription.note(name)
+
+    def _missed(self, names: Iterable[NodeName], since: str | None) -> list[NodeName]:
+        if since is None:
+            return []
+        run, _, count = since.partition("-")
+        if run != self._run or not count.isascii() or not count.isdecimal() or len(count) > 18:
+            return list(names)
+        return [name for name, at in self._changed.items() if at > int(count)]

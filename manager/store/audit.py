@@ -33,6 +33,20 @@ class AuditRecord:
     chain: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What a walk along the chain found.
+
+    `broken_at` is the id of the first row that does not fit or is missing at the end, None if all fit; `count` rows before
+    it do, and `head` is the hash of the last of these. `noted` says whether the hash that was asked for is among them.
+    """
+
+    broken_at: int | None
+    count: int
+    head: str
+    noted: bool
+
+
 class Audit:
     """See the module."""
 
@@ -62,15 +76,17 @@ class Audit:
                 connection, meta, [{"name": HEAD, "value": chain.encode()}], key="name"
             )
 
-    async def list(self, *, limit: int = 100) -> Sequence[AuditRecord]:
-        """Return the latest acts, the newest first."""
+    async def list(self, *, limit: int = 100, before: int | None = None) -> Sequence[AuditRecord]:
+        """Return the latest acts, of those before an id if one is given, the newest first."""
+        query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(audit.c.id < before)
         async with self._database.read() as connection:
-            rows = await connection.execute(select(audit).order_by(audit.c.id.desc()).limit(limit))
-            return [_record(row) for row in rows]
+            return [_record(row) for row in await connection.execute(query)]
 
-    async def verify(self) -> int | None:
-        """Walk the chain; return the id of the first row that does not fit or is missing at the end, None if all do."""
-        last, last_id = GENESIS, 0
+    async def verify(self, *, noted: str | None = None) -> Verification:
+        """Walk the chain. `noted` is a hash that was the last one at some time, kept elsewhere."""
+        last, last_id, count, found = GENESIS, 0, 0, noted in {None, GENESIS}
         async with self._database.read() as connection:
             head = (await connection.execute(select(meta.c.value).where(meta.c.name == HEAD))).scalar()
             async for row in await connection.stream(select(audit).order_by(audit.c.id)):
@@ -78,10 +94,12 @@ class Audit:
                     name: getattr(row, name) for name in ("at_s", "actor", "action", "subject", "detail")
                 }
                 if row.chain != _chain(last, row.id, values):
-                    return int(row.id)
-                last, last_id = row.chain, int(row.id)
+                    return Verification(broken_at=int(row.id), count=count, head=last, noted=found)
+                last, last_id, count = row.chain, int(row.id), count + 1
+                found = found or row.chain == noted
         # a store that was last written before the head was kept has none
-        return last_id + 1 if head is not None and bytes(head).decode() != last else None
+        is_cut = head is not None and bytes(head).decode() != last
+        return Verification(broken_at=last_id + 1 if is_cut else None, count=count, head=last, noted=found)
 
 
 def _chain(last: str, row_id: int, values: dict[str, Any]) -> str:

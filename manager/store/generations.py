@@ -24,6 +24,9 @@ KEEP: Final = 20
 """Generations a node keeps for history, difference and republish."""
 
 
+NUMBER_MAX: Final = 2**31 - 1
+"""What the column of numbers holds."""
+
 NODES_A_PART: Final = 50
 """Nodes whose manifests are read at once while collecting: 2.5 MB, some 10 ms of the loop."""
 
@@ -59,24 +62,35 @@ class Generations:
                     raise NotFoundError(f"there is no node '{item.node}'")
                 if item.generation <= last.get(owner, 0):
                     raise ConflictError(f"generation {item.generation} of node '{item.node}' does not rise")
+                if item.copies is not None:
+                    # its payloads are there because the generation that it copies is
+                    await _check_there(connection, owner, item.node, item.copies)
                 last[owner] = item.generation
                 rows.append(_values(item, owner))
             await self._database.insert_absent(connection, payload, payloads)
             await connection.execute(insert(generation), rows)
         return [_published(item) for item in items]
 
-    async def get(self, name: NodeName, *, epoch: int, number: int) -> GenerationRecord:
+    async def get(self, name: NodeName, *, number: int) -> GenerationRecord:
         """Return one. Raises NotFoundError."""
-        query = (
-            select(node.c.name, generation)
-            .join_from(generation, node)
-            .where(node.c.name == name, generation.c.epoch == epoch, generation.c.generation == number)
-        )
+        found = await self.some({name: number})
+        if name not in found:
+            raise _missing(name, number)
+        return found[name]
+
+    async def some(self, wanted: Mapping[NodeName, int]) -> Mapping[NodeName, GenerationRecord]:
+        """Return one generation of each of these nodes, by number; those that exist."""
+        found: dict[NodeName, GenerationRecord] = {}
+        pairs = [(name, number) for name, number in wanted.items() if number <= NUMBER_MAX]
         async with self._database.read() as connection:
-            row = (await connection.execute(query)).first()
-        if row is None:
-            raise NotFoundError(f"node '{name}' has no generation {number} of epoch {epoch} in the store")
-        return _record(row)
+            for part in chunks(pairs, SQL_VARIABLES_MAX // 2):
+                query = (
+                    select(node.c.name, generation)
+                    .join_from(generation, node)
+                    .where(tuple_(node.c.name, generation.c.generation).in_(part))
+                )
+                found.update({NodeName(row.name): _record(row) for row in await connection.execute(query)})
+        return found
 
     async def latest(self) -> Mapping[NodeName, GenerationRecord]:
         """Return the newest generation of each node that has one."""
@@ -200,6 +214,18 @@ async def _named(connection: AsyncConnection, owners: Sequence[int]) -> set[str]
     )
 
 
+async def _check_there(connection: AsyncConnection, owner: int, name: NodeName, number: int) -> None:
+    chosen = (generation.c.node_id == owner) & (generation.c.generation == number)
+    if (await connection.execute(select(generation.c.generation).where(chosen))).first() is None:
+        raise _missing(name, number)
+
+
+def _missing(name: NodeName, number: int) -> NotFoundError:
+    return NotFoundError(
+        f"node '{name}' has no generation {number} in the store, which keeps the last {KEEP} of each node"
+    )
+
+
 def _identity(digest: str) -> str:
     return f"payload:{digest}"
 
@@ -213,6 +239,7 @@ def _values(item: NewGeneration, owner: int) -> dict[str, Any]:
         "manifest": item.manifest,
         "created_s": item.created_s,
         "cause": item.cause,
+        "instead_of": item.instead_of,
     }
 
 
@@ -225,6 +252,7 @@ def _published(item: NewGeneration) -> GenerationRecord:
         manifest=item.manifest,
         created_s=item.created_s,
         cause=item.cause,
+        instead_of=item.instead_of,
     )
 
 
@@ -237,4 +265,5 @@ def _record(row: Row[Any]) -> GenerationRecord:
         manifest=bytes(row.manifest),
         created_s=row.created_s,
         cause=row.cause,
+        instead_of=Digest(row.instead_of) if row.instead_of is not None else None,
     )

@@ -62,7 +62,11 @@ class NewRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewGeneration:
-    """A generation to publish. `payloads` may lack what an earlier generation brought; `secrets` are sealed."""
+    """A generation to publish. `payloads` may lack what an earlier generation brought; `secrets` are sealed.
+
+    `copies` is the number of the node's generation whose content it has, and `instead_of` the digest of what the node would
+    have otherwise; both None for what is published in the ordinary way.
+    """
 
     node: NodeName
     epoch: int
@@ -73,3 +77,5 @@ class NewGeneration:
     secrets: frozenset[Digest]
     cause: str
     created_s: float
+    copies: int | None = None
+    instead_of: Digest | None = None

@@ -177,6 +177,8 @@ generation = Table(
     Column("manifest", LargeBinary, nullable=False),
     Column("created_s", Float, nullable=False),
     Column("cause", Text, nullable=False),
+    # of republished content: the digest of what the store wanted then
+    Column("instead_of", String(64), nullable=True),
     # numbers rise over epochs too, so that "knows more than the store" is one comparison
     PrimaryKeyConstraint("node_id", "generation"),
 )
@@ -226,6 +228,35 @@ session = Table(
     Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_s", Float, nullable=False),
     Column("seen_s", Float, nullable=False),
+)
+
+oauth_client = Table(
+    "oauth_client",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("client_id", String(64), nullable=False, unique=True),
+    Column("name", String(150), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("public_key", Text, nullable=False),  # PEM
+    Column("created_s", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+oauth_assertion = Table(
+    "oauth_assertion",
+    metadata,
+    Column("oauth_client_id", ForeignKey("oauth_client.id", ondelete="CASCADE"), nullable=False),
+    Column("jti_hash", String(64), nullable=False),
+    Column("expires_s", Float, nullable=False),
+    PrimaryKeyConstraint("oauth_client_id", "jti_hash"),
+)
+
+oauth_token = Table(
+    "oauth_token",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("oauth_client_id", ForeignKey("oauth_client.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("expires_s", Float, nullable=False),
 )
 
 audit = Table(

@@ -1,11 +1,12 @@
 """A fleet that remembers what it was told. Implements `manager.operations.ports.Fleet`."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from common.errors import NotFoundError
 from common.ids import NodeName
 from manager.domain.model import NodeRecord
-from manager.domain.view import PlannedPush
+from manager.domain.view import PlannedPush, Preview, Previews
 
 
 class FakeFleet:
@@ -13,24 +14,35 @@ class FakeFleet:
         self.told: list[set[NodeName] | None] = []
         self.nodes: set[NodeName] = set()
         self.pushed: list[tuple[tuple[NodeName, ...], bool]] = []
+        self.republished: list[tuple[NodeName, int]] = []
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
         self.told.append(None if nodes is None else set(nodes))
 
     async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
-        plans = await self.plan(nodes, forced=forced)
+        plans = [each.plan for each in (await self.plan(nodes, forced=forced)).nodes]
         self.pushed.append((tuple(plan.node for plan in plans), forced))
         return plans
 
-    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> list[PlannedPush]:
+    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
         chosen = sorted(self.nodes) if nodes is None else list(nodes)
         for name in chosen:
             if name not in self.nodes:
                 raise NotFoundError(f"there is no node '{name}'")
-        return [PlannedPush(node=name, action="push", why="it is a test", generation=1) for name in chosen]
+        return Previews(
+            nodes=[Preview(plan=_plan(name), runs=None, becomes=None) for name in chosen], bodies={}
+        )
+
+    async def republish(self, name: NodeName, number: int) -> PlannedPush:
+        self.republished.append((name, number))
+        return replace(_plan(name), generation=number + 1)
 
     async def node_added(self, record: NodeRecord) -> None:
         self.nodes.add(record.name)
 
     async def node_removed(self, name: NodeName) -> None:
         self.nodes.discard(name)
+
+
+def _plan(name: NodeName) -> PlannedPush:
+    return PlannedPush(node=name, action="push", why="it is a test", generation=1)

@@ -117,6 +117,18 @@ async def test_watchers_are_few(api: ApiClient, monkeypatch):
     first.close()
 
 
+async def test_one_user_leaves_streams_for_the_others(api: ApiClient, monkeypatch):
+    monkeypatch.setattr("manager.api.streams.STREAMS_PER_USER", 1)
+    async with api.session.get(f"{api.url}{ROOT}/events", headers=AUTH) as first:
+        assert await first.content.readline() == b": listening\n"
+        status, answer = await api.call("GET", "events")
+        assert (status, "'administrator' has 1 streams" in answer["error"]["message"]) == (503, True)
+        other = {"Authorization": aiohttp.encode_basic_auth(USERS[Role.READ_ONLY], PASSWORD)}
+        async with api.session.get(f"{api.url}{ROOT}/events", headers=other) as second:
+            assert second.status == 200
+    first.close()
+
+
 async def test_a_stream_is_kept_alive_and_ends_after_its_time(api: ApiClient, monkeypatch):
     monkeypatch.setattr(subject, "HEARTBEAT_S", 0.01)
     monkeypatch.setattr(streams, "STREAM_S", 0.2)
@@ -139,6 +151,8 @@ async def test_a_watcher_that_does_not_read_is_dropped(api: ApiClient, monkeypat
     taken = []
 
     class Flood:
+        mark, gone = "", ()
+
         async def take(self, timeout_s: float) -> list[str]:
             taken.append(1)
             return ["x" * 4_000_000]
@@ -151,7 +165,7 @@ async def test_a_watcher_that_does_not_read_is_dropped(api: ApiClient, monkeypat
             ended.set()
 
     ended = asyncio.Event()
-    monkeypatch.setattr("manager.push.fleet.Fleet.subscribe", lambda _fleet: Subscribed())
+    monkeypatch.setattr("manager.push.fleet.Fleet.subscribe", lambda *_: Subscribed())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     host, port = own(api).split(":")

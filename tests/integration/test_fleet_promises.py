@@ -100,7 +100,7 @@ async def test_a_push_that_is_rolled_back_leaves_desired_and_applied_apart_and_i
         slot = parts.fleet.node(N1).slots["server"]
         assert (slot.desired, slot.offered, slot.applied) == (new, new, old)
         assert parts.fleet.node(N1).last_failed.reason == "verify_mismatch"
-        (wait,) = await parts.fleet.plan([N1])
+        wait = (await parts.fleet.plan([N1])).nodes[0].plan
         assert (wait.action, "verify_mismatch" in wait.why) == ("wait", True)
         node.mood = "works"
         await parts.fleet.push([N1], forced=True)

@@ -91,12 +91,14 @@ async def test_keys_are_looked_for_in_streams_and_in_what_tests_read_themselves(
     made = pki.make_leaf(ISSUER)
 
     class Subscription:
+        mark, gone = "", ()
+
         async def take(self, timeout_s: float) -> list[str]:
             return [made.key_pem]
 
     async with leaking(tmp_path, "an answer holds a private key") as api:
         await send(api, made)
-        monkeypatch.setattr("manager.push.fleet.Fleet.subscribe", lambda _: nullcontext(Subscription()))
+        monkeypatch.setattr("manager.push.fleet.Fleet.subscribe", lambda *_: nullcontext(Subscription()))
         async with api.raw("GET", "events") as stream:
             while b"PRIVATE" not in await stream.content.readline():
                 pass

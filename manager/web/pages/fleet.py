@@ -59,7 +59,7 @@ async def home(visit: Visit) -> web.StreamResponse:
 async def live(visit: Visit) -> web.StreamResponse:
     """Stream the tiles and the pushes, drawn anew when a node changes, until the session ends."""
     site, stream = visit.site, event_stream()
-    async with site.streams.keep():
+    async with site.streams.keep(visit.actor):
         with site.fleet.subscribe() as changes, contextlib.suppress(ConnectionError):
             await stream.prepare(visit.request)
             known = {view.name: view for view in site.fleet.view()}
@@ -79,7 +79,7 @@ async def push_plan(visit: Visit) -> web.StreamResponse:
     """Show what a push to all or some nodes would do."""
     forced = bool(visit.query("forced"))
     nodes = _chosen(visit.request.query.getall("node", []), everything=bool(visit.query("all")))
-    plans = await visit.operations.pushes.plan(nodes, forced=forced)
+    plans = [each.plan for each in await visit.operations.pushes.plan(nodes, forced=forced)]
     return visit.render("push.html", plans=plans, nodes=nodes, forced=forced, counts=_actions(plans))
 
 

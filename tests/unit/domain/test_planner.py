@@ -4,10 +4,11 @@ import msgspec
 import pytest
 
 from common.bundle.build import Bundle
+from common.errors import ConflictError
 from common.ids import NodeName
 from common.wire.messages import Applied, Failure, Outcome, Progress, Rejected, Report, Serving
 from manager.domain.facts import REFUSED_RETRY_S, NodeFacts, desired_from
-from manager.domain.planner import next_manifest, plan_push
+from manager.domain.planner import Content, is_news, plan_push, preview_push, republish, wanted_manifest
 from tests.bundles import NODE, opaque_bundle, opaque_slot, opaque_trust
 
 NOW_S = 1000.0
@@ -263,7 +264,12 @@ def test_what_the_store_kept_of_a_node_comes_back():
 
 def following(facts: NodeFacts, text: str | None = "leaf", *, epoch: int = 1):
     parts = {"server": opaque_slot(text)} if text is not None else {}
-    return next_manifest(facts, epoch=epoch, parts=parts, trust=opaque_trust(), anchors=1)
+    wanted = wanted_manifest(facts, wants(parts), epoch=epoch)
+    return wanted if is_news(facts, wanted) else None
+
+
+def wants(parts: dict, trust: str = "anchors") -> Content:
+    return Content(parts=parts, trust=opaque_trust(trust), anchors=1)
 
 
 def test_content_that_is_desired_already_is_not_published_again():
@@ -293,3 +299,65 @@ def test_a_node_that_never_had_a_certificate_gets_the_trust_store_alone():
     manifest = following(node(None), None)
     assert not manifest.slots
     assert manifest.node == NodeName("n1")
+
+
+def publish_again(facts: NodeFacts, text: str, *, wanted: str | None = "new", trust: str = "anchors"):
+    """Republish a bundle of this text while the store wants another."""
+    parts = {"server": opaque_slot(wanted)} if wanted is not None else {}
+    old = opaque_bundle(text).manifest
+    return republish(facts, old, wants(parts, trust), epoch=1, now_s=NOW_S)
+
+
+def test_republished_content_gets_the_number_that_follows_and_its_old_digest():
+    facts = node(opaque_bundle("new", generation=7))
+    again = publish_again(facts, "old")
+    assert (again.version.generation, again.version.digest) == (8, opaque_bundle("old").manifest.digest)
+    facts.hear(report_of(opaque_bundle("more", generation=11)), NOW_S)
+    assert publish_again(facts, "old").version.generation == 12
+
+
+def test_republished_content_stays_until_what_the_store_wants_changes():
+    facts = node(opaque_bundle("new", generation=7))
+    facts.desired = publish_again(facts, "old")
+    assert facts.view().republished
+    assert following(facts, "new") is None, "the store wants what it wanted"
+    assert following(facts, "newer").generation == 9
+
+
+def test_republishing_what_the_store_wants_ends_the_standing_in():
+    facts = node(opaque_bundle("new", generation=7))
+    facts.desired = publish_again(facts, "old")
+    facts.desired = publish_again(facts, "new")
+    assert not facts.view().republished
+    assert (facts.desired.version.generation, following(facts, "new")) == (9, None)
+
+
+def test_a_node_without_an_assignment_keeps_the_server_certificate_that_was_republished():
+    facts = node(opaque_bundle("new", generation=7, trust="less"))
+    facts.desired = publish_again(facts, "old", wanted=None)
+    assert not facts.view().republished, "its server slot is what it finds, and the trust store is the same"
+    assert following(facts, None) is None
+
+
+def test_what_is_desired_already_is_not_republished():
+    with pytest.raises(ConflictError, match="desired of the node already"):
+        publish_again(node(opaque_bundle("new")), "new")
+
+
+@pytest.mark.parametrize("now_s", [2_000_000_000.0, 1e12, -1.0])
+def test_a_certificate_that_is_not_valid_now_is_not_republished(now_s: float):
+    old = opaque_bundle("old").manifest
+    with pytest.raises(ConflictError, match="server certificate of generation 1 is not valid now"):
+        republish(node(opaque_bundle("new")), old, wants({}), epoch=1, now_s=now_s)
+
+
+def test_a_preview_says_what_would_be_published_and_moves_nothing():
+    facts = node(opaque_bundle("old"))
+    facts.hear(report_of(opaque_bundle("old")), NOW_S)
+    news = following(facts, "new")
+    found = preview_push(facts, news, now_s=NOW_S, forced=False)
+    assert (found.plan.action, found.plan.generation) == ("publish_and_push", 2)
+    assert (found.runs.generation, found.becomes) == (1, news)
+    assert facts.desired.version.generation == 1
+    same = preview_push(facts, None, now_s=NOW_S, forced=False)
+    assert (same.plan.action, same.becomes) == ("none", None)

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
+from manager.operations.operations import Operations
 from manager.operations.ports import NoFleet
-from manager.operations.pushes import PushOperations
 from tests.unit.operations.conftest import World
 
 
@@ -19,7 +19,7 @@ async def test_a_push_is_done_and_written_down(world: World):
 
 async def test_a_plan_does_nothing(world: World):
     world.fleet.nodes |= {"n1"}
-    assert [plan.node for plan in await world.operations.pushes.plan(None, forced=False)] == ["n1"]
+    assert [each.plan.node for each in await world.operations.pushes.plan(None, forced=False)] == ["n1"]
     assert (world.fleet.pushed, await world.acts()) == ([], [])
 
 
@@ -31,6 +31,6 @@ async def test_a_push_to_no_such_node_is_refused_and_not_written_down(world: Wor
 
 
 async def test_without_a_running_manager_nothing_is_pushed(world: World):
-    alone = PushOperations(replace(world.operations.context, fleet=NoFleet()))
+    alone = Operations(replace(world.operations.context, fleet=NoFleet())).pushes
     with pytest.raises(ConflictError):
         await alone.push(None, forced=False, actor="console")

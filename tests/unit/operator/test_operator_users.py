@@ -40,12 +40,3 @@ def test_a_token_alone_is_on_standard_output(api, run):
     assert done.stdout == "cct_x\n"
     assert api.asked[0][2] == {"label": "backup", "days": 30}
     assert json.loads(run("token", "create", "--label", "b", "--json").stdout)["token"] == "cct_x"
-
-
-def test_the_audit_log_is_a_table_and_nothing_in_it_is_markup(api, run):
-    entry = {"id": 1, "at_s": 0, "actor": "[red]anna", "action": "node.added", "subject": "node c\x1b[2J"}
-    api.answer("GET", "audit", {"entries": [entry | {"detail": '{"names": []}', "chain": "0"}]})
-    shown = run("audit").stdout
-    assert "[red]anna" in shown
-    assert '{"names": []}' in shown
-    assert "\x1b" not in shown

@@ -26,9 +26,9 @@ async def test_acts_come_back_the_newest_first(store):
 
 
 async def test_an_untouched_chain_fits(store):
-    assert await store.audit.verify() is None
+    assert (await store.audit.verify()).broken_at is None
     await act(store, "one", "two", "three")
-    assert await store.audit.verify() is None
+    assert (await store.audit.verify()).broken_at is None
 
 
 @pytest.mark.parametrize("changed", ["at_s", "actor", "action", "subject", "detail", "chain"])
@@ -38,7 +38,7 @@ async def test_an_altered_row_is_the_first_that_does_not_fit(store, changed):
     value = 2.5 if changed == "at_s" else "other"
     async with store._database.write() as connection:
         await connection.execute(audit.update().where(audit.c.id == second).values({changed: value}))
-    assert await store.audit.verify() == second
+    assert (await store.audit.verify()).broken_at == second
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
@@ -47,14 +47,14 @@ async def test_a_removed_row_shows_wherever_it_stood(store, place):
     removed = (await ids(store))[place]
     async with store._database.write() as connection:
         await connection.execute(audit.delete().where(audit.c.id == removed))
-    assert await store.audit.verify() == (removed if place == 2 else removed + 1)
+    assert (await store.audit.verify()).broken_at == (removed if place == 2 else removed + 1)
 
 
 async def test_removing_every_row_shows(store):
     await act(store, "one", "two")
     async with store._database.write() as connection:
         await connection.execute(audit.delete())
-    assert await store.audit.verify() is not None
+    assert (await store.audit.verify()).broken_at is not None
 
 
 async def test_rows_that_changed_places_show(store):
@@ -64,7 +64,7 @@ async def test_rows_that_changed_places_show(store):
         await connection.execute(audit.update().where(audit.c.id == first).values(id=99))
         await connection.execute(audit.update().where(audit.c.id == second).values(id=first))
         await connection.execute(audit.update().where(audit.c.id == 99).values(id=second))
-    assert await store.audit.verify() == first
+    assert (await store.audit.verify()).broken_at == first
 
 
 async def test_two_processes_that_write_at_once_make_one_chain(local, directory, keyring):
@@ -72,5 +72,23 @@ async def test_two_processes_that_write_at_once_make_one_chain(local, directory,
     subjects = [str(number) for number in range(25)]
     await asyncio.gather(act(local, *subjects), act(other, *subjects))
     assert len(await local.audit.list()) == 50
-    assert await local.audit.verify() is None
+    assert (await local.audit.verify()).broken_at is None
     await other.close()
+
+
+async def test_pages_follow_each_other_without_gap_or_overlap(store):
+    await act(store, "one", "two", "three")
+    first = await store.audit.list(limit=2)
+    rest = await store.audit.list(limit=2, before=first[-1].id)
+    assert [each.subject for each in (*first, *rest)] == ["three", "two", "one"]
+    assert await store.audit.list(before=rest[-1].id) == []
+
+
+async def test_a_hash_that_was_noted_elsewhere_is_found_or_the_chain_was_made_anew(store):
+    await act(store, "one")
+    noted = (await store.audit.verify()).head
+    await act(store, "two")
+    found = await store.audit.verify(noted=noted)
+    assert (found.broken_at, found.count, found.noted) == (None, 2, True)
+    assert not (await store.audit.verify(noted="0" * 63 + "1")).noted
+    assert (await store.audit.verify()).head == (await store.audit.list())[0].chain

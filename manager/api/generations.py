@@ -1,0 +1,110 @@
+"""Generations of a node over HTTP: what was published, what differs between two, and older content once more."""
+
+import msgspec
+from aiohttp import web
+
+from common.bundle.manifest import Slot
+from common.ids import Fingerprint
+from manager.api.routes import Call, Query, Route, reply
+from manager.domain.difference import Difference
+from manager.domain.model import Role
+from manager.domain.view import PlannedPush
+from manager.operations.generations import ShownGeneration
+
+
+class GenerationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A generation: `slots` are the leaves' fingerprints; `stands_in` says that older content was republished with it."""
+
+    epoch: int
+    generation: int
+    digest: str
+    created_s: float
+    cause: str
+    slots: dict[Slot, Fingerprint]
+    anchors: int
+    stands_in: bool
+
+
+class GenerationsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A node's generations, the newest first."""
+
+    generations: list[GenerationAnswer]
+
+
+class DifferenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs between two generations; `before` is null where there was none."""
+
+    node: str
+    before: int | None
+    after: int
+    difference: Difference
+
+
+async def history(call: Call) -> web.StreamResponse:
+    """Answer with what was published for a node."""
+    found = await call.api.operations.generations.history(call.name("name"))
+    return reply(GenerationsAnswer(generations=[_answer(each) for each in found]))
+
+
+async def difference(call: Call) -> web.StreamResponse:
+    """Answer with what differs from another generation, by default the one before."""
+    before = call.count("from", 0) or None
+    found = await call.api.operations.generations.compare(
+        call.name("name"), call.number("generation"), before=before
+    )
+    return reply(
+        DifferenceAnswer(
+            node=call.name("name"), before=found.before, after=found.after, difference=found.difference
+        )
+    )
+
+
+async def republish(call: Call) -> web.StreamResponse:
+    """Publish an older generation's content as a new one, and push it."""
+    done = await call.api.operations.generations.republish(
+        call.name("name"), call.number("generation"), actor=call.actor
+    )
+    return reply(done, status=201)
+
+
+def _answer(shown: ShownGeneration) -> GenerationAnswer:
+    record, manifest = shown.record, shown.manifest
+    return GenerationAnswer(
+        epoch=record.epoch,
+        generation=record.generation,
+        digest=record.digest,
+        created_s=record.created_s,
+        cause=record.cause,
+        slots={slot: facts.leaf for slot, facts in manifest.slots.items()},
+        anchors=manifest.anchors,
+        stands_in=record.instead_of is not None,
+    )
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="nodes/{name}/generations",
+        role=Role.READ_ONLY,
+        handler=history,
+        summary="List what was published for a node",
+        answers={200: GenerationsAnswer},
+    ),
+    Route(
+        method="GET",
+        path="nodes/{name}/generations/{generation}/difference",
+        role=Role.READ_ONLY,
+        handler=difference,
+        summary="Show what differs between two generations of a node",
+        query=(Query("from", int, "the generation to compare with; the one before, if left out"),),
+        answers={200: DifferenceAnswer},
+    ),
+    Route(
+        method="POST",
+        path="nodes/{name}/generations/{generation}/republish",
+        role=Role.ADMINISTRATOR,
+        handler=republish,
+        summary="Publish older content of a node once more; it stays until what the store wants of the node changes",
+        answers={201: PlannedPush},
+    ),
+)

@@ -1,0 +1,150 @@
+"""What differs between two generations of a node: files by name and size, leaves, chains and anchors by name.
+
+Decides which files are looked into. Invariant: a file that holds a private key is never one of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from common.bundle.manifest import CERTIFICATE, CHAIN, SLOTS, TRUST, Manifest, Slot
+from common.errors import PkiError
+from common.ids import Digest, Fingerprint
+from common.pki.certificate import decode
+from common.pki.pem import read_blocks
+
+ANCHORS: Final = f"{TRUST}/ca-certificates.pem"
+_END: Final = "-----END CERTIFICATE-----"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A certificate by its name. `not_after_s` is unix seconds."""
+
+    subject: str
+    issuer: str
+    fingerprint: Fingerprint
+    not_after_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """One file that differs; a size is None where there is no such file."""
+
+    path: str
+    change: Literal["added", "removed", "changed"]
+    before_bytes: int | None
+    after_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotChange:
+    """A slot of which some file differs: its certificate and the chain that is served with it, leaf first; none if it is empty."""
+
+    slot: Slot
+    before: tuple[Named, ...]
+    after: tuple[Named, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What differs. Nothing does if `files` is empty."""
+
+    files: tuple[FileChange, ...]
+    slots: tuple[SlotChange, ...]
+    anchors_added: tuple[Named, ...]
+    anchors_removed: tuple[Named, ...]
+
+
+def looked_into(manifest: Manifest | None) -> set[Digest]:
+    """Return the files that a comparison reads."""
+    if manifest is None:
+        return set()
+    public = {f"{slot}/{name}" for slot in SLOTS for name in (CERTIFICATE, CHAIN)} | {ANCHORS}
+    return {entry.digest for entry in manifest.entries if entry.path in public and not entry.secret}
+
+
+class Comparison:
+    """Compares manifests whose files are at hand; what many nodes have in common is looked into once."""
+
+    def __init__(self, bodies: Mapping[Digest, bytes]) -> None:
+        self._bodies = bodies
+        self._named: dict[str, Named | None] = {}
+        self._anchors: dict[
+            tuple[Digest | None, Digest | None], tuple[tuple[Named, ...], tuple[Named, ...]]
+        ] = {}
+
+    def difference(self, before: Manifest | None, after: Manifest) -> Difference:
+        """Return what differs; all of `after` is added where there is nothing before it."""
+        old, new = _entries(before), _entries(after)
+        files = tuple(
+            FileChange(
+                path=path,
+                change="added" if path not in old else "removed" if path not in new else "changed",
+                before_bytes=old[path][1] if path in old else None,
+                after_bytes=new[path][1] if path in new else None,
+            )
+            for path in sorted({*old, *new})
+            if old.get(path) != new.get(path)
+        )
+        changed = {each.path.partition("/")[0] for each in files}
+        slots = tuple(
+            SlotChange(slot=slot, before=self._served(old, slot), after=self._served(new, slot))
+            for slot in SLOTS
+            if slot in changed
+        )
+        added, removed = self._anchors_between(old.get(ANCHORS, _NONE)[0], new.get(ANCHORS, _NONE)[0])
+        return Difference(files=files, slots=slots, anchors_added=added, anchors_removed=removed)
+
+    def _served(self, entries: Mapping[str, tuple[Digest | None, int]], slot: Slot) -> tuple[Named, ...]:
+        digests = (entries.get(f"{slot}/{name}", _NONE)[0] for name in (CERTIFICATE, CHAIN))
+        return self._name([pem for digest in digests for pem in self._certificates(digest)])
+
+    def _anchors_between(
+        self, before: Digest | None, after: Digest | None
+    ) -> tuple[tuple[Named, ...], tuple[Named, ...]]:
+        if before == after:
+            return (), ()
+        pair = (before, after)
+        if pair not in self._anchors:
+            old, new = self._certificates(before), self._certificates(after)
+            known, wanted = set(old), set(new)
+            self._anchors[pair] = (
+                self._name([pem for pem in new if pem not in known]),
+                self._name([pem for pem in old if pem not in wanted]),
+            )
+        return self._anchors[pair]
+
+    def _certificates(self, digest: Digest | None) -> list[str]:
+        body = self._bodies.get(digest, b"") if digest is not None else b""
+        return [f"{part}{_END}\n".lstrip() for part in body.decode(errors="replace").split(_END)[:-1]]
+
+    def _name(self, pems: list[str]) -> tuple[Named, ...]:
+        for pem in pems:
+            if pem not in self._named:
+                self._named[pem] = _named(pem)
+        return tuple(named for pem in pems if (named := self._named[pem]) is not None)
+
+
+_NONE: Final[tuple[None, int]] = (None, 0)
+
+
+def _entries(manifest: Manifest | None) -> dict[str, tuple[Digest | None, int]]:
+    if manifest is None:
+        return {}
+    return {entry.path: (entry.digest, entry.size_bytes) for entry in manifest.entries}
+
+
+def _named(pem: str) -> Named | None:
+    """Return a certificate's name; None for what is no certificate, which no bundle that we built holds."""
+    try:
+        (block,) = read_blocks(pem).blocks
+        made = decode(block.der)
+    except (PkiError, ValueError):
+        return None
+    return Named(
+        subject=made.label,
+        issuer=made.raw_issuer,
+        fingerprint=made.fingerprint,
+        not_after_s=made.not_after_s,
+    )

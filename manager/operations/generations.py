@@ -1,0 +1,117 @@
+"""What was published for nodes: looking at it, comparing it, and publishing older content once more."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from common.bundle.manifest import Manifest, parse_manifest
+from common.ids import Digest, NodeName, node_name
+from manager.domain.difference import Comparison, Difference, looked_into
+from manager.domain.model import GenerationRecord
+from manager.domain.view import PlannedPush, Previews
+from manager.operations.context import Context
+from manager.store.generations import KEEP
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownGeneration:
+    """A generation with its manifest."""
+
+    record: GenerationRecord
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What differs between two generations of a node; `before` is None where the node had nothing."""
+
+    before: int | None
+    after: int
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedChange:
+    """What a push would do to a node. `difference` is None where nothing would change, or what it runs is not in the store."""
+
+    plan: PlannedPush
+    difference: Difference | None
+
+
+class GenerationOperations:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def history(self, name: str) -> Sequence[ShownGeneration]:
+        """Return what was published for a node, the newest first. Raises InvalidInputError, NotFoundError."""
+        node = await self._known(name)
+        records = await self._context.store.generations.history(node, limit=KEEP)
+        return [ShownGeneration(record=each, manifest=parse_manifest(each.manifest)) for each in records]
+
+    async def compare(self, name: str, number: int, *, before: int | None = None) -> Compared:
+        """Return what differs between a generation and an earlier or later one (None: the one published before it).
+
+        Raises InvalidInputError, NotFoundError.
+        """
+        node, store = await self._known(name), self._context.store.generations
+        after = parse_manifest((await store.get(node, number=number)).manifest)
+        if before is None:
+            earlier = [each.generation for each in await store.history(node) if each.generation < number]
+            before = max(earlier, default=None)
+        old = parse_manifest((await store.get(node, number=before)).manifest) if before is not None else None
+        (difference,) = await self._differences([(old, after)], {})
+        return Compared(before=before, after=number, difference=difference)
+
+    async def republish(self, name: str, number: int, *, actor: str) -> PlannedPush:
+        """Publish an older generation's content as a new one and push it at once; say what was done.
+
+        It stays until what the store wants of the node changes. Raises InvalidInputError, NotFoundError, ConflictError.
+        """
+        node = await self._known(name)
+        done = await self._context.fleet.republish(node, number)
+        self._context.stirred.set()
+        await self._context.note(
+            actor, "generation.republished", f"node {node}", {"generation": number, "as": done.generation}
+        )
+        return done
+
+    async def changes(self, previews: Previews) -> Sequence[PlannedChange]:
+        """Say of each node what its push would change, file by file."""
+        running = {each.plan.node: each.runs for each in previews.nodes if each.becomes is not None}
+        records = await self._context.store.generations.some(
+            {name: runs.generation for name, runs in running.items() if runs is not None}
+        )
+        # a node may have a generation of this number that another store published
+        known = {
+            name: parse_manifest(record.manifest)
+            for name, record in records.items()
+            if (runs := running[name]) is not None and runs.digest == record.digest
+        }
+        compared = {
+            each.plan.node: (known.get(each.plan.node), each.becomes)
+            for each in previews.nodes
+            if each.becomes is not None and (each.runs is None or each.plan.node in known)
+        }
+        found = dict(
+            zip(compared, await self._differences(list(compared.values()), previews.bodies), strict=True)
+        )
+        return [
+            PlannedChange(plan=each.plan, difference=found.get(each.plan.node)) for each in previews.nodes
+        ]
+
+    async def _differences(
+        self, pairs: Sequence[tuple[Manifest | None, Manifest]], bodies: Mapping[Digest, bytes]
+    ) -> Sequence[Difference]:
+        wanted = {digest for pair in pairs for each in pair for digest in looked_into(each)}
+        stored = await self._context.store.generations.payloads(wanted - bodies.keys())
+        comparison = Comparison({**{each: bodies[each] for each in wanted & bodies.keys()}, **stored})
+        return await asyncio.to_thread(lambda: [comparison.difference(*pair) for pair in pairs])
+
+    async def _known(self, name: str) -> NodeName:
+        return (await self._context.store.nodes.get(node_name(name))).name
