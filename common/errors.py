@@ -136,6 +136,10 @@ class ConflictError(CertcastError):
     reason = Reason.CONFLICT
 
 
+class ChangedMeanwhileError(ConflictError):
+    """The object is no longer what whoever asks had seen when the change was begun."""
+
+
 class AccessError(CertcastError):
     """Who asks is unknown (UNAUTHENTICATED) or may not do this (FORBIDDEN)."""
 

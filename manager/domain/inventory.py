@@ -7,6 +7,7 @@ list, an alarm and a push that use the same one cannot contradict each other.
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from common.bundle.manifest import Slot
 from common.ids import NodeName
@@ -17,6 +18,9 @@ from common.pki.search import Issuers
 from common.pki.status import Status, statuses
 from common.pki.strict import StrictClient, Verdict
 from manager.domain.model import AssignmentRecord, NodeRecord, TrustedCaRecord
+
+NAMED_MAX: Final = 5
+"""Certificates that a finding names; of more it has the count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +112,31 @@ class Inventory:
 
     def judge(self, certificate_id: int, *, now_s: int) -> Judgement:
         """Return all that is to be said about a certificate."""
-        entry = self.entries[certificate_id]
-        chain = self.chain(certificate_id, now_s=now_s)
+        return self.judge_entry(
+            self.entries[certificate_id], self.chain(certificate_id, now_s=now_s), now_s=now_s
+        )
+
+    def judge_new(self, entry: Entry, *, now_s: int) -> Judgement:
+        """Return what would be said about a certificate that is not here."""
+        chain = build_chain(entry.leaf, self.trust.issuers, uploaded=entry.uploaded, now_s=now_s)
+        return self.judge_entry(entry, chain, now_s=now_s)
+
+    def judge_entry(self, entry: Entry, chain: Chain, *, now_s: int) -> Judgement:
+        """Return all that is to be said about an entry with its chain of trust."""
+        return Judgement(
+            statuses=statuses(entry.leaf, now_s=now_s),
+            chain=chain,
+            verdict=self.trust.strict.ask(entry.leaf, chain.serving, now_s=now_s),
+            findings=self._findings(entry, chain, now_s=now_s),
+        )
+
+    def findings(self, certificate_id: int, *, now_s: int) -> Sequence[Finding]:
+        """Return what else is worth knowing about a certificate."""
+        return self._findings(
+            self.entries[certificate_id], self.chain(certificate_id, now_s=now_s), now_s=now_s
+        )
+
+    def _findings(self, entry: Entry, chain: Chain, *, now_s: int) -> Sequence[Finding]:
         names = [name for place in entry.places for name in self.nodes[place.node].names]
         circumstances = Circumstances(
             assigned=bool(entry.places),
@@ -117,12 +144,7 @@ class Inventory:
             key_shared_by=self._sharing(entry),
             chain=chain,
         )
-        return Judgement(
-            statuses=statuses(entry.leaf, now_s=now_s),
-            chain=chain,
-            verdict=self.trust.strict.ask(entry.leaf, chain.serving, now_s=now_s),
-            findings=lint(entry.leaf, now_s=now_s, circumstances=circumstances),
-        )
+        return lint(entry.leaf, now_s=now_s, circumstances=circumstances)
 
     def carry_chains(self, earlier: "Inventory") -> None:
         """Take over those chains of an earlier inventory that cannot have changed: same entry, no CA of a name it asked for."""
@@ -143,7 +165,9 @@ class Inventory:
             for each in self.entries.values():
                 self._by_key.setdefault(each.leaf.public_key_id or "", []).append(each)
         key = entry.leaf.public_key_id
-        return [other.label for other in self._by_key.get(key or "", ()) if key and other.id != entry.id]
+        others = [other for other in self._by_key.get(key or "", ()) if key and other.id != entry.id]
+        more = [f"{len(others) - NAMED_MAX} more"] if len(others) > NAMED_MAX else []
+        return [*(other.label for other in others[:NAMED_MAX]), *more]
 
 
 def assigned(

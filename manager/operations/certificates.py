@@ -11,6 +11,7 @@ from common.ids import NodeName, node_name
 from common.pki.batch import ImportFile, read_batch
 from common.pki.chain import ChainState
 from common.pki.export import Download, ExportItem, Format, export
+from common.pki.lint import Finding
 from common.pki.material import TlsMaterial
 from common.pki.status import Status
 from common.pki.text import text_form
@@ -34,6 +35,7 @@ class ListedCertificate:
     entry: Entry
     statuses: Sequence[Status]
     chain_state: ChainState
+    findings: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,12 +209,14 @@ class CertificateOperations:
         key: NewKey | None = None,
         nodes: Sequence[str] | None = None,
         slot: str,
+        seen: str | None = None,
         actor: str,
     ) -> None:
         """Change an entry's certificate, its parameters, and the nodes that have it in a slot; None leaves each as it is.
 
         The private key stays, and the certificate must pair with it, unless `key` comes along, which only the management
-        API's contract allows. Raises PkiFindingsError, InvalidInputError, NotFoundError, ConflictError; then nothing was changed.
+        API's contract allows. `seen` is the version that the change was begun with (`manager.domain.version`). Raises
+        PkiFindingsError, InvalidInputError, NotFoundError, ConflictError, ChangedMeanwhileError; then nothing was changed.
         """
         store, chosen = self._context.store, slot_name(slot)
         where = None if nodes is None else [node_name(name) for name in nodes]
@@ -222,7 +226,7 @@ class CertificateOperations:
         if certificate is not None or parameters is not None or key is not None:
             new = await self._edited(record, certificate=certificate, parameters=parameters, key=key)
         await store.certificates.update(
-            certificate_id, new, nodes=where, slot=chosen, now_s=self._context.clock()
+            certificate_id, new, nodes=where, slot=chosen, seen=seen, now_s=self._context.clock()
         )
         concerned = {each.node for each in (*before, *await store.certificates.nodes_of(certificate_id))}
         detail = {
@@ -362,4 +366,5 @@ class CertificateOperations:
             entry=entry,
             statuses=inventory.statuses(entry.id, now_s=now_s),
             chain_state=inventory.chain(entry.id, now_s=now_s).state,
+            findings=inventory.findings(entry.id, now_s=now_s),
         )

@@ -5,6 +5,7 @@ from manager.operations.certificates import CertificateOperations
 from manager.operations.context import Context
 from manager.operations.generations import GenerationOperations
 from manager.operations.nodes import JoinFacts, NodeOperations
+from manager.operations.previews import PreviewOperations
 from manager.operations.pushes import PushOperations
 from manager.operations.requests import RequestOperations
 from manager.operations.sessions import SessionOperations
@@ -22,6 +23,7 @@ class Operations:
         self.certificates = CertificateOperations(context)
         self.generations = GenerationOperations(context)
         self.nodes = NodeOperations(context, join)
+        self.previews = PreviewOperations(context)
         self.pushes = PushOperations(context, self.generations)
         self.requests = RequestOperations(context)
         self.sessions = SessionOperations(context)

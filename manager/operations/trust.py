@@ -126,6 +126,7 @@ class TrustOperations:
         certificate: str | None,
         trusted_intermediate: bool | None,
         force: bool,
+        seen: str | None = None,
         actor: str,
     ) -> TrustedCaRecord:
         """Replace an entry's certificate, or whether an intermediate verifies peers; None leaves either as it is.
@@ -140,7 +141,7 @@ class TrustOperations:
         new = new_trusted_ca(read, text=text, trusted_intermediate=wanted)
         is_lost = record.is_anchor and not (new.self_signed or new.trusted_intermediate)
         await self._confirm_loss({trusted_ca_id}, [] if is_lost else [read], force=force)
-        kept = await store.update(trusted_ca_id, new)
+        kept = await store.update(trusted_ca_id, new, seen=seen)
         detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
         await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
         self._tell(1, cause="edited", actor=actor)

@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.bundle.build import SlotMaterial
 from common.bundle.manifest import Slot, SlotFacts
-from common.errors import ConflictError, InvalidInputError, NotFoundError
+from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError, NotFoundError
 from common.ids import Fingerprint, NodeName
 from manager.domain.model import AssignmentRecord, CertificateRecord
+from manager.domain.version import version_of_certificate
 from manager.store.engine import Database, chunks
 from manager.store.nodes import node_ids
 from manager.store.records import NewCertificate
@@ -52,13 +53,19 @@ class Certificates:
         *,
         nodes: Sequence[NodeName] | None = None,
         slot: Slot = "server",
+        seen: str | None = None,
         now_s: float,
     ) -> CertificateRecord:
         """Replace an entry's content, and the nodes that have it in a slot; None leaves either as it is.
 
-        Raises NotFoundError, or ConflictError if another entry has the same issuer and serial number.
+        Raises NotFoundError; ConflictError if another entry has the same issuer and serial number; ChangedMeanwhileError if
+        the entry's version is not the one that was `seen`.
         """
         async with self._database.write(content=True) as connection:
+            if seen is not None:
+                places = await _assignments(connection, certificate_id=certificate_id)
+                if version_of_certificate(await _get(connection, certificate_id), places) != seen:
+                    raise ChangedMeanwhileError(f"certificate {certificate_id} was changed meanwhile")
             if new is not None:
                 known = (await connection.execute(select(certificate.c.id).where(_is_same(new)))).scalar()
                 if known not in {None, certificate_id}:

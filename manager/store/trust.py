@@ -6,9 +6,10 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.errors import ConflictError, NotFoundError
+from common.errors import ChangedMeanwhileError, ConflictError, NotFoundError
 from common.ids import Fingerprint
 from manager.domain.model import TrustedCaRecord
+from manager.domain.version import version_of_trusted_ca
 from manager.store.engine import Database
 from manager.store.records import NewTrustedCa
 from manager.store.tables import meta, trusted_ca
@@ -29,12 +30,17 @@ class TrustedCas:
         async with self._database.write(content=True) as connection:
             return [await keep_trusted_ca(connection, each, now_s=now_s) for each in new]
 
-    async def update(self, trusted_ca_id: int, new: NewTrustedCa) -> TrustedCaRecord:
+    async def update(
+        self, trusted_ca_id: int, new: NewTrustedCa, *, seen: str | None = None
+    ) -> TrustedCaRecord:
         """Replace an entry's content.
 
-        Raises NotFoundError, or ConflictError if another entry has the same issuer and serial number.
+        Raises NotFoundError; ConflictError if another entry has the same issuer and serial number; ChangedMeanwhileError if
+        the entry's version is not the one that was `seen`.
         """
         async with self._database.write(content=True) as connection:
+            if seen is not None and version_of_trusted_ca(await _get(connection, trusted_ca_id)) != seen:
+                raise ChangedMeanwhileError(f"trusted CA {trusted_ca_id} was changed meanwhile")
             known = (await connection.execute(select(trusted_ca.c.id).where(_is_same(new)))).scalar()
             if known not in {None, trusted_ca_id}:
                 raise ConflictError(

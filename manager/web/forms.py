@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from common.errors import CertcastError, InvalidInputError, Reason
 from common.pki.batch import MAX_FILES, ImportFile
@@ -71,7 +72,7 @@ async def read_form(request: web.Request) -> Form:
         raise InvalidInputError("", "the form ended early") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise _too_big() from error
-    except ValueError as error:
+    except (ValueError, HttpProcessingError) as error:
         # the parser's own words may quote what was sent
         raise InvalidInputError("", "the form cannot be read") from error
 

@@ -13,7 +13,7 @@ from manager.api.streams import Streams
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
 from manager.web import words
-from manager.web.pages import access, fleet
+from manager.web.pages import access, certificate_forms, certificates, fleet
 from manager.web.static import StaticFiles
 from manager.web.visit import Page, Site, begin_visit, visit_page
 
@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 PAGES: Final[tuple[Page, ...]] = (
     *access.PAGES,
     *fleet.PAGES,
+    *certificate_forms.PAGES,
+    *certificates.PAGES,
 )
 
 _TITLES: Final = {

@@ -13,7 +13,20 @@ from tests.browser.camera import chromium
 from tests.browser.showroom import Showroom, showroom
 from tests.integration.api import PASSWORD, USERS
 
-PAGES = ("/sign-in", "/", "/push?all=1", "/nothing-here")
+PAGES = (
+    "/sign-in",
+    "/",
+    "/push?all=1",
+    "/nothing-here",
+    "/certificates",
+    "/certificates/by-node",
+    "/certificates/new",
+    "/certificates/import",
+    "/certificates/2",
+    "/certificates/2/edit",
+    "/certificates/delete?id=2&id=5",
+    "/certificates/download?id=1",
+)
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,6 +14,7 @@ import aiohttp
 from aiohttp import web
 from argon2 import PasswordHasher
 
+from common.ids import NodeName
 from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT, build_api
@@ -52,7 +54,9 @@ class ApiClient:
         server: HttpsServer,
         fleet: Fleet,
         directory: Path,
+        leaks: Leaks,
     ) -> None:
+        self.leaks = leaks
         self.url = url
         self.directory = directory
         self.session = session
@@ -60,6 +64,13 @@ class ApiClient:
         self.server = server
         self.fleet = fleet
         self.answers: list[bytes] = []
+
+    async def add_node(self, name: str) -> None:
+        """Add a node as an entry only: no key is made for it."""
+        record = await self.operations.context.store.nodes.add(
+            NodeName(name), "node", names=[f"{name}.example.test"], addresses=[], now_s=time.time()
+        )
+        await self.fleet.node_added(record)
 
     async def call(
         self, method: str, path: str, body: Any = None, *, role: Role | None = Role.ADMINISTRATOR, **options
@@ -134,7 +145,7 @@ async def _serving(directory: Path, workers: Workers, leaks: Leaks) -> AsyncIter
         try:
             async with leaks.session(trusting) as session:
                 yield ApiClient(
-                    f"https://127.0.0.1:{server.port}", session, operations, server, fleet, directory
+                    f"https://127.0.0.1:{server.port}", session, operations, server, fleet, directory, leaks
                 )
         finally:
             await server.close()

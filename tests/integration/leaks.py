@@ -48,13 +48,13 @@ class Leaks:
         self.keys: set[str] = set()
         self.phrases: set[str] = set()
 
-    def session(self, tls: ssl.SSLContext) -> aiohttp.ClientSession:
+    def session(self, tls: ssl.SSLContext, **options: Any) -> aiohttp.ClientSession:
         """Return a session whose every byte that comes back is kept, and in whose requests secrets are recognised."""
         connector = aiohttp.TCPConnector(ssl=tls)
         connector._factory = partial(_KeepingHandler, self._said, loop=connector._loop)
         trace = aiohttp.TraceConfig()
         trace.on_request_chunk_sent.append(self._sent)
-        return aiohttp.ClientSession(connector=connector, trace_configs=[trace])
+        return aiohttp.ClientSession(connector=connector, trace_configs=[trace], **options)
 
     async def _sent(self, _session: object, _context: object, chunk: Any) -> None:
         self.learn(chunk.chunk)

@@ -1,0 +1,99 @@
+"""Reading an upload without keeping it: what was understood, and what would come of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.errors import NotFoundError
+from common.ids import NodeName, node_name
+from common.pki.material import TlsMaterial
+from common.pki.upload import read_tls
+from manager.domain.inventory import Entry, Inventory, Judgement
+from manager.domain.model import AssignmentRecord
+from manager.operations.certificates import slot_name
+from manager.operations.context import Context
+from manager.operations.workers import READ_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a TLS certificate is understood to be.
+
+    `updates` is the entry that has the same issuer and serial number, and would be replaced; `beside` are others of the
+    same subject; `replaces` says for each chosen node which certificate it has there now.
+    """
+
+    material: TlsMaterial
+    judgement: Judgement
+    updates: Entry | None
+    beside: Sequence[Entry]
+    replaces: Sequence[tuple[NodeName, Entry]]
+
+
+class PreviewOperations:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def certificate(
+        self,
+        *,
+        certificate: str,
+        private_key: str,
+        passphrase: str | None,
+        parameters: str,
+        nodes: Sequence[str],
+        slot: str,
+    ) -> Preview:
+        """Read what `certificates.upload` would keep. Raises PkiFindingsError, InvalidInputError, NotFoundError."""
+        chosen, where = slot_name(slot), [node_name(name) for name in nodes]
+        inventory, now_s = await self._context.inventories.current(), self._context.clock()
+        if unknown := [name for name in where if name not in inventory.nodes]:
+            raise NotFoundError(f"there is no node '{unknown[0]}'")
+        material = await self._context.workers.run(
+            READ_TIMEOUT_S,
+            read_tls,
+            certificate=certificate,
+            private_key=private_key,
+            passphrase=passphrase,
+            parameters=parameters,
+        )
+        entry = Entry(
+            id=0,
+            leaf=material.leaf,
+            uploaded=(*material.chain, *material.extras),
+            temporary=False,
+            created_s=now_s,
+            changed_s=now_s,
+            places=tuple(AssignmentRecord(node=name, slot=chosen, certificate_id=0) for name in where),
+        )
+        updates = _same(inventory, entry)
+        return Preview(
+            material=material,
+            judgement=inventory.judge_new(entry, now_s=int(now_s)),
+            updates=updates,
+            beside=[
+                each
+                for each in inventory.entries.values()
+                if each.leaf.subject_id == entry.leaf.subject_id and each is not updates
+            ],
+            replaces=[
+                (name, inventory.entries[number])
+                for name in where
+                if (number := inventory.slots.get((name, chosen))) is not None
+                and (updates is None or number != updates.id)
+            ],
+        )
+
+
+def _same(inventory: Inventory, entry: Entry) -> Entry | None:
+    """Return the entry that the catalogue's rule takes for the same: issuer and serial number."""
+    leaf = entry.leaf
+    return next(
+        (
+            each
+            for each in inventory.entries.values()
+            if (each.leaf.raw_issuer, each.leaf.serial_no) == (leaf.raw_issuer, leaf.serial_no)
+        ),
+        None,
+    )

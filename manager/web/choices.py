@@ -1,0 +1,51 @@
+"""What a form offers to choose from: the nodes, and what each has now."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from common.bundle.manifest import Slot
+from common.ids import NodeName
+from manager.domain.inventory import Inventory
+from manager.web.forms import Form
+
+BOXES_MAX: Final = 200
+"""With more nodes than this a form asks for names instead of showing a box for each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeChoice:
+    """A node to tick. `has` names the certificate that its slot has now, "" for none or the one in question."""
+
+    name: NodeName
+    has: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeChoices:
+    """All nodes as boxes, or, if there are too many, those that are chosen as text."""
+
+    boxes: Sequence[NodeChoice]
+    text: str
+    total: int
+
+
+def node_choices(
+    inventory: Inventory, chosen: Collection[str], *, slot: Slot = "server", own: int | None = None
+) -> NodeChoices:
+    """Offer all nodes; `own` is the certificate that the form is about."""
+    total = len(inventory.nodes)
+    if total > BOXES_MAX:
+        return NodeChoices(boxes=(), text="\n".join(sorted(chosen)), total=total)
+    boxes = []
+    for name in inventory.nodes:
+        number = inventory.slots.get((name, slot))
+        has = inventory.entries[number].leaf.subject_name if number is not None and number != own else ""
+        boxes.append(NodeChoice(name=name, has=has, chosen=name in chosen))
+    return NodeChoices(boxes=boxes, text="", total=total)
+
+
+def chosen_nodes(form: Form) -> list[str]:
+    """Return the nodes that were ticked, or named."""
+    return list(dict.fromkeys((*form.all("node"), *form.lines("node_names"))))

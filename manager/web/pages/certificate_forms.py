@@ -1,0 +1,202 @@
+"""Adding TLS certificates, with a preview; editing one; importing files."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from common.errors import CertcastError, ChangedMeanwhileError
+from manager.api.errors import status_of
+from manager.domain.model import AssignmentRecord, CertificateRecord, Role
+from manager.domain.version import version_of_certificate
+from manager.operations.certificates import slot_name
+from manager.web.choices import chosen_nodes, node_choices
+from manager.web.difference import Difference, differences
+from manager.web.uploads import findings_of, given_text, shown_text
+from manager.web.visit import Page, Visit
+from manager.web.words import plural
+
+
+async def new_form(visit: Visit) -> web.StreamResponse:
+    """Ask for a certificate."""
+    nodes = visit.request.query.getall("node", [])
+    return await _new_form(visit, {"certificate": "", "parameters": "", "slot": "server"}, nodes)
+
+
+async def add(visit: Visit) -> web.StreamResponse:
+    """Preview what was given, or keep it. A refusal comes with every finding and every field but the key."""
+    form, nodes = visit.form, chosen_nodes(visit.form)
+    shown = {
+        "certificate": shown_text(form.text("certificate")),
+        "parameters": shown_text(form.text("parameters")),
+        "slot": form.text("slot", "server"),
+    }
+    preview = None
+    try:
+        given: dict[str, Any] = {
+            name: given_text(form, name) for name in ("certificate", "private_key", "parameters")
+        }
+        shown.update(certificate=shown_text(given["certificate"]), parameters=shown_text(given["parameters"]))
+        given.update(
+            passphrase=form.text("passphrase") or None, nodes=nodes, slot=form.text("slot", "server")
+        )
+        if not form.flag("preview"):
+            record, created = await visit.operations.certificates.upload(**given, actor=visit.actor)
+            return visit.redirect(f"/certificates/{record.id}", _added(record, created=created, nodes=nodes))
+        preview = await visit.operations.previews.certificate(**given)
+    except CertcastError as error:
+        problems, status = findings_of(error), status_of(error)
+        if visit.is_fragment:
+            # a script shows it beside the form, which keeps everything that was typed
+            return visit.render("certificate_preview.html", preview=None, problems=problems)
+        return await _new_form(visit, shown, nodes, status=status, problems=problems)
+    if visit.is_fragment:
+        return visit.render("certificate_preview.html", preview=preview, problems=[])
+    return await _new_form(visit, shown, nodes, preview=preview)
+
+
+async def edit_form(visit: Visit) -> web.StreamResponse:
+    """Show what can be changed of a certificate."""
+    store = visit.operations.context.store.certificates
+    record, places = await store.get(visit.number()), await store.nodes_of(visit.number())
+    fields = {"certificate": record.text, "parameters": record.parameters_text}
+    return await _edit_form(
+        visit, record, fields, _server_nodes(places), seen=version_of_certificate(record, places)
+    )
+
+
+async def edit(visit: Visit) -> web.StreamResponse:
+    """Change it; who comes second is told what the first one changed, and loses nothing."""
+    form, number, nodes = visit.form, visit.number(), chosen_nodes(visit.form)
+    store = visit.operations.context.store.certificates
+    record, places = await store.get(number), await store.nodes_of(number)
+    fields = {name: form.text(name) for name in ("certificate", "parameters")}
+    try:
+        fields = {name: given_text(form, name) for name in fields}
+        changed = {
+            name: text
+            for name, text, kept in (
+                ("certificate", fields["certificate"], record.text),
+                ("parameters", fields["parameters"], record.parameters_text),
+            )
+            # a text area may have lost what stood at the ends
+            if text.strip() != _lines(kept).strip()
+        }
+        await visit.operations.certificates.edit(
+            number,
+            certificate=changed.get("certificate"),
+            parameters=changed.get("parameters"),
+            nodes=nodes,
+            slot="server",
+            seen=form.text("seen"),
+            actor=visit.actor,
+        )
+    except ChangedMeanwhileError:
+        theirs = differences(
+            (
+                ("TLS certificate", record.text, fields["certificate"]),
+                ("TLS parameters", record.parameters_text, fields["parameters"]),
+                ("Nodes", "\n".join(_server_nodes(places)), "\n".join(sorted(nodes))),
+            )
+        )
+        seen = version_of_certificate(record, places)
+        return await _edit_form(visit, record, fields, nodes, seen=seen, status=409, theirs=theirs)
+    except CertcastError as error:
+        return await _edit_form(
+            visit,
+            record,
+            fields,
+            nodes,
+            seen=form.text("seen"),
+            status=status_of(error),
+            problems=findings_of(error),
+        )
+    return visit.redirect(f"/certificates/{number}", "Saved. Nodes that it concerns get it within seconds.")
+
+
+async def import_form(visit: Visit) -> web.StreamResponse:
+    """Ask for files."""
+    return visit.render("import.html", problems=[], kept=None)
+
+
+async def import_files(visit: Visit) -> web.StreamResponse:
+    """Take all of the files or nothing, and show what became of each certificate."""
+    try:
+        kept = await visit.operations.certificates.import_files(
+            list(visit.form.files.get("files", ())),
+            passphrase=visit.form.text("passphrase") or None,
+            actor=visit.actor,
+        )
+    except CertcastError as error:
+        return visit.render("import.html", status=status_of(error), problems=findings_of(error), kept=None)
+    return visit.render("import.html", problems=[], kept=kept)
+
+
+async def _new_form(
+    visit: Visit,
+    shown: dict[str, str],
+    nodes: Sequence[str],
+    *,
+    status: int = 200,
+    problems: Sequence[str] = (),
+    preview: object = None,
+) -> web.Response:
+    inventory = await visit.operations.context.inventories.current()
+    slot = slot_name(shown["slot"]) if shown["slot"] in {"server", "client"} else "server"
+    return visit.render(
+        "certificate_new.html",
+        status=status,
+        shown=shown,
+        choices=node_choices(inventory, nodes, slot=slot),
+        problems=problems,
+        preview=preview,
+        again=visit.request.method == "POST",
+    )
+
+
+async def _edit_form(
+    visit: Visit,
+    record: CertificateRecord,
+    fields: dict[str, str],
+    nodes: Sequence[str],
+    *,
+    seen: str,
+    status: int = 200,
+    problems: Sequence[str] = (),
+    theirs: Sequence[Difference] = (),
+) -> web.Response:
+    inventory = await visit.operations.context.inventories.current()
+    return visit.render(
+        "certificate_edit.html",
+        status=status,
+        record=record,
+        fields={name: shown_text(text) for name, text in fields.items()},
+        choices=node_choices(inventory, nodes, own=record.id),
+        seen=seen,
+        problems=problems,
+        theirs=theirs,
+    )
+
+
+def _server_nodes(places: Sequence[AssignmentRecord]) -> list[str]:
+    return sorted(place.node for place in places if place.slot == "server")
+
+
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n")
+
+
+def _added(record: CertificateRecord, *, created: bool, nodes: Sequence[str]) -> str:
+    name = record.subject_name or f"certificate {record.id}"
+    said = f"Added {name}." if created else f"Updated {name}: issuer and serial number were the same."
+    return f"{said} It goes to {plural(len(nodes), 'node')} now." if nodes else said
+
+
+PAGES = (
+    Page(method="GET", path="/certificates/new", role=Role.ADMINISTRATOR, handler=new_form),
+    Page(method="POST", path="/certificates/new", role=Role.ADMINISTRATOR, handler=add),
+    Page(method="GET", path="/certificates/import", role=Role.ADMINISTRATOR, handler=import_form),
+    Page(method="POST", path="/certificates/import", role=Role.ADMINISTRATOR, handler=import_files),
+    Page(method="GET", path=r"/certificates/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit_form),
+    Page(method="POST", path=r"/certificates/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit),
+)

@@ -1,0 +1,175 @@
+"""TLS certificates: the list, by node, one with its chain, downloading and deleting."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from common.errors import CertcastError, InvalidInputError, NotFoundError
+from common.pki.export import Format
+from common.pki.status import StatusCode
+from manager.api.errors import status_of
+from manager.api.routes import attachment
+from manager.domain.inventory import Entry
+from manager.domain.listing import Order, Query
+from manager.domain.model import Role
+from manager.operations.certificates import Wanted
+from manager.web.uploads import findings_of
+from manager.web.visit import Page, Visit
+from manager.web.words import plural
+
+PAGE_SIZE: Final = 100
+FORMS: Final = {
+    Format.PEM: "PEM",
+    Format.PFX: "PKCS#12 (PFX)",
+    Format.PFX_LEGACY: "PKCS#12 for old appliances",
+}
+
+
+async def list_all(visit: Visit) -> web.StreamResponse:
+    """Show a page of the list."""
+    query = _query(visit)
+    total, listed = await visit.operations.certificates.list(query)
+    return visit.render(
+        "certificates.html",
+        listed=listed,
+        total=total,
+        query=query,
+        order=f"{'-' if query.descending else ''}{query.order}",
+        number=visit.page(),
+        size=PAGE_SIZE,
+        codes=StatusCode,
+    )
+
+
+async def by_node(visit: Visit) -> web.StreamResponse:
+    """Show which certificate each node has."""
+    search = visit.query("search").strip().lower()
+    found = [
+        (node, slot, listed)
+        for node, slot, listed in await visit.operations.certificates.by_node()
+        if search in node or (listed is not None and search in listed.entry.leaf.subject_name.lower())
+    ]
+    start = (visit.page() - 1) * PAGE_SIZE
+    return visit.render(
+        "certificates_by_node.html",
+        slots=found[start : start + PAGE_SIZE],
+        total=len(found),
+        number=visit.page(),
+        size=PAGE_SIZE,
+        search=search,
+    )
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    """Show one, decoded, with its chain of trust drawn as a chain."""
+    shown = await visit.operations.certificates.show(visit.number())
+    return visit.render("certificate.html", shown=shown, leaf=shown.entry.leaf, record=shown.record)
+
+
+async def download_form(visit: Visit) -> web.StreamResponse:
+    """Ask what one file shall hold."""
+    entries = await _chosen(visit, visit.ids())
+    return _download_form(visit, entries, wanted=Wanted())
+
+
+async def download(visit: Visit) -> web.StreamResponse:
+    """Answer with the file."""
+    form = visit.form
+    wanted = Wanted(
+        leaf=form.flag("leaf"),
+        chain=form.flag("chain"),
+        key=form.flag("key"),
+        form=_format(form.text("format")),
+        passphrase=form.text("passphrase") or None,
+    )
+    ids = form.ids()
+    entries = await _chosen(visit, ids)
+    if wanted.key and not visit.may(Role.ADMINISTRATOR):
+        return _download_form(
+            visit, entries, wanted=wanted, status=403, problems=["private keys need the role administrator"]
+        )
+    if wanted.passphrase != (form.text("again") or None):
+        return _download_form(
+            visit, entries, wanted=wanted, status=400, problems=["the two passphrases differ"]
+        )
+    try:
+        return attachment(await visit.operations.certificates.download(ids, wanted, actor=visit.actor))
+    except CertcastError as error:
+        return _download_form(
+            visit, entries, wanted=wanted, status=status_of(error), problems=findings_of(error)
+        )
+
+
+async def delete_form(visit: Visit) -> web.StreamResponse:
+    """Say what deleting would break, and ask."""
+    return visit.render("certificates_delete.html", entries=await _chosen(visit, visit.ids()))
+
+
+async def delete(visit: Visit) -> web.StreamResponse:
+    """Delete all that were chosen, or none."""
+    ids = visit.form.ids()
+    lost = await visit.operations.certificates.delete(ids, force=visit.form.flag("force"), actor=visit.actor)
+    said = f"Deleted {plural(len(ids), 'certificate')}."
+    if lost:
+        said += f" {plural(len({each.node for each in lost}), 'node')} now without: assign another certificate there."
+    return visit.redirect("/certificates", said)
+
+
+async def _chosen(visit: Visit, ids: Sequence[int]) -> list[Entry]:
+    """Return the entries of ids. Raises NotFoundError, InvalidInputError if there are none."""
+    if not ids:
+        raise InvalidInputError("id", "no certificate was chosen; go back and tick at least one")
+    entries = (await visit.operations.context.inventories.current()).entries
+    if missing := [number for number in ids if number not in entries]:
+        raise NotFoundError(f"there is no certificate {missing[0]} any more")
+    return [entries[number] for number in ids]
+
+
+def _download_form(
+    visit: Visit, entries: Sequence[Entry], *, wanted: Wanted, status: int = 200, problems: Sequence[str] = ()
+) -> web.Response:
+    return visit.render(
+        "certificates_download.html",
+        status=status,
+        entries=entries,
+        wanted=wanted,
+        problems=problems,
+        forms=FORMS,
+    )
+
+
+def _format(text: str) -> Format:
+    try:
+        return Format(text)
+    except ValueError as error:
+        raise InvalidInputError("format", f"a format is one of {', '.join(Format)}") from error
+
+
+def _query(visit: Visit) -> Query:
+    order = visit.query("order", Order.ID)
+    try:
+        by = Order(order.removeprefix("-"))
+        status = StatusCode(visit.query("status")) if visit.query("status") else None
+    except ValueError as error:
+        raise InvalidInputError("order", "this list knows no such order or status") from error
+    return Query(
+        search=visit.query("search").strip(),
+        status=status,
+        node=visit.request.query.get("node"),
+        order=by,
+        descending=order.startswith("-"),
+        offset=(visit.page() - 1) * PAGE_SIZE,
+        limit=PAGE_SIZE,
+    )
+
+
+PAGES = (
+    Page(method="GET", path="/certificates", role=Role.READ_ONLY, handler=list_all),
+    Page(method="GET", path="/certificates/by-node", role=Role.READ_ONLY, handler=by_node),
+    Page(method="GET", path="/certificates/download", role=Role.READ_ONLY, handler=download_form),
+    Page(method="POST", path="/certificates/download", role=Role.READ_ONLY, handler=download),
+    Page(method="GET", path="/certificates/delete", role=Role.ADMINISTRATOR, handler=delete_form),
+    Page(method="POST", path="/certificates/delete", role=Role.ADMINISTRATOR, handler=delete),
+    Page(method="GET", path=r"/certificates/{id:\d+}", role=Role.READ_ONLY, handler=show),
+)
