@@ -11,8 +11,7 @@ from typing import Final
 
 import structlog
 
-from common.errors import NotFoundError, StorageError
-from common.ids import NodeName
+from common.errors import StorageError
 from manager.domain.alarms import (
     AlarmKind,
     AlarmRecord,
@@ -24,9 +23,9 @@ from manager.domain.alarms import (
     conditions_of_inventory,
     conditions_of_nodes,
 )
-from manager.domain.view import NodeView
 from manager.operations.context import Context
 from manager.operations.ports import FleetView
+from manager.operations.views import views_of
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +37,6 @@ SETTLE_S: Final = 1.0
 
 SILENT_S: Final = 120.0
 """An evaluation that is older than this is an alarm of its own."""
-
-VIEWS_AT_ONCE: Final = 200
-"""Nodes looked at between two turns of the loop: about 5 ms."""
 
 HISTORY_KEPT: Final = 10_000
 HISTORY_MAX: Final = 1_000
@@ -96,7 +92,7 @@ class AlarmOperations:
     async def evaluate(self, fleet: FleetView) -> Changes:
         """Look at everything once, and make the alarms say what is. Raises StorageError."""
         inventory = await self._context.inventories.current()
-        views = await _views(fleet)
+        views = await views_of(fleet, fleet.names())
         now_s = self._context.clock()
         # building chains for the first time takes a while when there are thousands
         found = await asyncio.to_thread(conditions_of_inventory, inventory, now_s=now_s)
@@ -144,17 +140,6 @@ class AlarmOperations:
 
 def _silence_details(age_s: float) -> str:
     return f"Nobody has looked for what is wrong for {age_s:.0f} s; what other alarms say is as old as that."
-
-
-async def _views(fleet: FleetView) -> list[NodeView]:
-    found: list[NodeView] = []
-    names: list[NodeName] = fleet.names()
-    for start in range(0, len(names), VIEWS_AT_ONCE):
-        for name in names[start : start + VIEWS_AT_ONCE]:
-            with contextlib.suppress(NotFoundError):
-                found.append(fleet.node(name))
-        await asyncio.sleep(0)
-    return found
 
 
 def _tell(changes: Changes) -> None:

@@ -188,31 +188,47 @@ class NodeOperations:
                     await certificates.delete([certificate_id], even_assigned=False)
 
 
+def findings_of_node(
+    name: str, names: Sequence[str], addresses: Sequence[str]
+) -> Sequence[InvalidInputError]:
+    """Return all that is wrong with what is to be known of a node."""
+    found: list[InvalidInputError] = []
+    for check, values in ((node_name, [name]), (_dns_name, names), (_address, addresses)):
+        for value in values:
+            try:
+                check(value)
+            except InvalidInputError as error:
+                found.append(error)
+    for field_name, values in (("names", names), ("addresses", addresses)):
+        if len(values) > NAMES_MAX:
+            found.append(InvalidInputError(field_name, f"a node has at most {NAMES_MAX} {field_name}"))
+    return found
+
+
 def _checked(described: NodeDescription) -> NodeDescription:
-    return replace(described, names=_dns_names(described.names), addresses=_addresses(described.addresses))
+    for field_name, values in (("names", described.names), ("addresses", described.addresses)):
+        if len(values) > NAMES_MAX:
+            raise InvalidInputError(field_name, f"a node has at most {NAMES_MAX} {field_name}")
+    return replace(
+        described,
+        names=tuple(dict.fromkeys(map(_dns_name, described.names))),
+        addresses=tuple(dict.fromkeys(map(_address, described.addresses))),
+    )
 
 
-def _dns_names(names: Sequence[str]) -> tuple[str, ...]:
-    if len(names) > NAMES_MAX:
-        raise InvalidInputError("names", f"a node has at most {NAMES_MAX} names")
-    lowered = tuple(dict.fromkeys(name.strip().lower().removesuffix(".") for name in names))
-    for name in lowered:
-        if not _DNS_NAME.fullmatch(name):
-            raise InvalidInputError(
-                "names", f"'{name[:80]}' is not a DNS name (for example node1.example.com)"
-            )
+def _dns_name(name: str) -> str:
+    lowered = name.strip().lower().removesuffix(".")
+    if not _DNS_NAME.fullmatch(lowered):
+        raise InvalidInputError(
+            "names", f"'{lowered[:80]}' is not a DNS name (for example node1.example.com)"
+        )
     return lowered
 
 
-def _addresses(addresses: Sequence[str]) -> tuple[str, ...]:
-    if len(addresses) > NAMES_MAX:
-        raise InvalidInputError("addresses", f"a node has at most {NAMES_MAX} addresses")
-    found = []
-    for address in addresses:
-        try:
-            found.append(str(ipaddress.ip_address(address.strip())))
-        except ValueError as error:
-            raise InvalidInputError(
-                "addresses", f"'{address[:80]}' is not an IP address (for example 192.0.2.10 or 2001:db8::10)"
-            ) from error
-    return tuple(dict.fromkeys(found))
+def _address(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address.strip()))
+    except ValueError as error:
+        raise InvalidInputError(
+            "addresses", f"'{address[:80]}' is not an IP address (for example 192.0.2.10 or 2001:db8::10)"
+        ) from error

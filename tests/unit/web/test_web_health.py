@@ -157,6 +157,7 @@ def node(name: str, *ends_in_days: float) -> NodeView:
         drifted=False,
         drifts=0,
         clock_skew_s=0,
+        waiting=(),
         push=None,
     )
 

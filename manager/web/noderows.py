@@ -1,0 +1,195 @@
+"""What the list of nodes and a node's own page show, made of the inventory and of what the fleet knows.
+
+Pure. Invariant: the order is total (the name decides between equals), so that pages neither repeat nor skip a node.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from common.bundle.manifest import SLOTS, Slot
+from common.ids import NodeName
+from common.wire.messages import Serving
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.model import NodeRecord
+from manager.domain.view import NodeView, SlotView, State
+from manager.web.words import STATES, Kind, short
+
+LATEST_S: Final = 2.0**53
+"""Later than any certificate's end: what has none comes last."""
+
+_EMPTY: Final = SlotView(desired=None, offered=None, applied=None, serving=None)
+
+
+class Order(StrEnum):
+    """By what the list can be ordered."""
+
+    NAME = "name"
+    STATE = "state"
+    EXPIRY = "expiry"
+    HEARD = "heard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One node of the list; `assigned` is what its server slot has."""
+
+    record: NodeRecord
+    location: str
+    assigned: Entry | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One of a slot's four facts: the certificate (`entry` if it is in the store), and whether it is the one that is desired."""
+
+    leaf: str | None
+    entry: Entry | None
+    kind: Kind
+
+    @property
+    def text(self) -> str:
+        """Name the certificate."""
+        if self.entry is not None:
+            return self.entry.leaf.subject_name or self.entry.leaf.label
+        return f"{short(self.leaf)}…" if self.leaf else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRow:
+    """One slot's assignment and its four facts side by side."""
+
+    slot: Slot
+    assigned: Entry | None
+    desired: Fact
+    offered: Fact
+    applied: Fact
+    serving: Fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointRow:
+    """What an endpoint was seen to serve, and whether that is what was installed."""
+
+    seen: Serving
+    fact: Fact
+
+
+def find_rows(
+    inventory: Inventory, records: Collection[NodeRecord], locations: Mapping[int, str], search: str
+) -> list[Row]:
+    """Return the nodes in whose names, addresses, location or certificate the text stands, by name."""
+    wanted = search.strip().lower()
+    rows = [
+        Row(
+            record=record,
+            location=location_of(record, locations),
+            assigned=assigned_to(inventory, record.name, "server"),
+        )
+        for record in records
+    ]
+    return [row for row in rows if not wanted or _has(row, wanted)]
+
+
+def order_rows(
+    rows: Sequence[Row], views: Mapping[NodeName, NodeView], order: Order, *, descending: bool
+) -> list[Row]:
+    """Sort the list. By name no views are needed."""
+    rank = {state: number for number, state in enumerate(STATES)}
+
+    def key(row: Row) -> tuple[Any, ...]:
+        view = views.get(row.record.name)
+        match order:
+            case Order.STATE:
+                return (rank[view.state] if view else 0, row.record.name)
+            case Order.EXPIRY:
+                return (row.assigned.leaf.not_after_s if row.assigned else LATEST_S, row.record.name)
+            case Order.HEARD:
+                return (view.heard_s or 0.0 if view else 0.0, row.record.name)
+            case Order.NAME:
+                return (row.record.name,)
+
+    return sorted(rows, key=key, reverse=descending)
+
+
+def in_states(
+    rows: Sequence[Row], views: Mapping[NodeName, NodeView], states: Collection[State]
+) -> list[Row]:
+    """Return the nodes that are in one of these states."""
+    return [row for row in rows if (view := views.get(row.record.name)) is not None and view.state in states]
+
+
+def slot_rows(view: NodeView, inventory: Inventory) -> list[SlotRow]:
+    """Put the four facts of each slot side by side; a slot that has nothing but is possible has a row too."""
+    by_leaf = entries_by_leaf(inventory)
+    rows = []
+    for slot in SLOTS:
+        facts = view.slots.get(slot, _EMPTY)
+        rows.append(
+            SlotRow(
+                slot=slot,
+                assigned=assigned_to(inventory, view.name, slot),
+                desired=_fact(facts.desired, by_leaf, "info"),
+                offered=_fact(facts.offered, by_leaf, _like(facts.offered, facts.desired, "wait")),
+                applied=_fact(facts.applied, by_leaf, _like(facts.applied, facts.desired, "wait")),
+                serving=_fact(facts.serving, by_leaf, _like(facts.serving, facts.applied, "bad")),
+            )
+        )
+    return rows
+
+
+def endpoint_rows(view: NodeView, inventory: Inventory) -> list[EndpointRow]:
+    """Say of each endpoint what it serves, the worst first."""
+    by_leaf = entries_by_leaf(inventory)
+    waiting = {each.consumer for each in view.waiting}
+    rows = []
+    for seen in view.serving:
+        as_installed = bool(seen.leaf) and seen.leaf == view.slots.get(seen.slot, _EMPTY).applied
+        kind: Kind = "ok" if as_installed and not seen.reason else "bad"
+        if kind == "bad" and seen.consumer in waiting:
+            kind = "wait"
+        elif kind == "ok" and seen.strict_client:
+            kind = "warn"
+        rows.append(EndpointRow(seen=seen, fact=_fact(seen.leaf, by_leaf, kind)))
+    worst: dict[Kind, int] = {"bad": 0, "wait": 1, "warn": 2}
+    return sorted(rows, key=lambda row: (worst.get(row.fact.kind, 3), row.seen.consumer, row.seen.endpoint))
+
+
+def entries_by_leaf(inventory: Inventory) -> dict[str, Entry]:
+    """Return the certificates by their fingerprint."""
+    return {entry.leaf.fingerprint: entry for entry in inventory.entries.values()}
+
+
+def served(view: NodeView, by_leaf: Mapping[str, Entry]) -> Fact:
+    """Return what a node's server slot serves, as far as that was probed."""
+    facts = view.slots.get("server", _EMPTY)
+    return _fact(facts.serving, by_leaf, _like(facts.serving, facts.applied, "bad"))
+
+
+def assigned_to(inventory: Inventory, name: NodeName, slot: Slot) -> Entry | None:
+    """Return the certificate of a node's slot."""
+    number = inventory.slots.get((name, slot))
+    return inventory.entries[number] if number is not None else None
+
+
+def location_of(record: NodeRecord, locations: Mapping[int, str]) -> str:
+    """Return the name of a node's system location, which clients of the management API give it; "" if it has none."""
+    number = record.detail.get("system_location")
+    return locations.get(number, "") if isinstance(number, int) else ""
+
+
+def _fact(leaf: str | None, by_leaf: Mapping[str, Entry], kind: Kind) -> Fact:
+    return Fact(leaf=leaf, entry=by_leaf.get(leaf or ""), kind=kind if leaf is not None else "off")
+
+
+def _like(leaf: str | None, wanted: str | None, otherwise: Kind) -> Kind:
+    return "ok" if leaf and leaf == wanted else otherwise
+
+
+def _has(row: Row, wanted: str) -> bool:
+    record = row.record
+    texts = [record.name, row.location, *record.names, *record.addresses]
+    if row.assigned is not None:
+        texts += [row.assigned.leaf.subject_name, *row.assigned.leaf.subject_alt_names]
+    return any(wanted in text.lower() for text in texts)

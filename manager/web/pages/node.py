@@ -1,0 +1,107 @@
+"""One node: its four facts side by side, its endpoints, its last failure, and which certificate it has."""
+
+from typing import Final
+
+from aiohttp import web
+
+from common.bundle.manifest import Slot
+from common.errors import NotFoundError
+from common.ids import node_name
+from manager.domain.listing import Order, Query
+from manager.domain.model import NodeRecord, Role
+from manager.operations.certificates import slot_name
+from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows
+from manager.web.pages.nodes import locations
+from manager.web.visit import Page, Visit
+
+CHOICES: Final = 50
+"""Certificates to choose from on one page."""
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    """Show all that is known of a node."""
+    name = node_name(visit.name("name"))
+    record = await visit.operations.context.store.nodes.get(name)
+    view = visit.site.fleet.node(name)
+    inventory = await visit.operations.context.inventories.current()
+    alarms = [each for each in await visit.operations.alarms.active() if each.node == name]
+    return visit.render(
+        "node.html",
+        record=record,
+        view=view,
+        location=location_of(record, await locations(visit)),
+        slots=slot_rows(view, inventory),
+        endpoints=endpoint_rows(view, inventory),
+        diagnostics=visit.site.fleet.diagnostics(name),
+        alarms=alarms,
+    )
+
+
+async def choose(visit: Visit) -> web.StreamResponse:
+    """Offer certificates for a slot."""
+    record, slot = await _place(visit)
+    inventory = await visit.operations.context.inventories.current()
+    number, search = visit.page(), visit.query("search")
+    total, found = await visit.operations.certificates.list(
+        Query(
+            search=search,
+            order=Order.EXPIRY,
+            descending=True,
+            offset=(number - 1) * CHOICES,
+            limit=CHOICES,
+        )
+    )
+    return visit.render(
+        "node_slot.html",
+        record=record,
+        slot=slot,
+        current=assigned_to(inventory, record.name, slot),
+        found=found,
+        total=total,
+        search=search,
+        number=number,
+        size=CHOICES,
+    )
+
+
+async def assign(visit: Visit) -> web.StreamResponse:
+    """Put a certificate into a slot."""
+    record, slot = await _place(visit)
+    chosen = visit.form.ids("certificate")
+    if not chosen:
+        return visit.redirect(visit.request.path, "Choose a certificate first; nothing was changed.")
+    await visit.operations.certificates.assign(chosen[-1], nodes=[record.name], slot=slot, actor=visit.actor)
+    return visit.redirect(
+        f"/nodes/{record.name}", f"Certificate {chosen[-1]} is assigned; it is pushed in a moment."
+    )
+
+
+async def empty_page(visit: Visit) -> web.StreamResponse:
+    """Say what follows when a slot is emptied."""
+    record, slot = await _place(visit)
+    inventory = await visit.operations.context.inventories.current()
+    current = assigned_to(inventory, record.name, slot)
+    if current is None:
+        raise NotFoundError(f"the {slot} slot of node '{record.name}' has no certificate")
+    return visit.render("node_empty.html", record=record, slot=slot, current=current)
+
+
+async def empty(visit: Visit) -> web.StreamResponse:
+    """Take a slot's assignment away."""
+    record, slot = await _place(visit)
+    await visit.operations.certificates.unassign(record.name, slot, actor=visit.actor)
+    return visit.redirect(f"/nodes/{record.name}", f"The {slot} slot has no certificate now.")
+
+
+async def _place(visit: Visit) -> tuple[NodeRecord, Slot]:
+    record = await visit.operations.context.store.nodes.get(node_name(visit.name("name")))
+    return record, slot_name(visit.name("slot"))
+
+
+PAGES = (
+    Page(method="GET", path="/nodes/{name}", role=Role.READ_ONLY, handler=show),
+    Page(method="GET", path="/nodes/{name}/slots/{slot}", role=Role.ADMINISTRATOR, handler=choose),
+    Page(method="POST", path="/nodes/{name}/slots/{slot}", role=Role.ADMINISTRATOR, handler=assign),
+    Page(method="GET", path="/nodes/{name}/slots/{slot}/empty", role=Role.ADMINISTRATOR, handler=empty_page),
+    Page(method="POST", path="/nodes/{name}/slots/{slot}/empty", role=Role.ADMINISTRATOR, handler=empty),
+)

@@ -1,0 +1,186 @@
+"""All nodes: the list, adding one and letting it join, describing it anew, and retiring it."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from aiohttp import web
+
+from common.errors import CertcastError, InvalidInputError
+from common.ids import NodeName, node_name
+from manager.api.errors import status_of
+from manager.domain.model import NodeRecord, Role
+from manager.domain.view import NodeView, State
+from manager.operations.nodes import NewToken, findings_of_node
+from manager.operations.views import views_of
+from manager.web.noderows import (
+    Order,
+    assigned_to,
+    entries_by_leaf,
+    find_rows,
+    in_states,
+    order_rows,
+    served,
+)
+from manager.web.standing import tiles
+from manager.web.visit import Page, Visit
+from manager.web.words import STATES
+
+SIZE: Final = 100
+"""Nodes on one page of the list."""
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+async def list_nodes(visit: Visit) -> web.StreamResponse:
+    """Show a page of nodes."""
+    inventory = await visit.operations.context.inventories.current()
+    order, descending = ordering(visit, Order, Order.NAME)
+    states = _states(visit)
+    rows = find_rows(
+        inventory, list(inventory.nodes.values()), await locations(visit), search := visit.query("search")
+    )
+    views: Mapping[NodeName, NodeView] = {}
+    if states or order in {Order.STATE, Order.HEARD}:
+        views = await _views(visit, [row.record.name for row in rows])
+    if states:
+        rows = in_states(rows, views, states)
+    page = visit.page()
+    shown = order_rows(rows, views, order, descending=descending)[(page - 1) * SIZE : page * SIZE]
+    views = views or await _views(visit, [row.record.name for row in shown])
+    by_leaf = entries_by_leaf(inventory)
+    counts = visit.site.fleet.counts()
+    return visit.render(
+        "nodes.html",
+        rows=[
+            (row, views[row.record.name], served(views[row.record.name], by_leaf))
+            for row in shown
+            if row.record.name in views
+        ],
+        total=len(rows),
+        count=len(inventory.nodes),
+        tiles=tiles(counts),
+        states=states,
+        search=search,
+        order=visit.query("order") or Order.NAME,
+        number=page,
+        size=SIZE,
+    )
+
+
+async def new_page(visit: Visit) -> web.StreamResponse:
+    """Ask for a node's name, and what it serves."""
+    return _new(visit)
+
+
+async def add(visit: Visit) -> web.StreamResponse:
+    """Add a node, and show its join command once."""
+    form = visit.form
+    name, names, addresses = form.text("name").strip(), form.lines("names"), form.lines("addresses")
+    if findings := findings_of_node(name, names, addresses):
+        return _new(visit, findings)
+    try:
+        record, token = await visit.operations.nodes.add(
+            name, names=names, addresses=addresses, actor=visit.actor
+        )
+    except CertcastError as error:
+        return _new(visit, [error])
+    return _joining(visit, record.name, token, is_new=True)
+
+
+async def token_page(visit: Visit) -> web.StreamResponse:
+    """Say what a new join token is for."""
+    record = await _record(visit)
+    return visit.render("node_token.html", record=record)
+
+
+async def make_token(visit: Visit) -> web.StreamResponse:
+    """Make another join token, and show the join command once."""
+    name = node_name(visit.name("name"))
+    return _joining(
+        visit, name, await visit.operations.nodes.new_token(name, actor=visit.actor), is_new=False
+    )
+
+
+async def retire_page(visit: Visit) -> web.StreamResponse:
+    """Say what follows when a node is retired."""
+    record = await _record(visit)
+    inventory = await visit.operations.context.inventories.current()
+    held = [assigned_to(inventory, record.name, slot) for slot in ("server", "client")]
+    return visit.render(
+        "node_retire.html",
+        record=record,
+        view=visit.site.fleet.node(record.name),
+        held=[entry for entry in held if entry is not None],
+    )
+
+
+async def retire(visit: Visit) -> web.StreamResponse:
+    """Remove a node."""
+    name = visit.name("name")
+    await visit.operations.nodes.remove(name, actor=visit.actor)
+    return visit.redirect("/nodes", f"Node {name} is retired; its services keep serving what they have.")
+
+
+def ordering(visit: Visit, orders: type[Choice], default: Choice) -> tuple[Choice, bool]:
+    """Return by what a list is ordered, and whether backwards. Raises InvalidInputError."""
+    text = visit.query("order") or default.value
+    name = text.removeprefix("-")
+    if name not in {each.value for each in orders}:
+        raise InvalidInputError("order", f"the list cannot be ordered by '{name[:40]}'")
+    return orders(name), text.startswith("-")
+
+
+async def locations(visit: Visit) -> Mapping[int, str]:
+    """Return the names of the system locations that clients of the management API keep."""
+    found = await visit.operations.context.store.documents.all("system_location")
+    return {number: str(body.get("name", "")) for number, body in found.items()}
+
+
+async def _views(visit: Visit, names: Sequence[NodeName]) -> dict[NodeName, NodeView]:
+    return {view.name: view for view in await views_of(visit.site.fleet, names)}
+
+
+async def _record(visit: Visit) -> NodeRecord:
+    return await visit.operations.context.store.nodes.get(node_name(visit.name("name")))
+
+
+def _states(visit: Visit) -> list[State]:
+    """Return the states that are wanted. Raises InvalidInputError."""
+    texts = list(dict.fromkeys(visit.request.query.getall("state", [])))
+    if unknown := [text for text in texts if text and text not in STATES]:
+        raise InvalidInputError("state", f"there is no state '{unknown[0][:40]}'")
+    return [state for state in STATES if state in texts]
+
+
+def _new(visit: Visit, errors: Sequence[CertcastError] = ()) -> web.Response:
+    return visit.render(
+        "node_new.html",
+        status=status_of(errors[0]) if errors else 200,
+        problems=[error.message for error in errors],
+        name=visit.form.text("name"),
+        names=visit.form.text("names"),
+        addresses=visit.form.text("addresses"),
+    )
+
+
+def _joining(visit: Visit, name: NodeName, token: NewToken, *, is_new: bool) -> web.Response:
+    return visit.render(
+        "node_join.html",
+        name=name,
+        command=f"certcast-nodeagent join {shlex.quote(token.text)}",
+        expires_s=token.expires_s,
+        is_new=is_new,
+    )
+
+
+PAGES = (
+    Page(method="GET", path="/nodes", role=Role.READ_ONLY, handler=list_nodes),
+    Page(method="GET", path="/nodes/new", role=Role.ADMINISTRATOR, handler=new_page),
+    Page(method="POST", path="/nodes/new", role=Role.ADMINISTRATOR, handler=add),
+    Page(method="GET", path="/nodes/{name}/join-token", role=Role.ADMINISTRATOR, handler=token_page),
+    Page(method="POST", path="/nodes/{name}/join-token", role=Role.ADMINISTRATOR, handler=make_token),
+    Page(method="GET", path="/nodes/{name}/retire", role=Role.ADMINISTRATOR, handler=retire_page),
+    Page(method="POST", path="/nodes/{name}/retire", role=Role.ADMINISTRATOR, handler=retire),
+)

@@ -1,0 +1,247 @@
+from pathlib import Path
+
+import pytest
+
+from common.ids import NodeName
+from common.wire.messages import Serving, Waiting
+from manager.domain.model import Role
+from manager.web.pages import nodes as pages
+from tests.browser.showroom import Showroom
+from tests.fakes.workers import InPlace
+from tests.integration.api import ApiClient, real_api
+from tests.integration.web import visitor
+
+
+@pytest.fixture
+async def api(tmp_path: Path):
+    async with real_api(tmp_path, InPlace()) as client:
+        yield client
+
+
+@pytest.fixture
+async def room(api: ApiClient) -> Showroom:
+    return Showroom(api)
+
+
+async def applied(room: Showroom, name: str) -> None:
+    """Let a node connect and take what it should have."""
+    await room.add_node(name)
+    number = await room.upload([f"{name}.example.com"], days=200, nodes=[name])
+    assert number
+    await room.api.fleet.push(None, forced=True)
+    room.dial(name)
+    await room.settle()
+
+
+def cells(html: str, name: str) -> str:
+    """Return the row of the list that links to a node."""
+    return next(row for row in html.split("<tr>") if f'href="/nodes/{name}"' in row)
+
+
+async def test_the_list_says_how_each_node_stands_and_what_it_serves(api: ApiClient, room: Showroom):
+    await applied(room, "n1")
+    await room.add_node("n2")
+    await room.add_node("n3", joined=False)
+    async with visitor(api, Role.READ_ONLY) as browser:
+        answer = await browser.get("/nodes")
+        assert "3 nodes" in answer.text
+        assert "In sync" in cells(answer.html, "n1")
+        assert "n1.example.com</a>" in cells(answer.html, "n1")
+        assert "Offline" in cells(answer.html, "n2")
+        assert "no certificate" in cells(answer.html, "n2")
+        assert "Never joined" in cells(answer.html, "n3")
+        # nothing to press for who may only look
+        assert "Push to selected" not in answer.text
+        assert "/nodes/new" not in answer.html
+
+
+async def test_the_list_is_searched_by_name_address_location_and_certificate_and_kept_by_state(
+    api: ApiClient, room: Showroom
+):
+    number = await api.operations.context.store.documents.add("system_location", {"name": "Oslo"})
+    await api.operations.context.store.nodes.add(
+        NodeName("fjord"),
+        "node",
+        names=["bergen.example.com"],
+        addresses=["198.51.100.9"],
+        detail={"system_location": number},
+        now_s=0,
+    )
+    await api.fleet.node_added(await api.operations.context.store.nodes.get(NodeName("fjord")))
+    await room.add_node("other")
+    await room.upload(["west.example.com"], days=9, nodes=["fjord"])
+    async with visitor(api, Role.READ_ONLY) as browser:
+        for search in ("FJORD", "bergen", "198.51.100.9", "oslo", "west.ex"):
+            answer = await browser.get(f"/nodes?search={search}")
+            assert "1 node found" in answer.text, search
+            assert 'href="/nodes/fjord"' in answer.html, search
+        assert "Nothing fits." in (await browser.get("/nodes?search=nowhere")).text
+        assert "1 node found" in (await browser.get("/nodes?state=never_joined&state=failed")).text
+        assert "1 node found" in (await browser.get("/nodes?state=offline")).text
+        assert (await browser.get("/nodes?state=happy")).status == 400
+        assert (await browser.get("/nodes?order=colour")).status == 400
+
+
+async def test_the_list_is_ordered_and_in_pages_that_keep_what_was_asked(
+    api: ApiClient, room: Showroom, monkeypatch
+):
+    monkeypatch.setattr(pages, "SIZE", 2)
+    for name, days in (("a", 30), ("b", 10), ("c", 20)):
+        await room.add_node(name)
+        await room.upload([f"{name}.example.com"], days=days, nodes=[name])
+    async with visitor(api, Role.READ_ONLY) as browser:
+        answer = await browser.get("/nodes?order=expiry&state=offline&state=failed")
+        shown = [name for name in "abc" if f'href="/nodes/{name}"' in answer.html]
+        assert shown == ["b", "c"]
+        assert answer.html.index('href="/nodes/b"') < answer.html.index('href="/nodes/c"')
+        assert "state=offline&amp;state=failed" in answer.html.replace("&amp;order=expiry", "")
+        answer = await browser.get("/nodes?order=expiry&state=offline&state=failed&page=2")
+        assert [name for name in "abc" if f'href="/nodes/{name}"' in answer.html] == ["a"]
+        answer = await browser.get("/nodes?order=-name")
+        assert [name for name in "abc" if f'href="/nodes/{name}"' in answer.html] == ["b", "c"]
+
+
+async def test_a_node_has_its_four_facts_side_by_side(api: ApiClient, room: Showroom):
+    await applied(room, "n1")
+    room.simulators["n1"].mood = "rolls_back"
+    await room.upload(["new.example.com"], days=300, nodes=["n1"])
+    await room.settle()
+    async with visitor(api, Role.READ_ONLY) as browser:
+        answer = await browser.get("/nodes/n1")
+        row = next(row for row in answer.html.split("<tr>") if '<th scope="row">Server' in row)
+        desired, offered, applied_cell, serving = row.split("<td")[1:5]
+        assert "new.example.com" in desired
+        assert "new.example.com" in offered
+        assert "n1.example.com" in applied_cell
+        assert "n1.example.com" in serving
+        assert "Last failure" in answer.text
+        assert "the old leaf is served" in answer.text
+        assert "rolled back in phase verify" in answer.text
+        assert "Retire" not in answer.text
+
+
+async def test_a_node_shows_its_endpoints_waiting_reloads_and_diagnostics(api: ApiClient, room: Showroom):
+    await applied(room, "n1")
+    facts = api.fleet._facts[NodeName("n1")]
+    leaf = facts.applied.leaves["server"]
+    facts.serving = (
+        Serving(
+            consumer="nginx",
+            endpoint="127.0.0.1:443",
+            slot="server",
+            leaf=leaf,
+            not_after_s=1_900_000_000,
+            at_s=1_800_000_000,
+            tls="TLSv1.3",
+            sent=1,
+            strict_client="no path to a trusted root",
+        ),
+        Serving(
+            consumer="sip",
+            endpoint="127.0.0.1:5061",
+            slot="server",
+            leaf="",
+            reason="verify_unreachable",
+            message="connection refused",
+        ),
+    )
+    facts.waiting = (Waiting(consumer="sip", since_s=1_800_000_000, reason="window", message="at 02:00"),)
+    async with visitor(api, Role.READ_ONLY) as browser:
+        answer = await browser.get("/nodes/n1")
+        for text in (
+            "TLSv1.3",
+            "no path to a trusted root",
+            "verify unreachable: connection refused",
+            "for its window: at 02:00",
+            "2027-01-15 08:00 UTC",
+        ):
+            assert text in answer.text, text
+        # the one that waits on purpose is told of as waiting, and stands first
+        assert answer.html.index("127.0.0.1:5061") < answer.html.index("127.0.0.1:443")
+
+
+async def test_adding_a_node_shows_its_join_command_once(api: ApiClient):
+    async with visitor(api, Role.ADMINISTRATOR) as browser:
+        answer = await browser.post(
+            "/nodes/new",
+            {"name": "conf1", "names": "conf1.example.com\r\nmeet.example.com", "addresses": "192.0.2.21"},
+        )
+        assert answer.status == 200
+        assert "certcast-nodeagent join certcast1." in answer.text
+        assert answer.headers["Cache-Control"] == "no-store"
+        record = await api.operations.context.store.nodes.get(NodeName("conf1"))
+        assert (record.names, record.addresses) == (
+            ("conf1.example.com", "meet.example.com"),
+            ("192.0.2.21",),
+        )
+        token = answer.text.partition("nodeagent join ")[2].split()[0]
+        assert token not in (await browser.get("/nodes/conf1")).html
+        again = await browser.post("/nodes/conf1/join-token")
+        assert "certcast-nodeagent join certcast1." in again.text
+        assert token not in again.html
+
+
+async def test_a_refused_node_comes_back_with_all_fields_and_all_findings(api: ApiClient):
+    async with visitor(api, Role.ADMINISTRATOR) as browser:
+        fields = {"name": "Conf 1", "names": "a_b..c\nfine.example.com", "addresses": "192.0.2.300"}
+        answer = await browser.post("/nodes/new", fields)
+        assert answer.status == 400
+        for part in ("is not a node name", "is not a DNS name", "is not an IP address"):
+            assert part in answer.text
+        assert answer.values["name"] == ["Conf 1"]
+        assert "a_b..c" in answer.values["names"][0]
+        assert "192.0.2.300" in answer.values["addresses"][0]
+        await browser.post("/nodes/new", {"name": "n1"})
+        answer = await browser.post("/nodes/new", {"name": "n1", "addresses": "192.0.2.4"})
+        assert answer.status == 409
+        assert "there is a node 'n1' already" in answer.text.lower()
+        assert "192.0.2.4" in answer.values["addresses"][0]
+
+
+async def test_retiring_says_what_follows_before_it_is_done(api: ApiClient, room: Showroom):
+    await applied(room, "n1")
+    async with visitor(api, Role.ADMINISTRATOR) as browser:
+        asked = await browser.get("/nodes/n1/retire")
+        assert "connection ends at once" in asked.text
+        assert "stays in the store, assigned to nobody" in asked.text
+        assert "n1" in api.fleet.names()
+        answer = await browser.post("/nodes/n1/retire")
+        assert "Node n1 is retired" in answer.text
+        assert api.fleet.names() == []
+        assert (await browser.get("/nodes/n1")).status == 404
+
+
+async def test_a_certificate_is_chosen_for_a_slot_and_taken_away(api: ApiClient, room: Showroom):
+    await room.add_node("n1")
+    number = await room.upload(["one.example.com"], days=100)
+    await room.upload(["two.example.com"], days=100)
+    async with visitor(api, Role.ADMINISTRATOR) as browser:
+        offered = await browser.get("/nodes/n1/slots/server?search=one.")
+        assert "one.example.com" in offered.text
+        assert "two.example.com" not in offered.text
+        assert "nothing was changed" in (await browser.post("/nodes/n1/slots/server")).text
+        answer = await browser.post("/nodes/n1/slots/server", {"certificate": str(number)})
+        assert f"Certificate {number} is assigned" in answer.text
+        inventory = await api.operations.context.inventories.current()
+        assert inventory.slots == {("n1", "server"): number}
+        assert "keeps serving what it has" in (await browser.get("/nodes/n1/slots/server/empty")).text
+        answer = await browser.post("/nodes/n1/slots/server/empty")
+        assert "has no certificate now" in answer.text
+        inventory = await api.operations.context.inventories.current()
+        assert inventory.slots == {}
+        assert (await browser.get("/nodes/n1/slots/server/empty")).status == 404
+        assert (await browser.get("/nodes/n1/slots/attic")).status == 400
+
+
+async def test_what_is_typed_or_reported_is_never_markup(api: ApiClient, room: Showroom):
+    await applied(room, "n1")
+    facts = api.fleet._facts[NodeName("n1")]
+    facts.serving = (
+        Serving(
+            consumer="<b>x", endpoint="<i>y", slot="server", leaf="", reason="timeout", message="<script>"
+        ),
+    )
+    async with visitor(api, Role.ADMINISTRATOR) as browser:
+        assert "<script>" not in (await browser.get("/nodes/n1")).html
+        answer = await browser.get("/nodes?search=%22%3E%3Cscript%3Ealert(1)")
+        assert "<script>alert" not in answer.html
