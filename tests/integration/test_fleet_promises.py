@@ -8,10 +8,12 @@ import pytest
 
 from common.errors import StorageError
 from common.ids import NodeName
+from common.pki.certificate import decode
 from common.wire.messages import Outcome
 from manager.domain.model import NodeReportRecord
+from manager.operations.trust import new_trusted_ca
 from tests.fakes.simulator import NodeSimulator
-from tests.integration.fleet_parts import ISSUER, Parts, running
+from tests.integration.fleet_parts import ANCHOR, ISSUER, ROOT, Parts, running
 
 N1 = NodeName("n1")
 
@@ -28,6 +30,25 @@ async def test_a_certificate_that_is_assigned_reaches_its_nodes_and_no_others(tm
         await parts.until_applied(await parts.assign("n1"), "n1")
         assert parts.nodes["n3"].holdings.installs == installs
         assert parts.nodes["n2"].holdings.outcome is None, "the outcome was acknowledged"
+
+
+async def test_custom_cas_are_delivered_in_addition_to_the_built_in_list(tmp_path: Path):
+    def trusted(name: str) -> str:
+        holdings = parts.nodes["n1"].holdings
+        entry = next(each for each in holdings.manifest.entries if each.path == f"trust/{name}")
+        return holdings.payloads[entry.digest].decode()
+
+    async with running(tmp_path) as parts:
+        await parts.add("n1")
+        parts.dial("n1")
+        await parts.until_applied(await parts.assign("n1"), "n1")
+        assert trusted("ca-certificates.pem") == ANCHOR.certificate_pem
+        root = decode(ROOT.certificate_der)
+        await parts.store.trusted_cas.add([new_trusted_ca(root)], now_s=time.time())
+        parts.fleet.changed(None, cause="test")
+        await parts.until(lambda: parts.nodes["n1"].holdings.installs == 2)
+        assert trusted("ca-certificates.pem") == ANCHOR.certificate_pem + ROOT.certificate_pem
+        assert trusted("custom-ca.pem") == ROOT.certificate_pem
 
 
 async def test_a_burst_of_changes_becomes_one_generation(tmp_path: Path):

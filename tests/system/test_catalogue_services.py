@@ -11,7 +11,7 @@ import pytest
 from demo.services import NGINX
 from demo.site import DemoNode
 from tests import pki
-from tests.system.fleet import openssl_sees, real_fleet, reloads, trusts
+from tests.system.fleet import TRUST, openssl_sees, real_fleet, reloads, trusts
 from tests.unit.pki.openssl import openssl, sign_request
 
 ROOT, INTERMEDIATE = pki.current_ca("System")
@@ -70,6 +70,30 @@ async def test_a_client_is_accepted_once_its_ca_is_trusted_and_refused_once_it_i
         await fleet.until_trusting(CLIENTS, web, other, trusted=False)
         await until_answered(400)
         assert (reloads(web), reloads(other)) == (before[0] + 2, before[1])
+
+
+async def test_whoever_connects_from_a_node_verifies_a_server_with_the_delivered_trust_store():
+    company, issuing = pki.current_ca("Company")
+    async with real_fleet() as fleet:
+        web = await fleet.site.add_node("web")
+        leaf = await fleet.upload(
+            pki.current_leaf(issuing, ["peer.example.test"]), issuing.certificate_pem, ["web"]
+        )
+        await fleet.until_served(leaf, "web")
+
+        async def connect() -> None:
+            trust = ssl.create_default_context(cafile=str(web.data / TRUST))
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", web.port, ssl=trust, server_hostname="peer.example.test"
+            )
+            writer.close()
+            await writer.wait_closed()
+
+        with pytest.raises(ssl.SSLCertVerificationError, match="local issuer"):
+            await connect()
+        await fleet.trust(company)
+        await fleet.until_trusting(company, web)
+        await connect()
 
 
 async def test_a_confirmed_loss_of_most_trusted_cas_reaches_a_node_that_was_away_meanwhile():

@@ -82,6 +82,10 @@ async def test_the_managers_own_endpoint_changes_its_certificate_without_droppin
         async with fleet.session.get(f"{fleet.site.url}/health/live") as answer:
             assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
             held = answer.connection.transport if answer.connection else None
+        (shipped,) = (await fleet.api.call("GET", "certificates"))["certificates"]
+        assert (shipped["status"], shipped["key_type"], shipped["key_bits"]) == ("Temporary", "RSA", 4096)
+        assert shipped["nodes"] == [{"node": "management", "slot": "server"}]
+        await fleet.until_served(shipped["fingerprint"], "management")
         leaf = await fleet.upload(
             pki.current_leaf(INTERMEDIATE, ["manager.example.test"]),
             INTERMEDIATE.certificate_pem,

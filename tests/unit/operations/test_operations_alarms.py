@@ -26,9 +26,9 @@ async def kinds(world: World) -> list[AlarmKind]:
     return [alarm.subject.kind for alarm in await world.operations.alarms.active()]
 
 
-async def upload(world: World, *, days: int) -> None:
+async def upload(world: World, *, days: int) -> int:
     made = make_leaf(make_root(), not_after_s=NOW_S + days * DAY_S)
-    await world.operations.certificates.upload(
+    record, _ = await world.operations.certificates.upload(
         certificate=made.certificate_pem,
         private_key=made.key_pem,
         passphrase=None,
@@ -37,6 +37,7 @@ async def upload(world: World, *, days: int) -> None:
         slot="server",
         actor="ada",
     )
+    return record.id
 
 
 async def test_that_nobody_looks_for_what_is_wrong_is_an_alarm_and_leaves_a_trace(world: World):
@@ -90,3 +91,47 @@ async def test_time_alone_raises_the_alarm_of_a_certificate_that_expires(
     world.wait((200 - days) * DAY_S)
     await world.operations.alarms.evaluate(NoNodes())
     assert expiry & set(await kinds(world)) == ({kind} if kind else set())
+
+
+@pytest.mark.parametrize("add", ["add", "add_management_node"])
+async def test_a_node_without_a_certificate_raises_an_alarm_until_it_has_one(world: World, add: str):
+    if add == "add":
+        record, _ = await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
+    else:
+        record = await world.operations.nodes.add_management_node(names=[], addresses=[], actor="ada")
+    alarms, certificates = world.operations.alarms, world.operations.certificates
+    await alarms.evaluate(NoNodes())
+    assert AlarmKind.NO_CERTIFICATE not in await kinds(world)
+    await certificates.unassign(record.name, "server", actor="ada")
+    await alarms.evaluate(NoNodes())
+    (raised,) = [each for each in await alarms.active() if each.subject.kind is AlarmKind.NO_CERTIFICATE]
+    assert raised.node == record.name
+    number = await upload(world, days=200)
+    await certificates.assign(number, nodes=[record.name], slot="client", actor="ada")
+    await alarms.evaluate(NoNodes())
+    assert AlarmKind.NO_CERTIFICATE in await kinds(world), "a client certificate is not a server's"
+    await certificates.assign(number, nodes=[record.name], slot="server", actor="ada")
+    await alarms.evaluate(NoNodes())
+    assert AlarmKind.NO_CERTIFICATE not in await kinds(world)
+
+
+@pytest.mark.parametrize(
+    ("seconds_left", "certificate", "trusted_ca"),
+    [
+        (30 * DAY_S + 1, None, None),
+        (30 * DAY_S, AlarmKind.CERTIFICATE_EXPIRING, AlarmKind.CA_EXPIRING),
+        (0, AlarmKind.CERTIFICATE_EXPIRING, AlarmKind.CA_EXPIRING),
+        (-1, AlarmKind.CERTIFICATE_EXPIRED, AlarmKind.CA_EXPIRED),
+    ],
+)
+async def test_expiry_raises_its_alarm_thirty_days_before_to_the_second(
+    world: World, seconds_left: int, certificate: AlarmKind | None, trusted_ca: AlarmKind | None
+):
+    await upload(world, days=200)
+    await world.operations.trust.upload(
+        make_root(not_after_s=NOW_S + 200 * DAY_S).certificate_pem, actor="ada"
+    )
+    world.wait(200 * DAY_S - seconds_left)
+    await world.operations.alarms.evaluate(NoNodes())
+    expiry = {kind for kind in AlarmKind if "expir" in kind}
+    assert expiry & set(await kinds(world)) == {certificate, trusted_ca} - {None}

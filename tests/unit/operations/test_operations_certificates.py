@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, Reason
+from common.pki.batch import ImportFile
 from common.pki.findings import PkiFindingsError
 from manager.domain.listing import Query
 from manager.store import inventory as subject
@@ -57,6 +58,33 @@ async def test_a_replacement_of_the_same_issuer_and_serial_concerns_every_node_t
     assert (again.id, created) == (first.id, False)
     assert world.fleet.told[-1] == {"n1", "n2"}
     assert (await world.acts())[-1] == ("ada", "certificate.updated", f"certificate {first.id}")
+
+
+async def test_an_import_updates_what_has_its_issuer_and_serial_number_and_adds_the_rest(world: World):
+    await add_nodes(world, "n1", "n2")
+    made, other = make_leaf(ISSUER, serial=7), make_leaf(ISSUER, serial=8)
+    old, _ = await upload(world, made, ["n1"])
+    await upload(world, other, ["n2"])
+    ca = make_root()
+    ((trusted, _),) = await world.operations.trust.upload(ca.certificate_pem, actor="ada")
+    reissued = make_leaf(ISSUER, serial=7, key=made.key, not_after_s=NOW_S + 9 * DAY_S)
+    beside = make_leaf(ISSUER, serial=9, key=made.key)
+    files = [
+        ImportFile("reissued.pem", reissued.certificate_pem.encode()),
+        ImportFile("beside.pem", beside.certificate_pem.encode()),
+        ImportFile("both.key", made.key_pem.encode()),
+        ImportFile("ca.pem", ca.certificate_pem.encode()),
+    ]
+    kept = await world.operations.certificates.import_files(files, passphrase=None, actor="ada")
+    assert [(record.id == old.id, created) for record, created in kept.tls] == [(True, False), (False, True)]
+    assert [(record.id, created) for record, created in kept.trusted_cas] == [(trusted.id, False)]
+    views = await listed(world)
+    assert len(views) == 3
+    assert views[old.id].entry.leaf.not_after_s == NOW_S + 9 * DAY_S
+    assert [each.node for each in views[old.id].entry.places] == ["n1"], "it is where it was"
+    new = next(record for record, created in kept.tls if created)
+    assert views[new.id].entry.leaf.subject_name == views[old.id].entry.leaf.subject_name
+    assert views[new.id].entry.places == ()
 
 
 async def test_an_upload_for_a_node_that_does_not_exist_keeps_nothing(world: World):

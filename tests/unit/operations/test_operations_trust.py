@@ -23,6 +23,13 @@ async def test_uploading_a_ca_again_makes_no_second_one(world: World):
     assert len(await world.operations.trust.list()) == 1
 
 
+async def test_a_renewed_ca_of_the_same_subject_is_kept_beside_the_old_one(world: World):
+    for made in (make_root(), make_root()):
+        await world.operations.trust.upload(made.certificate_pem, actor="ada")
+    subjects = [shown.record.raw_subject for shown in await world.operations.trust.list()]
+    assert (len(subjects), len(set(subjects))) == (2, 1)
+
+
 async def test_one_that_is_no_ca_keeps_the_others_out_too(world: World):
     with pytest.raises(PkiFindingsError):
         await world.operations.trust.upload(chain_pem(make_root(), make_leaf(None)), actor="ada")

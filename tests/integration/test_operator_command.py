@@ -1,0 +1,178 @@
+"""The operator's command against the real API, as a person or a script runs it, with the real openssl beside it."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+from typer.testing import CliRunner
+
+from manager.domain.model import Role
+from manager.operations.workers import Workers
+from manager.operator.cli import app
+from tests import pki
+from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
+from tests.unit.pki.openssl import openssl, sign_request
+
+ROOT, ISSUER = pki.current_ca("Command")
+PHRASE = "a-passphrase-for-files"
+
+Certcast = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture(scope="module")
+def workers():
+    made = Workers()
+    yield made
+    asyncio.run(made.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def api(tmp_path: Path, workers: Workers):
+    (tmp_path / "store").mkdir()
+    async with real_api(tmp_path / "store", workers) as client:
+        yield client
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "here").mkdir()
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def certcast(api: ApiClient, here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Certcast]:
+    """Run `certcast` in that directory; return what it prints, after it has ended as it should."""
+    monkeypatch.chdir(here)
+    access = {
+        "CERTCAST_URL": api.url,
+        "CERTCAST_USER": USERS[Role.ADMINISTRATOR],
+        "CERTCAST_PASSWORD": PASSWORD,
+        "CERTCAST_INSECURE": "1",
+    }
+
+    async def run(line: str, *, text: str = "", exit_code: int = 0) -> str:
+        done = await asyncio.to_thread(CliRunner().invoke, app, line.split(), input=text, env=access)
+        assert done.exit_code == exit_code, done.output
+        return done.stdout if exit_code == 0 else done.stderr
+
+    with capture_logs():  # both run in one process, and the manager's log is not what the command prints
+        yield run
+
+
+async def add_nodes(api: ApiClient, *names: str) -> None:
+    for name in names:
+        assert (await api.call("POST", "nodes", {"name": name}))[0] == 201
+
+
+async def test_files_are_imported_looked_at_changed_taken_away_and_deleted(
+    api: ApiClient, certcast: Certcast, here: Path
+):
+    await add_nodes(api, "n1", "n2")
+    one, two = pki.current_leaf(ISSUER, ["one.example.test"], days=20), pki.current_leaf(ISSUER, ["two.test"])
+    (here / "one.pem").write_text(one.certificate_pem + ISSUER.certificate_pem)
+    (here / "one.key").write_text(one.encrypted_key_pem(PHRASE))
+    (here / "two.pem").write_text(two.certificate_pem + two.key_pem)
+    (here / "root.der").write_bytes(ROOT.certificate_der)
+    refused = await certcast("certificate import one.pem one.key", exit_code=1)
+    assert (
+        refused == "certcast: one.key, block 1, line 1: the private key is encrypted; supply its passphrase\n"
+    )
+    line = "certificate import one.pem one.key two.pem root.der --passphrase-stdin"
+    told = await certcast(line, text=f"{PHRASE}\n")
+    for part in ("one.example.test", "two.test", "Command Root", "issuer CN=Command Issuing not found"):
+        assert part in told
+
+    found = json.loads(await certcast("certificate list --search EXAMPLE.test --json"))["certificates"]
+    number = str(found[0]["id"])
+    assert "one.example.test" in await certcast("certificate list --status expiring --order expiry --all")
+    shown = await certcast(f"certificate show {number}")
+    assert "accepts it" in shown
+    assert "trusted root" in shown
+    assert await certcast(f"certificate show {number} --pem") == (here / "one.pem").read_text()
+    assert "Subject: CN = one.example.test" in await certcast(f"certificate show {number} --text")
+
+    line = f"certificate download {number} --with-key --format pfx --passphrase-stdin"
+    assert "one.example.test_keycert.pfx" in await certcast(line, text=f"{PHRASE}\n")
+    opened = openssl(
+        *("pkcs12", "-in", "one.example.test_keycert.pfx", "-nodes", "-passin", f"pass:{PHRASE}"),
+        cwd=here,
+    )
+    assert one.key_pem.splitlines()[1] in opened
+
+    assert "n1, n2" in await certcast(f"certificate edit {number} --node n1 --node n2")
+    assert "n1, n2" in await certcast(f"certificate delete {number}", exit_code=1)
+    listed = await certcast("certificate list --by-node")
+    assert listed.count("one.example.test") == 2
+    await certcast(f"certificate delete {number} --force")
+    assert "no certificate" in await certcast("certificate list --by-node --node n1")
+
+
+async def test_a_request_is_made_signed_and_answered(api: ApiClient, certcast: Certcast, here: Path):
+    await add_nodes(api, "n1")
+    (here / "ca.pem").write_text(pki.chain_pem(ROOT, ISSUER))
+    await certcast("ca import ca.pem")
+    old = pki.current_leaf(ISSUER, ["one.example.test"])
+    (here / "old.pem").write_text(old.certificate_pem + old.key_pem)
+    await certcast("certificate add --certificate old.pem --node n1")
+    number = json.loads(await certcast("certificate list --search one.example --json"))["certificates"][0][
+        "id"
+    ]
+    csr = await certcast(
+        f"csr create --certificate {number} --name new.example.test --key-type ECDSAP256 --ad-compatible"
+    )
+    text = openssl("req", "-verify", "-noout", "-text", cwd=here, stdin=csr)
+    assert "DNS:one.example.test, DNS:new.example.test" in text
+    assert await certcast("csr show 1") == csr
+    assert "one.example.test" in await certcast("csr list")
+    (here / "another.pem").write_text(old.certificate_pem)
+    assert "does not pair" in await certcast("csr answer 1 another.pem", exit_code=1)
+    signed = sign_request(csr, ISSUER, cwd=here)
+    told = await certcast("csr answer 1 - --take-over", text=signed)
+    assert "it goes to n1 now" in told
+    made = json.loads(await certcast("certificate list --search new.example --json"))["certificates"][0]
+    assert made["nodes"] == [{"node": "n1", "slot": "server"}]
+    assert (made["chain_state"], made["key_type"]) == ("complete", "EC P-256")
+    await certcast("csr delete 1")
+    assert "No requests yet" in await certcast("csr list")
+
+
+async def test_trusted_cas_and_alarms_are_looked_after(api: ApiClient, certcast: Certcast, here: Path):
+    await add_nodes(api, "n1")
+    (here / "ca.pem").write_text(pki.chain_pem(ROOT, ISSUER))
+    assert (await certcast("ca add ca.pem")).count("Added") == 2
+    assert (await certcast("ca list")).count("Good") == 2
+    assert "Anchor" in await certcast("ca list --builtin")
+    issuer = json.loads(await certcast("ca list --json"))["trusted_cas"][1]["id"]
+    assert "chains only" in await certcast(f"ca edit {issuer} --chains-only --force")
+    assert await certcast(f"ca show {issuer} --pem") == ISSUER.certificate_pem
+    await certcast("ca export")
+    assert (here / "ca-certificates.pem").read_text() == (here / "ca.pem").read_text()
+    assert "drops" in await certcast(f"ca delete {issuer} 1", exit_code=1)
+    await certcast(f"ca delete {issuer} 1 --force")
+
+    made = pki.current_leaf(ISSUER, ["one.example.test"], days=10)
+    (here / "one.pem").write_text(made.certificate_pem + made.key_pem)
+    told = await certcast("certificate add --certificate one.pem --node n1")
+    assert "issuer CN=Command Issuing not found" in told
+    await api.operations.alarms.evaluate(api.fleet)
+    listed = await certcast("alarm list")
+    assert "It expires in" in listed
+    assert "incomplete chain" in listed
+    await certcast("alarm acknowledge --all")
+    assert (await certcast("alarm list")).count(USERS[Role.ADMINISTRATOR]) == 2
+    await certcast("ca add ca.pem")
+    await api.operations.alarms.evaluate(api.fleet)
+    assert "incomplete chain" in await certcast("alarm history --limit 5")
+
+
+async def test_the_built_in_list_is_shown_and_cannot_be_changed(api: ApiClient, certcast: Certcast):
+    listed = await certcast("ca list --builtin")
+    assert "Anchor" in listed
+    for command in ("edit 1 --chains-only", "delete 1", "delete 1 --force"):
+        await certcast(f"ca {command}", exit_code=1)
+    for method in ("PATCH", "PUT", "POST", "DELETE"):
+        assert (await api.call(method, "trusted-cas/builtin", {}))[0] in {400, 404, 405}
+    assert await certcast("ca list --builtin") == listed
