@@ -24,6 +24,7 @@ from nodeagent.channel.conversation import Conversation
 from nodeagent.channel.rotation import connect_as
 from nodeagent.health.checks import Health
 from nodeagent.health.server import serve_health
+from nodeagent.install.hint import Hint
 from nodeagent.install.start import open_state
 from nodeagent.install.state import NodeState
 from nodeagent.settings import Settings, load_services
@@ -51,7 +52,14 @@ async def run(settings: Settings) -> None:
         receiver = Receiver(
             node=me.node, boot_id=boot_id(), agent_version=version("certcast"), holdings=state.holdings
         )
-        conversation = Conversation(receiver=receiver, state=state, dial=connect, alive=watchdog())
+
+        async def watch() -> None:
+            hint.watch(await asyncio.to_thread(places, state))
+
+        conversation = Conversation(
+            receiver=receiver, state=state, dial=connect, alive=watchdog(), looked=watch
+        )
+        hint = Hint(asyncio.get_running_loop(), conversation.hinted)
         health = Health(
             state=state, standing=conversation.standing, is_recovered=conversation.recovered.is_set
         )
@@ -113,6 +121,17 @@ def only_one(data: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def places(state: NodeState) -> list[Path]:
+    """Return the directories whose changes are a hint that the live tree or a copy was touched."""
+    directory = state.file.journal.directory
+    copies = {Path(copy.to).parent for one in state.services.consumers for copy in one.copies}
+    try:
+        tree = state.tree.directories(directory) if directory else []
+    except OSError:
+        tree = []  # the next look finds what is wrong
+    return [*tree, *sorted(copies)]
 
 
 def boot_id() -> str:

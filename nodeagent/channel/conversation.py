@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -53,6 +54,9 @@ BUFFERED_MAX_BYTES: Final = 1024 * 1024
 """What may wait for a manager that does not read; an agent never says that much."""
 
 PULSE_S: Final = 1.0
+
+GATHER_S: Final = 1.0
+"""How long a hint waits for company before the upkeep looks; it also bounds how often hints make it look."""
 
 Dial = Callable[[Peer], Awaitable[Transport]]
 
@@ -116,18 +120,21 @@ class Conversation:
         state: NodeState,
         dial: Dial,
         alive: Callable[[], None] = lambda: None,
+        looked: Callable[[], Awaitable[None]] | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._receiver = receiver
         self._state = state
         self._dial = dial
         self._alive = alive
+        self._looked = looked
         self._uniform = uniform
         self._installer = Installer(state)
         self._upkeep = Upkeep(state)
         self._line: _Line | None = None
         self._jobs: asyncio.Queue[Install | Acknowledged] = asyncio.Queue()
         self._look_now = asyncio.Event()
+        self._is_looking = False
         self._attempt = 0
         self._tick_s = 0.0
         self.standing = Standing()
@@ -162,12 +169,11 @@ class Conversation:
         """Look after what is installed each minute, or at once when asked; tell the manager what changed."""
         await self.recovered.wait()
         while True:
-            self._look_now.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._minute_s()):
                     await self._look_now.wait()
-            except TimeoutError:
-                pass
+                await asyncio.sleep(GATHER_S)
+            self._look_now.clear()
             before = self._facts()
             await self._look()
             if self._facts() != before:
@@ -194,6 +200,11 @@ class Conversation:
     def look_now(self) -> None:
         """Do the upkeep soon: what the services need has changed."""
         self._look_now.set()
+
+    def hinted(self) -> None:
+        """Do the upkeep soon: something changed on the disk, and it was not this agent itself."""
+        if not self._is_looking and not self._state.lock.locked():
+            self._look_now.set()
 
     # -- one connection
 
@@ -303,10 +314,15 @@ class Conversation:
         self._run(self._line, commands)
 
     async def _look(self) -> None:
+        self._is_looking = True
         try:
             await self._upkeep.turn()
         except CertcastError as error:
             log.error("store.failed", reason=error.reason, message=error.message)
+        finally:
+            self._is_looking = False
+        if self._looked is not None:
+            await self._looked()
 
     def _facts(self) -> object:
         report = self._state.holdings.report(0.0)

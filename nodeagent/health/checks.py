@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.wire.messages import Serving
 from nodeagent.channel.conversation import SILENCE_S, Standing
 from nodeagent.install.state import NodeState
@@ -43,7 +44,14 @@ class Health:
 
     def ready(self) -> list[Check]:
         """Whether the node serves what it should, and its manager knows."""
-        return [*self.startup(), self._manager(), self._journal(), self._tree(), *self._endpoints()]
+        return [
+            *self.startup(),
+            self._manager(),
+            self._clock(),
+            self._journal(),
+            self._tree(),
+            *self._endpoints(),
+        ]
 
     def _manager(self) -> Check:
         standing = self.standing
@@ -54,6 +62,14 @@ class Health:
         ok = age_s <= SILENCE_S
         message = since if standing.welcomed else f"{since}; {standing.trouble}"
         return Check(name="manager", ok=ok, message=message, value=round(age_s, 1))
+
+    def _clock(self) -> Check:
+        skew_s = self.standing.skew_s
+        ok = abs(skew_s) <= CLOCK_TOLERANCE_S
+        message = f"this clock is {skew_s:+.0f} s from the manager's"
+        if not ok:
+            message += "; certificates cannot be judged by it: check its time service"
+        return Check(name="clock", ok=ok, message=message, value=round(skew_s, 1))
 
     def _journal(self) -> Check:
         file = self.state.file
@@ -100,9 +116,15 @@ class Health:
         if not seen.leaf:
             return Check(name=name, ok=False, message=f"cannot be seen: {seen.message}")
         days = (seen.not_after_s - self.state.clock()) / DAY_S
+        if (since_s := self.state.file.journal.waiting.get(seen.consumer)) is not None and days > 0:
+            hours = (self.state.clock() - since_s) / 3600
+            text = f"its reload has been waiting for {hours:.1f} hours; valid for {days:.0f} days"
+            return Check(name=name, ok=True, message=text, value=round(days, 2))
         if seen.leaf != wanted:
             text = f"serves leaf {seen.leaf[:16]}… and {wanted[:16]}… is installed"
             return Check(name=name, ok=False, message=text, value=round(days, 2))
+        if seen.reason:
+            return Check(name=name, ok=False, message=seen.message, value=round(days, 2))
         if days <= 0:
             text = f"serves a leaf that expired {-days:.1f} days ago"
             return Check(name=name, ok=False, message=text, value=round(days, 2))

@@ -24,6 +24,14 @@ def render(health: Health) -> str:
         *_applied(report),
         *_gauge("certcast_agent_drifts", "Drifts repaired since start.", [("", report.drifts)]),
         *_gauge(
+            "certcast_agent_disk_right",
+            "Whether the live files and copies were last seen as they were installed.",
+            [("", int(health.state.holdings.is_disk_right()))],
+        ),
+        *_gauge(
+            "certcast_agent_reloads_waiting", "Reloads that wait on purpose.", [("", len(report.waiting))]
+        ),
+        *_gauge(
             "certcast_agent_served_not_after_seconds",
             "When the leaf that an endpoint serves expires, in unix seconds; 0 if none is seen.",
             [

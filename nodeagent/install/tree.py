@@ -146,6 +146,13 @@ class Tree:
             return ()
         return tuple(fingerprint_of(one.public_bytes(Encoding.DER)) for one in found)
 
+    def directories(self, name: str) -> list[Path]:
+        """Return the directories in which something may change: this one's, its parts', and that of the link."""
+        root = self._generations / name
+        with os.scandir(root) as entries:
+            parts = [root / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return [self.directory, root, *parts]
+
     def body(self, name: str, path: str) -> bytes | None:
         """Return a file of a directory, None if there is none."""
         return read_plain(self._generations / name / path, LARGEST_BYTES)

@@ -32,7 +32,7 @@ class Manager:
         self.away = False
         self.silent = False
         self.acknowledges = True
-        self.welcome = Welcome(verdict="ok", epoch=1)
+        self.welcome = Welcome(verdict="ok", epoch=1, server_time_s=pki.NOW_S)
         self.bundles = {}
 
     async def dial(self, peer):

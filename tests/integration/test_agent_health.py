@@ -77,6 +77,15 @@ async def test_a_manager_that_says_nothing_for_too_long_is_not_ready(state):
     assert failed(state, word_age_s=None) == ["no word yet: "]
 
 
+async def test_a_clock_that_is_far_from_the_managers_is_not_ready(state):
+    well = health(state)
+    well.standing.skew_s = 299
+    assert [check.message for check in well.ready() if not check.ok] == []
+    well.standing.skew_s = -301
+    (wrong,) = [check for check in well.ready() if not check.ok]
+    assert wrong.message.startswith("this clock is -301 s from the manager's")
+
+
 async def test_a_failure_behind_which_the_old_generation_runs_is_told_and_ready(state, tmp_path):
     script(tmp_path / "reload", "exit 1")
     await install(state, real_bundle(OTHER, 2))

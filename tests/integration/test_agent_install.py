@@ -226,6 +226,19 @@ async def test_a_bad_bundle_is_refused_and_nothing_is_touched(node, data, servic
     assert node.holdings.applied().generation == 1
 
 
+async def test_what_a_wrong_clock_cannot_judge_is_refused_as_such_and_not_held_against_the_bundle(node):
+    new = pki.make_leaf(ROOT, not_before_s=pki.NOW_S + pki.DAY_S, not_after_s=pki.NOW_S + 9 * pki.DAY_S)
+    node.skew_s = -2 * pki.DAY_S
+    with pytest.raises(BundleError) as refused:
+        await install(node, real_bundle(new, 2))
+
+    assert refused.value.reason == Reason.CLOCK_SKEW
+    assert "-172800 s from the manager's" in refused.value.message
+    assert node.file.journal.last_failed is None
+    node.clock = lambda: pki.NOW_S + 2 * pki.DAY_S
+    assert (await install(node, real_bundle(new, 2))).result == "applied"
+
+
 async def test_a_disk_without_room_refuses_before_anything_is_touched(node, data, monkeypatch):
     before = snapshot(data)
     monkeypatch.setattr(tree, "MARGIN_BYTES", 1 << 60)

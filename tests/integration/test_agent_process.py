@@ -1,5 +1,6 @@
 """The agent as a process: what it says when it starts, runs without a manager, and is told to stop."""
 
+import asyncio
 import json
 import os
 import signal
@@ -13,6 +14,13 @@ import urllib.request
 import pytest
 
 from nodeagent.channel.identity import Pin, ensure_key, save_pin
+from nodeagent.core.servicesfile import parse_services
+from nodeagent.install.installer import Installer
+from nodeagent.install.start import open_state
+from nodeagent.install.state import say_nothing
+from nodeagent.settings import ACCOUNTS
+from tests import pki
+from tests.integration.agent_parts import OWNERS, command, real_bundle
 
 GOOD = '[[consumer]]\nname = "web"\nreload = ["/bin/true"]\n'
 BAD = '[[consumer]]\nname = "web"\nreload = "true"\nwhat = 1\n'
@@ -133,6 +141,26 @@ def test_a_bad_services_file_stops_the_start_with_every_finding(start, tmp_path)
     assert process.wait(10) == 2
     assert "reload: 'true' must be a list" in log.read_text()
     assert "what: no such key" in log.read_text()
+
+
+def test_a_change_on_the_disk_is_noticed_before_the_minute_is_over(start, tmp_path):
+    leaf = pki.current_leaf(None, ["node.example.com"])
+
+    async def lay():
+        state = await open_state(tmp_path / "data", services=parse_services(GOOD, ACCOUNTS), owners=OWNERS)
+        await Installer(state).install(
+            command(real_bundle(leaf, 1)), accepted=lambda _: None, say=say_nothing
+        )
+
+    asyncio.run(lay())
+    _, port, log = start()
+    until(lambda: ask(port, "/health/startup")[0] == 200)
+    until(lambda: "manager.unreachable" in log.read_text())
+    key = tmp_path / "data/current/server/privkey.pem"
+    key.chmod(0o644)
+    until(lambda: key.stat().st_mode & 0o777 == 0o600, seconds=20)
+    assert "mode of server/privkey.pem" in log.read_text()
+    until(lambda: "certcast_agent_drifts 1" in ask(port, "/metrics")[1])
 
 
 def test_it_tells_the_service_manager_that_it_is_ready_and_feeds_its_watchdog(start, tmp_path):

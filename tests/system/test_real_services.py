@@ -114,9 +114,12 @@ async def test_a_reload_that_fails_is_rolled_back_told_and_healed():
         await fleet.until(lambda nodes: nodes["web"]["state"] == "failed")
         node = await fleet.node("web")
         assert node["last_failed"]["reason"] == "reload_failed"
+        assert "the operator broke this service's configuration" in node["diagnostics"]
+        assert "server/privkey.pem" in await fleet.site.run("certcast", "node", "show", "web")
         slot = node["slots"]["server"]
         assert (slot["desired"], slot["applied"], slot["serving"]) == (second, first, first)
         (web.directory / "broken").unlink()
         await fleet.site.run("certcast", "push", "web", "--force", "--wait")
         await fleet.until_served(second, "web")
-        assert (await fleet.node("web"))["last_failed"] is None
+        mended = await fleet.node("web")
+        assert (mended["last_failed"], mended["diagnostics"]) == (None, "")

@@ -6,7 +6,7 @@ import pytest
 from common.bundle.build import Bundle
 from common.errors import ConflictError
 from common.ids import NodeName
-from common.wire.messages import Applied, Failure, Outcome, Progress, Rejected, Report, Serving
+from common.wire.messages import Applied, Failure, Outcome, Progress, Rejected, Report, Serving, Waiting
 from manager.domain.facts import REFUSED_RETRY_S, NodeFacts, desired_from
 from manager.domain.planner import Content, is_news, plan_push, preview_push, republish, wanted_manifest
 from tests.bundles import NODE, opaque_bundle, opaque_slot, opaque_trust
@@ -219,6 +219,47 @@ def test_an_endpoint_with_another_leaf_is_told_apart_from_what_is_applied():
     slot = facts.view().slots["server"]
     assert slot.applied == slot.desired
     assert slot.serving == "e" * 64
+
+
+def test_an_endpoint_that_sends_another_chain_is_not_serving_although_its_leaf_is_right():
+    facts = node(opaque_bundle())
+    (seen,) = report_of(opaque_bundle()).serving
+    short = msgspec.structs.replace(seen, reason="chain_incomplete", message="1 of 1 is missing")
+    facts.hear(report_of(opaque_bundle(), serving=[short]), NOW_S)
+    assert facts.state() == "not_serving"
+
+
+def test_a_service_that_waits_for_its_reload_is_a_state_of_its_own_and_not_stale():
+    facts = node(opaque_bundle())
+    stale = Serving(consumer="sip", endpoint="127.0.0.1:5061", slot="server", leaf="e" * 64)
+    waiting = Waiting(consumer="sip", since_s=NOW_S, reason="window", message="02:00-04:00")
+    serving = [*report_of(opaque_bundle()).serving, stale]
+    assert facts.hear(report_of(opaque_bundle(), serving=serving, waiting=[waiting]), NOW_S)
+    assert facts.state() == "reload_waiting"
+    assert facts.view().waiting == (waiting,)
+    again = node(opaque_bundle())
+    again.restore(facts.record(NOW_S))
+    assert again.state() == "reload_waiting"
+
+    facts.hear(report_of(opaque_bundle(), serving=serving), NOW_S)
+    assert facts.state() == "not_serving"
+
+
+def test_what_was_seen_at_a_failure_is_kept_until_the_next_success():
+    bad, good = opaque_bundle("bad", generation=2), opaque_bundle()
+    facts = node(bad)
+    facts.offer("p", facts.desired, NOW_S)
+    failed = report_of(good, last_failed=failure_of(bad))
+    told = msgspec.structs.replace(outcome_of(bad, "p", failed, "rolled_back"), diagnostics="exit status 1")
+    assert facts.conclude(told, NOW_S)
+    facts.hear(failed, NOW_S + 60)
+    assert facts.diagnostics == "exit status 1"
+    again = node(bad)
+    again.restore(facts.record(NOW_S))
+    assert again.diagnostics == "exit status 1"
+
+    facts.hear(report_of(bad), NOW_S + 120)
+    assert facts.diagnostics == ""
 
 
 def test_a_drifted_tree_is_told_apart():
