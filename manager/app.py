@@ -24,6 +24,7 @@ from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT, build_api
 from manager.api.management.app import add_management_api
+from manager.api.oauth import add_oauth
 from manager.api.routes import BODY_MAX_BYTES, Api
 from manager.domain.model import Role, UserRecord
 from manager.operations.alarms import SILENT_S
@@ -222,6 +223,7 @@ class Manager:
         api = Api(operations=operations, fleet=fleet)
         app.add_subapp(ROOT, build_api(api))
         add_management_api(app, api)
+        add_oauth(app, api)
         add_pages(app, operations, fleet)
         return server, local
 

@@ -8,7 +8,19 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from common.errors import CertcastError, Reason
-from manager.api import alarms, audit, certificates, errors, fleet, generations, nodes, requests, trust, users
+from manager.api import (
+    alarms,
+    audit,
+    certificates,
+    clients,
+    errors,
+    fleet,
+    generations,
+    nodes,
+    requests,
+    trust,
+    users,
+)
 from manager.api.routes import Api, Route, call
 from manager.api.streams import Streams
 
@@ -24,6 +36,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *generations.ROUTES,
     *fleet.ROUTES,
     *users.ROUTES,
+    *clients.ROUTES,
     *audit.ROUTES,
 )
 

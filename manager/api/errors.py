@@ -19,7 +19,7 @@ from common.errors import (
     StorageError,
 )
 from common.pki.findings import PkiFindingsError
-from manager.operations.users import LOCK_S
+from manager.operations.throttle import LOCK_S
 
 _ACCESS: Final = {Reason.FORBIDDEN: 403, Reason.BUSY: 429}
 _BY_REASON: Final = {Reason.BUSY: 503, Reason.TIMEOUT: 503, Reason.TOO_BIG: 413, Reason.UNSUPPORTED: 415}

@@ -15,6 +15,7 @@ from aiohttp import web
 from common.errors import AccessError, CertcastError, InvalidInputError, Reason
 from common.pki.export import Download
 from manager.domain.model import Role, UserRecord
+from manager.operations.clients import ACCESS_PREFIX
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
 from manager.operations.users import TOKEN_PREFIX
@@ -161,33 +162,33 @@ def check_origin(request: web.Request) -> None:
 
 
 async def authenticate(request: web.Request, operations: Operations) -> UserRecord:
-    """Return who is asking: HTTP Basic, or an API token as bearer. Raises AccessError."""
+    """Return who is asking: HTTP Basic, or an API token or a client's access token as bearer. Raises AccessError."""
     header = request.headers.get("Authorization", "")
     address = request.remote or ""
     scheme, _, rest = header.partition(" ")
     if scheme.lower() == "bearer" and rest.strip().startswith(TOKEN_PREFIX):
         return await operations.users.by_token(rest.strip(), address=address)
+    if scheme.lower() == "bearer" and rest.strip().startswith(ACCESS_PREFIX):
+        return await operations.clients.by_token(rest.strip(), address=address)
     if scheme.lower() == "basic":
         name, password = _basic(rest)
         return await operations.users.by_password(name, password, address=address)
     raise AccessError("sign in with HTTP Basic, or with an API token as 'Authorization: Bearer ...'")
 
 
-async def read_bytes(request: web.Request) -> bytes:
+async def read_bytes(request: web.Request, *, most: int = BODY_MAX_BYTES) -> bytes:
     """Read a body within its limits of size and time. Raises InvalidInputError, and CertcastError for a compressed one."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise CertcastError("a compressed body is not accepted; send it as it is", reason=Reason.UNSUPPORTED)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.read()
+            return await request.clone(client_max_size=most).read()
     except TimeoutError as error:
         raise InvalidInputError("", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from error
     except (web.RequestPayloadError, ConnectionError) as error:
         raise InvalidInputError("", "the body ended early") from error
     except web.HTTPRequestEntityTooLarge as error:
-        raise InvalidInputError(
-            "", f"the body is larger than {BODY_MAX_BYTES} bytes", reason=Reason.TOO_BIG
-        ) from error
+        raise InvalidInputError("", f"the body is larger than {most} bytes", reason=Reason.TOO_BIG) from error
 
 
 async def read_body(request: web.Request, kind: type[T]) -> T:

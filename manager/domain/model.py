@@ -165,6 +165,18 @@ class NodeReportRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientRecord:
+    """A program that signs in with a key of its own; `public_key` is PEM."""
+
+    id: int
+    client_id: str
+    name: str
+    role: Role
+    public_key: str
+    created_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserRecord:
     """Someone who may sign in."""
 

@@ -2,6 +2,7 @@
 
 from manager.operations.alarms import AlarmOperations
 from manager.operations.certificates import CertificateOperations
+from manager.operations.clients import ClientOperations
 from manager.operations.context import Context
 from manager.operations.generations import GenerationOperations
 from manager.operations.nodes import JoinFacts, NodeOperations
@@ -29,4 +30,5 @@ class Operations:
         self.sessions = SessionOperations(context)
         self.trust = TrustOperations(context)
         self.users = UserOperations(context)
+        self.clients = ClientOperations(context, self.users.throttle)
         self.setup = SetupOperations(context, self.users)

@@ -6,7 +6,6 @@ Invariant: passwords are Argon2id hashes, tokens SHA-256 of 256 random bits; a w
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import re
 import secrets
 from collections import OrderedDict
@@ -18,9 +17,16 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from common.errors import AccessError, InvalidInputError, NotFoundError, Reason
+from common.errors import AccessError, InvalidInputError, NotFoundError
 from manager.domain.model import Role, UserRecord
 from manager.operations.context import Context
+from manager.operations.throttle import (
+    FAILURES_PER_ADDRESS,
+    FAILURES_PER_USER,
+    REMEMBERED_MAX,
+    Throttle,
+    source,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -28,21 +34,13 @@ PASSWORD_MIN: Final = 12
 """NIST SP 800-63B 3.1.1.2 asks for at least 8; this is for administrators of a fleet's keys."""
 
 PASSWORD_MAX: Final = 1024
-FAILURES_PER_ADDRESS: Final = 10
-"""Failed logins from one address within LOCK_S before further ones are refused unread."""
-
-FAILURES_PER_USER: Final = 100
-"""The same for one user from all addresses; higher, so that a stranger cannot lock an administrator out with ease."""
-
-LOCK_S: Final = 60.0
-REMEMBERED_MAX: Final = 10_000
 CACHE_S: Final = 300.0
 """How long a proven password is remembered: clients of the API send it with each request, and Argon2 takes 50 ms."""
 
 TOKEN_PREFIX: Final = "cct_"  # noqa: S105 - what a token begins with, not a token
 TOKEN_DAYS_MAX: Final = 3650
 NAME_MAX: Final = 150
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
+NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
 
 
 class UserOperations:
@@ -53,7 +51,7 @@ class UserOperations:
         self._hasher = PasswordHasher()
         self._hashing = asyncio.Semaphore(2)
         self._dummy = _dummy_hash()
-        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self.throttle = Throttle(context.clock)
         self._proven: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
         self._salt = secrets.token_bytes(16)
 
@@ -61,7 +59,7 @@ class UserOperations:
         self, name: str, *, role: Role, password: str, actor: str, only_first: bool = False
     ) -> UserRecord:
         """Add a user. Raises InvalidInputError, ConflictError (also where there is any user and this is to be the first)."""
-        if len(name) > NAME_MAX or not _NAME.fullmatch(name):
+        if len(name) > NAME_MAX or not NAME_PATTERN.fullmatch(name):
             raise InvalidInputError(
                 "name",
                 f"a user's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
@@ -108,8 +106,8 @@ class UserOperations:
 
     async def by_password(self, name: str, password: str, *, address: str) -> UserRecord:
         """Return the user that this name and password prove. Raises AccessError, also while locked out."""
-        whom = {f"user {name[:NAME_MAX]}": FAILURES_PER_USER, _source(address): FAILURES_PER_ADDRESS}
-        self._check_rate(whom)
+        whom = {f"user {name[:NAME_MAX]}": FAILURES_PER_USER, source(address): FAILURES_PER_ADDRESS}
+        self.throttle.check(whom)
         try:
             record, hashed = await self._context.store.users.get(name)
         except NotFoundError:
@@ -121,18 +119,18 @@ class UserOperations:
         ):
             return record
         for who in whom:
-            self._count(who)
+            self.throttle.count(who)
         log.warning("login.refused", user=name[:NAME_MAX], address=address)
         raise AccessError("the user name or password is wrong")
 
     async def by_token(self, token: str, *, address: str) -> UserRecord:
         """Return the user whose API token this is. Raises AccessError."""
-        self._check_rate({_source(address): FAILURES_PER_ADDRESS})
+        self.throttle.check({source(address): FAILURES_PER_ADDRESS})
         record = await self._context.store.users.user_for_token(
             hash_token(token), now_s=self._context.clock()
         )
         if record is None:
-            self._count(_source(address))
+            self.throttle.count(source(address))
             log.warning("login.refused", address=address)
             raise AccessError(
                 "the token is not known or has expired; 'certcast token create' makes a new one"
@@ -146,7 +144,7 @@ class UserOperations:
             return True
         async with self._hashing:
             # again, because those that came at the same time have failed while this one waited
-            self._check_rate(whom)
+            self.throttle.check(whom)
             try:
                 await asyncio.to_thread(self._hasher.verify, hashed, password)
             except (Argon2Error, InvalidHashError):
@@ -156,37 +154,12 @@ class UserOperations:
             self._proven.popitem(last=False)
         return True
 
-    def _check_rate(self, whom: Mapping[str, int]) -> None:
-        now_s = self._context.clock()
-        for who, limit in whom.items():
-            recent = [moment for moment in self._failures.get(who, ()) if moment > now_s - LOCK_S]
-            if len(recent) >= limit:
-                raise AccessError(f"too many failed logins; try again in {LOCK_S:.0f} s", reason=Reason.BUSY)
-
-    def _count(self, who: str) -> None:
-        now_s = self._context.clock()
-        moments = [moment for moment in self._failures.pop(who, ()) if moment > now_s - LOCK_S]
-        self._failures[who] = [*moments, now_s][-FAILURES_PER_USER:]
-        while len(self._failures) > REMEMBERED_MAX:
-            self._failures.popitem(last=False)
-
 
 def _check_password(password: str) -> None:
     if len(password) < PASSWORD_MIN:
         raise InvalidInputError("password", f"a password has at least {PASSWORD_MIN} characters")
     if len(password) > PASSWORD_MAX:
         raise InvalidInputError("password", f"a password has at most {PASSWORD_MAX} characters")
-
-
-def _source(address: str) -> str:
-    """Return what failures of an address count for: an IPv6 host has a /64 of addresses to itself (RFC 6177 2)."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return f"address {address}"
-    if ip.version == 6 and ip.ipv4_mapped is None:
-        return f"address {ipaddress.ip_network((ip, 64), strict=False)}"
-    return f"address {ip}"
 
 
 @cache

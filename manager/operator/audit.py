@@ -9,7 +9,6 @@ from manager.operator.running import JsonOption, ask, say, say_raw
 from manager.operator.words import moment
 
 app = typer.Typer(
-    help="Show who did what, and check the log.",
     rich_markup_mode=None,
     add_completion=False,
 )
@@ -24,7 +23,9 @@ def audit(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show who did what, the newest first; 'certcast audit verify' checks that nothing was taken out.
+    """Show who did what, and check the log.
+
+    Without a command: the acts, the newest first.
 
     Example: certcast audit --limit 20
     """

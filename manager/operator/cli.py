@@ -17,6 +17,7 @@ from manager.operator import (
     certificates,
     generations,
     nodes,
+    oauth,
     pushes,
     requests,
     status,
@@ -135,6 +136,7 @@ app.command("push")(pushes.push)
 app.command("status")(status.status)
 app.add_typer(users.users, name="user")
 app.add_typer(users.tokens, name="token")
+app.add_typer(oauth.app, name="oauth-client")
 app.add_typer(audit.app, name="audit")
 
 

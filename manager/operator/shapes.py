@@ -237,6 +237,21 @@ class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
     expires_s: float
 
 
+class OAuthClient(msgspec.Struct, frozen=True, kw_only=True):
+    """A program that signs in with a key of its own."""
+
+    client_id: str
+    name: str = ""
+    role: str = ""
+    created_s: float | None = None
+
+
+class OAuthClients(msgspec.Struct, frozen=True, kw_only=True):
+    """All such programs."""
+
+    clients: list[OAuthClient]
+
+
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was done."""
 

@@ -21,6 +21,7 @@ from manager.store.alarms import Alarms
 from manager.store.audit import Audit
 from manager.store.catalogue import Catalogue
 from manager.store.certificates import Assignments, Certificates
+from manager.store.clients import Clients
 from manager.store.documents import Documents
 from manager.store.engine import DATABASE_FILE, Database, sqlite_url, translated
 from manager.store.generations import Generations
@@ -53,6 +54,7 @@ class Store:
         self.generations = Generations(database, keyring)
         self.reports = Reports(database)
         self.users = Users(database)
+        self.clients = Clients(database)
         self.sessions = Sessions(database)
         self.audit = Audit(database)
 

@@ -19,6 +19,7 @@ from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT, build_api
 from manager.api.management.app import add_management_api
+from manager.api.oauth import add_oauth
 from manager.api.routes import BODY_MAX_BYTES, Api
 from manager.domain.model import Role
 from manager.operations import users
@@ -131,6 +132,7 @@ async def _serving(directory: Path, workers: Workers, leaks: Leaks) -> AsyncIter
         api = Api(operations=operations, fleet=fleet)
         app.add_subapp(ROOT, build_api(api))
         add_management_api(app, api)
+        add_oauth(app, api)
         add_pages(app, operations, fleet)
         server = HttpsServer(app, host="127.0.0.1", port=0)
         await server.start()

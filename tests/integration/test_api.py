@@ -147,6 +147,9 @@ CASES = {
     ("DELETE", "users/{name}"): None,
     ("POST", "tokens"): {"label": "x", "days": 0},
     ("GET", "audit"): None,
+    ("GET", "oauth-clients"): None,
+    ("POST", "oauth-clients"): {"name": "x", "role": "operator", "public_key": "x"},
+    ("DELETE", "oauth-clients/{name}"): None,
     ("GET", "audit/verify"): None,
 }
 

@@ -11,7 +11,7 @@ from manager.api import fleet as subject
 from manager.api import streams
 from manager.api.app import ROOT
 from manager.domain.model import Role
-from manager.operations.users import LOCK_S
+from manager.operations.throttle import LOCK_S
 from manager.operations.workers import Workers
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 

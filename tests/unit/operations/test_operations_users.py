@@ -5,14 +5,8 @@ from argon2 import PasswordHasher
 
 from common.errors import AccessError, ConflictError, InvalidInputError, NotFoundError, Reason
 from manager.domain.model import Role
-from manager.operations.users import (
-    CACHE_S,
-    FAILURES_PER_ADDRESS,
-    FAILURES_PER_USER,
-    LOCK_S,
-    PASSWORD_MAX,
-    UserOperations,
-)
+from manager.operations.throttle import FAILURES_PER_ADDRESS, FAILURES_PER_USER, LOCK_S
+from manager.operations.users import CACHE_S, PASSWORD_MAX, UserOperations
 from tests.pki import DAY_S
 from tests.unit.operations.conftest import World
 
@@ -124,11 +118,11 @@ async def test_guessing_one_user_from_many_addresses_is_stopped(users: UserOpera
 
 
 async def test_a_flood_of_names_is_not_remembered_without_end(users: UserOperations, monkeypatch):
-    monkeypatch.setattr("manager.operations.users.REMEMBERED_MAX", 20)
+    monkeypatch.setattr("manager.operations.throttle.REMEMBERED_MAX", 20)
     for number in range(60):
         await refusal(users, f"{number}" + "x" * 10_000, "guess", f"198.51.100.{number}")
-    assert len(users._failures) == 20
-    assert max(map(len, users._failures)) < 200
+    assert len(users.throttle._failures) == 20
+    assert max(map(len, users.throttle._failures)) < 200
 
 
 async def test_a_token_proves_its_user_until_it_expires(world: World, users: UserOperations):

@@ -42,7 +42,9 @@ def test_every_command_has_help_with_an_example_and_json(command: tuple[str, ...
     assert "--json" in shown.stdout
 
 
-@pytest.mark.parametrize("group", ["", "node", "certificate", "csr", "ca", "alarm", "user", "token"])
+@pytest.mark.parametrize(
+    "group", ["", "node", "certificate", "csr", "ca", "alarm", "user", "token", "oauth-client"]
+)
 def test_a_list_of_commands_says_of_each_what_it_does_in_a_line(group: str):
     shown = CliRunner().invoke(app, [*group.split(), "--help"], terminal_width=80).stdout
     listed = shown.partition("Commands:")[2]

@@ -1,0 +1,93 @@
+"""Programs with a key of their own, over HTTP: an administrator registers them."""
+
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+
+from manager.api.routes import Call, Route, empty, reply
+from manager.domain.model import ClientRecord, Role
+
+
+class NewClient(msgspec.Struct, frozen=True, kw_only=True):
+    """A client to register. `public_key` is PEM, ECDSA on the curve P-256."""
+
+    name: str
+    role: Role
+    public_key: Annotated[str, msgspec.Meta(max_length=8192)]
+
+
+class ClientAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered client; it names itself by `client_id` in its assertions."""
+
+    client_id: str
+    name: str
+    role: Role
+    public_key: str
+    created_s: float
+
+
+class ClientsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All registered clients."""
+
+    clients: list[ClientAnswer]
+
+
+async def list_all(call: Call) -> web.StreamResponse:
+    """Answer with all."""
+    found = await call.api.operations.clients.list()
+    return reply(ClientsAnswer(clients=[_answer(each) for each in found]))
+
+
+async def add(call: Call) -> web.StreamResponse:
+    """Register one."""
+    body: NewClient = call.body
+    made = await call.api.operations.clients.add(
+        body.name, role=body.role, public_key=body.public_key, actor=call.actor
+    )
+    return reply(_answer(made), status=201)
+
+
+async def remove(call: Call) -> web.StreamResponse:
+    """Remove one; its tokens end."""
+    await call.api.operations.clients.remove(call.name("name"), actor=call.actor)
+    return empty()
+
+
+def _answer(record: ClientRecord) -> ClientAnswer:
+    return ClientAnswer(
+        client_id=record.client_id,
+        name=record.name,
+        role=record.role,
+        public_key=record.public_key,
+        created_s=record.created_s,
+    )
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="oauth-clients",
+        role=Role.ADMINISTRATOR,
+        handler=list_all,
+        summary="List programs that sign in with a key of their own",
+        answers={200: ClientsAnswer},
+    ),
+    Route(
+        method="POST",
+        path="oauth-clients",
+        role=Role.ADMINISTRATOR,
+        handler=add,
+        body=NewClient,
+        summary="Register a program with its public key",
+        answers={201: ClientAnswer},
+    ),
+    Route(
+        method="DELETE",
+        path="oauth-clients/{name}",
+        role=Role.ADMINISTRATOR,
+        handler=remove,
+        summary="Remove a registered program",
+        answers={204: None},
+    ),
+)

@@ -1,0 +1,150 @@
+"""A client's assertion: a short-lived JSON Web Token, signed with the client's own key (RFC 7523 3).
+
+Decides whether one proves its client. Leaves to others whether it was used before.
+Invariant: only ES256 is ever verified, whatever the token says of itself.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from jwt.exceptions import InvalidJTIError, InvalidSubjectError
+
+from common.errors import AccessError, InvalidInputError
+
+ALGORITHM: Final = "ES256"
+TOKEN_PATH: Final = "/oauth/token/"  # noqa: S105 - a path
+ASSERTION_MAX_CHARS: Final = 8192
+LIFETIME_MAX_S: Final = 3600.0
+"""Clients make assertions that live an hour."""
+
+LEEWAY_S: Final = 60.0
+"""How far a client's clock may be from ours, either way."""
+
+JTI_MAX: Final = 256
+KEY_MAX: Final = 8192
+_CLAIMS: Final = ("iss", "sub", "aud", "exp", "iat", "jti")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assertion:
+    """What was proven: `jti` may be used once until `expires_s`."""
+
+    jti: str
+    expires_s: float
+
+
+def read_public_key(text: str) -> str:
+    """Return a client's public key in its one PEM form. Raises InvalidInputError."""
+    if "PRIVATE KEY" in text:
+        raise InvalidInputError(
+            "public_key", "this is a private key; keep it, and give its public key (openssl pkey -pubout)"
+        )
+    try:
+        key = load_pem_public_key(text[:KEY_MAX].strip().encode())
+    except ValueError as error:
+        raise InvalidInputError("public_key", "this is not a public key in PEM") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise InvalidInputError(
+            "public_key", f"a client signs with {ALGORITHM}, which needs an ECDSA key on the curve P-256"
+        )
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def issuer_of(token: str) -> str:
+    """Return who a token says that it is from; nothing is proven yet. Raises AccessError."""
+    if len(token) > ASSERTION_MAX_CHARS:
+        raise AccessError(f"the assertion is longer than {ASSERTION_MAX_CHARS} characters")
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        raise AccessError("the assertion is not a JSON Web Token") from error
+    issuer = claims.get("iss")
+    if not isinstance(issuer, str):
+        raise AccessError("the assertion does not say who it is from (iss)")
+    return issuer
+
+
+def check_assertion(
+    token: str, public_key: str, *, client_id: str, hosts: Collection[str], now_s: float
+) -> Assertion:
+    """Check a token of this client, meant for one of these hosts. Raises AccessError."""
+    try:
+        claims = jwt.decode(
+            token,
+            public_key,
+            algorithms=[ALGORITHM],
+            # times are checked below by our clock, and the audience against every name that is ours
+            options={
+                "require": list(_CLAIMS),
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+                "verify_aud": False,
+            },
+        )
+    except jwt.MissingRequiredClaimError as error:
+        raise AccessError(f"the assertion must have the claims {', '.join(_CLAIMS)}") from error
+    except (InvalidSubjectError, InvalidJTIError) as error:
+        raise AccessError("the assertion's sub and jti must be texts") from error
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        raise unproven() from error
+    if claims["sub"] != client_id or claims["iss"] != client_id:
+        raise AccessError("the assertion's iss and sub must both be the client's id")
+    if not _is_for(claims["aud"], hosts):
+        raise AccessError(
+            f"the assertion is not for this manager: aud must be https://HOST{TOKEN_PATH} with a name or address of it"
+        )
+    return Assertion(jti=_jti(claims["jti"]), expires_s=_expiry(claims, now_s))
+
+
+def unproven() -> AccessError:
+    """Return the one refusal of an unknown client and of a wrong signature: who asks learns nothing about which ids there are."""
+    return AccessError(f"the client is not known, or the assertion is not signed by its key with {ALGORITHM}")
+
+
+def _jti(value: str) -> str:
+    if not 1 <= len(value) <= JTI_MAX:
+        raise AccessError(f"the assertion's jti must have 1 to {JTI_MAX} characters")
+    return value
+
+
+def _expiry(claims: Mapping[str, Any], now_s: float) -> float:
+    """Check the times; return until when the jti must be remembered."""
+    expires_s, issued_s = _moment(claims, "exp"), _moment(claims, "iat")
+    if expires_s <= now_s - LEEWAY_S:
+        raise AccessError("the assertion has expired; is the client's clock right?")
+    if issued_s > now_s + LEEWAY_S or ("nbf" in claims and _moment(claims, "nbf") > now_s + LEEWAY_S):
+        raise AccessError("the assertion is from the future; is the client's clock right?")
+    if expires_s - issued_s > LIFETIME_MAX_S:
+        raise AccessError(f"the assertion lives longer than {LIFETIME_MAX_S:.0f} s")
+    return expires_s + LEEWAY_S
+
+
+def _moment(claims: Mapping[str, Any], name: str) -> float:
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise AccessError(f"the assertion's {name} must be a number of seconds")
+    return float(value)
+
+
+def _is_for(audience: object, hosts: Collection[str]) -> bool:
+    """Whether an audience is our token endpoint, and nothing else is (RFC 7523 3, 3)."""
+    if isinstance(audience, list) and len(audience) == 1:
+        audience = audience[0]
+    if not isinstance(audience, str):
+        return False
+    try:
+        parts = urlsplit(audience)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    is_ours = host in hosts or any(
+        name.startswith("*.") and host.partition(".")[2] == name[2:] for name in hosts
+    )
+    return parts.scheme == "https" and parts.path.rstrip("/") == TOKEN_PATH.rstrip("/") and is_ours

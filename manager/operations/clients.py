@@ -1,0 +1,127 @@
+"""Programs that sign in with a key of their own (OAuth 2.0 client credentials, RFC 6749 4.4 and RFC 7523).
+
+Invariant: the manager knows public keys only; an access token is kept as its SHA-256, and is worth what its client's role is.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from common.errors import AccessError, InvalidInputError, NotFoundError, Reason
+from common.ids import MANAGEMENT_NODE
+from manager.domain.assertion import check_assertion, issuer_of, read_public_key, unproven
+from manager.domain.model import ClientRecord, Role, UserRecord
+from manager.operations.context import Context
+from manager.operations.throttle import FAILURES_PER_ADDRESS, FAILURES_PER_USER, Throttle, source
+from manager.operations.users import NAME_MAX, NAME_PATTERN, hash_token
+
+log = structlog.get_logger(__name__)
+
+ACCESS_PREFIX: Final = "cca_"
+ACCESS_S: Final = 900.0
+"""How long an access token lives: a client makes another assertion when it has expired."""
+
+TOKENS_MAX: Final = 1000
+"""Assertions of one client that are remembered at once, and so the tokens that it gets within about an hour."""
+
+ACTOR_PREFIX: Final = "oauth:"
+"""Before a client's name where it acts: no user's name has a colon, so a client is never taken for a user."""
+
+
+class ClientOperations:
+    """See the module. Failed attempts count together with those by password."""
+
+    def __init__(self, context: Context, throttle: Throttle) -> None:
+        self._context = context
+        self._throttle = throttle
+
+    async def add(self, name: str, *, role: Role, public_key: str, actor: str) -> ClientRecord:
+        """Register a client. Raises InvalidInputError, ConflictError."""
+        if len(name) > NAME_MAX or not NAME_PATTERN.fullmatch(name):
+            raise InvalidInputError(
+                "name",
+                f"a client's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
+            )
+        record = await self._context.store.clients.add(
+            name,
+            role,
+            client_id=secrets.token_hex(16),
+            public_key=read_public_key(public_key),
+            now_s=self._context.clock(),
+        )
+        detail = {"role": role, "client_id": record.client_id}
+        await self._context.note(actor, "oauth_client.added", f"client {name}", detail)
+        return record
+
+    async def list(self) -> Sequence[ClientRecord]:
+        """Return all."""
+        return await self._context.store.clients.list()
+
+    async def remove(self, name: str, *, actor: str) -> None:
+        """Remove a client; its access tokens are worth nothing from then on. Raises NotFoundError."""
+        await self._context.store.clients.remove(name)
+        await self._context.note(actor, "oauth_client.removed", f"client {name}")
+
+    async def new_token(self, assertion: str, *, address: str) -> str:
+        """Return an access token for a client's assertion; it lives ACCESS_S. Raises AccessError, also while locked out."""
+        where = source(address)
+        self._throttle.check({where: FAILURES_PER_ADDRESS})
+        client_id = ""
+        try:
+            client_id = issuer_of(assertion)[:NAME_MAX]
+            self._throttle.check({f"client {client_id}": FAILURES_PER_USER})
+            return await self._spend(assertion, client_id)
+        except AccessError as error:
+            if error.reason is not Reason.BUSY:
+                self._throttle.count(where)
+                self._throttle.count(f"client {client_id}")
+                log.warning("login.refused", address=address, message=error.message)
+            raise
+
+    async def by_token(self, token: str, *, address: str) -> UserRecord:
+        """Return who acts with an access token. Raises AccessError."""
+        where = source(address)
+        self._throttle.check({where: FAILURES_PER_ADDRESS})
+        client = await self._context.store.clients.for_token(hash_token(token), now_s=self._context.clock())
+        if client is None:
+            self._throttle.count(where)
+            log.warning("login.refused", address=address)
+            raise AccessError(
+                "the access token is not known or has expired; ask for another at /oauth/token/"
+            )
+        return UserRecord(
+            id=client.id, name=f"{ACTOR_PREFIX}{client.name}", role=client.role, created_s=client.created_s
+        )
+
+    async def _spend(self, assertion: str, client_id: str) -> str:
+        client = await self._context.store.clients.find(client_id)
+        if client is None:
+            raise unproven()
+        now_s = self._context.clock()
+        proven = check_assertion(
+            assertion, client.public_key, client_id=client_id, hosts=await self._own_names(), now_s=now_s
+        )
+        token = ACCESS_PREFIX + secrets.token_urlsafe(32)
+        await self._context.store.clients.spend(
+            client,
+            jti_hash=hash_token(proven.jti),
+            jti_until_s=proven.expires_s,
+            token_hash=hash_token(token),
+            expires_s=now_s + ACCESS_S,
+            now_s=now_s,
+            most=TOKENS_MAX,
+        )
+        return token
+
+    async def _own_names(self) -> set[str]:
+        """Return what clients may call this manager: its names and addresses, and those in the certificate that it shows."""
+        try:
+            node = await self._context.store.nodes.get(MANAGEMENT_NODE)
+        except NotFoundError:
+            return set()
+        inventory = await self._context.inventories.current()
+        number = inventory.slots.get((MANAGEMENT_NODE, "server"))
+        shown = inventory.entries[number].leaf.subject_alt_names if number is not None else ()
+        return {name.lower() for name in (*node.names, *node.addresses, *shown)}

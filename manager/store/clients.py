@@ -1,0 +1,117 @@
+"""Clients that sign in with a key of their own, their spent assertions and their access tokens, both as hashes.
+
+Invariant: an assertion is spent and its token kept in one transaction, so each gives one token at most.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select
+
+from common.errors import AccessError, ConflictError, NotFoundError, Reason
+from manager.domain.model import ClientRecord, Role
+from manager.store.engine import Database
+from manager.store.tables import oauth_assertion, oauth_client, oauth_token
+
+
+class Clients:
+    """See the module."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(
+        self, name: str, role: Role, *, client_id: str, public_key: str, now_s: float
+    ) -> ClientRecord:
+        """Keep a new client. Raises ConflictError if the name is taken."""
+        async with self._database.write() as connection:
+            taken = select(oauth_client.c.id).where(oauth_client.c.name == name)
+            if (await connection.execute(taken)).first() is not None:
+                raise ConflictError(f"there is a client '{name}' already")
+            values = {"name": name, "role": role.value, "client_id": client_id, "public_key": public_key}
+            await connection.execute(insert(oauth_client).values({**values, "created_s": now_s}))
+            made = select(oauth_client).where(oauth_client.c.name == name)
+            return _record((await connection.execute(made)).one())
+
+    async def list(self) -> Sequence[ClientRecord]:
+        """Return all by name."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(oauth_client).order_by(oauth_client.c.name))
+            return [_record(row) for row in rows]
+
+    async def find(self, client_id: str) -> ClientRecord | None:
+        """Return the client with this id, None if there is none."""
+        return await self._one(oauth_client.c.client_id == client_id)
+
+    async def remove(self, name: str) -> None:
+        """Remove a client; its tokens go with it. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            result = await connection.execute(delete(oauth_client).where(oauth_client.c.name == name))
+            if not result.rowcount:
+                raise NotFoundError(
+                    f"there is no client '{name}'; 'certcast oauth-client list' shows those there are"
+                )
+
+    async def spend(
+        self,
+        client: ClientRecord,
+        *,
+        jti_hash: str,
+        jti_until_s: float,
+        token_hash: str,
+        expires_s: float,
+        now_s: float,
+        most: int,
+    ) -> None:
+        """Spend an assertion and keep the access token that it gives.
+
+        Raises AccessError: UNAUTHENTICATED if it is spent already, BUSY if the client has `most` that have not expired.
+        """
+        async with self._database.write() as connection:
+            for table in (oauth_assertion, oauth_token):
+                await connection.execute(delete(table).where(table.c.expires_s <= now_s))
+            own = oauth_assertion.c.oauth_client_id == client.id
+            spent = select(oauth_assertion.c.jti_hash).where(own, oauth_assertion.c.jti_hash == jti_hash)
+            if (await connection.execute(spent)).first() is not None:
+                raise AccessError("the assertion was used before; make a new one with another jti")
+            count = (
+                await connection.execute(select(func.count()).select_from(oauth_assertion).where(own))
+            ).scalar_one()
+            if count >= most:
+                raise AccessError(
+                    f"the client has asked for {most} tokens within an hour; use a token until it expires",
+                    reason=Reason.BUSY,
+                )
+            await connection.execute(
+                insert(oauth_assertion).values(
+                    oauth_client_id=client.id, jti_hash=jti_hash, expires_s=jti_until_s
+                )
+            )
+            await connection.execute(
+                insert(oauth_token).values(
+                    oauth_client_id=client.id, token_hash=token_hash, expires_s=expires_s
+                )
+            )
+
+    async def for_token(self, token_hash: str, *, now_s: float) -> ClientRecord | None:
+        """Return whose access token this is, None if nobody's or expired."""
+        live = select(oauth_token.c.oauth_client_id).where(
+            oauth_token.c.token_hash == token_hash, oauth_token.c.expires_s > now_s
+        )
+        return await self._one(oauth_client.c.id.in_(live))
+
+    async def _one(self, chosen: ColumnElement[bool]) -> ClientRecord | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(oauth_client).where(chosen))).first()
+        return _record(row) if row is not None else None
+
+
+def _record(row: Row[Any]) -> ClientRecord:
+    return ClientRecord(
+        id=row.id,
+        client_id=row.client_id,
+        name=row.name,
+        role=Role(row.role),
+        public_key=row.public_key,
+        created_s=row.created_s,
+    )
