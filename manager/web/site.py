@@ -13,7 +13,7 @@ from manager.api.streams import Streams
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
 from manager.web import words
-from manager.web.pages import access, certificate_forms, certificates, fleet, node, nodes
+from manager.web.pages import access, certificate_forms, certificates, fleet, node, nodes, requests, trust
 from manager.web.static import StaticFiles
 from manager.web.visit import Page, Site, begin_visit, visit_page
 
@@ -24,6 +24,8 @@ PAGES: Final[tuple[Page, ...]] = (
     *fleet.PAGES,
     *certificate_forms.PAGES,
     *certificates.PAGES,
+    *trust.PAGES,
+    *requests.PAGES,
     *nodes.PAGES,
     *node.PAGES,
 )

@@ -38,4 +38,6 @@ def findings_of(error: Exception) -> list[str]:
         case PkiError():
             return [located(error)]
         case _:
-            return [getattr(error, "message", "") or "That failed; the manager's log says why"]
+            message = getattr(error, "message", "") or "that failed; the manager's log says why"
+            # how the command asks; a page has a box to tick
+            return [message.partition("; confirm with --force")[0]]

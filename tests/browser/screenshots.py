@@ -26,6 +26,16 @@ PAGES = (
     "/certificates/2/edit",
     "/certificates/delete?id=2&id=5",
     "/certificates/download?id=1",
+    "/trusted-cas",
+    "/trusted-cas/builtin",
+    "/trusted-cas/import",
+    "/trusted-cas/3",
+    "/trusted-cas/3/edit",
+    "/trusted-cas/delete?id=1&id=3",
+    "/requests",
+    "/requests/new?replaces=1",
+    "/requests/1",
+    "/requests/delete?id=1",
 )
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 

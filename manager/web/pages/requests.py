@@ -1,0 +1,232 @@
+"""Certificate signing requests: creating one, downloading it, uploading the CA's answer, deleting."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from aiohttp import web
+
+from common.errors import CertcastError, InvalidInputError
+from common.pki.csr import DEFAULT_TEMPLATE, KeyKind
+from common.pki.export import Download
+from manager.api.errors import status_of
+from manager.domain.model import RequestRecord, Role
+from manager.operations.requests import KeyChoice, RequestChanges
+from manager.web.choices import chosen_nodes, node_choices
+from manager.web.uploads import findings_of, given_text, shown_text
+from manager.web.visit import Page, Visit
+from manager.web.words import plural
+
+UPLOAD: Final = "UPLOAD"
+KEYS: Final[Mapping[str, str]] = {
+    KeyKind.ECDSAP256: "a new ECDSA P-256 key",
+    KeyKind.RSA2048: "a new RSA key of 2048 bits",
+    KeyKind.RSA4096: "a new RSA key of 4096 bits (takes seconds)",
+    UPLOAD: "a key that you give below",
+}
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+async def list_all(visit: Visit) -> web.StreamResponse:
+    """Show all, the latest first."""
+    found = sorted(await visit.operations.requests.list(), key=lambda each: -each.id)
+    entries = (await visit.operations.context.inventories.current()).entries
+    return visit.render("requests.html", found=found, entries=entries)
+
+
+async def new_form(visit: Visit) -> web.StreamResponse:
+    """Ask what to request; from a certificate, with its subject and names."""
+    replaces = _replaces(visit.query("replaces"))
+    shown: dict[str, Any] = {
+        "subject": "",
+        "alt_names": "",
+        "server_auth": True,
+        "client_auth": True,
+        "template": "",
+        "kind": KeyKind.ECDSAP256,
+    }
+    if replaces is not None:
+        fields = await visit.operations.requests.fields_for(replaces)
+        shown.update(
+            subject=fields.subject,
+            alt_names="\n".join(fields.alternatives),
+            server_auth=fields.server_auth,
+            client_auth=fields.client_auth,
+        )
+    return await _new_form(visit, shown, replaces)
+
+
+async def create(visit: Visit) -> web.StreamResponse:
+    """Make the key and the request."""
+    form, replaces = visit.form, _replaces(visit.form.text("replaces"))
+    shown: dict[str, Any] = {
+        "subject": form.text("subject").strip(),
+        "alt_names": form.text("alt_names"),
+        "server_auth": form.flag("server_auth"),
+        "client_auth": form.flag("client_auth"),
+        "template": DEFAULT_TEMPLATE if form.flag("template") else "",
+        "kind": form.text("kind"),
+    }
+    changes = RequestChanges(
+        subject=shown["subject"],
+        alt_names=form.lines("alt_names"),
+        server_auth=shown["server_auth"],
+        client_auth=shown["client_auth"],
+        template=shown["template"],
+    )
+    try:
+        record = await visit.operations.requests.create(
+            replaces=replaces, changes=changes, key=_key(visit), actor=visit.actor
+        )
+    except CertcastError as error:
+        return await _new_form(visit, shown, replaces, status=status_of(error), problems=findings_of(error))
+    return visit.redirect(
+        f"/requests/{record.id}", "The request is made. Give it to your CA, and upload the answer here."
+    )
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    """Show one, and ask for the answer to it."""
+    record = await visit.operations.requests.get(visit.number())
+    fields = {"certificate": "", "parameters": "", "slot": "server"}
+    return await _request(visit, record, fields, [], take_over=True)
+
+
+async def download(visit: Visit) -> web.StreamResponse:
+    """Answer with the request as a file."""
+    record = await visit.operations.requests.get(visit.number())
+    stem = _UNSAFE.sub("_", record.subject_name).strip(".") or f"request_{record.id}"
+    file = Download(f"{stem}_request.csr", record.pem.encode())
+    headers = {"Content-Disposition": f'attachment; filename="{file.name}"', "Cache-Control": "no-store"}
+    return web.Response(body=file.content, content_type="application/pkcs10", headers=headers)
+
+
+async def answer(visit: Visit) -> web.StreamResponse:
+    """Take the certificate that the CA made, and hand over the nodes."""
+    form, number, nodes = visit.form, visit.number(), chosen_nodes(visit.form)
+    record = await visit.operations.requests.get(number)
+    take_over = form.flag("take_over") and record.replaces_id is not None
+    fields = {name: form.text(name) for name in ("certificate", "parameters")}
+    fields["slot"] = form.text("slot", "server")
+    try:
+        fields.update((name, given_text(form, name)) for name in ("certificate", "parameters"))
+        answered = await visit.operations.requests.answer(
+            number,
+            certificate=fields["certificate"],
+            parameters=fields["parameters"],
+            take_over=take_over,
+            nodes=nodes,
+            slot=fields["slot"],
+            actor=visit.actor,
+        )
+    except CertcastError as error:
+        return await _request(
+            visit,
+            record,
+            fields,
+            nodes,
+            take_over=take_over,
+            status=status_of(error),
+            problems=findings_of(error),
+        )
+    where = f" It goes to {plural(len(answered.nodes), 'node')} now." if answered.nodes else ""
+    return visit.redirect(
+        f"/certificates/{answered.certificate.id}",
+        f"The answer is a TLS certificate now, with the request's private key.{where}",
+    )
+
+
+async def delete_form(visit: Visit) -> web.StreamResponse:
+    """Say what is lost, and ask."""
+    ids = visit.ids()
+    if not ids:
+        raise InvalidInputError("id", "no request was chosen; go back and tick at least one")
+    return visit.render(
+        "requests_delete.html", records=[await visit.operations.requests.get(number) for number in ids]
+    )
+
+
+async def delete(visit: Visit) -> web.StreamResponse:
+    """Delete all that were chosen, or none."""
+    ids = visit.form.ids()
+    await visit.operations.requests.delete(ids, actor=visit.actor)
+    return visit.redirect("/requests", f"Deleted {plural(len(ids), 'request')}.")
+
+
+def _key(visit: Visit) -> KeyChoice:
+    """Return which key is wanted. Raises InvalidInputError, PkiError."""
+    kind = visit.form.text("kind")
+    if kind == UPLOAD:
+        text = given_text(visit.form, "private_key")
+        if not text.strip():
+            raise InvalidInputError("private_key", "paste the private key, or choose its file")
+        return KeyChoice(private_key=text, passphrase=visit.form.text("passphrase") or None)
+    try:
+        return KeyChoice(kind=KeyKind(kind))
+    except ValueError as error:
+        raise InvalidInputError("kind", f"a key is one of {', '.join(KEYS)}") from error
+
+
+def _replaces(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise InvalidInputError("replaces", f"'{text[:40]}' is not a certificate's id")
+    return int(text)
+
+
+async def _new_form(
+    visit: Visit,
+    shown: Mapping[str, Any],
+    replaces: int | None,
+    *,
+    status: int = 200,
+    problems: Sequence[str] = (),
+) -> web.Response:
+    entries = (await visit.operations.context.inventories.current()).entries
+    return visit.render(
+        "request_new.html",
+        status=status,
+        shown=shown,
+        replaces=entries.get(replaces) if replaces is not None else None,
+        keys=KEYS,
+        template_name=DEFAULT_TEMPLATE,
+        problems=problems,
+        again=visit.request.method == "POST",
+    )
+
+
+async def _request(
+    visit: Visit,
+    record: RequestRecord,
+    fields: Mapping[str, str],
+    nodes: Sequence[str],
+    *,
+    take_over: bool,
+    status: int = 200,
+    problems: Sequence[str] = (),
+) -> web.Response:
+    inventory = await visit.operations.context.inventories.current()
+    return visit.render(
+        "request.html",
+        status=status,
+        record=record,
+        fields={name: shown_text(text) for name, text in fields.items()},
+        choices=node_choices(inventory, nodes),
+        take_over=take_over,
+        replaces=inventory.entries.get(record.replaces_id or 0),
+        answered=inventory.entries.get(record.answer_id or 0),
+        problems=problems,
+    )
+
+
+PAGES = (
+    Page(method="GET", path="/requests", role=Role.READ_ONLY, handler=list_all),
+    Page(method="GET", path="/requests/new", role=Role.ADMINISTRATOR, handler=new_form),
+    Page(method="POST", path="/requests/new", role=Role.ADMINISTRATOR, handler=create),
+    Page(method="GET", path="/requests/delete", role=Role.ADMINISTRATOR, handler=delete_form),
+    Page(method="POST", path="/requests/delete", role=Role.ADMINISTRATOR, handler=delete),
+    Page(method="GET", path=r"/requests/{id:\d+}", role=Role.READ_ONLY, handler=show),
+    Page(method="GET", path=r"/requests/{id:\d+}/download", role=Role.READ_ONLY, handler=download),
+    Page(method="POST", path=r"/requests/{id:\d+}/answer", role=Role.ADMINISTRATOR, handler=answer),
+)

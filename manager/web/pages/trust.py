@@ -1,0 +1,240 @@
+"""Trusted CA certificates: custom and built-in; importing, viewing, editing, exporting, deleting."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from aiohttp import web
+
+from common.errors import (
+    CertcastError,
+    ChangedMeanwhileError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+)
+from common.pki.batch import ImportFile
+from manager.api.errors import status_of
+from manager.api.routes import attachment
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.model import Role, TrustedCaRecord
+from manager.domain.version import version_of_trusted_ca
+from manager.web.difference import Difference, differences
+from manager.web.uploads import findings_of, given_text, shown_text
+from manager.web.visit import Page, Visit
+from manager.web.words import plural
+
+PAGE_SIZE: Final = 100
+PASTED: Final = "what was pasted"
+
+
+async def list_custom(visit: Visit) -> web.StreamResponse:
+    """Show the custom ones."""
+    search = visit.query("search").strip().lower()
+    found = [
+        each
+        for each in await visit.operations.trust.list()
+        if search in each.record.raw_subject.lower() or search in each.record.fingerprint
+    ]
+    start = (visit.page() - 1) * PAGE_SIZE
+    return visit.render(
+        "trusted_cas.html",
+        found=found[start : start + PAGE_SIZE],
+        total=len(found),
+        number=visit.page(),
+        size=PAGE_SIZE,
+        search=search,
+    )
+
+
+async def list_builtin(visit: Visit) -> web.StreamResponse:
+    """Show the list that everybody has."""
+    search = visit.query("search").strip().lower()
+    everything = await visit.operations.trust.builtin()
+    found = sorted(
+        (each for each in everything if search in each.certificate.raw_subject.lower()),
+        key=lambda each: each.certificate.label.lower(),
+    )
+    return visit.render("trusted_cas_builtin.html", found=found, total=len(everything), search=search)
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    """Show one, decoded, and which certificates need it."""
+    shown = await visit.operations.trust.show(visit.number())
+    needed = await _needing(visit, {shown.record.id})
+    return visit.render(
+        "trusted_ca.html", shown=shown, leaf=shown.certificate, record=shown.record, needed=needed
+    )
+
+
+async def import_form(visit: Visit) -> web.StreamResponse:
+    """Ask for files or text."""
+    return visit.render("trusted_cas_import.html", problems=[], kept=None, pasted="")
+
+
+async def import_files(visit: Visit) -> web.StreamResponse:
+    """Take all of it, or nothing: CA certificates become trusted CAs, what has a key a TLS certificate."""
+    form = visit.form
+    files, pasted = list(form.files.get("files", ())), form.text("pasted")
+    if pasted.strip():
+        files.append(ImportFile(PASTED, pasted.encode()))
+    try:
+        kept = await visit.operations.certificates.import_files(
+            files, passphrase=form.text("passphrase") or None, actor=visit.actor
+        )
+    except CertcastError as error:
+        return visit.render(
+            "trusted_cas_import.html",
+            status=status_of(error),
+            problems=findings_of(error),
+            kept=None,
+            pasted=shown_text(pasted),
+        )
+    return visit.render("trusted_cas_import.html", problems=[], kept=kept, pasted="")
+
+
+async def export(visit: Visit) -> web.StreamResponse:
+    """Answer with one file of all custom ones."""
+    return attachment(await visit.operations.trust.export())
+
+
+async def edit_form(visit: Visit) -> web.StreamResponse:
+    """Show what can be changed."""
+    record = await visit.operations.context.store.trusted_cas.get(visit.number())
+    return _edit_form(
+        visit, record, record.text, trusted=record.trusted_intermediate, seen=version_of_trusted_ca(record)
+    )
+
+
+async def edit(visit: Visit) -> web.StreamResponse:
+    """Change it; who comes second is told what the first one changed, and loses nothing."""
+    form, number = visit.form, visit.number()
+    record = await visit.operations.context.store.trusted_cas.get(number)
+    trusted, seen, text = form.flag("trusted"), form.text("seen"), form.text("certificate")
+    try:
+        text = given_text(form, "certificate")
+        same = text.strip() == record.text.replace("\r\n", "\n").strip()
+        await visit.operations.trust.edit(
+            number,
+            certificate=None if same else text,
+            trusted_intermediate=trusted,
+            force=form.flag("force"),
+            seen=seen,
+            actor=visit.actor,
+        )
+    except ChangedMeanwhileError:
+        theirs = differences(
+            (
+                ("CA certificate", record.text, text),
+                ("Verifies peers", _words(trusted=record.trusted_intermediate), _words(trusted=trusted)),
+            )
+        )
+        return _edit_form(
+            visit,
+            record,
+            text,
+            trusted=trusted,
+            seen=version_of_trusted_ca(record),
+            status=409,
+            theirs=theirs,
+        )
+    except CertcastError as error:
+        return _edit_form(
+            visit,
+            record,
+            text,
+            trusted=trusted,
+            seen=seen,
+            status=status_of(error),
+            problems=findings_of(error),
+            confirm=isinstance(error, ConflictError),
+        )
+    return visit.redirect(f"/trusted-cas/{number}", "Saved. Every node gets it within seconds.")
+
+
+async def delete_form(visit: Visit) -> web.StreamResponse:
+    """Say what deleting would break, and ask."""
+    ids = visit.ids()
+    records = await _chosen(visit, ids)
+    total = len((await visit.operations.context.inventories.current()).trusted_cas)
+    return visit.render(
+        "trusted_cas_delete.html", records=records, total=total, needed=await _needing(visit, set(ids))
+    )
+
+
+async def delete(visit: Visit) -> web.StreamResponse:
+    """Delete all that were chosen, or none. What follows was told on the page before."""
+    ids = visit.form.ids()
+    await _chosen(visit, ids)
+    await visit.operations.trust.delete(ids, force=visit.form.flag("force"), actor=visit.actor)
+    return visit.redirect("/trusted-cas", f"Deleted {plural(len(ids), 'trusted CA')}; every node drops them.")
+
+
+async def _chosen(visit: Visit, ids: Sequence[int]) -> list[TrustedCaRecord]:
+    if not ids:
+        raise InvalidInputError("id", "no trusted CA was chosen; go back and tick at least one")
+    known = (await visit.operations.context.inventories.current()).trusted_cas
+    if missing := [number for number in ids if number not in known]:
+        raise NotFoundError(f"there is no trusted CA {missing[0]} any more")
+    return [known[number] for number in ids]
+
+
+async def _needing(visit: Visit, ids: Collection[int]) -> list[Entry]:
+    """Return the TLS certificates whose chain of trust goes through one of these."""
+    inventory = await visit.operations.context.inventories.current()
+    # chains that nobody has asked for yet are built now, which takes a while when there are thousands
+    return await asyncio.to_thread(_going_through, inventory, ids, int(visit.now_s))
+
+
+def _going_through(inventory: Inventory, ids: Collection[int], now_s: int) -> list[Entry]:
+    gone = {inventory.trust.custom[number].fingerprint for number in ids if number in inventory.trust.custom}
+    return [
+        entry
+        for entry in inventory.entries.values()
+        if any(
+            link.certificate.fingerprint in gone for link in inventory.chain(entry.id, now_s=now_s).links[1:]
+        )
+    ]
+
+
+def _edit_form(
+    visit: Visit,
+    record: TrustedCaRecord,
+    text: str,
+    *,
+    trusted: bool,
+    seen: str,
+    status: int = 200,
+    problems: Sequence[str] = (),
+    theirs: Sequence[Difference] = (),
+    confirm: bool = False,
+) -> web.Response:
+    return visit.render(
+        "trusted_ca_edit.html",
+        status=status,
+        record=record,
+        text=shown_text(text),
+        trusted=trusted,
+        seen=seen,
+        problems=problems,
+        theirs=theirs,
+        confirm=confirm,
+    )
+
+
+def _words(*, trusted: bool) -> str:
+    return "yes" if trusted else "no"
+
+
+PAGES = (
+    Page(method="GET", path="/trusted-cas", role=Role.READ_ONLY, handler=list_custom),
+    Page(method="GET", path="/trusted-cas/builtin", role=Role.READ_ONLY, handler=list_builtin),
+    Page(method="GET", path="/trusted-cas/import", role=Role.ADMINISTRATOR, handler=import_form),
+    Page(method="POST", path="/trusted-cas/import", role=Role.ADMINISTRATOR, handler=import_files),
+    Page(method="GET", path="/trusted-cas/export", role=Role.READ_ONLY, handler=export),
+    Page(method="GET", path="/trusted-cas/delete", role=Role.ADMINISTRATOR, handler=delete_form),
+    Page(method="POST", path="/trusted-cas/delete", role=Role.ADMINISTRATOR, handler=delete),
+    Page(method="GET", path=r"/trusted-cas/{id:\d+}", role=Role.READ_ONLY, handler=show),
+    Page(method="GET", path=r"/trusted-cas/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit_form),
+    Page(method="POST", path=r"/trusted-cas/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit),
+)

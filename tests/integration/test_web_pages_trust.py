@@ -1,0 +1,154 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from manager.domain.model import Role
+from manager.operations.workers import Workers
+from tests import pki
+from tests.integration.api import ApiClient, real_api
+from tests.integration.web import Visitor, visitor
+
+ROOT, ISSUER = pki.current_ca("Trust Pages")
+OTHERS = [pki.current_ca(f"Other {number}")[0] for number in range(6)]
+
+
+@pytest.fixture(scope="module")
+def workers():
+    """One pool for all tests here: starting its processes takes a second."""
+    made = Workers()
+    yield made
+    asyncio.run(made.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def api(tmp_path: Path, workers: Workers):
+    async with real_api(tmp_path, workers) as client:
+        yield client
+
+
+@pytest.fixture
+async def browser(api: ApiClient):
+    async with visitor(api, Role.ADMINISTRATOR) as signed_in:
+        yield signed_in
+
+
+async def paste(browser: Visitor, *made: pki.Made):
+    return await browser.post("/trusted-cas/import", {"pasted": pki.chain_pem(*made)}, files={})
+
+
+async def names(api: ApiClient) -> set[str]:
+    return {each.record.subject_name for each in await api.operations.trust.list()}
+
+
+async def test_files_and_pasted_text_are_imported_together_and_sorted(api, browser):
+    leaf = pki.current_leaf(ISSUER, ["conf.example.com"])
+    answer = await browser.post(
+        "/trusted-cas/import",
+        {"pasted": OTHERS[0].certificate_pem},
+        files={"files": ("ca.der", ROOT.certificate_der)},
+    )
+    assert "Imported: 0 TLS certificates, 2 trusted CAs" in answer.text
+    answer = await browser.post(
+        "/trusted-cas/import", {"pasted": leaf.certificate_pem + leaf.key_pem}, files={}
+    )
+    assert "Imported: 1 TLS certificate, 0 trusted CAs" in answer.text
+    assert await names(api) == {"Trust Pages Root", "Other 0 Root"}
+
+
+async def test_a_refused_import_says_every_finding_and_gives_no_key_back(api, browser):
+    leaf = pki.current_leaf(ISSUER, ["conf.example.com"])
+    text = f"{leaf.certificate_pem}{pki.current_leaf(None, ['x']).key_pem}"
+    answer = await browser.post("/trusted-cas/import", {"pasted": text}, files={})
+    assert answer.status == 400
+    assert "What was pasted" in answer.text
+    assert answer.values["pasted"][0].strip() == leaf.certificate_pem.strip()
+    assert "Nothing was imported" in answer.text
+    assert await names(api) == set()
+
+
+async def test_lists_search_custom_and_built_in_ones(api, browser):
+    await paste(browser, *OTHERS, ROOT)
+    assert "7 trusted CAs" in (await browser.get("/trusted-cas")).text
+    found = await browser.get("/trusted-cas?search=other+3")
+    assert "1 trusted CA found" in found.text
+    assert "Other 3 Root" in found.text
+    builtin = await browser.get("/trusted-cas/builtin")
+    assert "CN=Anchor" in builtin.text
+    assert "Nothing fits." in (await browser.get("/trusted-cas/builtin?search=zzz")).text
+
+
+async def test_one_is_shown_with_the_certificates_that_need_it(api, browser):
+    await paste(browser, ROOT, ISSUER)
+    leaf = pki.current_leaf(ISSUER, ["conf.example.com"])
+    await api.call("POST", "certificates", {"certificate": leaf.certificate_pem, "private_key": leaf.key_pem})
+    answer = await browser.get("/trusted-cas/2")
+    assert "An intermediate: it completes the chains" in answer.text
+    assert "conf.example.com on 0 nodes" in answer.text
+
+
+async def test_export_is_one_file_of_all_custom_ones(api, browser):
+    await paste(browser, ROOT, OTHERS[0])
+    answer = await browser.get("/trusted-cas/export")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="ca-certificates.pem"'
+    assert answer.body.decode() == pki.chain_pem(ROOT, OTHERS[0])
+
+
+async def test_deleting_says_what_breaks_first(api, browser):
+    await paste(browser, ROOT, ISSUER)
+    leaf = pki.current_leaf(ISSUER, ["conf.example.com"])
+    await api.call("POST", "certificates", {"certificate": leaf.certificate_pem, "private_key": leaf.key_pem})
+    asked = await browser.get("/trusted-cas/delete?id=1")
+    assert "Delete 1 trusted CA of 2?" in asked.text
+    assert "1 TLS certificate may be left with an incomplete chain of trust conf.example.com" in asked.text
+    assert (await browser.post("/trusted-cas/delete", {"id": "1"})).status == 409
+    answer = await browser.post("/trusted-cas/delete", {"id": "1", "force": "1"})
+    assert "Deleted 1 trusted CA; every node drops them." in answer.text
+    assert await names(api) == {"Trust Pages Issuing"}
+
+
+async def test_editing_asks_before_much_is_lost_and_keeps_what_was_typed(api, browser):
+    await paste(browser, ROOT)
+    form = await browser.get("/trusted-cas/1/edit")
+    fields = {"certificate": OTHERS[1].certificate_pem, "seen": form.hidden["seen"]}
+    asked = await browser.post("/trusted-cas/1/edit", fields)
+    assert asked.status == 409
+    assert "Yes, every node shall drop them." in asked.text
+    assert "--force" not in asked.text
+    assert asked.values["certificate"][0].strip() == OTHERS[1].certificate_pem.strip()
+    answer = await browser.post("/trusted-cas/1/edit", {**fields, "force": "1"})
+    assert "Saved." in answer.text
+    assert await names(api) == {"Other 1 Root"}
+
+
+async def test_the_second_of_two_who_edit_is_told_the_difference(api, browser):
+    await paste(browser, ROOT, ISSUER, *OTHERS)
+    form = await browser.get("/trusted-cas/2/edit")
+    seen = {"seen": form.hidden["seen"]}
+    text = form.values["certificate"][0]
+    assert (
+        "Saved."
+        in (
+            await browser.post(
+                "/trusted-cas/2/edit", {**seen, "certificate": f"theirs\n{text}", "trusted": "1"}
+            )
+        ).text
+    )
+    told = await browser.post("/trusted-cas/2/edit", {**seen, "certificate": f"mine\n{text}", "trusted": "1"})
+    assert told.status == 409
+    assert "stored: theirs" in told.text.replace("\xa0", "")
+    assert told.values["certificate"][0].startswith("mine")
+    saved = await browser.post(
+        "/trusted-cas/2/edit",
+        {"seen": told.hidden["seen"], "certificate": told.values["certificate"][0], "trusted": "1"},
+    )
+    assert "Saved." in saved.text
+
+
+async def test_who_may_only_look_sees_no_button(api, browser):
+    await paste(browser, ROOT)
+    async with visitor(api, Role.OPERATOR) as operator:
+        for path in ("/trusted-cas", "/trusted-cas/1"):
+            page = await operator.get(path)
+            for word in ("Delete", "Edit", "Import"):
+                assert word not in page.text.partition("Sign out")[2]
