@@ -6,7 +6,7 @@ Invariant: a private key leaves only inside a `SlotMaterial`; every other answer
 import asyncio
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,6 +22,9 @@ from manager.store.nodes import node_ids
 from manager.store.records import NewCertificate
 from manager.store.sealing import PRIVATE_KEY, Keyring
 from manager.store.tables import assignment, certificate, node
+
+NAMED_MAX: Final = 20
+"""Nodes that one sentence names."""
 
 _PLAIN = [column for column in certificate.columns if column.name != "sealed_key"]
 
@@ -97,9 +100,8 @@ class Certificates:
                 lost += await _assignments(connection, certificate_id=certificate_id)
                 await _get(connection, certificate_id)
             if lost and not even_assigned:
-                names = ", ".join(sorted({each.node for each in lost}))
                 raise ConflictError(
-                    f"still assigned to {names}; assign another certificate there first, or confirm with --force "
+                    f"{_held(lost)}; assign another certificate there first, or confirm with --force "
                     "(what those nodes serve stays until another is assigned)"
                 )
             for part in chunks(sorted(set(certificate_ids))):
@@ -293,3 +295,16 @@ def _missing(certificate_id: int) -> NotFoundError:
     return NotFoundError(
         f"there is no certificate {certificate_id}; 'certcast certificate list' shows those there are"
     )
+
+
+def _held(assignments: Sequence[AssignmentRecord]) -> str:
+    """Say which certificates nodes would lose; there may be thousands of nodes."""
+    by_certificate: dict[int, dict[NodeName, None]] = {}
+    for each in assignments:
+        by_certificate.setdefault(each.certificate_id, {})[each.node] = None
+    told = []
+    for number, nodes in by_certificate.items():
+        names = list(nodes)
+        more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+        told.append(f"certificate {number} is still assigned to {', '.join(names[:NAMED_MAX])}{more}")
+    return "; ".join(told)

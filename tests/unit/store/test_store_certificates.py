@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
+from common.ids import NodeName
 from manager.domain.model import CertificateRecord
 from manager.store.tables import certificate
 from tests.unit.store.given import KEY_PEM, N1, N2, add_nodes, new_certificate
@@ -68,6 +69,22 @@ async def test_a_deleted_certificate_takes_its_assignments_and_names_them(store)
     assert [(each.node, each.slot) for each in lost] == [(N1, "server"), (N2, "server")]
     assert await store.assignments.list() == []
     assert await store.certificates.list() == []
+
+
+async def test_certificates_that_are_assigned_are_kept_with_a_sentence_that_names_each_with_its_nodes(store):
+    many = [NodeName(f"many{number:02}") for number in range(22)]
+    await add_nodes(store, N1, *many)
+    first, _ = await store.certificates.add(new_certificate("01"), now_s=1.0)
+    second, _ = await store.certificates.add(new_certificate("02"), now_s=1.0)
+    for slot in ("server", "client"):
+        await store.assignments.assign(first.id, [N1], slot)
+    await store.assignments.assign(second.id, many, "server")
+    with pytest.raises(ConflictError) as caught:
+        await store.certificates.delete([first.id, second.id], even_assigned=False)
+    assert f"certificate {first.id} is still assigned to n1; " in caught.value.message
+    assert f"certificate {second.id} is still assigned to many00, many01, " in caught.value.message
+    assert "many19 and 2 more;" in caught.value.message
+    assert len(await store.certificates.list()) == 2
 
 
 async def test_a_missing_certificate_is_named(store):
