@@ -7,18 +7,10 @@ from rich.console import Group
 from rich.text import Text
 
 from manager.operator import output
-from manager.operator.shapes import Node, Serving, Version
+from manager.operator.shapes import Node, Serving, SlotFacts, Version
 from manager.operator.words import ago, short, until
 
-HEADINGS: Final = (
-    "node",
-    "state",
-    "generation\ndesired/applied",
-    "leaf\ndesired/applied/serving",
-    "expires",
-    "last failure",
-    "last heard",
-)
+HEADINGS: Final = ("node", "state", "generation", "leaf", "expires", "last failure", "last heard")
 
 
 def fleet(nodes: Iterable[Node], now_s: float) -> Group:
@@ -27,7 +19,8 @@ def fleet(nodes: Iterable[Node], now_s: float) -> Group:
     if not listed:
         return Group(Text("No nodes yet: certcast node add NAME"))
     return Group(
-        output.table(HEADINGS, [_row(node, now_s) for node in listed], folded=HEADINGS[2:]), counts(listed)
+        output.table(HEADINGS, [_row(node, now_s) for node in listed], folded={"last failure"}),
+        counts(listed),
     )
 
 
@@ -72,19 +65,33 @@ def failure(node: Node) -> str:
 
 
 def _row(node: Node, now_s: float) -> tuple[output.Cell, ...]:
-    leaves = []
+    leaves, ends = [], []
     for slot, facts in node.slots.items():
-        shown = f"{short(facts.desired)} {short(facts.applied)} {short(facts.serving)}"
-        leaves.append(shown if slot == "server" else f"{shown} ({slot})")
+        told = _leaves(slot, facts)
+        leaves += told
+        ends += [_expires(node, slot, now_s), *[""] * (len(told) - 1)]
+    desired, applied = _number(node.desired), _number(node.applied)
     return (
         node.name,
         output.state(node.state),
-        f"{_number(node.desired)}/{_number(node.applied)}",
-        "\n".join(leaves) or "- - -",
-        "\n".join(_expires(node, slot, now_s) for slot in node.slots) or "-",
+        desired if desired == applied else f"desired {desired}\napplied {applied}",
+        "\n".join(leaves) or "-",
+        "\n".join(ends) or "-",
         failure(node),
         ago(node.heard_s, now_s),
     )
+
+
+def _leaves(slot: str, facts: SlotFacts) -> list[str]:
+    """Return one line where all is as it should be, else one for what is desired, applied and served."""
+    mark = "" if slot == "server" else f" ({slot})"
+    if facts.desired == facts.applied == facts.serving:
+        return [f"{short(facts.desired)}{mark}"]
+    return [
+        f"desired {short(facts.desired)}{mark}",
+        f"applied {short(facts.applied)}",
+        f"serving {short(facts.serving)}",
+    ]
 
 
 def _expires(node: Node, slot: str, now_s: float) -> str:

@@ -24,7 +24,7 @@ def status(
 ) -> None:
     """Show how all nodes stand.
 
-    What is desired, applied and served, and what failed. A leaf is shown by the first eight digits of its fingerprint, as desired, applied and served.
+    A leaf is shown by the first eight digits of its fingerprint. Where what is desired, applied and served differs, each is told.
     With --watch and --json each change is one line: the node's facts as the manager sends them.
 
     Example: certcast status --watch
