@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from bench import catalogue, channel, fleet, served
+from bench import catalogue, channel, fleet, footprint, served
 from common.runtime import log as logs
 
 
@@ -16,7 +16,9 @@ def main() -> None:
         "--certificates", type=int, default=10_000, help="certificates in the store (default 10000)"
     )
     parser.add_argument(
-        "--only", choices=["served", "fleet", "channel", "catalogue"], help="one measurement only"
+        "--only",
+        choices=["served", "fleet", "channel", "catalogue", "footprint"],
+        help="one measurement only",
     )
     options = parser.parse_args()
     logs.configure(level="error")
@@ -28,6 +30,8 @@ def main() -> None:
         show_channel(options.connections)
     if options.only in {None, "catalogue"}:
         show_catalogue(options.certificates)
+    if options.only in {None, "footprint"}:
+        show_footprint()
 
 
 def show_served() -> None:
@@ -82,6 +86,22 @@ def show_catalogue(count: int) -> None:
     ):
         less, more = getattr(small, name) * 1000, getattr(large, name) * 1000
         print(f"  {text:55} {more:8.1f} ms, {more / less:5.1f} times a tenth's {less:.1f} ms")
+
+
+def show_footprint() -> None:
+    """What an agent takes on a node."""
+    found, mib = asyncio.run(footprint.measure()), footprint.MIB
+    print("\nan agent on a node")
+    print(
+        f"  start until ready       {found.start_s:.2f} s, {found.start_cpu_s:.2f} s CPU; imports it cannot do without "
+        f"{found.floor_cpu_s:.2f} s CPU: ratio {found.start_cpu_s / found.floor_cpu_s:.2f}"
+    )
+    print(
+        f"  memory, without manager {found.idle_bytes / mib:.1f} MiB, of which its own {found.idle_private_bytes / mib:.1f} MiB; "
+        f"those imports {found.floor_bytes / mib:.1f} MiB: ratio {found.idle_bytes / found.floor_bytes:.2f}"
+    )
+    print(f"  connected and in sync   {found.connected_bytes / mib:.1f} MiB (with rich installed)")
+    print(f"  after {footprint.PUSHES} pushes         {found.pushed_bytes / mib:.1f} MiB")
 
 
 if __name__ == "__main__":

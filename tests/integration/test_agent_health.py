@@ -9,6 +9,7 @@ import pytest
 
 from common.errors import CertcastError
 from nodeagent.channel.conversation import Standing
+from nodeagent.health import server
 from nodeagent.health.checks import Health
 from nodeagent.health.plugin import CRITICAL, OK, WARNING, ask
 from nodeagent.health.server import serve_health
@@ -124,6 +125,53 @@ async def test_the_endpoint_the_metrics_and_the_plugin_say_the_same(state):
     assert "certcast_agent_ready 1" in page
     assert "certcast_agent_applied_generation 1" in page
     assert f'slot="server"}} {pki.NOW_S + 90 * pki.DAY_S}' in page
+
+
+async def talk(address, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        writer.write(request)
+        async with asyncio.timeout(10):
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        (b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 200 OK"),
+        (b"GET /health/live?verbose HTTP/1.0\r\n\r\n", b"HTTP/1.1 200 OK"),
+        (b"HEAD /health/live HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK"),
+        (b"GET /health/ready/../live HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 Not Found"),
+        (b"POST /health/live HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", b"HTTP/1.1 405 "),
+        (b"nonsense\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"\x16\x03\x01\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", b"HTTP/1.1 431 "),
+    ],
+)
+async def test_only_what_is_there_is_answered(state, request_, answer):
+    async with serve_health(health(state), host="127.0.0.1", port=0) as address:
+        told = await talk(address, request_)
+        # who is answered before its whole request was read may see a reset instead
+        assert told.startswith(answer) or (len(request_) > 10_000 and told == b"")
+        assert (b"it answers" in told) == (request_.startswith(b"GET /health/live"))
+
+
+async def test_who_asks_slowly_or_too_often_is_hung_up_on(state, monkeypatch):
+    monkeypatch.setattr(server, "REQUEST_S", 0.2)
+    async with serve_health(health(state), host="127.0.0.1", port=0) as address:
+        assert await talk(address, b"GET /health/live HTTP/1.1\r\n") == b""
+
+        monkeypatch.setattr(server, "REQUEST_S", 30)
+        held = [await asyncio.open_connection(*address) for _ in range(server.CONNECTIONS_MAX)]
+        await asyncio.sleep(0)
+        assert await talk(address, b"GET /health/live HTTP/1.1\r\n\r\n") == b""
+        for _, writer in held:
+            writer.close()
+            await writer.wait_closed()
 
 
 async def test_a_port_in_use_is_told_with_what_to_do(state):
