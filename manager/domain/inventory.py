@@ -151,13 +151,10 @@ class Inventory:
         names = self.trust.differing_names(earlier.trust)
         for certificate_id, chain in dict(earlier.chains).items():  # a thread may be adding to it
             mine, theirs = self.entries.get(certificate_id), earlier.entries.get(certificate_id)
-            if (
-                mine is not None
-                and theirs is not None
-                and mine.leaf == theirs.leaf
-                and mine.uploaded == theirs.uploaded
-                and not names & chain.looked_for
-            ):
+            if mine is None or theirs is None or (names and names & chain.looked_for):
+                continue
+            # nearly all are the very same object, and there may be ten thousand
+            if mine is theirs or (mine.leaf == theirs.leaf and mine.uploaded == theirs.uploaded):
                 self.chains[certificate_id] = chain
 
     def _sharing(self, entry: Entry) -> list[str]:
@@ -184,8 +181,10 @@ def assigned(
             continue
         by_certificate.setdefault(place.certificate_id, []).append(place)
         slots[place.node, place.slot] = place.certificate_id
-    found: dict[int, Entry] = {}
+    found = dict(entries)
     for entry in entries.values():
-        wanted = tuple(by_certificate.get(entry.id, ()))
-        found[entry.id] = entry if entry.places == wanted else replace(entry, places=wanted)
+        if entry.places or entry.id in by_certificate:
+            wanted = tuple(by_certificate.get(entry.id, ()))
+            if entry.places != wanted:
+                found[entry.id] = replace(entry, places=wanted)
     return found, slots

@@ -109,10 +109,12 @@ class Certificates:
             return lost
 
     async def changes(self) -> Mapping[int, float]:
-        """Return when each certificate was last changed, by id: a cheap look at what a copy in memory lacks."""
+        """Return when each certificate was last changed, in the order of ids: a cheap look at what a copy in memory lacks."""
         async with self._database.read() as connection:
-            rows = await connection.execute(select(certificate.c.id, certificate.c.changed_s))
-            return {row.id: row.changed_s for row in rows}
+            query = select(certificate.c.id, certificate.c.changed_s).order_by(certificate.c.id)
+            rows = await connection.execute(query)
+            # rows taken apart are read three times as fast as fields by name, and there may be ten thousand
+            return {number: changed_s for number, changed_s in rows}  # noqa: C416 - dict() would not type
 
     async def list(self, certificate_ids: Collection[int] | None = None) -> Sequence[CertificateRecord]:
         """Return all, or those of these that exist, by id."""
@@ -236,8 +238,7 @@ async def _assignments(
         query = query.where(assignment.c.certificate_id == certificate_id)
     rows = await connection.execute(query.order_by(node.c.name, assignment.c.slot))
     return [
-        AssignmentRecord(node=NodeName(row.name), slot=row.slot, certificate_id=row.certificate_id)
-        for row in rows
+        AssignmentRecord(node=NodeName(name), slot=slot, certificate_id=number) for name, slot, number in rows
     ]
 
 

@@ -70,7 +70,7 @@ class Inventories:
         for start in range(0, len(missing), READ_AT_ONCE):
             records = await self._store.certificates.list(missing[start : start + READ_AT_ONCE])
             entries.update(await asyncio.to_thread(_decode_entries, records, seen))
-        return dict(sorted(entries.items()))
+        return {number: entries[number] for number in changes if number in entries} if missing else entries
 
 
 def _decode_entries(records: Iterable[CertificateRecord], seen: dict[bytes, Certificate]) -> dict[int, Entry]:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -187,12 +188,12 @@ def _record(row: Row[Any]) -> NodeRecord:
         id=row.id,
         name=NodeName(row.name),
         kind=row.kind,
-        names=tuple(json.loads(row.names)),
-        addresses=tuple(json.loads(row.addresses)),
+        names=tuple(msgspec.json.decode(row.names)),
+        addresses=tuple(msgspec.json.decode(row.addresses)),
         public_key=row.public_key or "",
         created_s=row.created_s,
         enrolled_s=row.enrolled_s,
-        detail=json.loads(row.detail),
+        detail=msgspec.json.decode(row.detail),
     )
 
 
