@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format bench lock clean
+.PHONY: help install demo test test-fast check format bench screenshots lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ format: $(STAMP) ## rewrite the sources in the house format
 
 bench: $(STAMP) ## measure, and print ratios
 	@$(BIN)/python -m bench.run $(ARGS)
+
+screenshots: $(STAMP) ## make pictures of every page into build/screenshots (needs Debian's chromium)
+	@$(BIN)/python -m tests.browser.screenshots build/screenshots
 
 lock: $(STAMP) ## resolve the dependencies anew into requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -171,6 +172,25 @@ def cross_sign(
         not_after_s=not_after_s,
         extensions=_ca_extensions(None),
     )
+
+
+def sign_request(issuer: Made, pem: str) -> str:
+    """Do what a CA does with a request: a certificate as long as its own, for the names that are asked for."""
+    request = x509.load_pem_x509_csr(pem.encode())
+    own = x509.load_der_x509_certificate(issuer.certificate_der)
+    names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(request.subject)
+        .issuer_name(own.subject)
+        .public_key(request.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(own.not_valid_before_utc)
+        .not_valid_after(own.not_valid_after_utc)
+        .add_extension(names.value, critical=names.critical)
+        .sign(load_pem_private_key(issuer.key_pem.encode(), None), hashes.SHA256())
+    )
+    return made.public_bytes(Encoding.PEM).decode()
 
 
 def chain_pem(*made: Made) -> str:

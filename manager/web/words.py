@@ -106,8 +106,10 @@ def day(seconds: float) -> Markup:
 
 def span(seconds: float) -> str:
     """Say how long, in its largest unit: `3 days`, `1 hour`, `0.4 seconds`."""
+    if seconds < 0.1:
+        return "under 0.1 seconds"
     if seconds < 10:
-        return f"{max(0.0, seconds):.1f} seconds"
+        return f"{seconds:.1f} seconds"
     size, unit = next((size, unit) for size, unit in _SPANS if seconds >= size)
     count = int(seconds // size)
     return f"{count} {unit}{'' if count == 1 else 's'}"

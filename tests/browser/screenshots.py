@@ -1,6 +1,7 @@
 """`python -m tests.browser.screenshots DIRECTORY [PATH ...]`: every page at desktop and phone width, light and dark."""
 
 import asyncio
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -9,15 +10,15 @@ from playwright.async_api import Browser
 
 from common.runtime import log as logs
 from manager.domain.model import Role
-from tests.browser.camera import chromium
+from tests.browser.camera import chromium, sign_in, watched_page
 from tests.browser.showroom import Showroom, showroom
 from tests.integration.api import PASSWORD, USERS
 
+SIGN_IN = "/sign-in"
 PAGES = (
-    "/sign-in",
+    SIGN_IN,
     "/",
     "/push?all=1",
-    "/nothing-here",
     "/certificates",
     "/certificates/by-node",
     "/certificates/new",
@@ -53,28 +54,26 @@ async def _take(
     browser: Browser, room: Showroom, directory: Path, pages: tuple[str, ...], look: tuple[str, int, int, str]
 ) -> None:
     size, width, height, scheme = look
-    context = await browser.new_context(
-        base_url=room.api.url,
-        ignore_https_errors=True,
-        viewport={"width": width, "height": height},
-        color_scheme=scheme,
-        timezone_id="Europe/Oslo",
-    )
-    page = await context.new_page()
-    await page.goto("/sign-in")
-    for path in pages:
-        if path != "/sign-in" and "/sign-in" in page.url:
-            await page.goto("/sign-in")
-            await page.get_by_label("User name").fill(USERS[Role.ADMINISTRATOR])
-            await page.get_by_label("Password").fill(PASSWORD)
-            await page.get_by_role("button", name="Sign in").click()
-            await page.wait_for_url("**/")
-        await page.goto(path)
-        name = path.strip("/").replace("/", "-").replace("?", "-").replace("=", "-") or "fleet"
-        target = directory / f"{name}.{size}.{scheme}.png"
-        await page.screenshot(path=target, full_page=True)
-        sys.stdout.write(f"{target}\n")
-    await context.close()
+    options = {
+        "viewport": {"width": width, "height": height},
+        "color_scheme": scheme,
+        "timezone_id": "Europe/Oslo",
+    }
+    async with watched_page(browser, room.api.url, **options) as page:
+        for path in pages:
+            if path == SIGN_IN:
+                await page.goto(path)
+            elif not await page.context.cookies() or SIGN_IN in page.url or page.url == "about:blank":
+                await sign_in(page, USERS[Role.ADMINISTRATOR], PASSWORD)
+            await page.goto(path)
+            target = directory / f"{file_name(path)}.{size}.{scheme}.png"
+            await page.screenshot(path=target, full_page=True)
+            sys.stdout.write(f"{target}\n")
+
+
+def file_name(path: str) -> str:
+    """Return what a page's picture is called."""
+    return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "fleet"
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from manager.domain.model import Role
 from manager.operations.workers import Workers
@@ -36,26 +34,6 @@ async def browser(api: ApiClient):
         yield signed_in
 
 
-def sign(pem: str) -> str:
-    """Do what a CA does."""
-    request = x509.load_pem_x509_csr(pem.encode())
-    issuer = x509.load_der_x509_certificate(ISSUER.certificate_der)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(request.subject)
-        .issuer_name(issuer.subject)
-        .public_key(request.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(issuer.not_valid_before_utc)
-        .not_valid_after(issuer.not_valid_after_utc)
-        .add_extension(
-            request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value, critical=False
-        )
-        .sign(load_pem_private_key(ISSUER.key_pem.encode(), None), hashes.SHA256())
-    )
-    return made.public_bytes(Encoding.PEM).decode()
-
-
 async def test_a_request_is_made_from_a_certificate_answered_and_takes_over_its_nodes(api, browser):
     await api.add_node("n1")
     old = pki.current_leaf(ISSUER, ["conf.example.com", "meet.example.com"])
@@ -80,7 +58,7 @@ async def test_a_request_is_made_from_a_certificate_answered_and_takes_over_its_
     request = x509.load_pem_x509_csr(file.body)
     names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["conf.example.com", "extra.example.com"]
-    signed = sign(file.body.decode())
+    signed = pki.sign_request(ISSUER, file.body.decode())
     answer = await browser.post(
         "/requests/1/answer", {"certificate": signed + ISSUER.certificate_pem, "take_over": "1"}, files={}
     )
