@@ -1,0 +1,69 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manager.web.timeline import FOOT, LEAST, TOP, WEEK_S, WEEKS, draw_timeline
+from tests.pki import DAY_S, NOW_S
+
+
+def draw(*days: float, cas: tuple[float, ...] = (), width: int = 960, height: int = 150):
+    return draw_timeline(
+        [NOW_S + day * DAY_S for day in days],
+        [NOW_S + day * DAY_S for day in cas],
+        now_s=NOW_S,
+        width=width,
+        height=height,
+    )
+
+
+@given(st.lists(st.floats(-4000, 40000), max_size=50), st.lists(st.floats(-4000, 40000), max_size=50))
+def test_everything_is_counted_once(days: list[float], cas: list[float]):
+    drawn = draw(*days, cas=tuple(cas))
+    assert drawn.expired + drawn.later + sum(bar.count for bar in drawn.bars) == len(days) + len(cas)
+
+
+@given(st.lists(st.floats(0, 363.9), min_size=1, max_size=200))
+def test_every_bar_stands_on_the_axis_within_the_drawing(days: list[float]):
+    for bar in draw(*days).bars:
+        assert LEAST <= bar.height <= 150 - TOP - FOOT
+        assert abs(bar.y + bar.height - 130) < 0.2
+        assert 0 <= bar.x <= bar.x + bar.width <= 960
+
+
+def test_the_fullest_week_fills_the_room_and_one_beside_a_thousand_is_still_seen():
+    drawn = draw(*[10.0] * 1000, 200)
+    assert [bar.height for bar in drawn.bars] == [150 - TOP - FOOT, LEAST]
+    assert drawn.highest == 1000
+
+
+@pytest.mark.parametrize(
+    ("day", "urgency"),
+    [(0, "alarm"), (27.9, "alarm"), (34, "alarm"), (35, "soon"), (62, "soon"), (63, "calm")],
+)
+def test_a_week_is_as_urgent_as_its_first_day(day: float, urgency: str):
+    (bar,) = draw(day).bars
+    assert bar.urgency == urgency
+
+
+def test_what_expires_this_very_second_has_not_expired_and_what_did_before_has():
+    drawn = draw_timeline([NOW_S, NOW_S - 1], [], now_s=NOW_S, width=960, height=150)
+    assert (drawn.expired, [bar.count for bar in drawn.bars]) == (1, [1])
+
+
+def test_certificates_and_trusted_cas_of_a_week_stand_together():
+    (bar,) = draw(3, 4, cas=(5,)).bars
+    assert (bar.certificates, bar.trusted_cas) == (2, 1)
+
+
+def test_months_stand_at_their_beginnings_and_fewer_where_there_is_little_room():
+    # 2027-01-15 08:00 UTC: February begins in 16 days and 16 hours
+    wide = draw().months
+    assert (wide[0].label, wide[0].x) == ("Feb", round((16 + 16 / 24) / 7 * 960 / WEEKS, 1))
+    assert [mark.label for mark in wide][:3] == ["Feb", "Mar", "Apr"]
+    assert [mark.label for mark in draw(width=340).months] == ["Feb", "May", "Aug", "Nov"]
+    assert all(mark.x < 960 - 30 for mark in wide)
+
+
+def test_a_year_that_begins_late_in_a_month_has_its_last_week_too():
+    drawn = draw_timeline([NOW_S + WEEKS * WEEK_S - 1], [], now_s=NOW_S, width=960, height=150)
+    assert (drawn.later, len(drawn.bars)) == (0, 1)
