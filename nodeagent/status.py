@@ -10,7 +10,9 @@ from pathlib import Path
 from common.errors import CertcastError
 from nodeagent.core.drift import find_drift
 from nodeagent.core.journal import Journal
+from nodeagent.core.plan import settled_copies
 from nodeagent.core.served import complaint
+from nodeagent.install.copies import drift_of_copies
 from nodeagent.install.journalfile import load_journal
 from nodeagent.install.probe import Prober
 from nodeagent.install.tree import Tree
@@ -33,7 +35,14 @@ async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
     shown = ", ".join(f"{drift.what} of {drift.path}" for drift in drifts[:5])
     lines.append(f"files        {f'changed: {shown}' if drifts else 'as they were installed'}")
     lines += [f"{slot:<12} leaf {facts.leaf}" for slot, facts in manifest.slots.items()]
-    is_well = not drifts and journal.applied is not None and journal.unproven is None
+    copies = settled_copies(services.consumers, manifest, journal.loaded)
+    wrong_copies = await asyncio.to_thread(drift_of_copies, copies, manifest)
+    lines += [f"copy         {drift.what} of {drift.path}" for drift in wrong_copies]
+    lines += [
+        f"{name:<12} its reload waits since {time.strftime('%Y-%m-%d %H:%M', time.localtime(since_s))}"
+        for name, since_s in journal.waiting.items()
+    ]
+    is_well = not drifts and not wrong_copies and journal.applied is not None and journal.unproven is None
     wanted = await asyncio.to_thread(tree.wanted, journal.directory, manifest, before=journal.previous)
     for seen in await Prober().look(services.consumers, wanted):
         wrong = complaint(seen, wanted)

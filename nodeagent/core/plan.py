@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from common.bundle.manifest import Manifest
 from common.ids import Digest, digest_of
-from nodeagent.core.services import Consumer
+from nodeagent.core.services import Consumer, Copy
 
 OVERHEAD_S = 20.0
 """For checks, disk and the manager's round trips, on top of the consumers' own timeouts."""
@@ -35,6 +35,15 @@ def due(
         for consumer in consumers
         if (used := used_digest(manifest, consumer)) is not None and loaded.get(consumer.name) != used
     )
+
+
+def settled_copies(
+    consumers: Iterable[Consumer], manifest: Manifest, loaded: Mapping[str, Digest]
+) -> list[Copy]:
+    """Return the copies of consumers that have loaded what this manifest gives them; the others' come with their reload."""
+    consumers = tuple(consumers)
+    behind, entries = due(consumers, manifest, loaded), manifest.by_path()
+    return [copy for one in consumers if one not in behind for copy in one.copies if copy.path in entries]
 
 
 def without(loaded: Mapping[str, Digest], consumers: Iterable[Consumer]) -> dict[str, Digest]:

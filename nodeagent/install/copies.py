@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from common.bundle.manifest import ENTRY_MAX_BYTES
+from common.bundle.manifest import ENTRY_MAX_BYTES, Manifest
 from common.errors import InstallError, Reason
 from common.ids import digest_of
 from common.runtime import durable
-from nodeagent.core.drift import Seen
+from nodeagent.core.drift import Drift, Seen, find_copy_drift
 from nodeagent.core.services import Copy
 from nodeagent.install.fault import named
 from nodeagent.install.plainfile import read_plain
@@ -69,6 +69,13 @@ def look_at(copy: Copy) -> Seen | None:
 def wanted_copy(copy: Copy, digest: str) -> Seen:
     """Return what should be on disk."""
     return Seen(path=copy.to, digest=digest, mode=copy.mode, uid=copy.uid, gid=copy.gid)
+
+
+def drift_of_copies(copies: Iterable[Copy], manifest: Manifest) -> tuple[Drift, ...]:
+    """Return every difference between the copies and what the manifest says."""
+    entries, copies = manifest.by_path(), tuple(copies)
+    wanted = {copy.to: wanted_copy(copy, entries[copy.path].digest) for copy in copies}
+    return find_copy_drift(wanted, {copy.to: look_at(copy) for copy in copies})
 
 
 def remove_leftovers(copies: Iterable[Copy]) -> None:

@@ -7,7 +7,7 @@ Invariant: a consumer is reloaded here only if it is unknown, or known to be wro
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,13 +16,13 @@ import structlog
 from common.bundle.manifest import Manifest
 from common.errors import InstallError
 from nodeagent.core import journal as steps
-from nodeagent.core.drift import Drift, Seen, damaged_paths, disk_digest, find_copy_drift, find_drift
-from nodeagent.core.plan import due
+from nodeagent.core.drift import Drift, damaged_paths, disk_digest, find_drift
+from nodeagent.core.plan import due, settled_copies
 from nodeagent.core.quarantine import step_s
 from nodeagent.core.retention import next_copy, removable
 from nodeagent.core.served import Wanted, complaint
 from nodeagent.core.services import Consumer
-from nodeagent.install.copies import look_at, wanted_copy, write_copies
+from nodeagent.install.copies import drift_of_copies, write_copies
 from nodeagent.install.fault import named
 from nodeagent.install.proof import Target, dark_ports, prove_back
 from nodeagent.install.state import NodeState, say_nothing
@@ -113,22 +113,19 @@ class Upkeep:
         manifest = state.holdings.applied()
         if manifest is None:
             return
-        behind = due(state.services.consumers, manifest, journal.loaded)
-        settled = [one for one in state.services.consumers if one.copies and one not in behind]
-        entries = manifest.by_path()
-        copies = [copy for one in settled for copy in one.copies if copy.path in entries]
-        wanted: Mapping[str, Seen] = {
-            copy.to: wanted_copy(copy, entries[copy.path].digest) for copy in copies
-        }
-        seen = await asyncio.to_thread(lambda: {copy.to: look_at(copy) for copy in copies})
-        drifts = find_copy_drift(wanted, seen)
+        copies = settled_copies(state.services.consumers, manifest, journal.loaded)
+        drifts = await asyncio.to_thread(drift_of_copies, copies, manifest)
         if not drifts:
             return
         _log_drift(drifts)
         listing = await asyncio.to_thread(state.tree.listing, journal.directory)
         state.holdings.was_listed(disk_digest(listing, manifest, drifts))
         damaged = damaged_paths(drifts)
-        doubtful = [one for one in settled if any(copy.to in damaged for copy in one.copies)]
+        doubtful = [
+            one
+            for one in state.services.consumers
+            if any(copy in copies and copy.to in damaged for copy in one.copies)
+        ]
         await state.file.save(steps.doubt(journal, doubtful))
         directory = journal.directory
         await asyncio.to_thread(write_copies, copies, lambda path: state.tree.body(directory, path))
@@ -196,12 +193,17 @@ class Upkeep:
             directory=journal.directory,
             wanted=await self._wanted(),
         )
-        by_hand = [
-            one for one in behind if one.name in journal.waiting and self._is_shown(one, target.wanted)
-        ]
-        ready, waits = state.split(one for one in behind if one not in by_hand)
+        ready, waits = state.split(behind)
+        held = waits.keys() | journal.waiting.keys()
+        by_hand = [one for one in behind if one.name in held and self._is_shown(one, target.wanted)]
         now_s = state.clock()
-        ready = tuple(one for one in ready if now_s >= self._tries.get(one.name, (0, 0.0))[1])
+        ready = tuple(
+            one for one in ready if one not in by_hand and now_s >= self._tries.get(one.name, (0, 0.0))[1]
+        )
+        # who went astray waits as well, but is not excused for it
+        waits = {name: wait for name, wait in waits.items() if name in journal.waiting}
+        for consumer in by_hand:
+            waits.pop(consumer.name, None)
         state.holdings.must_wait(waits)
         proven = [*by_hand, *(await self._reload(ready, target) if ready else [])]
         await state.file.save(

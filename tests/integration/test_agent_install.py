@@ -226,6 +226,18 @@ async def test_a_bad_bundle_is_refused_and_nothing_is_touched(node, data, servic
     assert node.holdings.applied().generation == 1
 
 
+async def test_quarantine_and_its_ladder_survive_a_restart(node, data, tmp_path):
+    script(tmp_path / "reload", "exit 1")
+    for number in (2, 3):
+        await install(node, real_bundle(NEW, number))
+    again = await open_node(data, node.services)
+
+    failed = again.holdings.report(pki.NOW_S).last_failed
+    assert (failed.attempts, failed.retry_after_s) == (2, 300)
+    assert again.holdings.quarantined(real_bundle(NEW, 4).manifest.digest, pki.NOW_S + 299) is not None
+    assert again.holdings.quarantined(real_bundle(NEW, 4).manifest.digest, pki.NOW_S + 301) is None
+
+
 async def test_what_a_wrong_clock_cannot_judge_is_refused_as_such_and_not_held_against_the_bundle(node):
     new = pki.make_leaf(ROOT, not_before_s=pki.NOW_S + pki.DAY_S, not_after_s=pki.NOW_S + 9 * pki.DAY_S)
     node.skew_s = -2 * pki.DAY_S

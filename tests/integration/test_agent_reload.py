@@ -128,6 +128,7 @@ async def test_status_tells_what_is_installed_and_what_is_served(tmp_path):
         ill = await asyncio.to_thread(command, *words)
 
     assert (well.returncode, ill.returncode) == (0, 1)
+    assert "over TLSv1.3" in well.stdout
     assert "generation 3 of epoch 1" in well.stdout
     assert "serves what is installed" in well.stdout
     assert "content of server/chain.pem" in ill.stdout

@@ -199,6 +199,28 @@ async def test_a_service_that_its_administrator_reloaded_meanwhile_waits_no_long
     assert (waiting(node), service.reloads, serving(node)) == ([], 1, [leaf_of(NEW)])
 
 
+async def test_a_service_that_went_astray_waits_for_its_window_too_but_is_not_excused_meanwhile(
+    node, service
+):
+    service.load_from(OTHER)
+    upkeep = Upkeep(node)
+    await upkeep.turn()
+    # no wait is reported, so that the manager calls it not serving
+    assert (waiting(node), service.reloads, serving(node)) == ([], 1, [leaf_of(OTHER)])
+
+    node.minute = lambda _: NIGHT
+    await upkeep.turn()
+    assert (service.reloads, serving(node), node.holdings.report(0).drifts) == (2, [leaf_of(OLD)], 1)
+
+
+async def test_a_service_that_is_declared_later_and_shows_the_right_thing_needs_no_reload(node, service, sip):
+    node.services = services(*node.services.consumers, replace(sip, name="second"))
+    await Upkeep(node).turn()
+
+    assert (waiting(node), service.reloads) == ([], 1)
+    assert "second" in node.file.journal.loaded
+
+
 async def test_a_reload_waits_until_the_last_one_is_long_enough_ago(node, service, sip):
     node.services = services(replace(sip, window=None, min_interval_s=600))
     assert (await install(node, real_bundle(NEW, 2))).reloads == 0

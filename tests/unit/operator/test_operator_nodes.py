@@ -90,6 +90,25 @@ def test_one_node_is_shown_with_its_four_facts_and_its_failure(api, run):
     assert "-7.2 s" in shown
 
 
+def test_a_node_is_shown_with_what_waits_and_what_was_seen_at_its_failure(api, run):
+    facts = node(
+        state="reload_waiting",
+        waiting=[{"consumer": "sip", "since_s": 0, "reason": "window", "message": "it waits for its window"}],
+        diagnostics="reload of 'sip': exit status 1\n0600 server/privkey.pem",
+        names=[],
+        addresses=[],
+    )
+    facts["serving"][0] |= {"tls": "TLSv1.3", "sent": 1, "strict_client": "no issuer"}
+    api.answer("GET", "nodes/conf1", facts)
+    shown = run("node", "show", "conf1").stdout
+    assert "reload_waiting" in shown
+    assert "due since 1970-01-01" in shown
+    assert "it waits for its window" in shown
+    assert "0600 server/privkey.pem" in shown
+    assert "with 1 more, TLSv1.3" in shown
+    assert "a strict client refuses it: no issuer" in shown
+
+
 def test_a_join_token_is_made_anew(api, run):
     _joining(api, "nodes/conf1/join-token")
     assert TOKEN in run("node", "join-token", "conf1").stdout
