@@ -29,6 +29,12 @@ reload = ["/usr/bin/systemctl", "reload-or-restart", "nginx"]
 host = "127.0.0.1"
 port = 8443
 protocol = "https"
+[[consumer.copy]]
+file = "server/combined.pem"
+to = "/var/lib/certcast/copies/nginx.pem"
+owner = "www-data"
+group = "www-data"
+mode = "0400"
 END
 cat > /etc/nginx/sites-enabled/default <<'END'
 server {
@@ -50,6 +56,12 @@ sys.exit(not all(node["state"] == "in_sync" for node in json.load(sys.stdin)["no
 in_sync && say in sync
 systemctl is-active nginx && say nginx runs
 certcast-nodeagent check; say check $?
+chmod 644 /var/lib/certcast/nodeagent/current/server/privkey.pem /var/lib/certcast/copies/nginx.pem
+for _ in $(seq 20); do
+    [ "$(stat -Lc %a /var/lib/certcast/nodeagent/current/server/privkey.pem /var/lib/certcast/copies/nginx.pem | tr '\n' ' ')" = "600 400 " ] \
+        && say drift repaired soon && break
+    sleep 1
+done
 systemctl kill -s KILL certcast-manager certcast-nodeagent
 sleep 5
 in_sync && say in sync after a kill
@@ -59,7 +71,8 @@ sleep 65
 systemctl is-active certcast-manager certcast-nodeagent && say outlived the watchdog
 systemctl stop certcast-manager certcast-nodeagent
 systemctl show -p Result certcast-manager certcast-nodeagent | sort | uniq -c
-stat -c '%U %a %n' /var/lib/certcast/manager /var/lib/certcast/manager/* /var/lib/certcast/nodeagent/current/server/*
+stat -c '%U %a %n' /var/lib/certcast/manager /var/lib/certcast/manager/* /var/lib/certcast/nodeagent/current/server/* \
+    /var/lib/certcast/copies/*
 journalctl -u certcast-manager -u certcast-nodeagent --no-pager | tail -60
 """
 
@@ -91,6 +104,7 @@ async def test_the_daemons_run_as_units_under_systemd_and_survive_a_kill(tmp_pat
         "in sync",
         "nginx runs",
         "check 0",
+        "drift repaired soon",
         "in sync after a kill",
         "outlived the watchdog",
     ):
@@ -99,5 +113,6 @@ async def test_the_daemons_run_as_units_under_systemd_and_survive_a_kill(tmp_pat
     for line in (
         "certcast 600 /var/lib/certcast/manager/kek",
         "root 600 /var/lib/certcast/nodeagent/current/server/privkey.pem",
+        "www-data 400 /var/lib/certcast/copies/nginx.pem",
     ):
         assert line in log, log[-8000:]
