@@ -92,6 +92,34 @@ realm=test
 """
 
 
+PROSODY = """\
+pidfile = "{directory}/run/service.pid"
+log = {{ info = "*console" }}
+data_path = "{directory}/run"
+modules_enabled = {{ "tls"; "saslauth"; "roster" }}
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {port} }}
+s2s_ports = {{ }}
+http_ports = {{ }}
+https_ports = {{ }}
+VirtualHost "chat.example.com"
+  ssl = {{ certificate = "{copies}/prosody.pem", key = "{copies}/prosody.pem" }}
+"""
+
+EXIM = """\
+log_file_path = {directory}/run/%slog
+spool_directory = {directory}/run
+pid_file_path = {directory}/run/service.pid
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = {port}
+tls_advertise_hosts = *
+tls_certificate = {copies}/exim.pem
+tls_privatekey = {copies}/exim.pem
+"""
+
+HANG_UP = '["/bin/sh", "-c", "kill -HUP $(cat {directory}/run/service.pid)"]'
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Real:
     """How a service is started and reloaded without systemd. `argv` and `reload` are templates, too."""
@@ -125,6 +153,17 @@ REAL = {
         files={"turnserver.conf": COTURN},
         argv=("turnserver", "-c", "{directory}/turnserver.conf"),
         reload='["/bin/sh", "-c", "kill -USR2 $(cat {directory}/coturn.pid)"]',
+    ),
+    "prosody": Real(
+        files={"prosody.cfg.lua": PROSODY},
+        argv=(
+            *("setpriv", "--reuid=prosody", "--regid=prosody", "--clear-groups"),
+            *("/usr/bin/prosody", "-F", "--config", "{directory}/prosody.cfg.lua"),
+        ),
+        reload=HANG_UP,
+    ),
+    "exim": Real(
+        files={"exim.conf": EXIM}, argv=("exim4", "-C", "{directory}/exim.conf", "-bdf"), reload=HANG_UP
     ),
 }
 
@@ -164,7 +203,8 @@ class RealService:
             r"^reload = .*$", f"reload = {self.real.reload}".format(**self.facts), text, flags=re.MULTILINE
         )
         text = re.sub(r"^port = .*$", f"port = {self.port}", text, flags=re.MULTILINE)
-        text = re.sub(r"^min_interval_s = .*$", "min_interval_s = 0", text, flags=re.MULTILINE)
+        text = re.sub(r"^min_interval_s = .*$\n", "", text, flags=re.MULTILINE)
+        text = re.sub(r"^impact = ", "min_interval_s = 0\nimpact = ", text, flags=re.MULTILINE)
         return parse_services(text.replace("/var/lib/certcast/copies", str(self.copies)), ACCOUNTS)
 
     async def start(self) -> None:

@@ -24,6 +24,8 @@ SERVICES = [
     pytest.param("haproxy", marks=pytest.mark.services("root", "haproxy")),
     pytest.param("kamailio", marks=pytest.mark.services("root", "kamailio", "kamcmd")),
     pytest.param("coturn", marks=pytest.mark.services("root", "turnserver")),
+    pytest.param("prosody", marks=pytest.mark.services("root", "prosody", "setpriv")),
+    pytest.param("exim", marks=pytest.mark.services("root", "exim4")),
 ]
 
 
