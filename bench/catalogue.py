@@ -59,7 +59,7 @@ async def measure(count: int) -> Figures:
 
 async def _measure(api: ApiClient, count: int) -> Figures:
     nodes = [NodeName(f"n{number}") for number in range(count // 10)]
-    issuers = await _fill(api, count, nodes)
+    issuers = await fill(api, count, nodes)
     context, alarms = api.operations.context, api.operations.alarms
     first_look = await _timed(Inventories(context.store, load_builtin()).current)
     # the first time, a password is proven and chains are built
@@ -106,7 +106,8 @@ async def _after_ca(api: ApiClient, look: Callable[[], Awaitable[None]]) -> Took
     return await _timed(look)
 
 
-async def _fill(api: ApiClient, count: int, nodes: list[NodeName]) -> list[pki.Made]:
+async def fill(api: ApiClient, count: int, nodes: list[NodeName]) -> list[pki.Made]:
+    """Put that many certificates there, and these nodes with one each; return who issued them."""
     store, now_s = api.operations.context.store, time.time()
     pairs = [pki.current_ca(f"Bench {number}") for number in range(ISSUERS)]
     for root, issuer in pairs:

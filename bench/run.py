@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from bench import catalogue, channel, fleet, footprint, served
+from bench import catalogue, channel, fleet, footprint, pages, served
 from common.runtime import log as logs
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=["served", "fleet", "channel", "catalogue", "footprint"],
+        choices=["served", "fleet", "channel", "catalogue", "footprint", "pages"],
         help="one measurement only",
     )
     options = parser.parse_args()
@@ -32,6 +32,8 @@ def main() -> None:
         show_catalogue(options.certificates)
     if options.only in {None, "footprint"}:
         show_footprint()
+    if options.only in {None, "pages"}:
+        show_pages(options.certificates)
 
 
 def show_served() -> None:
@@ -69,6 +71,23 @@ def show_channel(count: int) -> None:
     ):
         mine, other = getattr(ours, name) * scale, getattr(theirs, name) * scale
         print(f"  {unit:24} {mine:8.3f} against {other:8.3f}: ratio {mine / other:.2f}")
+
+
+def show_pages(count: int) -> None:
+    """The pages over a large store, in Debian's Chromium."""
+    found = asyncio.run(pages.measure(count))
+    print(f"\npages over {found.certificates} certificates and {found.nodes} connected nodes, in Chromium")
+    for path, (answered_s, loaded_s) in found.loads.items():
+        print(f"  {path:32} answered {answered_s * 1000:5.0f} ms, loaded {loaded_s * 1000:5.0f} ms (medians)")
+    print(f"  slowest load of /                {found.worst_s * 1000:5.0f} ms")
+    during = found.pushing_loads_s
+    print(
+        f"  while a trusted CA went to all nodes ({found.push_s:.2f} s), / was loaded {len(during)} times: ",
+        end="",
+    )
+    print(
+        f"slowest {max(during, default=0) * 1000:.0f} ms; longest frame of a page that watched {found.longest_frame_s * 1000:.0f} ms"
+    )
 
 
 def show_catalogue(count: int) -> None:

@@ -50,7 +50,7 @@ class Watch:
         page.on("response", self._answered)
 
     def check(self) -> None:
-        assert self.wrong == []
+        assert not self.wrong, self.wrong
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
