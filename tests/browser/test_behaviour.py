@@ -1,0 +1,132 @@
+"""What the pages do with a script, and that they do without one."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from manager.domain.model import Role
+from tests import pki
+from tests.browser.camera import PATIENCE_MS, chromium, sign_in, watched_page
+from tests.browser.showroom import ISSUER, showroom
+from tests.integration.api import PASSWORD, USERS
+
+pytestmark = [pytest.mark.services("chromium"), pytest.mark.timeout(300)]
+ADMIN = USERS[Role.ADMINISTRATOR]
+expect.set_options(timeout=PATIENCE_MS)
+DROP = """([target, name, text]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([text], name, { type: "text/plain" }));
+  for (const type of ["dragover", "drop"]) {
+    target.dispatchEvent(new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+  }
+}"""
+
+
+async def drop(page: Page, selector: str, name: str, text: str) -> None:
+    target = await page.locator(selector).element_handle()
+    await page.evaluate(DROP, [target, name, text])
+
+
+async def test_a_push_is_told_live_node_by_node_and_a_drop_fills_the_form(tmp_path: Path):
+    made = pki.current_leaf(ISSUER, ["live.example.com"])
+    async with (
+        showroom(tmp_path) as room,
+        chromium() as browser,
+        watched_page(browser, room.api.url, timezone_id="Asia/Tokyo") as page,
+    ):
+        await sign_in(page, ADMIN, PASSWORD)
+        wave, tiles = page.locator("#pushes"), page.locator(".tiles")
+        await expect(tiles.get_by_role("link", name=re.compile(r"In sync\s+5"))).to_be_visible()
+
+        # another administrator adds a certificate meanwhile; this page is not loaded again
+        async with watched_page(browser, room.api.url) as other:
+            await sign_in(other, ADMIN, PASSWORD)
+            await other.goto("/certificates/new")
+            await drop(other, "#certificate", "leaf.pem", made.certificate_pem + ISSUER.certificate_pem)
+            await drop(other, "#private_key", "leaf.key", made.key_pem)
+            await other.get_by_label("london-2", exact=False).check()
+            await other.get_by_label("berlin-1", exact=False).check()
+            await other.get_by_role("button", name="Save").click()
+            await expect(other.locator(".said")).to_contain_text("Added live.example.com")
+        failed = wave.get_by_role("row", name=re.compile("london-2"))
+        await expect(failed).to_contain_text("rolled back")
+        await expect(failed).to_contain_text("verify mismatch: the old leaf is served")
+        applied = wave.get_by_role("row", name=re.compile("berlin-1"))
+        await expect(applied).to_have_text(re.compile(r"berlin-1\s+2\s"))
+        await expect(applied).to_contain_text("applied")
+
+        # times are the viewer's own, with UTC behind them
+        moment = page.locator("time").first
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", await moment.get_attribute("title") or "")
+        utc, local = (await moment.get_attribute("title"))[11:13], (await moment.inner_text())[11:13]
+        assert (int(local) - int(utc)) % 24 == 9
+
+
+async def test_searching_needs_no_button_and_the_address_says_what_is_shown(tmp_path: Path):
+    async with (
+        showroom(tmp_path) as room,
+        chromium() as browser,
+        watched_page(browser, room.api.url, permissions=["clipboard-read", "clipboard-write"]) as page,
+    ):
+        await sign_in(page, ADMIN, PASSWORD)
+        await page.goto("/certificates")
+        await page.get_by_label("Search").press_sequentially("room12")
+        await expect(page.locator("#list")).to_contain_text("2 certificates found")
+        await expect(page).to_have_url(re.compile("search=room12"))
+        await page.get_by_label("Status").select_option("expired")
+        await expect(page.locator("#list")).to_contain_text("Nothing fits.")
+
+        # copied, by keyboard alone
+        await page.goto("/certificates/1")
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        await page.keyboard.press("Enter")
+        copy = page.get_by_role("button", name="Copy", exact=True)
+        await copy.focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        shown = await page.locator("#fingerprint").inner_text()
+        assert await page.evaluate("() => navigator.clipboard.readText()") == shown
+
+        # what was refused is what the eye and the screen reader are led to
+        await page.goto("/certificates/new")
+        await page.get_by_label("TLS certificate", exact=False).first.fill("nothing")
+        await page.get_by_role("button", name="Preview").click()
+        await expect(page.get_by_role("alert")).to_contain_text("This would not be accepted")
+
+
+async def test_without_a_script_everything_but_live_progress_works(tmp_path: Path):
+    made = pki.current_leaf(ISSUER, ["plain.example.com"])
+    async with (
+        showroom(tmp_path) as room,
+        chromium() as browser,
+        watched_page(browser, room.api.url, java_script_enabled=False) as page,
+    ):
+        await sign_in(page, ADMIN, PASSWORD)
+        await expect(page.locator("time").first).to_contain_text("UTC")
+        await page.goto("/certificates/new")
+        await page.get_by_label("TLS certificate", exact=False).first.fill(made.certificate_pem)
+        await page.locator("#private_key").fill(made.key_pem)
+        await page.get_by_label("berlin-2", exact=False).check()
+        await page.get_by_role("button", name="Preview").click()
+        await expect(page.get_by_role("region", name="Preview")).to_contain_text(
+            "pairs with plain.example.com"
+        )
+        assert await page.locator("#private_key").input_value() == ""
+        await page.locator("#private_key").fill(made.key_pem)
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.locator(".said")).to_contain_text("It goes to 1 node now.")
+        await page.goto("/certificates")
+        await page.get_by_label("Search").fill("plain")
+        await page.get_by_role("button", name="Search").click()
+        await page.get_by_label("Select plain.example.com").check()
+        await page.get_by_role("button", name="Delete selected").click()
+        await expect(page.locator("main")).to_contain_text("berlin-2")
+        await page.get_by_role("button", name="Delete 1 certificate").click()
+        await expect(page.locator(".said")).to_contain_text("1 node now without")
+        await page.get_by_role("link", name="Fleet", exact=True).click()
+        await page.get_by_role("link", name="What would a push do?").click()
+        await page.get_by_role("button", name="Push now").click()
+        await expect(page.get_by_role("status")).to_contain_text("left as they are")
