@@ -8,20 +8,19 @@ from rich.text import Text
 
 from manager.operator import output
 from manager.operator.shapes import Node, Serving, SlotFacts, Version
-from manager.operator.words import ago, short, until
+from manager.operator.words import ago, clean, short, until
 
-HEADINGS: Final = ("node", "state", "generation", "leaf", "expires", "last failure", "last heard")
+HEADINGS: Final = ("node", "state", "generation", "leaf", "expires", "last heard")
 
 
 def fleet(nodes: Iterable[Node], now_s: float) -> Group:
-    """Return the table and a line of counts."""
+    """Return the table, a line for each node that something is wrong with, and a line of counts."""
     listed = sorted(nodes, key=lambda node: node.name)
     if not listed:
         return Group(Text("No nodes yet: certcast node add NAME"))
-    return Group(
-        output.table(HEADINGS, [_row(node, now_s) for node in listed], folded={"last failure"}),
-        counts(listed),
-    )
+    table = output.table(HEADINGS, [_row(node, now_s) for node in listed], folded={"node"})
+    wrong = [Text(clean(f"{node.name}: {why}")) for node in listed if (why := failure(node))]
+    return Group(table, *wrong, counts(listed))
 
 
 def counts(nodes: Iterable[Node]) -> Text:
@@ -77,7 +76,6 @@ def _row(node: Node, now_s: float) -> tuple[output.Cell, ...]:
         desired if desired == applied else f"desired {desired}\napplied {applied}",
         "\n".join(leaves) or "-",
         "\n".join(ends) or "-",
-        failure(node),
         ago(node.heard_s, now_s),
     )
 

@@ -24,10 +24,10 @@ def test_status_shows_each_node_where_it_differs_from_what_it_should_be_and_the_
     bad = node("conf2", "failed", desired=_version(5), slots=stale, last_failed=failed())
     api.answer("GET", "fleet", {"nodes": [node(), bad], "counts": {}})
     shown = run("status").stdout
-    good, bad, second, third = (" ".join(line.split()) for line in shown.splitlines()[-5:-1])
+    good, bad, second, third, why = (" ".join(line.split()) for line in shown.splitlines()[-6:-1])
     assert good.startswith("conf1 in_sync 4 abababab in ")
     assert bad.startswith("conf2 failed desired 5 desired abababab in ")
-    assert "reload_failed: nginx: bad directive" in bad
+    assert why == "conf2: reload_failed: nginx: bad directive"
     assert (second, third) == ("applied 4 applied cdcdcdcd", "serving -")
     assert shown.splitlines()[-1] == "2 nodes: 1 failed, 1 in_sync"
 
