@@ -26,7 +26,7 @@ from nodeagent.core.drift import find_drift
 from nodeagent.core.journal import Attempt, Cause, cause_of, version_of
 from nodeagent.core.plan import due, within_s
 from nodeagent.core.retention import next_copy
-from nodeagent.core.services import Consumer, Copy, Services
+from nodeagent.core.services import Consumer
 from nodeagent.core.timing import Wait
 from nodeagent.install.copies import check_copies, look_at
 from nodeagent.install.diagnostics import compose
@@ -100,7 +100,9 @@ class Installer:
         try:
             try:
                 await asyncio.to_thread(state.tree.check_room, manifest)
-                await asyncio.to_thread(check_copies, _copies(state.services), state.tree.directory)
+                affected = due(state.services.consumers, manifest, state.file.journal.loaded)
+                copies = [copy for consumer in affected for copy in consumer.copies]
+                await asyncio.to_thread(check_copies, copies, state.tree.directory)
                 phase = "check"
                 await asyncio.to_thread(
                     verify_bundle,
@@ -368,10 +370,6 @@ class _Plan:
     waits: Mapping[str, Wait]
     dark: AbstractSet[Port]
     say: Say
-
-
-def _copies(services: Services) -> list[Copy]:
-    return [copy for consumer in services.consumers for copy in consumer.copies]
 
 
 def _ours(error: Exception) -> CertcastError:

@@ -203,6 +203,15 @@ async def test_a_place_that_cannot_take_a_copy_is_refused_before_anything_is_tou
     assert (service.live, service.reloads) == (live, reloads)
 
 
+async def test_a_place_that_is_gone_holds_up_only_what_concerns_its_service(node, service):
+    (service.place / "service.pem").unlink()
+    service.place.rmdir()
+
+    assert (await install(node, real_bundle(OLD, 2, anchors=2))).result == "applied"
+    with pytest.raises(BundleError, match=r"make .*/place first"):
+        await install(node, real_bundle(NEW, 3))
+
+
 async def test_a_copy_that_the_disk_refuses_turns_the_installation_back(node, service, monkeypatch):
     real = durable.write_file
 

@@ -219,6 +219,7 @@ async def test_a_service_that_keeps_serving_an_old_file_is_reported_and_tried_ag
 ):
     script(tmp_path / "reload", f"echo x >>{tmp_path}/count")
     service.load_from(OTHER)
+    node.services = services(consumer(tmp_path / "reload", port=service.port, verify_s=0.2))
     upkeep = Upkeep(node)
     for after_s, count in ((0, 1), (30, 1), (61, 2), (300, 2), (362, 3)):
         node.clock = lambda now_s=pki.NOW_S + after_s: now_s
