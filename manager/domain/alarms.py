@@ -13,9 +13,10 @@ from typing import Final, Literal
 
 from common.pki.chain import ChainState
 from common.pki.status import ALARM_DAYS, DAY_S
+from common.wire.messages import Serving
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import TrustedCaRecord
-from manager.domain.view import NodeView
+from manager.domain.view import NodeView, is_stale
 
 Level = Literal["error", "warning"]
 
@@ -303,7 +304,8 @@ def _state_details(view: NodeView) -> str:
         case "drifted":
             return "What is on its disk is not what was installed; the agent repairs it."
         case "not_serving":
-            stale = [seen for seen in view.serving if _is_stale(view, seen.slot, seen.leaf)]
+            waiting = {each.consumer for each in view.waiting}
+            stale = [seen for seen in view.serving if _is_stale(view, seen) and seen.consumer not in waiting]
             named = ", ".join(f"{seen.consumer} at {seen.endpoint}" for seen in stale[:5]) or "a service"
             return f"Not the installed certificate is shown by {named}."
         case "conflict":
@@ -312,5 +314,6 @@ def _state_details(view: NodeView) -> str:
             return "What it applied is not what is desired."
 
 
-def _is_stale(view: NodeView, slot: str, leaf: str) -> bool:
-    return any(own == slot and leaf != facts.applied for own, facts in view.slots.items())
+def _is_stale(view: NodeView, seen: Serving) -> bool:
+    facts = view.slots.get(seen.slot)
+    return facts is not None and is_stale(seen, facts.applied or "")

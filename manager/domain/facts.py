@@ -22,7 +22,7 @@ from common.wire.messages import (
     Waiting,
 )
 from manager.domain.model import NodeKind, NodeReportRecord
-from manager.domain.view import NodeView, PushView, SlotView, State, Version
+from manager.domain.view import NodeView, PushView, SlotView, State, Version, is_stale
 
 REFUSED_RETRY_S: Final = 60.0
 """An offer that a node refuses outright is made again with the next minute."""
@@ -263,8 +263,7 @@ class NodeFacts:
         return [
             seen
             for seen in self.serving
-            if (seen.leaf != leaves.get(seen.slot, "") or (seen.leaf and seen.reason))
-            and seen.consumer not in waiting
+            if is_stale(seen, leaves.get(seen.slot, "")) and seen.consumer not in waiting
         ]
 
     def state(self) -> State:

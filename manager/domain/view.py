@@ -95,6 +95,11 @@ class NodeView:
     republished: bool = False
 
 
+def is_stale(seen: Serving, applied: str) -> bool:
+    """Whether an endpoint shows something else than what the node applied: another leaf ("" for none), or another chain."""
+    return seen.leaf != applied or bool(seen.leaf and seen.reason)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPush:
     """What a push would do to one node, or why it would do nothing (`action` "none")."""

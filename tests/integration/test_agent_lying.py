@@ -95,7 +95,7 @@ async def test_a_reload_that_hangs_is_killed_and_rolled_back(node, data, service
         tmp_path / "hang",
         f"[ -e {tmp_path}/hung ] && exec kill -HUP {os.getpid()}; touch {tmp_path}/hung; echo about to hang; sleep 60",
     )
-    node.services = services(consumer(hangs, port=service.port, timeout_s=0.4))
+    node.services = services(consumer(hangs, port=service.port, timeout_s=1))
     outcome = await install(node, real_bundle(NEW, 2))
 
     assert said(outcome) == ("rolled_back", "reload", Reason.RELOAD_TIMEOUT)
@@ -168,7 +168,7 @@ async def test_a_leaf_that_is_served_only_after_a_while_is_waited_for(node, serv
         loop.call_later(0.5, hang_up)
 
     loop.add_signal_handler(signal.SIGHUP, later)
-    node.services = services(consumer(tmp_path / "reload", port=service.port, verify_s=1.5))
+    node.services = services(consumer(tmp_path / "reload", port=service.port, verify_s=4))
     outcome = await install(node, real_bundle(NEW, 2))
 
     assert said(outcome) == ("applied", "commit", "")

@@ -7,6 +7,7 @@ from common.bundle.build import Bundle
 from common.errors import ConflictError
 from common.ids import NodeName
 from common.wire.messages import Applied, Failure, Outcome, Progress, Rejected, Report, Serving, Waiting
+from manager.domain.alarms import AlarmKind, conditions_of_nodes
 from manager.domain.facts import REFUSED_RETRY_S, NodeFacts, desired_from
 from manager.domain.planner import Content, is_news, plan_push, preview_push, republish, wanted_manifest
 from tests.bundles import NODE, opaque_bundle, opaque_slot, opaque_trust
@@ -227,6 +228,9 @@ def test_an_endpoint_that_sends_another_chain_is_not_serving_although_its_leaf_i
     short = msgspec.structs.replace(seen, reason="chain_incomplete", message="1 of 1 is missing")
     facts.hear(report_of(opaque_bundle(), serving=[short]), NOW_S)
     assert facts.state() == "not_serving"
+    (alarm,) = conditions_of_nodes([facts.view()])
+    assert alarm.subject.kind == AlarmKind.NOT_SERVING
+    assert "web at 127.0.0.1:443" in alarm.details
 
 
 def test_a_service_that_waits_for_its_reload_is_a_state_of_its_own_and_not_stale():
@@ -237,6 +241,7 @@ def test_a_service_that_waits_for_its_reload_is_a_state_of_its_own_and_not_stale
     assert facts.hear(report_of(opaque_bundle(), serving=serving, waiting=[waiting]), NOW_S)
     assert facts.state() == "reload_waiting"
     assert facts.view().waiting == (waiting,)
+    assert conditions_of_nodes([facts.view()]) == []
     again = node(opaque_bundle())
     again.restore(facts.record(NOW_S))
     assert again.state() == "reload_waiting"
