@@ -94,7 +94,7 @@ async def test_searching_needs_no_button_and_the_address_says_what_is_shown(tmp_
         await page.goto("/certificates/new")
         await page.get_by_label("TLS certificate", exact=False).first.fill("nothing")
         await page.get_by_role("button", name="Preview").click()
-        await expect(page.get_by_role("alert")).to_contain_text("This would not be accepted")
+        await expect(page.get_by_role("alert")).to_contain_text("That was not accepted")
 
 
 async def test_without_a_script_everything_but_live_progress_works(tmp_path: Path):

@@ -22,6 +22,7 @@ NEXT_SHOWN: Final = 5
 PACE_S: Final = 0.5
 """How often a watcher is told at most: a wave over a thousand nodes is a few drawings, not thousands."""
 
+_ORDER: Final = {"publish_and_push": 0, "push": 1, "wait": 2, "none": 3}
 WIDE: Final = (960, 150)
 NARROW: Final = (340, 130)
 
@@ -79,8 +80,11 @@ async def push_plan(visit: Visit) -> web.StreamResponse:
     """Show what a push to all or some nodes would do."""
     forced = bool(visit.query("forced"))
     nodes = _chosen(visit.request.query.getall("node", []), everything=bool(visit.query("all")))
-    plans = [each.plan for each in await visit.operations.pushes.plan(nodes, forced=forced)]
-    return visit.render("push.html", plans=plans, nodes=nodes, forced=forced, counts=_actions(plans))
+    changes = sorted(
+        await visit.operations.pushes.plan(nodes, forced=forced), key=lambda each: _ORDER[each.plan.action]
+    )
+    counts = _actions([each.plan for each in changes])
+    return visit.render("push.html", changes=changes, nodes=nodes, forced=forced, counts=counts)
 
 
 async def push(visit: Visit) -> web.StreamResponse:
