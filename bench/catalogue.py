@@ -77,7 +77,7 @@ async def _measure(api: ApiClient, count: int) -> Figures:
     async def look() -> None:
         await alarms.evaluate(api.fleet)
 
-    page_took, alarms_took = await _p95(page), await _p95(look)
+    page_took, alarms_took = await p95(page), await p95(look)
     after, plans = [], []
     for number in range(ROUNDS):
         # published by nobody else meanwhile: the planning is what is measured
@@ -145,7 +145,8 @@ async def _assign(api: ApiClient, issuer: pki.Made, node: NodeName) -> None:
     await store.certificates.add(new_certificate(material), nodes=[node], now_s=time.time())
 
 
-async def _p95(act: Callable[[], Awaitable[None]]) -> Took:
+async def p95(act: Callable[[], Awaitable[None]]) -> Took:
+    """Return the 95th percentile of some rounds."""
     return _high([await _timed(act) for _ in range(ROUNDS)])
 
 

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from bench import catalogue, channel, fleet, footprint, pages, served
+from bench import catalogue, channel, fleet, footprint, management, pages, served
 from common.runtime import log as logs
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=["served", "fleet", "channel", "catalogue", "footprint", "pages"],
+        choices=["served", "fleet", "channel", "catalogue", "management", "footprint", "pages"],
         help="one measurement only",
     )
     options = parser.parse_args()
@@ -30,6 +30,8 @@ def main() -> None:
         show_channel(options.connections)
     if options.only in {None, "catalogue"}:
         show_catalogue(options.certificates)
+    if options.only in {None, "management"}:
+        show_management(options.certificates)
     if options.only in {None, "footprint"}:
         show_footprint()
     if options.only in {None, "pages"}:
@@ -102,6 +104,22 @@ def show_catalogue(count: int) -> None:
         ("plan", "one change planned and published, p95"),
         ("first_look", "everything read and decoded, once after a start"),
         ("first_chains", "every chain of trust built, once after a start"),
+    ):
+        less, more = getattr(small, name), getattr(large, name)
+        print(
+            f"  {text:55} {more.wall_s * 1000:8.1f} ms, of a CPU {more.cpu_s * 1000:8.1f} ms, "
+            f"{more.cpu_s / less.cpu_s:5.1f} times a tenth's {less.cpu_s * 1000:.1f} ms"
+        )
+
+
+def show_management(count: int) -> None:
+    """Lists of the management API."""
+    small, large = asyncio.run(management.measure(count // 10)), asyncio.run(management.measure(count))
+    print(f"\nthe management API's list of 100 of {large.certificates} certificates, and of a tenth, p95")
+    for name, text in (
+        ("ordered", f"a filter and an order, {large.size_bytes / 1000:.0f} kB"),
+        ("found", "one by its exact subject name"),
+        ("pattern", "a regular expression and an order"),
     ):
         less, more = getattr(small, name), getattr(large, name)
         print(

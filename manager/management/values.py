@@ -294,7 +294,8 @@ def write_object(resource: Resource, row: Mapping[str, object]) -> dict[str, obj
         elif field.name == "resource_uri" and isinstance(object_id, int):
             written[field.name] = resource.uri(object_id)
         else:
-            written[field.name] = write_value(field, row.get(field.name, field.initial))
+            held = row[field.name] if field.name in row else field.initial
+            written[field.name] = write_value(field, held)
     return written
 
 

@@ -88,9 +88,9 @@ class Client:
 
 
 @asynccontextmanager
-async def management(directory: Path) -> AsyncIterator[Client]:
+async def management(directory: Path, *, watched: bool = True) -> AsyncIterator[Client]:
     """Serve a manager with its own node, whose certificate is tls_certificate 1, as after a fresh `init`."""
-    async with real_api(directory, InPlace()) as api:
+    async with real_api(directory, InPlace(), watched=watched) as api:
         await api.operations.nodes.add_management_node(
             names=["manager.example.test"], addresses=["192.0.2.1"], actor="test"
         )
