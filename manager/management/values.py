@@ -294,7 +294,8 @@ def write_object(resource: Resource, row: Mapping[str, object]) -> dict[str, obj
         elif field.name == "resource_uri" and isinstance(object_id, int):
             written[field.name] = resource.uri(object_id)
         else:
-            held = row[field.name] if field.name in row else field.initial
+            # not `get`: what a default costs is paid for each field of each object
+            held = row[field.name] if field.name in row else field.initial  # noqa: SIM401
             written[field.name] = write_value(field, held)
     return written
 
