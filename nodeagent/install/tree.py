@@ -164,16 +164,22 @@ class Tree:
     # -- changing
 
     def prepare(self) -> None:
-        """Make the directories, and remove what an interrupted installation left half-made."""
+        """Make the directories, and remove what an interrupted installation left half-made. Raises OSError."""
         if not self.directory.is_dir():
             self.directory.parent.mkdir(parents=True, exist_ok=True)
             durable.make_dir(self.directory, mode=DIRECTORY_MODE)
-        durable.remove_tree(self._staging)
-        for leftover in self.directory.glob(LEFTOVERS):
-            leftover.unlink()
+        self.tidy()
         for path, mode in ((self._generations, DIRECTORY_MODE), (self._staging, 0o700)):
             if not path.is_dir():
                 durable.make_dir(path, mode=mode)
+
+    def tidy(self) -> None:
+        """Remove what a kill, or a disk that refused even that, left half-made. Raises OSError."""
+        if self._staging.is_dir():
+            for leftover in self._staging.iterdir():
+                durable.remove_tree(leftover)
+        for leftover in self.directory.glob(LEFTOVERS):
+            leftover.unlink()
 
     def check_room(self, manifest: Manifest) -> None:
         """See whether the bundle can be laid out. Raises InstallError: NO_SPACE, PERMISSION, CROSS_DEVICE."""

@@ -247,7 +247,7 @@ class Upkeep:
             )
         return proof.proven
 
-    # -- old generations
+    # -- old generations, and what was never one
 
     async def _collect(self) -> None:
         state, journal = self._state, self._state.file.journal
@@ -255,6 +255,7 @@ class Upkeep:
             await asyncio.to_thread(state.tree.remember, journal.previous)
         names = await asyncio.to_thread(state.tree.names)
         needed = {journal.directory, journal.previous}
+        await asyncio.to_thread(state.tree.tidy)
         for name in removable(names, needed=needed, now_s=state.clock()):
             await asyncio.to_thread(state.tree.remove, name)
 
