@@ -5,10 +5,7 @@ a loop device is shut down without flushing its log.
 """
 
 import contextlib
-import fcntl
-import os
 import signal
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,10 +17,9 @@ from common.bundle.manifest import parse_manifest
 from common.runtime import durable
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
+from tests.crash.power import Disk
 
 ROOT = Path(__file__).parents[2]
-SHUTDOWN, WITHOUT_FLUSH = 0x8004587D, 2
-"""FS_IOC_SHUTDOWN and its flag for losing what is in memory (linux/ext4.h)."""
 
 
 @pytest.fixture(autouse=True)
@@ -91,59 +87,32 @@ async def test_what_was_acknowledged_before_a_kill_is_there_after_it(tmp_path):
 
 @pytest.mark.services("root", "mkfs.ext4", "mount", "umount")
 async def test_what_was_acknowledged_before_a_power_cut_is_there_after_it(tmp_path):
-    image, disk = make_disk(tmp_path)
-    with mounted(image, disk):
-        await make_store(disk / "data")
+    disk = Disk(tmp_path, "ext4")
+    with disk.mounted():
+        await make_store(disk.path / "data")
     acknowledged: list[str] = []
     for turn, count in enumerate((0, 1, 12, 25)):
-        with mounted(image, disk), writer(disk / "data", turn) as process:
+        with disk.mounted(), writer(disk.path / "data", turn) as process:
             acknowledged += read_names(process, count)
-            cut_power(disk)
+            disk.cut_power()
             acknowledged += kill_and_read_rest(process)
-        with mounted(image, disk):
-            await check_whole(disk / "data", acknowledged)
+        with disk.mounted():
+            await check_whole(disk.path / "data", acknowledged)
 
 
 @pytest.mark.services("root", "mkfs.ext4", "mount", "umount")
 async def test_a_store_is_there_once_it_was_made_whatever_happens_then(tmp_path):
-    image, disk = make_disk(tmp_path)
-    with mounted(image, disk):
-        durable.make_dir(disk / "data", 0o700)
-        create_kek(disk / "data")
-        store = await Store.create(disk / "data", load_keyring(disk / "data"))
+    disk = Disk(tmp_path, "ext4")
+    with disk.mounted():
+        durable.make_dir(disk.path / "data", 0o700)
+        create_kek(disk.path / "data")
+        store = await Store.create(disk.path / "data", load_keyring(disk.path / "data"))
         await store.meta.secret_set("host key", b"secret")
-        cut_power(disk)
+        disk.cut_power()
         # it cannot write any more, and may say so when it is closed
         with contextlib.suppress(Exception):
             await store.close()
-    with mounted(image, disk):
-        again = await Store.open(disk / "data", load_keyring(disk / "data"))
+    with disk.mounted():
+        again = await Store.open(disk.path / "data", load_keyring(disk.path / "data"))
         assert await again.meta.secret_get("host key") == b"secret"
         await again.close()
-
-
-def make_disk(directory: Path) -> tuple[Path, Path]:
-    image, disk = directory / "image", directory / "disk"
-    disk.mkdir()
-    with image.open("wb") as file:
-        file.truncate(32 * 1024 * 1024)
-    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
-    return image, disk
-
-
-@contextlib.contextmanager
-def mounted(image: Path, disk: Path) -> Iterator[None]:
-    if subprocess.run(["mount", "-o", "loop", str(image), str(disk)], check=False).returncode:
-        pytest.skip("no loop device can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def cut_power(disk: Path) -> None:
-    descriptor = os.open(disk, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.ioctl(descriptor, SHUTDOWN, struct.pack("I", WITHOUT_FLUSH))
-    finally:
-        os.close(descriptor)

@@ -1,0 +1,174 @@
+"""A node on disk with the real installer, a service that takes what is live when it is reloaded, and what must hold.
+
+The service's reload runs in the agent's own process, so that a sweep takes milliseconds a point; it is the one thing here
+that is not the real code (`tests/integration/test_agent_reload.py` has the real one).
+"""
+
+import asyncio
+import contextlib
+import shutil
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from unittest import mock
+
+from common.bundle.build import Bundle
+from common.bundle.manifest import Manifest
+from common.bundle.verify import verify_bundle
+from common.errors import InstallError, Reason
+from common.ids import digest_of
+from nodeagent.core.services import Consumer
+from nodeagent.install import proof
+from nodeagent.install.installer import Installer
+from nodeagent.install.state import NodeState, say_nothing
+from nodeagent.install.upkeep import Upkeep
+from tests import pki
+from tests.integration.agent_parts import ROOT, consumer, install, open_node, real_bundle, services
+
+OLD, NEW, NEXT, BAD = (
+    real_bundle(pki.make_leaf(ROOT, [f"{name}.example.com"]), generation)
+    for generation, name in enumerate(("old", "new", "next", "bad"), start=1)
+)
+"""Generations 1 to 4; the service refuses the last."""
+
+BUNDLES = (OLD, NEW, NEXT, BAD)
+LATER_S = 2 * 3600
+"""Longer than the grace of old generations."""
+
+Say = Callable[[str], None]
+
+
+def say_no_word(word: str) -> None:
+    """For acts that nobody listens to."""
+    del word
+
+
+def leaf_of(bundle: Bundle) -> bytes:
+    """The leaf's PEM."""
+    return bundle.payloads[bundle.manifest.by_path()["server/certificate.pem"].digest]
+
+
+class Node:
+    """`data` is what a sweep strikes; beside it lies what the service has loaded, and how often it was reloaded."""
+
+    def __init__(self, directory: Path, data: Path | None = None) -> None:
+        self.directory = directory
+        self.data = data or directory / "data"
+        self.loaded = directory / "loaded.pem"
+        self.services = services(consumer(directory))
+
+    # -- the service
+
+    async def reload(self, chosen: Consumer) -> None:
+        """Take what is live."""
+        assert chosen.reload == (str(self.directory),)
+        leaf = (self.data / "current/server/certificate.pem").read_bytes()
+        with (self.directory / "count").open("a") as file:
+            file.write("x")
+        if leaf == leaf_of(BAD):
+            raise InstallError("the service refuses it", reason=Reason.RELOAD_FAILED)
+        self.loaded.write_bytes(leaf)
+
+    @property
+    def reloads(self) -> int:
+        return len((self.directory / "count").read_text())
+
+    @contextlib.contextmanager
+    def service(self) -> Iterator[None]:
+        with mock.patch.object(proof, "reload_consumer", self.reload):
+            yield
+
+    # -- the agent
+
+    async def open(self) -> NodeState:
+        return await open_node(self.data, self.services)
+
+    async def start(self) -> NodeState:
+        """Open, end what was interrupted, and look after the rest, as an agent does at its start."""
+        state = await self.open()
+        await Installer(state).resume(say=say_nothing)
+        await Upkeep(state).turn()
+        return state
+
+    # -- what must hold
+
+    def shown(self) -> Bundle | None:
+        """The bundle that a service reads now, None before the first. It is whole, or this raises."""
+        live = self.data / "current"
+        if not live.is_symlink():
+            assert not live.exists()
+            return None
+        files = {path: live / path for path in OLD.manifest.by_path()}
+        digests = {path: digest_of(file.read_bytes()) for path, file in files.items()}
+        for one in BUNDLES:
+            if digests == {path: entry.digest for path, entry in one.manifest.by_path().items()}:
+                payloads = {digest: files[path].read_bytes() for path, digest in digests.items()}
+                verify_bundle(one.manifest, payloads, applied=None, now_s=pki.NOW_S)
+                for entry in one.manifest.entries:
+                    mode = stat.S_IMODE(files[entry.path].stat().st_mode)
+                    assert mode == (0o600 if entry.secret else 0o644), (entry.path, oct(mode))
+                return one
+        raise AssertionError(f"current shows a mixture: {digests}")
+
+    async def check_rest(self, state: NodeState) -> Manifest | None:
+        """The agent is at rest, and files, journal and service agree. Returns what is applied."""
+        shown, journal, applied = self.shown(), state.file.journal, state.holdings.applied()
+        assert journal.attempt is None
+        assert state.file.is_written
+        if applied is not None:
+            assert shown is not None
+            assert shown.payloads.keys() == {entry.digest for entry in applied.entries}
+            assert applied.generation <= journal.highest[1]
+            assert self.loaded.read_bytes() == leaf_of(shown)
+            assert state.holdings.is_disk_right()
+        if journal.previous:
+            assert state.tree.remembered() == journal.previous
+            assert (self.data / "previous/manifest.json").exists()
+        assert list((self.data / ".staging").iterdir()) == []
+        assert list(self.data.glob(".*.tmp")) == []
+        return applied
+
+    async def install_next(self, state: NodeState, bundle: Bundle) -> None:
+        """Install this one, as the manager would."""
+        outcome = await install(state, bundle)
+        assert outcome.result == "applied", (outcome.reason, outcome.message)
+
+    def recover(
+        self, *, may_show: Sequence[Bundle | None], may_rest_on: Sequence[Bundle | None], acknowledged: int
+    ) -> None:
+        """Start after whatever happened: old or new, whole; it comes to rest; and the next installations succeed."""
+        assert self.shown() in may_show
+
+        async def check() -> None:
+            state = await self.start()
+            applied = await self.check_rest(state)
+            assert self.shown() in may_rest_on
+            generation = applied.generation if applied is not None else 0
+            assert generation >= acknowledged, (
+                f"generation {acknowledged} was acknowledged, {generation} is applied"
+            )
+            following = next(one for one in (NEW, NEXT) if one.manifest.generation > generation)
+            await self.install_next(state, following)
+            reloads = self.reloads
+            state = await self.start()
+            assert await self.check_rest(state) == following.manifest
+            assert self.reloads == reloads
+
+        with self.service():
+            asyncio.run(check())
+
+    async def heal(self, state: NodeState | None) -> None:
+        """The disk works again, and the agent that saw it fail goes on."""
+        if state is None:  # it could not start, and is started again
+            state = await self.start()
+        await Upkeep(state).turn()
+        applied = await self.check_rest(state)
+        if applied is None or applied.generation < NEW.manifest.generation:
+            await self.install_next(state, NEW)
+            assert await self.check_rest(state) == NEW.manifest
+
+
+def copied(template: Path, directory: Path) -> Node:
+    """A copy of a node; directories' times are kept, since old generations go by them."""
+    shutil.copytree(template, directory, symlinks=True)
+    return Node(directory)

@@ -1,0 +1,203 @@
+"""Strike every call of a scenario in turn, in processes of their own that hold little memory, since each point is a fork."""
+
+import errno
+import gc
+import logging
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import takewhile
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from tests.crash import syscalls
+from tests.crash.node import NEW, Node, copied
+from tests.crash.scenarios import BY_NAME, Scenario, acknowledged, act_in_child, make_template
+from tests.crash.syscalls import Call, Half, Kill, Ran, Refuse, Strike
+
+KILL: Final = "kill"
+ERRORS: Final[dict[str, Callable[[], Strike]]] = {
+    "EIO": lambda: Refuse(errno.EIO, lasts=False),
+    "ENOSPC": lambda: Refuse(errno.ENOSPC, lasts=True),
+    "EROFS": lambda: Refuse(errno.EROFS, lasts=True),
+    "short write": Half,
+    "short write, then ENOSPC": lambda: Half(errno.ENOSPC),
+}
+ON_WRITES: Final = frozenset({"short write", "short write, then ENOSPC"})
+
+END: Final = Call("end", "")
+"""Stands for the moment after the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What is swept: a scenario, struck in one way, from copies of a template. `plant` puts a fault into the installer."""
+
+    scenario: str
+    strike: str
+    directory: Path
+    plant: str = ""
+
+    @property
+    def what(self) -> Scenario:
+        return BY_NAME[self.scenario]
+
+    @property
+    def template(self) -> Path:
+        """A node where the act begins; each process makes its own, since each has its own keys."""
+        path = self.directory / "template"
+        return path if path.exists() else make_template(self.what, path)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many points were tried, and what went wrong where."""
+
+    tried: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    losses: list[str] = field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        self.tried += other.tried
+        self.calls += other.calls
+        self.losses += other.losses
+
+    def __str__(self) -> str:
+        return f"{self.tried} points tried, {self.tried - len(self.losses)} survived"
+
+
+Try = Callable[[int, Call], None]
+"""Try the call with this number, which was this one when nothing was struck. Raises AssertionError if it is a loss."""
+
+Tries = Callable[[Series], AbstractContextManager[Try]]
+
+
+class Sweeper:
+    """Has the processes that strike."""
+
+    def __init__(self, directory: Path, workers: int) -> None:
+        self.directory = directory
+        self._workers = workers
+        self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_be_worker)
+        self._series = 0
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def sweep(
+        self, scenarios: Sequence[str], strike: str, tries: Tries, *, plant: str = "", last: int | None = None
+    ) -> Tally:
+        """Try each point of these scenarios, or only the `last` ones of each."""
+        waiting = []
+        for scenario in scenarios:
+            self._series += 1
+            for share in range(self._workers):
+                directory = self.directory / f"{self._series}-{share}"
+                series = Series(scenario, strike, directory, plant)
+                waiting.append(self._pool.submit(_try_share, series, tries, (last, share, self._workers)))
+        total = Tally()
+        for future in waiting:
+            total.add(future.result())
+        return total
+
+
+def _be_worker() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    gc.collect()
+    gc.freeze()
+
+
+def _try_share(series: Series, tries: Tries, which: tuple[int | None, int, int]) -> Tally:
+    tally = Tally()
+    last, share, shares = which
+    series.directory.mkdir()
+    points = points_of(series)
+    chosen = points[-last:] if last is not None else points
+    with tries(series) as try_one:
+        for number, call in chosen[share::shares]:
+            tally.tried += 1
+            tally.calls[call.name] += 1
+            try:
+                try_one(number, call)
+            except Exception as error:  # noqa: BLE001 - whatever it is, this point was not survived
+                where = f"{series.scenario}, {series.strike} at {number}, {call.name} of {call.path}"
+                tally.losses.append(f"{where}: {type(error).__name__}: {error}"[:2000])
+    return tally
+
+
+def points_of(series: Series) -> list[tuple[int, Call]]:
+    """Return the calls to strike. What a scenario does like the one that it is `like` is struck there."""
+    calls = run_through(series)
+    if series.strike in ON_WRITES:
+        return [(number, call) for number, call in enumerate(calls) if call.name == "write"]
+    first = 0
+    if series.what.like:
+        pairs = zip(calls, run_through(replace(series, scenario=series.what.like)), strict=False)
+        first = sum(1 for _ in takewhile(lambda pair: pair[0].name == pair[1].name, pairs))
+    last = [] if series.strike in ERRORS else [(len(calls), END)]
+    return [*enumerate(calls), *last][first:]
+
+
+def run_through(series: Series) -> list[Call]:
+    """Carry the act out without a strike; return its calls."""
+    node = copied(series.template, series.directory / "through")
+    ran = syscalls.run(node.data, partial(act, series, node, is_healed=False))
+    shutil.rmtree(node.directory)
+    assert ran.status == 0, ran.said
+    return ran.calls[: ran.done]
+
+
+def act(series: Series, node: Node, say: Callable[[str], None], *, is_healed: bool) -> None:
+    """Carry the act out, in a child."""
+    act_in_child(series.what, node, say, is_healed=is_healed, plant=series.plant)
+
+
+def check_struck(ran: Ran, call: Call, *, status: int) -> None:
+    """The strike hit the call that it was meant for, and the child ended as it should."""
+    if call == END:
+        status = 0
+    else:
+        assert ran.struck is not None
+        assert ran.struck.name == call.name
+    assert ran.status == status, f"exit status {ran.status}: {ran.said}"
+
+
+@contextmanager
+def kills(series: Series) -> Iterator[Try]:
+    """Kill the agent, and start another."""
+
+    def try_one(number: int, call: Call) -> None:
+        node = copied(series.template, series.directory / str(number))
+        ran = syscalls.run(node.data, partial(act, series, node, is_healed=False), at=number, strike=Kill())
+        check_struck(ran, call, status=-signal.SIGKILL)
+        node.recover(
+            may_show=series.what.may_show,
+            may_rest_on=series.what.rests_on,
+            acknowledged=acknowledged(ran.said),
+        )
+        shutil.rmtree(node.directory)
+
+    yield try_one
+
+
+@contextmanager
+def errors(series: Series) -> Iterator[Try]:
+    """Let the disk refuse; the agent outlives it, and goes on once the disk works again."""
+
+    def try_one(number: int, call: Call) -> None:
+        node = copied(series.template, series.directory / str(number))
+        strike = ERRORS[series.strike]()
+        ran = syscalls.run(node.data, partial(act, series, node, is_healed=True), at=number, strike=strike)
+        check_struck(ran, call, status=0)
+        node.recover(may_show=(NEW,), may_rest_on=(NEW,), acknowledged=NEW.manifest.generation)
+        shutil.rmtree(node.directory)
+
+    yield try_one

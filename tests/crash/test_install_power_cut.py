@@ -1,0 +1,36 @@
+"""Cut the power at every system call that changes an agent's directory; nothing that was acknowledged is lost."""
+
+import time
+
+import pytest
+
+from tests.crash import syscalls
+from tests.crash.power import CUTS, LOG_FLUSHED, cuts
+from tests.crash.scenarios import SCENARIOS
+
+pytestmark = [
+    pytest.mark.skipif(not syscalls.IS_POSSIBLE, reason="the calls of x86-64 Linux are known here"),
+    pytest.mark.services("root", "mkfs.ext4", "mkfs.xfs", "mount", "umount"),
+    pytest.mark.parametrize("filesystem", ["ext4", "xfs"]),
+    pytest.mark.parametrize("cut", CUTS),
+    pytest.mark.timeout(300),
+]
+
+
+def test_a_power_cut_at_any_call_leaves_old_or_new_whole_and_loses_nothing_acknowledged(
+    patient_sweeper, say, filesystem, cut
+):
+    started_s = time.monotonic()
+    total = patient_sweeper.sweep([one.name for one in SCENARIOS], cut, cuts(filesystem))
+    say(f"{cut}, {filesystem}: {total}", started_s)
+    assert total.losses == []
+
+
+def test_the_sweep_finds_an_installer_without_fsync(patient_sweeper, filesystem, cut):
+    losses = patient_sweeper.sweep(
+        ["second installation"], cut, cuts(filesystem), plant="no fsync", last=16
+    ).losses
+    if CUTS[cut] == LOG_FLUSHED:
+        assert any("current shows a mixture" in loss for loss in losses)
+    else:
+        assert any("was acknowledged" in loss for loss in losses)
