@@ -53,7 +53,7 @@ async def run_in_machine(script: str, directory: Path, *, timeout_s: float) -> s
     """Boot, run a shell script as root, power off; return what it printed."""
     commands, out = directory / "opt" / "bin", directory / "out"
     for made in (commands, out, directory / "opt" / "lib"):
-        made.mkdir(parents=True)
+        made.mkdir(parents=True, exist_ok=True)
     for package in ("common", "manager", "nodeagent"):
         # copied, because the checkout may stand where the manager's account may not look
         shutil.copytree(REPOSITORY / package, directory / "opt" / "src" / package)

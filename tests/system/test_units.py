@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import pki
 from tests.system.machine import run_in_machine, stub_root
 
 UNITS = ("certcast-manager.service", "certcast-nodeagent.service")
@@ -24,6 +25,7 @@ certcast-nodeagent join "$(python3 -c 'import json; print(json.load(open("/tmp/a
 cat > /etc/certcast/services.toml <<'END'
 [[consumer]]
 name = "nginx"
+unit = "nginx.service"
 reload = ["/usr/bin/systemctl", "reload-or-restart", "nginx"]
 [[consumer.endpoint]]
 host = "127.0.0.1"
@@ -62,6 +64,12 @@ for _ in $(seq 20); do
         && say drift repaired soon && break
     sleep 1
 done
+echo 'this is no directive;' >> /etc/nginx/sites-enabled/default
+certcast certificate add --certificate /test/out/new.pem --key /test/out/new.key --node node1
+for _ in $(seq 30); do certcast node show node1 | grep "journal of nginx.service" && break; sleep 1; done
+certcast node show node1 | grep -o 'unknown directive "this"' | head -1
+sed -i '/no directive/d' /etc/nginx/sites-enabled/default
+certcast push node1 --force --wait && in_sync && say healed
 systemctl kill -s KILL certcast-manager certcast-nodeagent
 sleep 5
 in_sync && say in sync after a kill
@@ -97,6 +105,10 @@ def test_the_units_are_clean_and_their_sandbox_is_tight(tmp_path: Path):
 @pytest.mark.timeout(400)
 @pytest.mark.services("root", "systemd-nspawn", "debootstrap")
 async def test_the_daemons_run_as_units_under_systemd_and_survive_a_kill(tmp_path: Path):
+    made = pki.current_leaf(None, ["node1.test"])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/new.pem").write_text(made.certificate_pem)
+    (tmp_path / "out/new.key").write_text(made.key_pem)
     log = await run_in_machine(SCRIPT, tmp_path, timeout_s=300)
     for sentence in (
         "manager started",
@@ -105,10 +117,13 @@ async def test_the_daemons_run_as_units_under_systemd_and_survive_a_kill(tmp_pat
         "nginx runs",
         "check 0",
         "drift repaired soon",
+        "healed",
         "in sync after a kill",
         "outlived the watchdog",
     ):
         assert f"== {sentence}\n" in log, log[-8000:]
+    # what the unit's own journal says reaches the manager although the agent lives in a sandbox
+    assert '\nunknown directive "this"\n' in log, log[-8000:]
     assert "2 Result=success" in log, log[-8000:]
     for line in (
         "certcast 600 /var/lib/certcast/manager/kek",
