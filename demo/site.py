@@ -85,25 +85,19 @@ class Site:
 
     async def add_node(self, name: str, service: Service | None = None) -> DemoNode:
         """Add a node to the manager, let it join, and start its agent, which starts the service."""
+        said = await self.run(
+            *("certcast", "node", "add", name, "--name", f"{name}.demo.test"),
+            *("--address", "127.0.0.1", "--json"),
+        )
+        return await self.join_node(name, json.loads(said)["join_token"], service)
+
+    async def join_node(self, name: str, token: str, service: Service | None = None) -> DemoNode:
+        """Let a machine join with a token, and start its agent, which starts the service."""
         directory = self.directory / name
         node = DemoNode(
             name=name, directory=directory, data=directory / "data", port=free_port(), health=free_port()
         )
         await asyncio.to_thread(self._lay_out, node, service or (NGINX if self.nginx else TINY))
-        said = await self.run(
-            *(
-                "certcast",
-                "node",
-                "add",
-                name,
-                "--name",
-                f"{name}.demo.test",
-                "--address",
-                "127.0.0.1",
-                "--json",
-            )
-        )
-        token = json.loads(said)["join_token"]
         await self.run("certcast-nodeagent", "join", token, "--data", str(node.data))
         await self.start_agent(node)
         self.nodes.append(node)
