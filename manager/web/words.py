@@ -115,6 +115,13 @@ def span(seconds: float) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
+def brief(seconds: float) -> str:
+    """Say how long, in figures: `0.04 s`, `12 s`, `3 minutes`."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return span(seconds)
+
+
 def from_now(seconds: float, now_s: float) -> str:
     """Say how far off a moment is: `in 12 days`, `3 hours ago`, `now`."""
     away = seconds - now_s
@@ -150,6 +157,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "moment": moment,
         "day": day,
         "span": span,
+        "brief": brief,
         "from_now": from_now,
         "plural": plural,
         "short": short,

@@ -33,6 +33,13 @@ def test_a_span_is_told_in_its_largest_unit(seconds: float, said: str):
 
 
 @pytest.mark.parametrize(
+    ("seconds", "said"), [(0.044, "0.04 s"), (9.994, "9.99 s"), (12.4, "12 s"), (61, "1 minute")]
+)
+def test_a_figure_is_told_in_short(seconds: float, said: str):
+    assert words.brief(seconds) == said
+
+
+@pytest.mark.parametrize(
     ("away", "said"), [(0, "now"), (3 * 86_400, "in 3 days"), (-7200, "2 hours ago"), (-0.5, "now")]
 )
 def test_a_moment_is_told_from_now(away: float, said: str):
