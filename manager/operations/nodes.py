@@ -160,15 +160,17 @@ class NodeOperations:
         record = await store.nodes.add(
             name, kind, names=new.names, addresses=new.addresses, detail=new.detail, now_s=now_s
         )
+        made: list[int] = []
         try:
             temporary = new_certificate(material, temporary=True)
-            await store.certificates.add(temporary, nodes=[name], now_s=now_s)
+            made.append((await store.certificates.add(temporary, nodes=[name], now_s=now_s))[0].id)
             if new.slots:
                 await store.catalogue.describe(name, new)
         except CertcastError:
             # a node without its certificate would be half of one, and its name would be taken
             with contextlib.suppress(CertcastError):
                 await store.nodes.remove(name)
+                await self._drop_temporary(made)
             raise
         detail = {"names": new.names, "addresses": new.addresses}
         await self._context.note(actor, "node.added", f"node {name}", detail)

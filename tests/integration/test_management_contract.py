@@ -10,6 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.errors import Reason, StorageError
+from manager.api.management import handlers
+from manager.api.management.documents import Documents
 from manager.domain.model import Role
 from manager.management.description import Method, Resource
 from manager.management.index import RESOURCES
@@ -311,6 +313,8 @@ async def test_a_request_is_made_read_signed_and_answered_and_its_nodes_follow(
     assert (empty.status, set(empty.json["certificate_signing_request"])) == (400, {"certificate"})
     wrong = await client.call("PATCH", at, {"certificate": leaf("x.example.test").certificate_pem})
     assert (wrong.status, set(wrong.json["certificate_signing_request"])) == (400, {"certificate"})
+    moved = await client.call("PATCH", at, {"certificate": signed, "tls_certificate": f"{CERTIFICATES}1/"})
+    assert (moved.status, set(moved.json["certificate_signing_request"])) == (400, {"tls_certificate"})
     assert (await client.call("PATCH", at, {"certificate": signed + ISSUER.certificate_pem})).status == 202
     assert (await client.get(at))["csr"] == shown["csr"]
     new = (await client.get(f"{MANAGERS}1/"))["tls_certificate"]
@@ -779,6 +783,30 @@ async def test_a_store_that_fails_is_503_or_507_and_nothing_was_done(client: Cli
     assert answer.status == 500
     assert answer.json["error_message"].startswith("Sorry, this request could not be processed.")
     assert (await client.get(LOCATIONS))["objects"] == []
+
+
+async def test_only_a_few_large_answers_are_made_at_once(client: Client, monkeypatch):
+    store = client.api.operations.context.store.documents
+    for number in range(3):
+        await store.add("dns_server", {"address": f"198.51.100.{number}"})
+    monkeypatch.setattr(handlers, "LARGE", 2)
+    working, most, whole = 0, 0, Documents.complete
+
+    async def watched(self: Documents, rows: list) -> object:
+        nonlocal working, most
+        working, most = working + 1, max(most, working + 1)
+        await asyncio.sleep(0.01)
+        working -= 1
+        return await whole(self, rows)
+
+    monkeypatch.setattr(Documents, "complete", watched)
+    for limit, expected in ((0, handlers.LARGE_AT_ONCE), (2, 6)):
+        working = most = 0
+        path = f"{CONFIGURATION}/dns_server/?limit={limit}"
+        answers = await asyncio.gather(*(client.call("GET", path) for _ in range(6)))
+        assert {answer.status for answer in answers} == {200}
+        assert most <= expected
+        assert most > (1 if limit else 0)
 
 
 async def test_a_create_that_is_sent_twice_at_once_makes_one(client: Client):

@@ -74,6 +74,10 @@ class SigningRequests:
         if not certificate:
             raise ValuesError(self.resource.name, {"certificate": ["The signed certificate is required."]})
         record = await self._operations.requests.get(object_id)
+        if values.get("tls_certificate", record.replaces_id) != record.replaces_id:
+            raise ValuesError(
+                self.resource.name, {"tls_certificate": ["It stays as it is; make another request."]}
+            )
         await self._operations.requests.answer(
             object_id,
             certificate=certificate,

@@ -1,9 +1,12 @@
+import dataclasses
+
 import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
 from common.wire.enrolment import decode_token, hash_secret
 from manager.domain.listing import Query
+from manager.store.catalogue import NodeDescription
 from tests.pki import NOW_S, make_leaf
 from tests.unit.operations.conftest import WITHIN_S, World
 
@@ -135,3 +138,53 @@ async def test_a_removed_node_takes_its_temporary_certificate_along_and_no_other
     assert world.fleet.nodes == {"n2"}
     with pytest.raises(NotFoundError):
         await world.operations.nodes.remove("n1", actor="ada")
+
+
+async def test_a_node_is_described_with_its_slots_all_at_once_or_not_at_all(world: World):
+    made = make_leaf(None, ["shared.example.com"])
+    await world.operations.nodes.add("n1", names=["a.example.com"], addresses=[], actor="ada")
+    kept, _ = await world.operations.certificates.upload(
+        certificate=made.certificate_pem,
+        private_key=made.key_pem,
+        passphrase=None,
+        parameters="",
+        nodes=[],
+        slot="server",
+        actor="ada",
+    )
+    new = NodeDescription(names=["B.example.com"], addresses=["192.0.2.9"], detail={"x": 1})
+    for slots, error in (({"server": 99}, NotFoundError), ({"server": kept.id, "client": 99}, NotFoundError)):
+        with pytest.raises(error):
+            await world.operations.nodes.describe("n1", dataclasses.replace(new, slots=slots), actor="ada")
+    with pytest.raises(InvalidInputError):
+        await world.operations.nodes.describe("n1", dataclasses.replace(new, addresses=["x"]), actor="ada")
+    assert (await world.store.nodes.get("n1")).names == ("a.example.com",)
+    world.fleet.told.clear()
+    full = dataclasses.replace(new, slots={"server": kept.id, "client": kept.id})
+    await world.operations.nodes.describe("n1", full, actor="ada")
+    record = await world.store.nodes.get("n1")
+    assert (record.names, record.addresses, record.detail) == (("b.example.com",), ("192.0.2.9",), {"x": 1})
+    assert {each.slot for each in await world.store.certificates.nodes_of(kept.id)} == {"server", "client"}
+    await world.operations.nodes.describe("n1", dataclasses.replace(new, slots={"client": None}), actor="ada")
+    assert {each.slot for each in await world.store.certificates.nodes_of(kept.id)} == {"server"}
+    assert (await world.acts())[-1] == ("ada", "node.described", "node n1")
+    assert world.fleet.told == [{"n1"}, {"n1"}]
+
+
+async def test_a_node_that_cannot_have_its_certificate_leaves_nothing(world: World):
+    with pytest.raises(NotFoundError):
+        await world.operations.nodes.add("n1", names=[], addresses=[], slots={"server": 99}, actor="ada")
+    assert await world.store.nodes.list() == []
+    assert await world.store.certificates.list() == []
+    assert world.fleet.nodes == set()
+
+
+async def test_several_nodes_are_removed_or_none(world: World):
+    for name in ("n1", "n2", "n3"):
+        await world.operations.nodes.add(name, names=[], addresses=[], actor="ada")
+    with pytest.raises(NotFoundError):
+        await world.operations.nodes.remove("n1", "nobody", actor="ada")
+    assert len(await world.store.nodes.list()) == 3
+    await world.operations.nodes.remove("n1", "n3", actor="ada")
+    assert world.fleet.nodes == {"n2"}
+    assert len(await world.store.certificates.list()) == 1
