@@ -18,12 +18,12 @@ import jinja2
 from aiohttp import web
 
 from common.errors import AccessError, InvalidInputError, Reason
-from manager.api.routes import allows, check_origin
+from manager.api.routes import BODY_MAX_BYTES, allows, check_origin
 from manager.api.streams import Streams
 from manager.domain.model import Role, UserRecord
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
-from manager.web.forms import Form, read_form
+from manager.web.forms import STRANGER_MAX_BYTES, Form, read_form
 from manager.web.static import StaticFiles
 
 COOKIE: Final = "__Host-certcast"
@@ -184,7 +184,8 @@ async def visit_page(page: Page, site: Site, request: web.Request) -> web.Stream
         raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
     if page.method == "POST":
         check_origin(request)
-        visit.form = await read_form(request)
+        limit = STRANGER_MAX_BYTES if page.role is None else BODY_MAX_BYTES
+        visit.form = await read_form(request, max_bytes=limit)
         if not hmac.compare_digest(visit.form.text(CSRF).encode(), visit.csrf.encode()):
             raise AccessError(
                 "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",

@@ -1,3 +1,4 @@
+import asyncio
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from manager.domain.model import Role
 from manager.operations import sessions
 from manager.operations.setup import LINK_S
 from manager.operations.workers import Workers
+from manager.web.forms import STRANGER_MAX_BYTES
 from manager.web.site import PAGES
 from manager.web.visit import COOKIE
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
@@ -240,3 +242,26 @@ async def test_pages_are_never_cached_and_allow_no_inline_script_or_foreign_sour
         assert "unsafe" not in policy
         assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\son\w+=", answer.html)
         assert not re.search(r'(?:src|href|action)="(?:https?:)?//', answer.html)
+
+
+async def test_a_stranger_may_send_little(api: ApiClient):
+    async with visitor(api) as browser:
+        answer = await browser.post("/sign-in", {"name": "x" * STRANGER_MAX_BYTES, "password": "y"})
+        assert answer.status == 413
+        answer = await browser.post("/sign-in", {"name": "x"}, files={"f": ("f", b"x" * STRANGER_MAX_BYTES)})
+        assert answer.status == 413
+
+
+async def test_a_form_that_does_not_arrive_is_not_waited_for(api: ApiClient, monkeypatch):
+    monkeypatch.setattr("manager.web.forms.BODY_TIMEOUT_S", 0.1)
+
+    async def dripping():
+        yield b"csrf=1&"
+        await asyncio.sleep(30)
+
+    async with visitor(api) as browser, asyncio.timeout(10):
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        request = browser.session.post(f"{browser.url}/sign-in", data=dripping(), headers=headers)
+        async with request as answer:
+            assert answer.status == 400
+            assert "did not arrive within" in await answer.text()
