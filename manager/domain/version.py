@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from manager.domain.model import AssignmentRecord, CertificateRecord, TrustedCaRecord
+from manager.domain.model import AssignmentRecord, CertificateRecord, NodeRecord, TrustedCaRecord
 
 
 def version_of_certificate(record: CertificateRecord, places: Iterable[AssignmentRecord]) -> str:
@@ -21,5 +21,10 @@ def version_of_trusted_ca(record: TrustedCaRecord) -> str:
     return _version([record.text, record.trusted_intermediate])
 
 
+def version_of_node(record: NodeRecord) -> str:
+    """Return the version of what is known of a node besides its key and its certificates."""
+    return _version([record.names, record.addresses, dict(record.detail)])
+
+
 def _version(content: object) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

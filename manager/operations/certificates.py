@@ -1,7 +1,8 @@
 """Uploading, importing, viewing, editing, assigning, downloading and deleting TLS certificates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import structlog
 
@@ -240,9 +241,18 @@ class CertificateOperations:
         self._context.changed(concerned, cause=f"certificate {certificate_id} edited")
 
     async def assign(
-        self, certificate_id: int, *, nodes: Sequence[str] | None, slot: str, actor: str
+        self,
+        certificate_id: int,
+        *,
+        nodes: Sequence[str] | None,
+        slot: str,
+        seen: Mapping[NodeName, int | None] = MappingProxyType({}),
+        actor: str,
     ) -> Sequence[NodeName]:
-        """Put a certificate into a slot of these nodes (None: of all); return them. Raises NotFoundError."""
+        """Put a certificate into a slot of these nodes (None: of all); return them.
+
+        `seen` is what those slots had when the change was begun. Raises NotFoundError, ChangedMeanwhileError.
+        """
         chosen = slot_name(slot)
         if nodes is None:
             where = [
@@ -250,7 +260,7 @@ class CertificateOperations:
             ]
         else:
             where = [node_name(name) for name in nodes]
-        await self._context.store.assignments.assign(certificate_id, where, chosen)
+        await self._context.store.assignments.assign(certificate_id, where, chosen, seen=seen)
         await self._context.note(
             actor, "certificate.assigned", f"certificate {certificate_id}", {"nodes": where, "slot": chosen}
         )
@@ -260,11 +270,18 @@ class CertificateOperations:
         self._context.changed(where, cause=f"certificate {certificate_id} assigned")
         return where
 
-    async def unassign(self, node: str, slot: str, *, actor: str) -> None:
-        """Empty a slot. A node keeps serving what it has until another certificate is assigned."""
+    async def unassign(
+        self,
+        node: str,
+        slot: str,
+        *,
+        seen: Mapping[NodeName, int | None] = MappingProxyType({}),
+        actor: str,
+    ) -> None:
+        """Empty a slot. A node keeps serving what it has until another certificate is assigned; `seen` as for `assign`."""
         name, chosen = node_name(node), slot_name(slot)
         await self._context.store.nodes.get(name)
-        if await self._context.store.assignments.unassign(name, chosen):
+        if await self._context.store.assignments.unassign(name, chosen, seen=seen):
             await self._context.note(actor, "certificate.unassigned", f"node {name}", {"slot": chosen})
             self._context.changed([name], cause=f"{chosen} slot emptied")
 

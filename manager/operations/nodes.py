@@ -84,13 +84,16 @@ class NodeOperations:
         described = NodeDescription(names=names or [MANAGEMENT_NODE], addresses=addresses)
         return await self._add(MANAGEMENT_NODE, "management", described, actor=actor)
 
-    async def describe(self, name: str, described: NodeDescription, *, actor: str) -> None:
+    async def describe(
+        self, name: str, described: NodeDescription, *, seen: str | None = None, actor: str
+    ) -> None:
         """Replace what is known of a node besides its key, and change slots, all at once.
 
-        Raises InvalidInputError, NotFoundError (node, certificate); then nothing was changed.
+        `seen` is the version that the change was begun with (`manager.domain.version`). Raises InvalidInputError, NotFoundError
+        (node, certificate), ChangedMeanwhileError; then nothing was changed.
         """
         checked, new = node_name(name), _checked(described)
-        await self._context.store.catalogue.describe(checked, new)
+        await self._context.store.catalogue.describe(checked, new, seen=seen)
         slots = dict(new.slots)
         await self._context.note(
             actor,

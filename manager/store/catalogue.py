@@ -11,11 +11,13 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from common.bundle.manifest import Slot
+from common.errors import ChangedMeanwhileError
 from common.ids import NodeName
 from manager.domain.model import CertificateRecord, TrustedCaRecord
+from manager.domain.version import version_of_node
 from manager.store.certificates import assign_nodes, keep_certificate, require_certificate
 from manager.store.engine import Database
-from manager.store.nodes import require_node
+from manager.store.nodes import get_node
 from manager.store.records import NewCertificate, NewTrustedCa
 from manager.store.requests import get_request
 from manager.store.sealing import Keyring
@@ -104,10 +106,16 @@ class Catalogue:
                 certificate=record, created=created, nodes=sorted(NodeName(row.name) for row in rows)
             )
 
-    async def describe(self, name: NodeName, described: NodeDescription) -> None:
-        """Replace what is known of a node, and change slots. Raises NotFoundError: the node, or a certificate."""
+    async def describe(self, name: NodeName, described: NodeDescription, *, seen: str | None = None) -> None:
+        """Replace what is known of a node, and change slots.
+
+        Raises NotFoundError: the node, or a certificate; ChangedMeanwhileError if the node's version is not the one `seen`.
+        """
         async with self._database.write(content=True) as connection:
-            owner = await require_node(connection, name)
+            record = await get_node(connection, name)
+            if seen is not None and version_of_node(record) != seen:
+                raise ChangedMeanwhileError(f"node '{name}' was changed meanwhile")
+            owner = record.id
             values = {
                 "names": json.dumps(list(described.names)),
                 "addresses": json.dumps(list(described.addresses)),

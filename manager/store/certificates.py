@@ -6,6 +6,7 @@ Invariant: a private key leaves only inside a `SlotMaterial`; every other answer
 import asyncio
 import json
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
@@ -209,15 +210,29 @@ class Assignments:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def assign(self, certificate_id: int, nodes: Sequence[NodeName], slot: Slot) -> None:
-        """Put a certificate into a slot of each of these nodes, in place of what was there. Raises NotFoundError."""
+    async def assign(
+        self,
+        certificate_id: int,
+        nodes: Sequence[NodeName],
+        slot: Slot,
+        *,
+        seen: Mapping[NodeName, int | None] = MappingProxyType({}),
+    ) -> None:
+        """Put a certificate into a slot of each of these nodes, in place of what was there.
+
+        Raises NotFoundError; ChangedMeanwhileError if the slot of a node has another certificate than was `seen` there.
+        """
         async with self._database.write(content=True) as connection:
+            await _check_seen(connection, slot, seen)
             await require_certificate(connection, certificate_id)
             await assign_nodes(self._database, connection, certificate_id, nodes, slot)
 
-    async def unassign(self, name: NodeName, slot: Slot) -> bool:
-        """Empty a slot; return whether there was anything in it."""
+    async def unassign(
+        self, name: NodeName, slot: Slot, *, seen: Mapping[NodeName, int | None] = MappingProxyType({})
+    ) -> bool:
+        """Empty a slot; return whether there was anything in it. Raises ChangedMeanwhileError as `assign` does."""
         async with self._database.write(content=True) as connection:
+            await _check_seen(connection, slot, seen)
             owner = select(node.c.id).where(node.c.name == name).scalar_subquery()
             result = await connection.execute(
                 delete(assignment).where((assignment.c.node_id == owner) & (assignment.c.slot == slot))
@@ -228,6 +243,15 @@ class Assignments:
         """Return all."""
         async with self._database.read() as connection:
             return await _assignments(connection)
+
+
+async def _check_seen(connection: AsyncConnection, slot: Slot, seen: Mapping[NodeName, int | None]) -> None:
+    if not seen:
+        return
+    held = {each.node: each.certificate_id for each in await _assignments(connection) if each.slot == slot}
+    for name, certificate_id in seen.items():
+        if held.get(name) != certificate_id:
+            raise ChangedMeanwhileError(f"the {slot} slot of node '{name}' was changed meanwhile")
 
 
 async def _assignments(

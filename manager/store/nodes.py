@@ -53,12 +53,12 @@ class Nodes:
                     detail=json.dumps(dict(detail)),
                 )
             )
-            return await _get(connection, name)
+            return await get_node(connection, name)
 
     async def get(self, name: NodeName) -> NodeRecord:
         """Return one. Raises NotFoundError."""
         async with self._database.read() as connection:
-            return await _get(connection, name)
+            return await get_node(connection, name)
 
     async def list(self) -> Sequence[NodeRecord]:
         """Return all by name."""
@@ -84,7 +84,7 @@ class Nodes:
     async def pin(self, name: NodeName, public_key: str) -> None:
         """Replace a node's pinned key (rotation). Raises NotFoundError, ConflictError."""
         async with self._database.write() as connection:
-            if (await _get(connection, name)).public_key == public_key:
+            if (await get_node(connection, name)).public_key == public_key:
                 return
             await _check_free(connection, public_key)
             await connection.execute(update(node).where(node.c.name == name).values(public_key=public_key))
@@ -94,7 +94,7 @@ class Nodes:
     ) -> None:
         """Keep a token's hash. Raises NotFoundError, ConflictError if too many are live."""
         async with self._database.write() as connection:
-            owner = (await _get(connection, name)).id
+            owner = (await get_node(connection, name)).id
             live = (join_token.c.node_id == owner) & join_token.c.used_key.is_(None)
             await connection.execute(delete(join_token).where(live & (join_token.c.expires_s <= now_s)))
             count = (await connection.execute(select(func.count()).where(live))).scalar_one()
@@ -131,7 +131,7 @@ class Nodes:
             await connection.execute(
                 update(join_token).where(join_token.c.id == token.id).values(used_key=public_key)
             )
-            record = await _get(connection, name)
+            record = await get_node(connection, name)
             if token.used_key is not None and record.public_key != public_key:
                 raise EnrolmentError(
                     f"node '{name}' has joined with another key since; 'certcast node join-token {name}' makes a new token",
@@ -142,7 +142,7 @@ class Nodes:
                 await connection.execute(
                     update(node).where(node.c.name == name).values(public_key=public_key, enrolled_s=now_s)
                 )
-            return await _get(connection, name)
+            return await get_node(connection, name)
 
 
 async def node_ids(connection: AsyncConnection, names: Collection[NodeName]) -> dict[NodeName, int]:
@@ -156,7 +156,7 @@ async def node_ids(connection: AsyncConnection, names: Collection[NodeName]) -> 
 
 async def require_node(connection: AsyncConnection, name: NodeName) -> int:
     """Return a node's id within a transaction. Raises NotFoundError."""
-    return (await _get(connection, name)).id
+    return (await get_node(connection, name)).id
 
 
 async def _check_free(connection: AsyncConnection, public_key: str) -> None:
@@ -176,7 +176,8 @@ async def _token(connection: AsyncConnection, name: NodeName, secret_hash: str) 
     )
 
 
-async def _get(connection: AsyncConnection, name: NodeName) -> NodeRecord:
+async def get_node(connection: AsyncConnection, name: NodeName) -> NodeRecord:
+    """Return a node within a transaction. Raises NotFoundError."""
     row = (await connection.execute(select(node).where(node.c.name == name))).first()
     if row is None:
         raise _missing(name)

@@ -219,13 +219,13 @@ async def test_a_certificate_is_chosen_for_a_slot_and_taken_away(api: ApiClient,
         offered = await browser.get("/nodes/n1/slots/server?search=one.")
         assert "one.example.com" in offered.text
         assert "two.example.com" not in offered.text
-        assert "nothing was changed" in (await browser.post("/nodes/n1/slots/server")).text
+        assert (await browser.post("/nodes/n1/slots/server")).status == 400
         answer = await browser.post("/nodes/n1/slots/server", {"certificate": str(number)})
         assert f"Certificate {number} is assigned" in answer.text
         inventory = await api.operations.context.inventories.current()
         assert inventory.slots == {("n1", "server"): number}
         assert "keeps serving what it has" in (await browser.get("/nodes/n1/slots/server/empty")).text
-        answer = await browser.post("/nodes/n1/slots/server/empty")
+        answer = await browser.post("/nodes/n1/slots/server/empty", {"seen": str(number)})
         assert "has no certificate now" in answer.text
         inventory = await api.operations.context.inventories.current()
         assert inventory.slots == {}
@@ -245,3 +245,49 @@ async def test_what_is_typed_or_reported_is_never_markup(api: ApiClient, room: S
         assert "<script>" not in (await browser.get("/nodes/n1")).html
         answer = await browser.get("/nodes?search=%22%3E%3Cscript%3Ealert(1)")
         assert "<script>alert" not in answer.html
+
+
+async def test_the_second_of_two_administrators_is_told_what_the_first_assigned(
+    api: ApiClient, room: Showroom
+):
+    await room.add_node("n1")
+    first = await room.upload(["first.example.com"], days=100)
+    second = await room.upload(["second.example.com"], days=100)
+    async with visitor(api, Role.ADMINISTRATOR) as one, visitor(api, Role.ADMINISTRATOR) as two:
+        await two.get("/nodes/n1/slots/server")
+        await one.post("/nodes/n1/slots/server", {"certificate": str(first)})
+        answer = await two.post("/nodes/n1/slots/server", {"certificate": str(second)})
+        assert answer.status == 409
+        assert "Somebody else changed this meanwhile" in answer.text
+        inventory = await api.operations.context.inventories.current()
+        assert inventory.slots == {("n1", "server"): first}
+        fields = {name: answer.hidden[name] for name in ("certificate", "seen")}
+        assert fields == {"certificate": str(second), "seen": str(first)}
+        assert (await two.post("/nodes/n1/slots/server", fields)).status == 200
+        # who looked before that empties nothing
+        assert (await one.post("/nodes/n1/slots/server/empty", {"seen": str(first)})).status == 409
+        inventory = await api.operations.context.inventories.current()
+        assert inventory.slots == {("n1", "server"): second}
+
+
+async def test_the_second_of_two_administrators_is_told_how_the_first_described_a_node(
+    api: ApiClient, room: Showroom
+):
+    await room.add_node("n1")
+    async with visitor(api, Role.ADMINISTRATOR) as one, visitor(api, Role.ADMINISTRATOR) as two:
+        seen = (await two.get("/nodes/n1/edit")).hidden["seen"]
+        bad = await two.post("/nodes/n1/edit", {"names": "not..a.name", "addresses": "x", "seen": seen})
+        assert bad.status == 400
+        assert "is not a DNS name" in bad.text
+        assert "is not an IP address" in bad.text
+        assert bad.hidden["seen"] == seen
+        await one.post("/nodes/n1/edit", {"names": "theirs.example.com", "addresses": "", "seen": seen})
+        mine = {"names": "mine.example.com", "addresses": "192.0.2.8", "seen": seen}
+        answer = await two.post("/nodes/n1/edit", mine)
+        assert answer.status == 409
+        assert "stored: theirs.example.com" in answer.text
+        assert "mine.example.com" in answer.values["names"][0]
+        answer = await two.post("/nodes/n1/edit", {**mine, "seen": answer.hidden["seen"]})
+        assert answer.status == 200
+        record = await api.operations.context.store.nodes.get(NodeName("n1"))
+        assert (record.names, record.addresses) == (("mine.example.com",), ("192.0.2.8",))

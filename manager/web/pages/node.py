@@ -1,11 +1,12 @@
 """One node: its four facts side by side, its endpoints, its last failure, and which certificate it has."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
 
 from common.bundle.manifest import Slot
-from common.errors import NotFoundError
+from common.errors import ChangedMeanwhileError, NotFoundError
 from common.ids import node_name
 from manager.domain.listing import Order, Query
 from manager.domain.model import NodeRecord, Role
@@ -40,6 +41,19 @@ async def show(visit: Visit) -> web.StreamResponse:
 async def choose(visit: Visit) -> web.StreamResponse:
     """Offer certificates for a slot."""
     record, slot = await _place(visit)
+    return await _choose(visit, record, slot)
+
+
+async def _choose(
+    visit: Visit,
+    record: NodeRecord,
+    slot: Slot,
+    *,
+    status: int = 200,
+    problems: Sequence[str] = (),
+    wanted: int | None = None,
+) -> web.Response:
+    """Offer certificates; `wanted` is the one that was chosen while somebody else changed the slot."""
     inventory = await visit.operations.context.inventories.current()
     number, search = visit.page(), visit.query("search")
     total, found = await visit.operations.certificates.list(
@@ -53,6 +67,9 @@ async def choose(visit: Visit) -> web.StreamResponse:
     )
     return visit.render(
         "node_slot.html",
+        status=status,
+        problems=problems,
+        wanted=inventory.entries.get(wanted or 0),
         record=record,
         slot=slot,
         current=assigned_to(inventory, record.name, slot),
@@ -69,8 +86,13 @@ async def assign(visit: Visit) -> web.StreamResponse:
     record, slot = await _place(visit)
     chosen = visit.form.ids("certificate")
     if not chosen:
-        return visit.redirect(visit.request.path, "Choose a certificate first; nothing was changed.")
-    await visit.operations.certificates.assign(chosen[-1], nodes=[record.name], slot=slot, actor=visit.actor)
+        return await _choose(visit, record, slot, status=400, problems=["no certificate was chosen"])
+    try:
+        await visit.operations.certificates.assign(
+            chosen[-1], nodes=[record.name], slot=slot, seen={record.name: _seen(visit)}, actor=visit.actor
+        )
+    except ChangedMeanwhileError:
+        return await _choose(visit, record, slot, status=409, wanted=chosen[-1])
     return visit.redirect(
         f"/nodes/{record.name}", f"Certificate {chosen[-1]} is assigned; it is pushed in a moment."
     )
@@ -89,8 +111,16 @@ async def empty_page(visit: Visit) -> web.StreamResponse:
 async def empty(visit: Visit) -> web.StreamResponse:
     """Take a slot's assignment away."""
     record, slot = await _place(visit)
-    await visit.operations.certificates.unassign(record.name, slot, actor=visit.actor)
+    await visit.operations.certificates.unassign(
+        record.name, slot, seen={record.name: _seen(visit)}, actor=visit.actor
+    )
     return visit.redirect(f"/nodes/{record.name}", f"The {slot} slot has no certificate now.")
+
+
+def _seen(visit: Visit) -> int | None:
+    """Return which certificate the slot had when the form was made."""
+    found = visit.form.ids("seen")
+    return found[-1] if found else None
 
 
 async def _place(visit: Visit) -> tuple[NodeRecord, Slot]:

@@ -7,13 +7,16 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
-from common.errors import CertcastError, InvalidInputError
+from common.errors import CertcastError, ChangedMeanwhileError, InvalidInputError
 from common.ids import NodeName, node_name
 from manager.api.errors import status_of
 from manager.domain.model import NodeRecord, Role
+from manager.domain.version import version_of_node
 from manager.domain.view import NodeView, State
 from manager.operations.nodes import NewToken, findings_of_node
 from manager.operations.views import views_of
+from manager.store.catalogue import NodeDescription
+from manager.web.difference import Difference, differences
 from manager.web.noderows import (
     Order,
     assigned_to,
@@ -87,6 +90,35 @@ async def add(visit: Visit) -> web.StreamResponse:
     except CertcastError as error:
         return _new(visit, [error])
     return _joining(visit, record.name, token, is_new=True)
+
+
+async def edit_page(visit: Visit) -> web.StreamResponse:
+    """Show what is known of a node besides its key, to be changed."""
+    record = await _record(visit)
+    return _edit(visit, record, list(record.names), list(record.addresses), seen=version_of_node(record))
+
+
+async def edit(visit: Visit) -> web.StreamResponse:
+    """Change a node's names and addresses; if somebody else did meanwhile, show what differs and ask again."""
+    form, record = visit.form, await _record(visit)
+    names, addresses = form.lines("names"), form.lines("addresses")
+    if findings := findings_of_node(record.name, names, addresses):
+        return _edit(visit, record, names, addresses, seen=form.text("seen"), errors=findings)
+    described = NodeDescription(names=names or [record.name], addresses=addresses, detail=record.detail)
+    try:
+        await visit.operations.nodes.describe(
+            record.name, described, seen=form.text("seen"), actor=visit.actor
+        )
+    except ChangedMeanwhileError:
+        record = await _record(visit)
+        theirs = differences(
+            (
+                ("DNS names", "\n".join(record.names), "\n".join(names)),
+                ("IP addresses", "\n".join(record.addresses), "\n".join(addresses)),
+            )
+        )
+        return _edit(visit, record, names, addresses, seen=version_of_node(record), theirs=theirs)
+    return visit.redirect(f"/nodes/{record.name}", "Saved.")
 
 
 async def token_page(visit: Visit) -> web.StreamResponse:
@@ -165,6 +197,28 @@ def _new(visit: Visit, errors: Sequence[CertcastError] = ()) -> web.Response:
     )
 
 
+def _edit(
+    visit: Visit,
+    record: NodeRecord,
+    names: Sequence[str],
+    addresses: Sequence[str],
+    *,
+    seen: str,
+    errors: Sequence[CertcastError] = (),
+    theirs: Sequence[Difference] | None = None,
+) -> web.Response:
+    return visit.render(
+        "node_edit.html",
+        status=status_of(errors[0]) if errors else 200 if theirs is None else 409,
+        problems=[error.message for error in errors],
+        record=record,
+        names=names,
+        addresses=addresses,
+        seen=seen,
+        theirs=theirs,
+    )
+
+
 def _joining(visit: Visit, name: NodeName, token: NewToken, *, is_new: bool) -> web.Response:
     return visit.render(
         "node_join.html",
@@ -179,6 +233,8 @@ PAGES = (
     Page(method="GET", path="/nodes", role=Role.READ_ONLY, handler=list_nodes),
     Page(method="GET", path="/nodes/new", role=Role.ADMINISTRATOR, handler=new_page),
     Page(method="POST", path="/nodes/new", role=Role.ADMINISTRATOR, handler=add),
+    Page(method="GET", path="/nodes/{name}/edit", role=Role.ADMINISTRATOR, handler=edit_page),
+    Page(method="POST", path="/nodes/{name}/edit", role=Role.ADMINISTRATOR, handler=edit),
     Page(method="GET", path="/nodes/{name}/join-token", role=Role.ADMINISTRATOR, handler=token_page),
     Page(method="POST", path="/nodes/{name}/join-token", role=Role.ADMINISTRATOR, handler=make_token),
     Page(method="GET", path="/nodes/{name}/retire", role=Role.ADMINISTRATOR, handler=retire_page),
