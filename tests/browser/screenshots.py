@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Page
 
 from common.runtime import log as logs
 from manager.domain.model import Role
@@ -15,8 +15,10 @@ from tests.browser.showroom import Showroom, showroom
 from tests.integration.api import PASSWORD, USERS
 
 SIGN_IN = "/sign-in"
+OPEN = (SIGN_IN, "/set-up/")
 PAGES = (
     SIGN_IN,
+    "/set-up/a-link",
     "/",
     "/push?all=1",
     "/certificates",
@@ -27,6 +29,14 @@ PAGES = (
     "/certificates/2/edit",
     "/certificates/delete?id=2&id=5",
     "/certificates/download?id=1",
+    "/nodes",
+    "/nodes/new",
+    "/nodes/berlin-1",
+    "/nodes/london-2",
+    "/nodes/berlin-1/slots/server",
+    "/nodes/berlin-1/slots/server/empty",
+    "/nodes/spare-1/join-token",
+    "/nodes/berlin-1/retire",
     "/trusted-cas",
     "/trusted-cas/builtin",
     "/trusted-cas/import",
@@ -61,14 +71,17 @@ async def _take(
     }
     async with watched_page(browser, room.api.url, **options) as page:
         for path in pages:
-            if path == SIGN_IN:
-                await page.goto(path)
-            elif not await page.context.cookies() or SIGN_IN in page.url or page.url == "about:blank":
-                await sign_in(page, USERS[Role.ADMINISTRATOR], PASSWORD)
-            await page.goto(path)
+            await go(page, path)
             target = directory / f"{file_name(path)}.{size}.{scheme}.png"
             await page.screenshot(path=target, full_page=True)
             sys.stdout.write(f"{target}\n")
+
+
+async def go(page: Page, path: str) -> None:
+    """Go to a page, after signing in if it is not one for who is not signed in."""
+    if not path.startswith(OPEN) and not await page.locator(".who").count():
+        await sign_in(page, USERS[Role.ADMINISTRATOR], PASSWORD)
+    await page.goto(path)
 
 
 def file_name(path: str) -> str:

@@ -87,8 +87,14 @@ async def showroom(directory: Path) -> AsyncIterator[Showroom]:
     """Run it in an empty directory."""
     async with Workers() as workers, real_api(directory, workers) as api:
         room = Showroom(api)
+        # there are users, so no link would be good: the page behind one is to be looked at too
+        api.operations.setup.check = _any_link
         await _fill(room)
         yield room
+
+
+async def _any_link(_token: str) -> None:
+    """Accept."""
 
 
 async def _fill(room: Showroom) -> None:

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from manager.domain.model import Role
-from tests.browser.camera import chromium, sign_in, watched_page
-from tests.browser.screenshots import PAGES
+from tests.browser.camera import chromium, watched_page
+from tests.browser.screenshots import PAGES, go
 from tests.browser.showroom import showroom
-from tests.integration.api import PASSWORD, USERS
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 RUN = """async () => {
@@ -32,9 +30,7 @@ async def test_no_page_has_a_serious_barrier(tmp_path: Path, look: tuple[str, in
     ):
         found = {}
         for path in PAGES:
-            if path == "/":
-                await sign_in(page, USERS[Role.ADMINISTRATOR], PASSWORD)
-            await page.goto(path)
+            await go(page, path)
             for details in await page.locator("main details").all():
                 await details.evaluate("(element) => { element.open = true; }")
             await page.evaluate(AXE)
