@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from manager.api.routes import Call, Query, Route, empty, reply
+from manager.api.routes import Call, Id, Query, Route, empty, reply
 from manager.domain.alarms import AlarmRecord
 from manager.domain.model import Role
 from manager.operations.alarms import HISTORY_MAX
@@ -14,7 +14,7 @@ from manager.operations.alarms import HISTORY_MAX
 class Acknowledge(msgspec.Struct, frozen=True, kw_only=True):
     """Which alarms somebody has seen."""
 
-    ids: Annotated[list[int], msgspec.Meta(min_length=1, max_length=10_000)]
+    ids: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
 
 
 class AlarmAnswer(msgspec.Struct, frozen=True, kw_only=True):

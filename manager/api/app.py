@@ -21,6 +21,7 @@ from manager.api import (
     trust,
     users,
 )
+from manager.api.reference import add_reference
 from manager.api.routes import Api, Route, call
 from manager.api.streams import Streams
 
@@ -48,6 +49,7 @@ def build_api(api: Api) -> web.Application:
     app.on_shutdown.append(app[fleet.STREAMS].end)
     for route in ROUTES:
         app.router.add_route(route.method, f"/{route.path}", partial(call, route, api))
+    add_reference(app, ROUTES, root=ROOT)
     return app
 
 
@@ -68,12 +70,12 @@ async def _failures(request: web.Request, handler: Handler) -> web.StreamRespons
     except web.HTTPException as error:
         reason = Reason.NOT_FOUND if error.status == 404 else Reason.INVALID
         response = errors.failed(
-            error.status, errors.Failure(reason=reason, message=f"{error.status} {error.reason}")
+            error.status, errors.FailureDetail(reason=reason, message=f"{error.status} {error.reason}")
         )
         if isinstance(error, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except Exception:
         log.exception("request.failed", method=request.method, path=request.path)
-        failure = errors.Failure(reason=Reason.INTERNAL, message="the manager failed; its log says why")
+        failure = errors.FailureDetail(reason=Reason.INTERNAL, message="the manager failed; its log says why")
         return errors.failed(500, failure)

@@ -22,14 +22,14 @@ from manager.api.answers import (
     shown_answer,
     trusted_ca_record_answer,
 )
-from manager.api.routes import FORCE, PEM_FILE, PFX_FILE, Call, Route, allows, attachment, reply
+from manager.api.routes import FORCE, PEM_FILE, PFX_FILE, Call, Id, Route, allows, attachment, reply
 from manager.api.routes import Query as Parameter
 from manager.domain.listing import PAGE, Order, Query
 from manager.domain.model import Role
 from manager.operations.certificates import Wanted
 
 Names = Annotated[list[str], msgspec.Meta(max_length=20_000)]
-Ids = Annotated[list[int], msgspec.Meta(min_length=1, max_length=10_000)]
+Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
 
 
 class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):

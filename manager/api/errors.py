@@ -32,7 +32,7 @@ _HEADERS: Final = {
 }
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class FailureFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong, and where."""
 
     message: str
@@ -41,19 +41,19 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     line: int | None = None
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class FailureDetail(msgspec.Struct, frozen=True, kw_only=True):
     """What went wrong."""
 
     reason: str
     message: str
     field: str = ""
-    findings: list[Finding] = []
+    findings: list[FailureFinding] = []
 
 
 class FailureAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The body of every answer that is not a success."""
 
-    error: Failure
+    error: FailureDetail
 
 
 def status_of(error: CertcastError) -> int:
@@ -75,7 +75,7 @@ def status_of(error: CertcastError) -> int:
 
 def answer(error: CertcastError) -> web.Response:
     """Return the answer to a failure."""
-    failure = Failure(
+    failure = FailureDetail(
         reason=error.reason,
         message=error.message,
         field=error.field if isinstance(error, InvalidInputError) else "",
@@ -84,7 +84,7 @@ def answer(error: CertcastError) -> web.Response:
     return failed(status_of(error), failure)
 
 
-def failed(status: int, failure: Failure) -> web.Response:
+def failed(status: int, failure: FailureDetail) -> web.Response:
     """Return an answer with this status and failure."""
     headers = _HEADERS.get(status)
     return web.Response(
@@ -95,6 +95,9 @@ def failed(status: int, failure: Failure) -> web.Response:
     )
 
 
-def _findings(error: CertcastError) -> list[Finding]:
+def _findings(error: CertcastError) -> list[FailureFinding]:
     found = error.findings if isinstance(error, PkiFindingsError) else ()
-    return [Finding(message=each.message, file=each.file, block=each.block, line=each.line) for each in found]
+    return [
+        FailureFinding(message=each.message, file=each.file, block=each.block, line=each.line)
+        for each in found
+    ]

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from common.ids import node_name
 from manager.api.answers import NodeNames
-from manager.api.routes import Call, Route, empty, reply
+from manager.api.routes import Call, Id, Route, empty, reply
 from manager.domain.model import NodeRecord, Role
 from manager.domain.view import NodeView
 
@@ -26,7 +26,7 @@ class NewNode(msgspec.Struct, frozen=True, kw_only=True):
 class SlotContent(msgspec.Struct, frozen=True, kw_only=True):
     """What a slot shall hold."""
 
-    certificate: int
+    certificate: Id
 
 
 class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from aiohttp import web
 from common.errors import InvalidInputError
 from common.pki.csr import DEFAULT_TEMPLATE, KeyKind
 from manager.api.answers import CertificateAnswer, shown_answer
-from manager.api.routes import Call, Route, empty, reply
+from manager.api.routes import Call, Id, Route, empty, reply
 from manager.domain.model import RequestRecord, Role
 from manager.operations.requests import KeyChoice, RequestChanges
 
@@ -22,7 +22,7 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
     `private_key_type` UPLOAD takes `private_key`. `ad_compatible` adds the Microsoft certificate-template extension.
     """
 
-    certificate: int | None = None
+    certificate: Id | None = None
     subject: str | None = None
     subject_alt_names: Texts | None = None
     extra_subject_alt_names: Texts = []

@@ -7,7 +7,7 @@ import asyncio
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -25,6 +25,9 @@ BODY_MAX_BYTES: Final = 12 * 1024 * 1024
 
 BODY_TIMEOUT_S: Final = 30.0
 """aiohttp itself never ends a body that drips."""
+
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""An id as bodies have it; larger numbers are none that a database could hold."""
 
 ROLES: Final = (Role.READ_ONLY, Role.OPERATOR, Role.ADMINISTRATOR)
 

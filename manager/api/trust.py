@@ -13,10 +13,10 @@ from manager.api.answers import (
     trusted_ca_answer,
     trusted_ca_record_answer,
 )
-from manager.api.routes import FORCE, PEM_FILE, Call, Route, attachment, empty, reply
+from manager.api.routes import FORCE, PEM_FILE, Call, Id, Route, attachment, empty, reply
 from manager.domain.model import Role
 
-Ids = Annotated[list[int], msgspec.Meta(min_length=1, max_length=10_000)]
+Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
 
 
 class NewTrustedCas(msgspec.Struct, frozen=True, kw_only=True):

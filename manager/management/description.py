@@ -221,6 +221,7 @@ class Resource:
     """A resource: `/api/admin/<namespace>/v1/[<group>/]<name>/`. `aliases` are further paths that mean the same.
 
     `list_methods` are those of the collection, `detail_methods` those of one object. A command has only POST, on its own path.
+    The answer that makes an object has the texts `shown_once`, and is empty where there are none.
     With `put_patches`, a PUT changes what it names and leaves the rest, as a PATCH does.
     """
 
@@ -234,6 +235,7 @@ class Resource:
     help: str = ""
     aliases: tuple[str, ...] = ()
     put_patches: bool = False
+    shown_once: tuple[str, ...] = ()
     by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -159,6 +159,7 @@ WORKER_VM: Final = Resource(
     name="worker_vm",
     title="Conferencing Node",
     help="Nodes. A new one joins with the token that its creation answers with.",
+    shown_once=("join_token", "join_command"),
     list_methods=_LIST,
     detail_methods=frozenset({Method.GET, Method.PUT, Method.PATCH, Method.DELETE}),
     fields=(
