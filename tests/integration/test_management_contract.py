@@ -813,6 +813,9 @@ async def test_a_create_that_is_sent_twice_at_once_makes_one(client: Client):
     await client.post(LOCATIONS, {"name": "Oslo"})
     answers = await asyncio.gather(*(client.call("POST", WORKERS, worker(1)) for _ in range(3)))
     assert sorted(answer.status for answer in answers) == [201, 400, 400]
+    others = [worker(2, name=f"other{number}", hostname=f"other{number}") for number in range(3)]
+    answers = await asyncio.gather(*(client.call("POST", WORKERS, body) for body in others))
+    assert sorted(answer.status for answer in answers) == [201, 400, 400]
 
 
 async def test_a_token_of_our_own_api_signs_in_here_too(client: Client):
