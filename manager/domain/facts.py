@@ -217,6 +217,14 @@ class NodeFacts:
         )
 
     @property
+    def runs(self) -> Version | None:
+        """Return what the node says that it runs."""
+        applied = self.applied
+        if applied is None:
+            return None
+        return Version(epoch=applied.epoch, generation=applied.generation, digest=Digest(applied.digest))
+
+    @property
     def is_drifted(self) -> bool:
         """Whether the node's tree on disk is not what it applied."""
         return self.applied is not None and bool(self.disk) and self.disk != self.applied.digest
@@ -299,7 +307,7 @@ class NodeFacts:
             desired=self.desired.version if self.desired else None,
             republished=self.desired is not None and self.desired.instead_of is not None,
             offered=self.offered.version if self.offered else None,
-            applied=_version(self.applied),
+            applied=self.runs,
             slots={slot: self._slot(slot) for slot in SLOTS if self._has(slot)},
             serving=self.serving,
             last_failed=self.last_failed,
@@ -355,12 +363,6 @@ class NodeFacts:
             reason=push.reason,
             message=push.message,
         )
-
-
-def _version(applied: Applied | None) -> Version | None:
-    if applied is None:
-        return None
-    return Version(epoch=applied.epoch, generation=applied.generation, digest=Digest(applied.digest))
 
 
 def _leaf(desired: Desired | None, slot: Slot) -> Fingerprint | None:

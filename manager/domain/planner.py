@@ -60,7 +60,7 @@ def preview_push(facts: NodeFacts, news: Manifest | None, *, now_s: float, force
     if news is not None and plan.action == "push":
         plan = replace(plan, action="publish_and_push")
     becomes = then.desired.manifest if then.desired is not None and not then.is_applied else None
-    return Preview(plan=plan, runs=facts.view().applied, becomes=becomes)
+    return Preview(plan=plan, runs=facts.runs, becomes=becomes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

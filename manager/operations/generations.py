@@ -87,17 +87,8 @@ class GenerationOperations:
         records = await self._context.store.generations.some(
             {name: runs.generation for name, runs in running.items() if runs is not None}
         )
-        # a node may have a generation of this number that another store published
-        known = {
-            name: parse_manifest(record.manifest)
-            for name, record in records.items()
-            if (runs := running[name]) is not None and runs.digest == record.digest
-        }
-        compared = {
-            each.plan.node: (known.get(each.plan.node), each.becomes)
-            for each in previews.nodes
-            if each.becomes is not None and (each.runs is None or each.plan.node in known)
-        }
+        # off the loop, because there may be thousands
+        compared = await asyncio.to_thread(_compared, previews, records)
         found = dict(
             zip(compared, await self._differences(list(compared.values()), previews.bodies), strict=True)
         )
@@ -108,10 +99,29 @@ class GenerationOperations:
     async def _differences(
         self, pairs: Sequence[tuple[Manifest | None, Manifest]], bodies: Mapping[Digest, bytes]
     ) -> Sequence[Difference]:
-        wanted = {digest for pair in pairs for each in pair for digest in looked_into(each)}
+        wanted = await asyncio.to_thread(
+            lambda: {digest for pair in pairs for each in pair for digest in looked_into(each)}
+        )
         stored = await self._context.store.generations.payloads(wanted - bodies.keys())
         comparison = Comparison({**{each: bodies[each] for each in wanted & bodies.keys()}, **stored})
         return await asyncio.to_thread(lambda: [comparison.difference(*pair) for pair in pairs])
 
     async def _known(self, name: str) -> NodeName:
         return (await self._context.store.nodes.get(node_name(name))).name
+
+
+def _compared(
+    previews: Previews, records: Mapping[NodeName, GenerationRecord]
+) -> dict[NodeName, tuple[Manifest | None, Manifest]]:
+    """Return what each node runs and what it would run; without those of which it is not known here what they run."""
+    compared: dict[NodeName, tuple[Manifest | None, Manifest]] = {}
+    for each in previews.nodes:
+        record = records.get(each.plan.node)
+        if each.becomes is None:
+            continue
+        if each.runs is None:
+            compared[each.plan.node] = None, each.becomes
+        # a node may have a generation of this number that another store published
+        elif record is not None and record.digest == each.runs.digest:
+            compared[each.plan.node] = parse_manifest(record.manifest), each.becomes
+    return compared

@@ -27,7 +27,7 @@ from manager.domain.facts import NodeFacts, desired_from
 from manager.domain.model import NodeRecord
 from manager.domain.planner import QUIET_MAX_S, QUIET_S, plan_push, preview_push
 from manager.domain.view import NodeView, PlannedPush, Previews, PushView
-from manager.push.compiler import Compiler
+from manager.push.compiler import YIELD_EVERY, Compiler
 from manager.push.connection import Connection
 from manager.push.delivery import Delivery
 from manager.push.directory import Directory
@@ -110,10 +110,12 @@ class Fleet:
             news, bodies = await self._compiler.preview(
                 self._publishable(chosen, forced=forced), epoch=self._epoch, now_s=now_s
             )
-        return Previews(
-            nodes=[preview_push(facts, news.get(facts.name), now_s=now_s, forced=forced) for facts in chosen],
-            bodies=bodies,
-        )
+        previews = []
+        for count, facts in enumerate(chosen):
+            if count % YIELD_EVERY == YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+            previews.append(preview_push(facts, news.get(facts.name), now_s=now_s, forced=forced))
+        return Previews(nodes=previews, bodies=bodies)
 
     async def republish(self, name: NodeName, number: int) -> PlannedPush:
         """Publish the content of a node's older generation once more, push it at once, and say what was done.

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from manager.operator.client import _events
 from manager.operator.fleet_table import failure
 from manager.operator.pushes import Pursuit
 from manager.operator.shapes import Node, Planned, read
@@ -189,3 +190,21 @@ def test_a_push_that_was_under_way_already_is_waited_for(result, waiting):
     pursuit = Pursuit([Planned(node="conf1", action="none", why="a push is under way")])
     pursuit.take(_node(state="installing", push=pushed(result=result)))
     assert pursuit.waiting == waiting
+
+
+class Lines:
+    """A stream's content, line by line."""
+
+    def __init__(self, text: bytes) -> None:
+        self._lines = iter(text.splitlines(keepends=True))
+
+    async def readline(self) -> bytes:
+        return next(self._lines, b"")
+
+
+async def test_events_of_other_kinds_and_their_ids_are_left_out():
+    text = (
+        b': listening\n\ndata: {"name": "n1"}\n\nid: a-2\nevent: removed\ndata: {"name": "n2"}\n\n'
+        b'id: a-3\ndata: {"name":\ndata: "n3"}\n\n'
+    )
+    assert [json.loads(each)["name"] async for each in _events(Lines(text))] == ["n1", "n3"]
