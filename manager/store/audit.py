@@ -76,9 +76,23 @@ class Audit:
                 connection, meta, [{"name": HEAD, "value": chain.encode()}], key="name"
             )
 
-    async def list(self, *, limit: int = 100, before: int | None = None) -> Sequence[AuditRecord]:
-        """Return the latest acts, of those before an id if one is given, the newest first."""
+    async def list(
+        self,
+        *,
+        limit: int = 100,
+        before: int | None = None,
+        actor: str = "",
+        action: str = "",
+        subject: str = "",
+    ) -> Sequence[AuditRecord]:
+        """Return the latest acts, of those before an id if one is given, the newest first.
+
+        Those in whose actor, action and subject these texts stand, without regard to case.
+        """
         query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        for column, text in ((audit.c.actor, actor), (audit.c.action, action), (audit.c.subject, subject)):
+            if text:
+                query = query.where(column.icontains(text, autoescape=True))
         if before is not None:
             query = query.where(audit.c.id < before)
         async with self._database.read() as connection:

@@ -13,7 +13,19 @@ from manager.api.streams import Streams
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
 from manager.web import words
-from manager.web.pages import access, certificate_forms, certificates, fleet, node, nodes, requests, trust
+from manager.web.pages import (
+    access,
+    alarms,
+    audit,
+    certificate_forms,
+    certificates,
+    fleet,
+    generations,
+    node,
+    nodes,
+    requests,
+    trust,
+)
 from manager.web.static import StaticFiles
 from manager.web.visit import Page, Site, begin_visit, visit_page
 
@@ -28,6 +40,9 @@ PAGES: Final[tuple[Page, ...]] = (
     *requests.PAGES,
     *nodes.PAGES,
     *node.PAGES,
+    *generations.PAGES,
+    *alarms.PAGES,
+    *audit.PAGES,
 )
 
 _TITLES: Final = {

@@ -47,6 +47,21 @@ PAGES = (
     "/requests/new?replaces=1",
     "/requests/1",
     "/requests/delete?id=1",
+    "/nodes",
+    "/nodes/new",
+    "/nodes/london-2",
+    "/nodes/london-2/edit",
+    "/nodes/london-2/join-token",
+    "/nodes/london-2/retire",
+    "/nodes/london-2/slots/server",
+    "/nodes/london-2/slots/server/empty",
+    "/nodes/london-2/generations",
+    "/nodes/london-2/generations/compare?before=2&after=3",
+    "/nodes/london-2/generations/2/republish",
+    "/alarms",
+    "/alarms/history",
+    "/audit",
+    "/audit/verify",
 )
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 

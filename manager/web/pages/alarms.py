@@ -1,0 +1,69 @@
+"""Alarms: what is wrong now, acknowledging it, and what was wrong."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from common.errors import InvalidInputError
+from manager.domain.alarms import AlarmRecord
+from manager.domain.model import Role
+from manager.web.visit import Page, Visit
+from manager.web.words import plural
+
+SIZE: Final = 100
+LEVELS: Final = ("error", "warning")
+
+
+async def active(visit: Visit) -> web.StreamResponse:
+    """Show what stands: errors first, then the latest."""
+    found = sorted(await visit.operations.alarms.active(), key=lambda each: LEVELS.index(each.trait.level))
+    return _list(visit, "alarms.html", found)
+
+
+async def history(visit: Visit) -> web.StreamResponse:
+    """Show what stood and no longer does, the latest first."""
+    return _list(visit, "alarms_history.html", await visit.operations.alarms.history())
+
+
+async def acknowledge(visit: Visit) -> web.StreamResponse:
+    """Note that these were seen; those that ended meanwhile need it no more."""
+    ids = visit.form.ids()
+    if not ids:
+        raise InvalidInputError("id", "no alarm was chosen; go back and tick at least one")
+    standing = {each.id for each in await visit.operations.alarms.active()}
+    seen = [number for number in ids if number in standing]
+    await visit.operations.alarms.acknowledge(seen, actor=visit.actor)
+    said = f"Acknowledged {plural(len(seen), 'alarm')}."
+    if len(seen) < len(ids):
+        said += f" {plural(len(ids) - len(seen), 'alarm')} had ended meanwhile."
+    return visit.redirect("/alarms", said)
+
+
+def _list(visit: Visit, template: str, records: Sequence[AlarmRecord]) -> web.Response:
+    search, level, page = visit.query("search"), visit.query("level"), visit.page()
+    found = [
+        each for each in records if _has(each, search.strip().lower()) and level in {"", each.trait.level}
+    ]
+    return visit.render(
+        template,
+        alarms=found[(page - 1) * SIZE : page * SIZE],
+        total=len(found),
+        search=search,
+        level=level,
+        levels=LEVELS,
+        number=page,
+        size=SIZE,
+    )
+
+
+def _has(record: AlarmRecord, wanted: str) -> bool:
+    texts = (record.trait.title, record.label, record.details, record.node)
+    return any(wanted in text.lower() for text in texts)
+
+
+PAGES = (
+    Page(method="GET", path="/alarms", role=Role.READ_ONLY, handler=active),
+    Page(method="GET", path="/alarms/history", role=Role.READ_ONLY, handler=history),
+    Page(method="POST", path="/alarms/acknowledge", role=Role.OPERATOR, handler=acknowledge),
+)

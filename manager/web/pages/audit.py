@@ -1,0 +1,48 @@
+"""The audit log: who did what, searched and in pages, and whether its chain of hashes holds."""
+
+from typing import Final
+
+from aiohttp import web
+
+from common.errors import InvalidInputError
+from manager.domain.model import Role
+from manager.web.visit import Page, Visit
+
+SIZE: Final = 100
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    """Show a page of acts, the newest first."""
+    wanted = {name: visit.query(name).strip() for name in ("actor", "action", "subject")}
+    # one more than is shown tells whether there is a next page
+    found = await visit.operations.context.store.audit.list(limit=SIZE + 1, before=_before(visit), **wanted)
+    shown = list(found[:SIZE])
+    return visit.render(
+        "audit.html",
+        entries=shown,
+        wanted=wanted,
+        before=visit.query("before"),
+        next_before=shown[-1].id if len(found) > SIZE else None,
+    )
+
+
+async def verify(visit: Visit) -> web.StreamResponse:
+    """Walk along the chain, and show what that found."""
+    noted = visit.query("noted").strip().lower()
+    found = await visit.operations.context.store.audit.verify(noted=noted or None)
+    return visit.render("audit_verify.html", found=found, noted=noted)
+
+
+def _before(visit: Visit) -> int | None:
+    text = visit.query("before")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise InvalidInputError("before", f"'{text[:40]}' is not a number")
+    return int(text)
+
+
+PAGES = (
+    Page(method="GET", path="/audit", role=Role.ADMINISTRATOR, handler=show),
+    Page(method="GET", path="/audit/verify", role=Role.ADMINISTRATOR, handler=verify),
+)

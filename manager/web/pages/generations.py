@@ -1,0 +1,78 @@
+"""What was published for a node: the history, what differs between any two, and older content once more."""
+
+from aiohttp import web
+
+from common.errors import InvalidInputError
+from common.ids import node_name
+from manager.domain.model import Role
+from manager.web.noderows import entries_by_leaf
+from manager.web.visit import Page, Visit
+
+
+async def history(visit: Visit) -> web.StreamResponse:
+    """Show a node's generations, the newest first, and let two be chosen."""
+    name = node_name(visit.name("name"))
+    found = await visit.operations.generations.history(name)
+    inventory = await visit.operations.context.inventories.current()
+    return visit.render(
+        "generations.html",
+        name=name,
+        generations=found,
+        by_leaf=entries_by_leaf(inventory),
+        view=visit.site.fleet.node(name),
+    )
+
+
+async def compare(visit: Visit) -> web.StreamResponse:
+    """Show what differs between two generations."""
+    name, after = node_name(visit.name("name")), _chosen(visit, "after")
+    if after is None:
+        raise InvalidInputError("after", "choose two generations to compare")
+    found = await visit.operations.generations.compare(name, after, before=_chosen(visit, "before"))
+    return visit.render("generations_compare.html", name=name, found=found)
+
+
+async def republish_page(visit: Visit) -> web.StreamResponse:
+    """Say what republishing would change, and ask."""
+    name, number = node_name(visit.name("name")), visit.number("generation")
+    view = visit.site.fleet.node(name)
+    desired = view.desired.generation if view.desired else None
+    found = await visit.operations.generations.compare(name, number, before=desired)
+    return visit.render("generations_republish.html", name=name, wanted=number, found=found, view=view)
+
+
+async def republish(visit: Visit) -> web.StreamResponse:
+    """Publish older content as a new generation, and push it."""
+    name = node_name(visit.name("name"))
+    done = await visit.operations.generations.republish(name, visit.number("generation"), actor=visit.actor)
+    return visit.redirect(
+        f"/nodes/{name}",
+        f"Generation {visit.number('generation')} is published again as generation {done.generation}.",
+    )
+
+
+def _chosen(visit: Visit, which: str) -> int | None:
+    text = visit.query(which)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise InvalidInputError(which, f"'{text[:40]}' is not a generation")
+    return int(text)
+
+
+PAGES = (
+    Page(method="GET", path="/nodes/{name}/generations", role=Role.READ_ONLY, handler=history),
+    Page(method="GET", path="/nodes/{name}/generations/compare", role=Role.READ_ONLY, handler=compare),
+    Page(
+        method="GET",
+        path="/nodes/{name}/generations/{generation}/republish",
+        role=Role.ADMINISTRATOR,
+        handler=republish_page,
+    ),
+    Page(
+        method="POST",
+        path="/nodes/{name}/generations/{generation}/republish",
+        role=Role.ADMINISTRATOR,
+        handler=republish,
+    ),
+)

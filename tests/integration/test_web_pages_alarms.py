@@ -1,0 +1,137 @@
+from pathlib import Path
+
+import pytest
+
+from manager.domain.model import Role
+from manager.web.pages import alarms, audit
+from tests.browser.showroom import Showroom
+from tests.fakes.workers import InPlace
+from tests.integration.api import ApiClient, real_api
+from tests.integration.web import visitor
+
+
+@pytest.fixture
+async def api(tmp_path: Path):
+    async with real_api(tmp_path, InPlace()) as client:
+        yield client
+
+
+@pytest.fixture
+async def room(api: ApiClient) -> Showroom:
+    """A node without a certificate, and a certificate that expires soon: an error and a warning."""
+    room = Showroom(api)
+    await room.add_node("bare")
+    await room.add_node("n1")
+    await room.upload(["soon.example.com"], days=5, nodes=["n1"], issuer=None, chain="")
+    await api.operations.alarms.evaluate(api.fleet)
+    return room
+
+
+async def test_alarms_say_by_text_how_bad_they_are_and_lead_to_what_they_are_about(
+    api: ApiClient, room: Showroom
+):
+    async with visitor(api, Role.READ_ONLY) as browser:
+        answer = await browser.get("/alarms")
+        assert "2 alarms" in answer.text
+        assert answer.text.index("Error Node has no TLS certificate") < answer.text.index(
+            "Warning TLS certificate expires soon"
+        )
+        assert 'href="/nodes/bare"' in answer.html
+        assert 'href="/certificates/1"' in answer.html
+        assert "Acknowledge selected" not in answer.text
+        assert "1 alarm found" in (await browser.get("/alarms?level=warning")).text
+        assert "1 alarm found" in (await browser.get("/alarms?search=BARE")).text
+
+
+async def test_several_alarms_are_acknowledged_at_once_and_those_that_ended_meanwhile_are_told_of(
+    api: ApiClient, room: Showroom
+):
+    ids = [str(each.id) for each in await api.operations.alarms.active()]
+    async with visitor(api, Role.OPERATOR) as browser:
+        answer = await browser.post("/alarms/acknowledge", {"id": [*ids, "999"]})
+        assert "Acknowledged 2 alarms. 1 alarm had ended meanwhile." in answer.text
+        assert "by operator" in answer.text
+        assert {each.acknowledged_by for each in await api.operations.alarms.active()} == {"operator"}
+        assert (await browser.post("/alarms/acknowledge")).status == 400
+
+
+async def test_what_ended_is_in_the_history(api: ApiClient, room: Showroom):
+    await api.operations.certificates.assign(1, nodes=["bare"], slot="server", actor="test")
+    await api.operations.alarms.evaluate(api.fleet)
+    async with visitor(api, Role.READ_ONLY) as browser:
+        assert "bare" not in (await browser.get("/alarms?level=error")).text
+        assert "Node has no TLS certificate" in (await browser.get("/alarms/history")).text
+
+
+async def test_lists_of_alarms_are_in_pages(api: ApiClient, room: Showroom, monkeypatch):
+    monkeypatch.setattr(alarms, "SIZE", 1)
+    async with visitor(api, Role.READ_ONLY) as browser:
+        assert "no TLS certificate" in (await browser.get("/alarms")).text
+        second = (await browser.get("/alarms?page=2")).text
+        assert "expires soon" in second
+        assert "no TLS certificate" not in second
+
+
+async def test_the_audit_log_is_searched_and_in_pages(api: ApiClient, monkeypatch):
+    store = api.operations.context.store
+    for number in range(3):
+        await store.audit.append(at_s=number, actor="ada", action="node.pet", subject=f"node n%{number}")
+    async with visitor(api, Role.ADMINISTRATOR) as browser:
+        for query in ("actor=ADA", "action=pet", "subject=n%25"):
+            answer = await browser.get(f"/audit?{query}")
+            assert answer.text.count("node n%") == 3, query
+            assert "user.added" not in answer.text, query
+        # a percent sign is no wild card
+        assert "Nothing fits." in (await browser.get("/audit?subject=e%25n")).text
+        monkeypatch.setattr(audit, "SIZE", 2)
+        answer = await browser.get("/audit?actor=ada")
+        assert "node n%0" not in answer.text
+        older = answer.html.partition('rel="next"')[0].rpartition('href="')[2].partition('"')[0]
+        answer = await browser.get(older.replace("&amp;", "&"))
+        assert answer.text.count("node n%") == 1
+        assert (await browser.get("/audit?before=x")).status == 400
+
+
+async def test_whether_the_audit_log_was_altered_is_shown(api: ApiClient):
+    store = api.operations.context.store
+    async with visitor(api, Role.ADMINISTRATOR) as browser:
+        answer = await browser.get("/audit/verify")
+        assert "The chain holds" in answer.text
+        head = (await store.audit.verify()).head
+        assert head in answer.text
+        assert "that you noted is in the chain" in (await browser.get(f"/audit/verify?noted={head}")).text
+        assert "is not in the chain" in (await browser.get(f"/audit/verify?noted={'0' * 63}1")).text
+        async with store.audit._database.write() as connection:
+            await connection.exec_driver_sql("UPDATE audit SET actor = 'eve' WHERE id = 2")
+        assert "The chain is broken at act 2" in (await browser.get("/audit/verify")).text
+
+
+async def test_two_generations_are_compared_and_older_content_is_published_again(api: ApiClient):
+    room = Showroom(api)
+    await room.add_node("n1")
+    first = await room.upload(["one.example.com"], days=100, nodes=["n1"], issuer=None, chain="")
+    await api.fleet.push(None, forced=True)
+    await room.upload(["two.example.com"], days=100, nodes=["n1"], issuer=None, chain="")
+    await api.fleet.push(None, forced=True)
+    numbers = [each.record.generation for each in await api.operations.generations.history("n1")]
+    new, old = numbers[:2]
+    async with visitor(api, Role.READ_ONLY) as browser:
+        listed = await browser.get("/nodes/n1/generations")
+        assert "two.example.com" in listed.text
+        assert "Republish" not in listed.text
+        answer = await browser.get(f"/nodes/n1/generations/compare?before={old}&after={new}")
+        assert f"From generation {old} to {new}" in answer.text
+        assert answer.text.index("one.example.com") < answer.text.index("two.example.com")
+        assert "server/privkey.pem" in answer.text
+        assert "PRIVATE KEY" not in answer.html
+        assert (await browser.get("/nodes/n1/generations/compare?after=77")).status == 404
+        assert (await browser.get("/nodes/n1/generations/compare")).status == 400
+    async with visitor(api, Role.ADMINISTRATOR) as browser:
+        asked = await browser.get(f"/nodes/n1/generations/{old}/republish")
+        assert "stands in for what is assigned" in asked.text
+        assert "two.example.com" in asked.text
+        answer = await browser.post(f"/nodes/n1/generations/{old}/republish")
+        assert f"published again as generation {new + 1}" in answer.text
+        desired = api.fleet.node("n1").slots["server"].desired
+        inventory = await api.operations.context.inventories.current()
+        assert desired == inventory.entries[first].leaf.fingerprint
