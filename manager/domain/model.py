@@ -177,6 +177,16 @@ class ClientRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRecord:
+    """An API token of a user, without the token."""
+
+    id: int
+    label: str
+    created_s: float
+    expires_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserRecord:
     """Someone who may sign in."""
 

@@ -17,8 +17,8 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from common.errors import AccessError, InvalidInputError, NotFoundError
-from manager.domain.model import Role, UserRecord
+from common.errors import AccessError, ConflictError, InvalidInputError, NotFoundError
+from manager.domain.model import Role, TokenRecord, UserRecord
 from manager.operations.context import Context
 from manager.operations.throttle import (
     FAILURES_PER_ADDRESS,
@@ -59,11 +59,7 @@ class UserOperations:
         self, name: str, *, role: Role, password: str, actor: str, only_first: bool = False
     ) -> UserRecord:
         """Add a user. Raises InvalidInputError, ConflictError (also where there is any user and this is to be the first)."""
-        if len(name) > NAME_MAX or not NAME_PATTERN.fullmatch(name):
-            raise InvalidInputError(
-                "name",
-                f"a user's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
-            )
+        _check_name(name)
         _check_password(password)
         hashed = await asyncio.to_thread(self._hasher.hash, password)
         record = await self._context.store.users.add(
@@ -84,6 +80,25 @@ class UserOperations:
     async def list(self) -> Sequence[UserRecord]:
         """Return all."""
         return await self._context.store.users.list()
+
+    async def set_role(self, name: str, *, role: Role, actor: str) -> None:
+        """Replace a user's role, at once for sessions and tokens too.
+
+        Raises NotFoundError; ConflictError for the own role, so that there is always an administrator left.
+        """
+        if name == actor:
+            raise ConflictError("nobody changes the own role; another administrator can")
+        await self._context.store.users.set_role(name, role)
+        await self._context.note(actor, "user.role_changed", f"user {name}", {"role": role})
+
+    async def tokens(self, name: str) -> Sequence[TokenRecord]:
+        """Return a user's API tokens, without the tokens."""
+        return await self._context.store.users.tokens(name, now_s=self._context.clock())
+
+    async def remove_token(self, name: str, token_id: int, *, actor: str) -> None:
+        """Remove one of a user's API tokens; it is worth nothing from then on. Raises NotFoundError."""
+        label = await self._context.store.users.remove_token(name, token_id)
+        await self._context.note(actor, "token.removed", f"user {name}", {"label": label})
 
     async def remove(self, name: str, *, actor: str) -> None:
         """Remove a user and all tokens. Raises NotFoundError."""
@@ -153,6 +168,25 @@ class UserOperations:
         while len(self._proven) > REMEMBERED_MAX:
             self._proven.popitem(last=False)
         return True
+
+
+def findings_of_user(name: str, password: str) -> Sequence[InvalidInputError]:
+    """Return all that is wrong with a new user's name and password."""
+    found: list[InvalidInputError] = []
+    for check, value in ((_check_name, name), (_check_password, password)):
+        try:
+            check(value)
+        except InvalidInputError as error:
+            found.append(error)
+    return found
+
+
+def _check_name(name: str) -> None:
+    if len(name) > NAME_MAX or not NAME_PATTERN.fullmatch(name):
+        raise InvalidInputError(
+            "name",
+            f"a user's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
+        )
 
 
 def _check_password(password: str) -> None:

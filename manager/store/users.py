@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, select, update
 
 from common.errors import ConflictError, NotFoundError
-from manager.domain.model import Role, UserRecord
+from manager.domain.model import Role, TokenRecord, UserRecord
 from manager.store.engine import Database
 from manager.store.tables import api_token, user
 
@@ -58,6 +58,38 @@ class Users:
             )
             if not result.rowcount:
                 raise _missing(name)
+
+    async def set_role(self, name: str, role: Role) -> None:
+        """Replace a user's role. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            result = await connection.execute(update(user).where(user.c.name == name).values(role=role.value))
+            if not result.rowcount:
+                raise _missing(name)
+
+    async def tokens(self, name: str, *, now_s: float) -> Sequence[TokenRecord]:
+        """Return a user's API tokens that are still good, the latest first."""
+        query = (
+            select(api_token.c.id, api_token.c.label, api_token.c.created_s, api_token.c.expires_s)
+            .join(user)
+            .where(user.c.name == name, api_token.c.expires_s > now_s)
+            .order_by(api_token.c.id.desc())
+        )
+        async with self._database.read() as connection:
+            return [
+                TokenRecord(id=row.id, label=row.label, created_s=row.created_s, expires_s=row.expires_s)
+                for row in await connection.execute(query)
+            ]
+
+    async def remove_token(self, name: str, token_id: int) -> str:
+        """Remove one of a user's API tokens; return its label. Raises NotFoundError."""
+        owner = select(user.c.id).where(user.c.name == name).scalar_subquery()
+        chosen = (api_token.c.id == token_id) & (api_token.c.user_id == owner)
+        async with self._database.write() as connection:
+            label = (await connection.execute(select(api_token.c.label).where(chosen))).scalar()
+            if label is None:
+                raise NotFoundError(f"user '{name}' has no token {token_id}")
+            await connection.execute(delete(api_token).where(chosen))
+            return str(label)
 
     async def add_token(
         self, name: str, *, token_hash: str, label: str, expires_s: float, now_s: float

@@ -25,6 +25,7 @@ from manager.web.pages import (
     nodes,
     requests,
     trust,
+    users,
 )
 from manager.web.static import StaticFiles
 from manager.web.visit import Page, Site, begin_visit, visit_page
@@ -43,6 +44,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *generations.PAGES,
     *alarms.PAGES,
     *audit.PAGES,
+    *users.PAGES,
 )
 
 _TITLES: Final = {

@@ -62,6 +62,12 @@ PAGES = (
     "/alarms/history",
     "/audit",
     "/audit/verify",
+    "/users",
+    "/users/new",
+    "/users/named/operator",
+    "/users/named/operator/remove",
+    "/users/me",
+    "/users/clients/new",
 )
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 

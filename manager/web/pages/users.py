@@ -1,0 +1,281 @@
+"""Users: the own account for everybody; for administrators everybody's, and the programs that sign in with a key."""
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from common.errors import AccessError, CertcastError, ConflictError, InvalidInputError, NotFoundError, Reason
+from manager.api.errors import status_of
+from manager.domain.model import Role, UserRecord
+from manager.operations.users import TOKEN_DAYS_MAX, findings_of_user
+from manager.web.visit import Page, Visit
+
+ROLES: Final = {
+    Role.READ_ONLY: "looks at everything but secrets",
+    Role.OPERATOR: "also pushes and acknowledges",
+    Role.ADMINISTRATOR: "does everything",
+}
+DIFFER: Final = "the two passwords differ"
+
+
+async def list_all(visit: Visit) -> web.StreamResponse:
+    """Show all users and clients; who may not see them is led to the own account."""
+    if not visit.may(Role.ADMINISTRATOR):
+        return visit.redirect("/users/me")
+    return visit.render(
+        "users.html",
+        users=await visit.operations.users.list(),
+        clients=await visit.operations.clients.list(),
+    )
+
+
+async def new_page(visit: Visit) -> web.StreamResponse:
+    """Ask for a user's name, role and password."""
+    return _new(visit)
+
+
+async def add(visit: Visit) -> web.StreamResponse:
+    """Add a user."""
+    name, password = visit.form.text("name").strip(), visit.form.text("password")
+    problems = [each.message for each in findings_of_user(name, password)]
+    if password != visit.form.text("again"):
+        problems.append(DIFFER)
+    if problems:
+        return _new(visit, 400, problems)
+    try:
+        await visit.operations.users.add(name, role=_role(visit), password=password, actor=visit.actor)
+    except CertcastError as error:
+        return _new(visit, status_of(error), [error.message])
+    return visit.redirect("/users", f"{name} can sign in now.")
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    """Show a user, to be changed."""
+    return await _show(visit)
+
+
+async def set_role(visit: Visit) -> web.StreamResponse:
+    """Give a user another role."""
+    record = await _user(visit)
+    seen, role = visit.form.text("seen"), _role(visit)
+    if seen != record.role:
+        problem = f"somebody else made {record.name} {record.role} meanwhile (it was {seen[:20]}); choose again if that is not right"
+        return await _show(visit, 409, [problem])
+    try:
+        await visit.operations.users.set_role(record.name, role=role, actor=visit.actor)
+    except ConflictError as error:
+        return await _show(visit, 409, [error.message])
+    return visit.redirect("/users", f"{record.name} is {role} now.")
+
+
+async def set_password(visit: Visit) -> web.StreamResponse:
+    """Replace a user's password."""
+    record = await _user(visit)
+    if problems := _password_problems(visit, record):
+        return await _show(visit, 400, problems)
+    await visit.operations.users.set_password(
+        record.name, password=visit.form.text("password"), actor=visit.actor
+    )
+    return visit.redirect("/users", f"{record.name} has a new password, and is signed out everywhere.")
+
+
+async def remove_page(visit: Visit) -> web.StreamResponse:
+    """Say what follows when a user is deleted."""
+    record = await _user(visit)
+    return visit.render(
+        "user_remove.html", record=record, tokens=await visit.operations.users.tokens(record.name)
+    )
+
+
+async def remove(visit: Visit) -> web.StreamResponse:
+    """Delete a user. Nobody deletes the own account, so that there is always an administrator left."""
+    record = await _user(visit)
+    if record.name == visit.actor:
+        raise ConflictError("nobody deletes the own account; another administrator can")
+    await visit.operations.users.remove(record.name, actor=visit.actor)
+    return visit.redirect("/users", f"{record.name} is deleted.")
+
+
+async def own(visit: Visit) -> web.StreamResponse:
+    """Show the own account."""
+    return await _own(visit)
+
+
+async def own_password(visit: Visit) -> web.StreamResponse:
+    """Replace the own password, which the current one allows; every other session ends."""
+    user = _signed_in(visit)
+    try:
+        await visit.operations.users.by_password(user.name, visit.form.text("current"), address=visit.address)
+    except AccessError as error:
+        busy = error.reason is Reason.BUSY
+        return await _own(
+            visit, status_of(error), [error.message if busy else "the current password is wrong"]
+        )
+    if problems := _password_problems(visit, user):
+        return await _own(visit, 400, problems)
+    await visit.operations.users.set_password(
+        user.name, password=visit.form.text("password"), actor=user.name
+    )
+    token = await visit.operations.sessions.start(user, address=visit.address)
+    response = visit.redirect("/users/me", "You have a new password; you are signed out everywhere else.")
+    visit.remember(response, token)
+    return response
+
+
+async def new_token(visit: Visit) -> web.StreamResponse:
+    """Make an API token, and show it once."""
+    label, days = visit.form.text("label").strip(), visit.form.text("days")
+    problems = [] if label else ["a token has a label, so that you know later what it is for"]
+    if not (days.isascii() and days.isdecimal() and len(days) <= 5 and 1 <= int(days) <= TOKEN_DAYS_MAX):
+        problems.append(f"a token lives 1 to {TOKEN_DAYS_MAX} days")
+    if problems:
+        return await _own(visit, 400, problems)
+    token, expires_s = await visit.operations.users.new_token(
+        visit.actor, label=label, days=int(days), actor=visit.actor
+    )
+    return visit.render("token_made.html", token=token, label=label, expires_s=expires_s)
+
+
+async def remove_token_page(visit: Visit) -> web.StreamResponse:
+    """Say what follows when a token is deleted."""
+    found = [each for each in await visit.operations.users.tokens(visit.actor) if each.id == visit.number()]
+    if not found:
+        raise NotFoundError("you have no such token")
+    return visit.render("token_remove.html", token=found[0])
+
+
+async def remove_token(visit: Visit) -> web.StreamResponse:
+    """Delete one of the own tokens."""
+    await visit.operations.users.remove_token(visit.actor, visit.number(), actor=visit.actor)
+    return visit.redirect("/users/me", "The token is deleted.")
+
+
+async def new_client_page(visit: Visit) -> web.StreamResponse:
+    """Ask for a program's name, role and public key."""
+    return _new_client(visit)
+
+
+async def add_client(visit: Visit) -> web.StreamResponse:
+    """Register a program that signs in with a key."""
+    name = visit.form.text("name").strip()
+    try:
+        record = await visit.operations.clients.add(
+            name, role=_role(visit), public_key=visit.form.text("public_key"), actor=visit.actor
+        )
+    except CertcastError as error:
+        return _new_client(visit, status_of(error), [error.message])
+    return visit.redirect("/users", f"{name} can sign in now; its client id is {record.client_id}.")
+
+
+async def remove_client_page(visit: Visit) -> web.StreamResponse:
+    """Say what follows when a client is deleted."""
+    return visit.render("client_remove.html", name=visit.name("name"))
+
+
+async def remove_client(visit: Visit) -> web.StreamResponse:
+    """Delete a client."""
+    await visit.operations.clients.remove(visit.name("name"), actor=visit.actor)
+    return visit.redirect("/users", f"{visit.name('name')} is deleted.")
+
+
+def _signed_in(visit: Visit) -> UserRecord:
+    if visit.user is None:
+        raise AccessError("sign in first")
+    return visit.user
+
+
+def _role(visit: Visit) -> Role:
+    """Return the chosen role. Raises InvalidInputError."""
+    text = visit.form.text("role")
+    if text not in set(Role):
+        raise InvalidInputError("role", f"'{text[:40]}' is not a role")
+    return Role(text)
+
+
+def _password_problems(visit: Visit, user: UserRecord) -> list[str]:
+    password = visit.form.text("password")
+    problems = [each.message for each in findings_of_user(user.name, password)]
+    return problems if password == visit.form.text("again") else [*problems, DIFFER]
+
+
+async def _user(visit: Visit) -> UserRecord:
+    record, _ = await visit.operations.context.store.users.get(visit.name("name"))
+    return record
+
+
+def _new(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+    return visit.render(
+        "user_new.html",
+        status=status,
+        problems=problems,
+        roles=ROLES,
+        name=visit.form.text("name"),
+        role=visit.form.text("role", Role.READ_ONLY),
+    )
+
+
+async def _show(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+    record = await _user(visit)
+    return visit.render(
+        "user.html",
+        status=status,
+        problems=problems,
+        roles=ROLES,
+        record=record,
+        where=f"/users/named/{quote(record.name)}",
+    )
+
+
+async def _own(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+    return visit.render(
+        "user_own.html",
+        status=status,
+        problems=problems,
+        tokens=await visit.operations.users.tokens(visit.actor),
+        label=visit.form.text("label"),
+        days=visit.form.text("days", "90"),
+        role_says=ROLES[_signed_in(visit).role],
+    )
+
+
+def _new_client(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+    return visit.render(
+        "client_new.html",
+        status=status,
+        problems=problems,
+        roles=ROLES,
+        name=visit.form.text("name"),
+        role=visit.form.text("role", Role.READ_ONLY),
+        public_key=visit.form.text("public_key"),
+    )
+
+
+_EVERYBODY: Final = (
+    ("GET", "/users", list_all),
+    ("GET", "/users/me", own),
+    ("POST", "/users/me/password", own_password),
+    ("POST", "/users/me/tokens", new_token),
+    ("GET", "/users/me/tokens/{id}/remove", remove_token_page),
+    ("POST", "/users/me/tokens/{id}/remove", remove_token),
+)
+_ADMINISTRATORS: Final = (
+    ("GET", "/users/new", new_page),
+    ("POST", "/users/new", add),
+    ("GET", "/users/named/{name}", show),
+    ("POST", "/users/named/{name}/role", set_role),
+    ("POST", "/users/named/{name}/password", set_password),
+    ("GET", "/users/named/{name}/remove", remove_page),
+    ("POST", "/users/named/{name}/remove", remove),
+    ("GET", "/users/clients/new", new_client_page),
+    ("POST", "/users/clients/new", add_client),
+    ("GET", "/users/clients/{name}/remove", remove_client_page),
+    ("POST", "/users/clients/{name}/remove", remove_client),
+)
+
+PAGES = tuple(
+    Page(method=method, path=path, role=role, handler=handler)
+    for role, rows in ((Role.READ_ONLY, _EVERYBODY), (Role.ADMINISTRATOR, _ADMINISTRATORS))
+    for method, path, handler in rows
+)
