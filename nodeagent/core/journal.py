@@ -1,14 +1,12 @@
 """The journal: everything that an agent must still know after it was killed, in one value.
 
-Decides how each step of an installation changes it, and what to do at start with what it says and what the link shows.
-Leaves writing it to `nodeagent.install.journalfile`. One file holds all of it, so that each step is one atomic write
+Decides how each step of an installation changes it. Leaves writing it to `nodeagent.install.journalfile`, and what to do with it
+at start to `nodeagent.core.recovery`. One file holds all of it, so that each step is one atomic write
 (docs/decisions/0003-one-journal.md).
 Invariant: between two writes the disk shows one whole generation, and this value names the way out: forward or back.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, TypeVar
 
@@ -287,60 +285,6 @@ def settle(
 def move(journal: Journal, directory: str) -> Journal:
     """What is live was laid out anew in another directory, with the same content; the link is swapped next."""
     return replace(journal, directory=directory)
-
-
-# -- at start
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Nothing is under way; `current` must show `directory` ("": nothing was ever installed)."""
-
-    directory: str
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """The installation never became visible: remove its `target`, and the old `directory` runs on."""
-
-    target: str
-    directory: str
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """The target is visible and whole: reload and prove it, then commit or roll back."""
-
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class RollBack:
-    """Show `directory` again, reload, prove it."""
-
-    directory: str
-
-
-Decision = Rest | Forget | Resume | RollBack
-
-
-def recover(journal: Journal, *, link: str | None, whole: AbstractSet[str]) -> Decision:
-    """Decide what to do at start.
-
-    `link` is what `current` shows (a directory's name), None if it is no link; `whole` are the directories whose
-    content is what their manifest says.
-    """
-    if journal.state == "idle" or journal.attempt is None:
-        return Rest(journal.directory)
-    target, directory = journal.attempt.directory, journal.directory
-    if journal.state == "rolling_back" and directory:
-        return RollBack(directory)
-    if link == target and target in whole:
-        return Resume(target)
-    if link == directory or (link is None and not directory):
-        return Forget(target, directory)
-    # the link shows a damaged target, or something that no installation made
-    return RollBack(directory) if directory else Forget(target, directory)
 
 
 def cause_of(phase: Phase, error: CertcastError) -> Cause:

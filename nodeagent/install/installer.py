@@ -10,14 +10,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Final
 
 import msgspec
 import structlog
 
 from common.bundle.manifest import Manifest
-from common.bundle.verify import CLOCK_TOLERANCE_S, verify_bundle
-from common.errors import BundleError, CertcastError, InstallError, Reason
+from common.errors import CertcastError, InstallError, Reason
 from common.ids import Digest
 from common.wire.messages import Outcome, Phase
 from common.wire.receiver import Install
@@ -28,9 +26,10 @@ from nodeagent.core.plan import due, within_s
 from nodeagent.core.retention import next_copy
 from nodeagent.core.services import Consumer
 from nodeagent.core.timing import Wait
-from nodeagent.install.copies import check_copies, look_at
+from nodeagent.install.copies import look_at
 from nodeagent.install.diagnostics import compose
 from nodeagent.install.fault import named
+from nodeagent.install.preflight import attempt_of, check_bundle
 from nodeagent.install.proof import (
     Port,
     Proof,
@@ -43,8 +42,6 @@ from nodeagent.install.proof import (
 from nodeagent.install.state import NodeState, Say
 
 log = structlog.get_logger(__name__)
-
-CLOCK_REASONS: Final = frozenset({Reason.NOT_YET_VALID, Reason.EXPIRED})
 
 
 class Installer:
@@ -60,7 +57,7 @@ class Installer:
         """
         async with self._state.lock:
             state = self._state
-            payloads = await self._check(command)
+            payloads = await check_bundle(state, command)
             state.prober.forget()
             consumers = due(state.services.consumers, command.manifest, state.file.journal.loaded)
             dark = dark_ports(await look_first(state, consumers))
@@ -91,64 +88,6 @@ class Installer:
             log.warning("install.recovered", generation=outcome.generation, message=outcome.result)
             return outcome
 
-    # -- before anything is touched
-
-    async def _check(self, command: Install) -> Mapping[Digest, bytes]:
-        state, manifest = self._state, command.manifest
-        held = await self._held(manifest, command.payloads)
-        phase: Phase = "preflight"
-        try:
-            try:
-                await asyncio.to_thread(state.tree.check_room, manifest)
-                affected = due(state.services.consumers, manifest, state.file.journal.loaded)
-                copies = [copy for consumer in affected for copy in consumer.copies]
-                await asyncio.to_thread(check_copies, copies, state.tree.directory)
-                phase = "check"
-                await asyncio.to_thread(
-                    verify_bundle,
-                    manifest,
-                    held,
-                    applied=state.holdings.live if state.file.journal.applied is not None else None,
-                    now_s=state.clock(),
-                    forced=command.forced,
-                )
-            except InstallError as error:
-                raise BundleError(error.message, reason=error.reason) from error
-        except BundleError as error:
-            if error.reason in CLOCK_REASONS and abs(state.skew_s) > CLOCK_TOLERANCE_S:
-                # not the bundle's fault, and so no reason for quarantine: once the clock is right it is taken
-                raise BundleError(
-                    f"this node's clock is {state.skew_s:+.0f} s from the manager's, so it cannot be judged: "
-                    f"{error.message}",
-                    reason=Reason.CLOCK_SKEW,
-                ) from error
-            now_s = state.clock()
-            attempt = self._attempt(command, directory="")
-            await state.file.keep(
-                steps.reject(state.file.journal, attempt, cause_of(phase, error), now_s=now_s)
-            )
-            log.warning(
-                "offer.refused", generation=manifest.generation, reason=error.reason, message=error.message
-            )
-            raise
-        return held
-
-    async def _held(self, manifest: Manifest, travelled: Mapping[Digest, bytes]) -> dict[Digest, bytes]:
-        """Return all payloads: what travelled, and the rest from the live tree."""
-        state, payloads = self._state, dict(travelled)
-        wanted = {entry.digest for entry in manifest.entries} - payloads.keys()
-        directory = state.file.journal.directory
-        if wanted and directory:
-            payloads |= await asyncio.to_thread(state.tree.payloads, manifest, [directory])
-        if lost := wanted - payloads.keys():
-            # not the bundle's fault, and so no reason for quarantine: with the next offer it will travel
-            state.holdings.was_lost(lost)
-            raise BundleError(
-                f"{len(lost)} files that this node held are damaged; they must be sent again",
-                reason=Reason.BAD_DIGEST,
-            )
-        return payloads
-
     # -- the transaction
 
     async def _run(
@@ -159,9 +98,11 @@ class Installer:
     ) -> Outcome:
         state, manifest, say = self._state, command.manifest, plan.say
         say("stage", "")
-        attempt = self._attempt(command, directory="")
+        attempt = attempt_of(command, started_s=state.clock(), directory="")
         try:
-            attempt = self._attempt(command, directory=await self._stage(manifest, payloads))
+            attempt = attempt_of(
+                command, started_s=state.clock(), directory=await self._stage(manifest, payloads)
+            )
             await state.file.save(steps.begin(state.file.journal, attempt, plan.ready))
         except Exception as error:  # noqa: BLE001 - whatever it was, it must become an outcome
             return await self._fail(attempt, cause_of("stage", _ours(error)))
@@ -352,14 +293,6 @@ class Installer:
         if outcome is None:
             raise InstallError("an installation ended without an outcome")
         return outcome
-
-    def _attempt(self, command: Install, *, directory: str) -> Attempt:
-        return Attempt(
-            push_id=command.push_id,
-            directory=directory,
-            version=version_of(command.manifest),
-            started_s=self._state.clock(),
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What the agent does with the disk before anything else: read the journal, and undo or keep what was interrupted.
 
-Decides nothing itself (`nodeagent.core.journal.recover` does). Leaves reloads and proofs to `Installer.resume`.
+Decides nothing itself (`nodeagent.core.recovery` does). Leaves reloads and proofs to `Installer.resume`.
 Invariant: afterwards `current` shows one whole generation (or none was ever installed), and nobody was reloaded.
 """
 
@@ -12,17 +12,8 @@ from msgspec.structs import replace
 
 from common.errors import Reason
 from nodeagent.core.drift import Ownership
-from nodeagent.core.journal import (
-    Decision,
-    Forget,
-    Journal,
-    Rest,
-    Resume,
-    RollBack,
-    forget,
-    recover,
-    version_of,
-)
+from nodeagent.core.journal import Journal, forget, version_of
+from nodeagent.core.recovery import Decision, Forget, Rest, Resume, RollBack, recover
 from nodeagent.core.services import Services
 from nodeagent.install.copies import remove_leftovers
 from nodeagent.install.fault import named

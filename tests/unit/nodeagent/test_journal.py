@@ -6,17 +6,13 @@ from nodeagent.core import journal as steps
 from nodeagent.core.journal import (
     Attempt,
     Cause,
-    Forget,
     Journal,
-    Rest,
-    Resume,
-    RollBack,
     decode_journal,
     encode_journal,
-    recover,
     version_of,
 )
 from nodeagent.core.plan import due, used_digest
+from nodeagent.core.recovery import Forget, Rest, Resume, RollBack, recover
 from nodeagent.core.services import Consumer
 from tests.bundles import opaque_bundle
 
