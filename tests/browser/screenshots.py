@@ -33,6 +33,7 @@ PAGES = (
     "/nodes/new",
     "/nodes/berlin-1",
     "/nodes/london-2",
+    "/nodes/berlin-1/edit",
     "/nodes/berlin-1/slots/server",
     "/nodes/berlin-1/slots/server/empty",
     "/nodes/spare-1/join-token",
