@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
+from common.ids import NodeName
 from manager.domain.model import Role
 from tests import pki
 from tests.browser.camera import PATIENCE_MS, chromium, sign_in, watched_page
@@ -21,6 +22,12 @@ DROP = """([target, name, text]) => {
   for (const type of ["dragover", "drop"]) {
     target.dispatchEvent(new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
   }
+}"""
+
+SENT = """(button) => {
+  button.form.addEventListener("submit", (event) => event.preventDefault(), { once: true });
+  button.click();
+  return button.getAttribute("aria-busy");
 }"""
 
 
@@ -40,6 +47,8 @@ async def test_a_push_is_told_live_node_by_node_and_a_drop_fills_the_form(tmp_pa
         wave, tiles = page.locator("#pushes"), page.locator(".tiles")
         await expect(tiles.get_by_role("link", name=re.compile(r"In sync\s+5"))).to_be_visible()
 
+        before = room.api.fleet.node(NodeName("berlin-1")).desired.generation
+
         # another administrator adds a certificate meanwhile; this page is not loaded again
         async with watched_page(browser, room.api.url) as other:
             await sign_in(other, ADMIN, PASSWORD)
@@ -54,7 +63,7 @@ async def test_a_push_is_told_live_node_by_node_and_a_drop_fills_the_form(tmp_pa
         await expect(failed).to_contain_text("rolled back")
         await expect(failed).to_contain_text("verify mismatch: the old leaf is served")
         applied = wave.get_by_role("row", name=re.compile("berlin-1"))
-        await expect(applied).to_have_text(re.compile(r"berlin-1\s+2\s"))
+        await expect(applied).to_have_text(re.compile(rf"berlin-1\s+{before + 1}\s"))
         await expect(applied).to_contain_text("applied")
 
         # times are the viewer's own, with UTC behind them
@@ -89,6 +98,10 @@ async def test_searching_needs_no_button_and_the_address_says_what_is_shown(tmp_
         await expect(page.get_by_role("button", name="Copied")).to_be_visible()
         shown = await page.locator("#fingerprint").inner_text()
         assert await page.evaluate("() => navigator.clipboard.readText()") == shown
+
+        # a form under way says so, and cannot be sent twice
+        await page.goto("/requests/new")
+        assert await page.get_by_role("button", name="Create CSR").evaluate(SENT) == "true"
 
         # what was refused is what the eye and the screen reader are led to
         await page.goto("/certificates/new")

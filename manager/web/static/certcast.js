@@ -71,6 +71,15 @@
     droppable(root);
   }
 
+  // a form under way says so, and is not sent twice; a download leaves its page as it is
+  document.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (button && event.target.method === "post" && !("stays" in event.target.dataset)) button.setAttribute("aria-busy", "true");
+  });
+  window.addEventListener("pageshow", () => {
+    for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     document.documentElement.classList.add("scripted");
     enhance(document);
