@@ -29,15 +29,6 @@ PAGES = (
     "/certificates/2/edit",
     "/certificates/delete?id=2&id=5",
     "/certificates/download?id=1",
-    "/nodes",
-    "/nodes/new",
-    "/nodes/berlin-1",
-    "/nodes/london-2",
-    "/nodes/berlin-1/edit",
-    "/nodes/berlin-1/slots/server",
-    "/nodes/berlin-1/slots/server/empty",
-    "/nodes/spare-1/join-token",
-    "/nodes/berlin-1/retire",
     "/trusted-cas",
     "/trusted-cas/builtin",
     "/trusted-cas/import",
@@ -50,6 +41,7 @@ PAGES = (
     "/requests/delete?id=1",
     "/nodes",
     "/nodes/new",
+    "/nodes/berlin-1",
     "/nodes/london-2",
     "/nodes/london-2/edit",
     "/nodes/london-2/join-token",
@@ -68,7 +60,9 @@ PAGES = (
     "/users/named/operator",
     "/users/named/operator/remove",
     "/users/me",
+    "/users/me/tokens/1/remove",
     "/users/clients/new",
+    "/users/clients/terraform/remove",
 )
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 

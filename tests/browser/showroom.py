@@ -9,7 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from common.ids import NodeName
+from manager.domain.model import Role
 from manager.operations.requests import KeyChoice, RequestChanges
 from manager.operations.workers import Workers
 from manager.push.pipe import pipe
@@ -114,6 +117,14 @@ async def _fill(room: Showroom) -> None:
         replaces=1,
         changes=RequestChanges(extra_alt_names=["rooms.example.com"]),
         key=KeyChoice(private_key=pki.make_leaf(None, ["x"]).key_pem),
+        actor=ACTOR,
+    )
+    await room.api.operations.users.new_token(ACTOR, label="nightly report", days=90, actor=ACTOR)
+    key = pki.make_key().public_key()
+    await room.api.operations.clients.add(
+        "terraform",
+        role=Role.ADMINISTRATOR,
+        public_key=key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
         actor=ACTOR,
     )
 
