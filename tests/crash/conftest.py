@@ -43,6 +43,13 @@ def _sweeper(workers: int) -> Iterator[Sweeper]:
 
 
 @pytest.fixture
+def memory() -> Iterator[Path]:
+    """A directory in memory, if there is one."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str, float], None]:
     """Print a result, and how long it took."""
 
