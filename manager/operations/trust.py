@@ -1,5 +1,6 @@
 """Uploading, viewing, editing, exporting and deleting custom trusted CAs, which every node gets."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -64,6 +65,8 @@ class TrustOperations:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        # what one change leaves is what the next is judged by: two small losses at once may be a large one
+        self._losing = asyncio.Lock()
 
     async def upload(self, certificates: str, *, actor: str) -> Sequence[tuple[TrustedCaRecord, bool]]:
         """Keep every CA certificate of a text, or none; return each, and whether it is a new entry.
@@ -140,8 +143,9 @@ class TrustOperations:
         wanted = record.trusted_intermediate if trusted_intermediate is None else trusted_intermediate
         new = new_trusted_ca(read, text=text, trusted_intermediate=wanted)
         is_lost = record.is_anchor and not (new.self_signed or new.trusted_intermediate)
-        await self._confirm_loss({trusted_ca_id}, [] if is_lost else [read], force=force)
-        kept = await store.update(trusted_ca_id, new, seen=seen)
+        async with self._losing:
+            await self._confirm_loss({trusted_ca_id}, [] if is_lost else [read], force=force)
+            kept = await store.update(trusted_ca_id, new, seen=seen)
         detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
         await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
         self._tell(1, cause="edited", actor=actor)
@@ -157,10 +161,11 @@ class TrustOperations:
 
         Raises NotFoundError; ConflictError if all or more than a fifth of the custom ones would go, unless forced.
         """
-        for number in trusted_ca_ids:
-            await self._context.store.trusted_cas.get(number)
-        await self._confirm_loss(set(trusted_ca_ids), [], force=force)
-        await self._context.store.trusted_cas.delete(trusted_ca_ids)
+        async with self._losing:
+            for number in trusted_ca_ids:
+                await self._context.store.trusted_cas.get(number)
+            await self._confirm_loss(set(trusted_ca_ids), [], force=force)
+            await self._context.store.trusted_cas.delete(trusted_ca_ids)
         await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", {"ids": list(trusted_ca_ids)})
         self._tell(len(trusted_ca_ids), cause="deleted", actor=actor)
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -63,6 +64,8 @@ certificate = Table(
     Column("changed_s", Float, nullable=False),
     # the catalogue's rule for "the same certificate": issuer and serial number
     UniqueConstraint("raw_issuer", "serial_no"),
+    # covers the look at what a copy in memory lacks: without it, that reads through every certificate's text
+    Index("ix_certificate_changes", "id", "changed_s"),
     sqlite_autoincrement=True,
 )
 

@@ -2,7 +2,7 @@
 
 Decides nothing; says what `checks` finds, with 503 as soon as one check is not ok. Four questions without a body, each answered
 once and hung up on, are little enough to be read here: a web framework was a third of the agent's memory and start
-(docs/decisions/0011-agents-footprint.md).
+(docs/decisions/0013-agents-footprint.md).
 Invariant: whoever asks slowly, at length or too often costs a bounded amount, and is hung up on.
 """
 

@@ -1,6 +1,8 @@
+import asyncio
+
 import pytest
 
-from common.errors import NotFoundError
+from common.errors import ConflictError, NotFoundError
 from common.pki.findings import PkiFindingsError
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root
 from tests.unit.operations.conftest import World
@@ -44,3 +46,16 @@ async def test_deleting_some_that_exist_and_one_that_does_not_deletes_none(world
     await world.operations.trust.delete([record.id], force=True, actor="ada")
     assert await world.operations.trust.list() == []
     assert world.fleet.told == [None, None]
+
+
+async def test_two_small_losses_at_once_do_not_make_a_large_one(world: World):
+    kept = await world.operations.trust.upload(chain_pem(*(make_root() for _ in range(10))), actor="ada")
+    ids = [record.id for record, _ in kept]
+    ends = await asyncio.gather(
+        world.operations.trust.delete(ids[:2], force=False, actor="ada"),
+        world.operations.trust.delete(ids[2:4], force=False, actor="bob"),
+        return_exceptions=True,
+    )
+    # two of ten are a fifth; two of the eight that are left are more
+    assert [type(end) for end in ends] == [type(None), ConflictError]
+    assert len(await world.operations.trust.list()) == 8
