@@ -24,7 +24,7 @@ from tests.browser.showroom import Showroom
 from tests.integration.api import PASSWORD, USERS, real_api
 
 ROUNDS = 7
-PATHS = ("/", "/certificates?order=expiry", "/certificates?search=node77", "/nodes")
+PATHS = ("/", "/certificates?order=expiry", "/certificates?search=node77", "/nodes", "/alarms")
 
 LOADED = """() => {
   const [entry] = performance.getEntriesByType("navigation");
