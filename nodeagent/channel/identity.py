@@ -3,6 +3,8 @@
 Owns the two files. Invariant: the key is made on the node, is readable by its owner only, and never leaves it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,7 @@ from common.errors import CertcastError, NotFoundError, Reason
 from common.ids import NodeName, node_name
 from common.runtime import durable
 from common.runtime.ssh import generate_key, load_key, public_line
+from nodeagent.install.fault import named
 
 DIRECTORY: Final = "identity"
 KEY_FILE: Final = "node_key"
@@ -58,9 +61,7 @@ def load(data_dir: Path, *, key_file: str = KEY_FILE) -> Identity:
             "with the token that 'certcast node add' printed"
         ) from error
     except OSError as error:
-        raise CertcastError(
-            f"{directory} cannot be read: {error.strerror}", reason=Reason.PERMISSION
-        ) from error
+        raise named("the node's identity cannot be read", error) from error
     except msgspec.DecodeError as error:
         raise CertcastError(f"{directory / PIN_FILE} is damaged; join again", reason=Reason.PARSE) from error
     return Identity(
@@ -69,24 +70,21 @@ def load(data_dir: Path, *, key_file: str = KEY_FILE) -> Identity:
 
 
 def ensure_key(data_dir: Path) -> asyncssh.SSHKey:
-    """Return the node's key, made now if there is none. Raises CertcastError if the directory cannot be written."""
+    """Return the node's key, made now if there is none. Raises InstallError if the directory cannot be written."""
     directory = data_dir / DIRECTORY
-    try:
+    with _written():
         data_dir.mkdir(parents=True, exist_ok=True)
         durable.make_dir(directory, 0o700)
         path = directory / KEY_FILE
         if not path.exists():
             durable.write_file(path, generate_key(), mode=0o600)
         return load_key(path.read_bytes())
-    except OSError as error:
-        raise CertcastError(
-            f"{directory} cannot be written: {error.strerror}", reason=Reason.PERMISSION
-        ) from error
 
 
 def make_candidate(data_dir: Path) -> Identity:
-    """Make a candidate key, and return the identity with it."""
-    durable.write_file(data_dir / DIRECTORY / CANDIDATE_FILE, generate_key(), mode=0o600)
+    """Make a candidate key, and return the identity with it. Raises InstallError if it cannot be written."""
+    with _written():
+        durable.write_file(data_dir / DIRECTORY / CANDIDATE_FILE, generate_key(), mode=0o600)
     return load(data_dir, key_file=CANDIDATE_FILE)
 
 
@@ -99,11 +97,22 @@ def candidate(data_dir: Path) -> Identity | None:
 
 
 def commit_candidate(data_dir: Path) -> None:
-    """Let the candidate take the place of the node's key, in one step."""
-    durable.publish(data_dir / DIRECTORY / CANDIDATE_FILE, data_dir / DIRECTORY / KEY_FILE)
+    """Let the candidate take the place of the node's key, in one step. Raises InstallError if the disk refuses."""
+    # not there: whoever else dials or rotates on this node saw it pinned, and was first
+    with _written(), suppress(FileNotFoundError):
+        durable.publish(data_dir / DIRECTORY / CANDIDATE_FILE, data_dir / DIRECTORY / KEY_FILE)
 
 
 def save_pin(data_dir: Path, pin: Pin) -> None:
-    """Keep what the manager is known by."""
+    """Keep what the manager is known by. Raises InstallError if it cannot be written."""
     data = msgspec.json.format(msgspec.json.encode(pin), indent=2) + b"\n"
-    durable.write_file(data_dir / DIRECTORY / PIN_FILE, data, mode=0o644)
+    with _written():
+        durable.write_file(data_dir / DIRECTORY / PIN_FILE, data, mode=0o644)
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise named("the node's identity cannot be written", error) from error

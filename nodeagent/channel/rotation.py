@@ -9,7 +9,9 @@ refused with the old key is tried with the candidate.
 import asyncio
 from pathlib import Path
 
-from common.errors import AccessError
+import structlog
+
+from common.errors import AccessError, InstallError
 from common.runtime.ssh import sign
 from common.runtime.transport import Peer, Transport
 from common.wire.enrolment import EnrolRequest, rotation_statement
@@ -18,10 +20,13 @@ from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
 from nodeagent.channel.join import ask, refused
 
+log = structlog.get_logger(__name__)
+
 
 async def rotate(data_dir: Path, *, agent_version: str) -> Identity:
-    """Replace the node's key. Raises NotFoundError (not joined), UnreachableError, AccessError, EnrolmentError.
+    """Replace the node's key.
 
+    Raises NotFoundError (not joined), UnreachableError, AccessError, EnrolmentError, InstallError (the disk refuses).
     After a failure the old key is in use as before, or `connect_as` finds out which one the manager knows.
     """
     old = await asyncio.to_thread(identity.load, data_dir)
@@ -52,5 +57,9 @@ async def connect_as(data_dir: Path, *, peer: Peer) -> Transport:
         if new is None:
             raise
     transport = await connect(new, peer=peer)
-    await asyncio.to_thread(identity.commit_candidate, data_dir)
+    try:
+        await asyncio.to_thread(identity.commit_candidate, data_dir)
+    except InstallError as error:
+        # the manager is reached all the same, and a full disk is what it should hear of; the next dial tries again
+        log.error("store.failed", reason=error.reason, message=error.message)
     return transport

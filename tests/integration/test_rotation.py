@@ -1,10 +1,13 @@
 """A node replaces its own key, whatever is cut or killed in between."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from common.errors import AccessError, EnrolmentError, Reason, UnreachableError
+from common.errors import AccessError, EnrolmentError, InstallError, Reason, UnreachableError
+from common.runtime import durable
 from common.runtime.ssh import generate_key, load_key, public_line, sign
 from common.wire.enrolment import EnrolRequest, rotation_statement
 from nodeagent.channel import identity, rotation
@@ -112,9 +115,71 @@ async def test_a_refused_rotation_says_so_and_the_old_key_still_opens(tmp_path: 
         await speaks(there, tmp_path)
 
 
+async def test_a_full_disk_is_told_by_name_when_a_candidate_is_made_and_the_old_key_stays(
+    tmp_path: Path, monkeypatch
+):
+    async with channel() as there:
+        old = await joined(there, tmp_path)
+        monkeypatch.setattr(durable, "write_file", _disk_full)
+        with pytest.raises(InstallError, match="identity cannot be written") as caught:
+            await rotate(tmp_path, agent_version="0")
+        assert caught.value.reason is Reason.NO_SPACE
+        monkeypatch.undo()
+        assert there.tokens.pinned["n1"] == old.public_line
+        await speaks(there, tmp_path)
+
+
+async def test_on_a_disk_that_refuses_the_new_key_its_name_the_node_still_dials_with_it(
+    tmp_path: Path, monkeypatch
+):
+    async with channel() as there:
+        await joined(there, tmp_path)
+        monkeypatch.setattr(durable, "publish", _disk_full)
+        with pytest.raises(InstallError) as caught:
+            await rotate(tmp_path, agent_version="0")
+        assert caught.value.reason is Reason.NO_SPACE
+        await speaks(there, tmp_path)
+        assert identity.candidate(tmp_path).public_line == there.tokens.pinned["n1"]
+        monkeypatch.undo()
+        await speaks(there, tmp_path)
+        assert identity.candidate(tmp_path) is None
+
+
+async def test_a_full_disk_is_told_by_name_when_a_node_joins(tmp_path: Path, monkeypatch):
+    async with channel() as there:
+        monkeypatch.setattr(durable, "write_file", _disk_full)
+        with pytest.raises(InstallError) as caught:
+            await joined(there, tmp_path)
+        assert caught.value.reason is Reason.NO_SPACE
+        monkeypatch.undo()
+        await joined(there, tmp_path)
+        await speaks(there, tmp_path)
+
+
+async def test_a_candidate_that_the_agent_itself_put_in_place_first_is_no_failure(
+    tmp_path: Path, monkeypatch
+):
+    async with channel() as there:
+        await joined(there, tmp_path)
+        ask_it = rotation.ask
+
+        async def ask_and_be_overtaken(*args, **kwargs):
+            reply = await ask_it(*args, **kwargs)
+            await speaks(there, tmp_path)
+            return reply
+
+        monkeypatch.setattr(rotation, "ask", ask_and_be_overtaken)
+        new = await rotate(tmp_path, agent_version="0")
+        assert identity.load(tmp_path).public_line == new.public_line == there.tokens.pinned["n1"]
+
+
 class _KilledError(Exception):
     """Stands for the end of the process at this step."""
 
 
 def _killed(_directory: Path) -> None:
     raise _KilledError
+
+
+def _disk_full(path: Path, *_args: object, **_kwargs: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
