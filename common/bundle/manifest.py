@@ -114,7 +114,7 @@ def parse_manifest(raw: bytes) -> Manifest:
         )
     try:
         manifest = _DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"the manifest cannot be read: {error}", reason=Reason.PARSE) from error
     if manifest.format != MANIFEST_FORMAT:
         raise BundleError(

@@ -105,7 +105,7 @@ def decode_token(text: str) -> JoinToken:
     body = text.removeprefix(TOKEN_PREFIX)
     try:
         token = _TOKEN.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InvalidInputError("token", "the join token is cut short or altered; copy it again") from error
     node_name(token.node)
     return token
@@ -149,6 +149,6 @@ class EnrolDecoder:
 def _decode(decoder: msgspec.msgpack.Decoder[_T], header: bytes) -> _T:
     try:
         return decoder.decode(header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # the text of the failure might quote the secret
         raise ProtocolError("the join message cannot be read", reason=Reason.BAD_MESSAGE) from error

@@ -1,112 +1,19 @@
 """The agent's conversation with a manager's real end, over a pipe that can be cut."""
 
-import asyncio
-from contextlib import asynccontextmanager
-
 import pytest
 
-from common.errors import Reason, UnreachableError
-from common.runtime.supervise import Supervisor
-from common.wire import sender as manager
-from common.wire.frames import FrameDecoder
-from common.wire.messages import Accepted, Outcome, Rejected, Tick, Welcome, decode, encode
+from common.errors import Reason
+from common.wire.messages import Accepted, Outcome, Rejected, Tick, Welcome
 from common.wire.receiver import Receiver
-from manager.push.pipe import pipe
 from nodeagent.channel import conversation as module
 from nodeagent.channel.conversation import Conversation
 from nodeagent.health.checks import Health
 from tests import pki
 from tests.integration.agent_parts import NODE, ROOT, consumer, open_node, real_bundle, script, services
+from tests.integration.conversation_parts import Manager, agent
 
 OLD = pki.make_leaf(ROOT, ["old.example.com"])
 NEW = pki.make_leaf(ROOT, ["new.example.com"])
-
-
-class Manager:
-    """A manager's end: a real Sender a connection."""
-
-    def __init__(self) -> None:
-        self.heard = []
-        self.news = asyncio.Event()
-        self.connections = 0
-        self.away = False
-        self.silent = False
-        self.acknowledges = True
-        self.welcome = Welcome(verdict="ok", epoch=1, server_time_s=pki.NOW_S)
-        self.bundles = {}
-
-    async def dial(self, peer):
-        if self.away:
-            raise UnreachableError("the manager is away")
-        near, self.far = pipe(asyncio.get_running_loop())
-        near.attach(peer)
-        self.far.attach(self)
-        self.connections += 1
-        self.sender = manager.Sender(0.0)
-        self.decoder = FrameDecoder()
-        return near
-
-    def data_received(self, data):
-        for header, blob in self.decoder.feed(data):
-            self.play(self.sender.receive(decode(header), blob, 0.0))
-        self.news.set()
-
-    def connection_lost(self, error):
-        self.news.set()
-
-    def offer(self, bundle, push_id):
-        self.bundles |= bundle.payloads
-        self.play(self.sender.offer(manager.Push(push_id=push_id, manifest=bundle.manifest), 0.0))
-
-    def play(self, commands):
-        for command in commands:
-            match command:
-                case manager.Send(message, blob):
-                    self.far.write(encode(message, blob))
-                case manager.Greeted(hello):
-                    self.heard.append(hello)
-                    self.play(self.sender.welcome(self.welcome))
-                case manager.Fetch(push_id, digests):
-                    self.play(self.sender.supply(push_id, {one: self.bundles[one] for one in digests}, 0.0))
-                case manager.Heard(message):
-                    self.heard.append(message)
-                    if isinstance(message, Outcome) and self.acknowledges:
-                        self.play(self.sender.acknowledge(message.push_id))
-                    if isinstance(message, Tick) and not self.silent:
-                        self.play(self.sender.tock(server_time_s=pki.NOW_S, epoch=1))
-
-    def said(self, kind):
-        return [message for message in self.heard if isinstance(message, kind)]
-
-    async def until(self, fact):
-        async with asyncio.timeout(10):
-            while not fact():
-                self.news.clear()
-                try:
-                    async with asyncio.timeout(0.05):
-                        await self.news.wait()
-                except TimeoutError:
-                    pass
-
-
-class Agent:
-    def __init__(self, state, conversation) -> None:
-        self.state = state
-        self.conversation = conversation
-        self.health = Health(
-            state=state, standing=conversation.standing, is_recovered=conversation.recovered.is_set
-        )
-
-
-@asynccontextmanager
-async def agent(data, chosen, dial):
-    state = await open_node(data, chosen)
-    receiver = Receiver(node=NODE, boot_id="boot", agent_version="0", holdings=state.holdings)
-    talk = Conversation(receiver=receiver, state=state, dial=dial, uniform=lambda low, high: low)
-    async with Supervisor() as supervisor:
-        for name in ("run_pulse", "run_jobs", "run", "run_upkeep"):
-            supervisor.keep(name, getattr(talk, name))
-        yield Agent(state, talk)
 
 
 @pytest.fixture
