@@ -1,6 +1,7 @@
 """What all tests share: what a missing service means."""
 
 import os
+import platform
 import shutil
 
 import pytest
@@ -18,17 +19,25 @@ def find_program(name: str) -> str | None:
 def _services(request: pytest.FixtureRequest) -> None:
     """Skip a test marked `services("nginx", ...)` where one of these is missing; fail where they are required.
 
-    "root" stands for the right to do what root does.
+    "root" stands for the right to do what root does, "x86-64" for Linux on such a machine, whose system calls are known here.
     """
     marker = request.node.get_closest_marker("services")
     if marker is None:
         return
-    missing = [
-        name for name in marker.args if (os.geteuid() != 0 if name == "root" else find_program(name) is None)
-    ]
+    missing = [name for name in marker.args if not _is_there(name)]
     if not missing:
         return
     sentence = f"{', '.join(missing)} missing; .ci/run installs what the tests need"
     if REQUIRE_SERVICES:
         pytest.fail(sentence)
     pytest.skip(sentence)
+
+
+def _is_there(name: str) -> bool:
+    match name:
+        case "root":
+            return os.geteuid() == 0
+        case "x86-64":
+            return platform.system() == "Linux" and platform.machine() == "x86_64"
+        case _:
+            return find_program(name) is not None

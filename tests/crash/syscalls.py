@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import platform
 import select
 import signal
 import socket
@@ -17,8 +16,6 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-IS_POSSIBLE = platform.system() == "Linux" and platform.machine() == "x86_64"
 
 # linux/audit.h, linux/filter.h, linux/seccomp.h, asm/unistd_64.h
 _ARCH = 0xC000003E

@@ -9,12 +9,11 @@ import time
 
 import pytest
 
-from tests.crash import syscalls
 from tests.crash.scenarios import SCENARIOS
 from tests.crash.sweep import ERRORS, KILL, Series, errors, kills, run_through
 from tests.crash.synced import find_unsynced
 
-pytestmark = pytest.mark.skipif(not syscalls.IS_POSSIBLE, reason="the calls of x86-64 Linux are known here")
+pytestmark = pytest.mark.services("x86-64")
 
 ALL = [scenario.name for scenario in SCENARIOS]
 SECOND = ["second installation"]

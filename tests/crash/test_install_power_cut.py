@@ -4,13 +4,11 @@ import time
 
 import pytest
 
-from tests.crash import syscalls
 from tests.crash.power import CUTS, LOG_FLUSHED, cuts
 from tests.crash.scenarios import SCENARIOS
 
 pytestmark = [
-    pytest.mark.skipif(not syscalls.IS_POSSIBLE, reason="the calls of x86-64 Linux are known here"),
-    pytest.mark.services("root", "mkfs.ext4", "mkfs.xfs", "mount", "umount"),
+    pytest.mark.services("x86-64", "root", "mkfs.ext4", "mkfs.xfs", "mount", "umount"),
     pytest.mark.parametrize("filesystem", ["ext4", "xfs"]),
     pytest.mark.parametrize("cut", CUTS),
     pytest.mark.timeout(300),
