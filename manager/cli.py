@@ -34,15 +34,18 @@ app = typer.Typer(
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     add_completion=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-users = typer.Typer(help="Add and list those who may sign in.", no_args_is_help=True)
+users = typer.Typer(help="Add and list those who may sign in.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(users, name="user")
 
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help=f"The manager's directory. [default: {DEFAULT_DATA}]")
+    Path | None,
+    typer.Option("--data", metavar="DIR", help=f"The manager's directory. [default: {DEFAULT_DATA}]"),
 ]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help=f"A TOML file. [default: {DEFAULT_CONFIG}]")
+    Path | None, typer.Option("--config", metavar="FILE", help=f"A TOML file. [default: {DEFAULT_CONFIG}]")
 ]
 
 
@@ -61,14 +64,17 @@ def init(
     name: Annotated[
         list[str] | None,
         typer.Option(
-            "--name", help="A DNS name of this manager; may be repeated. [default: the host's name]"
+            "--name",
+            metavar="NAME",
+            help="A DNS name of this manager; may be repeated. [default: the host's name]",
         ),
     ] = None,
     address: Annotated[
-        list[str] | None, typer.Option("--address", help="An IP address of this manager; may be repeated.")
+        list[str] | None,
+        typer.Option("--address", metavar="IP", help="An IP address of this manager; may be repeated."),
     ] = None,
 ) -> None:
-    """Make the store, its keys, and a temporary certificate for this manager.
+    """Make the store, its keys and a temporary certificate.
 
     The directory must be empty or not exist yet; nothing is ever overwritten.
 
@@ -86,7 +92,7 @@ def init(
 
 @users.command("add")
 def user_add(
-    name: Annotated[str, typer.Argument(help="What the user signs in with.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the user signs in with.")],
     role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.READ_ONLY,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
@@ -107,7 +113,7 @@ def user_add(
 
 @users.command("password")
 def user_password(
-    name: Annotated[str, typer.Argument(help="Whose password.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose password.")],
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
@@ -139,18 +145,25 @@ def serve(
     data: DataOption = None,
     config: ConfigOption = None,
     https: Annotated[
-        str | None, typer.Option(help=f"HOST:PORT for the API and pages. [default: {DEFAULT_HTTPS}]")
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help=f"Where the API and the pages listen. [default: {DEFAULT_HTTPS}]"
+        ),
     ] = None,
     ssh: Annotated[
-        str | None, typer.Option(help=f"HOST:PORT for the nodes' channel. [default: {DEFAULT_SSH}]")
+        str | None,
+        typer.Option(metavar="HOST:PORT", help=f"Where the nodes' channel listens. [default: {DEFAULT_SSH}]"),
     ] = None,
     advertise: Annotated[
         list[str] | None,
         typer.Option(
-            help="HOST:PORT that nodes dial; may be repeated. [default: this manager's names and the channel's port]"
+            metavar="HOST:PORT",
+            help="What nodes dial; may be repeated. [default: this manager's names and the channel's port]",
         ),
     ] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
+    ] = None,
 ) -> None:
     """Run the manager until it is told to stop (SIGTERM). SIGHUP pushes to every node that is not in sync, at once.
 
@@ -171,9 +184,9 @@ def serve(
 
 @app.command()
 def restored(data: DataOption = None, config: ConfigOption = None) -> None:
-    """Say that this store was restored from a backup, before it is served again.
+    """Say that this store was restored from a backup.
 
-    Raises the epoch. A node that runs something newer than the backup then waits for an operator
+    To be run before it is served again. Raises the epoch. A node that runs something newer than the backup then waits for an operator
     ('certcast push --force NODE') instead of losing it.
     """
     from manager.app import bump_epoch

@@ -26,10 +26,13 @@ MAX_COMPARISONS = 100_000
 
 _WILDCARD_LABEL = "any"
 
+_NO_PATH = "all candidates exhausted with no interior errors"
+"""How the verifier says that it met no root; the words tell only how it searched."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a strict client accepts it; `reason` is the verifier's word for why not, "" if it does."""
+    """Whether a strict client accepts it; `reason` says why not, in the verifier's words where they tell, "" if it does."""
 
     accepted: bool
     reason: str = ""
@@ -65,7 +68,10 @@ class StrictClient:
             verifier = PolicyBuilder().store(self._store).time(moment).build_server_verifier(subject)
             verifier.verify(load(leaf.der), [load(one.der) for one in intermediates])
         except (VerificationError, PkiError, *DECODING_ERRORS) as error:
-            return Verdict(accepted=False, reason=str(error) or type(error).__name__)
+            reason = str(error) or type(error).__name__
+            return Verdict(
+                accepted=False, reason="there is no way to a trusted root" if _NO_PATH in reason else reason
+            )
         return Verdict(accepted=True)
 
 

@@ -44,7 +44,9 @@ def audit(
         (moment(entry.at_s), entry.actor, entry.action, entry.subject, _detail(entry.detail))
         for entry in found.entries
     ]
-    show_table(("when", "who", "did", "to", "detail"), rows, nothing="Nothing was done yet.")
+    show_table(
+        ("when", "who", "did", "to", "detail"), rows, nothing="Nothing was done yet.", folded={"to", "detail"}
+    )
     if found.next_before is not None:
         typer.echo(f"There is more: certcast audit --before {found.next_before}", err=True)
 

@@ -68,7 +68,8 @@ def judge(answer: Answer) -> tuple[int, str]:
     elif least is not None and least <= WARNING_DAYS:
         code, text = WARNING, f"a served certificate expires in {least:.0f} days"
     elif least is not None:
-        code, text = OK, f"{len(endpoints)} endpoints serve what is installed, {least:.0f} days left"
+        said = "1 endpoint serves" if len(endpoints) == 1 else f"{len(endpoints)} endpoints serve"
+        code, text = OK, f"{said} what is installed, {least:.0f} days left"
     else:
         code, text = OK, "; ".join(check.message for check in answer.checks)
     line = " ".join(text.replace("|", "/").split())

@@ -47,7 +47,7 @@ class Nodes:
     async def create(self, values: Values, *, actor: str) -> Made:
         """Add a node that is to join, and return what it needs for that, which is shown once."""
         async with self._naming:
-            await self._check_unique(values, None)
+            await self._check_unique(values)
             described = describe(self.resource, values)
             taken = (await self._operations.context.inventories.current()).nodes
             record, token = await self._operations.nodes.add(
@@ -67,7 +67,7 @@ class Nodes:
             record = await self._record(object_id)
             before = kept_values(self.resource, (await self.rows())[object_id])
             whole = {**before, **values}
-            await self._check_unique(whole, object_id)
+            await self._check_unique(whole, object_id, before)
             described = describe(self.resource, whole, known=record, before=before)
             await self._operations.nodes.describe(
                 record.name,
@@ -93,11 +93,16 @@ class Nodes:
                 return record
         raise NotFoundError(f"there is no {self.resource.name} {object_id}")
 
-    async def _check_unique(self, values: Values, own: int | None) -> None:
+    async def _check_unique(
+        self, values: Values, own: int | None = None, before: Values | None = None
+    ) -> None:
+        """Refuse what another has; what stays as it was is not asked again: `certcast` lets nodes share an address."""
         others = [row for number, row in (await self.rows()).items() if number != own]
         findings: dict[str, list[str]] = {}
         for fields in (("name",), ("address",), ("hostname", "domain")):
             mine = tuple(str(values[name]).lower() for name in fields)
+            if before is not None and mine == tuple(str(before[name]).lower() for name in fields):
+                continue
             if any(mine) and any(mine == tuple(str(row[name]).lower() for name in fields) for row in others):
                 findings[fields[0]] = [TAKEN.format(title=self.resource.title, field=" and ".join(fields))]
         if findings:

@@ -353,6 +353,11 @@ def test_a_strict_client_asks_for_the_name_it_dialled():
     assert not strict(leaf, name="a.example.com").accepted
 
 
+def test_a_strict_client_that_meets_no_root_says_so_instead_of_how_it_searched():
+    other = make_leaf(make_root("Another Root"))
+    assert strict(other).reason == "there is no way to a trusted root"
+
+
 def test_a_strict_client_refuses_what_lenient_ones_take():
     weak = make_leaf(LOW, key=make_rsa_key(1024))
     assert build(weak, uploaded=[LOW]).state is ChainState.WEAK
