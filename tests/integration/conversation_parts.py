@@ -32,13 +32,18 @@ class Manager:
     async def dial(self, peer):
         if self.away:
             raise UnreachableError("the manager is away")
-        near, self.far = pipe(asyncio.get_running_loop())
+        near, far = pipe(asyncio.get_running_loop())
         near.attach(peer)
-        self.far.attach(self)
+        far.attach(self.accept(far))
+        return near
+
+    def accept(self, transport):
+        """Begin a conversation on whatever brought an agent here."""
+        self.far = transport
         self.connections += 1
         self.sender = manager.Sender(0.0)
         self.decoder = FrameDecoder()
-        return near
+        return self
 
     def data_received(self, data):
         for header, blob in self.decoder.feed(data):
