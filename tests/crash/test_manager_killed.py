@@ -1,0 +1,100 @@
+"""Kill a manager between what it keeps and what it says: whatever it had come to, its node ends with what was desired."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from common.ids import NodeName
+from manager.push.connection import Connection
+from manager.store.generations import Generations
+from tests.fakes.simulator import NodeSimulator
+from tests.integration.fleet_parts import running
+
+N1 = NodeName("n1")
+
+
+def die(*_args: object, **_kwargs: object) -> None:
+    """End this process, as a kill from outside would at this moment."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before_the_commit() -> None:
+    mock.patch.object(Generations, "publish", die).start()
+
+
+def between_commit_and_offer() -> None:
+    publish = Generations.publish
+
+    async def publish_and_die(*args: object, **kwargs: object) -> None:
+        await publish(*args, **kwargs)
+        die()
+
+    mock.patch.object(Generations, "publish", publish_and_die).start()
+
+
+def at_the_offer() -> None:
+    mock.patch.object(Connection, "offer", die).start()
+
+
+def at_the_payloads() -> None:
+    mock.patch.object(Connection, "supply", die).start()
+
+
+POINTS: dict[Callable[[], None], int] = {
+    before_the_commit: 1,
+    between_commit_and_offer: 2,
+    at_the_offer: 2,
+    at_the_payloads: 2,
+}
+"""Where the manager dies, and the latest generation that is kept then."""
+
+
+async def install_first(directory: Path, node: NodeSimulator) -> None:
+    async with running(directory) as parts:
+        await parts.add("n1")
+        parts.dial("n1", node)
+        await parts.until_applied(await parts.assign("n1"), "n1")
+
+
+async def be_killed(directory: Path, node: NodeSimulator, strike: Callable[[], None], told: int) -> None:
+    """Assign another certificate, and be killed on the way to the node."""
+    async with running(directory) as parts:
+        parts.dial("n1", node)
+        await parts.until(lambda: parts.state("n1") == "in_sync")
+        strike()
+        os.write(told, (await parts.assign("n1")).encode())
+        await asyncio.Event().wait()
+
+
+async def converge(directory: Path, node: NodeSimulator, leaf: str, kept: int) -> None:
+    async with running(directory) as parts:
+        assert (await parts.store.generations.latest())[N1].generation == kept
+        parts.dial("n1", node)
+        await parts.until_applied(leaf, "n1")
+        assert (await parts.store.generations.latest())[N1].generation == 2
+    assert node.holdings.manifest.generation == 2
+    assert node.holdings.manifest.slots["server"].leaf == leaf
+    assert node.holdings.installs == 2
+
+
+@pytest.mark.parametrize("strike", POINTS, ids=lambda strike: strike.__name__)
+def test_a_manager_that_is_killed_on_its_way_to_a_node_brings_it_there_after_its_restart(tmp_path, strike):
+    node = NodeSimulator(N1)
+    asyncio.run(install_first(tmp_path, node))
+    hear, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(be_killed(tmp_path, node, strike, tell))
+        finally:
+            os._exit(70)
+    os.close(tell)
+    with os.fdopen(hear) as told:
+        leaf = told.read()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    asyncio.run(converge(tmp_path, node, leaf, POINTS[strike]))
