@@ -70,7 +70,7 @@ def _show(what: str, found: "Sequence[Certificate]") -> None:
     from manager.operator.output import show_table
 
     now_s = time.time()
-    say(f"{len(found)} {what}:")
+    say(f"{len(found)} {what if len(found) != 1 else what.removesuffix('s')}:")
     show_table(IMPORT_HEADINGS, [import_row(each, now_s) for each in found], nothing="", folded=FOLDED)
     for each in found:
         for remark in remarks(each):
