@@ -119,10 +119,11 @@ async def list_users(settings: Settings) -> Sequence[UserRecord]:
 async def bump_epoch(settings: Settings) -> int:
     """Raise the store's epoch, and return it."""
     async with _store(settings) as store:
-        epoch = await store.meta.bump_epoch()
-        await store.audit.append(
-            at_s=time.time(), actor=CONSOLE, action="store.restored", subject=f"epoch {epoch}"
-        )
+        async with store.together():
+            epoch = await store.meta.bump_epoch()
+            await store.audit.append(
+                at_s=time.time(), actor=CONSOLE, action="store.restored", subject=f"epoch {epoch}"
+            )
         return epoch
 
 

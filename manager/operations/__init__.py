@@ -1,1 +1,1 @@
-"""The use cases: each checks plain values, changes the store once, writes the audit log, and tells the fleet whom it concerns."""
+"""The use cases: each checks plain values, changes the store and the audit log in one transaction, and tells the fleet whom it concerns."""

@@ -67,9 +67,10 @@ class AlarmOperations:
 
     async def acknowledge(self, alarm_ids: Sequence[int], *, actor: str) -> None:
         """Note that an operator has seen these. Raises NotFoundError if one of them does not stand."""
-        await self._context.store.alarms.acknowledge(alarm_ids, actor=actor, now_s=self._context.clock())
-        for number in dict.fromkeys(alarm_ids):
-            await self._context.note(actor, "alarm.acknowledged", f"alarm {number}")
+        async with self._context.store.together():
+            await self._context.store.alarms.acknowledge(alarm_ids, actor=actor, now_s=self._context.clock())
+            for number in dict.fromkeys(alarm_ids):
+                await self._context.note(actor, "alarm.acknowledged", f"alarm {number}")
 
     def age_s(self) -> float:
         """Return the seconds since the alarms were last evaluated."""

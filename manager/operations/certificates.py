@@ -132,14 +132,12 @@ class CertificateOperations:
             passphrase=passphrase,
             parameters=parameters,
         )
-        record, created = await self._context.store.certificates.add(
-            new_certificate(material),
-            nodes=where,
-            slot=chosen,
-            now_s=self._context.clock(),
-        )
-        concerned = await self._context.store.certificates.nodes_of(record.id)
-        await self._note_kept(record, created=created, nodes=concerned, actor=actor)
+        async with self._context.store.together():
+            record, created = await self._context.store.certificates.add(
+                new_certificate(material), nodes=where, slot=chosen, now_s=self._context.clock()
+            )
+            concerned = await self._note_kept(record, created=created, actor=actor)
+        _log_kept(record, created=created, count=len(concerned), actor=actor)
         self._context.changed({each.node for each in concerned}, cause=f"certificate {record.id} uploaded")
         return record, created
 
@@ -151,20 +149,21 @@ class CertificateOperations:
         Raises PkiFindingsError (every finding, with its file); then nothing was kept.
         """
         batch = await self._context.workers.run(READ_TIMEOUT_S, read_batch, files, passphrase=passphrase)
-        kept = await self._context.store.catalogue.keep(
-            [new_certificate(material) for material in batch.tls],
-            [new_trusted_ca(certificate) for certificate in batch.trusted_cas],
-            now_s=self._context.clock(),
-        )
-        concerned: set[NodeName] = set()
-        for record, created in kept.tls:
-            nodes = await self._context.store.certificates.nodes_of(record.id)
-            await self._note_kept(record, created=created, nodes=nodes, actor=actor)
-            concerned.update(each.node for each in nodes)
+        tls = [new_certificate(material) for material in batch.tls]
+        trusted_cas = [new_trusted_ca(certificate) for certificate in batch.trusted_cas]
+        async with self._context.store.together():
+            kept = await self._context.store.catalogue.keep(tls, trusted_cas, now_s=self._context.clock())
+            nodes = [
+                await self._note_kept(record, created=created, actor=actor) for record, created in kept.tls
+            ]
+            if kept.trusted_cas:
+                names = [record.subject_name for record, _ in kept.trusted_cas]
+                await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", {"subjects": names})
+        for (record, created), places in zip(kept.tls, nodes, strict=True):
+            _log_kept(record, created=created, count=len(places), actor=actor)
         if kept.trusted_cas:
-            names = [record.subject_name for record, _ in kept.trusted_cas]
-            await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", {"subjects": names})
-            log.info("trust.changed", count=len(names), user=actor, cause="imported")
+            log.info("trust.changed", count=len(kept.trusted_cas), user=actor, cause="imported")
+        concerned = {each.node for places in nodes for each in places}
         self._context.changed(None if kept.trusted_cas else concerned, cause="files imported")
         return kept
 
@@ -222,21 +221,23 @@ class CertificateOperations:
         store, chosen = self._context.store, slot_name(slot)
         where = None if nodes is None else [node_name(name) for name in nodes]
         record = await store.certificates.get(certificate_id)
-        before = await store.certificates.nodes_of(certificate_id)
         new = None
         if certificate is not None or parameters is not None or key is not None:
             new = await self._edited(record, certificate=certificate, parameters=parameters, key=key)
-        await store.certificates.update(
-            certificate_id, new, nodes=where, slot=chosen, seen=seen, now_s=self._context.clock()
-        )
-        concerned = {each.node for each in (*before, *await store.certificates.nodes_of(certificate_id))}
         detail = {
             "certificate": certificate is not None,
             "parameters": parameters is not None,
             "private_key": key is not None,
             "nodes": where,
         }
-        await self._context.note(actor, "certificate.edited", f"certificate {certificate_id}", detail)
+        async with store.together():
+            before = await store.certificates.nodes_of(certificate_id)
+            await store.certificates.update(
+                certificate_id, new, nodes=where, slot=chosen, seen=seen, now_s=self._context.clock()
+            )
+            after = await store.certificates.nodes_of(certificate_id)
+            await self._context.note(actor, "certificate.edited", f"certificate {certificate_id}", detail)
+        concerned = {each.node for each in (*before, *after)}
         log.info("certificate.updated", certificate=certificate_id, user=actor, count=len(concerned))
         self._context.changed(concerned, cause=f"certificate {certificate_id} edited")
 
@@ -260,10 +261,10 @@ class CertificateOperations:
             ]
         else:
             where = [node_name(name) for name in nodes]
-        await self._context.store.assignments.assign(certificate_id, where, chosen, seen=seen)
-        await self._context.note(
-            actor, "certificate.assigned", f"certificate {certificate_id}", {"nodes": where, "slot": chosen}
-        )
+        async with self._context.store.together():
+            await self._context.store.assignments.assign(certificate_id, where, chosen, seen=seen)
+            detail = {"nodes": where, "slot": chosen}
+            await self._context.note(actor, "certificate.assigned", f"certificate {certificate_id}", detail)
         log.info(
             "certificate.assigned", certificate=certificate_id, slot=chosen, count=len(where), user=actor
         )
@@ -281,8 +282,11 @@ class CertificateOperations:
         """Empty a slot. A node keeps serving what it has until another certificate is assigned; `seen` as for `assign`."""
         name, chosen = node_name(node), slot_name(slot)
         await self._context.store.nodes.get(name)
-        if await self._context.store.assignments.unassign(name, chosen, seen=seen):
-            await self._context.note(actor, "certificate.unassigned", f"node {name}", {"slot": chosen})
+        async with self._context.store.together():
+            was_full = await self._context.store.assignments.unassign(name, chosen, seen=seen)
+            if was_full:
+                await self._context.note(actor, "certificate.unassigned", f"node {name}", {"slot": chosen})
+        if was_full:
             self._context.changed([name], cause=f"{chosen} slot emptied")
 
     async def download(self, certificate_ids: Sequence[int], wanted: Wanted, *, actor: str) -> Download:
@@ -328,13 +332,17 @@ class CertificateOperations:
 
         Raises ConflictError naming the nodes that would lose theirs, unless forced; NotFoundError.
         """
-        lost = await self._context.store.certificates.delete(certificate_ids, even_assigned=force)
-        concerned = {each.node for each in lost}
-        for number in dict.fromkeys(certificate_ids):
-            nodes = sorted(each.node for each in lost if each.certificate_id == number)
-            await self._context.note(actor, "certificate.deleted", f"certificate {number}", {"nodes": nodes})
-            log.info("certificate.deleted", certificate=number, user=actor, count=len(nodes))
-        self._context.changed(concerned, cause="certificates deleted")
+        nodes: dict[int, list[NodeName]] = {number: [] for number in certificate_ids}
+        async with self._context.store.together():
+            lost = await self._context.store.certificates.delete(certificate_ids, even_assigned=force)
+            for each in lost:
+                nodes[each.certificate_id].append(each.node)
+            for number, names in nodes.items():
+                detail = {"nodes": sorted(names)}
+                await self._context.note(actor, "certificate.deleted", f"certificate {number}", detail)
+        for number, names in nodes.items():
+            log.info("certificate.deleted", certificate=number, user=actor, count=len(names))
+        self._context.changed({each.node for each in lost}, cause="certificates deleted")
         return lost
 
     async def _edited(
@@ -371,12 +379,13 @@ class CertificateOperations:
         return new_certificate(material, temporary=temporary)
 
     async def _note_kept(
-        self, record: CertificateRecord, *, created: bool, nodes: Sequence[AssignmentRecord], actor: str
-    ) -> None:
-        action = "certificate.uploaded" if created else "certificate.updated"
+        self, record: CertificateRecord, *, created: bool, actor: str
+    ) -> Sequence[AssignmentRecord]:
+        """Note that a certificate was kept; return where it is now."""
+        nodes = await self._context.store.certificates.nodes_of(record.id)
         detail = {"fingerprint": record.fingerprint, "nodes": [each.node for each in nodes]}
-        await self._context.note(actor, action, f"certificate {record.id}", detail)
-        log.info(action, certificate=record.id, leaf=record.fingerprint, user=actor, count=len(nodes))
+        await self._context.note(actor, _kept(created=created), f"certificate {record.id}", detail)
+        return nodes
 
     def _listed(self, inventory: Inventory, entry: Entry, now_s: int) -> ListedCertificate:
         return ListedCertificate(
@@ -385,3 +394,11 @@ class CertificateOperations:
             chain_state=inventory.chain(entry.id, now_s=now_s).state,
             findings=inventory.findings(entry.id, now_s=now_s),
         )
+
+
+def _kept(*, created: bool) -> str:
+    return "certificate.uploaded" if created else "certificate.updated"
+
+
+def _log_kept(record: CertificateRecord, *, created: bool, count: int, actor: str) -> None:
+    log.info(_kept(created=created), certificate=record.id, leaf=record.fingerprint, user=actor, count=count)

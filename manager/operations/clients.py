@@ -44,15 +44,16 @@ class ClientOperations:
                 "name",
                 f"a client's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
             )
-        record = await self._context.store.clients.add(
-            name,
-            role,
-            client_id=secrets.token_hex(16),
-            public_key=read_public_key(public_key),
-            now_s=self._context.clock(),
-        )
-        detail = {"role": role, "client_id": record.client_id}
-        await self._context.note(actor, "oauth_client.added", f"client {name}", detail)
+        async with self._context.store.together():
+            record = await self._context.store.clients.add(
+                name,
+                role,
+                client_id=secrets.token_hex(16),
+                public_key=read_public_key(public_key),
+                now_s=self._context.clock(),
+            )
+            detail = {"role": role, "client_id": record.client_id}
+            await self._context.note(actor, "oauth_client.added", f"client {name}", detail)
         return record
 
     async def list(self) -> Sequence[ClientRecord]:
@@ -61,8 +62,9 @@ class ClientOperations:
 
     async def remove(self, name: str, *, actor: str) -> None:
         """Remove a client; its access tokens are worth nothing from then on. Raises NotFoundError."""
-        await self._context.store.clients.remove(name)
-        await self._context.note(actor, "oauth_client.removed", f"client {name}")
+        async with self._context.store.together():
+            await self._context.store.clients.remove(name)
+            await self._context.note(actor, "oauth_client.removed", f"client {name}")
 
     async def new_token(self, assertion: str, *, address: str) -> str:
         """Return an access token for a client's assertion; it lives ACCESS_S. Raises AccessError, also while locked out."""

@@ -32,7 +32,7 @@ class Context:
         self.stirred.set()
 
     async def note(self, actor: str, action: str, subject: str, detail: object = None) -> None:
-        """Write an act into the audit log."""
+        """Write an act into the audit log: within the `store.together()` that carries it out, or before it where that cannot be undone."""
         await self.store.audit.append(
             at_s=self.clock(), actor=actor, action=action, subject=subject, detail=detail
         )

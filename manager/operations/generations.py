@@ -74,11 +74,13 @@ class GenerationOperations:
         It stays until what the store wants of the node changes. Raises InvalidInputError, NotFoundError, ConflictError.
         """
         node = await self._known(name)
-        done = await self._context.fleet.republish(node, number)
+
+        async def note(published: int) -> None:
+            detail = {"generation": number, "as": published}
+            await self._context.note(actor, "generation.republished", f"node {node}", detail)
+
+        done = await self._context.fleet.republish(node, number, note=note)
         self._context.stirred.set()
-        await self._context.note(
-            actor, "generation.republished", f"node {node}", {"generation": number, "as": done.generation}
-        )
         return done
 
     async def changes(self, previews: Previews) -> Sequence[PlannedChange]:

@@ -1,9 +1,8 @@
 """Adding and removing nodes, and the tokens with which they join."""
 
-import contextlib
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -11,7 +10,7 @@ from typing import Any, Final
 import structlog
 
 from common.bundle.manifest import Slot
-from common.errors import CertcastError, ConflictError, InvalidInputError, NotFoundError
+from common.errors import ConflictError, InvalidInputError
 from common.ids import MANAGEMENT_NODE, NodeName, node_name
 from common.pki.selfsigned import make_temporary
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
@@ -20,6 +19,7 @@ from manager.operations.certificates import new_certificate
 from manager.operations.context import Context
 from manager.operations.workers import MAKE_KEY_TIMEOUT_S
 from manager.store.catalogue import NodeDescription
+from manager.store.records import NewCertificate
 
 log = structlog.get_logger(__name__)
 
@@ -74,15 +74,23 @@ class NodeOperations:
         if checked == MANAGEMENT_NODE:
             raise ConflictError(f"'{MANAGEMENT_NODE}' is the name of the manager itself")
         described = NodeDescription(names=names or [checked], addresses=addresses, detail=detail, slots=slots)
-        record = await self._add(checked, "node", described, actor=actor)
-        return record, await self.new_token(checked, actor=actor)
+        new, temporary = await self._prepared(checked, described)
+        async with self._context.store.together():
+            record = await self._keep(checked, "node", new, temporary, actor=actor)
+            token = await self.new_token(checked, actor=actor)
+        await self._added(record, actor=actor)
+        return record, token
 
     async def add_management_node(
         self, *, names: Sequence[str], addresses: Sequence[str], actor: str
     ) -> NodeRecord:
         """Add the node that is the manager itself."""
         described = NodeDescription(names=names or [MANAGEMENT_NODE], addresses=addresses)
-        return await self._add(MANAGEMENT_NODE, "management", described, actor=actor)
+        new, temporary = await self._prepared(MANAGEMENT_NODE, described)
+        async with self._context.store.together():
+            record = await self._keep(MANAGEMENT_NODE, "management", new, temporary, actor=actor)
+        await self._added(record, actor=actor)
+        return record
 
     async def describe(
         self, name: str, described: NodeDescription, *, seen: str | None = None, actor: str
@@ -93,14 +101,11 @@ class NodeOperations:
         (node, certificate), ChangedMeanwhileError; then nothing was changed.
         """
         checked, new = node_name(name), _checked(described)
-        await self._context.store.catalogue.describe(checked, new, seen=seen)
         slots = dict(new.slots)
-        await self._context.note(
-            actor,
-            "node.described",
-            f"node {checked}",
-            {"names": new.names, "addresses": new.addresses, "slots": slots},
-        )
+        detail = {"names": new.names, "addresses": new.addresses, "slots": slots}
+        async with self._context.store.together():
+            await self._context.store.catalogue.describe(checked, new, seen=seen)
+            await self._context.note(actor, "node.described", f"node {checked}", detail)
         for slot, certificate_id in slots.items():
             if certificate_id is not None:
                 log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=1, user=actor)
@@ -111,19 +116,16 @@ class NodeOperations:
         checked = list(dict.fromkeys(node_name(name) for name in names))
         if MANAGEMENT_NODE in checked:
             raise ConflictError("the management node cannot be removed")
-        temporary = [
-            each.certificate_id
-            for each in await self._context.store.assignments.list()
-            if each.node in checked
-        ]
-        await self._context.store.nodes.remove(*checked)
+        async with self._context.store.together():
+            places = [each for each in await self._context.store.assignments.list() if each.node in checked]
+            await self._context.store.nodes.remove(*checked)
+            await self._drop_temporary({each.certificate_id for each in places})
+            for name in checked:
+                await self._context.note(actor, "node.removed", f"node {name}")
         for name in checked:
             await self._context.fleet.node_removed(name)
-        self._context.stirred.set()
-        for name in checked:
-            await self._context.note(actor, "node.removed", f"node {name}")
             log.info("node.removed", node=name, user=actor)
-        await self._drop_temporary(temporary)
+        self._context.stirred.set()
 
     async def new_token(self, name: str, *, actor: str) -> NewToken:
         """Make a join token for a node. Raises NotFoundError, ConflictError (too many unused ones)."""
@@ -132,10 +134,11 @@ class NodeOperations:
             raise ConflictError("the management node does not join")
         now_s = self._context.clock()
         secret, expires_s = new_secret(), now_s + self._join.lifetime_s
-        await self._context.store.nodes.add_join_token(
-            checked, secret_hash=hash_secret(secret), expires_s=expires_s, now_s=now_s
-        )
-        await self._context.note(actor, "node.token_made", f"node {checked}", {"expires_s": expires_s})
+        async with self._context.store.together():
+            await self._context.store.nodes.add_join_token(
+                checked, secret_hash=hash_secret(secret), expires_s=expires_s, now_s=now_s
+            )
+            await self._context.note(actor, "node.token_made", f"node {checked}", {"expires_s": expires_s})
         token = JoinToken(
             node=checked,
             addresses=list(self._join.addresses()),
@@ -145,13 +148,13 @@ class NodeOperations:
         )
         return NewToken(text=encode_token(token), expires_s=expires_s)
 
-    async def _add(
-        self, name: NodeName, kind: NodeKind, described: NodeDescription, *, actor: str
-    ) -> NodeRecord:
-        new, store = _checked(described), self._context.store
-        if any(known_node.name == name for known_node in await store.nodes.list()):
+    async def _prepared(
+        self, name: NodeName, described: NodeDescription
+    ) -> tuple[NodeDescription, NewCertificate]:
+        """Check a node that is to be added, and make its temporary certificate: that takes seconds and may fail."""
+        new = _checked(described)
+        if any(known_node.name == name for known_node in await self._context.store.nodes.list()):
             raise ConflictError(f"there is a node '{name}' already")
-        # made first, because it takes seconds and may fail: nothing is kept until it is there
         material = await self._context.workers.run(
             MAKE_KEY_TIMEOUT_S,
             make_temporary,
@@ -159,38 +162,34 @@ class NodeOperations:
             addresses=new.addresses,
             now_s=int(self._context.clock()),
         )
-        now_s = self._context.clock()
+        return new, new_certificate(material, temporary=True)
+
+    async def _keep(
+        self, name: NodeName, kind: NodeKind, new: NodeDescription, temporary: NewCertificate, *, actor: str
+    ) -> NodeRecord:
+        store, now_s = self._context.store, self._context.clock()
         record = await store.nodes.add(
             name, kind, names=new.names, addresses=new.addresses, detail=new.detail, now_s=now_s
         )
-        made: list[int] = []
-        try:
-            temporary = new_certificate(material, temporary=True)
-            made.append((await store.certificates.add(temporary, nodes=[name], now_s=now_s))[0].id)
-            if new.slots:
-                await store.catalogue.describe(name, new)
-        except CertcastError:
-            # a node without its certificate would be half of one, and its name would be taken
-            with contextlib.suppress(CertcastError):
-                await store.nodes.remove(name)
-                await self._drop_temporary(made)
-            raise
+        await store.certificates.add(temporary, nodes=[name], now_s=now_s)
+        if new.slots:
+            await store.catalogue.describe(name, new)
         detail = {"names": new.names, "addresses": new.addresses}
         await self._context.note(actor, "node.added", f"node {name}", detail)
-        log.info("node.added", node=name, user=actor)
-        await self._context.fleet.node_added(record)
-        self._context.stirred.set()
         return record
 
-    async def _drop_temporary(self, certificate_ids: Sequence[int]) -> None:
+    async def _added(self, record: NodeRecord, *, actor: str) -> None:
+        log.info("node.added", node=record.name, user=actor)
+        await self._context.fleet.node_added(record)
+        self._context.stirred.set()
+
+    async def _drop_temporary(self, certificate_ids: Collection[int]) -> None:
         """A temporary certificate goes with its node."""
         certificates = self._context.store.certificates
         for certificate_id in certificate_ids:
-            # somebody else may have deleted it meanwhile
-            with contextlib.suppress(NotFoundError, ConflictError):
-                record = await certificates.get(certificate_id)
-                if record.temporary and not await certificates.nodes_of(certificate_id):
-                    await certificates.delete([certificate_id], even_assigned=False)
+            record = await certificates.get(certificate_id)
+            if record.temporary and not await certificates.nodes_of(certificate_id):
+                await certificates.delete([certificate_id], even_assigned=False)
 
 
 def findings_of_node(

@@ -1,6 +1,6 @@
 """What the use cases and the API need of the fleet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -22,8 +22,13 @@ class Fleet(Protocol):
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
         """Say what `push` would do, and do nothing. Raises NotFoundError."""
 
-    async def republish(self, name: NodeName, number: int) -> PlannedPush:
-        """Publish and push a node's older content at once. Raises NotFoundError, ConflictError."""
+    async def republish(
+        self, name: NodeName, number: int, *, note: Callable[[int], Awaitable[None]]
+    ) -> PlannedPush:
+        """Publish and push a node's older content at once. Raises NotFoundError, ConflictError.
+
+        `note` is awaited with the new number, in the transaction that publishes it.
+        """
 
     async def node_added(self, record: NodeRecord) -> None:
         """Take a new node into the fleet."""
@@ -78,7 +83,9 @@ class NoFleet:
         """Raise ConflictError: nobody knows."""
         raise ConflictError("the manager does not run")
 
-    async def republish(self, name: NodeName, number: int) -> PlannedPush:
+    async def republish(
+        self, name: NodeName, number: int, *, note: Callable[[int], Awaitable[None]]
+    ) -> PlannedPush:
         """Raise ConflictError: nobody would push."""
         raise ConflictError("the manager does not run; start it first")
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from common.errors import NotFoundError
 from common.ids import NodeName, node_name
 from manager.domain.view import PlannedPush
 from manager.operations.context import Context
@@ -22,13 +23,19 @@ class PushOperations:
     async def push(self, nodes: Sequence[str] | None, *, forced: bool, actor: str) -> Sequence[PlannedPush]:
         """Push to these nodes (None: all) now; say of each what was done and why.
 
-        `forced` overrides quarantine, conflict and the shrink guard. Raises InvalidInputError, NotFoundError.
+        `forced` overrides quarantine, conflict and the shrink guard. It is noted first, because what went out to a node cannot be
+        undone. Raises InvalidInputError, NotFoundError.
         """
         where = _checked(nodes)
-        done = await self._context.fleet.push(where, forced=forced)
+        known = [record.name for record in await self._context.store.nodes.list()]
+        if where is not None and (unknown := set(where).difference(known)):
+            raise NotFoundError(
+                f"there is no node '{min(unknown)}'; 'certcast node list' shows those there are"
+            )
         subject = "all nodes" if where is None else ", ".join(where[:NAMED_MAX])
-        await self._context.note(actor, "fleet.pushed", subject, {"forced": forced, "count": len(done)})
-        return done
+        detail = {"forced": forced, "count": len(known if where is None else where)}
+        await self._context.note(actor, "fleet.pushed", subject, detail)
+        return await self._context.fleet.push(where, forced=forced)
 
     async def plan(self, nodes: Sequence[str] | None, *, forced: bool) -> Sequence[PlannedChange]:
         """Say what `push` would do and what that would change, and do nothing. Raises InvalidInputError, NotFoundError."""
@@ -36,4 +43,4 @@ class PushOperations:
 
 
 def _checked(nodes: Sequence[str] | None) -> list[NodeName] | None:
-    return None if nodes is None else [node_name(name) for name in nodes]
+    return None if nodes is None else list(dict.fromkeys(node_name(name) for name in nodes))

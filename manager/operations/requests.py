@@ -71,19 +71,19 @@ class RequestOperations:
         made, key_pem = await self._context.workers.run(
             MAKE_KEY_TIMEOUT_S, _make, _merged(base, changes), key
         )
-        record = await self._context.store.requests.add(
-            NewRequest(
-                pem=made.pem,
-                private_key_pem=key_pem,
-                subject_name=made.subject_name,
-                raw_subject=made.raw_subject,
-                subject_alt_names=made.subject_alt_names,
-                key_type=f"{made.key_type} {made.key_bits}" if made.key_type == "RSA" else made.key_type,
-                replaces_id=replaces,
-            ),
-            now_s=self._context.clock(),
+        new = NewRequest(
+            pem=made.pem,
+            private_key_pem=key_pem,
+            subject_name=made.subject_name,
+            raw_subject=made.raw_subject,
+            subject_alt_names=made.subject_alt_names,
+            key_type=f"{made.key_type} {made.key_bits}" if made.key_type == "RSA" else made.key_type,
+            replaces_id=replaces,
         )
-        await self._context.note(actor, "request.made", f"request {record.id}", {"subject": made.raw_subject})
+        async with self._context.store.together():
+            record = await self._context.store.requests.add(new, now_s=self._context.clock())
+            detail = {"subject": made.raw_subject}
+            await self._context.note(actor, "request.made", f"request {record.id}", detail)
         log.info("request.made", csr=record.id, user=actor)
         return record
 
@@ -126,26 +126,28 @@ class RequestOperations:
             parameters=parameters,
             owner=f"the key of request {request_id} ({record.raw_subject or 'no subject'})",
         )
-        answered = await store.catalogue.answer(
-            request_id,
-            new_certificate(material),
-            take_over=take_over,
-            nodes=where,
-            slot=chosen,
-            now_s=self._context.clock(),
-        )
-        number = answered.certificate.id
-        detail = {"certificate": number, "take_over": take_over, "nodes": answered.nodes}
-        await self._context.note(actor, "request.answered", f"request {request_id}", detail)
+        async with store.together():
+            answered = await store.catalogue.answer(
+                request_id,
+                new_certificate(material),
+                take_over=take_over,
+                nodes=where,
+                slot=chosen,
+                now_s=self._context.clock(),
+            )
+            number = answered.certificate.id
+            detail = {"certificate": number, "take_over": take_over, "nodes": answered.nodes}
+            await self._context.note(actor, "request.answered", f"request {request_id}", detail)
         log.info("request.answered", csr=request_id, certificate=number, user=actor)
         self._context.changed(answered.nodes, cause=f"request {request_id} answered")
         return answered
 
     async def delete(self, request_ids: Sequence[int], *, actor: str) -> None:
         """Remove all of these with their keys, or none. Raises NotFoundError."""
-        await self._context.store.requests.delete(request_ids)
-        for number in dict.fromkeys(request_ids):
-            await self._context.note(actor, "request.deleted", f"request {number}")
+        async with self._context.store.together():
+            await self._context.store.requests.delete(request_ids)
+            for number in dict.fromkeys(request_ids):
+                await self._context.note(actor, "request.deleted", f"request {number}")
 
 
 def _merged(base: RequestFields, changes: RequestChanges) -> RequestFields:

@@ -37,8 +37,9 @@ class SessionOperations:
         """Begin a session for a user who has proved who it is; return its token, which is never the one from before."""
         token = secrets.token_urlsafe(32)
         now_s = self._context.clock()
-        await self._context.store.sessions.add(hash_token(token), user.id, now_s=now_s, keep=PER_USER_MAX)
-        await self._context.note(user.name, "session.started", f"user {user.name}", {"address": address})
+        async with self._context.store.together():
+            await self._context.store.sessions.add(hash_token(token), user.id, now_s=now_s, keep=PER_USER_MAX)
+            await self._context.note(user.name, "session.started", f"user {user.name}", {"address": address})
         log.info("session.started", user=user.name, address=address)
         return token
 

@@ -74,11 +74,7 @@ class TrustOperations:
         Raises PkiFindingsError with every finding.
         """
         found = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_cas, certificates)
-        kept = await self._context.store.trusted_cas.add(
-            [new_trusted_ca(each) for each in found], now_s=self._context.clock()
-        )
-        names = [record.subject_name for record, _ in kept]
-        await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", {"subjects": names})
+        kept = await self._keep([new_trusted_ca(each) for each in found], actor=actor)
         self._tell(len(kept), cause="uploaded", actor=actor)
         return kept
 
@@ -91,11 +87,9 @@ class TrustOperations:
         """
         found = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, certificate)
         new = new_trusted_ca(found, text=certificate, trusted_intermediate=trusted_intermediate)
-        ((record, created),) = await self._context.store.trusted_cas.add([new], now_s=self._context.clock())
-        detail = {"subjects": [record.subject_name]}
-        await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", detail)
+        (kept,) = await self._keep([new], actor=actor)
         self._tell(1, cause="uploaded", actor=actor)
-        return record, created
+        return kept
 
     async def list(self) -> Sequence[ShownTrustedCa]:
         """Return all custom ones."""
@@ -144,10 +138,12 @@ class TrustOperations:
         new = new_trusted_ca(read, text=text, trusted_intermediate=wanted)
         is_lost = record.is_anchor and not (new.self_signed or new.trusted_intermediate)
         async with self._losing:
-            await self._confirm_loss({trusted_ca_id}, [] if is_lost else [read], force=force)
-            kept = await store.update(trusted_ca_id, new, seen=seen)
-        detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
-        await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
+            meant = await self._confirm_loss({trusted_ca_id}, [] if is_lost else [read], force=force)
+            async with self._context.store.together():
+                await store.mean(meant)
+                kept = await store.update(trusted_ca_id, new, seen=seen)
+                detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
+                await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
         self._tell(1, cause="edited", actor=actor)
         return kept
 
@@ -161,25 +157,36 @@ class TrustOperations:
 
         Raises NotFoundError; ConflictError if all or more than a fifth of the custom ones would go, unless forced.
         """
+        store = self._context.store.trusted_cas
         async with self._losing:
             for number in trusted_ca_ids:
-                await self._context.store.trusted_cas.get(number)
-            await self._confirm_loss(set(trusted_ca_ids), [], force=force)
-            await self._context.store.trusted_cas.delete(trusted_ca_ids)
-        await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", {"ids": list(trusted_ca_ids)})
+                await store.get(number)
+            meant = await self._confirm_loss(set(trusted_ca_ids), [], force=force)
+            async with self._context.store.together():
+                await store.mean(meant)
+                await store.delete(trusted_ca_ids)
+                detail = {"ids": list(trusted_ca_ids)}
+                await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", detail)
         self._tell(len(trusted_ca_ids), cause="deleted", actor=actor)
 
-    async def _confirm_loss(self, gone: set[int], new: Sequence[Certificate], *, force: bool) -> None:
-        """Refuse to lose much unless it is forced; otherwise note that so few anchors are meant, for nodes that ask."""
+    async def _keep(
+        self, new: Sequence[NewTrustedCa], *, actor: str
+    ) -> Sequence[tuple[TrustedCaRecord, bool]]:
+        async with self._context.store.together():
+            kept = await self._context.store.trusted_cas.add(new, now_s=self._context.clock())
+            detail = {"subjects": [record.subject_name for record, _ in kept]}
+            await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", detail)
+        return kept
+
+    async def _confirm_loss(self, gone: set[int], new: Sequence[Certificate], *, force: bool) -> int:
+        """Refuse to lose much unless it is forced; return how few anchors are meant then, for nodes that ask."""
         inventory = await self._context.inventories.current()
         custom = inventory.trust.custom
         lost = loss(custom.values(), [*(one for number, one in custom.items() if number not in gone), *new])
         if lost and not force:
             raise ConflictError(f"{lost}; confirm with --force")
         stay = [one for number, one in inventory.trusted_cas.items() if number not in gone]
-        await self._context.store.trusted_cas.mean(
-            len(inventory.trust.builtin) + sum(one.is_anchor for one in stay)
-        )
+        return len(inventory.trust.builtin) + sum(one.is_anchor for one in stay)
 
     def _tell(self, count: int, *, cause: str, actor: str) -> None:
         log.info("trust.changed", count=count, user=actor, cause=cause)

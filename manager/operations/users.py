@@ -62,10 +62,11 @@ class UserOperations:
         _check_name(name)
         _check_password(password)
         hashed = await asyncio.to_thread(self._hasher.hash, password)
-        record = await self._context.store.users.add(
-            name, role, password_hash=hashed, now_s=self._context.clock(), only_first=only_first
-        )
-        await self._context.note(actor, "user.added", f"user {name}", {"role": role})
+        async with self._context.store.together():
+            record = await self._context.store.users.add(
+                name, role, password_hash=hashed, now_s=self._context.clock(), only_first=only_first
+            )
+            await self._context.note(actor, "user.added", f"user {name}", {"role": role})
         log.info("user.added", user=name)
         return record
 
@@ -73,9 +74,10 @@ class UserOperations:
         """Replace a user's password; who is signed in as that user is signed out. Raises InvalidInputError, NotFoundError."""
         _check_password(password)
         hashed = await asyncio.to_thread(self._hasher.hash, password)
-        await self._context.store.users.set_password(name, hashed)
-        await self._context.store.sessions.remove_all(name)
-        await self._context.note(actor, "user.password_changed", f"user {name}")
+        async with self._context.store.together():
+            await self._context.store.users.set_password(name, hashed)
+            await self._context.store.sessions.remove_all(name)
+            await self._context.note(actor, "user.password_changed", f"user {name}")
 
     async def list(self) -> Sequence[UserRecord]:
         """Return all."""
@@ -88,8 +90,9 @@ class UserOperations:
         """
         if name == actor:
             raise ConflictError("nobody changes the own role; another administrator can")
-        await self._context.store.users.set_role(name, role)
-        await self._context.note(actor, "user.role_changed", f"user {name}", {"role": role})
+        async with self._context.store.together():
+            await self._context.store.users.set_role(name, role)
+            await self._context.note(actor, "user.role_changed", f"user {name}", {"role": role})
 
     async def tokens(self, name: str) -> Sequence[TokenRecord]:
         """Return a user's API tokens, without the tokens."""
@@ -97,14 +100,16 @@ class UserOperations:
 
     async def remove_token(self, name: str, token_id: int, *, actor: str) -> None:
         """Remove one of a user's API tokens; it is worth nothing from then on. Raises NotFoundError."""
-        label = await self._context.store.users.remove_token(name, token_id)
-        await self._context.note(actor, "token.removed", f"user {name}", {"label": label})
+        async with self._context.store.together():
+            label = await self._context.store.users.remove_token(name, token_id)
+            await self._context.note(actor, "token.removed", f"user {name}", {"label": label})
 
     async def remove(self, name: str, *, actor: str) -> None:
         """Remove a user and all tokens. Raises NotFoundError."""
-        await self._context.store.users.remove(name)
+        async with self._context.store.together():
+            await self._context.store.users.remove(name)
+            await self._context.note(actor, "user.removed", f"user {name}")
         self._proven.clear()
-        await self._context.note(actor, "user.removed", f"user {name}")
 
     async def new_token(self, name: str, *, label: str, days: int, actor: str) -> tuple[str, float]:
         """Make an API token for a user; return it (shown once) and when it expires."""
@@ -113,10 +118,11 @@ class UserOperations:
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         now_s = self._context.clock()
         expires_s = now_s + days * 86400
-        await self._context.store.users.add_token(
-            name, token_hash=hash_token(token), label=label[:NAME_MAX], expires_s=expires_s, now_s=now_s
-        )
-        await self._context.note(actor, "token.made", f"user {name}", {"label": label[:NAME_MAX]})
+        async with self._context.store.together():
+            await self._context.store.users.add_token(
+                name, token_hash=hash_token(token), label=label[:NAME_MAX], expires_s=expires_s, now_s=now_s
+            )
+            await self._context.note(actor, "token.made", f"user {name}", {"label": label[:NAME_MAX]})
         return token, expires_s
 
     async def by_password(self, name: str, password: str, *, address: str) -> UserRecord:

@@ -5,7 +5,7 @@ Invariant: a generation and its payloads are on disk before anybody is told of i
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -83,16 +83,28 @@ class Compiler:
                 manifests[facts.name] = manifest
         return manifests, bodies
 
-    async def republish(self, facts: NodeFacts, number: int, *, epoch: int, now_s: float) -> Desired:
+    async def republish(
+        self,
+        facts: NodeFacts,
+        number: int,
+        *,
+        epoch: int,
+        now_s: float,
+        note: Callable[[int], Awaitable[None]],
+    ) -> Desired:
         """Publish the content of a node's older generation once more; return it.
 
-        Raises NotFoundError, ConflictError (see the planner), StorageError.
+        `note` is awaited with the new number, in the transaction that publishes it. Raises NotFoundError, ConflictError (see the planner), StorageError.
         """
         old = parse_manifest((await self._store.generations.get(facts.name, number=number)).manifest)
         contents, _ = await self._contents({facts.name}, now_s=int(now_s))
         desired = republish(facts, old, contents(facts.name), epoch=epoch, now_s=now_s)
         new = _new_generation(desired.manifest, {}, cause=f"republished generation {number}", created_s=now_s)
-        await self._store.generations.publish([replace(new, copies=number, instead_of=desired.instead_of)])
+        async with self._store.together():
+            await self._store.generations.publish(
+                [replace(new, copies=number, instead_of=desired.instead_of)]
+            )
+            await note(desired.version.generation)
         return desired
 
     async def _contents(

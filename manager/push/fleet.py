@@ -10,7 +10,7 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final, assert_never
@@ -117,15 +117,17 @@ class Fleet:
             previews.append(preview_push(facts, news.get(facts.name), now_s=now_s, forced=forced))
         return Previews(nodes=previews, bodies=bodies)
 
-    async def republish(self, name: NodeName, number: int) -> PlannedPush:
+    async def republish(
+        self, name: NodeName, number: int, *, note: Callable[[int], Awaitable[None]]
+    ) -> PlannedPush:
         """Publish the content of a node's older generation once more, push it at once, and say what was done.
 
-        It stays until what the store wants of the node changes. Raises NotFoundError, ConflictError, StorageError.
+        It stays until what the store wants of the node changes. `note` as for the compiler's. Raises NotFoundError, ConflictError, StorageError.
         """
         facts = self._known(name)
         async with self._publishing:
             facts.desired = await self._compiler.republish(
-                facts, number, epoch=self._epoch, now_s=time.time()
+                facts, number, epoch=self._epoch, now_s=time.time(), note=note
             )
         log.info(
             "generation.published", node=name, generation=facts.desired.version.generation, cause="republish"

@@ -2,13 +2,15 @@
 
 Owns the engine. Everything that differs between SQLite and PostgreSQL is in this file.
 Invariant: one writer at a time over all processes, so what a transaction read before it wrote still holds when it
-writes; and a transaction that returned is on disk (WAL, synchronous=FULL).
+writes; a transaction that returned is on disk (WAL, synchronous=FULL); and what a task does while it has a transaction open
+belongs to that transaction.
 """
 
 import asyncio
 import errno
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -54,6 +56,16 @@ def sqlite_url(path: Path) -> URL:
     return URL.create("sqlite+aiosqlite", database=str(path))
 
 
+@dataclass(slots=True, kw_only=True)
+class _Transaction:
+    """The one that is open. `failed` is what an inner block raised first, so that it is never half of it that is kept."""
+
+    task: asyncio.Task[Any] | None
+    connection: AsyncConnection
+    content: bool
+    failed: BaseException | None = None
+
+
 class Database:
     """Connections for reading and transactions for writing."""
 
@@ -61,7 +73,8 @@ class Database:
         # an error's text ends up in logs, and parameters are password hashes and sealed keys
         self.engine: AsyncEngine = create_async_engine(url, hide_parameters=True)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        self._writing = asyncio.Lock() if self.is_sqlite else nullcontext()
+        self._writing = asyncio.Lock()
+        self._open: _Transaction | None = None
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _set_up)
             event.listen(self.engine.sync_engine, "begin", _begin)
@@ -69,8 +82,14 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection for queries, which on SQLite all see the same moment. Raises StorageError."""
+        """Lend a connection for queries, which on SQLite all see the same moment. Raises StorageError.
+
+        Within a transaction of the same task it is that one's, and shows what was written so far.
+        """
         try:
+            if (outer := self._own()) is not None:
+                yield outer.connection
+                return
             async with self.engine.connect() as connection:
                 yield connection
         except (SQLAlchemyError, OSError) as error:
@@ -81,16 +100,46 @@ class Database:
         """Lend a transaction: on disk when the block is left, undone if it raises. Raises StorageError, ConflictError.
 
         `content` says that what nodes must hold may change; it raises the store's revision in the same transaction.
+        Within a transaction of the same task it is a part of that one: an error in it undoes the whole, even if it is caught
+        in between.
         """
         try:
+            if (outer := self._own()) is not None:
+                async with _part(outer, content=content):
+                    yield outer.connection
+                return
             async with self._writing, self._writer.begin() as connection:
                 if not self.is_sqlite:
                     await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
-                yield connection
-                if content:
-                    await self._revise(connection)
+                async with self._whole(connection, content=content):
+                    yield connection
         except (SQLAlchemyError, OSError) as error:
             raise translated(error) from error
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether this task has a transaction open: what it reads may yet be undone."""
+        return self._own() is not None
+
+    def _own(self) -> _Transaction | None:
+        # by task and not by context: a task that is started meanwhile inherits the context, and outlives the transaction
+        is_own = self._open is not None and self._open.task is asyncio.current_task()
+        return self._open if is_own else None
+
+    @asynccontextmanager
+    async def _whole(self, connection: AsyncConnection, *, content: bool) -> AsyncIterator[None]:
+        transaction = _Transaction(task=asyncio.current_task(), connection=connection, content=content)
+        self._open = transaction
+        try:
+            yield
+            if transaction.failed is not None:
+                raise StorageError(
+                    "a part of this change failed, so none of it was kept"
+                ) from transaction.failed
+            if transaction.content:
+                await self._revise(connection)
+        finally:
+            self._open = None
 
     async def revision(self, connection: AsyncConnection) -> int:
         """Return how often content changed: equal revisions mean equal content."""
@@ -127,6 +176,16 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+@asynccontextmanager
+async def _part(outer: _Transaction, *, content: bool) -> AsyncIterator[None]:
+    outer.content = outer.content or content
+    try:
+        yield
+    except BaseException as error:
+        outer.failed = outer.failed or error
+        raise
 
 
 def translated(error: SQLAlchemyError | OSError) -> StorageError | ConflictError:

@@ -6,6 +6,7 @@ Owns the database file's creation, its mode, and its migrations.
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
 
@@ -104,6 +105,15 @@ class Store:
             await database.close()
             raise StorageError(f"the store's schema is not one that this version knows: {error}") from error
         return cls(database, keyring)
+
+    @contextlib.asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Make one transaction of all that this task writes in the block: kept when it is left, undone if anything in it raises.
+
+        Every other writer waits meanwhile, so nothing in it may take long or wait for another task. Raises StorageError.
+        """
+        async with self._database.write():
+            yield
 
     async def check(self) -> None:
         """Write and read. Raises StorageError if either fails."""

@@ -1,6 +1,6 @@
 """A fleet that remembers what it was told. Implements `manager.operations.ports.Fleet`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from common.errors import NotFoundError
@@ -33,7 +33,10 @@ class FakeFleet:
             nodes=[Preview(plan=_plan(name), runs=None, becomes=None) for name in chosen], bodies={}
         )
 
-    async def republish(self, name: NodeName, number: int) -> PlannedPush:
+    async def republish(
+        self, name: NodeName, number: int, *, note: Callable[[int], Awaitable[None]]
+    ) -> PlannedPush:
+        await note(number + 1)
         self.republished.append((name, number))
         return replace(_plan(name), generation=number + 1)
 

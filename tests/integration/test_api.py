@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from common.errors import StorageError
 from manager.api.app import ROOT, ROUTES
 from manager.api.routes import BODY_MAX_BYTES, ROLES, allows
 from manager.domain.model import Role, UserRecord
@@ -277,6 +278,36 @@ async def test_changes_of_nodes_are_streamed(api: ApiClient):
             while not (line := await stream.content.readline()).startswith(b"data: "):
                 pass
         assert json.loads(line.removeprefix(b"data: "))["name"] == "n1"
+
+
+async def test_what_cannot_be_written_down_is_503_and_was_not_done(api: ApiClient, monkeypatch):
+    await add_node(api)
+    made = pki.current_leaf(ISSUER, ["n1.example.test"])
+    _, kept = await api.call("POST", "certificates", upload(made))
+    calls = [
+        ("POST", "nodes", {"name": "n2"}),
+        ("DELETE", "nodes/n1", None),
+        ("POST", "nodes/n1/join-token", None),
+        ("POST", "push", {"nodes": ["n1"]}),
+        ("POST", f"certificates/{kept['id']}/assign", {"nodes": ["n1"]}),
+        ("DELETE", f"certificates/{kept['id']}", None),
+        ("POST", "trusted-cas", {"certificates": pki.make_root().certificate_pem}),
+        ("POST", "tokens", {"label": "x", "days": 1}),
+        ("DELETE", "users/operator", None),
+        ("POST", "certificates/download", {"ids": [kept["id"]], "include_key": True, "passphrase": PASSWORD}),
+    ]
+    topics = ("nodes", "certificates", "assignments", "trusted-cas", "users", "audit")
+    before = [(await api.call("GET", topic))[1] for topic in topics]
+
+    async def fail(**_values):
+        raise StorageError("the store says no")
+
+    monkeypatch.setattr(api.operations.context.store.audit, "append", fail)
+    for method, path, body in calls:
+        status, answer = await api.call(method, path, body)
+        assert (status, answer["error"]["message"]) == (503, "the store says no"), (method, path, answer)
+    assert [(await api.call("GET", topic))[1] for topic in topics] == before
+    assert api.fleet.names() == ["n1"]
 
 
 async def test_what_is_done_is_written_down_with_who_did_it(api: ApiClient):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import StorageError
 from common.ids import NodeName
 from manager.domain.model import Role
 from manager.operations.workers import Workers
@@ -82,6 +83,24 @@ async def test_older_content_comes_back_and_stays_until_something_changes(api: A
     await api.call("POST", "push", {"nodes": ["n1"]})
     await until_applied(api, new)
     assert not (await api.call("GET", "nodes/n1"))[1]["republished"]
+
+
+async def test_older_content_whose_publication_cannot_be_noted_is_not_published(api: ApiClient, monkeypatch):
+    old, _ = await assign(api, "old.example.test"), await assign(api, "new.example.test")
+    before, desired = await generations(api), api.fleet.node(N1).desired
+    first = next(each["generation"] for each in before if each["slots"]["server"] == old)
+
+    async def fail(**_values: object) -> None:
+        raise StorageError("the store says no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api.operations.context.store.audit, "append", fail)
+        status, _ = await api.call("POST", f"nodes/n1/generations/{first}/republish")
+    assert (status, await generations(api), api.fleet.node(N1).desired) == (503, before, desired)
+    _, done = await api.call("POST", f"nodes/n1/generations/{first}/republish")
+    (act, *_) = (await api.call("GET", "audit"))[1]["entries"]
+    assert act["action"] == "generation.republished"
+    assert str(done["generation"]) in str(act["detail"])
 
 
 async def test_a_restarted_manager_knows_what_stands_in(api: ApiClient):

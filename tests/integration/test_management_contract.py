@@ -758,6 +758,54 @@ async def test_several_are_read_changed_made_and_deleted_at_once(client: Client)
     assert [each["name"] for each in (await client.get(LOCATIONS))["objects"]] == ["one", "three", "five"]
 
 
+async def test_several_that_are_changed_but_not_deleted_are_not_to_be_sent_again(client: Client, monkeypatch):
+    one = await client.post(LOCATIONS, {"name": "one"})
+
+    async def fail(*_args: object) -> None:
+        raise StorageError("the store says no")
+
+    monkeypatch.setattr(client.api.operations.context.store.documents, "delete", fail)
+    both = {"objects": [{"name": "two"}], "deleted_objects": [one]}
+    partly = await client.call("PATCH", LOCATIONS, both)
+    assert (partly.status, partly.error) == (
+        400,
+        "deleted_objects: the store says no; the 1 before it were carried out.",
+    )
+    assert [each["name"] for each in (await client.get(LOCATIONS))["objects"]] == ["one", "two"]
+    neither = await client.call("PATCH", LOCATIONS, {"objects": [], "deleted_objects": [one]})
+    assert (neither.status, neither.error) == (503, "the store says no")
+
+
+async def test_what_cannot_be_written_into_the_audit_log_is_503_and_was_not_done(client: Client, monkeypatch):
+    one, gone = [await client.post(LOCATIONS, {"name": name}) for name in ("one", "gone")]
+    two = await client.post(CERTIFICATES, upload(leaf("two.example.test")))
+
+    async def fail(**_values: object) -> None:
+        raise StorageError("the store says no")
+
+    calls = [
+        ("POST", LOCATIONS, {"name": "Oslo"}),
+        ("PATCH", one, {"description": "d"}),
+        ("DELETE", gone, None),
+        ("POST", CERTIFICATES, upload(leaf("three.example.test"))),
+        ("PATCH", two, {"nodes": ["manager.example.test"]}),
+        ("POST", WORKERS, worker(1, system_location=one)),
+        ("PATCH", f"{MANAGERS}1/", {"tls_certificate": two}),
+        ("DELETE", CERTIFICATES, None),
+    ]
+    kinds = (LOCATIONS, CERTIFICATES, WORKERS, MANAGERS)
+    before = [await client.get(path) for path in kinds]
+    with monkeypatch.context() as patch:
+        patch.setattr(client.api.operations.context.store.audit, "append", fail)
+        for method, path, body in calls:
+            answer = await client.call(method, path, body)
+            assert (answer.status, answer.error) == (503, "the store says no"), (method, path, answer.body)
+    assert [await client.get(path) for path in kinds] == before
+    for method, path, body in calls:
+        answer = await client.call(method, path, body)
+        assert answer.status in {201, 202, 204}, (method, path, answer.body)
+
+
 async def test_a_list_is_deleted_as_far_as_its_filter_goes_all_or_nothing(client: Client):
     for number in range(3):
         await client.post(CERTIFICATES, upload(leaf(f"host{number}.example.test")))

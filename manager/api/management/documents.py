@@ -29,27 +29,30 @@ class Documents:
 
     async def create(self, values: Values, *, actor: str) -> Made:
         """Keep one."""
-        number = await self._context.store.documents.add(
-            self.resource.name, self._kept(values), unique=self._unique
-        )
-        await self._note("added", [number], actor)
+        async with self._context.store.together():
+            number = await self._context.store.documents.add(
+                self.resource.name, self._kept(values), unique=self._unique
+            )
+            await self._note("added", [number], actor)
         return Made(object_id=number)
 
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
         """Change one."""
         store = self._context.store.documents
-        known = (await store.all(self.resource.name)).get(object_id)
-        if known is None:
-            raise NotFoundError(f"there is no {self.resource.name} {object_id}")
-        await store.replace(
-            self.resource.name, object_id, {**known, **self._kept(values)}, unique=self._unique
-        )
-        await self._note("changed", [object_id], actor)
+        async with self._context.store.together():
+            known = (await store.all(self.resource.name)).get(object_id)
+            if known is None:
+                raise NotFoundError(f"there is no {self.resource.name} {object_id}")
+            await store.replace(
+                self.resource.name, object_id, {**known, **self._kept(values)}, unique=self._unique
+            )
+            await self._note("changed", [object_id], actor)
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete."""
-        await self._context.store.documents.delete(self.resource.name, object_ids)
-        await self._note("deleted", object_ids, actor)
+        async with self._context.store.together():
+            await self._context.store.documents.delete(self.resource.name, object_ids)
+            await self._note("deleted", object_ids, actor)
 
     def _kept(self, values: Values) -> Values:
         return {name: value for name, value in values.items() if not self.resource.by_name[name].secret}

@@ -187,7 +187,12 @@ class Handlers:
         await self._check_unused(resource, deleted)
         ids = await self._carry_out(resource, bulk.changes, ask.actor)
         if deleted:
-            await self._delete(resource, deleted, ask.actor)
+            try:
+                await self._delete(resource, deleted, ask.actor)
+            except CertcastError as error:
+                if not ids:
+                    raise
+                raise _partly("deleted_objects", error, len(ids)) from error
         rows = await self._readable[resource.path].rows()
         shown = await self._shown(self._readable[resource.path], [rows[each] for each in ids if each in rows])
         uris = [resource.uri(number) for number in bulk.deleted]
@@ -205,10 +210,7 @@ class Handlers:
             except CertcastError as error:
                 if number == 0:
                     raise
-                # no 5xx, or a client would send again what was done
-                raise RefusedError(
-                    f"objects[{number}]: {error.message}; the {number} before it were carried out."
-                ) from error
+                raise _partly(f"objects[{number}]", error, number) from error
         return ids
 
     async def _delete(self, resource: Resource, object_ids: Sequence[int], actor: str) -> None:
@@ -278,6 +280,11 @@ class Handlers:
 def _looked(ask: Ask) -> Answer | None:
     """Return the refusal of any other method where there is only something to read."""
     return None if ask.method in {"GET", "HEAD"} else method_not_allowed([Method.GET])
+
+
+def _partly(where: str, error: CertcastError, done: int) -> RefusedError:
+    # no 5xx, or a client would send again what was done
+    return RefusedError(f"{where}: {error.message}; the {done} before it were carried out.")
 
 
 def _missing(resource: Resource, object_id: int) -> NoObjectError:

@@ -5,11 +5,14 @@ import pytest
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from manager.operations.operations import Operations
 from manager.operations.ports import NoFleet
+from tests.pki import NOW_S
 from tests.unit.operations.conftest import World
 
 
 async def test_a_push_is_done_and_written_down(world: World):
-    world.fleet.nodes |= {"n1", "n2", "n3"}
+    for name in ("n1", "n2", "n3"):
+        await world.store.nodes.add(name, "node", names=[], addresses=[], now_s=NOW_S)
+        world.fleet.nodes.add(name)
     done = await world.operations.pushes.push(["n2", "n1"], forced=True, actor="ada")
     assert [plan.node for plan in done] == ["n2", "n1"]
     assert world.fleet.pushed == [(("n2", "n1"), True)]

@@ -92,8 +92,9 @@ async def test_readers_do_not_wait_for_a_writer_and_see_what_was_before(store):
     await add_nodes(store, N1)
     async with store._database.write() as connection:
         await connection.execute(node.delete())
-        async with asyncio.timeout(5):
-            assert [record.name for record in await store.nodes.list()] == [N1]
+        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(store.nodes.list())
+    assert [record.name for record in reading.result()] == [N1]
     assert await store.nodes.list() == []
 
 
