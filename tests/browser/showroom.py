@@ -23,6 +23,8 @@ from tests.integration.api import ApiClient, real_api
 ACTOR = "administrator"
 ROOT, ISSUER = pki.current_ca("Example Trust")
 PRIVATE_ROOT, PRIVATE_ISSUER = pki.current_ca("Example Internal")
+MOVING = {"pending", "installing"}
+SETTLE_S = 30.0
 
 
 class Showroom:
@@ -79,9 +81,12 @@ class Showroom:
         return record.id
 
     async def settle(self) -> None:
-        """Push what there is, and let the nodes answer."""
+        """Push what there is, and wait until every node that concludes anything has concluded."""
         await self.api.fleet.push(None, forced=True)
-        await asyncio.sleep(0.3)
+        ends = [name for name, node in self.simulators.items() if node.mood != "never_concludes"]
+        async with asyncio.timeout(SETTLE_S):
+            while any(self.api.fleet.node(NodeName(name)).state in MOVING for name in ends):
+                await asyncio.sleep(0.02)
         await self.api.operations.alarms.evaluate(self.api.fleet)
 
 

