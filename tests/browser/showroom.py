@@ -84,9 +84,10 @@ class Showroom:
         """Push what there is, and wait until every node that concludes anything has concluded."""
         await self.api.fleet.push(None, forced=True)
         ends = [name for name, node in self.simulators.items() if node.mood != "never_concludes"]
-        async with asyncio.timeout(SETTLE_S):
-            while any(self.api.fleet.node(NodeName(name)).state in MOVING for name in ends):
-                await asyncio.sleep(0.02)
+        with self.api.fleet.subscribe() as changes:
+            async with asyncio.timeout(SETTLE_S):
+                while any(self.api.fleet.node(NodeName(name)).state in MOVING for name in ends):
+                    await changes.take(SETTLE_S)
         await self.api.operations.alarms.evaluate(self.api.fleet)
 
 

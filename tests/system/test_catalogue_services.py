@@ -72,6 +72,7 @@ async def test_a_client_is_accepted_once_its_ca_is_trusted_and_refused_once_it_i
         assert (reloads(web), reloads(other)) == (before[0] + 2, before[1])
 
 
+@pytest.mark.services("nginx")
 async def test_whoever_connects_from_a_node_verifies_a_server_with_the_delivered_trust_store():
     company, issuing = pki.current_ca("Company")
     async with real_fleet() as fleet:
@@ -96,6 +97,7 @@ async def test_whoever_connects_from_a_node_verifies_a_server_with_the_delivered
         await connect()
 
 
+@pytest.mark.services("nginx")
 async def test_a_confirmed_loss_of_most_trusted_cas_reaches_a_node_that_was_away_meanwhile():
     kept, *many = (pki.current_ca(f"Number {number}")[0] for number in range(150))
     async with real_fleet() as fleet:
