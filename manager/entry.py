@@ -1,0 +1,30 @@
+"""What the commands `certcast` and `certcast-manager` begin with: an installation for a node has their names, not their libraries."""
+
+import sys
+from importlib import import_module
+from typing import Final
+
+OURS: Final = {"common", "manager"}
+
+
+def operator() -> None:
+    """Run `certcast`."""
+    _run("certcast", "manager.operator.cli")
+
+
+def daemon() -> None:
+    """Run `certcast-manager`."""
+    _run("certcast-manager", "manager.cli")
+
+
+def _run(name: str, module: str) -> None:
+    try:
+        main = import_module(module).main
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in OURS:
+            raise
+        sys.exit(
+            f"{name}: the library {error.name} is missing: this installation has what a node needs. Use '{name}' where "
+            "the manager is installed, or install requirements-manager.lock here too (README, 'Install')"
+        )
+    main()
