@@ -8,7 +8,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+    pkcs12,
+)
 from playwright.async_api import Download, Page, expect
 
 from demo.run import ready, trusting
@@ -22,6 +28,8 @@ ROOT, ISSUER = pki.current_ca("Story")
 OTHER_ROOT, OTHER_ISSUER = pki.current_ca("Answering")
 PASSWORD = "the-first-administrators-password"
 PHRASE = "a-passphrase-for-the-download"
+KEY_PHRASE = "a-passphrase-for-the-key"
+EC_PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -78,6 +86,13 @@ async def served(node: DemoNode, root: pki.Made, name: str, chain: list[str]) ->
     raise AssertionError(seen)
 
 
+def encrypted(key_pem: str) -> bytes:
+    """Return a key as people keep theirs."""
+    key = load_pem_private_key(key_pem.encode(), None)
+    how = BestAvailableEncryption(KEY_PHRASE.encode())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how)
+
+
 async def content(file: Download) -> bytes:
     return await asyncio.to_thread(Path(await file.path()).read_bytes)
 
@@ -123,8 +138,11 @@ async def test_every_task_of_the_specification_from_a_cold_start(tmp_path: Path)
             leaf.certificate_pem + ISSUER.certificate_pem
         )
         await page.locator("#private_key_file").set_input_files(
-            {"name": "leaf.key", "mimeType": "text/plain", "buffer": leaf.key_pem.encode()}
+            {"name": "leaf.key", "mimeType": "text/plain", "buffer": encrypted(leaf.key_pem)}
         )
+        await page.get_by_label("Private key passphrase").fill(KEY_PHRASE)
+        await page.locator("summary", has_text="TLS parameters").click()
+        await page.locator("#parameters").fill(EC_PARAMETERS)
         await page.get_by_label("web", exact=False).check()
         await page.get_by_role("button", name="Preview").click()
         preview = page.get_by_role("region", name="Preview")
@@ -176,13 +194,19 @@ async def test_every_task_of_the_specification_from_a_cold_start(tmp_path: Path)
         await page.goto("/certificates/by-node")
         await expect(page.get_by_role("row", name=re.compile("web"))).to_contain_text("Complete")
 
-        # a certificate's nodes, changed
+        # a certificate's nodes and its PEM text, changed
         await page.goto("/certificates?search=other")
         await page.get_by_role("link", name="other.example.test").click()
         await page.get_by_role("link", name="Edit").click()
         await page.get_by_label("web", exact=False).check()
+        await page.locator("summary", has_text="PEM-formatted data").click()
+        await page.locator("#certificate").fill(other.certificate_pem + ISSUER.certificate_pem)
+        await page.locator("#parameters").fill(EC_PARAMETERS)
         await page.get_by_role("button", name="Save").click()
         await said(page, "Saved.")
+        await page.locator("summary", has_text="TLS parameters").click()
+        await expect(page.get_by_label("TLS parameters")).to_contain_text("BggqhkjOPQMBBw==")
+        await served(node, ROOT, "other.example.test", ["CN = other.example.test", "CN = Story Issuing"])
 
         # downloads: with the key as PKCS#12, and several into one file
         await page.get_by_role("link", name="Download").click()
