@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# one more than there are cores: many tests wait for services
+WORKERS := $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-fast check format bench screenshots lock clean
@@ -24,10 +26,10 @@ demo: $(STAMP) ## show the main job: a manager, three nodes, a pushed certificat
 	@$(BIN)/python -m demo.run $(if $(ONCE),--once)
 
 test: $(STAMP) ## run the tests, on all cores
-	@$(BIN)/python -m pytest -n logical $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 test-fast: $(STAMP) ## run the tests that need no service
-	@$(BIN)/python -m pytest -n logical -m "not services" $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not services" $(ARGS)
 
 check: $(STAMP) ## formatter, linter, types, import contracts
 	@$(BIN)/ruff format --check .
