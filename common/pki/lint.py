@@ -1,43 +1,18 @@
-"""What else an operator should know about a certificate, beyond its status.
+"""Certificate lint: what else an operator should know about a certificate, beyond its status.
 
 Decides from the certificate, its chain, and what the store knows about it. Nothing here stops a certificate from being used.
 Invariant: findings come in a fixed order, each code at most once per name.
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from common.pki.certificate import Certificate
 from common.pki.chain import Chain, ChainState
+from common.pki.explanations import explain
+from common.pki.finding import Finding, LintCode, Severity
 from common.pki.path import has_weak_key
-
-
-class LintCode(StrEnum):
-    """What was found; stable for machines."""
-
-    NOT_YET_VALID = "not_yet_valid"
-    WEAK_KEY = "weak_key"
-    UNDECODABLE = "undecodable"
-    NO_SAN = "no_san"
-    NAME_NOT_IN_SAN = "name_not_in_san"
-    WILDCARD = "wildcard"
-    NODE_NAME_MISMATCH = "node_name_mismatch"
-    NO_SERVER_AUTH = "no_server_auth"
-    NO_CLIENT_AUTH = "no_client_auth"
-    IS_CA = "is_ca"
-    CHAIN = "chain"
-    KEY_SHARED = "key_shared"
-    UNASSIGNED = "unassigned"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing worth knowing, as a code and as a sentence."""
-
-    code: LintCode
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +20,13 @@ class Circumstances:
     """What the store knows about a certificate.
 
     Attributes:
-        assigned: whether any node has it.
+        slots: the kinds of slot that it is in ("server", "client"); none if no node has it.
         node_names: the FQDN and alternative FQDNs of those nodes.
         key_shared_by: labels of other certificates with the same key.
         chain: its chain of trust, where it was built.
     """
 
-    assigned: bool = True
+    slots: Collection[str] = ("server",)
     node_names: Sequence[str] = ()
     key_shared_by: Sequence[str] = ()
     chain: Chain | None = None
@@ -77,7 +52,17 @@ def lint(
 ) -> tuple[Finding, ...]:
     """Return everything worth knowing about a TLS certificate."""
     known = circumstances if circumstances is not None else Circumstances()
-    return (*_about_itself(certificate, now_s), *_about_names(certificate, known), *_about_place(known))
+    return (
+        *_about_itself(certificate, now_s),
+        *_about_purpose(certificate, known),
+        *_about_names(certificate, known),
+        *_about_place(known),
+    )
+
+
+def found(code: LintCode, message: str, severity: Severity | None = None) -> Finding:
+    """Make a finding as severe as its code is, unless its place says otherwise."""
+    return Finding(code, message, severity if severity is not None else explain(code).severity)
 
 
 def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
@@ -92,17 +77,7 @@ def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
         (
             bool(undecodable),
             LintCode.UNDECODABLE,
-            f"These of its fields cannot be decoded: {undecodable}.",
-        ),
-        (
-            not _may_be(certificate, server=True),
-            LintCode.NO_SERVER_AUTH,
-            "Its extended key usage lacks serverAuth; TLS clients will refuse it.",
-        ),
-        (
-            not _may_be(certificate, server=False),
-            LintCode.NO_CLIENT_AUTH,
-            "Its extended key usage lacks clientAuth; it cannot be shown as a TLS client certificate (SIP mutual TLS).",
+            f"These of its fields cannot be decoded, so they are unknown: {undecodable}.",
         ),
         (
             certificate.is_ca and not certificate.is_self_signed,
@@ -110,7 +85,20 @@ def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
             "It is a CA certificate; clients may refuse it as a server's.",
         ),
     )
-    return [Finding(code, message) for there, code, message in checks if there]
+    return [found(code, message) for there, code, message in checks if there]
+
+
+def _about_purpose(certificate: Certificate, known: Circumstances) -> list[Finding]:
+    """Judge the extended key usage by the slots: a server's purpose is no affair of the client slot, nor the other way round."""
+    findings = []
+    if not _may_be(certificate, server=True) and ("server" in known.slots or not known.slots):
+        message = "Its extended key usage lacks serverAuth; TLS clients will refuse it."
+        severity = None if known.slots else Severity.WARNING
+        findings.append(found(LintCode.NO_SERVER_AUTH, message, severity))
+    if not _may_be(certificate, server=False) and "client" in known.slots:
+        message = "Its extended key usage lacks clientAuth; peers will refuse it as a TLS client certificate (SIP mutual TLS)."
+        findings.append(found(LintCode.NO_CLIENT_AUTH, message))
+    return findings
 
 
 def _may_be(certificate: Certificate, *, server: bool) -> bool:
@@ -120,45 +108,45 @@ def _may_be(certificate: Certificate, *, server: bool) -> bool:
 
 
 def _about_names(certificate: Certificate, known: Circumstances) -> list[Finding]:
-    found = []
+    findings = []
     name = certificate.subject_name
     if not certificate.subject_alt_names:
-        found.append(
-            Finding(
+        findings.append(
+            found(
                 LintCode.NO_SAN,
                 "It has no subject alternative name; browsers no longer match the Common Name.",
             )
         )
     elif _looks_like_host(name) and not covers(certificate, name):
         # the specification's "typically a repeat of the Common Name"
-        found.append(
-            Finding(LintCode.NAME_NOT_IN_SAN, f"Its name {name} is not among its subject alternative names.")
+        findings.append(
+            found(LintCode.NAME_NOT_IN_SAN, f"Its name {name} is not among its subject alternative names.")
         )
     wild = [dns for dns in (*certificate.dns_names, name) if dns.startswith("*")]
     if wild:
-        found.append(
-            Finding(LintCode.WILDCARD, f"{wild[0]} is a wildcard; SIP does not allow those (RFC 5922 7.2).")
+        findings.append(
+            found(LintCode.WILDCARD, f"{wild[0]} is a wildcard; SIP does not allow those (RFC 5922 7.2).")
         )
-    found.extend(
-        Finding(LintCode.NODE_NAME_MISMATCH, f"It is not valid for the node's name {node_name}.")
+    findings.extend(
+        found(LintCode.NODE_NAME_MISMATCH, f"It is not valid for the node's name {node_name}.")
         for node_name in dict.fromkeys(known.node_names)
         if not covers(certificate, node_name)
     )
-    return found
+    return findings
 
 
 def _about_place(known: Circumstances) -> list[Finding]:
-    found = []
+    findings = []
     # a self-signed certificate's status says so already
     if known.chain is not None and known.chain.state not in {ChainState.COMPLETE, ChainState.SELF_SIGNED}:
-        found.append(Finding(LintCode.CHAIN, known.chain.explanation))
+        findings.append(found(LintCode.CHAIN, known.chain.explanation, explain(known.chain.state).severity))
     if known.key_shared_by:
-        found.append(
-            Finding(LintCode.KEY_SHARED, f"Its key is also used by {', '.join(known.key_shared_by)}.")
+        findings.append(
+            found(LintCode.KEY_SHARED, f"Its key is also used by {', '.join(known.key_shared_by)}.")
         )
-    if not known.assigned:
-        found.append(Finding(LintCode.UNASSIGNED, "It is not assigned to any node."))
-    return found
+    if not known.slots:
+        findings.append(found(LintCode.UNASSIGNED, "It is not assigned to any node."))
+    return findings
 
 
 def _looks_like_host(name: str) -> bool:

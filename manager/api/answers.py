@@ -7,6 +7,8 @@ import msgspec
 
 from common.bundle.manifest import Slot
 from common.pki.chain import Chain
+from common.pki.finding import by_severity
+from common.pki.headline import Headline as JudgedHeadline
 from manager.domain.model import AssignmentRecord, TrustedCaRecord
 from manager.operations.certificates import ListedCertificate, ShownCertificate
 from manager.operations.trust import ShownTrustedCa
@@ -27,10 +29,19 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Something worth knowing about a certificate."""
+    """Something worth knowing about a certificate. `severity` is error (clients refuse it), warning (some do) or note."""
 
     code: str
     message: str
+    severity: str
+
+
+class Headline(msgspec.Struct, frozen=True, kw_only=True):
+    """What to say first of a certificate: the worst of its statuses, its chain's state and its findings."""
+
+    code: str
+    text: str
+    severity: str
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +81,7 @@ class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     status: str
     statuses: list[Status]
     chain_state: str
+    headline: Headline
     temporary: bool
     nodes: list[Place]
     raw_subject: str | None = None
@@ -189,6 +201,7 @@ def certificate_answer(listed: ListedCertificate) -> CertificateAnswer:
         status=listed.statuses[0].text,
         statuses=[Status(code=each.code, text=each.text) for each in listed.statuses],
         chain_state=listed.chain_state,
+        headline=_headline(listed.headline),
         temporary=entry.temporary,
         nodes=[place(each) for each in entry.places],
     )
@@ -198,7 +211,10 @@ def shown_answer(shown: ShownCertificate) -> CertificateAnswer:
     """Say everything."""
     judgement, leaf = shown.judgement, shown.entry.leaf
     listed = ListedCertificate(
-        entry=shown.entry, statuses=judgement.statuses, chain_state=judgement.chain.state
+        entry=shown.entry,
+        statuses=judgement.statuses,
+        chain_state=judgement.chain.state,
+        findings=judgement.findings,
     )
     return msgspec.structs.replace(
         certificate_answer(listed),
@@ -207,7 +223,10 @@ def shown_answer(shown: ShownCertificate) -> CertificateAnswer:
         chain_of_trust=_chain(
             judgement.chain, "" if judgement.verdict.accepted else judgement.verdict.reason
         ),
-        findings=[Finding(code=each.code, message=each.message) for each in judgement.findings],
+        findings=[
+            Finding(code=each.code, message=each.message, severity=each.severity)
+            for each in by_severity(judgement.findings)
+        ],
         undecodable=leaf.undecodable,
         certificate=shown.record.text,
         chain="".join(each.pem for each in judgement.chain.serving),
@@ -243,6 +262,10 @@ def trusted_ca_answer(shown: ShownTrustedCa) -> TrustedCaAnswer:
         certificate=shown.record.text if shown.text else None,
         text=shown.text or None,
     )
+
+
+def _headline(found: JudgedHeadline) -> Headline:
+    return Headline(code=found.code, text=found.text, severity=found.severity)
 
 
 def _chain(chain: Chain, strict_client: str) -> ChainAnswer:

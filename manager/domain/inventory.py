@@ -13,7 +13,9 @@ from common.bundle.manifest import Slot
 from common.ids import NodeName
 from common.pki.certificate import Certificate
 from common.pki.chain import Chain, build_chain
-from common.pki.lint import Circumstances, Finding, lint
+from common.pki.finding import Finding
+from common.pki.headline import Headline, headline
+from common.pki.lint import Circumstances, lint
 from common.pki.search import Issuers
 from common.pki.status import Status, statuses
 from common.pki.strict import StrictClient, Verdict
@@ -52,6 +54,11 @@ class Judgement:
     chain: Chain
     verdict: Verdict
     findings: Sequence[Finding]
+
+    @property
+    def headline(self) -> Headline:
+        """Return what to say first."""
+        return headline(self.statuses, self.chain.state, self.findings)
 
 
 @dataclass(slots=True)
@@ -139,7 +146,7 @@ class Inventory:
     def _findings(self, entry: Entry, chain: Chain, *, now_s: int) -> Sequence[Finding]:
         names = [name for place in entry.places for name in self.nodes[place.node].names]
         circumstances = Circumstances(
-            assigned=bool(entry.places),
+            slots=frozenset(place.slot for place in entry.places),
             node_names=names,
             key_shared_by=self._sharing(entry),
             chain=chain,

@@ -12,7 +12,8 @@ from common.ids import NodeName, node_name
 from common.pki.batch import ImportFile, read_batch
 from common.pki.chain import ChainState
 from common.pki.export import Download, ExportItem, Format, export
-from common.pki.lint import Finding
+from common.pki.finding import Finding
+from common.pki.headline import Headline, headline
 from common.pki.material import TlsMaterial
 from common.pki.status import Status
 from common.pki.text import text_form
@@ -37,6 +38,11 @@ class ListedCertificate:
     statuses: Sequence[Status]
     chain_state: ChainState
     findings: Sequence[Finding] = ()
+
+    @property
+    def headline(self) -> Headline:
+        """Return what to say first."""
+        return headline(self.statuses, self.chain_state, self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

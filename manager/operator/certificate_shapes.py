@@ -21,10 +21,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Remark(msgspec.Struct, frozen=True, kw_only=True):
-    """Something worth knowing about a certificate."""
+    """Something worth knowing about a certificate. `severity` is error, warning or note."""
 
     code: str = ""
     message: str = ""
+    severity: str = ""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.pki.certificate import decode
 from common.pki.chain import build_chain
-from common.pki.lint import Circumstances, LintCode, covers, lint
+from common.pki.finding import LintCode, Severity, by_severity, worst
+from common.pki.lint import Circumstances, covers, lint
 from common.pki.pem import read_blocks
 from common.pki.search import Issuers
 from common.pki.status import expires_within, is_expired, status_of, statuses
@@ -94,8 +95,7 @@ def test_a_good_certificate_has_no_findings():
         ({"common_name": "other.example.com"}, LintCode.NAME_NOT_IN_SAN),
         ({"names": ["*.example.com"]}, LintCode.WILDCARD),
         ({"usages": [ExtendedKeyUsageOID.CLIENT_AUTH]}, LintCode.NO_SERVER_AUTH),
-        ({"usages": [ExtendedKeyUsageOID.SERVER_AUTH]}, LintCode.NO_CLIENT_AUTH),
-        ({"usages": [ExtendedKeyUsageOID.CODE_SIGNING]}, LintCode.NO_CLIENT_AUTH),
+        ({"usages": [ExtendedKeyUsageOID.CODE_SIGNING]}, LintCode.NO_SERVER_AUTH),
     ],
 )
 def test_what_a_certificate_lacks_is_found(keywords, code):
@@ -105,6 +105,35 @@ def test_what_a_certificate_lacks_is_found(keywords, code):
 def test_no_extended_key_usage_allows_every_use():
     assert codes(leaf(usages=None)) == []
     assert codes(leaf(usages=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])) == []
+
+
+@pytest.mark.parametrize(
+    ("usage", "slots", "severity"),
+    [
+        (ExtendedKeyUsageOID.CLIENT_AUTH, ("server",), Severity.ERROR),
+        (ExtendedKeyUsageOID.CLIENT_AUTH, ("client",), None),
+        (ExtendedKeyUsageOID.CLIENT_AUTH, (), Severity.WARNING),
+        (ExtendedKeyUsageOID.SERVER_AUTH, ("server",), None),
+        (ExtendedKeyUsageOID.SERVER_AUTH, ("client",), Severity.ERROR),
+        (ExtendedKeyUsageOID.SERVER_AUTH, ("server", "client"), Severity.ERROR),
+        (ExtendedKeyUsageOID.SERVER_AUTH, (), None),
+    ],
+)
+def test_a_purpose_is_missed_only_in_the_slot_that_needs_it(usage, slots, severity):
+    findings = lint(leaf(usages=[usage]), now_s=NOW_S, circumstances=Circumstances(slots=slots))
+    assert worst(each for each in findings if each.code is not LintCode.UNASSIGNED) is severity
+
+
+def test_a_lone_unassigned_note_is_no_more_than_a_note():
+    (alone,) = lint(leaf(), now_s=NOW_S, circumstances=Circumstances(slots=()))
+    assert (alone.code, worst([alone])) == (LintCode.UNASSIGNED, Severity.NOTE)
+    assert worst([]) is None
+
+
+def test_the_worst_finding_comes_first():
+    findings = lint(leaf(["*.example.com"]), now_s=NOW_S, circumstances=Circumstances(node_names=["x.test"]))
+    assert [each.code for each in findings] == [LintCode.WILDCARD, LintCode.NODE_NAME_MISMATCH]
+    assert [each.severity for each in by_severity(findings)] == [Severity.ERROR, Severity.WARNING]
 
 
 def test_a_short_key_is_weak():
@@ -119,7 +148,7 @@ def test_what_the_store_knows_is_told():
         orphan,
         now_s=NOW_S,
         circumstances=Circumstances(
-            assigned=False,
+            slots=(),
             node_names=["node.example.com", "alt.example.com"],
             key_shared_by=["x"],
             chain=chain,

@@ -1,0 +1,60 @@
+"""Findings about a certificate: a stable code, how bad it is, and a sentence.
+
+Decides which codes and severities there are. Leaves finding them to `lint`, and what each means to `explanations`.
+Invariant: a code never changes its meaning.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad a finding is; the worst first."""
+
+    ERROR = "error"
+    """Clients refuse the certificate, or it cannot be served."""
+    WARNING = "warning"
+    """Some clients refuse it, or will soon."""
+    NOTE = "note"
+    """Worth knowing; no client refuses it for this."""
+
+
+class LintCode(StrEnum):
+    """What was found; stable for machines."""
+
+    NOT_YET_VALID = "not_yet_valid"
+    WEAK_KEY = "weak_key"
+    UNDECODABLE = "undecodable"
+    NO_SAN = "no_san"
+    NAME_NOT_IN_SAN = "name_not_in_san"
+    WILDCARD = "wildcard"
+    NODE_NAME_MISMATCH = "node_name_mismatch"
+    NO_SERVER_AUTH = "no_server_auth"
+    NO_CLIENT_AUTH = "no_client_auth"
+    IS_CA = "is_ca"
+    CHAIN = "chain"
+    KEY_SHARED = "key_shared"
+    UNASSIGNED = "unassigned"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing worth knowing, as a code, a sentence, and how bad it is here."""
+
+    code: LintCode
+    message: str
+    severity: Severity
+
+
+_ORDER = tuple(Severity)
+
+
+def worst(findings: Iterable[Finding]) -> Severity | None:
+    """Return the worst severity among findings, None if there are none."""
+    return min((each.severity for each in findings), key=_ORDER.index, default=None)
+
+
+def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings with the worst first; those of one severity stay in their order."""
+    return tuple(sorted(findings, key=lambda each: _ORDER.index(each.severity)))
