@@ -199,7 +199,9 @@ class Manager:
         for record in history:
             if applied is not None and record.digest == applied.digest:
                 manifest = parse_manifest(record.manifest)
-                digests = [entry.digest for entry in manifest.entries if entry.path.startswith("server/")]
+                digests = [
+                    entry.digest for entry in manifest.entries if entry.path.startswith(("server/", "trust/"))
+                ]
                 await local.resume(manifest, await self._store.generations.payloads(digests))
                 return
 
@@ -208,7 +210,7 @@ class Manager:
         app = web.Application(client_max_size=BODY_MAX_BYTES)
         host, port = split_host_port(self._settings.https)
         server = HttpsServer(app, host=host, port=port)
-        local = LocalNode(server, host=host, version=version("certcast"))
+        local = LocalNode(server, host=host, version=version("certcast"), own_name=self._own_name)
         metrics = Metrics(
             nodes=fleet.counts,
             gauges={
@@ -227,6 +229,11 @@ class Manager:
         add_oauth(app, api)
         add_pages(app, operations, fleet)
         return server, local
+
+    async def _own_name(self) -> str | None:
+        """Return the name by which clients know the management node."""
+        record = await self._store.nodes.get(MANAGEMENT_NODE)
+        return next(iter((*record.names, *record.addresses)), None)
 
     def _checks(self, fleet: Fleet, operations: Operations) -> list[Check]:
         async def store() -> str:

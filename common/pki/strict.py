@@ -42,7 +42,7 @@ class StrictClient:
     """A client that trusts these roots. Made once for many questions."""
 
     def __init__(self, roots: Iterable[Certificate]) -> None:
-        self._roots = [load(root.der) for root in roots if root.is_self_signed]
+        self._roots = list(_loaded(root for root in roots if root.is_self_signed))
         self._store = Store(self._roots) if self._roots else None
 
     def ask(
@@ -73,6 +73,15 @@ class StrictClient:
                 accepted=False, reason="there is no way to a trusted root" if _NO_PATH in reason else reason
             )
         return Verdict(accepted=True)
+
+
+def _loaded(roots: Iterable[Certificate]) -> Iterable[x509.Certificate]:
+    """Load each root by itself: one that the library refuses must not take the others' trust away."""
+    for root in roots:
+        try:
+            yield load(root.der)
+        except PkiError:
+            continue
 
 
 def _first_name(leaf: Certificate) -> str:

@@ -6,6 +6,7 @@ Invariant: a private key's PEM never leaves through here, whatever key or messag
 import logging
 import re
 import sys
+import warnings
 from typing import Final, Literal
 
 import structlog
@@ -15,6 +16,10 @@ HIDDEN: Final = "<secret>"
 _PRIVATE_PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
+
+SERIAL_WARNING: Final = r"Parsed a serial number which wasn't positive"
+"""How cryptography announces that a later release will refuse six of Mozilla's roots. Each root is read by itself, and one
+that is refused costs only itself, so there is nothing that a reader of the journal could do about it."""
 
 Style = Literal["auto", "json", "console"]
 
@@ -31,6 +36,7 @@ def hide_private_keys_in(text: str) -> str:
 
 def configure(*, style: Style = "auto", level: str = "info") -> None:
     """Set up logging for the process, once, before the first line. Foreign libraries are heard from `warning` up."""
+    ignore_known_warnings()
     json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -68,6 +74,11 @@ def configure(*, style: Style = "auto", level: str = "info") -> None:
     root.setLevel(logging.WARNING)
     for room in ("common", "manager", "nodeagent"):
         logging.getLogger(room).setLevel(level.upper())
+
+
+def ignore_known_warnings() -> None:
+    """Keep `SERIAL_WARNING` out of the journal; for each process that reads certificates."""
+    warnings.filterwarnings("ignore", message=SERIAL_WARNING, category=UserWarning)
 
 
 def _hidden(value: object) -> object:

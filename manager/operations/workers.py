@@ -16,6 +16,7 @@ from typing import Any, Final, ParamSpec, Self, TypeVar
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from common.errors import CertcastError, Reason
+from common.runtime.log import ignore_known_warnings
 
 WORKERS: Final = 2
 READ_TIMEOUT_S: Final = 20.0
@@ -76,7 +77,11 @@ class Workers:
 
 def _new_pool() -> ProcessPool:
     # spawned, not forked: a fork of a process with threads and open databases inherits their locks
-    return ProcessPool(max_workers=WORKERS, context=multiprocessing.get_context("spawn"))
+    return ProcessPool(
+        max_workers=WORKERS,
+        context=multiprocessing.get_context("spawn"),
+        initializer=ignore_known_warnings,
+    )
 
 
 def _guarded(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:

@@ -7,16 +7,17 @@ applied was seen on the real port.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, Protocol, assert_never
 
 import msgspec
 import structlog
 
-from common.bundle.manifest import DHPARAM, FULLCHAIN, PRIVKEY, Manifest, Slot
+from common.bundle.manifest import DHPARAM, FULLCHAIN, PRIVKEY, TRUST, Manifest, Slot
 from common.bundle.verify import verify_bundle
 from common.errors import BundleError, CertcastError, InstallError, Reason, UnreachableError
 from common.ids import MANAGEMENT_NODE, Digest, Fingerprint, NodeName
+from common.pki.strictness import Strictness
 from common.runtime.handshake import lax_context, leaf_not_after_s, see_served
 from common.runtime.transport import Peer, Transport
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
@@ -44,6 +45,7 @@ RETRY_AFTER_S: Final = 60.0
 PROBE_TIMEOUT_S: Final = 5.0
 WITHIN_S: Final = 15.0
 CONSUMER: Final = "management"
+CA_CERTIFICATES: Final = "ca-certificates.pem"
 TICK_S: Final = 60.0
 RECONNECT_S: Final = 1.0
 
@@ -60,10 +62,18 @@ class Endpoint(Protocol):
 
 
 class LocalNode:
-    """The in-process agent. Implements `Peer` and `common.wire.receiver.Holdings`."""
+    """The in-process agent. Implements `Peer` and `common.wire.receiver.Holdings`.
 
-    def __init__(self, endpoint: Endpoint, *, host: str, version: str) -> None:
+    `own_name` tells what clients dial: the strict client is asked for it.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, *, host: str, version: str, own_name: Callable[[], Awaitable[str | None]]
+    ) -> None:
         self._endpoint = endpoint
+        self._own_name = own_name
+        self._strictness = Strictness()
+        self._trust = b""
         self._host = "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
         self._context = lax_context()
         self._receiver = Receiver(
@@ -93,6 +103,7 @@ class LocalNode:
             )
             return
         self._manifest, self._files = manifest, files
+        self._trust = _trust_file(manifest, payloads) or b""
         await self._look()
 
     # -- Holdings
@@ -208,6 +219,8 @@ class LocalNode:
                 await self._look()
             return self._outcome(install, started, "rolled_back" if self._files else "failed", phase, error)
         self._manifest, self._files, self._failure = manifest, files, None
+        self._trust = _trust_file(manifest, install.payloads) or b""
+        await self._look()
         log.info("certificate.served", leaf=manifest.slots["server"].leaf, generation=manifest.generation)
         return self._outcome(install, started, "applied", "commit", None)
 
@@ -233,7 +246,7 @@ class LocalNode:
     async def _look(self) -> None:
         """See what the port serves now."""
         endpoint, leaf, message, reason, not_after_s = f"{self._host}:{self._endpoint.port}", "", "", "", 0
-        tls = ""
+        tls, sent, strict_client = "", 0, None
         try:
             served = await see_served(
                 self._host,
@@ -243,6 +256,7 @@ class LocalNode:
                 timeout_s=PROBE_TIMEOUT_S,
             )
             leaf, not_after_s, tls = served.leaf, leaf_not_after_s(served.der), served.tls
+            sent, strict_client = len(served.chain) - 1, await self._ask_strictly(served.chain)
         except UnreachableError as error:
             message, reason = clip(error.message), error.reason
         self._serving = Serving(
@@ -255,7 +269,16 @@ class LocalNode:
             reason=reason,
             message=message,
             tls=tls,
+            sent=sent,
+            strict_client=strict_client,
         )
+
+    async def _ask_strictly(self, chain: tuple[bytes, ...]) -> str | None:
+        """Return why a strict client that dials this node's own name would refuse, "" if it would not."""
+        name = await self._own_name()
+        self._strictness.known(chain, name)
+        await asyncio.to_thread(self._strictness.ask, self._trust, time.time())
+        return self._strictness.known(chain, name)
 
     # -- inside
 
@@ -328,6 +351,11 @@ class LocalNode:
             reloads=1,
             report=self.report(now_s),
         )
+
+
+def _trust_file(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> bytes | None:
+    entry = manifest.by_path().get(f"{TRUST}/{CA_CERTIFICATES}")
+    return payloads.get(entry.digest) if entry is not None else None
 
 
 def _server_files(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> dict[str, str]:

@@ -16,12 +16,12 @@ import structlog
 
 from common.errors import Reason, UnreachableError
 from common.ids import fingerprint_of
+from common.pki.strictness import Strictness
 from common.runtime.handshake import Served, lax_context, leaf_not_after_s, see_served
 from common.wire.messages import Serving
 from nodeagent.core.served import Expected, Wanted, chain_fault
 from nodeagent.core.services import Consumer, Endpoint
 from nodeagent.install.starttls import preamble_of
-from nodeagent.install.strictness import Strictness
 
 log = structlog.get_logger(__name__)
 

@@ -39,6 +39,7 @@ def chained_bundle(
     key_of: pki.Made | None = None,
     anchors: int = 1,
     epoch: int = 1,
+    trusts: pki.Made = ROOT,
 ) -> Bundle:
     """A bundle whose chain is as given."""
     certificate = leaf.certificate
@@ -54,7 +55,7 @@ def chained_bundle(
         private_key_pem=(key_of or leaf).key_pem,
     )
     trust = TrustMaterial(
-        ca_certificates_pem=ROOT.certificate_pem * anchors,
+        ca_certificates_pem=trusts.certificate_pem * anchors,
         custom_ca_pem="",
         intermediates_pem="",
         anchors=anchors,

@@ -8,10 +8,10 @@ import pytest
 
 from common.errors import Reason
 from common.ids import fingerprint_of
+from common.pki.strictness import Strictness
 from common.wire.messages import Report
 from nodeagent.core.services import Consumer, Endpoint
 from nodeagent.install.probe import Prober
-from nodeagent.install.strictness import Strictness
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration import starttls_services as spoken

@@ -1,5 +1,7 @@
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 import structlog
@@ -52,3 +54,16 @@ def test_the_level_is_ours_and_foreign_libraries_are_heard_from_warning_up(lines
     logging.getLogger("asyncssh").info("connection accepted")
     structlog.get_logger("nodeagent.test").info("agent.started")
     assert [json.loads(line)["event"] for line in lines().splitlines()] == ["agent.started"]
+
+
+def test_reading_the_built_in_roots_says_nothing_in_the_journal():
+    script = (
+        "from common.runtime import log; log.configure(style='json')\n"
+        "from manager.push.builtin import load_builtin\n"
+        "from common.pki.strict import StrictClient\n"
+        "StrictClient(load_builtin())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-W", "default", "-c", script], check=True, capture_output=True, text=True
+    )
+    assert (ran.stdout, ran.stderr) == ("", "")

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from common.bundle.manifest import canonical
+from common.pki.strictness import ANSWER_MAX_CHARS
 from common.wire import messages as m
 from nodeagent.core.services import CONSUMERS_MAX, ENDPOINTS_MAX
 from nodeagent.install.probe import MESSAGE_MAX_CHARS
-from nodeagent.install.strictness import ANSWER_MAX_CHARS
 from tests.bundles import opaque_bundle
 
 VECTORS = Path(__file__).parents[2] / "vectors"
