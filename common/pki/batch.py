@@ -14,6 +14,7 @@ from common.pki.binary import PFX, identify, looks_binary
 from common.pki.certificate import Certificate
 from common.pki.chain import ancestors, serving_chain
 from common.pki.findings import raise_findings
+from common.pki.identity import clashes
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, private_key_pem
 from common.pki.material import TlsMaterial
 from common.pki.parameters import combine, is_parameters, parameters_pem
@@ -27,6 +28,9 @@ MAX_FILE_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_KEYS = 100
 """Each may cost seconds to open."""
+
+NAMED_MAX = 10
+"""Certificates that one finding names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,9 @@ class _Sorter:
         for one in self._files:
             trusted.update(dict.fromkeys(self._sort_file(one, above)))
         self._name_unpaired_keys()
+        # two leaves of one number would take each other's place; two CAs do only with the same key
+        self._name_clashes(clashes(self._leaves))
+        self._name_clashes(clashes(trusted, with_key=True))
         parameters = self._place_parameters()
         tls = [self._material(leaf, tuple(above[leaf]), parameters.get(leaf, ())) for leaf in self._leaves]
         return Batch(tuple(tls), tuple(trusted))
@@ -183,6 +190,26 @@ class _Sorter:
                     at(block, f"'{certificate.label}' has no private key in this batch", Reason.KEY_MISMATCH)
                 )
         return [found for found in cas if found not in used]
+
+    def _name_clashes(self, groups: Iterable[Sequence[Certificate]]) -> None:
+        places: dict[Certificate, Block] = {}
+        for one in self._files:
+            for certificate, block in one.certificates.items():
+                places.setdefault(certificate, block)
+        for group in groups:
+            named = ", ".join(
+                f"'{each.label}' in {places[each].file} (fingerprint {each.fingerprint[:16]})"
+                for each in group[:NAMED_MAX]
+            )
+            more = f" and {len(group) - NAMED_MAX} more" if len(group) > NAMED_MAX else ""
+            self.findings.append(
+                at(
+                    places[group[1]],
+                    f"{len(group)} certificates have one issuer and serial number ({group[0].serial_no}), so that each would "
+                    f"take the place of another: {named}{more}; import the one that is meant",
+                    Reason.CONFLICT,
+                )
+            )
 
     def _name_unpaired_keys(self) -> None:
         paired = {key.public_key_id for key in self._leaves.values()}

@@ -15,6 +15,7 @@ from common.pki.certificate import Certificate
 from common.pki.chain import Chain, build_chain
 from common.pki.finding import Finding
 from common.pki.headline import Headline, headline
+from common.pki.identity import has_same_identity, key_of
 from common.pki.lint import Circumstances, lint
 from common.pki.search import Issuers
 from common.pki.status import Status, statuses
@@ -103,6 +104,7 @@ class Inventory:
     trust: Trust
     chains: dict[int, Chain] = field(default_factory=dict, repr=False)
     _by_key: dict[str, list[Entry]] = field(default_factory=dict, repr=False)
+    _by_serial: dict[str, list[Entry]] = field(default_factory=dict, repr=False)
 
     def chain(self, certificate_id: int, *, now_s: int) -> Chain:
         """Return a certificate's chain of trust; built once, and again when it may be another."""
@@ -152,6 +154,16 @@ class Inventory:
             chain=chain,
         )
         return lint(entry.leaf, now_s=now_s, circumstances=circumstances)
+
+    def namesakes(self, leaf: Certificate) -> list[Entry]:
+        """Return the entries of a certificate's issuer and serial number, those with its key first."""
+        if not self._by_serial:
+            for each in self.entries.values():
+                self._by_serial.setdefault(each.leaf.serial_no, []).append(each)
+        found = [
+            each for each in self._by_serial.get(leaf.serial_no, ()) if has_same_identity(each.leaf, leaf)
+        ]
+        return sorted(found, key=lambda each: key_of(each.leaf) != key_of(leaf))
 
     def carry_chains(self, earlier: "Inventory") -> None:
         """Take over those chains of an earlier inventory that cannot have changed: same entry, no CA of a name it asked for."""

@@ -14,6 +14,7 @@ from common.pki.chain import ChainState
 from common.pki.export import Download, ExportItem, Format, export
 from common.pki.finding import Finding
 from common.pki.headline import Headline, headline
+from common.pki.identity import issuer_of, key_of
 from common.pki.material import TlsMaterial
 from common.pki.status import Status
 from common.pki.text import text_form
@@ -97,7 +98,9 @@ def new_certificate(material: TlsMaterial, *, temporary: bool = False) -> NewCer
         issuer_name=leaf.issuer_name,
         raw_subject=leaf.raw_subject,
         raw_issuer=leaf.raw_issuer,
+        issuer_id=issuer_of(leaf),
         serial_no=leaf.serial_no,
+        public_key_id=key_of(leaf),
         subject_alt_names=leaf.subject_alt_names,
         not_before_s=leaf.not_before_s,
         not_after_s=leaf.not_after_s,

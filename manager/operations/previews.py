@@ -7,7 +7,7 @@ from common.errors import NotFoundError
 from common.ids import NodeName, node_name
 from common.pki.material import TlsMaterial
 from common.pki.upload import read_tls
-from manager.domain.inventory import Entry, Inventory, Judgement
+from manager.domain.inventory import Entry, Judgement
 from manager.domain.model import AssignmentRecord
 from manager.operations.certificates import slot_name
 from manager.operations.context import Context
@@ -67,7 +67,8 @@ class PreviewOperations:
             changed_s=now_s,
             places=tuple(AssignmentRecord(node=name, slot=chosen, certificate_id=0) for name in where),
         )
-        updates = _same(inventory, entry)
+        namesakes = inventory.namesakes(entry.leaf)
+        updates = namesakes[0] if namesakes else None
         return Preview(
             material=material,
             judgement=inventory.judge_new(entry, now_s=int(now_s)),
@@ -84,16 +85,3 @@ class PreviewOperations:
                 and (updates is None or number != updates.id)
             ],
         )
-
-
-def _same(inventory: Inventory, entry: Entry) -> Entry | None:
-    """Return the entry that the catalogue's rule takes for the same: issuer and serial number."""
-    leaf = entry.leaf
-    return next(
-        (
-            each
-            for each in inventory.entries.values()
-            if (each.leaf.raw_issuer, each.leaf.serial_no) == (leaf.raw_issuer, leaf.serial_no)
-        ),
-        None,
-    )

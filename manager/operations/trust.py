@@ -9,6 +9,7 @@ import structlog
 from common.errors import ConflictError, NotFoundError
 from common.pki.certificate import Certificate
 from common.pki.export import Download, trusted_pem
+from common.pki.identity import issuer_of, key_of
 from common.pki.pem import without_private_keys
 from common.pki.status import Status, statuses
 from common.pki.text import text_form
@@ -52,7 +53,9 @@ def new_trusted_ca(
         issuer_name=certificate.issuer_name,
         raw_subject=certificate.raw_subject,
         raw_issuer=certificate.raw_issuer,
+        issuer_id=issuer_of(certificate),
         serial_no=certificate.serial_no,
+        public_key_id=key_of(certificate),
         not_before_s=certificate.not_before_s,
         not_after_s=certificate.not_after_s,
         self_signed=certificate.is_self_signed,

@@ -4,7 +4,7 @@ Invariant: one transaction each, so nothing is half-imported, and no node is wit
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,12 +63,20 @@ class Catalogue:
         self._keyring = keyring
 
     async def keep(
-        self, tls: Sequence[NewCertificate], trusted_cas: Sequence[NewTrustedCa], *, now_s: float
+        self,
+        tls: Sequence[NewCertificate],
+        trusted_cas: Sequence[NewTrustedCa],
+        *,
+        replaced: Collection[int] = (),
+        now_s: float,
     ) -> Imported:
-        """Keep all of these or none."""
+        """Keep all of these or none; `replaced` as for `Certificates.add`. Raises IdentityConflictError."""
         async with self._database.write(content=True) as connection:
             return Imported(
-                tls=[await keep_certificate(connection, self._keyring, new, now_s=now_s) for new in tls],
+                tls=[
+                    await keep_certificate(connection, self._keyring, new, replaced=replaced, now_s=now_s)
+                    for new in tls
+                ],
                 trusted_cas=[await keep_trusted_ca(connection, new, now_s=now_s) for new in trusted_cas],
             )
 
@@ -80,16 +88,19 @@ class Catalogue:
         take_over: bool,
         nodes: Sequence[NodeName],
         slot: Slot,
+        replaced: Collection[int] = (),
         now_s: float,
     ) -> Answered:
         """Keep the certificate that a CA made from a request, and note that it did.
 
         `take_over` moves every slot of the certificate that the request replaces to the new one; `nodes` get it in `slot`.
-        Raises NotFoundError.
+        `replaced` as for `Certificates.add`. Raises NotFoundError, IdentityConflictError.
         """
         async with self._database.write(content=True) as connection:
             replaces_id = (await get_request(connection, request_id)).replaces_id
-            record, created = await keep_certificate(connection, self._keyring, new, now_s=now_s)
+            record, created = await keep_certificate(
+                connection, self._keyring, new, replaced=replaced, now_s=now_s
+            )
             if take_over and replaces_id is not None:
                 moved = assignment.c.certificate_id == replaces_id
                 await connection.execute(update(assignment).where(moved).values(certificate_id=record.id))

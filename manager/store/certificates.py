@@ -9,13 +9,14 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.bundle.build import SlotMaterial
 from common.bundle.manifest import Slot, SlotFacts
 from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError, NotFoundError
 from common.ids import Fingerprint, NodeName
+from manager.domain.identity import Identified, IdentityConflictError
 from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.domain.version import version_of_certificate
 from manager.store.engine import Database, chunks
@@ -27,7 +28,10 @@ from manager.store.tables import assignment, certificate, node
 NAMED_MAX: Final = 20
 """Nodes that one sentence names."""
 
-_PLAIN = [column for column in certificate.columns if column.name != "sealed_key"]
+_INTERNAL: Final = frozenset({"sealed_key", "issuer_id", "public_key_id"})
+"""Columns that no record shows."""
+
+_PLAIN = [column for column in certificate.columns if column.name not in _INTERNAL]
 
 
 class Certificates:
@@ -38,15 +42,23 @@ class Certificates:
         self._keyring = keyring
 
     async def add(
-        self, new: NewCertificate, *, nodes: Sequence[NodeName] = (), slot: Slot = "server", now_s: float
+        self,
+        new: NewCertificate,
+        *,
+        nodes: Sequence[NodeName] = (),
+        slot: Slot = "server",
+        replaced: Collection[int] = (),
+        now_s: float,
     ) -> tuple[CertificateRecord, bool]:
         """Keep a certificate, assigned to these nodes; return it, and whether it is a new entry.
 
-        One with the same issuer and serial number is updated in place (the specification's rule on uploading). Raises
-        NotFoundError; then nothing was kept.
+        One with the same issuer, serial number and key is updated in place (the specification's rule on uploading); one with another
+        key only if it is among those that may be `replaced`. Raises NotFoundError, IdentityConflictError; then nothing was kept.
         """
         async with self._database.write(content=True) as connection:
-            record, created = await keep_certificate(connection, self._keyring, new, now_s=now_s)
+            record, created = await keep_certificate(
+                connection, self._keyring, new, replaced=replaced, now_s=now_s
+            )
             await assign_nodes(self._database, connection, record.id, nodes, slot)
             return record, created
 
@@ -62,8 +74,8 @@ class Certificates:
     ) -> CertificateRecord:
         """Replace an entry's content, and the nodes that have it in a slot; None leaves either as it is.
 
-        Raises NotFoundError; ConflictError if another entry has the same issuer and serial number; ChangedMeanwhileError if
-        the entry's version is not the one that was `seen`.
+        Raises NotFoundError; IdentityConflictError if another entry has the same issuer and serial number; ChangedMeanwhileError
+        if the entry's version is not the one that was `seen`.
         """
         async with self._database.write(content=True) as connection:
             if seen is not None:
@@ -71,11 +83,9 @@ class Certificates:
                 if version_of_certificate(await _get(connection, certificate_id), places) != seen:
                     raise ChangedMeanwhileError(f"certificate {certificate_id} was changed meanwhile")
             if new is not None:
-                known = (await connection.execute(select(certificate.c.id).where(_is_same(new)))).scalar()
-                if known not in {None, certificate_id}:
-                    raise ConflictError(
-                        f"certificate {known} has the same issuer and serial number; change that one instead"
-                    )
+                others = [row for row in await _namesakes(connection, new) if row.id != certificate_id]
+                if others:
+                    raise _conflict(others[0], new)
                 await _update(connection, self._keyring, certificate_id, new, now_s)
             if nodes is not None:
                 own = (assignment.c.certificate_id == certificate_id) & (assignment.c.slot == slot)
@@ -163,13 +173,21 @@ class Certificates:
 
 
 async def keep_certificate(
-    connection: AsyncConnection, keyring: Keyring, new: NewCertificate, *, now_s: float
+    connection: AsyncConnection,
+    keyring: Keyring,
+    new: NewCertificate,
+    *,
+    replaced: Collection[int] = (),
+    now_s: float,
 ) -> tuple[CertificateRecord, bool]:
-    """Keep a certificate within a transaction; return it, and whether it is a new entry."""
-    known = (await connection.execute(select(certificate.c.id).where(_is_same(new)))).scalar()
-    if known is not None:
-        await _update(connection, keyring, int(known), new, now_s)
-        return await _get(connection, int(known)), False
+    """Keep a certificate within a transaction; return it, and whether it is a new entry. Raises IdentityConflictError."""
+    namesakes = await _namesakes(connection, new)
+    own = [row for row in namesakes if row.public_key_id == new.public_key_id or row.id in replaced]
+    if own:
+        await _update(connection, keyring, int(own[0].id), new, now_s)
+        return await _get(connection, int(own[0].id)), False
+    if namesakes:
+        raise _conflict(namesakes[0], new)
     values = {**_values(new), "created_s": now_s, "changed_s": now_s, "sealed_key": b""}
     result = await connection.execute(insert(certificate).values(values))
     (added,) = result.inserted_primary_key or (0,)
@@ -308,8 +326,33 @@ def _values(new: NewCertificate) -> dict[str, Any]:
     return {**values, "subject_alt_names": json.dumps(new.subject_alt_names)}
 
 
-def _is_same(new: NewCertificate) -> ColumnElement[bool]:
-    return (certificate.c.raw_issuer == new.raw_issuer) & (certificate.c.serial_no == new.serial_no)
+async def _namesakes(connection: AsyncConnection, new: NewCertificate) -> Sequence[Row[Any]]:
+    """Return the entries of this issuer and serial number, those with the same key first."""
+    query = select(certificate).where(
+        (certificate.c.issuer_id == new.issuer_id) & (certificate.c.serial_no == new.serial_no)
+    )
+    rows = (await connection.execute(query.order_by(certificate.c.id))).all()
+    return sorted(rows, key=lambda row: row.public_key_id != new.public_key_id)
+
+
+def _conflict(row: Row[Any], new: NewCertificate) -> IdentityConflictError:
+    return IdentityConflictError(
+        known=Identified(
+            kind="certificate",
+            name=row.subject_name or row.raw_subject,
+            number=int(row.id),
+            serial_no=row.serial_no,
+            fingerprint=row.fingerprint,
+        ),
+        given=Identified(
+            kind="certificate",
+            name=new.subject_name or new.raw_subject,
+            number=None,
+            serial_no=new.serial_no,
+            fingerprint=new.fingerprint,
+        ),
+        has_other_key=row.public_key_id != new.public_key_id,
+    )
 
 
 def _identity(certificate_id: int) -> str:

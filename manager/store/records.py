@@ -8,7 +8,10 @@ from common.ids import Digest, Fingerprint, NodeName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCertificate:
-    """A TLS certificate as it comes in; see `manager.domain.model.CertificateRecord`. The key never shows in a repr."""
+    """A TLS certificate as it comes in; see `manager.domain.model.CertificateRecord`. The key never shows in a repr.
+
+    `issuer_id` and `public_key_id` are digests (`common.pki.identity`).
+    """
 
     text: str
     leaf_pem: str
@@ -20,7 +23,9 @@ class NewCertificate:
     issuer_name: str
     raw_subject: str
     raw_issuer: str
+    issuer_id: str
     serial_no: str
+    public_key_id: str
     subject_alt_names: tuple[str, ...]
     not_before_s: int
     not_after_s: int
@@ -40,7 +45,9 @@ class NewTrustedCa:
     issuer_name: str
     raw_subject: str
     raw_issuer: str
+    issuer_id: str
     serial_no: str
+    public_key_id: str
     not_before_s: int
     not_after_s: int
     self_signed: bool

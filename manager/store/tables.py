@@ -18,7 +18,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     true,
 )
 
@@ -62,8 +61,11 @@ certificate = Table(
     Column("temporary", Boolean, nullable=False),
     Column("created_s", Float, nullable=False),
     Column("changed_s", Float, nullable=False),
-    # the catalogue's rule for "the same certificate": issuer and serial number
-    UniqueConstraint("raw_issuer", "serial_no"),
+    # digests of the issuer's canonical name and of the public key (`common.pki.identity`). Issuer and serial number find an entry;
+    # they are not unique, because a CA may give one number to several keys
+    Column("issuer_id", String(64), nullable=False),
+    Column("public_key_id", String(64), nullable=False, index=True),
+    Index("ix_certificate_identity", "issuer_id", "serial_no"),
     # covers the look at what a copy in memory lacks: without it, that reads through every certificate's text
     Index("ix_certificate_changes", "id", "changed_s"),
     sqlite_autoincrement=True,
@@ -86,7 +88,9 @@ trusted_ca = Table(
     Column("self_signed", Boolean, nullable=False),
     Column("trusted_intermediate", Boolean, nullable=False, server_default=true()),
     Column("created_s", Float, nullable=False),
-    UniqueConstraint("raw_issuer", "serial_no"),
+    Column("issuer_id", String(64), nullable=False),
+    Column("public_key_id", String(64), nullable=False),
+    Index("ix_trusted_ca_identity", "issuer_id", "serial_no"),
     sqlite_autoincrement=True,
 )
 

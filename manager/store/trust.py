@@ -3,11 +3,12 @@
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.errors import ChangedMeanwhileError, ConflictError, NotFoundError
+from common.errors import ChangedMeanwhileError, NotFoundError
 from common.ids import Fingerprint
+from manager.domain.identity import Identified, IdentityConflictError
 from manager.domain.model import TrustedCaRecord
 from manager.domain.version import version_of_trusted_ca
 from manager.store.engine import Database
@@ -15,6 +16,9 @@ from manager.store.records import NewTrustedCa
 from manager.store.tables import meta, trusted_ca
 
 _MEANT: Final = "anchors_meant"
+
+_INTERNAL: Final = frozenset({"issuer_id", "public_key_id"})
+_PLAIN = [column for column in trusted_ca.columns if column.name not in _INTERNAL]
 
 
 class TrustedCas:
@@ -26,7 +30,7 @@ class TrustedCas:
     async def add(
         self, new: Sequence[NewTrustedCa], *, now_s: float
     ) -> Sequence[tuple[TrustedCaRecord, bool]]:
-        """Keep all or none; return each, and whether it is a new entry (issuer and serial number decide)."""
+        """Keep all or none; return each, and whether it is a new entry (issuer, serial number and key decide)."""
         async with self._database.write(content=True) as connection:
             return [await keep_trusted_ca(connection, each, now_s=now_s) for each in new]
 
@@ -35,17 +39,15 @@ class TrustedCas:
     ) -> TrustedCaRecord:
         """Replace an entry's content.
 
-        Raises NotFoundError; ConflictError if another entry has the same issuer and serial number; ChangedMeanwhileError if
-        the entry's version is not the one that was `seen`.
+        Raises NotFoundError; IdentityConflictError if another entry has the same issuer, serial number and key;
+        ChangedMeanwhileError if the entry's version is not the one that was `seen`.
         """
         async with self._database.write(content=True) as connection:
             if seen is not None and version_of_trusted_ca(await _get(connection, trusted_ca_id)) != seen:
                 raise ChangedMeanwhileError(f"trusted CA {trusted_ca_id} was changed meanwhile")
-            known = (await connection.execute(select(trusted_ca.c.id).where(_is_same(new)))).scalar()
-            if known not in {None, trusted_ca_id}:
-                raise ConflictError(
-                    f"trusted CA {known} has the same issuer and serial number; change that one instead"
-                )
+            known = await _same(connection, new)
+            if known is not None and known.id != trusted_ca_id:
+                raise _conflict(known, new)
             await _get(connection, trusted_ca_id)
             await connection.execute(
                 update(trusted_ca).where(trusted_ca.c.id == trusted_ca_id).values(_values(new))
@@ -56,7 +58,7 @@ class TrustedCas:
         """Return all by id."""
         async with self._database.read() as connection:
             return [
-                _record(row) for row in await connection.execute(select(trusted_ca).order_by(trusted_ca.c.id))
+                _record(row) for row in await connection.execute(select(*_PLAIN).order_by(trusted_ca.c.id))
             ]
 
     async def get(self, trusted_ca_id: int) -> TrustedCaRecord:
@@ -87,18 +89,21 @@ class TrustedCas:
 async def keep_trusted_ca(
     connection: AsyncConnection, new: NewTrustedCa, *, now_s: float
 ) -> tuple[TrustedCaRecord, bool]:
-    """Keep a CA within a transaction; return it, and whether it is a new entry."""
-    known = (await connection.execute(select(trusted_ca.c.id).where(_is_same(new)))).scalar()
+    """Keep a CA within a transaction; return it, and whether it is a new entry.
+
+    Two CAs of one issuer and serial number with different keys are two CAs: each verifies what the other does not.
+    """
+    known = await _same(connection, new)
     if known is None:
         result = await connection.execute(insert(trusted_ca).values({**_values(new), "created_s": now_s}))
         (added,) = result.inserted_primary_key or (0,)
         return await _get(connection, int(added)), True
-    await connection.execute(update(trusted_ca).where(trusted_ca.c.id == known).values(_values(new)))
-    return await _get(connection, int(known)), False
+    await connection.execute(update(trusted_ca).where(trusted_ca.c.id == known.id).values(_values(new)))
+    return await _get(connection, known.id), False
 
 
 async def _get(connection: AsyncConnection, trusted_ca_id: int) -> TrustedCaRecord:
-    row = (await connection.execute(select(trusted_ca).where(trusted_ca.c.id == trusted_ca_id))).first()
+    row = (await connection.execute(select(*_PLAIN).where(trusted_ca.c.id == trusted_ca_id))).first()
     if row is None:
         raise NotFoundError(
             f"there is no trusted CA {trusted_ca_id}; 'certcast ca list' shows those there are"
@@ -110,8 +115,35 @@ def _values(new: NewTrustedCa) -> dict[str, Any]:
     return {name: getattr(new, name) for name in new.__slots__}
 
 
-def _is_same(new: NewTrustedCa) -> ColumnElement[bool]:
-    return (trusted_ca.c.raw_issuer == new.raw_issuer) & (trusted_ca.c.serial_no == new.serial_no)
+async def _same(connection: AsyncConnection, new: NewTrustedCa) -> TrustedCaRecord | None:
+    """Return the entry of this issuer, serial number and key."""
+    query = select(*_PLAIN).where(
+        (trusted_ca.c.issuer_id == new.issuer_id)
+        & (trusted_ca.c.serial_no == new.serial_no)
+        & (trusted_ca.c.public_key_id == new.public_key_id)
+    )
+    row = (await connection.execute(query.order_by(trusted_ca.c.id))).first()
+    return None if row is None else _record(row)
+
+
+def _conflict(known: TrustedCaRecord, new: NewTrustedCa) -> IdentityConflictError:
+    return IdentityConflictError(
+        known=Identified(
+            kind="trusted CA",
+            name=known.subject_name or known.raw_subject,
+            number=known.id,
+            serial_no=known.serial_no,
+            fingerprint=known.fingerprint,
+        ),
+        given=Identified(
+            kind="trusted CA",
+            name=new.subject_name or new.raw_subject,
+            number=None,
+            serial_no=new.serial_no,
+            fingerprint=new.fingerprint,
+        ),
+        has_other_key=False,
+    )
 
 
 def _record(row: Row[Any]) -> TrustedCaRecord:

@@ -4,6 +4,7 @@ import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 from common.ids import NodeName
+from manager.domain.identity import IdentityConflictError
 from manager.domain.model import CertificateRecord
 from manager.store.tables import certificate
 from tests.unit.store.given import KEY_PEM, N1, N2, add_nodes, new_certificate
@@ -13,20 +14,52 @@ async def test_a_certificate_comes_back_as_it_was_given(store):
     new = new_certificate()
     record, created = await store.certificates.add(new, now_s=5.0)
     assert created
-    fields = {name: getattr(new, name) for name in new.__slots__ if name != "private_key_pem"}
+    kept_inside = {"private_key_pem", "issuer_id", "public_key_id"}
+    fields = {name: getattr(new, name) for name in new.__slots__ if name not in kept_inside}
     assert record == CertificateRecord(id=record.id, created_s=5.0, changed_s=5.0, **fields)
     assert await store.certificates.get(record.id) == record
     assert await store.certificates.list() == [record]
 
 
-async def test_the_same_issuer_and_serial_number_update_the_entry_that_is_there(store):
+async def test_the_same_issuer_serial_number_and_key_update_the_entry_that_is_there(store):
     first, _ = await store.certificates.add(new_certificate(), now_s=5.0)
-    again = new_certificate(leaf_pem="other leaf\n", private_key_pem="other key\n")
+    again = new_certificate(leaf_pem="other leaf\n", private_key_pem="other form of the key\n")
     second, created = await store.certificates.add(again, now_s=9.0)
     assert (created, second.id, second.created_s, second.changed_s) == (False, first.id, 5.0, 9.0)
     assert await store.certificates.list() == [second]
     material = (await store.certificates.slot_material({first.id}))[first.id]
-    assert (material.certificate_pem, material.private_key_pem) == ("other leaf\n", "other key\n")
+    assert (material.certificate_pem, material.private_key_pem) == ("other leaf\n", "other form of the key\n")
+
+
+async def test_another_key_of_the_same_issuer_and_serial_number_is_a_conflict_that_names_both(store):
+    first, _ = await store.certificates.add(new_certificate(), now_s=5.0)
+    other = new_certificate(
+        subject_name="b.example.com",
+        fingerprint="b" * 64,
+        private_key_pem="other key\n",
+        public_key_id="c" * 64,
+    )
+    with pytest.raises(IdentityConflictError) as caught:
+        await store.certificates.add(other, now_s=9.0)
+    for told in (
+        f"certificate {first.id} ('node.example.com'",
+        first.fingerprint[:16],
+        "'b.example.com'",
+        "b" * 16,
+    ):
+        assert told in caught.value.message
+    assert await store.certificates.list() == [first]
+    assert await store.certificates.private_key(first.id) == KEY_PEM
+
+
+async def test_another_key_takes_the_place_only_of_the_entry_that_was_named(store):
+    first, _ = await store.certificates.add(new_certificate(), now_s=5.0)
+    other = new_certificate(private_key_pem="other key\n", public_key_id="c" * 64)
+    with pytest.raises(IdentityConflictError):
+        await store.certificates.add(other, replaced={first.id + 1}, now_s=9.0)
+    second, created = await store.certificates.add(other, replaced={first.id}, now_s=9.0)
+    assert (created, second.id) == (False, first.id)
+    assert await store.certificates.private_key(first.id) == "other key\n"
 
 
 @pytest.mark.parametrize("other", [{"serial": "02"}, {"issuer": "CN=other"}])
@@ -49,7 +82,9 @@ async def test_an_update_keeps_the_assignments(store):
 async def test_an_update_cannot_make_two_entries_the_same_certificate(store):
     first, _ = await store.certificates.add(new_certificate("01"), now_s=1.0)
     second, _ = await store.certificates.add(new_certificate("02"), now_s=1.0)
-    with pytest.raises(ConflictError, match=f"certificate {first.id} has the same issuer and serial number"):
+    with pytest.raises(
+        IdentityConflictError, match=rf"certificate {first.id} \(.* has the issuer and serial"
+    ):
         await store.certificates.update(second.id, new_certificate("01"), now_s=2.0)
     assert await store.certificates.list() == [first, second]
 

@@ -10,7 +10,9 @@ async def test_trusted_cas_come_back_as_they_were_given(store):
     ((record, created),) = await store.trusted_cas.add([new], now_s=5.0)
     assert created
     assert record == TrustedCaRecord(
-        id=record.id, created_s=5.0, **{name: getattr(new, name) for name in new.__slots__}
+        id=record.id,
+        created_s=5.0,
+        **{name: getattr(new, name) for name in new.__slots__ if name not in {"issuer_id", "public_key_id"}},
     )
     assert await store.trusted_cas.get(record.id) == record
 
@@ -44,3 +46,12 @@ async def test_how_few_anchors_are_meant_is_kept_and_unknown_at_first(store):
     await store.trusted_cas.mean(130)
     await store.trusted_cas.mean(117)
     assert await store.trusted_cas.anchors_meant() == 117
+
+
+async def test_two_cas_of_one_issuer_and_serial_number_with_different_keys_are_both_kept(store):
+    first, second = new_trusted_ca(), new_trusted_ca(fingerprint="e" * 64, public_key_id="f" * 64)
+    kept = await store.trusted_cas.add([first, second], now_s=5.0)
+    assert [created for _, created in kept] == [True, True]
+    assert [record.fingerprint for record in await store.trusted_cas.list()] == [first.fingerprint, "e" * 64]
+    ((again, created),) = await store.trusted_cas.add([second], now_s=6.0)
+    assert (again.id, created) == (kept[1][0].id, False)

@@ -1,0 +1,111 @@
+"""A store of an earlier schema, with entries that refer to each other, brought up to date."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic import command
+
+from common.pki.certificate import decode
+from common.pki.identity import issuer_of, key_of
+from common.pki.upload import read_tls
+from manager.operations.certificates import new_certificate
+from manager.operations.trust import new_trusted_ca
+from manager.store.engine import DATABASE_FILE
+from manager.store.store import Store
+from manager.store.tables import certificate as certificate_table
+from tests.pki import make_leaf, make_root
+from tests.unit.store.given import KEY_PEM
+
+ROOT = make_root()
+LEAF = make_leaf(ROOT, serial=1)
+
+
+@pytest.fixture
+async def before(directory: Path, keyring, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a store of schema 0006 that holds a certificate on a node, a request for it, a CA, and a gap in the numbers."""
+    to_head = command.upgrade
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", lambda config, _revision: to_head(config, "0006"))
+        await (await Store.create(directory, keyring)).close()
+    leaf, ca = decode(LEAF.certificate_der), decode(ROOT.certificate_der)
+    rows = {
+        "trusted_ca": {"id": 3, "text": ca.pem, "certificate_pem": ca.pem, "trusted_intermediate": False},
+        "certificate": {
+            "id": 5,
+            "text": leaf.pem,
+            "leaf_pem": leaf.pem,
+            "chain_pem": "",
+            "parameters_pem": "",
+            "sealed_key": keyring.seal("certificate:5", KEY_PEM.encode()),
+            "temporary": False,
+            "subject_alt_names": '["node.example.com"]',
+            "changed_s": 2.0,
+            "parameters_text": "",
+        },
+        "node": {
+            "id": 1,
+            "name": "n1",
+            "kind": "node",
+            "names": "[]",
+            "addresses": "[]",
+            "created_s": 1.0,
+        },
+        "assignment": {"node_id": 1, "slot": "server", "certificate_id": 5},
+        "request": {
+            "id": 2,
+            "pem": "csr",
+            "sealed_key": b"",
+            "subject_name": "n",
+            "raw_subject": "CN=n",
+            "subject_alt_names": "[]",
+            "key_type": "EC",
+            "replaces_id": 5,
+            "answer_id": 5,
+            "created_s": 1.0,
+        },
+    }
+    for name, made in (("certificate", leaf), ("trusted_ca", ca)):
+        rows[name] |= {
+            "fingerprint": made.fingerprint,
+            "subject_name": made.subject_name,
+            "created_s": 1.0,
+            "issuer_name": made.issuer_name,
+            "raw_subject": made.raw_subject,
+            "raw_issuer": made.raw_issuer,
+            "serial_no": made.serial_no,
+            "not_before_s": made.not_before_s,
+            "not_after_s": made.not_after_s,
+            "self_signed": made.is_self_signed,
+        }
+    with closing(sqlite3.connect(directory / DATABASE_FILE)) as raw, raw:
+        for table, row in rows.items():
+            names, marks = ", ".join(row), ", ".join("?" for _ in row)
+            raw.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
+        raw.execute("UPDATE sqlite_sequence SET seq = 9 WHERE name = 'certificate'")
+    return directory
+
+
+async def test_what_a_certificate_is_known_by_is_read_from_it_and_nothing_that_refers_to_it_is_lost(
+    before: Path, keyring
+):
+    store = await Store.open(before, keyring)
+    assert await store.certificates.private_key(5) == KEY_PEM
+    assert [(each.node, each.certificate_id) for each in await store.assignments.list()] == [("n1", 5)]
+    request = await store.requests.get(2)
+    assert (request.replaces_id, request.answer_id) == (5, 5)
+    assert [record.id for record in await store.trusted_cas.list()] == [3]
+    leaf = decode(LEAF.certificate_der)
+    async with store._database.read() as connection:
+        row = (await connection.execute(certificate_table.select())).one()
+    assert (row.issuer_id, row.public_key_id) == (issuer_of(leaf), key_of(leaf))
+    ((again, created),) = await store.trusted_cas.add(
+        [new_trusted_ca(decode(ROOT.certificate_der))], now_s=3.0
+    )
+    assert (again.id, created) == (3, False)
+    other = make_leaf(ROOT, ["other.example.com"])
+    material = read_tls(certificate=other.certificate_pem, private_key=other.key_pem)
+    added = await store.certificates.add(new_certificate(material), now_s=4.0)
+    assert added[0].id == 10  # 6 to 9 were given to entries that are deleted
+    await store.close()
