@@ -47,13 +47,16 @@ bench: $(STAMP) ## measure, and print ratios
 screenshots: $(STAMP) ## make pictures of every page into build/screenshots (needs Debian's chromium)
 	@$(BIN)/python -m tests.browser.screenshots build/screenshots
 
-lock: $(STAMP) ## resolve the dependencies anew into requirements.lock, and the manager's share
+lock: $(STAMP) ## resolve the dependencies anew into requirements.lock, and the manager's and the nodes' shares
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
 	  --extra manager --extra dev --no-annotate --custom-compile-command "make lock" pyproject.toml build-requirements.in \
 	  --output-file requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	  --extra manager --no-annotate --custom-compile-command "make lock" --constraint requirements.lock \
 	  pyproject.toml build-requirements.in --output-file requirements-manager.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	  --no-annotate --custom-compile-command "make lock" --constraint requirements.lock \
+	  pyproject.toml build-requirements.in --output-file requirements-node.lock
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,5 +1,6 @@
 """`python -m manager` is `certcast-manager`."""
 
-from manager.cli import main
+from manager.entry import daemon
 
-main()
+if __name__ == "__main__":
+    daemon()

@@ -116,6 +116,15 @@ async def list_users(settings: Settings) -> Sequence[UserRecord]:
         return await users.list()
 
 
+async def own_fingerprint(settings: Settings) -> str:
+    """Return the SHA-256 fingerprint of the certificate that this manager is assigned. Raises NotFoundError."""
+    async with _store(settings) as store:
+        for each in await store.assignments.list():
+            if each.node == MANAGEMENT_NODE and each.slot == "server":
+                return (await store.certificates.get(each.certificate_id)).fingerprint
+    raise NotFoundError(f"the management node has no certificate in the store at {settings.data}")
+
+
 async def bump_epoch(settings: Settings) -> int:
     """Raise the store's epoch, and return it."""
     async with _store(settings) as store:

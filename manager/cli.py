@@ -4,6 +4,8 @@ Works on the data directory itself, so it is for the machine the manager runs on
 """
 
 import asyncio
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,21 +14,28 @@ import typer
 
 from common.errors import CertcastError
 from common.runtime import log as logs
+from manager.account import become_owner, give_to_account, refuse_foreign
 from manager.domain.model import Role
 from manager.settings import DEFAULT_CONFIG, DEFAULT_DATA, DEFAULT_HTTPS, DEFAULT_SSH, Settings
 
 FIRST_STEPS = f"""Certcast keeps the TLS certificates of a fleet in one place, and every node's copy right.
 
-The first steps, on this machine:
+The first steps, on this machine, as root:
 
-  1. certcast-manager init --data {DEFAULT_DATA}
-       makes the store, its keys, and a temporary certificate for this manager
-  2. certcast-manager serve
-       serves https on {DEFAULT_HTTPS} and the nodes' channel on {DEFAULT_SSH}; the first time it prints a link
-       that makes the first administrator in a browser ('certcast-manager user add' does so without one)
+  1. certcast-manager init --name THIS-HOST --address ITS-ADDRESS
+       makes the store in {DEFAULT_DATA}, its keys, and a temporary certificate for this manager
+  2. certcast-manager user add admin --role administrator
+       asks for a password and adds the first administrator
+  3. systemctl enable --now certcast-manager
+       serves https on {DEFAULT_HTTPS} and the nodes' channel on {DEFAULT_SSH}
 
-Then, from anywhere:  certcast --url https://THIS-HOST --user admin node add NODE-NAME
-It prints what to run on the node. 'certcast-manager COMMAND --help' tells more of each step.
+Root's commands work as the owner of the store. Then, from anywhere:
+
+  export CERTCAST_URL=https://THIS-HOST CERTCAST_USER=admin
+  certcast trust                 # compare with 'certcast-manager fingerprint' here
+  certcast node add NODE-NAME    # prints what to run on the node
+
+'certcast-manager COMMAND --help' tells more of each step.
 """
 
 app = typer.Typer(
@@ -80,13 +89,17 @@ def init(
 
     Example: certcast-manager init --name manager.example.com --address 192.0.2.10
     """
+    settings = _load(config=config, data=data)
+    if settings.data == DEFAULT_DATA:
+        give_to_account(settings.data)
+    become_owner(settings.data)
     from manager.app import initialise
 
-    settings = Settings.load(config=config, data=data)
     typer.echo("Making keys and a temporary certificate (a few seconds) ...", err=True)
     asyncio.run(initialise(settings, names=tuple(name or ()), addresses=tuple(address or ())))
+    at = "" if settings.data == DEFAULT_DATA else f" --data {shlex.quote(str(settings.data))}"
     typer.echo(
-        f"Ready: {settings.data}. Next: certcast-manager serve --data {settings.data}, and open the link that it prints"
+        f"The store is ready in {settings.data}. Next: certcast-manager user add admin --role administrator{at}"
     )
 
 
@@ -104,9 +117,9 @@ def user_add(
 
     Example: echo "$PASSWORD" | certcast-manager user add admin --role administrator --password-stdin
     """
+    settings = _load_owned(config=config, data=data)
     from manager.app import add_user
 
-    settings = Settings.load(config=config, data=data)
     asyncio.run(add_user(settings, name=name, role=role, password=_password(from_stdin=password_stdin)))
     typer.echo(f"Added {name} ({role}).")
 
@@ -124,9 +137,9 @@ def user_password(
 
     Example: certcast-manager user password admin
     """
+    settings = _load_owned(config=config, data=data)
     from manager.app import set_password
 
-    settings = Settings.load(config=config, data=data)
     asyncio.run(set_password(settings, name=name, password=_password(from_stdin=password_stdin)))
     typer.echo(f"{name} has a new password.")
 
@@ -134,9 +147,10 @@ def user_password(
 @users.command("list")
 def user_list(data: DataOption = None, config: ConfigOption = None) -> None:
     """List those who may sign in."""
+    settings = _load_owned(config=config, data=data)
     from manager.app import list_users
 
-    for user in asyncio.run(list_users(Settings.load(config=config, data=data))):
+    for user in asyncio.run(list_users(settings)):
         typer.echo(f"{user.name}\t{user.role}")
 
 
@@ -169,9 +183,7 @@ def serve(
 
     Example: certcast-manager serve --https 0.0.0.0:443 --ssh 0.0.0.0:9422
     """
-    from manager.app import serve as run
-
-    settings = Settings.load(
+    settings = _load(
         config=config,
         data=data,
         https=https,
@@ -179,7 +191,24 @@ def serve(
         advertise=tuple(advertise) if advertise else None,
         log_level=log_level,
     )
+    refuse_foreign(settings.data)
+    from manager.app import serve as run
+
     asyncio.run(run(settings))
+
+
+@app.command()
+def fingerprint(data: DataOption = None, config: ConfigOption = None) -> None:
+    """Print the SHA-256 fingerprint of this manager's own certificate.
+
+    'certcast trust', wherever you work, shows the same one if it meets this manager and nobody in between.
+
+    Example: certcast-manager fingerprint
+    """
+    settings = _load_owned(config=config, data=data)
+    from manager.app import own_fingerprint
+
+    typer.echo(asyncio.run(own_fingerprint(settings)))
 
 
 @app.command()
@@ -189,10 +218,27 @@ def restored(data: DataOption = None, config: ConfigOption = None) -> None:
     To be run before it is served again. Raises the epoch. A node that runs something newer than the backup then waits for an operator
     ('certcast push --force NODE') instead of losing it.
     """
+    settings = _load_owned(config=config, data=data)
     from manager.app import bump_epoch
 
-    epoch = asyncio.run(bump_epoch(Settings.load(config=config, data=data)))
+    epoch = asyncio.run(bump_epoch(settings))
     typer.echo(f"The store is now at epoch {epoch}.")
+
+
+def _load(**given: object) -> Settings:
+    """Read the settings, and leave the directory in which the command was started.
+
+    It may be one that the store's owner cannot read, and the processes that read uploads begin where this one stands.
+    """
+    settings = Settings.load(**given)  # type: ignore[arg-type] # `config` is a path, the rest is checked there
+    os.chdir("/")
+    return settings
+
+
+def _load_owned(**given: object) -> Settings:
+    settings = _load(**given)
+    become_owner(settings.data)
+    return settings
 
 
 def _password(*, from_stdin: bool) -> str:

@@ -2,29 +2,34 @@
 
 import sys
 from importlib import import_module
-from typing import Final
+from typing import Final, NoReturn
+
+from common.runtime import command
 
 OURS: Final = {"common", "manager"}
 
 
-def operator() -> None:
+def operator() -> NoReturn:
     """Run `certcast`."""
     _run("certcast", "manager.operator.cli")
 
 
-def daemon() -> None:
+def daemon() -> NoReturn:
     """Run `certcast-manager`."""
     _run("certcast-manager", "manager.cli")
 
 
-def _run(name: str, module: str) -> None:
-    try:
-        main = import_module(module).main
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] in OURS:
-            raise
-        sys.exit(
-            f"{name}: the library {error.name} is missing: this installation has what a node needs. Use '{name}' where "
-            "the manager is installed, or install requirements-manager.lock here too (README, 'Install')"
-        )
-    main()
+def _run(name: str, module: str) -> NoReturn:
+    def main() -> None:
+        try:
+            loaded = import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] in OURS:
+                raise
+            sys.exit(
+                f"{name}: the library {error.name} is missing: this installation has what a node needs. Use '{name}' where "
+                "the manager is installed, or install requirements-manager.lock here too (README, 'Install')"
+            )
+        loaded.main()
+
+    command.run(name, main)

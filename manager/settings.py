@@ -3,10 +3,14 @@
 Invariant: settings are frozen and checked as a whole; an invalid one stops the start with its name and finding.
 """
 
+import difflib
+import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -35,6 +39,30 @@ def _host_port(text: str) -> str:
     return text
 
 
+def _finding(each: ErrorDetails, path: Path, given: Mapping[str, object], known: Collection[str]) -> str:
+    """Say what is wrong with a setting, and where it was set."""
+    name = str(each["loc"][0]) if each["loc"] else "settings"
+    variable = f"CERTCAST_MANAGER_{name.upper()}"
+    if given.get(name) is not None:
+        place = f"--{name.replace('_', '-')}"
+    elif variable in os.environ:
+        place = variable
+    else:
+        place = f"{path}: {name}"
+    if each["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, known, n=1)
+        return f"{place}: there is no such setting" + (f"; did you mean '{near[0]}'?" if near else "")
+    said = each["msg"].removeprefix("Value error, ")
+    return f"{place}: {said[:1].lower()}{said[1:]}"
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} starts from the working directory, which was deleted") from error
+
+
 HostPort = Annotated[str, AfterValidator(_host_port)]
 
 
@@ -43,7 +71,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CERTCAST_MANAGER_", extra="forbid", frozen=True)
 
-    data: Path = DEFAULT_DATA
+    data: Annotated[Path, AfterValidator(_absolute)] = DEFAULT_DATA
     https: HostPort = DEFAULT_HTTPS
     ssh: HostPort = DEFAULT_SSH
     advertise: tuple[HostPort, ...] = ()
@@ -74,7 +102,7 @@ class Settings(BaseSettings):
         try:
             return chosen(**{name: value for name, value in given.items() if value is not None})  # type: ignore[no-any-return]
         except ValidationError as error:
-            found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            found = "; ".join(_finding(each, path, given, cls.model_fields) for each in error.errors())
             raise InvalidInputError("settings", found) from error
         except ValueError as error:  # a TOML file that does not parse
             raise InvalidInputError("config", f"{path}: {error}") from error

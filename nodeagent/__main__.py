@@ -1,8 +1,6 @@
 """`python -m nodeagent` is `certcast-nodeagent`."""
 
-import sys
-
-from nodeagent.cli import main
+from nodeagent.entry import agent
 
 if __name__ == "__main__":
-    sys.exit(main())
+    agent()

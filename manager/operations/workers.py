@@ -61,7 +61,9 @@ class Workers:
                 f"this took longer than {timeout_s:g} s and was stopped", reason=Reason.TIMEOUT
             ) from error
         except (ProcessExpired, BrokenProcessPool, pickle.PicklingError) as error:
-            raise CertcastError("the worker died; see the log", reason=Reason.INTERNAL) from error
+            raise CertcastError(
+                "the process that does this work ended unexpectedly", reason=Reason.INTERNAL
+            ) from error
         return answer
 
     def _schedule(

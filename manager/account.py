@@ -1,0 +1,96 @@
+"""Which account works on a store: its owner's, so that the service can read what a command of root's leaves there.
+
+Decides when root becomes the store's owner and when a command is refused. Invariant: root writes nothing into a store
+that belongs to somebody else.
+"""
+
+import os
+import pwd
+import sys
+from pathlib import Path
+from typing import Final
+
+from common.errors import ConflictError, Reason, StorageError
+from common.runtime import durable
+
+ACCOUNT: Final = "certcast"
+"""The account that systemd/sysusers.d makes and systemd/certcast-manager.service uses."""
+
+NEEDED: Final = (Path(sys.executable), Path(__file__), Path(os.__file__))
+"""What the store's owner must be able to read, because the rest of the program is imported with the owner's rights."""
+
+
+def become_owner(data: Path) -> None:
+    """Go on as the owner of the store, if root was asked. Raises ConflictError if somebody else was."""
+    try:
+        found = data.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _refused(data, error) from error
+    me = os.geteuid()
+    if found.st_uid == me:
+        return
+    if me != 0:
+        raise ConflictError(
+            f"{data} belongs to {_name(found.st_uid)}, and this is {_name(me)}: run it as root or as {_name(found.st_uid)}"
+        )
+    _become(found.st_uid, found.st_gid, data)
+
+
+def refuse_foreign(data: Path) -> None:
+    """Refuse to serve another account's store. Raises ConflictError."""
+    try:
+        owner = data.stat().st_uid
+    except OSError:
+        return  # opening it says why
+    if owner != os.geteuid():
+        raise ConflictError(
+            f"{data} belongs to {_name(owner)}, so {_name(os.geteuid())} does not serve it. "
+            "Start the service: systemctl start certcast-manager"
+        )
+
+
+def give_to_account(data: Path) -> None:
+    """Make the store's directory for the service's account, where there is one and root makes it. Raises StorageError."""
+    if os.geteuid() != 0 or data.exists():
+        return
+    try:
+        account = pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        return
+    try:
+        data.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        durable.make_dir(data, 0o700)
+        os.chown(data, account.pw_uid, account.pw_gid)
+    except OSError as error:
+        raise _refused(data, error) from error
+
+
+def _become(uid: int, gid: int, data: Path) -> None:
+    try:
+        account = pwd.getpwuid(uid)
+    except KeyError:
+        os.setgroups([])
+    else:
+        gid = account.pw_gid
+        os.initgroups(account.pw_name, gid)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    for path in NEEDED:
+        if not os.access(path, os.R_OK):
+            raise ConflictError(
+                f"{data} belongs to {_name(uid)}, who cannot read {path}: install Certcast where everybody can read it, "
+                "for example in /opt/certcast (a umask of 077 hides it: use 022), or use an account's own store"
+            )
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _refused(data: Path, error: OSError) -> StorageError:
+    return StorageError(f"{data} cannot be used: {error.strerror}", reason=Reason.PERMISSION)

@@ -1,0 +1,91 @@
+"""`certcast-manager` on a machine's own store: where it is started, and as whom."""
+
+import os
+import pwd
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.unit.runtime.test_command import shell, without_override
+
+OWNER = pwd.getpwnam("nobody")
+
+
+def test_a_store_is_made_from_a_directory_that_cannot_be_read(tmp_path: Path):
+    place = tmp_path / "place"
+    place.mkdir()
+    done = shell(
+        f"chmod 0 . && exec {without_override()} certcast-manager init --data {tmp_path / 'store'} --name m.test",
+        cwd=place,
+    )
+    assert done.returncode == 0, done.stderr
+    shown = shell(f"certcast-manager fingerprint --data {tmp_path / 'store'}")
+    assert (shown.returncode, len(shown.stdout.strip())) == (0, 64)
+
+
+def test_a_store_is_made_beside_where_the_command_is_called_whatever_the_umask(tmp_path: Path):
+    done = shell("umask 0; certcast-manager init --data store --name m.test", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    modes = {path.stat().st_mode & 0o777 for path in [tmp_path / "store", tmp_path / "store/kek"]}
+    assert modes == {0o700, 0o600}
+
+
+def test_a_store_beside_a_deleted_directory_is_refused_with_the_reason(tmp_path: Path):
+    place = tmp_path / "place"
+    place.mkdir()
+    done = shell("rmdir ../place; certcast-manager init --data store", cwd=place)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "certcast-manager: --data: store starts from the working directory, which was deleted\n"
+    )
+
+
+def as_root_on(data: Path, code: str) -> subprocess.CompletedProcess[str]:
+    code = f"from pathlib import Path\nfrom manager import account\ndata = Path({str(data)!r})\n{code}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.services("root")
+def test_root_becomes_the_owner_of_a_store_before_it_touches_it(tmp_path: Path):
+    os.chown(tmp_path, OWNER.pw_uid, OWNER.pw_gid)
+    # this test's interpreter may stand where only root can read; that is the next test
+    done = as_root_on(
+        tmp_path,
+        "import os\naccount.NEEDED = ()\naccount.become_owner(data)\nprint(os.getresuid(), os.getresgid(), os.getgroups())",
+    )
+    uid, gid = OWNER.pw_uid, OWNER.pw_gid
+    assert done.stdout == f"{(uid,) * 3} {(gid,) * 3} {[gid]}\n", done.stderr
+
+
+@pytest.mark.services("root")
+def test_an_owner_who_cannot_read_the_program_is_named_before_anything_is_touched(tmp_path: Path):
+    (tmp_path / "hidden").write_text("")
+    (tmp_path / "hidden").chmod(0o600)
+    store = tmp_path / "store"
+    store.mkdir()
+    os.chown(store, OWNER.pw_uid, OWNER.pw_gid)
+    done = as_root_on(
+        store, f"account.NEEDED = (Path({str(tmp_path / 'hidden')!r}),)\naccount.become_owner(data)"
+    )
+    assert f"belongs to nobody, who cannot read {tmp_path / 'hidden'}" in done.stderr
+    assert not list(store.iterdir())
+
+
+@pytest.mark.services("root")
+def test_root_does_not_serve_the_store_of_another_account(tmp_path: Path):
+    os.chown(tmp_path, OWNER.pw_uid, OWNER.pw_gid)
+    done = shell(f"certcast-manager serve --data {tmp_path}")
+    assert done.returncode == 1
+    assert "belongs to nobody, so root does not serve it" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.services("root")
+def test_who_is_neither_root_nor_the_owner_is_told_whose_store_it_is():
+    with tempfile.TemporaryDirectory(prefix="store") as data:  # pytest's own are root's alone
+        os.chown(data, OWNER.pw_uid, OWNER.pw_gid)
+        done = as_root_on(Path(data), "import os\nos.setuid(12345)\naccount.become_owner(data)")
+    assert "belongs to nobody, and this is user 12345: run it as root or as nobody" in done.stderr

@@ -1,0 +1,38 @@
+"""A setting that is wrong is named with the place where it was set."""
+
+from pathlib import Path
+
+import pytest
+
+from common.errors import InvalidInputError
+from manager.settings import Settings
+
+
+def refusal(config: Path | None = None, **given: object) -> str:
+    with pytest.raises(InvalidInputError) as refused:
+        Settings.load(config=config, **given)
+    return refused.value.message
+
+
+def test_an_unknown_name_in_a_file_is_told_with_the_nearest_that_there_is(tmp_path):
+    path = tmp_path / "manager.toml"
+    path.write_text('htps = "0.0.0.0:443"\n')
+    assert refusal(path) == f"{path}: htps: there is no such setting; did you mean 'https'?"
+    path.write_text("colour = 3\n")
+    assert refusal(path) == f"{path}: colour: there is no such setting"
+
+
+def test_what_is_wrong_is_told_with_the_option_variable_or_file_that_said_it(tmp_path, monkeypatch):
+    path = tmp_path / "manager.toml"
+    path.write_text("token_days = 99\n")
+    monkeypatch.setenv("CERTCAST_MANAGER_LOG_LEVEL", "loud")
+    assert sorted(refusal(path, ssh="nowhere").split("; ")) == [
+        "--ssh: 'nowhere' is not HOST:PORT (for example 0.0.0.0:443 or [::]:443)",
+        f"{path}: token_days: input should be less than or equal to 30",
+        "CERTCAST_MANAGER_LOG_LEVEL: input should be 'debug', 'info', 'warning' or 'error'",
+    ]
+
+
+def test_a_store_beside_the_caller_stays_there_when_the_command_leaves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Settings.load(data=Path("store")).data == tmp_path / "store"
