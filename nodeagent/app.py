@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -50,7 +51,11 @@ async def run(settings: Settings) -> None:
             return await connect_as(settings.data, peer=peer)
 
         receiver = Receiver(
-            node=me.node, boot_id=boot_id(), agent_version=version("certcast"), holdings=state.holdings
+            node=me.node,
+            boot_id=boot_id(),
+            instance=secrets.token_hex(8),
+            agent_version=version("certcast"),
+            holdings=state.holdings,
         )
 
         async def watch() -> None:

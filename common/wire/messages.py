@@ -112,13 +112,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello"):
-    """The agent's first message."""
+    """The agent's first message.
+
+    `instance` is drawn at each start of the agent, so that two agents with one key are told apart on one machine, too;
+    "" from an agent that does not say.
+    """
 
     protocol: Count
     node: Name
     boot_id: Name
     agent_version: Name
     report: Report
+    instance: Name = ""
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="welcome"):

@@ -9,7 +9,7 @@ outcome is owed until the manager acknowledged it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, assert_never
+from typing import Final, Protocol, assert_never
 
 from common.bundle.manifest import Manifest, parse_manifest
 from common.errors import BundleError, ProtocolError, Reason
@@ -31,6 +31,7 @@ from common.wire.messages import (
     Report,
     Tick,
     Tock,
+    Verdict,
     Want,
     Welcome,
     clip,
@@ -125,15 +126,19 @@ class Receiver:
         "_connected",
         "_holdings",
         "_installing",
+        "_instance",
         "_node",
         "_transfer",
         "_waiting",
         "_welcomed",
     )
 
-    def __init__(self, *, node: NodeName, boot_id: str, agent_version: str, holdings: Holdings) -> None:
+    def __init__(
+        self, *, node: NodeName, boot_id: str, instance: str, agent_version: str, holdings: Holdings
+    ) -> None:
         self._node = node
         self._boot_id = boot_id
+        self._instance = instance
         self._agent_version = agent_version
         self._holdings = holdings
         self._connected = False
@@ -155,6 +160,7 @@ class Receiver:
             protocol=PROTOCOL,
             node=self._node,
             boot_id=self._boot_id,
+            instance=self._instance,
             agent_version=self._agent_version,
             report=self._holdings.report(now_s),
         )
@@ -235,7 +241,8 @@ class Receiver:
             message = f"the manager answered '{welcome.verdict}'" + (
                 f": {welcome.message}" if welcome.message else ""
             )
-            return [Welcomed(welcome), Disconnect(Reason.BUSY, message, welcome.retry_after_s)]
+            reason = _VERDICT_REASONS[welcome.verdict]
+            return [Welcomed(welcome), Disconnect(reason, message, welcome.retry_after_s)]
         self._welcomed = True
         commands: list[Command] = [Welcomed(welcome), Word(welcome.server_time_s)]
         if self._installing is None and (owed := self._holdings.owed(now_s)) is not None:
@@ -345,6 +352,16 @@ class Receiver:
                 )
             )
         ]
+
+
+_VERDICT_REASONS: Final[dict[Verdict, Reason]] = {
+    "ok": Reason.INTERNAL,
+    "wait": Reason.BUSY,
+    "re_enrol": Reason.FORBIDDEN,
+    "banned": Reason.FORBIDDEN,
+    "upgrade": Reason.UNSUPPORTED,
+    "conflict": Reason.EPOCH_CONFLICT,
+}
 
 
 def _reason(text: str) -> Reason:

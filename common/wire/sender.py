@@ -187,7 +187,11 @@ class Sender:
         if self._outstanding is not None and self._outstanding.stage == "outcome":
             self._next = push
             return []
-        self._outstanding = _Outstanding(push=push, stage="want", deadline_s=now_s + WANT_DEADLINE_S)
+        deadline_s = now_s + WANT_DEADLINE_S
+        if self._outstanding is not None and self._outstanding.stage == "want":
+            # a change every few seconds must not keep an agent that never answers
+            deadline_s = self._outstanding.deadline_s
+        self._outstanding = _Outstanding(push=push, stage="want", deadline_s=deadline_s)
         manifest = push.manifest
         offer = Offer(
             push_id=push.push_id,
@@ -250,8 +254,13 @@ class Sender:
 
     def _want(self, want: Want, now_s: float) -> list[Command]:
         outstanding = self._outstanding
-        if outstanding is None or outstanding.push.push_id != want.push_id:
-            return []  # the answer to an offer that a newer one replaced
+        if outstanding is None:
+            return []
+        if outstanding.push.push_id != want.push_id:
+            # the answer to an offer that a newer one replaced: the agent lives, and has its time for the newer one
+            if outstanding.stage == "want":
+                self._outstanding = replace(outstanding, deadline_s=now_s + WANT_DEADLINE_S)
+            return []
         if outstanding.stage != "want":
             raise ProtocolError("the agent asked for payloads twice")
         known = {entry.digest for entry in outstanding.push.manifest.entries}

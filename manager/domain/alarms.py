@@ -44,6 +44,7 @@ class AlarmKind(StrEnum):
     CONFLICT = "conflict"
     CLOCK_SKEW = "clock_skew"
     EVALUATION_SILENT = "evaluation_silent"
+    DUPLICATE_IDENTITY = "duplicate_identity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,9 @@ TRAITS: Final[Mapping[AlarmKind, Trait]] = MappingProxyType(
             number=13, title="Node's clock is wrong", level="warning", delay_s=OUT_OF_SYNC_S
         ),
         AlarmKind.EVALUATION_SILENT: Trait(number=14, title="Alarms were not evaluated", level="error"),
+        AlarmKind.DUPLICATE_IDENTITY: Trait(
+            number=16, title="Two agents use the key of one node", level="error"
+        ),
     }
 )
 
@@ -194,6 +198,8 @@ def conditions_of_nodes(views: Iterable[NodeView]) -> list[Condition]:
         if view.connected_s is not None and abs(view.clock_skew_s) > CLOCK_SKEW_S:
             details = f"Its clock is {view.clock_skew_s:+.0f} s from the manager's; check its time service."
             found.append(_of_node(view, AlarmKind.CLOCK_SKEW, details))
+        if view.rivals:
+            found.append(_of_node(view, AlarmKind.DUPLICATE_IDENTITY, _rivalry(view)))
     return found
 
 
@@ -299,6 +305,8 @@ def _state_details(view: NodeView) -> str:
             return (
                 f"The last push failed ({push.reason}): {push.message}" if push else "The last push failed."
             )
+        case "offline" if view.turned_away:
+            return f"It has no connection to the manager: {view.turned_away}."
         case "offline":
             return "It has no connection to the manager; it gets what changed when it is back."
         case "drifted":
@@ -312,6 +320,14 @@ def _state_details(view: NodeView) -> str:
             return "It runs a generation that this store never published; push with --force to replace it."
         case _:
             return "What it applied is not what is desired."
+
+
+def _rivalry(view: NodeView) -> str:
+    where = " and ".join(dict.fromkeys(view.rivals))
+    return (
+        f"Agents at {where} connect with the key of this node and displace each other. Stop the copy, remove its "
+        "identity, and let it join as a node of its own."
+    )
 
 
 def _is_stale(view: NodeView, seen: Serving) -> bool:

@@ -5,11 +5,12 @@ Invariant: `desired` moves only by publishing, `offered` only by offering, `appl
 """
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from common.bundle.manifest import SLOTS, Manifest, Slot
+from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import Reason
 from common.ids import Digest, Fingerprint, NodeName
+from common.wire.ladder import remaining_s, step_s
 from common.wire.messages import (
     Applied,
     Failure,
@@ -22,10 +23,8 @@ from common.wire.messages import (
     Waiting,
 )
 from manager.domain.model import NodeKind, NodeReportRecord
+from manager.domain.seats import Seats
 from manager.domain.view import NodeView, PushView, SlotView, State, Version, is_stale
-
-REFUSED_RETRY_S: Final = 60.0
-"""An offer that a node refuses outright is made again with the next minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +80,35 @@ class NodeFacts:
     waiting: tuple[Waiting, ...] = ()
     diagnostics: str = ""
     """Of the last failure, as the node sent it with the outcome."""
-    retry_s: float = 0.0
+    reported_retry_s: float = 0.0
+    refused_retry_s: float = 0.0
     connected_s: float | None = None
     heard_s: float | None = None
     address: str = ""
     agent_version: str = ""
     push: _Push | None = field(default=None, repr=False)
+    seats: Seats = field(default_factory=Seats, repr=False)
+    turned_away: str = ""
+    """Why its agent was sent away at its last greeting, "" if it was welcomed."""
 
     @property
     def last_failed(self) -> Failure | None:
-        """Return the last failure, by the node's own account first; it stays until a later success."""
-        return self.reported_failed or self.refused
+        """Return the last failure, which stays until a later success: one of what is desired now before any other."""
+        return self._refused_desired or self.reported_failed or self.refused
+
+    @property
+    def _refused_desired(self) -> Failure | None:
+        """Return the refusal of what is desired now that the node itself does not keep."""
+        if self.refused is None or self.desired is None:
+            return None
+        return self.refused if self.refused.digest == self.desired.version.digest else None
+
+    def retry_in_s(self, now_s: float) -> float:
+        """Return how much longer what is desired rests after it failed, 0 if it may be offered now."""
+        if not self.failed_desired:
+            return 0.0
+        until_s = self.refused_retry_s if self._refused_desired is not None else self.reported_retry_s
+        return remaining_s(until_s, now_s)
 
     def restore(self, record: NodeReportRecord) -> None:
         """Take what the store kept of the node's last word."""
@@ -118,6 +135,7 @@ class NodeFacts:
     def connect(self, *, address: str, agent_version: str, now_s: float) -> None:
         """Note a conversation that was welcomed."""
         self.connected_s = self.heard_s = now_s
+        self.turned_away = ""
         self.address, self.agent_version = address, agent_version
 
     def disconnect(self, now_s: float) -> None:
@@ -129,21 +147,25 @@ class NodeFacts:
 
     def hear(self, report: Report, now_s: float) -> bool:
         """Take a node's word about itself; return whether anything that the store keeps has changed."""
-        before = self._stable()
+        before, skew_before_s = self._stable(), self.clock_skew_s
         self.heard_s = now_s
         self.applied, self.serving = report.applied, tuple(report.serving)
         self.disk, self.drifts = report.disk, report.drifts
         self.clock_skew_s = round(report.clock_s - now_s, 3)
         self.reported_failed, self.waiting = report.last_failed, tuple(report.waiting)
+        # the node's own rest is what is left of it; a refusal that only this side keeps began once, and no report restarts it
+        if self.reported_failed is not None:
+            self.reported_retry_s = now_s + self.reported_failed.retry_after_s
+        if self.is_applied:
+            self.refused = None
         if (
             self.refused is not None
-            and report.applied is not None
-            and report.applied.digest == self.refused.digest
+            and self.refused.reason == Reason.CLOCK_SKEW
+            and abs(self.clock_skew_s) <= CLOCK_TOLERANCE_S < abs(skew_before_s)
         ):
-            self.refused = None
+            self.refused_retry_s = now_s
         if self.last_failed is None:
             self.diagnostics = ""
-        self.retry_s = now_s + self.last_failed.retry_after_s if self.last_failed is not None else 0.0
         return before != self._stable()
 
     def offer(self, push_id: str, desired: Desired, now_s: float, *, forced: bool = False) -> None:
@@ -165,7 +187,7 @@ class NodeFacts:
     def conclude(self, message: Rejected | Outcome, now_s: float) -> bool:
         """Take the end of a push; return whether anything that the store keeps has changed."""
         changed = self.hear(message.report, now_s) if message.report is not None else False
-        if isinstance(message, Rejected) and self.reported_failed is None:
+        if isinstance(message, Rejected):
             changed = self._refuse(message, now_s) or changed
         if isinstance(message, Outcome) and message.diagnostics:
             self.diagnostics, changed = message.diagnostics, True
@@ -177,10 +199,13 @@ class NodeFacts:
 
     def _refuse(self, message: Rejected, now_s: float) -> bool:
         """Keep a refusal that the node itself does not count as a failed installation (a stale generation, say)."""
-        push = self.push
+        push, kept = self.push, self.reported_failed
         if push is None or push.push_id != message.push_id:
             return False
+        if kept is not None and kept.digest == push.version.digest:
+            return False
         again = self.refused is not None and self.refused.digest == push.version.digest
+        attempts = self.refused.attempts + 1 if again and self.refused is not None else 1
         self.refused = Failure(
             epoch=push.version.epoch,
             generation=push.version.generation,
@@ -190,10 +215,10 @@ class NodeFacts:
             reason=message.reason,
             message=message.message,
             at_s=now_s,
-            attempts=self.refused.attempts + 1 if again and self.refused is not None else 1,
-            retry_after_s=max(message.retry_after_s, REFUSED_RETRY_S),
+            attempts=attempts,
+            retry_after_s=max(message.retry_after_s, step_s(attempts)),
         )
-        self.retry_s = now_s + self.refused.retry_after_s
+        self.refused_retry_s = now_s + self.refused.retry_after_s
         return True
 
     def overdue(self, push_id: str, stage: str, now_s: float) -> None:
@@ -293,7 +318,7 @@ class NodeFacts:
         refused = self.push is not None and self.push.result not in {"", "applied", "lost"}
         return "failed" if self.failed_desired or refused else "pending"
 
-    def view(self) -> NodeView:
+    def view(self, now_s: float) -> NodeView:
         """Return the node as the API and people see it."""
         return NodeView(
             name=self.name,
@@ -316,6 +341,8 @@ class NodeFacts:
             clock_skew_s=self.clock_skew_s,
             waiting=self.waiting,
             push=self.push_view(),
+            rivals=self.seats.rivals(now_s),
+            turned_away=self.turned_away,
         )
 
     def _stable(self) -> object:

@@ -40,11 +40,9 @@ def plan_push(facts: NodeFacts, *, now_s: float, forced: bool = False) -> Planne
         )
     if _is_under_way(facts) and not forced:
         return _none(facts, "a push of the same generation is under way")
-    if facts.retry_s > now_s and facts.failed_desired and not forced:
+    if (rest_s := facts.retry_in_s(now_s)) > 0 and not forced:
         reason = facts.last_failed.reason if facts.last_failed else ""
-        return _wait(
-            facts, f"it failed ({reason}); next attempt in {facts.retry_s - now_s:.0f} s, --force tries now"
-        )
+        return _wait(facts, f"it failed ({reason}); next attempt in {rest_s:.0f} s, --force tries now")
     return PlannedPush(
         node=facts.name,
         action="push",

@@ -71,6 +71,8 @@ class NodeView:
     """One node as the manager knows it. Times are unix seconds.
 
     `republished` says that what is desired is older content, which stays until what the store wants of the node changes.
+    `rivals` are the addresses of agents that have taken the connection from each other lately: they share one key.
+    `turned_away` says why its agent was sent away at its last greeting, "" if it was welcomed.
     """
 
     name: NodeName
@@ -93,6 +95,8 @@ class NodeView:
     waiting: tuple[Waiting, ...]
     push: PushView | None
     republished: bool = False
+    rivals: tuple[str, ...] = ()
+    turned_away: str = ""
 
 
 def is_stale(seen: Serving, applied: str) -> bool:

@@ -68,6 +68,7 @@ class Fleet:
         self._reconciled_revision = -1
         self._anchors_meant: int | None = None
         self._watchers = Watchers()
+        self._retries: dict[NodeName, float] = {}
         self.reports = ReportWriter(store.reports)
         self.delivery = Delivery(store.generations)
         self.observers: list[Callable[[NodeName, PushView], None]] = []
@@ -146,11 +147,12 @@ class Fleet:
 
     def view(self) -> list[NodeView]:
         """Return all nodes by name."""
-        return [self._facts[name].view() for name in self.names()]
+        now_s = time.time()
+        return [self._facts[name].view(now_s) for name in self.names()]
 
     def node(self, name: NodeName) -> NodeView:
         """Return one node. Raises NotFoundError."""
-        return self._known(name).view()
+        return self._known(name).view(time.time())
 
     def diagnostics(self, name: NodeName) -> str:
         """Return what was seen on a node when its last installation failed, "" for nothing. Raises NotFoundError."""
@@ -159,7 +161,7 @@ class Fleet:
     def subscribe(self, since: str | None = None) -> AbstractContextManager[Subscription]:
         """Lend a subscription to the nodes that change, from a mark on if one is given."""
         return self._watchers.subscribe(
-            lambda name: facts.view() if (facts := self._facts.get(name)) else None,
+            lambda name: facts.view(time.time()) if (facts := self._facts.get(name)) else None,
             names=self.names(),
             since=since,
         )
@@ -243,12 +245,13 @@ class Fleet:
         )
 
     async def run_sweep(self) -> None:
-        """Each second, end what is overdue."""
+        """Each second, end what is overdue, and offer again what has rested long enough."""
         while True:
             await asyncio.sleep(SWEEP_S)
             now_s = time.monotonic()
             for connection in [*self._connections.values(), *self._greeting]:
                 connection.sweep(now_s)
+            self._retry()
 
     async def close(self) -> None:
         """Say goodbye to all and keep what was reported."""
@@ -273,12 +276,13 @@ class Fleet:
             connection.welcome(Welcome(verdict="re_enrol", retry_after_s=300, message=text[:512]))
             return
         if (older := self._connections.pop(facts.name, None)) is not None:
-            log.warning("node.replaced", node=facts.name, address=older.address)
+            log.info("node.replaced", node=facts.name, address=older.address)
             older.goodbye(Reason.CONFLICT, REPLACED_RETRY_S)
         now_s = time.time()
         self._connections[facts.name] = connection
         facts.joined = True
         facts.connect(address=connection.address, agent_version=hello.agent_version, now_s=now_s)
+        facts.seats.note(hello.instance or hello.boot_id, connection.address, now_s)
         if facts.hear(hello.report, now_s):
             self.reports.put(facts.record(now_s))
         log.info("node.connected", node=facts.name, address=connection.address, version=hello.agent_version)
@@ -332,11 +336,16 @@ class Fleet:
     def ended(self, connection: Connection, reason: Reason) -> None:
         """Note that a connection is over."""
         self._greeting.discard(connection)
+        facts = self._facts.get(connection.node)
+        if facts is not None and reason == Reason.UNSUPPORTED:
+            facts.turned_away = (
+                "its agent speaks a protocol that this manager does not; upgrade the older side"
+            )
         if self._connections.get(connection.node) is not connection:
             return
         del self._connections[connection.node]
         log.info("node.disconnected", node=connection.node, address=connection.address, reason=reason)
-        if (facts := self._facts.get(connection.node)) is not None:
+        if facts is not None:
             facts.disconnect(time.time())
             self._watchers.note(facts.name)
 
@@ -388,6 +397,8 @@ class Fleet:
             forced = True
         plan = plan_push(facts, now_s=now_s, forced=forced)
         connection = self._connections.get(facts.name)
+        if plan.action == "wait" and (rest_s := facts.retry_in_s(now_s)) > 0:
+            self._retries[facts.name] = time.monotonic() + rest_s
         if (
             plan.action == "push"
             and facts.desired is not None
@@ -400,6 +411,14 @@ class Fleet:
             connection.offer(Push(push_id=push_id, manifest=facts.desired.manifest, forced=forced))
             self._watchers.note(facts.name)
         return plan
+
+    def _retry(self) -> None:
+        """Offer again what was refused or failed, as soon as its rest is over: no word of the node is waited for."""
+        now_s = time.monotonic()
+        for name in [name for name, at_s in self._retries.items() if at_s <= now_s]:
+            del self._retries[name]
+            if (facts := self._facts.get(name)) is not None:
+                self._pursue(facts)
 
     def _conclude(self, facts: NodeFacts, message: Rejected | Outcome) -> None:
         view = facts.push_view()

@@ -21,6 +21,7 @@ from common.pki.strictness import Strictness
 from common.runtime.handshake import lax_context, leaf_not_after_s, see_served
 from common.runtime.transport import Peer, Transport
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
+from common.wire.ladder import remaining_s, step_s
 from common.wire.messages import (
     Applied,
     Failure,
@@ -38,9 +39,6 @@ from common.wire.sender import Send
 from manager.push.pipe import pipe
 
 log = structlog.get_logger(__name__)
-
-RETRY_AFTER_S: Final = 60.0
-"""How long content that this port refused is left alone."""
 
 PROBE_TIMEOUT_S: Final = 5.0
 WITHIN_S: Final = 15.0
@@ -77,7 +75,11 @@ class LocalNode:
         self._host = "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
         self._context = lax_context()
         self._receiver = Receiver(
-            node=MANAGEMENT_NODE, boot_id="in-process", agent_version=version, holdings=self
+            node=MANAGEMENT_NODE,
+            boot_id="in-process",
+            instance="in-process",
+            agent_version=version,
+            holdings=self,
         )
         self._decoder = FrameDecoder(FRAME_MAX_BYTES)
         self._transport: Transport | None = None
@@ -314,12 +316,13 @@ class LocalNode:
     def _failure_at(self, now_s: float) -> Failure | None:
         if self._failure is None:
             return None
-        return msgspec.structs.replace(self._failure, retry_after_s=max(0.0, self._retry_s - now_s))
+        return msgspec.structs.replace(self._failure, retry_after_s=remaining_s(self._retry_s, now_s))
 
     def _fail(self, install: Install, phase: Phase, error: CertcastError) -> None:
         manifest, now_s = install.manifest, time.time()
         again = self._failure is not None and self._failure.digest == manifest.digest
-        self._retry_s = now_s + RETRY_AFTER_S
+        attempts = self._failure.attempts + 1 if again and self._failure is not None else 1
+        self._retry_s = now_s + step_s(attempts)
         self._failure = Failure(
             epoch=manifest.epoch,
             generation=manifest.generation,
@@ -329,8 +332,8 @@ class LocalNode:
             reason=error.reason,
             message=clip(error.message),
             at_s=now_s,
-            attempts=self._failure.attempts + 1 if again and self._failure is not None else 1,
-            retry_after_s=RETRY_AFTER_S,
+            attempts=attempts,
+            retry_after_s=step_s(attempts),
         )
 
     def _outcome(

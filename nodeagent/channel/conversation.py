@@ -63,12 +63,17 @@ Dial = Callable[[Peer], Awaitable[Transport]]
 
 @dataclass(slots=True)
 class Standing:
-    """How it stands with the manager, for the health endpoint. `word_s` is monotonic, None before the first word."""
+    """Connection status, for the health endpoint. `word_s` is monotonic, None before the first word.
+
+    `reason` tells a manager that cannot be reached (UNREACHABLE, TIMEOUT) from one that does not know this node's key
+    (FORBIDDEN) and from a host that is not the pinned manager (UNAUTHENTICATED); None while all is well.
+    """
 
     welcomed: bool = False
     word_s: float | None = None
     skew_s: float = 0.0
     trouble: str = "it has not been dialled yet"
+    reason: Reason | None = None
 
 
 class _Line:
@@ -246,7 +251,7 @@ class Conversation:
                 case Welcomed(welcome):
                     self.standing.welcomed = welcome.verdict == "ok"
                     if self.standing.welcomed:
-                        self.standing.trouble = ""
+                        self.standing.trouble, self.standing.reason = "", None
                         self._tick_s = time.monotonic() + self._minute_s()
                         address = line.transport.address if line and line.transport else ""
                         log.info("manager.dialled", address=address, epoch=welcome.epoch)
@@ -287,7 +292,7 @@ class Conversation:
     def _log_trouble(self, event: str, reason: Reason, message: str) -> None:
         # a manager that is away for hours is told once, not at each attempt
         say = log.warning if message != self.standing.trouble else log.debug
-        self.standing.trouble = message
+        self.standing.trouble, self.standing.reason = message, reason
         say(event, reason=reason, message=message)
 
     # -- jobs

@@ -54,6 +54,7 @@ async def dial(
 ) -> Transport:
     """Open `subsystem` at the first address that answers. `trusts` judges the host key's public line."""
     failures: list[UnreachableError] = []
+    refusals: list[AccessError] = []
     for address in addresses:
         try:
             async with asyncio.timeout(timeout_s):
@@ -64,6 +65,11 @@ async def dial(
             )
         except UnreachableError as error:
             failures.append(error)
+        except AccessError as error:
+            # another host at one address must not hide the manager at the next
+            refusals.append(error)
+    if refusals:
+        raise AccessError("; ".join(each.message for each in refusals), reason=refusals[-1].reason)
     if not failures:
         raise UnreachableError("the manager has no address; join again")
     raise UnreachableError("; ".join(each.message for each in failures), reason=failures[-1].reason)

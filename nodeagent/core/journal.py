@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from common.bundle.manifest import Manifest
 from common.errors import CertcastError, InstallError, Reason
 from common.ids import Digest
+from common.wire.ladder import step_s
 from common.wire.messages import Phase, Result, clip
 from nodeagent.core.plan import with_loaded, without
-from nodeagent.core.quarantine import Failed, attempts_with, step_s
+from nodeagent.core.quarantine import Failed, attempts_with
 from nodeagent.core.services import Consumer
 
 FORMAT: Final = 1

@@ -4,15 +4,14 @@ Decides from how often the same content failed in a row. Invariant: a digest tha
 but at least once an hour, and other content is never held back by it.
 """
 
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
 from common.ids import Digest
+from common.wire import ladder
+from common.wire.ladder import step_s
 from common.wire.messages import Failure, Phase
-
-LADDER_S: Final = (60.0, 300.0, 900.0, 3600.0)
-"""Design: the bundle and the node. The last step repeats."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,11 +29,6 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     until_s: float
 
 
-def step_s(attempts: int) -> float:
-    """Return how long content rests after its `attempts`-th failure in a row (from 1)."""
-    return LADDER_S[min(max(attempts, 1), len(LADDER_S)) - 1]
-
-
 def attempts_with(before: Failed | None, digest: Digest) -> int:
     """Return which failure in a row another one of this content would be."""
     return before.attempts + 1 if before is not None and before.digest == digest else 1
@@ -45,7 +39,7 @@ def remaining_s(failed: Failed, now_s: float) -> float:
 
     A clock that was set back must not prolong it, so it is never more than the step itself.
     """
-    return max(0.0, min(failed.until_s - now_s, step_s(failed.attempts)))
+    return ladder.remaining_s(failed.until_s, now_s, longest_s=step_s(failed.attempts))
 
 
 def to_failure(failed: Failed, now_s: float) -> Failure:

@@ -15,10 +15,10 @@ import structlog
 
 from common.bundle.manifest import Manifest
 from common.errors import InstallError
+from common.wire.ladder import step_s
 from nodeagent.core import journal as steps
 from nodeagent.core.drift import Drift, damaged_paths, disk_digest, find_drift
 from nodeagent.core.plan import due, settled_copies
-from nodeagent.core.quarantine import step_s
 from nodeagent.core.retention import next_copy, removable
 from nodeagent.core.served import Wanted, complaint
 from nodeagent.core.services import Consumer

@@ -3,6 +3,7 @@
 Behaves as its `mood` says, so that a test or a bench can have nodes that work, fail, fall silent or stop reading.
 """
 
+import secrets
 import time
 from collections.abc import Iterable
 from typing import Literal
@@ -27,7 +28,13 @@ class NodeSimulator:
         self.name = name
         self.mood = mood
         self.holdings = holdings or MemoryHoldings()
-        self.receiver = Receiver(node=name, boot_id="simulated", agent_version="0", holdings=self.holdings)
+        self.receiver = Receiver(
+            node=name,
+            boot_id="simulated",
+            instance=secrets.token_hex(8),
+            agent_version="0",
+            holdings=self.holdings,
+        )
         self.transport: Transport | None = None
         self.applied_at: dict[int, float] = {}
         self.disconnects: list[Disconnect] = []

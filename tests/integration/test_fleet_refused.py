@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+import manager.domain.facts
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
 from tests.fakes.simulator import NodeSimulator
@@ -30,3 +33,31 @@ async def test_a_refused_offer_is_an_alarm_with_the_nodes_reason_until_the_node_
         leaf = await parts.assign("n1")
         await parts.until_applied(leaf, "n1")
         assert conditions_of_nodes([parts.fleet.node(N1)]) == []
+
+
+async def test_a_refused_offer_is_made_again_when_its_rest_is_over_without_a_word_of_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(manager.domain.facts, "step_s", lambda attempts: 0.2)
+    async with running(tmp_path) as parts:
+        await parts.add("n1")
+        node = NodeSimulator(N1)
+        node.holdings.highest = lambda: (1, 99)
+        parts.dial("n1", node)
+        leaf = await parts.assign("n1")
+        await parts.until(lambda: parts.state("n1") == "failed")
+        node.holdings.highest = lambda: (0, 0)
+        await parts.until_applied(leaf, "n1")
+
+
+async def test_two_agents_with_one_key_are_an_alarm_once_they_displace_each_other(tmp_path: Path):
+    async with running(tmp_path) as parts:
+        await parts.add("n1")
+        first, copy = NodeSimulator(N1), NodeSimulator(N1)
+        for welcomes, agent in ((1, first), (1, copy)):
+            parts.dial("n1", agent)
+            await parts.until(lambda agent=agent, welcomes=welcomes: agent.welcomes == welcomes)
+        assert parts.fleet.node(N1).rivals == (), "a node that was installed anew is no copy"
+        parts.dial("n1", first)
+        await parts.until(lambda: first.welcomes == 2)
+        assert len(parts.fleet.node(N1).rivals) == 2

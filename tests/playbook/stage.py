@@ -19,7 +19,9 @@ class Stage:
     def __init__(self, holdings: MemoryHoldings | None = None) -> None:
         self.now_s = 1000.0
         self.holdings = holdings or MemoryHoldings()
-        self.receiver = agent.Receiver(node=NODE, boot_id="boot", agent_version="0", holdings=self.holdings)
+        self.receiver = agent.Receiver(
+            node=NODE, boot_id="boot", instance="one", agent_version="0", holdings=self.holdings
+        )
         self.log: list[Message] = []
         self.payloads: dict[str, bytes] = {}
         self.swallow: set[type] = set()

@@ -225,6 +225,16 @@ def test_an_agent_that_owes_an_answer_is_closed_at_its_deadline(
     assert isinstance(close, Close)
 
 
+def test_an_agent_that_never_answers_is_closed_however_often_it_is_offered_something_newer():
+    stage = Stage()
+    stage.swallow = {Want}
+    for generation in range(1, 6):
+        stage.offer(opaque_bundle(f"leaf {generation}", generation=generation), f"push-{generation}")
+        stage.now_s += WANT_DEADLINE_S / 4
+    stage.play_manager(stage.sender.expire(stage.now_s))
+    assert [type(end).__name__ for end in stage.ends] == ["Overdue", "Close"]
+
+
 def test_an_installation_may_take_the_time_that_the_agent_announced():
     stage = Stage()
     stage.offer(opaque_bundle())
@@ -306,7 +316,7 @@ def test_the_manager_may_not_send_what_was_not_asked_for():
 
 
 def test_the_manager_may_not_speak_before_its_welcome():
-    receiver = Receiver(node=NODE, boot_id="b", agent_version="0", holdings=MemoryHoldings())
+    receiver = Receiver(node=NODE, boot_id="b", instance="one", agent_version="0", holdings=MemoryHoldings())
     receiver.connect(0.0)
     with pytest.raises(ProtocolError):
         receiver.receive(OutcomeAck(push_id="p"), b"", 0.0)

@@ -6,9 +6,10 @@ import pytest
 from common.bundle.build import Bundle
 from common.errors import ConflictError
 from common.ids import NodeName
+from common.wire.ladder import LADDER_S
 from common.wire.messages import Applied, Failure, Outcome, Progress, Rejected, Report, Serving, Waiting
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
-from manager.domain.facts import REFUSED_RETRY_S, NodeFacts, desired_from
+from manager.domain.facts import NodeFacts, desired_from
 from manager.domain.planner import Content, is_news, plan_push, preview_push, republish, wanted_manifest
 from tests.bundles import NODE, opaque_bundle, opaque_slot, opaque_trust
 
@@ -25,7 +26,7 @@ def applied_of(bundle: Bundle) -> Applied:
 
 def report_of(bundle: Bundle | None, **changes) -> Report:
     if bundle is None:
-        return Report(clock_s=NOW_S, **changes)
+        return Report(**{"clock_s": NOW_S, **changes})
     seen = [
         Serving(consumer="web", endpoint="127.0.0.1:443", slot=slot, leaf=facts.leaf)
         for slot, facts in bundle.manifest.slots.items()
@@ -102,7 +103,7 @@ def test_nothing_advances_on_send():
     facts = node(opaque_bundle("new", generation=2))
     facts.hear(report_of(opaque_bundle("old")), NOW_S)
     facts.offer("p", facts.desired, NOW_S)
-    view = facts.view()
+    view = facts.view(NOW_S)
     assert view.offered == view.desired
     assert view.applied.generation == 1
     assert view.slots["server"].offered != view.slots["server"].applied
@@ -121,7 +122,7 @@ def test_a_push_whose_outcome_was_lost_is_made_again_when_the_node_is_back():
     facts = node(opaque_bundle())
     facts.offer("p", facts.desired, NOW_S)
     facts.disconnect(NOW_S + 1)
-    assert facts.view().push.result == "lost"
+    assert facts.view(NOW_S).push.result == "lost"
     assert decide(facts) == "wait"
     facts.connect(address="", agent_version="0", now_s=NOW_S + 2)
     assert decide(facts) == "push"
@@ -134,12 +135,12 @@ def test_a_push_that_was_rolled_back_is_retried_when_its_quarantine_ends_and_sta
     report = report_of(opaque_bundle("old"), last_failed=failure_of(bundle))
     facts.conclude(outcome_of(bundle, "p", report, "rolled_back"), NOW_S)
     assert facts.state() == "failed"
-    assert facts.view().last_failed.reason == "verify_mismatch"
+    assert facts.view(NOW_S).last_failed.reason == "verify_mismatch"
     assert decide(facts, now_s=NOW_S + 59) == "wait"
     assert decide(facts, now_s=NOW_S + 59, forced=True) == "push"
     assert decide(facts, now_s=NOW_S + 61) == "push"
     facts.hear(report_of(bundle), NOW_S + 70)
-    assert facts.view().last_failed is None
+    assert facts.view(NOW_S).last_failed is None
 
 
 def test_a_trust_store_that_a_node_guards_is_forced_once_if_an_operator_meant_it():
@@ -171,28 +172,86 @@ def test_another_content_is_not_held_back_by_the_quarantine_of_the_last():
     facts.hear(report_of(opaque_bundle("old"), last_failed=failure_of(bundle)), NOW_S)
     facts.desired = desired_from(opaque_bundle("mended", generation=3).manifest, NOW_S)
     assert decide(facts) == "push"
-    assert facts.view().last_failed is not None
+    assert facts.view(NOW_S).last_failed is not None
 
 
-def test_a_refusal_that_the_node_does_not_count_itself_is_kept_and_retried_with_the_next_minute():
+def test_a_refusal_that_the_node_does_not_count_itself_is_kept_and_retried_after_a_minute():
     facts = node(opaque_bundle())
     facts.offer("p", facts.desired, NOW_S)
     facts.conclude(Rejected(push_id="p", reason="stale_generation", message="no"), NOW_S)
     assert facts.state() == "failed"
-    assert facts.view().last_failed.reason == "stale_generation"
+    assert facts.view(NOW_S).last_failed.reason == "stale_generation"
     facts.hear(report_of(None), NOW_S + 1)
-    assert facts.view().last_failed.reason == "stale_generation"
+    assert facts.view(NOW_S).last_failed.reason == "stale_generation"
     assert decide(facts, now_s=NOW_S + 1) == "wait"
-    assert decide(facts, now_s=NOW_S + 2 + REFUSED_RETRY_S) == "push"
+    assert decide(facts, now_s=NOW_S + LADDER_S[0]) == "push"
     facts.hear(report_of(opaque_bundle()), NOW_S + 90)
-    assert facts.view().last_failed is None
+    assert facts.view(NOW_S).last_failed is None
+
+
+REFUSALS = [
+    "stale_generation",
+    "bad_digest",
+    "clock_skew",
+    "no_space",
+    "permission",
+    "target_missing",
+    "busy",
+]
+
+
+def refuse(facts: NodeFacts, reason: str, *, now_s: float, **report) -> None:
+    facts.offer("p", facts.desired, now_s)
+    facts.conclude(
+        Rejected(push_id="p", reason=reason, message="no", report=report_of(None, **report)), now_s
+    )
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+def test_a_report_each_minute_does_not_put_off_the_retry_of_a_refusal(reason: str):
+    facts, now_s = node(opaque_bundle()), NOW_S
+    for step_s in (*LADDER_S, LADDER_S[-1]):
+        refuse(facts, reason, now_s=now_s)
+        refused_s = now_s
+        while now_s + 50 < refused_s + step_s:
+            now_s += 50
+            facts.hear(report_of(None), now_s)
+            assert decide(facts, now_s=now_s) == "wait"
+        now_s = refused_s + step_s
+        assert decide(facts, now_s=now_s) == "push"
+
+
+def test_an_older_failure_that_the_node_keeps_does_not_hide_the_refusal_of_what_is_desired_now():
+    facts = node(opaque_bundle("new", generation=2))
+    kept = failure_of(opaque_bundle("old"), retry_after_s=3000)
+    refuse(facts, "stale_generation", now_s=NOW_S, last_failed=kept)
+    assert facts.view(NOW_S).last_failed.reason == "stale_generation"
+    assert facts.state() == "failed"
+    assert decide(facts, now_s=NOW_S + 1) == "wait", (
+        "offered again at once, it would be refused again at once"
+    )
+    assert decide(facts, now_s=NOW_S + LADDER_S[0]) == "push"
+
+
+def test_a_refusal_for_a_wrong_clock_is_offered_again_as_soon_as_the_clock_is_right():
+    facts = node(opaque_bundle())
+    refuse(facts, "clock_skew", now_s=NOW_S, clock_s=NOW_S - 31_536_000)
+    assert decide(facts, now_s=NOW_S + 5) == "wait"
+    facts.hear(report_of(None, clock_s=NOW_S + 6), NOW_S + 6)
+    assert decide(facts, now_s=NOW_S + 6) == "push"
+
+
+def test_a_clock_of_the_manager_that_is_set_back_does_not_put_a_retry_off_for_good():
+    facts = node(opaque_bundle())
+    refuse(facts, "no_space", now_s=NOW_S + 31_536_000)
+    assert facts.retry_in_s(NOW_S) <= LADDER_S[-1]
 
 
 def test_an_overdue_push_shows_as_failed_and_is_made_again():
     facts = node(opaque_bundle())
     facts.offer("p", facts.desired, NOW_S)
     facts.overdue("p", "want", NOW_S + 20)
-    assert facts.view().push.reason == "timeout"
+    assert facts.view(NOW_S).push.reason == "timeout"
     assert facts.state() == "failed"
     assert decide(facts) == "push"
 
@@ -217,7 +276,7 @@ def test_an_endpoint_with_another_leaf_is_told_apart_from_what_is_applied():
     stale = Serving(consumer="sip", endpoint="127.0.0.1:5061", slot="server", leaf="e" * 64)
     facts.hear(report_of(opaque_bundle(), serving=[*report_of(opaque_bundle()).serving, stale]), NOW_S)
     assert facts.state() == "not_serving"
-    slot = facts.view().slots["server"]
+    slot = facts.view(NOW_S).slots["server"]
     assert slot.applied == slot.desired
     assert slot.serving == "e" * 64
 
@@ -228,7 +287,7 @@ def test_an_endpoint_that_sends_another_chain_is_not_serving_although_its_leaf_i
     short = msgspec.structs.replace(seen, reason="chain_incomplete", message="1 of 1 is missing")
     facts.hear(report_of(opaque_bundle(), serving=[short]), NOW_S)
     assert facts.state() == "not_serving"
-    (alarm,) = conditions_of_nodes([facts.view()])
+    (alarm,) = conditions_of_nodes([facts.view(NOW_S)])
     assert alarm.subject.kind == AlarmKind.NOT_SERVING
     assert "web at 127.0.0.1:443" in alarm.details
 
@@ -240,8 +299,8 @@ def test_a_service_that_waits_for_its_reload_is_a_state_of_its_own_and_not_stale
     serving = [*report_of(opaque_bundle()).serving, stale]
     assert facts.hear(report_of(opaque_bundle(), serving=serving, waiting=[waiting]), NOW_S)
     assert facts.state() == "reload_waiting"
-    assert facts.view().waiting == (waiting,)
-    assert conditions_of_nodes([facts.view()]) == []
+    assert facts.view(NOW_S).waiting == (waiting,)
+    assert conditions_of_nodes([facts.view(NOW_S)]) == []
     again = node(opaque_bundle())
     again.restore(facts.record(NOW_S))
     assert again.state() == "reload_waiting"
@@ -277,9 +336,9 @@ def test_progress_of_another_push_is_not_taken_for_this_one():
     facts = node(opaque_bundle())
     facts.offer("p", facts.desired, NOW_S)
     facts.progress(Progress(push_id="q", phase="reload"))
-    assert facts.view().push.phase is None
+    assert facts.view(NOW_S).push.phase is None
     facts.progress(Progress(push_id="p", phase="reload"))
-    assert facts.view().push.phase == "reload"
+    assert facts.view(NOW_S).push.phase == "reload"
 
 
 def test_only_a_change_in_substance_is_worth_a_write():
@@ -365,7 +424,7 @@ def test_republished_content_gets_the_number_that_follows_and_its_old_digest():
 def test_republished_content_stays_until_what_the_store_wants_changes():
     facts = node(opaque_bundle("new", generation=7))
     facts.desired = publish_again(facts, "old")
-    assert facts.view().republished
+    assert facts.view(NOW_S).republished
     assert following(facts, "new") is None, "the store wants what it wanted"
     assert following(facts, "newer").generation == 9
 
@@ -374,14 +433,16 @@ def test_republishing_what_the_store_wants_ends_the_standing_in():
     facts = node(opaque_bundle("new", generation=7))
     facts.desired = publish_again(facts, "old")
     facts.desired = publish_again(facts, "new")
-    assert not facts.view().republished
+    assert not facts.view(NOW_S).republished
     assert (facts.desired.version.generation, following(facts, "new")) == (9, None)
 
 
 def test_a_node_without_an_assignment_keeps_the_server_certificate_that_was_republished():
     facts = node(opaque_bundle("new", generation=7, trust="less"))
     facts.desired = publish_again(facts, "old", wanted=None)
-    assert not facts.view().republished, "its server slot is what it finds, and the trust store is the same"
+    assert not facts.view(NOW_S).republished, (
+        "its server slot is what it finds, and the trust store is the same"
+    )
     assert following(facts, None) is None
 
 

@@ -1,5 +1,6 @@
 from common.ids import digest_of
-from nodeagent.core.quarantine import Failed, attempts_with, remaining_s, step_s, to_failure
+from common.wire.ladder import step_s
+from nodeagent.core.quarantine import Failed, attempts_with, remaining_s, to_failure
 
 A, B = digest_of(b"a"), digest_of(b"b")
 

@@ -9,7 +9,7 @@ from tests.pki import NOW_S
 
 
 def view(name: str, push: PushView | None = None) -> NodeView:
-    return replace(NodeFacts(name=NodeName(name), kind="node", joined=True).view(), push=push)
+    return replace(NodeFacts(name=NodeName(name), kind="node", joined=True).view(1000.0), push=push)
 
 
 def push(result: str = "applied", *, began_s: float = 10, took_s: float = 1, waited_s: float = 0) -> PushView:

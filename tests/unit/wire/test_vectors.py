@@ -47,7 +47,7 @@ REPORT = m.Report(
 )
 
 MESSAGES = {
-    "hello": m.Hello(protocol=1, node="n1", boot_id="b", agent_version="0.1.0", report=REPORT),
+    "hello": m.Hello(protocol=1, node="n1", boot_id="b", agent_version="0.1.0", instance="i", report=REPORT),
     "welcome": m.Welcome(verdict="ok", server_time_s=1.5, epoch=1),
     "offer": m.Offer(push_id="p", epoch=1, generation=42, digest="ab" * 32, forced=True),
     "want": m.Want(push_id="p", digests=["ab" * 32]),
