@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from cryptography import x509
 
 from common.pki.certificate import Certificate, extension, load
+from common.pki.name import canonical_name
 from common.pki.signature import DECODING_ERRORS
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9*_-]+(?:\.[A-Za-z0-9_-]+)+\.?")
@@ -89,10 +90,18 @@ def _names(certificate: Certificate) -> list[x509.GeneralName]:
     names: list[x509.GeneralName] = list(alternatives) if alternatives else []
     if list(loaded.subject):
         names.append(x509.DirectoryName(loaded.subject))
-    if not alternatives and not certificate.is_ca and _HOST_NAME.fullmatch(certificate.subject_name):
-        # without alternative names clients fall back to the Common Name, so it is bound as well (as in OpenSSL)
+    # RFC 5280 4.2.1.10 binds these where there is no alternative name; OpenSSL, NSS and Windows bind them always
+    names += [x509.RFC822Name(text) for text in _mail_addresses(loaded.subject)]
+    named_hosts = alternatives is not None and any(isinstance(name, x509.DNSName) for name in alternatives)
+    if not named_hosts and not certificate.is_ca and _HOST_NAME.fullmatch(certificate.subject_name):
+        # without alternative host names clients fall back to the Common Name, so it is bound as well (as in OpenSSL)
         names.append(x509.DNSName(certificate.subject_name))
     return names
+
+
+def _mail_addresses(subject: x509.Name) -> list[str]:
+    found = (str(each.value) for each in subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS))
+    return [text for text in found if "@" in text and text.isascii()]
 
 
 def _within(name: x509.GeneralName, subtree: x509.GeneralName, *, excluding: bool) -> bool:
@@ -106,7 +115,10 @@ def _within(name: x509.GeneralName, subtree: x509.GeneralName, *, excluding: boo
         case x509.UniformResourceIdentifier(), x509.UniformResourceIdentifier():
             return _host_within(_host(name.value), subtree.value)
         case x509.DirectoryName(), x509.DirectoryName():
-            return name.value.rdns[: len(subtree.value.rdns)] == subtree.value.rdns
+            # canonical names are one element for each part, so a beginning is whole parts
+            return canonical_name(name.value.public_bytes()).startswith(
+                canonical_name(subtree.value.public_bytes())
+            )
         case _:
             # a kind that cannot be compared: outside what is permitted, inside what is excluded, if it is the same kind
             return excluding and type(name) is type(subtree)

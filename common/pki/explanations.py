@@ -304,6 +304,16 @@ CHAIN_STATES: Final = (
         remedy="Upload the missing intermediate with the certificate, or add it to the trusted CAs.",
     ),
     Explanation(
+        code=ChainState.UNDETERMINED,
+        severity=Severity.WARNING,
+        title="Chain not determined",
+        meaning="So many CA certificates have the name of an issuer, or sign each other, that the search for a chain met its limit. "
+        "There may be a good one.",
+        remark="Clients have limits of their own; some of them will not find a chain either.",
+        standard="RFC 5280 6.1; RFC 4158",
+        remedy="Upload the right intermediates with the certificate, and delete trusted CAs that are no longer needed.",
+    ),
+    Explanation(
         code=ChainState.SELF_SIGNED,
         severity=Severity.WARNING,
         title="Self-signed",

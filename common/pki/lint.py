@@ -12,7 +12,7 @@ from common.pki.certificate import Certificate
 from common.pki.chain import Chain, ChainState
 from common.pki.explanations import explain
 from common.pki.finding import Finding, LintCode, Severity
-from common.pki.path import has_weak_key
+from common.pki.path import Purpose, allows, has_weak_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +21,15 @@ class Circumstances:
 
     Attributes:
         slots: the kinds of slot that it is in ("server", "client"); none if no node has it.
-        node_names: the FQDN and alternative FQDNs of those nodes.
+        node_names: the FQDN and alternative FQDNs of the nodes that have it in their server slot.
+        client_names: those of the nodes that show it as a client.
         key_shared_by: labels of other certificates with the same key.
         chain: its chain of trust, where it was built.
     """
 
     slots: Collection[str] = ("server",)
     node_names: Sequence[str] = ()
+    client_names: Sequence[str] = ()
     key_shared_by: Sequence[str] = ()
     chain: Chain | None = None
 
@@ -91,20 +93,14 @@ def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
 def _about_purpose(certificate: Certificate, known: Circumstances) -> list[Finding]:
     """Judge the extended key usage by the slots: a server's purpose is no affair of the client slot, nor the other way round."""
     findings = []
-    if not _may_be(certificate, server=True) and ("server" in known.slots or not known.slots):
+    if not allows(certificate, Purpose.SERVER) and ("server" in known.slots or not known.slots):
         message = "Its extended key usage lacks serverAuth; TLS clients will refuse it."
         severity = None if known.slots else Severity.WARNING
         findings.append(found(LintCode.NO_SERVER_AUTH, message, severity))
-    if not _may_be(certificate, server=False) and "client" in known.slots:
+    if not allows(certificate, Purpose.CLIENT) and "client" in known.slots:
         message = "Its extended key usage lacks clientAuth; peers will refuse it as a TLS client certificate (SIP mutual TLS)."
         findings.append(found(LintCode.NO_CLIENT_AUTH, message))
     return findings
-
-
-def _may_be(certificate: Certificate, *, server: bool) -> bool:
-    if certificate.extended_usages is None:
-        return True
-    return certificate.server_auth_usage if server else certificate.client_auth_usage
 
 
 def _about_names(certificate: Certificate, known: Circumstances) -> list[Finding]:
@@ -127,10 +123,12 @@ def _about_names(certificate: Certificate, known: Circumstances) -> list[Finding
         findings.append(
             found(LintCode.WILDCARD, f"{wild[0]} is a wildcard; SIP does not allow those (RFC 5922 7.2).")
         )
+    # a peer asks a client's certificate for a name only where its policy says so (RFC 5922 7.1)
+    names = dict.fromkeys(known.client_names, Severity.WARNING) | dict.fromkeys(known.node_names)
     findings.extend(
-        found(LintCode.NODE_NAME_MISMATCH, f"It is not valid for the node's name {node_name}.")
-        for node_name in dict.fromkeys(known.node_names)
-        if not covers(certificate, node_name)
+        found(LintCode.NODE_NAME_MISMATCH, f"It is not valid for the node's name {name}.", severity)
+        for name, severity in names.items()
+        if not covers(certificate, name)
     )
     return findings
 

@@ -1,4 +1,4 @@
-"""What is wrong with a path, link by link (RFC 5280 6.1, without policies).
+"""Path validation: what is wrong with a path, link by link (RFC 5280 6.1; of policies only whether one is demanded and missing).
 
 Decides each link's problems at a moment. Leaves to `chain` which path is best.
 Invariant: times are compared in whole seconds; notAfter itself is still valid (RFC 5280 4.1.2.5).
@@ -7,6 +7,9 @@ Invariant: times are compared in whole seconds; notAfter itself is still valid (
 from collections.abc import Sequence
 from enum import StrEnum
 
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate
 from common.pki.constraints import Comparisons, constraints_hold
 
@@ -20,11 +23,25 @@ class Problem(StrEnum):
     WEAK_KEY = "weak_key"
     NOT_A_CA = "not_a_ca"
     KEY_USAGE = "key_usage"
+    PURPOSE = "purpose"
+    EXPLICIT_CURVE = "explicit_curve"
     PATH_LENGTH = "path_length"
     NAME_CONSTRAINTS = "name_constraints"
+    POLICY = "policy"
     CRITICAL_EXTENSION = "critical_extension"
     UNDECODABLE = "undecodable"
 
+
+class Purpose(StrEnum):
+    """What a TLS certificate is presented for."""
+
+    SERVER = "server"
+    CLIENT = "client"
+
+
+_USAGES = {Purpose.SERVER: ExtendedKeyUsageOID.SERVER_AUTH, Purpose.CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH}
+_NETSCAPE = {Purpose.SERVER: "sslServer", Purpose.CLIENT: "sslClient"}
+_ANY_POLICY = "2.5.29.32.0"
 
 MIN_RSA_BITS = 2048
 """NIST SP 800-57 part 1: 112 bits of security; browsers refuse less."""
@@ -48,8 +65,31 @@ def has_weak_key(certificate: Certificate) -> bool:
     return certificate.key_type == "DSA"
 
 
+def allows(certificate: Certificate, purpose: Purpose) -> bool:
+    """Tell whether a certificate's extended key usage allows a purpose, a CA's for those below it (RFC 5280 4.2.1.12 as practised).
+
+    anyExtendedKeyUsage does not count: OpenSSL and Firefox want the purpose itself. A usage that cannot be read forbids nothing; that it
+    cannot be read is told by itself.
+    """
+    usages = certificate.extended_usages
+    if usages is not None and _USAGES[purpose].dotted_string not in usages:
+        return False
+    # OpenSSL asks a CA for its Netscape type only where it has no basic constraints
+    netscape = None if certificate.is_ca else anatomy(certificate).netscape_types
+    return netscape is None or _NETSCAPE[purpose] in netscape
+
+
+def is_usable(certificate: Certificate, *, now_s: int, purpose: Purpose) -> bool:
+    """Tell whether nothing is wrong with a CA certificate by itself."""
+    return not (_own_problems(certificate, now_s) or _issuer_problems(certificate, 0, purpose))
+
+
 def problems_of(
-    path: Sequence[Certificate], *, now_s: int, comparisons: Comparisons
+    path: Sequence[Certificate],
+    *,
+    now_s: int,
+    comparisons: Comparisons,
+    purpose: Purpose = Purpose.SERVER,
 ) -> tuple[tuple[Problem, ...], ...]:
     """Return each link's problems, leaf first."""
     found = [_own_problems(certificate, now_s) for certificate in path]
@@ -57,11 +97,13 @@ def problems_of(
     for place, certificate in enumerate(path):
         if place == 0:
             continue
-        found[place].extend(_issuer_problems(certificate, intermediates))
+        found[place].extend(_issuer_problems(certificate, intermediates, purpose))
         if certificate.subject_id != certificate.issuer_id:
             intermediates += 1
     if len(path) > 1 and not constraints_hold(path, comparisons):
         found[0].append(Problem.NAME_CONSTRAINTS)
+    if len(path) > 1 and not _policies_hold(path):
+        found[0].append(Problem.POLICY)
     return tuple(tuple(problems) for problems in found)
 
 
@@ -72,17 +114,43 @@ def _own_problems(certificate: Certificate, now_s: int) -> list[Problem]:
         # nobody checks the signature that a root makes on itself
         (Problem.WEAK_SIGNATURE, not certificate.is_self_signed and has_weak_signature(certificate)),
         (Problem.WEAK_KEY, has_weak_key(certificate)),
+        (Problem.EXPLICIT_CURVE, anatomy(certificate).explicit_curve),
         (Problem.CRITICAL_EXTENSION, bool(certificate.unknown_critical)),
         (Problem.UNDECODABLE, bool({"extensions", "public_key", "frame"} & set(certificate.undecodable))),
     )
     return [problem for problem, there in checks if there]
 
 
-def _issuer_problems(certificate: Certificate, intermediates_below: int) -> list[Problem]:
+def _issuer_problems(certificate: Certificate, intermediates_below: int, purpose: Purpose) -> list[Problem]:
     limit = certificate.path_length
     checks = (
         (Problem.NOT_A_CA, not certificate.is_ca),
         (Problem.KEY_USAGE, not certificate.may_sign),
+        (Problem.PURPOSE, not allows(certificate, purpose)),
         (Problem.PATH_LENGTH, limit is not None and intermediates_below > limit),
     )
     return [problem for problem, there in checks if there]
+
+
+def _policies_hold(path: Sequence[Certificate]) -> bool:
+    """Tell whether a policy is common to the path where a CA of it demands one (RFC 5280 4.2.1.11).
+
+    Mapped policies are not followed: with those on the path, it counts as holding.
+    """
+    below_root = path[:-1] if path[-1].is_self_signed else path
+    demanded = any(
+        place >= after
+        for place, certificate in enumerate(below_root)
+        if (after := anatomy(certificate).explicit_policy_after) is not None
+    )
+    if not demanded:
+        return True
+    if any(anatomy(one).maps_policies for one in below_root):
+        return True
+    common: frozenset[str] | None = None
+    for certificate in below_root:
+        own = anatomy(certificate).policies or frozenset()
+        if _ANY_POLICY in own:
+            continue
+        common = own if common is None else common & own
+    return common is None or bool(common)

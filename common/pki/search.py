@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from common.pki.certificate import Certificate, load
+from common.pki.path import Purpose, allows
 from common.pki.signature import is_signed_by
 
 
@@ -102,10 +103,17 @@ class Issuers:
 
 
 class Search:
-    """One walk. `exhausted` says afterwards that a limit was met, so that more paths may exist."""
+    """One walk. `exhausted` says afterwards that a limit was met, so that more paths may exist.
+
+    `crowd` is the issuer's name (RFC 4514) with the most certificates to choose from, and how many those are.
+    """
 
     def __init__(
-        self, issuers: Issuers, uploaded: Iterable[Certificate] = (), limits: WorkLimits = DEFAULT_LIMITS
+        self,
+        issuers: Issuers,
+        uploaded: Iterable[Certificate] = (),
+        limits: WorkLimits = DEFAULT_LIMITS,
+        purpose: Purpose = Purpose.SERVER,
     ) -> None:
         self.exhausted = False
         self.seen: set[Certificate] = set()
@@ -115,7 +123,9 @@ class Search:
         self._steps_left = limits.steps
         self._uploaded: dict[bytes, list[Certificate]] = {}
         self._ordered: dict[tuple[bytes, str | None], list[Certificate]] = {}
-        self._edges: dict[tuple[Certificate, Certificate], bool] = {}
+        self._edges: dict[tuple[Certificate, str], bool] = {}
+        self._purpose = purpose
+        self.crowd: tuple[str, int] = ("", 0)
         for certificate in dict.fromkeys(uploaded):
             self._uploaded.setdefault(certificate.subject_id, []).append(certificate)
 
@@ -151,7 +161,7 @@ class Search:
             yield Path(path, End.OPEN)
 
     def _candidates(self, certificate: Certificate) -> list[Certificate]:
-        """Return who has the issuer's name, likeliest first: the named key, a CA, a trusted root, the newest."""
+        """Return who has the issuer's name, likeliest first: the named key, a CA, for this purpose, a trusted root, what came along, the newest."""
         wanted = certificate.issuer_key_id
         place = (certificate.issuer_id, wanted)
         if place not in self._ordered:
@@ -159,13 +169,18 @@ class Search:
                 *self._issuers.named(certificate.issuer_id),
                 *self._uploaded.get(certificate.issuer_id, ()),
             ]
+            if len(found) > self.crowd[1]:
+                self.crowd = (certificate.raw_issuer, len(found))
+            came_along = set(self._uploaded.get(certificate.issuer_id, ()))
             self._ordered[place] = sorted(
                 dict.fromkeys(found),
                 key=lambda issuer: (
                     wanted is None or issuer.key_id != wanted,
                     not issuer.is_ca,
+                    not allows(issuer, self._purpose),
                     not self._issuers.is_root(issuer),
                     not issuer.is_self_signed,
+                    issuer not in came_along,
                     -issuer.not_after_s,
                     issuer.fingerprint,
                 ),
@@ -176,14 +191,15 @@ class Search:
         known = self._issuers.known_edge(certificate, issuer)
         if known is not None:
             return known
-        edge = (certificate, issuer)
+        # of a thousand look-alikes with one key, one signature is verified
+        edge = (certificate, issuer.public_key_id or issuer.fingerprint)
         if edge not in self._edges:
             if self._edges_left <= 0:
                 self.exhausted = True
                 return False
             self._edges_left -= 1
             self._edges[edge] = is_signed_by(load(certificate.der), load(issuer.der))
-            self._issuers.keep_edge(certificate, issuer, signed=self._edges[edge])
+        self._issuers.keep_edge(certificate, issuer, signed=self._edges[edge])
         return self._edges[edge]
 
 

@@ -1,21 +1,24 @@
-"""Would a strict client accept this server now: the library's verifier (Web PKI rules), wrapped.
+"""Strict verdict: would a strict client accept this server now. The library's verifier (Web PKI rules), wrapped.
 
-Decides nothing itself; it is the second answer beside `chain`, never a replacement: a verdict without a chain, and one that
-refuses what many clients still take (SHA-1, RSA-1024 roots, no subject alternative name, Ed25519).
+Adds what the library forgives and OpenSSL does not: curves that are spelled out, CAs for any purpose but not for this one, mail
+addresses in subjects. It is the second answer beside `chain`, never a replacement: a verdict without a chain, and one that refuses
+what many clients still take (SHA-1, RSA-1024 roots, no subject alternative name, Ed25519).
 Invariant: never raises for any certificate, and is not handed more than a bounded amount of work.
 """
 
 import datetime as dt
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from common.errors import PkiError
+from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate, load
-from common.pki.constraints import comparisons_needed
+from common.pki.constraints import Comparisons, comparisons_needed, constraints_hold
+from common.pki.path import Purpose, allows
 from common.pki.signature import DECODING_ERRORS
 
 MAX_INTERMEDIATES = 16
@@ -42,15 +45,22 @@ class StrictClient:
     """A client that trusts these roots. Made once for many questions."""
 
     def __init__(self, roots: Iterable[Certificate]) -> None:
-        self._roots = list(_loaded(root for root in roots if root.is_self_signed))
-        self._store = Store(self._roots) if self._roots else None
+        self._roots = dict(_loaded(root for root in roots if root.is_self_signed))
+        self._store = Store(list(self._roots)) if self._roots else None
 
     def ask(
-        self, leaf: Certificate, sent: Iterable[Certificate], *, now_s: int, name: str | None = None
+        self,
+        leaf: Certificate,
+        sent: Iterable[Certificate],
+        *,
+        now_s: int,
+        name: str | None = None,
+        purpose: Purpose = Purpose.SERVER,
     ) -> Verdict:
         """Ask about a leaf with the intermediates that a server sends along.
 
-        `name` is what the client dialled (host name or IP address); the leaf's first alternative name if None.
+        `name` is what the client dialled (host name or IP address); the leaf's first alternative name if None. A certificate that is
+        shown as a client's is asked about without a name.
         """
         intermediates = list(sent)
         if self._store is None:
@@ -60,26 +70,49 @@ class StrictClient:
             or comparisons_needed(leaf, intermediates) > MAX_COMPARISONS
         ):
             return Verdict(accepted=False, reason="the chain takes too much work to verify")
-        subject = _subject(name if name is not None else _first_name(leaf))
-        if subject is None:
-            return Verdict(accepted=False, reason="there is no subject alternative name to ask for")
-        moment = dt.datetime.fromtimestamp(now_s, tz=dt.UTC)
+        subject = None
+        if purpose is Purpose.SERVER:
+            subject = _subject(name if name is not None else _first_name(leaf))
+            if subject is None:
+                return Verdict(accepted=False, reason="there is no subject alternative name to ask for")
+        builder = PolicyBuilder().store(self._store).time(dt.datetime.fromtimestamp(now_s, tz=dt.UTC))
         try:
-            verifier = PolicyBuilder().store(self._store).time(moment).build_server_verifier(subject)
-            verifier.verify(load(leaf.der), [load(one.der) for one in intermediates])
+            # the bytes that are sent are judged, not what the library makes of them
+            known = self._roots | {load(one.der): one for one in (*intermediates, leaf)}
+            loaded, sending = load(leaf.der), [load(one.der) for one in intermediates]
+            if subject is not None:
+                way = builder.build_server_verifier(subject).verify(loaded, sending)
+            else:
+                way = builder.build_client_verifier().verify(loaded, sending).chain
+            return _also_for_openssl([known[one] for one in way], purpose)
         except (VerificationError, PkiError, *DECODING_ERRORS) as error:
             reason = str(error) or type(error).__name__
             return Verdict(
                 accepted=False, reason="there is no way to a trusted root" if _NO_PATH in reason else reason
             )
-        return Verdict(accepted=True)
 
 
-def _loaded(roots: Iterable[Certificate]) -> Iterable[x509.Certificate]:
+def _also_for_openssl(way: Sequence[Certificate], purpose: Purpose) -> Verdict:
+    """Judge the way that the library took by what OpenSSL looks at besides."""
+    for certificate in way:
+        if anatomy(certificate).explicit_curve:
+            reason = f"the public key of {certificate.label} spells out its curve's parameters"
+            return Verdict(accepted=False, reason=reason)
+        if not allows(certificate, purpose):
+            reason = f"the extended key usage of {certificate.label} does not allow this use"
+            return Verdict(accepted=False, reason=reason)
+    if not constraints_hold(way, Comparisons(MAX_COMPARISONS)):
+        return Verdict(
+            accepted=False, reason=f"a name of {way[0].label} is outside what a CA above may sign for"
+        )
+    return Verdict(accepted=True)
+
+
+def _loaded(roots: Iterable[Certificate]) -> Iterable[tuple[x509.Certificate, Certificate]]:
     """Load each root by itself: one that the library refuses must not take the others' trust away."""
     for root in roots:
         try:
-            yield load(root.der)
+            yield load(root.der), root
         except PkiError:
             continue
 

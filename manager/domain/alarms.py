@@ -109,7 +109,13 @@ _STATE_KINDS: Final = MappingProxyType(
 )
 
 _NO_WAY_TO_A_ROOT: Final = frozenset(
-    {ChainState.INCOMPLETE, ChainState.UNTRUSTED, ChainState.INVALID, ChainState.EXPIRED}
+    {
+        ChainState.INCOMPLETE,
+        ChainState.UNDETERMINED,
+        ChainState.UNTRUSTED,
+        ChainState.INVALID,
+        ChainState.EXPIRED,
+    }
 )
 """Chains that no client will follow up to a trusted root; a self-signed certificate says so by its status."""
 

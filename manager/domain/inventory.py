@@ -16,7 +16,8 @@ from common.pki.chain import Chain, build_chain
 from common.pki.finding import Finding
 from common.pki.headline import Headline, headline
 from common.pki.identity import has_same_identity, key_of
-from common.pki.lint import Circumstances, lint
+from common.pki.lint import Circumstances, covers, lint
+from common.pki.path import Purpose, allows
 from common.pki.search import Issuers
 from common.pki.status import Status, statuses
 from common.pki.strict import StrictClient, Verdict
@@ -45,6 +46,15 @@ class Entry:
     def label(self) -> str:
         """Name it for people, so that two of one subject can be told apart."""
         return f"{self.leaf.subject_name or self.leaf.label} (certificate {self.id})"
+
+    @property
+    def purpose(self) -> Purpose:
+        """Return what its chain is judged for: servers, unless it is only shown as a client's, or good for nothing else."""
+        slots = {place.slot for place in self.places}
+        if slots:
+            return Purpose.CLIENT if slots == {"client"} else Purpose.SERVER
+        only_client = allows(self.leaf, Purpose.CLIENT) and not allows(self.leaf, Purpose.SERVER)
+        return Purpose.CLIENT if only_client else Purpose.SERVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +121,7 @@ class Inventory:
         known = self.chains.get(certificate_id)
         if known is None or now_s >= known.stands_until_s:
             entry = self.entries[certificate_id]
-            known = build_chain(entry.leaf, self.trust.issuers, uploaded=entry.uploaded, now_s=now_s)
+            known = self._build(entry, now_s)
             self.chains[certificate_id] = known
         return known
 
@@ -127,17 +137,37 @@ class Inventory:
 
     def judge_new(self, entry: Entry, *, now_s: int) -> Judgement:
         """Return what would be said about a certificate that is not here."""
-        chain = build_chain(entry.leaf, self.trust.issuers, uploaded=entry.uploaded, now_s=now_s)
-        return self.judge_entry(entry, chain, now_s=now_s)
+        return self.judge_entry(entry, self._build(entry, now_s), now_s=now_s)
+
+    def _build(self, entry: Entry, now_s: int) -> Chain:
+        return build_chain(
+            entry.leaf, self.trust.issuers, uploaded=entry.uploaded, now_s=now_s, purpose=entry.purpose
+        )
 
     def judge_entry(self, entry: Entry, chain: Chain, *, now_s: int) -> Judgement:
         """Return all that is to be said about an entry with its chain of trust."""
         return Judgement(
             statuses=statuses(entry.leaf, now_s=now_s),
             chain=chain,
-            verdict=self.trust.strict.ask(entry.leaf, chain.serving, now_s=now_s),
+            verdict=self._verdict(entry, chain, now_s=now_s),
             findings=self._findings(entry, chain, now_s=now_s),
         )
+
+    def _verdict(self, entry: Entry, chain: Chain, *, now_s: int) -> Verdict:
+        """Ask the strict client for every name by which clients reach the nodes, for the certificate's first name where there is none."""
+        strict, purpose = self.trust.strict, entry.purpose
+        verdict = strict.ask(entry.leaf, chain.serving, now_s=now_s, purpose=purpose)
+        if not verdict.accepted or purpose is Purpose.CLIENT:
+            return verdict
+        for name in self._names(entry, "server"):
+            # a certificate of a large fleet has thousands; what does not match needs no verifier to say so
+            if not covers(entry.leaf, name):
+                return Verdict(accepted=False, reason=f"it is not valid for the name {name}")
+        return verdict
+
+    def _names(self, entry: Entry, slot: Slot) -> Sequence[str]:
+        places = [place for place in entry.places if place.slot == slot]
+        return list(dict.fromkeys(name for place in places for name in self.nodes[place.node].names))
 
     def findings(self, certificate_id: int, *, now_s: int) -> Sequence[Finding]:
         """Return what else is worth knowing about a certificate."""
@@ -146,10 +176,10 @@ class Inventory:
         )
 
     def _findings(self, entry: Entry, chain: Chain, *, now_s: int) -> Sequence[Finding]:
-        names = [name for place in entry.places for name in self.nodes[place.node].names]
         circumstances = Circumstances(
             slots=frozenset(place.slot for place in entry.places),
-            node_names=names,
+            node_names=self._names(entry, "server"),
+            client_names=self._names(entry, "client"),
             key_shared_by=self._sharing(entry),
             chain=chain,
         )
@@ -173,7 +203,8 @@ class Inventory:
             if mine is None or theirs is None or (names and names & chain.looked_for):
                 continue
             # nearly all are the very same object, and there may be ten thousand
-            if mine is theirs or (mine.leaf == theirs.leaf and mine.uploaded == theirs.uploaded):
+            same = mine.leaf == theirs.leaf and mine.uploaded == theirs.uploaded
+            if mine is theirs or (same and mine.purpose is theirs.purpose):
                 self.chains[certificate_id] = chain
 
     def _sharing(self, entry: Entry) -> list[str]:

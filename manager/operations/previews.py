@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from common.errors import NotFoundError
 from common.ids import NodeName, node_name
+from common.pki.certificate import Certificate
 from common.pki.material import TlsMaterial
 from common.pki.upload import read_tls
 from manager.domain.inventory import Entry, Judgement
@@ -27,6 +28,19 @@ class Preview:
     updates: Entry | None
     beside: Sequence[Entry]
     replaces: Sequence[tuple[NodeName, Entry]]
+
+    @property
+    def roots(self) -> Sequence[Certificate]:
+        """Return what came along and is the root of its chain, which nobody serves."""
+        linked = {link.certificate for link in self.judgement.chain.links}
+        return [each for each in self.material.extras if each in linked and each.is_self_signed]
+
+    @property
+    def unrelated(self) -> Sequence[Certificate]:
+        """Return what came along and has no part in its chain."""
+        judged = self.judgement.chain
+        linked = {*(link.certificate for link in judged.links), *judged.serving}
+        return [each for each in self.material.extras if each not in linked]
 
 
 class PreviewOperations:

@@ -42,7 +42,7 @@ _SOURCES: Final[Mapping[str, str]] = {
     "trusted": "trusted root",
 }
 
-_NO_ROOT: Final = frozenset({"incomplete", "untrusted", "self_signed"})
+_NO_ROOT: Final = frozenset({"incomplete", "untrusted", "undetermined", "self_signed"})
 _FINE_CHAINS: Final = frozenset({"", "complete", "self_signed"})
 """That a certificate signed itself is told by its status."""
 

@@ -67,6 +67,7 @@ CHAIN_WORDS: Final[Mapping[ChainState, tuple[Kind, str]]] = MappingProxyType(
         ChainState.INVALID: ("bad", "Invalid"),
         ChainState.UNTRUSTED: ("bad", "Untrusted root"),
         ChainState.INCOMPLETE: ("bad", "Incomplete"),
+        ChainState.UNDETERMINED: ("warn", "Not determined"),
     }
 )
 

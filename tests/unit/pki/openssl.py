@@ -1,9 +1,10 @@
 """Runs the real openssl for a test; inputs and outputs are files in the test's own directory."""
 
+import re
 import subprocess
 from pathlib import Path
 
-from tests.pki import Made
+from tests.pki import NOW_S, Made
 
 
 def openssl(*arguments, cwd: Path, stdin: str | None = None) -> str:
@@ -19,6 +20,34 @@ def openssl(*arguments, cwd: Path, stdin: str | None = None) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def accepts(
+    leaf: str,
+    *options: str,
+    trusted: str,
+    sent: str = "",
+    purpose: str = "server",
+    cwd: Path,
+    now_s: int = NOW_S,
+) -> bool:
+    """Ask `openssl verify` as a TLS peer would ask it, and return whether it accepts."""
+    for name, text in (("leaf.pem", leaf), ("trusted.pem", trusted), ("sent.pem", sent)):
+        (cwd / name).write_text(text)
+    done = subprocess.run(
+        [
+            *("openssl", "verify", "-attime", str(now_s), "-purpose", f"ssl{purpose}", *options),
+            *("-CAfile", "trusted.pem", *(("-untrusted", "sent.pem") if sent else ()), "leaf.pem"),
+        ],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    refused = re.search(r"^error \d+ at \d+ depth lookup", done.stderr, re.MULTILINE)
+    assert (done.returncode == 0) is (refused is None), done.stderr
+    return done.returncode == 0
 
 
 CA_CONFIGURATION = """\

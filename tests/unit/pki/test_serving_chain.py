@@ -1,7 +1,9 @@
 import random
 
 from common.pki.certificate import decode
-from common.pki.chain import serving_chain
+from common.pki.chain import ChainState, build_chain, serving_chain
+from common.pki.search import Issuers
+from common.pki.strict import StrictClient
 from tests.pki import NOW_S, cross_sign, make_intermediate, make_key, make_leaf, make_root
 
 
@@ -34,12 +36,62 @@ def test_an_intermediate_of_the_same_name_with_another_key_is_not_served():
     assert served(make_leaf(right), wrong, right) == ders(right)
 
 
-def test_a_cross_signed_root_is_not_served_when_the_root_itself_is_there():
+def test_a_cross_signed_root_that_came_along_is_served_for_clients_that_know_only_its_signer():
     old, new = make_root("Old"), make_root("New")
     crossed = cross_sign(old, new)
     low = make_intermediate(new, "Low")
-    assert served(make_leaf(low), old, crossed, new, low) == ders(low)
+    assert served(make_leaf(low), old, crossed, new, low) == ders(low, crossed)
     assert served(make_leaf(low), crossed, low) == ders(low, crossed)
+
+
+def chain_of(leaf, *, trusted, uploaded, now_s=NOW_S):
+    return build_chain(
+        decode(leaf.certificate_der),
+        Issuers(trusted=[decode(one.certificate_der) for one in trusted]),
+        uploaded=[decode(one.certificate_der) for one in uploaded],
+        now_s=now_s,
+    )
+
+
+def test_what_came_with_the_leaf_stays_served_when_its_root_becomes_trusted():
+    old, new = make_root("Old"), make_root("New")
+    crossed, low = cross_sign(old, new), make_intermediate(new, "Low")
+    leaf = make_leaf(low)
+    for trusted in ([old], [old, new], [new]):
+        chain = chain_of(leaf, trusted=trusted, uploaded=[low, crossed])
+        assert chain.state is ChainState.COMPLETE
+        assert [one.der for one in chain.serving] == ders(low, crossed)
+        for known in (old, new):
+            client = StrictClient([decode(known.certificate_der)])
+            assert client.ask(decode(leaf.certificate_der), chain.serving, now_s=NOW_S).accepted
+
+
+def test_the_signer_of_a_cross_signed_root_is_served_as_well_if_it_came_along():
+    oldest, old, new = make_root("Oldest"), make_root("Old"), make_root("New")
+    bridge = make_intermediate(old, "Bridge")
+    crossed, older = cross_sign(bridge, new), cross_sign(oldest, old)
+    low = make_intermediate(new, "Low")
+    chain = chain_of(make_leaf(low), trusted=[new], uploaded=[older, bridge, crossed, low, old])
+    assert [one.der for one in chain.serving] == ders(low, crossed, bridge, older)
+
+
+def test_a_cross_signed_root_that_has_expired_is_no_longer_served():
+    old, new = make_root("Old"), make_root("New")
+    crossed = cross_sign(old, new, not_after_s=NOW_S)
+    low = make_intermediate(new, "Low")
+    chain = chain_of(make_leaf(low), trusted=[new], uploaded=[low, crossed])
+    assert [one.der for one in chain.serving] == ders(low, crossed)
+    assert chain.stands_until_s == NOW_S + 1
+    later = chain_of(make_leaf(low), trusted=[new], uploaded=[low, crossed], now_s=chain.stands_until_s)
+    assert [one.der for one in later.serving] == ders(low)
+
+
+def test_an_intermediate_that_came_along_is_served_rather_than_a_newer_one_of_the_store():
+    root, key = make_root(), make_key()
+    own = make_intermediate(root, "Same", key=key)
+    newer = make_intermediate(root, "Same", key=key, not_after_s=NOW_S + 9_000_000_000)
+    chain = chain_of(make_leaf(own), trusted=[root, newer], uploaded=[own])
+    assert [one.der for one in chain.serving] == ders(own)
 
 
 def test_the_walk_turns_back_from_an_intermediate_that_leads_nowhere():

@@ -11,7 +11,7 @@ from common.pki.pem import read_blocks
 from common.pki.search import Issuers
 from common.pki.status import expires_within, is_expired, status_of, statuses
 from tests.pki import DAY_S, NOW_S, make_intermediate, make_leaf, make_root, make_rsa_key
-from tests.unit.pki.openssl import openssl
+from tests.unit.pki.openssl import accepts, openssl
 
 ROOT = make_root()
 
@@ -104,7 +104,6 @@ def test_what_a_certificate_lacks_is_found(keywords, code):
 
 def test_no_extended_key_usage_allows_every_use():
     assert codes(leaf(usages=None)) == []
-    assert codes(leaf(usages=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])) == []
 
 
 @pytest.mark.parametrize(
@@ -134,6 +133,12 @@ def test_the_worst_finding_comes_first():
     findings = lint(leaf(["*.example.com"]), now_s=NOW_S, circumstances=Circumstances(node_names=["x.test"]))
     assert [each.code for each in findings] == [LintCode.WILDCARD, LintCode.NODE_NAME_MISMATCH]
     assert [each.severity for each in by_severity(findings)] == [Severity.ERROR, Severity.WARNING]
+
+
+def test_a_usage_for_anything_is_not_one_for_servers_since_openssl_refuses_it(tmp_path):
+    made = make_leaf(ROOT, usages=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
+    assert codes(decode(made.certificate_der)) == [LintCode.NO_SERVER_AUTH]
+    assert not accepts(made.certificate_pem, trusted=ROOT.certificate_pem, cwd=tmp_path)
 
 
 def test_a_short_key_is_weak():

@@ -1,0 +1,181 @@
+"""Anatomy of a certificate: those parts of its DER that its decoded fields leave out, read from the very bytes that are served.
+
+Decides what a key usage, a curve's encoding, a TLS feature or a policy extension says. Leaves what that is worth to `path` and `lint`.
+Invariant: never raises. What cannot be read is named in `unreadable` and never counts as absent.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeVar
+
+from common.pki import der
+from common.pki.certificate import Certificate
+
+KEY_USAGE: Final = "2.5.29.15"
+ALTERNATIVE_NAMES: Final = "2.5.29.17"
+BASIC_CONSTRAINTS: Final = "2.5.29.19"
+POLICIES: Final = "2.5.29.32"
+POLICY_MAPPINGS: Final = "2.5.29.33"
+POLICY_CONSTRAINTS: Final = "2.5.29.36"
+TLS_FEATURE: Final = "1.3.6.1.5.5.7.1.24"
+NETSCAPE_TYPE: Final = "2.16.840.1.113730.1.1"
+
+STATUS_REQUEST: Final = 5
+"""The TLS feature by which a certificate demands a stapled OCSP response (RFC 7633, RFC 6066)."""
+
+_KEY_USAGES: Final = (
+    "digitalSignature",
+    "contentCommitment",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+    "encipherOnly",
+    "decipherOnly",
+)
+_NETSCAPE_TYPES: Final = (
+    "sslClient",
+    "sslServer",
+    "mail",
+    "objectSigning",
+    "",
+    "sslCA",
+    "mailCA",
+    "objectCA",
+)
+_EC_KEY: Final = "1.2.840.10045.2.1"
+_RSA_KEY: Final = "1.2.840.113549.1.1.1"
+_VERSION, _EXTENSIONS, _EXPLICIT_POLICY, _BOOLEAN = 0xA0, 0xA3, 0x80, 0x01
+_TRUE: Final = b"\xff"
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anatomy:
+    """What was read. A set is None where its extension is missing; `unreadable` are the extensions (dotted) that could not be.
+
+    `explicit_curve` says that the public key spells out its curve's parameters instead of naming it. `explicit_policy_after` is the
+    number of certificates below that may do without a policy, None where none is demanded. `serial_octets` counts the encoded serial
+    number. `extensions` are all that there are, dotted, and whether each is critical.
+    """
+
+    version: int = 3
+    serial: int = 1
+    serial_octets: int = 1
+    subject_der: bytes = b""
+    issuer_is_empty: bool = False
+    explicit_curve: bool = False
+    rsa_exponent: int | None = None
+    key_usages: frozenset[str] | None = None
+    netscape_types: frozenset[str] | None = None
+    tls_features: frozenset[int] = frozenset()
+    policies: frozenset[str] | None = None
+    maps_policies: bool = False
+    explicit_policy_after: int | None = None
+    extensions: Mapping[str, bool]
+    unreadable: frozenset[str]
+
+
+@lru_cache(maxsize=4096)
+def anatomy(certificate: Certificate) -> Anatomy:
+    """Read a certificate's parts; each once, because a path is judged for every leaf below it."""
+    try:
+        body = der.members(der.sequence(certificate.der, 1)[0], der.SEQUENCE, 6)
+        version = 1
+        if body[0].tag == _VERSION:
+            version, body = der.integer(der.first(body[0].content)) + 1, body[1:]
+        parts = _extensions(body)
+    except der.DerError:
+        return Anatomy(extensions={}, unreadable=frozenset({"frame"}))
+    read = _Reader({oid: value for oid, (_, value) in parts.items()})
+    return Anatomy(
+        version=version,
+        serial=read.try_("serial", lambda: der.integer(body[0]), 1),
+        serial_octets=len(body[0].content),
+        subject_der=body[4].raw,
+        issuer_is_empty=not body[2].content,
+        explicit_curve=read.try_("key", lambda: _has_explicit_curve(body[5]), False),
+        rsa_exponent=read.try_("key", lambda: _rsa_exponent(body[5]), None),
+        key_usages=read.extension(KEY_USAGE, lambda value: _bits(value, _KEY_USAGES), None),
+        netscape_types=read.extension(NETSCAPE_TYPE, lambda value: _bits(value, _NETSCAPE_TYPES), None),
+        tls_features=read.extension(TLS_FEATURE, _integers, frozenset()),
+        policies=read.extension(POLICIES, _policies, None),
+        maps_policies=POLICY_MAPPINGS in parts,
+        explicit_policy_after=read.extension(POLICY_CONSTRAINTS, _explicit_policy_after, None),
+        extensions={oid: critical for oid, (critical, _) in parts.items()},
+        unreadable=frozenset(read.failed),
+    )
+
+
+class _Reader:
+    """Reads parts one by one, and remembers which could not be."""
+
+    def __init__(self, values: Mapping[str, bytes]) -> None:
+        self.failed: list[str] = []
+        self._values = values
+
+    def try_(self, name: str, reader: Callable[[], _T], neutral: _T) -> _T:
+        try:
+            return reader()
+        except der.DerError:
+            self.failed.append(name)
+            return neutral
+
+    def extension(self, oid: str, reader: Callable[[bytes], _T], neutral: _T) -> _T:
+        value = self._values.get(oid)
+        return neutral if value is None else self.try_(oid, lambda: reader(value), neutral)
+
+
+def _extensions(body: tuple[der.Element, ...]) -> dict[str, tuple[bool, bytes]]:
+    found: dict[str, tuple[bool, bytes]] = {}
+    for part in body[6:]:
+        if part.tag != _EXTENSIONS:
+            continue
+        for extension in der.sequence(part.content):
+            fields = der.members(extension, der.SEQUENCE, 2)
+            critical = fields[1].tag == _BOOLEAN and fields[1].content == _TRUE
+            found[der.object_id(fields[0])] = (critical, fields[-1].content)
+    return found
+
+
+def _has_explicit_curve(key_info: der.Element) -> bool:
+    algorithm = der.members(der.members(key_info, der.SEQUENCE, 2)[0], der.SEQUENCE, 1)
+    return der.object_id(algorithm[0]) == _EC_KEY and len(algorithm) > 1 and algorithm[1].tag == der.SEQUENCE
+
+
+def _rsa_exponent(key_info: der.Element) -> int | None:
+    fields = der.members(key_info, der.SEQUENCE, 2)
+    if der.object_id(der.members(fields[0], der.SEQUENCE, 1)[0]) != _RSA_KEY:
+        return None
+    # the first octet of a BIT STRING counts its unused bits
+    return der.integer(der.sequence(fields[1].content[1:], 2)[1])
+
+
+def _bits(value: bytes, names: tuple[str, ...]) -> frozenset[str]:
+    element = der.first(value)
+    if element.tag != der.BIT_STRING or not element.content:
+        raise der.DerError("a bit string was expected")
+    octets = element.content[1:]
+    return frozenset(
+        name
+        for place, name in enumerate(names)
+        if name and place // 8 < len(octets) and octets[place // 8] & (0x80 >> place % 8)
+    )
+
+
+def _integers(value: bytes) -> frozenset[int]:
+    return frozenset(der.integer(each) for each in der.sequence(value))
+
+
+def _policies(value: bytes) -> frozenset[str]:
+    return frozenset(der.object_id(der.members(each, der.SEQUENCE, 1)[0]) for each in der.sequence(value))
+
+
+def _explicit_policy_after(value: bytes) -> int | None:
+    for field in der.sequence(value):
+        if field.tag == _EXPLICIT_POLICY:
+            return int.from_bytes(field.content, "big")
+    return None
