@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from common.errors import PkiError, Reason
-from common.pki.binary import PFX, identify, looks_binary
+from common.pki.binary import PFX
 from common.pki.certificate import Certificate
 from common.pki.chain import ancestors, serving_chain
 from common.pki.findings import raise_findings
@@ -18,9 +18,10 @@ from common.pki.identity import clashes
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, private_key_pem
 from common.pki.material import TlsMaterial
 from common.pki.parameters import combine, is_parameters, parameters_pem
-from common.pki.pem import CERTIFICATE, Block, at, read_blocks, text_of
+from common.pki.pem import CERTIFICATE, Block, at
 from common.pki.pfx import open_pfx
-from common.pki.refusal import refusal, unreadable
+from common.pki.reader import read_file
+from common.pki.refusal import refusal
 from common.pki.upload import decode_block
 
 MAX_FILES = 200
@@ -110,19 +111,8 @@ class _Reader:
                 )
 
     def _blocks(self, file: ImportFile) -> tuple[Block, ...]:
-        if looks_binary(file.data):
-            block = identify(file.data, file=file.name)
-            if block is None:
-                self.findings.append(
-                    PkiError("the file is neither PEM nor DER of a kind that is known", file=file.name)
-                )
-                return ()
-            return (block,)
-        text = text_of(file.data)
-        reading = read_blocks(text, file=file.name)
+        reading = read_file(file.data, "a certificate or key", file=file.name)
         self.findings.extend(reading.findings)
-        if not reading.blocks and not reading.findings:
-            self.findings.append(unreadable(text, "a certificate or key", file=file.name))
         return reading.blocks
 
     def _take(self, block: Block, content: _File) -> None:

@@ -20,7 +20,8 @@ from common.errors import InvalidInputError, PkiError, Reason
 from common.pki import der
 from common.pki.certificate import Certificate, extension, key_kind, short_name, spki_id
 from common.pki.keys import PrivateKey, wrap
-from common.pki.pem import at, pem_of, read_blocks
+from common.pki.pem import at, pem_of
+from common.pki.reader import read_text
 from common.pki.refusal import refusal, unreadable
 from common.pki.signature import DECODING_ERRORS
 
@@ -125,7 +126,7 @@ def make_request(fields: RequestFields, key: PrivateKey) -> Request:
 
 def read_request(text: str, *, file: str | None = None) -> Request:
     """Read the one request in a text. Raises PkiError: PARSE, UNSUPPORTED, INVALID (signature, more than one)."""
-    reading = read_blocks(text, file=file)
+    reading = read_text(text, "a certificate signing request", file=file)
     if reading.findings:
         raise reading.findings[0]
     if not reading.blocks:

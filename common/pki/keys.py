@@ -23,7 +23,8 @@ from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.certificate import Certificate, key_kind, spki_id
 from common.pki.kdf import check_cost
-from common.pki.pem import Block, at, pem_of, read_blocks
+from common.pki.pem import Block, at, pem_of
+from common.pki.reader import read_text
 
 MAX_RSA_BITS = 8192
 """Larger keys take seconds to load and each handshake tens of milliseconds; no public CA signs them."""
@@ -84,7 +85,7 @@ def load_private_key(block: Block, passphrase: str | None = None) -> PrivateKey:
 
 def read_private_key(text: str, passphrase: str | None = None) -> PrivateKey:
     """Read the one private key of a text. Raises PkiError (see `load_private_key`), INVALID where there is none or more."""
-    reading = read_blocks(text, file=_FIELD)
+    reading = read_text(text, "a private key", file=_FIELD)
     if reading.findings:
         raise reading.findings[0]
     keys = [block for block in reading.blocks if is_private_key(block)]

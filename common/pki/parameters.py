@@ -10,7 +10,7 @@ from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.pem import Block, at, pem_of
 
-DH_LABEL, EC_LABEL = "DH PARAMETERS", "EC PARAMETERS"
+DH_LABEL, EC_LABEL, X942_LABEL = "DH PARAMETERS", "EC PARAMETERS", "X9.42 DH PARAMETERS"
 
 MIN_DH_BITS = 2048
 """OpenSSL's security level 2, Debian's default, refuses smaller groups, and a server then fails to reload."""
@@ -39,23 +39,40 @@ _CURVES = {
 }
 
 
+def is_probably_prime(number: int) -> bool:
+    """Tell by one round (Miller-Rabin, base 2) whether a number of at most 8192 bits may be a prime. A larger one is not tried."""
+    if number < 3 or number % 2 == 0 or number.bit_length() > MAX_DH_BITS:
+        return False
+    odd, twos = number - 1, 0
+    while odd % 2 == 0:
+        odd, twos = odd // 2, twos + 1
+    power = pow(2, odd, number)
+    if power in {1, number - 1}:
+        return True
+    for _ in range(twos - 1):
+        power = power * power % number
+        if power == number - 1:
+            return True
+    return False
+
+
 def is_parameters(block: Block) -> bool:
     """Tell whether a block claims to be TLS parameters."""
-    return block.label in {DH_LABEL, EC_LABEL, "X9.42 DH PARAMETERS"}
+    return block.label in {DH_LABEL, EC_LABEL, X942_LABEL}
 
 
 def parameters_pem(block: Block) -> str:
-    """Check a block of parameters and return it as canonical PEM.
+    """Check a block of parameters and return it as canonical PEM; X9.42 parameters in the form that TLS servers read.
 
     Raises PkiError with the block's place: PARSE, UNSUPPORTED (size, generator or curve not usable here).
     """
     try:
-        _check(block)
+        data, label = _checked(block)
     except der.DerError as error:
         raise at(block, f"the {block.label} are damaged") from error
     except PkiError as error:
         raise at(block, error.message, error.reason) from error
-    return pem_of(block.der, label=block.label)
+    return pem_of(data, label=label)
 
 
 def combine(given: Iterable[tuple[str, Block]]) -> tuple[str, tuple[PkiError, ...]]:
@@ -63,24 +80,33 @@ def combine(given: Iterable[tuple[str, Block]]) -> tuple[str, tuple[PkiError, ..
     kept: dict[str, str] = {}
     findings = []
     for pem, block in given:
-        if kept.setdefault(block.label, pem) != pem:
-            findings.append(at(block, f"there are different {block.label}; give one", Reason.CONFLICT))
+        label = DH_LABEL if block.label == X942_LABEL else block.label
+        if kept.setdefault(label, pem) != pem:
+            findings.append(at(block, f"there are different {label}; give one", Reason.CONFLICT))
     return "".join(kept[label] for label in (DH_LABEL, EC_LABEL) if label in kept), tuple(findings)
 
 
-def _check(block: Block) -> None:
+def _checked(block: Block) -> tuple[bytes, str]:
+    """Return the parameters as they are served, and their label."""
     if der.first(block.der).raw != block.der:
         raise PkiError(f"something follows the {block.label} in their block")
-    match block.label:
-        case "DH PARAMETERS":
-            _check_dh(block.der)
-        case "EC PARAMETERS":
-            _check_curve(block.der)
-        case _:
-            raise PkiError(
-                f"{block.label} are not usable; use 'openssl dhparam' or 'openssl ecparam'",
-                reason=Reason.UNSUPPORTED,
-            )
+    data = block.der
+    if block.label == EC_LABEL:
+        _check_curve(data)
+        return data, EC_LABEL
+    if block.label == X942_LABEL:
+        data = _without_subgroup(data)
+    _check_dh(data)
+    return data, DH_LABEL
+
+
+def _without_subgroup(data: bytes) -> bytes:
+    """Write X9.42 parameters (p, g, q; RFC 3279 2.3.3) as PKCS#3's (p, g, length), as `openssl dhparam -dsaparam` 1.1 did."""
+    prime, generator, order = (der.integer(one) for one in der.sequence(data, 3)[:3])
+    if prime <= 0 or generator <= 0 or order <= 0:
+        raise PkiError("the X9.42 DH parameters are no group")
+    fields = (prime, generator, order.bit_length())
+    return der.encode(der.SEQUENCE, b"".join(der.encode_integer(one) for one in fields))
 
 
 def _check_dh(data: bytes) -> None:
@@ -93,8 +119,8 @@ def _check_dh(data: bytes) -> None:
             reason=Reason.UNSUPPORTED,
         )
     # whether p is a safe prime takes seconds to prove; what is cheap to rule out is
-    if prime % 2 == 0 or not 1 < generator < prime - 1:
-        raise PkiError("the DH parameters are not a group (an even prime or a useless generator)")
+    if not is_probably_prime(prime) or not 1 < generator < prime - 1:
+        raise PkiError("the DH parameters are not a group (no prime, or a useless generator)")
 
 
 def _check_curve(data: bytes) -> None:

@@ -1,18 +1,21 @@
 """Find PEM blocks in whatever text people have.
 
 Decides where a block begins and ends and whether it is whole. Leaves to others what is in it. Accepts text before,
-between and after blocks, CRLF or lone CR, byte order marks, UTF-16, indentation, a missing final newline, and blocks run
-together because a file before them had none (RFC 7468 2 and its appendix of lax forms).
-Invariant: time is linear in the input, and every broken block is a finding with its file, number and line.
+between and after blocks, CRLF or lone CR, byte order marks, UTF-16, indentation, a missing final newline, blocks run
+together because a file before them had none (RFC 7468 2 and its appendix of lax forms), and whole blocks in what carries
+them: a table's cell, a mail's quote, a log's line, JSON, YAML, source code.
+Invariant: time is linear in the input, and whatever may be a part of a block is in a block or in a finding with its
+file, number and line: a damaged mark, an END without its BEGIN, base64 that stands by itself.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from common.errors import PkiError, Reason
+from common.pki.body import read_body
+from common.pki.marks import Mark, is_mentioned, line_before, marks
 
 MAX_TEXT_CHARS = 1024 * 1024
 """One input's size. A chain with a 4096-bit key is 10 KB; the complete Mozilla list is 230 KB."""
@@ -22,18 +25,29 @@ MAX_BLOCKS = 1000
 
 CERTIFICATE = "CERTIFICATE"
 
-_MARK = re.compile(r"-----(BEGIN|END) ([A-Za-z0-9][A-Za-z0-9 ._/#]{0,63})-----")
-_HEADER = re.compile(r"[ \t]*([A-Za-z0-9-]+):[ \t]*(.*)")
-_LINE_END = re.compile(r"\r\n|\n|\r")
-_SECRET = re.compile(r"private[\W_]*(?:key|exponent)|[A-Za-z0-9+/]{41}", re.IGNORECASE)
-"""A mention of a private key, or a word that may be base64 of one: longer than a SHA-1 digest in hexadecimal."""
+_LOOSE = re.compile(r"[A-Za-z0-9+/]{40,}")
+"""A block's lines have 64 characters, a mail's at most 76."""
 
-_BOM = "\ufeff"
-_BLANK = " \t\r\n" + _BOM
+_MIXED = re.compile(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[^0-9]*[0-9]")
+"""Of 40 random characters of base64, one in a thousand lacks one of these kinds; a path or a long word nearly always does."""
+
+_DIGEST_CHARS = 43
+_HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
+_SSH = re.compile(r"AAAA(?:B3NzaC1|C3NzaC1|E2VjZHNh)")
 _LINE_CHARS = 64
-_LOOK_BACK_CHARS = 200
-_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-_ALIASES = {"X509 CERTIFICATE": CERTIFICATE, "NEW CERTIFICATE REQUEST": "CERTIFICATE REQUEST"}
+_BOMS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+_SAMPLE_BYTES = 4096
+_ALIASES = {
+    "X509 CERTIFICATE": CERTIFICATE,
+    "NEW CERTIFICATE REQUEST": "CERTIFICATE REQUEST",
+    "PKCS #7 SIGNED DATA": "PKCS7",
+    "CRL": "X509 CRL",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +55,7 @@ class Block:
     """One whole block. `number` and `line` (of its BEGIN) count from 1; `file` is None for a pasted text.
 
     `line` is None in a binary file. `headers` are RFC 1421 header lines, which only encrypted legacy keys have. `der` may be a private key.
+    `start` and `end` are its place in the text; `plain` says that nothing but base64 and white space stands between its marks.
     """
 
     label: str
@@ -49,6 +64,9 @@ class Block:
     file: str | None = None
     number: int = 1
     line: int | None = 1
+    start: int = 0
+    end: int = 0
+    plain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +83,12 @@ def at(block: Block, message: str, reason: Reason = Reason.PARSE) -> PkiError:
 
 
 def text_of(data: bytes) -> str:
-    """Decode a file's bytes: UTF-8 or UTF-16 by its byte order mark, else UTF-8, else Latin-1 (comments only)."""
+    """Decode a file's bytes: by its byte order mark, UTF-16 without one by its zeros, else UTF-8, else Latin-1 (comments only)."""
     for mark, codec in _BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(codec, errors="replace")
+    if codec := _unmarked(data[:_SAMPLE_BYTES]):
+        return data.decode(codec, errors="replace")
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -84,14 +104,14 @@ def read_blocks(text: str, *, file: str | None = None) -> Reading:
         return Reading((), (too_big,))
     blocks: list[Block] = []
     findings: list[PkiError] = []
-    for number, result in enumerate(_results(text, file), start=1):
-        if number > MAX_BLOCKS:
+    for result in _Scan(text, file).results():
+        if len(blocks) + len(findings) >= MAX_BLOCKS:
             findings.append(
                 PkiError(
                     f"there are more than {MAX_BLOCKS} blocks",
                     reason=Reason.TOO_BIG,
                     file=file,
-                    block=number,
+                    block=MAX_BLOCKS + 1,
                     line=result.line,
                 )
             )
@@ -101,6 +121,12 @@ def read_blocks(text: str, *, file: str | None = None) -> Reading:
         else:
             findings.append(result)
     return Reading(tuple(blocks), tuple(findings))
+
+
+def count_blocks(text: str) -> int:
+    """Return how many numbers the blocks of a text take, the broken ones among them."""
+    found = read_blocks(text)
+    return len(found.blocks) + len(found.findings)
 
 
 def pem_of(der: bytes, *, label: str = CERTIFICATE, headers: tuple[tuple[str, str], ...] = ()) -> str:
@@ -113,102 +139,129 @@ def pem_of(der: bytes, *, label: str = CERTIFICATE, headers: tuple[tuple[str, st
     )
 
 
-def without_private_keys(text: str) -> str:
-    """Return what may be stored of a text: all of it, verbatim, if nothing in it can be a private key.
+class _Scan:
+    """Goes through one text once."""
 
-    Otherwise only its whole blocks, each verbatim, less those of keys: a key may be wrapped in broken marks, or have none,
-    so what cannot be told from one goes with it. Comments are what that costs.
-    """
-    kept: list[str] = []
-    rest: list[str] = []
-    start = 0
-    for opened, closing in _pairs(text):
-        block = _block(text, opened, closing, file=None, number=0, line=0)
-        # headers are not base64, so anything could stand in them
-        if isinstance(block, Block) and "PRIVATE" not in block.label.upper() and not block.headers:
-            rest.append(text[start : opened.start()])
-            kept.append(text[opened.start() : closing.end()])
-            start = closing.end()
-    rest.append(text[start:])
-    if not any(_SECRET.search(piece) for piece in rest):
-        return text
-    line_end = "\r\n" if "\r\n" in text else "\n"
-    return "".join(block + line_end for block in kept)
+    def __init__(self, text: str, file: str | None) -> None:
+        self._text = text
+        self._file = file
+        self._line_end = "\n" if "\n" in text else "\r"
+        self._number = 0
+        self._line = 1
+        self._counted = 0
+        # where what has not been accounted for begins
+        self._rest = 0
 
+    def results(self) -> Iterator[Block | PkiError]:
+        """Yield each block, or what is wrong with it, in order."""
+        opened: Mark | None = None
+        aside = False
+        for mark in marks(self._text):
+            if mark.begins:
+                if aside := is_mentioned(self._text, mark):
+                    continue
+                yield from self._unfinished(opened, mark.start)
+                opened, self._rest = mark, mark.end
+            elif opened is not None:
+                yield self._closed(opened, mark)
+                opened, self._rest = None, mark.end
+            elif (loose := self._loose(mark.start)) is not None or not (aside or self._is_aside(mark)):
+                start = mark.start if loose is None else loose.start()
+                yield self._finding(
+                    start,
+                    f"a {mark.label or 'PEM'} block ends here, but its BEGIN line is missing or damaged",
+                )
+                self._rest = mark.end
+        yield from self._unfinished(opened, len(self._text))
 
-def _pairs(text: str) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
-    """Yield each BEGIN mark with the mark that follows it."""
-    opened: re.Match[str] | None = None
-    for mark in _marks(text):
+    def _unfinished(self, opened: Mark | None, end: int) -> Iterator[PkiError]:
+        """Name a block that has no END before `end`, or base64 that has neither."""
         if opened is not None:
-            yield opened, mark
-        opened = mark if mark[1] == "BEGIN" else None
+            message = (
+                f"the {opened.label} block is cut short: its END line is missing"
+                if opened.whole
+                else _damaged_begin(opened)
+            )
+            yield self._finding(opened.start, message)
+        elif (loose := self._loose(end)) is not None:
+            message = (
+                "this is an SSH key, not a certificate or a private key in PEM"
+                if _SSH.match(loose[0])
+                else "base64 stands here outside any block: its BEGIN and END lines are missing or damaged"
+            )
+            yield self._finding(loose.start(), message)
+
+    def _closed(self, opened: Mark, closing: Mark) -> Block | PkiError:
+        if not opened.whole:
+            return self._finding(opened.start, _damaged_begin(opened))
+        label = opened.label
+        if not closing.whole:
+            return self._finding(
+                opened.start,
+                f"the END line of the {label} block is damaged; it must be '-----END {label}-----'",
+            )
+        if closing.label != label:
+            return self._finding(
+                opened.start,
+                f"the block begins as {label} and ends as {closing.label}: lines between them are missing",
+            )
+        before = line_before(self._text, opened.start)
+        body = read_body(self._text[opened.end : closing.start], before=before)
+        if body is None:
+            return self._finding(opened.start, f"the {label} block is empty or not valid base64")
+        line = self._place(opened.start)
+        return Block(
+            label=_ALIASES.get(label, label),
+            der=body.der,
+            headers=body.headers,
+            file=self._file,
+            number=self._number,
+            line=line,
+            start=opened.start,
+            end=closing.end,
+            plain=body.plain,
+        )
+
+    def _loose(self, end: int) -> re.Match[str] | None:
+        """Return the first piece of base64 before `end` that belongs to no block. A digest in hexadecimal or base64 is none."""
+        for found in _LOOSE.finditer(self._text, self._rest, end):
+            if _HEX.fullmatch(found[0]):
+                continue
+            if len(found[0]) == _DIGEST_CHARS and self._text[found.end() : found.end() + 1] == "=":
+                continue
+            if _MIXED.match(found[0]):
+                return found
+        # what was looked through once need not be again
+        self._rest = max(self._rest, end)
+        return None
+
+    def _is_aside(self, mark: Mark) -> bool:
+        """Tell the END of a sentence from that of a block: words stand before it."""
+        return any(one.isalpha() for one in line_before(self._text, mark.start).rpartition("-----")[2])
+
+    def _finding(self, start: int, message: str) -> PkiError:
+        line = self._place(start)
+        return PkiError(message, file=self._file, block=self._number, line=line)
+
+    def _place(self, start: int) -> int:
+        """Count the next block; return its line."""
+        self._number += 1
+        self._line += self._text.count(self._line_end, self._counted, start)
+        self._counted = max(start, self._counted)
+        return self._line
 
 
-def _marks(text: str) -> Iterator[re.Match[str]]:
-    """Yield the BEGIN and END marks that count."""
-    for mark in _MARK.finditer(text):
-        if mark[1] == "END" or _may_begin(text, mark.start()):
-            yield mark
-
-
-def _results(text: str, file: str | None) -> Iterator[Block | PkiError]:
-    """Yield each block, or what is wrong with it, in order."""
-    line_end = "\n" if "\n" in text else "\r"
-    opened: re.Match[str] | None = None
-    number, line, counted = 0, 1, 0
-    for mark in _marks(text):
-        if opened is not None:
-            yield _block(text, opened, mark, file=file, number=number, line=line)
-        opened = None
-        if mark[1] == "BEGIN":
-            opened = mark
-            number += 1
-            line += text.count(line_end, counted, mark.start())
-            counted = mark.start()
-    if opened is not None:
-        yield _cut_short(opened[2], file=file, number=number, line=line)
-
-
-def _may_begin(text: str, start: int) -> bool:
-    """Tell a block's begin from a mention of one in a sentence: only dashes or white space stand before it."""
-    before = _LINE_END.split(text[max(0, start - _LOOK_BACK_CHARS) : start])[-1].strip(_BLANK)
-    return not before or before.endswith("-----")
-
-
-def _block(
-    text: str, opened: re.Match[str], closing: re.Match[str], *, file: str | None, number: int, line: int
-) -> Block | PkiError:
-    label = opened[2]
-    if closing[1] == "BEGIN" or closing[2] != label:
-        return _cut_short(label, file=file, number=number, line=line)
-    headers, body = _split_headers(text[opened.end() : closing.start()])
-    try:
-        der = base64.b64decode("".join(body.replace(_BOM, "").split()), validate=True)
-    except (binascii.Error, ValueError):
-        der = b""
-    if not der:
-        return PkiError(f"the {label} block is empty or not valid base64", file=file, block=number, line=line)
-    return Block(
-        label=_ALIASES.get(label, label), der=der, headers=headers, file=file, number=number, line=line
+def _damaged_begin(mark: Mark) -> str:
+    label = mark.label or "..."
+    return (
+        f"the BEGIN line of the {mark.label or 'PEM'} block is damaged; it must be '-----BEGIN {label}-----'"
     )
 
 
-def _split_headers(body: str) -> tuple[tuple[tuple[str, str], ...], str]:
-    """Take RFC 1421 headers (`Proc-Type`, `DEK-Info`) off the front; no base64 line holds a colon."""
-    if ":" not in body:
-        return (), body
-    headers: list[tuple[str, str]] = []
-    lines = _LINE_END.split(body.lstrip(_BLANK))
-    for count, text in enumerate(lines):
-        found = _HEADER.fullmatch(text)
-        if not found:
-            return tuple(headers), "\n".join(lines[count:])
-        headers.append((found[1], found[2].strip()))
-    return tuple(headers), ""
-
-
-def _cut_short(label: str, *, file: str | None, number: int, line: int) -> PkiError:
-    return PkiError(
-        f"the {label} block is cut short: its END line is missing", file=file, block=number, line=line
-    )
+def _unmarked(sample: bytes) -> str:
+    """Name the codec of UTF-16 that has no byte order mark, "" for anything else."""
+    odd, even = sample[1::2].count(0), sample[::2].count(0)
+    half = len(sample) // 2
+    if half and odd > half * 3 // 4 and not even:
+        return "utf-16-le"
+    return "utf-16-be" if half and even > half * 3 // 4 and not odd else ""

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 
 from common.errors import PkiError, Reason
 from common.pki import der
+from common.pki.binary import DATA, ENCRYPTED
 from common.pki.certificate import Certificate, decode
 from common.pki.kdf import check_cost, check_derivation, check_iterations, small_integer
 from common.pki.keys import MAX_SEALED_KEY_BYTES, PrivateKey, check_plain_key, wrap
@@ -20,7 +21,6 @@ from common.pki.signature import DECODING_ERRORS, despite_warnings
 MAX_PFX_BYTES = 1024 * 1024
 MAX_BAGS = 1000
 
-DATA, _ENCRYPTED = "1.2.840.113549.1.7.1", "1.2.840.113549.1.7.6"
 _PBMAC1 = "1.2.840.113549.1.5.14"
 _BAGS = "1.2.840.113549.1.12.10.1."
 _KEY, _SEALED_KEY, _NESTED = f"{_BAGS}1", f"{_BAGS}2", f"{_BAGS}6"
@@ -92,7 +92,7 @@ def _visible_keys(data: bytes) -> Iterator[tuple[str, bytes]]:
     bags = 0
     for content in safe_contents(data):
         kind = der.object_id(der.members(content, der.SEQUENCE, 1)[0])
-        if kind == _ENCRYPTED:
+        if kind == ENCRYPTED:
             total += check_cost(_encryption_of(content))
         elif kind == DATA:
             for bag_kind, value in _bags(_octets(_content(content, DATA))):
@@ -145,7 +145,7 @@ def _mac_iterations(fields: tuple[der.Element, ...]) -> int:
 
 def _encryption_of(content: der.Element) -> bytes:
     """Return the AlgorithmIdentifier of an EncryptedData (RFC 5652 8)."""
-    body = der.members(der.first(_content(content, _ENCRYPTED)), der.SEQUENCE, 2)
+    body = der.members(der.first(_content(content, ENCRYPTED)), der.SEQUENCE, 2)
     return der.members(body[1], der.SEQUENCE, 2)[1].raw
 
 

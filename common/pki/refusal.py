@@ -11,13 +11,17 @@ _HINTS = {
     "SSH2 PUBLIC KEY": "an SSH public key; a private key or a certificate is needed",
     "OPENSSH PRIVATE KEY": "an OpenSSH private key; convert it with 'ssh-keygen -p -m PKCS8'",
     "X509 CRL": "a certificate revocation list",
-    "PKCS7": "a PKCS#7 file; convert it with 'openssl pkcs7 -print_certs'",
-    "CMS": "a CMS message; convert it with 'openssl pkcs7 -print_certs'",
+    "DSA PARAMETERS": "DSA parameters, which have no use here",
+    "OCSP RESPONSE": "an OCSP response; upload the certificate that it is about",
+    "PKCS12": "a PKCS#12 file, which does not belong here",
     "TRUSTED CERTIFICATE": "a certificate in OpenSSL's own trusted form; convert it with 'openssl x509'",
     "PGP PUBLIC KEY BLOCK": "a PGP key",
     "PGP PRIVATE KEY BLOCK": "a PGP key",
 }
-_SSH_PREFIXES = ("ssh-rsa ", "ssh-ed25519 ", "ssh-dss ", "ecdsa-sha2-", "sk-ssh-", "---- BEGIN SSH2")
+_HTML = ("<!doctype html", "<html", "<head", "<body")
+_XML = "<?xml"
+_START_CHARS = 1000
+_SSH_PREFIXES = ("ssh-rsa ", "ssh-ed25519 ", "ssh-dss ", "ecdsa-sha2-", "sk-ssh-", "---- begin ssh2")
 
 
 def refusal(block: Block) -> PkiError:
@@ -28,8 +32,21 @@ def refusal(block: Block) -> PkiError:
 
 def unreadable(text: str, wanted: str, *, file: str | None = None) -> PkiError:
     """Return the finding for a text without any PEM block; `wanted` completes "there is no ..."."""
-    if text.lstrip().startswith(_SSH_PREFIXES):
+    start = text[:_START_CHARS].lstrip("\ufeff \t\r\n").lower()
+    if start.startswith(_SSH_PREFIXES):
         return PkiError(f"this is an SSH key, not {wanted}", reason=Reason.UNSUPPORTED, file=file)
+    if start.startswith(_HTML) or (start.startswith(_XML) and "<html" in start):
+        return PkiError(
+            f"this is an HTML page, not {wanted}; a server may have sent its error page instead",
+            reason=Reason.UNSUPPORTED,
+            file=file,
+        )
+    if start.startswith("putty-user-key-file"):
+        return PkiError(
+            f"this is a PuTTY key, not {wanted}; PuTTYgen exports OpenSSL's form",
+            reason=Reason.UNSUPPORTED,
+            file=file,
+        )
     if not text.strip():
         return PkiError(
             f"there is no {wanted.removeprefix('a ')}: the text is empty", reason=Reason.INVALID, file=file

@@ -5,16 +5,18 @@ Invariant: either everything was understood and is returned, or every finding is
 Key derivation may take seconds: run `read_tls` where it can be killed.
 """
 
-from contextlib import suppress
-
 from common.errors import PkiError, Reason
+from common.pki.binary import PFX
 from common.pki.certificate import Certificate, decode
 from common.pki.chain import serving_chain
 from common.pki.findings import PkiFindingsError, raise_findings
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, pairs, private_key_pem
 from common.pki.material import TlsMaterial
 from common.pki.parameters import combine, is_parameters, parameters_pem
-from common.pki.pem import CERTIFICATE, Block, at, read_blocks, without_private_keys
+from common.pki.pem import CERTIFICATE, Block, at, read_blocks
+from common.pki.pfx import open_pfx
+from common.pki.reader import read_text
+from common.pki.redaction import without_private_keys
 from common.pki.refusal import refusal, unreadable
 
 CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD = "certificate", "private key", "parameters"
@@ -30,48 +32,40 @@ def read_tls(
     candidates, something missing).
     """
     parts = _Parts(passphrase)
-    for text, name in (
-        (certificate, CERTIFICATE_FIELD),
-        (private_key, KEY_FIELD),
-        (parameters, PARAMETERS_FIELD),
-    ):
-        parts.take(text, name)
-    parts.settle()
-    raise_findings(parts.findings)
-    leaf, key = parts.leaf_and_key()
-    raise_findings(parts.findings)
-    others = [found for found in parts.certificates if found != leaf]
-    chain = serving_chain(leaf, others)
-    return TlsMaterial(
-        leaf=leaf,
-        chain=chain,
-        extras=tuple(found for found in others if found not in chain),
-        private_key_pem=private_key_pem(key),
-        parameters_pem=parts.parameters_pem,
-        certificate_text=parts.certificate_text(certificate, leaf),
-        parameters_text=without_private_keys(parameters),
-    )
+    parts.take(certificate, CERTIFICATE_FIELD)
+    parts.take(private_key, KEY_FIELD)
+    parts.take(parameters, PARAMETERS_FIELD)
+    return _material(parts, certificate, parameters)
 
 
-def read_for_key(*, certificate: str, private_key: str, parameters: str = "", owner: str) -> TlsMaterial:
+def read_for_key(
+    *,
+    certificate: str,
+    private_key: str,
+    parameters: str = "",
+    passphrase: str | None = None,
+    owner: str,
+) -> TlsMaterial:
     """Read a certificate for a key that is kept already: an edited entry, or a CA's answer to a request.
 
     `private_key` is unencrypted PKCS#8 PEM; `owner` names it for people ("this entry's private key, which cannot be changed").
-    Raises PkiFindingsError as `read_tls` does; a key among the certificates is refused, and so is what does not pair.
+    `passphrase` opens a PKCS#12 file, which may have that key too. Raises PkiFindingsError as `read_tls` does; another key
+    among the certificates is refused, and so is what does not pair.
     """
-    reading = read_blocks(certificate, file=CERTIFICATE_FIELD)
+    parts = _Parts(passphrase)
+    parts.take(certificate, CERTIFICATE_FIELD)
     raise_findings(
         at(block, f"a private key does not belong here: this must pair with {owner}", Reason.INVALID)
-        for block in reading.blocks
-        if is_private_key(block)
+        for block in parts.key_blocks
     )
     (kept,) = read_blocks(private_key).blocks
     key = load_private_key(kept)
-    found: list[Certificate] = []
-    for block in reading.blocks:
-        # what cannot be decoded is named below, with everything else
-        with suppress(PkiError):
-            found.extend([decode(block.der)] if block.label == CERTIFICATE else [])
+    raise_findings(
+        at(block, f"the PKCS#12 file has another private key than {owner}", Reason.KEY_MISMATCH)
+        for other, block in parts.keys
+        if other.public_key_id != key.public_key_id
+    )
+    found = parts.certificates
     if found and not any(pairs(one, key) for one in found):
         names = ", ".join(f"'{one.label}'" for one in found[:5])
         raise PkiFindingsError(
@@ -81,7 +75,9 @@ def read_for_key(*, certificate: str, private_key: str, parameters: str = "", ow
                 )
             ]
         )
-    return read_tls(certificate=certificate, private_key=private_key, parameters=parameters)
+    parts.take(private_key, KEY_FIELD)
+    parts.take(parameters, PARAMETERS_FIELD)
+    return _material(parts, certificate, parameters)
 
 
 def read_trusted_ca(text: str) -> Certificate:
@@ -105,7 +101,7 @@ def read_trusted_cas(text: str, *, file: str | None = None) -> tuple[Certificate
 
     Raises PkiFindingsError with every finding: a key or a request among them, a certificate that is not a CA's, none.
     """
-    reading = read_blocks(text, file=file)
+    reading = read_text(text, "a certificate", file=file)
     findings = list(reading.findings)
     found: dict[Certificate, None] = {}
     for block in reading.blocks:
@@ -131,6 +127,25 @@ def read_trusted_cas(text: str, *, file: str | None = None) -> tuple[Certificate
     return tuple(found)
 
 
+def _material(parts: "_Parts", certificate: str, parameters: str) -> TlsMaterial:
+    """Put together what was taken. Raises PkiFindingsError."""
+    parts.settle()
+    raise_findings(parts.findings)
+    leaf, key = parts.leaf_and_key()
+    raise_findings(parts.findings)
+    others = [found for found in parts.certificates if found != leaf]
+    chain = serving_chain(leaf, others)
+    return TlsMaterial(
+        leaf=leaf,
+        chain=chain,
+        extras=tuple(found for found in others if found not in chain),
+        private_key_pem=private_key_pem(key),
+        parameters_pem=parts.parameters_pem,
+        certificate_text=parts.certificate_text(certificate, leaf),
+        parameters_text=without_private_keys(parameters),
+    )
+
+
 def decode_block(block: Block) -> Certificate:
     """Decode a certificate block. Raises PkiError with the block's place."""
     try:
@@ -148,19 +163,21 @@ class _Parts:
         self._certificates: dict[Certificate, Block] = {}
         self._parameters: list[tuple[str, Block]] = []
         self.parameters_pem = ""
-        self._key_blocks = 0
+        self.key_blocks: list[Block] = []
         self.findings: list[PkiError] = []
 
     @property
     def certificates(self) -> tuple[Certificate, ...]:
         return tuple(self._certificates)
 
+    @property
+    def keys(self) -> tuple[tuple[PrivateKey, Block], ...]:
+        return tuple(self._keys.values())
+
     def take(self, text: str, name: str) -> None:
         """Sort one text's blocks."""
-        reading = read_blocks(text, file=name)
+        reading = read_text(text, f"a {name}", file=name)
         self.findings.extend(reading.findings)
-        if text.strip() and not reading.blocks and not reading.findings:
-            self.findings.append(unreadable(text, f"a {name}", file=name))
         for block in reading.blocks:
             try:
                 self._take_block(block)
@@ -174,7 +191,11 @@ class _Parts:
             self.findings.append(
                 PkiError("there is no certificate", reason=Reason.INVALID, file=CERTIFICATE_FIELD)
             )
-        if not self._key_blocks and not any(found.file == KEY_FIELD for found in self.findings):
+        if (
+            not self._keys
+            and not self.key_blocks
+            and not any(found.file == KEY_FIELD for found in self.findings)
+        ):
             self.findings.append(PkiError("there is no private key", reason=Reason.INVALID, file=KEY_FIELD))
         self.parameters_pem, conflicts = combine(self._parameters)
         self.findings.extend(conflicts)
@@ -202,19 +223,33 @@ class _Parts:
         return matched[0]
 
     def certificate_text(self, given: str, leaf: Certificate) -> str:
-        """Return what was given, less keys; where the leaf stood in another field, the certificates."""
-        if self._certificates[leaf].file == CERTIFICATE_FIELD:
-            return without_private_keys(given)
+        """Return what was given, less keys, if the certificates stand in it as such; else the certificates."""
+        kept = without_private_keys(given)
+        standing = {block.der for block in read_blocks(kept).blocks if block.label == CERTIFICATE}
+        if standing == {found.der for found in self._certificates}:
+            return kept
         return leaf.pem + "".join(found.pem for found in self._certificates if found != leaf)
 
     def _take_block(self, block: Block) -> None:
         if block.label == CERTIFICATE:
             self._certificates.setdefault(decode_block(block), block)
         elif is_private_key(block):
-            self._key_blocks += 1
+            self.key_blocks.append(block)
             key = load_private_key(block, self._passphrase)
             self._keys.setdefault(key.public_key_id, (key, block))
         elif is_parameters(block):
             self._parameters.append((parameters_pem(block), block))
+        elif block.label == PFX:
+            self._take_pfx(block)
         else:
             raise refusal(block)
+
+    def _take_pfx(self, block: Block) -> None:
+        try:
+            opened = open_pfx(block.der, self._passphrase)
+        except PkiError as error:
+            raise at(block, error.message, error.reason) from error
+        for key in opened.keys:
+            self._keys.setdefault(key.public_key_id, (key, block))
+        for certificate in opened.certificates:
+            self._certificates.setdefault(certificate, block)

@@ -10,7 +10,7 @@ from common.errors import ConflictError, NotFoundError
 from common.pki.certificate import Certificate
 from common.pki.export import Download, trusted_pem
 from common.pki.identity import issuer_of, key_of
-from common.pki.pem import without_private_keys
+from common.pki.redaction import without_private_keys
 from common.pki.status import Status, statuses
 from common.pki.text import text_form
 from common.pki.upload import read_trusted_ca, read_trusted_cas

@@ -20,7 +20,6 @@ INPUT_MAX_BYTES: Final = 8 * 1024 * 1024
 STDIN: Final = "-"
 STDOUT: Final = "-"
 
-_BEGIN: Final = "-----BEGIN "
 _SECRET_MODE: Final = 0o600
 _PLAIN_MODE: Final = 0o644
 
@@ -54,12 +53,14 @@ class Joined:
             return replace(finding, file=shown_name(self.names[0]))
         if finding.line is None:
             return replace(finding, file=None)
+        from common.pki.pem import count_blocks
+
         line, block = finding.line, finding.block
         for name, text in zip(self.names, self.texts, strict=True):
             if line <= (held := text.count("\n")):
                 return replace(finding, file=shown_name(name), line=line, block=block)
             line -= held
-            block = block - text.count(_BEGIN) if block is not None else None
+            block = block - count_blocks(text) if block is not None else None
         return finding
 
 
@@ -87,8 +88,18 @@ def read_bytes(name: str) -> bytes:
 
 
 def read_text(name: str) -> str:
-    """Read a file as text, with its bytes as they are. Raises InvalidInputError."""
-    return decoded(read_bytes(name), shown_name(name))
+    """Read a file as text, with its bytes as they are; what is no text (DER, PKCS#12, PKCS#7, ZIP) is written as PEM.
+
+    Raises InvalidInputError.
+    """
+    from common.pki.findings import PkiFindingsError, located
+    from common.pki.reader import as_text
+
+    content, what = read_bytes(name), shown_name(name)
+    try:
+        return as_text(content, "a certificate or key", file=what)
+    except PkiFindingsError as error:
+        raise InvalidInputError("file", "; ".join(located(each) for each in error.findings)) from error
 
 
 def read_joined(names: Sequence[str]) -> Joined:
@@ -102,10 +113,7 @@ def decoded(content: bytes, what: str) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise InvalidInputError(
-            "file",
-            f"{what} is not text; PEM is expected here ('certcast certificate import' reads DER and PKCS#12 too)",
-        ) from error
+        raise InvalidInputError("file", f"{what} is not text") from error
 
 
 def only_one_from_stdin(*names: str | None) -> None:

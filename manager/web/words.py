@@ -74,11 +74,18 @@ CHAIN_WORDS: Final[Mapping[ChainState, tuple[Kind, str]]] = MappingProxyType(
 _SPANS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
+class Placed(str):
+    """Words that begin with the name of a file or a field, which is shown as it is."""
+
+    __slots__ = ()
+
+
 def sentence(text: str) -> str:
     """Return an error's words as a sentence of a page."""
     if not text:
         return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?)" else ".")
+    first = text[0] if isinstance(text, Placed) else text[0].upper()
+    return first + text[1:] + ("" if text[-1] in ".!?)" else ".")
 
 
 def moment(seconds: float | None, absent: str = "never") -> Markup:

@@ -1,5 +1,6 @@
 import pytest
 
+from tests.pki import make_root
 from tests.unit.operator.conftest import PASSWORD
 from tests.unit.operator.fake_api import LEAF
 
@@ -95,11 +96,22 @@ def test_what_cannot_be_sent_is_exit_status_2(api, run, arguments, told):
     assert not api.asked
 
 
-def test_a_binary_file_says_what_is_expected(api, run, tmp_path):
+def test_a_damaged_binary_file_is_named(api, run, tmp_path):
     (tmp_path / "a.der").write_bytes(b"\x30\x82\xff\xfe")
     done = run("certificate", "add", "--certificate", str(tmp_path / "a.der"))
     assert done.exit_code == 2
-    assert "PEM is expected" in done.stderr
+    assert "cut short" in done.stderr
+    assert "a.der" in done.stderr
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-8-sig", "DER"])
+def test_a_file_in_another_encoding_is_sent_as_pem(api, run, tmp_path, codec):
+    api.answer("POST", "certificates", KEPT, status=201)
+    made = make_root()
+    data = made.certificate_der if codec == "DER" else made.certificate_pem.encode(codec)
+    (tmp_path / "a.cer").write_bytes(data)
+    run("certificate", "add", "--certificate", str(tmp_path / "a.cer"))
+    assert api.asked[0][2]["certificate"] == made.certificate_pem
 
 
 def test_assigning_needs_nodes_or_all_and_not_both(api, run):

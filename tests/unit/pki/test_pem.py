@@ -1,7 +1,7 @@
 import pytest
 
 from common.errors import Reason
-from common.pki.pem import MAX_TEXT_CHARS, pem_of, read_blocks, text_of, without_private_keys
+from common.pki.pem import MAX_TEXT_CHARS, pem_of, read_blocks, text_of
 
 ONE = pem_of(b"one" * 40)
 TWO = pem_of(b"two" * 40, label="PRIVATE KEY")
@@ -78,44 +78,3 @@ def test_legacy_headers_are_kept():
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
 def test_files_are_decoded_by_their_byte_order_mark(codec):
     assert ders(text_of(f"caf\xe9\n{ONE}".encode(codec))) == [b"one" * 40]
-
-
-CLEAN = {
-    "plain": ONE,
-    "no-final-newline": ONE.rstrip("\n"),
-    "crlf": ONE.replace("\n", "\r\n"),
-    "bag-attributes": f"Bag Attributes\n    localKeyID: 54 69 6D 65 20 31\nsubject=CN = a\n\n{ONE}\n\n",
-    "decoded": f"        Modulus:\n            00:c3:9f:11:aa:02\n  SHA1: {'0f' * 20}\n{ONE}",
-    "mentioned": f"put it between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----\n{ONE}",
-}
-
-
-@pytest.mark.parametrize("kind", CLEAN)
-def test_a_text_without_a_key_may_be_stored_as_it_is(kind):
-    assert without_private_keys(CLEAN[kind]) == CLEAN[kind]
-
-
-BODY = "".join(TWO.splitlines(keepends=True)[1:-1])
-HIDDEN = {
-    "whole": TWO,
-    "encrypted": TWO.replace("PRIVATE", "ENCRYPTED PRIVATE"),
-    "lower-case": TWO.replace("PRIVATE KEY", "private key"),
-    "broken-begin": f"-----BEGIN {TWO}",
-    "mentioned-in-a-sentence": f"the key: {TWO}",
-    "four-dashes": TWO.replace("-----", "----"),
-    "quoted": TWO.replace("\n", "\\n") + "\n",
-    "mail": "> " + TWO.replace("\n", "\n> ") + "\n",
-    "no-begin": BODY + "-----END PRIVATE KEY-----\n",
-    "short-lines": "Private-Key\n" + "\n".join(BODY[at : at + 20] for at in range(0, len(BODY), 20)),
-    "no-marks": f"first comment\n{BODY}second comment\n",
-    "one-long-word": f"first comment, {BODY.replace(chr(10), '')} second comment\n",
-    "header": f"-----BEGIN CERTIFICATE-----\nX-Comment: {BODY.split()[0]}\n\nAAAA\n-----END CERTIFICATE-----\n",
-}
-
-
-@pytest.mark.parametrize("kind", HIDDEN)
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_no_part_of_a_key_may_be_stored_however_it_is_wrapped(kind, line_end):
-    blocks = [block.replace("\n", line_end) for block in (ONE, pem_of(b"other"))]
-    kept = without_private_keys(blocks[0] + HIDDEN[kind].replace("\n", line_end) + blocks[1])
-    assert kept == "".join(blocks)

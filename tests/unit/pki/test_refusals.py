@@ -54,7 +54,6 @@ FOREIGN = {
         "certificate signing request",
     ),
     "public-key": (by_openssl("pkey", "-in", "key.pem", "-pubout"), "a public key"),
-    "pkcs7": (by_openssl("crl2pkcs7", "-nocrl", "-certfile", "leaf.pem"), "a PKCS#7 file"),
     "crl": (by_openssl(*CRL), "a certificate revocation list"),
     "trusted": (by_openssl("x509", "-in", "ca.pem", "-trustout"), "OpenSSL's own trusted form"),
     "ssh-public": (ssh_public, "an SSH key"),

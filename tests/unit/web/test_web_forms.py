@@ -1,10 +1,12 @@
 import pytest
 
-from common.errors import InvalidInputError, PkiError
+from common.errors import InvalidInputError
 from common.pki.batch import ImportFile
+from common.pki.findings import PkiFindingsError
 from manager.web.choices import chosen_nodes
 from manager.web.forms import Form
 from manager.web.uploads import findings_of, given_text, shown_text
+from manager.web.words import sentence
 from tests import pki
 
 MADE = pki.make_leaf(None)
@@ -23,9 +25,10 @@ def test_a_der_file_becomes_pem():
 @pytest.mark.parametrize("data", [b"\x30\x03\x02\x01\x01", b"\x30\x82\xff\xff"])
 def test_a_file_of_another_kind_is_refused_by_its_name(data: bytes):
     form = Form({}, {"certificate_file": [ImportFile("strange.bin", data)]})
-    with pytest.raises(PkiError) as caught:
+    with pytest.raises(PkiFindingsError) as caught:
         given_text(form, "certificate")
-    assert caught.value.file == "strange.bin"
+    (found,) = findings_of(caught.value)
+    assert sentence(found).startswith("strange.bin: the file is")
 
 
 def test_no_private_key_is_shown_again():

@@ -1,0 +1,108 @@
+"""ZIP archives, as CAs send them: their members, within limits.
+
+Decides which members are read. Leaves what is in them to `reader`.
+Invariant: no more is unpacked than the limits of a batch allow, whatever an archive's own directory claims, and every member is
+returned or a finding.
+"""
+
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from typing import Final
+
+from common.errors import PkiError, Reason
+
+MAX_MEMBERS: Final = 200
+"""As many as files in a batch."""
+
+MAX_MEMBER_BYTES: Final = 1024 * 1024
+MAX_UNPACKED_BYTES: Final = 8 * 1024 * 1024
+"""As many as in a batch."""
+
+_ENCRYPTED_FLAG: Final = 0x1
+_METHODS: Final = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+_APPLE_DOUBLE: Final = b"\x00\x05\x16\x07"
+_NAME_CHARS: Final = 200
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    IndexError,
+)
+"""What the library raises for archives that are damaged, or made to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in an archive. May hold private keys."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+def unpack(data: bytes, *, file: str | None) -> tuple[tuple[Member, ...], tuple[PkiError, ...]]:
+    """Return an archive's files, each named with the archive's name in front, and what could not be read. Never raises."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return _members(archive, file)
+    except _DAMAGED:
+        return (), (PkiError("the ZIP archive is damaged", file=file),)
+
+
+def _members(archive: zipfile.ZipFile, file: str | None) -> tuple[tuple[Member, ...], tuple[PkiError, ...]]:
+    entries = [one for one in archive.infolist() if not one.is_dir()]
+    if len(entries) > MAX_MEMBERS:
+        return (), (_too_big(f"the ZIP archive has more than {MAX_MEMBERS} files", file),)
+    members: list[Member] = []
+    findings: list[PkiError] = []
+    room = MAX_UNPACKED_BYTES
+    for entry in entries:
+        name = f"{file}/{_shown(entry.filename)}" if file else _shown(entry.filename)
+        try:
+            content = _content(archive, entry, name)
+        except PkiError as error:
+            findings.append(error)
+            continue
+        room -= len(content)
+        if room < 0:
+            return (), (_too_big(f"the ZIP archive unpacks to more than {MAX_UNPACKED_BYTES} bytes", file),)
+        # macOS puts each file's attributes beside it
+        if not content.startswith(_APPLE_DOUBLE):
+            members.append(Member(name, content))
+    if not members and not findings:
+        findings.append(PkiError("the ZIP archive is empty", reason=Reason.INVALID, file=file))
+    return tuple(members), tuple(findings)
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> bytes:
+    if entry.flag_bits & _ENCRYPTED_FLAG:
+        raise PkiError(
+            "the file is encrypted in its ZIP archive; unpack it first", reason=Reason.UNSUPPORTED, file=name
+        )
+    if entry.compress_type not in _METHODS:
+        raise PkiError(
+            "the file is packed in a way that is not supported; unpack it first",
+            reason=Reason.UNSUPPORTED,
+            file=name,
+        )
+    try:
+        with archive.open(entry) as packed:
+            content = packed.read(MAX_MEMBER_BYTES + 1)
+    except _DAMAGED as error:
+        raise PkiError("the file is damaged in its ZIP archive", file=name) from error
+    if len(content) > MAX_MEMBER_BYTES:
+        raise _too_big(f"the file is larger than {MAX_MEMBER_BYTES} bytes", name)
+    return content
+
+
+def _shown(name: str) -> str:
+    return "".join(one if one.isprintable() else "?" for one in name[-_NAME_CHARS:])
+
+
+def _too_big(message: str, file: str | None) -> PkiError:
+    return PkiError(message, reason=Reason.TOO_BIG, file=file)
