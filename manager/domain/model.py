@@ -89,7 +89,7 @@ class RequestRecord:
     """A certificate signing request whose key is in the store.
 
     `replaces_id` is the certificate that it was made for, `answer_id` the one that came of it; None if there is none or it was
-    deleted. A CA may answer more than once.
+    deleted. A CA may answer more than once; `answer_text` is what came last, verbatim.
     """
 
     id: int
@@ -102,6 +102,7 @@ class RequestRecord:
     answer_id: int | None
     created_s: float
     answered_s: float | None
+    answer_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +167,10 @@ class NodeReportRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRecord:
-    """A program that signs in with a key of its own; `public_key` is PEM."""
+    """A program that signs in with a key of its own; `public_key` is PEM.
+
+    `api_role_id` is the role that a client of the management API gave it; None is the built-in one of its level.
+    """
 
     id: int
     client_id: str
@@ -174,6 +178,17 @@ class ClientRecord:
     role: Role
     public_key: str
     created_s: float
+    api_role_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRoleRecord:
+    """A role of the management API; `permissions` are codenames. The built-in ones are called like the levels."""
+
+    id: int
+    name: str
+    permissions: tuple[str, ...]
+    built_in: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

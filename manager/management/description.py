@@ -76,6 +76,7 @@ class Lookup(StrEnum):
 
 ALL_LOOKUPS: Final = frozenset(Lookup)
 NO_LOOKUPS: Final[frozenset[Lookup]] = frozenset()
+_NO_SPELLINGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class RelatedType(StrEnum):
@@ -105,6 +106,8 @@ class Field:
     shown; `secret` is writeonly, its value is never quoted, and with `blanked` it is shown as empty text. `minimum` and `maximum` are inclusive. `related` names the
     resource that a related field points to, in `related_namespace`; a to-many one with `nested` is answered as whole objects.
     `through` names text fields of the related object that filters and orders may use: the row has them as `<field>__<name>`.
+    With `zero_is_absent`, 0 means that nothing was said: a client writes it back for what no answer shows. A time that is
+    `precise` always has a fraction. `spellings` are other texts by which a filter may call a value.
     """
 
     name: str
@@ -129,6 +132,9 @@ class Field:
     through: tuple[str, ...] = ()
     filtering: frozenset[Lookup] = NO_LOOKUPS
     orderable: bool = False
+    zero_is_absent: bool = False
+    precise: bool = False
+    spellings: Mapping[str, str] = field(default_factory=lambda: _NO_SPELLINGS)
 
     def __post_init__(self) -> None:
         faults = (
@@ -180,6 +186,12 @@ class Field:
         has_one = self.has_default and self.default is not None
         return not (self.readonly or self.blank or self.nullable or has_one)
 
+    def is_absent(self, value: Value) -> bool:
+        """Return whether a value that was given says nothing: null where null is no value, 0 where clients mean "unset"."""
+        if value is None:
+            return not (self.nullable or self.is_many)
+        return self.zero_is_absent and not isinstance(value, bool) and value in {0, "0"}
+
     @property
     def initial(self) -> Value:
         """Return the value of a new object for which none was given."""
@@ -221,8 +233,11 @@ class Resource:
     """A resource: `/api/admin/<namespace>/v1/[<group>/]<name>/`. `aliases` are further paths that mean the same.
 
     `list_methods` are those of the collection, `detail_methods` those of one object. A command has only POST, on its own path.
-    The answer that makes an object has the texts `shown_once`, and is empty where there are none.
-    With `put_patches`, a PUT changes what it names and leaves the rest, as a PATCH does.
+    The answer that makes an object has the texts `shown_once`, and is empty where there are none; with `shown_on_creation`
+    it is the whole object with these texts.
+    A PATCH must have the fields `patch_needs` as long as the object lacks them.
+    With `keeps_more`, fields that are not described here are kept and given back as they came (`bodies.read_more`): clients
+    are newer than this description.
     """
 
     namespace: Namespace
@@ -234,8 +249,10 @@ class Resource:
     group: str = ""
     help: str = ""
     aliases: tuple[str, ...] = ()
-    put_patches: bool = False
+    keeps_more: bool = False
     shown_once: tuple[str, ...] = ()
+    shown_on_creation: bool = False
+    patch_needs: tuple[str, ...] = ()
     by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

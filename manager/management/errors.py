@@ -4,7 +4,7 @@ Decides which status and which of the two error shapes a refusal has (the contra
 Invariant: a body is a JSON object or empty, and no text in it comes from a value that is secret.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -23,11 +23,15 @@ _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back to a client. `body` is empty, or JSON as bytes; then its Content-Type is JSON."""
+    """What goes back to a client. `body` is empty, or JSON as bytes; then its Content-Type is JSON.
+
+    A long body comes in `chunks` instead, which are made as they are sent.
+    """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
+    chunks: AsyncIterator[bytes] | None = None
 
 
 class RefusedError(CertcastError):
@@ -65,6 +69,11 @@ class ValuesError(RefusedError):
     def body(self) -> dict[str, Value]:
         """Return the body as JSON values."""
         return {self.resource: {name: list[Value](texts) for name, texts in self.findings.items()}}
+
+
+def taken(resource: Resource, *fields: str) -> str:
+    """Return what is said of a value that another object has; clients look for "already exists"."""
+    return f"{resource.title} with this {' and '.join(fields)} already exists."
 
 
 class NoObjectError(CertcastError):

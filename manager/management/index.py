@@ -11,14 +11,24 @@ from types import MappingProxyType
 from typing import Final
 
 from manager.management.description import Namespace, Resource, root_path
+from manager.management.resources.access import OAUTH2_CLIENT, PERMISSION, ROLE
 from manager.management.resources.certificates import (
     CA_CERTIFICATE,
     CERTIFICATE_SIGNING_REQUEST,
     CERTIFICATES_IMPORT,
     TLS_CERTIFICATE,
 )
-from manager.management.resources.nodes import MANAGEMENT_VM, SMALL, SYSTEM_LOCATION, WORKER_VM
-from manager.management.resources.status import ALARM, ALARM_HISTORY, MANAGEMENT_STATUS, WORKER_STATUS
+from manager.management.resources.conferencing import EMPTY, LICENSING
+from manager.management.resources.nodes import MANAGEMENT_VM, SYSTEM_LOCATION, WORKER_VM
+from manager.management.resources.platform import GLOBAL
+from manager.management.resources.small import SMALL
+from manager.management.resources.status import (
+    ALARM,
+    ALARM_HISTORY,
+    LOCATION_STATUS,
+    MANAGEMENT_STATUS,
+    WORKER_STATUS,
+)
 
 RESOURCES: Final = (
     TLS_CERTIFICATE,
@@ -28,10 +38,17 @@ RESOURCES: Final = (
     MANAGEMENT_VM,
     SYSTEM_LOCATION,
     *SMALL,
+    GLOBAL,
+    OAUTH2_CLIENT,
+    ROLE,
+    PERMISSION,
     ALARM,
     WORKER_STATUS,
     MANAGEMENT_STATUS,
+    LOCATION_STATUS,
+    LICENSING,
     ALARM_HISTORY,
+    *EMPTY,
     CERTIFICATES_IMPORT,
 )
 
@@ -51,6 +68,7 @@ BY_PATH: Final[Mapping[str, Resource]] = MappingProxyType(
 
 _SET: Final = re.compile(r"set/(?P<ids>[^/]*)/")
 _ONE: Final = re.compile(r"(?P<id>[^/]+)/")
+_STATISTICS: Final = re.compile(r"(?P<id>[^/]+)/statistics/")
 
 
 class Part(StrEnum):
@@ -62,6 +80,7 @@ class Part(StrEnum):
     SCHEMA = "schema"
     SET = "set"
     OBJECT = "object"
+    STATISTICS = "statistics"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +116,8 @@ def _below(resource: Resource, rest: str) -> Target | None:
         return None
     if several := _SET.fullmatch(rest):
         return Target(part=Part.SET, resource=resource, text=several["ids"])
+    if resource is WORKER_STATUS and (node := _STATISTICS.fullmatch(rest)):
+        return Target(part=Part.STATISTICS, resource=resource, text=node["id"])
     if one := _ONE.fullmatch(rest):
         return Target(part=Part.OBJECT, resource=resource, text=one["id"])
     return None

@@ -75,15 +75,18 @@ def new_name(values: Values, taken: Collection[NodeName]) -> NodeName:
         fit = re.sub(r"\.{2,}", ".", fit)[:NODE_NAME_MAX].strip(".-")
         if fit and fit not in taken:
             return node_name(fit)
-    raise InvalidInputError("name", "Another node has a name that differs only in case or punctuation.")
+    raise InvalidInputError(
+        "name", "A node with a name that differs only in case or punctuation already exists."
+    )
 
 
 def kept_values(resource: Resource, row: Mapping[str, Any]) -> Values:
     """Return those values of a node's row that are kept with it; its certificates are not."""
+    kept = {field.name for field in resource.writable if not field.secret and field.name not in SLOT_FIELDS}
     return {
-        field.name: row[field.name]
-        for field in resource.writable
-        if not field.secret and field.name not in SLOT_FIELDS and field.name in row
+        name: value
+        for name, value in row.items()
+        if name in kept or (resource.keeps_more and name not in resource.by_name and "__" not in name)
     }
 
 
@@ -136,11 +139,16 @@ def node_row(
         "address": record.addresses[0] if record.addresses else "",
         "alternative_fqdn": record.names[1] if len(record.names) > 1 else "",
     }
-    row |= {name: value for name, value in record.detail.items() if name in resource.by_name}
+    row |= {
+        name: value
+        for name, value in record.detail.items()
+        if resource.keeps_more or name in resource.by_name
+    }
     row |= {name: slots.get((record.name, slot)) for name, slot in SLOT_FIELDS.items()}
     location = _number(row.get("system_location"))
     row["system_location__name"] = None if location is None else locations.get(location)
-    return row | {"id": record.id, "primary": True, "initializing": False}
+    fixed = {"id": record.id, "primary": True, "initializing": False}
+    return row | {name: value for name, value in fixed.items() if name in resource.by_name}
 
 
 def status_row(record: NodeRecord, view: NodeView, location: str | None) -> dict[str, object]:

@@ -219,7 +219,7 @@ def _of_one(resource: Resource, method: Method) -> Json:
             answers = {204: {"description": "It was deleted."}, 400: _REFUSED, **missing}
             return _operation(f"Delete: {resource.title}", WRITER, answers)
         case _:
-            is_whole = method is Method.PUT and not resource.put_patches
+            # a PUT leaves out what it does not change, as a PATCH does
             status = 204 if method is Method.PUT else 202
             answers = {
                 status: {"description": "It was changed."},
@@ -227,10 +227,8 @@ def _of_one(resource: Resource, method: Method) -> Json:
                 **missing,
                 **_BODY_ANSWERS,
             }
-            operation = _operation(
-                f"{'Replace' if is_whole else 'Change'}: {resource.title}", WRITER, answers
-            )
-            return operation | _body(_reference(resource, "new" if is_whole else "change"))
+            operation = _operation(f"Change: {resource.title}", WRITER, answers)
+            return operation | _body(_reference(resource, "change"))
 
 
 def _set(resource: Resource) -> Json:

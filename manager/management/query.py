@@ -294,7 +294,7 @@ def _wanted(field: Field, text: str) -> Any:
     if text in _NONE and (field.nullable or field.kind is not Kind.STRING):
         return None
     if field.kind is Kind.STRING:
-        return text
+        return field.spellings.get(text, text)
     if field.kind is Kind.RELATED:
         return _related(field, text)
     try:

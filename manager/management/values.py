@@ -66,8 +66,8 @@ class Reference:
     id: int
 
 
-def write_time(time_s: float) -> str:
-    """Return a time as the contract's clients read it: naive, in UTC, with a fraction only if it has one.
+def write_time(time_s: float, *, precise: bool = False) -> str:
+    """Return a time as the contract's clients read it: naive, in UTC, with a fraction if it has one or is to be `precise`.
 
     Times outside the years 1 to 9999 are written as the nearest one that has a form.
     """
@@ -75,7 +75,7 @@ def write_time(time_s: float) -> str:
         moment = EPOCH + timedelta(seconds=time_s)
     except (OverflowError, ValueError):
         moment = LAST if time_s > 0 else FIRST
-    return moment.replace(tzinfo=None).isoformat()
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds" if precise else "auto")
 
 
 def read_time(text: str) -> int | float:
@@ -272,7 +272,7 @@ def write_value(field: Field, held: object) -> object:
     if held is None:
         return [] if field.is_many else None
     if field.kind is Kind.DATETIME and isinstance(held, int | float):
-        return write_time(held)
+        return write_time(held, precise=field.precise)
     if field.kind is Kind.RELATED:
         if isinstance(held, Sequence) and not isinstance(held, str):
             return [write_reference(field, each) if isinstance(each, int) else each for each in held]
@@ -297,6 +297,11 @@ def write_object(resource: Resource, row: Mapping[str, object]) -> dict[str, obj
             # not `get`: what a default costs is paid for each field of each object
             held = row[field.name] if field.name in row else field.initial  # noqa: SIM401
             written[field.name] = write_value(field, held)
+    if resource.keeps_more:
+        # a name with two underscores is the row's own, for filters
+        written |= {
+            name: value for name, value in row.items() if name not in resource.by_name and "__" not in name
+        }
     return written
 
 

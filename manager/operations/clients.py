@@ -5,14 +5,18 @@ Invariant: the manager knows public keys only; an access token is kept as its SH
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from common.errors import AccessError, InvalidInputError, NotFoundError, Reason
 from common.ids import MANAGEMENT_NODE
 from manager.domain.assertion import check_assertion, issuer_of, read_public_key, unproven
 from manager.domain.model import ClientRecord, Role, UserRecord
+from manager.domain.permissions import level_of
 from manager.operations.context import Context
 from manager.operations.throttle import FAILURES_PER_ADDRESS, FAILURES_PER_USER, Throttle, source
 from manager.operations.users import NAME_MAX, NAME_PATTERN, hash_token
@@ -30,6 +34,14 @@ ACTOR_PREFIX: Final = "oauth:"
 """Before a client's name where it acts: no user's name has a colon, so a client is never taken for a user."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewClient:
+    """A client whose key was made here; the key is shown once."""
+
+    record: ClientRecord
+    private_key_pem: str = field(repr=False)
+
+
 class ClientOperations:
     """See the module. Failed attempts count together with those by password."""
 
@@ -44,17 +56,59 @@ class ClientOperations:
                 "name",
                 f"a client's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
             )
+        return await self._add(name, role, read_public_key(public_key), None, actor)
+
+    async def add_with_key(self, name: str, *, api_role_id: int, actor: str) -> NewClient:
+        """Register a client with a role of the management API, and make its key: it is returned and not kept.
+
+        Raises InvalidInputError (name, or a role that gives nothing), NotFoundError (role), ConflictError.
+        """
+        _check_name(name)
+        level = await self._level(api_role_id)
+        key = ec.generate_private_key(ec.SECP256R1())
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        record = await self._add(name, level, read_public_key(public), api_role_id, actor)
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        return NewClient(record=record, private_key_pem=private)
+
+    async def change(self, number: int, *, name: str, api_role_id: int, actor: str) -> ClientRecord:
+        """Rename a client or give it another role; its key and its tokens stay. Raises as `add_with_key` does."""
+        _check_name(name)
+        level = await self._level(api_role_id)
+        async with self._context.store.together():
+            record = await self._context.store.clients.change(
+                number, name=name, role=level, api_role_id=api_role_id
+            )
+            detail = {"role": level, "client_id": record.client_id}
+            await self._context.note(actor, "oauth_client.changed", f"client {name}", detail)
+        return record
+
+    async def _add(
+        self, name: str, role: Role, public_key: str, api_role_id: int | None, actor: str
+    ) -> ClientRecord:
         async with self._context.store.together():
             record = await self._context.store.clients.add(
                 name,
                 role,
                 client_id=secrets.token_hex(16),
-                public_key=read_public_key(public_key),
+                public_key=public_key,
                 now_s=self._context.clock(),
+                api_role_id=api_role_id,
             )
             detail = {"role": role, "client_id": record.client_id}
             await self._context.note(actor, "oauth_client.added", f"client {name}", detail)
         return record
+
+    async def _level(self, api_role_id: int) -> Role:
+        for role in await self._context.store.roles.list():
+            if role.id == api_role_id:
+                level = level_of(role.permissions)
+                if level is None:
+                    raise InvalidInputError(
+                        "role", f"the role '{role.name}' lets nobody in; give it a permission"
+                    )
+                return level
+        raise NotFoundError(f"there is no role {api_role_id}")
 
     async def list(self) -> Sequence[ClientRecord]:
         """Return all."""
@@ -127,3 +181,11 @@ class ClientOperations:
         number = inventory.slots.get((MANAGEMENT_NODE, "server"))
         shown = inventory.entries[number].leaf.subject_alt_names if number is not None else ()
         return {name.lower() for name in (*node.names, *node.addresses, *shown)}
+
+
+def _check_name(name: str) -> None:
+    """Clients of the management API name programs in words, with spaces; a line that nobody can read is none."""
+    if not (1 <= len(name) <= NAME_MAX and name.isprintable() and name == name.strip()):
+        raise InvalidInputError(
+            "name", f"a client's name is 1 to {NAME_MAX} printable characters, without spaces around them"
+        )

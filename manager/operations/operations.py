@@ -9,6 +9,7 @@ from manager.operations.nodes import JoinFacts, NodeOperations
 from manager.operations.previews import PreviewOperations
 from manager.operations.pushes import PushOperations
 from manager.operations.requests import RequestOperations
+from manager.operations.roles import RoleOperations
 from manager.operations.sessions import SessionOperations
 from manager.operations.setup import SetupOperations
 from manager.operations.trust import TrustOperations
@@ -31,4 +32,5 @@ class Operations:
         self.trust = TrustOperations(context)
         self.users = UserOperations(context)
         self.clients = ClientOperations(context, self.users.throttle)
+        self.roles = RoleOperations(context)
         self.setup = SetupOperations(context, self.users)

@@ -105,7 +105,7 @@ class Catalogue:
                 moved = assignment.c.certificate_id == replaces_id
                 await connection.execute(update(assignment).where(moved).values(certificate_id=record.id))
             await assign_nodes(self._database, connection, record.id, nodes, slot)
-            answered = {"answer_id": record.id, "answered_s": now_s}
+            answered = {"answer_id": record.id, "answered_s": now_s, "answer_text": new.text}
             await connection.execute(update(request).where(request.c.id == request_id).values(answered))
             rows = await connection.execute(
                 select(node.c.name)

@@ -6,7 +6,8 @@ Invariant: an assertion is spent and its token kept in one transaction, so each 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import AccessError, ConflictError, NotFoundError, Reason
 from manager.domain.model import ClientRecord, Role
@@ -21,15 +22,21 @@ class Clients:
         self._database = database
 
     async def add(
-        self, name: str, role: Role, *, client_id: str, public_key: str, now_s: float
+        self,
+        name: str,
+        role: Role,
+        *,
+        client_id: str,
+        public_key: str,
+        now_s: float,
+        api_role_id: int | None = None,
     ) -> ClientRecord:
         """Keep a new client. Raises ConflictError if the name is taken."""
         async with self._database.write() as connection:
-            taken = select(oauth_client.c.id).where(oauth_client.c.name == name)
-            if (await connection.execute(taken)).first() is not None:
-                raise ConflictError(f"there is a client '{name}' already")
+            await _check_name(connection, name, None)
             values = {"name": name, "role": role.value, "client_id": client_id, "public_key": public_key}
-            await connection.execute(insert(oauth_client).values({**values, "created_s": now_s}))
+            new = {**values, "created_s": now_s, "api_role_id": api_role_id}
+            await connection.execute(insert(oauth_client).values(new))
             made = select(oauth_client).where(oauth_client.c.name == name)
             return _record((await connection.execute(made)).one())
 
@@ -42,6 +49,16 @@ class Clients:
     async def find(self, client_id: str) -> ClientRecord | None:
         """Return the client with this id, None if there is none."""
         return await self._one(oauth_client.c.client_id == client_id)
+
+    async def change(self, number: int, *, name: str, role: Role, api_role_id: int | None) -> ClientRecord:
+        """Rename a client, or give it another role. Raises NotFoundError, ConflictError if the name is taken."""
+        async with self._database.write() as connection:
+            await _check_name(connection, name, number)
+            chosen = oauth_client.c.id == number
+            values = {"name": name, "role": role.value, "api_role_id": api_role_id}
+            if not (await connection.execute(update(oauth_client).where(chosen).values(values))).rowcount:
+                raise NotFoundError(f"there is no client {number}")
+            return _record((await connection.execute(select(oauth_client).where(chosen))).one())
 
     async def remove(self, name: str) -> None:
         """Remove a client; its tokens go with it. Raises NotFoundError."""
@@ -106,6 +123,12 @@ class Clients:
         return _record(row) if row is not None else None
 
 
+async def _check_name(connection: AsyncConnection, name: str, own: int | None) -> None:
+    rows = await connection.execute(select(oauth_client.c.id).where(oauth_client.c.name == name))
+    if any(row.id != own for row in rows):
+        raise ConflictError(f"a client '{name}' already exists")
+
+
 def _record(row: Row[Any]) -> ClientRecord:
     return ClientRecord(
         id=row.id,
@@ -114,4 +137,5 @@ def _record(row: Row[Any]) -> ClientRecord:
         role=Role(row.role),
         public_key=row.public_key,
         created_s=row.created_s,
+        api_role_id=row.api_role_id,
     )

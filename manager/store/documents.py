@@ -17,6 +17,19 @@ from manager.store.tables import document
 Body = dict[str, Any]
 
 
+class TakenError(ConflictError):
+    """Another document of the kind has the value of a unique field; `field` is its name."""
+
+    def __init__(self, kind: str, field: str) -> None:
+        super().__init__(f"a {kind} with this {field} already exists")
+        self.kind = kind
+        self.field = field
+
+    def __reduce__(self) -> tuple[type["TakenError"], tuple[str, str]]:
+        """Let the error be copied with its data."""
+        return type(self), (self.kind, self.field)
+
+
 class Documents:
     """See the module. A document is a JSON object of some kind; `unique` names fields of which no two are equal."""
 
@@ -29,9 +42,9 @@ class Documents:
             return await _all(connection, kind)
 
     async def add(self, kind: str, body: Mapping[str, Any], *, unique: Collection[str] = ()) -> int:
-        """Keep a new one; return its id. Raises ConflictError if a unique field's value is taken."""
+        """Keep a new one; return its id. Raises TakenError if a unique field's value is taken."""
         async with self._database.write() as connection:
-            _check_unique(await _all(connection, kind), body, unique)
+            _check_unique(kind, await _all(connection, kind), body, unique)
             result = await connection.execute(insert(document).values(kind=kind, body=json.dumps(body)))
             (added,) = result.inserted_primary_key or (0,)
             return int(added)
@@ -39,12 +52,12 @@ class Documents:
     async def replace(
         self, kind: str, document_id: int, body: Mapping[str, Any], *, unique: Collection[str] = ()
     ) -> None:
-        """Replace one. Raises NotFoundError, ConflictError if a unique field's value is taken."""
+        """Replace one. Raises NotFoundError, TakenError if a unique field's value is taken."""
         async with self._database.write() as connection:
             others = await _all(connection, kind)
             if others.pop(document_id, None) is None:
                 raise _missing(kind, document_id)
-            _check_unique(others, body, unique)
+            _check_unique(kind, others, body, unique)
             chosen = document.c.id == document_id
             await connection.execute(update(document).where(chosen).values(body=json.dumps(body)))
 
@@ -65,10 +78,12 @@ async def _all(connection: AsyncConnection, kind: str) -> dict[int, Body]:
     return {row.id: json.loads(row.body) for row in rows}
 
 
-def _check_unique(others: Mapping[int, Body], body: Mapping[str, Any], unique: Collection[str]) -> None:
+def _check_unique(
+    kind: str, others: Mapping[int, Body], body: Mapping[str, Any], unique: Collection[str]
+) -> None:
     for name in unique:
         if any(other.get(name) == body.get(name) for other in others.values()):
-            raise ConflictError(f"there is another with this {name} already")
+            raise TakenError(kind, name)
 
 
 def _missing(kind: str, document_id: int) -> NotFoundError:

@@ -30,6 +30,7 @@ from manager.store.meta import Meta
 from manager.store.nodes import Nodes
 from manager.store.reports import Reports
 from manager.store.requests import Requests
+from manager.store.roles import Roles
 from manager.store.sealing import Keyring
 from manager.store.sessions import Sessions
 from manager.store.trust import TrustedCas
@@ -56,6 +57,7 @@ class Store:
         self.reports = Reports(database)
         self.users = Users(database)
         self.clients = Clients(database)
+        self.roles = Roles(database)
         self.sessions = Sessions(database)
         self.audit = Audit(database)
 

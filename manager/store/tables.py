@@ -118,6 +118,8 @@ request = Table(
     Column("answer_id", ForeignKey("certificate.id", ondelete="SET NULL"), nullable=True),
     Column("created_s", Float, nullable=False),
     Column("answered_s", Float, nullable=True),
+    # what came last from the CA, verbatim
+    Column("answer_text", Text, nullable=True),
     sqlite_autoincrement=True,
 )
 
@@ -246,6 +248,18 @@ oauth_client = Table(
     Column("role", String(16), nullable=False),
     Column("public_key", Text, nullable=False),  # PEM
     Column("created_s", Float, nullable=False),
+    # an api_role; NULL is the built-in one that is called like `role`
+    Column("api_role_id", Integer, nullable=True),
+    sqlite_autoincrement=True,
+)
+
+api_role = Table(
+    "api_role",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(250), nullable=False, unique=True),
+    Column("permissions", Text, nullable=False),  # JSON list of codenames
+    Column("built_in", Boolean, nullable=False),
     sqlite_autoincrement=True,
 )
 

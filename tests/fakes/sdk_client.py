@@ -56,7 +56,107 @@ _ALARM = {
     "time_raised": "time?",
 }
 
+_SMALL = {"id": "int", **dict.fromkeys(["name", "description", "address", "resource_uri"], "string")}
+_LOGIN = dict.fromkeys(["username", "password"], "string")
+_PERMISSION = {"id": "int", **dict.fromkeys(["name", "codename", "resource_uri"], "string")}
+_POLICY = [
+    *(
+        f"enable_{what}_lookup"
+        for what in ("service", "participant", "registration", "directory", "avatar", "media_location")
+    ),
+    *(f"enable_internal_{what}_policy" for what in ("service", "participant", "media_location")),
+    "prefer_local_avatar_configuration",
+]
+_COUNTS = dict.fromkeys(["total_nodes", "active_nodes", "active_calls"], "int")
+
+SMALL_SHAPES: Mapping[str, Shape] = {
+    "configuration/v1/dns_server": _SMALL,
+    "configuration/v1/ntp_server": {**_SMALL, "key_id": "int"},
+    "configuration/v1/static_route": {**_SMALL, "prefix": "int", "gateway": "string"},
+    "configuration/v1/syslog_server": {
+        **_SMALL,
+        "port": "int",
+        **dict.fromkeys(["transport", "proto_format"], "string"),
+        **dict.fromkeys(["audit_log", "support_log", "web_log"], "bool"),
+    },
+    "configuration/v1/event_sink": {
+        **_SMALL,
+        **_LOGIN,
+        "url": "string",
+        **dict.fromkeys(["bulk_support", "verify_tls_certificate"], "bool"),
+        "version": "int",
+        "restart_date": "time?",
+    },
+    "configuration/v1/ssh_authorized_key": {
+        "id": "int",
+        **dict.fromkeys(["keytype", "key", "comment", "resource_uri"], "string"),
+        "nodes": ["string"],
+    },
+    "configuration/v1/http_proxy": {**_SMALL, **_LOGIN, "port": "int", "protocol": "string"},
+    "configuration/v1/snmp_network_management_system": {
+        **_SMALL,
+        "port": "int",
+        "snmp_trap_community": "string",
+    },
+    "configuration/v1/mssip_proxy": {**_SMALL, "port": "int", "transport": "string"},
+    "configuration/v1/sip_proxy": {**_SMALL, "port": "int", "transport": "string"},
+    "configuration/v1/policy_server": {
+        **_SMALL,
+        **_LOGIN,
+        "url": "string",
+        **dict.fromkeys(_POLICY, "bool"),
+        **{
+            f"internal_{what}_policy_template": "string"
+            for what in ("service", "participant", "media_location")
+        },
+    },
+    "configuration/v1/h323_gatekeeper": {**_SMALL, "port": "int"},
+    "configuration/v1/turn_server": {
+        **_SMALL,
+        **_LOGIN,
+        "port": "int",
+        **dict.fromkeys(["secret_key", "server_type", "transport_type"], "string"),
+    },
+    "configuration/v1/stun_server": {**_SMALL, "port": "int"},
+    "configuration/v1/azure_tenant": {**_SMALL, "tenant_id": "string"},
+    "configuration/v1/teams_proxy": {
+        **_SMALL,
+        **dict.fromkeys(["azure_tenant", "eventhub_id", "notifications_queue"], "string"),
+        **dict.fromkeys(["port", "min_number_of_instances"], "int"),
+        "notifications_enabled": "bool",
+        "updated": "time?",
+    },
+}
+"""The small resources, of which there are none at first."""
+
 SHAPES: Mapping[str, Shape] = {
+    **SMALL_SHAPES,
+    "configuration/v1/oauth2_client": dict.fromkeys(
+        ["client_id", "client_name", "role", "private_key_jwt", "resource_uri"], "string"
+    )
+    | {"id": "int"},
+    "configuration/v1/role": {
+        "id": "int",
+        "name": "string",
+        "permissions": [_PERMISSION],
+        "resource_uri": "string",
+    },
+    "configuration/v1/permission": _PERMISSION,
+    "configuration/v1/global": {
+        "id": "int",
+        **dict.fromkeys(
+            ["sip_tls_cert_verify_mode", "ocsp_state", "ocsp_responder_url", "azure_tenant", "resource_uri"],
+            "string",
+        ),
+        **dict.fromkeys(["enable_sip", "enable_ssh", "bursting_enabled"], "bool"),
+        **dict.fromkeys(["media_ports_start", "management_qos", "max_callrate_in"], "int"),
+        "disabled_codecs": [{"value": "string"}],
+    },
+    "status/v1/system_location": {
+        "id": "int",
+        **dict.fromkeys(["name", "description", "resource_uri"], "string"),
+        **_COUNTS,
+    },
     "configuration/v1/tls_certificate": {
         **_DECODED,
         **dict.fromkeys(

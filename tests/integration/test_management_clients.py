@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from manager.domain.model import Role
+from manager.management.index import RESOURCES
 from tests.fakes import cli_client, sdk_client
 from tests.integration.management import (
     AUTHORITIES,
@@ -80,7 +81,7 @@ async def test_the_sdk_reads_everything_that_it_lists(client: Client):
     await client.api.operations.alarms.evaluate(client.api.fleet)
     for resource in sdk_client.SHAPES:
         found = await sdk.list(resource, limit=50, offset=0, name__icontains="")
-        if resource != "history/v1/alarm":
+        if resource not in {*sdk_client.SMALL_SHAPES, "configuration/v1/oauth2_client"}:
             assert found, resource
         for each in found:
             assert await sdk.get(resource, each["id"]) == each
@@ -203,7 +204,6 @@ async def test_terraform_keeps_a_request(client: Client, tmp_path: Path):
             "private_key_passphrase",
             "ad_compatible",
         ),
-        "certificate",
     }
     planned = {
         "subject_name": "a.example.test",
@@ -220,20 +220,24 @@ async def test_terraform_keeps_a_request(client: Client, tmp_path: Path):
     signed = sign_request(found["csr"], ISSUER, cwd=tmp_path)
     await terraform.update(number, {**planned, "certificate": signed}, kept=hidden)
     again = await terraform.read(number)
-    assert again == found
+    assert again == {**found, "certificate": signed}
     await terraform.delete(number)
 
 
 async def test_terraform_keeps_a_node_and_its_location(client: Client):
     locations, nodes = Terraform(client, "system_location"), Terraform(client, "worker_vm")
+    named = {"name": "n", "address": "192.0.2.7"}
+    turn = await client.post(f"{CONFIGURATION}/turn_server/", named)
+    proxy = await client.post(f"{CONFIGURATION}/http_proxy/", named)
+    key = await client.post(f"{CONFIGURATION}/ssh_authorized_key/", {"keytype": "ssh-ed25519", "key": "AAAA"})
     place = {
         "name": "Oslo",
         "description": "",
         "mtu": 1500,
         "dns_servers": [],
         "ntp_servers": [],
-        "client_turn_servers": [f"{CONFIGURATION}/turn_server/3/"],
-        "http_proxy": f"{CONFIGURATION}/http_proxy/1/",
+        "client_turn_servers": [turn],
+        "http_proxy": proxy,
         "h323_gatekeeper": None,
         "bdpm_pin_checks_enabled": "GLOBAL",
     }
@@ -259,7 +263,7 @@ async def test_terraform_keeps_a_node_and_its_location(client: Client):
         "ipv6_address": None,
         "maintenance_mode": False,
         "enable_ssh": "GLOBAL",
-        "ssh_authorized_keys": [f"{CONFIGURATION}/ssh_authorized_key/1/"],
+        "ssh_authorized_keys": [key],
         "static_routes": [],
         "snmp_mode": "DISABLED",
         "snmp_authentication_password": "",
@@ -345,7 +349,7 @@ async def test_the_command_line_client_caches_gets_posts_patches_and_deletes(cli
     login = await client.call("GET", f"{ROOT}/status/v1/worker_vm/?limit=1&offset=0", role=Role.READ_ONLY)
     assert cli_client.read_list(login.body).meta.limit == 1
     await cli.cache()
-    assert len(cli.schemas) == 16
+    assert len(cli.schemas) == len(RESOURCES)
     made, again = leaf("a.example.test"), leaf("a.example.test")
     # $(cat file) takes the last line's end away
     shown = await cli.act(

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi import checks as openapi
 
 from manager.api.app import ROOT
 from manager.domain.model import Role
-from manager.management.resources.nodes import SMALL
+from manager.management.resources.small import SMALL
 from manager.operations.workers import Workers
 from tests import pki
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api

@@ -3,6 +3,7 @@
 Decides who may ask (the roles and checks of `manager.api.routes`), and how a body is read. Leaves what is done to the handlers.
 """
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
@@ -57,7 +58,7 @@ class _Shell:
         self._api = api
         self._handlers = Handlers(api)
 
-    async def serve(self, request: web.Request) -> web.Response:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, whatever happens."""
         target = find(request.path)
         resource = target.resource if target is not None else None
@@ -78,6 +79,8 @@ class _Shell:
         except Exception:
             log.exception("request.failed", method=request.method, path=request.path)
             answer = INTERNAL
+        if answer.chunks is not None:
+            return await _stream(request, answer, answer.chunks)
         return _response(answer)
 
     async def _answer(self, request: web.Request, target: Target | None) -> Answer:
@@ -136,4 +139,36 @@ def _response(answer: Answer) -> web.Response:
     if answer.body:
         response.content_type = JSON
     response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+async def _stream(request: web.Request, answer: Answer, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
+    """Send an answer piece by piece. One that cannot be finished is cut off, which every client notices."""
+    response = web.StreamResponse(
+        status=answer.status, headers={**answer.headers, "Cache-Control": "no-store"}
+    )
+    response.content_type = JSON
+    if request.method == "HEAD":
+        return response
+    try:
+        # before the headers, so that what fails at once has a status of its own
+        first = await anext(chunks)
+        await response.prepare(request)
+        await response.write(first)
+        async for chunk in chunks:
+            await response.write(chunk)
+    except CertcastError as error:
+        if not response.prepared:
+            return _response(answer_to(error, None))
+        log.error(
+            "request.failed",
+            method=request.method,
+            path=request.path,
+            reason=error.reason,
+            message=error.message,
+        )
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+    await response.write_eof()
     return response

@@ -1,12 +1,15 @@
-"""System locations and the small resources, which are kept as they came."""
+"""System locations, the small resources and the platform's settings, which are kept as they came."""
 
 from collections.abc import Sequence
 
 from common.errors import NotFoundError
 from manager.api.management.collection import Made, Rows
 from manager.management.description import Resource, Values
+from manager.management.errors import ValuesError, taken
 from manager.management.query import Row
+from manager.management.resources.platform import GLOBAL_ID
 from manager.operations.operations import Operations
+from manager.store.documents import TakenError
 
 
 class Documents:
@@ -19,7 +22,7 @@ class Documents:
 
     async def rows(self) -> Rows:
         """Return all."""
-        initial = {field.name: field.initial for field in self.resource.writable if not field.secret}
+        initial = _initial(self.resource)
         found = await self._context.store.documents.all(self.resource.name)
         return {number: {**initial, **body, "id": number} for number, body in found.items()}
 
@@ -29,24 +32,29 @@ class Documents:
 
     async def create(self, values: Values, *, actor: str) -> Made:
         """Keep one."""
-        async with self._context.store.together():
-            number = await self._context.store.documents.add(
-                self.resource.name, self._kept(values), unique=self._unique
-            )
-            await self._note("added", [number], actor)
+        try:
+            async with self._context.store.together():
+                number = await self._context.store.documents.add(
+                    self.resource.name, _kept(self.resource, values), unique=self._unique
+                )
+                await self._note("added", [number], actor)
+        except TakenError as error:
+            raise self._taken(error) from error
         return Made(object_id=number)
 
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
         """Change one."""
         store = self._context.store.documents
-        async with self._context.store.together():
-            known = (await store.all(self.resource.name)).get(object_id)
-            if known is None:
-                raise NotFoundError(f"there is no {self.resource.name} {object_id}")
-            await store.replace(
-                self.resource.name, object_id, {**known, **self._kept(values)}, unique=self._unique
-            )
-            await self._note("changed", [object_id], actor)
+        try:
+            async with self._context.store.together():
+                known = (await store.all(self.resource.name)).get(object_id)
+                if known is None:
+                    raise NotFoundError(f"there is no {self.resource.name} {object_id}")
+                changed = {**known, **_kept(self.resource, values)}
+                await store.replace(self.resource.name, object_id, changed, unique=self._unique)
+                await self._note("changed", [object_id], actor)
+        except TakenError as error:
+            raise self._taken(error) from error
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete."""
@@ -54,9 +62,58 @@ class Documents:
             await self._context.store.documents.delete(self.resource.name, object_ids)
             await self._note("deleted", object_ids, actor)
 
-    def _kept(self, values: Values) -> Values:
-        return {name: value for name, value in values.items() if not self.resource.by_name[name].secret}
+    def _taken(self, error: TakenError) -> ValuesError:
+        return ValuesError(self.resource.name, {error.field: [taken(self.resource, error.field)]})
 
     async def _note(self, what: str, object_ids: Sequence[int], actor: str) -> None:
         for number in object_ids:
             await self._context.note(actor, f"document.{what}", f"{self.resource.name} {number}")
+
+
+class Settings:
+    """The one object of a resource that has exactly one; it is there before anything was set."""
+
+    def __init__(self, resource: Resource, operations: Operations) -> None:
+        self.resource = resource
+        self._context = operations.context
+
+    async def rows(self) -> Rows:
+        """Return the one."""
+        documents = await self._context.store.documents.all(self.resource.name)
+        kept = next(iter(documents.values()), {})
+        return {GLOBAL_ID: {**_initial(self.resource), **kept, "id": GLOBAL_ID}}
+
+    async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return these as they are."""
+        return rows
+
+    async def create(self, values: Values, *, actor: str) -> Made:
+        """Refuse: there is one already."""
+        raise ValuesError(self.resource.name, {"id": [taken(self.resource, "id")]})
+
+    async def change(self, object_id: int, values: Values, *, actor: str) -> None:
+        """Set what is given."""
+        store, name = self._context.store, self.resource.name
+        async with store.together():
+            documents = await store.documents.all(name)
+            number, kept = next(iter(documents.items()), (None, {}))
+            changed = {**kept, **_kept(self.resource, values)}
+            if number is None:
+                await store.documents.add(name, changed)
+            else:
+                await store.documents.replace(name, number, changed)
+            await self._context.note(actor, "document.changed", f"{name} {object_id}")
+
+    async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
+        """Refuse: it is always there."""
+        raise NotFoundError(f"the {self.resource.name} settings cannot be deleted")
+
+
+def _initial(resource: Resource) -> Values:
+    return {field.name: field.initial for field in resource.writable if not field.secret}
+
+
+def _kept(resource: Resource, values: Values) -> Values:
+    """Return what of these values is kept: all but secrets."""
+    secrets = {field.name for field in resource.fields if field.secret}
+    return {name: value for name, value in values.items() if name not in secrets}

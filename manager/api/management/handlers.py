@@ -6,17 +6,18 @@ made and changed one by one, the answer to a failure says how many came before i
 """
 
 import asyncio
-import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from common.errors import CertcastError
+from manager.api.management.access import Clients, Permissions, Roles
 from manager.api.management.certificates import TlsCertificates, TrustedCas
 from manager.api.management.collection import Collection, Rows, Writable
-from manager.api.management.documents import Documents
+from manager.api.management.conferencing import Licensing, LocationStatus, Nothing
+from manager.api.management.documents import Documents, Settings
 from manager.api.management.nodes import Nodes
 from manager.api.management.requests import CertificatesImport, SigningRequests
 from manager.api.management.status import AlarmHistory, Alarms, NodeStatus
@@ -39,16 +40,18 @@ from manager.management.errors import (
     unsuited,
 )
 from manager.management.index import Part, Target
-from manager.management.query import Parameters, Row, envelope, page, read_query, select
-from manager.management.resources.nodes import MANAGEMENT_VM, SMALL, SYSTEM_LOCATION, WORKER_VM
+from manager.management.query import Parameters, Query, Row, envelope, page, read_query, select
+from manager.management.resources.access import OAUTH2_CLIENT
+from manager.management.resources.conferencing import EMPTY
+from manager.management.resources.nodes import MANAGEMENT_VM, SYSTEM_LOCATION, WORKER_VM
+from manager.management.resources.platform import GLOBAL
+from manager.management.resources.small import SMALL
 from manager.management.resources.status import MANAGEMENT_STATUS, WORKER_STATUS
 from manager.management.schema import root_document, schema_document
 from manager.management.values import read_path_id, write_object
 
 WRITTEN_AT_ONCE: Final = 200
-LARGE: Final = 500
-LARGE_AT_ONCE: Final = 2
-"""Answers with more than LARGE objects that are made at once: one of the longest takes 100 MB while it is made."""
+"""Objects that are made whole at once. A longer list is sent in pieces of that many: certificates take some 20 KB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class Handlers:
 
     def __init__(self, api: Api) -> None:
         operations, fleet = api.operations, api.fleet
-        locations = Documents(SYSTEM_LOCATION, operations)
+        locations, clients = Documents(SYSTEM_LOCATION, operations), Clients(operations)
         writable: list[Writable] = [
             TlsCertificates(operations),
             TrustedCas(operations),
@@ -76,6 +79,9 @@ class Handlers:
             Nodes(MANAGEMENT_VM, "management", operations, locations),
             locations,
             *(Documents(resource, operations) for resource in SMALL),
+            Settings(GLOBAL, operations),
+            Roles(operations),
+            clients,
         ]
         readable: list[Collection] = [
             *writable,
@@ -83,8 +89,12 @@ class Handlers:
             AlarmHistory(operations),
             NodeStatus(WORKER_STATUS, "node", operations, fleet, locations),
             NodeStatus(MANAGEMENT_STATUS, "management", operations, fleet, locations),
+            LocationStatus(operations, fleet, locations),
+            Permissions(),
+            Licensing(),
+            *(Nothing(resource) for resource in EMPTY),
         ]
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._clients = clients
         self._import = CertificatesImport(operations)
         self._writable = {each.resource.path: each for each in writable}
         self._readable = {each.resource.path: each for each in readable}
@@ -99,6 +109,8 @@ class Handlers:
                 return _looked(ask) or found(schema_document(resource))
             case Part.SET:
                 return _looked(ask) or await self._set(resource, target.text)
+            case Part.STATISTICS:
+                return _looked(ask) or await self._statistics(ask, resource)
             case Part.OBJECT:
                 return await self._object(ask, resource)
             case Part.COMMAND:
@@ -112,7 +124,12 @@ class Handlers:
                 values = read_values(resource, ask.body, whole=True)
                 await self._check_links(resource, values)
                 made = await self._writable[resource.path].create(values, actor=ask.actor)
-                return created(resource.uri(made.object_id), made.document)
+                document: Mapping[str, object] | None = made.document
+                if resource.shown_on_creation:
+                    rows = await self._readable[resource.path].rows()
+                    (shown,) = await self._shown(self._readable[resource.path], [rows[made.object_id]])
+                    document = {**shown, **(document or {})}
+                return created(resource.uri(made.object_id), document)
             case "PATCH":
                 return await self._several(ask, resource)
             case "DELETE":
@@ -131,16 +148,44 @@ class Handlers:
         # off the loop, because there may be thousands
         wanted = await asyncio.to_thread(select, query, list(rows.values()))
         cut = page(query, wanted)
-        async with self._large if len(cut) > LARGE else contextlib.nullcontext():
-            shown = await self._shown(collection, cut)
-            document = envelope(resource, query, total=len(wanted), objects=shown)
-            return await asyncio.to_thread(found, document)
+        if len(cut) > WRITTEN_AT_ONCE:
+            return Answer(200, chunks=self._in_pieces(collection, query, cut, total=len(wanted)))
+        document = envelope(resource, query, total=len(wanted), objects=await self._shown(collection, cut))
+        return await asyncio.to_thread(found, document)
+
+    async def _in_pieces(
+        self, collection: Collection, query: Query, cut: Sequence[Row], *, total: int
+    ) -> AsyncIterator[bytes]:
+        """Make a long list piece by piece, each when the one before it was sent, so that it is never whole in memory."""
+        resource = collection.resource
+        whole = msgspec.json.encode(envelope(resource, query, total=total, objects=[]))
+        begun = whole.removesuffix(b"]}")
+        for start in range(0, len(cut), WRITTEN_AT_ONCE):
+            shown = await self._shown(collection, cut[start : start + WRITTEN_AT_ONCE])
+            # all of a piece may have been deleted meanwhile
+            if shown:
+                objects = (await asyncio.to_thread(msgspec.json.encode, shown))[1:-1]
+                yield begun + objects
+                begun = b","
+        yield begun.removesuffix(b",") + b"]}"
+
+    async def _statistics(self, ask: Ask, resource: Resource) -> Answer:
+        """Answer that nothing is measured on a node."""
+        object_id = read_path_id(ask.target.text)
+        if object_id is None:
+            return BAD_ID
+        if object_id not in await self._readable[resource.path].rows():
+            raise _missing(resource, object_id)
+        query = read_query(resource, ask.parameters)
+        return found(envelope(resource, query, total=0, objects=[]))
 
     async def _object(self, ask: Ask, resource: Resource) -> Answer:
         refused = unsuited(resource, ask.method, to_one=True)
         if refused is not None:
             return refused
         object_id = read_path_id(ask.target.text)
+        if object_id is None and resource is OAUTH2_CLIENT:
+            object_id = await self._clients.number_of(ask.target.text)
         if object_id is None:
             return BAD_ID
         rows = await self._readable[resource.path].rows()
@@ -148,8 +193,9 @@ class Handlers:
             raise _missing(resource, object_id)
         match ask.method:
             case "PATCH" | "PUT":
-                whole = ask.method == "PUT" and not resource.put_patches
-                values = read_values(resource, ask.body, whole=whole)
+                values = read_values(resource, ask.body, whole=False)
+                if ask.method == "PATCH":
+                    _check_needed(resource, values, rows[object_id])
                 await self._check_links(resource, values)
                 await self._writable[resource.path].change(object_id, values, actor=ask.actor)
                 return NO_CONTENT if ask.method == "PUT" else ACCEPTED
@@ -280,6 +326,12 @@ class Handlers:
 def _looked(ask: Ask) -> Answer | None:
     """Return the refusal of any other method where there is only something to read."""
     return None if ask.method in {"GET", "HEAD"} else method_not_allowed([Method.GET])
+
+
+def _check_needed(resource: Resource, values: Values, row: Row) -> None:
+    missing = [name for name in resource.patch_needs if not values.get(name) and not row.get(name)]
+    if missing:
+        raise ValuesError(resource.name, {name: [f"The {name} is required."] for name in missing})
 
 
 def _partly(where: str, error: CertcastError, done: int) -> RefusedError:

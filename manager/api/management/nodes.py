@@ -4,18 +4,17 @@ import asyncio
 import shlex
 from collections.abc import Mapping, Sequence
 
+from common.bundle.manifest import Slot
 from common.errors import NotFoundError
 from manager.api.management.collection import Made, Rows
 from manager.api.management.documents import Documents
 from manager.domain.model import NodeKind, NodeRecord
 from manager.management.description import Resource, Values
-from manager.management.errors import ValuesError
+from manager.management.errors import ValuesError, taken
 from manager.management.nodes import describe, kept_values, new_name, node_row
 from manager.management.query import Row
 from manager.operations.operations import Operations
 from manager.store.catalogue import NodeDescription
-
-TAKEN = "{title} with this {field} already exists."
 
 
 class Nodes:
@@ -35,8 +34,13 @@ class Nodes:
         inventory = await self._operations.context.inventories.current()
         locations = await location_names(self._locations)
         found = [each for each in inventory.nodes.values() if each.kind == self._kind]
+        slots = {
+            place: number
+            for place, number in inventory.slots.items()
+            if not inventory.entries[number].temporary
+        }
         return {
-            record.id: node_row(self.resource, record, inventory.slots, locations)
+            record.id: node_row(self.resource, record, slots, locations)
             for record in sorted(found, key=lambda each: each.id)
         }
 
@@ -69,16 +73,32 @@ class Nodes:
             whole = {**before, **values}
             await self._check_unique(whole, object_id, before)
             described = describe(self.resource, whole, known=record, before=before)
+            slots = await self._changed_slots(record, described.slots)
             await self._operations.nodes.describe(
                 record.name,
                 NodeDescription(
                     names=described.names,
                     addresses=described.addresses,
                     detail=described.detail,
-                    slots=described.slots,
+                    slots=slots,
                 ),
                 actor=actor,
             )
+
+    async def _changed_slots(
+        self, record: NodeRecord, wanted: Mapping[Slot, int | None]
+    ) -> Mapping[Slot, int | None]:
+        """Return the slots that are to change: null, which clients read where only the temporary certificate is, leaves it there."""
+        inventory = await self._operations.context.inventories.current()
+        held = {slot: inventory.slots.get((record.name, slot)) for slot in wanted}
+        temporary = {
+            slot
+            for slot, number in held.items()
+            if number is not None and inventory.entries[number].temporary
+        }
+        return {
+            slot: number for slot, number in wanted.items() if number is not None or slot not in temporary
+        }
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Remove nodes; their services stay as they are."""
@@ -104,7 +124,7 @@ class Nodes:
             if before is not None and mine == tuple(str(before[name]).lower() for name in fields):
                 continue
             if any(mine) and any(mine == tuple(str(row[name]).lower() for name in fields) for row in others):
-                findings[fields[0]] = [TAKEN.format(title=self.resource.title, field=" and ".join(fields))]
+                findings[fields[0]] = [taken(self.resource, *fields)]
         if findings:
             raise ValuesError(self.resource.name, findings)
 

@@ -36,6 +36,7 @@ class SigningRequests:
                 "subject_name": record.subject_name,
                 "tls_certificate": record.replaces_id,
                 "csr": record.pem,
+                "certificate": record.answer_text or "",
             }
             for record in await self._operations.requests.list()
         }
@@ -69,15 +70,22 @@ class SigningRequests:
         return Made(object_id=made.id)
 
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
-        """Take the signed certificate. It takes over the nodes of the one that the request was made for."""
-        certificate = str(values.get("certificate") or "")
-        if not certificate:
-            raise ValuesError(self.resource.name, {"certificate": ["The signed certificate is required."]})
+        """Take the signed certificate. It takes over the nodes of the one that the request was made for.
+
+        A request itself does not change: what says the same again, or is only taken on creation, changes nothing.
+        """
         record = await self._operations.requests.get(object_id)
         if values.get("tls_certificate", record.replaces_id) != record.replaces_id:
             raise ValuesError(
                 self.resource.name, {"tls_certificate": ["It stays as it is; make another request."]}
             )
+        if str(values.get("subject_name", record.subject_name)).strip() != record.subject_name:
+            raise ValuesError(
+                self.resource.name, {"subject_name": ["It stays as it is; make another request."]}
+            )
+        certificate = str(values.get("certificate") or "")
+        if not certificate or certificate == record.answer_text:
+            return
         await self._operations.requests.answer(
             object_id,
             certificate=certificate,

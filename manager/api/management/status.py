@@ -10,6 +10,7 @@ from manager.api.management.nodes import location_names
 from manager.domain.alarms import AlarmRecord
 from manager.domain.inventory import Inventory
 from manager.domain.model import NodeKind
+from manager.management.alarms import alarm_level, alarm_name
 from manager.management.description import Resource
 from manager.management.nodes import status_row
 from manager.management.query import Row
@@ -75,7 +76,7 @@ class Alarms:
 
 
 class AlarmHistory:
-    """What was wrong."""
+    """What was wrong and what is: clients follow what was raised since, and what was lowered since, here."""
 
     resource = ALARM_HISTORY
 
@@ -84,8 +85,11 @@ class AlarmHistory:
 
     async def rows(self) -> Rows:
         """Return all that are kept."""
-        inventory = await self._context.inventories.current()
-        return _rows(await self._context.store.alarms.history(limit=HISTORY_KEPT), inventory)
+        inventory, alarms = await self._context.inventories.current(), self._context.store.alarms
+        records = {each.id: each for each in await alarms.active()}
+        # read last, and so what was lowered in between is told as lowered
+        records |= {each.id: each for each in await alarms.history(limit=HISTORY_KEPT)}
+        return _rows(records.values(), inventory)
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return these as they are."""
@@ -97,8 +101,11 @@ def _rows(records: Iterable[AlarmRecord], inventory: Inventory) -> Rows:
         record.id: {
             "id": record.id,
             "identifier": record.trait.number,
-            "name": record.trait.title,
-            "level": record.trait.level,
+            "name": alarm_name(
+                record.subject.kind, of_management_node=_is_of_management_node(record, inventory)
+            ),
+            "summary": record.trait.title,
+            "level": alarm_level(record),
             "details": record.details,
             "instance": record.label,
             "node": _address(record, inventory),
@@ -108,6 +115,10 @@ def _rows(records: Iterable[AlarmRecord], inventory: Inventory) -> Rows:
         }
         for record in sorted(records, key=lambda each: each.id)
     }
+
+
+def _is_of_management_node(record: AlarmRecord, inventory: Inventory) -> bool:
+    return any(name == record.node and each.kind == "management" for name, each in inventory.nodes.items())
 
 
 def _address(record: AlarmRecord, inventory: Inventory) -> str:

@@ -141,7 +141,7 @@ CERTIFICATE_SIGNING_REQUEST: Final = Resource(
     list_methods=frozenset({Method.GET, Method.POST, Method.DELETE}),
     # PUT is what one client sends where PATCH is meant
     detail_methods=_ONE | {Method.PUT},
-    put_patches=True,
+    patch_needs=("certificate",),
     fields=(
         ID,
         Field(
@@ -227,10 +227,10 @@ CERTIFICATE_SIGNING_REQUEST: Final = Resource(
         Field(name="csr", help="The request in PEM.", readonly=True),
         Field(
             name="certificate",
-            help="The signed certificate in PEM, with its intermediates; only with PATCH.",
+            help="The signed certificate in PEM, with its intermediates; only with PATCH. It comes back as it was given.",
             max_length=PEM_MAX,
             blank=True,
-            writeonly=True,
+            default="",
         ),
         RESOURCE_URI,
     ),

@@ -13,125 +13,25 @@ from manager.management.description import (
     Kind,
     Method,
     Namespace,
-    RelatedType,
     Resource,
-    Scalar,
+)
+from manager.management.resources.fields import (
+    LIST,
+    ONE,
+    choice,
+    flag,
+    many,
+    named,
+    number,
+    one,
+    perhaps,
+    secret,
+    text,
 )
 
-_LIST: Final = frozenset({Method.GET, Method.POST, Method.PATCH, Method.DELETE})
-"""Not PUT, which would replace the whole collection, and delete what its sender had not heard of."""
-
-
-def _text(name: str, help_text: str, *, most: int, default: str = "", required: bool = False) -> Field:
-    """Return a text field that is kept for the client."""
-    return Field(
-        name=name,
-        help=help_text,
-        max_length=most,
-        blank=not required,
-        default="" if required else default,
-        filtering=ALL_LOOKUPS,
-        orderable=True,
-    )
-
-
-def _named(name: str, help_text: str, *, most: int, unique: bool = False) -> Field:
-    """Return a text field that must be given."""
-    return Field(
-        name=name, help=help_text, max_length=most, unique=unique, filtering=ALL_LOOKUPS, orderable=True
-    )
-
-
-def _perhaps(name: str, help_text: str, *, kind: Kind = Kind.STRING, most: int | None = 255) -> Field:
-    """Return a field that may be null."""
-    return Field(
-        name=name,
-        kind=kind,
-        help=help_text,
-        max_length=most if kind is Kind.STRING else None,
-        blank=True,
-        nullable=True,
-        default=None,
-        filtering=ALL_LOOKUPS,
-        orderable=True,
-    )
-
-
-def _flag(name: str, help_text: str, *, default: bool = False) -> Field:
-    return Field(
-        name=name,
-        kind=Kind.BOOLEAN,
-        help=help_text,
-        blank=True,
-        default=default,
-        filtering=ALL_LOOKUPS,
-        orderable=True,
-    )
-
-
-def _number(
-    name: str, help_text: str, *, default: int, least: int | None = None, most: int | None = None
-) -> Field:
-    return Field(
-        name=name,
-        kind=Kind.INTEGER,
-        help=help_text,
-        blank=True,
-        default=default,
-        minimum=least,
-        maximum=most,
-        filtering=ALL_LOOKUPS,
-        orderable=True,
-    )
-
-
-def _choice(name: str, help_text: str, *choices: Scalar) -> Field:
-    """Return a field with one of these values; the first is the default."""
-    return Field(
-        name=name,
-        help=help_text,
-        blank=True,
-        default=choices[0],
-        choices=choices,
-        filtering=ALL_LOOKUPS,
-        orderable=True,
-    )
-
-
-def _one(name: str, help_text: str, related: str, *, required: bool = False) -> Field:
-    """Return a link to one object."""
-    return Field(
-        name=name,
-        kind=Kind.RELATED,
-        related=related,
-        help=help_text,
-        blank=not required,
-        nullable=not required,
-        through=("name",) if related == "system_location" else (),
-        filtering=ALL_LOOKUPS,
-    )
-
-
-def _many(name: str, help_text: str, related: str, *, nested: bool = True) -> Field:
-    """Return links to several objects; `nested` ones are answered whole."""
-    return Field(
-        name=name,
-        kind=Kind.RELATED,
-        related=related,
-        related_type=RelatedType.TO_MANY,
-        nested=nested,
-        help=help_text,
-        blank=True,
-    )
-
-
-def _secret(name: str, help_text: str, *, most: int = 100) -> Field:
-    return Field(name=name, help=help_text, max_length=most, blank=True, default="", secret=True)
-
-
 _TLS: Final = (
-    _one("tls_certificate", "The TLS certificate that the node presents as a server.", "tls_certificate"),
-    _one(
+    one("tls_certificate", "The TLS certificate that the node presents as a server.", "tls_certificate"),
+    one(
         "tls_client_certificate",
         "The TLS certificate that the node presents when it is asked for one as a client.",
         "tls_certificate",
@@ -139,19 +39,19 @@ _TLS: Final = (
 )
 
 _SNMP: Final = (
-    _choice("snmp_mode", "The SNMP mode.", "DISABLED", "STANDARD", "AUTHPRIV"),
-    _text("snmp_community", "The SNMP group.", most=16, default="public"),
-    _text("snmp_username", "The SNMPv3 user name.", most=100),
-    _secret("snmp_authentication_password", "The SNMPv3 authentication password. It is never shown."),
-    _secret("snmp_privacy_password", "The SNMPv3 privacy password. It is never shown."),
-    _text("snmp_system_contact", "The SNMP contact.", most=70, default="admin@domain.com"),
-    _text("snmp_system_location", "The SNMP location.", most=70, default="Virtual machine"),
+    choice("snmp_mode", "The SNMP mode.", "DISABLED", "STANDARD", "AUTHPRIV"),
+    text("snmp_community", "The SNMP group.", most=16, default="public"),
+    text("snmp_username", "The SNMPv3 user name.", most=100),
+    secret("snmp_authentication_password", "The SNMPv3 authentication password. It is never shown."),
+    secret("snmp_privacy_password", "The SNMPv3 privacy password. It is never shown."),
+    text("snmp_system_contact", "The SNMP contact.", most=70, default="admin@domain.com"),
+    text("snmp_system_location", "The SNMP location.", most=70, default="Virtual machine"),
 )
 
 _SSH: Final = (
-    _choice("enable_ssh", "Whether an administrator can log in over SSH.", "GLOBAL", "OFF", "ON"),
-    _many("ssh_authorized_keys", "The SSH keys that may log in.", "ssh_authorized_key", nested=False),
-    _flag("ssh_authorized_keys_use_cloud", "Whether keys of the cloud are used too.", default=True),
+    choice("enable_ssh", "Whether an administrator can log in over SSH.", "GLOBAL", "OFF", "ON"),
+    many("ssh_authorized_keys", "The SSH keys that may log in.", "ssh_authorized_key", nested=False),
+    flag("ssh_authorized_keys_use_cloud", "Whether keys of the cloud are used too.", default=True),
 )
 
 WORKER_VM: Final = Resource(
@@ -160,21 +60,22 @@ WORKER_VM: Final = Resource(
     title="Conferencing Node",
     help="Nodes. A new one joins with the token that its creation answers with.",
     shown_once=("join_token", "join_command"),
-    list_methods=_LIST,
-    detail_methods=frozenset({Method.GET, Method.PUT, Method.PATCH, Method.DELETE}),
+    list_methods=LIST,
+    detail_methods=ONE,
+    keeps_more=True,
     fields=(
         ID,
-        _named("name", "The name of the node.", most=32, unique=True),
-        _named("hostname", "The host name; with the domain it is the node's FQDN.", most=63),
-        _named("domain", "The domain; with the host name it is the node's FQDN.", most=192),
-        _named("address", "The IPv4 address.", most=45, unique=True),
-        _named("netmask", "The IPv4 network mask.", most=45),
-        _named("gateway", "The IPv4 gateway.", most=45),
-        _one("system_location", "The location of the node.", "system_location", required=True),
+        named("name", "The name of the node.", most=32, unique=True),
+        named("hostname", "The host name; with the domain it is the node's FQDN.", most=63),
+        named("domain", "The domain; with the host name it is the node's FQDN.", most=192),
+        named("address", "The IPv4 address.", most=45, unique=True),
+        named("netmask", "The IPv4 network mask.", most=45),
+        named("gateway", "The IPv4 gateway.", most=45),
+        one("system_location", "The location of the node.", "system_location", required=True),
         *_TLS,
-        _text("alternative_fqdn", "Another name that clients know the node by.", most=255),
-        _text("description", "A description.", most=250),
-        _choice("node_type", "The node's role.", "CONFERENCING", "PROXYING"),
+        text("alternative_fqdn", "Another name that clients know the node by.", most=255),
+        text("description", "A description.", most=250),
+        choice("node_type", "The node's role.", "CONFERENCING", "PROXYING"),
         Field(
             name="deployment_type",
             help="How the node is deployed.",
@@ -191,6 +92,7 @@ WORKER_VM: Final = Resource(
             default=4,
             minimum=2,
             maximum=128,
+            zero_is_absent=True,
             writeonly=True,
         ),
         Field(
@@ -201,27 +103,28 @@ WORKER_VM: Final = Resource(
             default=4096,
             minimum=2000,
             maximum=64000,
+            zero_is_absent=True,
             writeonly=True,
         ),
-        _perhaps("ipv6_address", "The IPv6 address.", most=45),
-        _perhaps("ipv6_gateway", "The IPv6 gateway.", most=45),
-        _perhaps("secondary_address", "A second IPv4 address.", most=45),
-        _perhaps("secondary_netmask", "The network mask of the second address.", most=45),
-        _perhaps("static_nat_address", "The public IPv4 address.", most=45),
-        _flag("maintenance_mode", "Whether the node is in maintenance."),
-        _text("maintenance_mode_reason", "Why.", most=250),
-        _number("media_priority_weight", "The weight in choosing a node for media.", default=0),
-        _flag("cloud_bursting", "Whether the node is one of those started on demand."),
-        _flag("enable_distributed_database", "Whether the node takes part in the database.", default=True),
+        perhaps("ipv6_address", "The IPv6 address.", most=45),
+        perhaps("ipv6_gateway", "The IPv6 gateway.", most=45),
+        perhaps("secondary_address", "A second IPv4 address.", most=45),
+        perhaps("secondary_netmask", "The network mask of the second address.", most=45),
+        perhaps("static_nat_address", "The public IPv4 address.", most=45),
+        flag("maintenance_mode", "Whether the node is in maintenance."),
+        text("maintenance_mode_reason", "Why.", most=250),
+        number("media_priority_weight", "The weight in choosing a node for media.", default=0),
+        flag("cloud_bursting", "Whether the node is one of those started on demand."),
+        flag("enable_distributed_database", "Whether the node takes part in the database.", default=True),
         *_SSH,
         *_SNMP,
-        _secret("password", "The password of the node's administrator. It is never shown."),
-        _many("static_routes", "Static routes.", "static_route"),
-        _flag("service_manager", "Kept for older clients.", default=True),
-        _flag("service_policy", "Kept for older clients.", default=True),
-        _flag("signalling", "Kept for older clients.", default=True),
-        _flag("transcoding", "Kept for older clients.", default=True),
-        _flag("managed", "Kept for older clients."),
+        secret("password", "The password of the node's administrator. It is never shown."),
+        many("static_routes", "Static routes.", "static_route"),
+        flag("service_manager", "Kept for older clients.", default=True),
+        flag("service_policy", "Kept for older clients.", default=True),
+        flag("signalling", "Kept for older clients.", default=True),
+        flag("transcoding", "Kept for older clients.", default=True),
+        flag("managed", "Kept for older clients."),
         RESOURCE_URI,
     ),
 )
@@ -232,36 +135,38 @@ MANAGEMENT_VM: Final = Resource(
     title="Management Node",
     help="The node that the manager itself runs on.",
     list_methods=frozenset({Method.GET}),
-    detail_methods=frozenset({Method.GET, Method.PATCH}),
+    # PUT is what one client sends where PATCH is meant
+    detail_methods=frozenset({Method.GET, Method.PUT, Method.PATCH}),
+    keeps_more=True,
     fields=(
         ID,
-        _text("name", "The name of the node.", most=32),
-        _text("description", "A description.", most=250),
-        _text("hostname", "The host name; with the domain it is the node's FQDN.", most=63),
-        _text("domain", "The domain; with the host name it is the node's FQDN.", most=192),
-        _text("address", "The IPv4 address.", most=45),
-        _text("netmask", "The IPv4 network mask.", most=45),
-        _text("gateway", "The IPv4 gateway.", most=45),
-        _text("alternative_fqdn", "Another name that clients know the node by.", most=255),
-        _perhaps("ipv6_address", "The IPv6 address.", most=45),
-        _perhaps("ipv6_gateway", "The IPv6 gateway.", most=45),
-        _number("mtu", "The largest packet.", default=1500, least=512, most=1500),
-        _perhaps("static_nat_address", "The public IPv4 address.", most=45),
-        _many("dns_servers", "DNS servers.", "dns_server"),
-        _many("ntp_servers", "NTP servers.", "ntp_server"),
-        _many("syslog_servers", "Syslog servers.", "syslog_server"),
-        _many("static_routes", "Static routes.", "static_route"),
-        _many("event_sinks", "Event sinks.", "event_sink"),
-        _one("http_proxy", "The web proxy.", "http_proxy"),
+        text("name", "The name of the node.", most=32),
+        text("description", "A description.", most=250),
+        text("hostname", "The host name; with the domain it is the node's FQDN.", most=63),
+        text("domain", "The domain; with the host name it is the node's FQDN.", most=192),
+        text("address", "The IPv4 address.", most=45),
+        text("netmask", "The IPv4 network mask.", most=45),
+        text("gateway", "The IPv4 gateway.", most=45),
+        text("alternative_fqdn", "Another name that clients know the node by.", most=255),
+        perhaps("ipv6_address", "The IPv6 address.", most=45),
+        perhaps("ipv6_gateway", "The IPv6 gateway.", most=45),
+        number("mtu", "The largest packet.", default=1500, least=512, most=1500),
+        perhaps("static_nat_address", "The public IPv4 address.", most=45),
+        many("dns_servers", "DNS servers.", "dns_server"),
+        many("ntp_servers", "NTP servers.", "ntp_server"),
+        many("syslog_servers", "Syslog servers.", "syslog_server"),
+        many("static_routes", "Static routes.", "static_route"),
+        many("event_sinks", "Event sinks.", "event_sink"),
+        one("http_proxy", "The web proxy.", "http_proxy"),
         *_TLS,
         *_SSH,
         *_SNMP,
-        _one(
+        one(
             "snmp_network_management_system",
             "Where SNMP traps go.",
             "snmp_network_management_system",
         ),
-        _secret(
+        secret(
             "secondary_config_passphrase", "The passphrase of the secondary configuration. It is never shown."
         ),
         Field(
@@ -305,94 +210,29 @@ SYSTEM_LOCATION: Final = Resource(
     name="system_location",
     title="System location",
     help="Groups of nodes.",
-    list_methods=_LIST,
-    detail_methods=frozenset({Method.GET, Method.PUT, Method.PATCH, Method.DELETE}),
+    list_methods=LIST,
+    detail_methods=ONE,
+    keeps_more=True,
     fields=(
         ID,
-        _named("name", "The name of the location.", most=250, unique=True),
-        _text("description", "A description.", most=250),
-        _number("mtu", "The largest packet.", default=1500, least=512, most=1500),
-        _perhaps("media_qos", "The DSCP value of media.", kind=Kind.INTEGER),
-        _perhaps("signalling_qos", "The DSCP value of signalling.", kind=Kind.INTEGER),
-        _text("local_mssip_domain", "The domain for Skype for Business.", most=255),
-        _choice(
+        named("name", "The name of the location.", most=250, unique=True),
+        text("description", "A description.", most=250),
+        number("mtu", "The largest packet.", default=1500, least=512, most=1500),
+        perhaps("media_qos", "The DSCP value of media.", kind=Kind.INTEGER),
+        perhaps("signalling_qos", "The DSCP value of signalling.", kind=Kind.INTEGER),
+        text("local_mssip_domain", "The domain for Skype for Business.", most=255),
+        choice(
             "bdpm_pin_checks_enabled", "Whether PINs are guarded against guessing.", "GLOBAL", "ON", "OFF"
         ),
-        _choice("bdpm_scan_quarantine_enabled", "Whether scans are stopped.", "GLOBAL", "ON", "OFF"),
-        _flag("use_relay_candidates_only", "Whether media always passes a relay."),
-        _many("dns_servers", "DNS servers.", "dns_server"),
-        _many("ntp_servers", "NTP servers.", "ntp_server"),
-        _many("syslog_servers", "Syslog servers.", "syslog_server"),
-        _many("event_sinks", "Event sinks.", "event_sink"),
-        _many("client_turn_servers", "TURN servers for clients.", "turn_server", nested=False),
-        _many("client_stun_servers", "STUN servers for clients.", "stun_server", nested=False),
-        *(_one(name, "A link that is kept for the client.", related) for name, related in _LOCATION_LINKS),
+        choice("bdpm_scan_quarantine_enabled", "Whether scans are stopped.", "GLOBAL", "ON", "OFF"),
+        flag("use_relay_candidates_only", "Whether media always passes a relay."),
+        many("dns_servers", "DNS servers.", "dns_server"),
+        many("ntp_servers", "NTP servers.", "ntp_server"),
+        many("syslog_servers", "Syslog servers.", "syslog_server"),
+        many("event_sinks", "Event sinks.", "event_sink"),
+        many("client_turn_servers", "TURN servers for clients.", "turn_server", nested=False),
+        many("client_stun_servers", "STUN servers for clients.", "stun_server", nested=False),
+        *(one(name, "A link that is kept for the client.", related) for name, related in _LOCATION_LINKS),
         RESOURCE_URI,
     ),
 )
-
-
-def _small(name: str, title: str, *fields: Field) -> Resource:
-    """Return one of the small resources that a node or a location refers to."""
-    return Resource(
-        namespace=Namespace.CONFIGURATION,
-        name=name,
-        title=title,
-        help="Kept and given back as it came.",
-        list_methods=_LIST,
-        detail_methods=frozenset({Method.GET, Method.PUT, Method.PATCH, Method.DELETE}),
-        fields=(ID, *fields, RESOURCE_URI),
-    )
-
-
-DNS_SERVER: Final = _small(
-    "dns_server",
-    "DNS server",
-    _named("address", "The IP address.", most=45, unique=True),
-    _text("description", "A description.", most=250),
-)
-
-NTP_SERVER: Final = _small(
-    "ntp_server",
-    "NTP server",
-    _named("address", "The IP address or FQDN.", most=255, unique=True),
-    _text("description", "A description.", most=250),
-    _perhaps("key_id", "The key's number.", kind=Kind.INTEGER),
-    _secret("key", "The key. It is never shown.", most=255),
-)
-
-SYSLOG_SERVER: Final = _small(
-    "syslog_server",
-    "Syslog server",
-    _named("address", "The IP address or FQDN.", most=255),
-    _text("description", "A description.", most=250),
-    _number("port", "The port.", default=514, least=1, most=65535),
-    _choice("transport", "The transport.", "udp", "tcp", "tls"),
-    _flag("audit_log", "Whether the audit log is sent.", default=True),
-    _flag("support_log", "Whether the support log is sent.", default=True),
-    _flag("web_log", "Whether the web log is sent.", default=True),
-)
-
-STATIC_ROUTE: Final = _small(
-    "static_route",
-    "Static route",
-    _named("name", "The name of the route.", most=250, unique=True),
-    _named("address", "The network.", most=45),
-    _number("prefix", "The length of the network's prefix.", default=24, least=0, most=128),
-    _named("gateway", "The gateway.", most=45),
-)
-
-EVENT_SINK: Final = _small(
-    "event_sink",
-    "Event sink",
-    _named("name", "The name of the event sink.", most=250, unique=True),
-    _text("description", "A description.", most=250),
-    _named("url", "Where events are sent.", most=255),
-    _text("username", "The user name there.", most=100),
-    _secret("password", "The password there. It is never shown."),
-    _flag("bulk_support", "Whether events are sent together."),
-    _flag("verify_tls_certificate", "Whether its certificate is verified."),
-    _number("version", "The version of the format.", default=1, least=1, most=2),
-)
-
-SMALL: Final = (DNS_SERVER, NTP_SERVER, SYSLOG_SERVER, STATIC_ROUTE, EVENT_SINK)

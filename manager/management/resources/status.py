@@ -1,7 +1,8 @@
-"""What is: alarms and the state of nodes (the contract's sections 1.7 and 1.8)."""
+"""What is: alarms, and the state of nodes and locations (the contract's sections 1.7, 1.8 and 20)."""
 
 from typing import Final
 
+from manager.management.alarms import SPELLINGS
 from manager.management.description import (
     ALL_LOOKUPS,
     ID,
@@ -29,7 +30,20 @@ def _shown(name: str, help_text: str, *, kind: Kind = Kind.STRING, nullable: boo
 
 
 def _moment(name: str, help_text: str) -> Field:
-    return _shown(name, help_text, kind=Kind.DATETIME, nullable=True)
+    return Field(
+        name=name,
+        kind=Kind.DATETIME,
+        help=help_text,
+        readonly=True,
+        nullable=True,
+        filtering=ALL_LOOKUPS,
+        orderable=True,
+        precise=True,
+    )
+
+
+def _zero(name: str) -> Field:
+    return _shown(name, "Not known here, and always 0.", kind=Kind.INTEGER)
 
 
 def _look(namespace: Namespace, name: str, title: str, *fields: Field) -> Resource:
@@ -45,8 +59,16 @@ def _look(namespace: Namespace, name: str, title: str, *fields: Field) -> Resour
 
 _ALARM: Final = (
     _shown("identifier", "The number of the kind of alarm.", kind=Kind.INTEGER),
-    _shown("name", "What is wrong."),
-    _shown("level", "How bad it is: error or warning."),
+    Field(
+        name="name",
+        help="The name of the kind of alarm, as monitoring add-ons filter by it.",
+        readonly=True,
+        filtering=ALL_LOOKUPS,
+        orderable=True,
+        spellings=SPELLINGS,
+    ),
+    _shown("summary", "What is wrong, in words."),
+    _shown("level", "How bad it is: critical, error, warning or info."),
     _shown("details", "What exactly is wrong, and where."),
     _shown("instance", "What the alarm is about."),
     _shown("node", "The address of the node that it is about, if it is about one."),
@@ -64,7 +86,7 @@ ALARM: Final = _look(
 ALARM_HISTORY: Final = _look(
     Namespace.HISTORY,
     "alarm",
-    "Past alarm",
+    "Alarm, past or present",
     *_ALARM,
     _moment("time_raised", "When it was raised."),
     _moment("time_lowered", "When it was lowered."),
@@ -96,7 +118,7 @@ WORKER_STATUS: Final = _look(
         for name in ("hypervisor", "cpu_capabilities", "cpu_model")
     ),
     *(
-        _shown(name, "Not known here, and always 0.", kind=Kind.INTEGER)
+        _zero(name)
         for name in (
             "cpu_count",
             "total_ram",
@@ -119,4 +141,28 @@ MANAGEMENT_STATUS: Final = _look(
     "State of the Management Node",
     *_NODE,
     _shown("primary", "Whether this is the active Management Node.", kind=Kind.BOOLEAN),
+)
+
+LOCATION_STATUS: Final = _look(
+    Namespace.STATUS,
+    "system_location",
+    "State of a system location",
+    _shown("name", "The name of the location."),
+    _shown("description", "Its description."),
+    _shown("total_nodes", "The number of its nodes.", kind=Kind.INTEGER),
+    _shown("active_nodes", "The number of its nodes that are connected.", kind=Kind.INTEGER),
+    *(
+        _zero(name)
+        for name in (
+            "active_calls",
+            "max_audio_calls",
+            "max_sd_calls",
+            "max_hd_calls",
+            "max_full_hd_calls",
+            "max_direct_participants",
+            "max_media_tokens",
+            "media_tokens_used",
+            "media_load",
+        )
+    ),
 )

@@ -91,10 +91,10 @@ def test_a_path_means_one_thing(path, part, text):
         "/",
         ROOT,
         f"{ROOT}/configuration/",
-        f"{CONFIGURATION}conference/",
+        f"{CONFIGURATION}trusted_ca_certificate/",
         f"{CONFIGURATION}tls_certificate/7/more/",
         f"{ROOT}/command/v1/platform/certificates_import/7/",
-        f"{ROOT}/status/v1/worker_vm/1/statistics/",
+        f"{ROOT}/status/v1/management_vm/1/statistics/",
     ],
 )
 def test_other_paths_mean_nothing(path):

@@ -65,6 +65,11 @@ ACTS: dict[str, Callable[[Operations], Awaitable[Any]]] = {
     "users.remove": lambda o: o.users.remove("bob", actor="ada"),
     "users.new_token": lambda o: o.users.new_token("bob", label="l", days=1, actor="ada"),
     "clients.add": lambda o: o.clients.add("two", role=Role.OPERATOR, public_key=PUBLIC_KEY, actor="ada"),
+    "clients.add_with_key": lambda o: o.clients.add_with_key("two", api_role_id=3, actor="ada"),
+    "clients.change": lambda o: o.clients.change(1, name="another", api_role_id=3, actor="ada"),
+    "roles.add": lambda o: o.roles.add("r", ["operate"], actor="ada"),
+    "roles.change": lambda o: o.roles.change(4, "another", ["use_api"], actor="ada"),
+    "roles.remove": lambda o: o.roles.remove([4], actor="ada"),
     "clients.remove": lambda o: o.clients.remove("one", actor="ada"),
     "alarms.acknowledge": lambda o: o.alarms.acknowledge([1], actor="ada"),
     "requests.create": lambda o: o.requests.create(
@@ -127,6 +132,7 @@ async def arranged(world: World) -> World:
     await store.users.add_token("bob", token_hash="x", label="l", expires_s=NOW_S + 9, now_s=NOW_S)
     await store.sessions.add("x", bob.id, now_s=NOW_S, keep=9)
     await store.clients.add("one", Role.OPERATOR, client_id="one", public_key=PUBLIC_KEY, now_s=NOW_S)
+    await store.roles.add("mine", ["operate"])
     condition = Condition(subject=Subject(AlarmKind.EVALUATION_SILENT, "x"), label="x", details="x")
     await store.alarms.apply(Changes(raised=[condition], lowered=[], reworded={}), now_s=NOW_S)
     world.fleet.told.clear()

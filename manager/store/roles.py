@@ -1,0 +1,92 @@
+"""Roles that clients of the management API give to programs, with their permissions.
+
+Invariant: a program's level is that of its role, because both change in one transaction; built-in roles do not change.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.errors import ConflictError, NotFoundError
+from manager.domain.model import ApiRoleRecord, Role
+from manager.store.engine import Database
+from manager.store.tables import api_role, oauth_client
+
+
+class Roles:
+    """See the module."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(self) -> Sequence[ApiRoleRecord]:
+        """Return all by id."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(api_role).order_by(api_role.c.id))
+            return [_record(row) for row in rows]
+
+    async def add(self, name: str, permissions: Collection[str]) -> int:
+        """Keep a new role; return its id. Raises ConflictError if the name is taken."""
+        async with self._database.write() as connection:
+            await _check_name(connection, name, None)
+            values = {"name": name, "permissions": json.dumps(sorted(permissions)), "built_in": False}
+            result = await connection.execute(insert(api_role).values(values))
+            (added,) = result.inserted_primary_key or (0,)
+            return int(added)
+
+    async def change(
+        self, role_id: int, name: str, permissions: Collection[str], *, level: Role | None
+    ) -> None:
+        """Replace a role, and the level of the programs that have it. Raises NotFoundError, ConflictError."""
+        async with self._database.write() as connection:
+            known = await _require(connection, role_id)
+            await _check_name(connection, name, role_id)
+            if known.built_in:
+                raise ConflictError(f"the role '{known.name}' is built in and cannot be changed")
+            if level is None and await _users(connection, role_id):
+                raise ConflictError("programs have this role; it must keep a permission that lets them in")
+            values = {"name": name, "permissions": json.dumps(sorted(permissions))}
+            await connection.execute(update(api_role).where(api_role.c.id == role_id).values(values))
+            if level is not None:
+                mine = oauth_client.c.api_role_id == role_id
+                await connection.execute(update(oauth_client).where(mine).values(role=level.value))
+
+    async def remove(self, role_ids: Collection[int]) -> None:
+        """Remove all of these or none. Raises NotFoundError, ConflictError if one is built in or in use."""
+        async with self._database.write() as connection:
+            for role_id in dict.fromkeys(role_ids):
+                known = await _require(connection, role_id)
+                if known.built_in:
+                    raise ConflictError(f"the role '{known.name}' is built in and cannot be deleted")
+                if users := await _users(connection, role_id):
+                    raise ConflictError(
+                        f"programs have the role '{known.name}': {', '.join(users[:5])}; give them another first"
+                    )
+                await connection.execute(delete(api_role).where(api_role.c.id == role_id))
+
+
+async def _require(connection: AsyncConnection, role_id: int) -> ApiRoleRecord:
+    row = (await connection.execute(select(api_role).where(api_role.c.id == role_id))).first()
+    if row is None:
+        raise NotFoundError(f"there is no role {role_id}")
+    return _record(row)
+
+
+async def _check_name(connection: AsyncConnection, name: str, own: int | None) -> None:
+    rows = await connection.execute(select(api_role.c.id).where(api_role.c.name == name))
+    if any(row.id != own for row in rows):
+        raise ConflictError(f"a role '{name}' already exists")
+
+
+async def _users(connection: AsyncConnection, role_id: int) -> list[str]:
+    rows = await connection.execute(select(oauth_client.c.name).where(oauth_client.c.api_role_id == role_id))
+    return [row.name for row in rows]
+
+
+def _record(row: Row[Any]) -> ApiRoleRecord:
+    return ApiRoleRecord(
+        id=row.id, name=row.name, permissions=tuple(json.loads(row.permissions)), built_in=row.built_in
+    )

@@ -1,0 +1,536 @@
+"""The existing clients, unchanged: what each sends and what it makes of the answers, row by row."""
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
+from manager.management.alarms import LEVELS
+from manager.management.description import Method, Namespace
+from manager.management.index import RESOURCES
+from manager.management.resources.platform import GLOBAL
+from manager.management.resources.small import SMALL
+from tests.fakes import sdk_client, splunk_client
+from tests.integration.management import (
+    AUTHORITIES,
+    CA,
+    CERTIFICATES,
+    CONFIGURATION,
+    ISSUER,
+    LOCATIONS,
+    MANAGERS,
+    REQUESTS,
+    ROOT,
+    WORKERS,
+    Client,
+    leaf,
+    management,
+    upload,
+    worker,
+)
+from tests.unit.pki.openssl import sign_request
+
+AT = {"address": "192.0.2.7"}
+NAMED = {"name": "n", **AT}
+
+
+@pytest.fixture
+async def client(tmp_path: Path):
+    async with management(tmp_path) as made:
+        yield made
+
+
+async def tenant(client: Client) -> str:
+    return await client.post(f"{CONFIGURATION}/azure_tenant/", {"name": "t", "tenant_id": "t-1"})
+
+
+async def whole_bodies(client: Client) -> dict[str, dict[str, Any]]:
+    """Return a body with every field for each small resource, none of them the default, as the current Go client sends it."""
+    login = {"username": "u", "password": "a-secret-of-theirs"}
+    lookups = ("service", "participant", "registration", "directory", "avatar", "media_location")
+    internal = ("service", "participant", "media_location")
+    return {
+        "dns_server": {**AT, "description": "d"},
+        "ntp_server": {**AT, "description": "d", "key_id": 7, "key": "a-secret-of-theirs"},
+        "syslog_server": {
+            **AT,
+            "description": "d",
+            "port": 6514,
+            "transport": "tls",
+            "audit_log": False,
+            "support_log": False,
+            "web_log": False,
+            "proto_format": "rfc5424",
+        },
+        "static_route": {"name": "n", "address": "198.51.100.0", "prefix": 25, "gateway": "192.0.2.1"},
+        "event_sink": {
+            "name": "n",
+            "description": None,
+            "url": f"https://sink.example.test/{'p' * 400}",
+            **login,
+            "bulk_support": True,
+            "verify_tls_certificate": True,
+            "version": 3,
+            "restart_date": "2026-01-02T03:04:05",
+        },
+        "ssh_authorized_key": {
+            "keytype": "ssh-ed25519",
+            "key": "AAAAC3",
+            "comment": "c",
+            "nodes": [f"{MANAGERS}1/"],
+        },
+        "http_proxy": {**NAMED, "port": 8080, **login, "protocol": "http"},
+        "snmp_network_management_system": {
+            **NAMED,
+            "description": "d",
+            "port": 162,
+            "snmp_trap_community": "c",
+        },
+        "mssip_proxy": {**NAMED, "description": "d", "port": None, "transport": "tcp"},
+        "sip_proxy": {**NAMED, "description": "d", "port": 5061, "transport": "tcp"},
+        "policy_server": {
+            "name": "n",
+            "description": "d",
+            "url": "https://policy.example.test",
+            **login,
+            **{f"enable_{what}_lookup": True for what in lookups},
+            **{f"enable_internal_{what}_policy": True for what in internal},
+            **{f"internal_{what}_policy_template": "{}\n" for what in internal},
+            "prefer_local_avatar_configuration": True,
+        },
+        "h323_gatekeeper": {**NAMED, "description": "d", "port": 1719},
+        "turn_server": {
+            **NAMED,
+            "description": "d",
+            "port": 443,
+            **login,
+            "secret_key": "a-secret-of-theirs",
+            "server_type": "coturn_shared",
+            "transport_type": "tls",
+        },
+        "stun_server": {**NAMED, "description": "d", "port": 3479},
+        "azure_tenant": {"name": "n", "description": "d", "tenant_id": "t-2"},
+        "teams_proxy": {
+            **NAMED,
+            "description": "d",
+            "port": 8443,
+            "azure_tenant": await tenant(client),
+            "eventhub_id": "e",
+            "min_number_of_instances": 3,
+            "notifications_enabled": True,
+            "notifications_queue": "q",
+            "updated": None,
+        },
+    }
+
+
+SECRET = {"password", "secret_key", "key"}
+
+
+def told(resource: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return what an answer must have of a body: all but secrets."""
+    hidden = SECRET if resource != "ssh_authorized_key" else set[str]()
+    return {name: value for name, value in body.items() if name not in hidden}
+
+
+async def test_every_field_of_the_small_resources_comes_back_as_it_was_sent(client: Client):
+    bodies = await whole_bodies(client)
+    assert set(bodies) == {resource.name for resource in SMALL}
+    for name, body in bodies.items():
+        at = await client.post(f"{CONFIGURATION}/{name}/", body)
+        answer = await client.call("GET", at)
+        assert {field: answer.json[field] for field in told(name, body)} == told(name, body)
+        assert b"a-secret-of-theirs" not in answer.body
+        sdk_client.read_object(f"configuration/v1/{name}", answer.body)
+        # and the schema knows each of them
+        schema = await client.get(f"{CONFIGURATION}/{name}/schema/")
+        assert set(body) <= set(schema["fields"])
+
+
+async def test_a_put_of_nothing_is_204_and_keeps_everything_on_every_resource_that_has_one(
+    client: Client,
+):
+    made = [
+        await client.post(f"{CONFIGURATION}/{name}/", body)
+        for name, body in (await whole_bodies(client)).items()
+    ]
+    location = await client.post(LOCATIONS, {"name": "Oslo", "description": "d", "mtu": 1400})
+    made += [
+        location,
+        await client.post_worker(worker(system_location=location, description="d", node_type="PROXYING")),
+        await client.post(REQUESTS, {"subject_name": "a.example.test", "private_key_type": "ECDSAP256"}),
+        await client.post(
+            f"{CONFIGURATION}/role/", {"name": "r", "permissions": [f"{CONFIGURATION}/permission/2/"]}
+        ),
+        f"{CONFIGURATION}/global/1/",
+        f"{MANAGERS}1/",
+    ]
+    created = await client.call(
+        "POST", f"{CONFIGURATION}/oauth2_client/", {"client_name": "c", "role": f"{CONFIGURATION}/role/1/"}
+    )
+    made.append(created.location)
+    with_put = {
+        resource.name
+        for resource in RESOURCES
+        if resource.namespace is Namespace.CONFIGURATION and Method.PUT in resource.detail_methods
+    }
+    assert {at.split("/")[-3] for at in made} == with_put
+    for at in made:
+        before = await client.get(at)
+        answer = await client.call("PUT", at, {})
+        assert (answer.status, answer.body) == (204, b""), (at, answer)
+        assert await client.get(at) == before
+
+
+async def test_a_put_changes_what_it_names_and_keeps_what_it_leaves_out(client: Client):
+    bodies = await whole_bodies(client)
+    for name, field, value in (
+        ("syslog_server", "port", 99),
+        ("event_sink", "url", "https://other.example.test"),
+        ("turn_server", "port", 3478),
+    ):
+        at = await client.post(f"{CONFIGURATION}/{name}/", bodies[name])
+        before = await client.get(at)
+        assert (await client.call("PUT", at, {field: value})).status == 204
+        assert await client.get(at) == {**before, field: value}
+
+
+async def test_null_for_what_cannot_be_null_keeps_the_value_and_takes_the_default_on_creation(
+    client: Client,
+):
+    location = await client.post(LOCATIONS, {"name": "Oslo", "mtu": None, "description": None})
+    shown = await client.get(location)
+    assert (shown["mtu"], shown["description"]) == (1500, "")
+    body = worker(system_location=location, media_priority_weight=None, enable_ssh=None)
+    at = await client.post_worker(body)
+    shown = await client.get(at)
+    assert (shown["media_priority_weight"], shown["enable_ssh"]) == (0, "GLOBAL")
+    changed = {"media_priority_weight": 7, "enable_ssh": "OFF", "maintenance_mode": True}
+    assert (await client.call("PATCH", at, changed)).status == 202
+    shown = await client.get(at)
+    for method, status in (("PUT", 204), ("PATCH", 202)):
+        nothing = dict.fromkeys([*changed, "name", "hostname", "address", "system_location", "snmp_mode"])
+        answer = await client.call(method, at, nothing)
+        assert answer.status == status, answer
+        assert await client.get(at) == shown
+    missing = await client.call("POST", LOCATIONS, {"name": None})
+    assert (missing.status, missing.error) == (
+        400,
+        "The 'name' field has no data and doesn't allow a default or null value.",
+    )
+    several = {"objects": [{"resource_uri": at, "media_priority_weight": None, "description": "e"}]}
+    assert (await client.call("PATCH", WORKERS, several)).status == 202
+    assert await client.get(at) == {**shown, "description": "e"}
+
+
+async def test_what_the_sdk_writes_back_of_a_node_that_it_read_changes_nothing(client: Client):
+    location = await client.post(LOCATIONS, {"name": "Oslo"})
+    at = await client.post_worker(worker(system_location=location, vm_cpu_count=8, vm_system_memory=8000))
+    inventory = await client.api.operations.context.inventories.current()
+    (kept,) = [each.detail for each in inventory.nodes.values() if each.kind == "node"]
+    read = sdk_client.read_object("configuration/v1/worker_vm", (await client.call("GET", at)).body)
+    # what the answer does not show is its type's zero there, and null for what may be left out
+    assert (read["vm_cpu_count"], read["vm_system_memory"], read["deployment_type"]) == (0, 0, "")
+    body = {**read, **dict.fromkeys(["tls_certificate", "tls_client_certificate", "media_priority_weight"])}
+    body |= dict.fromkeys(["ipv6_address", "ipv6_gateway", "secondary_address", "secondary_netmask"])
+    body |= dict.fromkeys(["static_nat_address", "ssh_authorized_keys", "static_routes"])
+    del body["deployment_type"]
+    shown = await client.get(at)
+    assert (await client.call("PUT", at, body)).status == 204
+    assert await client.get(at) == shown
+    inventory = await client.api.operations.context.inventories.current()
+    assert [each.detail for each in inventory.nodes.values() if each.kind == "node"] == [kept]
+    assert (kept["vm_cpu_count"], kept["vm_system_memory"]) == (8, 8000)
+    for zero in (0, "0"):
+        new = {
+            "name": f"n{zero!r}",
+            "hostname": f"n{len(str(zero))}{type(zero).__name__}",
+            "address": f"192.0.2.{30 + len(repr(zero))}",
+        }
+        other = await client.post_worker(worker(2, system_location=location, vm_cpu_count=zero, **new))
+        assert (await client.call("PATCH", other, {"vm_system_memory": zero})).status == 202
+    assert (await client.call("PATCH", at, {"vm_cpu_count": 1})).status == 400
+
+
+async def test_fields_that_nobody_described_are_kept_by_what_is_kept_and_ignored_elsewhere(client: Client):
+    more = {
+        "events": [{"name": "conference_started"}],
+        "live_captions_dial_out1": None,
+        "ratio": 0.5,
+        "depth": {"a": [1, True, "x"]},
+    }
+    location = await client.post(LOCATIONS, {"name": "Oslo", **more})
+    sink = await client.post(f"{CONFIGURATION}/event_sink/", {"name": "s", "url": "https://x.test", **more})
+    node = await client.post_worker(worker(system_location=location, **more))
+    for at, method, status in (
+        (location, "PUT", 204),
+        (sink, "PATCH", 202),
+        (node, "PUT", 204),
+        (f"{MANAGERS}1/", "PATCH", 202),
+        (f"{CONFIGURATION}/global/1/", "PUT", 204),
+    ):
+        if at not in {location, sink, node}:
+            assert (await client.call(method, at, more)).status == status
+        assert {name: (await client.get(at))[name] for name in more} == more
+        assert (await client.call(method, at, {"ratio": 2})).status == status
+        assert {name: (await client.get(at))[name] for name in more} == {**more, "ratio": 2}
+    hidden = {"api_token": "a-secret", "client_secret": "a-secret", "x__y": 1, "A": 1, "": 2}
+    assert (await client.call("PATCH", sink, hidden)).status == 202
+    assert not set(hidden) & set(await client.get(sink))
+    for too_much in ({f"f{number}": 1 for number in range(101)}, {"f": "x" * 70_000}):
+        answer = await client.call("PATCH", sink, too_much)
+        assert (answer.status, set(answer.json["event_sink"])) == (400, {"__all__"})
+    certificate = await client.post(CERTIFICATES, upload(leaf("a.example.test"), **more))
+    assert not set(more) & set(await client.get(certificate))
+
+
+async def test_the_certificate_that_answered_a_request_comes_back_byte_for_byte(
+    client: Client, tmp_path: Path
+):
+    body = {"subject_name": "a.example.test", "private_key_type": "ECDSAP256", "certificate": ""}
+    at = await client.post(REQUESTS, body)
+    signed = sign_request((await client.get(at))["csr"], ISSUER, cwd=tmp_path)
+    given = f"A comment of the CA\n{signed}\n\n{ISSUER.certificate_pem}"
+    assert (await client.call("PATCH", at, {"certificate": given})).status == 202
+    assert (await client.get(at))["certificate"] == given
+    # an unrelated change sends it again; the entry that came of it may be gone by then
+    made = (await client.get(CERTIFICATES, subject_name="a.example.test"))["objects"]
+    assert [each["certificate"] for each in made] == [given]
+    await client.call("DELETE", made[0]["resource_uri"])
+    assert (await client.call("PATCH", at, {**body, "certificate": given})).status == 202
+    assert (await client.get(at))["certificate"] == given
+    assert (await client.get(CERTIFICATES, subject_name="a.example.test"))["objects"] == []
+    for field, value in (("subject_name", "b.example.test"), ("tls_certificate", f"{CERTIFICATES}1/")):
+        refused = await client.call("PUT", at, {field: value})
+        assert (refused.status, set(refused.json["certificate_signing_request"])) == (400, {field})
+
+
+async def test_null_means_that_only_the_temporary_certificate_is_there_and_never_takes_it_away(
+    client: Client,
+):
+    location = await client.post(LOCATIONS, {"name": "Oslo"})
+    node = await client.post_worker(worker(system_location=location))
+    for at, name in ((node, "conf1"), (f"{MANAGERS}1/", "management")):
+        operations = client.api.operations
+        before = (await operations.context.inventories.current()).slots[name, "server"]
+        shown = await client.get(at)
+        assert (shown["tls_certificate"], shown["tls_client_certificate"]) == (None, None)
+        # both providers send it with every change of something else
+        for method in ("PUT", "PATCH"):
+            unrelated = {"tls_certificate": None, "tls_client_certificate": None, "description": method}
+            assert (await client.call(method, at, unrelated)).status in {202, 204}
+            assert (await operations.context.inventories.current()).slots[name, "server"] == before
+        real = await client.post(CERTIFICATES, upload(leaf(f"{name}.example.test")))
+        both = {"tls_certificate": real, "tls_client_certificate": real}
+        assert (await client.call("PATCH", at, both)).status == 202
+        shown = await client.get(at)
+        assert {field: shown[field] for field in both} == both
+        assert (await client.call("PUT", at, {"description": "left out"})).status == 204
+        assert (await client.get(at))["tls_certificate"] == real
+        assert (await client.call("PATCH", at, dict.fromkeys(both))).status == 202
+        shown = await client.get(at)
+        assert {field: shown[field] for field in both} == dict.fromkeys(both)
+        assert (name, "server") not in (await operations.context.inventories.current()).slots
+    filtered = await client.get(WORKERS, tls_certificate__isnull="true")
+    assert [each["resource_uri"] for each in filtered["objects"]] == [node]
+
+
+async def raise_every_alarm(client: Client) -> None:
+    """Let each kind of alarm stand: by what is wrong where that is easily made, and by hand."""
+    conditions = [
+        Condition(
+            subject=Subject(kind, "node:management" if kind is AlarmKind.NO_CERTIFICATE else f"node:{kind}"),
+            label=kind,
+            details=f"{kind} is so.",
+            node="management" if kind is AlarmKind.NO_CERTIFICATE else "",
+        )
+        for kind in AlarmKind
+    ]
+    await client.api.operations.context.store.alarms.apply(
+        Changes(raised=conditions, lowered=[], reworded={}), now_s=1_800_000_000.0
+    )
+
+
+async def test_the_splunk_add_on_finds_alarms_by_name_and_level_and_reads_their_times(client: Client):
+    await raise_every_alarm(client)
+    store = client.api.operations.context.store.alarms
+    since, hour = datetime(2027, 1, 15), timedelta(hours=1)  # noqa: DTZ001 - as the add-on has it
+    found = await splunk_client.alarms(client.get, since)
+    assert len(found) == len(AlarmKind)
+    by_kind = {each["instance"]: each for each in found}
+    expected = {
+        "no_certificate": "tls_certificate_missing_management",
+        "chain_incomplete": "tls_certificate_chains",
+        "certificate_expiring": "tls_certificate_expiring",
+        "certificate_expired": "tls_certificate_expiring",
+        "ca_expiring": "trustedca_expiring",
+        "ca_expired": "trustedca_expiring",
+        "offline": "connectivity_lost",
+        "out_of_sync": "configuration_sync_failure",
+        "install_failed": "configuration_sync_failure",
+    }
+    for kind, name in expected.items():
+        alarm = by_kind[kind]
+        assert (alarm["name"], alarm["details"]) == (name, f"{kind} is so.")
+        assert alarm["summary"]
+        assert alarm["level"] in LEVELS
+        named = await splunk_client.alarms(client.get, since, names=[name], levels=["critical", "error"])
+        assert (kind in {each["instance"] for each in named}) is (alarm["level"] in {"critical", "error"})
+    # by the title in its own list, and by the name that it misspells
+    for name in ("Configuration Sync Failure", "confuration_sync_failure"):
+        named = await splunk_client.alarms(client.get, since, names=[name])
+        assert {"out_of_sync", "install_failed"} <= {each["instance"] for each in named}
+    levels = await splunk_client.alarms(client.get, since, levels=["critical", "error"])
+    assert {"offline", "certificate_expired"} <= {each["instance"] for each in levels}
+    # what was raised before and lowered since is found by its end
+    offline = [each for each in await store.active() if each.subject.kind is AlarmKind.OFFLINE]
+    await store.apply(Changes(raised=[], lowered=offline, reworded={}), now_s=1_800_000_000.0 + 7200)
+    late = await splunk_client.alarms(client.get, splunk_client.read_time("2027-01-15T08:00:00.5") + hour)
+    assert [(each["name"], each["time_raised"], each["time_lowered"]) for each in late] == [
+        ("connectivity_lost", "2027-01-15T08:00:00.000000", "2027-01-15T10:00:00.000000")
+    ]
+    now = await client.get(f"{ROOT}/status/v1/alarm/", name="connectivity_lost")
+    assert now["objects"] == []
+    now = await client.get(f"{ROOT}/status/v1/alarm/", name="trustedca_expiring", limit=0)
+    assert [each["time_raised"] for each in now["objects"]] == ["2027-01-15T08:00:00.000000"] * 2
+    for status in ("status/v1/alarm", "history/v1/alarm"):
+        sdk_client.read_list(status, (await client.call("GET", f"{ROOT}/{status}/?limit=0")).body)
+
+
+async def test_a_node_without_a_certificate_and_the_management_node_have_names_of_their_own(client: Client):
+    await client.api.call("POST", "nodes", {"name": "conf1", "names": [], "addresses": []})
+    for number in (1, 2):
+        await client.call("DELETE", f"{CERTIFICATES}{number}/")
+    await client.api.operations.alarms.evaluate(client.api.fleet)
+    for name, instance in (
+        ("tls_certificate_missing", "conf1"),
+        ("tls_certificate_missing_management", "management"),
+    ):
+        found = (await client.get(f"{ROOT}/status/v1/alarm/", name=name))["objects"]
+        assert [each["instance"] for each in found] == [instance]
+
+
+async def test_what_locations_and_nodes_refer_to_must_be_there_and_may_go(client: Client):
+    links = (
+        *("h323_gatekeeper", "sip_proxy", "mssip_proxy", "teams_proxy", "turn_server", "stun_server"),
+        *("http_proxy", "policy_server", "snmp_network_management_system"),
+    )
+    bodies = await whole_bodies(client)
+    made = {name: await client.post(f"{CONFIGURATION}/{name}/", bodies[name]) for name in links}
+    lists = {"client_turn_servers": [made["turn_server"]], "client_stun_servers": [made["stun_server"]]}
+    sink = await client.post(f"{CONFIGURATION}/event_sink/", bodies["event_sink"])
+    at = await client.post(LOCATIONS, {"name": "Oslo", **made, **lists, "event_sinks": [sink]})
+    shown = await client.get(at)
+    assert {name: shown[name] for name in made} == made
+    assert {name: shown[name] for name in lists} == lists
+    assert [each["resource_uri"] for each in shown["event_sinks"]] == [sink]
+    sdk_client.read_object("configuration/v1/system_location", json.dumps(shown).encode())
+    for name in (*links, "client_turn_servers", "event_sinks"):
+        field = f"{CONFIGURATION}/{ {'client_turn_servers': 'turn_server', 'event_sinks': 'event_sink'}.get(name, name) }/4711/"
+        value = [field] if name.endswith("s") and name in {"client_turn_servers", "event_sinks"} else field
+        refused = await client.call("PATCH", at, {name: value})
+        assert (refused.status, set(refused.json["system_location"])) == (400, {name})
+    # a required link protects what it points to, others read as null
+    used = await client.call("DELETE", bodies["teams_proxy"]["azure_tenant"])
+    assert (used.status, used.json) == (
+        400,
+        {"azure_tenant": {"__all__": ["Still used by teams_proxy n; move these first."]}},
+    )
+    for name in links:
+        assert (await client.call("DELETE", made[name])).status == 204
+    shown = await client.get(at)
+    assert {name: shown[name] for name in links} == dict.fromkeys(links)
+    assert (shown["client_turn_servers"], shown["client_stun_servers"]) == ([], [])
+    assert (await client.call("DELETE", bodies["teams_proxy"]["azure_tenant"])).status == 204
+
+
+async def test_names_and_addresses_that_are_taken_are_said_to_exist_already(client: Client):
+    bodies = await whole_bodies(client)
+    for resource in SMALL:
+        for field in (each.name for each in resource.fields if each.unique and not each.readonly):
+            await client.post(resource.path, bodies[resource.name])
+            twice = await client.call("POST", resource.path, bodies[resource.name])
+            assert (twice.status, list(twice.json[resource.name])) == (400, [field])
+            assert "already exists" in twice.json[resource.name][field][0]
+            other = {**bodies[resource.name], field: "192.0.2.99"}
+            at = await client.post(resource.path, other)
+            moved = await client.call("PATCH", at, {field: bodies[resource.name][field]})
+            assert "already exists" in moved.json[resource.name][field][0]
+    role = {"name": "operator", "permissions": []}
+    assert (
+        "already exists"
+        in (await client.call("POST", f"{CONFIGURATION}/role/", role)).json["role"]["name"][0]
+    )
+    program = {"client_name": "c", "role": f"{CONFIGURATION}/role/1/"}
+    assert (await client.call("POST", f"{CONFIGURATION}/oauth2_client/", program)).status == 201
+    twice = await client.call("POST", f"{CONFIGURATION}/oauth2_client/", program)
+    assert "already exists" in twice.json["oauth2_client"]["client_name"][0]
+
+
+async def test_the_global_settings_are_one_object_that_keeps_what_it_is_given(client: Client):
+    path = f"{CONFIGURATION}/global/"
+    listed = sdk_client.read_list("configuration/v1/global", (await client.call("GET", path)).body)
+    assert [each["id"] for each in listed["objects"]] == [1]
+    shown = await client.get(f"{path}1/")
+    assert len(shown) > 90
+    trust = {
+        "sip_tls_cert_verify_mode": "ON",
+        "ocsp_state": "OVERRIDE",
+        "ocsp_responder_url": "http://o.test/",
+    }
+    more = {"disabled_codecs": [{"value": "MP4A-LATM_128"}], "max_callrate_in": 4128, "enable_sip": False}
+    secrets = {"aws_secret_key": "a-secret", "legacy_api_password": "a-secret", "gcp_private_key": "a-secret"}
+    assert (await client.call("PATCH", f"{path}1/", {**trust, **secrets})).status == 202
+    assert (await client.call("PUT", f"{path}1/", {**more, "enable_ssh": None})).status == 204
+    answer = await client.call("GET", f"{path}1/")
+    assert answer.json == {**shown, **trust, **more}
+    assert b"a-secret" not in answer.body
+    sdk_client.read_object("configuration/v1/global", answer.body)
+    for method, at, status in (
+        ("POST", path, 405),
+        ("DELETE", f"{path}1/", 405),
+        ("PATCH", f"{path}2/", 404),
+    ):
+        assert (await client.call(method, at, {})).status == status
+    assert set(more) - {"disabled_codecs"} <= set(GLOBAL.by_name)
+
+
+async def test_what_a_conferencing_platform_would_tell_is_truthfully_nothing(client: Client):
+    location = await client.post(LOCATIONS, {"name": "Oslo", "description": "d"})
+    at = await client.post_worker(worker(system_location=location))
+    for path in (
+        *("status/v1/conference", "status/v1/participant", "status/v1/registration_alias"),
+        *("status/v1/conference_shard", "history/v1/conference", "history/v1/participant"),
+        *("configuration/v1/conference", "status/v1/worker_vm/2/statistics"),
+    ):
+        found = await client.get(
+            f"{ROOT}/{path}/", limit=100, offset=0, start_time__gte="2026-01-01T00:00:00.5"
+        )
+        assert (found["objects"], found["meta"]["total_count"]) == ([], 0), path
+        assert (await client.call("GET", f"{ROOT}/{path}/1/")).status == 404
+    assert at.endswith("/2/")
+    for path, status in (("4711", 404), ("x", 404)):
+        assert (await client.call("GET", f"{ROOT}/status/v1/worker_vm/{path}/statistics/")).status == status
+    assert (await client.call("POST", f"{ROOT}/status/v1/worker_vm/2/statistics/", {})).status == 405
+    (licences,) = (await client.get(f"{ROOT}/status/v1/licensing/"))["objects"]
+    assert {value for name, value in licences.items() if name.endswith(("_count", "_total"))} == {0}
+    (place,) = (await client.get(f"{ROOT}/status/v1/system_location/"))["objects"]
+    assert (place["name"], place["total_nodes"], place["active_nodes"], place["media_load"]) == (
+        "Oslo",
+        1,
+        0,
+        0,
+    )
+    schema = await client.get(f"{CONFIGURATION}/conference/schema/")
+    assert "name" in schema["fields"]
+
+
+async def test_a_trusted_ca_is_changed_with_null_for_what_was_not_planned(client: Client):
+    at = await client.post(AUTHORITIES, {"certificate": CA.certificate_pem, "trusted_intermediate": None})
+    before = await client.get(at)
+    body = {"certificate": None, "trusted_intermediate": None}
+    assert (await client.call("PATCH", at, body)).status == 202
+    assert await client.get(at) == before
