@@ -24,6 +24,7 @@ from tests.crash.node import Node
 from tests.crash.scenarios import acknowledged
 from tests.crash.sweep import END, Series, Try, act, check_struck
 from tests.crash.syscalls import Call, Kill
+from tests.patience import PATIENCE_S
 
 _SHUTDOWN: Final = 0x8004587D
 """FS_IOC_SHUTDOWN of ext4, XFS_IOC_GOINGDOWN of xfs: the same number, and the same flags (fs/ext4/ext4.h)."""
@@ -47,14 +48,16 @@ class Disk:
         megabytes, command = MAKE[filesystem]
         with self.image.open("wb") as file:
             file.truncate(megabytes * 1024 * 1024)
-        subprocess.run([*command, str(self.image)], check=True)
+        subprocess.run([*command, str(self.image)], check=True, timeout=PATIENCE_S)
 
     def mount(self) -> None:
-        if subprocess.run(["mount", "-o", "loop", str(self.image), str(self.path)], check=False).returncode:
+        if subprocess.run(
+            ["mount", "-o", "loop", str(self.image), str(self.path)], check=False, timeout=PATIENCE_S
+        ).returncode:
             pytest.skip("no loop device can be mounted here")
 
     def unmount(self) -> None:
-        subprocess.run(["umount", str(self.path)], check=True)
+        subprocess.run(["umount", str(self.path)], check=True, timeout=PATIENCE_S)
 
     @contextlib.contextmanager
     def mounted(self) -> Iterator[None]:

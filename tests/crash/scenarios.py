@@ -46,17 +46,13 @@ Act = Callable[[Stage], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """`before` brings a node to where `act` begins. None stands for nothing installed.
-
-    `like` names a scenario that begins in the same way; what they have in common is struck there only.
-    """
+    """`before` brings a node to where `act` begins. None stands for nothing installed."""
 
     name: str
     act: Act
     before: Act | None = None
     may_show: Sequence[Bundle | None]
     may_rest_on: Sequence[Bundle | None] = field(default=())
-    like: str = ""
 
     @property
     def rests_on(self) -> Sequence[Bundle | None]:
@@ -157,7 +153,6 @@ SCENARIOS = (
         name="first installation that fails",
         act=_install_bad,
         may_show=(None, BAD),
-        like="first installation",
     ),
     Scenario(name="second installation", before=_install_old, act=_install_new, may_show=(OLD, NEW)),
     Scenario(
@@ -166,7 +161,6 @@ SCENARIOS = (
         act=_install_bad,
         may_show=(OLD, BAD),
         may_rest_on=(OLD,),
-        like="second installation",
     ),
     Scenario(name="refusal of a bundle", before=_install_old, act=_refuse, may_show=(OLD,)),
     Scenario(name="collection of old generations", before=_age, act=_collect, may_show=(OLD,)),

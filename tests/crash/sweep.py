@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import takewhile
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -32,6 +31,12 @@ ERRORS: Final[dict[str, Callable[[], Strike]]] = {
     "short write, then ENOSPC": lambda: Half(errno.ENOSPC),
 }
 ON_WRITES: Final = frozenset({"short write", "short write, then ENOSPC"})
+
+SHARE_S: Final = 600.0
+"""A process that takes so long for its share hangs."""
+
+Point = tuple[int, Call]
+"""A call's number from 0, and what it was when nothing was struck."""
 
 END: Final = Call("end", "")
 """Stands for the moment after the last call."""
@@ -57,11 +62,22 @@ class Series:
         return path if path.exists() else make_template(self.what, path)
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several processes does: each of their count, from its number on."""
+
+    number: int
+    count: int
+
+    def of(self, points: Sequence[Point]) -> Sequence[Point]:
+        return points[self.number :: self.count]
+
+
 @dataclass(slots=True)
 class Tally:
-    """How many points were tried, and what went wrong where."""
+    """How many points were tried in each scenario, and what went wrong where."""
 
-    tried: int = 0
+    tried: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     losses: list[str] = field(default_factory=list)
 
@@ -71,7 +87,9 @@ class Tally:
         self.losses += other.losses
 
     def __str__(self) -> str:
-        return f"{self.tried} points tried, {self.tried - len(self.losses)} survived"
+        points = self.tried.total()
+        each = "".join(f"\n    {count:4} {scenario}" for scenario, count in self.tried.items())
+        return f"{points} points tried, {points - len(self.losses)} survived{each}\n "
 
 
 Try = Callable[[int, Call], None]
@@ -96,16 +114,25 @@ class Sweeper:
         self, scenarios: Sequence[str], strike: str, tries: Tries, *, plant: str = "", last: int | None = None
     ) -> Tally:
         """Try each point of these scenarios, or only the `last` ones of each."""
-        waiting = []
+        total = Tally()
         for scenario in scenarios:
-            self._series += 1
-            for share in range(self._workers):
-                directory = self.directory / f"{self._series}-{share}"
-                series = Series(scenario, strike, directory, plant)
-                waiting.append(self._pool.submit(_try_share, series, tries, (last, share, self._workers)))
+            total.add(self.spread(partial(_try_share, scenario, strike, tries, plant=plant, last=last)))
+        return total
+
+    def spread(self, try_share: Callable[[Path, Share], Tally]) -> Tally:
+        """Have each process try its share of some points, in a directory of its own.
+
+        A strike forks, and only a process with a single thread may: a lock that another holds is never let go in the child.
+        """
+        self._series += 1
+        waiting = []
+        for number in range(self._workers):
+            directory = self.directory / f"{self._series}-{number}"
+            directory.mkdir()
+            waiting.append(self._pool.submit(try_share, directory, Share(number, self._workers)))
         total = Tally()
         for future in waiting:
-            total.add(future.result())
+            total.add(future.result(SHARE_S))
         return total
 
 
@@ -115,15 +142,15 @@ def _be_worker() -> None:
     gc.freeze()
 
 
-def _try_share(series: Series, tries: Tries, which: tuple[int | None, int, int]) -> Tally:
-    tally = Tally()
-    last, share, shares = which
-    series.directory.mkdir()
+def _try_share(
+    scenario: str, strike: str, tries: Tries, directory: Path, share: Share, *, plant: str, last: int | None
+) -> Tally:
+    tally, series = Tally(), Series(scenario, strike, directory, plant)
     points = points_of(series)
     chosen = points[-last:] if last is not None else points
     with tries(series) as try_one:
-        for number, call in chosen[share::shares]:
-            tally.tried += 1
+        for number, call in share.of(chosen):
+            tally.tried[series.scenario] += 1
             tally.calls[call.name] += 1
             try:
                 try_one(number, call)
@@ -133,17 +160,13 @@ def _try_share(series: Series, tries: Tries, which: tuple[int | None, int, int])
     return tally
 
 
-def points_of(series: Series) -> list[tuple[int, Call]]:
-    """Return the calls to strike. What a scenario does like the one that it is `like` is struck there."""
+def points_of(series: Series) -> list[Point]:
+    """Return the calls to strike."""
     calls = run_through(series)
     if series.strike in ON_WRITES:
         return [(number, call) for number, call in enumerate(calls) if call.name == "write"]
-    first = 0
-    if series.what.like:
-        pairs = zip(calls, run_through(replace(series, scenario=series.what.like)), strict=False)
-        first = sum(1 for _ in takewhile(lambda pair: pair[0].name == pair[1].name, pairs))
     last = [] if series.strike in ERRORS else [(len(calls), END)]
-    return [*enumerate(calls), *last][first:]
+    return [*enumerate(calls), *last]
 
 
 def run_through(series: Series) -> list[Call]:

@@ -67,6 +67,9 @@ CALLS: dict[int, tuple[str, Place | None, Place | None]] = {
 
 WRITES = frozenset({1, 18})
 
+SILENCE_MS = 60_000
+"""A child that neither calls nor says anything for so long hangs; a loaded machine holds one up for seconds."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -188,7 +191,9 @@ class _Tracer:
         self._lasting = 0
 
     def follow(self) -> None:
+        self._near.settimeout(SILENCE_MS / 1000)
         word, descriptors, _, _ = socket.recv_fds(self._near, 4096, 1)
+        self._near.settimeout(None)
         if not descriptors:
             raise AssertionError(f"the child could not be stopped at its calls: {word.decode()}")
         listener = descriptors[0]
@@ -197,7 +202,11 @@ class _Tracer:
             poll.register(listener, select.POLLIN)
             poll.register(self._near, select.POLLIN)
             while not self.is_over:
-                for descriptor, event in poll.poll():
+                if not (heard := poll.poll(SILENCE_MS)):
+                    raise AssertionError(
+                        f"the child hangs after {self.ran.calls[-1:]}, having said {self.ran.said}"
+                    )
+                for descriptor, event in heard:
                     if descriptor == self._near.fileno():
                         self._listen()
                     elif event & select.POLLIN:

@@ -25,8 +25,8 @@ from common.wire.enrolment import EnrolReply, EnrolRequest, JoinToken, encode_to
 from nodeagent.channel import identity, join, rotation
 from tests.crash import syscalls
 from tests.crash.scenarios import PLANTS
-from tests.crash.sweep import ERRORS, ON_WRITES, Tally, check_struck
-from tests.crash.syscalls import Call, Kill
+from tests.crash.sweep import ERRORS, ON_WRITES, Point, Share, Tally, check_struck
+from tests.crash.syscalls import Kill
 
 pytestmark = pytest.mark.services("x86-64")
 
@@ -152,21 +152,21 @@ ACTS: Final = (joins, rotates, dials_with_what_a_cut_rotation_left)
 STRIKES: Final = {"kill": Kill, **ERRORS}
 
 
-def points(act: Act, directory: Path, strike: str) -> list[tuple[int, Call]]:
+def points(act: Act, directory: Path, strike: str) -> list[Point]:
     node = made(act, directory)
     ran = syscalls.run(node.data, partial(work, act, node))
     assert (ran.status, ran.said) == (0, [])
     return [one for one in enumerate(ran.calls) if strike not in ON_WRITES or one[1].name == "write"]
 
 
-def sweep(strike: str, directory: Path, plant: str = "") -> Tally:
+def try_share(strike: str, directory: Path, share: Share, *, plant: str = "") -> Tally:
     """Strike each call of each act."""
     tally = Tally()
     for act in ACTS:
         with PLANTS[plant]():
             chosen = points(act, directory / act.__name__, strike)
-        for number, call in chosen:
-            tally.tried += 1
+        for number, call in share.of(chosen):
+            tally.tried[act.__name__] += 1
             node = made(act, directory / "node")
             try:
                 with PLANTS[plant]():
@@ -177,7 +177,7 @@ def sweep(strike: str, directory: Path, plant: str = "") -> Tally:
     return tally
 
 
-def strike_one(act: Act, node: Node, point: tuple[int, Call], strike: str) -> None:
+def strike_one(act: Act, node: Node, point: Point, strike: str) -> None:
     number, call = point
     ran = syscalls.run(node.data, partial(work, act, node), at=number, strike=STRIKES[strike]())
     check_struck(ran, call, status=-signal.SIGKILL if strike == "kill" else 0)
@@ -188,15 +188,16 @@ def strike_one(act: Act, node: Node, point: tuple[int, Call], strike: str) -> No
 
 
 @pytest.mark.parametrize("strike", STRIKES)
-def test_a_node_that_is_struck_while_it_joins_or_replaces_its_key_reaches_its_manager(strike, memory, say):
+def test_a_node_that_is_struck_while_it_joins_or_replaces_its_key_reaches_its_manager(strike, sweeper, say):
     started_s = time.monotonic()
-    tally = sweep(strike, memory)
+    tally = sweeper.spread(partial(try_share, strike))
     say(f"joining and key rotation, {strike}: {tally}", started_s)
     assert tally.losses == []
-    assert tally.tried >= (3 if strike in ON_WRITES else 20)
+    assert tally.tried.keys() >= {joins.__name__, rotates.__name__}
+    assert tally.tried.total() >= (3 if strike in ON_WRITES else 20)
 
 
-def test_the_sweep_finds_keys_that_are_written_in_place(memory):
-    losses = sweep("kill", memory, plant="journal in place").losses
+def test_the_sweep_finds_keys_that_are_written_in_place(sweeper):
+    losses = sweeper.spread(partial(try_share, "kill", plant="journal in place")).losses
     assert any("not an OpenSSH private key" in loss for loss in losses)
     assert any("manager.json is damaged" in loss for loss in losses)

@@ -12,6 +12,7 @@ from nodeagent.install.state import NodeState, say_nothing
 from nodeagent.install.upkeep import Upkeep
 from tests.crash.node import NEW, NEXT, OLD, Node
 from tests.integration.agent_parts import command, install
+from tests.patience import PATIENCE_S
 
 SIZE_BYTES = 1024 * 1024
 PAGE_BYTES = 4096
@@ -25,7 +26,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", str(disk)]
-    if subprocess.run(mount, check=False).returncode:
+    if subprocess.run(mount, check=False, timeout=PATIENCE_S).returncode:
         pytest.skip("no tmpfs can be mounted here")
     (tmp_path / "count").touch()
     node = Node(tmp_path, disk / "data")
@@ -33,7 +34,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
         with node.service():
             yield node
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", str(disk)], check=True, timeout=PATIENCE_S)
 
 
 def fill(node: Node, *, pages_left: int) -> Path:

@@ -16,6 +16,9 @@ from tests.crash.synced import find_unsynced
 pytestmark = pytest.mark.services("x86-64")
 
 ALL = [scenario.name for scenario in SCENARIOS]
+STRUCK_LIVE = [scenario for scenario in ALL if "installation" in scenario]
+"""Those that install, whether it ends well or in a rollback."""
+
 SECOND = ["second installation"]
 
 
@@ -24,7 +27,8 @@ def test_a_kill_at_any_call_leaves_old_or_new_whole_and_converges(sweeper, say):
     total = sweeper.sweep(ALL, KILL, kills)
     say(f"kill: {total}", started_s)
     assert total.losses == []
-    assert total.tried > 300
+    assert min(total.tried[scenario] for scenario in ALL) > 5
+    assert min(total.tried[scenario] for scenario in STRUCK_LIVE) > 60
     assert {
         "openat",
         "write",

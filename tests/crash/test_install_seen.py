@@ -6,9 +6,11 @@ goes through the link for each file may meet a swap between two of them; README 
 
 import asyncio
 import json
+import mmap
 import os
 import signal
 import stat
+import struct
 import time
 from pathlib import Path
 
@@ -17,13 +19,16 @@ from msgspec.structs import replace
 
 from common.bundle.build import Bundle
 from nodeagent.core.retention import GRACE_S
+from nodeagent.install.state import NodeState
 from nodeagent.install.upkeep import Upkeep
 from tests.crash.node import NEW, OLD, Node
 from tests.integration.agent_parts import install
+from tests.patience import PATIENCE_S
 
 INSTALLS = 1000
-GONE_AFTER_S = 2.0
-"""Instead of an hour, so that some go: still longer than a reader is ever held up between two calls."""
+COUNT = struct.Struct("=Q")
+KEPT_MAX = 50
+"""Old ones go after each twentieth installation; those that a reader may have open stay."""
 
 
 def bodies(bundle: Bundle, name: str) -> bytes:
@@ -56,12 +61,13 @@ def look(live: Path, seen: dict[str, int]) -> None:
     seen["looks"] += 1
 
 
-def read_until_told(live: Path, told: int) -> None:
-    """Look again and again in this child, and tell what was seen."""
+def read_until_told(live: Path, told: int, began: mmap.mmap) -> None:
+    """Look again and again in this child, and tell what was seen; `began` counts the looks that were begun."""
     seen = dict.fromkeys(("looks", "mismatched", "straddled", "missing", "wide"), 0)
     over: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: over.append(1))
     while not over:
+        began[:] = COUNT.pack(COUNT.unpack(began[:])[0] + 1)
         try:
             look(live, seen)
         except FileNotFoundError:
@@ -75,7 +81,21 @@ def test_a_reader_never_sees_a_mixture_a_gap_or_a_wider_mode(memory, say):
     node = Node(memory)
     read_end, write_end = os.pipe()
 
+    began = mmap.mmap(-1, COUNT.size)
     readers: list[int] = []
+
+    async def collect(state: NodeState) -> None:
+        """Let everything go that was superseded before the reader began its present look."""
+        live_since_s = state.tree.names()[state.tree.live()]
+        (looks,) = COUNT.unpack(began[:])
+        async with asyncio.timeout(PATIENCE_S):
+            while COUNT.unpack(began[:])[0] == looks:  # noqa: ASYNC110 - the reader is another process
+                await asyncio.sleep(0.001)
+        clock, state.clock = state.clock, lambda: live_since_s + GRACE_S
+        try:
+            await Upkeep(state).turn()
+        finally:
+            state.clock = clock
 
     async def install_many() -> None:
         state = await node.open()
@@ -83,20 +103,17 @@ def test_a_reader_never_sees_a_mixture_a_gap_or_a_wider_mode(memory, say):
         reader = os.fork()
         if reader == 0:
             try:
-                read_until_told(node.data / "current", write_end)
+                read_until_told(node.data / "current", write_end, began)
             finally:
                 os._exit(0)
         readers.append(reader)
-        clock = state.clock
         for number in range(2, INSTALLS + 2):
             bundle = (OLD, NEW)[number % 2]
             manifest = replace(bundle.manifest, generation=number)
             assert (await install(state, Bundle(manifest, bundle.payloads))).result == "applied"
-            if number % 20 == 0:  # and old ones go
-                state.clock = lambda: time.time() + GRACE_S - GONE_AFTER_S
-                await Upkeep(state).turn()
-                state.clock = clock
-        assert len(state.tree.names()) < INSTALLS / 2
+            if number % 20 == 0:
+                await collect(state)
+        assert len(state.tree.names()) < KEPT_MAX
 
     started_s = time.monotonic()
     try:

@@ -14,6 +14,7 @@ from common.errors import Reason, StorageError
 from common.ids import NodeName
 from manager.store.sealing import KEK_BYTES, Keyring, create_kek
 from manager.store.store import Store
+from tests.patience import PATIENCE_S
 
 BODY = os.urandom(64 * 1024)
 SIZE_BYTES = 4 * 1024 * 1024
@@ -73,11 +74,11 @@ def small(tmp_path: Path) -> Iterator[Path]:
     finally:
         # the trace of an error keeps the cursor that failed, and that the file
         gc.collect()
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", str(disk)], check=True, timeout=PATIENCE_S)
 
 
 def mount(*arguments: str) -> int:
-    return subprocess.run(["mount", *arguments], check=False).returncode
+    return subprocess.run(["mount", *arguments], check=False, timeout=PATIENCE_S).returncode
 
 
 @pytest.mark.services("root", "mount", "umount")

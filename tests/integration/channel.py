@@ -19,6 +19,7 @@ from manager.push.enrolment import Enrolment
 from manager.push.guard import Limits
 from manager.push.listener import Listener
 from nodeagent.channel.identity import Identity
+from tests.patience import PATIENCE_S
 
 
 class Echo:
@@ -53,7 +54,7 @@ class Ear:
         self.lost.set()
 
     async def until(self, wanted: bytes) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while bytes(self.heard) != wanted:
                 await self.news.wait()
                 self.news.clear()

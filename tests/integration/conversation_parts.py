@@ -14,6 +14,7 @@ from nodeagent.channel.conversation import Conversation
 from nodeagent.health.checks import Health
 from tests import pki
 from tests.integration.agent_parts import NODE, open_node
+from tests.patience import PATIENCE_S
 
 
 class Manager:
@@ -78,7 +79,7 @@ class Manager:
         return [message for message in self.heard if isinstance(message, kind)]
 
     async def until(self, fact):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not fact():
                 self.news.clear()
                 try:

@@ -20,6 +20,7 @@ from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from tests import pki
 from tests.fakes.simulator import NodeSimulator
+from tests.patience import PATIENCE_S
 
 ANCHOR = pki.make_root("Anchor")
 ROOT, ISSUER = pki.current_ca("Fleet")
@@ -62,7 +63,7 @@ class Parts:
         self.fleet.changed([NodeName(name) for name in names], cause="test")
         return record.fingerprint
 
-    async def until(self, done: Callable[[], bool], *, within_s: float = 15) -> None:
+    async def until(self, done: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
         """Wait until something is so."""
         try:
             async with asyncio.timeout(within_s):

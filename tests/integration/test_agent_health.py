@@ -25,6 +25,7 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
+from tests.patience import PATIENCE_S
 
 LEAF = pki.make_leaf(ROOT, not_after_s=pki.NOW_S + 90 * pki.DAY_S)
 OTHER = pki.make_leaf(ROOT)
@@ -131,7 +132,7 @@ async def talk(address, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(*address)
     try:
         writer.write(request)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return await reader.read()
     except ConnectionError:
         return b""

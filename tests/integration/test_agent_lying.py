@@ -27,6 +27,7 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
+from tests.patience import PATIENCE_S
 
 OLD = pki.make_leaf(ROOT, ["old.example.com"])
 NEW = pki.make_leaf(ROOT, ["new.example.com"])
@@ -154,7 +155,7 @@ async def start_tiny(data: Path, tmp_path: Path) -> int:
         str(tmp_path / "tiny.pid"),
         cwd=Path(__file__).parents[2],
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not (tmp_path / "tiny.pid").exists():  # noqa: ASYNC110 - another process tells by a file
             await asyncio.sleep(0.05)
     return port

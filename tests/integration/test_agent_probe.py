@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import time
 
 import pytest
 
@@ -26,6 +25,7 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
+from tests.patience import PATIENCE_S
 
 INTERMEDIATE = pki.make_intermediate(ROOT)
 LEAF = pki.make_leaf(INTERMEDIATE, ["chat.example.com"])
@@ -81,8 +81,9 @@ async def test_openssl_agrees_that_these_services_upgrade_to_tls(protocol, speak
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        out, _ = await process.communicate()
-    assert b"Protocol version: TLSv1.3" in out
+        async with asyncio.timeout(PATIENCE_S):
+            out, _ = await process.communicate()
+    assert "Protocol version: TLSv1.3" in out.decode().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -103,13 +104,11 @@ async def test_a_service_that_does_not_upgrade_is_unreachable_with_the_reason(
     protocol, speak, sentence, context
 ):
     async with spoken.serve(speak, context) as port:
-        started = time.monotonic()
         (seen,) = await Prober().look([asked(protocol, port)], {}, timeout_s=0.4)
 
     assert seen.leaf == ""
     assert seen.reason in {Reason.VERIFY_UNREACHABLE, Reason.VERIFY_TIMEOUT}
     assert sentence in seen.message
-    assert time.monotonic() - started < 5
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from nodeagent.install.state import say_nothing
 from nodeagent.settings import ACCOUNTS
 from tests import pki
 from tests.integration.agent_parts import OWNERS, command, real_bundle
+from tests.patience import PATIENCE_S
 
 GOOD = '[[consumer]]\nname = "web"\nreload = ["/bin/true"]\n'
 BAD = '[[consumer]]\nname = "web"\nreload = "true"\nwhat = 1\n'
@@ -165,7 +166,9 @@ def test_a_change_on_the_disk_is_noticed_before_the_minute_is_over(start, tmp_pa
 
 def test_an_agent_is_made_of_little():
     text = "import sys, nodeagent.app; print(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
     loaded = {name.partition(".")[0] for name in told.stdout.split()}
 
     assert "asyncssh" in loaded

@@ -5,7 +5,6 @@ import os
 import ssl
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
+from tests.patience import PATIENCE_S
 
 
 async def failure(one) -> InstallError:
@@ -58,11 +58,9 @@ async def test_a_talkative_command_neither_blocks_nor_fills_the_memory(tmp_path)
 
 
 async def test_a_service_that_the_command_starts_is_neither_waited_for_nor_killed(tmp_path):
-    started_s = time.monotonic()
-    await reload_consumer(consumer(script(tmp_path / "reload", f"sleep 30 & echo $! >{tmp_path}/pid")))
+    await reload_consumer(consumer(script(tmp_path / "reload", f"sleep 600 & echo $! >{tmp_path}/pid")))
     pid = int((tmp_path / "pid").read_text())
 
-    assert time.monotonic() - started_s < 5
     assert is_alive(pid)
     os.kill(pid, 9)
 
@@ -73,7 +71,8 @@ async def test_a_command_that_hangs_is_killed_with_all_that_it_started_even_if_i
 
     assert error.reason == Reason.RELOAD_TIMEOUT
     started = int((tmp_path / "pid").read_text())
-    async with asyncio.timeout(5):  # a killed process has a moment to be reaped by whoever adopted it
+    # a killed process has a moment to be reaped by whoever adopted it
+    async with asyncio.timeout(PATIENCE_S):
         while is_alive(started):  # noqa: ASYNC110 - there is no event for the end of a stranger's child
             await asyncio.sleep(0.02)
 

@@ -14,6 +14,7 @@ from manager.domain.model import Role, UserRecord
 from manager.operations.workers import Workers
 from tests import pki
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
+from tests.patience import PATIENCE_S
 
 _, ISSUER = pki.current_ca("Api")
 ROLE_RANK = {role: rank for rank, role in enumerate(ROLES)}
@@ -230,12 +231,12 @@ async def test_a_body_that_drips_is_not_waited_for(api: ApiClient, monkeypatch):
 
     async def drip():
         yield b"{"
-        await asyncio.sleep(5)
+        await asyncio.sleep(2 * PATIENCE_S)
         yield b"}"
 
     auth = {"Authorization": aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], PASSWORD)}
     async with (
-        asyncio.timeout(3),
+        asyncio.timeout(PATIENCE_S),
         api.session.post(f"{api.url}{ROOT}/trusted-cas", data=drip(), headers=auth) as answer,
     ):
         assert answer.status == 400
@@ -274,7 +275,7 @@ async def test_changes_of_nodes_are_streamed(api: ApiClient):
     async with api.session.get(f"{api.url}{ROOT}/events", headers=auth) as stream:
         assert stream.content_type == "text/event-stream"
         await add_node(api)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not (line := await stream.content.readline()).startswith(b"data: "):
                 pass
         assert json.loads(line.removeprefix(b"data: "))["name"] == "n1"
@@ -334,7 +335,10 @@ async def events_of(api: ApiClient, since: str | None, count: int) -> tuple[list
     if since is not None:
         headers["Last-Event-ID"] = since
     found, last, name = [], "", ""
-    async with api.session.get(f"{api.url}{ROOT}/events", headers=headers) as stream, asyncio.timeout(10):
+    async with (
+        api.session.get(f"{api.url}{ROOT}/events", headers=headers) as stream,
+        asyncio.timeout(PATIENCE_S),
+    ):
         while len(found) < count:
             kind, _, value = (await stream.content.readline()).decode().rstrip("\n").partition(": ")
             if kind == "id":

@@ -14,6 +14,7 @@ from manager.push.pipe import pipe
 from tests import pki
 from tests.fakes.simulator import NodeSimulator
 from tests.integration.api import ApiClient, real_api
+from tests.patience import PATIENCE_S
 
 ROOT, ISSUER = pki.current_ca("Generations")
 N1 = NodeName("n1")
@@ -53,7 +54,7 @@ def dial(api: ApiClient) -> NodeSimulator:
 
 
 async def until_applied(api: ApiClient, leaf: str) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while (slot := api.fleet.node(N1).slots.get("server")) is None or slot.applied != leaf:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

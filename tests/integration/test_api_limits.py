@@ -14,6 +14,7 @@ from manager.domain.model import Role
 from manager.operations.throttle import LOCK_S
 from manager.operations.workers import Workers
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
+from tests.patience import PATIENCE_S
 
 AUTH = {"Authorization": aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], PASSWORD)}
 
@@ -132,7 +133,10 @@ async def test_one_user_leaves_streams_for_the_others(api: ApiClient, monkeypatc
 async def test_a_stream_is_kept_alive_and_ends_after_its_time(api: ApiClient, monkeypatch):
     monkeypatch.setattr(subject, "HEARTBEAT_S", 0.01)
     monkeypatch.setattr(streams, "STREAM_S", 0.2)
-    async with asyncio.timeout(10), api.session.get(f"{api.url}{ROOT}/events", headers=AUTH) as stream:
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        api.session.get(f"{api.url}{ROOT}/events", headers=AUTH) as stream,
+    ):
         said = await stream.content.read()
     assert said.startswith(b": listening\n\n: still here\n\n")
 
@@ -140,7 +144,7 @@ async def test_a_stream_is_kept_alive_and_ends_after_its_time(api: ApiClient, mo
 async def test_closing_the_endpoint_ends_streams_cleanly_and_at_once(api: ApiClient):
     async with api.session.get(f"{api.url}{ROOT}/events", headers=AUTH) as stream:
         await stream.content.readline()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             await api.server.close()
             # a clean end: a cut connection would raise ClientPayloadError
             assert await stream.content.read() == b"\n"
@@ -172,7 +176,7 @@ async def test_a_watcher_that_does_not_read_is_dropped(api: ApiClient, monkeypat
     _, writer = await asyncio.open_connection(host, int(port), ssl=context, limit=1024)
     head = f"GET {ROOT}/events HTTP/1.1\r\nHost: m\r\nAuthorization: {AUTH['Authorization']}\r\n\r\n"
     writer.write(head.encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await ended.wait()
     assert len(taken) < 20
     writer.transport.abort()

@@ -19,6 +19,7 @@ from nodeagent.channel import identity
 from nodeagent.channel.dial import connect, dial
 from nodeagent.channel.join import join
 from tests.integration.channel import Channel, Ear, channel, key_path
+from tests.patience import PATIENCE_S
 
 
 async def a_good_node_is_served(there: Channel, name: str = "good") -> None:
@@ -51,7 +52,7 @@ async def test_bytes_go_both_ways_and_an_end_is_noticed():
         transport.write(b"x" * 100_000)
         await ear.until(b"x" * 100_000)
         there.peers[0].transport.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await ear.lost.wait()
             await there.peers[0].lost.wait()
 
@@ -141,7 +142,7 @@ async def test_a_second_session_on_a_connection_is_refused_and_the_first_goes_on
         with pytest.raises(asyncssh.ChannelOpenError):
             await ssh.create_process(subsystem=SUBSYSTEM, encoding=None)
         first.stdin.write(b"still here")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert await first.stdout.readexactly(10) == b"still here"
         assert len(there.peers) == 1
 
@@ -152,7 +153,7 @@ async def test_an_exception_in_a_peer_closes_that_connection_alone(capsys):
         transport = await connect(there.identity("n1"), peer=ear)
         there.peers[0].data_received = lambda data: 1 / 0
         transport.write(b"boom")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await ear.lost.wait()
         await a_good_node_is_served(there)
 
@@ -165,7 +166,7 @@ async def hostile(there: Channel) -> tuple[asyncio.StreamReader, asyncio.StreamW
 
 
 async def ends(reader: asyncio.StreamReader) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         try:
             while await reader.read(65536):
                 pass
@@ -205,7 +206,7 @@ async def test_one_address_cannot_take_every_place():
     async with channel(Limits(logins_per_address=3)) as there:
         held = [await hostile(there) for _ in range(3)]
         for reader, _ in held:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await reader.readline()
         reader, writer = await hostile(there)
         await ends(reader)
@@ -336,6 +337,6 @@ async def test_a_join_message_that_is_none_is_answered_and_closed():
             peer=ear,
         )
         transport.write(b"\xff" * 100)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await ear.lost.wait()
         assert b"too_big" in ear.heard

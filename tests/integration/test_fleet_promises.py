@@ -161,7 +161,9 @@ class Deaf:
         self.closed = True
 
 
-async def test_agents_that_never_answer_or_stop_reading_delay_nobody(tmp_path: Path):
+async def test_agents_that_never_answer_or_stop_reading_delay_nobody(tmp_path: Path, monkeypatch):
+    # nobody is waited for until they are given up
+    monkeypatch.setattr("common.wire.sender.WANT_DEADLINE_S", 3600.0)
     async with running(tmp_path) as parts:
         good = [f"good{number}" for number in range(50)]
         mute = [f"mute{number}" for number in range(20)]
@@ -182,9 +184,7 @@ async def test_agents_that_never_answer_or_stop_reading_delay_nobody(tmp_path: P
             )
             transports.append(transport)
         leaf = await parts.assign(*good, *mute, *deaf)
-        started = time.monotonic()
         await parts.until_applied(leaf, *good)
-        assert time.monotonic() - started < 10, "far below the 20 s after which a silent agent is given up"
         assert all(parts.applied(name) is None for name in (*mute, *deaf))
 
 

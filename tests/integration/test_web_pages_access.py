@@ -14,6 +14,7 @@ from manager.web.site import PAGES
 from manager.web.visit import COOKIE
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.web import Visitor, visitor
+from tests.patience import PATIENCE_S
 
 ADMIN = USERS[Role.ADMINISTRATOR]
 POSTS = [page for page in PAGES if page.method == "POST" and page.role is not None]
@@ -259,7 +260,7 @@ async def test_a_form_that_does_not_arrive_is_not_waited_for(api: ApiClient, mon
         yield b"csrf=1&"
         await asyncio.sleep(30)
 
-    async with visitor(api) as browser, asyncio.timeout(10):
+    async with visitor(api) as browser, asyncio.timeout(PATIENCE_S):
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         request = browser.session.post(f"{browser.url}/sign-in", data=dripping(), headers=headers)
         async with request as answer:

@@ -9,6 +9,7 @@ from manager.web.pages import fleet as subject
 from tests.browser.showroom import Showroom
 from tests.integration.api import USERS, ApiClient, real_api
 from tests.integration.web import visitor
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ async def test_who_may_only_look_has_no_button_to_push(room, api):
 async def test_who_watches_is_told_tiles_and_pushes_as_they_change(room, browser, monkeypatch):
     monkeypatch.setattr(subject, "PACE_S", 0.01)
     await room.settle()
-    async with asyncio.timeout(20), browser.session.get(f"{browser.url}/live/fleet") as stream:
+    async with asyncio.timeout(PATIENCE_S), browser.session.get(f"{browser.url}/live/fleet") as stream:
         first = [(await stream.content.readuntil(b"\n\n")).decode() for _ in range(2)]
         assert first[0].startswith("event: tiles\ndata: ")
         assert first[1].startswith("event: wave\ndata: ")
@@ -121,7 +122,7 @@ async def test_who_watches_is_told_tiles_and_pushes_as_they_change(room, browser
 async def test_a_removed_user_does_not_watch_on(room, browser, monkeypatch):
     monkeypatch.setattr(subject, "PACE_S", 0.01)
     monkeypatch.setattr(subject, "HEARTBEAT_S", 0.05)
-    async with asyncio.timeout(20), browser.session.get(f"{browser.url}/live/fleet") as stream:
+    async with asyncio.timeout(PATIENCE_S), browser.session.get(f"{browser.url}/live/fleet") as stream:
         await stream.content.readuntil(b"\n\n")
         await room.api.operations.users.remove(USERS[Role.OPERATOR], actor="test")
         # it ends, and cleanly

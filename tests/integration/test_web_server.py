@@ -12,6 +12,7 @@ from aiohttp import web
 from common.errors import InstallError, UnreachableError
 from manager.web import server as subject
 from manager.web.server import HttpsServer
+from tests.patience import PATIENCE_S
 from tests.pki import DAY_S, Made, current_ca, current_leaf, make_leaf, make_rsa_key
 
 _, ISSUER = current_ca("Endpoint")
@@ -59,11 +60,11 @@ class Connection:
 
     async def get(self, path: str = "/") -> bytes:
         await self.send(f"GET {path} HTTP/1.1\r\nHost: m.example.com\r\n\r\n".encode())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             return await self._reader.readuntil(b"\r\n\r\n")
 
     async def rest(self) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return await self._reader.read()
 
     def close(self) -> None:

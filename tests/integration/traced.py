@@ -19,6 +19,7 @@ from nodeagent.channel.identity import Pin, ensure_key, save_pin
 from tests.conftest import find_program
 from tests.integration.agent_parts import NODE
 from tests.integration.conversation_parts import Manager
+from tests.patience import PATIENCE_S
 
 REPOSITORY: Final = Path(__file__).parents[2]
 BY_DESCRIPTOR: Final = ("fchmod", "fchown", "ftruncate", "fsetxattr")
@@ -98,7 +99,7 @@ async def traced_agent(data: Path, services: Path, trace: Path, *, plant: str = 
     finally:
         for child in _children(process.pid):
             os.kill(child, signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             status = await process.wait()
     assert status == 0
 

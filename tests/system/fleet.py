@@ -12,9 +12,15 @@ import aiohttp
 from demo.run import Api, ready, trusting
 from demo.site import PASSWORD, DemoNode, Site
 from tests import pki
+from tests.patience import PATIENCE_S
 
 MINUTE_S = 60.0
 TRUST = "current/trust/ca-certificates.pem"
+
+_CHAIN = re.compile(r"^Certificate chain\n(.*?)^---$", re.MULTILINE | re.DOTALL)
+_SUBJECT = re.compile(r"^ *\d+ s:(.*?) *$", re.MULTILINE)
+_SENT = re.compile(r"^-----BEGIN CERTIFICATE-----\n.*?^-----END CERTIFICATE-----\n", re.MULTILINE | re.DOTALL)
+_VERDICT = re.compile(r"^ *Verify return code: (.*?) *$", re.MULTILINE)
 
 
 class RealFleet:
@@ -109,18 +115,24 @@ async def openssl_sees(node: DemoNode, root: pki.Made, *, name: str) -> tuple[li
     """Return the subjects of the certificates that a port sends, and OpenSSL's verdict with `root` trusted."""
     anchor = node.directory / "root.pem"
     anchor.write_text(root.certificate_pem)
-    lines = (await _s_client(node, name, "-CAfile", str(anchor))).splitlines()
-    subjects = [
-        line.partition("s:")[2].strip() for line in lines if line.strip()[:1].isdigit() and " s:" in line
-    ]
-    verdict = next((line.partition(":")[2].strip() for line in lines if "Verify return code" in line), "none")
-    return subjects, verdict
+    return read_s_client(await _s_client(node, name, "-CAfile", str(anchor)))
+
+
+def read_s_client(told: str) -> tuple[list[str], str]:
+    """Return the subjects in the list of the sent chain and the verdict, from what `openssl s_client -showcerts` prints.
+
+    A session ticket follows as a hex dump with its text beside it, in which anything may stand; so only the list is read.
+    """
+    chain = _CHAIN.search(told)
+    subjects = _SUBJECT.findall(chain[1]) if chain else []
+    verdict = _VERDICT.search(told)
+    return subjects, verdict[1] if verdict else "none"
 
 
 async def openssl_gets(node: DemoNode, *, name: str) -> list[str]:
     """Return the certificates that a port sends, in PEM."""
-    sent = (await _s_client(node, name)).partition("Server certificate")[0]
-    return re.findall("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", sent, re.DOTALL)
+    chain = _CHAIN.search(await _s_client(node, name))
+    return _SENT.findall(chain[1]) if chain else []
 
 
 async def _s_client(node: DemoNode, name: str, *arguments: str) -> str:
@@ -131,5 +143,11 @@ async def _s_client(node: DemoNode, name: str, *arguments: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
-    out, _ = await process.communicate()
-    return out.decode()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            out, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    return out.decode(errors="replace")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import pki
+from tests.patience import PATIENCE_S
 from tests.system.machine import run_in_machine, stub_root
 
 UNITS = ("certcast-manager.service", "certcast-nodeagent.service")
@@ -89,7 +90,11 @@ journalctl -u certcast-manager -u certcast-nodeagent --no-pager | tail -60
 def test_the_units_are_clean_and_their_sandbox_is_tight(tmp_path: Path):
     root = stub_root(tmp_path)
     verified = subprocess.run(
-        ["systemd-analyze", "verify", f"--root={root}", *UNITS], capture_output=True, text=True, check=False
+        ["systemd-analyze", "verify", f"--root={root}", *UNITS],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
     assert (verified.returncode, verified.stderr) == (0, "")
     for unit, limit in zip(UNITS, (2.0, 3.0), strict=True):
@@ -98,6 +103,7 @@ def test_the_units_are_clean_and_their_sandbox_is_tight(tmp_path: Path):
             capture_output=True,
             text=True,
             check=False,
+            timeout=PATIENCE_S,
         )
         assert float(re.search(r"Overall exposure level.*: ([\d.]+)", judged.stdout).group(1)) <= limit
 

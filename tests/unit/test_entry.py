@@ -5,11 +5,15 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 
 def run_without(module: str, command: str) -> str:
     """Run a command where a module is missing; return what it says at its end."""
     code = f"import sys; sys.modules[{module!r}] = None; from manager.entry import {command}; {command}()"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
     assert ran.returncode == 1
     return ran.stderr
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from common.errors import InvalidInputError
 from manager.operator.access import Options, check_url
 from manager.operator.cli import app
+from tests.patience import PATIENCE_S
 from tests.pki import current_leaf
 from tests.unit.operator.conftest import PASSWORD
 from tests.unit.operator.fake_api import FakeApi, node, running
@@ -59,7 +60,9 @@ def test_help_loads_nothing_heavy():
         "heavy = {'aiohttp', 'asyncssh', 'cryptography', 'msgspec', 'rich', 'sqlalchemy'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from manager.operator.cli import app
+from tests.patience import PATIENCE_S
 from tests.unit.operator.conftest import PASSWORD
 
 NODES = {"nodes": [{"name": "conf1"}, {"name": "conf2"}, {"name": "web"}]}
@@ -69,7 +70,12 @@ def test_bash_completes_after_install_completion(tmp_path):
     )
     environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     done = subprocess.run(
-        ["bash", "-c", program], capture_output=True, text=True, check=False, env=environment
+        ["bash", "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=PATIENCE_S,
     )
     assert done.stdout.split()[0] == "import", done.stderr
     assert "_certcast_completion certcast" in done.stdout

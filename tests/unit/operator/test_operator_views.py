@@ -8,6 +8,7 @@ import pytest
 from common.pki import csr, export, status
 from manager.domain import listing
 from manager.operator import certificate_views, requests
+from tests.patience import PATIENCE_S
 from tests.unit.operator.fake_api import LEAF
 
 PEM = "-----BEGIN CERTIFICATE-----\r\nMIIx\r\n-----END CERTIFICATE-----\r\n"
@@ -73,7 +74,9 @@ def test_a_list_fits_an_ordinary_terminal():
         "                  status='Weak signature', chain_state='not_yet_valid', issuer_name='Example Issuing CA 1')\n"
         "Console(width=80).print(table(LIST_HEADINGS, [list_row(one, time.time())], folded=FOLDED))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
     for whole in ("12345", "conference.example.com", "abababab", "Weak signature", "chain not yet valid"):
         assert whole in done.stdout

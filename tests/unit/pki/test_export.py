@@ -6,6 +6,7 @@ from common.pki.batch import ImportFile, read_batch
 from common.pki.certificate import decode
 from common.pki.export import ExportItem, Format, export, file_name, trusted_pem
 from common.pki.upload import read_tls, read_trusted_cas
+from tests.patience import PATIENCE_S
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import openssl
 
@@ -85,7 +86,12 @@ def shown(folder, *arguments):
     import subprocess
 
     done = subprocess.run(
-        ["openssl", "pkcs12", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ["openssl", "pkcs12", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     return done.stdout + done.stderr
 

@@ -4,6 +4,7 @@ import pytest
 import structlog
 
 from common.runtime.supervise import Supervisor, full_jitter
+from tests.patience import PATIENCE_S
 
 
 def test_a_wait_is_anything_up_to_the_doubled_base_and_never_above_the_cap():
@@ -32,7 +33,7 @@ async def test_a_loop_that_fails_is_started_again(no_wait):
     with structlog.testing.capture_logs() as lines:
         async with Supervisor() as supervisor:
             supervisor.keep("loop", loop)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await done.wait()
     assert [line["event"] for line in lines] == ["task.failed", "task.failed"]
 
@@ -51,7 +52,7 @@ async def test_a_job_that_fails_is_told_and_harms_nothing_else(no_wait):
         async with Supervisor() as supervisor:
             supervisor.run("job", job())
             supervisor.keep("loop", loop)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await other.wait()
     assert [line["task"] for line in lines] == ["job"]
 

@@ -11,6 +11,7 @@ from manager.store import engine
 from manager.store.engine import DATABASE_FILE, translated
 from manager.store.store import Store
 from manager.store.tables import assignment, meta, node, user
+from tests.patience import PATIENCE_S
 from tests.unit.store.given import N1, N2, add_nodes
 
 
@@ -79,7 +80,7 @@ async def test_a_writer_that_is_cancelled_leaves_nothing_and_the_next_one_writes
             inside.set()
             await asyncio.Event().wait()
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         task = tasks.create_task(write_and_wait())
         await inside.wait()
         task.cancel()
@@ -92,7 +93,7 @@ async def test_readers_do_not_wait_for_a_writer_and_see_what_was_before(store):
     await add_nodes(store, N1)
     async with store._database.write() as connection:
         await connection.execute(node.delete())
-        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(store.nodes.list())
     assert [record.name for record in reading.result()] == [N1]
     assert await store.nodes.list() == []
@@ -110,7 +111,7 @@ async def test_one_read_sees_one_moment(local):
 async def test_writers_of_one_process_wait_for_each_other_however_long(directory, keyring, monkeypatch):
     monkeypatch.setattr(engine, "PRAGMAS", (*engine.PRAGMAS, "busy_timeout=0"))
     made = await Store.create(directory, keyring)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks, made._database.write():
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks, made._database.write():
         tasks.create_task(add_nodes(made, N1))
         # the reads give the other writer its turns
         for _ in range(20):

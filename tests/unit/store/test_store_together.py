@@ -5,6 +5,7 @@ import pytest
 from common.errors import ConflictError, StorageError
 from manager.store.store import Store
 from manager.store.tables import node
+from tests.patience import PATIENCE_S
 from tests.unit.store.given import N1, N2, add_nodes, new_certificate
 
 
@@ -97,7 +98,7 @@ async def test_what_reads_within_sees_what_was_written_so_far_and_others_do_not(
     async def look() -> None:
         seen.append(await kept(store))
 
-    async with asyncio.timeout(20), store.together():
+    async with asyncio.timeout(PATIENCE_S), store.together():
         await add_nodes(store, N1)
         assert await kept(store) == ([N1], [])
         # started within, it has the block's context, but it is another task
@@ -116,7 +117,7 @@ async def test_another_task_does_not_join_but_waits_its_turn(store):
                 assert await kept(store) == ([N1], [])
             raise ZeroDivisionError
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as others:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as others:
         with pytest.raises(ZeroDivisionError):
             await change()
     assert await kept(store) == ([N2], [])
@@ -131,7 +132,7 @@ async def test_a_block_that_is_cancelled_leaves_nothing_and_the_next_one_writes(
             inside.set()
             await asyncio.Event().wait()
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         task = tasks.create_task(change_and_wait())
         await inside.wait()
         task.cancel()
