@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.unit.runtime.test_command import shell, without_override
 
 OWNER = pwd.getpwnam("nobody")
@@ -45,7 +46,9 @@ def test_a_store_beside_a_deleted_directory_is_refused_with_the_reason(tmp_path:
 
 def as_root_on(data: Path, code: str) -> subprocess.CompletedProcess[str]:
     code = f"from pathlib import Path\nfrom manager import account\ndata = Path({str(data)!r})\n{code}"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
 
 
 @pytest.mark.services("root")

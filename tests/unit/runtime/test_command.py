@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 BIN = Path(sys.executable).parent
 COMMANDS = ("certcast", "certcast-manager", "certcast-nodeagent")
 
@@ -16,7 +18,13 @@ def shell(line: str, *, cwd: Path | None = None, **variables: str) -> subprocess
     """Run a line of bash with nothing in the environment but these variables."""
     environment = {"PATH": f"{BIN}:{os.environ['PATH']}", **variables}
     return subprocess.run(
-        ["/bin/bash", "-c", line], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+        ["/bin/bash", "-c", line],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        check=False,
+        timeout=PATIENCE_S,
     )
 
 
@@ -32,7 +40,9 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(command):
     reads, writes = os.pipe()
     os.close(reads)
     with os.fdopen(writes) as pipe:
-        done = subprocess.run([BIN / command], stdout=pipe, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(
+            [BIN / command], stdout=pipe, stderr=subprocess.PIPE, check=False, timeout=PATIENCE_S
+        )
     assert (done.returncode != 0, done.stderr) == (True, b"")
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from common.runtime import log as logs
 from tests import pki
+from tests.patience import PATIENCE_S
 
 KEY = pki.make_leaf(None).key_pem
 
@@ -64,6 +65,10 @@ def test_reading_the_built_in_roots_says_nothing_in_the_journal():
         "StrictClient(load_builtin())"
     )
     ran = subprocess.run(
-        [sys.executable, "-W", "default", "-c", script], check=True, capture_output=True, text=True
+        [sys.executable, "-W", "default", "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     assert (ran.stdout, ran.stderr) == ("", "")
