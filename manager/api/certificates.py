@@ -1,5 +1,6 @@
 """TLS certificates over HTTP: listing, showing, uploading, importing, editing, assigning, downloading and deleting."""
 
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 import msgspec
@@ -22,11 +23,12 @@ from manager.api.answers import (
     shown_answer,
     trusted_ca_record_answer,
 )
+from manager.api.pieces import AT_ONCE, listed, send
 from manager.api.routes import FORCE, PEM_FILE, PFX_FILE, Call, Id, Route, allows, attachment, reply
 from manager.api.routes import Query as Parameter
 from manager.domain.listing import PAGE, Order, Query
 from manager.domain.model import Role
-from manager.operations.certificates import Wanted
+from manager.operations.certificates import ListedCertificate, Wanted
 
 Names = Annotated[list[str], msgspec.Meta(max_length=20_000)]
 Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
@@ -105,8 +107,17 @@ class CertificatesToDelete(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with a page."""
-    total, listed = await call.api.operations.certificates.list(_query(call))
-    return reply(CertificatesAnswer(total=total, certificates=[certificate_answer(each) for each in listed]))
+    total, found = await call.api.operations.certificates.list(_query(call))
+    if len(found) <= AT_ONCE:
+        return reply(
+            CertificatesAnswer(total=total, certificates=[certificate_answer(each) for each in found])
+        )
+    return await send(call.request, listed(CertificatesAnswer(total=total, certificates=[]), _parts(found)))
+
+
+async def _parts(found: Sequence[ListedCertificate]) -> AsyncIterator[Sequence[CertificateAnswer]]:
+    for start in range(0, len(found), AT_ONCE):
+        yield [certificate_answer(each) for each in found[start : start + AT_ONCE]]
 
 
 async def by_node(call: Call) -> web.StreamResponse:

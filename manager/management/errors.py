@@ -146,6 +146,11 @@ def method_not_allowed(methods: Iterable[Method]) -> Answer:
     return Answer(405, headers={"Allow": ", ".join(method.upper() for method in ordered(methods))})
 
 
+def options(methods: Iterable[Method]) -> Answer:
+    """Return 200 with what is allowed."""
+    return Answer(200, headers={"Allow": ", ".join(method.upper() for method in ordered(methods))})
+
+
 def unsuited(resource: Resource, method: str, *, to_one: bool) -> Answer | None:
     """Return the refusal of a method (in any case) on the collection or on one object; None if it is allowed."""
     allowed = resource.detail_methods if to_one else resource.list_methods

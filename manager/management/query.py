@@ -101,7 +101,7 @@ def read_query(resource: Resource, parameters: Parameters) -> Query:
     """Return what a query asks. Raises RefusedError."""
     return Query(
         filters=_filters(resource, parameters),
-        orders=[_order(resource, text) for name, text in parameters if name == "order_by" and text],
+        orders=_orders(resource, parameters),
         limit=_limit(parameters),
         offset=_offset(parameters),
         parameters=parameters,
@@ -181,6 +181,15 @@ def _offset(parameters: Parameters) -> int:
     if offset < 0:
         raise RefusedError(f"Invalid offset '{offset}' provided. Please provide a positive integer >= 0.")
     return min(offset, OFFSET_MAX)
+
+
+def _orders(resource: Resource, parameters: Parameters) -> list[Order]:
+    """Return what to sort by; the framework's older word for it counts where the newer one is not there."""
+    for word in ("order_by", "sort_by"):
+        found = [_order(resource, text) for name, text in parameters if name == word and text]
+        if found:
+            return found
+    return []
 
 
 def _order(resource: Resource, text: str) -> Order:

@@ -2,11 +2,16 @@
 
 import asyncio
 import base64
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from manager.api import certificates
+from manager.api.answers import CertificateAnswer, certificate_answer
+from manager.api.pieces import listed
 from manager.domain.model import Role
+from manager.operations.certificates import ListedCertificate
 from manager.operations.workers import Workers
 from tests import pki
 from tests.conftest import find_program
@@ -311,6 +316,29 @@ async def test_a_list_is_searched_ordered_and_paged(api: ApiClient):
     ):
         status, refused = await api.call("GET", f"certificates?{query}")
         assert (status, refused["error"]["field"]) == (400, field)
+
+
+async def test_a_long_list_is_sent_in_pieces_and_says_the_same(api: ApiClient, monkeypatch):
+    for name in "abcde":
+        await upload(api, pki.current_leaf(ISSUER, [f"{name}.example.test"]))
+    whole = await api.call("GET", "certificates?order=-subject")
+    made: list[int] = []
+
+    def watched(each: ListedCertificate) -> CertificateAnswer:
+        made[-1] += 1
+        return certificate_answer(each)
+
+    async def counted(empty: object, parts: AsyncIterator[Sequence[object]]) -> AsyncIterator[bytes]:
+        made.append(0)
+        async for piece in listed(empty, parts):
+            yield piece
+            made.append(0)
+
+    monkeypatch.setattr(certificates, "AT_ONCE", 2)
+    monkeypatch.setattr(certificates, "certificate_answer", watched)
+    monkeypatch.setattr(certificates, "listed", counted)
+    assert await api.call("GET", "certificates?order=-subject") == whole
+    assert [count for count in made if count] == [2, 2, 1]
 
 
 async def test_what_each_node_has_is_listed_and_nothing_is_said_where_there_is_nothing(api: ApiClient):

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from common.errors import Reason, StorageError
 from manager.api.management import handlers
 from manager.api.management.documents import Documents
+from manager.api.pieces import AT_ONCE
 from manager.domain.model import Role
 from manager.management.description import Method, Resource
 from manager.management.index import RESOURCES
@@ -854,7 +855,7 @@ async def test_a_store_that_fails_is_503_or_507_and_nothing_was_done(client: Cli
 
 async def test_a_long_list_is_made_and_sent_in_pieces(client: Client, monkeypatch):
     store = client.api.operations.context.store.documents
-    count = handlers.WRITTEN_AT_ONCE * 2 + 7
+    count = AT_ONCE * 2 + 7
     async with client.api.operations.context.store.together():
         for number in range(count):
             await store.add("dns_server", {"address": f"198.51.{number // 256}.{number % 256}"})
@@ -868,7 +869,7 @@ async def test_a_long_list_is_made_and_sent_in_pieces(client: Client, monkeypatc
     path = f"{CONFIGURATION}/dns_server/?limit=0&order_by=-id"
     answer = await client.call("GET", path)
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
-    assert made == [handlers.WRITTEN_AT_ONCE, handlers.WRITTEN_AT_ONCE, 7]
+    assert made == [AT_ONCE, AT_ONCE, 7]
     listed = sdk_client.read_list("configuration/v1/dns_server", answer.body)
     assert (listed["meta"]["total_count"], listed["meta"]["next"]) == (count, "")
     ids = [each["id"] for each in listed["objects"]]
@@ -879,7 +880,7 @@ async def test_a_long_list_is_made_and_sent_in_pieces(client: Client, monkeypatc
 
 
 async def test_a_long_list_leaves_out_what_was_deleted_while_it_was_sent(client: Client, monkeypatch):
-    monkeypatch.setattr(handlers, "WRITTEN_AT_ONCE", 2)
+    monkeypatch.setattr(handlers, "AT_ONCE", 2)
     store, whole = client.api.operations.context.store.documents, Documents.complete
     for number in range(6):
         await store.add("dns_server", {"address": f"198.51.100.{number}"})
@@ -895,7 +896,7 @@ async def test_a_long_list_leaves_out_what_was_deleted_while_it_was_sent(client:
 async def test_a_long_list_that_fails_on_the_way_is_cut_off_and_never_looks_whole(
     client: Client, monkeypatch
 ):
-    monkeypatch.setattr(handlers, "WRITTEN_AT_ONCE", 2)
+    monkeypatch.setattr(handlers, "AT_ONCE", 2)
     store, whole = client.api.operations.context.store.documents, Documents.complete
     for number in range(6):
         await store.add("dns_server", {"address": f"198.51.100.{number}"})

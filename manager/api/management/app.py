@@ -3,7 +3,8 @@
 Decides who may ask (the roles and checks of `manager.api.routes`), and how a body is read. Leaves what is done to the handlers.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -12,6 +13,7 @@ from aiohttp import web
 
 from common.errors import AccessError, CertcastError, Reason
 from manager.api.management.handlers import Ask, Handlers
+from manager.api.pieces import send
 from manager.api.routes import (
     Api,
     allows,
@@ -38,8 +40,12 @@ log = structlog.get_logger(__name__)
 PREFIXES: Final = (ROOT, f"/{ROOT}")
 """Where it is mounted: one client begins its paths with two slashes."""
 
-_READS: Final = frozenset({"GET", "HEAD"})
+_UNCACHED: Final[Mapping[str, str]] = MappingProxyType({"Cache-Control": "no-store"})
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODIES: Final = frozenset({"POST", "PATCH", "PUT"})
+_OVERRIDE: Final = "X-HTTP-Method-Override"
+_INSTEAD_OF_POST: Final = frozenset({"PATCH", "PUT", "DELETE"})
+"""What a POST may stand for: clients behind proxies that know no other methods say so in a header, as the framework lets them."""
 
 
 def add_management_api(app: web.Application, api: Api) -> None:
@@ -64,6 +70,8 @@ class _Shell:
         resource = target.resource if target is not None else None
         try:
             answer = await self._answer(request, target)
+            if answer.chunks is not None:
+                return await send(request, answer.chunks, status=answer.status, headers=_UNCACHED)
         except CertcastError as error:
             answer = answer_to(error, resource)
             if answer.status >= 500:
@@ -79,8 +87,6 @@ class _Shell:
         except Exception:
             log.exception("request.failed", method=request.method, path=request.path)
             answer = INTERNAL
-        if answer.chunks is not None:
-            return await _stream(request, answer, answer.chunks)
         return _response(answer)
 
     async def _answer(self, request: web.Request, target: Target | None) -> Answer:
@@ -88,14 +94,15 @@ class _Shell:
         user = await authenticate(request, self._api.operations)
         if target is None:
             return NOT_FOUND
-        reads = request.method in _READS
+        method = _meant(request)
+        reads = method in _READS
         role = Role.READ_ONLY if reads else Role.ADMINISTRATOR
         if not allows(user, role):
             raise AccessError(
                 f"this needs the role {role}; user '{user.name}' is {user.role}", reason=Reason.FORBIDDEN
             )
         body = None
-        if request.method in _BODIES and _takes_body(target, request.method):
+        if method in _BODIES and _takes_body(target, method):
             kind = request.headers.get("Content-Type")
             if kind is not None and request.content_type not in {JSON, "text/json"}:
                 return unsupported_media_type(kind)
@@ -103,13 +110,19 @@ class _Shell:
         parameters = [(_clean(name), _clean(text)) for name, text in request.query.items()]
         return await self._handlers.answer(
             Ask(
-                method=request.method,
+                method=method,
                 target=target,
                 parameters=parameters,
                 body=body,
                 actor=user.name,
             )
         )
+
+
+def _meant(request: web.Request) -> str:
+    """Return the method that a request stands for. Only what changes something can stand for another change."""
+    override = request.headers.get(_OVERRIDE, "").strip().upper()
+    return override if request.method == "POST" and override in _INSTEAD_OF_POST else request.method
 
 
 def _takes_body(target: Target, method: str) -> bool:
@@ -138,37 +151,6 @@ def _response(answer: Answer) -> web.Response:
     response = web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
     if answer.body:
         response.content_type = JSON
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
-
-
-async def _stream(request: web.Request, answer: Answer, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
-    """Send an answer piece by piece. One that cannot be finished is cut off, which every client notices."""
-    response = web.StreamResponse(
-        status=answer.status, headers={**answer.headers, "Cache-Control": "no-store"}
-    )
-    response.content_type = JSON
-    if request.method == "HEAD":
-        return response
-    try:
-        # before the headers, so that what fails at once has a status of its own
-        first = await anext(chunks)
-        await response.prepare(request)
-        await response.write(first)
-        async for chunk in chunks:
-            await response.write(chunk)
-    except CertcastError as error:
-        if not response.prepared:
-            return _response(answer_to(error, None))
-        log.error(
-            "request.failed",
-            method=request.method,
-            path=request.path,
-            reason=error.reason,
-            message=error.message,
-        )
-        if request.transport is not None:
-            request.transport.abort()
-        return response
-    await response.write_eof()
+    for name, text in _UNCACHED.items():
+        response.headers.setdefault(name, text)
     return response

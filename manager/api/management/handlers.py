@@ -8,7 +8,7 @@ made and changed one by one, the answer to a failure says how many came before i
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -21,6 +21,7 @@ from manager.api.management.documents import Documents, Settings
 from manager.api.management.nodes import Nodes
 from manager.api.management.requests import CertificatesImport, SigningRequests
 from manager.api.management.status import AlarmHistory, Alarms, NodeStatus
+from manager.api.pieces import AT_ONCE, listed
 from manager.api.routes import Api
 from manager.management.bodies import Change, read_bulk, read_values
 from manager.management.description import Method, Resource, Values, root_path
@@ -37,10 +38,11 @@ from manager.management.errors import (
     created,
     found,
     method_not_allowed,
+    options,
     unsuited,
 )
 from manager.management.index import Part, Target
-from manager.management.query import Parameters, Query, Row, envelope, page, read_query, select
+from manager.management.query import Parameters, Row, envelope, page, read_query, select
 from manager.management.resources.access import OAUTH2_CLIENT
 from manager.management.resources.conferencing import EMPTY
 from manager.management.resources.nodes import MANAGEMENT_VM, SYSTEM_LOCATION, WORKER_VM
@@ -49,9 +51,6 @@ from manager.management.resources.small import SMALL
 from manager.management.resources.status import MANAGEMENT_STATUS, WORKER_STATUS
 from manager.management.schema import root_document, schema_document
 from manager.management.values import read_path_id, write_object
-
-WRITTEN_AT_ONCE: Final = 200
-"""Objects that are made whole at once. A longer list is sent in pieces of that many: certificates take some 20 KB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +101,8 @@ class Handlers:
     async def answer(self, ask: Ask) -> Answer:
         """Do what is asked. Raises CertcastError."""
         target, resource = ask.target, ask.target.resource
+        if ask.method == "OPTIONS":
+            return options(_allowed(target))
         if resource is None:
             return _looked(ask) or found(root_document(target.text))
         match target.part:
@@ -148,26 +149,16 @@ class Handlers:
         # off the loop, because there may be thousands
         wanted = await asyncio.to_thread(select, query, list(rows.values()))
         cut = page(query, wanted)
-        if len(cut) > WRITTEN_AT_ONCE:
-            return Answer(200, chunks=self._in_pieces(collection, query, cut, total=len(wanted)))
+        if len(cut) > AT_ONCE:
+            empty = envelope(resource, query, total=len(wanted), objects=[])
+            return Answer(200, chunks=listed(empty, self._parts(collection, cut)))
         document = envelope(resource, query, total=len(wanted), objects=await self._shown(collection, cut))
         return await asyncio.to_thread(found, document)
 
-    async def _in_pieces(
-        self, collection: Collection, query: Query, cut: Sequence[Row], *, total: int
-    ) -> AsyncIterator[bytes]:
-        """Make a long list piece by piece, each when the one before it was sent, so that it is never whole in memory."""
-        resource = collection.resource
-        whole = msgspec.json.encode(envelope(resource, query, total=total, objects=[]))
-        begun = whole.removesuffix(b"]}")
-        for start in range(0, len(cut), WRITTEN_AT_ONCE):
-            shown = await self._shown(collection, cut[start : start + WRITTEN_AT_ONCE])
-            # all of a piece may have been deleted meanwhile
-            if shown:
-                objects = (await asyncio.to_thread(msgspec.json.encode, shown))[1:-1]
-                yield begun + objects
-                begun = b","
-        yield begun.removesuffix(b",") + b"]}"
+    async def _parts(self, collection: Collection, cut: Sequence[Row]) -> AsyncIterator[Sequence[object]]:
+        """Return the objects of a long list part by part, whole."""
+        for start in range(0, len(cut), AT_ONCE):
+            yield await self._shown(collection, cut[start : start + AT_ONCE])
 
     async def _statistics(self, ask: Ask, resource: Resource) -> Answer:
         """Answer that nothing is measured on a node."""
@@ -270,8 +261,8 @@ class Handlers:
         linked = await self._linked(resource)
         complete = await collection.complete(rows)
         shown: list[dict[str, object]] = []
-        for start in range(0, len(complete), WRITTEN_AT_ONCE):
-            part = complete[start : start + WRITTEN_AT_ONCE]
+        for start in range(0, len(complete), AT_ONCE):
+            part = complete[start : start + AT_ONCE]
             shown += [write_object(resource, _resolved(resource, row, linked)) for row in part]
             await asyncio.sleep(0)
         return shown
@@ -312,7 +303,7 @@ class Handlers:
             if not needed or not gone:
                 continue
             users = [
-                str(row["name"])
+                _label(other, row)
                 for row in (await collection.rows()).values()
                 if any(row.get(name) in gone for name in needed)
             ]
@@ -321,6 +312,14 @@ class Handlers:
                 raise ValuesError(
                     resource.name, {WHOLE: [f"Still used by {other.name} {named}; move these first."]}
                 )
+
+
+def _allowed(target: Target) -> frozenset[Method]:
+    if target.resource is not None and target.part is Part.OBJECT:
+        return target.resource.detail_methods
+    if target.resource is not None and target.part in {Part.COLLECTION, Part.COMMAND}:
+        return target.resource.list_methods
+    return frozenset({Method.GET})
 
 
 def _looked(ask: Ask) -> Answer | None:
@@ -341,6 +340,12 @@ def _partly(where: str, error: CertcastError, done: int) -> RefusedError:
 
 def _missing(resource: Resource, object_id: int) -> NoObjectError:
     return NoObjectError(f"there is no {resource.name} {object_id}")
+
+
+def _label(resource: Resource, row: Row) -> str:
+    """Return what people call an object: the first of its fields that no two have."""
+    names = [field.name for field in resource.fields if field.unique and not field.readonly]
+    return str(row[names[0] if names else "id"])
 
 
 def _id(row: Row) -> int:

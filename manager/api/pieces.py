@@ -1,0 +1,81 @@
+"""Long answers in pieces: each is made when the one before it was taken, so that no answer is ever whole in memory.
+
+Decides how a JSON list is cut, and when a reader that does not read is let go. Invariant: an answer that cannot be finished is cut off,
+and never looks whole.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from common.errors import CertcastError
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 200
+"""Objects in a piece: certificates with their texts take some 20 KB each."""
+
+WRITE_S: Final = 30.0
+"""How long a reader may leave a piece unread."""
+
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+_END: Final = b"]}"
+
+
+async def listed(empty: object, parts: AsyncIterator[Sequence[object]]) -> AsyncIterator[bytes]:
+    """Return JSON in pieces: `empty` is the object with an empty list as its last member, which gets what is in `parts`."""
+    begun = msgspec.json.encode(empty).removesuffix(_END)
+    between = b""
+    async for part in parts:
+        if part:
+            objects = (await asyncio.to_thread(msgspec.json.encode, part))[1:-1]
+            yield begun + between + objects
+            begun, between = b"", b","
+    yield begun + _END
+
+
+async def send(
+    request: web.Request,
+    pieces: AsyncIterator[bytes],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] = _NO_HEADERS,
+) -> web.StreamResponse:
+    """Send JSON in pieces. Raises CertcastError while nothing was sent; later the connection is cut, and the log says why."""
+    response = web.StreamResponse(status=status, headers=dict(headers))
+    response.content_type = "application/json"
+    if request.method == "HEAD":
+        return response
+    first = await anext(pieces)
+    await response.prepare(request)
+    try:
+        await _write(response, first)
+        async for piece in pieces:
+            await _write(response, piece)
+        await response.write_eof()
+    except CertcastError as error:
+        log.error(
+            "request.failed",
+            method=request.method,
+            path=request.path,
+            reason=error.reason,
+            message=error.message,
+        )
+        _cut(request)
+    except TimeoutError:
+        _cut(request)
+    return response
+
+
+async def _write(response: web.StreamResponse, piece: bytes) -> None:
+    async with asyncio.timeout(WRITE_S):
+        await response.write(piece)
+
+
+def _cut(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
