@@ -166,7 +166,9 @@ def _create(resource: Resource) -> Json:
     made: Json = {"description": "It was made.", "headers": {"Location": location}}
     if resource.shown_once:
         texts = dict.fromkeys(resource.shown_once, _TEXT)
-        made["content"] = {JSON: {"schema": {"type": "object", "properties": texts, "required": list(texts)}}}
+        once: Json = {"type": "object", "properties": texts, "required": list(texts)}
+        schema = {"allOf": [_reference(resource), once]} if resource.shown_on_creation else once
+        made["content"] = {JSON: {"schema": schema}}
     answers = {201: made, 400: _REFUSED, **_BODY_ANSWERS}
     operation = _operation(f"Make: {resource.title}", WRITER, answers, help_text=resource.help)
     return operation | _body(_reference(resource, "new"))

@@ -1,6 +1,7 @@
 """The existing clients, unchanged: what each sends and what it makes of the answers, row by row."""
 
 import json
+import re
 import time
 import uuid
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from manager.management.description import Method, Namespace
 from manager.management.index import RESOURCES
 from manager.management.resources.platform import GLOBAL
 from manager.management.resources.small import SMALL
+from tests import pki
 from tests.fakes import sdk_client, splunk_client
 from tests.integration.management import (
     AUTHORITIES,
@@ -37,6 +39,7 @@ from tests.integration.management import (
     upload,
     worker,
 )
+from tests.integration.test_management_clients import Terraform
 from tests.unit.pki.openssl import sign_request
 
 AT = {"address": "192.0.2.7"}
@@ -540,6 +543,50 @@ async def test_a_trusted_ca_is_changed_with_null_for_what_was_not_planned(client
     body = {"certificate": None, "trusted_intermediate": None}
     assert (await client.call("PATCH", at, body)).status == 202
     assert await client.get(at) == before
+
+
+async def test_terraform_makes_reads_changes_and_deletes_every_small_resource_without_a_difference(
+    client: Client,
+):
+    for name, body in (await whole_bodies(client)).items():
+        provider = Terraform(client, name)
+        hidden = (SECRET if name != "ssh_authorized_key" else set()) | {
+            field for field, value in body.items() if value is None
+        }
+        number, _ = await provider.create(body, kept=hidden)
+        # a refresh of its state finds what was planned, again and again
+        await provider.check(number, body, hidden)
+        key = next(
+            field for field in ("description", "comment", "prefix", "port", "gateway") if field in body
+        )
+        changed = {**body, key: body[key] + 1 if isinstance(body[key], int) else "other"}
+        await provider.update(number, changed, method="PUT", kept=hidden)
+        # what it leaves out when it is not in the configuration stays
+        left_out = {field: value for field, value in changed.items() if field not in {"description", "port"}}
+        await provider.update(number, left_out, method="PUT", kept=hidden)
+        await provider.check(number, changed, hidden)
+        await provider.delete(number)
+
+
+async def test_another_key_for_the_same_issuer_and_serial_number_is_400_and_names_both(client: Client):
+    one, two = (
+        pki.make_leaf(ISSUER, ["a.example.test"], serial=77, not_after_s=int(time.time()) + 90 * 86400)
+        for _ in range(2)
+    )
+    first = await client.post(CERTIFICATES, upload(one))
+    # the same key is the same certificate
+    assert await client.post(CERTIFICATES, upload(one)) == first
+    refused = await client.call("POST", CERTIFICATES, upload(two))
+    assert (refused.status, list(refused.json)) == (400, ["tls_certificate"])
+    ((text,),) = refused.json["tls_certificate"].values()
+    assert re.search(
+        r"^certificate \d+ \('a\.example\.test', fingerprint \w+\) .* of the new one \('a\.example\.test', fingerprint \w+\)",
+        text,
+    )
+    assert (await client.get(first))["certificate"] == upload(one)["certificate"]
+    # a PATCH of the entry itself may bring a new key
+    assert (await client.call("PATCH", first, upload(two))).status == 202
+    assert (await client.get(first))["certificate"] == upload(two)["certificate"]
 
 
 # -- what the framework does leniently

@@ -6,31 +6,30 @@ made and changed one by one, the answer to a failure says how many came before i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from common.errors import CertcastError
 from manager.api.management.access import Clients, Permissions, Roles
 from manager.api.management.certificates import TlsCertificates, TrustedCas
-from manager.api.management.collection import Collection, Rows, Writable
+from manager.api.management.collection import Collection, Writable
 from manager.api.management.conferencing import Licensing, LocationStatus, Nothing
 from manager.api.management.documents import Documents, Settings
+from manager.api.management.links import Linked, Links, resolved
 from manager.api.management.nodes import Nodes
 from manager.api.management.requests import CertificatesImport, SigningRequests
 from manager.api.management.status import AlarmHistory, Alarms, NodeStatus
 from manager.api.pieces import AT_ONCE, listed
 from manager.api.routes import Api
 from manager.management.bodies import Change, read_bulk, read_values
-from manager.management.description import Method, Resource, Values, root_path
+from manager.management.description import Method, Resource, Values
 from manager.management.errors import (
     ACCEPTED,
     BAD_ID,
     COMMAND_DONE,
     NO_CONTENT,
-    WHOLE,
     Answer,
     NoObjectError,
     RefusedError,
@@ -94,6 +93,7 @@ class Handlers:
             *(Nothing(resource) for resource in EMPTY),
         ]
         self._clients = clients
+        self._links = Links(readable, writable)
         self._import = CertificatesImport(operations)
         self._writable = {each.resource.path: each for each in writable}
         self._readable = {each.resource.path: each for each in readable}
@@ -123,7 +123,7 @@ class Handlers:
         match ask.method:
             case "POST":
                 values = read_values(resource, ask.body, whole=True)
-                await self._check_links(resource, values)
+                await self._links.check(resource, values)
                 made = await self._writable[resource.path].create(values, actor=ask.actor)
                 document: Mapping[str, object] | None = made.document
                 if resource.shown_on_creation:
@@ -157,8 +157,9 @@ class Handlers:
 
     async def _parts(self, collection: Collection, cut: Sequence[Row]) -> AsyncIterator[Sequence[object]]:
         """Return the objects of a long list part by part, whole."""
+        linked = await self._links.targets(collection.resource)
         for start in range(0, len(cut), AT_ONCE):
-            yield await self._shown(collection, cut[start : start + AT_ONCE])
+            yield await self._shown(collection, cut[start : start + AT_ONCE], linked)
 
     async def _statistics(self, ask: Ask, resource: Resource) -> Answer:
         """Answer that nothing is measured on a node."""
@@ -187,7 +188,7 @@ class Handlers:
                 values = read_values(resource, ask.body, whole=False)
                 if ask.method == "PATCH":
                     _check_needed(resource, values, rows[object_id])
-                await self._check_links(resource, values)
+                await self._links.check(resource, values)
                 await self._writable[resource.path].change(object_id, values, actor=ask.actor)
                 return NO_CONTENT if ask.method == "PUT" else ACCEPTED
             case "DELETE":
@@ -219,9 +220,9 @@ class Handlers:
         for change in bulk.changes:
             if change.object_id is not None and change.object_id not in rows:
                 raise _missing(resource, change.object_id)
-            await self._check_links(resource, change.values)
+            await self._links.check(resource, change.values)
         deleted = [number for number in dict.fromkeys(bulk.deleted) if number in rows]
-        await self._check_unused(resource, deleted)
+        await self._links.check_unused(resource, deleted)
         ids = await self._carry_out(resource, bulk.changes, ask.actor)
         if deleted:
             try:
@@ -251,67 +252,24 @@ class Handlers:
         return ids
 
     async def _delete(self, resource: Resource, object_ids: Sequence[int], actor: str) -> None:
-        await self._check_unused(resource, object_ids)
+        await self._links.check_unused(resource, object_ids)
         if object_ids:
             await self._writable[resource.path].delete(object_ids, actor=actor)
 
-    async def _shown(self, collection: Collection, rows: Sequence[Row]) -> list[dict[str, object]]:
+    async def _shown(
+        self, collection: Collection, rows: Sequence[Row], linked: Linked | None = None
+    ) -> list[dict[str, object]]:
         """Return rows as answers have them: whole objects where links are nested, null for a link to what is gone."""
         resource = collection.resource
-        linked = await self._linked(resource)
+        if linked is None:
+            linked = await self._links.targets(resource)
         complete = await collection.complete(rows)
         shown: list[dict[str, object]] = []
         for start in range(0, len(complete), AT_ONCE):
             part = complete[start : start + AT_ONCE]
-            shown += [write_object(resource, _resolved(resource, row, linked)) for row in part]
+            shown += [write_object(resource, resolved(resource, row, linked)) for row in part]
             await asyncio.sleep(0)
         return shown
-
-    async def _linked(self, resource: Resource) -> Mapping[str, tuple[Resource, Rows]]:
-        """Return the objects that a resource's links may point to, by the name of the field; of kinds that are kept here."""
-        known: dict[str, tuple[Resource, Rows]] = {}
-        for field in resource.shown:
-            path = f"{root_path(field.related_namespace)}{field.related}/"
-            # certificates are never linked to when they are gone, and are many
-            if field.related and path in self._readable and field.related != "tls_certificate":
-                collection = self._readable[path]
-                known[field.name] = collection.resource, await collection.rows()
-        return known
-
-    async def _check_links(self, resource: Resource, values: Values) -> None:
-        """Check that what these values refer to is there, as far as it is a kind that is kept here. Raises ValuesError."""
-        findings: dict[str, list[str]] = {}
-        for field in resource.writable:
-            value, path = values.get(field.name), f"{root_path(field.related_namespace)}{field.related}/"
-            if not field.related or not value or path not in self._readable:
-                continue
-            rows = await self._readable[path].rows()
-            missing = [each for each in (value if isinstance(value, list) else [value]) if each not in rows]
-            if missing:
-                findings[field.name] = [f"There is no {path}{each}/." for each in missing]
-        if findings:
-            raise ValuesError(resource.name, findings)
-
-    async def _check_unused(self, resource: Resource, object_ids: Iterable[int]) -> None:
-        """Check that no object would be left without a link that it must have. Raises ValuesError."""
-        gone = set(object_ids)
-        for collection in self._writable.values():
-            other = collection.resource
-            needed = [
-                field.name for field in other.fields if field.related == resource.name and field.is_required
-            ]
-            if not needed or not gone:
-                continue
-            users = [
-                _label(other, row)
-                for row in (await collection.rows()).values()
-                if any(row.get(name) in gone for name in needed)
-            ]
-            if users:
-                named = ", ".join(users[:5])
-                raise ValuesError(
-                    resource.name, {WHOLE: [f"Still used by {other.name} {named}; move these first."]}
-                )
 
 
 def _allowed(target: Target) -> frozenset[Method]:
@@ -342,28 +300,8 @@ def _missing(resource: Resource, object_id: int) -> NoObjectError:
     return NoObjectError(f"there is no {resource.name} {object_id}")
 
 
-def _label(resource: Resource, row: Row) -> str:
-    """Return what people call an object: the first of its fields that no two have."""
-    names = [field.name for field in resource.fields if field.unique and not field.readonly]
-    return str(row[names[0] if names else "id"])
-
-
 def _id(row: Row) -> int:
     number = row["id"]
     if not isinstance(number, int):
         raise TypeError("a row's id is a number")
     return number
-
-
-def _resolved(resource: Resource, row: Row, linked: Mapping[str, tuple[Resource, Mapping[int, Row]]]) -> Row:
-    resolved: dict[str, Any] = {}
-    for name, (other, rows) in linked.items():
-        field, value = resource.by_name[name], row.get(name)
-        if field.is_many and isinstance(value, list):
-            there = [number for number in value if number in rows]
-            resolved[name] = (
-                [write_object(other, rows[number]) for number in there] if field.nested else there
-            )
-        elif isinstance(value, int) and value not in rows:
-            resolved[name] = None
-    return {**row, **resolved} if resolved else row

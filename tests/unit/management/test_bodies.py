@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from manager.management.bodies import BULK_MAX, read_bulk, read_values
+from manager.management.description import Field, Kind, Resource
 from manager.management.errors import RefusedError, ValuesError
 from tests.unit.management.examples import CERTIFICATE, WORKER
 
@@ -106,3 +109,44 @@ def test_a_change_of_several_that_cannot_be_is_refused_with_its_place(body, text
     with pytest.raises(RefusedError) as caught:
         read_bulk(WORKER, body)
     assert text in caught.value.message
+
+
+def test_null_where_it_is_no_value_and_zero_where_it_means_unset_say_nothing():
+    node = Resource(
+        namespace=WORKER.namespace,
+        name="n",
+        title="N",
+        list_methods=WORKER.list_methods,
+        detail_methods=WORKER.detail_methods,
+        fields=(
+            Field(name="count", kind=Kind.INTEGER, default=4, minimum=2, zero_is_absent=True),
+            Field(name="plain", kind=Kind.INTEGER, default=4),
+            Field(name="note", nullable=True, default="n"),
+            Field(name="required"),
+        ),
+    )
+    body = {"count": None, "plain": None, "note": None, "required": "r"}
+    assert read_values(node, body, whole=False) == {"note": None, "required": "r"}
+    assert read_values(node, body, whole=True) == {"count": 4, "plain": 4, "note": None, "required": "r"}
+    for zero in (0, "0", 0.0):
+        assert read_values(node, {"count": zero, "plain": zero}, whole=False) == {"plain": 0}
+        assert read_values(node, {"count": zero, "required": "r"}, whole=True)["count"] == 4
+    for wrong in (False, 1, ""):
+        with pytest.raises(ValuesError):
+            read_values(node, {"count": wrong}, whole=False)
+    assert read_values(node, {"required": None}, whole=False) == {}
+
+
+def test_fields_that_are_not_described_are_kept_only_where_the_resource_keeps_them_and_no_secret_speaks_from_them():
+    body = {
+        **WHOLE,
+        "more": [1, {"a": None}],
+        "api_token": "t",
+        "db_password": "p",
+        "private_key": "k",
+        "X": 1,
+    }
+    assert "more" not in read_values(WORKER, body, whole=True)
+    values = read_values(replace(WORKER, keeps_more=True), body, whole=True)
+    assert set(values) - {field.name for field in WORKER.writable} == {"more"}
+    assert values["more"] == [1, {"a": None}]

@@ -287,3 +287,11 @@ def test_empty_text_is_null_where_a_value_that_is_not_text_may_be_null():
 def test_a_path_id_is_a_number_that_an_object_could_have():
     assert read_path_id("12") == 12
     assert [read_path_id(text) for text in ("", "x", "-1", "1.0", "9" * 19, "٣")] == [None] * 6
+
+
+def test_a_precise_time_always_has_a_fraction_that_a_strict_reader_wants():
+    assert write_time(1_800_000_000, precise=True) == "2027-01-15T08:00:00.000000"
+    assert write_time(1_800_000_000.5, precise=True) == "2027-01-15T08:00:00.500000"
+    assert write_time(1_800_000_000) == "2027-01-15T08:00:00"
+    field = Field(name="t", kind=Kind.DATETIME, nullable=True, precise=True)
+    assert (write_value(field, None), write_value(field, 0)) == (None, "1970-01-01T00:00:00.000000")

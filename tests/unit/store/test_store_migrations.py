@@ -109,3 +109,15 @@ async def test_what_a_certificate_is_known_by_is_read_from_it_and_nothing_that_r
     added = await store.certificates.add(new_certificate(material), now_s=4.0)
     assert added[0].id == 10  # 6 to 9 were given to entries that are deleted
     await store.close()
+
+
+async def test_an_answered_request_has_the_text_of_its_answer_and_the_levels_are_roles(before: Path, keyring):
+    store = await Store.open(before, keyring)
+    assert (await store.requests.get(2)).answer_text == decode(LEAF.certificate_der).pem
+    assert [(each.id, each.name, each.permissions, each.built_in) for each in await store.roles.list()] == [
+        (1, "read-only", ("use_api",), True),
+        (2, "operator", ("use_api", "operate"), True),
+        (3, "administrator", ("use_api", "operate", "is_admin"), True),
+    ]
+    assert await store.roles.add("mine", ["operate"]) == 4
+    await store.close()
