@@ -100,7 +100,7 @@ async def _measure(api: ApiClient, count: int) -> Figures:
 
 async def _after_ca(api: ApiClient, look: Callable[[], Awaitable[None]]) -> Took:
     """Measure after an unrelated CA came."""
-    (found,) = read_trusted_cas(pki.current_ca("Other")[0].certificate_pem)
+    (found,) = read_trusted_cas(pki.current_ca("Other")[0].certificate_pem).certificates
     store = api.operations.context.store
     await store.trusted_cas.add([new_trusted_ca(found)], now_s=time.time())
     return await _timed(look)
@@ -111,7 +111,7 @@ async def fill(api: ApiClient, count: int, nodes: list[NodeName]) -> list[pki.Ma
     store, now_s = api.operations.context.store, time.time()
     pairs = [pki.current_ca(f"Bench {number}") for number in range(ISSUERS)]
     for root, issuer in pairs:
-        found = read_trusted_cas(root.certificate_pem + issuer.certificate_pem)
+        found = read_trusted_cas(root.certificate_pem + issuer.certificate_pem).certificates
         await store.trusted_cas.add([new_trusted_ca(each) for each in found], now_s=now_s)
     keys = [pki.make_key() for _ in range(KEYS)]
     for start in range(0, count, 1000):

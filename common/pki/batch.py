@@ -2,19 +2,20 @@
 
 Decides by what the files hold, not by what they are called (the specification's "Uploading multiple TLS certificate files").
 CA certificates that stand in one file with a leaf and chain to it stay with that leaf; all others are trusted CAs.
-Invariant: everything in the batch has its place and is returned, or every finding is raised and nothing is returned.
+Invariant: everything in the batch has its place and is returned, or every finding is raised and nothing is returned; where what is
+usable is asked for, everything is returned or in a finding.
 Opening keys may take seconds each: run it where it can be killed.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from common.errors import PkiError, Reason
 from common.pki.binary import PFX
 from common.pki.certificate import Certificate
 from common.pki.chain import ancestors, serving_chain
 from common.pki.findings import raise_findings
-from common.pki.identity import clashes
+from common.pki.identity import clashes, issuer_of, key_of
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, private_key_pem
 from common.pki.material import TlsMaterial
 from common.pki.parameters import combine, is_parameters, parameters_pem
@@ -44,10 +45,28 @@ class ImportFile:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a batch holds, in the order of the files; each certificate once."""
+    """What a batch holds, in the order of the files; each certificate once.
+
+    Attributes:
+        tls: certificates with their keys.
+        trusted_cas: CA certificates that came with no leaf.
+        without_key: certificates whose key is stored already; `private_key_pem` is "".
+        left_out: findings about what is not taken; only where what is usable was asked for.
+    """
 
     tls: tuple[TlsMaterial, ...]
     trusted_cas: tuple[Certificate, ...]
+    without_key: tuple[TlsMaterial, ...] = ()
+    left_out: tuple[PkiError, ...] = ()
+
+
+Identity = tuple[str, str, str]
+"""A certificate's issuer, serial number and key (`identity`)."""
+
+
+def identity_of(certificate: Certificate) -> Identity:
+    """Return what tells a certificate from all others, and what stays when its text is corrected."""
+    return issuer_of(certificate), certificate.serial_no, key_of(certificate)
 
 
 @dataclass(slots=True)
@@ -59,21 +78,32 @@ class _File:
     parameters: list[tuple[str, Block]] = field(default_factory=list)
 
 
-def read_batch(files: Sequence[ImportFile], *, passphrase: str | None = None) -> Batch:
+def read_batch(
+    files: Sequence[ImportFile],
+    *,
+    passphrase: str | None = None,
+    stored: Collection[Identity] = frozenset(),
+    skip_unusable: bool = False,
+) -> Batch:
     """Read all files; the passphrase is tried on every encrypted key and PKCS#12 file.
 
+    A certificate without its key is taken if it is one of those `stored`. With `skip_unusable` what cannot be used is left out,
+    and named; nothing usable at all is an error all the same.
     Raises PkiFindingsError with every finding, each with its file, block and line.
     """
     reader = _Reader(passphrase)
     raise_findings(_size_findings(files))
     for one in files:
         reader.read(one)
-    # what could not be read would only produce misleading findings about what is missing
-    raise_findings(reader.findings)
-    sorter = _Sorter(reader.files)
+    if not skip_unusable:
+        # what could not be read would only produce misleading findings about what is missing
+        raise_findings(reader.findings)
+    sorter = _Sorter(reader.files, frozenset(stored))
     batch = sorter.sort()
-    raise_findings(sorter.findings)
-    return batch
+    findings = (*reader.findings, *sorter.findings)
+    if not skip_unusable or not (batch.tls or batch.trusted_cas or batch.without_key):
+        raise_findings(findings)
+    return replace(batch, left_out=findings)
 
 
 def _size_findings(files: Sequence[ImportFile]) -> list[PkiError]:
@@ -126,6 +156,7 @@ class _Reader:
         elif block.label == PFX:
             self._spend_key()
             opened = open_pfx(block.der, self._passphrase)
+            self.findings.extend(at(block, each.message, each.reason) for each in opened.findings)
             content.keys.extend((key, block) for key in opened.keys)
             for certificate in opened.certificates:
                 content.certificates.setdefault(certificate, block)
@@ -141,15 +172,16 @@ class _Reader:
 class _Sorter:
     """Finds the place of everything that was read."""
 
-    def __init__(self, files: list[_File]) -> None:
+    def __init__(self, files: list[_File], stored: frozenset[Identity]) -> None:
         self.findings: list[PkiError] = []
         self._files = files
+        self._stored = stored
         self._keys = {key.public_key_id: key for one in files for key, _ in one.keys}
-        self._leaves = {
-            certificate: self._keys[certificate.public_key_id]
+        self._leaves: dict[Certificate, PrivateKey | None] = {
+            certificate: self._keys.get(certificate.public_key_id or "")
             for one in files
             for certificate in one.certificates
-            if certificate.public_key_id in self._keys
+            if certificate.public_key_id in self._keys or self._is_stored(certificate)
         }
 
     def sort(self) -> Batch:
@@ -159,11 +191,24 @@ class _Sorter:
             trusted.update(dict.fromkeys(self._sort_file(one, above)))
         self._name_unpaired_keys()
         # two leaves of one number would take each other's place; two CAs do only with the same key
-        self._name_clashes(clashes(self._leaves))
-        self._name_clashes(clashes(trusted, with_key=True))
+        clashing = {
+            *self._name_clashes(clashes(self._leaves)),
+            *self._name_clashes(clashes(trusted, with_key=True)),
+        }
         parameters = self._place_parameters()
-        tls = [self._material(leaf, tuple(above[leaf]), parameters.get(leaf, ())) for leaf in self._leaves]
-        return Batch(tuple(tls), tuple(trusted))
+        made = [
+            self._material(leaf, tuple(above[leaf]), parameters.get(leaf, ()))
+            for leaf in self._leaves
+            if leaf not in clashing
+        ]
+        return Batch(
+            tls=tuple(one for one in made if one.private_key_pem),
+            trusted_cas=tuple(one for one in trusted if one not in clashing),
+            without_key=tuple(one for one in made if not one.private_key_pem),
+        )
+
+    def _is_stored(self, certificate: Certificate) -> bool:
+        return not certificate.is_ca and identity_of(certificate) in self._stored
 
     def _sort_file(self, one: _File, above: dict[Certificate, dict[Certificate, None]]) -> list[Certificate]:
         """Keep each leaf's own CAs with it, and return the other CAs of the file."""
@@ -181,7 +226,8 @@ class _Sorter:
                 )
         return [found for found in cas if found not in used]
 
-    def _name_clashes(self, groups: Iterable[Sequence[Certificate]]) -> None:
+    def _name_clashes(self, groups: Sequence[Sequence[Certificate]]) -> Iterator[Certificate]:
+        """Name certificates that would take each other's place, and yield them."""
         places: dict[Certificate, Block] = {}
         for one in self._files:
             for certificate, block in one.certificates.items():
@@ -200,9 +246,10 @@ class _Sorter:
                     Reason.CONFLICT,
                 )
             )
+            yield from group
 
     def _name_unpaired_keys(self) -> None:
-        paired = {key.public_key_id for key in self._leaves.values()}
+        paired = {leaf.public_key_id for leaf in self._leaves}
         for one in self._files:
             for key, block in one.keys:
                 if key.public_key_id not in paired:
@@ -249,11 +296,12 @@ class _Sorter:
         self.findings.extend(conflicts)
         # it may have stood in several files with different chains: one of them is served
         chain = serving_chain(leaf, above)
+        key = self._leaves[leaf]
         return TlsMaterial(
             leaf=leaf,
             chain=chain,
             extras=tuple(found for found in above if found not in chain),
-            private_key_pem=private_key_pem(self._leaves[leaf]),
+            private_key_pem=private_key_pem(key) if key is not None else "",
             parameters_pem=pem,
             certificate_text=leaf.pem + "".join(found.pem for found in above) + pem,
         )

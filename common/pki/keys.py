@@ -6,6 +6,7 @@ Run it where it can be killed all the same: an allowed derivation takes seconds.
 Invariant: no repr, message or error of this module shows key material or a passphrase.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,6 +24,7 @@ from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.certificate import Certificate, key_kind, spki_id
 from common.pki.kdf import check_cost
+from common.pki.pbes import UnknownSchemeError, unseal
 from common.pki.pem import Block, at, pem_of
 from common.pki.reader import read_text
 
@@ -34,6 +36,12 @@ MIN_RSA_BITS = 1024
 
 MAX_SEALED_KEY_BYTES = 5_000
 """An encrypted RSA 8192 key is 4,688 bytes of ciphertext; what is longer hides a larger one."""
+
+MAX_EXPONENT_BITS = 64
+"""OpenSSL's limit for keys above 3072 bits (OPENSSL_RSA_MAX_PUBEXP_BITS); 65537 has 17."""
+
+_DSA_FIELDS = 6
+_WRONG = "the passphrase is wrong, or the private key is damaged"
 
 _FIELD = "private key"
 """What a finding names as its file when the text was pasted into a field."""
@@ -104,6 +112,7 @@ def wrap(key: PrivateKeyTypes) -> PrivateKey:
     match key:
         case rsa.RSAPrivateKey():
             _check_rsa_bits(bits)
+            _check_exponent(key.public_key().public_numbers().e)
         case ec.EllipticCurvePrivateKey() if isinstance(key.curve, _CURVES):
             pass
         case ec.EllipticCurvePrivateKey():
@@ -125,63 +134,96 @@ def pairs(certificate: Certificate, key: PrivateKey) -> bool:
     return certificate.public_key_id == key.public_key_id
 
 
-def _load(block: Block, passphrase: str | None) -> PrivateKey:
-    if block.label == "OPENSSH PRIVATE KEY":
-        raise PkiError(
-            "this is an OpenSSH private key; convert it with 'ssh-keygen -p -m PKCS8'",
-            reason=Reason.UNSUPPORTED,
-        )
-    encrypted = block.label == "ENCRYPTED PRIVATE KEY" or any(name == "DEK-Info" for name, _ in block.headers)
-    if encrypted and not passphrase:
-        raise PkiError("the private key is encrypted; supply its passphrase", reason=Reason.INVALID)
+def open_plain_key(data: bytes) -> PrivateKey:
+    """Judge and load PKCS#8, PKCS#1 or SEC1 in DER, whatever it came in. Raises PkiError UNSUPPORTED, TOO_BIG, PARSE."""
     try:
-        if encrypted:
-            _check_sealed(block)
-        else:
-            if block.label == "DSA PRIVATE KEY":
-                raise PkiError(f"the private key is a DSA key; {_USABLE}", reason=Reason.UNSUPPORTED)
-            check_plain_key(block.der)
+        _check_kind(data)
+        return wrap(load_der_private_key(data, None))
     except der.DerError as error:
         raise PkiError("the private key is damaged: it is not DER") from error
-    return wrap(_load_with_library(block, passphrase if encrypted else None))
-
-
-def _load_with_library(block: Block, passphrase: str | None) -> PrivateKeyTypes:
-    password = passphrase.encode() if passphrase is not None else None
-    try:
-        if block.headers:
-            pem = pem_of(block.der, label=block.label, headers=block.headers)
-            return load_pem_private_key(pem.encode(), password)
-        return load_der_private_key(block.der, password)
     except UnsupportedAlgorithm as error:
         raise PkiError(
-            "the private key, or the cipher that encrypts it, is of a kind that is not supported",
-            reason=Reason.UNSUPPORTED,
+            "the private key is of a kind that is not supported", reason=Reason.UNSUPPORTED
         ) from error
     except (ValueError, TypeError) as error:
-        if password is not None:
-            raise PkiError(
-                "the passphrase is wrong, or the private key is damaged", reason=Reason.INVALID
-            ) from error
-        raise PkiError("the private key is damaged") from error
+        # the library compares a key's parts: primes and modulus, exponents, a curve's point
+        raise PkiError("the private key is damaged: its parts do not belong together") from error
 
 
-def _check_sealed(block: Block) -> None:
-    """Refuse what would cost too much to open; nothing has been derived yet."""
-    if block.headers:
-        ciphertext = block.der
-    else:
-        algorithm, sealed = der.sequence(block.der, 2)[:2]
+def open_sealed_key(data: bytes, passphrase: str | None) -> PrivateKey:
+    """Open an EncryptedPrivateKeyInfo (RFC 5958 3) in DER and judge what is in it, as if it had come open.
+
+    Raises PkiError INVALID (passphrase missing or wrong) and what `open_plain_key` raises.
+    """
+    if passphrase is None:
+        raise PkiError("the private key is encrypted; supply its passphrase", reason=Reason.INVALID)
+    try:
+        algorithm, sealed = der.sequence(data, 2)[:2]
+        check_sealed_size(sealed.content)
         check_cost(algorithm.raw)
-        ciphertext = sealed.content
-    if len(ciphertext) > MAX_SEALED_KEY_BYTES:
+        plain = unseal(algorithm.raw, sealed.content, passphrase)
+    except UnknownSchemeError:
+        return _open_by_library(lambda: load_der_private_key(data, passphrase.encode()))
+    except der.DerError as error:
+        raise PkiError("the private key is damaged: it is not DER") from error
+    except PkiError as error:
+        raise PkiError(_WRONG, reason=Reason.INVALID) if error.reason is Reason.INVALID else error from error
+    if not _is_framed(plain):
+        raise PkiError(_WRONG, reason=Reason.INVALID)
+    return open_plain_key(plain)
+
+
+def check_sealed_size(sealed: bytes) -> None:
+    """Refuse an encrypted key that can only be one that is too large. Raises PkiError TOO_BIG."""
+    if len(sealed) > MAX_SEALED_KEY_BYTES:
         raise PkiError(
             f"the private key is larger than RSA {MAX_RSA_BITS}; {_USABLE} of at most {MAX_RSA_BITS} bits",
             reason=Reason.TOO_BIG,
         )
 
 
-def check_plain_key(data: bytes) -> None:
+def _load(block: Block, passphrase: str | None) -> PrivateKey:
+    if block.label == "OPENSSH PRIVATE KEY":
+        raise PkiError(
+            "this is an OpenSSH private key; convert it with 'ssh-keygen -p -m PKCS8'",
+            reason=Reason.UNSUPPORTED,
+        )
+    if any(name == "DEK-Info" for name, _ in block.headers):
+        return _load_legacy(block, passphrase)
+    if block.label == "ENCRYPTED PRIVATE KEY":
+        return open_sealed_key(block.der, passphrase or None)
+    return open_plain_key(block.der)
+
+
+def _load_legacy(block: Block, passphrase: str | None) -> PrivateKey:
+    """Open RFC 1421's encryption, which only PKCS#1 and SEC1 have: neither holds a kind that is not usable but looks so."""
+    if not passphrase:
+        raise PkiError("the private key is encrypted; supply its passphrase", reason=Reason.INVALID)
+    check_sealed_size(block.der)
+    pem = pem_of(block.der, label=block.label, headers=block.headers).encode()
+    return _open_by_library(lambda: load_pem_private_key(pem, passphrase.encode()))
+
+
+def _open_by_library(load: Callable[[], PrivateKeyTypes]) -> PrivateKey:
+    try:
+        return wrap(load())
+    except UnsupportedAlgorithm as error:
+        raise PkiError(
+            "the private key, or the cipher that encrypts it, is of a kind that is not supported",
+            reason=Reason.UNSUPPORTED,
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise PkiError(_WRONG, reason=Reason.INVALID) from error
+
+
+def _is_framed(data: bytes) -> bool:
+    try:
+        return bool(der.sequence(data))
+    except der.DerError:
+        return False
+
+
+def _check_kind(data: bytes) -> None:
     """Refuse kinds that are not usable, by name, and RSA keys that take seconds to load, before loading.
 
     `data` is PKCS#8, PKCS#1 or SEC1 in DER. Raises PkiError UNSUPPORTED or TOO_BIG, and DerError.
@@ -198,6 +240,8 @@ def check_plain_key(data: bytes) -> None:
             raise PkiError(
                 f"the private key is of an unknown kind ({kind}); {_USABLE}", reason=Reason.UNSUPPORTED
             )
+    if len(fields) == _DSA_FIELDS and all(field.tag == der.INTEGER for field in fields):
+        raise PkiError(f"the private key is a DSA key; {_USABLE}", reason=Reason.UNSUPPORTED)
     if len(fields) > 2 and fields[1].tag == der.INTEGER:
         _check_rsa_bits(der.integer(fields[1]).bit_length())
 
@@ -210,5 +254,13 @@ def _check_rsa_bits(bits: int) -> None:
     if bits < MIN_RSA_BITS:
         raise PkiError(
             f"the private key is RSA {bits}; at least {MIN_RSA_BITS} bits are needed",
+            reason=Reason.UNSUPPORTED,
+        )
+
+
+def _check_exponent(exponent: int) -> None:
+    if exponent.bit_length() > MAX_EXPONENT_BITS:
+        raise PkiError(
+            f"the private key's public exponent has {exponent.bit_length()} bits; at most {MAX_EXPONENT_BITS} are usable",
             reason=Reason.UNSUPPORTED,
         )

@@ -55,10 +55,11 @@ def read_file(data: bytes, wanted: str, *, file: str | None = None) -> Reading:
 
 def as_text(data: bytes, wanted: str, *, file: str | None = None) -> str:
     """Return a file as the text that `read_text` reads: a text as it is, anything else as PEM. Raises PkiFindingsError."""
-    if not data.strip():
-        raise_findings([_empty(file)])
     if not _is_bytes(data):
-        return text_of(data)
+        text = text_of(data)
+        raise_findings([] if text.strip(_BLANK) else [_empty(file)])
+        if _without_marks(text) is None:
+            return text
     found = read_file(data, wanted, file=file)
     raise_findings(found.findings)
     return "".join(pem_of(block.der, label=block.label, headers=block.headers) for block in found.blocks)

@@ -5,6 +5,8 @@ Invariant: either everything was understood and is returned, or every finding is
 Key derivation may take seconds: run `read_tls` where it can be killed.
 """
 
+from dataclasses import dataclass
+
 from common.errors import PkiError, Reason
 from common.pki.binary import PFX
 from common.pki.certificate import Certificate, decode
@@ -82,7 +84,7 @@ def read_for_key(
 
 def read_trusted_ca(text: str) -> Certificate:
     """Read exactly one CA certificate. Raises PkiFindingsError as `read_trusted_cas` does, INVALID if there are more."""
-    found = read_trusted_cas(text, file=CERTIFICATE_FIELD)
+    found = read_trusted_cas(text, file=CERTIFICATE_FIELD).certificates
     if len(found) > 1:
         raise PkiFindingsError(
             [
@@ -96,8 +98,16 @@ def read_trusted_ca(text: str) -> Certificate:
     return found[0]
 
 
-def read_trusted_cas(text: str, *, file: str | None = None) -> tuple[Certificate, ...]:
-    """Read CA certificates, each once, in the order given.
+@dataclass(frozen=True, slots=True)
+class TrustedCas:
+    """CA certificates, each once, in the order given, and what of the text is not taken."""
+
+    certificates: tuple[Certificate, ...]
+    left_out: tuple[PkiError, ...] = ()
+
+
+def read_trusted_cas(text: str, *, file: str | None = None, skip_unusable: bool = False) -> TrustedCas:
+    """Read CA certificates. With `skip_unusable` what cannot be used is left out, and named.
 
     Raises PkiFindingsError with every finding: a key or a request among them, a certificate that is not a CA's, none.
     """
@@ -105,26 +115,27 @@ def read_trusted_cas(text: str, *, file: str | None = None) -> tuple[Certificate
     findings = list(reading.findings)
     found: dict[Certificate, None] = {}
     for block in reading.blocks:
-        if block.label != CERTIFICATE:
-            findings.append(
-                at(block, "a private key does not belong among trusted CAs", Reason.INVALID)
-                if is_private_key(block)
-                else refusal(block)
-            )
-            continue
         try:
-            certificate = decode_block(block)
+            found[_trusted_ca(block)] = None
         except PkiError as error:
             findings.append(error)
-            continue
-        if certificate.is_ca:
-            found[certificate] = None
-        else:
-            findings.append(at(block, f"'{certificate.label}' is not a CA certificate", Reason.INVALID))
     if not reading.blocks and not reading.findings:
         findings.append(unreadable(text, "a certificate", file=file))
-    raise_findings(findings)
-    return tuple(found)
+    if not skip_unusable or not found:
+        raise_findings(findings)
+    return TrustedCas(tuple(found), tuple(findings))
+
+
+def _trusted_ca(block: Block) -> Certificate:
+    """Return the CA certificate in a block; a self-signed one may be trusted as what it is. Raises PkiError."""
+    if is_private_key(block):
+        raise at(block, "a private key does not belong among trusted CAs", Reason.INVALID)
+    if block.label != CERTIFICATE:
+        raise refusal(block)
+    certificate = decode_block(block)
+    if not certificate.is_ca and not certificate.is_self_signed:
+        raise at(block, f"'{certificate.label}' is not a CA certificate", Reason.INVALID)
+    return certificate
 
 
 def _material(parts: "_Parts", certificate: str, parameters: str) -> TlsMaterial:
@@ -249,6 +260,7 @@ class _Parts:
             opened = open_pfx(block.der, self._passphrase)
         except PkiError as error:
             raise at(block, error.message, error.reason) from error
+        self.findings.extend(at(block, each.message, each.reason) for each in opened.findings)
         for key in opened.keys:
             self._keys.setdefault(key.public_key_id, (key, block))
         for certificate in opened.certificates:

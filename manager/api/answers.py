@@ -3,9 +3,12 @@
 Invariant: no answer has a field for a private key.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from common.bundle.manifest import Slot
+from common.errors import PkiError
 from common.pki.chain import Chain
 from common.pki.finding import by_severity
 from common.pki.headline import Headline as JudgedHeadline
@@ -150,10 +153,20 @@ class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     created: bool | None = None
 
 
-class TrustedCasAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Custom trusted CAs."""
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that was not taken, where it stands, and why."""
+
+    message: str
+    file: str | None = None
+    block: int | None = None
+    line: int | None = None
+
+
+class TrustedCasAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Custom trusted CAs; `left_out` stands only where an upload left something out."""
 
     trusted_cas: list[TrustedCaAnswer]
+    left_out: list[LeftOut] | None = None
 
 
 class BuiltinCa(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,10 +186,18 @@ class BuiltinCas(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import kept."""
+    """What an import kept; `left_out` is what it did not, which `skip_unusable` allows."""
 
     certificates: list[CertificateAnswer]
     trusted_cas: list[TrustedCaAnswer]
+    left_out: list[LeftOut] = []
+
+
+def left_out(findings: Sequence[PkiError]) -> list[LeftOut]:
+    """Say what was not taken."""
+    return [
+        LeftOut(message=each.message, file=each.file, block=each.block, line=each.line) for each in findings
+    ]
 
 
 def place(each: AssignmentRecord) -> Place:

@@ -19,6 +19,7 @@ from manager.api.answers import (
     SlotAnswer,
     SlotsAnswer,
     certificate_answer,
+    left_out,
     place,
     shown_answer,
     trusted_ca_record_answer,
@@ -59,10 +60,14 @@ class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Import(msgspec.Struct, frozen=True, kw_only=True):
-    """Files with certificates, keys, parameters and trusted CAs; the passphrase is tried on every encrypted key."""
+    """Files with certificates, keys, parameters and trusted CAs; the passphrase is tried on every encrypted key.
+
+    One finding keeps everything out; with `skip_unusable` only what cannot be used is left out, and the answer says so.
+    """
 
     files: Annotated[list[ImportedFile], msgspec.Meta(max_length=1000)]
     private_key_passphrase: str | None = None
+    skip_unusable: bool = False
 
     def __repr__(self) -> str:
         return "<import>"
@@ -153,12 +158,13 @@ async def add(call: Call) -> web.StreamResponse:
 
 
 async def import_files(call: Call) -> web.StreamResponse:
-    """Take all of a batch of files, or nothing of it."""
+    """Take all of a batch of files or nothing of it, or what is usable."""
     body: Import = call.body
     operations = call.api.operations.certificates
     kept = await operations.import_files(
         [ImportFile(file.name, file.content) for file in body.files],
         passphrase=body.private_key_passphrase,
+        skip_unusable=body.skip_unusable,
         actor=call.actor,
     )
     tls: list[CertificateAnswer] = []
@@ -166,7 +172,7 @@ async def import_files(call: Call) -> web.StreamResponse:
         made = shown_answer(await operations.show(record.id))
         tls.append(msgspec.structs.replace(made, created=created))
     trusted = [trusted_ca_record_answer(record, created=created) for record, created in kept.trusted_cas]
-    return reply(ImportAnswer(certificates=tls, trusted_cas=trusted))
+    return reply(ImportAnswer(certificates=tls, trusted_cas=trusted, left_out=left_out(kept.left_out)))
 
 
 async def edit(call: Call) -> web.StreamResponse:

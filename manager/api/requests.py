@@ -37,14 +37,21 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
         return "<request>"
 
 
-class SignedAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a CA made of a request, with its chain. `take_over` gives it the nodes of the certificate that it replaces."""
+class SignedCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a CA made of a request, with its chain. `take_over` gives it the nodes of the certificate that it replaces.
+
+    `passphrase` opens a PKCS#12 file.
+    """
 
     certificate: str
+    passphrase: str | None = None
     parameters: str = ""
     take_over: bool = False
     nodes: Names = []
     slot: str = "server"
+
+    def __repr__(self) -> str:
+        return "<answer>"
 
 
 class RequestAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,10 +137,11 @@ async def add(call: Call) -> web.StreamResponse:
 
 async def answer(call: Call) -> web.StreamResponse:
     """Take the signed answer."""
-    body: SignedAnswer = call.body
+    body: SignedCertificate = call.body
     answered = await call.api.operations.requests.answer(
         call.number("id"),
         certificate=body.certificate,
+        passphrase=body.passphrase,
         parameters=body.parameters,
         take_over=body.take_over,
         nodes=body.nodes,
@@ -196,7 +204,7 @@ ROUTES = (
         path="requests/{id}/answer",
         role=Role.ADMINISTRATOR,
         handler=answer,
-        body=SignedAnswer,
+        body=SignedCertificate,
         summary="Upload the certificate that a CA made from a request",
         answers={200: CertificateAnswer},
     ),

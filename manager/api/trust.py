@@ -1,15 +1,18 @@
 """Custom trusted CAs over HTTP, and the built-in list to look at."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
+from common.errors import PkiError
 from manager.api.answers import (
     BuiltinCa,
     BuiltinCas,
     TrustedCaAnswer,
     TrustedCasAnswer,
+    left_out,
     trusted_ca_answer,
     trusted_ca_record_answer,
 )
@@ -20,9 +23,10 @@ Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
 
 
 class NewTrustedCas(msgspec.Struct, frozen=True, kw_only=True):
-    """One or more CA certificates in PEM."""
+    """One or more CA certificates in PEM. One that cannot be used stops them all, unless `skip_unusable` leaves it out."""
 
     certificates: str
+    skip_unusable: bool = False
 
 
 class TrustedCaEdit(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,11 +71,16 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Take all of an upload, or none."""
+    """Take all of an upload or none, or what is usable."""
     body: NewTrustedCas = call.body
-    kept = await call.api.operations.trust.upload(body.certificates, actor=call.actor)
+    operations = call.api.operations.trust
+    skipped: Sequence[PkiError] = ()
+    if body.skip_unusable:
+        kept, skipped = await operations.upload_usable(body.certificates, actor=call.actor)
+    else:
+        kept = await operations.upload(body.certificates, actor=call.actor)
     answers = [trusted_ca_record_answer(record, created=created) for record, created in kept]
-    return reply(TrustedCasAnswer(trusted_cas=answers), status=201)
+    return reply(TrustedCasAnswer(trusted_cas=answers, left_out=left_out(skipped) or None), status=201)
 
 
 async def edit(call: Call) -> web.StreamResponse:

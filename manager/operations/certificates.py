@@ -1,7 +1,7 @@
 """Uploading, importing, viewing, editing, assigning, downloading and deleting TLS certificates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import structlog
@@ -9,7 +9,7 @@ import structlog
 from common.bundle.manifest import SLOTS, Slot
 from common.errors import InvalidInputError, NotFoundError, PkiError, Reason
 from common.ids import NodeName, node_name
-from common.pki.batch import ImportFile, read_batch
+from common.pki.batch import ImportFile, identity_of, read_batch
 from common.pki.chain import ChainState
 from common.pki.export import Download, ExportItem, Format, export
 from common.pki.finding import Finding
@@ -21,11 +21,10 @@ from common.pki.text import text_form
 from common.pki.upload import read_for_key, read_tls
 from manager.domain.inventory import Entry, Inventory, Judgement
 from manager.domain.listing import Page, Query, list_page
-from manager.domain.model import AssignmentRecord, CertificateRecord
+from manager.domain.model import AssignmentRecord, CertificateRecord, TrustedCaRecord
 from manager.operations.context import Context
 from manager.operations.trust import new_trusted_ca
 from manager.operations.workers import READ_TIMEOUT_S
-from manager.store.catalogue import Imported
 from manager.store.records import NewCertificate
 
 log = structlog.get_logger(__name__)
@@ -73,6 +72,15 @@ class Wanted:
     key: bool = False
     form: Format = Format.PEM
     passphrase: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportResult:
+    """What came of an import: each entry, and whether it is a new one; `left_out` are findings about what was not taken."""
+
+    tls: Sequence[tuple[CertificateRecord, bool]]
+    trusted_cas: Sequence[tuple[TrustedCaRecord, bool]]
+    left_out: Sequence[PkiError] = ()
 
 
 def slot_name(text: str) -> Slot:
@@ -151,14 +159,29 @@ class CertificateOperations:
         return record, created
 
     async def import_files(
-        self, files: Sequence[ImportFile], *, passphrase: str | None, actor: str
-    ) -> Imported:
-        """Sort a batch of files into TLS certificates and trusted CAs, and keep all of it.
+        self,
+        files: Sequence[ImportFile],
+        *,
+        passphrase: str | None,
+        skip_unusable: bool = False,
+        actor: str,
+    ) -> ImportResult:
+        """Sort a batch of files into TLS certificates and trusted CAs, and keep all of it; or what is usable of it.
 
-        Raises PkiFindingsError (every finding, with its file); then nothing was kept.
+        A certificate without its key updates the entry that has it. Raises PkiFindingsError (every finding, with its file); then
+        nothing was kept.
         """
-        batch = await self._context.workers.run(READ_TIMEOUT_S, read_batch, files, passphrase=passphrase)
-        tls = [new_certificate(material) for material in batch.tls]
+        inventory = await self._context.inventories.current()
+        batch = await self._context.workers.run(
+            READ_TIMEOUT_S,
+            read_batch,
+            files,
+            passphrase=passphrase,
+            stored={identity_of(entry.leaf) for entry in inventory.entries.values()},
+            skip_unusable=skip_unusable,
+        )
+        with_keys = [await self._with_stored_key(material, inventory) for material in batch.without_key]
+        tls = [new_certificate(material) for material in (*batch.tls, *with_keys)]
         trusted_cas = [new_trusted_ca(certificate) for certificate in batch.trusted_cas]
         async with self._context.store.together():
             kept = await self._context.store.catalogue.keep(tls, trusted_cas, now_s=self._context.clock())
@@ -174,7 +197,14 @@ class CertificateOperations:
             log.info("trust.changed", count=len(kept.trusted_cas), user=actor, cause="imported")
         concerned = {each.node for places in nodes for each in places}
         self._context.changed(None if kept.trusted_cas else concerned, cause="files imported")
-        return kept
+        return ImportResult(tls=kept.tls, trusted_cas=kept.trusted_cas, left_out=batch.left_out)
+
+    async def _with_stored_key(self, material: TlsMaterial, inventory: Inventory) -> TlsMaterial:
+        """Give a certificate the key of the entry that it updates."""
+        own = identity_of(material.leaf)
+        entry = next(each for each in inventory.namesakes(material.leaf) if identity_of(each.leaf) == own)
+        key = await self._context.store.certificates.private_key(entry.id)
+        return replace(material, private_key_pem=key)
 
     async def list(self, query: Query) -> tuple[int, Sequence[ListedCertificate]]:
         """Return how many certificates a query finds, and those of its page."""

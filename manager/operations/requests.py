@@ -101,6 +101,7 @@ class RequestOperations:
         *,
         certificate: str,
         parameters: str,
+        passphrase: str | None = None,
         take_over: bool,
         nodes: Sequence[str],
         slot: str,
@@ -109,7 +110,7 @@ class RequestOperations:
         """Take the certificate that a CA made from a request, with its chain.
 
         It becomes a TLS certificate beside the one that it replaces (or in its place, if issuer and serial number are the
-        same); `take_over` gives it that one's nodes in the same step. Raises PkiFindingsError if it does not match
+        same); `passphrase` opens a PKCS#12 file; `take_over` gives it that one's nodes in the same step. Raises PkiFindingsError if it does not match
         the request's key, InvalidInputError, NotFoundError; then nothing was changed.
         """
         store, chosen, where = self._context.store, slot_name(slot), [node_name(name) for name in nodes]
@@ -124,6 +125,7 @@ class RequestOperations:
             certificate=certificate,
             private_key=await store.requests.private_key(request_id),
             parameters=parameters,
+            passphrase=passphrase,
             owner=f"the key of request {request_id} ({record.raw_subject or 'no subject'})",
         )
         async with store.together():

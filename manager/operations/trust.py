@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from common.errors import ConflictError, NotFoundError
+from common.errors import ConflictError, NotFoundError, PkiError
 from common.pki.certificate import Certificate
 from common.pki.export import Download, trusted_pem
 from common.pki.identity import issuer_of, key_of
@@ -76,10 +76,17 @@ class TrustOperations:
 
         Raises PkiFindingsError with every finding.
         """
-        found = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_cas, certificates)
-        kept = await self._keep([new_trusted_ca(each) for each in found], actor=actor)
-        self._tell(len(kept), cause="uploaded", actor=actor)
+        kept, _ = await self._upload(certificates, skip_unusable=False, actor=actor)
         return kept
+
+    async def upload_usable(
+        self, certificates: str, *, actor: str
+    ) -> tuple[Sequence[tuple[TrustedCaRecord, bool]], Sequence[PkiError]]:
+        """Keep those CA certificates of a text that can be used; return them as `upload` does, and findings about the rest.
+
+        Raises PkiFindingsError if none can be used.
+        """
+        return await self._upload(certificates, skip_unusable=True, actor=actor)
 
     async def upload_one(
         self, certificate: str, *, trusted_intermediate: bool, actor: str
@@ -171,6 +178,16 @@ class TrustOperations:
                 detail = {"ids": list(trusted_ca_ids)}
                 await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", detail)
         self._tell(len(trusted_ca_ids), cause="deleted", actor=actor)
+
+    async def _upload(
+        self, certificates: str, *, skip_unusable: bool, actor: str
+    ) -> tuple[Sequence[tuple[TrustedCaRecord, bool]], Sequence[PkiError]]:
+        found = await self._context.workers.run(
+            READ_TIMEOUT_S, read_trusted_cas, certificates, skip_unusable=skip_unusable
+        )
+        kept = await self._keep([new_trusted_ca(each) for each in found.certificates], actor=actor)
+        self._tell(len(kept), cause="uploaded", actor=actor)
+        return kept, found.left_out
 
     async def _keep(
         self, new: Sequence[NewTrustedCa], *, actor: str

@@ -5,6 +5,8 @@ As in `shapes`: unknown fields are ignored and optional ones may be missing.
 
 import msgspec
 
+from manager.operator.failures import Finding
+
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a certificate is assigned."""
@@ -112,12 +114,14 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
     certificates: list[Certificate] = []
     trusted_cas: list[Certificate] = []
+    left_out: list[Finding] = []
 
 
 class TrustedCas(msgspec.Struct, frozen=True, kw_only=True):
     """All trusted CAs, or those just sent."""
 
     trusted_cas: list[Certificate]
+    left_out: list[Finding] = []
 
 
 class BuiltinCa(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from manager.operator.access import passphrase
 from manager.operator.completion import node_names
 from manager.operator.failures import RefusedError
 from manager.operator.files import only_one_from_stdin, read_text, shown_name
-from manager.operator.importing import import_files
+from manager.operator.importing import SkipUnusableOption, import_files
 from manager.operator.running import (
     AskPassphraseOption,
     ForceOption,
@@ -106,20 +106,28 @@ def import_(
         list[str],
         typer.Argument(
             metavar="FILE",
-            help="PEM, DER or PKCS#12: certificates, keys, parameters, CAs; - is standard input.",
+            help="PEM, DER, PKCS#12, PKCS#7 or ZIP: certificates, keys, parameters, CAs; - is standard input.",
         ),
     ],
     ask_passphrase: AskPassphraseOption = False,
     passphrase_stdin: PassphraseStdinOption = False,
+    skip_unusable: SkipUnusableOption = False,
     json: JsonOption = False,
 ) -> None:
     """Import files, sorted by what they hold.
 
-    Certificates come with their keys, intermediates and parameters, in one file or in several; CAs are trusted. The passphrase is tried on everything that is encrypted. A finding in one file keeps all of them out.
+    Certificates come with their keys, intermediates and parameters, in one file or in several; CAs are trusted. The passphrase is tried on everything that is encrypted. A finding in one file keeps all of them out, unless --skip-unusable is given. A certificate without its key updates the entry that has it.
 
     Example: certcast certificate import conf1.pem conf1.key conf2.pfx root.crt
     """
-    import_files(context, files, ask_passphrase=ask_passphrase, passphrase_stdin=passphrase_stdin, json=json)
+    import_files(
+        context,
+        files,
+        ask_passphrase=ask_passphrase,
+        passphrase_stdin=passphrase_stdin,
+        skip_unusable=skip_unusable,
+        json=json,
+    )
 
 
 app.command("list")(certificate_views.list_certificates)

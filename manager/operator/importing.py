@@ -3,14 +3,16 @@
 import base64
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from common.errors import InvalidInputError
 from manager.operator.access import passphrase
+from manager.operator.failures import Finding
 from manager.operator.files import only_one_from_stdin, read_bytes, shown_name
 from manager.operator.running import ask, login, say, say_raw
+from manager.operator.words import clean
 
 if TYPE_CHECKING:
     from manager.operator.certificate_shapes import Certificate
@@ -20,6 +22,14 @@ BATCH_MAX_BYTES: Final = 8 * 1024 * 1024
 
 _NAME_MAX: Final = 255
 
+SkipUnusableOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-unusable",
+        help="Take what can be used, and leave the rest out, which is then listed; otherwise one finding keeps everything out.",
+    ),
+]
+
 
 def import_files(
     context: typer.Context,
@@ -27,13 +37,14 @@ def import_files(
     *,
     ask_passphrase: bool,
     passphrase_stdin: bool,
+    skip_unusable: bool,
     json: bool,
 ) -> None:
-    """Import files, all or none, and show what became of them."""
+    """Import files, all or none or what is usable of them, and show what became of them."""
     only_one_from_stdin(*names)
     login(context)
     secret = passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin)
-    body = {"files": _read(names), "private_key_passphrase": secret}
+    body = {"files": _read(names), "private_key_passphrase": secret} | skipping(skip_unusable)
     answer = ask(context, lambda client: client.post("import", body=body))
     if json:
         say_raw(answer)
@@ -44,8 +55,23 @@ def import_files(
     found = read(answer, Imported)
     _show("TLS certificates", found.certificates)
     _show("trusted CAs", found.trusted_cas)
+    say_left_out(found.left_out)
     if loose := [each for each in found.certificates if not each.nodes]:
         say(f"Now assign what no node has: certcast certificate assign {loose[0].id} --node NAME")
+
+
+def skipping(chosen: bool) -> dict[str, bool]:
+    """Return what a request says of it: nothing unless it is chosen, so that an older manager understands the rest."""
+    return {"skip_unusable": True} if chosen else {}
+
+
+def say_left_out(findings: Sequence[Finding]) -> None:
+    """Say what was not taken, on standard error: what was taken may go into a pipe."""
+    if not findings:
+        return
+    typer.echo(f"Left out ({len(findings)}):", err=True)
+    for each in findings:
+        typer.echo(f"  {clean(str(each))}", err=True)
 
 
 def _read(names: Sequence[str]) -> list[dict[str, str]]:

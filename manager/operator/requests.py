@@ -178,7 +178,8 @@ def answer(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE", help="PEM: the signed certificate, and its chain; - is standard input."
+            metavar="FILE",
+            help="PEM, DER, PKCS#7 or PKCS#12: the signed certificate, and its chain; - is standard input.",
         ),
     ],
     take_over: Annotated[
@@ -189,6 +190,8 @@ def answer(
     parameters: Annotated[
         str | None, typer.Option("--parameters", metavar="FILE", help="PEM: DH or EC parameters.")
     ] = None,
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
     json: JsonOption = False,
 ) -> None:
     """Upload what a CA made from a request.
@@ -200,6 +203,7 @@ def answer(
     only_one_from_stdin(*files, parameters)
     where = [node_name(name) for name in nodes or ()]
     login(context)
+    secret = passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin)
     sent = read_joined(files)
     body = {
         "certificate": sent.text,
@@ -207,7 +211,7 @@ def answer(
         "take_over": take_over,
         "nodes": where,
         "slot": slot,
-    }
+    } | ({"passphrase": secret} if secret is not None else {})
     try:
         taken = ask(context, lambda client: client.post("requests", str(request_id), "answer", body=body))
     except RefusedError as error:

@@ -8,7 +8,7 @@ import typer
 from common.errors import InvalidInputError
 from manager.operator.failures import RefusedError
 from manager.operator.files import check_output, only_one_from_stdin, read_joined, save
-from manager.operator.importing import import_files
+from manager.operator.importing import SkipUnusableOption, import_files, say_left_out, skipping
 from manager.operator.running import (
     AskPassphraseOption,
     ForceOption,
@@ -36,13 +36,15 @@ IdArgument = Annotated[int, typer.Argument(metavar="ID", help="The number in 'ce
 def add(
     context: typer.Context,
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="PEM: CA certificates; - is standard input.")
+        list[str],
+        typer.Argument(metavar="FILE", help="PEM, DER or PKCS#7: CA certificates; - is standard input."),
     ],
+    skip_unusable: SkipUnusableOption = False,
     json: JsonOption = False,
 ) -> None:
     """Add CA certificates.
 
-    All nodes get them at once; one certificate that cannot be used stops them all.
+    All nodes get them at once; one certificate that cannot be used stops them all, unless --skip-unusable is given.
 
     Example: certcast ca add root.pem intermediate.pem
     """
@@ -50,7 +52,8 @@ def add(
     login(context)
     sent = read_joined(files)
     try:
-        answer = ask(context, lambda client: client.post("trusted-cas", body={"certificates": sent.text}))
+        body = {"certificates": sent.text} | skipping(skip_unusable)
+        answer = ask(context, lambda client: client.post("trusted-cas", body=body))
     except RefusedError as error:
         raise error.with_findings(sent.located(error.findings)) from error
     if json:
@@ -59,9 +62,11 @@ def add(
     from manager.operator.certificate_shapes import TrustedCas
     from manager.operator.shapes import read
 
-    for each in read(answer, TrustedCas).trusted_cas:
+    taken = read(answer, TrustedCas)
+    for each in taken.trusted_cas:
         done = "Added" if each.created else "Already there:"
         say(f"{done} trusted CA {each.id}, {each.subject_name or each.raw_subject}.")
+    say_left_out(sent.located(taken.left_out))
 
 
 @app.command("import")
@@ -70,11 +75,13 @@ def import_(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE", help="PEM, DER or PKCS#12: CAs, certificates, keys; - is standard input."
+            metavar="FILE",
+            help="PEM, DER, PKCS#12, PKCS#7 or ZIP: CAs, certificates, keys; - is standard input.",
         ),
     ],
     ask_passphrase: AskPassphraseOption = False,
     passphrase_stdin: PassphraseStdinOption = False,
+    skip_unusable: SkipUnusableOption = False,
     json: JsonOption = False,
 ) -> None:
     """Import files, sorted by what they hold.
@@ -83,7 +90,14 @@ def import_(
 
     Example: certcast ca import root.crt issuing.der
     """
-    import_files(context, files, ask_passphrase=ask_passphrase, passphrase_stdin=passphrase_stdin, json=json)
+    import_files(
+        context,
+        files,
+        ask_passphrase=ask_passphrase,
+        passphrase_stdin=passphrase_stdin,
+        skip_unusable=skip_unusable,
+        json=json,
+    )
 
 
 @app.command("list")

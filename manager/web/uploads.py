@@ -3,6 +3,8 @@
 Invariant: a private key or a passphrase is never in a page, not even in the form that is refused.
 """
 
+from collections.abc import Iterable
+
 from common.errors import PkiError
 from common.pki.findings import PkiFindingsError, located
 from common.pki.reader import as_text
@@ -28,14 +30,15 @@ def findings_of(error: Exception) -> list[str]:
     """Return every finding of a refusal as a sentence that says where."""
     match error:
         case PkiFindingsError():
-            return [_placed(each) for each in error.findings]
+            return sentences(error.findings)
         case PkiError():
-            return [_placed(error)]
+            return sentences([error])
         case _:
             message = getattr(error, "message", "") or "that failed; the manager's log says why"
             # how the command asks; a page has a box to tick
             return [message.partition("; confirm with --force")[0]]
 
 
-def _placed(finding: PkiError) -> str:
-    return Placed(located(finding)) if finding.file else located(finding)
+def sentences(findings: Iterable[PkiError]) -> list[str]:
+    """Return findings as sentences that say where; a file's name is written as it is."""
+    return [Placed(located(each)) if each.file else located(each) for each in findings]

@@ -301,5 +301,5 @@ async def add_intermediate(parts: Parts) -> None:
     from common.pki.upload import read_trusted_cas
     from manager.operations.trust import new_trusted_ca
 
-    found = read_trusted_cas(ISSUER.certificate_pem)
+    found = read_trusted_cas(ISSUER.certificate_pem).certificates
     await parts.store.trusted_cas.add([new_trusted_ca(each) for each in found], now_s=time.time())

@@ -121,8 +121,8 @@ def test_trusted_cas_are_taken_whole_or_refused_with_findings(text):
     if isinstance(found, PkiFindingsError):
         assert found.findings
     else:
-        assert {one.der for one in found} <= {ROOT.certificate_der, LOW.certificate_der}
-        assert len(read_blocks(text).blocks) >= len(found)
+        assert {one.der for one in found.certificates} <= {ROOT.certificate_der, LOW.certificate_der}
+        assert len(read_blocks(text).blocks) >= len(found.certificates)
 
 
 @ANY

@@ -12,7 +12,7 @@ from manager.domain.version import version_of_certificate
 from manager.operations.certificates import slot_name
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.difference import Difference, differences
-from manager.web.uploads import findings_of, given_text, shown_text
+from manager.web.uploads import findings_of, given_text, sentences, shown_text
 from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
@@ -125,11 +125,12 @@ async def import_files(visit: Visit) -> web.StreamResponse:
         kept = await visit.operations.certificates.import_files(
             list(visit.form.files.get("files", ())),
             passphrase=visit.form.text("passphrase") or None,
+            skip_unusable=visit.form.flag("skip_unusable"),
             actor=visit.actor,
         )
     except CertcastError as error:
         return visit.render("import.html", status=status_of(error), problems=findings_of(error), kept=None)
-    return visit.render("import.html", problems=[], kept=kept)
+    return visit.render("import.html", problems=[], kept=kept, left_out=sentences(kept.left_out))
 
 
 async def _new_form(

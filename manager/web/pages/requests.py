@@ -114,6 +114,7 @@ async def answer(visit: Visit) -> web.StreamResponse:
             number,
             certificate=fields["certificate"],
             parameters=fields["parameters"],
+            passphrase=form.text("passphrase") or None,
             take_over=take_over,
             nodes=nodes,
             slot=fields["slot"],

@@ -20,7 +20,7 @@ from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import Role, TrustedCaRecord
 from manager.domain.version import version_of_trusted_ca
 from manager.web.difference import Difference, differences
-from manager.web.uploads import findings_of, given_text, shown_text
+from manager.web.uploads import findings_of, given_text, sentences, shown_text
 from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
@@ -80,7 +80,10 @@ async def import_files(visit: Visit) -> web.StreamResponse:
         files.append(ImportFile(PASTED, pasted.encode()))
     try:
         kept = await visit.operations.certificates.import_files(
-            files, passphrase=form.text("passphrase") or None, actor=visit.actor
+            files,
+            passphrase=form.text("passphrase") or None,
+            skip_unusable=form.flag("skip_unusable"),
+            actor=visit.actor,
         )
     except CertcastError as error:
         return visit.render(
@@ -90,7 +93,9 @@ async def import_files(visit: Visit) -> web.StreamResponse:
             kept=None,
             pasted=shown_text(pasted),
         )
-    return visit.render("trusted_cas_import.html", problems=[], kept=kept, pasted="")
+    return visit.render(
+        "trusted_cas_import.html", problems=[], kept=kept, left_out=sentences(kept.left_out), pasted=""
+    )
 
 
 async def export(visit: Visit) -> web.StreamResponse:

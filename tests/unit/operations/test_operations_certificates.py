@@ -4,6 +4,7 @@ import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, Reason
 from common.pki.batch import ImportFile
+from common.pki.certificate import decode
 from common.pki.findings import PkiFindingsError
 from manager.domain.listing import Query
 from manager.store import inventory as subject
@@ -75,6 +76,7 @@ async def test_an_import_updates_what_has_its_issuer_and_serial_number_and_adds_
         ImportFile("both.key", made.key_pem.encode()),
         ImportFile("ca.pem", ca.certificate_pem.encode()),
     ]
+    world.wait(1)
     kept = await world.operations.certificates.import_files(files, passphrase=None, actor="ada")
     assert [(record.id == old.id, created) for record, created in kept.tls] == [(True, False), (False, True)]
     assert [(record.id, created) for record, created in kept.trusted_cas] == [(trusted.id, False)]
@@ -85,6 +87,43 @@ async def test_an_import_updates_what_has_its_issuer_and_serial_number_and_adds_
     new = next(record for record, created in kept.tls if created)
     assert views[new.id].entry.leaf.subject_name == views[old.id].entry.leaf.subject_name
     assert views[new.id].entry.places == ()
+
+
+async def test_an_import_without_a_key_updates_the_certificate_that_has_it_and_no_other(world: World):
+    made = make_leaf(ISSUER, serial=7)
+    old, _ = await upload(world, made, [])
+    key = await world.store.certificates.private_key(old.id)
+    corrected = make_leaf(ISSUER, serial=7, key=made.key, not_after_s=NOW_S + 9 * DAY_S)
+    stranger = make_leaf(ISSUER, serial=7)
+    world.wait(1)
+    kept = await world.operations.certificates.import_files(
+        [ImportFile("new.pem", (corrected.certificate_pem + ISSUER.certificate_pem).encode())],
+        passphrase=None,
+        actor="ada",
+    )
+    assert [(record.id, created) for record, created in kept.tls] == [(old.id, False)]
+    assert kept.trusted_cas == [], "its issuer stays with it"
+    assert (await listed(world))[old.id].entry.leaf.der == corrected.certificate_der
+    assert await world.store.certificates.private_key(old.id) == key
+    with pytest.raises(PkiFindingsError, match="no private key"):
+        await world.operations.certificates.import_files(
+            [ImportFile("other.pem", stranger.certificate_pem.encode())], passphrase=None, actor="ada"
+        )
+
+
+async def test_an_import_of_what_is_usable_says_what_was_left_out(world: World):
+    good, bad = make_leaf(ISSUER), make_leaf(ISSUER)
+    files = [
+        ImportFile("good.pem", (good.certificate_pem + good.key_pem).encode()),
+        ImportFile("Bad.pem", bad.certificate_pem[:200].encode()),
+    ]
+    with pytest.raises(PkiFindingsError):
+        await world.operations.certificates.import_files(files, passphrase=None, actor="ada")
+    kept = await world.operations.certificates.import_files(
+        files, passphrase=None, skip_unusable=True, actor="ada"
+    )
+    assert [record.fingerprint for record, _ in kept.tls] == [decode(good.certificate_der).fingerprint]
+    assert [(found.file, found.block) for found in kept.left_out] == [("Bad.pem", 1)]
 
 
 async def test_an_upload_for_a_node_that_does_not_exist_keeps_nothing(world: World):

@@ -34,7 +34,7 @@ async def test_a_renewed_ca_of_the_same_subject_is_kept_beside_the_old_one(world
 
 async def test_one_that_is_no_ca_keeps_the_others_out_too(world: World):
     with pytest.raises(PkiFindingsError):
-        await world.operations.trust.upload(chain_pem(make_root(), make_leaf(None)), actor="ada")
+        await world.operations.trust.upload(chain_pem(make_root(), make_leaf(make_root())), actor="ada")
     assert (await world.operations.trust.list(), world.fleet.told, await world.acts()) == ([], [], [])
 
 

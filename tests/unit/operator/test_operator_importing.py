@@ -45,6 +45,23 @@ def test_files_of_any_kind_are_sent_whole_and_what_became_of_each_is_told(api, r
     assert "certcast certificate assign 7 --node NAME" in done.stdout
 
 
+def test_what_cannot_be_used_is_left_out_on_demand_and_listed_as_its_files_are_called(api, run, tmp_path):
+    (tmp_path / "a").write_text("x")
+    left_out = [
+        {"message": "this is a certificate revocation list", "file": "B.pem", "block": 2, "line": 9},
+        {"message": "the file is empty", "file": "Empty.pem"},
+    ]
+    api.answer("POST", "import", {"certificates": [], "trusted_cas": [CA], "left_out": left_out})
+    done = run("certificate", "import", str(tmp_path / "a"), "--skip-unusable")
+    assert done.exit_code == 0, done.stderr
+    assert api.asked[0][2]["skip_unusable"] is True
+    assert done.stderr.splitlines()[-3:] == [
+        "Left out (2):",
+        "  B.pem, block 2, line 9: this is a certificate revocation list",
+        "  Empty.pem: the file is empty",
+    ]
+
+
 def test_password_passphrase_and_file_follow_each_other_on_standard_input(api, run):
     api.answer("POST", "import", {"certificates": [], "trusted_cas": [CA]})
     text = f"{PASSWORD}\nthe passphrase\nthe file"

@@ -1,5 +1,7 @@
 import pytest
 
+from tests.pki import make_root
+
 PEM = "-----BEGIN CERTIFICATE REQUEST-----\nMIIx\n-----END CERTIFICATE REQUEST-----\n"
 SIGNED = "-----BEGIN CERTIFICATE-----\nMIIx\n-----END CERTIFICATE-----"
 KEY = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
@@ -132,6 +134,16 @@ def test_an_answer_from_several_files_takes_over_and_a_finding_names_its_own_fil
         f"  {second}, block 1, line 1: it cannot be read",
         f"  {parameters}, block 1, line 1: they are no parameters",
     ]
+
+
+def test_an_answer_may_be_binary_and_sealed(api, run, tmp_path):
+    root = make_root()
+    (tmp_path / "a.cer").write_bytes(root.certificate_der)
+    api.answer("POST", "requests/5/answer", {"id": 9, "fingerprint": "ab" * 32, "created": True})
+    done = run("csr", "answer", "5", str(tmp_path / "a.cer"), "--passphrase-stdin", text="the passphrase\n")
+    assert done.exit_code == 0, done.stderr
+    body = api.asked[0][2]
+    assert (body["certificate"], body["passphrase"]) == (root.certificate_pem, "the passphrase")
 
 
 def test_an_answer_comes_from_standard_input_too(api, run):

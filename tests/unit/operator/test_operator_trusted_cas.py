@@ -30,6 +30,16 @@ def test_cas_from_several_files_are_one_upload_and_a_finding_names_its_own_file(
     assert f"  {second}, block 2, line 4: this is not a CA's certificate\n  another\n" in done.stderr
 
 
+def test_cas_that_cannot_be_used_are_left_out_on_demand(api, run, tmp_path):
+    (tmp_path / "roots.pem").write_text(CERTIFICATE)
+    left_out = [{"message": "'CN=a' is not a CA certificate", "block": 1, "line": 1}]
+    kept = [{"id": 1, "subject_name": "Root", "created": True}]
+    api.answer("POST", "trusted-cas", {"trusted_cas": kept, "left_out": left_out}, status=201)
+    done = run("ca", "add", str(tmp_path / "roots.pem"), "--skip-unusable")
+    assert api.asked[0][2]["skip_unusable"] is True
+    assert f"  {tmp_path / 'roots.pem'}, block 1, line 1: 'CN=a' is not a CA certificate" in done.stderr
+
+
 def test_added_cas_are_told_from_those_that_were_there(api, run):
     kept = [
         {"id": 1, "subject_name": "Root", "created": True},

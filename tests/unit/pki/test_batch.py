@@ -5,7 +5,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from common.errors import PkiError, Reason
 from common.pki import der
-from common.pki.batch import MAX_FILES, ImportFile, read_batch
+from common.pki.batch import MAX_FILES, ImportFile, identity_of, read_batch
+from common.pki.certificate import decode
 from common.pki.findings import PkiFindingsError
 from common.pki.parameters import FFDHE2048_PEM
 from common.pki.pfx import open_pfx
@@ -256,3 +257,52 @@ def test_a_leaf_in_two_files_with_different_chains_serves_one_whole_chain():
     (item,) = batch.tls
     assert len(item.chain) == 1
     assert len(item.extras) == 2
+
+
+def test_what_is_usable_is_taken_and_the_rest_is_named():
+    third, damaged = make_leaf(LOW, ["c.example.com"]), make_root("Damaged")
+    batch = read_batch(
+        files(
+            one=LEAF.key_pem + chain_pem(LEAF, LOW),
+            two=SECOND.certificate_pem,
+            three=third.key_pem,
+            roots=chain_pem(OTHER)
+            + damaged.certificate_pem.replace("-----BEGIN", "----BEGIN")
+            + chain_pem(ROOT),
+            page=b"<html>",
+        ),
+        skip_unusable=True,
+    )
+    assert names(item.leaf for item in batch.tls) == ["a.example.com"]
+    assert names(batch.trusted_cas) == ["Other Root", "Test Root"]
+    line = 1 + OTHER.certificate_pem.count("\n")
+    assert [(one.file, one.block, one.line) for one in batch.left_out] == [
+        ("roots.pem", 2, line),
+        ("page.pem", None, None),
+        ("two.pem", 1, 1),
+        ("three.pem", 1, 1),
+    ]
+
+
+def test_certificates_of_one_serial_number_and_different_keys_are_both_left_out():
+    one, other = make_leaf(LOW, serial=5), make_leaf(LOW, serial=5)
+    texts = {"one": one.key_pem + one.certificate_pem, "two": other.key_pem + other.certificate_pem}
+    batch = read_batch(files(**texts, good=LEAF.key_pem + LEAF.certificate_pem), skip_unusable=True)
+    assert names(item.leaf for item in batch.tls) == ["a.example.com"]
+    assert [found.reason for found in batch.left_out] == [Reason.CONFLICT]
+
+
+def test_nothing_usable_is_an_error_all_the_same():
+    with pytest.raises(PkiFindingsError):
+        read_batch(files(one=LEAF.certificate_pem), skip_unusable=True)
+
+
+def test_a_certificate_whose_key_is_stored_needs_none():
+    stored = {identity_of(decode(LEAF.certificate_der))}
+    batch = read_batch(
+        files(site=chain_pem(LEAF, LOW), other=SECOND.key_pem + SECOND.certificate_pem), stored=stored
+    )
+    (kept,) = batch.without_key
+    assert (kept.leaf.der, kept.private_key_pem) == (LEAF.certificate_der, "")
+    assert names(kept.chain) == ["Low"]
+    assert names(item.leaf for item in batch.tls) == ["b.example.com"]

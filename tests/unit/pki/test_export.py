@@ -155,4 +155,4 @@ def test_an_empty_subject_has_a_file_name():
 def test_trusted_cas_are_exported_and_read_back():
     download = trusted_pem([decode(ROOT.certificate_der), decode(LOW.certificate_der)])
     assert download.name == "ca-certificates.pem"
-    assert len(read_trusted_cas(download.content.decode())) == 2
+    assert len(read_trusted_cas(download.content.decode()).certificates) == 2

@@ -146,7 +146,7 @@ def test_a_self_signed_certificate_is_its_own_chain():
 
 
 def test_trusted_cas_are_read_once_each_in_order():
-    assert names(read_trusted_cas(chain_pem(LOW, ROOT, LOW))) == ["Low", "Test Root"]
+    assert names(read_trusted_cas(chain_pem(LOW, ROOT, LOW)).certificates) == ["Low", "Test Root"]
 
 
 def test_a_trusted_ca_file_with_anything_else_is_refused_whole():
@@ -167,7 +167,7 @@ def test_a_version_1_root_is_a_ca(tmp_path):
         openssl("req", "-new", "-key", "key.pem", "-subj", "/CN=Old Root", cwd=tmp_path)
     )
     old = openssl("x509", "-req", "-in", "req.pem", "-signkey", "key.pem", "-days", "9", cwd=tmp_path)
-    assert names(read_trusted_cas(old)) == ["Old Root"]
+    assert names(read_trusted_cas(old).certificates) == ["Old Root"]
 
 
 def test_a_key_on_another_curve_than_the_certificates_does_not_pair():

@@ -1,0 +1,423 @@
+"""What people have is read in every form that tools give it, and what is no certificate or key is named as what it is."""
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+import zipfile
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from common.errors import Reason
+from common.pki import der
+from common.pki.batch import ImportFile, read_batch
+from common.pki.findings import PkiFindingsError
+from common.pki.keys import read_private_key
+from common.pki.parameters import FFDHE2048_PEM
+from common.pki.pem import pem_of, read_blocks
+from common.pki.reader import as_text
+from common.pki.upload import read_for_key, read_tls, read_trusted_ca, read_trusted_cas
+from tests.pki import chain_pem, make_intermediate, make_leaf, make_root, make_rsa_key
+from tests.unit.pki.ber import as_ber, pfx_as_ber
+from tests.unit.pki.openssl import openssl
+
+ROOT = make_root()
+LOW = make_intermediate(ROOT, "Low")
+LEAF = make_leaf(LOW, ["a.example.com"], key=make_rsa_key())
+CHAIN = chain_pem(LEAF, LOW)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("forms")
+    (folder / "leaf.pem").write_text(LEAF.certificate_pem)
+    (folder / "key.pem").write_text(LEAF.key_pem)
+    (folder / "chain.pem").write_text(CHAIN)
+    openssl("crl2pkcs7", "-nocrl", "-certfile", "chain.pem", "-out", "chain.p7b", cwd=folder)
+    der_form = ("-outform", "DER", "-out", "chain.p7c")
+    openssl("crl2pkcs7", "-nocrl", "-certfile", "chain.pem", *der_form, cwd=folder)
+    export = ("pkcs12", "-export", "-passout", "pass:word", "-in", "chain.pem")
+    openssl(*export, "-inkey", "key.pem", "-name", "one", "-out", "all.p12", cwd=folder)
+    openssl(*export, "-nokeys", "-out", "certificates.p12", cwd=folder)
+    return folder
+
+
+def zipped(**members):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "/").replace("_", "."), content)
+    return data.getvalue()
+
+
+def forms(folder):
+    """Return the leaf with its issuer in every form, as bytes."""
+    bag, binary_bag = (folder / "chain.p7b").read_text(), (folder / "chain.p7c").read_bytes()
+    return {
+        "pem": CHAIN.encode(),
+        "der-in-a-row": LEAF.certificate_der + LOW.certificate_der,
+        "der-and-a-line-end": LEAF.certificate_der + LOW.certificate_der + b"\r\n",
+        "pkcs7": bag.encode(),
+        "pkcs7-as-certificate": bag.replace("PKCS7", "CERTIFICATE").encode(),
+        "pkcs7-as-chain": bag.replace("PKCS7", "CERTIFICATE CHAIN").encode(),
+        "pkcs7-der": binary_bag,
+        "pkcs7-ber": as_ber(binary_bag),
+        "pkcs7-base64": base64.encodebytes(binary_bag),
+        "pem-base64": base64.b64encode(CHAIN.encode()),
+        "der-base64": base64.b64encode(LEAF.certificate_der + LOW.certificate_der),
+        "two-in-one-block": pem_of(LEAF.certificate_der + LOW.certificate_der).encode(),
+        "labelled-as-a-key": CHAIN.replace("CERTIFICATE", "PRIVATE KEY").encode(),
+        "utf-16": CHAIN.encode("utf-16"),
+        "utf-16-without-a-mark": CHAIN.encode("utf-16-le"),
+        "json": json.dumps({"chain": CHAIN}).encode(),
+        "zip": zipped(leaf_crt=LEAF.certificate_pem, sub__low_cer=LOW.certificate_der),
+        "pkcs12": (folder / "certificates.p12").read_bytes(),
+        "pkcs12-base64": base64.encodebytes((folder / "certificates.p12").read_bytes()),
+        "pkcs12-ber": pfx_as_ber((folder / "certificates.p12").read_bytes()),
+    }
+
+
+FORMS = [
+    "pem",
+    "der-in-a-row",
+    "der-and-a-line-end",
+    "pkcs7",
+    "pkcs7-as-certificate",
+    "pkcs7-as-chain",
+    "pkcs7-der",
+    "pkcs7-ber",
+    "pkcs7-base64",
+    "pem-base64",
+    "der-base64",
+    "two-in-one-block",
+    "labelled-as-a-key",
+    "utf-16",
+    "utf-16-without-a-mark",
+    "json",
+    "zip",
+    "pkcs12",
+    "pkcs12-base64",
+    "pkcs12-ber",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_certificates_are_read_in_every_form_at_every_entrance(folder, form):
+    data = forms(folder)[form]
+    text = as_text(data, "a certificate", file="x")
+    uploaded = read_tls(certificate=text, private_key=LEAF.key_pem, passphrase="word")
+    answered = read_for_key(certificate=text, private_key=LEAF.key_pem, passphrase="word", owner="the key")
+    files = [ImportFile("x", data), ImportFile("key.pem", LEAF.key_pem.encode())]
+    (imported,) = read_batch(files, passphrase="word").tls
+    for found in (uploaded, answered, imported):
+        assert found.leaf.der == LEAF.certificate_der
+        assert [each.der for each in found.chain] == [LOW.certificate_der]
+        standing = [block.der for block in read_blocks(found.certificate_text).blocks]
+        assert standing == [LEAF.certificate_der, LOW.certificate_der], "it is kept as what others can read"
+
+
+@pytest.mark.parametrize("form", [each for each in FORMS if "pkcs12" not in each])
+def test_trusted_cas_are_read_in_every_form(folder, form):
+    text = as_text(forms(folder)[form], "a certificate", file="x")
+    found = read_trusted_cas(text, skip_unusable=True)
+    assert [each.der for each in found.certificates] == [LOW.certificate_der]
+    (left,) = found.left_out
+    assert "not a CA certificate" in left.message
+
+
+def sealed(folder, *options):
+    legacy = ("-provider", "legacy", "-provider", "default")
+    return openssl(
+        "pkcs8", "-topk8", "-in", "key.pem", "-passout", "pass:word", *options, *legacy, cwd=folder
+    )
+
+
+SEALS = {
+    "aes": (),
+    "aes-128-sha512": ("-v2", "aes-128-cbc", "-v2prf", "hmacWithSHA512"),
+    "aes-192-sha1": ("-v2", "aes-192-cbc", "-v2prf", "hmacWithSHA1"),
+    "3des": ("-v2", "des3"),
+    "scrypt": ("-scrypt",),
+    "pkcs12-3des": ("-v1", "PBE-SHA1-3DES"),
+    "pkcs12-2des": ("-v1", "PBE-SHA1-2DES"),
+    "pkcs12-rc2": ("-v1", "PBE-SHA1-RC2-128"),
+    "pkcs12-rc2-40": ("-v1", "PBE-SHA1-RC2-40"),
+    "pkcs12-rc4": ("-v1", "PBE-SHA1-RC4-128"),
+    "pkcs5-md5": ("-v1", "PBE-MD5-DES"),
+    "pkcs5-sha1": ("-v1", "PBE-SHA1-DES"),
+}
+
+
+@pytest.mark.parametrize("seal", SEALS)
+@pytest.mark.parametrize(
+    "label", ["ENCRYPTED PRIVATE KEY", "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"]
+)
+def test_a_sealed_key_opens_by_what_it_is_whatever_it_is_called(folder, seal, label):
+    text = sealed(folder, *SEALS[seal]).replace("ENCRYPTED PRIVATE KEY", label)
+    assert read_private_key(text, "word").loaded.private_numbers() == LEAF.key.private_numbers()
+    with pytest.raises(PkiFindingsError, match="passphrase is wrong"):
+        read_tls(certificate=CHAIN, private_key=text, passphrase="another")
+    with pytest.raises(PkiFindingsError, match="supply its passphrase"):
+        read_tls(certificate=CHAIN, private_key=text)
+
+
+@pytest.mark.parametrize("label", ["ENCRYPTED PRIVATE KEY", "PRIVATE KEY", "RSA PRIVATE KEY", "CERTIFICATE"])
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+def test_an_open_key_is_read_by_what_it_is_whatever_it_is_called(label, form):
+    data = LEAF.key.private_bytes(Encoding.DER, form, NoEncryption())
+    read = read_tls(certificate=CHAIN + pem_of(data, label=label), private_key="")
+    assert read.private_key_pem == LEAF.key_pem
+    assert not any(line in read.certificate_text for line in pem_of(data).splitlines()[1:-1])
+
+
+def containers(folder, key, certificate):
+    """Return a key in everything that a key comes in, as bytes; each opens with "word"."""
+    (folder / "it.key").write_text(key)
+    (folder / "it.pem").write_text(certificate)
+    seal = ("pkcs8", "-topk8", "-in", "it.key", "-passout", "pass:word")
+    export = ("pkcs12", "-export", "-inkey", "it.key", "-in", "it.pem", "-passout", "pass:word")
+    openssl(*export, "-out", "it.p12", cwd=folder)
+    openssl(*export, "-legacy", "-out", "legacy.p12", cwd=folder)
+    openssl(*export, "-keypbe", "NONE", "-out", "open.p12", cwd=folder)
+    files = {name: (folder / f"{name}.p12").read_bytes() for name in ("it", "legacy", "open")}
+    return files | {
+        "plain": key.encode(),
+        "sealed": openssl(*seal, cwd=folder).encode(),
+        "scrypt": openssl(*seal, "-scrypt", cwd=folder).encode(),
+        "3des": openssl(*seal, "-v1", "PBE-SHA1-3DES", cwd=folder).encode(),
+        "wrongly-labelled": openssl(*seal, cwd=folder).replace("ENCRYPTED ", "").encode(),
+        "der": read_blocks(key).blocks[0].der,
+        "ber": pfx_as_ber(files["it"]),
+        "zip": zipped(it_p12=files["it"]),
+        "base64": base64.b64encode(files["it"]),
+    }
+
+
+UNUSABLE = {
+    "RSA-PSS": ("genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"),
+    "Ed25519": ("genpkey", "-algorithm", "ed25519"),
+    "secp256k1": ("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"),
+    "at least 1024 bits": ("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:768"),
+    "public exponent has 81 bits": (
+        "genpkey",
+        "-algorithm",
+        "RSA",
+        "-pkeyopt",
+        "rsa_keygen_bits:2048",
+        "-pkeyopt",
+        f"rsa_keygen_pubexp:{(1 << 80) + 13}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_key_is_judged_alike_whatever_it_came_in(folder, name):
+    key = openssl(*UNUSABLE[name], cwd=folder)
+    (folder / "it.key").write_text(key)
+    made = openssl("req", "-x509", "-new", "-key", "it.key", "-subj", "/CN=it.example.com", cwd=folder)
+    for container, data in containers(folder, key, made).items():
+        with pytest.raises(PkiFindingsError) as caught:
+            read_batch([ImportFile("x", data)], passphrase="word")
+        named = [found for found in caught.value.findings if name in found.message]
+        assert len(named) == 1, (container, caught.value.findings)
+        assert named[0].reason is Reason.UNSUPPORTED
+        text = as_text(data, "a key", file="x")
+        with pytest.raises(PkiFindingsError, match=name):
+            read_tls(certificate=made, private_key=text, passphrase="word")
+
+
+def with_another_point(leaf):
+    own, other = (
+        key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)[-65:]
+        for key in (leaf.key, make_leaf(ROOT).key)
+    )
+    return leaf.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()).replace(own, other)
+
+
+def with_a_flipped_coefficient(leaf):
+    data = leaf.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    numbers = leaf.key.private_numbers()
+    own = der.encode_integer(numbers.dmp1)
+    return data.replace(own, der.encode_integer(numbers.dmp1 ^ 4))
+
+
+@pytest.mark.parametrize("kind", ["EC", "RSA"])
+def test_a_key_whose_parts_do_not_belong_together_is_refused_whatever_it_came_in(folder, kind):
+    leaf = LEAF if kind == "RSA" else make_leaf(LOW)
+    bad = with_a_flipped_coefficient(leaf) if kind == "RSA" else with_another_point(leaf)
+    (folder / "bad.der").write_bytes(bad)
+    for container in (pem_of(bad, label="PRIVATE KEY").encode(), bad, base64.b64encode(bad)):
+        with pytest.raises(PkiFindingsError, match="do not belong together"):
+            read_batch([ImportFile("x", container), ImportFile("leaf", leaf.certificate_pem.encode())])
+
+
+def test_a_certificate_that_cannot_be_decoded_is_named_and_not_the_passphrase(folder):
+    data = (folder / "certificates.p12").read_bytes()
+    export = ("pkcs12", "-export", "-inkey", "key.pem", "-in", "leaf.pem", "-certpbe", "NONE", "-nomac")
+    openssl(*export, "-passout", "pass:word", "-out", "x.p12", cwd=folder)
+    data = (folder / "x.p12").read_bytes()
+    # a version that is none
+    odd = LEAF.certificate_der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09", 1)
+    assert data.count(LEAF.certificate_der) == 1
+    with pytest.raises(PkiFindingsError) as caught:
+        read_batch([ImportFile("x.p12", data.replace(LEAF.certificate_der, odd))], passphrase="word")
+    assert not any("passphrase" in found.message for found in caught.value.findings)
+    assert any(
+        "in the PKCS#12 file" in found.message and "certificate" in found.message
+        for found in caught.value.findings
+    )
+
+
+@pytest.mark.skipif(shutil.which("pk12util") is None, reason="needs Debian's libnss3-tools")
+def test_what_nss_exports_is_read(folder, tmp_path):
+    database = f"sql:{tmp_path}"
+    for command in (
+        ("certutil", "-N", "-d", database, "--empty-password"),
+        ("pk12util", "-i", folder / "all.p12", "-d", database, "-W", "word", "-K", ""),
+        ("pk12util", "-o", tmp_path / "out.p12", "-n", "one", "-d", database, "-W", "word", "-K", ""),
+    ):
+        subprocess.run(list(map(str, command)), check=True, capture_output=True, timeout=60)
+    data = (tmp_path / "out.p12").read_bytes()
+    assert data[1:2] == b"\x80", "NSS writes indefinite lengths"
+    (found,) = read_batch([ImportFile("out.p12", data)], passphrase="word").tls
+    assert found.leaf.der == LEAF.certificate_der
+    with pytest.raises(PkiFindingsError, match="passphrase is wrong"):
+        read_batch([ImportFile("out.p12", data)], passphrase="another")
+
+
+def foreign(folder):
+    """Return what is neither certificate nor key, with what it is called."""
+    modulus = LEAF.key.public_key().public_numbers()
+    rsa_public = der.encode(der.SEQUENCE, der.encode_integer(modulus.n) + der.encode_integer(modulus.e))
+    nested = zipped(inner_zip=zipped(leaf_pem=LEAF.certificate_pem))
+    encrypted = bytearray(zipped(leaf_pem=LEAF.certificate_pem))
+    encrypted[6] |= 1
+    encrypted[encrypted.rindex(b"PK\x01\x02") + 8] |= 1
+    return {
+        "rsa-public-key": (rsa_public, "a public key"),
+        "rsa-public-key-as-parameters": (pem_of(rsa_public, label="DH PARAMETERS").encode(), "a public key"),
+        "public-key": (openssl("pkey", "-in", "key.pem", "-pubout", cwd=folder).encode(), "a public key"),
+        "zip-in-zip": (nested, "a ZIP archive"),
+        "encrypted-zip": (bytes(encrypted), "encrypted in its ZIP archive"),
+        "damaged-zip": (b"PK\x03\x04" + b"x" * 100, "ZIP archive is damaged"),
+        "empty-zip": (zipped(), "an empty ZIP archive"),
+        "gzip": (b"\x1f\x8b\x08\x00" + b"x" * 50, "a gzip archive"),
+        "7z": (b"7z\xbc\xaf\x27\x1c\x00\x04", "a 7-Zip archive"),
+        "rar": (b"Rar!\x1a\x07\x01\x00", "a RAR archive"),
+        "tar": (b"x" * 257 + b"ustar" + b"\x00" * 250, "a tar archive"),
+        "jks": (b"\xfe\xed\xfe\xed\x00\x00\x00\x02", "a Java keystore (JKS)"),
+        "jceks": (b"\xce\xce\xce\xce\x00\x00\x00\x02", "a Java keystore (JCEKS)"),
+        "bks": (b"\x00\x00\x00\x02\x00\x00\x00\x14" + b"s" * 20, "a Bouncy Castle keystore"),
+        "html": (b"\n<!DOCTYPE html>\n<html><body>404</body></html>", "an HTML page"),
+        "xhtml": (b'<?xml version="1.0"?><html>404</html>', "an HTML page"),
+        "putty": (b"PuTTY-User-Key-File-3: ssh-rsa\n", "a PuTTY key"),
+        "pdf": (b"%PDF-1.7\n", "a PDF document"),
+        "word": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an office document"),
+        "nothing": (b" \r\n", "the file is empty"),
+        "nothing-wide": (b"\xff\xfe", "the file is empty"),
+        "cut-short": (LEAF.certificate_der[:200], "cut short"),
+        "block-cut-short": (pem_of(LEAF.certificate_der[:200]).encode(), "cut short"),
+        "certificate-and-more": (LEAF.certificate_der + b"more", "something follows"),
+        "prose": (b"Dear customer,\nyour certificate is ready.\n", "no PEM block"),
+        "ocsp": (
+            der.encode(der.SEQUENCE, b"\x0a\x01\x00" + der.encode(0xA0, b"\x30\x00")),
+            "an OCSP response",
+        ),
+    }
+
+
+FOREIGN = [
+    "rsa-public-key",
+    "rsa-public-key-as-parameters",
+    "public-key",
+    "zip-in-zip",
+    "encrypted-zip",
+    "damaged-zip",
+    "empty-zip",
+    "gzip",
+    "7z",
+    "rar",
+    "tar",
+    "jks",
+    "jceks",
+    "bks",
+    "html",
+    "xhtml",
+    "putty",
+    "pdf",
+    "word",
+    "nothing",
+    "nothing-wide",
+    "cut-short",
+    "block-cut-short",
+    "certificate-and-more",
+    "prose",
+    "ocsp",
+]
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_what_is_neither_certificate_nor_key_is_named_at_every_entrance(folder, kind):
+    data, name = foreign(folder)[kind]
+    with pytest.raises(PkiFindingsError) as caught:
+        read_batch([ImportFile("its name", data)])
+    (found,) = caught.value.findings
+    assert name in found.message
+    assert (found.file or "").startswith("its name")
+    with pytest.raises(PkiFindingsError) as caught:
+        read_trusted_ca(as_text(data, "a certificate", file="its name"))
+    assert name in str(caught.value) or (kind, name) == ("prose", "no PEM block")
+
+
+def test_an_archive_is_unpacked_within_the_limits_of_a_batch():
+    big, many = b"x" * 1_100_000, {f"a{number}_pem": "x" for number in range(201)}
+    for data, reason in (
+        (zipped(big_pem=big), "larger than"),
+        (zipped(**many), "more than 200 files"),
+        (zipped(**{f"a{number}_pem": b"y" * 1_000_000 for number in range(9)}), "unpacks to more than"),
+    ):
+        with pytest.raises(PkiFindingsError, match=reason) as caught:
+            read_batch([ImportFile("x.zip", data)])
+        assert caught.value.reason is Reason.TOO_BIG
+
+
+def test_parameters_with_a_subgroup_become_those_that_servers_read(folder):
+    text = openssl("dhparam", "-dsaparam", "2048", cwd=folder)
+    assert "X9.42" in text or "DH PARAMETERS" in text
+    read = read_tls(certificate=CHAIN + text, private_key=LEAF.key_pem)
+    assert read.parameters_pem.startswith("-----BEGIN DH PARAMETERS-----")
+    (folder / "dh.pem").write_text(read.parameters_pem)
+    assert "DH Parameters: (2048 bit)" in openssl("dhparam", "-in", "dh.pem", "-text", "-noout", cwd=folder)
+
+
+def test_a_composite_number_is_no_group(folder):
+    modulus = LEAF.key.public_key().public_numbers().n
+    fields = der.encode_integer(modulus) + der.encode_integer(2)
+    block = pem_of(der.encode(der.SEQUENCE, fields), label="DH PARAMETERS")
+    with pytest.raises(PkiFindingsError, match="not a group"):
+        read_tls(certificate=CHAIN + block, private_key=LEAF.key_pem)
+    assert read_tls(certificate=CHAIN + FFDHE2048_PEM, private_key=LEAF.key_pem).parameters_pem
+
+
+def test_a_pfx_that_answers_a_request_may_hold_its_key_and_no_other(folder):
+    other = make_leaf(LOW)
+    export = ("pkcs12", "-export", "-inkey", "other.key", "-in", "other.pem", "-passout", "pass:word")
+    (folder / "other.key").write_text(other.key_pem)
+    (folder / "other.pem").write_text(other.certificate_pem)
+    openssl(*export, "-out", "other.p12", cwd=folder)
+    text = as_text((folder / "all.p12").read_bytes(), "a certificate")
+    kept = read_for_key(certificate=text, private_key=LEAF.key_pem, passphrase="word", owner="the key")
+    assert kept.leaf.der == LEAF.certificate_der
+    assert not any(line in kept.certificate_text for line in LEAF.key_pem.splitlines()[1:-1])
+    text = as_text((folder / "other.p12").read_bytes(), "a certificate")
+    with pytest.raises(PkiFindingsError, match="another private key than the key"):
+        read_for_key(certificate=text, private_key=LEAF.key_pem, passphrase="word", owner="the key")
+
+
+def test_a_self_signed_certificate_that_is_no_ca_can_be_trusted_as_itself():
+    own = make_leaf(None)
+    assert read_trusted_ca(own.certificate_pem).der == own.certificate_der
+    with pytest.raises(PkiFindingsError, match="not a CA certificate"):
+        read_trusted_ca(make_leaf(ROOT).certificate_pem)
