@@ -187,10 +187,22 @@ class Field:
         return not (self.readonly or self.blank or self.nullable or has_one)
 
     def is_absent(self, value: Value) -> bool:
-        """Return whether a value that was given says nothing: null where null is no value, 0 where clients mean "unset"."""
-        if value is None:
-            return not (self.nullable or self.is_many)
-        return self.zero_is_absent and not isinstance(value, bool) and value in {0, "0"}
+        """Return whether a value that was given says nothing: null where null is no value, and what clients send for "unset".
+
+        Their types write an empty text where one of the choices would stand, and 0 for what no answer shows. Null for links to
+        several objects is the empty list.
+        """
+        match value:
+            case None:
+                return not (self.nullable or (self.kind is Kind.RELATED and self.is_many))
+            case "":
+                return bool(self.choices) and "" not in self.choices
+            case bool():
+                return False
+            case int() | float() | str():
+                return self.zero_is_absent and value in {0, "0"}
+            case _:
+                return False
 
     @property
     def initial(self) -> Value:

@@ -264,6 +264,38 @@ async def test_what_the_sdk_writes_back_of_a_node_that_it_read_changes_nothing(c
     assert (await client.call("PATCH", at, {"vm_cpu_count": 1})).status == 400
 
 
+async def test_the_empty_values_of_a_type_that_was_not_filled_in_change_nothing(client: Client):
+    location = await client.post(LOCATIONS, {"name": "Oslo", "mtu": 1400, "bdpm_pin_checks_enabled": "ON"})
+    at = await client.post_worker(
+        worker(system_location=location, node_type="PROXYING", enable_ssh="ON", snmp_mode="STANDARD")
+    )
+    sink = await client.post(
+        f"{CONFIGURATION}/event_sink/", {"name": "s", "url": "https://x.test", "version": 2}
+    )
+    for where, body in (
+        (location, {"mtu": 0, "bdpm_pin_checks_enabled": ""}),
+        (at, {"node_type": "", "enable_ssh": "", "snmp_mode": "", "vm_cpu_count": 0}),
+        (sink, {"version": 0}),
+        (f"{MANAGERS}1/", {"mtu": 0, "enable_ssh": "", "snmp_mode": ""}),
+    ):
+        before = await client.get(where)
+        assert (await client.call("PUT", where, body)).status == 204, body
+        assert await client.get(where) == before
+    made = await client.post(
+        f"{CONFIGURATION}/event_sink/", {"name": "t", "url": "https://x.test", "version": 0}
+    )
+    assert (await client.get(made))["version"] == 1
+    assert (await client.call("PATCH", location, {"mtu": 1})).status == 400
+
+
+async def test_null_takes_no_certificate_from_the_nodes_that_have_it(client: Client):
+    at = await client.post(CERTIFICATES, upload(leaf("manager.example.test"), nodes=["manager.example.test"]))
+    assert (await client.call("PATCH", at, {"nodes": None, "parameters": None})).status == 202
+    assert (await client.get(at))["nodes"] == ["manager.example.test"]
+    assert (await client.call("PATCH", at, {"nodes": []})).status == 202
+    assert (await client.get(at))["nodes"] == []
+
+
 async def test_fields_that_nobody_described_are_kept_by_what_is_kept_and_ignored_elsewhere(client: Client):
     more = {
         "events": [{"name": "conference_started"}],

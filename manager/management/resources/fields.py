@@ -77,7 +77,7 @@ def flag(name: str, help_text: str, *, default: bool = False) -> Field:
 def number(
     name: str, help_text: str, *, default: int, least: int | None = None, most: int | None = None
 ) -> Field:
-    """Return a field with a number, between these if they are given."""
+    """Return a field with a number, between these if they are given. 0 where it cannot be is what clients send for "unset"."""
     return Field(
         name=name,
         kind=Kind.INTEGER,
@@ -86,6 +86,7 @@ def number(
         default=default,
         minimum=least,
         maximum=most,
+        zero_is_absent=least is not None and least > 0,
         filtering=ALL_LOOKUPS,
         orderable=True,
     )
