@@ -159,6 +159,30 @@ async def test_every_field_of_the_small_resources_comes_back_as_it_was_sent(clie
         assert set(body) <= set(schema["fields"])
 
 
+async def test_secrets_are_checked_and_stand_in_no_answer_no_audit_entry_and_no_file(client: Client, capfd):
+    bodies = await whole_bodies(client)
+    location = await client.post(LOCATIONS, {"name": "Oslo"})
+    node = {"password": "a-secret-of-theirs", "snmp_privacy_password": "a-secret-of-theirs"}
+    made = [await client.post_worker(worker(system_location=location, **node))]
+    made += [await client.post(f"{CONFIGURATION}/{name}/", bodies[name]) for name in bodies]
+    settings = {resource.name: "a-secret-of-theirs" for resource in GLOBAL.fields if resource.secret}
+    assert len(settings) > 3
+    made.append(f"{CONFIGURATION}/global/1/")
+    assert (await client.call("PATCH", made[-1], settings)).status == 202
+    for at in made:
+        assert (await client.call("PATCH", at, {"description": "a-mark-of-theirs"})).status == 202
+        assert b"a-secret" not in (await client.call("GET", at)).body
+        wrong = await client.call(
+            "PATCH", at, {"password": ["a-secret-of-theirs"], "secret_key": {"x": "a-secret-of-theirs"}}
+        )
+        assert b"a-secret" not in wrong.body
+    files = {path.name: path.read_bytes() for path in client.api.directory.rglob("*") if path.is_file()}
+    # the test can find what is kept
+    assert any(b"a-mark-of-theirs" in content for content in files.values())
+    assert [name for name, content in files.items() if b"a-secret-of-theirs" in content] == []
+    assert "a-secret" not in "".join(capfd.readouterr())
+
+
 async def test_a_put_of_nothing_is_204_and_keeps_everything_on_every_resource_that_has_one(
     client: Client,
 ):
