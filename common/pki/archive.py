@@ -23,6 +23,9 @@ MAX_UNPACKED_BYTES: Final = 8 * 1024 * 1024
 _ENCRYPTED_FLAG: Final = 0x1
 _METHODS: Final = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
 _APPLE_DOUBLE: Final = b"\x00\x05\x16\x07"
+_OFFICE: Final = "[Content_Types].xml"
+"""ISO/IEC 29500-2 10.2: what is in every document of Word and its like."""
+
 _NAME_CHARS: Final = 200
 _DAMAGED: Final = (
     zipfile.BadZipFile,
@@ -56,6 +59,14 @@ def unpack(data: bytes, *, file: str | None) -> tuple[tuple[Member, ...], tuple[
 
 def _members(archive: zipfile.ZipFile, file: str | None) -> tuple[tuple[Member, ...], tuple[PkiError, ...]]:
     entries = [one for one in archive.infolist() if not one.is_dir()]
+    if any(one.filename == _OFFICE for one in entries):
+        return (), (
+            PkiError(
+                "this is an office document; save its text as a text file",
+                reason=Reason.UNSUPPORTED,
+                file=file,
+            ),
+        )
     if len(entries) > MAX_MEMBERS:
         return (), (_too_big(f"the ZIP archive has more than {MAX_MEMBERS} files", file),)
     members: list[Member] = []

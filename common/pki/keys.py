@@ -26,7 +26,6 @@ from common.pki.certificate import Certificate, key_kind, spki_id
 from common.pki.kdf import check_cost
 from common.pki.pbes import UnknownSchemeError, unseal
 from common.pki.pem import Block, at, pem_of
-from common.pki.reader import read_text
 
 MAX_RSA_BITS = 8192
 """Larger keys take seconds to load and each handshake tens of milliseconds; no public CA signs them."""
@@ -42,9 +41,6 @@ MAX_EXPONENT_BITS = 64
 
 _DSA_FIELDS = 6
 _WRONG = "the passphrase is wrong, or the private key is damaged"
-
-_FIELD = "private key"
-"""What a finding names as its file when the text was pasted into a field."""
 
 _RSA, _RSA_PSS, _EC = "1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10", "1.2.840.10045.2.1"
 _NOT_USABLE = {
@@ -89,21 +85,6 @@ def load_private_key(block: Block, passphrase: str | None = None) -> PrivateKey:
         return _load(block, passphrase)
     except PkiError as error:
         raise at(block, error.message, error.reason) from error
-
-
-def read_private_key(text: str, passphrase: str | None = None) -> PrivateKey:
-    """Read the one private key of a text. Raises PkiError (see `load_private_key`), INVALID where there is none or more."""
-    reading = read_text(text, "a private key", file=_FIELD)
-    if reading.findings:
-        raise reading.findings[0]
-    keys = [block for block in reading.blocks if is_private_key(block)]
-    if len(keys) != 1:
-        raise PkiError(
-            "there is no private key" if not keys else "there is more than one private key",
-            reason=Reason.INVALID,
-            file=_FIELD,
-        )
-    return load_private_key(keys[0], passphrase)
 
 
 def wrap(key: PrivateKeyTypes) -> PrivateKey:

@@ -14,7 +14,9 @@ DASHES: Final = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u00ad\ufe58\ufe63\u
 
 _FIVE: Final = "-----"
 _WORD = re.compile(r"(?<![A-Za-z0-9+/])(?:BEGIN|END)", re.IGNORECASE)
-_AFTER = re.compile(r" ([A-Za-z0-9][A-Za-z0-9 ._/#]{0,63})-----")
+_AFTER = re.compile(r" ((?:[A-Za-z0-9._/#]{1,20} ?){1,6})-----")
+"""No known label has a longer word; what is longer may be a piece of a key, which no finding may quote."""
+
 _LIKE_AFTER = re.compile(rf"([A-Za-z0-9 ._/#\t\u00a0]{{0,72}})([{re.escape(DASHES)}]{{0,12}})")
 _LIKE_BEFORE = re.compile(rf"([{re.escape(DASHES)}]{{0,12}})[ \t]{{0,2}}\Z")
 _KNOWN = re.compile(

@@ -34,6 +34,7 @@ _MIXED = re.compile(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[^0-9]*[0-9]")
 _DIGEST_CHARS = 43
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _SSH = re.compile(r"AAAA(?:B3NzaC1|C3NzaC1|E2VjZHNh)")
+_PGP = "PGP "
 _LINE_CHARS = 64
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8"),
@@ -205,6 +206,8 @@ class _Scan:
                 opened.start,
                 f"the block begins as {label} and ends as {closing.label}: lines between them are missing",
             )
+        if label.startswith(_PGP):
+            return self._finding(opened.start, "this is a PGP key, which has no use here")
         before = line_before(self._text, opened.start)
         body = read_body(self._text[opened.end : closing.start], before=before)
         if body is None:

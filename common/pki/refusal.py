@@ -15,8 +15,6 @@ _HINTS = {
     "OCSP RESPONSE": "an OCSP response; upload the certificate that it is about",
     "PKCS12": "a PKCS#12 file, which does not belong here",
     "TRUSTED CERTIFICATE": "a certificate in OpenSSL's own trusted form; convert it with 'openssl x509'",
-    "PGP PUBLIC KEY BLOCK": "a PGP key",
-    "PGP PRIVATE KEY BLOCK": "a PGP key",
 }
 _HTML = ("<!doctype html", "<html", "<head", "<body")
 _XML = "<?xml"

@@ -82,6 +82,28 @@ def read_for_key(
     return _material(parts, certificate, parameters)
 
 
+def read_private_key(text: str, passphrase: str | None = None) -> PrivateKey:
+    """Read the one private key of a text, which may stand in a PKCS#12 file; certificates beside it are left alone.
+
+    Raises PkiFindingsError as `read_tls` does, INVALID where there is no key, or more than one.
+    """
+    parts = _Parts(passphrase)
+    parts.take(text, KEY_FIELD)
+    raise_findings(parts.findings)
+    if len(parts.keys) != 1:
+        raise PkiFindingsError(
+            [
+                PkiError(
+                    "there is no private key" if not parts.keys else "there is more than one private key",
+                    reason=Reason.INVALID,
+                    file=KEY_FIELD,
+                )
+            ]
+        )
+    ((key, _),) = parts.keys
+    return key
+
+
 def read_trusted_ca(text: str) -> Certificate:
     """Read exactly one CA certificate. Raises PkiFindingsError as `read_trusted_cas` does, INVALID if there are more."""
     found = read_trusted_cas(text, file=CERTIFICATE_FIELD).certificates

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from common.errors import PkiError
 from common.pki.certificate import Certificate, decode
 from common.pki.pem import CERTIFICATE, read_blocks
 from manager.domain.inventory import Entry, Inventory, Trust, assigned
@@ -80,9 +81,8 @@ def _decode_entries(records: Iterable[CertificateRecord], seen: dict[bytes, Cert
 def _entry(record: CertificateRecord, seen: dict[bytes, Certificate]) -> Entry:
     (leaf,) = _decode_all(record.leaf_pem, seen)
     known = {leaf.der: leaf}
-    uploaded = dict.fromkeys(
-        one for one in _decode_all(record.chain_pem + record.text, seen, known) if one != leaf
-    )
+    came = _decode_all(record.chain_pem, seen, known) + _decode_all(record.text, seen, known, as_far=True)
+    uploaded = dict.fromkeys(one for one in came if one != leaf)
     return Entry(
         id=record.id,
         leaf=leaf,
@@ -94,13 +94,25 @@ def _entry(record: CertificateRecord, seen: dict[bytes, Certificate]) -> Entry:
 
 
 def _decode_all(
-    pem: str, seen: dict[bytes, Certificate], known: Mapping[bytes, Certificate] = MappingProxyType({})
+    pem: str,
+    seen: dict[bytes, Certificate],
+    known: Mapping[bytes, Certificate] = MappingProxyType({}),
+    *,
+    as_far: bool = False,
 ) -> list[Certificate]:
-    """Decode what is neither seen nor known; CAs are remembered in `seen`, because leaves share them."""
+    """Decode what is neither seen nor known; CAs are remembered in `seen`, because leaves share them.
+
+    `as_far` as it goes: a text that an earlier release took may show blocks now that it did not see, and cannot be refused any more.
+    """
     found = []
     for block in read_blocks(pem).blocks:
         if block.label == CERTIFICATE:
-            found.append(known.get(block.der) or seen.get(block.der) or decode(block.der))
+            try:
+                found.append(known.get(block.der) or seen.get(block.der) or decode(block.der))
+            except PkiError:
+                if not as_far:
+                    raise
+                continue
             if found[-1].is_ca:
                 seen[block.der] = found[-1]
     return found

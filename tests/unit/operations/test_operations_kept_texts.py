@@ -1,11 +1,15 @@
 """What is kept of a text, whichever way it comes in: as it was given, and never a key."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from common.pki.batch import ImportFile
 from common.pki.parameters import FFDHE2048_PEM
+from common.pki.pem import pem_of
+from common.pki.upload import read_tls
+from manager.operations.certificates import new_certificate
 from manager.operations.requests import KeyChoice, RequestChanges
-from tests.pki import Made, make_intermediate, make_leaf, make_root
+from tests.pki import NOW_S, Made, make_intermediate, make_leaf, make_root
 from tests.unit.operations.conftest import World
 
 ROOT = make_root()
@@ -112,3 +116,12 @@ async def test_parameters_that_came_with_an_answer_outlive_an_edit_of_the_certif
         number, certificate=made.certificate_pem + ISSUER.certificate_pem, slot="server", actor="ada"
     )
     assert (await world.store.certificates.get(number)).parameters_pem == FFDHE2048_PEM
+
+
+async def test_a_text_that_an_earlier_release_took_stops_nothing_where_this_one_sees_more_of_it(world: World):
+    made = make_leaf(ISSUER)
+    new = new_certificate(read_tls(certificate=made.certificate_pem, private_key=made.key_pem))
+    unseen = f"an old note: {pem_of(b'this is no certificate at all, and nobody could tell')}"
+    record, _ = await world.store.certificates.add(replace(new, text=unseen + new.text), now_s=NOW_S)
+    shown = await world.operations.certificates.show(record.id)
+    assert shown.entry.leaf.der == made.certificate_der

@@ -184,3 +184,11 @@ def test_a_key_beside_a_certificate_in_a_table_is_read_as_neither_and_not_stored
     kept = without_private_keys(text)
     assert not any(line in kept for line in KEY_BODY.splitlines())
     assert read_blocks(text).findings
+
+
+def test_a_key_in_the_cells_beside_a_certificate_that_is_read_is_not_stored_with_it():
+    body = KEY_BODY.splitlines()
+    rows = [f"| {body[count % len(body)]} | {line} |\n" for count, line in enumerate(ONE.splitlines())]
+    (block,) = read_blocks("".join(rows)).blocks
+    assert block.der == ROOT.certificate_der
+    assert without_private_keys("".join(rows)) == ONE

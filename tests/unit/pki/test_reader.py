@@ -14,11 +14,10 @@ from common.errors import Reason
 from common.pki import der
 from common.pki.batch import ImportFile, read_batch
 from common.pki.findings import PkiFindingsError
-from common.pki.keys import read_private_key
 from common.pki.parameters import FFDHE2048_PEM
 from common.pki.pem import pem_of, read_blocks
 from common.pki.reader import as_text
-from common.pki.upload import read_for_key, read_tls, read_trusted_ca, read_trusted_cas
+from common.pki.upload import read_for_key, read_private_key, read_tls, read_trusted_ca, read_trusted_cas
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.ber import as_ber, pfx_as_ber
 from tests.unit.pki.openssl import openssl
@@ -313,6 +312,14 @@ def foreign(folder):
         "html": (b"\n<!DOCTYPE html>\n<html><body>404</body></html>", "an HTML page"),
         "xhtml": (b'<?xml version="1.0"?><html>404</html>', "an HTML page"),
         "putty": (b"PuTTY-User-Key-File-3: ssh-rsa\n", "a PuTTY key"),
+        "pgp": (
+            b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQEN\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n",
+            "a PGP key",
+        ),
+        "docx": (
+            zipped(**{"[Content_Types]_xml": "<x/>", "word__document_xml": "<x/>"}),
+            "an office document",
+        ),
         "pdf": (b"%PDF-1.7\n", "a PDF document"),
         "word": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an office document"),
         "nothing": (b" \r\n", "the file is empty"),
@@ -414,6 +421,18 @@ def test_a_pfx_that_answers_a_request_may_hold_its_key_and_no_other(folder):
     text = as_text((folder / "other.p12").read_bytes(), "a certificate")
     with pytest.raises(PkiFindingsError, match="another private key than the key"):
         read_for_key(certificate=text, private_key=LEAF.key_pem, passphrase="word", owner="the key")
+
+
+def test_a_key_of_ones_own_for_a_request_may_come_in_a_pfx(folder):
+    text = as_text((folder / "all.p12").read_bytes(), "a private key")
+    assert read_private_key(text, "word").loaded.private_numbers() == LEAF.key.private_numbers()
+    for text, said in (
+        (LEAF.key_pem + make_leaf(ROOT).key_pem, "more than one"),
+        (CHAIN, "no private key"),
+        ("", "no private key"),
+    ):
+        with pytest.raises(PkiFindingsError, match=said):
+            read_private_key(text)
 
 
 def test_a_self_signed_certificate_that_is_no_ca_can_be_trusted_as_itself():
