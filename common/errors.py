@@ -42,6 +42,7 @@ class Reason(StrEnum):
     BUSY = "busy"
     UNSUPPORTED = "unsupported"
     INTERRUPTED = "interrupted"
+    SERVICES_INVALID = "services_invalid"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     INVALID = "invalid"

@@ -43,6 +43,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "reload.ran": "a consumer's reload command ended",
         "probe.ran": "an endpoint was probed",
         "services.read": "services.toml was read again and is in use",
+        "services.last_good": "the services file cannot be used, so the last one that could is in use",
         "services.refused": "services.toml was read again and is not usable; the old one stays",
         "drift.found": "the live tree is not what was installed",
         "drift.repaired": "the live tree is again what was installed",

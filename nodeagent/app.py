@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from common.errors import CertcastError, ConflictError, InvalidInputError
+from common.errors import CertcastError, ConflictError
 from common.runtime import log as logs
 from common.runtime import sdnotify
 from common.runtime.supervise import Supervisor
@@ -23,12 +23,18 @@ from common.wire.receiver import Receiver
 from nodeagent.channel import identity
 from nodeagent.channel.conversation import Conversation
 from nodeagent.channel.rotation import connect_as
+from nodeagent.core.drift import Ownership
+from nodeagent.core.services import Services
+from nodeagent.core.servicesfile import ServicesError, parse_services, salvage_services
 from nodeagent.health.checks import Health
 from nodeagent.health.server import serve_health
 from nodeagent.install.hint import Hint
+from nodeagent.install.lastgood import keep_last_good, read_last_good
+from nodeagent.install.selfcheck import find_faults
 from nodeagent.install.start import open_state
 from nodeagent.install.state import NodeState
-from nodeagent.settings import Settings, load_services
+from nodeagent.install.watch import PortWatch
+from nodeagent.settings import ACCOUNTS, Settings, owners_for, read_services
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +50,7 @@ async def run(settings: Settings) -> None:
     logs.configure(style=settings.log_style, level=settings.log_level)
     me = identity.load(settings.data)
     with only_one(settings.data):
-        services, owners = load_services(settings.services)
-        state = await open_state(settings.data, services=services, owners=owners)
+        state = await open_with_services(settings)
 
         async def connect(peer: Peer) -> Transport:
             return await connect_as(settings.data, peer=peer)
@@ -60,6 +65,10 @@ async def run(settings: Settings) -> None:
 
         async def watch() -> None:
             hint.watch(await asyncio.to_thread(places, state))
+            faults = await find_faults(
+                services_file=settings.services, data=settings.data, in_use=state.services
+            )
+            state.holdings.was_configured(faults)
 
         conversation = Conversation(
             receiver=receiver, state=state, dial=connect, alive=watchdog(), looked=watch
@@ -82,12 +91,13 @@ async def _converse(
         loop.add_signal_handler(number, stopped.set)
     loop.add_signal_handler(
         signal.SIGHUP,
-        lambda: supervisor.run("services", _read_services_again(settings.services, state, conversation)),
+        lambda: supervisor.run("services", _read_services_again(settings, state, conversation)),
     )
     supervisor.keep("pulse", conversation.run_pulse)
     supervisor.keep("jobs", conversation.run_jobs)
     supervisor.keep("conversation", conversation.run)
     supervisor.keep("upkeep", conversation.run_upkeep)
+    supervisor.keep("watch", PortWatch(state, conversation.look_now).run)
     sdnotify.notify(sdnotify.READY)
     log.info("agent.started", health=health, version=version("certcast"), count=len(state.services.consumers))
     await stopped.wait()
@@ -95,15 +105,44 @@ async def _converse(
     log.info("agent.stopped")
 
 
-async def _read_services_again(path: Path, state: NodeState, conversation: Conversation) -> None:
-    """Take a changed services.toml into use; a bad one is refused as a whole and the old one stays."""
+async def open_with_services(settings: Settings) -> NodeState:
+    """Bring the disk to rest, with the services as the file has them, else as the last good one had them, else with none.
+
+    An agent that ended for a mistake in that file could report it to nobody. Raises CertcastError if the disk refuses.
+    """
+    services, owners, is_known = Services(), owners_for(None), True
     try:
-        services, owners = await asyncio.to_thread(load_services, path)
-    except InvalidInputError as error:
-        log.error("services.refused", reason=error.reason, message=error.message)
+        services, owners = await asyncio.to_thread(_load_and_keep, settings)
+    except ServicesError as error:
+        kept = await asyncio.to_thread(read_last_good, settings.data)
+        is_known = kept is not None
+        if kept is not None:
+            services, lost = salvage_services(kept, ACCOUNTS)
+            owners = owners_for(services.secret_gid)
+            log.warning("services.last_good", count=len(services.consumers), message="; ".join(lost))
+        log.error("services.refused", reason=error.reason, message=f"{settings.services}: {error.message}")
+    state = await open_state(settings.data, services=services, owners=owners)
+    state.is_services_known = is_known
+    return state
+
+
+def _load_and_keep(settings: Settings) -> tuple[Services, Ownership]:
+    text = read_services(settings.services)
+    services = parse_services(text, ACCOUNTS)
+    keep_last_good(settings.data, text)
+    return services, owners_for(services.secret_gid)
+
+
+async def _read_services_again(settings: Settings, state: NodeState, conversation: Conversation) -> None:
+    """Take a changed services.toml into use; a bad one is refused as a whole, reported, and the old one stays."""
+    try:
+        services, owners = await asyncio.to_thread(_load_and_keep, settings)
+    except ServicesError as error:
+        log.error("services.refused", reason=error.reason, message=f"{settings.services}: {error.message}")
+        conversation.look_now()
         return
     async with state.lock:
-        state.services, state.tree.owners = services, owners
+        state.services, state.tree.owners, state.is_services_known = services, owners, True
         state.holdings.expect(services.consumers)
     log.info("services.read", count=len(services.consumers))
     conversation.look_now()

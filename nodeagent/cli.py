@@ -6,7 +6,7 @@ Decides exit statuses: 0 done, 1 it could not be done, 2 it was asked wrongly; `
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -26,11 +26,11 @@ The first steps, on a new node:
        makes this node's key, and pins it and the manager's to each other
   3. here:            certcast-nodeagent recipe
        lists services whose part of {DEFAULT_SERVICES} is ready to be adapted
-  4. here:            certcast-nodeagent run
+  4. here:            certcast-nodeagent services
+       says what is wrong with that file, before it is used
+  5. here:            systemctl enable --now certcast-nodeagent    (or certcast-nodeagent run)
        keeps {DEFAULT_DATA}/current right, and reloads what {DEFAULT_SERVICES} says
 """
-
-COMMANDS: Final = ("join", "run", "recipe", "status", "check", "rotate-key")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,19 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(INTRODUCTION)  # noqa: T201 - it is what was asked for
         return 0
     try:
-        match chosen.command:
-            case "join":
-                return _join(chosen)
-            case "run":
-                return _run(chosen)
-            case "recipe":
-                return _recipe(chosen)
-            case "status":
-                return _status(chosen)
-            case "rotate-key":
-                return _rotate(chosen)
-            case _:
-                return _check(chosen)
+        return _RUNS[chosen.command](chosen)
     except InvalidInputError as error:
         return _complain(error, 2)
     except CertcastError as error:
@@ -109,6 +97,23 @@ def _recipe(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _services_check(chosen: argparse.Namespace) -> int:
+    from nodeagent.install.selfcheck import find_faults
+    from nodeagent.settings import load_services
+
+    faults = asyncio.run(find_faults(services_file=chosen.services, data=chosen.data))
+    for one in faults:
+        print(f"{one.code.replace('_', ' ')}: {one.message}")  # noqa: T201 - it is what was asked for
+    if faults:
+        return 1
+    services, _ = load_services(chosen.services)
+    for consumer in services.consumers:
+        ports = ", ".join(endpoint.label for endpoint in consumer.endpoints) or "no port proves it"
+        print(f"{consumer.name:<16} uses {', '.join(consumer.uses)}; {ports}")  # noqa: T201 - as above
+    print(f"{chosen.services} can be used.")  # noqa: T201 - as above
+    return 0
+
+
 def _status(chosen: argparse.Namespace) -> int:
     from nodeagent.status import describe
 
@@ -130,13 +135,26 @@ def _complain(error: CertcastError, code: int) -> int:
     return code
 
 
+_RUNS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
+    "join": _join,
+    "run": _run,
+    "recipe": _recipe,
+    "services": _services_check,
+    "status": _status,
+    "check": _check,
+    "rotate-key": _rotate,
+}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="certcast-nodeagent",
         description=INTRODUCTION,
+        epilog="'certcast-nodeagent COMMAND --help' explains a command and shows an example.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", metavar="{" + ",".join(COMMANDS) + "}")
+    parser.add_argument("--version", action="version", version=f"certcast-nodeagent {version('certcast')}")
+    commands = parser.add_subparsers(dest="command", metavar="{" + ",".join(_RUNS) + "}")
 
     join = _command(commands, "join", "join a manager with a token from 'certcast node add'", JOIN)
     join.add_argument("token", metavar="TOKEN", help="the join token, or - to read it from standard input")
@@ -156,6 +174,10 @@ def _parser() -> argparse.ArgumentParser:
 
     recipe = _command(commands, "recipe", "print a part of services.toml for a known service", RECIPE)
     recipe.add_argument("name", nargs="?", metavar="NAME", help="the service; without it all are listed")
+
+    services = _command(commands, "services", "check services.toml without using it", SERVICES)
+    _data(services)
+    _services(services)
 
     status = _command(commands, "status", "print what is installed and what each port serves", STATUS)
     _data(status)
@@ -229,6 +251,15 @@ Example:
   certcast-nodeagent recipe nginx >> {DEFAULT_SERVICES}
 """
 
+SERVICES: Final = """\
+Check the services file as it is on disk, and what it names: programs, units, accounts, directories for copies; and whether
+this node's identity can be read. Changes nothing and asks nobody. Exits 1 if something is wrong, and names file, line and key.
+The running agent finds the same within a minute, tells the manager, and goes on with what it had.
+
+Example:
+  certcast-nodeagent services && systemctl reload certcast-nodeagent
+"""
+
 STATUS: Final = f"""\
 Print what is installed on this node and what each port serves now. Asks nobody but the ports; the agent need not run.
 Exits 1 if a port serves something else than what is installed.
@@ -247,7 +278,9 @@ Example:
 
 CHECK: Final = f"""\
 Ask the running agent and answer in one line, as a Nagios plugin: exit 0 OK, 1 WARNING (a served certificate expires
-within 30 days), 2 CRITICAL (expired, not what is installed, no word from the manager, no answer), 3 UNKNOWN.
+soon, the services file has mistakes, a service is waited for), 2 CRITICAL (expired, not what is installed, the manager does
+not know this node's key any more or was not heard, the agent does not answer), 3 UNKNOWN. Soon is 30 days, and for a
+certificate that lives less than 90 days a third of its lifetime, below 10 days a half.
 
 Example:
   certcast-nodeagent check --health http://{DEFAULT_HEALTH}

@@ -13,22 +13,16 @@ from typing import Final, Literal
 from common.errors import InvalidInputError
 from nodeagent.core.drift import Ownership
 from nodeagent.core.services import Services
-from nodeagent.core.servicesfile import FILE_MAX_BYTES, Accounts, parse_services
+from nodeagent.core.servicesfile import FILE_MAX_BYTES, Accounts, ServicesError, parse_services
 
 DEFAULT_DATA: Final = Path("/var/lib/certcast/nodeagent")
 DEFAULT_SERVICES: Final = Path("/etc/certcast/services.toml")
 DEFAULT_HEALTH: Final = "127.0.0.1:9470"
 
-EXAMPLE: Final = """\
-[[consumer]]
-name = "nginx"
-reload = ["/usr/sbin/nginx", "-s", "reload"]
-
-[[consumer.endpoint]]
-host = "127.0.0.1"
-port = 443
-protocol = "https"
-"""
+MISSING: Final = (
+    "there is no such file; it says what to reload and which port proves it. 'certcast-nodeagent recipe' prints parts for it, and an "
+    "empty file is enough for a node that only keeps the files"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,26 +45,26 @@ def split_host_port(text: str) -> tuple[str, int]:
 
 
 def load_services(path: Path) -> tuple[Services, Ownership]:
-    """Read the node's services and who shall own the files. Raises InvalidInputError with field `services`."""
+    """Read the node's services and who shall own the files. Raises ServicesError, whose mistakes do not name the file."""
+    services = parse_services(read_services(path), ACCOUNTS)
+    return services, owners_for(services.secret_gid)
+
+
+def read_services(path: Path) -> str:
+    """Return the services file's text. Raises ServicesError."""
     try:
         with path.open("rb") as file:
-            text = file.read(FILE_MAX_BYTES + 1).decode()
+            return file.read(FILE_MAX_BYTES + 1).decode()
     except FileNotFoundError as error:
-        raise InvalidInputError(
-            "services",
-            f"there is no {path}; it says what to reload and which port proves it, for example:\n\n{EXAMPLE}\n"
-            "An empty file is enough for a node that only keeps the files.",
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError("services", f"{path} cannot be read: {error}") from error
-    try:
-        services = parse_services(text, ACCOUNTS)
-    except InvalidInputError as error:
-        raise InvalidInputError("services", f"{path}: {error.message}") from error
-    return services, _owners(services.secret_gid)
+        raise ServicesError([MISSING]) from error
+    except UnicodeDecodeError as error:
+        raise ServicesError([f"this is not UTF-8 (byte {error.start})"]) from error
+    except OSError as error:
+        raise ServicesError([f"it cannot be read: {error.strerror}"]) from error
 
 
-def _owners(secret_gid: int | None) -> Ownership:
+def owners_for(secret_gid: int | None) -> Ownership:
+    """Return who shall own the files: this process, and the group that may read keys if there is one."""
     uid, gid = os.geteuid(), os.getegid()
     if secret_gid is None:
         return Ownership(uid=uid, gid=gid, secret_gid=gid)

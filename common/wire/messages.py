@@ -26,6 +26,8 @@ PROTOCOLS: Final = (1,)
 DIAGNOSTICS_MAX_BYTES: Final = 8 * 1024
 """As UTF-8; ASCII, so that bytes and characters are the same."""
 
+CONFIGURATION_FAULTS_MAX: Final = 16
+
 Text = Annotated[str, Meta(max_length=512)]
 Name = Annotated[str, Meta(max_length=128)]
 Hex = Annotated[str, Meta(max_length=64, pattern="^[0-9a-f]*$")]
@@ -70,7 +72,8 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
     A leaf with a reason and message is the installed one, sent with another chain than the installed one. `tls` is the
     protocol version, `sent` counts the certificates sent after the leaf. `strict_client` is "" if a strict client that
-    trusts what the node was given accepts it, else why it does not, None if that was not asked yet.
+    trusts what the node was given accepts it, else why it does not, None if that was not asked yet. `stapled` says whether an
+    OCSP response came along with a leaf that demands one (RFC 7633), None if the leaf does not or the port would not tell.
     """
 
     consumer: Name
@@ -84,15 +87,26 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     tls: Name = ""
     sent: Count = 0
     strict_client: Text | None = None
+    stapled: bool | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """A reload that is due and waits on purpose: for its window, or since the last one was not long ago."""
+    """A reload that is due and waits: for its window, since the last one was not long ago, or for its service to run."""
 
     consumer: Name
     since_s: float
-    reason: Literal["window", "interval"]
+    reason: Literal["window", "interval", "service"]
     message: Text = ""
+
+
+class ConfigurationFault(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with the node's own configuration and would fail at the next installation or start.
+
+    `code` is stable: services_invalid, program_missing, unit_missing, copy_target, identity.
+    """
+
+    code: ReasonText
+    message: Text
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +114,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `disk` is the digest of the live tree as it is on disk now ("" if unreadable),
     which differs from `applied.digest` while the tree has drifted; `drifts` counts repaired drifts since start.
+    `configuration` is empty while nothing is wrong with what the node's administrator wrote.
     """
 
     applied: Applied | None = None
@@ -109,6 +124,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     drifts: Count = 0
     clock_s: float = 0.0
     waiting: Annotated[list[Waiting], Meta(max_length=16)] = []
+    configuration: Annotated[list[ConfigurationFault], Meta(max_length=CONFIGURATION_FAULTS_MAX)] = []
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello"):

@@ -23,6 +23,9 @@ Level = Literal["error", "warning"]
 OUT_OF_SYNC_S: Final = 60.0
 """What is not repaired within the minute that the specification allows is worth an alarm."""
 
+STAPLING_S: Final = 600.0
+"""A service that was just reloaded asks its CA's responder at the first handshake, and staples from then on."""
+
 CLOCK_SKEW_S: Final = 300.0
 """A node's clock that is further off than this calls fresh certificates not yet valid."""
 
@@ -45,6 +48,8 @@ class AlarmKind(StrEnum):
     CLOCK_SKEW = "clock_skew"
     EVALUATION_SILENT = "evaluation_silent"
     DUPLICATE_IDENTITY = "duplicate_identity"
+    SERVICES_INVALID = "services_invalid"
+    MUST_STAPLE_UNPROVEN = "must_staple_unproven"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +97,15 @@ TRAITS: Final[Mapping[AlarmKind, Trait]] = MappingProxyType(
         AlarmKind.EVALUATION_SILENT: Trait(number=14, title="Alarms were not evaluated", level="error"),
         AlarmKind.DUPLICATE_IDENTITY: Trait(
             number=16, title="Two agents use the key of one node", level="error"
+        ),
+        AlarmKind.SERVICES_INVALID: Trait(
+            number=17, title="Node's own configuration has mistakes", level="warning"
+        ),
+        AlarmKind.MUST_STAPLE_UNPROVEN: Trait(
+            number=20,
+            title="Service does not staple though its certificate demands it",
+            level="warning",
+            delay_s=STAPLING_S,
         ),
     }
 )
@@ -206,6 +220,13 @@ def conditions_of_nodes(views: Iterable[NodeView]) -> list[Condition]:
             found.append(_of_node(view, AlarmKind.CLOCK_SKEW, details))
         if view.rivals:
             found.append(_of_node(view, AlarmKind.DUPLICATE_IDENTITY, _rivalry(view)))
+        if view.configuration:
+            details = " ".join(f"{_sentence(each.message)}" for each in view.configuration)
+            found.append(_of_node(view, AlarmKind.SERVICES_INVALID, details))
+        if unstapled := [seen for seen in view.serving if seen.stapled is False]:
+            named = ", ".join(f"{seen.consumer} at {seen.endpoint}" for seen in unstapled[:5])
+            details = f"No OCSP response comes from {named}; clients that honour must-staple refuse it."
+            found.append(_of_node(view, AlarmKind.MUST_STAPLE_UNPROVEN, details))
     return found
 
 
@@ -295,6 +316,10 @@ def _where(entry: Entry) -> str:
     return f" It is assigned to {shown}."
 
 
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
 def _of_node(view: NodeView, kind: AlarmKind, details: str) -> Condition:
     return Condition(
         subject=Subject(kind, f"node:{view.name}"), label=view.name, node=view.name, details=details
@@ -318,10 +343,13 @@ def _state_details(view: NodeView) -> str:
         case "drifted":
             return "What is on its disk is not what was installed; the agent repairs it."
         case "not_serving":
-            waiting = {each.consumer for each in view.waiting}
-            stale = [seen for seen in view.serving if _is_stale(view, seen) and seen.consumer not in waiting]
+            excused, down = view.excused, {each.consumer: each.message for each in view.waiting}
+            stale = [seen for seen in view.serving if _is_stale(view, seen) and seen.consumer not in excused]
             named = ", ".join(f"{seen.consumer} at {seen.endpoint}" for seen in stale[:5]) or "a service"
-            return f"Not the installed certificate is shown by {named}."
+            why = "".join(
+                f" {down[name]}." for name in sorted({seen.consumer for seen in stale} & down.keys())
+            )
+            return f"Not the installed certificate is shown by {named}.{why}"
         case "conflict":
             return "It runs a generation that this store never published; push with --force to replace it."
         case _:

@@ -13,6 +13,7 @@ from common.ids import Digest, Fingerprint, NodeName
 from common.wire.ladder import remaining_s, step_s
 from common.wire.messages import (
     Applied,
+    ConfigurationFault,
     Failure,
     Outcome,
     Phase,
@@ -24,7 +25,7 @@ from common.wire.messages import (
 )
 from manager.domain.model import NodeKind, NodeReportRecord
 from manager.domain.seats import Seats
-from manager.domain.view import NodeView, PushView, SlotView, State, Version, is_stale
+from manager.domain.view import NodeView, PushView, SlotView, State, Version, excused_consumers, is_stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class NodeFacts:
     drifts: int = 0
     clock_skew_s: float = 0.0
     waiting: tuple[Waiting, ...] = ()
+    configuration: tuple[ConfigurationFault, ...] = ()
     diagnostics: str = ""
     """Of the last failure, as the node sent it with the outcome."""
     reported_retry_s: float = 0.0
@@ -115,6 +117,7 @@ class NodeFacts:
         self.applied, self.reported_failed, self.serving = record.applied, record.last_failed, record.serving
         self.disk, self.drifts, self.clock_skew_s = record.disk, record.drifts, record.clock_skew_s
         self.waiting, self.diagnostics = record.waiting, record.diagnostics
+        self.configuration = record.configuration
         self.heard_s = record.at_s
 
     def record(self, now_s: float) -> NodeReportRecord:
@@ -130,6 +133,7 @@ class NodeFacts:
             clock_skew_s=self.clock_skew_s,
             waiting=self.waiting,
             diagnostics=self.diagnostics,
+            configuration=self.configuration,
         )
 
     def connect(self, *, address: str, agent_version: str, now_s: float) -> None:
@@ -158,10 +162,17 @@ class NodeFacts:
             self.reported_retry_s = now_s + self.reported_failed.retry_after_s
         if self.is_applied:
             self.refused = None
+        self.configuration = tuple(report.configuration)
         if (
             self.refused is not None
             and self.refused.reason == Reason.CLOCK_SKEW
             and abs(self.clock_skew_s) <= CLOCK_TOLERANCE_S < abs(skew_before_s)
+        ):
+            self.refused_retry_s = now_s
+        if (
+            self.refused is not None
+            and self.refused.reason == Reason.SERVICES_INVALID
+            and not any(each.code == Reason.SERVICES_INVALID for each in self.configuration)
         ):
             self.refused_retry_s = now_s
         if self.last_failed is None:
@@ -292,11 +303,11 @@ class NodeFacts:
         Those whose service waits for its reload on purpose are not among them.
         """
         leaves = self.applied.leaves if self.applied is not None else {}
-        waiting = {each.consumer for each in self.waiting}
+        excused = excused_consumers(self.waiting, heard_s=self.heard_s, clock_skew_s=self.clock_skew_s)
         return [
             seen
             for seen in self.serving
-            if is_stale(seen, leaves.get(seen.slot, "")) and seen.consumer not in waiting
+            if is_stale(seen, leaves.get(seen.slot, "")) and seen.consumer not in excused
         ]
 
     def state(self) -> State:
@@ -343,6 +354,7 @@ class NodeFacts:
             push=self.push_view(),
             rivals=self.seats.rivals(now_s),
             turned_away=self.turned_away,
+            configuration=self.configuration,
         )
 
     def _stable(self) -> object:
@@ -351,10 +363,14 @@ class NodeFacts:
         return (
             self.applied,
             (failed.digest, failed.generation, failed.reason, failed.attempts) if failed else None,
-            tuple((each.endpoint, each.leaf, each.reason, each.strict_client) for each in self.serving),
+            tuple(
+                (each.endpoint, each.leaf, each.reason, each.strict_client, each.stapled)
+                for each in self.serving
+            ),
             self.disk,
             self.drifts,
             tuple((each.consumer, each.since_s, each.reason) for each in self.waiting),
+            self.configuration,
         )
 
     def _has(self, slot: Slot) -> bool:

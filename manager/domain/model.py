@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from common.bundle.manifest import Slot
 from common.ids import Digest, Fingerprint, NodeName
-from common.wire.messages import Applied, Failure, Serving, Waiting
+from common.wire.messages import Applied, ConfigurationFault, Failure, Serving, Waiting
 
 
 class Role(StrEnum):
@@ -163,6 +163,7 @@ class NodeReportRecord:
     clock_skew_s: float
     waiting: tuple[Waiting, ...] = ()
     diagnostics: str = ""
+    configuration: tuple[ConfigurationFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,13 @@ Decides which one word describes a node. Invariant: `desired`, `offered`, `appli
 none is derived from another, and only the node's own report moves `applied` and `serving`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from common.bundle.manifest import Manifest, Slot
 from common.ids import Digest, Fingerprint, NodeName
-from common.wire.messages import Failure, Phase, Serving, Waiting
+from common.wire.messages import ConfigurationFault, Failure, Phase, Serving, Waiting
 from manager.domain.model import NodeKind
 
 State = Literal[
@@ -26,7 +26,7 @@ State = Literal[
     "never_joined",
 ]
 """One word a node: `failed` is the last attempt at what is desired; `conflict` waits for an operator; `reload_waiting` is in
-sync but for a service that waits for its window."""
+sync but for a service that waits for its window, or to be started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +97,27 @@ class NodeView:
     republished: bool = False
     rivals: tuple[str, ...] = ()
     turned_away: str = ""
+    configuration: tuple[ConfigurationFault, ...] = ()
+
+    @property
+    def excused(self) -> frozenset[str]:
+        """The consumers whose ports need not show what is installed yet."""
+        return excused_consumers(self.waiting, heard_s=self.heard_s, clock_skew_s=self.clock_skew_s)
+
+
+SERVICE_WAIT_S: Final = 3600.0
+"""How long a service that does not run is merely waited for; after that its ports are what clients find closed."""
+
+
+def excused_consumers(
+    waiting: Iterable[Waiting], *, heard_s: float | None, clock_skew_s: float
+) -> frozenset[str]:
+    """Return the consumers whose ports need not show what is installed yet. `heard_s` is by the manager's clock."""
+    return frozenset(
+        each.consumer
+        for each in waiting
+        if each.reason != "service" or (heard_s or 0.0) + clock_skew_s - each.since_s < SERVICE_WAIT_S
+    )
 
 
 def is_stale(seen: Serving, applied: str) -> bool:

@@ -142,12 +142,12 @@ def slot_rows(view: NodeView, inventory: Inventory) -> list[SlotRow]:
 def endpoint_rows(view: NodeView, inventory: Inventory) -> list[EndpointRow]:
     """Say of each endpoint what it serves, the worst first."""
     by_leaf = entries_by_leaf(inventory)
-    waiting = {each.consumer for each in view.waiting}
+    excused = view.excused
     rows = []
     for seen in view.serving:
         as_installed = bool(seen.leaf) and seen.leaf == view.slots.get(seen.slot, _EMPTY).applied
         kind: Kind = "ok" if as_installed and not seen.reason else "bad"
-        if kind == "bad" and seen.consumer in waiting:
+        if kind == "bad" and seen.consumer in excused:
             kind = "wait"
         elif kind == "ok" and seen.strict_client:
             kind = "warn"

@@ -33,7 +33,7 @@ STATES: Final[Mapping[State, tuple[Kind, str, str]]] = MappingProxyType(
         "reload_waiting": (
             "wait",
             "Reload waits",
-            "Everything is installed; a service waits for its window, or since its last reload, to show it.",
+            "Everything is installed; a service waits for its window, since its last reload, or to be started.",
         ),
         "conflict": (
             "bad",

@@ -336,4 +336,4 @@ class Conversation:
             for seen in report.serving
         ]
         waiting = [(one.consumer, one.reason) for one in report.waiting]
-        return report.applied, report.disk, report.drifts, serving, waiting
+        return report.applied, report.disk, report.drifts, serving, waiting, report.configuration

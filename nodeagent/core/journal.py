@@ -170,7 +170,7 @@ def commit(
         attempt=None,
         cause=None,
         loaded=with_loaded(_less(journal.loaded, waiting), proven, manifest),
-        waiting=_since(journal.waiting, waiting, now_s),
+        waiting=_since({**attempt.waiting, **journal.waiting}, waiting, now_s),
         reloaded={**journal.reloaded, **{one.name: now_s for one in proven}},
         last_failed=None,
         unproven=None,
@@ -196,13 +196,29 @@ def forget(journal: Journal) -> Journal:
     )
 
 
-def keep_unproven(journal: Journal, cause: Cause, *, now_s: float, reloads: int) -> Journal:
-    """The target could not be proven, and there is nothing proven and whole to go back to, so its files stay.
+def keep_unproven(
+    journal: Journal,
+    cause: Cause,
+    *,
+    proven: Iterable[Consumer],
+    manifest: Manifest | None,
+    now_s: float,
+    reloads: int,
+) -> Journal:
+    """The target (`manifest`) could not be proven, and there is nothing proven and whole to go back to, so its files stay.
 
-    A service that cannot start without its certificate can then be started, and the next attempt proves it.
+    A service that cannot start without its certificate can then be started. Who is `proven` need not be reloaded again.
     """
-    attempt = _attempt(journal)
-    kept = replace(journal, state="idle", directory=attempt.directory, applied=None)
+    attempt, proven = _attempt(journal), tuple(proven)
+    loaded = with_loaded(journal.loaded, proven, manifest) if manifest is not None else journal.loaded
+    kept = replace(
+        journal,
+        state="idle",
+        directory=attempt.directory,
+        applied=None,
+        loaded=loaded,
+        reloaded={**journal.reloaded, **{one.name: now_s for one in proven}},
+    )
     return _failed(kept, attempt, "failed", cause, now_s=now_s, reloads=reloads)
 
 
@@ -280,6 +296,18 @@ def settle(
         waiting=_since(journal.waiting, waiting, now_s),
         reloaded={**journal.reloaded, **{one.name: now_s for one in proven}},
         unproven=None if is_settled else journal.unproven,
+    )
+
+
+def confirm(journal: Journal, manifest: Manifest) -> Journal:
+    """What stayed unproven after a failed installation is now seen to be served: it is what runs."""
+    version = version_of(manifest)
+    return replace(
+        journal,
+        applied=version,
+        highest=max(journal.highest, (version.epoch, version.generation)),
+        last_failed=None,
+        unproven=None,
     )
 
 

@@ -95,7 +95,8 @@ class Consumer:
     """A service that uses the files. `window` None: it may be reloaded at any time.
 
     Less than `urgent_s` before a served certificate expires, window and interval no longer hold a reload back. `unit` is
-    the systemd unit whose journal tells what went wrong.
+    the systemd unit that says whether the service runs, and whose journal tells what went wrong. `start` is run instead of
+    `reload` while the service does not run and nobody stopped it; empty: it is started by others.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Consumer:
     window: Window | None = None
     urgent_s: float = URGENT_HOURS * 3600
     unit: str | None = None
+    start: tuple[str, ...] = ()
     copies: tuple[Copy, ...] = ()
 
 

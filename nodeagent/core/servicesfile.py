@@ -16,7 +16,9 @@ exist, and whether a program does.
     min_interval_s = 0                # between two reloads; by default 0, 60 or 3600, as the impact is
     window = "02:00-04:00"            # local time in which a reload may happen, or "any"; drops_calls needs one
     urgent_hours = 24                 # so long before a served certificate expires, window and interval yield
-    unit = "nginx.service"            # optional: its journal is sent along when a reload fails
+    unit = "nginx.service"            # optional: says whether the service runs; its journal is sent when a reload fails
+    start = ["/usr/bin/systemctl", "start", "nginx.service"]
+                                      # optional: run while it does not run and nobody stopped it, as on the first day
 
     [[consumer.endpoint]]
     host = "127.0.0.1"
@@ -35,12 +37,14 @@ exist, and whether a program does.
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, Final, TypeGuard
 
 from common.bundle.manifest import PATHS, SECRET_FILES, SLOTS
 from common.errors import InvalidInputError
+from nodeagent.core.filelines import Section, lines_of_keys
 from nodeagent.core.services import (
     CONSUMERS_MAX,
     COPIES_MAX,
@@ -70,7 +74,7 @@ PATH_MAX: Final = 4096
 
 CONSUMER_KEYS: Final = frozenset(
     {"name", "uses", "reload", "timeout_s", "verify_timeout_s", "endpoint", "copy"}
-    | {"impact", "min_interval_s", "window", "urgent_hours", "unit"}
+    | {"impact", "min_interval_s", "window", "urgent_hours", "unit", "start"}
 )
 ENDPOINT_KEYS: Final = frozenset({"host", "port", "protocol", "sni", "slot", "chain"})
 COPY_KEYS: Final = frozenset({"file", "to", "owner", "group", "mode"})
@@ -91,27 +95,51 @@ class Accounts:
     gid: Callable[[str], int | None]
 
 
+class ServicesError(InvalidInputError):
+    """The file cannot be used; each of its `mistakes` says where and what."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("services", "; ".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
 def parse_services(text: str, accounts: Accounts) -> Services:
-    """Read the file. Raises InvalidInputError with field `services`, naming every finding with its key."""
-    if len(text) > FILE_MAX_BYTES:
-        raise InvalidInputError("services", f"the file is larger than {FILE_MAX_BYTES} bytes")
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInputError("services", f"this is not TOML: {error}") from error
-    reader = _Reader(accounts)
-    services = reader.services(table)
+    """Read the file. Raises ServicesError, naming every mistake with its line, key and, where one is near, the right word."""
+    reader = _Reader(accounts, text)
+    services = reader.services(_table(text))
     if reader.findings:
-        raise InvalidInputError("services", "; ".join(reader.findings))
+        raise ServicesError(reader.findings)
     return services
+
+
+def salvage_services(text: str, accounts: Accounts) -> tuple[Services, tuple[str, ...]]:
+    """Read a file that was right once: return the consumers that still are, and what is wrong with the others.
+
+    Raises ServicesError if it is no TOML.
+    """
+    reader = _Reader(accounts, text)
+    services = reader.services(_table(text))
+    return replace(services, consumers=tuple(reader.sound)), tuple(reader.findings)
+
+
+def _table(text: str) -> dict[str, Any]:
+    if len(text) > FILE_MAX_BYTES:
+        raise ServicesError([f"the file is larger than {FILE_MAX_BYTES} bytes"])
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ServicesError([f"this is not TOML: {error}"]) from error
 
 
 class _Reader:
     """Reads tables into values and collects what is wrong; a value with a finding is replaced by a default."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, text: str) -> None:
         self.findings: list[str] = []
+        self.sound: list[Consumer] = []
         self._accounts = accounts
+        self._lines = lines_of_keys(text)
+        self._sections: dict[str, Section] = {"": (), "files.": ("files",)}
 
     def services(self, table: Mapping[str, Any]) -> Services:
         self._known("", table, {"files", "consumer"})
@@ -123,14 +151,16 @@ class _Reader:
             self._known("files.", files, {"group"})
             if "group" in files:
                 secret_gid = self._account("files.group", files["group"], "group", self._accounts.gid)
-        consumers = tuple(
-            self._consumer(place, one)
-            for place, one in enumerate(self._tables("", table, "consumer", "[[consumer]]"), 1)
-        )
+        consumers: list[Consumer] = []
+        for place, one in enumerate(self._tables("", table, "consumer", "[[consumer]]"), 1):
+            before = len(self.findings)
+            consumers.append(self._consumer(place, one))
+            if len(self.findings) == before:
+                self.sound.append(consumers[-1])
         self._together(consumers)
-        return Services(consumers=consumers, secret_gid=secret_gid)
+        return Services(consumers=tuple(consumers), secret_gid=secret_gid)
 
-    def _together(self, consumers: tuple[Consumer, ...]) -> None:
+    def _together(self, consumers: Sequence[Consumer]) -> None:
         names = [one.name for one in consumers if one.name]
         places = [copy.to for one in consumers for copy in one.copies if copy.to]
         for what, given in (("consumer: the name", names), ("copy: the path", places)):
@@ -148,6 +178,7 @@ class _Reader:
         name = table.get("name")
         is_named = isinstance(name, str) and _NAME.fullmatch(name) is not None
         at = f"consumer '{name}': " if is_named else f"consumer {place}: "
+        section = self._sections[at] = ("consumer", place)
         if not is_named:
             self._find(f"{at}name", name, "must be 1 to 63 lower-case letters, digits, '.', '_', '-'")
         self._known(at, table, CONSUMER_KEYS)
@@ -165,8 +196,10 @@ class _Reader:
             timeout_s=number(at, table, "timeout_s", RELOAD_TIMEOUT_S, TIMEOUT_MAX_S),
             verify_timeout_s=number(at, table, "verify_timeout_s", VERIFY_TIMEOUT_S, TIMEOUT_MAX_S),
             endpoints=tuple(
-                self._endpoint(f"{at}endpoint {place}: ", one, uses)
-                for place, one in enumerate(self._tables(at, table, "endpoint", "[[consumer.endpoint]]"), 1)
+                self._endpoint(self._part(at, section, "endpoint", number_of), one, uses)
+                for number_of, one in enumerate(
+                    self._tables(at, table, "endpoint", "[[consumer.endpoint]]"), 1
+                )
             ),
             impact=impact,
             min_interval_s=number(at, table, "min_interval_s", INTERVAL_S[impact], INTERVAL_MAX_S, zero=True),
@@ -176,11 +209,17 @@ class _Reader:
                 at, {"urgent_hours": urgent_hours}, "urgent_hours", URGENT_HOURS, URGENT_HOURS_MAX, zero=True
             ),
             unit=unit,
+            start=self._argv(at, table["start"], "start") if "start" in table else (),
             copies=tuple(
-                self._copy(f"{at}copy {place}: ", one, uses)
-                for place, one in enumerate(self._tables(at, table, "copy", "[[consumer.copy]]"), 1)
+                self._copy(self._part(at, section, "copy", number_of), one, uses)
+                for number_of, one in enumerate(self._tables(at, table, "copy", "[[consumer.copy]]"), 1)
             ),
         )
+
+    def _part(self, at: str, section: Section, kind: str, place: int) -> str:
+        part = f"{at}{kind} {place}: "
+        self._sections[part] = (*section, kind, place)
+        return part
 
     def _uses(self, at: str, value: object) -> tuple[Use, ...]:
         if not isinstance(value, list) or not value or len(set(map(str, value))) != len(value):
@@ -188,16 +227,16 @@ class _Reader:
             return ("server",)
         for one in value:
             if one not in USES:
-                self._find(f"{at}uses", one, f"is none of {', '.join(USES)}")
+                self._choose(f"{at}uses", one, USES)
         return tuple(use for use in USES if use in value)
 
-    def _argv(self, at: str, value: object) -> tuple[str, ...]:
-        key = f"{at}reload"
+    def _argv(self, at: str, value: object, name: str = "reload") -> tuple[str, ...]:
+        key = f"{at}{name}"
         if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
             self._find(key, value, 'must be a list of words, such as ["/usr/sbin/nginx", "-s", "reload"]')
             return ()
         if len(value) > ARGV_MAX or any(len(one) > PATH_MAX or "\0" in one for one in value):
-            self.findings.append(f"{key}: more than {ARGV_MAX} words, or one that is too long or holds a NUL")
+            self._say(key, f"more than {ARGV_MAX} words, or one that is too long or holds a NUL")
         if not value[0].startswith("/"):
             self._find(key, value[0], "must begin with the program's absolute path (no shell is involved)")
         return tuple(value)
@@ -206,7 +245,7 @@ class _Reader:
         for impact in IMPACTS:
             if value == impact:
                 return impact
-        self._find(f"{at}impact", value, f"is none of {', '.join(IMPACTS)}")
+        self._choose(f"{at}impact", value, IMPACTS)
         return "none"
 
     def _window(self, at: str, value: object, impact: Impact) -> Window | None:
@@ -252,9 +291,9 @@ class _Reader:
         if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
             self._find(f"{at}port", port, "must be a port, 1 to 65535")
         if protocol not in PROTOCOLS:
-            self._find(f"{at}protocol", protocol, f"is none of {', '.join(PROTOCOLS)}")
+            self._choose(f"{at}protocol", protocol, PROTOCOLS)
         if slot not in SLOTS:
-            self._find(f"{at}slot", slot, f"is none of {', '.join(SLOTS)}")
+            self._choose(f"{at}slot", slot, SLOTS)
         elif slot not in uses:
             self._find(f"{at}slot", slot, "is not among what the consumer uses")
         if sni is not None and not (isinstance(sni, str) and _HOST.fullmatch(sni) and ":" not in sni):
@@ -274,7 +313,8 @@ class _Reader:
         self._known(at, table, COPY_KEYS)
         path, to, mode = table.get("file"), table.get("to"), table.get("mode")
         if not isinstance(path, str) or path not in PATHS:
-            self._find(f"{at}file", path, "is no file of the tree, such as server/combined.pem")
+            near = get_close_matches(str(path), sorted(PATHS), 1) or ["server/combined.pem"]
+            self._find(f"{at}file", path, f"is no file of the tree, such as {near[0]}")
             path = ""
         elif path.partition("/")[0] not in uses:
             self._find(f"{at}file", path, "is not among what the consumer uses")
@@ -301,7 +341,7 @@ class _Reader:
             return None
         number = number_of(value)
         if number is None:
-            self.findings.append(f"{key}: there is no {kind} '{value}' on this node")
+            self._say(key, f"there is no {kind} '{value}' on this node")
         return number
 
     def _tables(self, at: str, table: Mapping[str, Any], key: str, form: str) -> list[dict[str, Any]]:
@@ -313,11 +353,28 @@ class _Reader:
 
     def _known(self, at: str, table: Mapping[str, Any], keys: frozenset[str] | set[str]) -> None:
         for key in sorted(table.keys() - keys):
-            self.findings.append(f"{at}{key}: no such key; there are {', '.join(sorted(keys))}")
+            near = get_close_matches(key, sorted(keys), 1)
+            meant = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(keys))}"
+            self._say(f"{at}{key}", f"no such key; {meant}")
 
     def _find(self, key: str, value: object, what: str) -> None:
         shown = "is missing and" if value is None else f"{value!r:.80}"
-        self.findings.append(f"{key}: {shown} {what}")
+        self._say(key, f"{shown} {what}")
+
+    def _choose(self, key: str, value: object, choices: Sequence[str]) -> None:
+        """Say that a word is none of these, and which it may have been."""
+        near = get_close_matches(value, choices, 1) if isinstance(value, str) else []
+        self._find(
+            key,
+            value,
+            f"is none of {', '.join(choices)}" + (f"; did you mean '{near[0]}'?" if near else ""),
+        )
+
+    def _say(self, key: str, what: str) -> None:
+        at = max((one for one in self._sections if key.startswith(one)), key=len)
+        section = self._sections[at]
+        line = self._lines.get((section, key.removeprefix(at))) or self._lines.get((section, ""))
+        self.findings.append(f"{f'line {line}: ' if line else ''}{key}: {what}")
 
 
 def _is_plain_path(path: str) -> bool:

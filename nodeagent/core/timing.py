@@ -18,7 +18,7 @@ from nodeagent.core.services import Consumer
 class Wait:
     """Why a reload waits."""
 
-    reason: Literal["window", "interval"]
+    reason: Literal["window", "interval", "service"]
     message: str
 
 

@@ -5,11 +5,12 @@ Invariant: a node is never called ready while a port serves something else than 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from common.bundle.verify import CLOCK_TOLERANCE_S
+from common.errors import Reason
 from common.wire.messages import Serving
 from nodeagent.channel.conversation import SILENCE_S, Standing
 from nodeagent.install.state import NodeState
@@ -17,14 +18,27 @@ from nodeagent.install.state import NodeState
 DAY_S: Final = 86_400
 
 
+Level = Literal["warning", "critical"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One finding. `value` is a number for monitoring, None where there is none."""
+    """One finding. `value` is a number for monitoring, None where there is none; `warning` is where it begins to matter.
+
+    `level` says how bad it is where it is not `ok`; a warning does not make the node unready.
+    """
 
     name: str
     ok: bool
     message: str
     value: float | None = None
+    warning: float | None = None
+    level: Level = "critical"
+
+
+def is_ready(checks: Iterable[Check]) -> bool:
+    """Whether nothing critical was found."""
+    return all(check.ok or check.level == "warning" for check in checks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +62,7 @@ class Health:
             *self.startup(),
             self._manager(),
             self._clock(),
+            self._services(),
             self._journal(),
             self._tree(),
             *self._endpoints(),
@@ -55,6 +70,9 @@ class Health:
 
     def _manager(self) -> Check:
         standing = self.standing
+        if standing.reason == Reason.FORBIDDEN and not standing.welcomed:
+            text = f"the manager does not know this node's key any more: {standing.trouble}"
+            return Check(name="manager", ok=False, message=text)
         if standing.word_s is None:
             return Check(name="manager", ok=False, message=f"no word yet: {standing.trouble}")
         age_s = self.monotonic() - standing.word_s
@@ -70,6 +88,17 @@ class Health:
         if not ok:
             message += "; certificates cannot be judged by it: check its time service"
         return Check(name="clock", ok=ok, message=message, value=round(skew_s, 1))
+
+    def _services(self) -> Check:
+        faults = self.state.holdings.faults
+        shown = "; ".join(one.message for one in faults[:3])
+        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+        if not self.state.is_services_known:
+            text = f"no services file that can be used is known, so no bundle is taken: {shown}{more}"
+            return Check(name="services", ok=False, message=text)
+        if faults:
+            return Check(name="services", ok=False, level="warning", message=f"{shown}{more}")
+        return Check(name="services", ok=True, message="the services file can be used as it is")
 
     def _journal(self) -> Check:
         file = self.state.file
@@ -111,8 +140,17 @@ class Health:
             if seen.slot in leaves
         ]
 
+    def _down(self, consumer: str) -> str:
+        """Return why a service does not run, "" if it is not waited for."""
+        waiting = self.state.holdings.report(0.0).waiting
+        return next(
+            (one.message for one in waiting if one.consumer == consumer and one.reason == "service"), ""
+        )
+
     def _endpoint(self, seen: Serving, wanted: str) -> Check:
         name = f"endpoint {seen.consumer} {seen.endpoint}"
+        if not seen.leaf and (down := self._down(seen.consumer)):
+            return Check(name=name, ok=False, level="warning", message=f"cannot be seen yet: {down}")
         if not seen.leaf:
             return Check(name=name, ok=False, message=f"cannot be seen: {seen.message}")
         days = (seen.not_after_s - self.state.clock()) / DAY_S

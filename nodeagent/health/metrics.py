@@ -4,7 +4,7 @@ import time
 
 from common.wire.messages import Report
 from nodeagent.channel.conversation import Standing
-from nodeagent.health.checks import Health
+from nodeagent.health.checks import Health, is_ready
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -12,7 +12,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 def render(health: Health) -> str:
     """Return the page."""
     report = health.state.holdings.report(health.state.clock())
-    ready = all(check.ok for check in health.ready())
+    ready = is_ready(health.ready())
     lines = [
         *_gauge("certcast_agent_ready", "Whether /health/ready answers 200.", [("", int(ready))]),
         *_gauge(
@@ -29,7 +29,14 @@ def render(health: Health) -> str:
             [("", int(health.state.holdings.is_disk_right()))],
         ),
         *_gauge(
-            "certcast_agent_reloads_waiting", "Reloads that wait on purpose.", [("", len(report.waiting))]
+            "certcast_agent_reloads_waiting",
+            "Reloads that wait, on purpose or for their service.",
+            [("", len(report.waiting))],
+        ),
+        *_gauge(
+            "certcast_agent_configuration_faults",
+            "Mistakes in this node's own configuration.",
+            [("", len(report.configuration))],
         ),
         *_gauge(
             "certcast_agent_served_not_after_seconds",

@@ -5,6 +5,7 @@ line with performance data.
 """
 
 import http.client
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,6 +13,10 @@ import msgspec
 
 WARNING_DAYS: Final = 30
 """The specification: expiring within 30 days is a warning."""
+
+ENDPOINT: Final = "endpoint "
+LABELS_MAX: Final = 16
+"""Of as many endpoints the days left are told one by one; a line of monitoring has its limits."""
 
 TIMEOUT_S: Final = 10.0
 ANSWER_MAX_BYTES: Final = 256 * 1024
@@ -27,6 +32,13 @@ class Finding(msgspec.Struct, frozen=True):
     ok: bool
     message: str
     value: float | None = None
+    warning: float | None = None
+    level: str = "critical"
+
+    @property
+    def warns_at(self) -> float:
+        """The days left at which an endpoint begins to matter."""
+        return self.warning if self.warning is not None else WARNING_DAYS
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -56,21 +68,40 @@ def ask(url: str) -> tuple[int, str]:
 
 def judge(answer: Answer) -> tuple[int, str]:
     """Return the exit status and the line for an answer."""
-    endpoints = [check for check in answer.checks if check.name.startswith("endpoint ")]
-    days = [check.value for check in endpoints if check.value is not None]
-    least = min(days, default=None)
-    failed = [f"{check.name}: {check.message}" for check in answer.checks if not check.ok]
-    data = f"endpoints={len(endpoints)}"
-    if least is not None:
-        data = f"days_left={least:g};{WARNING_DAYS};0 {data}"
+    endpoints = [check for check in answer.checks if check.name.startswith(ENDPOINT)]
+    timed = [(check, check.value) for check in endpoints if check.value is not None]
+    failed = [check for check in answer.checks if not check.ok and check.level != "warning"]
+    warned = [f"{check.name}: {check.message}" for check in answer.checks if not check.ok]
+    warned += [
+        f"{check.name}: the served certificate expires in {days:.0f} days"
+        for check, days in timed
+        if check.ok and days <= check.warns_at
+    ]
     if failed:
-        code, text = CRITICAL, "; ".join(failed)
-    elif least is not None and least <= WARNING_DAYS:
-        code, text = WARNING, f"a served certificate expires in {least:.0f} days"
-    elif least is not None:
+        code, text = CRITICAL, "; ".join(f"{check.name}: {check.message}" for check in failed)
+    elif warned:
+        code, text = WARNING, "; ".join(warned)
+    elif timed:
         said = "1 endpoint serves" if len(endpoints) == 1 else f"{len(endpoints)} endpoints serve"
-        code, text = OK, f"{said} what is installed, {least:.0f} days left"
+        code, text = OK, f"{said} what is installed, {min(days for _, days in timed):.0f} days left"
     else:
         code, text = OK, "; ".join(check.message for check in answer.checks)
     line = " ".join(text.replace("|", "/").split())
-    return code, f"CERTCAST {_NAMES[code]}: {line} | {data}"
+    return code, f"CERTCAST {_NAMES[code]}: {line} | {_performance(len(endpoints), timed)}"
+
+
+def _performance(count: int, timed: Sequence[tuple[Finding, float]]) -> str:
+    """Return the numbers: days left at least, and of each endpoint. `30:` is the plugins' range for "below 30 matters"."""
+    data = [f"endpoints={count}"]
+    if timed:
+        least, days = min(timed, key=lambda each: each[1])
+        data.insert(0, f"days_left={days:g};{least.warns_at:g}:;0:")
+        data += [
+            f"'{_label(check.name)}'={days:g};{check.warns_at:g}:;0:" for check, days in timed[:LABELS_MAX]
+        ]
+    return " ".join(data)
+
+
+def _label(name: str) -> str:
+    """Return an endpoint's name without what the guidelines forbid in a label."""
+    return name.removeprefix(ENDPOINT).translate({ord(char): "_" for char in "'=|"})

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec.json import encode
 
 from common.errors import CertcastError, Reason
-from nodeagent.health.checks import Check, Health
+from nodeagent.health.checks import Check, Health, is_ready
 from nodeagent.health.metrics import CONTENT_TYPE, render
 
 REQUEST_MAX_BYTES: Final = 8 * 1024
@@ -94,7 +94,7 @@ async def serve_health(health: Health, *, host: str, port: int) -> AsyncIterator
 
 
 def _checked(checks: Sequence[Check]) -> Answer:
-    ok = all(check.ok for check in checks)
+    ok = is_ready(checks)
     body = encode({"status": "ok" if ok else "failed", "checks": list(checks)})
     return (200 if ok else 503), JSON, body
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from common.bundle.manifest import Manifest
 from common.ids import Digest
-from common.wire.messages import Applied, Failure, Outcome, Report, Serving, Waiting
+from common.wire.messages import Applied, ConfigurationFault, Failure, Outcome, Report, Serving, Waiting
 from nodeagent.core.journal import Owed, version_of
 from nodeagent.core.quarantine import remaining_s, to_failure
 from nodeagent.core.services import Consumer
@@ -31,6 +31,7 @@ class NodeHoldings:
         self._drifts = 0
         self._serving: dict[tuple[str, str], Serving] = {}
         self._waits: Mapping[str, Wait] = {}
+        self._faults: list[ConfigurationFault] = []
 
     # -- what the shells saw
 
@@ -98,6 +99,15 @@ class NodeHoldings:
         known = {(consumer.name, endpoint.label) for consumer in consumers for endpoint in consumer.endpoints}
         self._serving = {key: seen for key, seen in self._serving.items() if key in known}
 
+    def was_configured(self, faults: Sequence[ConfigurationFault]) -> None:
+        """The node's own configuration was looked at."""
+        self._faults = list(faults)
+
+    @property
+    def faults(self) -> list[ConfigurationFault]:
+        """What is wrong with the node's own configuration."""
+        return self._faults
+
     # -- Holdings
 
     def report(self, now_s: float) -> Report:
@@ -123,6 +133,7 @@ class NodeHoldings:
                 for name, wait in self._waits.items()
                 if name in journal.waiting
             ],
+            configuration=self._faults,
         )
 
     def applied(self) -> Manifest | None:
@@ -131,6 +142,14 @@ class NodeHoldings:
         if journal.applied is None or self._is_damaged or self._live is None:
             return None
         return self._live if version_of(self._live) == journal.applied else None
+
+    def unproven(self) -> Manifest | None:
+        """Return the manifest of what a failed first installation left, None if what is live was proven or is damaged."""
+        journal = self._file.journal
+        failed = journal.last_failed
+        if journal.applied is not None or self._is_damaged or self._live is None or failed is None:
+            return None
+        return self._live if failed.digest == self._live.digest else None
 
     def highest(self) -> tuple[int, int]:
         """Return the highest version ever applied; one below it while that very one may have to be taken again."""

@@ -40,6 +40,7 @@ from nodeagent.install.proof import (
     prove_forward,
 )
 from nodeagent.install.state import NodeState, Say
+from nodeagent.install.stopped import Stopped, find_stopped
 
 log = structlog.get_logger(__name__)
 
@@ -60,10 +61,11 @@ class Installer:
             payloads = await check_bundle(state, command)
             state.prober.forget()
             consumers = due(state.services.consumers, command.manifest, state.file.journal.loaded)
-            dark = dark_ports(await look_first(state, consumers))
+            seen = await look_first(state, consumers)
+            stopped = await find_stopped(consumers, seen)
             ready, waits = state.split(consumers)
             accepted(within_s(ready))
-            plan = _Plan(ready, waits, dark, _logged(say))
+            plan = _Plan(ready, waits, dark_ports(seen), stopped, _logged(say))
             return await self._run(command, payloads, plan)
 
     async def resume(self, *, say: Say) -> Outcome | None:
@@ -75,13 +77,16 @@ class Installer:
                 return None
             state.prober.forget()
             # after a power cut the services may not run yet, which is not the generation's fault
-            dark = dark_ports(await look_first(state, state.services.consumers))
-            plan = _Plan((), {}, dark, _logged(say))
-            if journal.state == "rolling_back" or live is None or version_of(live) != journal.attempt.version:
+            seen = await look_first(state, state.services.consumers)
+            stopped = await find_stopped(state.services.consumers, seen)
+            plan = _Plan((), {}, dark_ports(seen), stopped, _logged(say))
+            is_lost = live is None or version_of(live) != journal.attempt.version
+            # without its services nothing can be proven, and the old generation was
+            if live is None or is_lost or journal.state == "rolling_back" or not state.is_services_known:
                 cause = journal.cause or Cause(
                     phase="switch", reason=Reason.INTERRUPTED, message="the installation was interrupted"
                 )
-                outcome = await self._go_back(cause, plan, reloads=0)
+                outcome = await self._go_back(cause, plan, Proof())
             else:
                 ready, waits = state.split(due(state.services.consumers, live, journal.loaded))
                 outcome = await self._prove(live, replace(plan, ready=ready, waits=waits))
@@ -115,7 +120,7 @@ class Installer:
             cause = Cause(phase="switch", reason=reason, message=wrong.message)
             if await asyncio.to_thread(state.tree.live) != attempt.directory:
                 return await self._fail(attempt, cause)
-            return await self._go_back(cause, plan, reloads=0)
+            return await self._go_back(cause, plan, Proof())
         return await self._prove(manifest, plan)
 
     async def _stage(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> str:
@@ -147,14 +152,22 @@ class Installer:
             attempt = state.file.journal.attempt
             directory = attempt.directory if attempt is not None else ""
             target = await self._target(directory, manifest, before=state.file.journal.directory)
-            proof = await prove_forward(state, plan.ready, target, say=plan.say)
+            proof = await prove_forward(
+                state,
+                plan.ready,
+                target,
+                stopped=plan.stopped,
+                # with nothing to go back to, each service that takes the files is one less to care for
+                goes_on=state.file.journal.applied is None,
+                say=plan.say,
+            )
             if proof.cause is None:
                 plan.say("commit", "")
                 return await self._commit(manifest, proof, plan)
             cause = await self._explained(proof.cause, proof, target.directory)
         except Exception as error:  # noqa: BLE001 - the node must not stay between two generations
             cause = cause_of("commit", _ours(error))
-        return await self._go_back(cause, plan, reloads=proof.reloads)
+        return await self._go_back(cause, plan, proof)
 
     async def _target(self, directory: str, manifest: Manifest, *, before: str) -> Target:
         wanted = await asyncio.to_thread(self._state.tree.wanted, directory, manifest, before=before)
@@ -175,7 +188,7 @@ class Installer:
 
     async def _commit(self, manifest: Manifest, proof: Proof, plan: "_Plan") -> Outcome:
         state = self._state
-        before = state.file.journal
+        before, waits = state.file.journal, {**plan.waits, **proof.waits}
         await state.file.save(
             steps.commit(
                 before,
@@ -183,11 +196,11 @@ class Installer:
                 proof.proven,
                 now_s=state.clock(),
                 reloads=proof.reloads,
-                waiting={name: wait.message for name, wait in plan.waits.items()},
+                waiting={name: wait.message for name, wait in waits.items()},
             )
         )
         state.holdings.went_live(manifest)
-        state.holdings.must_wait(plan.waits)
+        state.holdings.must_wait(waits)
         if (previous := state.file.journal.previous) and previous != before.previous:
             await self.remember(previous)
         outcome = self._outcome()
@@ -227,14 +240,14 @@ class Installer:
             wrong = named("what was staged could not be removed", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
-    async def _go_back(self, cause: Cause, plan: "_Plan", *, reloads: int) -> Outcome:
+    async def _go_back(self, cause: Cause, plan: "_Plan", forward: Proof) -> Outcome:
         state, journal = self._state, self._state.file.journal
         old = await asyncio.to_thread(state.tree.manifest, journal.directory) if journal.directory else None
         target = journal.attempt.directory if journal.attempt is not None else ""
         if journal.applied is None or target == journal.directory or old is None:
-            return await self._stay(cause, reloads=reloads)
+            return await self._stay(cause, forward)
         if not await asyncio.to_thread(state.tree.is_whole, journal.directory, old):
-            return await self._stay(cause, reloads=reloads)
+            return await self._stay(cause, forward)
         plan.say("rollback", "")
         # who waits for a reload was not reloaded forward, and need not be reloaded back
         suspects = tuple(
@@ -247,7 +260,16 @@ class Installer:
         try:
             await asyncio.to_thread(state.tree.switch, journal.directory)
             back = await self._target(journal.directory, old, before=target)
-            proof = await prove_back(state, suspects, back, dark=plan.dark, say=plan.say)
+            stopped = await find_stopped(suspects, await look_first(state, suspects))
+            proof = await prove_back(
+                state,
+                suspects,
+                back,
+                dark=plan.dark,
+                were_stopped=plan.stopped.keys(),
+                stopped=stopped,
+                say=plan.say,
+            )
         except Exception as error:  # noqa: BLE001 - a failed rollback is an outcome, too
             proof.cause = cause_of("rollback", _ours(error))
         await state.file.keep(
@@ -257,21 +279,32 @@ class Installer:
                 proof.proven,
                 trouble=proof.cause,
                 now_s=state.clock(),
-                reloads=reloads + proof.reloads,
+                reloads=forward.reloads + proof.reloads,
             )
         )
         state.holdings.went_live(old)
         return self._failed("install.rolled_back" if proof.cause is None else "install.failed")
 
-    async def _stay(self, cause: Cause, *, reloads: int) -> Outcome:
+    async def _stay(self, cause: Cause, forward: Proof) -> Outcome:
         """There is no proven generation to go back to: the files stay, so that the services can be started on them."""
         state = self._state
         await state.file.keep(
-            steps.keep_unproven(state.file.journal, cause, now_s=state.clock(), reloads=reloads)
+            steps.keep_unproven(
+                state.file.journal,
+                cause,
+                proven=forward.proven,
+                manifest=await asyncio.to_thread(self._manifest_of_attempt),
+                now_s=state.clock(),
+                reloads=forward.reloads,
+            )
         )
         directory = state.file.journal.directory
         state.holdings.went_live(await asyncio.to_thread(state.tree.manifest, directory))
         return self._failed("install.failed")
+
+    def _manifest_of_attempt(self) -> Manifest | None:
+        attempt = self._state.file.journal.attempt
+        return self._state.tree.manifest(attempt.directory) if attempt is not None else None
 
     def _failed(self, event: str) -> Outcome:
         outcome = self._outcome()
@@ -297,11 +330,12 @@ class Installer:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Who is reloaded by this installation, who later, which ports were dark before it, and whom to tell."""
+    """Who is reloaded by this installation, who later, which ports were dark before it, who did not run, and whom to tell."""
 
     ready: tuple[Consumer, ...]
     waits: Mapping[str, Wait]
     dark: AbstractSet[Port]
+    stopped: Mapping[str, Stopped]
     say: Say
 
 

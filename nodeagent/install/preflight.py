@@ -40,6 +40,12 @@ def attempt_of(command: Install, *, directory: str, started_s: float) -> Attempt
 
 async def check_bundle(state: NodeState, command: Install) -> Mapping[Digest, bytes]:
     """Return all payloads of a bundle that can be installed. Raises BundleError."""
+    if not state.is_services_known:
+        # not the bundle's fault, so no reason for quarantine
+        raise BundleError(
+            "this node's services file cannot be used, so nothing could be reloaded or proven; put it right on the node",
+            reason=Reason.SERVICES_INVALID,
+        )
     held = await _held(state, command.manifest, command.payloads)
     phase: Phase = "preflight"
     try:

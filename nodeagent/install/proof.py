@@ -3,23 +3,26 @@
 Decides which evidence counts. Forward, a reload that fails is enough to turn back, and one that claims success is
 believed only once every endpoint sends the new leaf and chain. Back, only the ports count, if a consumer has any: a command
 that fails does not matter as long as the old leaf is served; and a port that was dark before the installation began is no
-sign that the way back failed.
-Invariant: each consumer is reloaded at most once a call, and its copies are written before.
+sign that the way back failed. A service that did not run before and does not run after proves nothing either way: it finds its
+files when it starts, and the others go on.
+Invariant: each consumer is reloaded at most once a call, and all copies are written before the first reload.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from common.errors import InstallError
-from common.wire.messages import Serving
+from common.errors import CertcastError, InstallError
+from common.wire.messages import Phase, Serving
 from nodeagent.core.journal import Cause, cause_of
 from nodeagent.core.served import Wanted, complaint
 from nodeagent.core.services import Consumer
+from nodeagent.core.timing import Wait
 from nodeagent.install.copies import write_copies
 from nodeagent.install.reload import ReloadError, reload_consumer
 from nodeagent.install.state import NodeState, Say
+from nodeagent.install.stopped import Stopped, find_stopped
 
 BASELINE_TIMEOUT_S = 2.0
 """For the look at the ports before an installation; a port that takes longer counts as dark."""
@@ -38,13 +41,23 @@ class Target:
 
 @dataclass(slots=True)
 class Proof:
-    """What came of it. `cause` None: every consumer is `proven`. `said` are the words of reloads that failed."""
+    """What came of it. `cause` None: every consumer is `proven`, or `waits` for its service to run.
+
+    `said` are the words of reloads that failed.
+    """
 
     reloads: int = 0
     proven: list[Consumer] = field(default_factory=list)
     failed: list[Consumer] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     cause: Cause | None = None
+    waits: dict[str, Wait] = field(default_factory=dict)
+
+    def fail(self, consumer: Consumer, phase: Phase, error: CertcastError) -> None:
+        """Note a failure; the first is the cause."""
+        self.failed.append(consumer)
+        if self.cause is None:
+            self.cause = cause_of(phase, error)
 
 
 async def look_first(state: NodeState, consumers: Sequence[Consumer]) -> list[Serving]:
@@ -60,27 +73,50 @@ def dark_ports(seen: Iterable[Serving]) -> frozenset[Port]:
 
 
 async def prove_forward(
-    state: NodeState, consumers: Sequence[Consumer], target: Target, *, say: Say
+    state: NodeState,
+    consumers: Sequence[Consumer],
+    target: Target,
+    *,
+    stopped: Mapping[str, Stopped],
+    goes_on: bool,
+    say: Say,
 ) -> Proof:
-    """Write copies, reload and verify; stop at the first failure."""
+    """Write all copies, then reload and verify; stop at the first failure unless it `goes_on`.
+
+    `stopped` did not run before: no failure of theirs counts as one while they still do not.
+    """
     proof = Proof()
+    try:
+        await _write_copies(state, consumers, target, proof)
+    except InstallError as error:
+        proof.cause = cause_of("reload", error)
+        return proof
+    loaded: list[Consumer] = []
     for consumer in consumers:
+        before = stopped.get(consumer.name)
+        if before is not None and _is_left_alone(state, consumer, before):
+            proof.waits[consumer.name] = before.wait
+            continue
         say("reload", consumer.name)
-        try:
-            await _reload(state, consumer, target, proof)
-        except InstallError as error:
-            proof.cause = cause_of("reload", error)
-            proof.failed.append(consumer)
-            return proof
+        wrong = await _load(consumer, before, proof)
+        still = await _still_stopped(consumer, before)
+        if still is not None and (wrong is not None or still.is_certain):
+            proof.waits[consumer.name] = still.wait
+        elif wrong is None:
+            loaded.append(consumer)
+        else:
+            proof.fail(consumer, "reload", wrong)
+            if not goes_on:
+                return proof
     say("verify", "")
-    for consumer, seen in await _look(state, consumers, target.wanted):
+    for consumer, seen in await _look(state, loaded, target.wanted):
         wrong = next((found for one in seen if (found := complaint(one, target.wanted)) is not None), None)
         if wrong is None:
             proof.proven.append(consumer)
-            continue
-        proof.failed.append(consumer)
-        if proof.cause is None:
-            proof.cause = cause_of("verify", wrong)
+        elif still := await _still_stopped(consumer, stopped.get(consumer.name), seen):
+            proof.waits[consumer.name] = still.wait
+        else:
+            proof.fail(consumer, "verify", wrong)
     return proof
 
 
@@ -90,41 +126,79 @@ async def prove_back(
     target: Target,
     *,
     dark: AbstractSet[Port],
+    were_stopped: AbstractSet[str],
+    stopped: Mapping[str, Stopped],
     say: Say,
 ) -> Proof:
-    """Do the same for the old generation; go on after a failure, since every consumer counts."""
+    """Do the same for the old generation; go on after a failure, since every consumer counts.
+
+    `were_stopped` did not run before anything was changed, `stopped` do not run now.
+    """
     proof = Proof()
     failed: dict[str, InstallError] = {}
+    awaited: list[Consumer] = []
     for consumer in consumers:
         say("rollback", consumer.name)
+        before, was_stopped = stopped.get(consumer.name), consumer.name in were_stopped
         try:
-            await _reload(state, consumer, target, proof)
+            await _write_copies(state, [consumer], target, proof)
+            if was_stopped and before is not None and _is_left_alone(state, consumer, before):
+                continue
+            wrong = await _load(consumer, before, proof)
         except InstallError as error:
-            failed[consumer.name] = error
-    for consumer, seen in await _look(state, consumers, target.wanted):
+            wrong = error
+        if wrong is not None:
+            failed[consumer.name] = wrong
+            if was_stopped and await _still_stopped(consumer, before):
+                continue
+        awaited.append(consumer)
+    for consumer, seen in await _look(state, awaited, target.wanted):
         complaints = [(one, found) for one in seen if (found := complaint(one, target.wanted)) is not None]
         wrong = next((found for one, found in complaints if not _was_dark(one, dark)), None)
-        if wrong is None and not seen:
+        is_stopped = consumer.name in were_stopped and consumer.name in stopped
+        if wrong is None and not seen and not is_stopped:
             wrong = failed.get(consumer.name)
         if wrong is not None:
-            proof.failed.append(consumer)
-            if proof.cause is None:
-                proof.cause = cause_of("rollback", wrong)
-        if wrong is None and not complaints and (seen or consumer.name not in failed):
+            proof.fail(consumer, "rollback", wrong)
+        elif not complaints and not (is_stopped and not seen) and (seen or consumer.name not in failed):
             proof.proven.append(consumer)
     return proof
 
 
-async def _reload(state: NodeState, consumer: Consumer, target: Target, proof: Proof) -> None:
-    await asyncio.to_thread(
-        write_copies, consumer.copies, lambda path: state.tree.body(target.directory, path)
-    )
+async def _write_copies(
+    state: NodeState, consumers: Iterable[Consumer], target: Target, proof: Proof
+) -> None:
+    for consumer in consumers:
+        try:
+            await asyncio.to_thread(
+                write_copies, consumer.copies, lambda path: state.tree.body(target.directory, path)
+            )
+        except InstallError:
+            proof.failed.append(consumer)
+            raise
+
+
+async def _load(consumer: Consumer, before: Stopped | None, proof: Proof) -> InstallError | None:
+    """Let a consumer read its files: reload it, or start it if it does not run. Returns what went wrong."""
     proof.reloads += 1
+    is_starting = before is not None and before.unit != "running" and bool(consumer.start)
     try:
-        await reload_consumer(consumer)
+        await reload_consumer(consumer, starting=is_starting)
     except ReloadError as error:
         proof.said.append(f"'{consumer.name}': {error.message}\n{error.output}")
-        raise
+        return error
+    return None
+
+
+def _is_left_alone(state: NodeState, consumer: Consumer, before: Stopped) -> bool:
+    """Whether somebody stopped it after it had run with what was installed: nobody but him starts it again."""
+    return before.is_deliberate and consumer.name in state.file.journal.reloaded
+
+
+async def _still_stopped(
+    consumer: Consumer, before: Stopped | None, seen: Iterable[Serving] = ()
+) -> Stopped | None:
+    return (await find_stopped([consumer], seen)).get(consumer.name) if before is not None else None
 
 
 async def _look(

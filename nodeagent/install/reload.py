@@ -52,13 +52,14 @@ class ReloadError(InstallError):
         self.output = output
 
 
-async def reload_consumer(consumer: Consumer) -> Ran:
-    """Reload it once. Raises ReloadError."""
+async def reload_consumer(consumer: Consumer, *, starting: bool = False) -> Ran:
+    """Reload it once, or start it. Raises ReloadError."""
+    argv, what = (consumer.start, "start") if starting else (consumer.reload, "reload")
     try:
-        ran = await run_command(consumer.reload, consumer.timeout_s)
+        ran = await run_command(argv, consumer.timeout_s)
     except OSError as error:
         raise ReloadError(
-            f"the reload of '{consumer.name}' could not be started: {consumer.reload[0]}: {error.strerror}",
+            f"the {what} of '{consumer.name}' could not be run: {argv[0]}: {error.strerror}",
             reason=Reason.RELOAD_FAILED,
         ) from error
     log.debug(
@@ -70,13 +71,15 @@ async def reload_consumer(consumer: Consumer) -> Ran:
     )
     if ran.status is None:
         raise ReloadError(
-            f"the reload of '{consumer.name}' did not end within {consumer.timeout_s:g} s and was killed",
+            f"the {what} of '{consumer.name}' did not end within {consumer.timeout_s:g} s and was killed",
             reason=Reason.RELOAD_TIMEOUT,
             output=ran.output,
         )
     if ran.status != 0:
         raise ReloadError(
-            _complaint(consumer, ran.status, ran.output), reason=Reason.RELOAD_FAILED, output=ran.output
+            _complaint(f"the {what} of '{consumer.name}'", ran.status, ran.output),
+            reason=Reason.RELOAD_FAILED,
+            output=ran.output,
         )
     return ran
 
@@ -182,7 +185,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def _complaint(consumer: Consumer, status: int, output: str) -> str:
+def _complaint(what: str, status: int, output: str) -> str:
     how = f"exit status {status}" if status >= 0 else f"signal {-status}"
     last = output.splitlines()[-1][:200] if output else "it said nothing"
-    return f"the reload of '{consumer.name}' failed with {how}: {last}"
+    return f"{what} failed with {how}: {last}"

@@ -32,13 +32,15 @@ def say_nothing(phase: Phase, detail: str) -> None:
 class NodeState:
     """`lock` is held by whoever changes tree or journal: an installation, or upkeep. `services` may be replaced.
 
-    `skew_s` is this node's clock less the manager's, as of the manager's last word. `minute` is that of the local day.
+    `is_services_known` is false while the services file could not be read and no earlier one is known: then nothing that a
+    bundle does could be proven, so none is taken. `skew_s` is this node's clock less the manager's, as of the manager's last word. `minute` is that of the local day.
     """
 
     tree: Tree
     file: JournalFile
     holdings: NodeHoldings
     services: Services
+    is_services_known: bool = True
     prober: Prober = field(default_factory=Prober)
     clock: Callable[[], float] = time.time
     minute: Callable[[float], int] = local_minute

@@ -7,7 +7,7 @@ Invariant: a consumer is reloaded here only if it is unknown, or known to be wro
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -26,6 +26,7 @@ from nodeagent.install.copies import drift_of_copies, write_copies
 from nodeagent.install.fault import named
 from nodeagent.install.proof import Target, dark_ports, prove_back
 from nodeagent.install.state import NodeState, say_nothing
+from nodeagent.install.stopped import Stopped, find_stopped
 
 log = structlog.get_logger(__name__)
 
@@ -156,7 +157,7 @@ class Upkeep:
 
     async def _wanted(self) -> Wanted:
         state, journal = self._state, self._state.file.journal
-        manifest = state.holdings.applied()
+        manifest = state.holdings.applied() or state.holdings.unproven()
         if manifest is None:
             return {}
         return await asyncio.to_thread(
@@ -183,39 +184,64 @@ class Upkeep:
     async def _settle(self) -> None:
         """Reload and prove consumers that have not loaded what is live: new ones, waiting ones, those gone astray."""
         state, journal = self._state, self._state.file.journal
-        manifest = state.holdings.applied()
+        manifest = state.holdings.applied() or state.holdings.unproven()
         if manifest is None:
             return
+        is_unproven = journal.applied is None
         behind = due(state.services.consumers, manifest, journal.loaded)
         self._tries = {one.name: self._tries[one.name] for one in behind if one.name in self._tries}
         self._stale &= {one.name for one in behind}
-        target = Target(
-            directory=journal.directory,
-            wanted=await self._wanted(),
-        )
-        ready, waits = state.split(behind)
+        target = Target(directory=journal.directory, wanted=await self._wanted())
+        stopped = await find_stopped(behind, state.holdings.serving)
+        ready, waits = state.split(one for one in behind if one.name not in stopped)
+        waits |= {name: one.wait for name, one in stopped.items()}
         held = waits.keys() | journal.waiting.keys()
-        by_hand = [one for one in behind if one.name in held and self._is_shown(one, target.wanted)]
-        now_s = state.clock()
-        ready = tuple(
-            one for one in ready if one not in by_hand and now_s >= self._tries.get(one.name, (0, 0.0))[1]
-        )
+        by_hand = [
+            one for one in behind if (is_unproven or one.name in held) and self._is_shown(one, target.wanted)
+        ]
         # who went astray waits as well, but is not excused for it
-        waits = {name: wait for name, wait in waits.items() if name in journal.waiting}
-        for consumer in by_hand:
+        waits = {
+            name: wait
+            for name, wait in waits.items()
+            if name in journal.waiting or (name in stopped and name not in journal.reloaded)
+        }
+        proven = by_hand
+        if not is_unproven:
+            proven = [*by_hand, *await self._load(behind, ready, by_hand, stopped, target)]
+        for consumer in proven:
             waits.pop(consumer.name, None)
         state.holdings.must_wait(waits)
-        proven = [*by_hand, *(await self._reload(ready, target) if ready else [])]
-        await state.file.save(
-            steps.settle(
-                state.file.journal,
-                manifest,
-                proven,
-                waiting=waits,
-                is_settled=len(proven) == len(behind),
-                now_s=now_s,
-            )
+        is_settled = len(proven) == len(behind)
+        after = steps.settle(
+            state.file.journal, manifest, proven, waiting=waits, is_settled=is_settled, now_s=state.clock()
         )
+        if is_unproven and all(one in proven or one.name in stopped for one in behind):
+            after = steps.confirm(after, manifest)
+            log.info("install.applied", epoch=manifest.epoch, generation=manifest.generation)
+        await state.file.save(after)
+
+    async def _load(
+        self,
+        behind: Sequence[Consumer],
+        ready: Sequence[Consumer],
+        by_hand: Sequence[Consumer],
+        stopped: Mapping[str, Stopped],
+        target: Target,
+    ) -> Sequence[Consumer]:
+        """Reload who may be; services that do not run get their copies, and their start if nobody stopped them."""
+        state, now_s = self._state, self._state.clock()
+        idle = [one for one in behind if one.name in stopped and one not in by_hand]
+        for consumer in idle:
+            await asyncio.to_thread(
+                write_copies, consumer.copies, lambda path: state.tree.body(target.directory, path)
+            )
+        started = [one for one in idle if not stopped[one.name].is_deliberate]
+        chosen = [
+            one
+            for one in (*ready, *started)
+            if one not in by_hand and now_s >= self._tries.get(one.name, (0, 0.0))[1]
+        ]
+        return await self._reload(chosen, target, stopped) if chosen else []
 
     def _is_shown(self, consumer: Consumer, wanted: Wanted) -> bool:
         """Whether somebody else reloaded it meanwhile: its ports show all that it uses."""
@@ -223,11 +249,20 @@ class Upkeep:
         shown = {one.slot for one in seen if one.leaf and complaint(one, wanted) is None}
         return set(consumer.uses) <= shown and len(seen) == len(consumer.endpoints)
 
-    async def _reload(self, ready: Sequence[Consumer], target: Target) -> Sequence[Consumer]:
+    async def _reload(
+        self, ready: Sequence[Consumer], target: Target, stopped: Mapping[str, Stopped]
+    ) -> Sequence[Consumer]:
         """Return those that are proven now; the others are tried again, later each time."""
         state = self._state
-        dark = dark_ports(state.holdings.serving)
-        proof = await prove_back(state, ready, target, dark=dark, say=say_nothing)
+        proof = await prove_back(
+            state,
+            ready,
+            target,
+            dark=dark_ports(state.holdings.serving),
+            were_stopped=stopped.keys(),
+            stopped=stopped,
+            say=say_nothing,
+        )
         for consumer in ready:
             if consumer in proof.proven:
                 if consumer.name in self._stale:

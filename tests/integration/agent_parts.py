@@ -168,7 +168,7 @@ class TlsService:
         connection.context = self._context
 
     @asynccontextmanager
-    async def run(self, first: pki.Made, directory: Path):
+    async def run(self, first: pki.Made, directory: Path, *, port: int = 0):
         """Serve; `first` is shown until the first load."""
         pem = directory / "first.pem"
         pem.write_text(first.certificate_pem + first.key_pem)
@@ -179,7 +179,7 @@ class TlsService:
         self.base = base
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.hang_up)
-        server = await asyncio.start_server(_greet, "127.0.0.1", 0, ssl=base)
+        server = await asyncio.start_server(_greet, "127.0.0.1", port, ssl=base)
         self._server = server
         self.port = server.sockets[0].getsockname()[1]
         try:

@@ -109,7 +109,10 @@ async def test_the_endpoint_the_metrics_and_the_plugin_say_the_same(state):
         url = f"http://{host}:{port}"
         assert await asyncio.to_thread(ask, url) == (
             OK,
-            "CERTCAST OK: 1 endpoint serves what is installed, 90 days left | days_left=90;30;0 endpoints=1",
+            (
+                "CERTCAST OK: 1 endpoint serves what is installed, 90 days left | days_left=90;30:;0: endpoints=1 "
+                f"'web {state.holdings.serving[0].endpoint}'=90;30:;0:"
+            ),
         )
         with await asyncio.to_thread(urllib.request.urlopen, f"{url}/metrics") as answer:
             page = answer.read().decode()

@@ -1,7 +1,7 @@
 """The installer against a real TLS server, real reload commands and a real tree."""
 
+import asyncio
 import os
-import socket
 import stat
 
 import pytest
@@ -140,12 +140,11 @@ async def test_a_reload_that_hangs_is_killed_and_rolled_back(node, tmp_path, ser
     assert (outcome.result, outcome.phase, outcome.reason) == ("rolled_back", "reload", Reason.RELOAD_TIMEOUT)
 
 
-async def test_a_port_that_was_dark_before_is_unreachable_and_rolled_back(node, tmp_path):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
-    node.services = services(consumer(script(tmp_path / "quiet", "exit 0"), port=port, name="dark"))
-    outcome = await install(node, real_bundle(NEW, 2))
+async def test_a_port_that_listens_without_tls_is_unreachable_and_rolled_back(node, tmp_path):
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as plain:
+        port = plain.sockets[0].getsockname()[1]
+        node.services = services(consumer(script(tmp_path / "quiet", "exit 0"), port=port, name="dark"))
+        outcome = await install(node, real_bundle(NEW, 2))
 
     assert (outcome.result, outcome.phase, outcome.reason) == (
         "rolled_back",
@@ -173,13 +172,12 @@ async def test_a_rollback_that_is_not_served_is_told_as_such_and_healed_later(no
 
 
 async def test_a_first_generation_that_cannot_be_proven_stays_for_the_service_to_start_on(data, tmp_path):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
-    state = await open_node(data, services(consumer(script(tmp_path / "no", "exit 0"), port=port)))
-    outcome = await install(state, real_bundle(NEW, 1))
+    async with TlsService(data).run(OTHER, tmp_path) as service:
+        running = consumer(script(tmp_path / "no", "exit 0"), port=service.port)
+        state = await open_node(data, services(running))
+        outcome = await install(state, real_bundle(NEW, 1))
 
-    assert (outcome.result, outcome.reason) == ("failed", Reason.VERIFY_UNREACHABLE)
+    assert (outcome.result, outcome.reason) == ("failed", Reason.VERIFY_MISMATCH)
     assert (data / "current/server/privkey.pem").read_text() == NEW.key_pem
     assert outcome.report.applied is None
     assert outcome.report.last_failed.retry_after_s == 60

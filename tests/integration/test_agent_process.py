@@ -135,11 +135,53 @@ def test_a_bad_services_file_is_refused_while_running_and_the_old_one_stays(star
     until(lambda: "services.read" in log.read_text())
 
 
-def test_a_bad_services_file_stops_the_start_with_every_finding(start, tmp_path):
-    (tmp_path / "services.toml").write_text(BAD)
-    process, _, log = start()
+def checked(port: int, name: str) -> dict:
+    return next(
+        check for check in json.loads(ask(port, "/health/ready")[1])["checks"] if check["name"] == name
+    )
 
-    assert process.wait(10) == 2
+
+def test_a_mistake_that_is_read_while_running_is_warned_of_until_it_is_put_right(start, tmp_path):
+    process, port, log = start()
+    until(lambda: ask(port, "/health/startup")[0] == 200)
+    (tmp_path / "services.toml").write_text(BAD)
+    process.send_signal(signal.SIGHUP)
+    until(lambda: "services.refused" in log.read_text())
+    until(lambda: not checked(port, "services")["ok"])
+    found = checked(port, "services")
+    assert found["level"] == "warning"
+    assert (
+        f"{tmp_path}/services.toml: line 3: consumer 'web': reload: 'true' must be a list" in found["message"]
+    )
+
+    (tmp_path / "services.toml").write_text(GOOD)
+    process.send_signal(signal.SIGHUP)
+    until(lambda: checked(port, "services")["ok"])
+
+
+def test_a_start_on_a_bad_services_file_goes_on_with_the_last_good_one(start, tmp_path):
+    process, port, _ = start()
+    until(lambda: ask(port, "/health/startup")[0] == 200)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    (tmp_path / "services.toml").write_text(BAD)
+
+    process, port, log = start()
+    until(lambda: ask(port, "/health/startup")[0] == 200)
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    started = next(each for each in events if each["event"] == "agent.started")
+    assert started["count"] == 1
+    until(lambda: checked(port, "services")["level"] == "warning")
+
+
+def test_a_first_start_on_a_bad_services_file_runs_and_says_every_mistake(start, tmp_path):
+    (tmp_path / "services.toml").write_text(BAD)
+    process, port, log = start()
+    until(lambda: ask(port, "/health/startup")[0] == 200)
+
+    assert process.poll() is None
+    found = checked(port, "services")
+    assert (found["ok"], found["level"]) == (False, "critical")
     assert "reload: 'true' must be a list" in log.read_text()
     assert "what: no such key" in log.read_text()
 

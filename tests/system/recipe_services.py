@@ -177,9 +177,9 @@ def free_port() -> int:
 class RealService:
     """A service and the directories it lives in, which its own account can reach."""
 
-    def __init__(self, name: str, directory: Path) -> None:
+    def __init__(self, name: str, directory: Path, data: Path | None = None) -> None:
         self.name, self.directory, self.real = name, directory, REAL[name]
-        self.data, self.copies, self.port = directory / "data", directory / "copies", free_port()
+        self.data, self.copies, self.port = data or directory / "data", directory / "copies", free_port()
         self.process: asyncio.subprocess.Process | None = None
         program = shutil.which(self.real.argv[0], path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         self.facts = {
@@ -197,7 +197,11 @@ class RealService:
             (directory / file).write_text(text.format(**self.facts))
 
     def services(self) -> Services:
-        """What the agent is told: the recipe, with this machine's ports, paths and reload."""
+        """What the agent is told."""
+        return parse_services(self.recipe(), ACCOUNTS)
+
+    def recipe(self) -> str:
+        """The recipe, with this machine's ports, paths and reload."""
         text = recipes.read(self.name)
         text = re.sub(
             r"^reload = .*$", f"reload = {self.real.reload}".format(**self.facts), text, flags=re.MULTILINE
@@ -205,7 +209,7 @@ class RealService:
         text = re.sub(r"^port = .*$", f"port = {self.port}", text, flags=re.MULTILINE)
         text = re.sub(r"^min_interval_s = .*$\n", "", text, flags=re.MULTILINE)
         text = re.sub(r"^impact = ", "min_interval_s = 0\nimpact = ", text, flags=re.MULTILINE)
-        return parse_services(text.replace("/var/lib/certcast/copies", str(self.copies)), ACCOUNTS)
+        return text.replace("/var/lib/certcast/copies", str(self.copies))
 
     async def start(self) -> None:
         argv = [part.format(**self.facts) for part in self.real.argv]
@@ -246,8 +250,8 @@ def open_directory() -> Path:
 
 
 @asynccontextmanager
-async def real_service(name: str):
-    service = RealService(name, open_directory())
+async def real_service(name: str, data: Path | None = None):
+    service = RealService(name, open_directory(), data)
     try:
         yield service
     finally:

@@ -55,12 +55,14 @@ async def test_a_service_set_up_by_its_recipe_takes_a_new_certificate_with_its_c
         services = service.services()
         quick = Services(consumers=tuple(replace(one, verify_timeout_s=0.5) for one in services.consumers))
         state = await open_node(service.data, quick)
-        # the service cannot run before it has files, so the first installation cannot be proven, and leaves them
+        # the service cannot run before it has files, so they are installed and wait for it
         first = await install(state, chained_bundle(OLD, 1, chain=[ISSUER]))
-        assert first.result == "failed"
+        assert (first.result, [one.reason for one in first.report.waiting]) == ("applied", ["service"])
         await service.start()
         state.services = services
-        assert (await install(state, chained_bundle(OLD, 1, chain=[ISSUER]))).result == "applied"
+        await Upkeep(state).turn()
+        assert state.holdings.report(0).waiting == []
+        assert [seen.leaf for seen in state.holdings.serving] == [leaf_of(OLD)]
 
         outcome = await install(state, chained_bundle(NEW, 2, chain=[ISSUER]))
         assert (outcome.result, outcome.message) == ("applied", "")

@@ -135,10 +135,20 @@ def test_an_installation_that_never_became_visible_leaves_no_trace_but_the_failu
 
 def test_a_first_generation_stays_without_being_called_applied():
     journal = steps.begin(Journal(), attempt(OLD, "1-000001"), [WEB])
-    kept = steps.keep_unproven(journal, CAUSE, now_s=110, reloads=1)
+    kept = steps.keep_unproven(journal, CAUSE, proven=[WEB], manifest=OLD, now_s=110, reloads=1)
 
     assert (kept.directory, kept.applied, kept.highest) == ("1-000001", None, (0, 0))
     assert kept.owed.result == "failed"
+    assert set(kept.loaded) == {WEB.name}
+
+
+def test_what_stayed_unproven_and_is_seen_to_be_served_is_applied_without_another_push():
+    journal = steps.begin(Journal(), attempt(OLD, "1-000001"), [WEB])
+    kept = steps.keep_unproven(journal, CAUSE, proven=[], manifest=OLD, now_s=110, reloads=1)
+    confirmed = steps.confirm(kept, OLD)
+
+    assert (confirmed.applied, confirmed.last_failed) == (version_of(OLD), None)
+    assert confirmed.highest == (OLD.epoch, OLD.generation)
 
 
 WHOLE = frozenset({"1-000001", "1-000002"})

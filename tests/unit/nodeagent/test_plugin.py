@@ -30,7 +30,10 @@ def test_the_line_is_one_line_with_performance_data():
     code, line = judge(answer(12.25, others=(Finding("manager", False, "no\nword | yet"),)))
     assert (code, line) == (
         CRITICAL,
-        "CERTCAST CRITICAL: manager: no word / yet | days_left=12.25;30;0 endpoints=1",
+        (
+            "CERTCAST CRITICAL: manager: no word / yet | days_left=12.25;30:;0: endpoints=1 "
+            "'web 127.0.0.1:443'=12.25;30:;0:"
+        ),
     )
 
 

@@ -10,6 +10,8 @@ from common.pki.strictness import ANSWER_MAX_CHARS
 from common.wire import messages as m
 from nodeagent.core.services import CONSUMERS_MAX, ENDPOINTS_MAX
 from nodeagent.install.probe import MESSAGE_MAX_CHARS
+from nodeagent.install.selfcheck import FAULT_MAX_CHARS
+from nodeagent.install.stopped import WAIT_MAX_CHARS
 from tests.bundles import opaque_bundle
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -38,12 +40,17 @@ REPORT = m.Report(
             tls="TLSv1.3",
             sent=2,
             strict_client="",
+            stapled=False,
         )
     ],
     disk="ab" * 32,
     drifts=1,
     clock_s=6.5,
-    waiting=[m.Waiting(consumer="sip", since_s=7.0, reason="window", message="02:00-04:00")],
+    waiting=[
+        m.Waiting(consumer="sip", since_s=7.0, reason="window", message="02:00-04:00"),
+        m.Waiting(consumer="web", since_s=7.5, reason="service", message="web.service is stopped"),
+    ],
+    configuration=[m.ConfigurationFault(code="services_invalid", message="line 3")],
 )
 
 MESSAGES = {
@@ -95,6 +102,7 @@ def test_what_an_agent_said_before_fields_were_added_is_still_read(name: str):
     report = m.decode(frame[6 : 6 + header_length]).report
     assert report.last_failed == REPORT.last_failed
     assert (report.waiting, report.serving[0].tls, report.serving[0].strict_client) == ([], "", None)
+    assert (report.configuration, report.serving[0].stapled) == ([], None)
 
 
 def test_the_longest_report_with_diagnostics_fits_into_a_frame():
@@ -111,9 +119,13 @@ def test_the_longest_report_with_diagnostics_fits_into_a_frame():
         sent=10,
         strict_client="s" * ANSWER_MAX_CHARS,
     )
-    waiting = m.Waiting(consumer="c" * 63, since_s=1.5, reason="interval", message="w" * 120)
+    fault = m.ConfigurationFault(code="services_invalid", message="m" * FAULT_MAX_CHARS)
+    waiting = m.Waiting(consumer="c" * 63, since_s=1.5, reason="interval", message="w" * WAIT_MAX_CHARS)
     report = msgspec.structs.replace(
-        REPORT, serving=[seen] * ENDPOINTS_MAX, waiting=[waiting] * CONSUMERS_MAX
+        REPORT,
+        serving=[seen] * ENDPOINTS_MAX,
+        waiting=[waiting] * CONSUMERS_MAX,
+        configuration=[fault] * m.CONFIGURATION_FAULTS_MAX,
     )
     outcome = msgspec.structs.replace(
         MESSAGES["outcome"], report=report, message="m" * 512, diagnostics="d" * m.DIAGNOSTICS_MAX_BYTES

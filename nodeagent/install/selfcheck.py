@@ -1,0 +1,87 @@
+"""What is wrong with the node's own configuration now and would fail at the next installation or the next start.
+
+Looks at what the administrator of the node owns: the services file as it is on disk (read or not), the programs, units and
+directories that it names, and the node's identity. Changes nothing, so it may run beside an agent.
+Invariant: each fault says which file and what to do, and fits into a report.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from common.errors import CertcastError, InstallError, Reason
+from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
+from nodeagent.channel import identity
+from nodeagent.core.services import Consumer, Services
+from nodeagent.core.servicesfile import ServicesError
+from nodeagent.install.copies import check_copies
+from nodeagent.install.units import unit_states
+from nodeagent.settings import load_services
+
+FAULT_MAX_CHARS: Final = 300
+"""So that a report with as many faults, endpoints and waits as there may be fits into one frame."""
+
+
+async def find_faults(
+    *, services_file: Path, data: Path, in_use: Services | None = None
+) -> list[ConfigurationFault]:
+    """Return what is wrong. Where the file cannot be used, what is `in_use` is looked at in its place."""
+    services, faults = in_use or Services(), []
+    try:
+        services, _ = await asyncio.to_thread(load_services, services_file)
+    except ServicesError as error:
+        faults += [fault("services_invalid", f"{services_file}: {mistake}") for mistake in error.mistakes]
+    faults += await asyncio.to_thread(_identity_faults, data)
+    faults += await asyncio.to_thread(_program_faults, services.consumers)
+    faults += await asyncio.to_thread(_copy_faults, services.consumers, data)
+    faults += await _unit_faults(services.consumers)
+    if len(faults) > CONFIGURATION_FAULTS_MAX:
+        more = len(faults) - CONFIGURATION_FAULTS_MAX + 1
+        faults[CONFIGURATION_FAULTS_MAX - 1 :] = [fault("services_invalid", f"and {more} more")]
+    return faults
+
+
+def fault(code: str, message: str) -> ConfigurationFault:
+    """Return a fault, cut to what a report holds."""
+    text = " ".join(message.split())
+    return ConfigurationFault(
+        code=code, message=text if len(text) <= FAULT_MAX_CHARS else text[: FAULT_MAX_CHARS - 1] + "…"
+    )
+
+
+def _identity_faults(data: Path) -> Iterable[ConfigurationFault]:
+    try:
+        identity.load(data)
+    except CertcastError as error:
+        yield fault("identity", f"after a restart the agent could not sign in: {error.message}")
+
+
+def _program_faults(consumers: Iterable[Consumer]) -> Iterable[ConfigurationFault]:
+    for consumer in consumers:
+        for what, argv in (("reload", consumer.reload), ("start", consumer.start)):
+            if argv and not (os.path.isfile(argv[0]) and os.access(argv[0], os.X_OK)):  # noqa: PTH113 - a word of argv
+                yield fault(
+                    "program_missing", f"consumer '{consumer.name}': {what}: {argv[0]} is not a program here"
+                )
+
+
+def _copy_faults(consumers: Iterable[Consumer], data: Path) -> Iterable[ConfigurationFault]:
+    for consumer in consumers:
+        for copy in consumer.copies:
+            try:
+                check_copies([copy], data)
+            except InstallError as error:
+                if error.reason != Reason.NO_SPACE:
+                    yield fault("copy_target", f"consumer '{consumer.name}': {error.message}")
+
+
+async def _unit_faults(consumers: Iterable[Consumer]) -> list[ConfigurationFault]:
+    named = {consumer.name: consumer.unit for consumer in consumers if consumer.unit is not None}
+    states = await unit_states(named.values())
+    return [
+        fault("unit_missing", f"consumer '{name}': systemd knows no unit {unit}")
+        for name, unit in named.items()
+        if states.get(unit) == "missing"
+    ]

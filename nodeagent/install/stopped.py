@@ -1,0 +1,104 @@
+"""Services that do not run: nothing can be proven on them, and nothing that is installed is to blame.
+
+Decides from a declared unit's state and from the ports: a service whose ports all refuse connections does not run, nor does one
+whose unit is stopped or has failed while no port of it shows a certificate.
+Invariant: a service that shows any certificate is never called stopped.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from common.wire.messages import Serving
+from nodeagent.core.services import Consumer, Endpoint
+from nodeagent.core.timing import Wait
+from nodeagent.install.units import UnitState, unit_states
+
+CONNECT_TIMEOUT_S: Final = 1.0
+WAIT_MAX_CHARS: Final = 200
+"""A report carries one for each of up to 16 services."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Why a service is held not to run. `unit` is its unit's state, None if none is declared or known."""
+
+    message: str
+    unit: UnitState | None
+
+    @property
+    def is_deliberate(self) -> bool:
+        """Whether an administrator stopped it, as for maintenance."""
+        return self.unit in {"stopped", "masked"}
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether systemd says so, so that waiting for its ports is in vain."""
+        return self.unit in {"stopped", "masked", "failed"}
+
+    @property
+    def wait(self) -> Wait:
+        """What is reported until it runs."""
+        then = (
+            "restart it, so that it opens its ports with the installed files"
+            if self.unit == "running"
+            else "it takes the installed files when it starts"
+        )
+        return Wait(reason="service", message=f"{self.message}; {then}"[:WAIT_MAX_CHARS])
+
+
+async def find_stopped(consumers: Iterable[Consumer], seen: Iterable[Serving]) -> dict[str, Stopped]:
+    """Return which of these do not run, by what was last seen of their ports."""
+    shown = {one.consumer for one in seen if one.leaf}
+    silent = [consumer for consumer in consumers if consumer.name not in shown]
+    units = await unit_states(consumer.unit for consumer in silent if consumer.unit is not None)
+    async with asyncio.TaskGroup() as tasks:
+        found = {one.name: tasks.create_task(_stopped(one, units)) for one in silent}
+    return {name: task.result() for name, task in found.items() if task.result() is not None}  # type: ignore[misc]
+
+
+async def _stopped(consumer: Consumer, units: Mapping[str, UnitState]) -> Stopped | None:
+    unit = units.get(consumer.unit) if consumer.unit is not None else None
+    match unit:
+        case "stopped":
+            return Stopped(message=f"{consumer.unit} is stopped", unit=unit)
+        case "masked":
+            return Stopped(message=f"{consumer.unit} is masked", unit=unit)
+        case "failed":
+            return Stopped(message=f"{consumer.unit} has failed", unit=unit)
+    if not consumer.endpoints or not await _refuse_all(consumer.endpoints):
+        return None
+    more = len(consumer.endpoints) - 1
+    ports = f"{consumer.endpoints[0].label:.64}" + (f" and {more} more" if more else "")
+    though = f" although {consumer.unit} runs" if unit == "running" else ""
+    return Stopped(message=f"nothing listens on {ports}{though}", unit=unit)
+
+
+async def _refuse_all(endpoints: Iterable[Endpoint]) -> bool:
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(_refuses(endpoint)) for endpoint in endpoints]
+    return all(one.result() for one in asked)
+
+
+async def _refuses(endpoint: Endpoint) -> bool:
+    """Whether each address of the host refuses the connection: a port that is slow or filtered says nothing."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+            refusals = [await _refuses_at(family, address) for family, _, _, _, address in found]
+    except (TimeoutError, OSError, ValueError):
+        return False
+    return bool(refusals) and all(refusals)
+
+
+async def _refuses_at(family: int, address: tuple[object, ...]) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as attempt:
+        attempt.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(attempt, address)
+        except ConnectionRefusedError:
+            return True
+        return False

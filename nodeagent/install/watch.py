@@ -1,0 +1,61 @@
+"""A cheap look at ports that show nothing, or not what was installed, so that a service is seen soon after it starts.
+
+Decides how often: a second after the last change, then less and less. Leaves to the upkeep what a change means.
+Invariant: while every port shows what it should, none is touched.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from nodeagent.core.services import Consumer
+from nodeagent.install.state import NodeState
+
+FIRST_PAUSE_S: Final = 1.0
+LAST_PAUSE_S: Final = 15.0
+GROWTH: Final = 1.2
+"""Half a minute after the last change a port is asked every seven seconds, a minute and a half after it every fifteen."""
+
+LOOK_TIMEOUT_S: Final = 2.0
+
+
+class PortWatch:
+    """Watches; `changed` is called when a watched port shows something else than it did."""
+
+    def __init__(self, state: NodeState, changed: Callable[[], None]) -> None:
+        self._state = state
+        self._changed = changed
+
+    async def run(self) -> None:
+        """Watch for good."""
+        pause_s, watched = FIRST_PAUSE_S, frozenset[str]()
+        while True:
+            await asyncio.sleep(pause_s)
+            consumers = self._unsettled()
+            names = frozenset(one.name for one in consumers)
+            is_news = names != watched or await self.look(consumers)
+            watched = names
+            pause_s = FIRST_PAUSE_S if is_news or not names else min(LAST_PAUSE_S, pause_s * GROWTH)
+
+    async def look(self, consumers: list[Consumer]) -> bool:
+        """Look once; return whether a port shows something else than before."""
+        state = self._state
+        if state.lock.locked():
+            return False  # an installation looks for itself
+        seen = await state.prober.look(consumers, {}, timeout_s=LOOK_TIMEOUT_S)
+        before = {(one.consumer, one.endpoint): one.leaf for one in state.holdings.serving}
+        if all(before.get((one.consumer, one.endpoint), "") == one.leaf for one in seen):
+            return False
+        self._changed()
+        return True
+
+    def _unsettled(self) -> list[Consumer]:
+        state = self._state
+        dark = {one.consumer for one in state.holdings.serving if not one.leaf}
+        waiting = {one.consumer for one in state.holdings.report(0.0).waiting}
+        is_unproven = state.holdings.unproven() is not None
+        return [
+            one
+            for one in state.services.consumers
+            if one.endpoints and (is_unproven or one.name in dark or one.name in waiting)
+        ]

@@ -1,0 +1,83 @@
+"""What a node says of its own configuration and services, as facts and alarms."""
+
+import pytest
+
+from common.ids import NodeName
+from common.wire.messages import Applied, ConfigurationFault, Report, Serving, Waiting
+from manager.domain.alarms import TRAITS, AlarmKind, conditions_of_nodes
+from manager.domain.facts import NodeFacts
+from manager.domain.view import SERVICE_WAIT_S
+
+NOW_S = 100_000.0
+LEAF = "ab" * 32
+
+
+def heard(report: Report) -> NodeFacts:
+    facts = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
+    facts.connect(address="", agent_version="1", now_s=NOW_S)
+    facts.hear(report, NOW_S)
+    return facts
+
+
+def alarms(facts: NodeFacts) -> dict[AlarmKind, str]:
+    return {each.subject.kind: each.details for each in conditions_of_nodes([facts.view(NOW_S)])}
+
+
+def test_mistakes_in_a_nodes_configuration_are_an_alarm_with_their_text():
+    mistake = ConfigurationFault(code="services_invalid", message="/etc/x: line 3: relaod: no such key")
+    facts = heard(Report(configuration=[mistake], clock_s=NOW_S))
+
+    assert alarms(facts)[AlarmKind.SERVICES_INVALID] == "/etc/x: line 3: relaod: no such key."
+    assert TRAITS[AlarmKind.SERVICES_INVALID].number == 17
+    assert facts.view(NOW_S).configuration == (mistake,)
+    facts.hear(Report(clock_s=NOW_S), NOW_S)
+    assert AlarmKind.SERVICES_INVALID not in alarms(facts)
+
+
+def test_mistakes_outlive_a_restart_of_the_manager():
+    mistake = ConfigurationFault(code="services_invalid", message="line 3")
+    again = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
+    again.restore(heard(Report(configuration=[mistake])).record(NOW_S))
+    assert again.configuration == (mistake,)
+
+
+def test_a_port_that_does_not_staple_what_its_certificate_demands_is_an_alarm():
+    seen = Serving(consumer="web", endpoint="h:443", slot="server", leaf=LEAF, stapled=False)
+    found = alarms(heard(Report(serving=[seen])))
+    assert "web at h:443" in found[AlarmKind.MUST_STAPLE_UNPROVEN]
+    assert TRAITS[AlarmKind.MUST_STAPLE_UNPROVEN].number == 20
+
+
+@pytest.mark.parametrize("stapled", [True, None])
+def test_a_port_that_staples_or_need_not_is_none(stapled):
+    seen = Serving(consumer="web", endpoint="h:443", slot="server", leaf=LEAF, stapled=stapled)
+    assert AlarmKind.MUST_STAPLE_UNPROVEN not in alarms(heard(Report(serving=[seen])))
+
+
+@pytest.mark.parametrize(
+    ("reason", "age_s", "excused"),
+    [
+        ("service", 0.0, True),
+        ("service", SERVICE_WAIT_S - 1, True),
+        ("service", SERVICE_WAIT_S + 1, False),
+        ("window", 40 * 3600.0, True),
+    ],
+)
+@pytest.mark.parametrize("skew_s", [0.0, 900.0])
+def test_a_service_that_does_not_run_is_waited_for_an_hour_by_the_managers_clock(
+    reason, age_s, excused, skew_s
+):
+    waiting = Waiting(
+        consumer="web", since_s=NOW_S + skew_s - age_s, reason=reason, message="w.service is stopped"
+    )
+    dark = Serving(consumer="web", endpoint="h:443", slot="server", leaf="", reason="verify_unreachable")
+    facts = heard(
+        Report(
+            applied=Applied(epoch=1, generation=1, digest=LEAF, leaves={"server": LEAF}),
+            serving=[dark],
+            waiting=[waiting],
+            clock_s=NOW_S + skew_s,
+        )
+    )
+    assert (facts.stale_endpoints() == []) == excused
+    assert facts.view(NOW_S).excused == ({"web"} if excused else frozenset())
