@@ -43,6 +43,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     tls: str = ""
     sent: int = 0
     strict_client: str | None = None
+    stapled: bool | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from common.errors import BundleError, CertcastError, InstallError, Reason, Unre
 from common.ids import MANAGEMENT_NODE, Digest, Fingerprint, NodeName
 from common.pki.strictness import Strictness
 from common.runtime.handshake import lax_context, leaf_not_after_s, see_served
+from common.runtime.stapling import demands_stapling
 from common.runtime.transport import Peer, Transport
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.ladder import remaining_s, step_s
@@ -248,7 +249,7 @@ class LocalNode:
     async def _look(self) -> None:
         """See what the port serves now."""
         endpoint, leaf, message, reason, not_after_s = f"{self._host}:{self._endpoint.port}", "", "", "", 0
-        tls, sent, strict_client = "", 0, None
+        tls, sent, strict_client, stapled = "", 0, None, None
         try:
             served = await see_served(
                 self._host,
@@ -259,6 +260,8 @@ class LocalNode:
             )
             leaf, not_after_s, tls = served.leaf, leaf_not_after_s(served.der), served.tls
             sent, strict_client = len(served.chain) - 1, await self._ask_strictly(served.chain)
+            # this server has no responder to ask, so it never staples
+            stapled = False if demands_stapling(served.der) else None
         except UnreachableError as error:
             message, reason = clip(error.message), error.reason
         self._serving = Serving(
@@ -273,6 +276,7 @@ class LocalNode:
             tls=tls,
             sent=sent,
             strict_client=strict_client,
+            stapled=stapled,
         )
 
     async def _ask_strictly(self, chain: tuple[bytes, ...]) -> str | None:

@@ -332,7 +332,7 @@ class Conversation:
     def _facts(self) -> object:
         report = self._state.holdings.report(0.0)
         serving = [
-            (seen.consumer, seen.endpoint, seen.leaf, seen.reason, seen.strict_client)
+            (seen.consumer, seen.endpoint, seen.leaf, seen.reason, seen.strict_client, seen.stapled)
             for seen in report.serving
         ]
         waiting = [(one.consumer, one.reason) for one in report.waiting]

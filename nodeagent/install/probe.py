@@ -13,11 +13,13 @@ from collections.abc import Iterable
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from common.errors import Reason, UnreachableError
 from common.ids import fingerprint_of
 from common.pki.strictness import Strictness
 from common.runtime.handshake import Served, lax_context, leaf_not_after_s, see_served
+from common.runtime.stapling import demands_stapling, see_stapling
 from common.wire.messages import Serving
 from nodeagent.core.served import Expected, Wanted, chain_fault
 from nodeagent.core.services import Consumer, Endpoint
@@ -44,7 +46,8 @@ NOTES_MAX: Final = 32
 class Prober:
     """Looks at endpoints. One TLS context serves all: making one takes longer than a handshake.
 
-    `notes` tells what the last waits saw, change by change, until `forget` is called.
+    `notes` tells what the last waits saw, change by change, until `forget` is called. Whether a port staples is asked only on
+    request, and remembered for its leaf.
     """
 
     def __init__(self) -> None:
@@ -53,6 +56,8 @@ class Prober:
         self._context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         self.strictness = Strictness()
         self.notes: list[str] = []
+        self._demanding: dict[tuple[str, str], Endpoint] = {}
+        self._stapled: dict[tuple[str, str], bool | None] = {}
 
     def forget(self) -> None:
         """Begin new notes."""
@@ -69,6 +74,17 @@ class Prober:
                 for endpoint in consumer.endpoints
             ]
         return [look.result() for look in looks]
+
+    async def look_thoroughly(self, consumers: Iterable[Consumer], wanted: Wanted) -> list[Serving]:
+        """Look once at every endpoint, and ask those whose leaf demands it whether they staple an OCSP response."""
+        self._demanding.clear()
+        seen = await self.look(consumers, wanted)
+        async with asyncio.TaskGroup() as tasks:
+            asked = {
+                key: tasks.create_task(_see_stapling(endpoint)) for key, endpoint in self._demanding.items()
+            }
+        self._stapled = {key: task.result() for key, task in asked.items()}
+        return [replace(one, stapled=self._stapled.get((one.endpoint, one.leaf))) for one in seen]
 
     async def wait_for(self, consumer: Consumer, wanted: Wanted) -> list[Serving]:
         """Ask until all of the consumer's endpoints send what they must, or its time is over; return what was seen.
@@ -122,6 +138,8 @@ class Prober:
         except ValueError as error:  # a name that is none (RFC 1035, IDNA)
             reason, message = Reason.VERIFY_UNREACHABLE, f"{endpoint.label}: {error}"
         else:
+            if demands_stapling(served.der):
+                self._demanding[endpoint.label[:128], served.leaf] = endpoint
             sent = [fingerprint_of(der) for der in served.chain]
             if endpoint.chain and wanted is not None and served.leaf == wanted.leaf:
                 reason, message = chain_fault(sent, wanted)
@@ -151,7 +169,18 @@ class Prober:
             tls=served.tls if served is not None else "",
             sent=len(served.chain) - 1 if served is not None else 0,
             strict_client=self.strictness.known(served.chain, _server_name(endpoint)) if served else None,
+            stapled=self._stapled.get((endpoint.label[:128], served.leaf)) if served else None,
         )
+
+
+async def _see_stapling(endpoint: Endpoint) -> bool | None:
+    return await see_stapling(
+        endpoint.host,
+        endpoint.port,
+        server_name=_server_name(endpoint),
+        timeout_s=ATTEMPT_TIMEOUT_S,
+        preamble=preamble_of(endpoint.protocol, endpoint.sni or endpoint.host),
+    )
 
 
 def _note(seen: Serving) -> str:

@@ -143,7 +143,7 @@ class Upkeep:
         """
         state, directory = self._state, self._state.file.journal.directory
         wanted = await self._wanted()
-        seen = await state.prober.look(state.services.consumers, wanted)
+        seen = await state.prober.look_thoroughly(state.services.consumers, wanted)
         trust = await asyncio.to_thread(state.tree.trust, directory) if directory else b""
         if await asyncio.to_thread(state.prober.strictness.ask, trust, state.clock()):
             seen = await state.prober.look(state.services.consumers, wanted)
