@@ -6,7 +6,7 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +41,7 @@ from manager.push.enrolment import Enrolment
 from manager.push.fleet import RECONCILE_S, Fleet
 from manager.push.listener import Listener
 from manager.push.local import LocalNode
+from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
 from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
@@ -136,18 +137,24 @@ async def bump_epoch(settings: Settings) -> int:
         return epoch
 
 
-async def serve(settings: Settings) -> None:
-    """Run the manager until SIGTERM or SIGINT. Raises CertcastError if it cannot start."""
+async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> None:
+    """Run the manager until SIGTERM or SIGINT. Raises CertcastError if it cannot start.
+
+    `read_again` reads the settings as the next start will.
+    """
     logs.configure(style=settings.log_style, level=settings.log_level)
     async with _store(settings) as store, Workers() as workers:
-        await Manager(settings, store, workers).run()
+        await Manager(settings, store, workers, read_again).run()
 
 
 class Manager:
     """Everything that runs, and how it is tied together."""
 
-    def __init__(self, settings: Settings, store: Store, workers: Workers) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, workers: Workers, read_again: Callable[[], Settings]
+    ) -> None:
         self._settings = settings
+        self._read_again = read_again
         self._store = store
         self._workers = workers
         self._stopped = asyncio.Event()
@@ -219,7 +226,13 @@ class Manager:
         app = web.Application(client_max_size=BODY_MAX_BYTES)
         host, port = split_host_port(self._settings.https)
         server = HttpsServer(app, host=host, port=port)
-        local = LocalNode(server, host=host, version=version("certcast"), own_name=self._own_name)
+        local = LocalNode(
+            server,
+            host=host,
+            version=version("certcast"),
+            own_name=self._own_name,
+            faults=lambda: asyncio.to_thread(find_faults, self._read_again),
+        )
         metrics = Metrics(
             nodes=fleet.counts,
             gauges={

@@ -183,18 +183,20 @@ def serve(
 
     Example: certcast-manager serve --https 0.0.0.0:443 --ssh 0.0.0.0:9422
     """
-    settings = _load(
-        config=config,
-        data=data,
-        https=https,
-        ssh=ssh,
-        advertise=tuple(advertise) if advertise else None,
-        log_level=log_level,
-    )
+    given = {
+        # read again while it runs, from another directory
+        "config": config.absolute() if config is not None else None,
+        "data": data.absolute() if data is not None else None,
+        "https": https,
+        "ssh": ssh,
+        "advertise": tuple(advertise) if advertise else None,
+        "log_level": log_level,
+    }
+    settings = _load(**given)
     refuse_foreign(settings.data)
     from manager.app import serve as run
 
-    asyncio.run(run(settings))
+    asyncio.run(run(settings, read_again=lambda: Settings.load(**given)))  # type: ignore[arg-type] # as in _load
 
 
 @app.command()

@@ -25,6 +25,7 @@ from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.ladder import remaining_s, step_s
 from common.wire.messages import (
     Applied,
+    ConfigurationFault,
     Failure,
     Outcome,
     Phase,
@@ -63,13 +64,22 @@ class Endpoint(Protocol):
 class LocalNode:
     """The in-process agent. Implements `Peer` and `common.wire.receiver.Holdings`.
 
-    `own_name` tells what clients dial: the strict client is asked for it.
+    `own_name` tells what clients dial: the strict client is asked for it. `faults` tells what is wrong with the manager's own
+    configuration and would fail at its next start.
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, host: str, version: str, own_name: Callable[[], Awaitable[str | None]]
+        self,
+        endpoint: Endpoint,
+        *,
+        host: str,
+        version: str,
+        own_name: Callable[[], Awaitable[str | None]],
+        faults: Callable[[], Awaitable[list[ConfigurationFault]]],
     ) -> None:
         self._endpoint = endpoint
+        self._find_faults = faults
+        self._faults: list[ConfigurationFault] = []
         self._own_name = own_name
         self._strictness = Strictness()
         self._trust = b""
@@ -120,6 +130,7 @@ class LocalNode:
             serving=[self._serving] if self._serving is not None else [],
             disk=applied.digest if applied else "",
             clock_s=now_s,
+            configuration=self._faults,
         )
 
     def applied(self) -> Manifest | None:
@@ -177,6 +188,7 @@ class LocalNode:
                         await self._lost.wait()
                 except TimeoutError:
                     await self._look()
+                    self._faults = await self._find_faults()
                     self._run(self._receiver.tick(time.time()))
             await asyncio.sleep(RECONNECT_S)
 

@@ -21,9 +21,12 @@ async def looked(bundle, *, name: str):
     async def own_name():
         return name
 
+    async def no_faults():
+        return []
+
     await server.start()
     try:
-        node = LocalNode(server, host="127.0.0.1", version="1", own_name=own_name)
+        node = LocalNode(server, host="127.0.0.1", version="1", own_name=own_name, faults=no_faults)
         await node.resume(bundle.manifest, bundle.payloads)
         (seen,) = node.report(0.0).serving
         yield seen

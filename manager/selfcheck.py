@@ -1,0 +1,34 @@
+"""What is wrong with the manager's own configuration now and would fail at its next start.
+
+Looks at the settings as the next start will read them, and at the key that opens the store. Changes nothing; blocking.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from common.errors import CertcastError
+from common.wire.messages import ConfigurationFault
+from manager.settings import Settings
+from manager.store.sealing import load_keyring
+
+FAULT_MAX_CHARS: Final = 300
+
+
+def find_faults(read_again: Callable[[], Settings]) -> list[ConfigurationFault]:
+    """Return what is wrong, as nodes report it of theirs."""
+    try:
+        settings = read_again()
+    except CertcastError as error:
+        return [_fault("settings_invalid", f"the manager could not start again: {error.message}")]
+    try:
+        load_keyring(settings.data)
+    except (CertcastError, OSError) as error:
+        return [_fault("store_key", f"the manager could not open its store again: {error}")]
+    return []
+
+
+def _fault(code: str, text: str) -> ConfigurationFault:
+    line = " ".join(text.split())
+    return ConfigurationFault(
+        code=code, message=line if len(line) <= FAULT_MAX_CHARS else line[: FAULT_MAX_CHARS - 1] + "…"
+    )
