@@ -372,8 +372,10 @@ class _Reader:
 
     def _say(self, key: str, what: str) -> None:
         at = max((one for one in self._sections if key.startswith(one)), key=len)
-        section = self._sections[at]
-        line = self._lines.get((section, key.removeprefix(at))) or self._lines.get((section, ""))
+        section, name = self._sections[at], key.removeprefix(at)
+        # a key, a table or a list of tables by this name, else what it should stand in
+        places = ((section, name), ((*section, name), ""), ((*section, name, 1), ""), (section, ""))
+        line = next((self._lines[place] for place in places if place in self._lines), None)
         self.findings.append(f"{f'line {line}: ' if line else ''}{key}: {what}")
 
 

@@ -7,7 +7,8 @@ import urllib.request
 
 import pytest
 
-from common.errors import CertcastError
+from common.errors import CertcastError, Reason
+from common.wire.messages import ConfigurationFault
 from nodeagent.channel.conversation import Standing
 from nodeagent.health import server
 from nodeagent.health.checks import Health
@@ -183,3 +184,27 @@ async def test_a_port_in_use_is_told_with_what_to_do(state):
         with pytest.raises(CertcastError, match="choose another with --health"):
             async with serve_health(health(state), host=host, port=port):
                 pass
+
+
+async def test_a_manager_that_does_not_know_the_nodes_key_any_more_is_told_apart_at_once(state):
+    well = health(state)
+    well.standing.welcomed, well.standing.reason = False, Reason.UNREACHABLE
+    assert [check.name for check in well.ready() if not check.ok] == []
+
+    well.standing.reason, well.standing.trouble = (
+        Reason.FORBIDDEN,
+        "m:9422 does not know this node's key; join again",
+    )
+    (wrong,) = [check for check in well.ready() if not check.ok]
+    assert wrong.message.startswith("the manager does not know this node's key any more: m:9422")
+    assert wrong.level == "critical"
+
+
+async def test_mistakes_in_the_nodes_configuration_warn_and_leave_the_node_ready(state):
+    well = health(state)
+    state.holdings.was_configured([ConfigurationFault(code="unit_missing", message="no unit x.service")])
+    (wrong,) = [check for check in well.ready() if not check.ok]
+    assert (wrong.name, wrong.level, wrong.message) == ("services", "warning", "no unit x.service")
+    async with serve_health(well, host="127.0.0.1", port=0) as (host, port):
+        code, line = await asyncio.to_thread(ask, f"http://{host}:{port}")
+    assert (code, line.partition(" | ")[0]) == (WARNING, "CERTCAST WARNING: services: no unit x.service")

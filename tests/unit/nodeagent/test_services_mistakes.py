@@ -86,6 +86,12 @@ def mistakes(text: str) -> tuple[str, ...]:
             "line 2: colour: no such key; there are consumer, files",
         ),
         ("[[consumer]]\nname", "[[consumer]\nname", "this is not TOML"),
+        ("[files]", "[fils]", "line 2: fils: no such key; did you mean 'files'?"),
+        (
+            "[[consumer.copy]]",
+            "[[consumer.copies]]",
+            "line 25: consumer 'sip': copies: no such key; did you mean 'copy'?",
+        ),
     ],
 )
 def test_a_mistake_names_its_line_its_key_and_the_nearest_right_word(old, new, sentence):
