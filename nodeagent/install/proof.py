@@ -20,7 +20,7 @@ from nodeagent.core.served import Wanted, complaint
 from nodeagent.core.services import Consumer
 from nodeagent.core.timing import Wait
 from nodeagent.install.copies import write_copies
-from nodeagent.install.reload import ReloadError, reload_consumer
+from nodeagent.install.reload import ReloadError, reload_consumer, start_consumer
 from nodeagent.install.state import NodeState, Say
 from nodeagent.install.stopped import Stopped, find_stopped
 
@@ -183,7 +183,7 @@ async def _load(consumer: Consumer, before: Stopped | None, proof: Proof) -> Ins
     proof.reloads += 1
     is_starting = before is not None and before.unit != "running" and bool(consumer.start)
     try:
-        await reload_consumer(consumer, starting=is_starting)
+        await (start_consumer(consumer) if is_starting else reload_consumer(consumer))
     except ReloadError as error:
         proof.said.append(f"'{consumer.name}': {error.message}\n{error.output}")
         return error

@@ -52,9 +52,17 @@ class ReloadError(InstallError):
         self.output = output
 
 
-async def reload_consumer(consumer: Consumer, *, starting: bool = False) -> Ran:
-    """Reload it once, or start it. Raises ReloadError."""
-    argv, what = (consumer.start, "start") if starting else (consumer.reload, "reload")
+async def reload_consumer(consumer: Consumer) -> Ran:
+    """Reload it once. Raises ReloadError."""
+    return await _run_for(consumer, "reload", consumer.reload)
+
+
+async def start_consumer(consumer: Consumer) -> Ran:
+    """Run its `start` once. Raises ReloadError."""
+    return await _run_for(consumer, "start", consumer.start)
+
+
+async def _run_for(consumer: Consumer, what: str, argv: Sequence[str]) -> Ran:
     try:
         ran = await run_command(argv, consumer.timeout_s)
     except OSError as error:
