@@ -43,6 +43,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "reload.ran": "a consumer's reload command ended",
         "probe.ran": "an endpoint was probed",
         "services.read": "services.toml was read again and is in use",
+        "health.unavailable": "the agent runs without its health endpoint, whose port somebody else has",
         "services.last_good": "the services file cannot be used, so the last one that could is in use",
         "services.refused": "services.toml was read again and is not usable; the old one stays",
         "drift.found": "the live tree is not what was installed",

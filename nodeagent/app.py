@@ -7,7 +7,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from common.runtime import log as logs
 from common.runtime import sdnotify
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
+from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
 from common.wire.receiver import Receiver
 from nodeagent.channel import identity
 from nodeagent.channel.conversation import Conversation
@@ -30,7 +31,7 @@ from nodeagent.health.checks import Health
 from nodeagent.health.server import serve_health
 from nodeagent.install.hint import Hint
 from nodeagent.install.lastgood import keep_last_good, read_last_good
-from nodeagent.install.selfcheck import find_faults
+from nodeagent.install.selfcheck import fault, find_faults
 from nodeagent.install.start import open_state
 from nodeagent.install.state import NodeState
 from nodeagent.install.watch import PortWatch
@@ -45,7 +46,8 @@ BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 async def run(settings: Settings) -> None:
     """Run the agent until SIGTERM or SIGINT. SIGHUP reads services.toml again.
 
-    Raises CertcastError if it cannot start: not joined, another agent runs, bad services, no port for health.
+    Raises CertcastError if it cannot start: not joined, another agent runs, the data directory cannot be used. What is less
+    than that is reported: mistakes in the services file, and a port for health that somebody else has.
     """
     logs.configure(style=settings.log_style, level=settings.log_level)
     me = identity.load(settings.data)
@@ -68,8 +70,9 @@ async def run(settings: Settings) -> None:
             faults = await find_faults(
                 services_file=settings.services, data=settings.data, in_use=state.services
             )
-            state.holdings.was_configured(faults)
+            state.holdings.was_configured([*unlistening, *faults][:CONFIGURATION_FAULTS_MAX])
 
+        unlistening: list[ConfigurationFault] = []
         conversation = Conversation(
             receiver=receiver, state=state, dial=connect, alive=watchdog(), looked=watch
         )
@@ -78,7 +81,14 @@ async def run(settings: Settings) -> None:
             state=state, standing=conversation.standing, is_recovered=conversation.recovered.is_set
         )
         host, port = settings.health
-        async with serve_health(health, host=host, port=port) as bound, Supervisor() as supervisor:
+        async with AsyncExitStack() as stack:
+            try:
+                bound = await stack.enter_async_context(serve_health(health, host=host, port=port))
+            except CertcastError as error:
+                log.error("health.unavailable", reason=error.reason, message=error.message)
+                unlistening.append(fault("health_port", error.message))
+                bound = ("", 0)
+            supervisor = await stack.enter_async_context(Supervisor())
             await _converse(settings, conversation, supervisor, state, health=f"{bound[0]}:{bound[1]}")
 
 

@@ -57,9 +57,17 @@ def _join(chosen: argparse.Namespace) -> int:
     from_stdin = chosen.token in {"-", ""}
     text = sys.stdin.readline().strip() if from_stdin else chosen.token
     me = asyncio.run(join(text, chosen.data, agent_version=version("certcast")))
+    is_default = chosen.data == DEFAULT_DATA
+    start = (
+        "systemctl enable --now certcast-nodeagent"
+        if is_default
+        else f"certcast-nodeagent run --data {chosen.data}"
+    )
     print(  # noqa: T201 - it is what was asked for
-        f"This node is '{me.node}' now. Next: describe its services in {DEFAULT_SERVICES} and start the agent:\n"
-        f"  certcast-nodeagent run --data {chosen.data}"
+        f"This node is '{me.node}' now. Next:\n"
+        f"  1. describe its services in {DEFAULT_SERVICES}; 'certcast-nodeagent recipe' prints parts for it\n"
+        "  2. check that file: certcast-nodeagent services\n"
+        f"  3. start the agent: {start}"
     )
     return 0
 

@@ -4,6 +4,7 @@ Printed rather than named in services.toml, so that the node's own file says all
 changes nothing that an administrator relied on.
 """
 
+from difflib import get_close_matches
 from importlib import resources
 
 from common.errors import InvalidInputError
@@ -23,5 +24,7 @@ def summary(name: str) -> str:
 def read(name: str) -> str:
     """Return a recipe. Raises InvalidInputError for one that is not there."""
     if name not in names():
-        raise InvalidInputError("recipe", f"there is no recipe '{name}'; there are {', '.join(names())}")
+        near = get_close_matches(name, names(), 1)
+        meant = f"did you mean '{near[0]}'? There are" if near else "there are"
+        raise InvalidInputError("recipe", f"there is no recipe '{name}'; {meant} {', '.join(names())}")
     return resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")

@@ -64,8 +64,8 @@ def start(tmp_path):
     save_pin(data, Pin(node="n1", addresses=[f"127.0.0.1:{free_port()}"], host_keys=[host_key]))
     (tmp_path / "services.toml").write_text(GOOD)
 
-    def start_one(**environment):
-        port = free_port()
+    def start_one(port=0, **environment):
+        port = port or free_port()
         log = (tmp_path / f"log{len(running)}").open("w")
         process = subprocess.Popen(
             [
@@ -184,6 +184,16 @@ def test_a_first_start_on_a_bad_services_file_runs_and_says_every_mistake(start,
     assert (found["ok"], found["level"]) == (False, "critical")
     assert "reload: 'true' must be a list" in log.read_text()
     assert "what: no such key" in log.read_text()
+
+
+def test_an_agent_whose_health_port_is_taken_runs_without_it_and_says_so(start):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process, _, log = start(port=taken.getsockname()[1])
+        until(lambda: "manager.unreachable" in log.read_text())
+        assert process.poll() is None
+        assert "health.unavailable" in log.read_text()
 
 
 def test_a_change_on_the_disk_is_noticed_before_the_minute_is_over(start, tmp_path):
