@@ -7,11 +7,12 @@ import asyncio
 import time
 from pathlib import Path
 
-from common.errors import CertcastError
+from common.errors import CertcastError, InvalidInputError
 from nodeagent.core.drift import find_drift
 from nodeagent.core.journal import Journal
 from nodeagent.core.plan import settled_copies
 from nodeagent.core.served import complaint
+from nodeagent.core.servicesfile import ServicesError
 from nodeagent.install.copies import drift_of_copies
 from nodeagent.install.journalfile import load_journal
 from nodeagent.install.probe import Prober
@@ -21,7 +22,10 @@ from nodeagent.settings import load_services
 
 async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
     """Return the text, and whether all is as it should be. Raises CertcastError if nothing can be said."""
-    services, owners = load_services(services_file)
+    try:
+        services, owners = load_services(services_file)
+    except ServicesError as error:
+        raise InvalidInputError("services", f"{services_file}: {error.message}") from error
     journal = await load_journal(data, aside=False)
     if journal is None:
         raise CertcastError(f"nothing is installed below {data} yet, or its journal is damaged")

@@ -31,7 +31,7 @@ class PortWatch:
         pause_s, watched = FIRST_PAUSE_S, frozenset[str]()
         while True:
             await asyncio.sleep(pause_s)
-            consumers = self._unsettled()
+            consumers = self.unsettled()
             names = frozenset(one.name for one in consumers)
             is_news = names != watched or await self.look(consumers)
             watched = names
@@ -49,10 +49,11 @@ class PortWatch:
         self._changed()
         return True
 
-    def _unsettled(self) -> list[Consumer]:
+    def unsettled(self) -> list[Consumer]:
+        """Return the consumers whose ports are worth a look."""
         state = self._state
         dark = {one.consumer for one in state.holdings.serving if not one.leaf}
-        waiting = {one.consumer for one in state.holdings.report(0.0).waiting}
+        waiting = {one.consumer for one in state.holdings.report(0.0).waiting if one.reason == "service"}
         is_unproven = state.holdings.unproven() is not None
         return [
             one

@@ -111,6 +111,13 @@ def test_the_command_says_what_is_wrong_and_exits_accordingly(node, capsys):
     assert f"{node}/services.toml: line 4: consumer 'web': unti: no such key" in capsys.readouterr().out
 
 
+def test_the_status_names_the_file_that_it_cannot_use(node, capsys):
+    wrong_key(node)
+    given = ["--services", str(node / "services.toml"), "--data", str(node / "data")]
+    assert cli.main(["status", *given]) == 2
+    assert f"certcast-nodeagent: {node}/services.toml: line 4: " in capsys.readouterr().err
+
+
 def test_the_last_good_file_is_kept_and_damage_of_it_is_as_if_there_were_none(tmp_path):
     assert read_last_good(tmp_path) is None
     keep_last_good(tmp_path, "a = 1\n")

@@ -157,6 +157,10 @@ async def test_a_port_that_comes_up_is_seen_by_the_watch_and_a_quiet_one_is_left
         assert woken == [1]
         await Upkeep(state).turn()
         assert not await watch.look(consumers)
+        assert [one.name for one in watch.unsettled()] == ["sip"]
+        async with started(tmp_path, ports["sip"]):
+            await Upkeep(state).turn()
+            assert watch.unsettled() == []
 
 
 async def test_a_first_installation_goes_on_after_one_service_failed(tmp_path):
