@@ -5,8 +5,9 @@ import pytest
 from common.ids import NodeName
 from common.wire.messages import Applied, ConfigurationFault, Report, Serving, Waiting
 from manager.domain.alarms import TRAITS, AlarmKind, conditions_of_nodes
-from manager.domain.facts import NodeFacts
+from manager.domain.facts import NodeFacts, desired_from
 from manager.domain.view import SERVICE_WAIT_S
+from tests.bundles import opaque_bundle
 
 NOW_S = 100_000.0
 LEAF = "ab" * 32
@@ -81,3 +82,24 @@ def test_a_service_that_does_not_run_is_waited_for_an_hour_by_the_managers_clock
     )
     assert (facts.stale_endpoints() == []) == excused
     assert facts.view(NOW_S).excused == ({"web"} if excused else frozenset())
+
+
+def test_the_alarm_of_a_service_that_stays_stopped_says_so():
+    dark = Serving(consumer="web", endpoint="h:443", slot="server", leaf="", reason="verify_unreachable")
+    stopped = Waiting(
+        consumer="web", since_s=NOW_S - 2 * SERVICE_WAIT_S, reason="service", message="w is stopped"
+    )
+    facts = heard(
+        Report(
+            applied=Applied(epoch=1, generation=1, digest=LEAF, leaves={"server": LEAF}),
+            serving=[dark],
+            waiting=[stopped],
+            clock_s=NOW_S,
+        )
+    )
+    facts.desired = desired_from(opaque_bundle(generation=1).manifest, NOW_S)
+    facts.applied = Applied(
+        epoch=1, generation=1, digest=facts.desired.version.digest, leaves={"server": LEAF}
+    )
+    assert facts.state() == "not_serving"
+    assert "web at h:443. w is stopped." in alarms(facts)[AlarmKind.NOT_SERVING]
