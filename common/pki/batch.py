@@ -15,7 +15,7 @@ from common.pki.binary import PFX
 from common.pki.certificate import Certificate
 from common.pki.chain import ancestors, serving_chain
 from common.pki.findings import raise_findings
-from common.pki.identity import clashes, issuer_of, key_of
+from common.pki.identity import clashes, key_of
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, private_key_pem
 from common.pki.material import TlsMaterial
 from common.pki.parameters import combine, is_parameters, parameters_pem
@@ -60,15 +60,6 @@ class Batch:
     left_out: tuple[PkiError, ...] = ()
 
 
-Identity = tuple[str, str, str]
-"""A certificate's issuer, serial number and key (`identity`)."""
-
-
-def identity_of(certificate: Certificate) -> Identity:
-    """Return what tells a certificate from all others, and what stays when its text is corrected."""
-    return issuer_of(certificate), certificate.serial_no, key_of(certificate)
-
-
 @dataclass(slots=True)
 class _File:
     """One file's content, each with the block that it came from."""
@@ -82,12 +73,12 @@ def read_batch(
     files: Sequence[ImportFile],
     *,
     passphrase: str | None = None,
-    stored: Collection[Identity] = frozenset(),
+    stored_keys: Collection[str] = frozenset(),
     skip_unusable: bool = False,
 ) -> Batch:
     """Read all files; the passphrase is tried on every encrypted key and PKCS#12 file.
 
-    A certificate without its key is taken if it is one of those `stored`. With `skip_unusable` what cannot be used is left out,
+    A certificate without its key is taken if that is one of the `stored_keys` (`identity.key_of`). With `skip_unusable` what cannot be used is left out,
     and named; nothing usable at all is an error all the same.
     Raises PkiFindingsError with every finding, each with its file, block and line.
     """
@@ -98,7 +89,7 @@ def read_batch(
     if not skip_unusable:
         # what could not be read would only produce misleading findings about what is missing
         raise_findings(reader.findings)
-    sorter = _Sorter(reader.files, frozenset(stored))
+    sorter = _Sorter(reader.files, frozenset(stored_keys))
     batch = sorter.sort()
     findings = (*reader.findings, *sorter.findings)
     if not skip_unusable or not (batch.tls or batch.trusted_cas or batch.without_key):
@@ -172,10 +163,10 @@ class _Reader:
 class _Sorter:
     """Finds the place of everything that was read."""
 
-    def __init__(self, files: list[_File], stored: frozenset[Identity]) -> None:
+    def __init__(self, files: list[_File], stored_keys: frozenset[str]) -> None:
         self.findings: list[PkiError] = []
         self._files = files
-        self._stored = stored
+        self._stored_keys = stored_keys
         self._keys = {key.public_key_id: key for one in files for key, _ in one.keys}
         self._leaves: dict[Certificate, PrivateKey | None] = {
             certificate: self._keys.get(certificate.public_key_id or "")
@@ -208,7 +199,7 @@ class _Sorter:
         )
 
     def _is_stored(self, certificate: Certificate) -> bool:
-        return not certificate.is_ca and identity_of(certificate) in self._stored
+        return not certificate.is_ca and key_of(certificate) in self._stored_keys
 
     def _sort_file(self, one: _File, above: dict[Certificate, dict[Certificate, None]]) -> list[Certificate]:
         """Keep each leaf's own CAs with it, and return the other CAs of the file."""

@@ -3,15 +3,17 @@
 Invariant: no answer has a field for a private key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from common.bundle.manifest import Slot
 from common.errors import PkiError
 from common.pki.chain import Chain
+from common.pki.finding import Finding as JudgedFinding
 from common.pki.finding import by_severity
 from common.pki.headline import Headline as JudgedHeadline
+from manager.domain.consequences import Consequence
 from manager.domain.model import AssignmentRecord, TrustedCaRecord
 from manager.operations.certificates import ListedCertificate, ShownCertificate
 from manager.operations.trust import ShownTrustedCa
@@ -45,6 +47,16 @@ class Headline(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     text: str
     severity: str
+
+
+class ConsequenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change means for nodes, clients or private keys; `asks` says that a person wants to be asked before."""
+
+    code: str
+    message: str
+    severity: str
+    asks: bool
+    nodes: tuple[str, ...]
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +109,7 @@ class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     parameters: str | None = None
     text: str | None = None
     created: bool | None = None
+    consequences: list[ConsequenceAnswer] | None = None
 
 
 class CertificatesAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +137,13 @@ class NodeNames(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes, by name."""
 
     nodes: list[str]
+
+
+class AssignedAnswer(NodeNames, frozen=True, kw_only=True):
+    """Nodes that have a certificate now, what that means for them, and what is to be said about the certificate."""
+
+    consequences: list[ConsequenceAnswer]
+    findings: list[Finding]
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,12 +211,30 @@ class ImportAnswer(msgspec.Struct, frozen=True, kw_only=True):
     certificates: list[CertificateAnswer]
     trusted_cas: list[TrustedCaAnswer]
     left_out: list[LeftOut] = []
+    consequences: list[ConsequenceAnswer] = []
 
 
 def left_out(findings: Sequence[PkiError]) -> list[LeftOut]:
     """Say what was not taken."""
     return [
         LeftOut(message=each.message, file=each.file, block=each.block, line=each.line) for each in findings
+    ]
+
+
+def consequence_answers(found: Iterable[Consequence]) -> list[ConsequenceAnswer]:
+    """Say what a change means."""
+    return [
+        ConsequenceAnswer(
+            code=each.code, message=each.message, severity=each.severity, asks=each.asks, nodes=each.nodes
+        )
+        for each in found
+    ]
+
+
+def finding_answers(found: Iterable[JudgedFinding]) -> list[Finding]:
+    """Say what was found, the worst first."""
+    return [
+        Finding(code=each.code, message=each.message, severity=each.severity) for each in by_severity(found)
     ]
 
 
@@ -244,10 +282,7 @@ def shown_answer(shown: ShownCertificate) -> CertificateAnswer:
         chain_of_trust=_chain(
             judgement.chain, "" if judgement.verdict.accepted else judgement.verdict.reason
         ),
-        findings=[
-            Finding(code=each.code, message=each.message, severity=each.severity)
-            for each in by_severity(judgement.findings)
-        ],
+        findings=finding_answers(judgement.findings),
         undecodable=leaf.undecodable,
         certificate=shown.record.text,
         chain="".join(each.pem for each in judgement.chain.serving),

@@ -11,32 +11,38 @@ from common.pki.batch import ImportFile
 from common.pki.export import Format
 from common.pki.status import StatusCode
 from manager.api.answers import (
+    AssignedAnswer,
     CertificateAnswer,
     CertificatesAnswer,
     ImportAnswer,
-    NodeNames,
     Places,
     SlotAnswer,
     SlotsAnswer,
     certificate_answer,
+    consequence_answers,
+    finding_answers,
     left_out,
     place,
     shown_answer,
     trusted_ca_record_answer,
 )
 from manager.api.pieces import AT_ONCE, listed, send
-from manager.api.routes import FORCE, PEM_FILE, PFX_FILE, Call, Id, Route, allows, attachment, reply
+from manager.api.routes import CONFIRM, FORCE, PEM_FILE, PFX_FILE, Call, Id, Route, allows, attachment, reply
 from manager.api.routes import Query as Parameter
 from manager.domain.listing import PAGE, Order, Query
 from manager.domain.model import Role
-from manager.operations.certificates import ListedCertificate, Wanted
+from manager.operations.certificates import Assigned, ListedCertificate, Wanted
 
 Names = Annotated[list[str], msgspec.Meta(max_length=20_000)]
 Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
 
 
 class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):
-    """An upload. The key may stand in `certificate` too; `nodes` get it in `slot` at once."""
+    """An upload. The key may stand in `certificate` too; `nodes` get it in `slot` at once.
+
+    `replace` allows that it takes the place of one with its issuer and serial number whose private key is another, which is lost then.
+    `confirm` is an empty string to be told what the change means before it is made, and then the token that came with that.
+    """
 
     certificate: str
     private_key: str = ""
@@ -44,6 +50,8 @@ class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):
     parameters: str = ""
     nodes: Names = []
     slot: str = "server"
+    replace: bool = False
+    confirm: str | None = None
 
     def __repr__(self) -> str:
         return "<upload>"
@@ -63,30 +71,37 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     """Files with certificates, keys, parameters and trusted CAs; the passphrase is tried on every encrypted key.
 
     One finding keeps everything out; with `skip_unusable` only what cannot be used is left out, and the answer says so.
+    `confirm` as for an upload.
     """
 
     files: Annotated[list[ImportedFile], msgspec.Meta(max_length=1000)]
     private_key_passphrase: str | None = None
     skip_unusable: bool = False
+    confirm: str | None = None
 
     def __repr__(self) -> str:
         return "<import>"
 
 
 class CertificateEdit(msgspec.Struct, frozen=True, kw_only=True):
-    """What to change; what is left out stays. `nodes` are all that shall have it in `slot`. The key cannot be changed."""
+    """What to change; what is left out stays. `nodes` are all that shall have it in `slot`. The key cannot be changed.
+
+    `confirm` as for an upload.
+    """
 
     certificate: str | None = None
     parameters: str | None = None
     nodes: Names | None = None
     slot: str = "server"
+    confirm: str | None = None
 
 
 class Assign(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to assign; null means every node but the management node."""
+    """Where to assign; null means every node but the management node. `confirm` as for an upload."""
 
     nodes: Names | None
     slot: str = "server"
+    confirm: str | None = None
 
 
 class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,10 +119,11 @@ class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CertificatesToDelete(msgspec.Struct, frozen=True, kw_only=True):
-    """Which to delete, all or none; `force` even where they are in use."""
+    """Which to delete, all or none; `force` even where they are in use. `confirm` as for an upload, in place of `force`."""
 
     ids: Ids
     force: bool = False
+    confirm: str | None = None
 
 
 async def list_all(call: Call) -> web.StreamResponse:
@@ -144,17 +160,23 @@ async def add(call: Call) -> web.StreamResponse:
     """Take an upload; 201 for a new entry, 200 for one that was updated in place."""
     body: NewCertificate = call.body
     operations = call.api.operations.certificates
-    record, created = await operations.upload(
+    kept = await operations.upload(
         certificate=body.certificate,
         private_key=body.private_key,
         passphrase=body.private_key_passphrase,
         parameters=body.parameters,
         nodes=body.nodes,
         slot=body.slot,
+        confirm=body.confirm,
+        replaces=body.replace,
         actor=call.actor,
     )
-    made = shown_answer(await operations.show(record.id))
-    return reply(msgspec.structs.replace(made, created=created), status=201 if created else 200)
+    made = msgspec.structs.replace(
+        shown_answer(await operations.show(kept.record.id)),
+        created=kept.created,
+        consequences=consequence_answers(kept.consequences),
+    )
+    return reply(made, status=201 if kept.created else 200)
 
 
 async def import_files(call: Call) -> web.StreamResponse:
@@ -165,6 +187,7 @@ async def import_files(call: Call) -> web.StreamResponse:
         [ImportFile(file.name, file.content) for file in body.files],
         passphrase=body.private_key_passphrase,
         skip_unusable=body.skip_unusable,
+        confirm=body.confirm,
         actor=call.actor,
     )
     tls: list[CertificateAnswer] = []
@@ -172,31 +195,50 @@ async def import_files(call: Call) -> web.StreamResponse:
         made = shown_answer(await operations.show(record.id))
         tls.append(msgspec.structs.replace(made, created=created))
     trusted = [trusted_ca_record_answer(record, created=created) for record, created in kept.trusted_cas]
-    return reply(ImportAnswer(certificates=tls, trusted_cas=trusted, left_out=left_out(kept.left_out)))
+    answer = ImportAnswer(
+        certificates=tls,
+        trusted_cas=trusted,
+        left_out=left_out(kept.left_out),
+        consequences=consequence_answers(kept.consequences),
+    )
+    return reply(answer)
 
 
 async def edit(call: Call) -> web.StreamResponse:
     """Change one."""
     body: CertificateEdit = call.body
     number = call.number("id")
-    await call.api.operations.certificates.edit(
+    found = await call.api.operations.certificates.edit(
         number,
         certificate=body.certificate,
         parameters=body.parameters,
         nodes=body.nodes,
         slot=body.slot,
+        confirm=body.confirm,
         actor=call.actor,
     )
-    return reply(shown_answer(await call.api.operations.certificates.show(number)))
+    made = shown_answer(await call.api.operations.certificates.show(number))
+    return reply(msgspec.structs.replace(made, consequences=consequence_answers(found)))
 
 
 async def assign(call: Call) -> web.StreamResponse:
     """Assign one."""
     body: Assign = call.body
-    nodes = await call.api.operations.certificates.assign(
-        call.number("id"), nodes=body.nodes, slot=body.slot, actor=call.actor
+    number = call.number("id")
+    found = await call.api.operations.certificates.assign(
+        number, nodes=body.nodes, slot=body.slot, confirm=body.confirm, actor=call.actor
     )
-    return reply(NodeNames(nodes=list(nodes)))
+    return reply(await assigned_answer(call, number, found))
+
+
+async def assigned_answer(call: Call, number: int, assigned: Assigned) -> AssignedAnswer:
+    """Say who has a certificate now, and what there is to say about it."""
+    shown = await call.api.operations.certificates.show(number)
+    return AssignedAnswer(
+        nodes=list(assigned.nodes),
+        consequences=consequence_answers(assigned.consequences),
+        findings=finding_answers(shown.judgement.findings),
+    )
 
 
 async def download(call: Call) -> web.StreamResponse:
@@ -218,17 +260,17 @@ async def download(call: Call) -> web.StreamResponse:
 
 async def delete(call: Call) -> web.StreamResponse:
     """Delete one; 409 if it is assigned and `force` is not given."""
-    return await _delete(call, [call.number("id")], force=call.flag("force"))
+    return await _delete(call, [call.number("id")], force=call.flag("force"), confirm=call.confirm())
 
 
 async def delete_some(call: Call) -> web.StreamResponse:
     """Delete several, all or none."""
     body: CertificatesToDelete = call.body
-    return await _delete(call, body.ids, force=body.force)
+    return await _delete(call, body.ids, force=body.force, confirm=body.confirm)
 
 
-async def _delete(call: Call, ids: list[int], *, force: bool) -> web.StreamResponse:
-    lost = await call.api.operations.certificates.delete(ids, force=force, actor=call.actor)
+async def _delete(call: Call, ids: list[int], *, force: bool, confirm: str | None) -> web.StreamResponse:
+    lost = await call.api.operations.certificates.delete(ids, force=force, confirm=confirm, actor=call.actor)
     return reply(Places(nodes=[place(each) for each in lost]))
 
 
@@ -249,6 +291,7 @@ def _query(call: Call) -> Query:
         search=wanted.get("search", ""),
         status=status,
         node=wanted.get("node"),
+        fitting=wanted.get("fitting"),
         order=by,
         descending=order.startswith("-"),
         offset=call.count("offset", 0),
@@ -267,6 +310,7 @@ ROUTES = (
             Parameter("search", str, "words that the names contain"),
             Parameter("status", StatusCode, "only those with this status"),
             Parameter("node", str, "only those that this node has"),
+            Parameter("fitting", str, "first those that are valid for every name of this node"),
             Parameter("order", str, f"one of {', '.join(Order)}; with - before it the other way round"),
             Parameter("offset", int, "how many to skip"),
             Parameter("limit", int, f"how many at most; {PAGE} if left out"),
@@ -340,7 +384,7 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=delete,
         summary="Delete a certificate",
-        query=(FORCE,),
+        query=(FORCE, CONFIRM),
         answers={200: Places},
     ),
     Route(
@@ -350,6 +394,6 @@ ROUTES = (
         handler=assign,
         body=Assign,
         summary="Assign a certificate to nodes",
-        answers={200: NodeNames},
+        answers={200: AssignedAnswer},
     ),
 )

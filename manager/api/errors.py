@@ -1,6 +1,8 @@
 """How a failure is answered: one shape, a status by kind, every finding with its place.
 
 {"error": {"reason": "...", "message": "...", "field": "...", "findings": [{"message", "file", "block", "line"}]}}
+
+and, where a change wants a confirmation, "confirmation": {"token", "consequences": [...]}.
 """
 
 from typing import Final
@@ -19,6 +21,8 @@ from common.errors import (
     StorageError,
 )
 from common.pki.findings import PkiFindingsError
+from manager.api.answers import ConsequenceAnswer, consequence_answers
+from manager.domain.consequences import ConfirmationNeededError
 from manager.operations.throttle import LOCK_S
 
 _ACCESS: Final = {Reason.FORBIDDEN: 403, Reason.BUSY: 429}
@@ -41,6 +45,13 @@ class FailureFinding(msgspec.Struct, frozen=True, kw_only=True):
     line: int | None = None
 
 
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change would mean; the same request with `token` as its `confirm` makes it, as long as it means just this."""
+
+    token: str
+    consequences: list[ConsequenceAnswer]
+
+
 class FailureDetail(msgspec.Struct, frozen=True, kw_only=True):
     """What went wrong."""
 
@@ -48,6 +59,7 @@ class FailureDetail(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     field: str = ""
     findings: list[FailureFinding] = []
+    confirmation: Confirmation | msgspec.UnsetType = msgspec.UNSET
 
 
 class FailureAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +92,7 @@ def answer(error: CertcastError) -> web.Response:
         message=error.message,
         field=error.field if isinstance(error, InvalidInputError) else "",
         findings=_findings(error),
+        confirmation=_confirmation(error),
     )
     return failed(status_of(error), failure)
 
@@ -93,6 +106,12 @@ def failed(status: int, failure: FailureDetail) -> web.Response:
         content_type="application/json",
         headers=headers,
     )
+
+
+def _confirmation(error: CertcastError) -> Confirmation | msgspec.UnsetType:
+    if not isinstance(error, ConfirmationNeededError):
+        return msgspec.UNSET
+    return Confirmation(token=error.token, consequences=consequence_answers(error.consequences))
 
 
 def _findings(error: CertcastError) -> list[FailureFinding]:

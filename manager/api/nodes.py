@@ -7,8 +7,9 @@ import msgspec
 from aiohttp import web
 
 from common.ids import node_name
-from manager.api.answers import NodeNames
-from manager.api.routes import Call, Id, Route, empty, reply
+from manager.api.answers import AssignedAnswer
+from manager.api.certificates import assigned_answer
+from manager.api.routes import CONFIRM, Call, Id, Route, empty, reply
 from manager.domain.model import NodeRecord, Role
 from manager.domain.view import NodeView
 
@@ -24,9 +25,10 @@ class NewNode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotContent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a slot shall hold."""
+    """What a slot shall hold; `confirm` as for an upload."""
 
     certificate: Id
+    confirm: str | None = None
 
 
 class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +104,7 @@ async def show(call: Call) -> web.StreamResponse:
 
 async def remove(call: Call) -> web.StreamResponse:
     """Remove one."""
-    await call.api.operations.nodes.remove(call.name("name"), actor=call.actor)
+    await call.api.operations.nodes.remove(call.name("name"), confirm=call.confirm(), actor=call.actor)
     return empty()
 
 
@@ -115,15 +117,21 @@ async def new_token(call: Call) -> web.StreamResponse:
 async def fill_slot(call: Call) -> web.StreamResponse:
     """Assign a certificate to one slot."""
     body: SlotContent = call.body
-    nodes = await call.api.operations.certificates.assign(
-        body.certificate, nodes=[call.name("name")], slot=call.name("slot"), actor=call.actor
+    found = await call.api.operations.certificates.assign(
+        body.certificate,
+        nodes=[call.name("name")],
+        slot=call.name("slot"),
+        confirm=body.confirm,
+        actor=call.actor,
     )
-    return reply(NodeNames(nodes=list(nodes)))
+    return reply(await assigned_answer(call, body.certificate, found))
 
 
 async def empty_slot(call: Call) -> web.StreamResponse:
     """Take a slot's assignment away."""
-    await call.api.operations.certificates.unassign(call.name("name"), call.name("slot"), actor=call.actor)
+    await call.api.operations.certificates.unassign(
+        call.name("name"), call.name("slot"), confirm=call.confirm(), actor=call.actor
+    )
     return empty()
 
 
@@ -170,6 +178,7 @@ ROUTES = (
         path="nodes/{name}",
         role=Role.ADMINISTRATOR,
         handler=remove,
+        query=(CONFIRM,),
         summary="Remove a node",
         answers={204: None},
     ),
@@ -188,13 +197,14 @@ ROUTES = (
         handler=fill_slot,
         body=SlotContent,
         summary="Assign a certificate to a slot",
-        answers={200: NodeNames},
+        answers={200: AssignedAnswer},
     ),
     Route(
         method="DELETE",
         path="nodes/{name}/slots/{slot}",
         role=Role.ADMINISTRATOR,
         handler=empty_slot,
+        query=(CONFIRM,),
         summary="Take a slot's assignment away",
         answers={204: None},
     ),

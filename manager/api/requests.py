@@ -7,8 +7,8 @@ from aiohttp import web
 
 from common.errors import InvalidInputError
 from common.pki.csr import DEFAULT_TEMPLATE, KeyKind
-from manager.api.answers import CertificateAnswer, shown_answer
-from manager.api.routes import Call, Id, Route, empty, reply
+from manager.api.answers import CertificateAnswer, consequence_answers, shown_answer
+from manager.api.routes import CONFIRM, Call, Id, Route, empty, reply
 from manager.domain.model import RequestRecord, Role
 from manager.operations.requests import KeyChoice, RequestChanges
 
@@ -40,7 +40,7 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
 class SignedCertificate(msgspec.Struct, frozen=True, kw_only=True):
     """What a CA made of a request, with its chain. `take_over` gives it the nodes of the certificate that it replaces.
 
-    `passphrase` opens a PKCS#12 file.
+    `passphrase` opens a PKCS#12 file. `replace` and `confirm` as for an upload.
     """
 
     certificate: str
@@ -49,6 +49,8 @@ class SignedCertificate(msgspec.Struct, frozen=True, kw_only=True):
     take_over: bool = False
     nodes: Names = []
     slot: str = "server"
+    replace: bool = False
+    confirm: str | None = None
 
     def __repr__(self) -> str:
         return "<answer>"
@@ -146,15 +148,21 @@ async def answer(call: Call) -> web.StreamResponse:
         take_over=body.take_over,
         nodes=body.nodes,
         slot=body.slot,
+        confirm=body.confirm,
+        replaces=body.replace,
         actor=call.actor,
     )
-    made = shown_answer(await call.api.operations.certificates.show(answered.certificate.id))
-    return reply(msgspec.structs.replace(made, created=answered.created))
+    made = msgspec.structs.replace(
+        shown_answer(await call.api.operations.certificates.show(answered.certificate.id)),
+        created=answered.created,
+        consequences=consequence_answers(answered.consequences),
+    )
+    return reply(made)
 
 
 async def delete(call: Call) -> web.StreamResponse:
     """Delete one, with its key."""
-    await call.api.operations.requests.delete([call.number("id")], actor=call.actor)
+    await call.api.operations.requests.delete([call.number("id")], confirm=call.confirm(), actor=call.actor)
     return empty()
 
 
@@ -213,6 +221,7 @@ ROUTES = (
         path="requests/{id}",
         role=Role.ADMINISTRATOR,
         handler=delete,
+        query=(CONFIRM,),
         summary="Delete a certificate signing request",
         answers={204: None},
     ),

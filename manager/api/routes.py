@@ -78,6 +78,10 @@ class Call:
         """Return whether a query parameter says yes."""
         return self.request.query.get(name, "").lower() in {"1", "true", "yes"}
 
+    def confirm(self) -> str | None:
+        """Return what confirms this request: None for a program that was told to, "" for who wants to be told, else a token."""
+        return self.request.query.get("confirm")
+
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
@@ -108,6 +112,11 @@ class Route:
     answers: Mapping[int, Any]
 
 
+CONFIRM: Final = Query(
+    "confirm",
+    str,
+    "empty to be told what it means before; then the token of the answer to that, to do just this",
+)
 FORCE: Final = Query("force", bool, "do it in spite of what a refusal warns of")
 PEM_FILE: Final = "application/x-pem-file"
 PFX_FILE: Final = "application/x-pkcs12"

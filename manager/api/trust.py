@@ -16,7 +16,7 @@ from manager.api.answers import (
     trusted_ca_answer,
     trusted_ca_record_answer,
 )
-from manager.api.routes import FORCE, PEM_FILE, Call, Id, Route, attachment, empty, reply
+from manager.api.routes import CONFIRM, FORCE, PEM_FILE, Call, Id, Route, attachment, empty, reply
 from manager.domain.model import Role
 
 Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
@@ -30,18 +30,23 @@ class NewTrustedCas(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrustedCaEdit(msgspec.Struct, frozen=True, kw_only=True):
-    """What to change; what is left out stays. `trusted_intermediate` says whether nodes verify peers with it."""
+    """What to change; what is left out stays. `trusted_intermediate` says whether nodes verify peers with it.
+
+    `confirm` as for an upload, in place of `force`.
+    """
 
     certificate: str | None = None
     trusted_intermediate: bool | None = None
     force: bool = False
+    confirm: str | None = None
 
 
 class TrustedCasToDelete(msgspec.Struct, frozen=True, kw_only=True):
-    """Which to delete, all or none; `force` even if that is all or more than a fifth of them."""
+    """Which to delete, all or none; `force` even if that is all or more than a fifth of them. `confirm` as for an upload, in place of `force`."""
 
     ids: Ids
     force: bool = False
+    confirm: str | None = None
 
 
 async def list_all(call: Call) -> web.StreamResponse:
@@ -92,6 +97,7 @@ async def edit(call: Call) -> web.StreamResponse:
         certificate=body.certificate,
         trusted_intermediate=body.trusted_intermediate,
         force=body.force,
+        confirm=body.confirm,
         actor=call.actor,
     )
     return reply(trusted_ca_answer(await operations.show(number)))
@@ -104,14 +110,16 @@ async def export(call: Call) -> web.StreamResponse:
 
 async def delete(call: Call) -> web.StreamResponse:
     """Delete one; 409 if that would drop too much and `force` is not given."""
-    await call.api.operations.trust.delete([call.number("id")], force=call.flag("force"), actor=call.actor)
+    await call.api.operations.trust.delete(
+        [call.number("id")], force=call.flag("force"), confirm=call.confirm(), actor=call.actor
+    )
     return empty()
 
 
 async def delete_some(call: Call) -> web.StreamResponse:
     """Delete several, all or none."""
     body: TrustedCasToDelete = call.body
-    await call.api.operations.trust.delete(body.ids, force=body.force, actor=call.actor)
+    await call.api.operations.trust.delete(body.ids, force=body.force, confirm=body.confirm, actor=call.actor)
     return empty()
 
 
@@ -181,7 +189,7 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=delete,
         summary="Delete a trusted CA",
-        query=(FORCE,),
+        query=(FORCE, CONFIRM),
         answers={204: None},
     ),
 )

@@ -11,11 +11,14 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal
 
+from common.ids import NodeName
 from common.pki.chain import ChainState
 from common.pki.status import ALARM_DAYS, DAY_S
 from common.wire.messages import Serving
+from manager.domain.comparison import listed
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import TrustedCaRecord
+from manager.domain.placing import its_names, mismatches
 from manager.domain.view import NodeView, is_stale
 
 Level = Literal["error", "warning"]
@@ -47,6 +50,7 @@ class AlarmKind(StrEnum):
     CONFLICT = "conflict"
     CLOCK_SKEW = "clock_skew"
     EVALUATION_SILENT = "evaluation_silent"
+    NAME_MISMATCH = "name_mismatch"
     DUPLICATE_IDENTITY = "duplicate_identity"
     SERVICES_INVALID = "services_invalid"
     MUST_STAPLE_UNPROVEN = "must_staple_unproven"
@@ -95,6 +99,9 @@ TRAITS: Final[Mapping[AlarmKind, Trait]] = MappingProxyType(
             number=13, title="Node's clock is wrong", level="warning", delay_s=OUT_OF_SYNC_S
         ),
         AlarmKind.EVALUATION_SILENT: Trait(number=14, title="Alarms were not evaluated", level="error"),
+        AlarmKind.NAME_MISMATCH: Trait(
+            number=15, title="TLS certificate is not valid for the node's names", level="error"
+        ),
         AlarmKind.DUPLICATE_IDENTITY: Trait(
             number=16, title="Two agents use the key of one node", level="error"
         ),
@@ -204,6 +211,9 @@ def conditions_of_inventory(inventory: Inventory, *, now_s: float) -> list[Condi
         for name in inventory.nodes
         if (name, "server") not in inventory.slots
     ]
+    for (name, slot), number in inventory.slots.items():
+        if slot == "server":
+            found += _of_names(name, inventory.entries[number], inventory)
     return found
 
 
@@ -281,6 +291,19 @@ def _of_certificate(entry: Entry, inventory: Inventory, now_s: int) -> list[Cond
         subject = Subject(AlarmKind.CHAIN_INCOMPLETE, key)
         found.append(Condition(subject=subject, label=entry.label, details=chain.explanation + _where(entry)))
     return found
+
+
+def _of_names(name: NodeName, entry: Entry, inventory: Inventory) -> list[Condition]:
+    """Say for which of its names a node has a certificate that clients refuse: the strict client is asked for each."""
+    missing = mismatches(inventory, entry, [name]).get(name)
+    if not missing:
+        return []
+    details = f"{entry.label} is not valid for {listed(missing)}: clients that use this name refuse it. {its_names(entry)}"
+    return [
+        Condition(
+            subject=Subject(AlarmKind.NAME_MISMATCH, f"node:{name}"), label=name, node=name, details=details
+        )
+    ]
 
 
 def _of_trusted_ca(record: TrustedCaRecord, now_s: int) -> list[Condition]:

@@ -167,7 +167,7 @@ class Inventory:
 
     def _names(self, entry: Entry, slot: Slot) -> Sequence[str]:
         places = [place for place in entry.places if place.slot == slot]
-        return list(dict.fromkeys(name for place in places for name in self.nodes[place.node].names))
+        return list(dict.fromkeys(name for place in places for name in self.nodes[place.node].client_names))
 
     def findings(self, certificate_id: int, *, now_s: int) -> Sequence[Finding]:
         """Return what else is worth knowing about a certificate."""

@@ -9,9 +9,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from common.errors import InvalidInputError
+from common.errors import InvalidInputError, NotFoundError
 from common.pki.status import StatusCode
+from manager.domain.comparison import uncovered
 from manager.domain.inventory import Entry, Inventory
+from manager.domain.model import NodeRecord
 
 PAGE: Final = 100
 PAGE_MAX: Final = 10_000
@@ -40,12 +42,14 @@ _KEYS: Final[Mapping[Order, Callable[[Entry], Any]]] = MappingProxyType(
 class Query:
     """What is wanted. `search` is looked for in names, issuer, serial number and fingerprint, without regard to case.
 
-    `status` keeps those that have it among their statuses; `node` those assigned to it ("" for unassigned ones).
+    `status` keeps those that have it among their statuses; `node` those assigned to it ("" for unassigned ones). Those that are
+    valid for every name of the node `fitting`, and are valid now, come before all others.
     """
 
     search: str = ""
     status: StatusCode | None = None
     node: str | None = None
+    fitting: str | None = None
     order: Order = Order.ID
     descending: bool = False
     offset: int = 0
@@ -79,7 +83,18 @@ def list_page(inventory: Inventory, query: Query, *, now_s: int) -> Page:
     ]
     if query.order is not Order.ID or query.descending:
         found.sort(key=_KEYS[query.order], reverse=query.descending)
+    if query.fitting is not None:
+        node = next((each for name, each in inventory.nodes.items() if name == query.fitting), None)
+        if node is None:
+            raise NotFoundError(f"there is no node '{query.fitting}'")
+        found.sort(key=lambda entry: not fits(entry, node, now_s=now_s))
     return Page(len(found), found[query.offset : query.offset + query.limit])
+
+
+def fits(entry: Entry, node: NodeRecord, *, now_s: int) -> bool:
+    """Whether clients of a node would accept a certificate by its names and its time."""
+    leaf = entry.leaf
+    return leaf.not_before_s <= now_s <= leaf.not_after_s and not uncovered(leaf, node)
 
 
 def _is_wanted(entry: Entry, query: Query) -> bool:

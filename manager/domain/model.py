@@ -122,6 +122,11 @@ class NodeRecord:
     enrolled_s: float | None
     detail: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def client_names(self) -> tuple[str, ...]:
+        """Return the names by which clients reach it. Its own short name, which stands there if none was given, is not one."""
+        return tuple(name for name in self.names if name != self.name or "." in name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssignmentRecord:

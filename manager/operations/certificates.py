@@ -9,19 +9,30 @@ import structlog
 from common.bundle.manifest import SLOTS, Slot
 from common.errors import InvalidInputError, NotFoundError, PkiError, Reason
 from common.ids import NodeName, node_name
-from common.pki.batch import ImportFile, identity_of, read_batch
+from common.pki.batch import ImportFile, read_batch
 from common.pki.chain import ChainState
 from common.pki.export import Download, ExportItem, Format, export
 from common.pki.finding import Finding
+from common.pki.findings import raise_findings
 from common.pki.headline import Headline, headline
 from common.pki.identity import issuer_of, key_of
 from common.pki.material import TlsMaterial
 from common.pki.status import Status
 from common.pki.text import text_form
 from common.pki.upload import read_for_key, read_tls
+from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.inventory import Entry, Inventory, Judgement
 from manager.domain.listing import Page, Query, list_page
 from manager.domain.model import AssignmentRecord, CertificateRecord, TrustedCaRecord
+from manager.operations.confirming import (
+    foresee_assigned,
+    foresee_deleted,
+    foresee_edited,
+    foresee_emptied,
+    foresee_imported,
+    foresee_kept,
+    other_keys,
+)
 from manager.operations.context import Context
 from manager.operations.trust import new_trusted_ca
 from manager.operations.workers import READ_TIMEOUT_S
@@ -56,6 +67,23 @@ class ShownCertificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """What came of an upload: the entry, whether it is a new one, and what followed for nodes and clients."""
+
+    record: CertificateRecord
+    created: bool
+    consequences: Sequence[Consequence]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """The nodes that have a certificate now, and what followed."""
+
+    nodes: Sequence[NodeName]
+    consequences: Sequence[Consequence]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
     """A private key in PEM, perhaps encrypted."""
 
@@ -76,11 +104,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportResult:
-    """What came of an import: each entry, and whether it is a new one; `left_out` are findings about what was not taken."""
+    """What came of an import: each entry, and whether it is a new one; `left_out` are findings about what was not taken.
+
+    `consequences` are what followed for nodes and clients.
+    """
 
     tls: Sequence[tuple[CertificateRecord, bool]]
     trusted_cas: Sequence[tuple[TrustedCaRecord, bool]]
     left_out: Sequence[PkiError] = ()
+    consequences: Sequence[Consequence] = ()
 
 
 def slot_name(text: str) -> Slot:
@@ -132,11 +164,15 @@ class CertificateOperations:
         parameters: str,
         nodes: Sequence[str],
         slot: str,
+        confirm: str | None = None,
+        replaces: bool = False,
         actor: str,
-    ) -> tuple[CertificateRecord, bool]:
-        """Read, keep and assign a certificate; return it, and whether it is a new entry.
+    ) -> Uploaded:
+        """Read, keep and assign a certificate.
 
-        Raises PkiFindingsError (every finding), InvalidInputError, NotFoundError; then nothing was kept.
+        An entry of the same issuer and serial number with another key is only replaced if `replaces` says so, or `confirm` does
+        (`manager.operations.confirming`). Raises PkiFindingsError (every finding), InvalidInputError, NotFoundError,
+        IdentityConflictError, ConfirmationNeededError; then nothing was kept.
         """
         chosen, where = slot_name(slot), [node_name(name) for name in nodes]
         for name in where:
@@ -149,14 +185,21 @@ class CertificateOperations:
             passphrase=passphrase,
             parameters=parameters,
         )
-        async with self._context.store.together():
+        now_s = self._context.clock()
+        async with self._context.deciding() as inventory:
+            foreseen = foresee_kept(inventory, material, where, chosen, now_s=now_s)
+            foreseen.settle(confirm, replaces=replaces)
             record, created = await self._context.store.certificates.add(
-                new_certificate(material), nodes=where, slot=chosen, now_s=self._context.clock()
+                new_certificate(material),
+                nodes=where,
+                slot=chosen,
+                replaced=foreseen.replaced(confirm, replaces=replaces),
+                now_s=now_s,
             )
             concerned = await self._note_kept(record, created=created, actor=actor)
         _log_kept(record, created=created, count=len(concerned), actor=actor)
         self._context.changed({each.node for each in concerned}, cause=f"certificate {record.id} uploaded")
-        return record, created
+        return Uploaded(record=record, created=created, consequences=foreseen.consequences)
 
     async def import_files(
         self,
@@ -164,12 +207,14 @@ class CertificateOperations:
         *,
         passphrase: str | None,
         skip_unusable: bool = False,
+        confirm: str | None = None,
         actor: str,
     ) -> ImportResult:
         """Sort a batch of files into TLS certificates and trusted CAs, and keep all of it; or what is usable of it.
 
-        A certificate without its key updates the entry that has it. Raises PkiFindingsError (every finding, with its file); then
-        nothing was kept.
+        A certificate without its key updates the entry that has it, or is kept beside it with the same key. A batch never replaces a
+        private key by another. Raises PkiFindingsError (every finding, with its file), IdentityConflictError, ConfirmationNeededError;
+        then nothing was kept.
         """
         inventory = await self._context.inventories.current()
         batch = await self._context.workers.run(
@@ -177,14 +222,24 @@ class CertificateOperations:
             read_batch,
             files,
             passphrase=passphrase,
-            stored={identity_of(entry.leaf) for entry in inventory.entries.values()},
+            stored_keys={key_of(entry.leaf) for entry in inventory.entries.values()},
             skip_unusable=skip_unusable,
         )
         with_keys = [await self._with_stored_key(material, inventory) for material in batch.without_key]
-        tls = [new_certificate(material) for material in (*batch.tls, *with_keys)]
         trusted_cas = [new_trusted_ca(certificate) for certificate in batch.trusted_cas]
-        async with self._context.store.together():
-            kept = await self._context.store.catalogue.keep(tls, trusted_cas, now_s=self._context.clock())
+        now_s, left_out = self._context.clock(), list(batch.left_out)
+        async with self._context.deciding() as inventory:
+            tls = [*batch.tls, *with_keys]
+            if skip_unusable:
+                clashing = other_keys(inventory, tls)
+                left_out += [PkiError(message, reason=Reason.CONFLICT) for _, message in clashing]
+                tls = [each for each in tls if all(each is not other for other, _ in clashing)]
+                raise_findings(left_out if not (tls or trusted_cas) else ())
+            foreseen = foresee_imported(inventory, tls, now_s=now_s)
+            foreseen.settle(confirm)
+            kept = await self._context.store.catalogue.keep(
+                [new_certificate(material) for material in tls], trusted_cas, now_s=now_s
+            )
             nodes = [
                 await self._note_kept(record, created=created, actor=actor) for record, created in kept.tls
             ]
@@ -197,12 +252,18 @@ class CertificateOperations:
             log.info("trust.changed", count=len(kept.trusted_cas), user=actor, cause="imported")
         concerned = {each.node for places in nodes for each in places}
         self._context.changed(None if kept.trusted_cas else concerned, cause="files imported")
-        return ImportResult(tls=kept.tls, trusted_cas=kept.trusted_cas, left_out=batch.left_out)
+        return ImportResult(
+            tls=kept.tls,
+            trusted_cas=kept.trusted_cas,
+            left_out=left_out,
+            consequences=foreseen.consequences,
+        )
 
     async def _with_stored_key(self, material: TlsMaterial, inventory: Inventory) -> TlsMaterial:
-        """Give a certificate the key of the entry that it updates."""
-        own = identity_of(material.leaf)
-        entry = next(each for each in inventory.namesakes(material.leaf) if identity_of(each.leaf) == own)
+        """Give a certificate the key that is kept for the entry that it updates, or for another of the same key."""
+        mine = key_of(material.leaf)
+        candidates = (*inventory.namesakes(material.leaf), *inventory.entries.values())
+        entry = next(each for each in candidates if key_of(each.leaf) == mine)
         key = await self._context.store.certificates.private_key(entry.id)
         return replace(material, private_key_pem=key)
 
@@ -249,36 +310,45 @@ class CertificateOperations:
         nodes: Sequence[str] | None = None,
         slot: str,
         seen: str | None = None,
+        confirm: str | None = None,
         actor: str,
-    ) -> None:
+    ) -> Sequence[Consequence]:
         """Change an entry's certificate, its parameters, and the nodes that have it in a slot; None leaves each as it is.
 
         The private key stays, and the certificate must pair with it, unless `key` comes along, which only the management
-        API's contract allows. `seen` is the version that the change was begun with (`manager.domain.version`). Raises
-        PkiFindingsError, InvalidInputError, NotFoundError, ConflictError, ChangedMeanwhileError; then nothing was changed.
+        API's contract allows. `seen` is the version that the change was begun with (`manager.domain.version`); what follows from the
+        change is returned, and `confirm` as in `manager.operations.confirming`. Raises PkiFindingsError, InvalidInputError, NotFoundError,
+        ConflictError, ChangedMeanwhileError, ConfirmationNeededError; then nothing was changed.
         """
         store, chosen = self._context.store, slot_name(slot)
         where = None if nodes is None else [node_name(name) for name in nodes]
         record = await store.certificates.get(certificate_id)
-        new = None
+        material = None
         if certificate is not None or parameters is not None or key is not None:
-            new = await self._edited(record, certificate=certificate, parameters=parameters, key=key)
+            material = await self._edited(record, certificate=certificate, parameters=parameters, key=key)
+        new = None
+        if material is not None:
+            temporary = record.temporary and material.leaf.is_self_signed
+            new = new_certificate(material, temporary=temporary)
         detail = {
             "certificate": certificate is not None,
             "parameters": parameters is not None,
             "private_key": key is not None,
             "nodes": where,
         }
-        async with store.together():
+        now_s = self._context.clock()
+        async with self._context.deciding() as inventory:
             before = await store.certificates.nodes_of(certificate_id)
-            await store.certificates.update(
-                certificate_id, new, nodes=where, slot=chosen, seen=seen, now_s=self._context.clock()
-            )
+            await store.certificates.check_seen(certificate_id, seen)
+            foreseen = foresee_edited(inventory, certificate_id, material, where, chosen, now_s=now_s)
+            foreseen.settle(confirm)
+            await store.certificates.update(certificate_id, new, nodes=where, slot=chosen, now_s=now_s)
             after = await store.certificates.nodes_of(certificate_id)
             await self._context.note(actor, "certificate.edited", f"certificate {certificate_id}", detail)
         concerned = {each.node for each in (*before, *after)}
         log.info("certificate.updated", certificate=certificate_id, user=actor, count=len(concerned))
         self._context.changed(concerned, cause=f"certificate {certificate_id} edited")
+        return foreseen.consequences
 
     async def assign(
         self,
@@ -287,11 +357,13 @@ class CertificateOperations:
         nodes: Sequence[str] | None,
         slot: str,
         seen: Mapping[NodeName, int | None] = MappingProxyType({}),
+        confirm: str | None = None,
         actor: str,
-    ) -> Sequence[NodeName]:
-        """Put a certificate into a slot of these nodes (None: of all); return them.
+    ) -> Assigned:
+        """Put a certificate into a slot of these nodes (None: of all).
 
-        `seen` is what those slots had when the change was begun. Raises NotFoundError, ChangedMeanwhileError.
+        `seen` is what those slots had when the change was begun; `confirm` as in `manager.operations.confirming`. Raises NotFoundError,
+        ChangedMeanwhileError, ConfirmationNeededError.
         """
         chosen = slot_name(slot)
         if nodes is None:
@@ -300,15 +372,20 @@ class CertificateOperations:
             ]
         else:
             where = [node_name(name) for name in nodes]
-        async with self._context.store.together():
-            await self._context.store.assignments.assign(certificate_id, where, chosen, seen=seen)
+        now_s = self._context.clock()
+        async with self._context.deciding() as inventory:
+            # what was not found is named by the store, and undoes this
+            await self._context.store.assignments.check_seen(chosen, seen)
+            foreseen = foresee_assigned(inventory, certificate_id, where, chosen, now_s=now_s)
+            foreseen.settle(confirm)
+            await self._context.store.assignments.assign(certificate_id, where, chosen)
             detail = {"nodes": where, "slot": chosen}
             await self._context.note(actor, "certificate.assigned", f"certificate {certificate_id}", detail)
         log.info(
             "certificate.assigned", certificate=certificate_id, slot=chosen, count=len(where), user=actor
         )
         self._context.changed(where, cause=f"certificate {certificate_id} assigned")
-        return where
+        return Assigned(nodes=where, consequences=foreseen.consequences)
 
     async def unassign(
         self,
@@ -316,12 +393,14 @@ class CertificateOperations:
         slot: str,
         *,
         seen: Mapping[NodeName, int | None] = MappingProxyType({}),
+        confirm: str | None = None,
         actor: str,
     ) -> None:
-        """Empty a slot. A node keeps serving what it has until another certificate is assigned; `seen` as for `assign`."""
+        """Empty a slot. A node keeps serving what it has until another certificate is assigned; the rest as for `assign`."""
         name, chosen = node_name(node), slot_name(slot)
         await self._context.store.nodes.get(name)
-        async with self._context.store.together():
+        async with self._context.deciding() as inventory:
+            foresee_emptied(inventory, name, chosen).settle(confirm)
             was_full = await self._context.store.assignments.unassign(name, chosen, seen=seen)
             if was_full:
                 await self._context.note(actor, "certificate.unassigned", f"node {name}", {"slot": chosen})
@@ -365,15 +444,21 @@ class CertificateOperations:
         return made
 
     async def delete(
-        self, certificate_ids: Sequence[int], *, force: bool, actor: str
+        self, certificate_ids: Sequence[int], *, force: bool, confirm: str | None = None, actor: str
     ) -> Sequence[AssignmentRecord]:
         """Remove all of these certificates or none; return the assignments that went with them.
 
-        Raises ConflictError naming the nodes that would lose theirs, unless forced; NotFoundError.
+        Raises ConfirmationNeededError naming the nodes that would lose theirs, unless forced or confirmed (and with a `confirm` of ""
+        also the private keys that would be gone); NotFoundError.
         """
         nodes: dict[int, list[NodeName]] = {number: [] for number in certificate_ids}
-        async with self._context.store.together():
-            lost = await self._context.store.certificates.delete(certificate_ids, even_assigned=force)
+        async with self._context.deciding() as inventory:
+            foreseen = foresee_deleted(inventory, certificate_ids)
+            if not force:
+                # without a token nothing but an assignment stands in the way, as programs know it
+                is_used = any(each.code == ConsequenceCode.NODES_LEFT for each in foreseen.consequences)
+                foreseen.settle("" if confirm is None and is_used else confirm)
+            lost = await self._context.store.certificates.delete(certificate_ids, even_assigned=True)
             for each in lost:
                 nodes[each.certificate_id].append(each.node)
             for number, names in nodes.items():
@@ -391,13 +476,13 @@ class CertificateOperations:
         certificate: str | None,
         parameters: str | None,
         key: NewKey | None,
-    ) -> NewCertificate:
+    ) -> TlsMaterial:
         """Read an edit. Raises PkiFindingsError."""
         text = record.text if certificate is None else certificate
         # parameters in the text speak for themselves; those beside it stay unless others are given
         beside = record.parameters_text if parameters is None else parameters
         if key is None:
-            material = await self._context.workers.run(
+            return await self._context.workers.run(
                 READ_TIMEOUT_S,
                 read_for_key,
                 certificate=text,
@@ -405,17 +490,14 @@ class CertificateOperations:
                 parameters=beside,
                 owner="this entry's private key, which cannot be changed",
             )
-        else:
-            material = await self._context.workers.run(
-                READ_TIMEOUT_S,
-                read_tls,
-                certificate=text,
-                private_key=key.pem,
-                passphrase=key.passphrase,
-                parameters=beside,
-            )
-        temporary = record.temporary and material.leaf.is_self_signed
-        return new_certificate(material, temporary=temporary)
+        return await self._context.workers.run(
+            READ_TIMEOUT_S,
+            read_tls,
+            certificate=text,
+            private_key=key.pem,
+            passphrase=key.passphrase,
+            parameters=beside,
+        )
 
     async def _note_kept(
         self, record: CertificateRecord, *, created: bool, actor: str

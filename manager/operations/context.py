@@ -2,14 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
+from common.errors import Reason, StorageError
 from common.ids import NodeName
+from manager.domain.inventory import Inventory
 from manager.operations.ports import Fleet
 from manager.operations.workers import Workers
 from manager.store.inventory import Inventories
 from manager.store.store import Store
+
+ATTEMPTS: Final = 20
+"""Times that somebody else may be faster between reading the inventory, which takes milliseconds, and the transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +37,21 @@ class Context:
         """Tell whom it concerns that what these nodes (None: all) must hold may have changed."""
         self.fleet.changed(nodes, cause=cause)
         self.stirred.set()
+
+    @asynccontextmanager
+    async def deciding(self) -> AsyncIterator[Inventory]:
+        """Begin a transaction as `store.together()` does, with the inventory that it begins with: nobody can change it before the end.
+
+        Raises StorageError if others change it all the time.
+        """
+        for _ in range(ATTEMPTS):
+            # read before anybody has to wait for this transaction
+            inventory = await self.inventories.current()
+            async with self.store.together():
+                if await self.store.meta.is_at(inventory.revision):
+                    yield inventory
+                    return
+        raise StorageError("the store was changed all the time meanwhile; try again", reason=Reason.BUSY)
 
     async def note(self, actor: str, action: str, subject: str, detail: object = None) -> None:
         """Write an act into the audit log: within the `store.together()` that carries it out, or before it where that cannot be undone."""

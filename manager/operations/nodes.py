@@ -10,12 +10,17 @@ from typing import Any, Final
 import structlog
 
 from common.bundle.manifest import Slot
-from common.errors import ConflictError, InvalidInputError
+from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError
 from common.ids import MANAGEMENT_NODE, NodeName, node_name
 from common.pki.selfsigned import make_temporary
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
+from manager.domain.consequences import Consequence
+from manager.domain.inventory import Inventory
 from manager.domain.model import NodeKind, NodeRecord
+from manager.domain.placing import Move, of_describing
+from manager.domain.version import version_of_node
 from manager.operations.certificates import new_certificate
+from manager.operations.confirming import Foreseen, facts_of, foresee_removed
 from manager.operations.context import Context
 from manager.operations.workers import MAKE_KEY_TIMEOUT_S
 from manager.store.catalogue import NodeDescription
@@ -93,30 +98,44 @@ class NodeOperations:
         return record
 
     async def describe(
-        self, name: str, described: NodeDescription, *, seen: str | None = None, actor: str
-    ) -> None:
-        """Replace what is known of a node besides its key, and change slots, all at once.
+        self,
+        name: str,
+        described: NodeDescription,
+        *,
+        seen: str | None = None,
+        confirm: str | None = None,
+        actor: str,
+    ) -> Sequence[Consequence]:
+        """Replace what is known of a node besides its key, and change slots, all at once; return what follows.
 
-        `seen` is the version that the change was begun with (`manager.domain.version`). Raises InvalidInputError, NotFoundError
-        (node, certificate), ChangedMeanwhileError; then nothing was changed.
+        `seen` is the version that the change was begun with (`manager.domain.version`), `confirm` as in `manager.operations.confirming`.
+        Raises InvalidInputError, NotFoundError (node, certificate), ChangedMeanwhileError, ConfirmationNeededError; then nothing was
+        changed.
         """
         checked, new = node_name(name), _checked(described)
         slots = dict(new.slots)
         detail = {"names": new.names, "addresses": new.addresses, "slots": slots}
-        async with self._context.store.together():
-            await self._context.store.catalogue.describe(checked, new, seen=seen)
+        async with self._context.deciding() as inventory:
+            foreseen = await self._foresee(checked, new, seen, inventory)
+            foreseen.settle(confirm)
+            await self._context.store.catalogue.describe(checked, new)
             await self._context.note(actor, "node.described", f"node {checked}", detail)
         for slot, certificate_id in slots.items():
             if certificate_id is not None:
                 log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=1, user=actor)
         self._context.changed([checked], cause=f"node {checked} described")
+        return foreseen.consequences
 
-    async def remove(self, *names: str, actor: str) -> None:
-        """Remove all of these nodes or none: keys are forgotten and connections end; their services stay as they are."""
+    async def remove(self, *names: str, confirm: str | None = None, actor: str) -> None:
+        """Remove all of these nodes or none: keys are forgotten and connections end; their services stay as they are.
+
+        Raises NotFoundError, ConflictError (the management node), ConfirmationNeededError (`manager.operations.confirming`).
+        """
         checked = list(dict.fromkeys(node_name(name) for name in names))
         if MANAGEMENT_NODE in checked:
             raise ConflictError("the management node cannot be removed")
-        async with self._context.store.together():
+        async with self._context.deciding() as inventory:
+            foresee_removed(inventory, checked).settle(confirm)
             places = [each for each in await self._context.store.assignments.list() if each.node in checked]
             await self._context.store.nodes.remove(*checked)
             await self._drop_temporary({each.certificate_id for each in places})
@@ -147,6 +166,26 @@ class NodeOperations:
             expires_s=expires_s,
         )
         return NewToken(text=encode_token(token), expires_s=expires_s)
+
+    async def _foresee(
+        self, name: NodeName, described: NodeDescription, seen: str | None, inventory: Inventory
+    ) -> Foreseen:
+        """Foresee what a description does to the certificates of a node. Raises NotFoundError, ChangedMeanwhileError."""
+        record = await self._context.store.nodes.get(name)
+        if seen is not None and version_of_node(record) != seen:
+            raise ChangedMeanwhileError(f"node '{name}' was changed meanwhile")
+        moves = []
+        for slot, number in described.slots.items():
+            before = inventory.entries.get(inventory.slots.get((name, slot), 0))
+            after = inventory.entries.get(number or 0)
+            if before is not after:
+                moves.append(Move(node=name, slot=slot, before=before, after=after))
+        renamed = replace(record, names=tuple(described.names), addresses=tuple(described.addresses))
+        now_s = int(self._context.clock())
+        return Foreseen(
+            consequences=of_describing(record, renamed, inventory, moves, now_s=now_s),
+            facts=[facts_of(moves), list(renamed.names)],
+        )
 
     async def _prepared(
         self, name: NodeName, described: NodeDescription

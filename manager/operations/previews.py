@@ -1,16 +1,27 @@
 """Reading an upload without keeping it: what was understood, and what would come of it."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.bundle.manifest import Slot
 from common.errors import NotFoundError
 from common.ids import NodeName, node_name
 from common.pki.certificate import Certificate
 from common.pki.material import TlsMaterial
 from common.pki.upload import read_tls
 from manager.domain.inventory import Entry, Judgement
-from manager.domain.model import AssignmentRecord
+from manager.domain.model import AssignmentRecord, RequestRecord
 from manager.operations.certificates import slot_name
+from manager.operations.confirming import (
+    Foreseen,
+    foresee_deleted,
+    foresee_emptied,
+    foresee_kept,
+    foresee_removed,
+    foresee_unasked,
+    foresee_untrusted,
+)
 from manager.operations.context import Context
 from manager.operations.workers import READ_TIMEOUT_S
 
@@ -20,7 +31,7 @@ class Preview:
     """What a TLS certificate is understood to be.
 
     `updates` is the entry that has the same issuer and serial number, and would be replaced; `beside` are others of the
-    same subject; `replaces` says for each chosen node which certificate it has there now.
+    same subject; `replaces` says for each chosen node which certificate it has there now; `foreseen` what it would mean.
     """
 
     material: TlsMaterial
@@ -28,6 +39,7 @@ class Preview:
     updates: Entry | None
     beside: Sequence[Entry]
     replaces: Sequence[tuple[NodeName, Entry]]
+    foreseen: Foreseen
 
     @property
     def roots(self) -> Sequence[Certificate]:
@@ -81,8 +93,8 @@ class PreviewOperations:
             changed_s=now_s,
             places=tuple(AssignmentRecord(node=name, slot=chosen, certificate_id=0) for name in where),
         )
-        namesakes = inventory.namesakes(entry.leaf)
-        updates = namesakes[0] if namesakes else None
+        foreseen = foresee_kept(inventory, material, where, chosen, now_s=now_s)
+        updates = foreseen.updates
         return Preview(
             material=material,
             judgement=inventory.judge_new(entry, now_s=int(now_s)),
@@ -98,4 +110,26 @@ class PreviewOperations:
                 if (number := inventory.slots.get((name, chosen))) is not None
                 and (updates is None or number != updates.id)
             ],
+            foreseen=foreseen,
         )
+
+    async def deleting(self, certificate_ids: Sequence[int]) -> Foreseen:
+        """Foresee what `certificates.delete` does."""
+        return foresee_deleted(await self._context.inventories.current(), certificate_ids)
+
+    async def emptying(self, node: NodeName, slot: Slot) -> Foreseen:
+        """Foresee what `certificates.unassign` does."""
+        return foresee_emptied(await self._context.inventories.current(), node, slot)
+
+    async def removing(self, *names: NodeName) -> Foreseen:
+        """Foresee what `nodes.remove` does."""
+        return foresee_removed(await self._context.inventories.current(), names)
+
+    async def unasking(self, records: Sequence[RequestRecord]) -> Foreseen:
+        """Foresee what `requests.delete` does."""
+        return foresee_unasked(await self._context.inventories.current(), records)
+
+    async def untrusting(self, trusted_ca_ids: Sequence[int]) -> Foreseen:
+        """Foresee what `trust.delete` does."""
+        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
+        return await asyncio.to_thread(foresee_untrusted, inventory, set(trusted_ca_ids), (), now_s=now_s)

@@ -12,6 +12,7 @@ from common.pki.keys import private_key_pem
 from common.pki.upload import read_for_key, read_private_key
 from manager.domain.model import RequestRecord
 from manager.operations.certificates import new_certificate, slot_name
+from manager.operations.confirming import foresee_answered, foresee_unasked
 from manager.operations.context import Context
 from manager.operations.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
 from manager.store.catalogue import Answered
@@ -105,13 +106,16 @@ class RequestOperations:
         take_over: bool,
         nodes: Sequence[str],
         slot: str,
+        confirm: str | None = None,
+        replaces: bool = False,
         actor: str,
     ) -> Answered:
         """Take the certificate that a CA made from a request, with its chain.
 
         It becomes a TLS certificate beside the one that it replaces (or in its place, if issuer and serial number are the
-        same); `passphrase` opens a PKCS#12 file; `take_over` gives it that one's nodes in the same step. Raises PkiFindingsError if it does not match
-        the request's key, InvalidInputError, NotFoundError; then nothing was changed.
+        same); `passphrase` opens a PKCS#12 file; `take_over` gives it that one's nodes in the same step. What it lacks beside its request, and beside the one that it
+        replaces, is among the consequences; `confirm` and `replaces` as for an upload. Raises PkiFindingsError if it does not match
+        the request's key, InvalidInputError, NotFoundError, IdentityConflictError, ConfirmationNeededError; then nothing was changed.
         """
         store, chosen, where = self._context.store, slot_name(slot), [node_name(name) for name in nodes]
         record = await store.requests.get(request_id)
@@ -128,15 +132,23 @@ class RequestOperations:
             passphrase=passphrase,
             owner=f"the key of request {request_id} ({record.raw_subject or 'no subject'})",
         )
-        async with store.together():
+        now_s = self._context.clock()
+        async with self._context.deciding() as inventory:
+            record = await store.requests.get(request_id)
+            foreseen = foresee_answered(
+                inventory, record, material, where, chosen, take_over=take_over, now_s=now_s
+            )
+            foreseen.settle(confirm, replaces=replaces)
             answered = await store.catalogue.answer(
                 request_id,
                 new_certificate(material),
                 take_over=take_over,
                 nodes=where,
                 slot=chosen,
-                now_s=self._context.clock(),
+                replaced=foreseen.replaced(confirm, replaces=replaces),
+                now_s=now_s,
             )
+            answered = replace(answered, consequences=foreseen.consequences)
             number = answered.certificate.id
             detail = {"certificate": number, "take_over": take_over, "nodes": answered.nodes}
             await self._context.note(actor, "request.answered", f"request {request_id}", detail)
@@ -144,9 +156,11 @@ class RequestOperations:
         self._context.changed(answered.nodes, cause=f"request {request_id} answered")
         return answered
 
-    async def delete(self, request_ids: Sequence[int], *, actor: str) -> None:
-        """Remove all of these with their keys, or none. Raises NotFoundError."""
-        async with self._context.store.together():
+    async def delete(self, request_ids: Sequence[int], *, confirm: str | None = None, actor: str) -> None:
+        """Remove all of these with their keys, or none. Raises NotFoundError, ConfirmationNeededError (`manager.operations.confirming`)."""
+        async with self._context.deciding() as inventory:
+            records = [await self._context.store.requests.get(number) for number in request_ids]
+            foresee_unasked(inventory, records).settle(confirm)
             await self._context.store.requests.delete(request_ids)
             for number in dict.fromkeys(request_ids):
                 await self._context.note(actor, "request.deleted", f"request {number}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from common.errors import ConflictError, NotFoundError, PkiError
+from common.errors import NotFoundError, PkiError
 from common.pki.certificate import Certificate
 from common.pki.export import Download, trusted_pem
 from common.pki.identity import issuer_of, key_of
@@ -14,8 +14,9 @@ from common.pki.redaction import without_private_keys
 from common.pki.status import Status, statuses
 from common.pki.text import text_form
 from common.pki.upload import read_trusted_ca, read_trusted_cas
+from manager.domain.consequences import ConsequenceCode
 from manager.domain.model import TrustedCaRecord
-from manager.domain.trust import loss
+from manager.operations.confirming import foresee_untrusted
 from manager.operations.context import Context
 from manager.operations.workers import READ_TIMEOUT_S
 from manager.store.records import NewTrustedCa
@@ -134,11 +135,13 @@ class TrustOperations:
         trusted_intermediate: bool | None,
         force: bool,
         seen: str | None = None,
+        confirm: str | None = None,
         actor: str,
     ) -> TrustedCaRecord:
         """Replace an entry's certificate, or whether an intermediate verifies peers; None leaves either as it is.
 
-        An intermediate that no longer does counts as lost. Raises PkiFindingsError, NotFoundError, ConflictError (another entry is the same; too much would be lost).
+        An intermediate that no longer does counts as lost. Raises PkiFindingsError, NotFoundError, IdentityConflictError (another entry is
+        the same), ConfirmationNeededError as `delete` does.
         """
         store = self._context.store.trusted_cas
         record = await store.get(trusted_ca_id)
@@ -148,7 +151,9 @@ class TrustOperations:
         new = new_trusted_ca(read, text=text, trusted_intermediate=wanted)
         is_lost = record.is_anchor and not (new.self_signed or new.trusted_intermediate)
         async with self._losing:
-            meant = await self._confirm_loss({trusted_ca_id}, [] if is_lost else [read], force=force)
+            meant = await self._confirm_loss(
+                {trusted_ca_id}, [] if is_lost else [read], force=force, confirm=confirm
+            )
             async with self._context.store.together():
                 await store.mean(meant)
                 kept = await store.update(trusted_ca_id, new, seen=seen)
@@ -162,16 +167,19 @@ class TrustOperations:
         inventory = await self._context.inventories.current()
         return trusted_pem(inventory.trust.custom.values())
 
-    async def delete(self, trusted_ca_ids: Sequence[int], *, force: bool, actor: str) -> None:
+    async def delete(
+        self, trusted_ca_ids: Sequence[int], *, force: bool, confirm: str | None = None, actor: str
+    ) -> None:
         """Remove all of these or none.
 
-        Raises NotFoundError; ConflictError if all or more than a fifth of the custom ones would go, unless forced.
+        Raises NotFoundError; ConfirmationNeededError if all or more than a fifth of the custom ones would go, unless forced or confirmed,
+        and with a `confirm` of "" whatever goes.
         """
         store = self._context.store.trusted_cas
         async with self._losing:
             for number in trusted_ca_ids:
                 await store.get(number)
-            meant = await self._confirm_loss(set(trusted_ca_ids), [], force=force)
+            meant = await self._confirm_loss(set(trusted_ca_ids), [], force=force, confirm=confirm)
             async with self._context.store.together():
                 await store.mean(meant)
                 await store.delete(trusted_ca_ids)
@@ -198,13 +206,18 @@ class TrustOperations:
             await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", detail)
         return kept
 
-    async def _confirm_loss(self, gone: set[int], new: Sequence[Certificate], *, force: bool) -> int:
-        """Refuse to lose much unless it is forced; return how few anchors are meant then, for nodes that ask."""
+    async def _confirm_loss(
+        self, gone: set[int], new: Sequence[Certificate], *, force: bool, confirm: str | None
+    ) -> int:
+        """Refuse to lose much unless it is forced or confirmed; return how few anchors are meant then, for nodes that ask."""
         inventory = await self._context.inventories.current()
-        custom = inventory.trust.custom
-        lost = loss(custom.values(), [*(one for number, one in custom.items() if number not in gone), *new])
-        if lost and not force:
-            raise ConflictError(f"{lost}; confirm with --force")
+        if not force:
+            # chains that nobody has asked for yet are built for this, which takes a while when there are thousands
+            now_s = int(self._context.clock())
+            foreseen = await asyncio.to_thread(foresee_untrusted, inventory, gone, new, now_s=now_s)
+            # without a token nothing but a large loss stands in the way, as programs know it
+            is_large = any(each.code == ConsequenceCode.TRUST_SHRINKS for each in foreseen.consequences)
+            foreseen.settle("" if confirm is None and is_large else confirm)
         stay = [one for number, one in inventory.trusted_cas.items() if number not in gone]
         return len(inventory.trust.builtin) + sum(one.is_anchor for one in stay)
 

@@ -5,7 +5,7 @@ As in `shapes`: unknown fields are ignored and optional ones may be missing.
 
 import msgspec
 
-from manager.operator.failures import Finding
+from manager.operator.failures import Consequence, Finding
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +75,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     created: bool = True
     chain_of_trust: Chain | None = None
     findings: list[Remark] = []
+    consequences: list[Consequence] = []
     undecodable: list[str] = []
     certificate: str = ""
     parameters: str = ""
@@ -115,6 +116,14 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     certificates: list[Certificate] = []
     trusted_cas: list[Certificate] = []
     left_out: list[Finding] = []
+    consequences: list[Consequence] = []
+
+
+class Assigned(msgspec.Struct, frozen=True, kw_only=True):
+    """What an assignment means, and what is wrong with the certificate."""
+
+    consequences: list[Consequence] = []
+    findings: list[Remark] = []
 
 
 class TrustedCas(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,8 +16,10 @@ from manager.operator.certificate_shapes import (
     Chain,
     NodeSlot,
     Place,
+    Remark,
     Request,
 )
+from manager.operator.failures import Consequence, consequence_line
 from manager.operator.words import ago, clean, moment, until
 
 PLACES_SHOWN: Final = 3
@@ -170,9 +172,18 @@ def decoded_ca(found: Certificate, now_s: float) -> Table:
     return output.pairs(rows)
 
 
-def remarks(found: Certificate) -> list[str]:
-    """Return what somebody who has just added a certificate should know; that it is unassigned is known."""
-    return [each.message for each in found.findings if each.code != "unassigned"]
+def said_of(consequences: Iterable[Consequence], findings: Iterable[Remark]) -> list[str]:
+    """Return, each once and with how bad it is, what a change means and what is wrong with a certificate; notes about it are in `show`."""
+    told = list(consequences)
+    codes = {each.code for each in told}
+    if "name_mismatch" in codes:
+        codes.add("node_name_mismatch")
+    found = [
+        f"{each.severity or 'warning'}: {each.message}"
+        for each in findings
+        if each.severity != "note" and each.code not in {*codes, "unassigned"}
+    ]
+    return list(dict.fromkeys([*map(consequence_line, told), *found]))
 
 
 def places(nodes: Iterable[Place]) -> str:

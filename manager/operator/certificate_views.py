@@ -75,6 +75,15 @@ def list_certificates(
         str | None,
         typer.Option("--node", metavar="NAME", help="Those that a node has.", autocompletion=node_names),
     ] = None,
+    fitting: Annotated[
+        str | None,
+        typer.Option(
+            "--fitting",
+            metavar="NAME",
+            help="First those that are valid for all names of a node.",
+            autocompletion=node_names,
+        ),
+    ] = None,
     unassigned: Annotated[bool, typer.Option("--unassigned", help="Those that no node has.")] = False,
     order: Annotated[Order, typer.Option("--order", help="By what to order.")] = Order.ID,
     reverse: Annotated[bool, typer.Option("--reverse", help="In the other direction.")] = False,
@@ -92,13 +101,15 @@ def list_certificates(
     Example: certcast certificate list --status expiring --order expiry
     """
     if by_node:
-        if search or status or unassigned or order is not Order.ID or reverse:
+        if search or status or unassigned or fitting or order is not Order.ID or reverse:
             raise InvalidInputError("by-node", "--by-node goes with --node only; it lists what nodes have")
         _list_by_node(context, node, json=json)
         return
     query = _query(search, status, node, unassigned=unassigned)
     filtered = bool(query)
     query["order"] = f"-{order}" if reverse else str(order)
+    if fitting is not None:
+        query["fitting"] = node_name(fitting)
 
     async def work(client: "Client") -> bytes:
         if not everything:

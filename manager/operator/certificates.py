@@ -10,15 +10,14 @@ from common.ids import node_name
 from manager.operator import certificate_views
 from manager.operator.access import passphrase
 from manager.operator.completion import node_names
+from manager.operator.confirming import ReplaceKeyOption, YesOption, ask_confirmed
 from manager.operator.failures import RefusedError
 from manager.operator.files import only_one_from_stdin, read_text, shown_name
 from manager.operator.importing import SkipUnusableOption, import_files
 from manager.operator.running import (
     AskPassphraseOption,
-    ForceOption,
     JsonOption,
     PassphraseStdinOption,
-    ask,
     group,
     login,
     say,
@@ -64,11 +63,14 @@ def add(
     ] = None,
     nodes: NodesOption = None,
     slot: SlotOption = "server",
+    replaces: ReplaceKeyOption = False,
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Add a certificate, and assign it to nodes.
 
-    One with the issuer and serial number of one that is there takes its place; any other is kept beside those there are.
+    One with the issuer, serial number and private key of one that is there takes its place; any other is kept beside those there are.
+    If it lacks names of a node, has expired or is worse than what it replaces, that is shown and asked before; a script says --force.
     With several things from standard input, lines come first: the login's password, then the key's passphrase, then
     the file.
 
@@ -77,7 +79,7 @@ def add(
     only_one_from_stdin(certificate, key, parameters)
     where = [node_name(name) for name in nodes or ()]
     login(context)
-    body = {
+    body: dict[str, Any] = {
         "private_key_passphrase": passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin),
         "certificate": read_text(certificate),
         "private_key": read_text(key) if key else "",
@@ -85,8 +87,15 @@ def add(
         "nodes": where,
         "slot": slot,
     }
+    if replaces:
+        body["replace"] = True
     try:
-        answer = ask(context, lambda client: client.post("certificates", body=body))
+        answer = ask_confirmed(
+            context,
+            lambda client, confirm: client.post("certificates", body=body | confirm),
+            force=force,
+            replaces=replaces,
+        )
     except RefusedError as error:
         # the manager names the fields of the request; people know their files
         raise error.named(_files(certificate, key, parameters)) from error
@@ -112,6 +121,7 @@ def import_(
     ask_passphrase: AskPassphraseOption = False,
     passphrase_stdin: PassphraseStdinOption = False,
     skip_unusable: SkipUnusableOption = False,
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Import files, sorted by what they hold.
@@ -126,6 +136,7 @@ def import_(
         ask_passphrase=ask_passphrase,
         passphrase_stdin=passphrase_stdin,
         skip_unusable=skip_unusable,
+        force=force,
         json=json,
     )
 
@@ -164,6 +175,7 @@ def edit(
     ] = None,
     no_nodes: Annotated[bool, typer.Option("--no-nodes", help="No node has it from now on.")] = False,
     slot: SlotOption = "server",
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Change a certificate, its parameters or its nodes.
@@ -191,7 +203,11 @@ def edit(
         if name is not None:
             body[field] = read_text(name)
     try:
-        answer = ask(context, lambda client: client.patch("certificates", str(certificate_id), body=body))
+        answer = ask_confirmed(
+            context,
+            lambda client, confirm: client.patch("certificates", str(certificate_id), body=body | confirm),
+            force=force,
+        )
     except RefusedError as error:
         raise error.named(_files(certificate, None, parameters)) from error
     if json:
@@ -211,25 +227,38 @@ def assign(
     nodes: NodesOption = None,
     everywhere: Annotated[bool, typer.Option("--all", help="All conferencing nodes.")] = False,
     slot: SlotOption = "server",
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Give a certificate to nodes.
 
-    It takes the place of the one that is in their slot.
+    It takes the place of the one that is in their slot. If it is not valid for a node's names, has expired, or lacks what that one has, it is
+    shown and asked before; a script says --force. 'certcast certificate list --fitting NODE' lists those that are valid for a node first.
 
     Example: certcast certificate assign 3 --node conf1 --node conf2
     """
     if bool(nodes) == everywhere:
         raise InvalidInputError("node", "say to which nodes: --node NAME (may be repeated), or --all")
     body = {"nodes": None if everywhere else [node_name(name) for name in nodes or ()], "slot": slot}
-    answer = ask(
-        context, lambda client: client.post("certificates", str(certificate_id), "assign", body=body)
+    answer = ask_confirmed(
+        context,
+        lambda client, confirm: client.post(
+            "certificates", str(certificate_id), "assign", body=body | confirm
+        ),
+        force=force,
     )
     if json:
         say_raw(answer)
         return
+    from manager.operator.certificate_shapes import Assigned
+    from manager.operator.certificate_tables import said_of
+    from manager.operator.shapes import read
+
+    found = read(answer, Assigned)
     to = "all nodes" if everywhere else ", ".join(nodes or ())
     say(f"Certificate {certificate_id} goes to {to} now; 'certcast status' shows how far.")
+    for line in said_of(found.consequences, found.findings):
+        say(f"  {line}")
 
 
 app.command("download")(certificate_views.download)
@@ -239,18 +268,22 @@ app.command("download")(certificate_views.download)
 def delete(
     context: typer.Context,
     certificate_ids: Annotated[list[int], typer.Argument(metavar="ID", help="One or more.")],
-    force: ForceOption = False,
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Delete certificates, and their private keys.
 
-    All of those named are deleted, or none. If one is assigned, it is said which nodes would lose theirs, and --force deletes it all the same; those nodes go on serving
-    what they have until they get another.
+    All of those named are deleted, or none. It is shown which private keys would be lost and which nodes would lose their certificate, and asked before; a script says
+    --force. Those nodes go on serving what they have until they get another.
 
     Example: certcast certificate delete 3 4
     """
     body = {"ids": certificate_ids, "force": force}
-    answer = ask(context, lambda client: client.post("certificates", "delete", body=body))
+    answer = ask_confirmed(
+        context,
+        lambda client, confirm: client.post("certificates", "delete", body=body | confirm),
+        force=force,
+    )
     if json:
         say_raw(answer)
         return
@@ -273,10 +306,10 @@ def going_to(nodes: Sequence[str]) -> str:
 
 def say_remarks(kept: "Certificate") -> None:
     """Say what somebody who has just given a certificate should know about it."""
-    from manager.operator.certificate_tables import remarks
+    from manager.operator.certificate_tables import said_of
 
-    for remark in remarks(kept):
-        say(f"  {remark}")
+    for line in said_of(kept.consequences, kept.findings):
+        say(f"  {line}")
 
 
 def _read(answer: bytes) -> "Certificate":

@@ -83,9 +83,9 @@ class Client:
         """Change a thing; return the answer. Raises RefusedError, UnreachableError."""
         return (await self._ask("PATCH", path, body=body)).content
 
-    async def delete(self, *path: str) -> bytes:
+    async def delete(self, *path: str, query: Mapping[str, str] | None = None) -> bytes:
         """Remove a thing; return the answer. Raises RefusedError, UnreachableError."""
-        return (await self._ask("DELETE", path)).content
+        return (await self._ask("DELETE", path, query=query)).content
 
     async def get_file(self, *path: str) -> Download:
         """Return the file at a path, with the manager's name for it. Raises RefusedError, UnreachableError."""

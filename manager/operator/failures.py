@@ -15,6 +15,8 @@ EXIT_REFUSED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
 
+_WANTS_CONFIRMATION: Final = "this wants a confirmation, and nothing was changed"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -32,8 +34,20 @@ class Finding:
         return f"{place}: {self.message}" if place else self.message
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequence:
+    """What a change means for nodes, clients or private keys."""
+
+    code: str = ""
+    message: str = ""
+    severity: str = "warning"
+
+
 class RefusedError(CertcastError):
-    """The manager answered that it will not do it. `code` is its reason as sent, `status` that of HTTP."""
+    """The manager answered that it will not do it. `code` is its reason as sent, `status` that of HTTP.
+
+    `token` is not None where it would do it once its `consequences` are confirmed with that.
+    """
 
     def __init__(
         self,
@@ -43,12 +57,16 @@ class RefusedError(CertcastError):
         code: str = "",
         field: str = "",
         findings: Sequence[Finding] = (),
+        consequences: Sequence[Consequence] = (),
+        token: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.field = field
         self.findings = tuple(findings)
+        self.consequences = tuple(consequences)
+        self.token = token
 
     def named(self, files: Mapping[str, str]) -> "RefusedError":
         """Return the same with findings that name the operator's files instead of the request's fields."""
@@ -58,10 +76,28 @@ class RefusedError(CertcastError):
         ]
         return self.with_findings(found)
 
+    def hinted(self, hint: str) -> "RefusedError":
+        """Return the same with what to do about it."""
+        message = _WANTS_CONFIRMATION if self.token is not None else self.message
+        return RefusedError(
+            f"{message}; {hint}",
+            status=self.status,
+            code=self.code,
+            field=self.field,
+            findings=self.findings,
+            consequences=self.consequences,
+        )
+
     def with_findings(self, findings: Sequence[Finding]) -> "RefusedError":
         """Return the same with other findings."""
         return RefusedError(
-            self.message, status=self.status, code=self.code, field=self.field, findings=findings
+            self.message,
+            status=self.status,
+            code=self.code,
+            field=self.field,
+            findings=findings,
+            consequences=self.consequences,
+            token=self.token,
         )
 
 
@@ -73,7 +109,9 @@ def refusal(status: int, answer: object) -> RefusedError:
             f"the answer was HTTP status {status} without an explanation; is the URL a Certcast manager's?",
             status=status,
         )
-    listed = error.get("findings")
+    listed, confirmation = error.get("findings"), error.get("confirmation")
+    told = confirmation if isinstance(confirmation, dict) else {}
+    consequences = told.get("consequences")
     return RefusedError(
         _text(error.get("message")) or f"the manager refused with HTTP status {status}",
         status=status,
@@ -82,6 +120,10 @@ def refusal(status: int, answer: object) -> RefusedError:
         findings=[_finding(each) for each in listed if isinstance(each, dict)]
         if isinstance(listed, list)
         else (),
+        consequences=[_consequence(each) for each in consequences if isinstance(each, dict)]
+        if isinstance(consequences, list)
+        else (),
+        token=_text(told.get("token")) or None,
     )
 
 
@@ -109,6 +151,21 @@ def lines(error: CertcastError) -> Iterator[str]:
     yield f"certcast: {clean(message)}"
     for finding in findings:
         yield f"  {clean(str(finding))}"
+    if isinstance(error, RefusedError):
+        yield from (f"  {clean(consequence_line(each))}" for each in error.consequences)
+
+
+def consequence_line(each: Consequence) -> str:
+    """Say a consequence, and how bad it is."""
+    return f"{each.severity}: {each.message}"
+
+
+def _consequence(each: Mapping[str, Any]) -> Consequence:
+    return Consequence(
+        code=_text(each.get("code")),
+        message=_text(each.get("message")),
+        severity=_text(each.get("severity")) or "warning",
+    )
 
 
 def _finding(each: Mapping[str, Any]) -> Finding:

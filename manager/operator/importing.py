@@ -3,15 +3,16 @@
 import base64
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from common.errors import InvalidInputError
 from manager.operator.access import passphrase
+from manager.operator.confirming import ask_confirmed, say_consequences
 from manager.operator.failures import Finding
 from manager.operator.files import only_one_from_stdin, read_bytes, shown_name
-from manager.operator.running import ask, login, say, say_raw
+from manager.operator.running import login, say, say_raw
 from manager.operator.words import clean
 
 if TYPE_CHECKING:
@@ -38,14 +39,17 @@ def import_files(
     ask_passphrase: bool,
     passphrase_stdin: bool,
     skip_unusable: bool,
+    force: bool,
     json: bool,
 ) -> None:
     """Import files, all or none or what is usable of them, and show what became of them."""
     only_one_from_stdin(*names)
     login(context)
     secret = passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin)
-    body = {"files": _read(names), "private_key_passphrase": secret} | skipping(skip_unusable)
-    answer = ask(context, lambda client: client.post("import", body=body))
+    body: dict[str, Any] = {"files": _read(names), "private_key_passphrase": secret} | skipping(skip_unusable)
+    answer = ask_confirmed(
+        context, lambda client, confirm: client.post("import", body=body | confirm), force=force
+    )
     if json:
         say_raw(answer)
         return
@@ -56,6 +60,7 @@ def import_files(
     _show("TLS certificates", found.certificates)
     _show("trusted CAs", found.trusted_cas)
     say_left_out(found.left_out)
+    say_consequences(found.consequences)
     if loose := [each for each in found.certificates if not each.nodes]:
         say(f"Now assign what no node has: certcast certificate assign {loose[0].id} --node NAME")
 
@@ -92,13 +97,13 @@ def _read(names: Sequence[str]) -> list[dict[str, str]]:
 def _show(what: str, found: "Sequence[Certificate]") -> None:
     if not found:
         return
-    from manager.operator.certificate_tables import FOLDED, IMPORT_HEADINGS, import_row, remarks
+    from manager.operator.certificate_tables import FOLDED, IMPORT_HEADINGS, import_row, said_of
     from manager.operator.output import show_table
 
     now_s = time.time()
     say(f"{len(found)} {what if len(found) != 1 else what.removesuffix('s')}:")
     show_table(IMPORT_HEADINGS, [import_row(each, now_s) for each in found], nothing="", folded=FOLDED)
     for each in found:
-        for remark in remarks(each):
-            say(f"  {each.id}: {remark}")
+        for line in said_of((), each.findings):
+            say(f"  {each.id}: {line}")
     say("")

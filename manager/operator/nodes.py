@@ -8,6 +8,7 @@ import typer
 
 from common.ids import node_name
 from manager.operator.completion import node_names
+from manager.operator.confirming import YesOption, ask_confirmed
 from manager.operator.running import JsonOption, ask, group, say, say_raw
 from manager.operator.words import ago, moment, short, span
 
@@ -104,15 +105,19 @@ def show(context: typer.Context, name: NodeArgument, json: JsonOption = False) -
 
 
 @app.command()
-def remove(context: typer.Context, name: NodeArgument, json: JsonOption = False) -> None:
+def remove(
+    context: typer.Context, name: NodeArgument, force: YesOption = False, json: JsonOption = False
+) -> None:
     """Remove a node.
 
-    Its agent is turned away from then on.
+    Its agent is turned away from then on. It is asked before; a script says --force.
 
     Example: certcast node remove conf1
     """
     where = node_name(name)
-    answer = ask(context, lambda client: client.delete("nodes", where))
+    answer = ask_confirmed(
+        context, lambda client, confirm: client.delete("nodes", where, query=confirm), force=force
+    )
     if json:
         say_raw(answer)
         return

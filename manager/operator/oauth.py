@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from common.errors import InvalidInputError
+from manager.operator.confirming import YesOption, check_meant
 from manager.operator.running import JsonOption, ask, group, login, say, say_raw
 from manager.operator.users import Role
 from manager.operator.words import moment
@@ -80,6 +81,7 @@ def list_clients(context: typer.Context, json: JsonOption = False) -> None:
 def remove(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The program.")],
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Remove a program; its tokens end.
@@ -88,6 +90,7 @@ def remove(
     """
     if name in {"", ".", ".."}:  # they would name another path
         raise InvalidInputError("name", f"'{name}' is not a program's name")
+    check_meant(f"Remove the program {name}; its tokens end?", force=force)
     answer = ask(context, lambda client: client.delete("oauth-clients", name))
     if json:
         say_raw(answer)

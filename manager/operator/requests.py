@@ -11,6 +11,7 @@ from common.errors import InvalidInputError
 from common.ids import node_name
 from manager.operator.access import passphrase
 from manager.operator.certificates import NodesOption, SlotOption, going_to, say_remarks
+from manager.operator.confirming import ReplaceKeyOption, YesOption, ask_confirmed
 from manager.operator.failures import RefusedError
 from manager.operator.files import only_one_from_stdin, read_joined, read_text
 from manager.operator.running import (
@@ -192,11 +193,14 @@ def answer(
     ] = None,
     ask_passphrase: AskPassphraseOption = False,
     passphrase_stdin: PassphraseStdinOption = False,
+    replaces: ReplaceKeyOption = False,
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Upload what a CA made from a request.
 
-    The certificate gets the request's private key, and may go to nodes at once.
+    The certificate gets the request's private key, and may go to nodes at once. What it lacks of what the request asked for, or of the certificate that it replaces, is
+    shown and asked before; a script says --force.
 
     Example: certcast csr answer 5 signed.pem chain.pem --take-over
     """
@@ -205,15 +209,22 @@ def answer(
     login(context)
     secret = passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin)
     sent = read_joined(files)
-    body = {
+    body: dict[str, Any] = {
         "certificate": sent.text,
         "parameters": read_text(parameters) if parameters else "",
         "take_over": take_over,
         "nodes": where,
         "slot": slot,
     } | ({"passphrase": secret} if secret is not None else {})
+    if replaces:
+        body["replace"] = True
     try:
-        taken = ask(context, lambda client: client.post("requests", str(request_id), "answer", body=body))
+        taken = ask_confirmed(
+            context,
+            lambda client, confirm: client.post("requests", str(request_id), "answer", body=body | confirm),
+            force=force,
+            replaces=replaces,
+        )
     except RefusedError as error:
         # the manager names the fields of the request; people know their files
         mine = sent.located(each for each in error.findings if each.file != "parameters")
@@ -235,14 +246,20 @@ def answer(
 
 
 @app.command()
-def delete(context: typer.Context, request_id: IdArgument, json: JsonOption = False) -> None:
+def delete(
+    context: typer.Context, request_id: IdArgument, force: YesOption = False, json: JsonOption = False
+) -> None:
     """Delete a request, and its private key.
 
-    A certificate that answered it stays; an answer can no longer be uploaded.
+    A certificate that answered it stays; an answer can no longer be uploaded. If there is none yet, it is asked before; a script says --force.
 
     Example: certcast csr delete 5
     """
-    gone = ask(context, lambda client: client.delete("requests", str(request_id)))
+    gone = ask_confirmed(
+        context,
+        lambda client, confirm: client.delete("requests", str(request_id), query=confirm),
+        force=force,
+    )
     if json:
         say_raw(gone)
         return

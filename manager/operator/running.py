@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the manager's answer as it is.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Delete it even where it is in use.")]
 ReplaceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 OutputOption = Annotated[
     str | None,

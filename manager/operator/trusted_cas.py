@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from common.errors import InvalidInputError
+from manager.operator.confirming import YesOption, ask_confirmed
 from manager.operator.failures import RefusedError
 from manager.operator.files import check_output, only_one_from_stdin, read_joined, save
 from manager.operator.importing import SkipUnusableOption, import_files, say_left_out, skipping
 from manager.operator.running import (
     AskPassphraseOption,
-    ForceOption,
     JsonOption,
     OutputOption,
     PassphraseStdinOption,
@@ -82,6 +82,7 @@ def import_(
     ask_passphrase: AskPassphraseOption = False,
     passphrase_stdin: PassphraseStdinOption = False,
     skip_unusable: SkipUnusableOption = False,
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Import files, sorted by what they hold.
@@ -96,6 +97,7 @@ def import_(
         ask_passphrase=ask_passphrase,
         passphrase_stdin=passphrase_stdin,
         skip_unusable=skip_unusable,
+        force=force,
         json=json,
     )
 
@@ -191,7 +193,11 @@ def edit(
     if sent is not None:
         body["certificate"] = sent.text
     try:
-        answer = ask(context, lambda client: client.patch("trusted-cas", str(ca_id), body=body))
+        answer = ask_confirmed(
+            context,
+            lambda client, confirm: client.patch("trusted-cas", str(ca_id), body=body | confirm),
+            force=force,
+        )
     except RefusedError as error:
         raise (error.with_findings(sent.located(error.findings)) if sent else error) from error
     if json:
@@ -237,17 +243,21 @@ def export(
 def delete(
     context: typer.Context,
     ca_ids: Annotated[list[int], typer.Argument(metavar="ID", help="One or more.")],
-    force: ForceOption = False,
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Stop trusting CAs, on all nodes.
 
-    All of those named are deleted, or none. If that drops all or more than a fifth of the CAs that were added, it is said which, and --force does it all the same.
+    All of those named are deleted, or none. It is shown which peers and chains of trust that concerns, and asked before; a script says --force.
 
     Example: certcast ca delete 2 5
     """
     body = {"ids": ca_ids, "force": force}
-    answer = ask(context, lambda client: client.post("trusted-cas", "delete", body=body))
+    answer = ask_confirmed(
+        context,
+        lambda client, confirm: client.post("trusted-cas", "delete", body=body | confirm),
+        force=force,
+    )
     if json:
         say_raw(answer)
         return

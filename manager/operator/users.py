@@ -7,6 +7,7 @@ import typer
 
 from common.errors import InvalidInputError
 from manager.operator.access import prompt, read_line
+from manager.operator.confirming import YesOption, check_meant
 from manager.operator.running import JsonOption, ask, group, login, say, say_raw
 from manager.operator.words import moment
 
@@ -73,6 +74,7 @@ def list_users(context: typer.Context, json: JsonOption = False) -> None:
 def remove_user(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")],
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Remove a user and the user's tokens.
@@ -81,6 +83,7 @@ def remove_user(
     """
     if name in {"", ".", ".."}:  # they would name another path
         raise InvalidInputError("name", f"'{name}' is not a user's name")
+    check_meant(f"Remove the user {name} with all tokens?", force=force)
     answer = ask(context, lambda client: client.delete("users", name))
     if json:
         say_raw(answer)

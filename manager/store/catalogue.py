@@ -11,10 +11,9 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from common.bundle.manifest import Slot
-from common.errors import ChangedMeanwhileError
 from common.ids import NodeName
+from manager.domain.consequences import Consequence
 from manager.domain.model import CertificateRecord, TrustedCaRecord
-from manager.domain.version import version_of_node
 from manager.store.certificates import assign_nodes, keep_certificate, require_certificate
 from manager.store.engine import Database
 from manager.store.nodes import get_node
@@ -35,11 +34,12 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What came of a signed answer: the certificate, whether it is a new entry, and who has it now."""
+    """What came of a signed answer: the certificate, whether it is a new entry, who has it now, and what followed for them."""
 
     certificate: CertificateRecord
     created: bool
     nodes: Sequence[NodeName]
+    consequences: Sequence[Consequence] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,16 +117,10 @@ class Catalogue:
                 certificate=record, created=created, nodes=sorted(NodeName(row.name) for row in rows)
             )
 
-    async def describe(self, name: NodeName, described: NodeDescription, *, seen: str | None = None) -> None:
-        """Replace what is known of a node, and change slots.
-
-        Raises NotFoundError: the node, or a certificate; ChangedMeanwhileError if the node's version is not the one `seen`.
-        """
+    async def describe(self, name: NodeName, described: NodeDescription) -> None:
+        """Replace what is known of a node, and change slots. Raises NotFoundError: the node, or a certificate."""
         async with self._database.write(content=True) as connection:
-            record = await get_node(connection, name)
-            if seen is not None and version_of_node(record) != seen:
-                raise ChangedMeanwhileError(f"node '{name}' was changed meanwhile")
-            owner = record.id
+            owner = (await get_node(connection, name)).id
             values = {
                 "names": json.dumps(list(described.names)),
                 "addresses": json.dumps(list(described.addresses)),

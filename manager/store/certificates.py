@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.bundle.build import SlotMaterial
@@ -27,6 +27,9 @@ from manager.store.tables import assignment, certificate, node
 
 NAMED_MAX: Final = 20
 """Nodes that one sentence names."""
+
+TICK_S: Final = 0.001
+"""What a later change differs by at least; today's unix time as a float has steps of 0.24 microseconds."""
 
 _INTERNAL: Final = frozenset({"sealed_key", "issuer_id", "public_key_id"})
 """Columns that no record shows."""
@@ -69,19 +72,13 @@ class Certificates:
         *,
         nodes: Sequence[NodeName] | None = None,
         slot: Slot = "server",
-        seen: str | None = None,
         now_s: float,
     ) -> CertificateRecord:
         """Replace an entry's content, and the nodes that have it in a slot; None leaves either as it is.
 
-        Raises NotFoundError; IdentityConflictError if another entry has the same issuer and serial number; ChangedMeanwhileError
-        if the entry's version is not the one that was `seen`.
+        Raises NotFoundError; IdentityConflictError if another entry has the same issuer and serial number.
         """
         async with self._database.write(content=True) as connection:
-            if seen is not None:
-                places = await _assignments(connection, certificate_id=certificate_id)
-                if version_of_certificate(await _get(connection, certificate_id), places) != seen:
-                    raise ChangedMeanwhileError(f"certificate {certificate_id} was changed meanwhile")
             if new is not None:
                 others = [row for row in await _namesakes(connection, new) if row.id != certificate_id]
                 if others:
@@ -92,6 +89,14 @@ class Certificates:
                 await connection.execute(delete(assignment).where(own))
                 await assign_nodes(self._database, connection, certificate_id, nodes, slot)
             return await _get(connection, certificate_id)
+
+    async def check_seen(self, certificate_id: int, seen: str | None) -> None:
+        """Check that an entry's version is the one that was `seen`; None is any. Raises NotFoundError, ChangedMeanwhileError."""
+        async with self._database.read() as connection:
+            places = await _assignments(connection, certificate_id=certificate_id)
+            found = version_of_certificate(await _get(connection, certificate_id), places)
+        if seen not in {None, found}:
+            raise ChangedMeanwhileError(f"certificate {certificate_id} was changed meanwhile")
 
     async def get(self, certificate_id: int) -> CertificateRecord:
         """Return one. Raises NotFoundError."""
@@ -112,7 +117,7 @@ class Certificates:
                 await _get(connection, certificate_id)
             if lost and not even_assigned:
                 raise ConflictError(
-                    f"{_held(lost)}; assign another certificate there first, or confirm with --force "
+                    f"{_held(lost)}; assign another certificate there first "
                     "(what those nodes serve stays until another is assigned)"
                 )
             for part in chunks(sorted(set(certificate_ids))):
@@ -228,20 +233,14 @@ class Assignments:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def assign(
-        self,
-        certificate_id: int,
-        nodes: Sequence[NodeName],
-        slot: Slot,
-        *,
-        seen: Mapping[NodeName, int | None] = MappingProxyType({}),
-    ) -> None:
-        """Put a certificate into a slot of each of these nodes, in place of what was there.
-
-        Raises NotFoundError; ChangedMeanwhileError if the slot of a node has another certificate than was `seen` there.
-        """
-        async with self._database.write(content=True) as connection:
+    async def check_seen(self, slot: Slot, seen: Mapping[NodeName, int | None]) -> None:
+        """Check that a slot of each of these nodes has what was `seen` there. Raises ChangedMeanwhileError."""
+        async with self._database.read() as connection:
             await _check_seen(connection, slot, seen)
+
+    async def assign(self, certificate_id: int, nodes: Sequence[NodeName], slot: Slot) -> None:
+        """Put a certificate into a slot of each of these nodes, in place of what was there. Raises NotFoundError."""
+        async with self._database.write(content=True) as connection:
             await require_certificate(connection, certificate_id)
             await assign_nodes(self._database, connection, certificate_id, nodes, slot)
 
@@ -287,7 +286,9 @@ async def _assignments(
 async def _update(
     connection: AsyncConnection, keyring: Keyring, certificate_id: int, new: NewCertificate, now_s: float
 ) -> None:
-    values = {**_values(new), "changed_s": now_s}
+    # a copy in memory is told by this from what is stored: a clock that stands or was set back must not hide a change
+    was_s = certificate.c.changed_s
+    values = {**_values(new), "changed_s": case((was_s >= now_s, was_s + TICK_S), else_=now_s)}
     result = await connection.execute(
         update(certificate).where(certificate.c.id == certificate_id).values(values)
     )

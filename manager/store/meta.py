@@ -32,6 +32,11 @@ class Meta:
             await self._set(connection, EPOCH, str(epoch).encode())
         return epoch
 
+    async def is_at(self, revision: int) -> bool:
+        """Whether content has this revision; within a transaction it stays so until that writes."""
+        async with self._database.read() as connection:
+            return await self._database.revision(connection) == revision
+
     async def revision(self) -> int:
         """Return how often content changed: equal revisions mean equal content."""
         if self._database.is_writing:

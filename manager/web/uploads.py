@@ -34,9 +34,7 @@ def findings_of(error: Exception) -> list[str]:
         case PkiError():
             return sentences([error])
         case _:
-            message = getattr(error, "message", "") or "that failed; the manager's log says why"
-            # how the command asks; a page has a box to tick
-            return [message.partition("; confirm with --force")[0]]
+            return [getattr(error, "message", "") or "that failed; the manager's log says why"]
 
 
 def sentences(findings: Iterable[PkiError]) -> list[str]:

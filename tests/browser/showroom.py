@@ -69,7 +69,7 @@ class Showroom:
         made = pki.make_leaf(
             issuer, names, not_before_s=now_s - 60 * pki.DAY_S, not_after_s=now_s + days * pki.DAY_S
         )
-        record, _ = await self.api.operations.certificates.upload(
+        kept = await self.api.operations.certificates.upload(
             certificate=made.certificate_pem + chain,
             private_key=made.key_pem,
             passphrase=None,
@@ -78,7 +78,7 @@ class Showroom:
             slot="server",
             actor=ACTOR,
         )
-        return record.id
+        return kept.record.id
 
     async def settle(self) -> None:
         """Push what there is, and wait until every node that concludes anything has concluded."""

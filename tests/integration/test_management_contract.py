@@ -190,6 +190,25 @@ async def test_one_issuer_and_serial_number_is_one_entry_and_one_subject_may_hav
     assert len(await client.names(CERTIFICATES, subject_name="a.example.test")) == 2
 
 
+async def test_another_key_of_one_issuer_and_serial_number_is_refused_and_named_and_a_patch_may_bring_it(
+    client: Client,
+):
+    one, two = (pki.make_leaf(ISSUER, [f"{name}.example.test"], serial=7) for name in ("one", "two"))
+    at = await client.post(CERTIFICATES, upload(one))
+    refusals = [
+        await client.call("POST", CERTIFICATES, upload(two)),
+        await client.call("POST", IMPORT, {"bundle": two.certificate_pem + two.key_pem}),
+    ]
+    for refused in refusals:
+        assert refused.status == 400
+        for told in ("one.example.test", "two.example.test", "another private key"):
+            assert told in refused.body.decode()
+    assert (await client.get(at))["subject_name"] == "one.example.test"
+    assert await client.post(CERTIFICATES, upload(one)) == at
+    assert (await client.call("PATCH", at, upload(two))).status == 202
+    assert (await client.get(at))["subject_name"] == "two.example.test"
+
+
 async def test_nodes_are_fqdns_both_ways(client: Client):
     at = await client.post(CERTIFICATES, upload(leaf("manager.example.test"), nodes=["MANAGER.example.test"]))
     assert (await client.get(at))["nodes"] == ["manager.example.test"]

@@ -156,7 +156,8 @@ async def test_trusted_cas_and_alarms_are_looked_after(api: ApiClient, certcast:
     made = pki.current_leaf(ISSUER, ["one.example.test"], days=10)
     (here / "one.pem").write_text(made.certificate_pem + made.key_pem)
     told = await certcast("certificate add --certificate one.pem --node n1")
-    assert "issuer CN=Command Issuing not found" in told
+    assert "error: The chain of trust is incomplete: issuer CN=Command Issuing not found." in told
+    assert told.count("issuer CN=Command Issuing not found") == 1
     await api.operations.alarms.evaluate(api.fleet)
     listed = await certcast("alarm list")
     assert "It expires in" in listed
@@ -176,3 +177,66 @@ async def test_the_built_in_list_is_shown_and_cannot_be_changed(api: ApiClient, 
     for method in ("PATCH", "PUT", "POST", "DELETE"):
         assert (await api.call(method, "trusted-cas/builtin", {}))[0] in {400, 404, 405}
     assert await certcast("ca list --builtin") == listed
+
+
+async def test_three_leaves_of_one_serial_number_lose_no_key_whichever_way_they_come(
+    api: ApiClient, certcast: Certcast, here: Path
+):
+    (here / "ca.pem").write_text(ISSUER.certificate_pem)
+    (here / "ca.key").write_text(ISSUER.key_pem)
+    for name in ("one", "two", "three"):
+        new = f"req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"
+        openssl(*new.split(), cwd=here)
+        sign = f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -set_serial 1 -days 30 -out {name}.pem"
+        openssl(*sign.split(), cwd=here)
+    keys = {name: (here / f"{name}.key").read_text() for name in ("one", "two", "three")}
+
+    together = await certcast(
+        "certificate import one.pem one.key two.pem two.key three.pem three.key", exit_code=1
+    )
+    assert "3 certificates have one issuer and serial number (01)" in together
+    for name in keys:
+        assert f"'CN={name}' in {name}.pem" in together
+    assert json.loads(await certcast("certificate list --json"))["total"] == 0
+
+    await certcast("certificate import one.pem one.key")
+    for line in ("import two.pem two.key", "add --certificate two.pem --key two.key --force"):
+        told = await certcast(f"certificate {line}", exit_code=1)
+        assert "certificate 1 ('one'" in told
+        assert "'two'" in told
+    asked = await certcast("certificate add --certificate two.pem --key two.key", exit_code=1)
+    assert "give --replace if that is meant" in asked
+    assert "would be lost for good" in asked
+    assert await api.operations.context.store.certificates.private_key(1) == keys["one"]
+    # the same certificate once more is no conflict
+    assert "Replaced the content of certificate 1" in await certcast(
+        "certificate add --certificate one.pem --key one.key"
+    )
+    told = await certcast("certificate add --certificate two.pem --key two.key --replace")
+    assert "Replaced the content of certificate 1" in told
+    assert "lost for good" in told
+    assert await api.operations.context.store.certificates.private_key(1) == keys["two"]
+
+
+async def test_a_certificate_for_other_names_is_asked_about_and_the_fitting_ones_come_first(
+    api: ApiClient, certcast: Certcast, here: Path
+):
+    assert (await api.call("POST", "nodes", {"name": "n1", "names": ["n1.example.test"]}))[0] == 201
+    (here / "ca.pem").write_text(pki.chain_pem(ROOT, ISSUER))
+    await certcast("ca add ca.pem")
+    for name in ("other.example.test", "n1.example.test"):
+        made = pki.current_leaf(ISSUER, [name])
+        (here / "leaf.pem").write_text(made.certificate_pem + made.key_pem)
+        await certcast("certificate add --certificate leaf.pem")
+    listed = json.loads(await certcast("certificate list --fitting n1 --json"))["certificates"]
+    # the temporary certificate has the node's name too
+    assert [each["subject_name"] for each in listed][-1] == "other.example.test"
+    told = await certcast("certificate assign 2 --node n1", exit_code=1)
+    assert "error: It is not valid for names of n1 (n1.example.test)" in told
+    told = await certcast("certificate assign 2 --node n1 --force")
+    assert told.count("not valid for") == 1
+    assert "It lacks names of certificate 2" in await certcast("certificate assign 3 --node n1 --force")
+    told = await certcast("node remove n1", exit_code=1)
+    assert "Node n1 is forgotten" in told
+    assert "certificate 3 ('n1.example.test'" in told
+    await certcast("node remove n1 --force")

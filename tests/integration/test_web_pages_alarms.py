@@ -22,7 +22,13 @@ async def room(api: ApiClient) -> Showroom:
     room = Showroom(api)
     await room.add_node("bare")
     await room.add_node("n1")
-    await room.upload(["soon.example.com"], days=5, nodes=["n1"], issuer=None, chain="")
+    await room.upload(
+        ["soon.example.com", "n1.example.com", "bare.example.com"],
+        days=5,
+        nodes=["n1"],
+        issuer=None,
+        chain="",
+    )
     await api.operations.alarms.evaluate(api.fleet)
     return room
 

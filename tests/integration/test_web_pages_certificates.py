@@ -54,7 +54,7 @@ def encrypted(made: pki.Made) -> str:
 
 async def add(browser: Visitor, made: pki.Made, **fields):
     given = {"certificate": made.certificate_pem + ISSUER.certificate_pem, "private_key": made.key_pem}
-    return await browser.post("/certificates/new", {**given, **fields}, files={})
+    return await browser.post_confirmed("/certificates/new", {**given, **fields}, files={})
 
 
 async def the_only(api: ApiClient):
@@ -102,6 +102,7 @@ async def test_a_preview_tells_everything_and_keeps_nothing(api, browser):
         "Missing: CN=Pages Root",
         "A strict client would refuse it now",
         "It is not valid for the node's name n1.example.test.",
+        "It is not valid for names of n1 (n1.example.test): clients that use them refuse it.",
     ):
         assert said in answer.text, said
     again = await add(browser, old, preview="1")
@@ -128,7 +129,7 @@ async def test_a_refused_form_comes_back_with_all_findings_and_all_fields_but_th
     assert answer.values["parameters"] == ["nothing here"]
     assert answer.values["node"] == ["n2"]
     assert 'value="client" selected' in answer.html
-    for said in ("Certificate, block 3", "Private key", "Parameters"):
+    for said in ("certificate, block 3", "private key", "parameters"):
         assert said in answer.text, said
     assert "Give the private key and its passphrase again" in answer.text
     assert "PRIVATE KEY-----" not in answer.html
@@ -171,7 +172,7 @@ async def test_by_node_every_node_is_there_with_what_it_has_or_none(api, browser
 
 async def test_one_is_shown_decoded_with_its_chain(api, browser):
     await api.operations.trust.upload(ROOT.certificate_pem, actor="test")
-    await add(browser, leaf(), node="n1")
+    await add(browser, pki.current_leaf(ISSUER, ["conf.example.com", "n1.example.test"]), node="n1")
     answer = await browser.get("/certificates/1")
     for said in (
         "CN=conf.example.com",
@@ -189,7 +190,7 @@ async def test_editing_moves_nodes_and_leaves_the_text_as_it_is(api, browser):
     form = await browser.get("/certificates/1/edit")
     assert form.values["node"] == ["n1"]
     before = (await api.operations.context.store.certificates.get(1)).changed_s
-    answer = await browser.post(
+    answer = await browser.post_confirmed(
         "/certificates/1/edit",
         {
             "certificate": form.values["certificate"][0].replace("\n", "\r\n"),
@@ -227,7 +228,7 @@ async def test_the_second_of_two_administrators_is_told_the_difference_and_loses
             await second.get("/certificates/1/edit"),
         )
         text = first_form.values["certificate"][0]
-        await browser.post(
+        await browser.post_confirmed(
             "/certificates/1/edit",
             {
                 "certificate": f"the first was here\n{text}",
@@ -244,7 +245,7 @@ async def test_the_second_of_two_administrators_is_told_the_difference_and_loses
         assert told.values["node"] == ["n1"]
         record = await api.operations.context.store.certificates.get(1)
         assert record.text.startswith("the first was here")
-        saved = await second.post("/certificates/1/edit", {**mine, "seen": told.hidden["seen"]})
+        saved = await second.post_confirmed("/certificates/1/edit", {**mine, "seen": told.hidden["seen"]})
         assert "Saved." in saved.text
     record = await api.operations.context.store.certificates.get(1)
     assert record.text.startswith("the second was here")
@@ -257,9 +258,13 @@ async def test_deleting_says_who_loses_what_and_then_does_it(api, browser):
     assert "1 of them is in use" in asked.text
     assert "n1" in asked.text
     assert (await browser.get("/certificates/delete")).status == 400
-    # who posts without having been asked changes nothing that is in use
-    assert (await browser.post("/certificates/delete", {"id": ["1", "2"]})).status == 409
-    answer = await browser.post("/certificates/delete", {"id": ["1", "2"], "force": asked.hidden["force"]})
+    assert "The only copy of the private keys of certificate 1 ('conf.example.com'" in asked.text
+    # who posts without having been asked, or was shown something else, changes nothing
+    for confirm in ({}, {"confirm": "x"}):
+        assert (await browser.post("/certificates/delete", {"id": ["1", "2"], **confirm})).status == 409
+    answer = await browser.post(
+        "/certificates/delete", {"id": ["1", "2"], "confirm": asked.hidden["confirm"]}
+    )
     assert "Deleted 2 certificates. 1 node now without" in answer.text
     assert (await api.operations.context.inventories.current()).entries == {}
 
@@ -300,7 +305,7 @@ async def test_imported_files_are_sorted_and_refused_as_a_whole(api, browser):
     bad = {"files": ("bad.pem", b"-----BEGIN CERTIFICATE-----\n" + base64.b64encode(b"x" * 30) + b"\n")}
     answer = await browser.post("/certificates/import", {}, files=bad)
     assert answer.status == 400
-    assert "Bad.pem, block 1" in answer.text
+    assert "bad.pem, block 1" in answer.text
 
 
 async def test_a_form_that_is_too_large_or_no_form_is_refused_and_named(api, browser):
@@ -320,3 +325,30 @@ async def test_a_form_that_is_too_large_or_no_form_is_refused_and_named(api, bro
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     ) as answer:
         assert answer.status == 400
+
+
+async def test_another_key_of_the_same_serial_number_takes_the_place_only_of_what_was_shown(api, browser):
+    made = [pki.make_leaf(ISSUER, [f"{name}.example.com"], serial=1) for name in ("one", "two", "three")]
+    fields = [
+        {"certificate": each.certificate_pem + ISSUER.certificate_pem, "private_key": each.key_pem}
+        for each in made
+    ]
+    await browser.post("/certificates/new", fields[0], files={})
+    asked = await browser.post("/certificates/new", fields[1], files={})
+    assert asked.status == 409
+    for said in ("one.example.com", "two.example.com", "but another private key", "lost for good"):
+        assert said in asked.text, said
+    preview = await browser.post("/certificates/new", {**fields[1], "preview": "1"}, files={})
+    assert "Would take the place of one.example.com (certificate 1)" in preview.text
+    assert preview.hidden["confirm"] == asked.hidden["confirm"]
+    # somebody else replaces it meanwhile: what was confirmed is no longer what would happen
+    await api.call("POST", "certificates", {**fields[2], "replace": True})
+    confirmed = {**fields[1], "confirm": asked.hidden["confirm"]}
+    again = await browser.post("/certificates/new", confirmed, files={})
+    assert again.status == 409
+    assert "three.example.com" in again.text
+    answer = await browser.post(
+        "/certificates/new", {**fields[1], "confirm": again.hidden["confirm"]}, files={}
+    )
+    assert answer.path == "/certificates/1"
+    assert await api.operations.context.store.certificates.private_key(1) == made[1].key_pem

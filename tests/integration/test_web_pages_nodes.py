@@ -205,7 +205,8 @@ async def test_retiring_says_what_follows_before_it_is_done(api: ApiClient, room
         assert "connection ends at once" in asked.text
         assert "stays in the store, assigned to nobody" in asked.text
         assert "n1" in api.fleet.names()
-        answer = await browser.post("/nodes/n1/retire")
+        assert (await browser.post("/nodes/n1/retire")).status == 409
+        answer = await browser.post("/nodes/n1/retire", {"confirm": asked.hidden["confirm"]})
         assert "Node n1 is retired" in answer.text
         assert api.fleet.names() == []
         assert (await browser.get("/nodes/n1")).status == 404
@@ -220,12 +221,20 @@ async def test_a_certificate_is_chosen_for_a_slot_and_taken_away(api: ApiClient,
         assert "one.example.com" in offered.text
         assert "two.example.com" not in offered.text
         assert (await browser.post("/nodes/n1/slots/server")).status == 400
-        answer = await browser.post("/nodes/n1/slots/server", {"certificate": str(number)})
+        asked = await browser.post("/nodes/n1/slots/server", {"certificate": str(number)})
+        assert asked.status == 409
+        assert "It is not valid for names of n1 (n1.example.com)" in asked.text
+        answer = await browser.post(
+            "/nodes/n1/slots/server", {"certificate": str(number), "confirm": asked.hidden["confirm"]}
+        )
         assert f"Certificate {number} is assigned" in answer.text
         inventory = await api.operations.context.inventories.current()
         assert inventory.slots == {("n1", "server"): number}
-        assert "keeps serving what it has" in (await browser.get("/nodes/n1/slots/server/empty")).text
-        answer = await browser.post("/nodes/n1/slots/server/empty", {"seen": str(number)})
+        asked = await browser.get("/nodes/n1/slots/server/empty")
+        assert "keeps serving what it has" in asked.text
+        answer = await browser.post(
+            "/nodes/n1/slots/server/empty", {"seen": str(number), "confirm": asked.hidden["confirm"]}
+        )
         assert "has no certificate now" in answer.text
         inventory = await api.operations.context.inventories.current()
         assert inventory.slots == {}
@@ -255,7 +264,7 @@ async def test_the_second_of_two_administrators_is_told_what_the_first_assigned(
     second = await room.upload(["second.example.com"], days=100)
     async with visitor(api, Role.ADMINISTRATOR) as one, visitor(api, Role.ADMINISTRATOR) as two:
         await two.get("/nodes/n1/slots/server")
-        await one.post("/nodes/n1/slots/server", {"certificate": str(first)})
+        await one.post_confirmed("/nodes/n1/slots/server", {"certificate": str(first)})
         answer = await two.post("/nodes/n1/slots/server", {"certificate": str(second)})
         assert answer.status == 409
         assert "Somebody else changed this meanwhile" in answer.text
@@ -263,7 +272,7 @@ async def test_the_second_of_two_administrators_is_told_what_the_first_assigned(
         assert inventory.slots == {("n1", "server"): first}
         fields = {name: answer.hidden[name] for name in ("certificate", "seen")}
         assert fields == {"certificate": str(second), "seen": str(first)}
-        assert (await two.post("/nodes/n1/slots/server", fields)).status == 200
+        assert (await two.post_confirmed("/nodes/n1/slots/server", fields)).status == 200
         # who looked before that empties nothing
         assert (await one.post("/nodes/n1/slots/server/empty", {"seen": str(first)})).status == 409
         inventory = await api.operations.context.inventories.current()
@@ -291,3 +300,27 @@ async def test_the_second_of_two_administrators_is_told_how_the_first_described_
         assert answer.status == 200
         record = await api.operations.context.store.nodes.get(NodeName("n1"))
         assert (record.names, record.addresses) == (("mine.example.com",), ("192.0.2.8",))
+
+
+async def test_certificates_that_are_valid_for_the_node_come_first_and_other_names_are_asked_about(
+    api: ApiClient, room: Showroom
+):
+    await room.add_node("n1")
+    await room.upload(["other.example.com"], days=300)
+    number = await room.upload(["n1.example.com"], days=100)
+    await room.upload(["n1.example.com"], days=-3)
+    async with visitor(api, Role.ADMINISTRATOR) as browser:
+        offered = await browser.get("/nodes/n1/slots/server")
+        assert offered.text.index("n1.example.com · valid for this node") < offered.text.index(
+            "other.example"
+        )
+        assert offered.text.count("valid for this node") == 1
+        form = await browser.get("/nodes/n1/edit")
+        await browser.post_confirmed("/nodes/n1/slots/server", {"certificate": str(number)})
+        fields = {"names": "new.example.com", "addresses": "", "seen": form.hidden["seen"]}
+        asked = await browser.post("/nodes/n1/edit", fields)
+        assert asked.status == 409
+        assert "It is not valid for names of n1 (new.example.com)" in asked.text
+        assert asked.values["names"] == ["new.example.com"]
+        saved = await browser.post("/nodes/n1/edit", {**fields, "confirm": asked.hidden["confirm"]})
+        assert "Saved." in saved.text

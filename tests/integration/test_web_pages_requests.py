@@ -59,8 +59,12 @@ async def test_a_request_is_made_from_a_certificate_answered_and_takes_over_its_
     names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["conf.example.com", "extra.example.com"]
     signed = pki.sign_request(ISSUER, file.body.decode())
+    fields = {"certificate": signed + ISSUER.certificate_pem, "take_over": "1"}
+    asked = await browser.post("/requests/1/answer", fields, files={})
+    assert asked.status == 409
+    assert "It lacks names of certificate 1, which it replaces: meet.example.com." in asked.text
     answer = await browser.post(
-        "/requests/1/answer", {"certificate": signed + ISSUER.certificate_pem, "take_over": "1"}, files={}
+        "/requests/1/answer", {**fields, "confirm": asked.hidden["confirm"]}, files={}
     )
     assert answer.path == "/certificates/2"
     assert "It goes to 1 node now." in answer.text
@@ -105,6 +109,7 @@ async def test_deleting_says_that_the_key_goes_too(api, browser):
     assert (await browser.get("/requests/delete")).status == 400
     asked = await browser.get("/requests/delete?id=1")
     assert "1 of them is not answered yet." in asked.text
-    answer = await browser.post("/requests/delete", {"id": "1"})
+    assert (await browser.post("/requests/delete", {"id": "1"})).status == 409
+    answer = await browser.post("/requests/delete", {"id": "1", "confirm": asked.hidden["confirm"]})
     assert "Deleted 1 request." in answer.text
     assert (await browser.get("/requests/1")).status == 404

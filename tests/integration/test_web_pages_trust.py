@@ -61,7 +61,7 @@ async def test_a_refused_import_says_every_finding_and_gives_no_key_back(api, br
     text = f"{leaf.certificate_pem}{pki.current_leaf(None, ['x']).key_pem}"
     answer = await browser.post("/trusted-cas/import", {"pasted": text}, files={})
     assert answer.status == 400
-    assert "What was pasted" in answer.text
+    assert "what was pasted" in answer.text
     assert answer.values["pasted"][0].strip() == leaf.certificate_pem.strip()
     assert "Nothing was imported" in answer.text
     assert await names(api) == set()
@@ -102,7 +102,7 @@ async def test_deleting_says_what_breaks_first(api, browser):
     assert "Delete 1 trusted CA of 2?" in asked.text
     assert "1 TLS certificate may be left with an incomplete chain of trust conf.example.com" in asked.text
     assert (await browser.post("/trusted-cas/delete", {"id": "1"})).status == 409
-    answer = await browser.post("/trusted-cas/delete", {"id": "1", "force": "1"})
+    answer = await browser.post("/trusted-cas/delete", {"id": "1", "confirm": asked.hidden["confirm"]})
     assert "Deleted 1 trusted CA; every node drops them." in answer.text
     assert await names(api) == {"Trust Pages Issuing"}
 
@@ -113,10 +113,10 @@ async def test_editing_asks_before_much_is_lost_and_keeps_what_was_typed(api, br
     fields = {"certificate": OTHERS[1].certificate_pem, "seen": form.hidden["seen"]}
     asked = await browser.post("/trusted-cas/1/edit", fields)
     assert asked.status == 409
-    assert "Yes, every node shall drop them." in asked.text
+    assert "Every node stops trusting 'Trust Pages Root'" in asked.text
     assert "--force" not in asked.text
     assert asked.values["certificate"][0].strip() == OTHERS[1].certificate_pem.strip()
-    answer = await browser.post("/trusted-cas/1/edit", {**fields, "force": "1"})
+    answer = await browser.post("/trusted-cas/1/edit", {**fields, "confirm": asked.hidden["confirm"]})
     assert "Saved." in answer.text
     assert await names(api) == {"Other 1 Root"}
 

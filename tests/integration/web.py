@@ -101,6 +101,15 @@ class Visitor:
             self.last = Answer(answer.status, answer.headers, await answer.read(), str(answer.url))
             return self.last
 
+    async def post_confirmed(
+        self, path: str, fields: Mapping[str, str | Sequence[str]] | None = None, **options: Any
+    ) -> Answer:
+        """Send a form, and once more with what confirms it if the page that comes back asks for that."""
+        answer = await self.post(path, fields, **options)
+        if answer.status == 409 and (token := answer.hidden.get("confirm")):
+            return await self.post(path, {**(fields or {}), "confirm": token}, **options)
+        return answer
+
     async def sign_in(self, role: Role = Role.ADMINISTRATOR) -> Answer:
         return await self.post("/sign-in", {"name": USERS[role], "password": PASSWORD})
 

@@ -61,7 +61,7 @@ class TlsCertificates:
 
     async def create(self, values: Values, *, actor: str) -> Made:
         """Take an upload; one with the same issuer and serial number is updated, and has its id already."""
-        record, _ = await self._operations.certificates.upload(
+        kept = await self._operations.certificates.upload(
             certificate=str(values["certificate"]),
             private_key=str(values["private_key"]),
             passphrase=str(values["private_key_passphrase"]) or None,
@@ -70,7 +70,7 @@ class TlsCertificates:
             slot="server",
             actor=actor,
         )
-        return Made(object_id=record.id)
+        return Made(object_id=kept.record.id)
 
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
         """Change one in place; a private key is taken too, which only this contract allows."""

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from common.errors import CertcastError, ChangedMeanwhileError
 from manager.api.errors import status_of
+from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import AssignmentRecord, CertificateRecord, Role
 from manager.domain.version import version_of_certificate
 from manager.operations.certificates import slot_name
@@ -41,9 +42,14 @@ async def add(visit: Visit) -> web.StreamResponse:
             passphrase=form.text("passphrase") or None, nodes=nodes, slot=form.text("slot", "server")
         )
         if not form.flag("preview"):
-            record, created = await visit.operations.certificates.upload(**given, actor=visit.actor)
-            return visit.redirect(f"/certificates/{record.id}", _added(record, created=created, nodes=nodes))
+            kept = await visit.operations.certificates.upload(
+                **given, confirm=form.text("confirm"), actor=visit.actor
+            )
+            said = _added(kept.record, created=kept.created, nodes=nodes)
+            return visit.redirect(f"/certificates/{kept.record.id}", said)
         preview = await visit.operations.previews.certificate(**given)
+    except ConfirmationNeededError as error:
+        return await _new_form(visit, shown, nodes, status=status_of(error), asked=error)
     except CertcastError as error:
         problems, status = findings_of(error), status_of(error)
         if visit.is_fragment:
@@ -89,8 +95,12 @@ async def edit(visit: Visit) -> web.StreamResponse:
             nodes=nodes,
             slot="server",
             seen=form.text("seen"),
+            confirm=form.text("confirm"),
             actor=visit.actor,
         )
+    except ConfirmationNeededError as error:
+        seen = form.text("seen")
+        return await _edit_form(visit, record, fields, nodes, seen=seen, status=status_of(error), asked=error)
     except ChangedMeanwhileError:
         theirs = differences(
             (
@@ -116,7 +126,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
 
 async def import_form(visit: Visit) -> web.StreamResponse:
     """Ask for files."""
-    return visit.render("import.html", problems=[], kept=None)
+    return visit.render("import.html", problems=[], kept=None, asked=None)
 
 
 async def import_files(visit: Visit) -> web.StreamResponse:
@@ -126,11 +136,16 @@ async def import_files(visit: Visit) -> web.StreamResponse:
             list(visit.form.files.get("files", ())),
             passphrase=visit.form.text("passphrase") or None,
             skip_unusable=visit.form.flag("skip_unusable"),
+            confirm=visit.form.text("confirm"),
             actor=visit.actor,
         )
+    except ConfirmationNeededError as error:
+        return visit.render("import.html", status=status_of(error), problems=[], kept=None, asked=error)
     except CertcastError as error:
-        return visit.render("import.html", status=status_of(error), problems=findings_of(error), kept=None)
-    return visit.render("import.html", problems=[], kept=kept, left_out=sentences(kept.left_out))
+        return visit.render(
+            "import.html", status=status_of(error), problems=findings_of(error), kept=None, asked=None
+        )
+    return visit.render("import.html", problems=[], kept=kept, asked=None, left_out=sentences(kept.left_out))
 
 
 async def _new_form(
@@ -141,6 +156,7 @@ async def _new_form(
     status: int = 200,
     problems: Sequence[str] = (),
     preview: object = None,
+    asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     inventory = await visit.operations.context.inventories.current()
     slot = slot_name(shown["slot"]) if shown["slot"] in {"server", "client"} else "server"
@@ -151,6 +167,7 @@ async def _new_form(
         choices=node_choices(inventory, nodes, slot=slot),
         problems=problems,
         preview=preview,
+        asked=asked,
         again=visit.request.method == "POST",
     )
 
@@ -165,6 +182,7 @@ async def _edit_form(
     status: int = 200,
     problems: Sequence[str] = (),
     theirs: Sequence[Difference] = (),
+    asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     inventory = await visit.operations.context.inventories.current()
     return visit.render(
@@ -176,6 +194,7 @@ async def _edit_form(
         seen=seen,
         problems=problems,
         theirs=theirs,
+        asked=asked,
     )
 
 

@@ -10,6 +10,7 @@ from common.pki.export import Format
 from common.pki.status import StatusCode
 from manager.api.errors import status_of
 from manager.api.routes import attachment
+from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry
 from manager.domain.listing import Order, Query
 from manager.domain.model import Role
@@ -103,17 +104,32 @@ async def download(visit: Visit) -> web.StreamResponse:
 
 async def delete_form(visit: Visit) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
-    return visit.render("certificates_delete.html", entries=await _chosen(visit, visit.ids()))
+    return await _delete_form(visit, visit.ids())
 
 
 async def delete(visit: Visit) -> web.StreamResponse:
     """Delete all that were chosen, or none."""
     ids = visit.form.ids()
-    lost = await visit.operations.certificates.delete(ids, force=visit.form.flag("force"), actor=visit.actor)
+    try:
+        lost = await visit.operations.certificates.delete(
+            ids, force=False, confirm=visit.form.text("confirm"), actor=visit.actor
+        )
+    except ConfirmationNeededError as error:
+        # what is shown now is not what was shown before
+        return await _delete_form(visit, ids, status=status_of(error))
     said = f"Deleted {plural(len(ids), 'certificate')}."
     if lost:
         said += f" {plural(len({each.node for each in lost}), 'node')} now without: assign another certificate there."
     return visit.redirect("/certificates", said)
+
+
+async def _delete_form(visit: Visit, ids: Sequence[int], *, status: int = 200) -> web.Response:
+    return visit.render(
+        "certificates_delete.html",
+        status=status,
+        entries=await _chosen(visit, ids),
+        foreseen=await visit.operations.previews.deleting(ids),
+    )
 
 
 async def _chosen(visit: Visit, ids: Sequence[int]) -> list[Entry]:

@@ -8,7 +8,9 @@ from aiohttp import web
 from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, NotFoundError
 from common.ids import node_name
-from manager.domain.listing import Order, Query
+from manager.api.errors import status_of
+from manager.domain.consequences import ConfirmationNeededError
+from manager.domain.listing import Order, Query, fits
 from manager.domain.model import NodeRecord, Role
 from manager.operations.certificates import slot_name
 from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows
@@ -52,13 +54,15 @@ async def _choose(
     status: int = 200,
     problems: Sequence[str] = (),
     wanted: int | None = None,
+    asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    """Offer certificates; `wanted` is the one that was chosen while somebody else changed the slot."""
+    """Offer certificates; `wanted` is the one that was chosen while somebody else changed the slot, or that wants a confirmation."""
     inventory = await visit.operations.context.inventories.current()
     number, search = visit.page(), visit.query("search")
     total, found = await visit.operations.certificates.list(
         Query(
             search=search,
+            fitting=record.name if slot == "server" else None,
             order=Order.EXPIRY,
             descending=True,
             offset=(number - 1) * CHOICES,
@@ -70,6 +74,10 @@ async def _choose(
         status=status,
         problems=problems,
         wanted=inventory.entries.get(wanted or 0),
+        asked=asked,
+        fitting={each.entry.id for each in found if fits(each.entry, record, now_s=int(visit.now_s))}
+        if slot == "server"
+        else set(),
         record=record,
         slot=slot,
         current=assigned_to(inventory, record.name, slot),
@@ -89,8 +97,15 @@ async def assign(visit: Visit) -> web.StreamResponse:
         return await _choose(visit, record, slot, status=400, problems=["no certificate was chosen"])
     try:
         await visit.operations.certificates.assign(
-            chosen[-1], nodes=[record.name], slot=slot, seen={record.name: _seen(visit)}, actor=visit.actor
+            chosen[-1],
+            nodes=[record.name],
+            slot=slot,
+            seen={record.name: _seen(visit)},
+            confirm=visit.form.text("confirm"),
+            actor=visit.actor,
         )
+    except ConfirmationNeededError as error:
+        return await _choose(visit, record, slot, status=status_of(error), wanted=chosen[-1], asked=error)
     except ChangedMeanwhileError:
         return await _choose(visit, record, slot, status=409, wanted=chosen[-1])
     return visit.redirect(
@@ -101,19 +116,33 @@ async def assign(visit: Visit) -> web.StreamResponse:
 async def empty_page(visit: Visit) -> web.StreamResponse:
     """Say what follows when a slot is emptied."""
     record, slot = await _place(visit)
+    return await _empty_page(visit, record, slot)
+
+
+async def _empty_page(visit: Visit, record: NodeRecord, slot: Slot, *, status: int = 200) -> web.Response:
     inventory = await visit.operations.context.inventories.current()
     current = assigned_to(inventory, record.name, slot)
     if current is None:
         raise NotFoundError(f"the {slot} slot of node '{record.name}' has no certificate")
-    return visit.render("node_empty.html", record=record, slot=slot, current=current)
+    foreseen = await visit.operations.previews.emptying(record.name, slot)
+    return visit.render(
+        "node_empty.html", status=status, record=record, slot=slot, current=current, foreseen=foreseen
+    )
 
 
 async def empty(visit: Visit) -> web.StreamResponse:
     """Take a slot's assignment away."""
     record, slot = await _place(visit)
-    await visit.operations.certificates.unassign(
-        record.name, slot, seen={record.name: _seen(visit)}, actor=visit.actor
-    )
+    try:
+        await visit.operations.certificates.unassign(
+            record.name,
+            slot,
+            seen={record.name: _seen(visit)},
+            confirm=visit.form.text("confirm"),
+            actor=visit.actor,
+        )
+    except ConfirmationNeededError as error:
+        return await _empty_page(visit, record, slot, status=status_of(error))
     return visit.redirect(f"/nodes/{record.name}", f"The {slot} slot has no certificate now.")
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from common.errors import CertcastError, ChangedMeanwhileError, InvalidInputError
 from common.ids import NodeName, node_name
 from manager.api.errors import status_of
+from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import NodeRecord, Role
 from manager.domain.version import version_of_node
 from manager.domain.view import NodeView, State
@@ -107,8 +108,14 @@ async def edit(visit: Visit) -> web.StreamResponse:
     described = NodeDescription(names=names or [record.name], addresses=addresses, detail=record.detail)
     try:
         await visit.operations.nodes.describe(
-            record.name, described, seen=form.text("seen"), actor=visit.actor
+            record.name,
+            described,
+            seen=form.text("seen"),
+            confirm=form.text("confirm"),
+            actor=visit.actor,
         )
+    except ConfirmationNeededError as error:
+        return _edit(visit, record, names, addresses, seen=form.text("seen"), asked=error)
     except ChangedMeanwhileError:
         record = await _record(visit)
         theirs = differences(
@@ -137,11 +144,16 @@ async def make_token(visit: Visit) -> web.StreamResponse:
 
 async def retire_page(visit: Visit) -> web.StreamResponse:
     """Say what follows when a node is retired."""
-    record = await _record(visit)
+    return await _retire_page(visit, await _record(visit))
+
+
+async def _retire_page(visit: Visit, record: NodeRecord, *, status: int = 200) -> web.Response:
     inventory = await visit.operations.context.inventories.current()
     held = [assigned_to(inventory, record.name, slot) for slot in ("server", "client")]
     return visit.render(
         "node_retire.html",
+        status=status,
+        foreseen=await visit.operations.previews.removing(record.name),
         record=record,
         view=visit.site.fleet.node(record.name),
         held=[entry for entry in held if entry is not None],
@@ -151,7 +163,10 @@ async def retire_page(visit: Visit) -> web.StreamResponse:
 async def retire(visit: Visit) -> web.StreamResponse:
     """Remove a node."""
     name = visit.name("name")
-    await visit.operations.nodes.remove(name, actor=visit.actor)
+    try:
+        await visit.operations.nodes.remove(name, confirm=visit.form.text("confirm"), actor=visit.actor)
+    except ConfirmationNeededError as error:
+        return await _retire_page(visit, await _record(visit), status=status_of(error))
     return visit.redirect("/nodes", f"Node {name} is retired; its services keep serving what they have.")
 
 
@@ -206,16 +221,18 @@ def _edit(
     seen: str,
     errors: Sequence[CertcastError] = (),
     theirs: Sequence[Difference] | None = None,
+    asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     return visit.render(
         "node_edit.html",
-        status=status_of(errors[0]) if errors else 200 if theirs is None else 409,
+        status=status_of(errors[0]) if errors else 200 if theirs is None and asked is None else 409,
         problems=[error.message for error in errors],
         record=record,
         names=names,
         addresses=addresses,
         seen=seen,
         theirs=theirs,
+        asked=asked,
     )
 
 

@@ -10,6 +10,7 @@ from common.errors import CertcastError, InvalidInputError
 from common.pki.csr import DEFAULT_TEMPLATE, KeyKind
 from common.pki.export import Download
 from manager.api.errors import status_of
+from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import RequestRecord, Role
 from manager.operations.requests import KeyChoice, RequestChanges
 from manager.web.choices import chosen_nodes, node_choices
@@ -118,7 +119,12 @@ async def answer(visit: Visit) -> web.StreamResponse:
             take_over=take_over,
             nodes=nodes,
             slot=fields["slot"],
+            confirm=form.text("confirm"),
             actor=visit.actor,
+        )
+    except ConfirmationNeededError as error:
+        return await _request(
+            visit, record, fields, nodes, take_over=take_over, status=status_of(error), asked=error
         )
     except CertcastError as error:
         return await _request(
@@ -139,18 +145,24 @@ async def answer(visit: Visit) -> web.StreamResponse:
 
 async def delete_form(visit: Visit) -> web.StreamResponse:
     """Say what is lost, and ask."""
-    ids = visit.ids()
+    return await _delete_form(visit, visit.ids())
+
+
+async def _delete_form(visit: Visit, ids: Sequence[int], *, status: int = 200) -> web.Response:
     if not ids:
         raise InvalidInputError("id", "no request was chosen; go back and tick at least one")
-    return visit.render(
-        "requests_delete.html", records=[await visit.operations.requests.get(number) for number in ids]
-    )
+    records = [await visit.operations.requests.get(number) for number in ids]
+    foreseen = await visit.operations.previews.unasking(records)
+    return visit.render("requests_delete.html", status=status, records=records, foreseen=foreseen)
 
 
 async def delete(visit: Visit) -> web.StreamResponse:
     """Delete all that were chosen, or none."""
     ids = visit.form.ids()
-    await visit.operations.requests.delete(ids, actor=visit.actor)
+    try:
+        await visit.operations.requests.delete(ids, confirm=visit.form.text("confirm"), actor=visit.actor)
+    except ConfirmationNeededError as error:
+        return await _delete_form(visit, ids, status=status_of(error))
     return visit.redirect("/requests", f"Deleted {plural(len(ids), 'request')}.")
 
 
@@ -206,6 +218,7 @@ async def _request(
     take_over: bool,
     status: int = 200,
     problems: Sequence[str] = (),
+    asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     inventory = await visit.operations.context.inventories.current()
     return visit.render(
@@ -218,6 +231,7 @@ async def _request(
         replaces=inventory.entries.get(record.replaces_id or 0),
         answered=inventory.entries.get(record.answer_id or 0),
         problems=problems,
+        asked=asked,
     )
 
 

@@ -9,13 +9,13 @@ from aiohttp import web
 from common.errors import (
     CertcastError,
     ChangedMeanwhileError,
-    ConflictError,
     InvalidInputError,
     NotFoundError,
 )
 from common.pki.batch import ImportFile
 from manager.api.errors import status_of
 from manager.api.routes import attachment
+from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import Role, TrustedCaRecord
 from manager.domain.version import version_of_trusted_ca
@@ -69,7 +69,7 @@ async def show(visit: Visit) -> web.StreamResponse:
 
 async def import_form(visit: Visit) -> web.StreamResponse:
     """Ask for files or text."""
-    return visit.render("trusted_cas_import.html", problems=[], kept=None, pasted="")
+    return visit.render("trusted_cas_import.html", problems=[], kept=None, pasted="", asked=None)
 
 
 async def import_files(visit: Visit) -> web.StreamResponse:
@@ -83,7 +83,17 @@ async def import_files(visit: Visit) -> web.StreamResponse:
             files,
             passphrase=form.text("passphrase") or None,
             skip_unusable=form.flag("skip_unusable"),
+            confirm=form.text("confirm"),
             actor=visit.actor,
+        )
+    except ConfirmationNeededError as error:
+        return visit.render(
+            "trusted_cas_import.html",
+            status=status_of(error),
+            problems=[],
+            kept=None,
+            pasted=shown_text(pasted),
+            asked=error,
         )
     except CertcastError as error:
         return visit.render(
@@ -92,9 +102,15 @@ async def import_files(visit: Visit) -> web.StreamResponse:
             problems=findings_of(error),
             kept=None,
             pasted=shown_text(pasted),
+            asked=None,
         )
     return visit.render(
-        "trusted_cas_import.html", problems=[], kept=kept, left_out=sentences(kept.left_out), pasted=""
+        "trusted_cas_import.html",
+        problems=[],
+        kept=kept,
+        left_out=sentences(kept.left_out),
+        pasted="",
+        asked=None,
     )
 
 
@@ -123,9 +139,14 @@ async def edit(visit: Visit) -> web.StreamResponse:
             number,
             certificate=None if same else text,
             trusted_intermediate=trusted,
-            force=form.flag("force"),
+            force=False,
             seen=seen,
+            confirm=form.text("confirm"),
             actor=visit.actor,
+        )
+    except ConfirmationNeededError as error:
+        return _edit_form(
+            visit, record, text, trusted=trusted, seen=seen, status=status_of(error), asked=error
         )
     except ChangedMeanwhileError:
         theirs = differences(
@@ -152,18 +173,25 @@ async def edit(visit: Visit) -> web.StreamResponse:
             seen=seen,
             status=status_of(error),
             problems=findings_of(error),
-            confirm=isinstance(error, ConflictError),
         )
     return visit.redirect(f"/trusted-cas/{number}", "Saved. Every node gets it within seconds.")
 
 
 async def delete_form(visit: Visit) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
-    ids = visit.ids()
+    return await _delete_form(visit, visit.ids())
+
+
+async def _delete_form(visit: Visit, ids: Sequence[int], *, status: int = 200) -> web.Response:
     records = await _chosen(visit, ids)
     total = len((await visit.operations.context.inventories.current()).trusted_cas)
     return visit.render(
-        "trusted_cas_delete.html", records=records, total=total, needed=await _needing(visit, set(ids))
+        "trusted_cas_delete.html",
+        status=status,
+        records=records,
+        total=total,
+        needed=await _needing(visit, set(ids)),
+        foreseen=await visit.operations.previews.untrusting(ids),
     )
 
 
@@ -171,7 +199,12 @@ async def delete(visit: Visit) -> web.StreamResponse:
     """Delete all that were chosen, or none. What follows was told on the page before."""
     ids = visit.form.ids()
     await _chosen(visit, ids)
-    await visit.operations.trust.delete(ids, force=visit.form.flag("force"), actor=visit.actor)
+    try:
+        await visit.operations.trust.delete(
+            ids, force=False, confirm=visit.form.text("confirm"), actor=visit.actor
+        )
+    except ConfirmationNeededError as error:
+        return await _delete_form(visit, ids, status=status_of(error))
     return visit.redirect("/trusted-cas", f"Deleted {plural(len(ids), 'trusted CA')}; every node drops them.")
 
 
@@ -212,7 +245,7 @@ def _edit_form(
     status: int = 200,
     problems: Sequence[str] = (),
     theirs: Sequence[Difference] = (),
-    confirm: bool = False,
+    asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     return visit.render(
         "trusted_ca_edit.html",
@@ -223,7 +256,7 @@ def _edit_form(
         seen=seen,
         problems=problems,
         theirs=theirs,
-        confirm=confirm,
+        asked=asked,
     )
 
 

@@ -8,6 +8,7 @@ from common.ids import NodeName
 from manager.domain.alarms import AlarmKind
 from manager.domain.view import NodeView
 from manager.operations.alarms import SILENT_S
+from manager.store.catalogue import NodeDescription
 from tests.pki import DAY_S, NOW_S, make_leaf, make_root
 from tests.unit.operations.conftest import World
 
@@ -28,7 +29,7 @@ async def kinds(world: World) -> list[AlarmKind]:
 
 async def upload(world: World, *, days: int) -> int:
     made = make_leaf(make_root(), not_after_s=NOW_S + days * DAY_S)
-    record, _ = await world.operations.certificates.upload(
+    uploaded = await world.operations.certificates.upload(
         certificate=made.certificate_pem,
         private_key=made.key_pem,
         passphrase=None,
@@ -37,7 +38,7 @@ async def upload(world: World, *, days: int) -> int:
         slot="server",
         actor="ada",
     )
-    return record.id
+    return uploaded.record.id
 
 
 async def test_that_nobody_looks_for_what_is_wrong_is_an_alarm_and_leaves_a_trace(world: World):
@@ -135,3 +136,19 @@ async def test_expiry_raises_its_alarm_thirty_days_before_to_the_second(
     await world.operations.alarms.evaluate(NoNodes())
     expiry = {kind for kind in AlarmKind if "expir" in kind}
     assert expiry & set(await kinds(world)) == {certificate, trusted_ca} - {None}
+
+
+async def test_a_certificate_for_other_names_is_an_alarm_of_the_node_until_it_has_the_right_one(world: World):
+    alarms = world.operations.alarms
+    await world.store.nodes.add("n1", "node", names=["conf1.example.com"], addresses=[], now_s=NOW_S)
+    number = await upload(world, days=200)
+    assign = world.operations.certificates.assign
+    await assign(number, nodes=["n1"], slot="server", actor="ada")
+    await alarms.evaluate(NoNodes())
+    (alarm,) = [each for each in await alarms.active() if each.subject.kind is AlarmKind.NAME_MISMATCH]
+    assert (alarm.node, alarm.trait.number) == ("n1", 15)
+    assert "is not valid for conf1.example.com" in alarm.details
+    assert "It is valid for node.example.com." in alarm.details
+    await world.store.catalogue.describe("n1", NodeDescription(names=["node.example.com"], addresses=[]))
+    await alarms.evaluate(NoNodes())
+    assert AlarmKind.NAME_MISMATCH not in await kinds(world)

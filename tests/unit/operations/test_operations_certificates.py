@@ -27,9 +27,10 @@ async def upload(world: World, made: Made, nodes=(), slot="server", **changes):
         "passphrase": None,
         "parameters": "",
     }
-    return await world.operations.certificates.upload(
+    kept = await world.operations.certificates.upload(
         **{**given, **changes}, nodes=list(nodes), slot=slot, actor="ada"
     )
+    return kept.record, kept.created
 
 
 async def listed(world: World):
@@ -178,9 +179,8 @@ async def test_all_means_every_node_but_the_management_node(world: World):
     await add_nodes(world, "n1", "n2")
     await world.store.nodes.add("management", "management", names=[], addresses=[], now_s=NOW_S)
     record, _ = await upload(world, make_leaf(ISSUER))
-    assert set(
-        await world.operations.certificates.assign(record.id, nodes=None, slot="server", actor="ada")
-    ) == {"n1", "n2"}
+    assigned = await world.operations.certificates.assign(record.id, nodes=None, slot="server", actor="ada")
+    assert set(assigned.nodes) == {"n1", "n2"}
     assert world.fleet.told[-1] == {"n1", "n2"}
 
 

@@ -31,7 +31,7 @@ def stored(directory: Path, text: str) -> bool:
 
 
 async def upload(world: World, made: Made, *, before: str = "", parameters: str = "") -> int:
-    record, _ = await world.operations.certificates.upload(
+    uploaded = await world.operations.certificates.upload(
         certificate=before + made.certificate_pem,
         private_key=made.key_pem,
         passphrase=None,
@@ -40,7 +40,7 @@ async def upload(world: World, made: Made, *, before: str = "", parameters: str 
         slot="server",
         actor="ada",
     )
-    return record.id
+    return uploaded.record.id
 
 
 async def test_no_way_in_keeps_a_key_in_the_clear(world: World, tmp_path: Path):

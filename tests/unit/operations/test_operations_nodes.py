@@ -120,7 +120,7 @@ async def test_a_removed_node_takes_its_temporary_certificate_along_and_no_other
     made = make_leaf(None, ["shared.example.com"])
     await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
     await world.operations.nodes.add("n2", names=[], addresses=[], actor="ada")
-    kept, _ = await world.operations.certificates.upload(
+    uploaded = await world.operations.certificates.upload(
         certificate=made.certificate_pem,
         private_key=made.key_pem,
         passphrase=None,
@@ -133,7 +133,7 @@ async def test_a_removed_node_takes_its_temporary_certificate_along_and_no_other
     _, left = await world.operations.certificates.list(Query())
     assert {view.entry.id: [each.node for each in view.entry.places] for view in left} == {
         2: ["n2"],
-        kept.id: [],
+        uploaded.record.id: [],
     }
     assert world.fleet.nodes == {"n2"}
     with pytest.raises(NotFoundError):
@@ -143,7 +143,7 @@ async def test_a_removed_node_takes_its_temporary_certificate_along_and_no_other
 async def test_a_node_is_described_with_its_slots_all_at_once_or_not_at_all(world: World):
     made = make_leaf(None, ["shared.example.com"])
     await world.operations.nodes.add("n1", names=["a.example.com"], addresses=[], actor="ada")
-    kept, _ = await world.operations.certificates.upload(
+    uploaded = await world.operations.certificates.upload(
         certificate=made.certificate_pem,
         private_key=made.key_pem,
         passphrase=None,
@@ -153,20 +153,26 @@ async def test_a_node_is_described_with_its_slots_all_at_once_or_not_at_all(worl
         actor="ada",
     )
     new = NodeDescription(names=["B.example.com"], addresses=["192.0.2.9"], detail={"x": 1})
-    for slots, error in (({"server": 99}, NotFoundError), ({"server": kept.id, "client": 99}, NotFoundError)):
+    for slots, error in (
+        ({"server": 99}, NotFoundError),
+        ({"server": uploaded.record.id, "client": 99}, NotFoundError),
+    ):
         with pytest.raises(error):
             await world.operations.nodes.describe("n1", dataclasses.replace(new, slots=slots), actor="ada")
     with pytest.raises(InvalidInputError):
         await world.operations.nodes.describe("n1", dataclasses.replace(new, addresses=["x"]), actor="ada")
     assert (await world.store.nodes.get("n1")).names == ("a.example.com",)
     world.fleet.told.clear()
-    full = dataclasses.replace(new, slots={"server": kept.id, "client": kept.id})
+    full = dataclasses.replace(new, slots={"server": uploaded.record.id, "client": uploaded.record.id})
     await world.operations.nodes.describe("n1", full, actor="ada")
     record = await world.store.nodes.get("n1")
     assert (record.names, record.addresses, record.detail) == (("b.example.com",), ("192.0.2.9",), {"x": 1})
-    assert {each.slot for each in await world.store.certificates.nodes_of(kept.id)} == {"server", "client"}
+    assert {each.slot for each in await world.store.certificates.nodes_of(uploaded.record.id)} == {
+        "server",
+        "client",
+    }
     await world.operations.nodes.describe("n1", dataclasses.replace(new, slots={"client": None}), actor="ada")
-    assert {each.slot for each in await world.store.certificates.nodes_of(kept.id)} == {"server"}
+    assert {each.slot for each in await world.store.certificates.nodes_of(uploaded.record.id)} == {"server"}
     assert (await world.acts())[-1] == ("ada", "node.described", "node n1")
     assert world.fleet.told == [{"n1"}, {"n1"}]
 

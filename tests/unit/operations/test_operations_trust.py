@@ -2,8 +2,9 @@ import asyncio
 
 import pytest
 
-from common.errors import ConflictError, NotFoundError
+from common.errors import NotFoundError
 from common.pki.findings import PkiFindingsError
+from manager.domain.consequences import ConfirmationNeededError
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root
 from tests.unit.operations.conftest import World
 
@@ -57,5 +58,5 @@ async def test_two_small_losses_at_once_do_not_make_a_large_one(world: World):
         return_exceptions=True,
     )
     # two of ten are a fifth; two of the eight that are left are more
-    assert [type(end) for end in ends] == [type(None), ConflictError]
+    assert [type(end) for end in ends] == [type(None), ConfirmationNeededError]
     assert len(await world.operations.trust.list()) == 8

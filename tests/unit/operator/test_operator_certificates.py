@@ -43,6 +43,7 @@ def test_a_certificate_is_sent_to_the_byte_with_key_nodes_and_slot(api, run, fil
         "parameters": "",
         "nodes": ["conf1", "c2"],
         "slot": "server",
+        "confirm": "",
     }
     assert "Added certificate 7 (abababab); it goes to conf1, c2 now" in done.stdout
 
@@ -126,7 +127,7 @@ def test_assigning_needs_nodes_or_all_and_not_both(api, run):
 def test_assigning_sends_the_nodes_or_null_for_all(api, run, arguments, nodes):
     api.answer("POST", "certificates/7/assign", {"nodes": ["a", "b"]})
     assert run("certificate", "assign", "7", *arguments, "--slot", "client").exit_code == 0
-    assert api.asked[0][2] == {"nodes": nodes, "slot": "client"}
+    assert api.asked[0][2] == {"nodes": nodes, "slot": "client", "confirm": ""}
 
 
 def test_deleting_several_is_one_request_that_forces_only_when_told_to(api, run):
@@ -140,7 +141,7 @@ def test_deleting_several_is_one_request_that_forces_only_when_told_to(api, run)
     done = run("certificate", "delete", "7", "8", "--force")
     assert "Deleted certificates 7, 8. Nothing is assigned any more to conf1." in done.stdout
     assert [body for _, _, body in api.asked] == [
-        {"ids": [7, 8], "force": False},
+        {"ids": [7, 8], "force": False, "confirm": ""},
         {"ids": [7, 8], "force": True},
     ]
 
@@ -170,7 +171,7 @@ def test_an_edit_sends_only_what_changes_and_never_a_key(api, run, arguments, bo
     api.answer("PATCH", "certificates/7", STORED)
     done = run("certificate", "edit", "7", *arguments, text=CERTIFICATE)
     assert done.exit_code == 0, done.stderr
-    assert api.asked[0][2] == body
+    assert api.asked[0][2] == body | {"confirm": ""}
     assert "Changed certificate 7 (abababab); it goes to conf1, conf2 now" in done.stdout
 
 

@@ -116,5 +116,5 @@ def test_a_join_token_is_made_anew(api, run):
 
 def test_a_node_is_removed_and_an_empty_answer_is_no_json(api, run):
     api.answer("DELETE", "nodes/conf1", "", status=204)
-    assert "Removed conf1" in run("node", "remove", "conf1").stdout
-    assert run("node", "remove", "conf1", "--json").stdout == ""
+    assert "Removed conf1" in run("node", "remove", "conf1", "--force").stdout
+    assert run("node", "remove", "conf1", "--force", "--json").stdout == ""

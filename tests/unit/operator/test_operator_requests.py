@@ -123,6 +123,7 @@ def test_an_answer_from_several_files_takes_over_and_a_finding_names_its_own_fil
         "take_over": True,
         "nodes": ["conf2"],
         "slot": "client",
+        "confirm": "",
     }
     assert "Request 5 is now certificate 9 (abababab); it goes to conf1 now" in done.stdout
     findings = [
@@ -155,4 +156,4 @@ def test_an_answer_comes_from_standard_input_too(api, run):
 
 def test_a_request_is_deleted(api, run):
     api.answer("DELETE", "requests/5", "", status=204)
-    assert run("csr", "delete", "5").stdout == "Deleted request 5.\n"
+    assert run("csr", "delete", "5", "--force").stdout == "Deleted request 5.\n"

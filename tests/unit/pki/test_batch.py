@@ -5,9 +5,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from common.errors import PkiError, Reason
 from common.pki import der
-from common.pki.batch import MAX_FILES, ImportFile, identity_of, read_batch
+from common.pki.batch import MAX_FILES, ImportFile, read_batch
 from common.pki.certificate import decode
 from common.pki.findings import PkiFindingsError
+from common.pki.identity import key_of
 from common.pki.parameters import FFDHE2048_PEM
 from common.pki.pfx import open_pfx
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root, make_rsa_key
@@ -298,9 +299,9 @@ def test_nothing_usable_is_an_error_all_the_same():
 
 
 def test_a_certificate_whose_key_is_stored_needs_none():
-    stored = {identity_of(decode(LEAF.certificate_der))}
+    stored = {key_of(decode(LEAF.certificate_der))}
     batch = read_batch(
-        files(site=chain_pem(LEAF, LOW), other=SECOND.key_pem + SECOND.certificate_pem), stored=stored
+        files(site=chain_pem(LEAF, LOW), other=SECOND.key_pem + SECOND.certificate_pem), stored_keys=stored
     )
     (kept,) = batch.without_key
     assert (kept.leaf.der, kept.private_key_pem) == (LEAF.certificate_der, "")

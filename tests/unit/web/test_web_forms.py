@@ -36,10 +36,6 @@ def test_no_private_key_is_shown_again():
     assert "PRIVATE" not in shown_text("-----BEGIN PRIVATE KEY-----\nMIIB")
 
 
-def test_a_refusal_asks_as_a_page_does_and_not_as_the_command():
-    assert findings_of(InvalidInputError("x", "this drops 3; confirm with --force")) == ["this drops 3"]
-
-
 def test_ids_are_numbers_and_each_is_there_once():
     assert Form({"id": ["2", "1", "2"]}).ids() == [2, 1]
     for bad in ("", "-1", "1.5", "²", "1" * 19):

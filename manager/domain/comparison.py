@@ -1,0 +1,184 @@
+"""Certificate comparison: what a certificate lacks beside the one that it replaces, or the request that it answers.
+
+Pure. Decides what counts as a loss (names, strength, purposes, time) and how bad it is. Leaves to `consequences` which certificates are compared.
+Invariant: two certificates of equal content have no difference.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from common.pki.certificate import Certificate
+from common.pki.finding import Severity
+from common.pki.lint import covers
+from common.pki.path import has_weak_signature
+from common.pki.status import DAY_S
+from manager.domain.model import NodeRecord
+
+NAMED_MAX: Final = 10
+"""Names that one sentence tells; of more it has the count."""
+
+
+class DifferenceCode(StrEnum):
+    """In what two certificates differ; stable for machines."""
+
+    NAMES_LOST = "names_lost"
+    NAMES_MISSING = "names_missing"
+    WEAKER = "weaker"
+    PURPOSE_LOST = "purpose_lost"
+    ENDS_EARLIER = "ends_earlier"
+    SHORTER_LIFETIME = "shorter_lifetime"
+    KEY_TYPE = "key_type_changed"
+    KEY_REUSED = "key_reused"
+    SUBJECT = "subject_changed"
+    ISSUER = "issuer_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference, as a code, a sentence that begins with "It", and how bad it is."""
+
+    code: DifferenceCode
+    message: str
+    severity: Severity
+
+
+def compare(before: Certificate, after: Certificate, *, label: str) -> list[Difference]:
+    """Return what is different in `after`; `label` names the certificate that it replaces."""
+    return [
+        *_names(before, after, label),
+        *_strength(before, after, label),
+        *_purposes(before, after, label),
+        *_times(before, after, label),
+        *_rest(before, after, label),
+    ]
+
+
+def compare_request(names: Iterable[str], subject: str, after: Certificate) -> list[Difference]:
+    """Return what an answer lacks of what a request asked for; the key is the request's own."""
+    found = []
+    if missing := [name for name in names if not has_name(after, name)]:
+        message = f"It lacks names that the request asked for: {listed(missing)}."
+        found.append(Difference(DifferenceCode.NAMES_MISSING, message, Severity.WARNING))
+    if subject != after.raw_subject:
+        message = f"Its subject is {after.raw_subject or 'empty'}; the request asked for {subject or 'none'}."
+        found.append(Difference(DifferenceCode.SUBJECT, message, Severity.NOTE))
+    return found
+
+
+def has_name(certificate: Certificate, name: str) -> bool:
+    """Whether a certificate stands for a name: a host or address as clients ask for it, anything else literally."""
+    lowered = name.lower()
+    if lowered.startswith("*.") or "@" in name or "://" in name:
+        return lowered in {each.lower() for each in certificate.subject_alt_names}
+    return covers(certificate, name)
+
+
+def uncovered(certificate: Certificate, node: NodeRecord) -> list[str]:
+    """Return the node's names for which no client accepts a certificate; for a short name any host of that name will do."""
+    return [name for name in node.client_names if not _stands_for(certificate, name)]
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Name some, and count the rest."""
+    every = list(texts)
+    more = f" and {len(every) - NAMED_MAX} more" if len(every) > NAMED_MAX else ""
+    return ", ".join(every[:NAMED_MAX]) + more
+
+
+def date(seconds: float) -> str:
+    """Write a moment, in UTC."""
+    try:
+        return f"{dt.datetime.fromtimestamp(seconds, tz=dt.UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, ValueError, OSError):
+        return "a time beyond the calendar"
+
+
+def _stands_for(certificate: Certificate, name: str) -> bool:
+    if "." in name or ":" in name:
+        return covers(certificate, name)
+    firsts = {dns.lower().partition(".")[0] for dns in certificate.dns_names}
+    return name.lower() in firsts or "*" in firsts
+
+
+def _names(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+    if lost := [name for name in before.subject_alt_names if not has_name(after, name)]:
+        message = f"It lacks names of {label}, which it replaces: {listed(lost)}."
+        yield Difference(DifferenceCode.NAMES_LOST, message, Severity.WARNING)
+
+
+def _strength(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+    if _bits(after) < _bits(before):
+        message = f"Its key ({key_words(after)}) is weaker than that of {label} ({key_words(before)})."
+        yield Difference(DifferenceCode.WEAKER, message, Severity.WARNING)
+    elif _family(before) != _family(after):
+        message = f"Its key is {key_words(after)}, that of {label} is {key_words(before)}."
+        yield Difference(DifferenceCode.KEY_TYPE, message, Severity.NOTE)
+    if has_weak_signature(after) and not has_weak_signature(before):
+        message = f"Its signature ({after.signature_hash}) is weaker than that of {label}."
+        yield Difference(DifferenceCode.WEAKER, message, Severity.WARNING)
+
+
+def _purposes(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+    lost = [
+        name
+        for name, had, has in (
+            ("serverAuth", _may(before, before.server_auth_usage), _may(after, after.server_auth_usage)),
+            ("clientAuth", _may(before, before.client_auth_usage), _may(after, after.client_auth_usage)),
+        )
+        if had and not has
+    ]
+    if lost:
+        # whether a slot needs it is found where the slot is known
+        message = f"Its extended key usage lacks {' and '.join(lost)}, which {label} has."
+        yield Difference(DifferenceCode.PURPOSE_LOST, message, Severity.NOTE)
+
+
+def _times(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+    if after.not_after_s < before.not_after_s:
+        message = f"It ends on {date(after.not_after_s)}, earlier than {label} ({date(before.not_after_s)})."
+        yield Difference(DifferenceCode.ENDS_EARLIER, message, Severity.WARNING)
+    mine, theirs = _days(after), _days(before)
+    if mine < theirs:
+        message = f"It is made for {mine} days, {label} for {theirs}."
+        yield Difference(DifferenceCode.SHORTER_LIFETIME, message, Severity.NOTE)
+
+
+def _rest(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+    if before.public_key_id == after.public_key_id and before != after:
+        yield Difference(DifferenceCode.KEY_REUSED, f"Its key is that of {label}.", Severity.NOTE)
+    if before.subject_id != after.subject_id:
+        message = f"Its subject is {after.raw_subject or 'empty'}, that of {label} is {before.raw_subject or 'empty'}."
+        yield Difference(DifferenceCode.SUBJECT, message, Severity.NOTE)
+    if before.issuer_id != after.issuer_id:
+        message = f"Its issuer is {after.raw_issuer or 'unknown'}, that of {label} is {before.raw_issuer or 'unknown'}."
+        yield Difference(DifferenceCode.ISSUER, message, Severity.NOTE)
+
+
+def key_words(certificate: Certificate) -> str:
+    """Name a key's type and size."""
+    kind = certificate.key_type or "unknown"
+    return f"{kind} {certificate.key_bits}" if kind == "RSA" else kind
+
+
+def _family(certificate: Certificate) -> str:
+    return certificate.key_type.partition(" ")[0]
+
+
+def _bits(certificate: Certificate) -> int:
+    """Return a key's strength in bits (NIST SP 800-57 part 1, table 2), in its coarse steps."""
+    size = certificate.key_bits
+    if _family(certificate) in {"RSA", "DSA"}:
+        steps = ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80))
+        return next((bits for least, bits in steps if size >= least), 0)
+    return size // 2
+
+
+def _may(certificate: Certificate, named: bool) -> bool:  # noqa: FBT001 - one flag, and its meaning
+    return certificate.extended_usages is None or named
+
+
+def _days(certificate: Certificate) -> int:
+    return round((certificate.not_after_s - certificate.not_before_s) / DAY_S)

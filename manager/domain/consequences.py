@@ -1,0 +1,109 @@
+"""Consequences of a change that is not made yet: what clients, nodes and private keys would meet.
+
+Pure. Decides what a consequence is, and which want a confirmation. Leaves to `placing` and `losing` what follows from which change, and
+how it is asked to each front end. Invariant: the same inventory and the same change have the same consequences in the same order, so that what
+was confirmed can be compared with what is about to happen.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from common.errors import ConflictError, Reason
+from common.ids import NodeName
+from common.pki.finding import Severity
+from manager.domain.comparison import Difference, listed
+from manager.domain.inventory import Entry
+
+
+class ConsequenceCode(StrEnum):
+    """Consequences that are neither findings (`LintCode`) nor differences (`DifferenceCode`); stable for machines."""
+
+    NAME_MISMATCH = "name_mismatch"
+    EXPIRED = "expired"
+    KEY_REPLACED = "key_replaced"
+    KEY_LOST = "key_lost"
+    NODES_LEFT = "nodes_left_without"
+    NODE_REMOVED = "node_removed"
+    REQUEST_UNANSWERED = "request_unanswered"
+    TRUST_SHRINKS = "trust_shrinks"
+    UNTRUSTED = "untrusted"
+    CHAIN_BROKEN = "chain_broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequence:
+    """One consequence; `asks` says that it wants a confirmation. `nodes` are those that it meets."""
+
+    code: str
+    message: str
+    severity: Severity
+    asks: bool
+    nodes: tuple[NodeName, ...] = ()
+
+
+class ConfirmationNeededError(ConflictError):
+    """Nothing was changed: the change has consequences that were not confirmed, or no longer those that were.
+
+    `token` stands for exactly these consequences; sent back, it confirms them.
+    """
+
+    reason = Reason.CONFIRMATION_NEEDED
+
+    def __init__(self, consequences: Sequence[Consequence], token: str) -> None:
+        self.consequences, self.token = tuple(consequences), token
+        asked = " ".join(each.message for each in consequences if each.asks)
+        super().__init__(f"this needs a confirmation, and nothing was changed: {asked}")
+
+
+def token_of(consequences: Iterable[Consequence], facts: object) -> str:
+    """Return what stands for these consequences of a change of these facts."""
+    told = [[each.code, each.message, sorted(each.nodes)] for each in consequences]
+    return hashlib.sha256(json.dumps([told, facts], sort_keys=True).encode()).hexdigest()[:32]
+
+
+def unique(found: Iterable[Consequence]) -> list[Consequence]:
+    """Return each consequence once, the worst first."""
+    order = tuple(Severity)
+    once = {(each.code, each.message): each for each in found}
+    return sorted(once.values(), key=lambda each: order.index(each.severity))
+
+
+def asked(code: ConsequenceCode, message: str) -> Consequence:
+    """Return a consequence that wants a confirmation."""
+    return Consequence(code=code, message=message, severity=Severity.WARNING, asks=True)
+
+
+def of_difference(difference: Difference) -> Consequence:
+    """Return what a difference between two certificates means."""
+    return Consequence(
+        code=difference.code,
+        message=difference.message,
+        severity=difference.severity,
+        asks=difference.severity is not Severity.NOTE,
+    )
+
+
+def left_without(entry: Entry, nodes: tuple[NodeName, ...]) -> Consequence:
+    """Return what it means that nodes lose a certificate."""
+    verb = "loses" if len(nodes) == 1 else "lose"
+    return Consequence(
+        code=ConsequenceCode.NODES_LEFT,
+        message=f"{listed(nodes)} {verb} {named(entry)}: what is served stays until another certificate is assigned, and is renewed no more.",
+        severity=Severity.WARNING,
+        asks=True,
+        nodes=nodes,
+    )
+
+
+def said(entry: Entry) -> str:
+    """Name an entry shortly, where it is named in full beside."""
+    return f"certificate {entry.id}" if entry.id else "the certificate"
+
+
+def named(entry: Entry) -> str:
+    """Name an entry by all that tells it from others."""
+    name = entry.leaf.subject_name or entry.leaf.label
+    return f"certificate {entry.id} ('{name}', fingerprint {entry.leaf.fingerprint[:16]})"

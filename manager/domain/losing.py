@@ -1,0 +1,141 @@
+"""Consequences of what goes: private keys, certificates that nodes have, nodes, requests, and trusted CAs.
+
+Pure. Decides what would be gone for good, and whom that meets. Invariant: a private key that another entry has is not called lost.
+"""
+
+from collections.abc import Collection, Sequence
+
+from common.pki.certificate import Certificate
+from common.pki.chain import ChainState, build_chain
+from common.pki.finding import Severity
+from common.pki.identity import key_of
+from manager.domain.comparison import listed
+from manager.domain.consequences import Consequence, ConsequenceCode, asked, left_without, named
+from manager.domain.inventory import Entry, Inventory, Trust
+from manager.domain.model import NodeRecord, RequestRecord
+
+
+def of_other_key(known: Entry, given: Entry, inventory: Inventory) -> list[Consequence]:
+    """Return what follows when an entry gets another certificate of its issuer and serial number, with another key."""
+    told = (
+        f"{named(known)} has the issuer and serial number ({known.leaf.serial_no}) of the new certificate "
+        f"'{given.leaf.subject_name or given.leaf.label}' (fingerprint {given.leaf.fingerprint[:16]}), but another private key: "
+        "the new one would take its place"
+    )
+    nodes = tuple(place.node for place in known.places)
+    where = f", also on {listed(dict.fromkeys(nodes))}" if nodes else ""
+    replaced = Consequence(
+        code=ConsequenceCode.KEY_REPLACED,
+        message=f"{told}{where}.",
+        severity=Severity.ERROR,
+        asks=True,
+        nodes=nodes,
+    )
+    return [replaced, *of_lost_keys([known], inventory)]
+
+
+def of_lost_keys(gone: Sequence[Entry], inventory: Inventory) -> list[Consequence]:
+    """Return whose private keys no other entry has: they would be gone for good."""
+    ids = {each.id for each in gone}
+    kept = {key_of(each.leaf) for each in inventory.entries.values() if each.id not in ids}
+    lost = [each for each in gone if key_of(each.leaf) not in kept]
+    if not lost:
+        return []
+    many = "keys" if len(lost) > 1 else "key"
+    message = f"The only copy of the private {many} of {listed(named(each) for each in lost)} here would be lost for good."
+    return [asked(ConsequenceCode.KEY_LOST, message)]
+
+
+def of_deleting(gone: Sequence[Entry], inventory: Inventory) -> list[Consequence]:
+    """Return what follows when certificates are deleted."""
+    found = of_lost_keys(gone, inventory)
+    for entry in gone:
+        if entry.places:
+            nodes = tuple(dict.fromkeys(place.node for place in entry.places))
+            found.append(left_without(entry, nodes))
+    return found
+
+
+def of_removing_nodes(nodes: Sequence[NodeRecord], inventory: Inventory) -> list[Consequence]:
+    """Return what follows when nodes are removed."""
+    found = []
+    for record in nodes:
+        held = [
+            inventory.entries[number] for (name, _), number in inventory.slots.items() if name == record.name
+        ]
+        kept = [each for each in held if not each.temporary]
+        joined = " Its agent is turned away from then on." if record.public_key else " It has not joined."
+        has = f" It has {listed(named(each) for each in kept)}, which stay in the store." if kept else ""
+        message = f"Node {record.name} is forgotten, with its history.{joined}{has} Its services keep serving what they have."
+        found.append(
+            Consequence(
+                code=ConsequenceCode.NODE_REMOVED,
+                message=message,
+                severity=Severity.WARNING,
+                asks=True,
+                nodes=(record.name,),
+            )
+        )
+    return found
+
+
+def of_deleting_requests(gone: Sequence[RequestRecord], inventory: Inventory) -> list[Consequence]:
+    """Return what follows when certificate signing requests are deleted."""
+    waiting = [each for each in gone if each.answer_id not in inventory.entries]
+    if not waiting:
+        return []
+    every = listed(f"{each.id} ({each.subject_name or each.raw_subject or 'no subject'})" for each in waiting)
+    message = (
+        f"The private key goes with the request, so what a CA sends later cannot be used: request {every}."
+    )
+    return [asked(ConsequenceCode.REQUEST_UNANSWERED, message)]
+
+
+def of_untrusting(
+    inventory: Inventory, gone: Collection[int], new: Sequence[Certificate], lost: str, *, now_s: int
+) -> list[Consequence]:
+    """Return what follows when trusted CAs go, or become `new` ones. Builds chains: takes a while when there are thousands."""
+    custom = inventory.trust.custom
+    kept = {(each.subject_id, key_of(each)) for each in new}
+    dropped = [
+        custom[number]
+        for number in sorted(gone)
+        if number in custom and (custom[number].subject_id, key_of(custom[number])) not in kept
+    ]
+    if not dropped:
+        return []
+    found = [] if not lost else [asked(ConsequenceCode.TRUST_SHRINKS, f"{lost[0].upper()}{lost[1:]}.")]
+    every = listed(f"'{each.subject_name or each.label}'" for each in dropped)
+    found.append(
+        asked(
+            ConsequenceCode.UNTRUSTED,
+            f"Every node stops trusting {every}: peers whose certificates only lead there are refused.",
+        )
+    )
+    if broken := _broken_chains(inventory, gone, new, now_s=now_s):
+        message = f"The chain of trust breaks of {listed(named(each) for each in broken)}."
+        found.append(asked(ConsequenceCode.CHAIN_BROKEN, message))
+    return found
+
+
+def _broken_chains(
+    inventory: Inventory, gone: Collection[int], new: Sequence[Certificate], *, now_s: int
+) -> list[Entry]:
+    leaving = {
+        inventory.trust.custom[number].fingerprint for number in gone if number in inventory.trust.custom
+    }
+    stay = {number: each for number, each in inventory.trust.custom.items() if number not in gone}
+    left = Trust(
+        {**stay, **{-number: each for number, each in enumerate(new, start=1)}}, inventory.trust.builtin
+    )
+    broken = []
+    for entry in inventory.entries.values():
+        chain = inventory.chain(entry.id, now_s=now_s)
+        if chain.state is not ChainState.COMPLETE or not any(
+            link.certificate.fingerprint in leaving for link in chain.links[1:]
+        ):
+            continue
+        then = build_chain(entry.leaf, left.issuers, uploaded=entry.uploaded, now_s=now_s)
+        if then.state is not ChainState.COMPLETE:
+            broken.append(entry)
+    return broken

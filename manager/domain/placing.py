@@ -1,0 +1,199 @@
+"""Consequences of placing certificates: for the slots that get one, lose one, or keep one whose content or whose node's names change.
+
+Pure. Decides how a certificate is judged where it would be, beside what is there now. Invariant: what the replaced certificate had already is no
+consequence of replacing it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from common.bundle.manifest import Slot
+from common.ids import NodeName
+from common.pki.finding import LintCode, Severity, by_severity
+from common.pki.status import is_expired
+from manager.domain.comparison import compare, compare_request, date, listed, uncovered
+from manager.domain.consequences import (
+    Consequence,
+    ConsequenceCode,
+    left_without,
+    of_difference,
+    said,
+    unique,
+)
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.model import AssignmentRecord, NodeRecord, RequestRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A node's slot before a change and after it; None where it is empty."""
+
+    node: NodeName
+    slot: Slot
+    before: Entry | None
+    after: Entry | None
+
+
+def of_moves(inventory: Inventory, moves: Sequence[Move], *, now_s: int) -> list[Consequence]:
+    """Return what follows when slots change their certificates."""
+    changed = [each for each in moves if each.before is not None or each.after is not None]
+    found: list[Consequence] = []
+    for group in _grouped(changed, lambda move: (move.slot, _mark(move.after))):
+        after = group[0].after
+        if after is not None:
+            found += _of_placing(inventory, after, group, now_s=now_s)
+    for group in _grouped(changed, lambda move: (_mark(move.before), _mark(move.after))):
+        found += _of_replacing(group)
+    return unique(found)
+
+
+def of_content(before: Entry, after: Entry) -> list[Consequence]:
+    """Return what is lost when an entry's content changes, wherever it is assigned."""
+    return [of_difference(each) for each in compare(before.leaf, after.leaf, label=said(before))]
+
+
+def of_answer(request: RequestRecord, answer: Entry, replaced: Entry | None) -> list[Consequence]:
+    """Return what an answer lacks of its request, and of the certificate that the request was made to replace."""
+    found = compare_request(request.subject_alt_names, request.raw_subject, answer.leaf)
+    if replaced is not None:
+        found += compare(replaced.leaf, answer.leaf, label=said(replaced))
+    return [of_difference(each) for each in found]
+
+
+def of_describing(
+    before: NodeRecord, after: NodeRecord, inventory: Inventory, moves: Sequence[Move], *, now_s: int
+) -> list[Consequence]:
+    """Return what follows when a node gets other names, and its slots other certificates."""
+    changed = replace_node(inventory, after)
+    found = of_moves(changed, moves, now_s=now_s)
+    number = inventory.slots.get((before.name, "server"))
+    if number is not None and not any(move.slot == "server" for move in moves):
+        entry = inventory.entries[number]
+        known = uncovered(entry.leaf, before)
+        if not entry.temporary and any(name not in known for name in uncovered(entry.leaf, after)):
+            found += _name_mismatch(changed, entry, [before.name])
+    return found
+
+
+def mismatches(inventory: Inventory, entry: Entry, nodes: Iterable[NodeName]) -> Mapping[NodeName, list[str]]:
+    """Return, by node, the names for which clients refuse a certificate; a temporary one is made for whatever there was."""
+    if entry.temporary:
+        return {}
+    found = {}
+    for name in dict.fromkeys(nodes):
+        if names := uncovered(entry.leaf, inventory.nodes[name]):
+            found[name] = names
+    return found
+
+
+def its_names(entry: Entry) -> str:
+    """Say for which names a certificate is valid."""
+    names = entry.leaf.subject_alt_names
+    return f"It is valid for {listed(names)}." if names else "It has no subject alternative name."
+
+
+def replace_node(inventory: Inventory, record: NodeRecord) -> Inventory:
+    """Return an inventory in which a node is described like this."""
+    return replace(inventory, nodes={**inventory.nodes, record.name: record})
+
+
+def placed(entry: Entry, moves: Iterable[Move]) -> Entry:
+    """Return an entry with the places that it would have then."""
+    places = tuple(
+        AssignmentRecord(node=move.node, slot=move.slot, certificate_id=entry.id) for move in moves
+    )
+    return replace(entry, places=places)
+
+
+def _of_placing(
+    inventory: Inventory, after: Entry, group: Sequence[Move], *, now_s: int
+) -> list[Consequence]:
+    """Judge a certificate as it would be in these slots; what the ones before had already is no consequence of the change."""
+    nodes = tuple(move.node for move in group)
+    found: list[Consequence] = []
+    if group[0].slot == "server":
+        found += _name_mismatch(inventory, after, nodes)
+    if is_expired(after.leaf, now_s=now_s):
+        found.append(
+            Consequence(
+                code=ConsequenceCode.EXPIRED,
+                message=f"It expired on {date(after.leaf.not_after_s)}: nodes refuse it, and keep what they have.",
+                severity=Severity.ERROR,
+                asks=True,
+                nodes=nodes,
+            )
+        )
+    had = _common_codes(inventory, [move.before for move in group], now_s=now_s)
+    # a root that only clients know is no reason to ask; a chain that was complete until now is
+    unasked = {LintCode.CHAIN} if had is None else had
+    judged = inventory.judge_new(placed(after, group), now_s=now_s)
+    for finding in by_severity(judged.findings):
+        if finding.severity is not Severity.ERROR or finding.code is LintCode.NODE_NAME_MISMATCH:
+            continue
+        message = finding.message
+        if finding.code is LintCode.NOT_YET_VALID:
+            message = f"It is valid only from {date(after.leaf.not_before_s)}: nodes keep what they have until then."
+        found.append(
+            Consequence(
+                code=finding.code,
+                message=message,
+                severity=finding.severity,
+                asks=finding.code is LintCode.NOT_YET_VALID or finding.code not in unasked,
+                nodes=nodes,
+            )
+        )
+    return found
+
+
+def _common_codes(
+    inventory: Inventory, before: Iterable[Entry | None], *, now_s: int
+) -> set[LintCode] | None:
+    """Return the findings that every one of these has, None where one of the slots had nothing, or a temporary one."""
+    every = list(before)
+    if any(each is None or each.temporary for each in every):
+        return None
+    numbers = {each.id for each in every if each is not None and each.id in inventory.entries}
+    codes = [{each.code for each in inventory.findings(number, now_s=now_s)} for number in numbers]
+    return set.intersection(*codes) if codes else set()
+
+
+def _name_mismatch(inventory: Inventory, entry: Entry, nodes: Iterable[NodeName]) -> list[Consequence]:
+    missing = mismatches(inventory, entry, nodes)
+    if not missing:
+        return []
+    where = listed(f"{name} ({listed(names)})" for name, names in missing.items())
+    return [
+        Consequence(
+            code=ConsequenceCode.NAME_MISMATCH,
+            message=f"It is not valid for names of {where}: clients that use them refuse it. {its_names(entry)}",
+            severity=Severity.ERROR,
+            asks=True,
+            nodes=tuple(missing),
+        )
+    ]
+
+
+def _of_replacing(group: Sequence[Move]) -> list[Consequence]:
+    before, after = group[0].before, group[0].after
+    nodes = tuple(dict.fromkeys(move.node for move in group))
+    if before is None:
+        return []
+    if after is None:
+        return [left_without(before, nodes)]
+    if before.leaf == after.leaf or before.temporary:
+        return []
+    return [
+        replace(of_difference(each), nodes=nodes)
+        for each in compare(before.leaf, after.leaf, label=said(before))
+    ]
+
+
+def _grouped(moves: Iterable[Move], key: Callable[[Move], object]) -> list[list[Move]]:
+    groups: dict[object, list[Move]] = {}
+    for move in moves:
+        groups.setdefault(key(move), []).append(move)
+    return list(groups.values())
+
+
+def _mark(entry: Entry | None) -> object:
+    return None if entry is None else (entry.id, entry.leaf.fingerprint)

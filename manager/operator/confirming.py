@@ -1,0 +1,91 @@
+"""Questions before a change: what the manager says that it would mean, shown, and asked at the terminal.
+
+Decides who is asked: whoever sits at a terminal and did not say yes beforehand. Invariant: what is confirmed is what was shown; if it would mean
+something else by then, that is shown and asked anew. Nothing is asked where nobody could answer.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from manager.operator.failures import Consequence, RefusedError, consequence_line
+from manager.operator.running import ask, say
+from manager.operator.words import clean
+
+if TYPE_CHECKING:
+    from manager.operator.client import Client
+
+YesOption = Annotated[
+    bool,
+    typer.Option("--force", help="Do it without a question, whatever the manager says that it would mean."),
+]
+ReplaceKeyOption = Annotated[
+    bool,
+    typer.Option(
+        "--replace",
+        help="Take the place of the one with its issuer and serial number even if that has another private key, which is lost.",
+    ),
+]
+
+REPLACED: Final = "key_replaced"
+_CONFLICT: Final = "identity_conflict"
+
+Work = Callable[["Client", dict[str, str]], Awaitable[bytes]]
+"""Sends the change, with what confirms it as a part of its body or query."""
+
+
+def ask_confirmed(context: typer.Context, work: Work, *, force: bool, replaces: bool = False) -> bytes:
+    """Make a change, after a question if it wants one. Raises CertcastError; RefusedError if the answer is no."""
+    if force:
+        return _hinted(context, work, {})
+    confirm = ""
+    while True:
+        try:
+            return _hinted(context, work, {"confirm": confirm})
+        except RefusedError as error:
+            if error.token is None:
+                raise
+            option = "--replace" if not replaces and _replaces_key(error.consequences) else "--force"
+            if not can_ask():
+                raise error.hinted(f"give {option} if that is meant") from error
+            if not _is_meant(error.consequences):
+                raise RefusedError("nothing was changed", status=error.status, code=error.code) from error
+            confirm = error.token
+
+
+def check_meant(question: str, *, force: bool) -> None:
+    """Ask at the terminal whether something is meant that can be made again; a script is not asked. Raises RefusedError."""
+    if not force and can_ask() and not typer.confirm(clean(question), err=True):
+        raise RefusedError("nothing was changed", status=0)
+
+
+def can_ask() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin.isatty()
+
+
+def say_consequences(found: Sequence[Consequence]) -> None:
+    """Say what a change that was made means."""
+    for each in found:
+        say(f"  {consequence_line(each)}")
+
+
+def _hinted(context: typer.Context, work: Work, confirmation: dict[str, str]) -> bytes:
+    try:
+        return ask(context, lambda client: work(client, confirmation))
+    except RefusedError as error:
+        if error.code == _CONFLICT:
+            raise error.hinted("give --replace if it shall take its place") from error
+        raise
+
+
+def _replaces_key(found: Sequence[Consequence]) -> bool:
+    return any(each.code == REPLACED for each in found)
+
+
+def _is_meant(found: Sequence[Consequence]) -> bool:
+    for each in found:
+        typer.echo(clean(consequence_line(each)), err=True)
+    return typer.confirm("Do it all the same?", err=True)
