@@ -11,6 +11,7 @@ from manager.management.bodies import BULK_MAX
 from manager.management.description import Field, Kind, Lookup, Method, Resource, Value
 from manager.management.index import RESOURCES, ROOTS
 from manager.management.query import DEFAULT_LIMIT, LIMIT_MAX
+from manager.management.resources.status import WORKER_STATUS
 
 Json = dict[str, Any]
 
@@ -123,7 +124,19 @@ def _resource(resource: Resource) -> Json:
         f"{resource.path}schema/": {"get": _schema_operation(resource)},
     }
     paths[one]["parameters"] = [_path("id", {"type": "integer", "minimum": 1}, "The object's id.")]
+    if resource is WORKER_STATUS:
+        paths |= {f"{one}statistics/": {"get": _statistics(), "parameters": paths[one]["parameters"]}}
     return paths
+
+
+def _statistics() -> Json:
+    envelope = {
+        "type": "object",
+        "properties": {"meta": {"type": "object"}, "objects": {"type": "array", "maxItems": 0}},
+        "required": ["meta", "objects"],
+    }
+    answers = {200: _json(envelope), 400: _REFUSED, 404: _MISSING}
+    return _operation("Measured on a node: nothing", READER, answers)
 
 
 def _list(resource: Resource) -> Json:
