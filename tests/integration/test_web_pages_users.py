@@ -1,4 +1,6 @@
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -150,3 +152,15 @@ async def test_a_program_is_registered_with_its_public_key_alone_and_deleted(api
         assert "it is refused until" in (await browser.get("/users/clients/terraform/remove")).text
         assert "terraform is deleted" in (await browser.post("/users/clients/terraform/remove")).text
         assert await api.operations.clients.list() == []
+
+
+async def test_a_program_that_another_client_named_in_words_is_deleted_by_its_link(api: ApiClient):
+    name = "CI/CD of the platform: 100 %"
+    await api.operations.clients.add_with_key(name, api_role_id=1, actor="test")
+    async with visitor(api, Role.ADMINISTRATOR) as browser:
+        (link,) = re.findall(r'href="(/users/clients/[^"]*/remove)"', (await browser.get("/users")).html)
+        assert name in (await browser.get(link)).text
+        assert (await browser.post(link)).status == 200
+    assert await api.operations.clients.list() == []
+    await api.operations.clients.add_with_key(name, api_role_id=1, actor="test")
+    assert (await api.call("DELETE", f"oauth-clients/{quote(name, safe='')}"))[0] == 204
