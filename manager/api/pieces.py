@@ -51,8 +51,8 @@ async def send(
     if request.method == "HEAD":
         return response
     first = await anext(pieces)
-    await response.prepare(request)
     try:
+        await response.prepare(request)
         await _write(response, first)
         async for piece in pieces:
             await _write(response, piece)
@@ -66,7 +66,8 @@ async def send(
             message=error.message,
         )
         _cut(request)
-    except TimeoutError:
+    except (TimeoutError, ConnectionError):
+        # the reader went, or might as well have
         _cut(request)
     return response
 

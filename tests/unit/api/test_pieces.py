@@ -1,12 +1,17 @@
 """Long answers in pieces."""
 
+import asyncio
 import gc
 import json
 from collections.abc import AsyncIterator, Sequence
+from unittest.mock import Mock
 
 import msgspec
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
+from common.errors import StorageError
+from manager.api import pieces
 from manager.api.pieces import listed
 
 
@@ -37,3 +42,55 @@ async def test_a_piece_is_made_only_when_the_one_before_it_was_taken():
     async for _piece in listed(Things(0, []), parts(*[50] * 40)):
         alive = sum(isinstance(each, Thing) for each in gc.get_objects())
         assert alive <= 100
+
+
+class Taken:
+    """An answer as `send` writes it; the reader takes so many pieces, and then no more, or is gone."""
+
+    def __init__(self, pieces: int, *, goes: bool = False) -> None:
+        self.left = pieces
+        self.goes = goes
+        self.ended = False
+
+    async def prepare(self, _request: object) -> None:
+        pass
+
+    async def write(self, _piece: bytes) -> None:
+        self.left -= 1
+        if self.left < 0 and self.goes:
+            raise ConnectionResetError
+        if self.left < 0:
+            await asyncio.Event().wait()
+
+    async def write_eof(self) -> None:
+        self.ended = True
+
+
+async def broken(error: Exception) -> AsyncIterator[Sequence[Thing]]:
+    yield [Thing(1)]
+    raise error
+
+
+@pytest.mark.parametrize("goes", [False, True])
+@pytest.mark.parametrize("begun", [0, 1])
+async def test_a_reader_that_does_not_read_or_is_gone_is_let_go(
+    begun: int, goes: bool, monkeypatch: pytest.MonkeyPatch
+):
+    answer, transport = Taken(begun, goes=goes), Mock()
+    monkeypatch.setattr(pieces, "WRITE_S", 0.01)
+    monkeypatch.setattr(pieces.web, "StreamResponse", lambda **_given: answer)
+    request = make_mocked_request("GET", "/", transport=transport)
+    await pieces.send(request, listed(Things(0, []), parts(1, 1, 1)))
+    assert transport.abort.called
+    assert not answer.ended
+
+
+async def test_an_answer_that_fails_on_the_way_is_cut_off_and_its_end_is_never_written(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    answer, transport = Taken(9), Mock()
+    monkeypatch.setattr(pieces.web, "StreamResponse", lambda **_given: answer)
+    request = make_mocked_request("GET", "/", transport=transport)
+    await pieces.send(request, listed(Things(0, []), broken(StorageError("the disk is gone"))))
+    assert transport.abort.called
+    assert not answer.ended
