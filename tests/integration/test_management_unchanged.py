@@ -403,6 +403,35 @@ async def test_null_means_that_only_the_temporary_certificate_is_there_and_never
     assert [each["resource_uri"] for each in filtered["objects"]] == [node]
 
 
+async def test_a_script_that_deletes_what_no_node_shows_leaves_the_temporary_certificate_of_a_node(
+    client: Client,
+):
+    location = await client.post(LOCATIONS, {"name": "Oslo"})
+    node = await client.post_worker(worker(system_location=location))
+    unused = await client.post(CERTIFICATES, upload(leaf("old.example.test")))
+    slots = (await client.api.operations.context.inventories.current()).slots
+    nodes = [*(await client.get(MANAGERS))["objects"], *(await client.get(WORKERS))["objects"]]
+    used = {each["tls_certificate"] for each in nodes}
+    for each in (await client.get(CERTIFICATES))["objects"]:
+        if each["resource_uri"] in used:
+            continue
+        answer = await client.call("DELETE", each["resource_uri"])
+        assert answer.status == (204 if each["resource_uri"] == unused else 400), answer
+    several = {"objects": [], "deleted_objects": [f"{CERTIFICATES}1/"]}
+    refused = await client.call("PATCH", CERTIFICATES, several)
+    assert refused.json == {
+        "tls_certificate": {
+            "__all__": ["management has only this temporary certificate; assign another first."]
+        }
+    }
+    assert (await client.call("DELETE", CERTIFICATES)).status == 204
+    assert (await client.api.operations.context.inventories.current()).slots == slots
+    # once another is assigned it can go
+    real = await client.post(CERTIFICATES, upload(leaf("conf1.example.test")))
+    assert (await client.call("PATCH", node, {"tls_certificate": real})).status == 202
+    assert (await client.call("DELETE", f"{CERTIFICATES}2/")).status == 204
+
+
 async def raise_every_alarm(client: Client) -> None:
     """Let each kind of alarm stand: by what is wrong where that is easily made, and by hand."""
     conditions = [
@@ -467,8 +496,7 @@ async def test_the_splunk_add_on_finds_alarms_by_name_and_level_and_reads_their_
 
 async def test_a_node_without_a_certificate_and_the_management_node_have_names_of_their_own(client: Client):
     await client.api.call("POST", "nodes", {"name": "conf1", "names": [], "addresses": []})
-    for number in (1, 2):
-        await client.call("DELETE", f"{CERTIFICATES}{number}/")
+    await client.api.operations.certificates.delete([1, 2], force=True, actor="test")
     await client.api.operations.alarms.evaluate(client.api.fleet)
     for name, instance in (
         ("tls_certificate_missing", "conf1"),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from common.pki.certificate import Certificate
 from common.pki.text import text_form
-from manager.api.management.collection import Made, Rows
+from manager.api.management.collection import SPARED, Made, Rows
 from manager.domain.inventory import Entry, Inventory
 from manager.management.description import Values
 from manager.management.nodes import fqdn, nodes_called
@@ -33,7 +33,8 @@ class TlsCertificates:
         inventory = await self._inventory()
         if self._seen is None or self._seen[0] is not inventory:
             self._made = {number: self._row(entry) for number, entry in inventory.entries.items()}
-            self._seen = inventory, {number: row for number, (_, row) in self._made.items()}
+            rows = {number: row for number, (_, row) in self._made.items()}
+            self._seen = inventory, {**rows, **_spared(inventory, rows)}
         return self._seen[1]
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -167,6 +168,20 @@ class TrustedCas:
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete; a program that asks for it has been told to."""
         await self._operations.trust.delete(object_ids, force=True, actor=actor)
+
+
+def _spared(inventory: Inventory, rows: Rows) -> Rows:
+    """Return the rows of temporary certificates that nodes have: a node's field says null for them, so clients call them unused."""
+    found: dict[int, Row] = {}
+    for number, row in rows.items():
+        entry = inventory.entries[number]
+        if entry.temporary and entry.places:
+            names = ", ".join(dict.fromkeys(place.node for place in entry.places))
+            found[number] = {
+                **row,
+                SPARED: f"{names} has only this temporary certificate; assign another first.",
+            }
+    return found
 
 
 def _text(values: Values, name: str) -> str | None:

@@ -9,6 +9,9 @@ from manager.management.query import Row
 
 Rows = Mapping[int, Row]
 
+SPARED = "__spared"
+"""Where a row says why the object is not to be deleted; a list that is deleted leaves it out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:

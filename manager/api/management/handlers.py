@@ -6,7 +6,7 @@ made and changed one by one, the answer to a failure says how many came before i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from common.errors import CertcastError
 from manager.api.management.access import Clients, Permissions, Roles
 from manager.api.management.certificates import TlsCertificates, TrustedCas
-from manager.api.management.collection import Collection, Writable
+from manager.api.management.collection import SPARED, Collection, Writable
 from manager.api.management.conferencing import Licensing, LocationStatus, Nothing
 from manager.api.management.documents import Documents, Settings
 from manager.api.management.links import Linked, Links, resolved
@@ -30,6 +30,7 @@ from manager.management.errors import (
     BAD_ID,
     COMMAND_DONE,
     NO_CONTENT,
+    WHOLE,
     Answer,
     NoObjectError,
     RefusedError,
@@ -137,7 +138,7 @@ class Handlers:
                 query = read_query(resource, ask.parameters)
                 rows = await self._readable[resource.path].rows()
                 wanted = await asyncio.to_thread(select, query, list(rows.values()))
-                await self._delete(resource, [_id(row) for row in wanted], ask.actor)
+                await self._delete(resource, [_id(row) for row in wanted if SPARED not in row], ask.actor)
                 return NO_CONTENT
             case _:
                 return await self._list(ask, resource)
@@ -192,6 +193,7 @@ class Handlers:
                 await self._writable[resource.path].change(object_id, values, actor=ask.actor)
                 return NO_CONTENT if ask.method == "PUT" else ACCEPTED
             case "DELETE":
+                _check_not_spared(resource, [rows[object_id]])
                 await self._delete(resource, [object_id], ask.actor)
                 return NO_CONTENT
             case _:
@@ -222,6 +224,7 @@ class Handlers:
                 raise _missing(resource, change.object_id)
             await self._links.check(resource, change.values)
         deleted = [number for number in dict.fromkeys(bulk.deleted) if number in rows]
+        _check_not_spared(resource, [rows[number] for number in deleted])
         await self._links.check_unused(resource, deleted)
         ids = await self._carry_out(resource, bulk.changes, ask.actor)
         if deleted:
@@ -289,6 +292,12 @@ def _check_needed(resource: Resource, values: Values, row: Row) -> None:
     missing = [name for name in resource.patch_needs if not values.get(name) and not row.get(name)]
     if missing:
         raise ValuesError(resource.name, {name: [f"The {name} is required."] for name in missing})
+
+
+def _check_not_spared(resource: Resource, rows: Iterable[Row]) -> None:
+    reasons = [str(row[SPARED]) for row in rows if SPARED in row]
+    if reasons:
+        raise ValuesError(resource.name, {WHOLE: reasons})
 
 
 def _partly(where: str, error: CertcastError, done: int) -> RefusedError:
