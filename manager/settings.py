@@ -104,5 +104,8 @@ class Settings(BaseSettings):
         except ValidationError as error:
             found = "; ".join(_finding(each, path, given, cls.model_fields) for each in error.errors())
             raise InvalidInputError("settings", found) from error
+        except UnicodeDecodeError as error:
+            raise InvalidInputError("config", f"{path} is not UTF-8") from error
         except ValueError as error:  # a TOML file that does not parse
-            raise InvalidInputError("config", f"{path}: {error}") from error
+            said = str(error)
+            raise InvalidInputError("config", f"{path} is not TOML: {said[:1].lower()}{said[1:]}") from error

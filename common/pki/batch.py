@@ -203,7 +203,7 @@ class _Sorter:
 
     def _sort_file(self, one: _File, above: dict[Certificate, dict[Certificate, None]]) -> list[Certificate]:
         """Keep each leaf's own CAs with it, and return the other CAs of the file."""
-        cas = [found for found in one.certificates if found.is_ca and found not in self._leaves]
+        cas = [found for found in one.certificates if self._is_authority(found)]
         used: set[Certificate] = set()
         for leaf in one.certificates:
             if leaf in self._leaves:
@@ -211,11 +211,16 @@ class _Sorter:
                 above[leaf].update(dict.fromkeys(own))
                 used.update(own)
         for certificate, block in one.certificates.items():
-            if certificate not in self._leaves and not certificate.is_ca:
+            if certificate not in self._leaves and not self._is_authority(certificate):
                 self.findings.append(
                     at(block, f"'{certificate.label}' has no private key in this batch", Reason.KEY_MISMATCH)
                 )
         return [found for found in cas if found not in used]
+
+    def _is_authority(self, certificate: Certificate) -> bool:
+        """Tell what may become a trusted CA; a self-signed peer only in a batch without keys: else its own may be missing."""
+        may_be = certificate.is_ca if self._keys else certificate.may_be_trusted
+        return may_be and certificate not in self._leaves
 
     def _name_clashes(self, groups: Sequence[Sequence[Certificate]]) -> Iterator[Certificate]:
         """Name certificates that would take each other's place, and yield them."""

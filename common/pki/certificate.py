@@ -1,8 +1,9 @@
-"""One certificate, decoded once, so that nothing that shows it later can fail.
+"""Certificates, decoded once, so that nothing that shows one later can fail.
 
-Decides what each field of a certificate reads as. Leaves to `status` and `chain` what that is worth.
-Invariant: `decode` raises for bytes that are no certificate at all and for nothing else. A field that cannot be decoded
-has a neutral value and its name in `undecodable` (of 2,237 odd but loadable certificates, 273 had one).
+Decides what each field of a certificate reads as. Leaves to `status`, `lint` and `chain` what that is worth.
+It reads the DER itself, part by part, because clients do so too: what they read is read here, also where the library's strict parser
+refuses the whole. Invariant: `decode` raises for bytes that do not have the frame of a certificate and for nothing else. A field that
+cannot be decoded has a neutral value and its name in `undecodable`: unknown, never absent.
 URLs inside a certificate are never looked at.
 """
 
@@ -11,38 +12,39 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.errors import PkiError, Reason
-from common.ids import Fingerprint, digest_of, fingerprint_of
+from common.ids import Fingerprint, fingerprint_of
 from common.pki import der as asn1
-from common.pki.name import canonical_name, name_hash
+from common.pki.extensions import ALT_NAMES, BASIC_CONSTRAINTS, NAME_CONSTRAINTS, Extensions, read_extensions
+from common.pki.frame import Frame, read_frame, read_time
+from common.pki.name import Name, canonical_name, name_hash, read_name
 from common.pki.pem import pem_of
-from common.pki.signature import DECODING_ERRORS, despite_warnings, is_signed_by
+from common.pki.public_key import PublicKey, read_public_key
+from common.pki.signature import DECODING_ERRORS, SignatureAlgorithm, despite_warnings, read_algorithm, verify
 
 MAX_CERTIFICATE_BYTES = 64 * 1024
 """A certificate with hundreds of names is below 32 KB; browsers and OpenSSL's own limits are of this order."""
 
 _T = TypeVar("_T")
-_E = TypeVar("_E", bound=x509.ExtensionType)
-_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-_VERSION = 0xA0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """A certificate's fields. Equal if and only if the DER is equal.
 
-    Times are unix seconds. `subject_name` is the Common Name, else the Organisation, else "". `raw_*` are RFC 4514.
+    Times are unix seconds. `subject_name` is the Common Name, else the Organisation, else "". `raw_*` are RFC 4514, with names
+    that people know for attributes. `public_key_id` identifies the key's value, `common.pki.public_key` has its kinds.
     `serial_no` is upper-case hex with an even number of digits. `key_id` are colon hex, as OpenSSL prints them.
     `subject_id` / `issuer_id` are canonical names (`common.pki.name`): equal bytes, same name.
     `server_auth_usage` and `client_auth_usage` say that the extended key usage is named (or anyExtendedKeyUsage);
     `path_length` is None where there is no limit; `may_sign` is False where a key usage forbids signing certificates;
     `unknown_critical` are extensions (dotted) that a verifier must refuse because it cannot know them.
     `extended_usages` is None where the extension is missing, which by RFC 5280 4.2.1.12 allows any use.
+    `has_subject_alt_names` says that the extension is there, whatever could be read of it.
+    `undecodable` are fields whose value is unknown (ask `knows`); `oddities` are sentences on what strict parsers refuse, and
+    `opens_strictly` says that the library's opens it all the same.
     """
 
     der: bytes
@@ -59,6 +61,8 @@ class Certificate:
     not_after_s: int
     key_id: str | None
     issuer_key_id: str | None
+    version: int
+    has_subject_alt_names: bool
     subject_alt_names: tuple[str, ...]
     dns_names: tuple[str, ...]
     ip_addresses: tuple[str, ...]
@@ -76,6 +80,8 @@ class Certificate:
     server_auth_usage: bool
     client_auth_usage: bool
     undecodable: tuple[str, ...]
+    oddities: tuple[str, ...]
+    opens_strictly: bool
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and self.der == other.der
@@ -95,6 +101,21 @@ class Certificate:
             or "(no subject)"
         )
 
+    def knows(self, field: str) -> bool:
+        """Tell whether a field's value was read: what is absent is known to be, what cannot be decoded is not.
+
+        Extensions go by `key_id`, `issuer_key_id`, `key_usage`, `extended_key_usage`, `subject_alt_names`, `basic_constraints`,
+        `name_constraints`; where their list cannot be walked, none of them is known.
+        """
+        return field not in self.undecodable and not (
+            field in _OF_EXTENSIONS and "extensions" in self.undecodable
+        )
+
+    @property
+    def may_be_trusted(self) -> bool:
+        """Whether it can stand among trusted CAs: a CA, or a peer's self-signed certificate, which is an anchor for itself alone."""
+        return self.is_ca or self.is_self_signed
+
     @property
     def subject_hash(self) -> str:
         """What `openssl x509 -subject_hash` prints."""
@@ -106,204 +127,183 @@ class Certificate:
         return name_hash(self.issuer_id)
 
 
-def decode(der: bytes) -> Certificate:
+_OF_EXTENSIONS = frozenset(
+    {
+        "key_id",
+        "issuer_key_id",
+        "key_usage",
+        "extended_key_usage",
+        "subject_alt_names",
+        "basic_constraints",
+        "name_constraints",
+    }
+)
+
+
+def decode(data: bytes) -> Certificate:
     """Decode one DER certificate. Raises PkiError PARSE if it is none, TOO_BIG above 64 KiB."""
-    if len(der) > MAX_CERTIFICATE_BYTES:
-        raise PkiError(f"the certificate is larger than {MAX_CERTIFICATE_BYTES} bytes", reason=Reason.TOO_BIG)
-    loaded = load(der)
-    fields = _Fields()
-    frame = fields.read(
-        "frame", lambda: _frame(der), _Frame(serial_no="", issuer=b"", subject=b"", version=3)
+    frame = _frame(data)
+    fields = _Fields(list(frame.oddities))
+    subject = fields.read("subject", lambda: read_name(frame.subject), Name())
+    issuer = fields.read("issuer", lambda: read_name(frame.issuer), Name())
+    fields.note(*(f"Its subject has {each}." for each in subject.oddities))
+    fields.note(
+        *(f"Its issuer's name has {each}." for each in issuer.oddities if frame.issuer != frame.subject)
     )
-    extensions = fields.read("extensions", lambda: loaded.extensions, x509.Extensions([]))
-    subject = fields.read("subject", lambda: loaded.subject, x509.Name([]))
-    issuer = fields.read("issuer", lambda: loaded.issuer, x509.Name([]))
-    key = fields.read("public_key", loaded.public_key, None)
-    key_type, key_bits = fields.read("key_type", lambda: key_kind(key), ("", 0)) if key else ("", 0)
-    names = _AltNames(fields, extensions)
-    usages = _extended_usages(extensions)
-    self_signed = frame.subject == frame.issuer and is_signed_by(loaded, loaded)
+    key = fields.read("public_key", lambda: read_public_key(frame.public_key), None)
+    fields.note(*((key.oddity,) if key is not None and key.oddity else ()))
+    if key is not None and key.loaded is None:
+        fields.failed.append("public_key")
+    extensions = _extensions(frame, fields)
+    subject_id, issuer_id = canonical_name(frame.subject), canonical_name(frame.issuer)
+    self_signed = subject_id == issuer_id and _signs_itself(frame, key, extensions)
+    usages = extensions.extended_usages
+    not_before_s, not_after_s = (
+        fields.time("not_before", frame.not_before),
+        fields.time("not_after", frame.not_after),
+    )
+    hash_name = _signature_hash(frame, fields)
+    opens = _opens_strictly(frame.raw)
+    if not opens and not fields.oddities and not fields.failed and not extensions.unknown:
+        fields.note("Strict parsers refuse how it is encoded.")
     return Certificate(
-        der=der,
-        pem=pem_of(der),
-        fingerprint=fingerprint_of(der),
-        subject_name=short_name(subject),
-        issuer_name=short_name(issuer),
-        raw_subject=fields.read("raw_subject", subject.rfc4514_string, ""),
-        raw_issuer=fields.read("raw_issuer", issuer.rfc4514_string, ""),
-        subject_id=frame.subject,
-        issuer_id=frame.issuer,
+        der=frame.raw,
+        pem=pem_of(frame.raw),
+        fingerprint=fingerprint_of(frame.raw),
+        subject_name=subject.short,
+        issuer_name=issuer.short,
+        raw_subject=subject.rfc4514,
+        raw_issuer=issuer.rfc4514,
+        subject_id=subject_id,
+        issuer_id=issuer_id,
         serial_no=frame.serial_no,
-        not_before_s=fields.read("not_before", lambda: int(loaded.not_valid_before_utc.timestamp()), 0),
-        not_after_s=fields.read("not_after", lambda: int(loaded.not_valid_after_utc.timestamp()), 0),
-        key_id=_subject_key_id(extensions),
-        issuer_key_id=_authority_key_id(extensions),
-        subject_alt_names=names.all,
-        dns_names=names.dns,
-        ip_addresses=names.ip,
-        # a version 1 root has no extensions to say so; OpenSSL's X509_check_ca takes it as a CA, and so do we
-        is_ca=_is_ca(extensions) or (self_signed and frame.version == 1),
+        not_before_s=not_before_s,
+        not_after_s=not_after_s,
+        key_id=extensions.key_id,
+        issuer_key_id=extensions.issuer_key_id,
+        version=frame.version,
+        has_subject_alt_names=ALT_NAMES in extensions.present,
+        subject_alt_names=extensions.plain_names,
+        dns_names=extensions.dns_names,
+        ip_addresses=extensions.ip_addresses,
+        is_ca=_is_ca(frame, extensions, self_signed=self_signed),
         is_self_signed=self_signed,
-        path_length=_path_length(extensions),
-        may_sign=_may_sign(extensions),
-        has_name_constraints=extension(extensions, x509.NameConstraints) is not None,
-        unknown_critical=_unknown_critical(extensions),
-        public_key_id=fields.read("public_key_id", lambda: spki_id(key), None) if key else None,
-        key_type=key_type,
-        key_bits=key_bits,
-        signature_hash=fields.read("signature_hash", lambda: _signature_hash(loaded), ""),
+        path_length=extensions.path_length,
+        may_sign=extensions.may_sign is not False,
+        has_name_constraints=NAME_CONSTRAINTS in extensions.present,
+        unknown_critical=extensions.unknown_critical,
+        public_key_id=key.key_id if key is not None else None,
+        key_type=key.kind if key is not None else "",
+        key_bits=key.bits if key is not None else 0,
+        signature_hash=hash_name,
         extended_usages=usages,
         server_auth_usage=_names_usage(usages, ExtendedKeyUsageOID.SERVER_AUTH),
         client_auth_usage=_names_usage(usages, ExtendedKeyUsageOID.CLIENT_AUTH),
-        undecodable=tuple(fields.failed),
+        undecodable=(*fields.failed, *extensions.unknown),
+        oddities=tuple(dict.fromkeys(fields.oddities)),
+        opens_strictly=opens,
     )
 
 
-def load(der: bytes) -> x509.Certificate:
-    """Load DER for the library. Raises PkiError PARSE."""
+def load(data: bytes) -> x509.Certificate:
+    """Load DER for the library. Raises PkiError UNSUPPORTED for what its strict parser refuses."""
     try:
-        return despite_warnings(lambda: x509.load_der_x509_certificate(der))
+        return despite_warnings(lambda: x509.load_der_x509_certificate(data))
     except DECODING_ERRORS as error:
         # the parser's words may quote what it read
-        raise PkiError("the block is not an X.509 certificate") from error
+        raise PkiError(
+            "the certificate is encoded in a way that strict parsers refuse", reason=Reason.UNSUPPORTED
+        ) from error
 
 
-def spki_id(key: CertificatePublicKeyTypes | PublicKeyTypes) -> str:
-    """Return the SHA-256 of a public key's SubjectPublicKeyInfo in DER, 64 hex digits."""
-    return digest_of(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-
-
-def key_kind(key: CertificatePublicKeyTypes | PublicKeyTypes) -> tuple[str, int]:
-    """Name a public key's type ("RSA", "EC P-256", "Ed25519") and give its size in bits."""
-    match key:
-        case rsa.RSAPublicKey():
-            return "RSA", key.key_size
-        case ec.EllipticCurvePublicKey():
-            return f"EC {_CURVES.get(key.curve.name, key.curve.name)}", key.curve.key_size
-        case ed25519.Ed25519PublicKey():
-            return "Ed25519", 256
-        case ed448.Ed448PublicKey():
-            return "Ed448", 456
-        case dsa.DSAPublicKey():
-            return "DSA", key.key_size
-        case _:
-            return type(key).__name__.removesuffix("PublicKey"), 0
-
-
-def short_name(name: x509.Name) -> str:
-    """Return the last Common Name, else the last Organisation, else ""."""
-    for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
-        found = [str(attribute.value) for attribute in name.get_attributes_for_oid(oid)]
-        if found and found[-1]:
-            return found[-1]
-    return ""
+def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
+    """Tell whether `issuer`'s key made the signature on `certificate`. Whatever cannot be checked is not signed."""
+    frame, above = read_frame(certificate.der), read_frame(issuer.der)
+    try:
+        key = read_public_key(above.public_key)
+    except asn1.DerError:
+        return False
+    return bool(_verify(frame, key))
 
 
 class _Fields:
-    """Reads fields, and remembers which could not be."""
+    """Reads fields, and remembers which could not be and what is odd."""
 
-    def __init__(self) -> None:
+    def __init__(self, oddities: list[str]) -> None:
         self.failed: list[str] = []
+        self.oddities = oddities
 
     def read(self, name: str, reader: Callable[[], _T], neutral: _T) -> _T:
         try:
-            return despite_warnings(reader)
+            return reader()
         except DECODING_ERRORS:
             self.failed.append(name)
             return neutral
 
+    def time(self, name: str, element: asn1.Element) -> int:
+        seconds, odd = self.read(name, lambda: read_time(element), (0, ""))
+        if odd:
+            self.note(
+                f"Its {name.replace('_b', 'B').replace('_a', 'A')} is not written as it must be: {odd}."
+            )
+        return seconds
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Frame:
-    """What is read from the DER itself: the library refuses or warns about some serial numbers and names."""
-
-    serial_no: str
-    issuer: bytes
-    subject: bytes
-    version: int
-
-
-def _frame(der: bytes) -> _Frame:
-    body = asn1.members(asn1.sequence(der, 1)[0], asn1.SEQUENCE, 6)
-    version = 1
-    if body[0].tag == _VERSION:
-        version = asn1.integer(asn1.first(body[0].content)) + 1
-        body = body[1:]
-    serial = asn1.integer(body[0])
-    digits = f"{abs(serial):X}"
-    return _Frame(
-        serial_no=("-" if serial < 0 else "") + "0" * (len(digits) % 2) + digits,
-        issuer=canonical_name(body[2].raw),
-        subject=canonical_name(body[4].raw),
-        version=version,
-    )
+    def note(self, *oddities: str) -> None:
+        self.oddities.extend(oddities)
 
 
-class _AltNames:
-    """Subject alternative names as plain text, by kind; kinds that have no plain text are left out."""
-
-    def __init__(self, fields: _Fields, extensions: x509.Extensions) -> None:
-        none: list[x509.GeneralName] = []
-        names = fields.read("subject_alt_names", lambda: _alt_names(extensions), none)
-        self.dns = tuple(name.value for name in names if isinstance(name, x509.DNSName))
-        self.ip = tuple(str(name.value) for name in names if isinstance(name, x509.IPAddress))
-        plain = (x509.DNSName, x509.IPAddress, x509.UniformResourceIdentifier, x509.RFC822Name)
-        self.all = tuple(str(name.value) for name in names if isinstance(name, plain))
-
-
-def _alt_names(extensions: x509.Extensions) -> list[x509.GeneralName]:
-    found = extension(extensions, x509.SubjectAlternativeName)
-    return list(found) if found else []
-
-
-def extension(extensions: x509.Extensions, kind: type[_E]) -> _E | None:
-    """Return the extension of this class, None if there is none."""
+def _frame(data: bytes) -> Frame:
+    if len(data) > MAX_CERTIFICATE_BYTES:
+        raise PkiError(f"the certificate is larger than {MAX_CERTIFICATE_BYTES} bytes", reason=Reason.TOO_BIG)
     try:
-        return extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
+        return read_frame(data)
+    except asn1.DerError as error:
+        raise PkiError("the block is not an X.509 certificate") from error
 
 
-def _subject_key_id(extensions: x509.Extensions) -> str | None:
-    found = extension(extensions, x509.SubjectKeyIdentifier)
-    return _colon_hex(found.digest) if found else None
+def _extensions(frame: Frame, fields: _Fields) -> Extensions:
+    if frame.extensions is None:
+        fields.failed.append("extensions")
+        return Extensions()
+    found = read_extensions(frame.extensions)
+    fields.note(*found.oddities)
+    return found
 
 
-def _authority_key_id(extensions: x509.Extensions) -> str | None:
-    found = extension(extensions, x509.AuthorityKeyIdentifier)
-    return _colon_hex(found.key_identifier) if found and found.key_identifier else None
+def _signature_hash(frame: Frame, fields: _Fields) -> str:
+    unknown = SignatureAlgorithm(oid="", hash_name="")
+    algorithm = fields.read("signature_hash", lambda: read_algorithm(frame.signature_algorithm), unknown)
+    if algorithm.hash_name is None:
+        fields.failed.append("signature_hash")
+        fields.note(f"Its signature is of a kind that is not known here ({algorithm.name}).")
+    return algorithm.hash_name or ""
 
 
-def _colon_hex(data: bytes) -> str:
-    return data.hex(":").upper()
-
-
-def _is_ca(extensions: x509.Extensions) -> bool:
-    found = extension(extensions, x509.BasicConstraints)
-    return found is not None and found.ca
-
-
-def _path_length(extensions: x509.Extensions) -> int | None:
-    found = extension(extensions, x509.BasicConstraints)
-    return found.path_length if found else None
-
-
-def _may_sign(extensions: x509.Extensions) -> bool:
-    found = extension(extensions, x509.KeyUsage)
-    return found is None or found.key_cert_sign
-
-
-def _unknown_critical(extensions: x509.Extensions) -> tuple[str, ...]:
-    return tuple(
-        found.oid.dotted_string
-        for found in extensions
-        if found.critical and isinstance(found.value, x509.UnrecognizedExtension)
+def _verify(frame: Frame, key: PublicKey) -> bool | None:
+    if frame.signature_algorithm != frame.signed_algorithm:
+        # RFC 5280 4.1.1.2; OpenSSL refuses these as well
+        return False
+    return verify(
+        algorithm=frame.signature_algorithm, signed=frame.signed, signature=frame.signature, key=key.loaded
     )
 
 
-def _extended_usages(extensions: x509.Extensions) -> tuple[str, ...] | None:
-    found = extension(extensions, x509.ExtendedKeyUsage)
-    return tuple(usage.dotted_string for usage in found) if found else None
+def _signs_itself(frame: Frame, key: PublicKey | None, extensions: Extensions) -> bool:
+    """Tell whether a certificate that names itself as its issuer is signed by its own key.
+
+    Where that cannot be checked (an old or national algorithm), the key identifiers decide, as they do in OpenSSL (`EXFLAG_SS`).
+    """
+    signed = _verify(frame, key) if key is not None else None
+    if signed is None:
+        return extensions.issuer_key_id is None or extensions.issuer_key_id == extensions.key_id
+    return signed
+
+
+def _is_ca(frame: Frame, extensions: Extensions, *, self_signed: bool) -> bool:
+    if extensions.is_ca is not None or BASIC_CONSTRAINTS in extensions.present:
+        return bool(extensions.is_ca)
+    # a version 1 root has no extensions to say so; OpenSSL's X509_check_ca takes it as a CA, and so do we
+    return self_signed and frame.version == 1
 
 
 def _names_usage(usages: tuple[str, ...] | None, wanted: x509.ObjectIdentifier) -> bool:
@@ -312,6 +312,9 @@ def _names_usage(usages: tuple[str, ...] | None, wanted: x509.ObjectIdentifier) 
     )
 
 
-def _signature_hash(certificate: x509.Certificate) -> str:
-    found = certificate.signature_hash_algorithm
-    return found.name if found else ""
+def _opens_strictly(data: bytes) -> bool:
+    try:
+        despite_warnings(lambda: x509.load_der_x509_certificate(data).extensions)
+    except DECODING_ERRORS:
+        return False
+    return True

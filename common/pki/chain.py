@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from common.pki.certificate import Certificate, load
+from common.pki.certificate import Certificate, is_signed_by
 from common.pki.constraints import Comparisons
 from common.pki.path import Problem, Purpose, is_usable, problems_of
 from common.pki.search import DEFAULT_LIMITS, End, Issuers, Path, Search, Source, WorkLimits
-from common.pki.signature import is_signed_by
 
 
 class ChainState(StrEnum):
@@ -263,7 +262,7 @@ def _follows(certificate: Certificate, top: Certificate) -> bool:
     if top.is_self_signed:
         same = (certificate.subject_id, certificate.public_key_id) == (top.subject_id, top.public_key_id)
         return same and not certificate.is_self_signed
-    return certificate.subject_id == top.issuer_id and is_signed_by(load(top.der), load(certificate.der))
+    return certificate.subject_id == top.issuer_id and is_signed_by(top, certificate)
 
 
 def _next_change_s(seen: Iterable[Certificate], now_s: int) -> int:

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 
 from cryptography import x509
 
-from common.pki.certificate import Certificate, extension, load
-from common.pki.name import canonical_name
+from common.pki.certificate import Certificate
+from common.pki.frame import read_frame
+from common.pki.name import canonical_name, library_name
 from common.pki.signature import DECODING_ERRORS
+from common.pki.typed import typed_extension
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9*_-]+(?:\.[A-Za-z0-9_-]+)+\.?")
 
@@ -35,7 +37,7 @@ def constraints_hold(path: Sequence[Certificate], comparisons: Comparisons) -> b
         if not issuer.has_name_constraints:
             continue
         try:
-            constraints = extension(load(issuer.der).extensions, x509.NameConstraints)
+            constraints = typed_extension(issuer, x509.NameConstraints)
         except DECODING_ERRORS:
             return False
         if constraints is None:
@@ -54,7 +56,7 @@ def comparisons_needed(leaf: Certificate, issuers: Iterable[Certificate]) -> int
         if not issuer.has_name_constraints:
             continue
         try:
-            constraints = extension(load(issuer.der).extensions, x509.NameConstraints)
+            constraints = typed_extension(issuer, x509.NameConstraints)
         except DECODING_ERRORS:
             continue
         if constraints is not None:
@@ -85,13 +87,13 @@ def _holds(constraints: x509.NameConstraints, certificate: Certificate, comparis
 
 
 def _names(certificate: Certificate) -> list[x509.GeneralName]:
-    loaded = load(certificate.der)
-    alternatives = extension(loaded.extensions, x509.SubjectAlternativeName)
+    subject = library_name(read_frame(certificate.der).subject)
+    alternatives = typed_extension(certificate, x509.SubjectAlternativeName)
     names: list[x509.GeneralName] = list(alternatives) if alternatives else []
-    if list(loaded.subject):
-        names.append(x509.DirectoryName(loaded.subject))
+    if list(subject):
+        names.append(x509.DirectoryName(subject))
     # RFC 5280 4.2.1.10 binds these where there is no alternative name; OpenSSL, NSS and Windows bind them always
-    names += [x509.RFC822Name(text) for text in _mail_addresses(loaded.subject)]
+    names += [x509.RFC822Name(text) for text in _mail_addresses(subject)]
     named_hosts = alternatives is not None and any(isinstance(name, x509.DNSName) for name in alternatives)
     if not named_hosts and not certificate.is_ca and _HOST_NAME.fullmatch(certificate.subject_name):
         # without alternative host names clients fall back to the Common Name, so it is bound as well (as in OpenSSL)

@@ -18,12 +18,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.errors import InvalidInputError, PkiError, Reason
 from common.pki import der
-from common.pki.certificate import Certificate, extension, key_kind, short_name, spki_id
+from common.pki.certificate import Certificate
+from common.pki.extensions import read_extensions
+from common.pki.frame import read_request_frame
 from common.pki.keys import PrivateKey, wrap
+from common.pki.name import parse_name, read_name
 from common.pki.pem import at, pem_of
+from common.pki.public_key import read_public_key
 from common.pki.reader import read_text
 from common.pki.refusal import refusal, unreadable
-from common.pki.signature import DECODING_ERRORS
+from common.pki.signature import verify
 
 REQUEST_LABEL = "CERTIFICATE REQUEST"
 
@@ -121,7 +125,7 @@ def make_request(fields: RequestFields, key: PrivateKey) -> Request:
         signed = builder.sign(key.loaded, hashes.SHA256())
     except ValueError as error:
         raise InvalidInputError("subject", "the subject cannot be put into a request") from error
-    return _decode(signed)
+    return _decode(signed.public_bytes(Encoding.DER))
 
 
 def read_request(text: str, *, file: str | None = None) -> Request:
@@ -137,12 +141,11 @@ def read_request(text: str, *, file: str | None = None) -> Request:
     if block.label != REQUEST_LABEL:
         raise refusal(block)
     try:
-        loaded = x509.load_der_x509_csr(block.der)
-        if not loaded.is_signature_valid:
-            raise at(block, "the request is not signed by its own key", Reason.INVALID)
-        return _decode(loaded)
-    except DECODING_ERRORS as error:
+        return _decode(block.der)
+    except der.DerError as error:
         raise at(block, "the block is not a certificate signing request") from error
+    except PkiError as error:
+        raise at(block, error.message, error.reason) from error
 
 
 def check_answer(request: Request, certificate: Certificate) -> None:
@@ -154,21 +157,23 @@ def check_answer(request: Request, certificate: Certificate) -> None:
         )
 
 
-def _decode(loaded: x509.CertificateSigningRequest) -> Request:
-    data = loaded.public_bytes(Encoding.DER)
-    key = loaded.public_key()
-    kind, bits = key_kind(key)
-    alternatives = extension(loaded.extensions, x509.SubjectAlternativeName)
-    plain = (x509.DNSName, x509.IPAddress, x509.UniformResourceIdentifier, x509.RFC822Name)
+def _decode(data: bytes) -> Request:
+    frame = read_request_frame(data)
+    subject, key = read_name(frame.subject), read_public_key(frame.public_key)
+    signed = verify(
+        algorithm=frame.signature_algorithm, signed=frame.signed, signature=frame.signature, key=key.loaded
+    )
+    if not signed:
+        raise PkiError("the request is not signed by its own key", reason=Reason.INVALID)
     return Request(
-        der=data,
-        pem=pem_of(data, label=REQUEST_LABEL),
-        subject_name=short_name(loaded.subject),
-        raw_subject=loaded.subject.rfc4514_string(),
-        subject_alt_names=tuple(str(name.value) for name in alternatives or () if isinstance(name, plain)),
-        key_type=kind,
-        key_bits=bits,
-        public_key_id=spki_id(key),
+        der=frame.raw,
+        pem=pem_of(frame.raw, label=REQUEST_LABEL),
+        subject_name=subject.short,
+        raw_subject=subject.rfc4514,
+        subject_alt_names=read_extensions(frame.extensions).plain_names,
+        key_type=key.kind,
+        key_bits=key.bits,
+        public_key_id=key.key_id,
     )
 
 
@@ -178,7 +183,7 @@ def _subject(fields: RequestFields) -> x509.Name:
             raise InvalidInputError("subject", "a request needs a subject or subject alternative names")
         return x509.Name([])
     try:
-        return x509.Name.from_rfc4514_string(fields.subject)
+        return parse_name(fields.subject)
     except ValueError as error:
         raise InvalidInputError(
             "subject",

@@ -6,9 +6,10 @@ strict parser refuses must still be comparable.
 Invariant: never reads outside its input, never recurses, and every failure is a DerError.
 """
 
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
-INTEGER, BIT_STRING, OCTET_STRING, OBJECT_ID = 0x02, 0x03, 0x04, 0x06
+BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OBJECT_ID = 0x01, 0x02, 0x03, 0x04, 0x06
 SEQUENCE, SET = 0x30, 0x31
 
 MAX_ELEMENTS = 10_000
@@ -17,14 +18,14 @@ MAX_ELEMENTS = 10_000
 _LONG_FORM = 0x80
 _HIGH_TAG = 0x1F
 _MAX_LENGTH_OCTETS = 4
+_MAX_REMEMBERED_OCTETS = 64
 
 
 class DerError(ValueError):
     """The bytes are not framed as DER, or do not have the shape that was asked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Element:
+class Element(NamedTuple):
     """One tag-length-value. `raw` is all of it, `content` its value."""
 
     tag: int
@@ -72,13 +73,35 @@ def integer(element: Element) -> int:
     return int.from_bytes(element.content, "big", signed=True)
 
 
+def boolean(element: Element) -> bool:
+    """Return a BOOLEAN's value. Anything but zero is true, as in BER: some products write 0x01."""
+    if element.tag != BOOLEAN or len(element.content) != 1:
+        raise DerError("a boolean was expected")
+    return element.content != b"\x00"
+
+
+def bits(element: Element) -> tuple[int, bytes]:
+    """Return how many bits of a BIT STRING's last octet are unused, and its octets."""
+    if element.tag != BIT_STRING or not element.content or element.content[0] > 7:
+        raise DerError("a bit string was expected")
+    return element.content[0], element.content[1:]
+
+
 def object_id(element: Element) -> str:
     """Return an OBJECT IDENTIFIER in dotted form."""
     if element.tag != OBJECT_ID or not element.content:
         raise DerError("an object identifier was expected")
+    if len(element.content) > _MAX_REMEMBERED_OCTETS:
+        return _dotted.__wrapped__(element.content)
+    return _dotted(element.content)
+
+
+@lru_cache(maxsize=1024)
+def _dotted(content: bytes) -> str:
+    """Write an identifier; the same few dozen occur in every certificate."""
     arcs: list[int] = []
     value = 0
-    for octet in element.content:
+    for octet in content:
         value = value << 7 | octet & 0x7F
         if value.bit_length() > 128:
             raise DerError("an object identifier is too long")
@@ -102,6 +125,18 @@ def encode(tag: int, content: bytes) -> bytes:
 def encode_integer(value: int) -> bytes:
     """Frame a non-negative integer."""
     return encode(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+def encode_object_id(dotted: str) -> bytes:
+    """Frame an OBJECT IDENTIFIER given in dotted form."""
+    first_arc, second_arc, *rest = (int(arc) for arc in dotted.split("."))
+    content = bytearray()
+    for arc in (first_arc * 40 + second_arc, *rest):
+        groups = [arc & 0x7F]
+        while arc := arc >> 7:
+            groups.append(arc & 0x7F | 0x80)
+        content += bytes(reversed(groups))
+    return encode(OBJECT_ID, bytes(content))
 
 
 def _element(data: bytes, offset: int) -> Element:

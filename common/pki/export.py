@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -153,9 +154,9 @@ def _one_pfx(
 ) -> bytes:
     """Write one certificate's file; intermediates that another part of the same file has are left out."""
     key = _key(item)
-    chain = [pkcs12.PKCS12Certificate(load(one.der), None) for one in item.chain if one not in written]
+    chain = [pkcs12.PKCS12Certificate(_loaded(one), None) for one in item.chain if one not in written]
     name = item.leaf.label.encode()
-    leaf = load(item.leaf.der)
+    leaf = _loaded(item.leaf)
     if key is None and item.include_leaf:
         # without a key there is nothing that the leaf would pair with: it is one of the certificates
         chain.insert(0, pkcs12.PKCS12Certificate(leaf, name))
@@ -166,6 +167,17 @@ def _one_pfx(
         chain,
         encryption,
     )
+
+
+def _loaded(certificate: Certificate) -> x509.Certificate:
+    try:
+        return load(certificate.der)
+    except PkiError as error:
+        why = certificate.oddities[0] if certificate.oddities else "A field of it cannot be decoded."
+        raise PkiError(
+            f"'{certificate.label}' cannot be written as PKCS#12, since it is not encoded as it must be: {why} Choose PEM.",
+            reason=Reason.UNSUPPORTED,
+        ) from error
 
 
 def _encryption(passphrase: str | None, *, legacy: bool) -> KeySerializationEncryption:

@@ -22,10 +22,11 @@ from cryptography.hazmat.primitives.serialization import (
 
 from common.errors import PkiError, Reason
 from common.pki import der
-from common.pki.certificate import Certificate, key_kind, spki_id
+from common.pki.certificate import Certificate
 from common.pki.kdf import check_cost
 from common.pki.pbes import UnknownSchemeError, unseal
 from common.pki.pem import Block, at, pem_of
+from common.pki.public_key import key_kind, spki_id
 
 MAX_RSA_BITS = 8192
 """Larger keys take seconds to load and each handshake tens of milliseconds; no public CA signs them."""

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from common.pki.certificate import Certificate, load
+from common.pki.certificate import Certificate, is_signed_by
 from common.pki.path import Purpose, allows
-from common.pki.signature import is_signed_by
 
 
 class Source(StrEnum):
@@ -198,7 +197,7 @@ class Search:
                 self.exhausted = True
                 return False
             self._edges_left -= 1
-            self._edges[edge] = is_signed_by(load(certificate.der), load(issuer.der))
+            self._edges[edge] = is_signed_by(certificate, issuer)
         self._issuers.keep_edge(certificate, issuer, signed=self._edges[edge])
         return self._edges[edge]
 

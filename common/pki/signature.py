@@ -1,18 +1,23 @@
-"""Whether one certificate was signed with another's key.
+"""Whether a signature was made with a key.
 
 Decides by the signature alone: names, dates and uses are the chain's affair. Old hashes (SHA-1, MD5) verify here,
 because "signed with SHA-1" must be told from "not signed by it"; whether they are good enough is the status's affair.
+Invariant: what is verified is the bytes of the certificate or request itself, whatever a strict parser thinks of them.
 """
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.hashes import HashAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+from common.pki import der
+from common.pki.oids import ALGORITHMS
 
 _T = TypeVar("_T")
 
@@ -29,7 +34,95 @@ DECODING_ERRORS = (
     # only in a process that turns warnings into errors
     Warning,
 )
-"""What the accessors of a certificate that loaded may still raise."""
+"""What the library's readers and accessors may raise."""
+
+RSA_PSS = "1.2.840.113549.1.1.10"
+
+_HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
+    "md5": hashes.MD5,
+    "sha1": hashes.SHA1,
+    "sha224": hashes.SHA224,
+    "sha256": hashes.SHA256,
+    "sha384": hashes.SHA384,
+    "sha512": hashes.SHA512,
+    "sha512-224": hashes.SHA512_224,
+    "sha512-256": hashes.SHA512_256,
+    "sha3-224": hashes.SHA3_224,
+    "sha3-256": hashes.SHA3_256,
+    "sha3-384": hashes.SHA3_384,
+    "sha3-512": hashes.SHA3_512,
+}
+_SIGNATURES = {
+    "1.2.840.113549.1.1.2": "md2",
+    "1.2.840.113549.1.1.3": "md4",
+    "1.2.840.113549.1.1.4": "md5",
+    "1.2.840.113549.1.1.5": "sha1",
+    "1.2.840.113549.1.1.11": "sha256",
+    "1.2.840.113549.1.1.12": "sha384",
+    "1.2.840.113549.1.1.13": "sha512",
+    "1.2.840.113549.1.1.14": "sha224",
+    "1.2.840.113549.1.1.15": "sha512-224",
+    "1.2.840.113549.1.1.16": "sha512-256",
+    "1.3.14.3.2.3": "md5",
+    "1.3.14.3.2.27": "sha1",
+    "1.3.14.3.2.29": "sha1",
+    "1.2.840.10040.4.3": "sha1",
+    "1.2.840.10045.4.1": "sha1",
+    "1.2.840.10045.4.3.1": "sha224",
+    "1.2.840.10045.4.3.2": "sha256",
+    "1.2.840.10045.4.3.3": "sha384",
+    "1.2.840.10045.4.3.4": "sha512",
+    "2.16.840.1.101.3.4.3.1": "sha224",
+    "2.16.840.1.101.3.4.3.2": "sha256",
+    "2.16.840.1.101.3.4.3.3": "sha384",
+    "2.16.840.1.101.3.4.3.4": "sha512",
+    "2.16.840.1.101.3.4.3.9": "sha3-224",
+    "2.16.840.1.101.3.4.3.10": "sha3-256",
+    "2.16.840.1.101.3.4.3.11": "sha3-384",
+    "2.16.840.1.101.3.4.3.12": "sha3-512",
+    "2.16.840.1.101.3.4.3.13": "sha3-224",
+    "2.16.840.1.101.3.4.3.14": "sha3-256",
+    "2.16.840.1.101.3.4.3.15": "sha3-384",
+    "2.16.840.1.101.3.4.3.16": "sha3-512",
+}
+"""The hash of each signature algorithm that has one."""
+
+_DIGESTS = {
+    "1.2.840.113549.2.5": "md5",
+    "1.3.14.3.2.26": "sha1",
+    "2.16.840.1.101.3.4.2.1": "sha256",
+    "2.16.840.1.101.3.4.2.2": "sha384",
+    "2.16.840.1.101.3.4.2.3": "sha512",
+    "2.16.840.1.101.3.4.2.4": "sha224",
+    "2.16.840.1.101.3.4.2.8": "sha3-256",
+    "2.16.840.1.101.3.4.2.9": "sha3-384",
+    "2.16.840.1.101.3.4.2.10": "sha3-512",
+}
+_WITHOUT_HASH = frozenset(
+    {
+        "1.3.101.112",
+        "1.3.101.113",
+        "2.16.840.1.101.3.4.3.17",
+        "2.16.840.1.101.3.4.3.18",
+        "2.16.840.1.101.3.4.3.19",
+    }
+)
+_PSS_DEFAULT_SALT = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureAlgorithm:
+    """How something was signed. `hash_name` is "" where the algorithm has none, None where it is not known; `salt` only with RSA-PSS."""
+
+    oid: str
+    hash_name: str | None
+    mask_hash: str | None = None
+    salt: int = 0
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return ALGORITHMS.get(self.oid, self.oid)
 
 
 def despite_warnings(reader: Callable[[], _T]) -> _T:
@@ -46,34 +139,74 @@ def despite_warnings(reader: Callable[[], _T]) -> _T:
             return reader()
 
 
-def is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Tell whether `issuer`'s key made the signature on `certificate`. Whatever cannot be checked is not signed."""
+def read_algorithm(raw: bytes) -> SignatureAlgorithm:
+    """Read an AlgorithmIdentifier of a signature. Raises DerError."""
+    parts = der.sequence(raw, 1)
+    oid = der.object_id(parts[0])
+    if oid == RSA_PSS:
+        return _read_pss(oid, parts[1] if len(parts) > 1 else None)
+    return SignatureAlgorithm(oid=oid, hash_name="" if oid in _WITHOUT_HASH else _SIGNATURES.get(oid))
+
+
+def verify(*, algorithm: bytes, signed: bytes, signature: bytes, key: PublicKeyTypes | None) -> bool | None:
+    """Tell whether `key` made this signature on `signed`; None where the algorithm or the key is not known here."""
     try:
-        _verify(certificate, issuer.public_key())
-    except (InvalidSignature, *DECODING_ERRORS):
+        how = read_algorithm(algorithm)
+    except der.DerError:
+        return None
+    if key is None or (how.hash_name != "" and how.hash_name not in _HASHES):
+        return None
+    try:
+        _verify(how, signed, signature, key)
+    except InvalidSignature:
         return False
+    except DECODING_ERRORS:
+        return None
     return True
 
 
-def _verify(certificate: x509.Certificate, key: CertificatePublicKeyTypes) -> None:
-    signature, signed = certificate.signature, certificate.tbs_certificate_bytes
-    parameters = certificate.signature_algorithm_parameters
+def _verify(how: SignatureAlgorithm, signed: bytes, signature: bytes, key: PublicKeyTypes) -> None:
     match key:
-        case rsa.RSAPublicKey() if isinstance(parameters, padding.PKCS1v15 | padding.PSS | None):
-            # the library names no padding for MD5, which has only the one
-            key.verify(signature, signed, parameters or padding.PKCS1v15(), _hash(certificate))
-        case ec.EllipticCurvePublicKey() if isinstance(parameters, ec.ECDSA):
-            key.verify(signature, signed, parameters)
-        case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
+        case rsa.RSAPublicKey() if how.oid == RSA_PSS:
+            mask = padding.MGF1(_hash(how.mask_hash))
+            key.verify(signature, signed, padding.PSS(mask, how.salt), _hash(how.hash_name))
+        case rsa.RSAPublicKey() if how.hash_name:
+            key.verify(signature, signed, padding.PKCS1v15(), _hash(how.hash_name))
+        case ec.EllipticCurvePublicKey() if how.hash_name:
+            key.verify(signature, signed, ec.ECDSA(_hash(how.hash_name)))
+        case dsa.DSAPublicKey() if how.hash_name:
+            key.verify(signature, signed, _hash(how.hash_name))
+        case (
+            ed25519.Ed25519PublicKey()
+            | ed448.Ed448PublicKey()
+            | mldsa.MLDSA44PublicKey()
+            | mldsa.MLDSA65PublicKey()
+            | mldsa.MLDSA87PublicKey()
+        ) if how.hash_name == "":
             key.verify(signature, signed)
-        case dsa.DSAPublicKey():
-            key.verify(signature, signed, _hash(certificate))
         case _:
             raise InvalidSignature
 
 
-def _hash(certificate: x509.Certificate) -> HashAlgorithm:
-    found = certificate.signature_hash_algorithm
-    if found is None:
-        raise InvalidSignature
-    return found
+def _hash(name: str | None) -> hashes.HashAlgorithm:
+    if name not in _HASHES:
+        raise ValueError("an unknown hash")
+    return _HASHES[name]()
+
+
+def _read_pss(oid: str, parameters: der.Element | None) -> SignatureAlgorithm:
+    """Read RSASSA-PSS-params (RFC 4055 3.1), whose defaults are SHA-1 and 20 octets of salt."""
+    hash_name: str | None = "sha1"
+    mask_hash: str | None = "sha1"
+    salt = _PSS_DEFAULT_SALT
+    for part in der.members(parameters, der.SEQUENCE) if parameters is not None else ():
+        inner = der.first(part.content)
+        if part.tag == 0xA0:
+            hash_name = _DIGESTS.get(der.object_id(der.members(inner, der.SEQUENCE, 1)[0]))
+        elif part.tag == 0xA1:
+            mask_hash = _DIGESTS.get(
+                der.object_id(der.members(der.members(inner, der.SEQUENCE, 2)[1], der.SEQUENCE, 1)[0])
+            )
+        elif part.tag == 0xA2:
+            salt = der.integer(inner)
+    return SignatureAlgorithm(oid=oid, hash_name=hash_name, mask_hash=mask_hash, salt=salt)

@@ -20,6 +20,7 @@ from common.pki.certificate import Certificate, load
 from common.pki.constraints import Comparisons, comparisons_needed, constraints_hold
 from common.pki.path import Purpose, allows
 from common.pki.signature import DECODING_ERRORS
+from common.pki.verdicts import in_words
 
 MAX_INTERMEDIATES = 16
 """Handed over at most; a server sends one to three. More make the verifier search in a way that we cannot bound."""
@@ -29,13 +30,10 @@ MAX_COMPARISONS = 100_000
 
 _WILDCARD_LABEL = "any"
 
-_NO_PATH = "all candidates exhausted with no interior errors"
-"""How the verifier says that it met no root; the words tell only how it searched."""
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a strict client accepts it; `reason` says why not, in the verifier's words where they tell, "" if it does."""
+    """Whether a strict client accepts it; `reason` says why not, in words for people, "" if it does."""
 
     accepted: bool
     reason: str = ""
@@ -63,6 +61,10 @@ class StrictClient:
         shown as a client's is asked about without a name.
         """
         intermediates = list(sent)
+        for one in (leaf, *intermediates):
+            if not one.opens_strictly:
+                why = one.oddities[0] if one.oddities else "A field of it cannot be decoded."
+                return Verdict(accepted=False, reason=f"'{one.label}' is not encoded as it must be: {why}")
         if self._store is None:
             return Verdict(accepted=False, reason="no root is trusted")
         if (
@@ -86,10 +88,7 @@ class StrictClient:
                 way = builder.build_client_verifier().verify(loaded, sending).chain
             return _also_for_openssl([known[one] for one in way], purpose)
         except (VerificationError, PkiError, *DECODING_ERRORS) as error:
-            reason = str(error) or type(error).__name__
-            return Verdict(
-                accepted=False, reason="there is no way to a trusted root" if _NO_PATH in reason else reason
-            )
+            return Verdict(accepted=False, reason=in_words(str(error)))
 
 
 def _also_for_openssl(way: Sequence[Certificate], purpose: Purpose) -> Verdict:

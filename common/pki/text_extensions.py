@@ -1,156 +1,244 @@
-"""Each extension of a certificate as OpenSSL prints it. A kind that has no form here is shown as OpenSSL shows unknown ones."""
+"""Each extension of a certificate as OpenSSL prints it. A kind that has no form here is shown as OpenSSL shows unknown ones.
 
-from collections.abc import Iterable
+Invariant: never raises; a value that cannot be read is shown as its octets, as OpenSSL does.
+"""
 
-from cryptography import x509
+from collections.abc import Callable, Iterable, Sequence
 
-from common.pki.signature import DECODING_ERRORS
-from common.pki.text_names import dots, general_name, printable, slashed
+from common.pki import der
+from common.pki.frame import RawExtension
+from common.pki.name import read_name
+from common.pki.text_names import alternative_name, colons, dots, general_name, object_name, oneline, subtree
+from common.pki.text_policies import policy_constraints, policy_lines, policy_mappings
+from common.pki.text_scts import timestamp_lines
+from common.pki.text_times import printed_time
 
-_TITLES = {
-    "2.5.29.14": "X509v3 Subject Key Identifier",
-    "2.5.29.15": "X509v3 Key Usage",
-    "2.5.29.17": "X509v3 Subject Alternative Name",
-    "2.5.29.18": "X509v3 Issuer Alternative Name",
-    "2.5.29.19": "X509v3 Basic Constraints",
-    "2.5.29.30": "X509v3 Name Constraints",
-    "2.5.29.31": "X509v3 CRL Distribution Points",
-    "2.5.29.32": "X509v3 Certificate Policies",
-    "2.5.29.35": "X509v3 Authority Key Identifier",
-    "2.5.29.37": "X509v3 Extended Key Usage",
-    "1.3.6.1.5.5.7.1.1": "Authority Information Access",
-    "1.3.6.1.5.5.7.1.24": "TLS Feature",
-    "1.3.6.1.4.1.11129.2.4.2": "CT Precertificate SCTs",
-}
 _USAGES = (
-    ("digital_signature", "Digital Signature"),
-    ("content_commitment", "Non Repudiation"),
-    ("key_encipherment", "Key Encipherment"),
-    ("data_encipherment", "Data Encipherment"),
-    ("key_agreement", "Key Agreement"),
-    ("key_cert_sign", "Certificate Sign"),
-    ("crl_sign", "CRL Sign"),
+    "Digital Signature",
+    "Non Repudiation",
+    "Key Encipherment",
+    "Data Encipherment",
+    "Key Agreement",
+    "Certificate Sign",
+    "CRL Sign",
+    "Encipher Only",
+    "Decipher Only",
 )
-_AGREEMENT_USAGES = (("encipher_only", "Encipher Only"), ("decipher_only", "Decipher Only"))
-_EXTENDED = {
-    "1.3.6.1.5.5.7.3.1": "TLS Web Server Authentication",
-    "1.3.6.1.5.5.7.3.2": "TLS Web Client Authentication",
-    "1.3.6.1.5.5.7.3.3": "Code Signing",
-    "1.3.6.1.5.5.7.3.4": "E-mail Protection",
-    "1.3.6.1.5.5.7.3.8": "Time Stamping",
-    "1.3.6.1.5.5.7.3.9": "OCSP Signing",
-    "2.5.29.37.0": "Any Extended Key Usage",
-}
-_ACCESS = {"1.3.6.1.5.5.7.48.1": "OCSP", "1.3.6.1.5.5.7.48.2": "CA Issuers"}
+_NETSCAPE_TYPES = (
+    "SSL Client",
+    "SSL Server",
+    "S/MIME",
+    "Object Signing",
+    "Unused",
+    "SSL CA",
+    "S/MIME CA",
+    "Object Signing CA",
+)
+_REASONS = (
+    "Unused",
+    "Key Compromise",
+    "CA Compromise",
+    "Affiliation Changed",
+    "Superseded",
+    "Cessation Of Operation",
+    "Certificate Hold",
+    "Privilege Withdrawn",
+    "AA Compromise",
+)
+_FEATURES = {5: "status_request", 17: "status_request_v2"}
+_SHORT_INTEGER_BITS = 128
+_IA5, _FULL_NAME = 0x16, 0xA0
 
 
-def extension_lines(found: x509.Extension[x509.ExtensionType]) -> list[str]:
+def extension_lines(found: RawExtension) -> list[str]:
     """Return an extension's title and its lines, indented by four below it."""
-    oid = found.oid.dotted_string
-    title = f"{_TITLES.get(oid, oid)}: {'critical' if found.critical else ''}"
+    title = f"{object_name(found.oid)}: {'critical' if found.critical else ''}"
+    reader = _KINDS.get(found.oid)
     try:
-        lines = _value_lines(found.value)
-    except DECODING_ERRORS:
-        lines = ["(cannot be decoded)"]
-    return [title, *(f"    {line}" for line in lines)]
+        lines = reader(found.value) if reader is not None else [dots(found.value)]
+    except (der.DerError, ValueError):
+        lines = [dots(found.value)]
+    return [title, *(f"    {line}" if line else "" for line in lines)]
 
 
-def _value_lines(value: x509.ExtensionType) -> list[str]:  # noqa: C901, PLR0912 - one case per kind
-    match value:
-        case x509.SubjectKeyIdentifier():
-            return [_hex(value.digest)]
-        case x509.AuthorityKeyIdentifier():
-            return _authority(value)
-        case x509.BasicConstraints():
-            limit = f", pathlen:{value.path_length}" if value.path_length is not None else ""
-            return [f"CA:{'TRUE' if value.ca else 'FALSE'}{limit}"]
-        case x509.KeyUsage():
-            return [", ".join(_usages(value))]
-        case x509.ExtendedKeyUsage():
-            return [", ".join(_EXTENDED.get(one.dotted_string, one.dotted_string) for one in value)]
-        case x509.SubjectAlternativeName() | x509.IssuerAlternativeName():
-            return [", ".join(general_name(name) for name in value)]
-        case x509.CertificatePolicies():
-            return [line for policy in value for line in _policy(policy)]
-        case x509.CRLDistributionPoints():
-            return [line for point in value for line in _point(point)]
-        case x509.AuthorityInformationAccess():
-            return [
-                f"{_ACCESS.get(one.access_method.dotted_string, one.access_method.dotted_string)} - "
-                f"{general_name(one.access_location)}"
-                for one in value
-            ]
-        case x509.NameConstraints():
-            return [
-                *_subtrees("Permitted", value.permitted_subtrees),
-                *_subtrees("Excluded", value.excluded_subtrees),
-            ]
-        case x509.TLSFeature():
-            return [", ".join(feature.name for feature in value)]
-        case x509.PrecertificateSignedCertificateTimestamps():
-            return [line for one in value for line in _timestamp(one)]
-        case _:
-            return [dots(value.public_bytes())]
+def _joined(parts: Iterable[str]) -> list[str]:
+    found = list(parts)
+    return [", ".join(found)] if found else ["<EMPTY>", ""]
 
 
-def _authority(value: x509.AuthorityKeyIdentifier) -> list[str]:
-    only_key = value.authority_cert_issuer is None and value.authority_cert_serial_number is None
-    lines = []
-    if value.key_identifier is not None:
-        lines.append(("" if only_key else "keyid:") + _hex(value.key_identifier))
-    lines.extend(
-        f"DirName:{slashed(name.value)}" if isinstance(name, x509.DirectoryName) else general_name(name)
-        for name in value.authority_cert_issuer or ()
-    )
-    if value.authority_cert_serial_number is not None:
-        digits = f"{value.authority_cert_serial_number:X}"
-        lines.append("serial:" + _hex(bytes.fromhex("0" * (len(digits) % 2) + digits)))
-    return lines
+def _key_id(value: bytes) -> list[str]:
+    found = der.first(value)
+    if found.tag != der.OCTET_STRING:
+        raise der.DerError("another type was expected")
+    return [colons(found.content)]
 
 
-def _usages(value: x509.KeyUsage) -> list[str]:
-    # the library refuses to tell these two unless key agreement is set (RFC 5280 4.2.1.3)
-    known = (*_USAGES, *(_AGREEMENT_USAGES if value.key_agreement else ()))
-    return [title for name, title in known if getattr(value, name)]
+def _authority(value: bytes) -> list[str]:
+    parts = {part.tag: part.content for part in der.sequence(value)}
+    alone = not parts.keys() & {0xA1, 0x82}
+    lines = [("" if alone else "keyid:") + colons(parts[0x80])] if 0x80 in parts else []
+    lines += [alternative_name(name) for name in der.children(parts.get(0xA1, b""))]
+    if 0x82 in parts:
+        lines.append("serial:" + colons(_unsigned(parts[0x82])))
+    return lines or [dots(value)]
 
 
-def _policy(policy: x509.PolicyInformation) -> list[str]:
-    lines = [f"Policy: {policy.policy_identifier.dotted_string}"]
-    for qualifier in policy.policy_qualifiers or ():
-        if isinstance(qualifier, str):
-            lines.append(f"  CPS: {printable(qualifier)}")
-        else:
-            lines.append("  User Notice:")
-            if qualifier.explicit_text is not None:
-                lines.append(f"    Explicit Text: {printable(qualifier.explicit_text)}")
-    return lines
+def _unsigned(content: bytes) -> bytes:
+    """Return an INTEGER's content without the octet that only keeps it positive."""
+    return content[1:] if len(content) > 1 and content[0] == 0 else content
 
 
-def _point(point: x509.DistributionPoint) -> list[str]:
-    if point.full_name is None:
-        return ["Relative Name"]
-    return ["Full Name:", *(f"  {general_name(name)}" for name in point.full_name)]
+def _basic_constraints(value: bytes) -> list[str]:
+    parts = list(der.sequence(value))
+    is_ca = bool(parts) and parts[0].tag == der.BOOLEAN and der.boolean(parts.pop(0))
+    limit = f", pathlen:{_integer(parts[0])}" if parts else ""
+    return [f"CA:{'TRUE' if is_ca else 'FALSE'}{limit}"]
 
 
-def _subtrees(title: str, subtrees: Iterable[x509.GeneralName] | None) -> list[str]:
-    if not subtrees:
-        return []
-    names = (general_name(name).replace("IP Address:", "IP:", 1) for name in subtrees)
-    return [f"{title}:", *(f"  {name}" for name in names)]
+def _named_bits(names: Sequence[str]) -> Callable[[bytes], list[str]]:
+    def read(value: bytes) -> list[str]:
+        found = _set_bits(der.bits(der.first(value))[1], names)
+        return [", ".join(found)] if found else [dots(value)]
+
+    return read
 
 
-def _timestamp(found: object) -> list[str]:
-    from cryptography.x509.certificate_transparency import SignedCertificateTimestamp
-
-    if not isinstance(found, SignedCertificateTimestamp):
-        return []
+def _set_bits(octets: bytes, names: Sequence[str]) -> list[str]:
     return [
-        "Signed Certificate Timestamp:",
-        "    Version   : v1 (0x0)",
-        f"    Log ID    : {_hex(found.log_id)}",
-        f"    Timestamp : {found.timestamp.isoformat(sep=' ', timespec='milliseconds')}",
+        name
+        for place, name in enumerate(names)
+        if place // 8 < len(octets) and octets[place // 8] & (0x80 >> place % 8)
     ]
 
 
-def _hex(data: bytes) -> str:
-    return data.hex(":").upper()
+def _extended(value: bytes) -> list[str]:
+    found = [object_name(der.object_id(one)) for one in der.sequence(value)]
+    return [", ".join(found)] if found else [dots(value)]
+
+
+def _alternatives(value: bytes) -> list[str]:
+    return _joined(alternative_name(name) for name in der.sequence(value))
+
+
+def _access(value: bytes) -> list[str]:
+    lines = []
+    for one in der.sequence(value):
+        method, place = der.members(one, der.SEQUENCE, 2)[:2]
+        lines.append(f"{object_name(der.object_id(method))} - {alternative_name(place)}")
+    return lines or ["<EMPTY>", ""]
+
+
+def _constraints(value: bytes) -> list[str]:
+    lines: list[str] = []
+    for group in der.sequence(value):
+        bases = [der.members(one, der.SEQUENCE, 1)[0] for one in der.children(group.content)]
+        if bases:
+            lines.append("Permitted:" if group.tag == 0xA0 else "Excluded:")
+            lines.extend(f"  {subtree(base)}" for base in bases)
+    return lines
+
+
+def _points(value: bytes) -> list[str]:
+    lines = [line for point in der.sequence(value) for line in _point(point)]
+    return lines or [""]
+
+
+def _point(point: der.Element) -> list[str]:
+    lines: list[str] = []
+    ends_in_blank = True
+    for part in der.members(point, der.SEQUENCE):
+        match part.tag:
+            case 0xA0:
+                name = der.first(part.content)
+                ends_in_blank = name.tag != _FULL_NAME
+                lines += _point_name(name)
+            case 0x81:
+                reasons = _set_bits(der.bits(part._replace(tag=der.BIT_STRING))[1], _REASONS)
+                ends_in_blank = True
+                lines += ["Reasons:", f"  {', '.join(reasons) or '<EMPTY>'}"]
+            case 0xA2:
+                ends_in_blank = False
+                lines += ["CRL Issuer:", *(f"  {general_name(name)}" for name in der.children(part.content))]
+            case _:
+                raise der.DerError("a part that does not exist")
+    return [*lines, ""] if ends_in_blank else lines
+
+
+def _point_name(name: der.Element) -> list[str]:
+    if name.tag == _FULL_NAME:
+        return ["Full Name:", *(f"  {general_name(one)}" for one in der.children(name.content))]
+    whole = der.encode(der.SEQUENCE, der.encode(der.SET, name.content))
+    return ["Relative Name:", f"  {oneline(read_name(whole))}"]
+
+
+def _features(value: bytes) -> list[str]:
+    numbers = [der.integer(one) for one in der.sequence(value)]
+    return _joined(_FEATURES.get(number, str(number)) for number in numbers)
+
+
+def _number(value: bytes) -> list[str]:
+    return [_integer(der.first(value))]
+
+
+def _integer(element: der.Element) -> str:
+    value = der.integer(element)
+    if value.bit_length() < _SHORT_INTEGER_BITS:
+        return str(value)
+    digits = f"{value:X}"
+    return f"0x{'0' * (len(digits) % 2)}{digits}"
+
+
+def _text(value: bytes) -> list[str]:
+    found = der.first(value)
+    if found.tag != _IA5:
+        raise der.DerError("another type was expected")
+    return [dots(found.content)]
+
+
+def _period(value: bytes) -> list[str]:
+    titles = {0x80: "Not Before", 0x81: "Not After"}
+    parts = [
+        f"{titles[part.tag]}: {printed_time(part._replace(tag=0x18))}"
+        for part in der.sequence(value)
+        if part.tag in titles
+    ]
+    return [", ".join(parts)]
+
+
+def _nothing(value: bytes) -> list[str]:
+    der.first(value)
+    return [""]
+
+
+def _poison(value: bytes) -> list[str]:
+    der.first(value)
+    return ["NULL"]
+
+
+_NETSCAPE = "2.16.840.1.113730.1."
+_KINDS: dict[str, Callable[[bytes], list[str]]] = {
+    "2.5.29.14": _key_id,
+    "2.5.29.15": _named_bits(_USAGES),
+    "2.5.29.16": _period,
+    "2.5.29.17": _alternatives,
+    "2.5.29.18": _alternatives,
+    "2.5.29.19": _basic_constraints,
+    "2.5.29.30": _constraints,
+    "2.5.29.31": _points,
+    "2.5.29.32": policy_lines,
+    "2.5.29.33": policy_mappings,
+    "2.5.29.35": _authority,
+    "2.5.29.36": policy_constraints,
+    "2.5.29.37": _extended,
+    "2.5.29.46": _points,
+    "2.5.29.54": _number,
+    "1.3.6.1.5.5.7.1.1": _access,
+    "1.3.6.1.5.5.7.1.11": _access,
+    "1.3.6.1.5.5.7.1.24": _features,
+    "1.3.6.1.5.5.7.48.1.5": _nothing,
+    "1.3.6.1.4.1.11129.2.4.2": timestamp_lines,
+    "1.3.6.1.4.1.11129.2.4.3": _poison,
+    "1.3.6.1.4.1.11129.2.4.5": timestamp_lines,
+    f"{_NETSCAPE}1": _named_bits(_NETSCAPE_TYPES),
+    **{f"{_NETSCAPE}{number}": _text for number in (2, 3, 4, 7, 8, 12, 13)},
+}

@@ -131,7 +131,7 @@ class TrustedCas:
 def read_trusted_cas(text: str, *, file: str | None = None, skip_unusable: bool = False) -> TrustedCas:
     """Read CA certificates. With `skip_unusable` what cannot be used is left out, and named.
 
-    Raises PkiFindingsError with every finding: a key or a request among them, a certificate that is not a CA's, none.
+    Raises PkiFindingsError with every finding: a key or a request among them, a certificate that is neither a CA's nor self-signed, none.
     """
     reading = read_text(text, "a certificate", file=file)
     findings = list(reading.findings)
@@ -155,8 +155,9 @@ def _trusted_ca(block: Block) -> Certificate:
     if block.label != CERTIFICATE:
         raise refusal(block)
     certificate = decode_block(block)
-    if not certificate.is_ca and not certificate.is_self_signed:
-        raise at(block, f"'{certificate.label}' is not a CA certificate", Reason.INVALID)
+    if not certificate.may_be_trusted:
+        said = f"'{certificate.label}' is not a CA certificate, nor self-signed, so trusting it has no effect"
+        raise at(block, said, Reason.INVALID)
     return certificate
 
 

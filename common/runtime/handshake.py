@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cryptography import x509
-
 from common.errors import Reason, UnreachableError
 from common.ids import Fingerprint, fingerprint_of
+from common.pki.der import DerError
+from common.pki.frame import read_frame, read_time
 
 Preamble = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """What is said in clear text before the handshake (STARTTLS). Raises UnreachableError if the peer will not go on."""
@@ -83,8 +83,8 @@ async def see_served(
 def leaf_not_after_s(der: bytes) -> int:
     """Return a served leaf's notAfter in unix seconds, 0 if it cannot be read."""
     try:
-        return int(x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp())
-    except ValueError:
+        return read_time(read_frame(der).not_after)[0]
+    except DerError:
         return 0
 
 

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from common.bundle.manifest import Slot
 from common.errors import ProtocolError, Reason
+from common.schema import finding_text
 from common.wire.frames import encode_frame
 
 PROTOCOL: Final = 1
@@ -279,7 +280,9 @@ def decode(header: bytes) -> Message:
     try:
         return _DECODER.decode(header)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"the message cannot be read: {error}", reason=Reason.BAD_MESSAGE) from error
+        raise ProtocolError(
+            f"the message cannot be read: {finding_text(error)}", reason=Reason.BAD_MESSAGE
+        ) from error
 
 
 def clip(text: str) -> str:

@@ -162,6 +162,8 @@ class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     raw_issuer: str
     serial_no: str
     fingerprint: str
+    # false for a peer's self-signed certificate, which is trusted as itself alone
+    is_ca: bool | None = None
     not_before_s: int
     not_after_s: int
     self_signed: bool
@@ -313,6 +315,10 @@ def trusted_ca_answer(shown: ShownTrustedCa) -> TrustedCaAnswer:
     """Say what a list says of a trusted CA, and its texts where one was asked for."""
     return msgspec.structs.replace(
         trusted_ca_record_answer(shown.record),
+        # decoded now: what the store keeps may stem from a version that knew fewer names
+        raw_subject=shown.certificate.raw_subject,
+        raw_issuer=shown.certificate.raw_issuer,
+        is_ca=shown.certificate.is_ca,
         status=shown.statuses[0].text,
         statuses=[Status(code=each.code, text=each.text) for each in shown.statuses],
         certificate=shown.record.text if shown.text else None,

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from common.errors import AccessError, CertcastError, InvalidInputError, Reason
 from common.pki.export import Download
+from common.schema import finding_in
 from manager.domain.model import Role, UserRecord
 from manager.operations.clients import ACCESS_PREFIX
 from manager.operations.operations import Operations
@@ -209,8 +210,7 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        field, message = _place(str(error))
-        raise InvalidInputError(field, message) from error
+        raise InvalidInputError(*finding_in(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # the parser's own words may quote what was sent, which may be a key
         raise InvalidInputError("", "the body is not JSON") from error
@@ -225,12 +225,3 @@ def _basic(text: str) -> tuple[str, str]:
     if not colon:
         raise AccessError("the Authorization header has no password")
     return name, password
-
-
-def _place(text: str) -> tuple[str, str]:
-    """Split msgspec's sentence into the field and the finding: `Expected ..., got ... - at `$.nodes[0]``."""
-    message, _, place = text.partition(" - at `")
-    if place:
-        return place.rstrip("`").removeprefix("$").removeprefix("."), message
-    missing = message.partition("required field `")[2].partition("`")[0]
-    return missing, message

@@ -72,7 +72,7 @@ def check_url(url: str | None, *, insecure: bool) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise InvalidInputError("url", f"--url is not a URL: {error}") from error
+        raise InvalidInputError("url", f"'{url}' is not a URL; it looks like https://MANAGER") from error
     if "@" in parts.netloc:
         raise InvalidInputError("url", "--url must not carry a user or password; use --user")
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:

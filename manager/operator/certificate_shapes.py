@@ -71,6 +71,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     chain_state: str = ""
     nodes: list[Place] = []
     self_signed: bool = False
+    is_ca: bool | None = None
     trusted_intermediate: bool = False
     created: bool = True
     chain_of_trust: Chain | None = None

@@ -204,7 +204,7 @@ def name(each: Certificate) -> str:
 def ca_kind(each: Certificate) -> str:
     """Say what a trusted CA is used for."""
     if each.self_signed:
-        return "root"
+        return "peer, trusted as itself" if each.is_ca is False else "root"
     return "intermediate" if each.trusted_intermediate else "intermediate, chains only"
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from common.errors import CertcastError
+from common.schema import finding_text
 
 T = TypeVar("T")
 
@@ -285,5 +286,5 @@ def read(answer: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(answer, type=kind)
     except msgspec.MsgspecError as error:
         raise CertcastError(
-            f"the manager's answer was not understood ({error}); are it and this command of one version?"
+            f"the manager's answer was not understood ({finding_text(error)}); are it and this command of one version?"
         ) from error

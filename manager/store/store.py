@@ -105,7 +105,9 @@ class Store:
             raise
         except CommandError as error:
             await database.close()
-            raise StorageError(f"the store's schema is not one that this version knows: {error}") from error
+            raise StorageError(
+                "the store's schema is not one that this version knows; start the version that used it last"
+            ) from error
         return cls(database, keyring)
 
     @contextlib.asynccontextmanager

@@ -102,7 +102,8 @@ class _Line:
     def connection_lost(self, error: Exception | None) -> None:
         """Note the end."""
         if not self.ended.is_set() and error is not None:
-            self.message = f"the connection was lost: {error}"
+            said = getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)
+            self.message = f"the connection was lost: {said[:1].lower()}{said[1:]}"
         self.ended.set()
 
     def end(self, reason: Reason, message: str, retry_after_s: float = 0.0) -> None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from common.bundle.manifest import Manifest
 from common.errors import CertcastError, InstallError, Reason
 from common.ids import Digest
+from common.schema import finding_text
 from common.wire.ladder import step_s
 from common.wire.messages import Phase, Result, clip
 from nodeagent.core.plan import with_loaded, without
@@ -116,7 +117,9 @@ def decode_journal(raw: bytes) -> Journal:
     try:
         journal = _DECODER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InstallError(f"the journal cannot be read: {error}", reason=Reason.PARSE) from error
+        raise InstallError(
+            f"the journal cannot be read: {finding_text(error)}", reason=Reason.PARSE
+        ) from error
     if journal.format != FORMAT:
         raise InstallError(
             f"the journal has format {journal.format}; this agent knows {FORMAT}", reason=Reason.UNSUPPORTED

@@ -58,7 +58,8 @@ def ask(url: str) -> tuple[int, str]:
         connection.request("GET", "/health/ready", headers={"Connection": "close"})
         answer = msgspec.json.decode(connection.getresponse().read(ANSWER_MAX_BYTES), type=Answer)
     except (OSError, http.client.HTTPException) as error:
-        return CRITICAL, f"CERTCAST CRITICAL: the agent does not answer at {url}: {error}"
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return CRITICAL, f"CERTCAST CRITICAL: the agent does not answer at {url}: {said}"
     except msgspec.DecodeError:
         return UNKNOWN, f"CERTCAST UNKNOWN: what answers at {url} is not a certcast nodeagent"
     finally:

@@ -17,9 +17,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from common.bundle.manifest import (
     ENTRY_MAX_BYTES,
     FULLCHAIN,
@@ -32,6 +29,7 @@ from common.bundle.manifest import (
 )
 from common.errors import BundleError, InstallError, Reason
 from common.ids import Digest, Fingerprint, digest_of, fingerprint_of
+from common.pki.pem import read_blocks
 from common.runtime import durable
 from nodeagent.core.drift import DIRECTORY_MODE, MANIFEST_FILE, PUBLIC_MODE, ROOT, Listing, Ownership, Seen
 from nodeagent.core.retention import directory_order
@@ -140,11 +138,9 @@ class Tree:
         return Expected(sent, frozenset(earlier[1:]) - frozenset(sent))
 
     def _chain(self, name: str, slot: Slot) -> tuple[Fingerprint, ...]:
-        try:
-            found = x509.load_pem_x509_certificates(self.body(name, f"{slot}/{FULLCHAIN}") or b"")
-        except ValueError:
-            return ()
-        return tuple(fingerprint_of(one.public_bytes(Encoding.DER)) for one in found)
+        # the bytes that are served, not what a library makes of them
+        text = (self.body(name, f"{slot}/{FULLCHAIN}") or b"").decode("latin-1")
+        return tuple(fingerprint_of(block.der) for block in read_blocks(text).blocks)
 
     def directories(self, name: str) -> list[Path]:
         """Return the directories in which something may change: this one's, its parts', and that of the link."""

@@ -36,3 +36,18 @@ def test_what_is_wrong_is_told_with_the_option_variable_or_file_that_said_it(tmp
 def test_a_store_beside_the_caller_stays_there_when_the_command_leaves(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert Settings.load(data=Path("store")).data == tmp_path / "store"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"https = = 1\n", " is not TOML: invalid value (at line 1, column 9)"),
+        (b"https = '\xff'\n", " is not UTF-8"),
+    ],
+)
+def test_a_settings_file_that_does_not_parse_is_named_with_the_place(tmp_path, content, said):
+    path = tmp_path / "manager.toml"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError) as caught:
+        Settings.load(config=path)
+    assert caught.value.message == f"{path}{said}"

@@ -34,7 +34,7 @@ async def list_custom(visit: Visit) -> web.StreamResponse:
     found = [
         each
         for each in await visit.operations.trust.list()
-        if search in each.record.raw_subject.lower() or search in each.record.fingerprint
+        if search in each.certificate.raw_subject.lower() or search in each.record.fingerprint
     ]
     start = (visit.page() - 1) * PAGE_SIZE
     return visit.render(

@@ -20,7 +20,7 @@ from common.pki.findings import PkiFindingsError
 from manager.api.app import ROUTES
 from manager.api.certificates import NewCertificate
 from manager.api.errors import answer, status_of
-from manager.api.routes import _basic, _place, check_origin
+from manager.api.routes import _basic, check_origin
 from manager.api.users import NewUser
 from manager.domain.model import Role
 
@@ -108,18 +108,6 @@ def test_a_failure_tells_its_field_and_every_finding_with_its_place():
         {"message": "two", "file": None, "block": None, "line": None},
     ]
     assert msgspec.json.decode(answer(InvalidInputError("slot", "x")).body)["error"]["field"] == "slot"
-
-
-@pytest.mark.parametrize(
-    ("text", "field"),
-    [
-        ("Expected `str`, got `int` - at `$.nodes[0]`", "nodes[0]"),
-        ("Object missing required field `certificate`", "certificate"),
-        ("Expected `object`, got `array`", ""),
-    ],
-)
-def test_a_parsers_sentence_is_split_into_field_and_finding(text: str, field: str):
-    assert _place(text)[0] == field
 
 
 @pytest.mark.parametrize("text", ["", "!!!!", "YQ==", "/w==", "YWRhOnB3", "w7w6w7w="])

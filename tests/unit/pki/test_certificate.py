@@ -78,11 +78,11 @@ def test_a_certificate_beyond_64_kib_is_refused():
     ("old", "new", "field"),
     [
         # the subject alternative names' first entry becomes a kind that does not exist
-        (b"\x82\x10node.example.com", b"\x8f\x10node.example.com", "extensions"),
+        (b"\x82\x10node.example.com", b"\x8f\x10node.example.com", "subject_alt_names"),
         # the curve P-256 becomes one that nobody knows
         (bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d03017f"), "public_key"),
         # the basic constraints appear twice (the key usage's identifier is overwritten)
-        (bytes.fromhex("0603551d25"), bytes.fromhex("0603551d13"), "extensions"),
+        (bytes.fromhex("0603551d25"), bytes.fromhex("0603551d13"), "basic_constraints"),
     ],
 )
 def test_a_field_that_cannot_be_decoded_is_named_and_neutral(old, new, field):

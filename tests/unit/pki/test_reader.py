@@ -257,8 +257,8 @@ def test_a_certificate_that_cannot_be_decoded_is_named_and_not_the_passphrase(fo
     export = ("pkcs12", "-export", "-inkey", "key.pem", "-in", "leaf.pem", "-certpbe", "NONE", "-nomac")
     openssl(*export, "-passout", "pass:word", "-out", "x.p12", cwd=folder)
     data = (folder / "x.p12").read_bytes()
-    # a version that is none
-    odd = LEAF.certificate_der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09", 1)
+    # what is signed is a SET, which no certificate is
+    odd = LEAF.certificate_der[:4] + b"\x31" + LEAF.certificate_der[5:]
     assert data.count(LEAF.certificate_der) == 1
     with pytest.raises(PkiFindingsError) as caught:
         read_batch([ImportFile("x.p12", data.replace(LEAF.certificate_der, odd))], passphrase="word")

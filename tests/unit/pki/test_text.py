@@ -1,12 +1,17 @@
+import re
+
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from common.pki.certificate import decode
-from common.pki.pem import read_blocks
+from common.pki.pem import pem_of, read_blocks
 from common.pki.text import text_form
+from tests.odd import certificate
 from tests.pki import make_leaf, make_root
+from tests.shapes import extensions
 from tests.unit.pki.openssl import openssl
+from tests.unit.pki.test_odd_certificates import ODD
 
 CONFIGURATION = """
 [req]
@@ -69,7 +74,86 @@ def test_a_certificate_cannot_forge_lines_of_the_text():
     assert "DNS:b\\x0Ac" in text
 
 
-def test_what_cannot_be_decoded_says_so():
+def test_an_extension_that_cannot_be_read_is_shown_as_its_octets():
     original = make_leaf(make_root()).certificate_der
     odd = original.replace(b"\x82\x10node.example.com", b"\x8f\x10node.example.com")
-    assert "            (cannot be decoded)" in text_form(decode(odd))
+    text = text_form(decode(odd))
+    assert "X509v3 Subject Alternative Name: \n                0...node.example.com\n" in text
+    assert "X509v3 Basic Constraints: critical\n                CA:FALSE" in text
+
+
+def test_an_extension_list_that_cannot_be_walked_says_so():
+    text = text_form(decode(certificate(extensions=[b"\x04\x01x"])))
+    assert "        X509v3 extensions:\n            (cannot be decoded)\n" in text
+
+
+SHAPES = extensions()
+AT_ONCE = 25
+
+
+@pytest.mark.parametrize("start", range(0, len(SHAPES), AT_ONCE))
+def test_every_shape_of_extension_and_name_is_printed_as_openssl_prints_it(tmp_path, start):
+    assert_printed_alike(certificate(extensions=SHAPES[start : start + AT_ONCE]), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "case", [each for each in ODD if each not in {"key on the curve SM2", "host name that is not ASCII"}]
+)
+def test_odd_certificates_are_printed_as_openssl_prints_them(tmp_path, case):
+    assert_printed_alike(decode(ODD[case][0]).der, tmp_path)
+
+
+RSA = ("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024")
+PSS = ("genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:1024", "-pkeyopt")
+EC = ("ecparam", "-genkey", "-noout", "-name")
+EXPLICIT = ("-param_enc", "explicit")
+SIGNED = {
+    "RSA with exponent 3": ((*RSA, "-pkeyopt", "rsa_keygen_pubexp:3"), "-sha512"),
+    "RSA with a long exponent": ((*RSA, "-pkeyopt", f"rsa_keygen_pubexp:{2**128 + 1}"), "-sha1"),
+    "PSS": (RSA, "-sha384", "-sigopt", "rsa_padding_mode:pss"),
+    "PSS by its defaults": (RSA, "-sha1", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:20"),
+    "PSS with two hashes": (RSA, "-sha256", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_mgf1_md:sha1"),
+    "PSS key": (PSS[:-1], "-sha256"),
+    "PSS key with restrictions": (
+        (*PSS, "rsa_pss_keygen_md:sha256", "-pkeyopt", "rsa_pss_keygen_saltlen:32"),
+        "-sha256",
+    ),
+    "PSS key with the defaults": ((*PSS, "rsa_pss_keygen_md:sha1"), "-sha1"),
+    "Ed448": (("genpkey", "-algorithm", "ed448"),),
+    "SM2": (("genpkey", "-algorithm", "SM2"), "-sm3"),
+    "DSA": (("gendsa", "parameters.pem"), "-sha256"),
+    "P-224": ((*EC, "secp224r1"), "-sha224"),
+    "secp256k1 written out": ((*EC, "secp256k1", *EXPLICIT), "-sha256"),
+    "P-256 written out": ((*EC, "prime256v1", *EXPLICIT), "-sha256"),
+    "P-384 compressed": ((*EC, "secp384r1", "-conv_form", "compressed"), "-sha384"),
+    "brainpool": ((*EC, "brainpoolP512t1"), "-sha3-512"),
+}
+
+
+@pytest.mark.parametrize("case", SIGNED)
+def test_every_kind_of_key_and_signature_is_printed_as_openssl_prints_it(tmp_path, case):
+    key, *options = SIGNED[case]
+    if case == "DSA":
+        openssl("dsaparam", "-out", "parameters.pem", "1024", cwd=tmp_path)
+    openssl(key[0], "-out", "key.pem", *key[1:], cwd=tmp_path)
+    pem = openssl("req", "-new", "-x509", "-key", "key.pem", "-subj", "/CN=x", *options, cwd=tmp_path)
+    assert_printed_alike(read_blocks(pem).blocks[0].der, tmp_path)
+
+
+def test_unique_identifiers_are_printed_as_openssl_prints_them(tmp_path):
+    data = certificate(unique_ids=(bytes(range(40)), b"\x01"))
+    text = assert_printed_alike(data, tmp_path)
+    assert "Issuer Unique ID" in text
+    assert "Subject Unique ID" in text
+
+
+def assert_printed_alike(data, cwd):
+    printed, ours = openssl("x509", "-noout", "-text", cwd=cwd, stdin=pem_of(data)), text_form(decode(data))
+    assert lines_of(ours) == lines_of(printed)
+    return ours
+
+
+def lines_of(text):
+    """Return the lines, without what is not the certificate's: OpenSSL's own errors, and the place where it forgets a line's end."""
+    mended = re.sub(r"(?<=\S) {12,}CRL Issuer:", "\n                CRL Issuer:", text)
+    return [line.rstrip() for line in mended.splitlines() if not re.match(r"[0-9A-F]{16}:error:", line)]

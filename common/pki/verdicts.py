@@ -1,0 +1,77 @@
+"""What the library's verifier says, in words for people.
+
+Decides the sentence for each reason that the verifier gives. It quotes its own objects and counts how it searched; neither says
+anything to people. Invariant: no repr, no identifier in dotted form where there is a name, and never an empty text.
+"""
+
+import re
+from typing import Final
+
+from common.pki.oids import EXTENSIONS, algorithm_name
+
+NO_PATH: Final = "there is no way to a trusted root"
+_UNCLEAR: Final = "a rule for certificates of the public web is not met"
+
+# the first that is found decides; texts of the verifier's rules, as of cryptography 50
+_REASONS: Final = (
+    ("all candidates exhausted with no interior errors", NO_PATH),
+    ("no matching subjectaltname", "none of its subject alternative names is the one asked for"),
+    (
+        "must be critical when subject is empty",
+        "its subject is empty, and its subject alternative name is not critical",
+    ),
+    (
+        "must not be critical when subject is nonempty",
+        "its subject alternative name is critical although it has a subject",
+    ),
+    ("not valid at validation time", "it is expired or not yet valid"),
+    ("required eku not found", "its extended key usage does not allow TLS servers"),
+    ("must not be asserted in an ee", "it is a CA certificate, which no server may show"),
+    ("must not assert keycertsign", "its key usage allows signing certificates, which no server's may"),
+    ("keycertsign", "its key usage does not allow signing certificates"),
+    ("basicconstraints.ca must be asserted", "it is not a CA certificate"),
+    ("path length", "a CA allows fewer intermediates below it than there are"),
+    ("chain construction exceeds max depth", "the chain is too long"),
+    ("no permitted name constraints matched", "a name is outside what a CA above may sign for"),
+    ("excluded name constraint matched", "a name is excluded by a CA above"),
+    ("name constraint", "the name constraints of a CA above cannot be applied"),
+    ("limit", "the chain takes too much work to verify"),
+    ("must be an x509v3", "it is not an X.509 version 3 certificate"),
+    (
+        "mismatch between signaturealgorithm",
+        "its signature algorithm is another inside than outside of what is signed",
+    ),
+    ("serial number cannot be negative", "its serial number is negative"),
+    ("serial between", "its serial number has more than 20 octets"),
+    ("non-empty issuer", "it names no issuer"),
+    ("must be utctime", "its dates are not written as they must be"),
+    ("key is too weak", "its issuer's key is too short"),
+    ("malformed public key", "its issuer's key cannot be read"),
+    ("forbidden public key algorithm", "its issuer's key is of a kind that the public web does not allow"),
+    ("forbidden signature algorithm", "its signature is of a kind that the public web does not allow"),
+    ("signature does not match", "its signature was not made by the issuer that it names"),
+    ("unaccounted-for critical", "it has a critical extension that clients do not know"),
+    ("incorrect criticality", "it has an extension that must be critical, or must not be"),
+    ("missing required extension", "it lacks an extension that certificates of the public web must have"),
+    ("prohibited extension", "it has an extension that certificates of the public web must not have"),
+    ("authoritykeyidentifier must", "its authority key identifier is not as it must be"),
+    ("duplicate extension", "it has an extension twice"),
+    ("parse error", "it is not encoded as it must be"),
+)
+_PROCESSED = re.compile(
+    r" \(encountered processing <Certificate\(subject=<Name\((.*)\)>, \.\.\.\)>\)", re.DOTALL
+)
+_OID = re.compile(r"\b\d+(?:\.\d+){3,}\b")
+
+
+def in_words(text: str) -> str:
+    """Return the verifier's reason as a sentence without a capital and a full stop, with the certificate that it is about."""
+    about = _PROCESSED.search(text)
+    inner = _PROCESSED.sub("", text).lower()
+    sentence = next((words for key, words in _REASONS if key in inner), _UNCLEAR)
+    named = _OID.search(inner)
+    if named and named[0] in EXTENSIONS:
+        sentence += f" ({EXTENSIONS[named[0]]})"
+    elif named and algorithm_name(named[0]) != named[0]:
+        sentence += f" ({algorithm_name(named[0])})"
+    return f"'{about[1]}': {sentence}" if about and about[1] else sentence

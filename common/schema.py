@@ -1,0 +1,54 @@
+"""What a decoder of JSON finds wrong with a message, in words.
+
+Decides the sentence and the field for each kind of finding of msgspec. Values that were sent are not repeated: they may be secret.
+Invariant: never raises; a finding that is not known here still names its field.
+"""
+
+import re
+from typing import Final
+
+_PLACE: Final = re.compile(r" - at `([^`]*)`$")
+_EXPECTED: Final = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
+_MISSING: Final = re.compile(r"Object missing required field `([^`]*)`")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `([^`]*)`")
+_ENUM: Final = re.compile(r"Invalid enum value|Invalid value")
+_WORDS: Final = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "null": "null",
+}
+
+
+def finding_in(error: Exception) -> tuple[str, str]:
+    """Return the field that a decoder's error is about ("nodes[0].name", "" if it is the whole), and what is wrong with it."""
+    text = str(error)
+    found = _PLACE.search(text)
+    place = found[1].removeprefix("$").removeprefix(".") if found else ""
+    said = text[: found.start()] if found else text
+    if missing := _MISSING.match(said):
+        return _within(place, missing[1]), "is missing"
+    if unknown := _UNKNOWN.match(said):
+        return _within(place, unknown[1]), "is not a field that is known here"
+    if expected := _EXPECTED.match(said):
+        return place, f"must be {_kinds(expected[1])}, not {_kinds(expected[2])}"
+    if _ENUM.match(said):
+        return place, "is none of the values that it may have"
+    return place, said[:1].lower() + said[1:]
+
+
+def finding_text(error: Exception) -> str:
+    """Return the same as one text: "nodes[0].name must be a text, not a whole number"."""
+    place, said = finding_in(error)
+    return f"{place} {said}" if place else said
+
+
+def _within(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def _kinds(text: str) -> str:
+    return " or ".join(_WORDS.get(one, one) for one in text.split(" | "))
