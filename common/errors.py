@@ -45,6 +45,7 @@ class Reason(StrEnum):
     SERVICES_INVALID = "services_invalid"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+    IDENTITY_CONFLICT = "identity_conflict"
     CONFIRMATION_NEEDED = "confirmation_needed"
     INVALID = "invalid"
     UNAUTHENTICATED = "unauthenticated"

@@ -6,7 +6,7 @@ Pure. Invariant: both sides are named by all that tells them apart, so that whoe
 from dataclasses import dataclass
 from typing import Final
 
-from common.errors import ConflictError
+from common.errors import ConflictError, Reason
 
 FINGERPRINT_SHOWN: Final = 16
 """Hex digits of a fingerprint that tell two certificates apart in a sentence."""
@@ -29,6 +29,8 @@ class Identified:
 
 class IdentityConflictError(ConflictError):
     """`known` is in the store with the issuer and serial number of `given`; `has_other_key` says whether the keys differ."""
+
+    reason = Reason.IDENTITY_CONFLICT
 
     def __init__(self, *, known: Identified, given: Identified, has_other_key: bool) -> None:
         self.known, self.given, self.has_other_key = known, given, has_other_key

@@ -36,14 +36,18 @@ Work = Callable[["Client", dict[str, str]], Awaitable[bytes]]
 """Sends the change, with what confirms it as a part of its body or query."""
 
 
-def ask_confirmed(context: typer.Context, work: Work, *, force: bool, replaces: bool = False) -> bytes:
-    """Make a change, after a question if it wants one. Raises CertcastError; RefusedError if the answer is no."""
+def ask_confirmed(context: typer.Context, work: Work, *, force: bool, replaces: bool | None = None) -> bytes:
+    """Make a change, after a question if it wants one. Raises CertcastError; RefusedError if the answer is no.
+
+    `replaces` is what was said about replacing a private key; None for a change that never does.
+    """
+    may_replace = replaces is not None
     if force:
-        return _hinted(context, work, {})
+        return _hinted(context, work, {}, may_replace=may_replace)
     confirm = ""
     while True:
         try:
-            return _hinted(context, work, {"confirm": confirm})
+            return _hinted(context, work, {"confirm": confirm}, may_replace=may_replace)
         except RefusedError as error:
             if error.token is None:
                 raise
@@ -72,11 +76,11 @@ def say_consequences(found: Sequence[Consequence]) -> None:
         say(f"  {consequence_line(each)}")
 
 
-def _hinted(context: typer.Context, work: Work, confirmation: dict[str, str]) -> bytes:
+def _hinted(context: typer.Context, work: Work, confirmation: dict[str, str], *, may_replace: bool) -> bytes:
     try:
         return ask(context, lambda client: work(client, confirmation))
     except RefusedError as error:
-        if error.code == _CONFLICT:
+        if error.code == _CONFLICT and may_replace:
             raise error.hinted("give --replace if it shall take its place") from error
         raise
 

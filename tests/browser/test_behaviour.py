@@ -57,6 +57,11 @@ async def test_a_push_is_told_live_node_by_node_and_a_drop_fills_the_form(tmp_pa
             await drop(other, "#private_key", "leaf.key", made.key_pem)
             await other.get_by_label("london-2", exact=False).check()
             await other.get_by_label("berlin-1", exact=False).check()
+            await other.get_by_role("button", name="Preview").click()
+            # who saves after that has seen what it means
+            await expect(other.get_by_role("region", name="Preview")).to_contain_text(
+                "It is not valid for names of"
+            )
             await other.get_by_role("button", name="Save").click()
             await expect(other.locator(".said")).to_contain_text("Added live.example.com")
         failed = wave.get_by_role("row", name=re.compile("london-2"))

@@ -104,7 +104,7 @@ async def said(page: Page, text: str) -> None:
 @pytest.mark.services("chromium", "nginx", "openssl")
 @pytest.mark.timeout(400)
 async def test_every_task_of_the_specification_from_a_cold_start(tmp_path: Path):
-    leaf = pki.current_leaf(ISSUER, ["conf.example.test"])
+    leaf = pki.current_leaf(ISSUER, ["conf.example.test", "web.example.test"])
     async with (
         cold_manager() as site,
         chromium() as browser,
@@ -163,7 +163,9 @@ async def test_every_task_of_the_specification_from_a_cold_start(tmp_path: Path)
         await page.goto("/certificates")
         await page.get_by_role("link", name="conf.example.test").click()
         await page.get_by_role("link", name="Create CSR").click()
-        await page.get_by_label("Subject alternative names").fill("conf.example.test\nmeet.example.test")
+        await page.get_by_label("Subject alternative names").fill(
+            "conf.example.test\nmeet.example.test\nweb.example.test"
+        )
         await page.get_by_role("button", name="Create CSR").click()
         async with page.expect_download() as waiting:
             await page.get_by_role("link", name="Download CSR").click()
@@ -172,13 +174,16 @@ async def test_every_task_of_the_specification_from_a_cold_start(tmp_path: Path)
         signed = pki.sign_request(OTHER_ISSUER, (await content(file)).decode())
         await page.get_by_label("Signed certificate").fill(signed)
         await page.get_by_role("button", name="Save").click()
+        # the chain was complete until now, and the page says so before it does anything
+        await expect(page.get_by_role("alert")).to_contain_text("Nothing is saved yet")
+        await page.get_by_role("button", name="Save all the same").click()
         await said(page, "It goes to 1 node now.")
         await page.get_by_role("link", name="Trusted CAs", exact=True).click()
         await page.goto("/certificates/by-node")
         await expect(page.get_by_role("row", name=re.compile("web"))).to_contain_text("Incomplete")
 
         # files: the missing intermediate and another certificate, in one import
-        other = pki.current_leaf(ISSUER, ["other.example.test"])
+        other = pki.current_leaf(ISSUER, ["other.example.test", "web.example.test"])
         await page.goto("/certificates/import")
         await page.get_by_label("Files").set_input_files(
             [
@@ -203,6 +208,8 @@ async def test_every_task_of_the_specification_from_a_cold_start(tmp_path: Path)
         await page.locator("#certificate").fill(other.certificate_pem + ISSUER.certificate_pem)
         await page.locator("#parameters").fill(EC_PARAMETERS)
         await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("alert")).to_contain_text("meet.example.test")
+        await page.get_by_role("button", name="Save all the same").click()
         await said(page, "Saved.")
         await page.locator("summary", has_text="TLS parameters").click()
         await expect(page.get_by_label("TLS parameters")).to_contain_text("BggqhkjOPQMBBw==")

@@ -204,6 +204,7 @@ async def test_three_leaves_of_one_serial_number_lose_no_key_whichever_way_they_
         told = await certcast(f"certificate {line}", exit_code=1)
         assert "certificate 1 ('one'" in told
         assert "'two'" in told
+        assert ("give --replace" in told) is line.startswith("add")
     asked = await certcast("certificate add --certificate two.pem --key two.key", exit_code=1)
     assert "give --replace if that is meant" in asked
     assert "would be lost for good" in asked
