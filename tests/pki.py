@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from common.pki import der
+
 NOW_S = 1_800_000_000
 """The present moment in tests: 2027-01-15 08:00:00 UTC."""
 
@@ -247,3 +249,16 @@ def _make(
     for value, critical in extensions:
         builder = builder.add_extension(value, critical=critical)
     return Made(builder.sign(signing_key, hash_ if hash_ is not None else hashes.SHA256()), key)
+
+
+def spoiled(made: Made, old: bytes, new: bytes, *, signer: Made | None = None) -> bytes:
+    """Return a certificate's DER with other bytes of the same length in it, signed again by its issuer (an EC key); None: itself."""
+    body, algorithm, _ = der.sequence(made.certificate_der)
+    if len(old) != len(new) or old not in body.raw:
+        raise ValueError("the bytes must be there, and keep their length")
+    changed = body.raw.replace(old, new)
+    key = (signer or made).key
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("only EC keys sign here")
+    signature = der.encode(der.BIT_STRING, b"\0" + key.sign(changed, ec.ECDSA(hashes.SHA256())))
+    return der.encode(der.SEQUENCE, changed + algorithm.raw + signature)

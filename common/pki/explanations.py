@@ -75,6 +75,16 @@ FINDINGS: Final = (
         remedy="Make a new request with RSA 2048 or more, P-256 or P-384.",
     ),
     Explanation(
+        code=LintCode.UNLOADABLE,
+        severity=Severity.ERROR,
+        title="OpenSSL cannot load it",
+        meaning="OpenSSL, which the services of the nodes use, cannot load it or a certificate that came with it. It is kept, and held out of "
+        "what nodes get; a node keeps what it had.",
+        refused_by=(Client.OPENSSL,),
+        standard="ITU-T X.690 (DER); RFC 5280 4.1.2.4",
+        remedy="Ask the CA for a certificate that is encoded as the standard says, and put it in place of this one.",
+    ),
+    Explanation(
         code=LintCode.UNDECODABLE,
         severity=Severity.WARNING,
         title="Partly unreadable",

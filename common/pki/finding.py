@@ -25,6 +25,7 @@ class LintCode(StrEnum):
 
     NOT_YET_VALID = "not_yet_valid"
     WEAK_KEY = "weak_key"
+    UNLOADABLE = "unloadable"
     UNDECODABLE = "undecodable"
     NO_SAN = "no_san"
     NAME_NOT_IN_SAN = "name_not_in_san"

@@ -39,4 +39,7 @@ def headline(statuses: Sequence[Status], chain: ChainState, findings: Sequence[F
         for each in findings
         if each.severity is Severity.ERROR and each.code is not LintCode.CHAIN
     ]
-    return min(candidates, key=lambda each: _ORDER.index(each.severity))
+    # what never reaches a node leads before what its clients would say of it
+    return min(
+        candidates, key=lambda each: (_ORDER.index(each.severity), each.code is not LintCode.UNLOADABLE)
+    )

@@ -25,6 +25,7 @@ class Circumstances:
         client_names: those of the nodes that show it as a client.
         key_shared_by: labels of other certificates with the same key.
         chain: its chain of trust, where it was built.
+        unloadable: labels of those, of it and of what came with it, that OpenSSL cannot load, and why.
     """
 
     slots: Collection[str] = ("server",)
@@ -32,6 +33,7 @@ class Circumstances:
     client_names: Sequence[str] = ()
     key_shared_by: Sequence[str] = ()
     chain: Chain | None = None
+    unloadable: Sequence[tuple[str, str]] = ()
 
 
 def covers(certificate: Certificate, name: str) -> bool:
@@ -134,7 +136,13 @@ def _about_names(certificate: Certificate, known: Circumstances) -> list[Finding
 
 
 def _about_place(known: Circumstances) -> list[Finding]:
-    findings = []
+    findings = [
+        found(
+            LintCode.UNLOADABLE,
+            f"{label} is held out of what nodes get, because OpenSSL cannot load it: {why}.",
+        )
+        for label, why in known.unloadable
+    ]
     # a self-signed certificate's status says so already
     if known.chain is not None and known.chain.state not in {ChainState.COMPLETE, ChainState.SELF_SIGNED}:
         findings.append(found(LintCode.CHAIN, known.chain.explanation, explain(known.chain.state).severity))

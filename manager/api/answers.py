@@ -153,7 +153,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A trusted CA. What follows `trusted_intermediate` stands only where it was asked for, `created` only after an upload."""
+    """A trusted CA. `held_out` says why nodes do not get it, where they do not. What follows `trusted_intermediate` stands only where it was asked for, `created` only after an upload."""
 
     id: int
     subject_name: str
@@ -170,6 +170,7 @@ class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     trusted_intermediate: bool
     status: str | None = None
     statuses: list[Status] | None = None
+    held_out: str | None = None
     certificate: str | None = None
     text: str | None = None
     created: bool | None = None
@@ -185,9 +186,10 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TrustedCasAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Custom trusted CAs; `left_out` stands only where an upload left something out."""
+    """Custom trusted CAs; `warnings` are about all of them together, and `left_out` is what an upload did not take."""
 
     trusted_cas: list[TrustedCaAnswer]
+    warnings: list[str]
     left_out: list[LeftOut] | None = None
 
 
@@ -208,10 +210,11 @@ class BuiltinCas(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import kept; `left_out` is what it did not, which `skip_unusable` allows."""
+    """What an import kept; `left_out` is what it did not, which `skip_unusable` allows, and `warnings` are about all trusted CAs."""
 
     certificates: list[CertificateAnswer]
     trusted_cas: list[TrustedCaAnswer]
+    warnings: list[str]
     left_out: list[LeftOut] = []
     consequences: list[ConsequenceAnswer] = []
 
@@ -321,6 +324,7 @@ def trusted_ca_answer(shown: ShownTrustedCa) -> TrustedCaAnswer:
         is_ca=shown.certificate.is_ca,
         status=shown.statuses[0].text,
         statuses=[Status(code=each.code, text=each.text) for each in shown.statuses],
+        held_out=shown.held_out or None,
         certificate=shown.record.text if shown.text else None,
         text=shown.text or None,
     )

@@ -195,9 +195,11 @@ async def import_files(call: Call) -> web.StreamResponse:
         made = shown_answer(await operations.show(record.id))
         tls.append(msgspec.structs.replace(made, created=created))
     trusted = [trusted_ca_record_answer(record, created=created) for record, created in kept.trusted_cas]
+    warnings = list(await call.api.operations.trust.warnings()) if trusted else []
     answer = ImportAnswer(
         certificates=tls,
         trusted_cas=trusted,
+        warnings=warnings,
         left_out=left_out(kept.left_out),
         consequences=consequence_answers(kept.consequences),
     )

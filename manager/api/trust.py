@@ -52,7 +52,8 @@ class TrustedCasToDelete(msgspec.Struct, frozen=True, kw_only=True):
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with all custom ones."""
     found = await call.api.operations.trust.list()
-    return reply(TrustedCasAnswer(trusted_cas=[trusted_ca_answer(each) for each in found]))
+    warnings = list(await call.api.operations.trust.warnings())
+    return reply(TrustedCasAnswer(trusted_cas=[trusted_ca_answer(each) for each in found], warnings=warnings))
 
 
 async def builtin(call: Call) -> web.StreamResponse:
@@ -85,7 +86,9 @@ async def add(call: Call) -> web.StreamResponse:
     else:
         kept = await operations.upload(body.certificates, actor=call.actor)
     answers = [trusted_ca_record_answer(record, created=created) for record, created in kept]
-    return reply(TrustedCasAnswer(trusted_cas=answers, left_out=left_out(skipped) or None), status=201)
+    warnings = list(await call.api.operations.trust.warnings())
+    made = TrustedCasAnswer(trusted_cas=answers, warnings=warnings, left_out=left_out(skipped) or None)
+    return reply(made, status=201)
 
 
 async def edit(call: Call) -> web.StreamResponse:

@@ -19,6 +19,7 @@ from manager.domain.comparison import listed
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import TrustedCaRecord
 from manager.domain.placing import its_names, mismatches
+from manager.domain.trust import client_ca_list
 from manager.domain.view import NodeView, is_stale
 
 Level = Literal["error", "warning"]
@@ -54,6 +55,9 @@ class AlarmKind(StrEnum):
     DUPLICATE_IDENTITY = "duplicate_identity"
     SERVICES_INVALID = "services_invalid"
     MUST_STAPLE_UNPROVEN = "must_staple_unproven"
+    TRUSTED_CA_HELD_OUT = "trusted_ca_held_out"
+    CLIENT_CA_LIST_TOO_LONG = "client_ca_list_too_long"
+    CERTIFICATE_HELD_OUT = "certificate_held_out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +117,15 @@ TRAITS: Final[Mapping[AlarmKind, Trait]] = MappingProxyType(
             title="Service does not staple though its certificate demands it",
             level="warning",
             delay_s=STAPLING_S,
+        ),
+        AlarmKind.TRUSTED_CA_HELD_OUT: Trait(
+            number=18, title="Trusted CA is held out of what nodes get", level="error"
+        ),
+        AlarmKind.CLIENT_CA_LIST_TOO_LONG: Trait(
+            number=19, title="Trusted CAs have too many names for TLS", level="warning"
+        ),
+        AlarmKind.CERTIFICATE_HELD_OUT: Trait(
+            number=21, title="TLS certificate is held out of what nodes get", level="error"
         ),
     }
 )
@@ -201,6 +214,7 @@ def conditions_of_inventory(inventory: Inventory, *, now_s: float) -> list[Condi
         found += _of_certificate(entry, inventory, second)
     for record in inventory.trusted_cas.values():
         found += _of_trusted_ca(record, second)
+    found += _of_trust_files(inventory)
     found += [
         Condition(
             subject=Subject(AlarmKind.NO_CERTIFICATE, f"node:{name}"),
@@ -284,6 +298,11 @@ def _of_certificate(entry: Entry, inventory: Inventory, now_s: int) -> list[Cond
         found.append(
             Condition(subject=Subject(kind, key), label=entry.label, details=details + _where(entry))
         )
+    if entry.is_held_out:
+        why = entry.refused[entry.leaf.fingerprint]
+        details = f"OpenSSL cannot load it: {why}. Nodes keep what they had.{_where(entry)}"
+        subject = Subject(AlarmKind.CERTIFICATE_HELD_OUT, key)
+        found.append(Condition(subject=subject, label=entry.label, details=details))
     chain = inventory.chain(entry.id, now_s=now_s)
     # a leaf that has expired has an alarm of its own
     only_leaf = chain.state is ChainState.EXPIRED and not any(link.problems for link in chain.links[1:])
@@ -306,14 +325,40 @@ def _of_names(name: NodeName, entry: Entry, inventory: Inventory) -> list[Condit
     ]
 
 
+def _of_trust_files(inventory: Inventory) -> list[Condition]:
+    """Return what is wrong with the files of trusted CAs that nodes get."""
+    found = [
+        Condition(
+            subject=Subject(AlarmKind.TRUSTED_CA_HELD_OUT, f"trusted_ca:{number}"),
+            label=_ca_label(inventory.trusted_cas[number]),
+            details=f"Nodes get {_files_of(inventory.trusted_cas[number])} without it, because OpenSSL cannot load it: {why}.",
+        )
+        for number, why in inventory.trust.held_out.items()
+    ]
+    too_long = client_ca_list(inventory.trusted_cas, inventory.trust)
+    if too_long:
+        subject = Subject(AlarmKind.CLIENT_CA_LIST_TOO_LONG, "trusted_cas")
+        found.append(Condition(subject=subject, label="Trusted CAs", details=too_long))
+    return found
+
+
+def _files_of(record: TrustedCaRecord) -> str:
+    files = ["ca-certificates.pem", "custom-ca.pem"] if record.is_anchor else []
+    return " and ".join([*files, *([] if record.self_signed else ["intermediates.pem"])])
+
+
+def _ca_label(record: TrustedCaRecord) -> str:
+    return f"{record.subject_name or record.raw_subject} (trusted CA {record.id})"
+
+
 def _of_trusted_ca(record: TrustedCaRecord, now_s: int) -> list[Condition]:
     expiry = _expiry(record.not_after_s, now_s)
     if expiry is None:
         return []
     late, details = expiry
     kind = AlarmKind.CA_EXPIRED if late else AlarmKind.CA_EXPIRING
-    label = f"{record.subject_name or record.raw_subject} (trusted CA {record.id})"
-    return [Condition(subject=Subject(kind, f"trusted_ca:{record.id}"), label=label, details=details)]
+    subject = Subject(kind, f"trusted_ca:{record.id}")
+    return [Condition(subject=subject, label=_ca_label(record), details=details)]
 
 
 def _expiry(not_after_s: int, now_s: int) -> tuple[bool, str] | None:

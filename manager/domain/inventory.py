@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from common.bundle.manifest import Slot
-from common.ids import NodeName
+from common.ids import Fingerprint, NodeName
 from common.pki.certificate import Certificate
 from common.pki.chain import Chain, build_chain
 from common.pki.finding import Finding
@@ -31,7 +31,8 @@ NAMED_MAX: Final = 5
 class Entry:
     """A TLS certificate of the store, decoded.
 
-    `uploaded` are the other certificates that came with it, in the order given; `places` is where it is assigned.
+    `uploaded` are the other certificates that came with it, in the order given; `places` is where it is assigned. `refused` says of
+    those of them all that OpenSSL cannot load why not: they are kept, and held out of bundles.
     """
 
     id: int
@@ -41,6 +42,12 @@ class Entry:
     created_s: float
     changed_s: float
     places: tuple[AssignmentRecord, ...] = ()
+    refused: Mapping[Fingerprint, str] = field(default_factory=dict)
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether nodes do not get it, because their services could not load it."""
+        return self.leaf.fingerprint in self.refused
 
     @property
     def label(self) -> str:
@@ -74,26 +81,31 @@ class Judgement:
 
 @dataclass(slots=True)
 class Trust:
-    """The trust store at one moment: custom CAs by id, and the built-in list."""
+    """The trust store at one moment: custom CAs by id, and the built-in list.
+
+    `held_out` are the custom CAs that OpenSSL cannot load, and why: they are kept and shown, but no bundle and no chain has them.
+    """
 
     custom: Mapping[int, Certificate]
     builtin: Sequence[Certificate]
+    held_out: Mapping[int, str] = field(default_factory=dict)
     issuers: Issuers = field(init=False, repr=False)
     _strict: StrictClient | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        roots = [one for one in self.custom.values() if one.is_self_signed]
-        intermediates = [one for one in self.custom.values() if not one.is_self_signed]
+        roots = [one for one in self._used() if one.is_self_signed]
+        intermediates = [one for one in self._used() if not one.is_self_signed]
         self.issuers = Issuers(trusted=(*roots, *self.builtin), intermediates=intermediates)
 
     @property
     def strict(self) -> StrictClient:
         """Return a client that trusts every root; made when it is first asked for."""
         if self._strict is None:
-            self._strict = StrictClient(
-                one for one in (*self.custom.values(), *self.builtin) if one.is_self_signed
-            )
+            self._strict = StrictClient(one for one in (*self._used(), *self.builtin) if one.is_self_signed)
         return self._strict
+
+    def _used(self) -> Sequence[Certificate]:
+        return [one for number, one in self.custom.items() if number not in self.held_out]
 
     def differing_names(self, other: "Trust") -> frozenset[bytes]:
         """Return the names of CAs that only one of the two has."""
@@ -141,7 +153,11 @@ class Inventory:
 
     def _build(self, entry: Entry, now_s: int) -> Chain:
         return build_chain(
-            entry.leaf, self.trust.issuers, uploaded=entry.uploaded, now_s=now_s, purpose=entry.purpose
+            entry.leaf,
+            self.trust.issuers,
+            uploaded=[one for one in entry.uploaded if one.fingerprint not in entry.refused],
+            now_s=now_s,
+            purpose=entry.purpose,
         )
 
     def judge_entry(self, entry: Entry, chain: Chain, *, now_s: int) -> Judgement:
@@ -182,6 +198,11 @@ class Inventory:
             client_names=self._names(entry, "client"),
             key_shared_by=self._sharing(entry),
             chain=chain,
+            unloadable=[
+                (one.label, entry.refused[one.fingerprint])
+                for one in (entry.leaf, *entry.uploaded)
+                if one.fingerprint in entry.refused
+            ],
         )
         return lint(entry.leaf, now_s=now_s, circumstances=circumstances)
 

@@ -5,7 +5,7 @@ Invariant: a node is offered its desired generation if and only if what it appli
 generation is under way, and the content is not in quarantine; `forced` overrides the quarantine and a conflict.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -63,9 +63,13 @@ def preview_push(facts: NodeFacts, news: Manifest | None, *, now_s: float, force
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What the store wants of a node: its slots' parts, and the trust store with its count of anchors."""
+    """What the store wants of a node: its slots' parts, and the trust store with its count of anchors.
+
+    `kept` are slots with a certificate that is held out: the node keeps what it has there.
+    """
 
     parts: Mapping[Slot, tuple[SlotFacts, Files]]
+    kept: Collection[Slot] = ()
     trust: Files
     anchors: int
 
@@ -78,9 +82,10 @@ def wanted_manifest(facts: NodeFacts, content: Content, *, epoch: int) -> Manife
     """
     last = facts.desired.manifest if facts.desired else None
     slots = dict(content.parts)
-    if last is not None and "server" in last.slots and "server" not in slots:
-        kept = tuple(entry for entry in last.entries if entry.path.startswith("server/"))
-        slots["server"] = (last.slots["server"], Files(kept, {}))
+    for slot in {"server", *content.kept} if last is not None else ():
+        if last is not None and slot in last.slots and slot not in slots:
+            kept = tuple(entry for entry in last.entries if entry.path.startswith(f"{slot}/"))
+            slots[slot] = (last.slots[slot], Files(kept, {}))
     bundle = build_bundle(
         node=facts.name,
         epoch=epoch,

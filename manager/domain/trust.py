@@ -1,16 +1,52 @@
-"""Whether a change of the trusted CAs is one that an operator should confirm.
+"""Trust store rules: which changes an operator should confirm, and how many names TLS has room for.
 
 Pure. Invariant: renewing a CA (same name, same key) is no loss.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Final
 
+from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate
+from manager.domain.inventory import Trust
+from manager.domain.model import TrustedCaRecord
 
 LOSS_MAX: Final = Fraction(1, 5)
 """More of the custom CAs than this at once is more often a mistake than a wish; all of them at once always asks."""
+
+
+CLIENT_CA_LIST_MAX_BYTES: Final = 65_535 - 6 - 70
+"""Names of CAs that a server which verifies clients can send them. TLS 1.3 puts them, with 6 bytes of headings, into one block of
+65,535 bytes (RFC 8446 4.3.2, 4.2.4) beside the signature algorithms (4.2.3), for 32 of which 70 bytes are left here; OpenSSL 3.0 has 16,
+and its handshakes end at 65,491. TLS 1.2 has room for 65,535 (RFC 5246 7.4.4)."""
+
+
+def client_ca_list_bytes(certificates: Iterable[Certificate]) -> int:
+    """Return how long the names of these CAs are in a TLS server's request for a client certificate; each name is sent once."""
+    names = {one.subject_id: anatomy(one).subject_der for one in certificates}
+    return sum(len(name) + 2 for name in names.values())
+
+
+def client_ca_list(records: Mapping[int, TrustedCaRecord], trust: Trust) -> str:
+    """Return a sentence if a trust file that nodes get has more names than TLS can send, "" if none has."""
+    custom = [
+        trust.custom[number]
+        for number, record in records.items()
+        if record.is_anchor and number in trust.custom and number not in trust.held_out
+    ]
+    sizes = {
+        "custom-ca.pem": client_ca_list_bytes(custom),
+        "ca-certificates.pem": client_ca_list_bytes((*custom, *trust.builtin)),
+    }
+    too_long = {name: size for name, size in sizes.items() if size > CLIENT_CA_LIST_MAX_BYTES}
+    if not too_long:
+        return ""
+    files = " and ".join(f"{name} ({size:,} bytes of names)" for name, size in too_long.items())
+    return (
+        f"A service that asks clients for a certificate by {files} fails at every TLS handshake: there is room for "
+        f"{CLIENT_CA_LIST_MAX_BYTES:,} bytes. Delete trusted CAs that are not needed, or let such services read a shorter list of their own."
+    )
 
 
 def loss(before: Iterable[Certificate], after: Iterable[Certificate]) -> str:

@@ -9,7 +9,7 @@ import structlog
 from common.bundle.manifest import SLOTS, Slot
 from common.errors import InvalidInputError, NotFoundError, PkiError, Reason
 from common.ids import NodeName, node_name
-from common.pki.batch import ImportFile, read_batch
+from common.pki.batch import ImportFile
 from common.pki.chain import ChainState
 from common.pki.export import Download, ExportItem, Format, export
 from common.pki.finding import Finding
@@ -19,11 +19,11 @@ from common.pki.identity import issuer_of, key_of
 from common.pki.material import TlsMaterial
 from common.pki.status import Status
 from common.pki.text import text_form
-from common.pki.upload import read_for_key, read_tls
 from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.inventory import Entry, Inventory, Judgement
 from manager.domain.listing import Page, Query, list_page
 from manager.domain.model import AssignmentRecord, CertificateRecord, TrustedCaRecord
+from manager.operations.admission import read_batch, read_for_key, read_tls
 from manager.operations.confirming import (
     foresee_assigned,
     foresee_deleted,

@@ -9,9 +9,9 @@ from common.errors import NotFoundError
 from common.ids import NodeName, node_name
 from common.pki.certificate import Certificate
 from common.pki.material import TlsMaterial
-from common.pki.upload import read_tls
 from manager.domain.inventory import Entry, Judgement
 from manager.domain.model import AssignmentRecord, RequestRecord
+from manager.operations.admission import read_tls
 from manager.operations.certificates import slot_name
 from manager.operations.confirming import (
     Foreseen,

@@ -9,8 +9,9 @@ from common.errors import InvalidInputError, NotFoundError
 from common.ids import node_name
 from common.pki.csr import KeyKind, Request, RequestFields, make_key, make_request, prefill
 from common.pki.keys import private_key_pem
-from common.pki.upload import read_for_key, read_private_key
+from common.pki.upload import read_private_key
 from manager.domain.model import RequestRecord
+from manager.operations.admission import read_for_key
 from manager.operations.certificates import new_certificate, slot_name
 from manager.operations.confirming import foresee_answered, foresee_unasked
 from manager.operations.context import Context

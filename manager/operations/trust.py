@@ -13,9 +13,11 @@ from common.pki.identity import issuer_of, key_of
 from common.pki.redaction import without_private_keys
 from common.pki.status import Status, statuses
 from common.pki.text import text_form
-from common.pki.upload import read_trusted_ca, read_trusted_cas
 from manager.domain.consequences import ConsequenceCode
+from manager.domain.inventory import Trust
 from manager.domain.model import TrustedCaRecord
+from manager.domain.trust import client_ca_list
+from manager.operations.admission import read_trusted_ca, read_trusted_cas
 from manager.operations.confirming import foresee_untrusted
 from manager.operations.context import Context
 from manager.operations.workers import READ_TIMEOUT_S
@@ -26,11 +28,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownTrustedCa:
-    """A trusted CA with its statuses; `text` is "" in a list."""
+    """A trusted CA with its statuses; `held_out` says why nodes do not get it, "" if they do; `text` is "" in a list."""
 
     record: TrustedCaRecord
     certificate: Certificate
     statuses: Sequence[Status]
+    held_out: str = ""
     text: str = ""
 
 
@@ -106,8 +109,7 @@ class TrustOperations:
         """Return all custom ones."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         return [
-            self._shown(record, inventory.trust.custom[number], now_s)
-            for number, record in inventory.trusted_cas.items()
+            self._shown(record, inventory.trust, now_s) for number, record in inventory.trusted_cas.items()
         ]
 
     async def builtin(self) -> Sequence[BuiltinCa]:
@@ -121,11 +123,16 @@ class TrustOperations:
         """Return one, decoded. Raises NotFoundError."""
         record = await self._context.store.trusted_cas.get(trusted_ca_id)
         inventory = await self._context.inventories.current()
-        certificate = inventory.trust.custom.get(trusted_ca_id)
-        if certificate is None:
+        if trusted_ca_id not in inventory.trust.custom:
             raise NotFoundError(f"trusted CA {trusted_ca_id} was deleted a moment ago")
-        shown = self._shown(record, certificate, int(self._context.clock()))
-        return replace(shown, text=text_form(certificate))
+        shown = self._shown(record, inventory.trust, int(self._context.clock()))
+        return replace(shown, text=text_form(shown.certificate))
+
+    async def warnings(self) -> Sequence[str]:
+        """Return what is wrong with the trusted CAs as a whole, though each of them may be good."""
+        inventory = await self._context.inventories.current()
+        too_long = client_ca_list(inventory.trusted_cas, inventory.trust)
+        return [too_long] if too_long else []
 
     async def edit(
         self,
@@ -225,6 +232,11 @@ class TrustOperations:
         log.info("trust.changed", count=count, user=actor, cause=cause)
         self._context.changed(None, cause=f"trusted CAs {cause}")
 
-    def _shown(self, record: TrustedCaRecord, certificate: Certificate, now_s: int) -> ShownTrustedCa:
-        found = statuses(certificate, now_s=now_s, trusted_ca=True)
-        return ShownTrustedCa(record=record, certificate=certificate, statuses=found)
+    def _shown(self, record: TrustedCaRecord, trust: Trust, now_s: int) -> ShownTrustedCa:
+        certificate = trust.custom[record.id]
+        return ShownTrustedCa(
+            record=record,
+            certificate=certificate,
+            statuses=statuses(certificate, now_s=now_s, trusted_ca=True),
+            held_out=trust.held_out.get(record.id, ""),
+        )

@@ -70,6 +70,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     statuses: list[Status] = []
     chain_state: str = ""
     nodes: list[Place] = []
+    held_out: str = ""
     self_signed: bool = False
     is_ca: bool | None = None
     trusted_intermediate: bool = False
@@ -116,6 +117,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
     certificates: list[Certificate] = []
     trusted_cas: list[Certificate] = []
+    warnings: list[str] = []
     left_out: list[Finding] = []
     consequences: list[Consequence] = []
 
@@ -131,6 +133,7 @@ class TrustedCas(msgspec.Struct, frozen=True, kw_only=True):
     """All trusted CAs, or those just sent."""
 
     trusted_cas: list[Certificate]
+    warnings: list[str] = []
     left_out: list[Finding] = []
 
 

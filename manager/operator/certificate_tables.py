@@ -169,6 +169,8 @@ def decoded_ca(found: Certificate, now_s: float) -> Table:
         ("status", _all_statuses(found)),
         ("kind", ca_kind(found)),
     ]
+    if found.held_out:
+        rows.append(("held out", f"nodes do not get it, because OpenSSL cannot load it: {found.held_out}"))
     return output.pairs(rows)
 
 
@@ -203,6 +205,8 @@ def name(each: Certificate) -> str:
 
 def ca_kind(each: Certificate) -> str:
     """Say what a trusted CA is used for."""
+    if each.held_out:
+        return "held out"
     if each.self_signed:
         return "peer, trusted as itself" if each.is_ca is False else "root"
     return "intermediate" if each.trusted_intermediate else "intermediate, chains only"

@@ -61,6 +61,8 @@ def import_files(
     _show("trusted CAs", found.trusted_cas)
     say_left_out(found.left_out)
     say_consequences(found.consequences)
+    for warning in found.warnings:
+        say(f"Warning: {warning}")
     if loose := [each for each in found.certificates if not each.nodes]:
         say(f"Now assign what no node has: certcast certificate assign {loose[0].id} --node NAME")
 

@@ -67,6 +67,8 @@ def add(
         done = "Added" if each.created else "Already there:"
         say(f"{done} trusted CA {each.id}, {each.subject_name or each.raw_subject}.")
     say_left_out(sent.located(taken.left_out))
+    for warning in taken.warnings:
+        say(f"Warning: {warning}")
 
 
 @app.command("import")
@@ -272,9 +274,12 @@ def _show_custom(answer: bytes) -> None:
     from manager.operator.shapes import read
 
     now_s = time.time()
-    rows = [ca_row(each, now_s) for each in read(answer, TrustedCas).trusted_cas]
+    found = read(answer, TrustedCas)
+    rows = [ca_row(each, now_s) for each in found.trusted_cas]
     nothing = "No trusted CAs were added: certcast ca add FILE. The built-in ones: certcast ca list --builtin"
     show_table(CA_HEADINGS, rows, nothing=nothing, folded=FOLDED)
+    for warning in found.warnings:
+        say(f"Warning: {warning}")
 
 
 def _show_builtin(answer: bytes) -> None:

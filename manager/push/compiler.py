@@ -118,12 +118,9 @@ class Compiler:
             bodies.update(files.payloads)
 
         def content(name: NodeName) -> Content:
-            own = {
-                slot: parts[inventory.slots[name, slot], slot]
-                for slot in SLOTS
-                if (name, slot) in inventory.slots
-            }
-            return Content(parts=own, trust=trust.files, anchors=trust.anchors)
+            full = {slot: inventory.slots[name, slot] for slot in SLOTS if (name, slot) in inventory.slots}
+            own = {slot: parts[number, slot] for slot, number in full.items() if (number, slot) in parts}
+            return Content(parts=own, kept=full.keys() - own.keys(), trust=trust.files, anchors=trust.anchors)
 
         return content, bodies
 
@@ -131,8 +128,13 @@ class Compiler:
         """Return the slots' files of these nodes, and the inventory that they are of."""
         for _ in range(READINGS_MAX):
             inventory = await self._inventories.current()
+            # what the services could not load is held out; a node keeps what it has in that slot
             uses = sorted(
-                {(number, slot) for (name, slot), number in inventory.slots.items() if name in names}
+                {
+                    (number, slot)
+                    for (name, slot), number in inventory.slots.items()
+                    if name in names and not inventory.entries[number].is_held_out
+                }
             )
             numbers = {number for number, _ in uses}
             materials = await self._store.certificates.slot_material(numbers)
@@ -173,7 +175,8 @@ class Compiler:
 
 
 def _build_trust(inventory: Inventory) -> _Trust:
-    records = inventory.trusted_cas.values()
+    held_out = inventory.trust.held_out
+    records = [each for number, each in inventory.trusted_cas.items() if number not in held_out]
     verifying = [each.certificate_pem for each in records if each.is_anchor]
     material = TrustMaterial(
         ca_certificates_pem=_pem(inventory.trust.builtin) + "".join(verifying),

@@ -1,4 +1,6 @@
-"""Keeps the inventory up to date: what the store holds, decoded once.
+"""Inventory of the store: what it holds, decoded once and kept up to date.
+
+What stands in the store is tried by OpenSSL as it is read: an older version may have kept what nodes cannot load.
 
 Owns the one copy in memory. Invariant: what `current` returns is never older than the last change that was written before the
 call, and reading it again costs nothing while nothing changes.
@@ -6,12 +8,14 @@ call, and reading it again costs nothing while nothing changes.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from common.errors import PkiError
 from common.pki.certificate import Certificate, decode
 from common.pki.pem import CERTIFICATE, read_blocks
+from common.runtime.openssl import refusals
 from manager.domain.inventory import Entry, Inventory, Trust, assigned
 from manager.domain.model import CertificateRecord, TrustedCaRecord
 from manager.store.store import Store
@@ -55,7 +59,11 @@ class Inventories:
 
     def _trust(self, records: Iterable[TrustedCaRecord]) -> Trust:
         custom = {record.id: _decode_all(record.certificate_pem, {})[0] for record in records}
-        return Trust(custom, self._builtin)
+        refused = refusals(list(custom.values()))
+        held_out = {
+            number: refused[one.fingerprint] for number, one in custom.items() if one.fingerprint in refused
+        }
+        return Trust(custom, self._builtin, held_out)
 
     async def _entries(self, last: Inventory | None) -> Mapping[int, Entry]:
         known = last.entries if last is not None else {}
@@ -75,7 +83,21 @@ class Inventories:
 
 
 def _decode_entries(records: Iterable[CertificateRecord], seen: dict[bytes, Certificate]) -> dict[int, Entry]:
-    return {record.id: _entry(record, seen) for record in records}
+    entries = {record.id: _entry(record, seen) for record in records}
+    refused = refusals(list({one for each in entries.values() for one in (each.leaf, *each.uploaded)}))
+    if not refused:
+        return entries
+    return {
+        number: replace(
+            each,
+            refused={
+                one.fingerprint: refused[one.fingerprint]
+                for one in (each.leaf, *each.uploaded)
+                if one.fingerprint in refused
+            },
+        )
+        for number, each in entries.items()
+    }
 
 
 def _entry(record: CertificateRecord, seen: dict[bytes, Certificate]) -> Entry:

@@ -145,7 +145,15 @@ async def import_files(visit: Visit) -> web.StreamResponse:
         return visit.render(
             "import.html", status=status_of(error), problems=findings_of(error), kept=None, asked=None
         )
-    return visit.render("import.html", problems=[], kept=kept, asked=None, left_out=sentences(kept.left_out))
+    warnings = await visit.operations.trust.warnings() if kept.trusted_cas else []
+    return visit.render(
+        "import.html",
+        problems=[],
+        kept=kept,
+        asked=None,
+        left_out=sentences(kept.left_out),
+        warnings=warnings,
+    )
 
 
 async def _new_form(

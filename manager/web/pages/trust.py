@@ -39,6 +39,7 @@ async def list_custom(visit: Visit) -> web.StreamResponse:
     start = (visit.page() - 1) * PAGE_SIZE
     return visit.render(
         "trusted_cas.html",
+        warnings=await visit.operations.trust.warnings(),
         found=found[start : start + PAGE_SIZE],
         total=len(found),
         number=visit.page(),
@@ -104,6 +105,7 @@ async def import_files(visit: Visit) -> web.StreamResponse:
             pasted=shown_text(pasted),
             asked=None,
         )
+    warnings = await visit.operations.trust.warnings() if kept.trusted_cas else []
     return visit.render(
         "trusted_cas_import.html",
         problems=[],
@@ -111,6 +113,7 @@ async def import_files(visit: Visit) -> web.StreamResponse:
         left_out=sentences(kept.left_out),
         pasted="",
         asked=None,
+        warnings=warnings,
     )
 
 
