@@ -8,15 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from common.pki.certificate import Certificate
+from common.pki.expiry import DAY_S, Nearness, lifetime_s, nearness
 from common.pki.path import has_weak_signature
-
-EXPIRING_DAYS = 60
-"""The specification: "<n> days left: when the certificate is due to expire within the next 60 days"."""
-
-ALARM_DAYS = 30
-"""The specification's "Alarms": due to expire within the next 30 days."""
-
-DAY_S = 86_400
 
 
 class StatusCode(StrEnum):
@@ -56,9 +49,12 @@ def is_expired(certificate: Certificate, *, now_s: int) -> bool:
     return now_s > certificate.not_after_s
 
 
-def expires_within(certificate: Certificate, *, days: int, now_s: int) -> bool:
-    """Tell whether it is still valid and will not be `days` from now (or sooner)."""
-    return not is_expired(certificate, now_s=now_s) and certificate.not_after_s - now_s <= days * DAY_S
+def nearness_of(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) -> Nearness:
+    """Tell how near a certificate's end is: a TLS certificate's by its lifetime, a trusted CA's by the specification's days."""
+    if trusted_ca:
+        return nearness(certificate.not_after_s, now_s=now_s)
+    life_s = lifetime_s(certificate.not_before_s, certificate.not_after_s)
+    return nearness(certificate.not_after_s, now_s=now_s, life_s=life_s)
 
 
 def statuses(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) -> tuple[Status, ...]:
@@ -69,7 +65,7 @@ def statuses(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) 
     found: list[Status] = []
     if is_expired(certificate, now_s=now_s):
         found.append(_EXPIRED)
-    elif expires_within(certificate, days=EXPIRING_DAYS, now_s=now_s):
+    elif nearness_of(certificate, now_s=now_s, trusted_ca=trusted_ca) is not Nearness.CALM:
         days = (certificate.not_after_s - now_s) // DAY_S
         found.append(Status(code=StatusCode.EXPIRING, text=f"{days} days left", days_left=days))
     if not trusted_ca and is_temporary(certificate):

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from common.ids import NodeName
 from common.pki.chain import ChainState
-from common.pki.status import ALARM_DAYS, DAY_S
+from common.pki.expiry import DAY_S, LONG_LIFE_S, Nearness, lifetime_s, nearness
 from common.wire.messages import Serving
 from manager.domain.comparison import listed
 from manager.domain.inventory import Entry, Inventory
@@ -291,7 +291,8 @@ def compare(active: Iterable[AlarmRecord], conditions: Iterable[Condition]) -> C
 def _of_certificate(entry: Entry, inventory: Inventory, now_s: int) -> list[Condition]:
     key = f"certificate:{entry.id}"
     found = []
-    expiry = _expiry(entry.leaf.not_after_s, now_s)
+    life_s = lifetime_s(entry.leaf.not_before_s, entry.leaf.not_after_s)
+    expiry = _expiry(entry.leaf.not_after_s, now_s, life_s)
     if expiry is not None:
         late, details = expiry
         kind = AlarmKind.CERTIFICATE_EXPIRED if late else AlarmKind.CERTIFICATE_EXPIRING
@@ -361,12 +362,13 @@ def _of_trusted_ca(record: TrustedCaRecord, now_s: int) -> list[Condition]:
     return [Condition(subject=subject, label=_ca_label(record), details=details)]
 
 
-def _expiry(not_after_s: int, now_s: int) -> tuple[bool, str] | None:
-    """Tell whether it has expired, and in words when; None while it is good for more than 30 days."""
-    if now_s > not_after_s:
+def _expiry(not_after_s: int, now_s: int, life_s: int = LONG_LIFE_S) -> tuple[bool, str] | None:
+    """Tell whether it has expired, and in words when; None while its end is not near enough for an alarm."""
+    near = nearness(not_after_s, now_s=now_s, life_s=life_s)
+    if near is Nearness.OVER:
         days = (now_s - not_after_s) // DAY_S
         return True, "It expired today." if days == 0 else f"It expired {_days(days)} ago."
-    if not_after_s - now_s <= ALARM_DAYS * DAY_S:
+    if near is Nearness.ALARM:
         days = (not_after_s - now_s) // DAY_S
         return False, "It expires today." if days == 0 else f"It expires in {_days(days)}."
     return None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from common.pki.status import ALARM_DAYS, DAY_S, EXPIRING_DAYS
+from common.pki.expiry import ALARM_DAYS, DAY_S, EXPIRING_DAYS, Nearness
 
 WEEKS: Final = 52
 WEEK_S: Final = 7 * DAY_S
@@ -27,9 +27,17 @@ LEAST: Final = 3.0
 """How high a bar is at least: one certificate beside a thousand is still seen."""
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """When something expires, and how near that is."""
+
+    at_s: float
+    urgency: Nearness
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One week. `urgency` is alarm (within 30 days), soon (60) or calm."""
+    """One week. `urgency` is that of the most urgent in it: alarm, soon or calm."""
 
     x: float
     y: float
@@ -78,10 +86,12 @@ class Timeline:
 
 
 def draw_timeline(
-    certificates: Iterable[float], trusted_cas: Iterable[float], *, now_s: float, width: int, height: int
+    certificates: Iterable[End], trusted_cas: Iterable[End], *, now_s: float, width: int, height: int
 ) -> Timeline:
-    """Draw when things expire, from their moments."""
-    by_week, cas_by_week = _by_week(certificates, now_s), _by_week(trusted_cas, now_s)
+    """Draw when things expire."""
+    ends, ca_ends = list(certificates), list(trusted_cas)
+    by_week, cas_by_week = _by_week(ends, now_s), _by_week(ca_ends, now_s)
+    urgencies = _urgencies((*ends, *ca_ends), now_s)
     step = width / WEEKS
     room = height - TOP - FOOT
     most = max((by_week[week] + cas_by_week[week] for week in range(WEEKS)), default=0)
@@ -99,7 +109,7 @@ def draw_timeline(
                     certificates=by_week[week],
                     trusted_cas=cas_by_week[week],
                     begins_s=now_s + week * WEEK_S,
-                    urgency=_urgency(week),
+                    urgency=urgencies[week],
                 )
             )
     return Timeline(
@@ -119,18 +129,21 @@ def draw_timeline(
     )
 
 
-def _by_week(moments: Iterable[float], now_s: float) -> Counter[int]:
-    """Count by week from now: -1 is over, WEEKS is later than the drawing."""
-    return Counter(
-        -1 if moment < now_s else min(int((moment - now_s) // WEEK_S), WEEKS) for moment in moments
-    )
+def _week(end: End, now_s: float) -> int:
+    """Count weeks from now: -1 is over, WEEKS is later than the drawing."""
+    return -1 if end.at_s < now_s else min(int((end.at_s - now_s) // WEEK_S), WEEKS)
 
 
-def _urgency(week: int) -> str:
-    days = week * 7
-    if days < ALARM_DAYS:
-        return "alarm"
-    return "soon" if days < EXPIRING_DAYS else "calm"
+def _by_week(ends: Iterable[End], now_s: float) -> Counter[int]:
+    return Counter(_week(end, now_s) for end in ends)
+
+
+def _urgencies(ends: Iterable[End], now_s: float) -> dict[int, Nearness]:
+    order, found = list(Nearness), dict[int, Nearness]()
+    for end in ends:
+        week = _week(end, now_s)
+        found[week] = min(found.get(week, end.urgency), end.urgency, key=order.index)
+    return found
 
 
 def _months(now_s: float, width: int) -> list[Mark]:

@@ -6,17 +6,16 @@ Invariant: a node is never called ready while a port serves something else than 
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from common.bundle.manifest import SlotFacts
 from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import Reason
+from common.pki.expiry import DAY_S, LONG_LIFE_S, alarm_s, lifetime_s
 from common.wire.messages import Serving
 from nodeagent.channel.conversation import SILENCE_S, Standing
 from nodeagent.install.state import NodeState
-
-DAY_S: Final = 86_400
-
 
 Level = Literal["warning", "critical"]
 
@@ -133,11 +132,13 @@ class Health:
         manifest = self.state.holdings.applied()
         if manifest is None:
             return []
-        leaves = {slot: facts.leaf for slot, facts in manifest.slots.items()}
+        slots = manifest.slots
         return [
-            self._endpoint(seen, leaves[seen.slot])
+            replace(
+                self._endpoint(seen, slots[seen.slot].leaf), warning=_warning_days(seen, slots[seen.slot])
+            )
             for seen in self.state.holdings.serving
-            if seen.slot in leaves
+            if seen.slot in slots
         ]
 
     def _down(self, consumer: str) -> str:
@@ -168,3 +169,12 @@ class Health:
             return Check(name=name, ok=False, message=text, value=round(days, 2))
         text = f"serves what is installed, valid for {days:.0f} days"
         return Check(name=name, ok=True, message=text, value=round(days, 2))
+
+
+def _warning_days(seen: Serving, installed: SlotFacts) -> float | None:
+    """Return with how many days left an endpoint's leaf begins to matter; of one that is not installed only the end is known."""
+    if not seen.leaf:
+        return None
+    known = seen.leaf == installed.leaf
+    life_s = lifetime_s(installed.not_before_s, installed.not_after_s) if known else LONG_LIFE_S
+    return round(float(alarm_s(life_s) / DAY_S), 2)

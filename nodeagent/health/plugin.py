@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-WARNING_DAYS: Final = 30
-"""The specification: expiring within 30 days is a warning."""
+from common.pki.expiry import ALARM_DAYS
 
 ENDPOINT: Final = "endpoint "
 LABELS_MAX: Final = 16
@@ -38,7 +37,7 @@ class Finding(msgspec.Struct, frozen=True):
     @property
     def warns_at(self) -> float:
         """The days left at which an endpoint begins to matter."""
-        return self.warning if self.warning is not None else WARNING_DAYS
+        return self.warning if self.warning is not None else ALARM_DAYS
 
 
 class Answer(msgspec.Struct, frozen=True):

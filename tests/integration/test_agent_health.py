@@ -74,6 +74,19 @@ async def test_an_expired_leaf_is_not_ready(state):
     assert failed(state) == ["serves a leaf that expired 1.0 days ago"]
 
 
+async def test_a_leaf_that_lives_short_is_near_its_end_only_in_the_last_third_of_its_life(state):
+    short = pki.make_leaf(ROOT, not_before_s=pki.NOW_S - 60, not_after_s=pki.NOW_S + 45 * pki.DAY_S - 61)
+    assert (await install(state, real_bundle(short, 2))).result == "applied"
+
+    def warnings() -> list[bool]:
+        endpoints = [check for check in health(state).ready() if check.name.startswith("endpoint")]
+        return [check.value <= check.warning for check in endpoints]
+
+    assert warnings() == [False]
+    state.clock = lambda: pki.NOW_S + 31 * pki.DAY_S
+    assert warnings() == [True]
+
+
 async def test_a_manager_that_says_nothing_for_too_long_is_not_ready(state):
     assert failed(state, word_age_s=150) == []
     assert failed(state, word_age_s=151) == ["last word 151 s ago"]

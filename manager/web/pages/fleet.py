@@ -9,11 +9,13 @@ from typing import Any, Final
 from aiohttp import web
 
 from common.errors import InvalidInputError
+from common.pki.expiry import nearness
+from common.pki.status import nearness_of
 from manager.api.streams import HEARTBEAT_S, event_stream, write
 from manager.domain.model import Role
 from manager.domain.view import NodeView, PlannedPush
 from manager.web.standing import lately, tiles, wave
-from manager.web.timeline import draw_timeline
+from manager.web.timeline import End, draw_timeline
 from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
@@ -32,8 +34,12 @@ async def home(visit: Visit) -> web.StreamResponse:
     now_s = visit.now_s
     inventory = await visit.operations.context.inventories.current()
     alarms = await visit.operations.alarms.active()
-    ends = [entry.leaf.not_after_s for entry in inventory.entries.values()]
-    ca_ends = [record.not_after_s for record in inventory.trusted_cas.values()]
+    leaves = [entry.leaf for entry in inventory.entries.values()]
+    ends = [End(leaf.not_after_s, nearness_of(leaf, now_s=int(now_s))) for leaf in leaves]
+    ca_ends = [
+        End(record.not_after_s, nearness(record.not_after_s, now_s=now_s))
+        for record in inventory.trusted_cas.values()
+    ]
     upcoming = sorted(
         (entry for entry in inventory.entries.values() if entry.leaf.not_after_s >= now_s),
         key=lambda entry: (entry.leaf.not_after_s, entry.id),

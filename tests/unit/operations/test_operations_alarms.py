@@ -152,3 +152,21 @@ async def test_a_certificate_for_other_names_is_an_alarm_of_the_node_until_it_ha
     await world.store.catalogue.describe("n1", NodeDescription(names=["node.example.com"], addresses=[]))
     await alarms.evaluate(NoNodes())
     assert AlarmKind.NAME_MISMATCH not in await kinds(world)
+
+
+async def test_what_lives_short_has_its_alarm_in_the_last_third_of_its_life(world: World):
+    made = make_leaf(make_root(), not_before_s=NOW_S, not_after_s=NOW_S + 45 * DAY_S - 1)
+    await world.operations.certificates.upload(
+        certificate=made.certificate_pem,
+        private_key=made.key_pem,
+        passphrase=None,
+        parameters="",
+        nodes=[],
+        slot="server",
+        actor="ada",
+    )
+    await world.operations.alarms.evaluate(NoNodes())
+    assert AlarmKind.CERTIFICATE_EXPIRING not in await kinds(world)
+    world.wait(31 * DAY_S)
+    await world.operations.alarms.evaluate(NoNodes())
+    assert AlarmKind.CERTIFICATE_EXPIRING in await kinds(world)

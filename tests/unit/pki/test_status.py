@@ -5,11 +5,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.pki.certificate import decode
 from common.pki.chain import build_chain
+from common.pki.expiry import Nearness
 from common.pki.finding import LintCode, Severity, by_severity, worst
 from common.pki.lint import Circumstances, covers, lint
 from common.pki.pem import read_blocks
 from common.pki.search import Issuers
-from common.pki.status import expires_within, is_expired, status_of, statuses
+from common.pki.status import is_expired, nearness_of, status_of, statuses
 from tests.pki import DAY_S, NOW_S, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import accepts, openssl
 
@@ -39,7 +40,7 @@ def test_a_valid_certificate_is_good():
     ],
 )
 def test_days_left_begin_at_sixty_and_end_with_the_last_valid_second(left_s, text):
-    assert texts(leaf(not_after_s=NOW_S + left_s)) == [text]
+    assert texts(leaf(not_before_s=NOW_S - 400 * DAY_S, not_after_s=NOW_S + left_s)) == [text]
 
 
 def test_a_self_signed_certificate_is_temporary_unless_it_is_a_trusted_ca():
@@ -70,12 +71,40 @@ def test_one_status_leads_and_all_are_told():
     assert status_of(found, now_s=NOW_S + 6 * DAY_S).text == "Expired"
 
 
-def test_the_alarm_for_thirty_days_is_not_the_one_for_having_expired():
-    found = leaf(not_after_s=NOW_S + 30 * DAY_S)
-    assert expires_within(found, days=30, now_s=NOW_S)
-    assert not expires_within(found, days=30, now_s=NOW_S - 1)
-    assert not expires_within(found, days=30, now_s=found.not_after_s + 1)
+@pytest.mark.parametrize(
+    ("life", "shown", "alarmed"),
+    [
+        # the specification's days, from a lifetime of 90 days on
+        (365 * DAY_S, 60 * DAY_S, 30 * DAY_S),
+        (90 * DAY_S, 60 * DAY_S, 30 * DAY_S),
+        # two thirds and one third of what lives shorter
+        (45 * DAY_S, 30 * DAY_S, 15 * DAY_S),
+        (10 * DAY_S, 10 * DAY_S * 2 // 3, 10 * DAY_S // 3),
+        # and half below 10 days
+        (6 * DAY_S, 4 * DAY_S, 3 * DAY_S),
+    ],
+)
+def test_what_lives_short_is_not_expiring_for_its_whole_life(life, shown, alarmed):
+    # valid for `life` seconds, the last one included
+    found = leaf(not_before_s=NOW_S, not_after_s=NOW_S + life - 1)
+
+    def near(left):
+        return nearness_of(found, now_s=found.not_after_s - left)
+
+    assert near(shown + 1) is Nearness.CALM
+    assert texts(found, now_s=found.not_after_s - shown - 1) == ["Good"]
+    assert near(shown) is Nearness.SOON
+    assert texts(found, now_s=found.not_after_s - shown) == [f"{shown // DAY_S} days left"]
+    assert near(alarmed + 1) is Nearness.SOON
+    assert near(alarmed) is near(0) is Nearness.ALARM
+    assert near(-1) is Nearness.OVER
     assert is_expired(found, now_s=found.not_after_s + 1)
+
+
+def test_a_trusted_ca_counts_by_the_specifications_days_however_short_it_lives():
+    found = decode(make_root(not_before_s=NOW_S, not_after_s=NOW_S + 45 * DAY_S).certificate_der)
+    assert texts(found, trusted_ca=True) == ["45 days left"]
+    assert nearness_of(found, now_s=NOW_S + 15 * DAY_S, trusted_ca=True) is Nearness.ALARM
 
 
 def codes(certificate, **circumstances):

@@ -2,14 +2,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manager.web.timeline import FOOT, LEAST, TOP, WEEK_S, WEEKS, draw_timeline
+from common.pki.expiry import Nearness, nearness
+from manager.web.timeline import FOOT, LEAST, TOP, WEEK_S, WEEKS, End, draw_timeline
 from tests.pki import DAY_S, NOW_S
+
+
+def end(day: float) -> End:
+    return End(NOW_S + day * DAY_S, nearness(round(NOW_S + day * DAY_S), now_s=NOW_S))
 
 
 def draw(*days: float, cas: tuple[float, ...] = (), width: int = 960, height: int = 150):
     return draw_timeline(
-        [NOW_S + day * DAY_S for day in days],
-        [NOW_S + day * DAY_S for day in cas],
+        [end(day) for day in days],
+        [end(day) for day in cas],
         now_s=NOW_S,
         width=width,
         height=height,
@@ -38,15 +43,23 @@ def test_the_fullest_week_fills_the_room_and_one_beside_a_thousand_is_still_seen
 
 @pytest.mark.parametrize(
     ("day", "urgency"),
-    [(0, "alarm"), (27.9, "alarm"), (34, "alarm"), (35, "soon"), (62, "soon"), (63, "calm")],
+    [(0, "alarm"), (30, "alarm"), (31, "soon"), (60, "soon"), (61, "calm")],
 )
-def test_a_week_is_as_urgent_as_its_first_day(day: float, urgency: str):
+def test_a_week_is_as_urgent_as_the_most_urgent_in_it(day: float, urgency: str):
     (bar,) = draw(day).bars
     assert bar.urgency == urgency
 
 
+def test_a_short_life_that_has_just_begun_is_calm_unless_something_urgent_is_beside_it():
+    fresh = End(NOW_S + 3 * DAY_S, Nearness.CALM)
+    drawn = draw_timeline([fresh], [], now_s=NOW_S, width=960, height=150)
+    assert [bar.urgency for bar in drawn.bars] == ["calm"]
+    both = draw_timeline([fresh, end(4)], [], now_s=NOW_S, width=960, height=150)
+    assert [bar.urgency for bar in both.bars] == ["alarm"]
+
+
 def test_what_expires_this_very_second_has_not_expired_and_what_did_before_has():
-    drawn = draw_timeline([NOW_S, NOW_S - 1], [], now_s=NOW_S, width=960, height=150)
+    drawn = draw_timeline([end(0), end(-1 / DAY_S)], [], now_s=NOW_S, width=960, height=150)
     assert (drawn.expired, [bar.count for bar in drawn.bars]) == (1, [1])
 
 
@@ -65,5 +78,5 @@ def test_months_stand_at_their_beginnings_and_fewer_where_there_is_little_room()
 
 
 def test_a_year_that_begins_late_in_a_month_has_its_last_week_too():
-    drawn = draw_timeline([NOW_S + WEEKS * WEEK_S - 1], [], now_s=NOW_S, width=960, height=150)
+    drawn = draw_timeline([end((WEEKS * WEEK_S - 1) / DAY_S)], [], now_s=NOW_S, width=960, height=150)
     assert (drawn.later, len(drawn.bars)) == (0, 1)

@@ -1,0 +1,59 @@
+"""Expiry rules: when a certificate's end is near enough to be shown, and near enough for an alarm.
+
+Decides by the certificate's lifetime. One place for lists, alarms, metrics, pages and the node's own check.
+Invariant: what has an alarm is shown as expiring; a trusted CA counts by days alone, as the specification says.
+"""
+
+from enum import StrEnum
+from fractions import Fraction
+from typing import Final
+
+DAY_S: Final = 86_400
+
+EXPIRING_DAYS: Final = 60
+"""The specification: "<n> days left: when the certificate is due to expire within the next 60 days"."""
+
+ALARM_DAYS: Final = 30
+"""The specification's "Alarms": due to expire within the next 30 days."""
+
+LONG_LIFE_S: Final = 90 * DAY_S
+"""From this lifetime on the specification's days hold: 60 and 30 of 90 days are two thirds and one third of it."""
+
+SHORT_LIFE_S: Final = 10 * DAY_S
+"""Below this lifetime clients renew when half of it is left (RFC 9773 leaves it to the CA; ACME clients do so), not a third."""
+
+
+class Nearness(StrEnum):
+    """How near a certificate's end is."""
+
+    OVER = "over"
+    ALARM = "alarm"
+    SOON = "soon"
+    CALM = "calm"
+
+
+def lifetime_s(not_before_s: int, not_after_s: int) -> int:
+    """Return for how long a certificate is valid; the second that notAfter names is the last (RFC 5280 4.1.2.5)."""
+    return not_after_s - not_before_s + 1
+
+
+def shown_s(life_s: int) -> Fraction:
+    """Return with how much time left a certificate of this lifetime is shown as expiring."""
+    return Fraction(EXPIRING_DAYS * DAY_S) if life_s >= LONG_LIFE_S else Fraction(2 * life_s, 3)
+
+
+def alarm_s(life_s: int) -> Fraction:
+    """Return with how much time left a certificate of this lifetime has an alarm."""
+    if life_s >= LONG_LIFE_S:
+        return Fraction(ALARM_DAYS * DAY_S)
+    return Fraction(life_s, 2 if life_s < SHORT_LIFE_S else 3)
+
+
+def nearness(not_after_s: int, *, now_s: float, life_s: int = LONG_LIFE_S) -> Nearness:
+    """Tell how near the end is; without a lifetime by the specification's days."""
+    left_s = not_after_s - now_s
+    if left_s < 0:
+        return Nearness.OVER
+    if left_s <= alarm_s(life_s):
+        return Nearness.ALARM
+    return Nearness.SOON if left_s <= shown_s(life_s) else Nearness.CALM
