@@ -49,6 +49,7 @@ class KeyKind(StrEnum):
     RSA2048 = "RSA2048"
     RSA4096 = "RSA4096"
     ECDSAP256 = "ECDSAP256"
+    ECDSAP384 = "ECDSAP384"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class RequestFields:
     subject: str
     alternatives: Sequence[str] = ()
     server_auth: bool = True
-    client_auth: bool = True
+    client_auth: bool = False
     template: str | None = None
 
 
@@ -89,15 +90,21 @@ def make_key(kind: KeyKind) -> PrivateKey:
             return wrap(rsa.generate_private_key(public_exponent=65537, key_size=4096))
         case KeyKind.ECDSAP256:
             return wrap(ec.generate_private_key(ec.SECP256R1()))
+        case KeyKind.ECDSAP384:
+            return wrap(ec.generate_private_key(ec.SECP384R1()))
 
 
-def prefill(certificate: Certificate) -> RequestFields:
-    """Return what a request to replace this certificate asks for, to be edited."""
+def prefill(certificate: Certificate, *, as_client: bool) -> RequestFields:
+    """Return what a request to replace this certificate asks for, to be edited.
+
+    Public CAs refuse a request for clientAuth, so that is asked for only where it is used (`as_client`) or nothing else was.
+    """
+    server_auth = certificate.extended_usages is None or certificate.server_auth_usage
     return RequestFields(
         subject=certificate.raw_subject,
         alternatives=certificate.subject_alt_names,
-        server_auth=certificate.extended_usages is None or certificate.server_auth_usage,
-        client_auth=certificate.client_auth_usage,
+        server_auth=server_auth,
+        client_auth=as_client or (certificate.client_auth_usage and not server_auth),
     )
 
 
@@ -122,7 +129,7 @@ def make_request(fields: RequestFields, key: PrivateKey) -> Request:
     if fields.template is not None:
         builder = builder.add_extension(_template(fields.template), critical=False)
     try:
-        signed = builder.sign(key.loaded, hashes.SHA256())
+        signed = builder.sign(key.loaded, hashes.SHA384() if key.key_type == "EC P-384" else hashes.SHA256())
     except ValueError as error:
         raise InvalidInputError("subject", "the subject cannot be put into a request") from error
     return _decode(signed.public_bytes(Encoding.DER))

@@ -26,7 +26,7 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None = None
     subject_alt_names: Texts | None = None
     extra_subject_alt_names: Texts = []
-    private_key_type: Literal["RSA2048", "RSA4096", "ECDSAP256", "UPLOAD"] = "RSA2048"
+    private_key_type: Literal["RSA2048", "RSA4096", "ECDSAP256", "ECDSAP384", "UPLOAD"] = "RSA2048"
     private_key: str = ""
     private_key_passphrase: str | None = None
     ad_compatible: bool = False

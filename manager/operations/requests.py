@@ -60,7 +60,7 @@ class RequestOperations:
             raise NotFoundError(
                 f"there is no certificate {certificate_id}; 'certcast certificate list' shows those there are"
             )
-        return prefill(entry.leaf)
+        return prefill(entry.leaf, as_client=any(place.slot == "client" for place in entry.places))
 
     async def create(
         self, *, replaces: int | None, changes: RequestChanges, key: KeyChoice, actor: str

@@ -41,6 +41,7 @@ class KeyType(StrEnum):
     RSA2048 = "RSA2048"
     RSA4096 = "RSA4096"
     ECDSAP256 = "ECDSAP256"
+    ECDSAP384 = "ECDSAP384"
 
 
 @app.command()
@@ -91,7 +92,10 @@ def create(
     ] = None,
     client_auth: Annotated[
         bool | None,
-        typer.Option("--client-auth/--no-client-auth", help="For a TLS client; yes if nothing is said."),
+        typer.Option(
+            "--client-auth/--no-client-auth",
+            help="For a TLS client; no if nothing is said, unless it replaces one in a client slot.",
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -358,11 +358,12 @@ async def test_a_request_takes_a_dn_an_uploaded_key_and_names_what_does_not_fit(
             "private_key_type": "UPLOAD",
             "private_key": key,
             "ad_compatible": True,
-            "eku_client_auth": False,
         },
     )
     request = pki.x509.load_pem_x509_csr((await client.get(at))["csr"].encode())
     assert request.subject.rfc4514_string() == "CN=a.example.test,O=Example,C=NO"
+    usages = request.extensions.get_extension_for_class(pki.x509.ExtendedKeyUsage).value
+    assert list(usages) == [pki.ExtendedKeyUsageOID.SERVER_AUTH], "what is not asked for is not requested"
     base = {"subject_name": "a.example.test", "private_key_type": "ECDSAP256"}
     for more, field in (
         ({"dn": "test-value"}, "dn"),

@@ -212,7 +212,7 @@ CERTIFICATE_SIGNING_REQUEST: Final = Resource(
             kind=Kind.BOOLEAN,
             help="Whether to ask for client authentication.",
             blank=True,
-            default=True,
+            default=False,
             writeonly=True,
         ),
         Field(

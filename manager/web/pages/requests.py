@@ -21,6 +21,7 @@ from manager.web.words import plural
 UPLOAD: Final = "UPLOAD"
 KEYS: Final[Mapping[str, str]] = {
     KeyKind.ECDSAP256: "a new ECDSA P-256 key",
+    KeyKind.ECDSAP384: "a new ECDSA P-384 key",
     KeyKind.RSA2048: "a new RSA key of 2048 bits",
     KeyKind.RSA4096: "a new RSA key of 4096 bits (takes seconds)",
     UPLOAD: "a key that you give below",
@@ -42,7 +43,7 @@ async def new_form(visit: Visit) -> web.StreamResponse:
         "subject": "",
         "alt_names": "",
         "server_auth": True,
-        "client_auth": True,
+        "client_auth": False,
         "template": "",
         "kind": KeyKind.ECDSAP256,
     }

@@ -33,7 +33,7 @@ def complete(words: str, **variables: str) -> list[str]:
         ("certcast alarm ", ["list", "acknowledge", "history"]),
         ("certcast certificate list --stat", ["--status"]),
         ("certcast certificate list --status e", ["expired", "expiring", "empty_subject"]),
-        ("certcast csr create --key-type ", ["RSA2048", "RSA4096", "ECDSAP256"]),
+        ("certcast csr create --key-type ", ["RSA2048", "RSA4096", "ECDSAP256", "ECDSAP384"]),
         ("certcast certificate download 3 --format pf", ["pfx", "pfx-legacy"]),
     ],
 )

@@ -34,7 +34,7 @@ FIELDS = RequestFields(
 )
 
 
-@pytest.mark.parametrize("kind", [KeyKind.RSA2048, KeyKind.ECDSAP256])
+@pytest.mark.parametrize("kind", [KeyKind.RSA2048, KeyKind.ECDSAP256, KeyKind.ECDSAP384])
 def test_openssl_accepts_a_request_and_its_answer_comes_back_in(tmp_path, kind):
     key = make_key(kind)
     request = make_request(FIELDS, key)
@@ -42,8 +42,9 @@ def test_openssl_accepts_a_request_and_its_answer_comes_back_in(tmp_path, kind):
     (tmp_path / "ca.pem").write_text(ROOT.certificate_pem)
     (tmp_path / "ca.key").write_text(ROOT.key_pem)
     text = openssl("req", "-verify", "-in", "x.csr", "-noout", "-text", cwd=tmp_path)
-    for word in ('O = "Example, Ltd"', "DNS:*.example.com", "IP Address:10.0.0.1", "TLS Web Client Auth"):
+    for word in ('O = "Example, Ltd"', "DNS:*.example.com", "IP Address:10.0.0.1", "TLS Web Server Auth"):
         assert word in text
+    assert "TLS Web Client Auth" not in text
     assert "W.e.b.S.e.r.v.e.r" in text
     signed = openssl(
         *("x509", "-req", "-in", "x.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", "7"),
@@ -67,11 +68,26 @@ def test_a_request_is_prefilled_from_a_certificate():
     made = make_leaf(
         ROOT, ["a.example.com"], addresses=["10.0.0.1"], usages=[ExtendedKeyUsageOID.SERVER_AUTH]
     )
-    fields = prefill(decode(made.certificate_der))
+    fields = prefill(decode(made.certificate_der), as_client=False)
     assert fields == RequestFields(
         subject="CN=a.example.com", alternatives=("a.example.com", "10.0.0.1"), client_auth=False
     )
     assert make_request(fields, make_key(KeyKind.ECDSAP256)).subject_alt_names == fields.alternatives
+
+
+@pytest.mark.parametrize(
+    ("usages", "as_client", "asked"),
+    [
+        (["SERVER_AUTH", "CLIENT_AUTH"], False, (True, False)),
+        (["SERVER_AUTH", "CLIENT_AUTH"], True, (True, True)),
+        (["SERVER_AUTH"], True, (True, True)),
+        (["CLIENT_AUTH"], False, (False, True)),
+    ],
+)
+def test_a_client_use_is_asked_for_only_where_the_certificate_is_used_so(usages, as_client, asked):
+    made = make_leaf(ROOT, usages=[getattr(ExtendedKeyUsageOID, name) for name in usages])
+    fields = prefill(decode(made.certificate_der), as_client=as_client)
+    assert (fields.server_auth, fields.client_auth) == asked
 
 
 def test_an_answer_with_another_key_is_refused():
