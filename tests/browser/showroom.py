@@ -67,7 +67,7 @@ class Showroom:
         """Make a certificate and upload it; return its id."""
         now_s = int(time.time())
         made = pki.make_leaf(
-            issuer, names, not_before_s=now_s - 60 * pki.DAY_S, not_after_s=now_s + days * pki.DAY_S
+            issuer, names, not_before_s=now_s - 90 * pki.DAY_S, not_after_s=now_s + days * pki.DAY_S
         )
         kept = await self.api.operations.certificates.upload(
             certificate=made.certificate_pem + chain,
