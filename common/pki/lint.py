@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from common.pki.certificate import Certificate
 from common.pki.chain import Chain, ChainState
 from common.pki.explanations import explain
+from common.pki.faults import faults, too_long
 from common.pki.finding import Finding, LintCode, Severity
 from common.pki.path import Purpose, allows, has_weak_key
 
@@ -25,6 +26,8 @@ class Circumstances:
         client_names: those of the nodes that show it as a client.
         key_shared_by: labels of other certificates with the same key.
         chain: its chain of trust, where it was built.
+        has_public_root: whether its chain ends at a root of the built-in list.
+        ca_key_of: labels of trusted CAs with the same key.
         unloadable: labels of those, of it and of what came with it, that OpenSSL cannot load, and why.
     """
 
@@ -34,6 +37,8 @@ class Circumstances:
     key_shared_by: Sequence[str] = ()
     chain: Chain | None = None
     unloadable: Sequence[tuple[str, str]] = ()
+    has_public_root: bool = False
+    ca_key_of: Sequence[str] = ()
 
 
 def covers(certificate: Certificate, name: str) -> bool:
@@ -58,6 +63,8 @@ def lint(
     known = circumstances if circumstances is not None else Circumstances()
     return (
         *_about_itself(certificate, now_s),
+        *(found(code, message) for code, message in faults(certificate)),
+        *_about_lifetime(certificate, known),
         *_about_purpose(certificate, known),
         *_about_names(certificate, known),
         *_about_place(known),
@@ -92,9 +99,19 @@ def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
     return [found(code, message) for there, code, message in checks if there]
 
 
+def _about_lifetime(certificate: Certificate, known: Circumstances) -> list[Finding]:
+    # what signed itself is no certificate of a CA, and its status says that it is temporary
+    message = "" if certificate.is_self_signed else too_long(certificate, public=known.has_public_root)
+    severity = Severity.ERROR if known.has_public_root else None
+    return [found(LintCode.LONG_LIFETIME, message, severity)] if message else []
+
+
 def _about_purpose(certificate: Certificate, known: Circumstances) -> list[Finding]:
     """Judge the extended key usage by the slots: a server's purpose is no affair of the client slot, nor the other way round."""
     findings = []
+    if certificate.extended_usages is None and "server" in known.slots and not _unread(certificate):
+        message = "It has no extended key usage; Apple's clients want serverAuth to be named."
+        findings.append(found(LintCode.NO_PURPOSE, message))
     if not allows(certificate, Purpose.SERVER) and ("server" in known.slots or not known.slots):
         message = "Its extended key usage lacks serverAuth; TLS clients will refuse it."
         severity = None if known.slots else Severity.WARNING
@@ -108,7 +125,9 @@ def _about_purpose(certificate: Certificate, known: Circumstances) -> list[Findi
 def _about_names(certificate: Certificate, known: Circumstances) -> list[Finding]:
     findings = []
     name = certificate.subject_name
-    if not certificate.subject_alt_names:
+    if not certificate.subject_alt_names and _unread(certificate):
+        pass  # unknown is not absent
+    elif not certificate.subject_alt_names:
         findings.append(
             found(
                 LintCode.NO_SAN,
@@ -146,6 +165,10 @@ def _about_place(known: Circumstances) -> list[Finding]:
     # a self-signed certificate's status says so already
     if known.chain is not None and known.chain.state not in {ChainState.COMPLETE, ChainState.SELF_SIGNED}:
         findings.append(found(LintCode.CHAIN, known.chain.explanation, explain(known.chain.state).severity))
+    if known.ca_key_of:
+        findings.append(
+            found(LintCode.CA_KEY, f"Its key is also that of the trusted CA {', '.join(known.ca_key_of)}.")
+        )
     if known.key_shared_by:
         findings.append(
             found(LintCode.KEY_SHARED, f"Its key is also used by {', '.join(known.key_shared_by)}.")
@@ -153,6 +176,10 @@ def _about_place(known: Circumstances) -> list[Finding]:
     if not known.slots:
         findings.append(found(LintCode.UNASSIGNED, "It is not assigned to any node."))
     return findings
+
+
+def _unread(certificate: Certificate) -> bool:
+    return bool({"extensions", "subject_alt_names", "extended_key_usage"} & set(certificate.undecodable))
 
 
 def _looks_like_host(name: str) -> bool:

@@ -91,6 +91,7 @@ class Trust:
     held_out: Mapping[int, str] = field(default_factory=dict)
     issuers: Issuers = field(init=False, repr=False)
     _strict: StrictClient | None = field(default=None, init=False, repr=False)
+    _public: frozenset[Certificate] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         roots = [one for one in self._used() if one.is_self_signed]
@@ -103,6 +104,19 @@ class Trust:
         if self._strict is None:
             self._strict = StrictClient(one for one in (*self._used(), *self.builtin) if one.is_self_signed)
         return self._strict
+
+    @property
+    def public(self) -> frozenset[Certificate]:
+        """Return the built-in list as a set."""
+        if self._public is None:
+            self._public = frozenset(self.builtin)
+        return self._public
+
+    def having_key(self, public_key_id: str | None) -> Sequence[str]:
+        """Name the custom CAs that have this key."""
+        return [
+            one.label for one in self.custom.values() if public_key_id and one.public_key_id == public_key_id
+        ]
 
     def _used(self) -> Sequence[Certificate]:
         return [one for number, one in self.custom.items() if number not in self.held_out]
@@ -198,6 +212,8 @@ class Inventory:
             client_names=self._names(entry, "client"),
             key_shared_by=self._sharing(entry),
             chain=chain,
+            has_public_root=chain.reaches_root and chain.links[-1].certificate in self.trust.public,
+            ca_key_of=self.trust.having_key(entry.leaf.public_key_id),
             unloadable=[
                 (one.label, entry.refused[one.fingerprint])
                 for one in (entry.leaf, *entry.uploaded)

@@ -131,8 +131,9 @@ def test_what_a_certificate_lacks_is_found(keywords, code):
     assert code in codes(leaf(**keywords))
 
 
-def test_no_extended_key_usage_allows_every_use():
-    assert codes(leaf(usages=None)) == []
+def test_no_extended_key_usage_allows_every_use_but_apple_wants_one():
+    assert codes(leaf(usages=None)) == [LintCode.NO_PURPOSE]
+    assert codes(leaf(usages=None), slots=("client",)) == []
 
 
 @pytest.mark.parametrize(

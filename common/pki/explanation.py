@@ -1,0 +1,50 @@
+"""Shape of an explanation: what a code means, who refuses it, by which standard, what to do.
+
+Decides how a row of the reference table looks. The rows are in `explained_findings` and `explanations`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from common.pki.chain import ChainState
+from common.pki.finding import LintCode, Severity
+from common.pki.status import StatusCode
+
+
+class Client(StrEnum):
+    """Those whose documented behaviour the table names."""
+
+    OPENSSL = "OpenSSL"
+    CHROME = "Chrome"
+    FIREFOX = "Firefox"
+    APPLE = "Apple"
+    GO = "Go"
+    JAVA = "Java"
+    WINDOWS = "Windows"
+
+
+ALL: Final = tuple(Client)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """One row. `refused_by` are clients that refuse a server for it in their default settings; `remark` says when, or why not all.
+
+    `title` is at most five words, for where there is room for no more.
+    """
+
+    code: LintCode | StatusCode | ChainState
+    severity: Severity
+    title: str
+    meaning: str
+    refused_by: tuple[Client, ...] = ()
+    remark: str = ""
+    standard: str
+    remedy: str
+
+    @property
+    def anchor(self) -> str:
+        """Name the row for links; a code may be both a finding and a chain state."""
+        kind = {LintCode: "finding", StatusCode: "status", ChainState: "chain"}[type(self.code)]
+        return f"{kind}-{self.code}"

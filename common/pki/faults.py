@@ -1,0 +1,145 @@
+"""Faults in a certificate's form: what its CA did that clients or standards do not allow.
+
+Decides from the certificate's own bytes. What its place in the fleet makes of it is in `lint`.
+Invariant: what could not be read is no fault; that it could not be is told by itself.
+"""
+
+import datetime as dt
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from common.pki.anatomy import STATUS_REQUEST, Anatomy, anatomy
+from common.pki.certificate import Certificate
+from common.pki.expiry import DAY_S, lifetime_s
+from common.pki.finding import LintCode
+
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
+_LABEL_MAX, _NAME_MAX = 63, 253
+_SERIAL_OCTETS_MAX = 20
+
+LEAST_EXPONENT = 3
+"""RFC 8017 3.1: 3 or more, and odd."""
+
+VERSION_WITH_EXTENSIONS = 3
+LEAST_WILDCARD_LABELS = 2
+
+PRIVATE_LIFETIME_DAYS = 825
+"""Apple, for whatever was issued after 1 July 2019."""
+
+
+def _begins(year: int, month: int, day: int) -> int:
+    return int(dt.datetime(year, month, day, tzinfo=dt.UTC).timestamp())
+
+
+_PUBLIC_LIFETIMES = (
+    # CA/Browser Forum ballot SC-081v3 and, for 398 days, what Apple began with in 2020
+    (_begins(2029, 3, 15), 47),
+    (_begins(2027, 3, 15), 100),
+    (_begins(2026, 3, 15), 200),
+    (_begins(2020, 9, 1), 398),
+)
+
+Fault = tuple[LintCode, str]
+
+
+def faults(certificate: Certificate) -> Iterator[Fault]:
+    """Yield each fault with a sentence."""
+    parts = anatomy(certificate)
+    if certificate.not_after_s < certificate.not_before_s and not _unknown(certificate):
+        yield LintCode.BACKWARDS_VALIDITY, "Its validity ends before it begins."
+    yield from _of_key(certificate, parts)
+    if STATUS_REQUEST in parts.tls_features:
+        yield (
+            LintCode.MUST_STAPLE,
+            "It demands a stapled OCSP response (must-staple); Firefox refuses it where the service sends none.",
+        )
+    if "frame" not in parts.unreadable:
+        yield from _of_frame(parts)
+    for name in dict.fromkeys(certificate.dns_names):
+        if wrong := wrong_with(name):
+            yield LintCode.ODD_NAME, f"Its name {name[:80]!r} {wrong}."
+
+
+def _of_key(certificate: Certificate, parts: Anatomy) -> Iterator[Fault]:
+    exponent = parts.rsa_exponent
+    if exponent is not None and (exponent < LEAST_EXPONENT or not exponent % 2):
+        yield LintCode.BAD_EXPONENT, f"The public exponent of its RSA key is {exponent}."
+    if certificate.key_type == "EC P-521":
+        yield LintCode.UNUSUAL_KEY, "Its key is on P-521, which Chrome does not accept."
+    if parts.explicit_curve:
+        yield (
+            LintCode.EXPLICIT_CURVE,
+            "Its public key spells out the curve's parameters; OpenSSL refuses that.",
+        )
+    if parts.key_usages is not None and "digitalSignature" not in parts.key_usages:
+        named = ", ".join(sorted(parts.key_usages)) or "nothing"
+        yield LintCode.KEY_USAGE, f"Its key usage allows {named} and lacks digitalSignature, which TLS needs."
+
+
+def _of_frame(parts: Anatomy) -> Iterator[Fault]:
+    if parts.version < VERSION_WITH_EXTENSIONS:
+        yield LintCode.OLD_VERSION, f"It is of X.509 version {parts.version} and has no extensions."
+    if serial := _serial_number(parts.serial, parts.serial_octets):
+        yield LintCode.SERIAL_NUMBER, serial
+    if parts.issuer_is_empty:
+        yield LintCode.EMPTY_ISSUER, "Its issuer has no name."
+
+
+def too_long(certificate: Certificate, *, public: bool) -> str:
+    """Return a sentence if it is valid for longer than clients allow under a public or a private root, "" if not."""
+    if _unknown(certificate):
+        return ""
+    days = PRIVATE_LIFETIME_DAYS
+    if public:
+        begins = certificate.not_before_s
+        days = next((most for since, most in _PUBLIC_LIFETIMES if begins >= since), PRIVATE_LIFETIME_DAYS)
+    lived_s = lifetime_s(certificate.not_before_s, certificate.not_after_s)
+    if lived_s <= days * DAY_S:
+        return ""
+    whose = "a public CA's" if public else "a certificate"
+    return f"It is valid for {lived_s // DAY_S} days; clients accept {whose} for {days}."
+
+
+def wrong_with(name: str) -> str:
+    """Say why clients do not match a DNS name, "" if they do."""
+    labels = name.split(".")
+    # a wildcard for a whole top-level domain matches nothing
+    plain = labels[1:] if labels[0] == "*" and len(labels) > LEAST_WILDCARD_LABELS else labels
+    checks = (
+        (_is_address(name), "is an IP address among the DNS names, where clients do not look for it"),
+        (not name.isascii(), "has other than ASCII letters; write it in its xn-- form"),
+        (name.endswith("."), "ends in a dot"),
+        (len(name) > _NAME_MAX, f"is longer than {_NAME_MAX} characters"),
+        (any("*" in label for label in plain), "has a wildcard where clients do not expand it"),
+        (
+            any(len(label) > _LABEL_MAX for label in plain),
+            f"has a part of more than {_LABEL_MAX} characters",
+        ),
+        ("_" in name, "has an underscore, which host names do not have"),
+        (not all(_LABEL.fullmatch(label) for label in plain), "is not a host name"),
+    )
+    return next((wrong for there, wrong in checks if there), "")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _serial_number(serial: int, octets: int) -> str:
+    if serial < 0:
+        return "Its serial number is negative."
+    if serial == 0:
+        return "Its serial number is zero."
+    # a leading zero octet only keeps a positive number positive
+    if octets > _SERIAL_OCTETS_MAX and serial.bit_length() > _SERIAL_OCTETS_MAX * 8 - 1:
+        return f"Its serial number has {octets} octets; {_SERIAL_OCTETS_MAX} are allowed."
+    return ""
+
+
+def _unknown(certificate: Certificate) -> bool:
+    return bool({"not_before", "not_after"} & set(certificate.undecodable))
