@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 WORKERS := $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format bench screenshots lock clean
+.PHONY: help install demo test test-fast check format bench screenshots lock findings clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ lock: $(STAMP) ## resolve the dependencies anew into requirements.lock, and the 
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	  --no-annotate --custom-compile-command "make lock" --constraint requirements.lock \
 	  pyproject.toml build-requirements.in --output-file requirements-node.lock
+
+findings: $(STAMP) ## write docs/findings.md anew from the table in the code
+	@$(BIN)/python -m manager.findings > docs/findings.md
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -44,6 +44,7 @@ FINDINGS: Final = (
         title="Bad RSA exponent",
         meaning="The public exponent of its RSA key is even or less than 3, so the key protects nothing.",
         refused_by=(Client.CHROME, Client.GO),
+        remark="Go refuses an exponent of 1.",
         standard="RFC 8017 3.1; CA/Browser Forum baseline requirements 6.1.6",
         remedy="Make a new key; every common tool uses 65537.",
     ),

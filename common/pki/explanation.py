@@ -44,7 +44,19 @@ class Explanation:
     remedy: str
 
     @property
+    def kind(self) -> str:
+        """Say what the code is one of; a finding and a chain's state may be spelled alike."""
+        return {LintCode: "finding", StatusCode: "status", ChainState: "chain"}[type(self.code)]
+
+    @property
     def anchor(self) -> str:
-        """Name the row for links; a code may be both a finding and a chain state."""
-        kind = {LintCode: "finding", StatusCode: "status", ChainState: "chain"}[type(self.code)]
-        return f"{kind}-{self.code}"
+        """Name the row for links."""
+        return f"{self.kind}-{self.code}"
+
+    @property
+    def refusal(self) -> str:
+        """Say who refuses it, and when."""
+        if not self.refused_by:
+            return self.remark or "Nobody."
+        who = "All clients" if len(self.refused_by) == len(Client) else ", ".join(self.refused_by)
+        return f"{who}. {self.remark}".strip()

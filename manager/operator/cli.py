@@ -15,6 +15,7 @@ from manager.operator import (
     alarms,
     audit,
     certificates,
+    explain,
     generations,
     nodes,
     oauth,
@@ -134,6 +135,7 @@ app.add_typer(trusted_cas.app, name="ca")
 app.add_typer(alarms.app, name="alarm")
 app.command("push")(pushes.push)
 app.command("status")(status.status)
+app.command("explain")(explain.explain)
 app.add_typer(users.users, name="user")
 app.add_typer(users.tokens, name="token")
 app.add_typer(oauth.app, name="oauth-client")

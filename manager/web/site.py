@@ -19,6 +19,7 @@ from manager.web.pages import (
     audit,
     certificate_forms,
     certificates,
+    findings,
     fleet,
     generations,
     node,
@@ -44,6 +45,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *generations.PAGES,
     *alarms.PAGES,
     *audit.PAGES,
+    *findings.PAGES,
     *users.PAGES,
 )
 

@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 
 from markupsafe import Markup
 
-from common.pki.chain import ChainState
+from common.pki.chain import PROBLEM_WORDS, ChainState
+from common.pki.finding import by_severity
 from common.pki.status import StatusCode
 from manager.domain.model import Role
 from manager.domain.view import State
@@ -153,6 +154,7 @@ GLOBALS: Final[Mapping[str, Any]] = MappingProxyType(
         "STATES": STATES,
         "STATUS_KINDS": STATUS_KINDS,
         "CHAIN_WORDS": CHAIN_WORDS,
+        "PROBLEM_WORDS": PROBLEM_WORDS,
         "OPERATOR": Role.OPERATOR,
         "ADMINISTRATOR": Role.ADMINISTRATOR,
     }
@@ -162,6 +164,7 @@ GLOBALS: Final[Mapping[str, Any]] = MappingProxyType(
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
         "sentence": sentence,
+        "worst_first": by_severity,
         "moment": moment,
         "day": day,
         "span": span,

@@ -55,6 +55,7 @@ PAGES = (
     "/alarms/history",
     "/audit",
     "/audit/verify",
+    "/findings",
     "/users",
     "/users/new",
     "/users/named/operator",

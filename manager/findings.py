@@ -1,0 +1,75 @@
+"""Reference of findings as a document: `python -m manager.findings` writes docs/findings.md anew.
+
+Decides its form only; what it says is in `common.pki.explanations`.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from common.pki.chain import PROBLEM_WORDS
+from common.pki.explained_findings import FINDINGS
+from common.pki.explanation import Explanation
+from common.pki.explanations import CHAIN_STATES, STATUSES
+
+SECTIONS: Final[tuple[tuple[str, str, Sequence[Explanation]], ...]] = (
+    (
+        "Findings",
+        "An error: clients refuse the certificate, or it cannot be served. A warning: some refuse it, or will soon. A note: none does.",
+        FINDINGS,
+    ),
+    ("Statuses", "The specification's statuses of a certificate.", STATUSES),
+    (
+        "Chains of trust",
+        "How good the best chain is that the upload, the trusted CAs and the built-in list allow.",
+        CHAIN_STATES,
+    ),
+)
+
+_INTRODUCTION: Final = """\
+# What findings, statuses and chains mean
+
+For each code: what it means, which clients refuse a server for it in their default settings, by which standard, and what to do. A
+manager shows the same at `/findings`, and `certcast explain CODE` prints it. A list leads with the worst of a certificate's statuses,
+chain and error findings, so *Good* stands only where clients accept it.
+"""
+
+
+def markdown() -> str:
+    """Return docs/findings.md."""
+    return "\n".join([_INTRODUCTION, *_lines()])
+
+
+def _lines() -> Iterator[str]:
+    for title, about, rows in SECTIONS:
+        yield f"## {title}\n"
+        yield f"{about}\n"
+        yield from _table(
+            ("code", "severity", "what it means", "who refuses it", "standard", "what to do"),
+            (
+                (
+                    f'<a id="{row.anchor}"></a>`{row.code}`',
+                    row.severity,
+                    row.meaning,
+                    row.refusal,
+                    row.standard,
+                    row.remedy,
+                )
+                for row in rows
+            ),
+        )
+    yield "## Problems of a chain's links\n"
+    yield "What a link of a chain that is not good has beside it (RFC 5280 6.1).\n"
+    yield from _table(("code", "in words"), ((f"`{code}`", words) for code, words in PROBLEM_WORDS.items()))
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield "|" + "---|" * len(headings)
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+    yield ""
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -1,0 +1,54 @@
+"""docs/findings.md is what the code says, and says it of everything."""
+
+import json
+import re
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from common.pki.chain import PROBLEM_WORDS, ChainState
+from common.pki.finding import LintCode
+from common.pki.path import Problem
+from common.pki.status import StatusCode
+from manager.findings import markdown
+from manager.operator.cli import app
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "findings.md"
+
+
+def test_the_document_is_what_the_table_in_the_code_makes():
+    assert DOCUMENT.read_text() == markdown(), "run 'make findings'"
+
+
+def test_the_document_has_one_row_for_every_code():
+    anchors = re.findall(r'^\| <a id="([a-z_-]+)"></a>', DOCUMENT.read_text(), re.MULTILINE)
+    kinds = {"finding": LintCode, "status": StatusCode, "chain": ChainState}
+    assert anchors == [f"{kind}-{code}" for kind, codes in kinds.items() for code in codes]
+
+
+def test_every_problem_of_a_link_has_words():
+    assert list(PROBLEM_WORDS) == list(Problem)
+    for code, words in PROBLEM_WORDS.items():
+        assert f"| `{code}` | {words} |" in DOCUMENT.read_text()
+
+
+def test_the_command_explains_a_code_of_every_kind_that_spells_it_so():
+    said = CliRunner().invoke(app, ["explain", "expired"]).output
+    assert "chain's state" in said
+    assert "Its validity has ended." in said
+    assert "A link of the chain has expired." in said
+    assert "All clients." in CliRunner().invoke(app, ["explain", "node_name_mismatch"]).output
+
+
+def test_the_command_lists_all_codes_and_refuses_what_is_none():
+    listed = CliRunner().invoke(app, ["explain"]).output
+    for code in (*LintCode, *StatusCode, *ChainState):
+        assert code in listed
+    refused = CliRunner().invoke(app, ["explain", "nonsense"])
+    assert refused.exit_code == 1
+    assert "there is no code 'nonsense'" in refused.output
+
+
+def test_the_command_prints_rows_as_json():
+    (row,) = json.loads(CliRunner().invoke(app, ["explain", "must_staple", "--json"]).output)
+    assert (row["code"], row["severity"], row["anchor"]) == ("must_staple", "warning", "finding-must_staple")
