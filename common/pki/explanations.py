@@ -28,8 +28,8 @@ STATUSES: Final = (
         code=StatusCode.EXPIRING,
         severity=Severity.WARNING,
         title="Expires soon",
-        meaning="It is due to expire within the next 60 days; one that lives for less than 90 days, in the last two thirds of its life "
-        "(half, below 10 days).",
+        meaning="It is due to expire within the next 60 days; one that lives for less than 90 days, in the last two thirds of its "
+        "life. The alarm is raised within 30 days; for such a short life in its last third, below 10 days in its last half.",
         remark="Accepted until it has expired.",
         standard="The specification, 'Viewing or modifying existing TLS certificates'",
         remedy="Make a request to replace it.",

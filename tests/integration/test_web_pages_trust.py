@@ -3,7 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from common.pki.certificate import decode
+from common.pki.explained_findings import FINDINGS
+from common.pki.explanations import CHAIN_STATES, STATUSES
+from common.pki.pem import pem_of
 from manager.domain.model import Role
+from manager.operations.trust import new_trusted_ca
 from manager.operations.workers import Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api
@@ -65,6 +70,28 @@ async def test_a_refused_import_says_every_finding_and_gives_no_key_back(api, br
     assert answer.values["pasted"][0].strip() == leaf.certificate_pem.strip()
     assert "Nothing was imported" in answer.text
     assert await names(api) == set()
+
+
+async def test_one_that_openssl_cannot_load_is_refused_and_one_that_stands_already_is_shown_as_held_out(
+    api, browser
+):
+    odd = pki.spoiled(pki.make_root("Gerate CA"), b"Gerate", b"Ger\xe4te")
+    answer = await browser.post("/trusted-cas/import", {"pasted": pem_of(odd)}, files={})
+    assert answer.status == 400
+    assert "cannot be loaded by OpenSSL" in answer.text
+    ((record, _),) = await api.operations.context.store.trusted_cas.add(
+        [new_trusted_ca(decode(odd))], now_s=pki.NOW_S
+    )
+    assert "Held out" in (await browser.get("/trusted-cas")).text
+    shown = (await browser.get(f"/trusted-cas/{record.id}")).text
+    assert "nodes do not get it, because OpenSSL cannot load it" in shown
+    assert "UTF8String that is not UTF-8" in shown
+
+
+async def test_every_finding_status_and_chain_state_is_explained_on_one_page(browser):
+    shown = (await browser.get("/findings")).html
+    for row in (*FINDINGS, *STATUSES, *CHAIN_STATES):
+        assert f'<tr id="{row.anchor}">' in shown
 
 
 async def test_lists_search_custom_and_built_in_ones(api, browser):

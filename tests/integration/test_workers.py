@@ -6,9 +6,11 @@ import pytest
 
 from common.errors import CertcastError, InvalidInputError, PkiError, Reason
 from common.pki.findings import PkiFindingsError
+from common.pki.pem import pem_of
 from common.pki.upload import read_tls
+from manager.operations.admission import read_trusted_cas
 from manager.operations.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S, Workers
-from tests.pki import make_leaf
+from tests.pki import make_leaf, make_root, spoiled
 
 
 class UnreadableError(Exception):
@@ -65,6 +67,17 @@ async def test_errors_come_back_as_what_they_were(workers: Workers):
     with pytest.raises(PkiFindingsError) as whole:
         await workers.run(READ_TIMEOUT_S, read_tls, certificate="x", private_key="y")
     assert len(whole.value.findings) == 2
+
+
+async def test_what_openssl_cannot_load_is_refused_in_a_worker_and_its_reason_comes_back(workers: Workers):
+    odd = pem_of(spoiled(make_root("Gerate CA"), b"Gerate", b"Ger\xe4te"))
+    with pytest.raises(PkiFindingsError) as caught:
+        await workers.run(READ_TIMEOUT_S, read_trusted_cas, make_root().certificate_pem + odd)
+    assert "UTF8String that is not UTF-8" in str(caught.value)
+    some = await workers.run(
+        READ_TIMEOUT_S, read_trusted_cas, make_root().certificate_pem + odd, skip_unusable=True
+    )
+    assert (len(some.certificates), len(some.left_out)) == (1, 1)
 
 
 async def test_an_error_that_cannot_travel_is_named_without_its_words(workers: Workers):
