@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Final
 
 from common.pki.certificate import Certificate
+from common.pki.expiry import DAY_S
 from common.pki.finding import Severity
 from common.pki.lint import covers
 from common.pki.path import has_weak_signature
-from common.pki.status import DAY_S
 from manager.domain.model import NodeRecord
 
 NAMED_MAX: Final = 10
