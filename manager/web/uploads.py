@@ -4,13 +4,19 @@ Invariant: a private key or a passphrase is never in a page, not even in the for
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from common.errors import PkiError
 from common.pki.findings import PkiFindingsError, located
 from common.pki.reader import as_text
 from common.pki.redaction import without_private_keys
+from common.pki.upload import CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD
 from manager.web.forms import Form
 from manager.web.words import Placed
+
+PASTED: Final = "what was pasted"
+_FIELDS: Final = frozenset((CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD, PASTED))
+"""What a finding names where there is no file; these are words of ours, and begin a sentence."""
 
 
 def given_text(form: Form, name: str) -> str:
@@ -39,4 +45,7 @@ def findings_of(error: Exception) -> list[str]:
 
 def sentences(findings: Iterable[PkiError]) -> list[str]:
     """Return findings as sentences that say where; a file's name is written as it is."""
-    return [Placed(located(each)) if each.file else located(each) for each in findings]
+    return [
+        Placed(located(each)) if each.file and each.file not in _FIELDS else located(each)
+        for each in findings
+    ]

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PrivateFormat,
     load_pem_private_key,
+    pkcs12,
 )
 
 from manager.domain.model import Role
@@ -306,6 +307,31 @@ async def test_imported_files_are_sorted_and_refused_as_a_whole(api, browser):
     answer = await browser.post("/certificates/import", {}, files=bad)
     assert answer.status == 400
     assert "bad.pem, block 1" in answer.text
+
+
+async def test_what_cannot_be_used_is_left_out_on_demand_and_listed(api, browser):
+    made = leaf()
+    text = (made.certificate_pem + made.key_pem + ROOT.certificate_pem[:90]).encode()
+    answer = await browser.post(
+        "/certificates/import", {"skip_unusable": "1"}, files={"files": ("enc.key", text)}
+    )
+    assert "Imported: 1 TLS certificate, 0 trusted CAs" in answer.text
+    assert "Left out: 1 finding" in answer.text
+    assert "enc.key, block 3, line" in answer.text
+
+
+@pytest.mark.parametrize("form", ["der", "pkcs12", "utf-16"])
+async def test_a_chosen_file_is_read_whatever_form_it_has(api, browser, form):
+    made = leaf()
+    sealed = pkcs12.serialize_key_and_certificates(
+        None, made.key, made.certificate, None, BestAvailableEncryption(PHRASE.encode())
+    )
+    data = {"der": made.certificate_der, "pkcs12": sealed, "utf-16": made.certificate_pem.encode("utf-16")}[
+        form
+    ]
+    fields = {"private_key": "" if form == "pkcs12" else made.key_pem, "passphrase": PHRASE}
+    answer = await browser.post("/certificates/new", fields, files={"certificate_file": ("Site.bin", data)})
+    assert answer.path == "/certificates/1", answer.text
 
 
 async def test_a_form_that_is_too_large_or_no_form_is_refused_and_named(api, browser):

@@ -20,12 +20,11 @@ from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import Role, TrustedCaRecord
 from manager.domain.version import version_of_trusted_ca
 from manager.web.difference import Difference, differences
-from manager.web.uploads import findings_of, given_text, sentences, shown_text
+from manager.web.uploads import PASTED, findings_of, given_text, sentences, shown_text
 from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
 PAGE_SIZE: Final = 100
-PASTED: Final = "what was pasted"
 
 
 async def list_custom(visit: Visit) -> web.StreamResponse:

@@ -127,6 +127,22 @@ async def test_an_import_of_what_is_usable_says_what_was_left_out(world: World):
     assert [(found.file, found.block) for found in kept.left_out] == [("Bad.pem", 1)]
 
 
+async def test_an_import_of_what_is_usable_leaves_out_what_would_overwrite_another_key(world: World):
+    made, other, good = make_leaf(ISSUER, serial=7), make_leaf(ISSUER, serial=7), make_leaf(ISSUER)
+    old, _ = await upload(world, made, [])
+    text = other.certificate_pem + other.key_pem + good.certificate_pem + good.key_pem
+    files = [ImportFile("both.pem", text.encode())]
+    with pytest.raises(ConflictError):
+        await world.operations.certificates.import_files(files, passphrase=None, actor="ada")
+    kept = await world.operations.certificates.import_files(
+        files, passphrase=None, skip_unusable=True, actor="ada"
+    )
+    assert [record.fingerprint for record, _ in kept.tls] == [decode(good.certificate_der).fingerprint]
+    (left,) = kept.left_out
+    assert f"certificate {old.id}" in left.message
+    assert (await listed(world))[old.id].entry.leaf.der == made.certificate_der
+
+
 async def test_an_upload_for_a_node_that_does_not_exist_keeps_nothing(world: World):
     await add_nodes(world, "n1")
     with pytest.raises(NotFoundError):
