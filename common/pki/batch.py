@@ -18,7 +18,7 @@ from common.pki.findings import raise_findings
 from common.pki.identity import clashes, key_of
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, private_key_pem
 from common.pki.material import TlsMaterial
-from common.pki.parameters import combine, is_parameters, parameters_pem
+from common.pki.parameters import MAX_PARAMETERS, combine, is_parameters, parameters_pem
 from common.pki.pem import CERTIFICATE, Block, at
 from common.pki.pfx import open_pfx
 from common.pki.reader import read_file
@@ -117,6 +117,7 @@ class _Reader:
     def __init__(self, passphrase: str | None) -> None:
         self._passphrase = passphrase
         self._keys_left = MAX_KEYS
+        self._parameters_left = MAX_PARAMETERS
         self.files: list[_File] = []
         self.findings: list[PkiError] = []
 
@@ -143,6 +144,7 @@ class _Reader:
             self._spend_key()
             content.keys.append((load_private_key(block, self._passphrase), block))
         elif is_parameters(block):
+            self._spend_parameters()
             content.parameters.append((parameters_pem(block), block))
         elif block.label == PFX:
             self._spend_key()
@@ -153,6 +155,11 @@ class _Reader:
                 content.certificates.setdefault(certificate, block)
         else:
             raise refusal(block)
+
+    def _spend_parameters(self) -> None:
+        self._parameters_left -= 1
+        if self._parameters_left < 0:
+            raise PkiError(f"there are more than {MAX_PARAMETERS} parameters", reason=Reason.TOO_BIG)
 
     def _spend_key(self) -> None:
         self._keys_left -= 1

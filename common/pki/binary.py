@@ -31,6 +31,7 @@ _TIMES: Final = frozenset((0x17, 0x18))
 _MAX_EXPONENT_BITS: Final = 64
 _RSA_KEY_FIELDS, _DSA_KEY_FIELDS = 9, 6
 _MIN_PRIME_BITS: Final = 512
+_DH: Final = "DH PARAMETERS"
 
 _SHAPES = (
     ((_INT, _SEQ, _OCTETS), "PRIVATE KEY"),
@@ -107,10 +108,13 @@ def foreign(data: bytes) -> str | None:
     return None
 
 
-def label_of(data: bytes) -> str | None:
-    """Return the label that DER or BER has in PEM, PFX for PKCS#12; None if its shape is not known."""
+def label_of(data: bytes, *, claimed: str = "") -> str | None:
+    """Return the label that DER or BER has in PEM, PFX for PKCS#12; None if its shape is not known.
+
+    What is `claimed` to be DH parameters is not told from an RSA public key here, which costs milliseconds: `parameters` does that.
+    """
     try:
-        return _label(to_der(data))
+        return _label(to_der(data), claimed)
     except der.DerError:
         return None
 
@@ -118,12 +122,12 @@ def label_of(data: bytes) -> str | None:
 def is_public(data: bytes) -> bool:
     """Tell whether DER is of a kind that holds no private key, and is one whole element of it."""
     try:
-        return label_of(data) in _PUBLIC and der.first(data).raw == data
+        return label_of(data, claimed=_DH) in _PUBLIC and der.first(data).raw == data
     except der.DerError:
         return False
 
 
-def _label(data: bytes) -> str | None:
+def _label(data: bytes, claimed: str) -> str | None:
     outer = der.first(data)
     if outer.tag == _OID:
         return "EC PARAMETERS"
@@ -138,7 +142,7 @@ def _label(data: bytes) -> str | None:
     if tags[:1] == (_ENUMERATED,):
         return "OCSP RESPONSE"
     if tags and set(tags) == {_INT}:
-        return _integers_label([der.integer(field) for field in fields])
+        return _integers_label([der.integer(field) for field in fields], claimed)
     return next((label for shape, label in _SHAPES if tags[: len(shape)] == shape), None)
 
 
@@ -157,7 +161,7 @@ def _signed_label(signed: der.Element) -> str:
     return REQUEST if tags[:3] == [_INT, _SEQ, _SEQ] and tags[3:4] in ([], [_CONTEXT_0]) else CERTIFICATE
 
 
-def _integers_label(values: list[int]) -> str | None:
+def _integers_label(values: list[int], claimed: str) -> str | None:
     """Tell what a SEQUENCE of INTEGERs is (RFC 8017 A.1, PKCS#3 9, RFC 3279 2.3.2 and 2.3.3)."""
     count = len(values)
     if count >= _RSA_KEY_FIELDS:
@@ -166,10 +170,10 @@ def _integers_label(values: list[int]) -> str | None:
         return "DSA PRIVATE KEY"
     if count == 2:
         # both are a large number and a small one: a modulus is no prime, and 2 is no exponent
-        is_modulus = values[1] > 2 and values[0].bit_length() >= _MIN_PRIME_BITS
-        return "RSA PUBLIC KEY" if is_modulus and not is_probably_prime(values[0]) else "DH PARAMETERS"
+        is_modulus = values[1] > 2 and values[0].bit_length() >= _MIN_PRIME_BITS and claimed != _DH
+        return "RSA PUBLIC KEY" if is_modulus and not is_probably_prime(values[0]) else _DH
     if 3 <= count <= 5:
         if values[2].bit_length() <= _MAX_EXPONENT_BITS:
-            return "DH PARAMETERS"
+            return _DH
         return "DSA PARAMETERS" if values[1].bit_length() < values[2].bit_length() else "X9.42 DH PARAMETERS"
     return None

@@ -18,7 +18,7 @@ from common.pki import der
 _HEADER = re.compile(r"[ \t]*([A-Za-z0-9-]+):[ \t]*(.*)")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
-_ESCAPE = re.compile(r"\\+(?:u00([0-9A-Fa-f]{2})|x([0-9A-Fa-f]{2})|([nrt/\r\n]))")
+_ESCAPE = re.compile(r"\\{1,4}(?:u00([0-9A-Fa-f]{2})|x([0-9A-Fa-f]{2})|([nrt/\r\n]))")
 _TAG = re.compile(r"<[^<>]{0,200}>")
 _TOKEN = re.compile(r"[A-Za-z0-9+/]{4,}={0,2}")
 _SOFT_BREAK = re.compile(r"(?<!=)=\r?\n[A-Za-z0-9+/]")

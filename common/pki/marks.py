@@ -14,7 +14,7 @@ DASHES: Final = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u00ad\ufe58\ufe63\u
 
 _FIVE: Final = "-----"
 _WORD = re.compile(r"(?<![A-Za-z0-9+/])(?:BEGIN|END)", re.IGNORECASE)
-_AFTER = re.compile(r" ((?:[A-Za-z0-9._/#]{1,20} ?){1,6})-----")
+_AFTER = re.compile(r" ([A-Za-z0-9._/#]{1,20}(?: [A-Za-z0-9._/#]{1,20}){0,5})-----")
 """No known label has a longer word; what is longer may be a piece of a key, which no finding may quote."""
 
 _LIKE_AFTER = re.compile(rf"([A-Za-z0-9 ._/#\t\u00a0]{{0,72}})([{re.escape(DASHES)}]{{0,12}})")
@@ -26,7 +26,7 @@ _KNOWN = re.compile(
 _MIN_DASHES: Final = 2
 """A word between fewer is a sentence's."""
 
-_LINE_END = re.compile(r"\r\n|\n|\r|\\+[nr]")
+_LINE_END = re.compile(r"\r\n|\n|\r|\\{1,4}[nr]")
 _BLANK: Final = " \t\r\n\ufeff"
 _LOOK_CHARS: Final = 200
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{32}")

@@ -5,6 +5,7 @@ Invariant: parameters that pass are of the shape that `openssl dhparam` and `ope
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from common.errors import PkiError, Reason
 from common.pki import der
@@ -14,6 +15,9 @@ DH_LABEL, EC_LABEL, X942_LABEL = "DH PARAMETERS", "EC PARAMETERS", "X9.42 DH PAR
 
 MIN_DH_BITS = 2048
 """OpenSSL's security level 2, Debian's default, refuses smaller groups, and a server then fails to reload."""
+
+MAX_PARAMETERS = 100
+"""Blocks in one input; each costs milliseconds, but the well-known groups, which most are, only once."""
 
 MAX_DH_BITS = 8192
 """RFC 7919's largest group; a handshake with more takes a second."""
@@ -39,6 +43,7 @@ _CURVES = {
 }
 
 
+@lru_cache(maxsize=MAX_PARAMETERS)
 def is_probably_prime(number: int) -> bool:
     """Tell by one round (Miller-Rabin, base 2) whether a number of at most 8192 bits may be a prime. A larger one is not tried."""
     if number < 3 or number % 2 == 0 or number.bit_length() > MAX_DH_BITS:
@@ -119,6 +124,8 @@ def _check_dh(data: bytes) -> None:
             reason=Reason.UNSUPPORTED,
         )
     # whether p is a safe prime takes seconds to prove; what is cheap to rule out is
+    if not is_probably_prime(prime) and generator > 2:
+        raise PkiError("this is a public key, which is no DH parameters", reason=Reason.UNSUPPORTED)
     if not is_probably_prime(prime) or not 1 < generator < prime - 1:
         raise PkiError("the DH parameters are not a group (no prime, or a useless generator)")
 

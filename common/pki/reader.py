@@ -113,7 +113,7 @@ def _true(block: Block) -> Iterator[Block]:
         return
     elements = _elements(block)
     for data in elements:
-        label = label_of(data)
+        label = label_of(data, claimed=block.label)
         if label is None and not block.label:
             raise PkiError("the file is neither PEM nor DER of a kind that is known")
         if label == PKCS7 or (label is None and block.label in _BAGS):

@@ -14,7 +14,7 @@ from common.pki.chain import serving_chain
 from common.pki.findings import PkiFindingsError, raise_findings
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, pairs, private_key_pem
 from common.pki.material import TlsMaterial
-from common.pki.parameters import combine, is_parameters, parameters_pem
+from common.pki.parameters import MAX_PARAMETERS, combine, is_parameters, parameters_pem
 from common.pki.pem import CERTIFICATE, Block, at, read_blocks
 from common.pki.pfx import open_pfx
 from common.pki.reader import read_text
@@ -272,6 +272,8 @@ class _Parts:
             key = load_private_key(block, self._passphrase)
             self._keys.setdefault(key.public_key_id, (key, block))
         elif is_parameters(block):
+            if len(self._parameters) >= MAX_PARAMETERS:
+                raise at(block, f"there are more than {MAX_PARAMETERS} parameters", Reason.TOO_BIG)
             self._parameters.append((parameters_pem(block), block))
         elif block.label == PFX:
             self._take_pfx(block)

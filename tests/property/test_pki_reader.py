@@ -246,6 +246,11 @@ BIG = {
     "dashes": "-" * MAX_TEXT_CHARS,
     "returns": "\r" * MAX_TEXT_CHARS,
     "spaces": " " * MAX_TEXT_CHARS,
+    "begins": "BEGIN " * (MAX_TEXT_CHARS // 6),
+    "asides": "a -----END CERTIFICATE-----\n" * (MAX_TEXT_CHARS // 28),
+    "backslashes": f"-----BEGIN CERTIFICATE-----\n{chr(92) * (MAX_TEXT_CHARS - 60)}\n-----END CERTIFICATE-----\n",
+    "quoted": "> -----BEGIN CERTIFICATE-----\n" + "> AAAA\n" * 149_000 + "> -----END CERTIFICATE-----\n",
+    "groups": FFDHE2048_PEM * (MAX_TEXT_CHARS // len(FFDHE2048_PEM) - 1),
     "words": "-----BEGIN " + "A " * (MAX_TEXT_CHARS // 2 - 10),
     "key": pem_of(
         der.encode(der.SEQUENCE, der.encode_integer(1 << 5_000_000) * 9)[:700_000], label="PRIVATE KEY"
