@@ -42,11 +42,12 @@ def read_body(text: str, *, before: str) -> Body | None:
     if whole is not None and (whole.headers or frames(whole.der)):
         return whole
     lines = _LINE_END.split(readable)
-    if len(lines) > 1:
-        for candidate in (_beside(lines, before), _tokens(lines, before)):
-            found = _read(candidate, plain=False)
-            if found is not None and (found.headers or frames(found.der)):
-                return found
+    # a list of lines in one line has no line ends, but marks around each
+    candidates = [_beside(lines, before), _tokens(lines, before)] if len(lines) > 1 else [_pieces(readable)]
+    for candidate in candidates:
+        found = _read(candidate, plain=False)
+        if found is not None and (found.headers or frames(found.der)):
+            return found
     return whole
 
 
@@ -106,6 +107,10 @@ def _tokens(lines: list[str], before: str) -> str:
     kept = lines[1:-1] if before.strip(_BLANK) else lines
     found = (_TOKEN.findall(line) for line in kept)
     return "\n".join(words[-1] for words in found if words)
+
+
+def _pieces(text: str) -> str:
+    return "\n".join(_TOKEN.findall(text))
 
 
 def _split_headers(body: str) -> tuple[tuple[tuple[str, str], ...], str]:

@@ -35,6 +35,7 @@ _DIGEST_CHARS = 43
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _SSH = re.compile(r"AAAA(?:B3NzaC1|C3NzaC1|E2VjZHNh)")
 _PGP = "PGP "
+_PEM_IN_BASE64 = "LS0tLS1CRUdJTi"
 _LINE_CHARS = 64
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8"),
@@ -185,12 +186,7 @@ class _Scan:
             )
             yield self._finding(opened.start, message)
         elif (loose := self._loose(end)) is not None:
-            message = (
-                "this is an SSH key, not a certificate or a private key in PEM"
-                if _SSH.match(loose[0])
-                else "base64 stands here outside any block: its BEGIN and END lines are missing or damaged"
-            )
-            yield self._finding(loose.start(), message)
+            yield self._finding(loose.start(), _loose_kind(loose[0]))
 
     def _closed(self, opened: Mark, closing: Mark) -> Block | PkiError:
         if not opened.whole:
@@ -252,6 +248,14 @@ class _Scan:
         self._line += self._text.count(self._line_end, self._counted, start)
         self._counted = max(start, self._counted)
         return self._line
+
+
+def _loose_kind(text: str) -> str:
+    if _SSH.match(text):
+        return "this is an SSH key, not a certificate or a private key in PEM"
+    if text.startswith(_PEM_IN_BASE64):
+        return "this is PEM in base64, as a Kubernetes secret has it; decode it first ('base64 -d')"
+    return "base64 stands here outside any block: its BEGIN and END lines are missing or damaged"
 
 
 def _damaged_begin(mark: Mark) -> str:

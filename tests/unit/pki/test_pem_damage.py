@@ -1,5 +1,6 @@
 """Every block of a text, damaged or not, is read or named, and a sentence about blocks is no block."""
 
+import base64
 import html
 import json
 import quopri
@@ -53,6 +54,7 @@ CARRIED = {
     "env": f'CERT="{BOTH}"'.replace("\n", "\\n"),
     "source": "".join(f'  "{line}\\n" +\n' for line in BOTH.splitlines()),
     "array": "".join(f'  "{line}",\n' for line in BOTH.splitlines()),
+    "list": repr(ONE.splitlines()) + repr(TWO.splitlines()),
     "yaml": "cert: |\n" + lines(BOTH, lambda line: f"    {line}"),
     "html": f"<pre>{BOTH}</pre>".replace("\n", "<br>"),
     "html-lines": lines(BOTH, lambda line: f"{html.escape(line).replace('+', '&#43;')}<br/>"),
@@ -192,3 +194,9 @@ def test_a_key_in_the_cells_beside_a_certificate_that_is_read_is_not_stored_with
     (block,) = read_blocks("".join(rows)).blocks
     assert block.der == ROOT.certificate_der
     assert without_private_keys("".join(rows)) == ONE
+
+
+def test_pem_in_base64_among_other_text_is_named_as_that():
+    secret = f"data:\n  tls.crt: {base64.b64encode(ONE.encode()).decode()}\n"
+    (found,) = read_blocks(secret).findings
+    assert "PEM in base64" in found.message
