@@ -100,7 +100,7 @@ async def prove_forward(
         say("reload", consumer.name)
         wrong = await _load(consumer, before, proof)
         still = await _still_stopped(consumer, before)
-        if still is not None and (wrong is not None or still.is_certain):
+        if still is not None and ((wrong is not None and still.is_excuse) or still.is_certain):
             proof.waits[consumer.name] = still.wait
         elif wrong is None:
             loaded.append(consumer)
@@ -149,7 +149,8 @@ async def prove_back(
             wrong = error
         if wrong is not None:
             failed[consumer.name] = wrong
-            if was_stopped and await _still_stopped(consumer, before):
+            still = await _still_stopped(consumer, before) if was_stopped else None
+            if still is not None and still.is_excuse:
                 continue
         awaited.append(consumer)
     for consumer, seen in await _look(state, awaited, target.wanted):
@@ -160,7 +161,7 @@ async def prove_back(
             wrong = failed.get(consumer.name)
         if wrong is not None:
             proof.fail(consumer, "rollback", wrong)
-        elif not complaints and not (is_stopped and not seen) and (seen or consumer.name not in failed):
+        elif not complaints and (seen or consumer.name not in failed):
             proof.proven.append(consumer)
     return proof
 

@@ -23,20 +23,29 @@ WAIT_MAX_CHARS: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """Why a service is held not to run. `unit` is its unit's state, None if none is declared or known."""
+    """Why a service is held not to run. `unit` is its unit's state, None if none is declared or known.
+
+    Without ports (`has_ports`) a unit at rest says little: a job that runs on each change rests between two of them.
+    """
 
     message: str
     unit: UnitState | None
+    has_ports: bool
 
     @property
     def is_deliberate(self) -> bool:
         """Whether an administrator stopped it, as for maintenance."""
-        return self.unit in {"stopped", "masked"}
+        return self.has_ports and self.unit in {"stopped", "masked"}
 
     @property
     def is_certain(self) -> bool:
         """Whether systemd says so, so that waiting for its ports is in vain."""
-        return self.unit in {"stopped", "masked", "failed"}
+        return self.has_ports and self.unit in {"stopped", "masked", "failed"}
+
+    @property
+    def is_excuse(self) -> bool:
+        """Whether a reload that fails is put down to it: a job that failed has no port that would show it later."""
+        return self.has_ports or self.unit != "failed"
 
     @property
     def wait(self) -> Wait:
@@ -61,19 +70,16 @@ async def find_stopped(consumers: Iterable[Consumer], seen: Iterable[Serving]) -
 
 async def _stopped(consumer: Consumer, units: Mapping[str, UnitState]) -> Stopped | None:
     unit = units.get(consumer.unit) if consumer.unit is not None else None
-    match unit:
-        case "stopped":
-            return Stopped(message=f"{consumer.unit} is stopped", unit=unit)
-        case "masked":
-            return Stopped(message=f"{consumer.unit} is masked", unit=unit)
-        case "failed":
-            return Stopped(message=f"{consumer.unit} has failed", unit=unit)
+    has_ports = bool(consumer.endpoints)
+    said = {"stopped": "is stopped", "masked": "is masked", "failed": "has failed"}.get(unit or "")
+    if said is not None:
+        return Stopped(message=f"{consumer.unit} {said}", unit=unit, has_ports=has_ports)
     if not consumer.endpoints or not await _refuse_all(consumer.endpoints):
         return None
     more = len(consumer.endpoints) - 1
     ports = f"{consumer.endpoints[0].label:.64}" + (f" and {more} more" if more else "")
     though = f" although {consumer.unit} runs" if unit == "running" else ""
-    return Stopped(message=f"nothing listens on {ports}{though}", unit=unit)
+    return Stopped(message=f"nothing listens on {ports}{though}", unit=unit, has_ports=has_ports)
 
 
 async def _refuse_all(endpoints: Iterable[Endpoint]) -> bool:

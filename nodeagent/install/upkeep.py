@@ -194,7 +194,7 @@ class Upkeep:
         target = Target(directory=journal.directory, wanted=await self._wanted())
         stopped = await find_stopped(behind, state.holdings.serving)
         ready, waits = state.split(one for one in behind if one.name not in stopped)
-        waits |= {name: one.wait for name, one in stopped.items()}
+        waits |= {name: one.wait for name, one in stopped.items() if one.is_excuse}
         held = waits.keys() | journal.waiting.keys()
         by_hand = [
             one for one in behind if (is_unproven or one.name in held) and self._is_shown(one, target.wanted)

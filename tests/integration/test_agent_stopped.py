@@ -283,3 +283,26 @@ async def test_unit_states_are_read_for_each_unit_and_unknown_where_systemd_does
     assert await units.unit_states(["a.service"]) == {}
     monkeypatch.setattr(units, "SYSTEMCTL", str(tmp_path / "missing"))
     assert await units.unit_states(["a.service"]) == {}
+
+
+async def test_a_job_that_rests_between_two_changes_runs_at_each_of_them(tmp_path, unit):
+    unit("job.service", "inactive")
+    job = replace(consumer(counted(tmp_path, "job"), name="job"), unit="job.service")
+    node = await open_node(tmp_path / "data", services(job))
+    for generation, leaf in enumerate((OLD, NEW), 1):
+        outcome = await install(node, real_bundle(leaf, generation))
+        assert (outcome.result, outcome.message, ran(tmp_path, "job")) == ("applied", "", generation)
+        assert waits(node) == {}
+
+    # it is reloaded by the minute's work as well, and waits only if that fails
+    node.services = services(job, replace(job, name="second"))
+    await Upkeep(node).turn()
+    assert ran(tmp_path, "job") == 3
+    script(tmp_path / "job", "exit 1")
+    outcome = await install(node, real_bundle(OTHER, 3))
+    assert (outcome.result, waits(node)) == ("applied", {"job": "service", "second": "service"})
+
+    unit("job.service", "failed")
+    node.services = services(job)
+    outcome = await install(node, real_bundle(NEW, 4))
+    assert (outcome.result, outcome.phase) in {("rolled_back", "reload"), ("failed", "rollback")}
