@@ -16,7 +16,7 @@ class TlsMaterial:
         private_key_pem: unencrypted PKCS#8 PEM. Secret.
         parameters_pem: DH, then EC parameters, "" if none.
         certificate_text: what was given as the certificate, verbatim unless a private key may stand in it (see
-            `pem.without_private_keys`); from an import or where it stood elsewhere, the certificates in canonical form.
+            `redaction.without_private_keys`); from an import or where it stood elsewhere, the certificates in canonical form.
         parameters_text: what was given beside it as parameters, likewise.
     """
 

@@ -60,3 +60,12 @@ async def test_two_small_losses_at_once_do_not_make_a_large_one(world: World):
     # two of ten are a fifth; two of the eight that are left are more
     assert [type(end) for end in ends] == [type(None), ConfirmationNeededError]
     assert len(await world.operations.trust.list()) == 8
+
+
+async def test_a_peers_own_certificate_is_trusted_shown_and_delivered_as_an_anchor(world: World):
+    peer = make_leaf(None, ["peer.example.com"])
+    ((record, created),) = await world.operations.trust.upload(peer.certificate_pem, actor="ada")
+    assert created
+    assert record.is_anchor
+    assert (await world.operations.trust.show(record.id)).certificate.der == peer.certificate_der
+    assert peer.certificate_pem in (await world.operations.trust.export()).content.decode()

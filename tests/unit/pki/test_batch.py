@@ -10,7 +10,9 @@ from common.pki.certificate import decode
 from common.pki.findings import PkiFindingsError
 from common.pki.identity import key_of
 from common.pki.parameters import FFDHE2048_PEM
+from common.pki.pem import pem_of
 from common.pki.pfx import open_pfx
+from common.pki.upload import read_trusted_cas
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import openssl
 
@@ -307,3 +309,16 @@ def test_a_certificate_whose_key_is_stored_needs_none():
     assert (kept.leaf.der, kept.private_key_pem) == (LEAF.certificate_der, "")
     assert names(kept.chain) == ["Low"]
     assert names(item.leaf for item in batch.tls) == ["b.example.com"]
+
+
+def test_a_vendors_list_is_taken_but_for_the_bad_ones():
+    roots = [make_root(f"Root {number}") for number in range(251)]
+    texts = [root.certificate_pem for root in roots]
+    texts[7] = pem_of(roots[7].certificate_der[:-40])
+    texts[80] = texts[80].replace("-----END", "----END")
+    texts[200] = SECOND.certificate_pem
+    batch = read_batch(files(roots="".join(texts)), skip_unusable=True)
+    assert len(batch.trusted_cas) == 248
+    assert sorted(found.block for found in batch.left_out) == [8, 81, 201]
+    taken = read_trusted_cas("".join(texts), skip_unusable=True)
+    assert (len(taken.certificates), sorted(found.block for found in taken.left_out)) == (248, [8, 81, 201])
