@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright
 
@@ -37,6 +37,10 @@ async def chromium() -> AsyncIterator[Browser]:
             await browser.close()
 
 
+ASKED: Final = 409
+"""The status of a page that asks before a change is made, which the browser's console calls an error."""
+
+
 class Watch:
     """Notes whatever goes wrong in a page: errors of the console, failed requests, answers that say so, policy violations."""
 
@@ -53,7 +57,7 @@ class Watch:
         assert not self.wrong, self.wrong
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        if message.type in {"error", "warning"} and f"status of {ASKED} " not in message.text:
             self.wrong.append(f"console: {message.text}")
 
     def _failed(self, request: Request) -> None:
@@ -62,7 +66,7 @@ class Watch:
             self.wrong.append(f"request: {request.method} {request.url} {request.failure}")
 
     def _answered(self, response: Response) -> None:
-        if response.status >= 400:
+        if response.status >= 400 and response.status != ASKED:
             self.wrong.append(f"answer: {response.request.method} {response.url} {response.status}")
 
 
