@@ -1,11 +1,13 @@
 """Check that a bundle is whole and usable before anything of it becomes visible.
 
-Decides, on what the bytes say and `now_s`, whether a node may install them. Reads no disk.
-Invariant: a bundle that passes has, in each slot, a key that pairs with its leaf, a chain that parses, and a leaf
-that this node's clock calls valid; and it has a trust store.
+Decides, on what the bytes say and `now_s`, which parts of it a node may install. Reads no disk.
+Invariant: a part without a fault is a slot whose key pairs with its leaf, whose chain parses, and whose leaf is valid at
+`now_s`; or a trust store that is not empty.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,16 +25,42 @@ from common.bundle.manifest import (
     Manifest,
     Slot,
 )
+from common.bundle.parts import Part
 from common.errors import BundleError, Reason
 from common.ids import Digest, digest_of, fingerprint_of
 
 CLOCK_TOLERANCE_S = 300
-"""How far a leaf's notBefore may lie ahead of the node's clock: five minutes, as Kerberos allows (RFC 4120 1.6)."""
+"""How far a node's clock may be from the manager's before it is called wrong: five minutes, as Kerberos allows
+(RFC 4120 1.6). A measured difference only; validity is judged to the second."""
 
 SHRINK_LIMIT = 0.5
 """A trust store that would lose more than this share of its anchors at once is refused unless it is forced."""
 
+CA_CERTIFICATES = f"{TRUST}/ca-certificates.pem"
+
 _PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartFault:
+    """Why a part of a bundle cannot be installed.
+
+    `certificate` names the certificate in the file, "" where none is to blame. `valid_from_s` is when a leaf that is not
+    valid yet will be, 0 for any other fault.
+    """
+
+    part: Part
+    reason: Reason
+    message: str
+    file: str = ""
+    certificate: str = ""
+    valid_from_s: int = 0
+
+    @property
+    def text(self) -> str:
+        """The fault in one sentence, with its file and certificate."""
+        where = ", ".join(one for one in (self.file, self.certificate) if one)
+        return f"{where}: {self.message}" if where else self.message
 
 
 def verify_bundle(
@@ -42,27 +70,56 @@ def verify_bundle(
     applied: Manifest | None,
     now_s: float,
     forced: bool = False,
-    judge_validity: bool = True,
 ) -> None:
-    """Check a complete bundle against what the node runs now (`applied`, None on a new node).
+    """Check a bundle that is installed as a whole or not at all. Raises BundleError with the first fault's reason."""
+    for fault in find_faults(manifest, payloads, applied=applied, now_s=now_s, forced=forced):
+        raise BundleError(fault.text, reason=fault.reason)
 
-    `forced` lets the trust store shrink; `judge_validity` False takes an expired leaf too, for an endpoint that would
-    otherwise show nothing at all. Raises BundleError: BAD_DIGEST, KEY_MISMATCH, PARSE, NOT_YET_VALID,
-    EXPIRED, EMPTY_BUNDLE, SHRINK_GUARD. A leaf that is installed already is not refused for having expired: the
-    rest of the bundle must still be able to change.
+
+def find_faults(
+    manifest: Manifest,
+    payloads: Mapping[Digest, bytes],
+    *,
+    applied: Manifest | None,
+    now_s: float,
+    forced: bool = False,
+) -> tuple[PartFault, ...]:
+    """Check a complete bundle against what the node runs now (`applied`, None on a new node); at most one fault a part.
+
+    `forced` lets the trust store shrink. Reasons: EMPTY_BUNDLE, SHRINK_GUARD, PARSE, KEY_MISMATCH, BAD_DIGEST, NOT_YET_VALID,
+    EXPIRED. Raises BundleError: BAD_DIGEST if a file is not the one that the manifest names. A leaf that is installed already is
+    not refused for having expired: the rest of the bundle must still be able to change.
     """
-    bodies = _bodies(manifest, payloads)
-    _check_trust(manifest, bodies, applied, forced=forced)
+    bodies = bodies_of(manifest, payloads)
+    faults = [*_check_trust(manifest, bodies, applied, forced=forced)]
     if applied is not None and "server" in applied.slots and "server" not in manifest.slots:
-        raise BundleError("the bundle would take away the server certificate", reason=Reason.EMPTY_BUNDLE)
-    for slot, facts in manifest.slots.items():
-        _check_slot(slot, manifest, bodies)
-        known = applied.slots.get(slot) if applied is not None else None
-        if judge_validity and (known is None or known.leaf != facts.leaf):
-            _check_validity(slot, facts.not_before_s, facts.not_after_s, now_s)
+        faults.append(
+            PartFault(
+                part="server",
+                reason=Reason.EMPTY_BUNDLE,
+                message="the bundle would take away the server certificate",
+            )
+        )
+    for slot in manifest.slots:
+        fault = next(_check_slot(slot, manifest, bodies), None)
+        fault = fault or judge_validity(slot, manifest, applied=applied, now_s=now_s)
+        faults += [fault] if fault is not None else []
+    return tuple(faults)
 
 
-def _bodies(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> dict[str, bytes]:
+def judge_validity(
+    slot: Slot, manifest: Manifest, *, applied: Manifest | None, now_s: float
+) -> PartFault | None:
+    """Return NOT_YET_VALID or EXPIRED for a leaf that is new and not valid at `now_s`."""
+    facts = manifest.slots[slot]
+    known = applied.slots.get(slot) if applied is not None else None
+    if known is not None and known.leaf == facts.leaf:
+        return None
+    return _check_validity(slot, facts.not_before_s, facts.not_after_s, now_s)
+
+
+def bodies_of(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> dict[str, bytes]:
+    """Return the files by path. Raises BundleError: BAD_DIGEST."""
     bodies = {}
     for entry in manifest.entries:
         body = payloads.get(entry.digest)
@@ -74,71 +131,88 @@ def _bodies(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> dict[str, b
     return bodies
 
 
+def count_anchors(body: bytes) -> int:
+    """Return how many certificates a trust store's file holds."""
+    return body.count(_PEM_CERTIFICATE)
+
+
 def _check_trust(
     manifest: Manifest, bodies: Mapping[str, bytes], applied: Manifest | None, *, forced: bool
-) -> None:
-    anchors = bodies[f"{TRUST}/ca-certificates.pem"].count(_PEM_CERTIFICATE)
+) -> Iterator[PartFault]:
+    anchors = count_anchors(bodies[CA_CERTIFICATES])
+
+    def fault(reason: Reason, message: str) -> PartFault:
+        return PartFault(part="trust", reason=reason, message=message, file=CA_CERTIFICATES)
+
     if anchors == 0:
-        raise BundleError("the trust store is empty", reason=Reason.EMPTY_BUNDLE)
-    if anchors != manifest.anchors:
-        raise BundleError(
+        yield fault(Reason.EMPTY_BUNDLE, "the trust store is empty")
+    elif anchors != manifest.anchors:
+        yield fault(
+            Reason.BAD_DIGEST,
             f"the trust store holds {anchors} anchors and the manifest says {manifest.anchors}",
-            reason=Reason.BAD_DIGEST,
         )
-    if applied is not None and not forced and anchors < applied.anchors * (1 - SHRINK_LIMIT):
-        raise BundleError(
+    elif applied is not None and not forced and anchors < applied.anchors * (1 - SHRINK_LIMIT):
+        yield fault(
+            Reason.SHRINK_GUARD,
             f"the trust store would shrink from {applied.anchors} anchors to {anchors}; "
-            "push with --force if that is meant",
-            reason=Reason.SHRINK_GUARD,
+            "force the push if that is meant",
         )
 
 
-def _check_slot(slot: Slot, manifest: Manifest, bodies: Mapping[str, bytes]) -> None:
+def _check_slot(slot: Slot, manifest: Manifest, bodies: Mapping[str, bytes]) -> Iterator[PartFault]:
+    """Yield the faults of a slot; what follows the first may make no sense."""
     leaf_pem, chain_pem = bodies[f"{slot}/{CERTIFICATE}"], bodies[f"{slot}/{CHAIN}"]
     key_pem, parameters = bodies[f"{slot}/{PRIVKEY}"], bodies[f"{slot}/{DHPARAM}"]
+
+    def fault(reason: Reason, name: str, message: str) -> PartFault:
+        return PartFault(part=slot, reason=reason, message=message, file=f"{slot}/{name}")
+
+    reading = CERTIFICATE
     try:
         leaf = x509.load_pem_x509_certificate(leaf_pem)
-        key = serialization.load_pem_private_key(key_pem, password=None)
+        public = _spki(leaf.public_key())
+        reading = PRIVKEY
+        key = _spki(serialization.load_pem_private_key(key_pem, password=None).public_key())
+        reading = CHAIN
         if chain_pem:
             x509.load_pem_x509_certificates(chain_pem)
-        pairs = _spki(leaf.public_key()) == _spki(key.public_key())
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         # the parser's own words may quote what it read, so they are not repeated
-        raise BundleError(
-            f"the {slot} slot's certificate, chain or key cannot be read", reason=Reason.PARSE
-        ) from error
-    if not pairs:
-        raise BundleError(
-            f"the {slot} slot's private key does not pair with its leaf", reason=Reason.KEY_MISMATCH
-        )
+        yield fault(Reason.PARSE, reading, "it cannot be read")
+        return
+    if public != key:
+        yield fault(Reason.KEY_MISMATCH, PRIVKEY, "the private key does not pair with the leaf")
     facts = manifest.slots[slot]
     if fingerprint_of(leaf.public_bytes(serialization.Encoding.DER)) != facts.leaf:
-        raise BundleError(
-            f"the {slot} slot's leaf is not the one the manifest names", reason=Reason.BAD_DIGEST
-        )
+        yield fault(Reason.BAD_DIGEST, CERTIFICATE, "the leaf is not the one that the manifest names")
     fullchain = leaf_pem + chain_pem
-    if (
-        bodies[f"{slot}/{FULLCHAIN}"] != fullchain
-        or bodies[f"{slot}/{COMBINED}"] != fullchain + key_pem + parameters
-    ):
-        raise BundleError(f"the {slot} slot's files contradict each other", reason=Reason.BAD_DIGEST)
+    for name, wanted in ((FULLCHAIN, fullchain), (COMBINED, fullchain + key_pem + parameters)):
+        if bodies[f"{slot}/{name}"] != wanted:
+            yield fault(Reason.BAD_DIGEST, name, "it contradicts the slot's other files")
     validity = (int(leaf.not_valid_before_utc.timestamp()), int(leaf.not_valid_after_utc.timestamp()))
     if validity != (facts.not_before_s, facts.not_after_s):
-        raise BundleError(f"the {slot} slot's validity is not the leaf's", reason=Reason.BAD_DIGEST)
+        yield fault(Reason.BAD_DIGEST, CERTIFICATE, "its validity is not the one that the manifest names")
 
 
-def _check_validity(slot: Slot, not_before_s: int, not_after_s: int, now_s: float) -> None:
-    if now_s < not_before_s - CLOCK_TOLERANCE_S:
-        raise BundleError(
-            f"the {slot} certificate is not valid for another {not_before_s - now_s:.0f} s by this node's clock; "
-            "check the clocks of node and manager",
+def _check_validity(slot: Slot, not_before_s: int, not_after_s: int, now_s: float) -> PartFault | None:
+    file = f"{slot}/{CERTIFICATE}"
+    if now_s < not_before_s:
+        begins = f"{datetime.fromtimestamp(not_before_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return PartFault(
+            part=slot,
             reason=Reason.NOT_YET_VALID,
+            message=f"the certificate is not valid before {begins} and is installed then",
+            file=file,
+            valid_from_s=not_before_s,
         )
     if now_s > not_after_s:
-        raise BundleError(
-            f"the {slot} certificate expired {now_s - not_after_s:.0f} s ago by this node's clock",
+        return PartFault(
+            part=slot,
             reason=Reason.EXPIRED,
+            message=f"the certificate expired on {datetime.fromtimestamp(not_after_s, UTC):%Y-%m-%d %H:%M:%S} UTC",
+            file=file,
         )
+    return None
 
 
 def _spki(key: CertificatePublicKeyTypes | PublicKeyTypes) -> bytes:

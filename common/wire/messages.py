@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from common.bundle.manifest import Slot
+from common.bundle.parts import Part
 from common.errors import ProtocolError, Reason
 from common.schema import finding_text
 from common.wire.frames import encode_frame
@@ -28,8 +29,11 @@ DIAGNOSTICS_MAX_BYTES: Final = 8 * 1024
 """As UTF-8; ASCII, so that bytes and characters are the same."""
 
 CONFIGURATION_FAULTS_MAX: Final = 16
+PART_TEXT_MAX_CHARS: Final = 120
+"""Three refused parts must fit beside everything else that a report can hold."""
 
 Text = Annotated[str, Meta(max_length=512)]
+PartText = Annotated[str, Meta(max_length=PART_TEXT_MAX_CHARS)]
 Name = Annotated[str, Meta(max_length=128)]
 Hex = Annotated[str, Meta(max_length=64, pattern="^[0-9a-f]*$")]
 ReasonText = Annotated[str, Meta(max_length=64, pattern="^[a-z0-9_]*$")]
@@ -111,12 +115,29 @@ class ConfigurationFault(msgspec.Struct, frozen=True, kw_only=True):
     message: Text
 
 
+class PartRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a bundle that is not on the node: its former content is, or none. Stays until the part is installed.
+
+    `digest` is that of the part's content, `file` its path in the bundle, `certificate` names the one to blame, "" for none.
+    """
+
+    part: Part
+    digest: Hex
+    reason: ReasonText
+    message: PartText = ""
+    file: Name = ""
+    certificate: PartText = ""
+    attempts: Count = 1
+    retry_after_s: float = 0.0
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a node knows about itself.
 
     `disk` is the digest of the live tree as it is on disk now ("" if unreadable),
     which differs from `applied.digest` while the tree has drifted; `drifts` counts repaired drifts since start.
     `configuration` is empty while nothing is wrong with what the node's administrator wrote.
+    `refused` are the parts of the last offer that are not on the node; `applied` then has another digest than the offer.
     """
 
     applied: Applied | None = None
@@ -127,6 +148,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     clock_s: float = 0.0
     waiting: Annotated[list[Waiting], Meta(max_length=16)] = []
     configuration: Annotated[list[ConfigurationFault], Meta(max_length=CONFIGURATION_FAULTS_MAX)] = []
+    refused: Annotated[list[PartRefused], Meta(max_length=3)] = []
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello"):
@@ -285,6 +307,6 @@ def decode(header: bytes) -> Message:
         ) from error
 
 
-def clip(text: str) -> str:
+def clip(text: str, limit: int = 512) -> str:
     """Cut a message for people to what a field holds."""
-    return text if len(text) <= 512 else text[:511] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

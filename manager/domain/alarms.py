@@ -399,7 +399,12 @@ def _of_node(view: NodeView, kind: AlarmKind, details: str) -> Condition:
 def _state_details(view: NodeView) -> str:
     match view.state:
         case "failed":
-            failed = view.last_failed
+            failed, applied = view.last_failed, view.applied
+            reached = applied.generation if applied is not None and view.refused else None
+            if failed is not None and reached == failed.generation:
+                return (
+                    f"Generation {failed.generation} is installed in part ({failed.reason}): {failed.message}"
+                )
             if failed is not None:
                 return f"Generation {failed.generation} failed ({failed.reason}): {failed.message}"
             push = view.push

@@ -16,6 +16,7 @@ from common.wire.messages import (
     ConfigurationFault,
     Failure,
     Outcome,
+    PartRefused,
     Phase,
     Progress,
     Rejected,
@@ -80,6 +81,7 @@ class NodeFacts:
     clock_skew_s: float = 0.0
     waiting: tuple[Waiting, ...] = ()
     configuration: tuple[ConfigurationFault, ...] = ()
+    refused_parts: tuple[PartRefused, ...] = ()
     diagnostics: str = ""
     """Of the last failure, as the node sent it with the outcome."""
     reported_retry_s: float = 0.0
@@ -157,6 +159,7 @@ class NodeFacts:
         self.disk, self.drifts = report.disk, report.drifts
         self.clock_skew_s = round(report.clock_s - now_s, 3)
         self.reported_failed, self.waiting = report.last_failed, tuple(report.waiting)
+        self.refused_parts = tuple(report.refused)
         # the node's own rest is what is left of it; a refusal that only this side keeps began once, and no report restarts it
         if self.reported_failed is not None:
             self.reported_retry_s = now_s + self.reported_failed.retry_after_s
@@ -326,8 +329,11 @@ class NodeFacts:
             return "reload_waiting" if self.waiting else "in_sync"
         if self.is_pushing:
             return "installing"
+        failed = self.last_failed if self.failed_desired else None
+        if failed is not None and failed.reason == Reason.NOT_YET_VALID:
+            return "scheduled"
         refused = self.push is not None and self.push.result not in {"", "applied", "lost"}
-        return "failed" if self.failed_desired or refused else "pending"
+        return "failed" if failed is not None or refused else "pending"
 
     def view(self, now_s: float) -> NodeView:
         """Return the node as the API and people see it."""
@@ -352,6 +358,7 @@ class NodeFacts:
             clock_skew_s=self.clock_skew_s,
             waiting=self.waiting,
             push=self.push_view(),
+            refused=() if self.is_applied else self.refused_parts,
             rivals=self.seats.rivals(now_s),
             turned_away=self.turned_away,
             configuration=self.configuration,

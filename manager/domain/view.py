@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from common.bundle.manifest import Manifest, Slot
 from common.ids import Digest, Fingerprint, NodeName
-from common.wire.messages import ConfigurationFault, Failure, Phase, Serving, Waiting
+from common.wire.messages import ConfigurationFault, Failure, PartRefused, Phase, Serving, Waiting
 from manager.domain.model import NodeKind
 
 State = Literal[
@@ -21,12 +21,14 @@ State = Literal[
     "drifted",
     "not_serving",
     "reload_waiting",
+    "scheduled",
     "offline",
     "conflict",
     "never_joined",
 ]
 """One word a node: `failed` is the last attempt at what is desired; `conflict` waits for an operator; `reload_waiting` is in
-sync but for a service that waits for its window, or to be started."""
+sync but for a service that waits for its window, or to be started; `scheduled` is in sync but for a certificate that is not
+valid yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,7 @@ class NodeView:
     """One node as the manager knows it. Times are unix seconds.
 
     `republished` says that what is desired is older content, which stays until what the store wants of the node changes.
+    `refused` are the parts of what is desired that the node does not take, each with its reason; it runs the others.
     `rivals` are the addresses of agents that have taken the connection from each other lately: they share one key.
     `turned_away` says why its agent was sent away at its last greeting, "" if it was welcomed.
     """
@@ -95,6 +98,7 @@ class NodeView:
     waiting: tuple[Waiting, ...]
     push: PushView | None
     republished: bool = False
+    refused: tuple[PartRefused, ...] = ()
     rivals: tuple[str, ...] = ()
     turned_away: str = ""
     configuration: tuple[ConfigurationFault, ...] = ()

@@ -29,6 +29,7 @@ _SYNC: Final[Mapping[State, str]] = MappingProxyType(
         "installing": "SYNCING",
         "pending": "PENDING",
         "reload_waiting": "PENDING",
+        "scheduled": "PENDING",
         "failed": "FAILED",
         "drifted": "FAILED",
         "not_serving": "FAILED",

@@ -19,6 +19,7 @@ WIDE: Final = 400
 STATE_STYLES: Final[Mapping[str, str]] = {
     "in_sync": "green",
     "reload_waiting": "green",
+    "scheduled": "cyan",
     "pending": "cyan",
     "installing": "cyan",
     "failed": "bold red",

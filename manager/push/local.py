@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from common.bundle.manifest import DHPARAM, FULLCHAIN, PRIVKEY, TRUST, Manifest, Slot
-from common.bundle.verify import verify_bundle
+from common.bundle.verify import PartFault, find_faults
 from common.errors import BundleError, CertcastError, InstallError, Reason, UnreachableError
 from common.ids import MANAGEMENT_NODE, Digest, Fingerprint, NodeName
 from common.pki.strictness import Strictness
@@ -59,6 +59,14 @@ class Endpoint(Protocol):
 
     async def use_certificate(self, *, fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> None:
         """Serve this from the next handshake on."""
+
+
+class _FaultError(BundleError):
+    """A fault of the part that this node uses."""
+
+    def __init__(self, fault: PartFault) -> None:
+        super().__init__(fault.text, reason=fault.reason)
+        self.fault = fault
 
 
 class LocalNode:
@@ -200,16 +208,7 @@ class LocalNode:
     async def _install(self, install: Install) -> None:
         started, push_id = time.monotonic(), install.push_id
         try:
-            await asyncio.to_thread(
-                verify_bundle,
-                install.manifest,
-                install.payloads,
-                applied=self._manifest,
-                now_s=time.time(),
-                forced=install.forced,
-                # an expired certificate is better than no endpoint on which to replace it
-                judge_validity=self._manifest is not None,
-            )
+            await asyncio.to_thread(self._check, install)
         except BundleError as error:
             self._fail(install, "check", error)
             self._run(self._receiver.rejected(push_id, error, time.time()))
@@ -218,6 +217,21 @@ class LocalNode:
         outcome = await self._switch(install, started)
         self._owed = outcome
         self._run(self._receiver.concluded(outcome, time.time()))
+
+    def _check(self, install: Install) -> None:
+        """Judge the one part that this node uses. Raises BundleError. For a thread."""
+        faults = find_faults(
+            install.manifest,
+            install.payloads,
+            applied=self._manifest,
+            now_s=time.time(),
+            forced=install.forced,
+        )
+        for fault in faults:
+            # a certificate out of its time is better than no endpoint on which to replace it
+            is_excused = self._manifest is None and fault.reason in {Reason.EXPIRED, Reason.NOT_YET_VALID}
+            if fault.part == "server" and not is_excused:
+                raise _FaultError(fault)
 
     async def _switch(self, install: Install, started: float) -> Outcome:
         manifest = install.manifest
@@ -338,7 +352,10 @@ class LocalNode:
         manifest, now_s = install.manifest, time.time()
         again = self._failure is not None and self._failure.digest == manifest.digest
         attempts = self._failure.attempts + 1 if again and self._failure is not None else 1
-        self._retry_s = now_s + step_s(attempts)
+        rest_s = step_s(attempts)
+        if isinstance(error, _FaultError) and error.fault.valid_from_s:
+            rest_s = min(rest_s, max(0.0, error.fault.valid_from_s - now_s))
+        self._retry_s = now_s + rest_s
         self._failure = Failure(
             epoch=manifest.epoch,
             generation=manifest.generation,
@@ -349,7 +366,7 @@ class LocalNode:
             message=clip(error.message),
             at_s=now_s,
             attempts=attempts,
-            retry_after_s=step_s(attempts),
+            retry_after_s=rest_s,
         )
 
     def _outcome(

@@ -23,7 +23,7 @@ ROWS_MAX: Final = 40
 
 _TILES: Final[Sequence[tuple[Kind, str, tuple[State, ...]]]] = (
     ("ok", "In sync", ("in_sync",)),
-    ("wait", "Pending", ("pending", "installing", "reload_waiting")),
+    ("wait", "Pending", ("pending", "installing", "reload_waiting", "scheduled")),
     ("bad", "Failed", ("failed", "not_serving", "drifted", "conflict")),
     ("off", "Offline", ("offline",)),
     ("off", "Never joined", ("never_joined",)),

@@ -36,6 +36,11 @@ STATES: Final[Mapping[State, tuple[Kind, str, str]]] = MappingProxyType(
             "Reload waits",
             "Everything is installed; a service waits for its window, since its last reload, or to be started.",
         ),
+        "scheduled": (
+            "wait",
+            "Scheduled",
+            "A certificate that is not valid yet is installed when it begins; until then the former one stays.",
+        ),
         "conflict": (
             "bad",
             "Conflict",

@@ -17,15 +17,17 @@ from typing import Final, assert_never
 
 import structlog
 
-from common.errors import BundleError, CertcastError, ProtocolError, Reason
+from common.bundle.verify import CLOCK_TOLERANCE_S
+from common.errors import BundleError, CertcastError, InstallError, ProtocolError, Reason
 from common.runtime.supervise import full_jitter
 from common.runtime.transport import Peer, Transport
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.messages import decode, encode
 from common.wire.receiver import Acknowledged, Command, Disconnect, Install, Receiver, Welcomed, Word
 from common.wire.sender import Send
-from nodeagent.core.journal import acknowledge
+from nodeagent.core.journal import acknowledge, end_rest
 from nodeagent.install.installer import Installer
+from nodeagent.install.preflight import check_room
 from nodeagent.install.state import NodeState, say_nothing
 from nodeagent.install.upkeep import Upkeep
 
@@ -116,6 +118,24 @@ class _Line:
             self.transport.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _RestOver:
+    """What stood in the way of refused content is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The manager's time as it was heard, and this machine's time since boot then: no step of the clock moves that."""
+
+    server_time_s: float
+    since_boot_s: float
+
+
+def since_boot_s() -> float:
+    """Return the seconds since boot, with those in which the machine slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class Conversation:
     """See the module. The composition root keeps `run`, `run_jobs`, `run_upkeep` and `run_pulse` going."""
 
@@ -138,7 +158,9 @@ class Conversation:
         self._installer = Installer(state)
         self._upkeep = Upkeep(state)
         self._line: _Line | None = None
-        self._jobs: asyncio.Queue[Install | Acknowledged] = asyncio.Queue()
+        self._jobs: asyncio.Queue[Install | Acknowledged | _RestOver] = asyncio.Queue()
+        self._reading: _Reading | None = None
+        self._begun: frozenset[float] = frozenset()
         self._look_now = asyncio.Event()
         self._is_looking = False
         self._attempt = 0
@@ -170,6 +192,11 @@ class Conversation:
                 case Acknowledged(push_id):
                     async with self._state.lock:
                         await self._state.file.keep(acknowledge(self._state.file.journal, push_id))
+                case _RestOver():
+                    async with self._state.lock:
+                        now_s = self._state.clock()
+                        await self._state.file.keep(end_rest(self._state.file.journal, now_s=now_s))
+                    self._say_tick()
 
     async def run_upkeep(self) -> None:
         """Look after what is installed each minute, or at once when asked; tell the manager what changed."""
@@ -184,11 +211,13 @@ class Conversation:
             await self._look()
             if self._facts() != before:
                 self._say_tick()
+            await self._look_for_room()
 
     async def run_pulse(self) -> None:
         """Notice what did not happen in time, say the minute's word, and show that this loop lives."""
         while True:
             self._alive()
+            self._measure()
             self._pulse(time.monotonic())
             await asyncio.sleep(PULSE_S)
 
@@ -202,6 +231,38 @@ class Conversation:
             line.end(Reason.TIMEOUT, f"the manager has been silent for {SILENCE_S:.0f} s")
         elif is_welcomed and now_s >= self._tick_s:
             self._say_tick()
+
+    def _measure(self) -> None:
+        """Measure this clock against the manager's last word, and end the rests that a wrong or early clock began."""
+        reading, state = self._reading, self._state
+        if reading is None:
+            return
+        before_s = state.skew_s
+        true_s = reading.server_time_s + since_boot_s() - reading.since_boot_s
+        self.standing.skew_s = state.skew_s = state.clock() - true_s
+        if abs(state.skew_s) <= CLOCK_TOLERANCE_S < abs(before_s):
+            self._jobs.put_nowait(_RestOver())
+        begun = frozenset(
+            one.valid_from_s
+            for one in state.file.journal.refused.values()
+            if one.valid_from_s and one.valid_from_s <= true_s
+        )
+        if begun - self._begun:
+            self._jobs.put_nowait(_RestOver())
+        self._begun = begun
+
+    async def _look_for_room(self) -> None:
+        """End the rest of a bundle for which there was no room, once there is."""
+        manifest, failed = self._state.unroomed, self._state.file.journal.last_failed
+        if manifest is None or failed is None or failed.digest != manifest.digest:
+            return
+        try:
+            async with self._state.lock:
+                await check_room(self._state, manifest)
+        except InstallError:
+            return
+        self._state.unroomed = None
+        self._jobs.put_nowait(_RestOver())
 
     def look_now(self) -> None:
         """Do the upkeep soon: what the services need has changed."""
@@ -258,7 +319,8 @@ class Conversation:
                         log.info("manager.dialled", address=address, epoch=welcome.epoch)
                 case Word(server_time_s):
                     self.standing.word_s = time.monotonic()
-                    self.standing.skew_s = self._state.skew_s = self._state.clock() - server_time_s
+                    self._reading = _Reading(server_time_s, since_boot_s())
+                    self._measure()
                 case Disconnect(reason, message, retry_after_s):
                     if line is not None:
                         line.end(reason, message, retry_after_s)

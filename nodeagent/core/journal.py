@@ -14,13 +14,14 @@ import msgspec
 from msgspec.structs import replace
 
 from common.bundle.manifest import Manifest
+from common.bundle.parts import Part
 from common.errors import CertcastError, InstallError, Reason
 from common.ids import Digest
 from common.schema import finding_text
 from common.wire.ladder import step_s
 from common.wire.messages import Phase, Result, clip
 from nodeagent.core.plan import with_loaded, without
-from nodeagent.core.quarantine import Failed, attempts_with
+from nodeagent.core.quarantine import Failed, Refusal, attempts_with, leading, text_of
 from nodeagent.core.services import Consumer
 
 FORMAT: Final = 1
@@ -43,6 +44,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """An installation under way. `directory` is the target's name below generations/.
 
     `loaded` and `waiting` are what held when it began, and hold again if it never becomes visible.
+    `offered` is the digest of what was offered where `version` holds only some of its parts (None where it is the same),
+    `refused` are the parts that it does not hold, and `kept` those of which it holds former content.
+    `again`: it is a further attempt at one offer.
     """
 
     push_id: str
@@ -51,6 +55,15 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     started_s: float
     loaded: dict[str, Digest] = {}
     waiting: dict[str, float] = {}
+    offered: Digest | None = None
+    refused: dict[Part, Refusal] = {}
+    kept: tuple[Part, ...] = ()
+    again: bool = False
+
+    @property
+    def offer(self) -> Version:
+        """What was offered."""
+        return replace(self.version, digest=self.offered or self.version.digest)
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +112,10 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reloaded: dict[str, float] = {}
     """When each consumer was last reloaded (unix seconds)."""
     last_failed: Failed | None = None
+    refused: dict[Part, Refusal] = {}
+    """The parts of the last offers that are not on this node; they rest one by one."""
+    is_partial: bool = False
+    """Whether `applied` holds former content, or none, in some of its parts."""
     unproven: Cause | None = None
     """Set while a rollback could not be proven: what the consumers serve is not known to be right."""
     owed: Owed | None = None
@@ -162,6 +179,8 @@ def commit(
     """
     attempt = _attempt(journal)
     version = attempt.version
+    said = [text_of(attempt.refused, kept=attempt.kept)] if attempt.refused else []
+    said += [f"'{name}': {why}" for name, why in waiting.items()]
     is_moved = journal.applied is not None and journal.directory != attempt.directory
     return replace(
         journal,
@@ -175,11 +194,12 @@ def commit(
         loaded=with_loaded(_less(journal.loaded, waiting), proven, manifest),
         waiting=_since({**attempt.waiting, **journal.waiting}, waiting, now_s),
         reloaded={**journal.reloaded, **{one.name: now_s for one in proven}},
-        last_failed=None,
+        last_failed=_held_back(attempt, now_s=now_s),
+        refused=attempt.refused,
+        is_partial=bool(attempt.refused),
         unproven=None,
         owed=replace(
-            _owed(attempt, "applied", None, now_s=now_s, reloads=reloads),
-            message=clip("; ".join(f"'{name}': {why}" for name, why in waiting.items())),
+            _owed(attempt, "applied", None, now_s=now_s, reloads=reloads), message=clip("; ".join(said))
         ),
     )
 
@@ -219,6 +239,8 @@ def keep_unproven(
         state="idle",
         directory=attempt.directory,
         applied=None,
+        refused=attempt.refused,
+        is_partial=bool(attempt.refused),
         loaded=loaded,
         reloaded={**journal.reloaded, **{one.name: now_s for one in proven}},
     )
@@ -265,8 +287,39 @@ def turned_back(
 
 def reject(journal: Journal, attempt: Attempt, cause: Cause, *, now_s: float) -> Journal:
     """The bundle was refused; nothing was touched, and nothing but the refusal itself is to be reported."""
+    failed = _held_back(attempt, now_s=now_s)
+    if failed is None:
+        failed = _failure(journal.last_failed, attempt, "rejected", cause, now_s=now_s)
+    return replace(journal, last_failed=failed, refused={**journal.refused, **attempt.refused})
+
+
+def blame(journal: Journal, refusal: Refusal) -> Journal:
+    """This part is why the last installation was rolled back: other content of the other parts need not wait for it."""
+    return replace(journal, refused={**journal.refused, refusal.part: refusal})
+
+
+def note_reloads(journal: Journal, consumers: Iterable[Consumer], *, now_s: float) -> Journal:
+    """These were reloaded, forward and back: their interval begins anew."""
+    return replace(journal, reloaded={**journal.reloaded, **{one.name: now_s for one in consumers}})
+
+
+def tell_first(journal: Journal, first: Journal) -> Journal:
+    """Further attempts at one offer failed as well: what the first one met is what is told."""
+    if journal.owed is None or first.owed is None:
+        return journal
+    owed = replace(
+        first.owed, at_s=journal.owed.at_s, duration_ms=journal.owed.duration_ms, reloads=journal.owed.reloads
+    )
+    return replace(journal, owed=owed, last_failed=first.last_failed)
+
+
+def end_rest(journal: Journal, *, now_s: float) -> Journal:
+    """What stood in the way is gone: what was refused may be tried now."""
+    failed = journal.last_failed
     return replace(
-        journal, last_failed=_failure(journal.last_failed, attempt, "rejected", cause, now_s=now_s)
+        journal,
+        last_failed=replace(failed, until_s=now_s) if failed is not None else None,
+        refused={part: replace(one, until_s=now_s) for part, one in journal.refused.items()},
     )
 
 
@@ -309,7 +362,8 @@ def confirm(journal: Journal, manifest: Manifest) -> Journal:
         journal,
         applied=version,
         highest=max(journal.highest, (version.epoch, version.generation)),
-        last_failed=None,
+        # parts that were refused still are
+        last_failed=journal.last_failed if journal.is_partial else None,
         unproven=None,
     )
 
@@ -365,11 +419,14 @@ def _failure(
     *,
     now_s: float,
 ) -> Failed:
-    attempts = attempts_with(before, attempt.version.digest)
+    offer = attempt.offer
+    attempts = attempts_with(before, offer.digest)
+    if attempt.again and before is not None and before.digest == offer.digest:
+        attempts = before.attempts
     return Failed(
-        epoch=attempt.version.epoch,
-        generation=attempt.version.generation,
-        digest=attempt.version.digest,
+        epoch=offer.epoch,
+        generation=offer.generation,
+        digest=offer.digest,
         result=result,
         phase=cause.phase,
         reason=cause.reason,
@@ -380,10 +437,30 @@ def _failure(
     )
 
 
+def _held_back(attempt: Attempt, *, now_s: float) -> Failed | None:
+    """Return what is told of an offer of which some parts were refused, None if none was."""
+    if not attempt.refused:
+        return None
+    first, offer = leading(attempt.refused), attempt.offer
+    soonest = min(attempt.refused.values(), key=lambda one: one.until_s)
+    return Failed(
+        epoch=offer.epoch,
+        generation=offer.generation,
+        digest=offer.digest,
+        result="rejected",
+        phase=first.phase,
+        reason=first.reason,
+        message=text_of(attempt.refused, kept=attempt.kept),
+        at_s=now_s,
+        attempts=soonest.attempts,
+        until_s=soonest.until_s,
+    )
+
+
 def _owed(attempt: Attempt, result: Result, cause: Cause | None, *, now_s: float, reloads: int) -> Owed:
     return Owed(
         push_id=attempt.push_id,
-        version=attempt.version,
+        version=attempt.offer,
         result=result,
         phase=cause.phase if cause is not None else "commit",
         reason=cause.reason if cause is not None else "",

@@ -6,7 +6,7 @@ uses is not reloaded, whatever the generation is called.
 
 from collections.abc import Iterable, Mapping
 
-from common.bundle.manifest import Manifest
+from common.bundle.manifest import TRUST, Manifest
 from common.ids import Digest, digest_of
 from nodeagent.core.services import Consumer, Copy
 
@@ -18,7 +18,12 @@ WITHIN_MAX_S = 3600.0
 
 
 def used_digest(manifest: Manifest, consumer: Consumer) -> Digest | None:
-    """Return the digest of the entries that this consumer uses, None if the manifest has none of them."""
+    """Return the digest of the entries that this consumer uses, None if the manifest has none of them.
+
+    None also for one that uses slots of which the manifest has none: it cannot run on the trust store alone.
+    """
+    if (slots := frozenset(consumer.uses) - {TRUST}) and not slots & manifest.slots.keys():
+        return None
     prefixes = tuple(f"{use}/" for use in consumer.uses)
     lines = [
         f"{entry.path} {entry.digest}\n" for entry in manifest.entries if entry.path.startswith(prefixes)
@@ -60,9 +65,9 @@ def with_loaded(
     return {**loaded, **proven}
 
 
-def within_s(consumers: Iterable[Consumer]) -> float:
-    """Return the longest that an installation may take that reloads these, with its rollback."""
+def within_s(consumers: Iterable[Consumer], *, rounds: int = 1) -> float:
+    """Return the longest that an installation may take that reloads these, with its rollback, in so many rounds."""
     consumers = tuple(consumers)
     reloads_s = sum(one.timeout_s for one in consumers)
     verify_s = max((one.verify_timeout_s for one in consumers), default=0.0)
-    return min(WITHIN_MAX_S, OVERHEAD_S + 2 * (reloads_s + verify_s))
+    return min(WITHIN_MAX_S, OVERHEAD_S + rounds * 2 * (reloads_s + verify_s))

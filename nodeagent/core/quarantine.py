@@ -1,17 +1,21 @@
-"""How long content that failed is left alone.
+"""Quarantine: how long content that failed is left alone, as a whole and part by part.
 
 Decides from how often the same content failed in a row. Invariant: a digest that failed is tried again, later each time
 but at least once an hour, and other content is never held back by it.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import msgspec
 
+from common.bundle.parts import PARTS, Part
+from common.bundle.verify import PartFault
+from common.errors import Reason
 from common.ids import Digest
 from common.wire import ladder
 from common.wire.ladder import step_s
-from common.wire.messages import Failure, Phase
+from common.wire.messages import PART_TEXT_MAX_CHARS, Failure, PartRefused, Phase, clip
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +31,106 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     at_s: float
     attempts: int
     until_s: float
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a part's content is not on this node. `until_s` is unix seconds; `attempts` counts this content in a row.
+
+    `valid_from_s` is when a leaf that is not valid yet will be, by the manager's clock; 0 for any other reason.
+    """
+
+    part: Part
+    digest: Digest
+    phase: Phase
+    reason: str
+    message: str
+    file: str = ""
+    certificate: str = ""
+    at_s: float
+    attempts: int
+    until_s: float
+    valid_from_s: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The refusal in one sentence, with its file and certificate."""
+        where = ", ".join(one for one in (self.file, self.certificate) if one)
+        return f"{where}: {self.message}" if where else self.message
+
+
+Refusals = Mapping[Part, Refusal]
+
+WHAT: Mapping[Part, str] = {
+    "server": "the server certificate",
+    "client": "the client certificate",
+    "trust": "the trust store",
+}
+
+
+def refuse(
+    fault: PartFault, digest: Digest, *, before: Refusals, phase: Phase, now_s: float, true_s: float
+) -> Refusal:
+    """Return a part's refusal, one more of the same content if it was refused `before`.
+
+    `true_s` is the time by the manager's clock: a leaf that is not valid yet is tried when it begins.
+    """
+    known = before.get(fault.part)
+    attempts = known.attempts + 1 if known is not None and known.digest == digest else 1
+    rest_s = step_s(attempts)
+    if fault.valid_from_s:
+        rest_s = max(0.0, min(rest_s, fault.valid_from_s - true_s))
+    return Refusal(
+        part=fault.part,
+        digest=digest,
+        phase=phase,
+        reason=fault.reason,
+        message=clip(fault.message),
+        file=fault.file,
+        certificate=fault.certificate,
+        at_s=now_s,
+        attempts=attempts,
+        until_s=now_s + rest_s,
+        valid_from_s=fault.valid_from_s,
+    )
+
+
+def resting(refusal: Refusal | None, digest: Digest, now_s: float) -> bool:
+    """Whether a part's content was refused and is to be left alone now."""
+    return (
+        refusal is not None
+        and refusal.digest == digest
+        and ladder.remaining_s(refusal.until_s, now_s, longest_s=step_s(refusal.attempts)) > 0
+    )
+
+
+def leading(refused: Refusals) -> Refusal:
+    """Return the refusal that leads: a leaf that is only not valid yet comes last, then they are in the bundle's order."""
+    order = {part: number for number, part in enumerate(PARTS)}
+    return min(refused.values(), key=lambda one: (one.reason == Reason.NOT_YET_VALID, order[one.part]))
+
+
+def text_of(refused: Refusals, *, kept: Collection[Part]) -> str:
+    """Say what was refused and why; `kept` are the parts of which the node has former content."""
+    lines = []
+    for part in PARTS:
+        if (one := refused.get(part)) is not None:
+            stays = "stays as it was" if part in kept else "is left out"
+            lines.append(f"{one.text}; {WHAT[part]} {stays}" if part != "trust" or part in kept else one.text)
+    return clip(". ".join(lines))
+
+
+def to_part_refused(refusal: Refusal, now_s: float) -> PartRefused:
+    """Return a part's refusal as it is reported."""
+    return PartRefused(
+        part=refusal.part,
+        digest=refusal.digest,
+        reason=refusal.reason,
+        message=clip(refusal.message, PART_TEXT_MAX_CHARS),
+        file=refusal.file,
+        certificate=refusal.certificate[:PART_TEXT_MAX_CHARS],
+        attempts=refusal.attempts,
+        retry_after_s=ladder.remaining_s(refusal.until_s, now_s),
+    )
 
 
 def attempts_with(before: Failed | None, digest: Digest) -> int:

@@ -12,7 +12,7 @@ from common.bundle.manifest import Manifest
 from common.ids import Digest
 from common.wire.messages import Applied, ConfigurationFault, Failure, Outcome, Report, Serving, Waiting
 from nodeagent.core.journal import Owed, version_of
-from nodeagent.core.quarantine import remaining_s, to_failure
+from nodeagent.core.quarantine import remaining_s, to_failure, to_part_refused
 from nodeagent.core.services import Consumer
 from nodeagent.core.timing import Wait
 from nodeagent.install.journalfile import JournalFile
@@ -134,6 +134,7 @@ class NodeHoldings:
                 if name in journal.waiting
             ],
             configuration=self._faults,
+            refused=[to_part_refused(one, now_s) for one in journal.refused.values()],
         )
 
     def applied(self) -> Manifest | None:
@@ -149,14 +150,17 @@ class NodeHoldings:
         failed = journal.last_failed
         if journal.applied is not None or self._is_damaged or self._live is None or failed is None:
             return None
-        return self._live if failed.digest == self._live.digest else None
+        return self._live if (failed.epoch, failed.generation) == self._live.version else None
 
     def highest(self) -> tuple[int, int]:
-        """Return the highest version ever applied; one below it while that very one may have to be taken again."""
-        epoch, generation = self._file.journal.highest
-        return (
-            (epoch, generation) if self.applied() is not None or generation == 0 else (epoch, generation - 1)
-        )
+        """Return the highest version ever applied; one below it while that very one may have to be taken again.
+
+        That is while its content is damaged, or some of its parts were refused.
+        """
+        journal = self._file.journal
+        epoch, generation = journal.highest
+        is_whole = self.applied() is not None and not journal.is_partial
+        return (epoch, generation) if is_whole or generation == 0 else (epoch, generation - 1)
 
     def has(self, digest: Digest) -> bool:
         """Whether the live tree holds this payload."""

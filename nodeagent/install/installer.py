@@ -7,7 +7,7 @@ step is taken; and an installation ends with an outcome that is durable before i
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -15,11 +15,13 @@ import msgspec
 import structlog
 
 from common.bundle.manifest import Manifest
+from common.bundle.parts import Part, changed_parts
 from common.errors import CertcastError, InstallError, Reason
 from common.ids import Digest
 from common.wire.messages import Outcome, Phase
 from common.wire.receiver import Install
 from nodeagent.core import journal as steps
+from nodeagent.core.culprit import ATTEMPTS_MAX, hold_back_in_turn
 from nodeagent.core.drift import find_drift
 from nodeagent.core.journal import Attempt, Cause, cause_of, version_of
 from nodeagent.core.plan import due, within_s
@@ -29,7 +31,7 @@ from nodeagent.core.timing import Wait
 from nodeagent.install.copies import look_at
 from nodeagent.install.diagnostics import compose
 from nodeagent.install.fault import named
-from nodeagent.install.preflight import attempt_of, check_bundle
+from nodeagent.install.preflight import Checked, check_bundle, hold_back
 from nodeagent.install.proof import (
     Port,
     Proof,
@@ -50,6 +52,7 @@ class Installer:
 
     def __init__(self, state: NodeState) -> None:
         self._state = state
+        self._failed_consumers: tuple[Consumer, ...] = ()
 
     async def install(self, command: Install, *, accepted: Callable[[float], None], say: Say) -> Outcome:
         """Install a bundle; `accepted` is told, once, how long it may take.
@@ -58,15 +61,21 @@ class Installer:
         """
         async with self._state.lock:
             state = self._state
-            payloads = await check_bundle(state, command)
+            checked = await check_bundle(state, command)
+            state.unroomed = None
             state.prober.forget()
-            consumers = due(state.services.consumers, command.manifest, state.file.journal.loaded)
+            former = state.holdings.live if state.file.journal.applied is not None else None
+            changed = changed_parts(former, checked.manifest) if former is not None else ()
+            consumers = due(state.services.consumers, checked.manifest, state.file.journal.loaded)
             seen = await look_first(state, consumers)
             stopped = await find_stopped(consumers, seen)
             ready, waits = state.split(consumers)
-            accepted(within_s(ready))
+            accepted(within_s(ready, rounds=1 + ATTEMPTS_MAX if len(changed) > 1 else 1))
             plan = _Plan(ready, waits, dark_ports(seen), stopped, _logged(say))
-            return await self._run(command, payloads, plan)
+            outcome = await self._run(checked, plan)
+            if outcome.result == "rolled_back" and changed:
+                return await self._search(checked, changed, plan)
+            return outcome
 
     async def resume(self, *, say: Say) -> Outcome | None:
         """Bring an installation to its end that was interrupted after the switch. Returns None if there was none."""
@@ -93,21 +102,43 @@ class Installer:
             log.warning("install.recovered", generation=outcome.generation, message=outcome.result)
             return outcome
 
+    # -- after a rollback
+
+    async def _search(self, checked: Checked, changed: Sequence[Part], plan: "_Plan") -> Outcome:
+        """Find out which part the services refused, and install the others. Each attempt is a transaction of its own."""
+        state, first = self._state, self._state.file.journal
+        failed, why = self._failed_consumers, first.last_failed
+        if why is None or not failed:
+            return self._outcome()
+        reason, message = Reason(why.reason), why.message
+        for parts in hold_back_in_turn(changed, failed):
+            narrower = await hold_back(state, checked, parts, reason=reason, message=message, phase=why.phase)
+            if narrower is None:
+                break
+            await state.file.keep(steps.note_reloads(state.file.journal, plan.ready, now_s=state.clock()))
+            ready, waits = state.split(
+                due(state.services.consumers, narrower.manifest, state.file.journal.loaded)
+            )
+            outcome = await self._run(narrower, replace(plan, ready=ready, waits=waits))
+            if outcome.result != "rolled_back" or not self._failed_consumers:
+                return outcome
+        if len(changed) == 1:
+            blamed = await hold_back(state, checked, changed, reason=reason, message=message, phase=why.phase)
+            if blamed is not None:
+                await state.file.keep(steps.blame(state.file.journal, blamed.refused[changed[0]]))
+        await state.file.keep(steps.tell_first(state.file.journal, first))
+        return self._outcome()
+
     # -- the transaction
 
-    async def _run(
-        self,
-        command: Install,
-        payloads: Mapping[Digest, bytes],
-        plan: "_Plan",
-    ) -> Outcome:
-        state, manifest, say = self._state, command.manifest, plan.say
+    async def _run(self, checked: Checked, plan: "_Plan") -> Outcome:
+        state, manifest, say = self._state, checked.manifest, plan.say
+        self._failed_consumers = ()
         say("stage", "")
-        attempt = attempt_of(command, started_s=state.clock(), directory="")
+        attempt = checked.attempt(started_s=state.clock(), directory="")
         try:
-            attempt = attempt_of(
-                command, started_s=state.clock(), directory=await self._stage(manifest, payloads)
-            )
+            directory = await self._stage(manifest, checked.payloads)
+            attempt = checked.attempt(started_s=state.clock(), directory=directory)
             await state.file.save(steps.begin(state.file.journal, attempt, plan.ready))
         except Exception as error:  # noqa: BLE001 - whatever it was, it must become an outcome
             return await self._fail(attempt, cause_of("stage", _ours(error)))
@@ -164,6 +195,7 @@ class Installer:
             if proof.cause is None:
                 plan.say("commit", "")
                 return await self._commit(manifest, proof, plan)
+            self._failed_consumers = tuple(proof.failed)
             cause = await self._explained(proof.cause, proof, target.directory)
         except Exception as error:  # noqa: BLE001 - the node must not stay between two generations
             cause = cause_of("commit", _ours(error))

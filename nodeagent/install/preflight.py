@@ -1,96 +1,283 @@
-"""What is looked at before anything is touched: room, places for copies, and the bundle itself.
+"""Pre-flight: room, places for copies, and each part of the bundle, before anything is touched.
 
-Decides whether a bundle is taken, and whether a refusal counts against its content. What is not its fault does not: damage
-of what the node held, and a clock by which nothing can be judged.
+Decides what of a bundle is installed: a part that cannot be used keeps its former content, and the others go on without it.
+Decides also whether a refusal counts against the content. What is not its fault does not: damage of what the node held, and
+a clock by which nothing can be judged.
 Invariant: nothing that a service reads is changed here.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+import msgspec
 import structlog
 
-from common.bundle.manifest import Manifest
-from common.bundle.verify import CLOCK_TOLERANCE_S, verify_bundle
+from common.bundle.manifest import TRUST, Entry, Manifest, Slot
+from common.bundle.parts import Part, changed_parts, entries_of, part_digest, with_former
+from common.bundle.verify import (
+    CA_CERTIFICATES,
+    CLOCK_TOLERANCE_S,
+    PartFault,
+    bodies_of,
+    count_anchors,
+    find_faults,
+    judge_validity,
+)
 from common.errors import BundleError, InstallError, Reason
-from common.ids import Digest
+from common.ids import Digest, digest_of
 from common.wire.messages import Phase
 from common.wire.receiver import Install
 from nodeagent.core import journal as steps
 from nodeagent.core.journal import Attempt, cause_of, version_of
 from nodeagent.core.plan import due
+from nodeagent.core.quarantine import Refusal, leading, refuse, resting, text_of
+from nodeagent.install.canary import find_refused, loadable
 from nodeagent.install.copies import check_copies
 from nodeagent.install.state import NodeState
 
 log = structlog.get_logger(__name__)
 
-CLOCK_REASONS: Final = frozenset({Reason.NOT_YET_VALID, Reason.EXPIRED})
+ROOM_REASONS: Final = frozenset(
+    {Reason.NO_SPACE, Reason.PERMISSION, Reason.TARGET_MISSING, Reason.CROSS_DEVICE}
+)
+"""What keeps every bundle out, whatever it holds, until somebody makes room."""
 
 
-def attempt_of(command: Install, *, directory: str, started_s: float) -> Attempt:
-    """Return an installation as the journal knows it."""
-    return Attempt(
-        push_id=command.push_id,
-        directory=directory,
-        version=version_of(command.manifest),
-        started_s=started_s,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What of an offer is installed: `manifest` has former content in the parts that were `refused`.
+
+    `kept` are those of them of which there is former content. `again`: this is a further attempt at the same offer.
+    """
+
+    push_id: str
+    manifest: Manifest
+    payloads: Mapping[Digest, bytes] = field(repr=False)
+    offered: Digest | None = None
+    refused: Mapping[Part, Refusal] = field(default_factory=dict)
+    kept: tuple[Part, ...] = ()
+    again: bool = False
+
+    def attempt(self, *, directory: str, started_s: float) -> Attempt:
+        """Return the installation as the journal knows it."""
+        return Attempt(
+            push_id=self.push_id,
+            directory=directory,
+            version=version_of(self.manifest),
+            started_s=started_s,
+            offered=self.offered,
+            refused=dict(self.refused),
+            kept=self.kept,
+            again=self.again,
+        )
 
 
-async def check_bundle(state: NodeState, command: Install) -> Mapping[Digest, bytes]:
-    """Return all payloads of a bundle that can be installed. Raises BundleError."""
+async def check_bundle(state: NodeState, command: Install) -> Checked:
+    """Return what of a bundle can be installed. Raises BundleError if that would change nothing."""
     if not state.is_services_known:
         # not the bundle's fault, so no reason for quarantine
         raise BundleError(
             "this node's services file cannot be used, so nothing could be reloaded or proven; put it right on the node",
             reason=Reason.SERVICES_INVALID,
         )
-    held = await _held(state, command.manifest, command.payloads)
-    phase: Phase = "preflight"
+    manifest = command.manifest
+    held = await _held(state, manifest, command.payloads)
+    offer = Checked(push_id=command.push_id, manifest=manifest, payloads=held)
     try:
-        try:
-            await _check_room(state, command.manifest)
-            phase = "check"
-            await asyncio.to_thread(
-                verify_bundle,
-                command.manifest,
-                held,
-                applied=state.holdings.live if state.file.journal.applied is not None else None,
-                now_s=state.clock(),
-                forced=command.forced,
-            )
-        except InstallError as error:
-            raise BundleError(error.message, reason=error.reason) from error
+        await check_room(state, manifest)
+    except InstallError as error:
+        state.unroomed = manifest
+        raise await _refuse(state, offer, "preflight", error) from error
+    try:
+        faults = await asyncio.to_thread(_judge, state, command, held)
     except BundleError as error:
-        await _refuse(state, command, phase, error)
-        raise
-    return held
+        raise await _refuse(state, offer, "check", error) from error
+    refused = _refusals(state, manifest, faults)
+    return await _without(state, offer, refused) if refused else offer
 
 
-async def _check_room(state: NodeState, manifest: Manifest) -> None:
+async def check_room(state: NodeState, manifest: Manifest) -> None:
+    """See whether a bundle has room and its copies a place. Raises InstallError, with one of ROOM_REASONS."""
     await asyncio.to_thread(state.tree.check_room, manifest)
     affected = due(state.services.consumers, manifest, state.file.journal.loaded)
     copies = [copy for consumer in affected for copy in consumer.copies]
     await asyncio.to_thread(check_copies, copies, state.tree.directory)
 
 
-async def _refuse(state: NodeState, command: Install, phase: Phase, error: BundleError) -> None:
-    if error.reason in CLOCK_REASONS and abs(state.skew_s) > CLOCK_TOLERANCE_S:
-        # no reason for quarantine: once the clock is right it is taken
-        raise BundleError(
-            f"this node's clock is {state.skew_s:+.0f} s from the manager's, so it cannot be judged: {error.message}",
-            reason=Reason.CLOCK_SKEW,
-        ) from error
+async def hold_back(
+    state: NodeState, checked: Checked, parts: Iterable[Part], *, reason: Reason, message: str, phase: Phase
+) -> Checked | None:
+    """Return the same with these parts' former content, too; None if that cannot be read.
+
+    `reason`, `message` and `phase` are what they are blamed for.
+    """
+    faults = {part: PartFault(part=part, reason=reason, message=message, file=part) for part in parts}
+    refused = {**checked.refused, **_refusals(state, checked.manifest, faults, phase=phase)}
+    try:
+        return replace(await _narrowed(state, checked, refused), again=True)
+    except BundleError:
+        return None
+
+
+# -- what is wrong with it
+
+
+def _judge(
+    state: NodeState, command: Install, held: Mapping[Digest, bytes]
+) -> dict[Part, PartFault | Refusal]:
+    """Return why each part that is changed, and cannot be used, cannot. Raises BundleError. For a thread."""
+    manifest, journal = command.manifest, state.file.journal
+    proven = state.holdings.live if journal.applied is not None else None
     now_s = state.clock()
-    attempt = attempt_of(command, directory="", started_s=now_s)
+    changed = changed_parts(proven, manifest)
+    # the same content again has had its rest; other content must not try a part of it that has not
+    is_same = journal.last_failed is not None and journal.last_failed.digest == manifest.digest
+    found: dict[Part, PartFault | Refusal] = {
+        part: refusal
+        for part in changed
+        if (refusal := journal.refused.get(part)) is not None
+        and resting(refusal, part_digest(manifest, part), now_s)
+        and not (is_same or command.forced)
+    }
+    faults = find_faults(manifest, held, applied=proven, now_s=state.true_s(), forced=command.forced)
+    own = [
+        fault
+        for slot in manifest.slots
+        if (fault := _by_own_clock(state, slot, manifest, proven)) is not None
+    ]
+    for fault in (*faults, *own):
+        if fault.part in changed:
+            found.setdefault(fault.part, fault)
+    whole = [part for part in changed if part not in found]
+    for fault in find_refused(bodies_of(manifest, held), whole):
+        found[fault.part] = fault
+    return found
+
+
+def _by_own_clock(
+    state: NodeState, slot: Slot, manifest: Manifest, applied: Manifest | None
+) -> PartFault | None:
+    """Return CLOCK_SKEW for a leaf that is valid, but not by this node's own clock, which is wrong."""
+    if abs(state.skew_s) <= CLOCK_TOLERANCE_S:
+        return None
+    fault = judge_validity(slot, manifest, applied=applied, now_s=state.clock())
+    if fault is None:
+        return None
+    text = f"this node's clock is {state.skew_s:+.0f} s from the manager's, so it cannot be judged"
+    return replace(fault, reason=Reason.CLOCK_SKEW, message=f"{text}: {fault.message}", valid_from_s=0)
+
+
+def _refusals(
+    state: NodeState,
+    manifest: Manifest,
+    faults: Mapping[Part, PartFault | Refusal],
+    *,
+    phase: Phase = "check",
+) -> dict[Part, Refusal]:
+    before, now_s, true_s = state.file.journal.refused, state.clock(), state.true_s()
+    return {
+        part: fault
+        if isinstance(fault, Refusal)
+        else refuse(
+            fault, part_digest(manifest, part), before=before, phase=phase, now_s=now_s, true_s=true_s
+        )
+        for part, fault in faults.items()
+    }
+
+
+# -- what is left of it
+
+
+async def _without(state: NodeState, offer: Checked, refused: Mapping[Part, Refusal]) -> Checked:
+    """Return the offer without these parts. Raises BundleError if nothing of it is left."""
+    first = leading(refused)
+    former = state.holdings.live
+    wholly = replace(offer, refused=refused, kept=tuple(part for part in refused if _has(former, part)))
+    refusal = BundleError(text_of(refused, kept=wholly.kept), reason=Reason(first.reason))
+    try:
+        narrower = await _narrowed(state, offer, refused)
+    except BundleError:
+        raise await _refuse(state, wholly, first.phase, refusal) from None
+    journal = state.file.journal
+    if journal.applied is not None and former is not None and narrower.manifest.digest == former.digest:
+        raise await _refuse(state, wholly, first.phase, refusal)
+    log.warning(
+        "offer.refused", generation=offer.manifest.generation, reason=first.reason, message=refusal.message
+    )
+    return narrower
+
+
+async def _narrowed(state: NodeState, checked: Checked, refused: Mapping[Part, Refusal]) -> Checked:
+    """Return the bundle with former content in these parts. Raises BundleError if there is none that can be read."""
+    former, payloads, manifest = state.holdings.live, dict(checked.payloads), checked.manifest
+    offered = checked.offered or manifest.digest
+    if "trust" in refused and former is None:
+        manifest, salvaged = await asyncio.to_thread(_salvaged, manifest, payloads)
+        payloads |= salvaged
+        kept = frozenset(refused) - {"trust"}
+    else:
+        kept = frozenset(refused)
+    manifest = with_former(manifest, former, kept)
+    missing = {entry.digest for entry in manifest.entries} - payloads.keys()
+    directory = state.tree.live()
+    if missing and directory:
+        payloads |= await asyncio.to_thread(state.tree.payloads, manifest, [directory])
+    if missing - payloads.keys():
+        raise BundleError("the former content cannot be read", reason=Reason.BAD_DIGEST)
+    return replace(
+        checked,
+        manifest=manifest,
+        payloads=payloads,
+        offered=offered,
+        refused=refused,
+        kept=tuple(part for part in refused if _has(former, part)),
+    )
+
+
+def _salvaged(
+    manifest: Manifest, payloads: Mapping[Digest, bytes]
+) -> tuple[Manifest, Mapping[Digest, bytes]]:
+    """Leave out of the first trust store of a node what cannot be loaded. Raises BundleError if nothing is left of it."""
+    bodies = {entry.path: loadable(payloads[entry.digest]) for entry in entries_of(manifest, TRUST)}
+    anchors = count_anchors(bodies[CA_CERTIFICATES])
+    if not anchors:
+        raise BundleError("the trust store is empty", reason=Reason.EMPTY_BUNDLE)
+    entries = [
+        Entry(path=path, digest=digest_of(body), size_bytes=len(body)) for path, body in bodies.items()
+    ]
+    others = [entry for entry in manifest.entries if entry.path not in bodies]
+    changed = msgspec.structs.replace(
+        manifest, anchors=anchors, entries=tuple(sorted([*others, *entries], key=lambda entry: entry.path))
+    )
+    return changed, {digest_of(body): body for body in bodies.values()}
+
+
+def _has(former: Manifest | None, part: Part) -> bool:
+    return former is not None and bool(entries_of(former, part))
+
+
+# -- the whole of it
+
+
+async def _refuse(
+    state: NodeState, offer: Checked, phase: Phase, error: BundleError | InstallError
+) -> BundleError:
+    """Note that the bundle is refused as a whole; return what to raise."""
+    if any(one.reason == Reason.CLOCK_SKEW for one in offer.refused.values()):
+        # no reason for quarantine: once the clock is right it is taken
+        return BundleError(error.message, reason=Reason.CLOCK_SKEW)
+    now_s = state.clock()
+    attempt = offer.attempt(directory="", started_s=now_s)
     await state.file.keep(steps.reject(state.file.journal, attempt, cause_of(phase, error), now_s=now_s))
     log.warning(
         "offer.refused",
-        generation=command.manifest.generation,
+        generation=offer.manifest.generation,
         reason=error.reason,
         message=error.message,
     )
+    return BundleError(error.message, reason=error.reason)
 
 
 async def _held(

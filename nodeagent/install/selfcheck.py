@@ -20,7 +20,7 @@ from nodeagent.install.copies import check_copies
 from nodeagent.install.units import unit_states
 from nodeagent.settings import load_services
 
-FAULT_MAX_CHARS: Final = 300
+FAULT_MAX_CHARS: Final = 240
 """So that a report with as many faults, endpoints and waits as there may be fits into one frame."""
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from common.bundle.manifest import Manifest
 from common.wire.messages import Phase
 from nodeagent.core.services import Consumer, Services
 from nodeagent.core.timing import Wait, hold_back
@@ -33,7 +34,8 @@ class NodeState:
     """`lock` is held by whoever changes tree or journal: an installation, or upkeep. `services` may be replaced.
 
     `is_services_known` is false while the services file could not be read and no earlier one is known: then nothing that a
-    bundle does could be proven, so none is taken. `skew_s` is this node's clock less the manager's, as of the manager's last word. `minute` is that of the local day.
+    bundle does could be proven, so none is taken. `skew_s` is this node's clock less the manager's, as it was measured last. `minute`
+    is that of the local day. `unroomed` is the last bundle for which there was no room, None if there was.
     """
 
     tree: Tree
@@ -45,7 +47,12 @@ class NodeState:
     clock: Callable[[], float] = time.time
     minute: Callable[[float], int] = local_minute
     skew_s: float = 0.0
+    unroomed: Manifest | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def true_s(self) -> float:
+        """Return the time by the manager's clock, which is what certificates are judged by."""
+        return self.clock() - self.skew_s
 
     def split(self, consumers: Iterable[Consumer]) -> tuple[tuple[Consumer, ...], dict[str, Wait]]:
         """Return which of these may be reloaded now, and why each of the others waits, by what is known of the ports."""

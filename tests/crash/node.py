@@ -7,13 +7,16 @@ that is not the real code (`tests/integration/test_agent_reload.py` has the real
 import asyncio
 import contextlib
 import shutil
+import ssl
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
 from common.bundle.build import Bundle
 from common.bundle.manifest import Manifest
+from common.bundle.parts import with_former
 from common.bundle.verify import verify_bundle
 from common.errors import InstallError, Reason
 from common.ids import digest_of
@@ -23,7 +26,15 @@ from nodeagent.install.installer import Installer
 from nodeagent.install.state import NodeState, say_nothing
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
-from tests.integration.agent_parts import ROOT, consumer, install, open_node, real_bundle, services
+from tests.integration.agent_parts import (
+    ROOT,
+    consumer,
+    install,
+    open_node,
+    real_bundle,
+    services,
+    with_trust,
+)
 
 OLD, NEW, NEXT, BAD = (
     real_bundle(pki.make_leaf(ROOT, [f"{name}.example.com"]), generation)
@@ -31,7 +42,20 @@ OLD, NEW, NEXT, BAD = (
 )
 """Generations 1 to 4; the service refuses the last."""
 
-BUNDLES = (OLD, NEW, NEXT, BAD)
+LATIN1 = ssl.DER_cert_to_PEM_cert(ROOT.certificate_der.replace(b"Root", b"R\xf6\xf6t"))
+"""A CA that OpenSSL refuses to load."""
+
+_SECOND = real_bundle(pki.make_leaf(ROOT, ["second.example.com"]), 2)
+HALF = with_trust(_SECOND, ROOT.certificate_pem + LATIN1)
+"""Generation 2, with a trust store that the agent refuses by OpenSSL's word."""
+
+UNTRUSTED = with_trust(_SECOND, ROOT.certificate_pem + "# the service does not like this\n")
+"""Generation 2, with a trust store that only the service refuses."""
+
+PARTIAL = Bundle(with_former(HALF.manifest, OLD.manifest, {"trust"}), {**_SECOND.payloads, **OLD.payloads})
+"""What is installed of both: the new server certificate, and the old trust store."""
+
+BUNDLES = (OLD, NEW, NEXT, BAD, UNTRUSTED, PARTIAL)
 LATER_S = 2 * 3600
 """Longer than the grace of old generations."""
 
@@ -48,6 +72,11 @@ def leaf_of(bundle: Bundle) -> bytes:
     return bundle.payloads[bundle.manifest.by_path()["server/certificate.pem"].digest]
 
 
+def trust_of(bundle: Bundle) -> bytes:
+    """The trust store's PEM."""
+    return bundle.payloads[bundle.manifest.by_path()["trust/ca-certificates.pem"].digest]
+
+
 class Node:
     """`data` is what a sweep strikes; beside it lies what the service has loaded, and how often it was reloaded."""
 
@@ -55,7 +84,7 @@ class Node:
         self.directory = directory
         self.data = data or directory / "data"
         self.loaded = directory / "loaded.pem"
-        self.services = services(consumer(directory))
+        self.services = services(replace(consumer(directory), uses=("server", "trust")))
 
     # -- the service
 
@@ -65,7 +94,8 @@ class Node:
         leaf = (self.data / "current/server/certificate.pem").read_bytes()
         with (self.directory / "count").open("a") as file:
             file.write("x")
-        if leaf == leaf_of(BAD):
+        trust = (self.data / "current/trust/ca-certificates.pem").read_bytes()
+        if leaf == leaf_of(BAD) or trust == trust_of(UNTRUSTED):
             raise InstallError("the service refuses it", reason=Reason.RELOAD_FAILED)
         self.loaded.write_bytes(leaf)
 
@@ -117,7 +147,7 @@ class Node:
         assert state.file.is_written
         if applied is not None:
             assert shown is not None
-            assert shown.payloads.keys() == {entry.digest for entry in applied.entries}
+            assert {one.digest for one in shown.manifest.entries} == {one.digest for one in applied.entries}
             assert applied.generation <= journal.highest[1]
             assert self.loaded.read_bytes() == leaf_of(shown)
             assert state.holdings.is_disk_right()
@@ -163,7 +193,7 @@ class Node:
             state = await self.start()
         await Upkeep(state).turn()
         applied = await self.check_rest(state)
-        if applied is None or applied.generation < NEW.manifest.generation:
+        if applied != NEW.manifest:
             await self.install_next(state, NEW)
             assert await self.check_rest(state) == NEW.manifest
 

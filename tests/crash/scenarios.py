@@ -17,7 +17,7 @@ from nodeagent.core.journal import Attempt, Cause, version_of
 from nodeagent.install.state import NodeState
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
-from tests.crash.node import BAD, LATER_S, NEW, OLD, Node, Say, leaf_of, say_no_word
+from tests.crash.node import BAD, HALF, LATER_S, NEW, OLD, PARTIAL, UNTRUSTED, Node, Say, leaf_of, say_no_word
 from tests.integration.agent_parts import ROOT, install, real_bundle
 
 
@@ -74,6 +74,18 @@ async def _install_new(stage: Stage) -> None:
 async def _install_bad(stage: Stage) -> None:
     """The service refuses it: back to the old one, quarantine, and an outcome that is owed."""
     await stage.install(BAD)
+    await Upkeep(stage.state or await stage.open()).turn()
+
+
+async def _install_half(stage: Stage) -> None:
+    """Its trust store is refused by the agent's check, and the rest of it is installed."""
+    await stage.install(HALF)
+    await Upkeep(stage.state or await stage.open()).turn()
+
+
+async def _install_searching(stage: Stage) -> None:
+    """The service refuses it; it is rolled back, and installed without the part that is to blame."""
+    await stage.install(UNTRUSTED)
     await Upkeep(stage.state or await stage.open()).turn()
 
 
@@ -161,6 +173,19 @@ SCENARIOS = (
         act=_install_bad,
         may_show=(OLD, BAD),
         may_rest_on=(OLD,),
+    ),
+    Scenario(
+        name="installation of which one part is refused",
+        before=_install_old,
+        act=_install_half,
+        may_show=(OLD, PARTIAL),
+    ),
+    Scenario(
+        name="installation of which a service refuses one part",
+        before=_install_old,
+        act=_install_searching,
+        may_show=(OLD, UNTRUSTED, PARTIAL),
+        may_rest_on=(OLD, PARTIAL),
     ),
     Scenario(name="refusal of a bundle", before=_install_old, act=_refuse, may_show=(OLD,)),
     Scenario(name="collection of old generations", before=_age, act=_collect, may_show=(OLD,)),

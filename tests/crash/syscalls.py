@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,10 @@ CALLS: dict[int, tuple[str, Place | None, Place | None]] = {
 """Number -> name, what is changed (None: the descriptor in the first argument), and what it was called before."""
 
 WRITES = frozenset({1, 18})
+
+TASKS = Path("/proc/self/task")
+THREADS_S = 5.0
+"""How long threads of this process may take to end before it forks."""
 
 SILENCE_MS = 60_000
 """A child that neither calls nor says anything for so long hangs; a loaded machine holds one up for seconds."""
@@ -131,6 +136,7 @@ def run(
     """
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with near, far:
+        _wait_for_threads()
         pid = os.fork()
         if pid == 0:
             _be_child(far, work)
@@ -144,6 +150,15 @@ def run(
                     os.kill(pid, signal.SIGKILL)
             tracer.ran.status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return tracer.ran
+
+
+def _wait_for_threads() -> None:
+    """Let threads that are over end for good: one that is still giving back what OpenSSL keeps for it holds a lock of OpenSSL,
+    and a child forked then waits for that lock for ever.
+    """
+    deadline_s = time.monotonic() + THREADS_S
+    while len(list(TASKS.iterdir())) > 1 and time.monotonic() < deadline_s:
+        select.select([], [], [], 0.001)
 
 
 def _be_child(far: socket.socket, work: Callable[[Callable[[str], None]], None]) -> None:

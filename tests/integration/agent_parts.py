@@ -8,6 +8,8 @@ import stat
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from common.bundle.build import Bundle, SlotMaterial, TrustMaterial, build_bundle, slot_files, trust_files
 from common.bundle.manifest import SlotFacts
 from common.ids import NodeName, fingerprint_of
@@ -68,6 +70,24 @@ def chained_bundle(
         trust=trust_files(trust),
         anchors=anchors,
     )
+
+
+def with_trust(bundle: Bundle, trusted: str) -> Bundle:
+    """The same bundle with another trust store."""
+    files = trust_files(
+        TrustMaterial(
+            ca_certificates_pem=trusted,
+            custom_ca_pem="",
+            intermediates_pem="",
+            anchors=trusted.count("BEGIN CERTIFICATE"),
+        )
+    )
+    others = [one for one in bundle.manifest.entries if not one.path.startswith("trust/")]
+    entries = tuple(sorted([*others, *files.entries], key=lambda one: one.path))
+    manifest = msgspec.structs.replace(
+        bundle.manifest, entries=entries, anchors=trusted.count("BEGIN CERTIFICATE")
+    )
+    return Bundle(manifest, {**bundle.payloads, **files.payloads})
 
 
 def command(bundle: Bundle, *, forced: bool = False) -> Install:

@@ -2,12 +2,13 @@
 
 import pytest
 
-from common.errors import Reason
+from common.errors import AccessError, Reason
 from common.wire.messages import Accepted, Outcome, Rejected, Tick, Welcome
 from common.wire.receiver import Receiver
 from nodeagent.channel import conversation as module
 from nodeagent.channel.conversation import Conversation
 from nodeagent.health.checks import Health
+from nodeagent.install import tree
 from tests import pki
 from tests.integration.agent_parts import NODE, ROOT, consumer, open_node, real_bundle, script, services
 from tests.integration.conversation_parts import Manager, agent
@@ -78,7 +79,9 @@ async def test_an_outcome_is_sent_again_until_it_is_acknowledged(node, peer, tmp
 
 
 async def test_a_refused_bundle_is_told_with_its_reason(node, peer):
-    peer.offer(real_bundle(NEW, 1, key_of=OLD), "bad")
+    peer.offer(real_bundle(OLD, 1), "good")
+    await peer.until(lambda: peer.said(Outcome))
+    peer.offer(real_bundle(NEW, 2, key_of=OLD), "bad")
     await peer.until(lambda: peer.said(Rejected))
 
     (rejected,) = peer.said(Rejected)
@@ -196,3 +199,66 @@ async def test_readiness_follows_the_managers_word(node, peer, monkeypatch):
         monotonic=lambda: word_s + 151,
     )
     assert [check.name for check in later.ready() if not check.ok] == ["manager"]
+
+
+async def test_a_certificate_that_was_not_valid_yet_is_asked_for_at_the_second_in_which_it_begins(
+    node, peer, monkeypatch
+):
+    later = pki.make_leaf(ROOT, ["later.example.com"], not_before_s=pki.NOW_S + 240)
+    peer.offer(real_bundle(OLD, 1), "now")
+    await peer.until(lambda: peer.said(Outcome))
+    peer.offer(real_bundle(later, 2), "later")
+    await peer.until(lambda: peer.said(Rejected))
+    assert peer.said(Rejected)[0].reason == Reason.NOT_YET_VALID
+    peer.silent = True  # its own clock stands still
+    node.conversation._tick_s = float("inf")  # and no minute passes
+    ticks, booted_s = len(peer.said(Tick)), module.since_boot_s()
+    monkeypatch.setattr(module, "since_boot_s", lambda: booted_s + 240)
+    node.state.clock = lambda: pki.NOW_S + 240
+
+    await peer.until(lambda: len(peer.said(Tick)) > ticks)
+    assert peer.said(Tick)[-1].report.last_failed.retry_after_s == 0
+    peer.offer(real_bundle(later, 2), "again")
+    await peer.until(lambda: len(peer.said(Outcome)) == 2)
+    assert peer.said(Outcome)[-1].result == "applied"
+
+
+async def test_a_clock_that_was_corrected_is_told_at_once_and_what_it_refused_is_taken(node, peer):
+    peer.offer(real_bundle(OLD, 1), "first")
+    await peer.until(lambda: peer.said(Outcome))
+    node.state.clock = lambda: pki.NOW_S - 366 * pki.DAY_S
+    await peer.until(lambda: node.conversation.standing.skew_s < -pki.DAY_S)
+    peer.offer(real_bundle(NEW, 2), "refused")
+    await peer.until(lambda: peer.said(Rejected))
+    assert peer.said(Rejected)[0].reason == Reason.CLOCK_SKEW
+    node.conversation._tick_s = float("inf")  # no minute passes
+    ticks = len(peer.said(Tick))
+
+    node.state.clock = lambda: pki.NOW_S
+    await peer.until(lambda: len(peer.said(Tick)) > ticks)
+    peer.offer(real_bundle(NEW, 2), "taken")
+    await peer.until(lambda: len(peer.said(Outcome)) == 2)
+
+
+async def test_room_that_was_made_ends_the_rest_of_what_found_none(node, peer, monkeypatch):
+    monkeypatch.setattr(tree, "MARGIN_BYTES", 1 << 60)
+    peer.offer(real_bundle(OLD, 1), "full")
+    await peer.until(lambda: peer.said(Rejected))
+    assert peer.said(Rejected)[0].reason == Reason.NO_SPACE
+    monkeypatch.undo()
+    node.conversation.look_now()
+    await peer.until(
+        lambda: any(
+            one.report.last_failed and not one.report.last_failed.retry_after_s for one in peer.said(Tick)
+        )
+    )
+
+
+async def test_a_manager_that_does_not_know_the_key_is_told_apart_from_one_out_of_reach(node, peer):
+    async def unknown(_peer):
+        raise AccessError("it does not know this node's key", reason=Reason.FORBIDDEN)
+
+    assert node.conversation.standing.reason is None
+    node.conversation._dial = unknown
+    peer.far.close()
+    await peer.until(lambda: node.conversation.standing.reason == Reason.FORBIDDEN)

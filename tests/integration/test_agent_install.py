@@ -206,7 +206,7 @@ async def test_a_bad_bundle_is_refused_and_nothing_is_touched(node, data, servic
     bundle = {
         "key": real_bundle(NEW, 2, key_of=OLD),
         "digest": real_bundle(NEW, 2),
-        "trust": real_bundle(NEW, 2, anchors=0),
+        "trust": real_bundle(OLD, 2, anchors=0),
         "expired": real_bundle(old, 2),
         "future": real_bundle(new, 2),
     }[name]

@@ -1,5 +1,6 @@
 """The management node's look at its own port: the chain that is sent, and what a strict client says of it."""
 
+import time
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -7,7 +8,7 @@ from aiohttp import web
 from manager.push.local import LocalNode
 from manager.web.server import HttpsServer
 from tests import pki
-from tests.integration.agent_parts import ROOT, chained_bundle
+from tests.integration.agent_parts import ROOT, chained_bundle, command
 
 _, ISSUER = pki.current_ca("Management")
 NAME = "manager.example.com"
@@ -52,3 +53,49 @@ async def test_a_strict_client_is_asked_for_the_management_nodes_own_name():
     untrusted = chained_bundle(pki.current_leaf(issuer, [NAME]), 1, chain=[issuer], trusts=ROOT)
     async with looked(untrusted, name=NAME) as seen:
         assert seen.strict_client == "there is no way to a trusted root"
+
+
+async def test_a_certificate_that_begins_in_four_minutes_waits_and_the_port_keeps_the_valid_one():
+    now_s = int(time.time())
+    server = HttpsServer(web.Application(), host="127.0.0.1", port=0)
+
+    async def own_name():
+        return NAME
+
+    async def no_faults():
+        return []
+
+    await server.start()
+    try:
+        node = LocalNode(server, host="127.0.0.1", version="1", own_name=own_name, faults=no_faults)
+        first = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 1, chain=[ISSUER])
+        await node.resume(first.manifest, first.payloads)
+        later = chained_bundle(pki.make_leaf(ISSUER, [NAME], not_before_s=now_s + 240), 2, chain=[ISSUER])
+        await node._install(command(later))
+        report = node.report(now_s)
+        assert (report.last_failed.reason, report.last_failed.result) == ("not_yet_valid", "rejected")
+        assert 0 < report.last_failed.retry_after_s <= 61
+        assert report.serving[0].leaf == first.manifest.slots["server"].leaf
+    finally:
+        await server.close()
+
+
+async def test_a_trust_store_that_shrinks_does_not_keep_a_new_certificate_from_the_own_port():
+    server = HttpsServer(web.Application(), host="127.0.0.1", port=0)
+
+    async def own_name():
+        return NAME
+
+    async def no_faults():
+        return []
+
+    await server.start()
+    try:
+        node = LocalNode(server, host="127.0.0.1", version="1", own_name=own_name, faults=no_faults)
+        first = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 1, chain=[ISSUER], anchors=9)
+        await node.resume(first.manifest, first.payloads)
+        second = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 2, chain=[ISSUER], anchors=1)
+        await node._install(command(second))
+        assert node.applied() == second.manifest
+    finally:
+        await server.close()

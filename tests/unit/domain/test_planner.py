@@ -7,7 +7,17 @@ from common.bundle.build import Bundle
 from common.errors import ConflictError
 from common.ids import NodeName
 from common.wire.ladder import LADDER_S
-from common.wire.messages import Applied, Failure, Outcome, Progress, Rejected, Report, Serving, Waiting
+from common.wire.messages import (
+    Applied,
+    Failure,
+    Outcome,
+    PartRefused,
+    Progress,
+    Rejected,
+    Report,
+    Serving,
+    Waiting,
+)
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
 from manager.domain.facts import NodeFacts, desired_from
 from manager.domain.planner import Content, is_news, plan_push, preview_push, republish, wanted_manifest
@@ -468,3 +478,33 @@ def test_a_preview_says_what_would_be_published_and_moves_nothing():
     assert facts.desired.version.generation == 1
     same = preview_push(facts, None, now_s=NOW_S, forced=False)
     assert (same.plan.action, same.becomes) == ("none", None)
+
+
+def test_a_certificate_that_is_not_valid_yet_is_scheduled_and_no_failure():
+    facts = node(opaque_bundle("later", generation=2))
+    waiting = msgspec.structs.replace(
+        failure_of(opaque_bundle("later", generation=2), retry_after_s=30), reason="not_yet_valid"
+    )
+    facts.hear(report_of(opaque_bundle("now"), last_failed=waiting), NOW_S)
+    assert facts.state() == "scheduled"
+    assert conditions_of_nodes([facts.view(NOW_S)]) == []
+    assert decide(facts, now_s=NOW_S + 29) == "wait"
+    assert decide(facts, now_s=NOW_S + 30) == "push"
+
+
+def test_a_bundle_that_is_installed_in_part_is_not_in_sync_and_the_alarm_names_file_and_certificate():
+    facts = node(opaque_bundle("new", generation=2))
+    text = "trust/ca-certificates.pem, certificate 3 (Phone CA): OpenSSL refuses to load it"
+    failed = msgspec.structs.replace(failure_of(opaque_bundle("new", generation=2)), message=text)
+    part = PartRefused(part="trust", digest="", reason="parse", certificate="certificate 3 (Phone CA)")
+    held = opaque_bundle("new", generation=2, trust="former")
+    facts.hear(report_of(held, last_failed=failed, refused=[part]), NOW_S)
+    view = facts.view(NOW_S)
+    assert (view.state, view.refused) == ("failed", (part,))
+    assert view.slots["server"].desired == view.slots["server"].applied, "the good part is told as applied"
+    (alarm,) = conditions_of_nodes([view])
+    assert alarm.subject.kind is AlarmKind.INSTALL_FAILED
+    assert "Generation 2 is installed in part (verify_mismatch)" in alarm.details
+    assert "certificate 3 (Phone CA)" in alarm.details
+    facts.hear(report_of(opaque_bundle("new", generation=2)), NOW_S)
+    assert facts.view(NOW_S).refused == ()

@@ -51,6 +51,18 @@ REPORT = m.Report(
         m.Waiting(consumer="web", since_s=7.5, reason="service", message="web.service is stopped"),
     ],
     configuration=[m.ConfigurationFault(code="services_invalid", message="line 3")],
+    refused=[
+        m.PartRefused(
+            part="trust",
+            digest="ef" * 32,
+            reason="parse",
+            message="it cannot be loaded",
+            file="trust/ca-certificates.pem",
+            certificate="certificate 3",
+            attempts=2,
+            retry_after_s=60.0,
+        )
+    ],
 )
 
 MESSAGES = {
@@ -103,6 +115,7 @@ def test_what_an_agent_said_before_fields_were_added_is_still_read(name: str):
     assert report.last_failed == REPORT.last_failed
     assert (report.waiting, report.serving[0].tls, report.serving[0].strict_client) == ([], "", None)
     assert (report.configuration, report.serving[0].stapled) == ([], None)
+    assert report.refused == []
 
 
 def test_the_longest_report_with_diagnostics_fits_into_a_frame():
@@ -121,11 +134,18 @@ def test_the_longest_report_with_diagnostics_fits_into_a_frame():
     )
     fault = m.ConfigurationFault(code="services_invalid", message="m" * FAULT_MAX_CHARS)
     waiting = m.Waiting(consumer="c" * 63, since_s=1.5, reason="interval", message="w" * WAIT_MAX_CHARS)
+    refused = msgspec.structs.replace(
+        REPORT.refused[0],
+        message="m" * m.PART_TEXT_MAX_CHARS,
+        file="trust/ca-certificates.pem",
+        certificate="c" * m.PART_TEXT_MAX_CHARS,
+    )
     report = msgspec.structs.replace(
         REPORT,
         serving=[seen] * ENDPOINTS_MAX,
         waiting=[waiting] * CONSUMERS_MAX,
         configuration=[fault] * m.CONFIGURATION_FAULTS_MAX,
+        refused=[refused] * 3,
     )
     outcome = msgspec.structs.replace(
         MESSAGES["outcome"], report=report, message="m" * 512, diagnostics="d" * m.DIAGNOSTICS_MAX_BYTES

@@ -1,0 +1,323 @@
+"""One bad part of a bundle never stops the others: on a real tree, with real services and OpenSSL's own judgement."""
+
+import os
+import ssl
+
+import msgspec
+import pytest
+
+from common.bundle.build import Bundle, SlotMaterial, TrustMaterial, build_bundle, slot_files, trust_files
+from common.bundle.manifest import SlotFacts, canonical
+from common.errors import BundleError, Reason
+from common.ids import digest_of, fingerprint_of
+from common.wire.messages import Offer, Want, Welcome
+from common.wire.receiver import Receiver
+from nodeagent.core.services import Consumer
+from nodeagent.install.upkeep import Upkeep
+from tests import pki
+from tests.integration.agent_parts import (
+    NODE,
+    ROOT,
+    TlsService,
+    consumer,
+    install,
+    open_node,
+    script,
+    services,
+)
+
+OLD = pki.make_leaf(ROOT, ["old.example.com"])
+NEW = pki.make_leaf(ROOT, ["new.example.com"])
+OTHER = pki.make_leaf(ROOT, ["other.example.com"])
+LATER = pki.make_leaf(ROOT, ["later.example.com"], not_before_s=pki.NOW_S + 240)
+ANOTHER = pki.make_root("Another Root")
+
+LATIN1 = ssl.DER_cert_to_PEM_cert(ROOT.certificate_der.replace(b"Root", b"R\xf6\xf6t"))
+"""A CA with Latin-1 bytes in what it calls UTF-8, as a phone maker's device certificate has them."""
+
+
+def bundle(
+    generation: int,
+    server: pki.Made | None = OLD,
+    *,
+    key_of: pki.Made | None = None,
+    client: pki.Made | None = None,
+    trusted: tuple[str, ...] = (ROOT.certificate_pem,),
+) -> Bundle:
+    slots = {}
+    for slot, made, key in (("server", server, key_of), ("client", client, None)):
+        if made is not None:
+            facts = SlotFacts(
+                leaf=fingerprint_of(made.certificate_der),
+                not_before_s=int(made.certificate.not_valid_before_utc.timestamp()),
+                not_after_s=int(made.certificate.not_valid_after_utc.timestamp()),
+            )
+            material = SlotMaterial(
+                facts=facts,
+                certificate_pem=made.certificate_pem,
+                chain_pem=ROOT.certificate_pem,
+                private_key_pem=(key or made).key_pem,
+            )
+            slots[slot] = (facts, slot_files(slot, material))
+    trust = TrustMaterial(
+        ca_certificates_pem="".join(trusted),
+        custom_ca_pem="".join(trusted),
+        intermediates_pem="",
+        anchors=len(trusted),
+    )
+    return build_bundle(
+        node=NODE, epoch=1, generation=generation, slots=slots, trust=trust_files(trust), anchors=len(trusted)
+    )
+
+
+WITH_LATIN1 = (ROOT.certificate_pem, LATIN1)
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+async def service(data, tmp_path):
+    async with TlsService(data).run(OTHER, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def node(data, service, tmp_path):
+    """A node that runs generation 1; nginx-like, its service reads server and trust."""
+    state = await open_node(data, services(web(service.reload_script(tmp_path), service.port)))
+    assert (await install(state, bundle(1))).result == "applied"
+    return state
+
+
+def web(reload, port, *uses: str, **more) -> Consumer:
+    base = consumer(reload, port=port)
+    fields = {field: getattr(base, field) for field in base.__slots__}
+    return Consumer(**{**fields, "uses": uses or ("server", "trust"), **more})
+
+
+def live(data, path: str) -> str:
+    return (data / "current" / path).read_text()
+
+
+async def test_a_trusted_ca_that_openssl_refuses_does_not_keep_a_new_certificate_from_the_port(
+    node, data, service
+):
+    with pytest.raises(ssl.SSLError):
+        ssl.create_default_context(cadata=LATIN1)
+    outcome = await install(node, bundle(2, NEW, trusted=WITH_LATIN1))
+
+    assert (outcome.result, outcome.report.applied.leaves["server"]) == (
+        "applied",
+        fingerprint_of(NEW.certificate_der),
+    )
+    assert outcome.report.serving[0].leaf == fingerprint_of(NEW.certificate_der)
+    assert live(data, "trust/ca-certificates.pem") == ROOT.certificate_pem
+    (refused,) = outcome.report.refused
+    assert (refused.part, refused.reason, refused.file) == (
+        "trust",
+        Reason.PARSE,
+        "trust/ca-certificates.pem",
+    )
+    assert refused.certificate.startswith("certificate 2 (")
+    assert "R\ufffd\ufffdt" in refused.certificate, "it is named although its name cannot be read"
+    for said in (outcome.message, outcome.report.last_failed.message):
+        assert "trust/ca-certificates.pem, certificate 2" in said
+        assert said.endswith("the trust store stays as it was")
+
+
+async def test_what_is_applied_in_part_is_not_called_what_was_offered_and_is_offered_again(node):
+    offered = bundle(2, NEW, trusted=WITH_LATIN1).manifest
+    report = (await install(node, bundle(2, NEW, trusted=WITH_LATIN1))).report
+    assert (report.applied.generation, report.disk) == (2, report.applied.digest)
+    assert report.applied.digest != offered.digest
+    assert report.last_failed.digest == offered.digest
+    assert node.holdings.quarantined(offered.digest, pki.NOW_S + 59) is not None
+    assert node.holdings.quarantined(offered.digest, pki.NOW_S + 61) is None
+    receiver = Receiver(node=NODE, boot_id="b", instance="i", agent_version="0", holdings=node.holdings)
+    receiver.connect(pki.NOW_S)
+    receiver.receive(Welcome(verdict="ok"), b"", pki.NOW_S)
+    offer = Offer(push_id="again", epoch=1, generation=2, digest=offered.digest)
+    (answer, *_) = receiver.receive(offer, canonical(offered), pki.NOW_S + 61)
+    assert isinstance(answer.message, Want)
+    assert node.holdings.highest() == (1, 1), "the same generation is taken once more"
+
+
+async def test_a_part_that_is_mended_is_installed_under_the_same_generation_or_the_next(node, data, service):
+    await install(node, bundle(2, NEW, trusted=WITH_LATIN1))
+    reloads = service.reloads
+    outcome = await install(node, bundle(3, NEW, trusted=(ROOT.certificate_pem, ANOTHER.certificate_pem)))
+    assert outcome.result == "applied"
+    assert outcome.report.refused == []
+    assert outcome.report.last_failed is None
+    assert node.holdings.highest() == (1, 3)
+    assert ANOTHER.certificate_pem in live(data, "trust/ca-certificates.pem")
+    assert service.reloads == reloads + 1
+
+
+async def test_a_bad_server_slot_does_not_keep_trust_and_client_from_going_live(node, data):
+    trusted = (ROOT.certificate_pem, ANOTHER.certificate_pem)
+    outcome = await install(node, bundle(2, NEW, key_of=OLD, client=OTHER, trusted=trusted))
+    assert outcome.result == "applied"
+    assert [(one.part, one.file) for one in outcome.report.refused] == [("server", "server/privkey.pem")]
+    assert live(data, "server/certificate.pem") == OLD.certificate_pem
+    assert live(data, "client/certificate.pem") == OTHER.certificate_pem
+    assert ANOTHER.certificate_pem in live(data, "trust/ca-certificates.pem")
+
+
+async def test_on_a_new_node_a_bad_slot_is_left_out_and_a_bad_ca_is_left_out_of_the_trust_store(
+    data, service, tmp_path
+):
+    state = await open_node(data, services(web(service.reload_script(tmp_path), service.port)))
+    outcome = await install(state, bundle(1, NEW, key_of=OLD, client=OTHER, trusted=WITH_LATIN1))
+    assert outcome.result == "applied"
+    assert {one.part for one in outcome.report.refused} == {"server", "trust"}
+    assert not (data / "current/server").exists()
+    assert live(data, "client/certificate.pem") == OTHER.certificate_pem
+    assert live(data, "trust/ca-certificates.pem") == ROOT.certificate_pem
+    assert service.reloads == 0, "a service that needs a certificate is not reloaded without one"
+    outcome = await install(state, bundle(2, NEW, client=OTHER))
+    assert outcome.result == "applied"
+    assert outcome.report.serving[0].leaf == fingerprint_of(NEW.certificate_der)
+
+
+async def test_a_partial_installation_survives_a_restart_and_is_at_rest(node, data, service):
+    outcome = await install(node, bundle(2, NEW, trusted=WITH_LATIN1))
+    reloads = service.reloads
+    again = await open_node(data, node.services)
+    await Upkeep(again).turn()
+    assert again.holdings.applied().digest == outcome.report.applied.digest
+    assert again.holdings.report(pki.NOW_S).refused == outcome.report.refused
+    assert again.holdings.is_disk_right()
+    assert service.reloads == reloads
+
+
+def nginx(tmp_path, data, pid: int) -> object:
+    """A reload that refuses a trust store as nginx does, by OpenSSL's word, before it takes anything."""
+    return script(
+        tmp_path / "reload",
+        f"grep -q POISON {data}/current/trust/intermediates.pem && "
+        f"{{ echo 'SSL_CTX_load_verify_locations failed'; exit 1; }}\nkill -HUP {pid}",
+    )
+
+
+def poisoned(generation: int, server: pki.Made, **more) -> Bundle:
+    """A trust store that only the service refuses."""
+    made = bundle(generation, server, **more)
+    path = "trust/intermediates.pem"
+    return swapped(made, path, ROOT.certificate_pem.encode() + b"# POISON\n")
+
+
+def swapped(made: Bundle, path: str, body: bytes) -> Bundle:
+    entries = tuple(
+        msgspec.structs.replace(one, digest=digest_of(body), size_bytes=len(body))
+        if one.path == path
+        else one
+        for one in made.manifest.entries
+    )
+    return Bundle(
+        msgspec.structs.replace(made.manifest, entries=entries), {**made.payloads, digest_of(body): body}
+    )
+
+
+async def test_the_part_that_a_service_refuses_is_found_and_the_others_go_live(node, data, service, tmp_path):
+    nginx(tmp_path, data, os.getpid())
+    outcome = await install(node, poisoned(2, NEW))
+    assert outcome.result == "applied"
+    assert outcome.report.serving[0].leaf == fingerprint_of(NEW.certificate_der)
+    (refused,) = outcome.report.refused
+    assert (refused.part, refused.reason) == ("trust", Reason.RELOAD_FAILED)
+    assert "SSL_CTX_load_verify_locations failed" in refused.message
+    assert outcome.report.last_failed.attempts == 1, "one offer is one failure, however many attempts it took"
+
+
+async def test_other_content_does_not_try_a_part_again_that_a_service_refused_a_moment_ago(
+    node, data, service, tmp_path
+):
+    nginx(tmp_path, data, os.getpid())
+    assert (await install(node, poisoned(2, OLD))).result == "rolled_back"
+    outcome = await install(node, poisoned(3, NEW))
+    assert (outcome.result, outcome.reloads) == ("applied", 1)
+    assert [one.part for one in outcome.report.refused] == ["trust"]
+    assert outcome.report.serving[0].leaf == fingerprint_of(NEW.certificate_der)
+
+
+async def test_a_service_that_takes_no_part_is_rolled_back_and_the_first_reason_is_told(node, tmp_path):
+    script(tmp_path / "reload", "echo it is broken; exit 1")
+    outcome = await install(node, poisoned(2, NEW))
+    assert (outcome.result, outcome.reason, outcome.report.applied.generation) == (
+        "rolled_back",
+        Reason.RELOAD_FAILED,
+        1,
+    )
+    assert outcome.report.last_failed.attempts == 1
+    assert outcome.report.refused == []
+
+
+async def test_a_service_whose_reload_drops_calls_is_not_reloaded_again_for_the_search(
+    data, service, tmp_path
+):
+    calls = tmp_path / "calls"
+    sip = web(
+        script(
+            tmp_path / "sip",
+            f"echo reload >> {calls}; grep -q POISON {data}/current/trust/* && exit 1; exit 0",
+        ),
+        None,
+        "trust",
+        name="sip",
+        endpoints=(),
+        impact="drops_calls",
+        min_interval_s=3600,
+    )
+    https = web(service.reload_script(tmp_path), service.port, "server")
+    state = await open_node(data, services(https, sip))
+    assert (await install(state, bundle(1))).result == "applied"
+    state.clock = lambda: pki.NOW_S + 7200
+    outcome = await install(state, poisoned(2, NEW))
+    assert outcome.result == "applied"
+    assert [one.part for one in outcome.report.refused] == ["trust"]
+    assert outcome.report.serving[0].leaf == fingerprint_of(NEW.certificate_der)
+    assert calls.read_text().splitlines() == ["reload"] * 3, "one at first, one forward, one back"
+
+
+async def test_a_certificate_of_the_near_future_waits_and_the_rest_goes_live(node, data):
+    outcome = await install(node, bundle(2, LATER, client=OTHER))
+    assert outcome.result == "applied"
+    assert live(data, "server/certificate.pem") == OLD.certificate_pem
+    assert live(data, "client/certificate.pem") == OTHER.certificate_pem
+    failed = outcome.report.last_failed
+    assert (failed.reason, failed.retry_after_s) == (Reason.NOT_YET_VALID, 60)
+    node.clock = lambda: pki.NOW_S + 239
+    with pytest.raises(BundleError) as refused:
+        await install(node, bundle(2, LATER, client=OTHER))
+    assert refused.value.reason == Reason.NOT_YET_VALID
+    assert node.holdings.report(pki.NOW_S + 239).last_failed.retry_after_s == 1
+    node.clock = lambda: pki.NOW_S + 240
+    outcome = await install(node, bundle(2, LATER, client=OTHER))
+    assert outcome.result == "applied"
+    assert outcome.report.refused == []
+    assert live(data, "server/certificate.pem") == LATER.certificate_pem
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "reason"), [(-240, None), (0, Reason.NOT_YET_VALID), (240, Reason.NOT_YET_VALID)]
+)
+async def test_a_measured_difference_of_the_clocks_is_allowed_for_and_no_other(node, ahead_s, reason):
+    node.skew_s = ahead_s
+    if reason is None:
+        assert (await install(node, bundle(2, LATER))).result == "applied"
+        return
+    with pytest.raises(BundleError) as refused:
+        await install(node, bundle(2, LATER))
+    assert refused.value.reason == reason
+
+
+async def test_a_clock_that_runs_ahead_does_not_let_a_certificate_in_before_its_time(node):
+    node.clock = lambda: pki.NOW_S + 250
+    node.skew_s = 250
+    with pytest.raises(BundleError) as refused:
+        await install(node, bundle(2, LATER))
+    assert refused.value.reason == Reason.NOT_YET_VALID
