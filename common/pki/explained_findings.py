@@ -150,6 +150,15 @@ FINDINGS: Final = (
         remedy="Ask the CA for a certificate that is encoded as the standard says.",
     ),
     Explanation(
+        code=LintCode.ODD_ENCODING,
+        severity=Severity.WARNING,
+        title="Unusual encoding",
+        meaning="It can be read, but it is not encoded as the standard says.",
+        remark="OpenSSL reads most of these; Go, Rust's libraries and other strict parsers refuse them.",
+        standard="RFC 5280 4.1 and 4.2; ITU-T X.690 (DER)",
+        remedy="Ask the CA for a certificate that is encoded as the standard says.",
+    ),
+    Explanation(
         code=LintCode.NO_SAN,
         severity=Severity.ERROR,
         title="No alternative names",

@@ -37,6 +37,7 @@ class LintCode(StrEnum):
     LONG_LIFETIME = "long_lifetime"
     UNLOADABLE = "unloadable"
     UNDECODABLE = "undecodable"
+    ODD_ENCODING = "odd_encoding"
     NO_SAN = "no_san"
     NAME_NOT_IN_SAN = "name_not_in_san"
     ODD_NAME = "odd_name"

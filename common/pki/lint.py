@@ -77,7 +77,7 @@ def found(code: LintCode, message: str, severity: Severity | None = None) -> Fin
 
 
 def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
-    undecodable = ", ".join(certificate.undecodable)
+    undecodable, oddities = ", ".join(certificate.undecodable), " ".join(certificate.oddities)
     checks = (
         (now_s < certificate.not_before_s, LintCode.NOT_YET_VALID, "It is not valid yet."),
         (
@@ -89,6 +89,11 @@ def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
             bool(undecodable),
             LintCode.UNDECODABLE,
             f"These of its fields cannot be decoded, so they are unknown: {undecodable}.",
+        ),
+        (
+            bool(oddities) and not certificate.opens_strictly,
+            LintCode.ODD_ENCODING,
+            f"It is not encoded as the standard says: {oddities}",
         ),
         (
             certificate.is_ca and not certificate.is_self_signed,
@@ -127,6 +132,9 @@ def _about_names(certificate: Certificate, known: Circumstances) -> list[Finding
     name = certificate.subject_name
     if not certificate.subject_alt_names and _unread(certificate):
         pass  # unknown is not absent
+    elif certificate.has_subject_alt_names and not certificate.subject_alt_names:
+        message = "Its subject alternative name holds no host name and no address; browsers do not match the Common Name."
+        findings.append(found(LintCode.NO_SAN, message))
     elif not certificate.subject_alt_names:
         findings.append(
             found(

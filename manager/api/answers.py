@@ -104,6 +104,7 @@ class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     chain_of_trust: ChainAnswer | None = None
     findings: list[Finding] | None = None
     undecodable: tuple[str, ...] | None = None
+    oddities: tuple[str, ...] | None = None
     certificate: str | None = None
     chain: str | None = None
     parameters: str | None = None
@@ -289,6 +290,7 @@ def shown_answer(shown: ShownCertificate) -> CertificateAnswer:
         ),
         findings=finding_answers(judgement.findings),
         undecodable=leaf.undecodable,
+        oddities=leaf.oddities,
         certificate=shown.record.text,
         chain="".join(each.pem for each in judgement.chain.serving),
         parameters=shown.record.parameters_pem,

@@ -79,6 +79,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Remark] = []
     consequences: list[Consequence] = []
     undecodable: list[str] = []
+    oddities: list[str] = []
     certificate: str = ""
     parameters: str = ""
     text: str = ""

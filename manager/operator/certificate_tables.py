@@ -233,6 +233,8 @@ def _facts(found: Certificate, chain: Chain, now_s: float) -> list[tuple[str, ou
     ]
     if found.undecodable:
         facts.append(("undecodable", ", ".join(found.undecodable)))
+    if found.oddities:
+        facts.append(("encoding", "\n".join(found.oddities)))
     return facts
 
 

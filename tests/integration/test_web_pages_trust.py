@@ -10,7 +10,7 @@ from common.pki.pem import pem_of
 from manager.domain.model import Role
 from manager.operations.trust import new_trusted_ca
 from manager.operations.workers import Workers
-from tests import pki
+from tests import odd, pki
 from tests.integration.api import ApiClient, real_api
 from tests.integration.web import Visitor, visitor
 
@@ -66,7 +66,7 @@ async def test_a_refused_import_says_every_finding_and_gives_no_key_back(api, br
     text = f"{leaf.certificate_pem}{pki.current_leaf(None, ['x']).key_pem}"
     answer = await browser.post("/trusted-cas/import", {"pasted": text}, files={})
     assert answer.status == 400
-    assert "what was pasted" in answer.text
+    assert "what was pasted" in answer.text.lower()
     assert answer.values["pasted"][0].strip() == leaf.certificate_pem.strip()
     assert "Nothing was imported" in answer.text
     assert await names(api) == set()
@@ -179,3 +179,26 @@ async def test_who_may_only_look_sees_no_button(api, browser):
             page = await operator.get(path)
             for word in ("Delete", "Edit", "Import"):
                 assert word not in page.text.partition("Sign out")[2]
+
+
+async def test_an_odd_root_is_taken_and_shown_with_what_is_odd_about_it(api, browser):
+    root = odd.certificate(
+        subject=odd.name("Odd * Root", odd.PRINTABLE),
+        extensions=[odd.extension(odd.BASIC, odd.seq(odd.TRUE), odd.FALSE)],
+    )
+    answer = await browser.post("/trusted-cas/import", {"pasted": pem_of(root)}, files={})
+    assert "1 trusted CA" in answer.text
+    (kept,) = await api.operations.trust.list()
+    page = (await browser.get(f"/trusted-cas/{kept.record.id}")).text
+    assert "Its subject has a PrintableString with '*'." in page
+    assert "Its basic constraints says 'critical FALSE', which DER leaves out." in page
+    assert "Subject: CN = Odd * Root" in page
+
+
+async def test_names_that_cannot_be_read_are_shown_as_unknown(api, browser):
+    flags = odd.extension(odd.BASIC, odd.seq(odd.TRUE), odd.TRUE)
+    root = odd.certificate(extensions=[flags, odd.extension(odd.SAN, odd.seq(b"\x8f\x01a"))])
+    await browser.post("/trusted-cas/import", {"pasted": pem_of(root)}, files={})
+    (kept,) = await api.operations.trust.list()
+    page = (await browser.get(f"/trusted-cas/{kept.record.id}")).text
+    assert "unknown: they cannot be decoded" in page

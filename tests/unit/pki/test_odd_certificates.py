@@ -14,6 +14,8 @@ from common.pki.certificate import decode, is_signed_by
 from common.pki.chain import ChainState, build_chain
 from common.pki.constraints import Comparisons, constraints_hold
 from common.pki.export import ExportItem, Format, export
+from common.pki.finding import LintCode
+from common.pki.lint import lint
 from common.pki.pem import pem_of
 from common.pki.search import Issuers
 from common.pki.strict import StrictClient
@@ -409,3 +411,26 @@ def test_an_odd_certificates_end_is_read_where_a_port_shows_it():
     data = ODD["printable string with an asterisk"][0]
     assert leaf_not_after_s(data) == decode(data).not_after_s
     assert leaf_not_after_s(b"\x30\x00") == 0
+
+
+def test_unreadable_alternative_names_are_not_called_missing():
+    found = decode(certificate(extensions=[extension(SAN, seq(b"\x8f\x01a"))]))
+    codes = {each.code for each in lint(found, now_s=found.not_before_s)}
+    assert LintCode.UNDECODABLE in codes
+    assert LintCode.NO_SAN not in codes
+
+
+def test_alternative_names_without_a_host_are_said_to_hold_none():
+    found = decode(certificate(extensions=[extension(SAN, seq(der.encode(0x88, b"\x2a\x03")))]))
+    (said,) = (each for each in lint(found, now_s=found.not_before_s) if each.code is LintCode.NO_SAN)
+    assert said.message.startswith("Its subject alternative name holds no host name")
+
+
+def test_an_odd_encoding_is_a_finding_that_says_what_is_odd():
+    found = decode(ODD["printable string with an asterisk"][0])
+    (said,) = (each for each in lint(found, now_s=found.not_before_s) if each.code is LintCode.ODD_ENCODING)
+    assert said.message == (
+        "It is not encoded as the standard says: Its subject has a PrintableString with '*'."
+    )
+    plain = decode(make_leaf(make_root()).certificate_der)
+    assert LintCode.ODD_ENCODING not in {each.code for each in lint(plain, now_s=plain.not_before_s)}
