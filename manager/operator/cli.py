@@ -23,6 +23,7 @@ from manager.operator import (
     requests,
     status,
     trusted_cas,
+    trusting,
     users,
 )
 from manager.operator.access import Options
@@ -136,6 +137,7 @@ app.add_typer(alarms.app, name="alarm")
 app.command("push")(pushes.push)
 app.command("status")(status.status)
 app.command("explain")(explain.explain)
+app.command("trust")(trusting.trust)
 app.add_typer(users.users, name="user")
 app.add_typer(users.tokens, name="token")
 app.add_typer(oauth.app, name="oauth-client")
