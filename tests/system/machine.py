@@ -1,14 +1,12 @@
 """A Debian machine with systemd as PID 1, in a container, with our units and this source tree."""
 
 import asyncio
-import os
 import shutil
 import sys
 from pathlib import Path
 
-CACHE = Path(os.environ.get("CERTCAST_TEST_CACHE", "/var/cache/certcast-tests"))
-PACKAGES = "systemd,systemd-sysv,dbus,python3,nginx-light"
-REPOSITORY = Path(__file__).parents[2]
+from tests.system.debian import REPOSITORY, debian_root
+
 UNIT = """\
 [Unit]
 After=basic.target dbus.service
@@ -32,21 +30,6 @@ from {module} import main
 if __name__ == "__main__":
     sys.exit(main())
 """
-
-
-async def debian_root() -> Path:
-    """Return a Debian root, made once a machine and kept."""
-    root = CACHE / "bookworm"
-    if not root.is_dir():
-        await asyncio.to_thread(CACHE.mkdir, parents=True, exist_ok=True)
-        fresh = CACHE / f"bookworm.{os.getpid()}"
-        process = await asyncio.create_subprocess_exec(
-            *("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", fresh),
-            stdout=asyncio.subprocess.DEVNULL,
-        )
-        assert await process.wait() == 0, "debootstrap failed"
-        await asyncio.to_thread(fresh.rename, root)
-    return root
 
 
 async def run_in_machine(script: str, directory: Path, *, timeout_s: float) -> str:

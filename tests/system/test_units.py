@@ -14,6 +14,7 @@ UNITS = ("certcast-manager.service", "certcast-nodeagent.service")
 
 SCRIPT = r"""
 say() { echo "== $*"; }
+DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes install nginx-light python3 || exit
 systemd-sysusers && systemd-tmpfiles --create
 manager() { runuser -u certcast -- /opt/certcast/bin/certcast-manager "$@"; }
 manager init --name manager.test --address 127.0.0.1
