@@ -5,13 +5,14 @@ from typing import Annotated
 
 import msgspec
 from aiohttp import web
+from msgspec import structs
 
 from common.ids import node_name
 from manager.api.answers import AssignedAnswer
 from manager.api.certificates import assigned_answer
 from manager.api.routes import CONFIRM, Call, Id, Route, empty, reply
 from manager.domain.model import NodeRecord, Role
-from manager.domain.view import NodeView
+from manager.domain.view import NodeView, State
 
 Texts = Annotated[list[str], msgspec.Meta(max_length=64)]
 
@@ -43,10 +44,16 @@ class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     enrolled_s: float | None
 
 
+class ListedNode(NodeAnswer, frozen=True, kw_only=True):
+    """A node as it was added, and its state now."""
+
+    state: State
+
+
 class NodesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """All nodes as they were added."""
 
-    nodes: list[NodeAnswer]
+    nodes: list[ListedNode]
 
 
 class JoinTokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +81,11 @@ class ShownNode(NodeView):
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with all."""
     found = await call.api.operations.context.store.nodes.list()
-    return reply(NodesAnswer(nodes=[_answer(each) for each in found]))
+    listed = [
+        ListedNode(**structs.asdict(_answer(each)), state=call.api.fleet.node(each.name).state)
+        for each in found
+    ]
+    return reply(NodesAnswer(nodes=listed))
 
 
 async def add(call: Call) -> web.StreamResponse:

@@ -48,6 +48,27 @@ class UsersAnswer(msgspec.Struct, frozen=True, kw_only=True):
     users: list[UserAnswer]
 
 
+class NewRole(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user may do from now on."""
+
+    role: Role
+
+
+class ListedToken(msgspec.Struct, frozen=True, kw_only=True):
+    """An API token of the caller's, without what it is worth."""
+
+    id: int
+    label: str
+    created_s: float
+    expires_s: float
+
+
+class TokensAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller's API tokens that are still good, the latest first."""
+
+    tokens: list[ListedToken]
+
+
 class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An API token, shown once."""
 
@@ -78,6 +99,29 @@ async def add(call: Call) -> web.StreamResponse:
 async def remove(call: Call) -> web.StreamResponse:
     """Remove a user and all tokens."""
     await call.api.operations.users.remove(call.name("name"), actor=call.actor)
+    return empty()
+
+
+async def set_role(call: Call) -> web.StreamResponse:
+    """Change what a user may do."""
+    body: NewRole = call.body
+    await call.api.operations.users.set_role(call.name("name"), role=body.role, actor=call.actor)
+    return empty()
+
+
+async def list_tokens(call: Call) -> web.StreamResponse:
+    """Answer with the caller's tokens."""
+    found = await call.api.operations.users.tokens(call.user.name)
+    listed = [
+        ListedToken(id=each.id, label=each.label, created_s=each.created_s, expires_s=each.expires_s)
+        for each in found
+    ]
+    return reply(TokensAnswer(tokens=listed))
+
+
+async def remove_token(call: Call) -> web.StreamResponse:
+    """Revoke one of the caller's tokens."""
+    await call.api.operations.users.remove_token(call.user.name, call.number("id"), actor=call.actor)
     return empty()
 
 
@@ -126,6 +170,31 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=remove,
         summary="Remove a user",
+        answers={204: None},
+    ),
+    Route(
+        method="PUT",
+        path="users/{name}/role",
+        role=Role.ADMINISTRATOR,
+        handler=set_role,
+        body=NewRole,
+        summary="Change a user's role",
+        answers={204: None},
+    ),
+    Route(
+        method="GET",
+        path="tokens",
+        role=Role.READ_ONLY,
+        handler=list_tokens,
+        summary="List your API tokens",
+        answers={200: TokensAnswer},
+    ),
+    Route(
+        method="DELETE",
+        path="tokens/{id}",
+        role=Role.READ_ONLY,
+        handler=remove_token,
+        summary="Revoke one of your API tokens",
         answers={204: None},
     ),
     Route(

@@ -153,9 +153,7 @@ class UserOperations:
         if record is None:
             self.throttle.count(source(address))
             log.warning("login.refused", address=address)
-            raise AccessError(
-                "the token is not known or has expired; 'certcast token create' makes a new one"
-            )
+            raise AccessError("the token is unknown, revoked or expired")
         return record
 
     async def _proves(self, name: str, password: str, hashed: str, whom: Mapping[str, int]) -> bool:

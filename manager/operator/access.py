@@ -71,6 +71,9 @@ def check_url(url: str | None, *, insecure: bool) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")
+    except UnicodeError as error:
+        raise InvalidInputError("url", "--url has a host name with an empty or too long part") from error
     except ValueError as error:
         raise InvalidInputError("url", f"'{url}' is not a URL; it looks like https://MANAGER") from error
     if "@" in parts.netloc:

@@ -11,6 +11,7 @@ from common.ids import node_name
 from manager.operator.access import prompt, read_line
 from manager.operator.completion import node_names
 from manager.operator.files import check_output, save
+from manager.operator.naming import CertificateArgument, CertificatesArgument
 from manager.operator.running import (
     JsonOption,
     OutputOption,
@@ -137,9 +138,7 @@ def list_certificates(
 
 def show(
     context: typer.Context,
-    certificate_id: Annotated[
-        int, typer.Argument(metavar="ID", help="The number in 'certcast certificate list'.")
-    ],
+    certificate_id: CertificateArgument,
     text: TextOption = False,
     pem: PemOption = False,
     json: JsonOption = False,
@@ -148,7 +147,7 @@ def show(
 
     Its data, its chain of trust link by link, whether a strict client accepts it, and what else was found. Private keys are never shown; 'certcast certificate download' hands them out encrypted.
 
-    Example: certcast certificate show 3
+    Example: certcast certificate show conf.example.com
     """
     only_one_form(text=text, pem=pem, json=json)
     answer = ask(context, lambda client: client.get("certificates", str(certificate_id)))
@@ -169,9 +168,7 @@ def show(
 
 def download(
     context: typer.Context,
-    certificate_ids: Annotated[
-        list[int], typer.Argument(metavar="ID", help="One or more; several go into one file.")
-    ],
+    certificate_ids: CertificatesArgument,
     form: Annotated[
         Format,
         typer.Option("--format", help="pfx is PKCS#12; pfx-legacy is one that old appliances open."),

@@ -7,13 +7,14 @@ import typer
 
 from common.errors import InvalidInputError
 from common.ids import node_name
-from manager.operator import certificate_views
+from manager.operator import certificate_views, differing
 from manager.operator.access import passphrase
 from manager.operator.completion import node_names
 from manager.operator.confirming import ReplaceKeyOption, YesOption, ask_confirmed
 from manager.operator.failures import RefusedError
 from manager.operator.files import only_one_from_stdin, read_text, shown_name
 from manager.operator.importing import SkipUnusableOption, import_files
+from manager.operator.naming import CertificateArgument, CertificatesArgument
 from manager.operator.running import (
     AskPassphraseOption,
     JsonOption,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 app = group("Keep certificates, and give them to nodes.")
 
-IdArgument = Annotated[int, typer.Argument(metavar="ID", help="The number in 'certcast certificate list'.")]
 NodesOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -143,12 +143,13 @@ def import_(
 
 app.command("list")(certificate_views.list_certificates)
 app.command("show")(certificate_views.show)
+app.command("diff")(differing.diff)
 
 
 @app.command()
 def edit(
     context: typer.Context,
-    certificate_id: IdArgument,
+    certificate_id: CertificateArgument,
     certificate: Annotated[
         str | None,
         typer.Option(
@@ -223,7 +224,7 @@ def edit(
 @app.command()
 def assign(
     context: typer.Context,
-    certificate_id: IdArgument,
+    certificate_id: CertificateArgument,
     nodes: NodesOption = None,
     everywhere: Annotated[bool, typer.Option("--all", help="All conferencing nodes.")] = False,
     slot: SlotOption = "server",
@@ -235,7 +236,7 @@ def assign(
     It takes the place of the one that is in their slot. If it is not valid for a node's names, has expired, or lacks what that one has, it is
     shown and asked before; a script says --force. 'certcast certificate list --fitting NODE' lists those that are valid for a node first.
 
-    Example: certcast certificate assign 3 --node conf1 --node conf2
+    Example: certcast certificate assign conf.example.com --node conf1 --node conf2
     """
     if bool(nodes) == everywhere:
         raise InvalidInputError("node", "say to which nodes: --node NAME (may be repeated), or --all")
@@ -267,7 +268,7 @@ app.command("download")(certificate_views.download)
 @app.command()
 def delete(
     context: typer.Context,
-    certificate_ids: Annotated[list[int], typer.Argument(metavar="ID", help="One or more.")],
+    certificate_ids: CertificatesArgument,
     force: YesOption = False,
     json: JsonOption = False,
 ) -> None:

@@ -4,6 +4,8 @@ Decides the global options and the exit statuses: 0 done, 1 the manager refused,
 be reached or is not trusted. Every command is in the module of its topic.
 """
 
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -11,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from common.errors import CertcastError
+from common.runtime.command import READER_GONE
 from manager.operator import (
     alarms,
     audit,
@@ -47,8 +50,35 @@ The first three steps:
 """
 
 
+SHORT: Final[Mapping[str, str]] = {"cert": "certificate"}
+"""For those who type it every day."""
+
+
+def as_meant(args: Sequence[str]) -> list[str]:
+    """Return arguments with '-o json' in its own words; what stands after '--' is no option."""
+    made: list[str] = []
+    left = list(args)
+    while left:
+        each = left.pop(0)
+        if each == "--":
+            return [*made, each, *left]
+        if each == "-o" and left[:1] == ["json"]:
+            left.pop(0)
+            each = "--json"
+        made.append("--json" if each in {"-ojson", "-o=json"} else each)
+    return made
+
+
 class _Group(TyperGroup):
     """Says a failure in one sentence on standard error, with the exit status of its kind."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Find a command, also by its short name."""
+        return super().get_command(ctx, SHORT.get(cmd_name, cmd_name))
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
+        """Take '-o json', which many know from other commands, for --json."""
+        return super().make_context(info_name, as_meant(args), *more, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -58,6 +88,14 @@ class _Group(TyperGroup):
             for line in lines(error):
                 typer.echo(line, err=True)
             raise typer.Exit(exit_status(error)) from error
+        except BrokenPipeError as error:
+            raise typer.Exit(READER_GONE) from error
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"certcast {version_of('certcast')}")
+        raise typer.Exit
 
 
 app = typer.Typer(
@@ -106,6 +144,9 @@ def start(
             help="PEM: whom to believe to be the manager, instead of public CAs.",
         ),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
     insecure: Annotated[
         bool,
         typer.Option("--insecure", envvar="CERTCAST_INSECURE", help="Do not check who the manager is."),
@@ -117,6 +158,7 @@ def start(
 
     Example: certcast --url https://manager.example.com --user admin status
     """
+    del version  # its callback has ended the command
     if context.invoked_subcommand is None:
         typer.echo(INTRODUCTION, nl=False)
         return

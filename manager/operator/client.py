@@ -6,7 +6,6 @@ Invariant: credentials go to the one URL that was given, never along a redirect.
 
 import asyncio
 import base64
-import os
 import re
 import ssl
 import sys
@@ -20,9 +19,10 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from common.errors import InvalidInputError, UnreachableError
+from common.errors import CertcastError, InvalidInputError, UnreachableError
+from manager.operator import unreachable
 from manager.operator.access import Access
-from manager.operator.failures import RefusedError, refusal
+from manager.operator.failures import RefusedError, explained, is_refusal, refusal
 from manager.operator.files import Download
 
 API: Final = "/api/certcast/v1/"
@@ -103,7 +103,7 @@ class Client:
         """
         async with self._open("GET", ("events",), accept="text/event-stream") as response:
             if response.status != 200:
-                raise _refused(response, await response.read())
+                raise self._refused(response, await response.read())
             yield _events(response.content)
 
     async def _ask(
@@ -121,10 +121,29 @@ class Client:
                 async with asyncio.timeout(ANSWER_S):
                     answer = await response.read()
                 if not 200 <= response.status < 300:
-                    raise _refused(response, answer)
+                    raise self._refused(response, answer)
+                if response.content_type == "text/html":
+                    raise unreachable.no_manager(self._access.url, "it sent a web page")
                 return Download(_file_name(response), answer)
         finally:
             slow.cancel()
+
+    def _refused(self, response: aiohttp.ClientResponse, answer: bytes) -> CertcastError:
+        if 300 <= response.status < 400:
+            where = response.headers.get("Location", "elsewhere")
+            return RefusedError(
+                f"the manager points to {where}; use that in --url (redirects are not followed)",
+                status=response.status,
+            )
+        try:
+            document = msgspec.json.decode(answer)
+        except msgspec.DecodeError:
+            document = None
+        if is_refusal(document):
+            return explained(refusal(response.status, document), self._access)
+        if response.status in unreachable.GATEWAY:
+            return unreachable.behind_proxy(self._access.url, response.status)
+        return unreachable.no_manager(self._access.url, f"it answered with HTTP status {response.status}")
 
     @asynccontextmanager
     async def _open(
@@ -154,6 +173,8 @@ class Client:
                 )
             async with response:
                 yield response
+        except aiohttp.ConnectionTimeoutError as error:
+            raise unreachable.silent(self._access.url) from error
         except TimeoutError as error:
             raise UnreachableError(
                 f"{self._access.url} did not answer in time; is it the manager?"
@@ -221,38 +242,27 @@ def _tls(access: Access) -> ssl.SSLContext:
     return context
 
 
-def _refused(response: aiohttp.ClientResponse, answer: bytes) -> RefusedError:
-    if 300 <= response.status < 400:
-        where = response.headers.get("Location", "elsewhere")
-        return RefusedError(
-            f"the manager points to {where}; use that in --url (redirects are not followed)",
-            status=response.status,
-        )
-    try:
-        return refusal(response.status, msgspec.json.decode(answer))
-    except msgspec.DecodeError:
-        return refusal(response.status, None)
-
-
 def _unreachable(access: Access, error: aiohttp.ClientError) -> UnreachableError:
     url = access.url
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            found = getattr(error.certificate_error, "verify_message", "") or "it was not accepted"
-            return UnreachableError(
-                f"the certificate of {url} is not trusted: {found.rstrip('.')}. Give the CA that issued it with "
-                "--ca FILE, use a name that it is for, or accept anyone with --insecure"
+            found = error.certificate_error
+            return (
+                unreachable.failed(url, found)
+                if isinstance(found, OSError)
+                else unreachable.no_tls(url, None)
             )
-        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
-            return UnreachableError(
-                f"no TLS with {url}: is that the manager's https port? (--ca FILE names the CA, --insecure skips "
-                "the check of the certificate)"
-            )
+        case aiohttp.ClientConnectorSSLError():
+            return unreachable.no_tls(url, error.os_error)
         case aiohttp.ClientConnectorError():
-            code, said = error.os_error.errno, error.os_error.strerror or str(error.os_error)
-            reason = (
-                os.strerror(code) if code and code > 0 else said
-            )  # a failed name look-up has negative codes
-            return UnreachableError(f"cannot reach {url}: {reason}. Is the manager running, and --url right?")
+            return unreachable.failed(url, error.os_error)
+        case aiohttp.ServerDisconnectedError():
+            return unreachable.closed(url)
+        case aiohttp.ClientPayloadError():
+            return UnreachableError(f"the answer of {url} ended before it was whole; try again")
+        case aiohttp.ClientResponseError():
+            return unreachable.no_manager(url, "it does not speak HTTP")
+        case OSError():
+            return unreachable.failed(url, error)
         case _:
-            return UnreachableError(f"the connection to {url} broke: {str(error) or type(error).__name__}")
+            return UnreachableError(f"the connection to {url} broke")

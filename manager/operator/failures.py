@@ -6,16 +6,20 @@ reached or is not who it should be. Invariant: nothing secret is in an error, so
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import CertcastError, InvalidInputError, UnreachableError
 from manager.operator.words import clean
+
+if TYPE_CHECKING:
+    from manager.operator.access import Access
 
 EXIT_REFUSED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
 
 _WANTS_CONFIRMATION: Final = "this wants a confirmation, and nothing was changed"
+HTTP_UNAUTHENTICATED: Final = 401
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,18 @@ class RefusedError(CertcastError):
             consequences=self.consequences,
         )
 
+    def saying(self, message: str) -> "RefusedError":
+        """Return the same in other words."""
+        return RefusedError(
+            message,
+            status=self.status,
+            code=self.code,
+            field=self.field,
+            findings=self.findings,
+            consequences=self.consequences,
+            token=self.token,
+        )
+
     def with_findings(self, findings: Sequence[Finding]) -> "RefusedError":
         """Return the same with other findings."""
         return RefusedError(
@@ -101,14 +117,14 @@ class RefusedError(CertcastError):
         )
 
 
-def refusal(status: int, answer: object) -> RefusedError:
-    """Read the API's error document; anything else (a proxy's page, say) becomes a sentence about the status."""
-    error = answer.get("error") if isinstance(answer, dict) else None
-    if not isinstance(error, dict):
-        return RefusedError(
-            f"the answer was HTTP status {status} without an explanation; is the URL a Certcast manager's?",
-            status=status,
-        )
+def is_refusal(answer: object) -> bool:
+    """Whether an answer is the API's error document; a proxy's page, say, is none."""
+    return isinstance(answer, dict) and isinstance(answer.get("error"), dict)
+
+
+def refusal(status: int, answer: Any) -> RefusedError:
+    """Read the API's error document."""
+    error = answer["error"]
     listed, confirmation = error.get("findings"), error.get("confirmation")
     told = confirmation if isinstance(confirmation, dict) else {}
     consequences = told.get("consequences")
@@ -125,6 +141,17 @@ def refusal(status: int, answer: object) -> RefusedError:
         else (),
         token=_text(told.get("token")) or None,
     )
+
+
+def explained(error: RefusedError, access: "Access") -> RefusedError:
+    """Say with whose credentials it was refused, and what to do next."""
+    if error.status == HTTP_UNAUTHENTICATED and access.token:
+        return error.saying(
+            f"{error.message}. It is the one of --token or CERTCAST_TOKEN; sign in with --user and make another: certcast token create"
+        )
+    if error.status == HTTP_UNAUTHENTICATED:
+        return error.saying(f"{error.message} (user '{access.user}')")
+    return error
 
 
 def exit_status(error: CertcastError) -> int:

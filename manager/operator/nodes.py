@@ -50,9 +50,9 @@ def add(
 
 @app.command("list")
 def list_nodes(context: typer.Context, json: JsonOption = False) -> None:
-    """List the nodes with the names that they serve.
+    """List the nodes with their names and states.
 
-    'certcast status' tells how they stand.
+    'certcast status' shows what each has and serves.
 
     Example: certcast node list
     """
@@ -60,7 +60,7 @@ def list_nodes(context: typer.Context, json: JsonOption = False) -> None:
     if json:
         say_raw(answer)
         return
-    from manager.operator.output import show_table
+    from manager.operator.output import show_table, state
     from manager.operator.shapes import ListedNodes, read
 
     rows = [
@@ -68,13 +68,13 @@ def list_nodes(context: typer.Context, json: JsonOption = False) -> None:
             node.name,
             node.kind,
             "\n".join([*node.names, *node.addresses]) or "-",
-            "yes" if node.joined else "no",
+            state(node.state) if node.state else "yes" if node.joined else "no",
             moment(node.created_s),
         )
         for node in read(answer, ListedNodes).nodes
     ]
     show_table(
-        ("node", "kind", "names and addresses", "joined", "added"),
+        ("node", "kind", "names and addresses", "state", "added"),
         rows,
         nothing="No nodes yet: certcast node add NAME",
     )

@@ -14,6 +14,7 @@ from manager.operator.certificates import NodesOption, SlotOption, going_to, say
 from manager.operator.confirming import ReplaceKeyOption, YesOption, ask_confirmed
 from manager.operator.failures import RefusedError
 from manager.operator.files import only_one_from_stdin, read_joined, read_text
+from manager.operator.naming import CertificateOption, RequestArgument
 from manager.operator.running import (
     AskPassphraseOption,
     JsonOption,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 app = group("Make signing requests, upload the answers.")
 
-IdArgument = Annotated[int, typer.Argument(metavar="ID", help="The number in 'certcast csr list'.")]
-
 
 class KeyType(StrEnum):
     """Keys that the manager makes; the API's words."""
@@ -47,14 +46,7 @@ class KeyType(StrEnum):
 @app.command()
 def create(
     context: typer.Context,
-    certificate_id: Annotated[
-        int | None,
-        typer.Option(
-            "--certificate",
-            metavar="ID",
-            help="The certificate to replace: its subject and names are asked for.",
-        ),
-    ] = None,
+    certificate_id: CertificateOption = None,
     subject: Annotated[
         str | None,
         typer.Option("--subject", metavar="DN", help="The subject, such as 'CN=conf.example.com,O=Example'."),
@@ -158,7 +150,7 @@ def list_requests(context: typer.Context, json: JsonOption = False) -> None:
 
 
 @app.command()
-def show(context: typer.Context, request_id: IdArgument, json: JsonOption = False) -> None:
+def show(context: typer.Context, request_id: RequestArgument, json: JsonOption = False) -> None:
     """Print a request in PEM.
 
     What it asks for is told beside it, on standard error.
@@ -179,7 +171,7 @@ def show(context: typer.Context, request_id: IdArgument, json: JsonOption = Fals
 @app.command()
 def answer(
     context: typer.Context,
-    request_id: IdArgument,
+    request_id: RequestArgument,
     files: Annotated[
         list[str],
         typer.Argument(
@@ -251,7 +243,7 @@ def answer(
 
 @app.command()
 def delete(
-    context: typer.Context, request_id: IdArgument, force: YesOption = False, json: JsonOption = False
+    context: typer.Context, request_id: RequestArgument, force: YesOption = False, json: JsonOption = False
 ) -> None:
     """Delete a request, and its private key.
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the manager's answer as it is.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the manager's answer as it is; '-o json' says the same.")
+]
 ReplaceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 OutputOption = Annotated[
     str | None,

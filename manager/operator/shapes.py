@@ -125,6 +125,7 @@ class ListedNode(msgspec.Struct, frozen=True, kw_only=True):
     names: list[str] = []
     addresses: list[str] = []
     joined: bool = False
+    state: str = ""
     created_s: float | None = None
     enrolled_s: float | None = None
 
@@ -230,6 +231,21 @@ class Users(msgspec.Struct, frozen=True, kw_only=True):
     """All users."""
 
     users: list[User]
+
+
+class ListedToken(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the caller's API tokens, without the token."""
+
+    id: int
+    label: str = ""
+    created_s: float | None = None
+    expires_s: float | None = None
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller's API tokens."""
+
+    tokens: list[ListedToken]
 
 
 class ApiToken(msgspec.Struct, frozen=True, kw_only=True):

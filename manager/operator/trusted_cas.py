@@ -10,6 +10,7 @@ from manager.operator.confirming import YesOption, ask_confirmed
 from manager.operator.failures import RefusedError
 from manager.operator.files import check_output, only_one_from_stdin, read_joined, save
 from manager.operator.importing import SkipUnusableOption, import_files, say_left_out, skipping
+from manager.operator.naming import CaArgument, CasArgument
 from manager.operator.running import (
     AskPassphraseOption,
     JsonOption,
@@ -28,8 +29,6 @@ from manager.operator.running import (
 )
 
 app = group("Trust CAs, on all nodes.")
-
-IdArgument = Annotated[int, typer.Argument(metavar="ID", help="The number in 'certcast ca list'.")]
 
 
 @app.command()
@@ -131,7 +130,7 @@ def list_cas(
 @app.command()
 def show(
     context: typer.Context,
-    ca_id: IdArgument,
+    ca_id: CaArgument,
     text: TextOption = False,
     pem: PemOption = False,
     json: JsonOption = False,
@@ -160,7 +159,7 @@ def show(
 @app.command()
 def edit(
     context: typer.Context,
-    ca_id: IdArgument,
+    ca_id: CaArgument,
     certificate: Annotated[
         str | None,
         typer.Option("--certificate", metavar="FILE", help="PEM: what takes its place; - is standard input."),
@@ -244,7 +243,7 @@ def export(
 @app.command()
 def delete(
     context: typer.Context,
-    ca_ids: Annotated[list[int], typer.Argument(metavar="ID", help="One or more.")],
+    ca_ids: CasArgument,
     force: YesOption = False,
     json: JsonOption = False,
 ) -> None:

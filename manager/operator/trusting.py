@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 
 import typer
 
-from common.errors import InvalidInputError, UnreachableError
+from common.errors import InvalidInputError
 from manager.operator.access import Options, check_url
 from manager.operator.failures import RefusedError
 from manager.operator.files import Download, check_output, save
 from manager.operator.running import JsonOption, ReplaceOption, say, say_raw
+from manager.operator.unreachable import failed
 
 CONNECT_S: Final = 10.0
 HTTPS: Final = 443
@@ -96,7 +97,7 @@ def _shown(url: str, host: str, port: int) -> str:
     try:
         return ssl.get_server_certificate((host, port), timeout=CONNECT_S)
     except OSError as error:
-        raise unreachable(url, error) from error
+        raise failed(url, error) from error
 
 
 def _verify(url: str, host: str, port: int, pem: str | None) -> str:
@@ -112,20 +113,7 @@ def _verify(url: str, host: str, port: int, pem: str | None) -> str:
     except ssl.SSLCertVerificationError as error:
         return error.verify_message.rstrip(".")
     except OSError as error:
-        raise unreachable(url, error) from error
-
-
-def unreachable(url: str, error: OSError) -> UnreachableError:
-    """Say why nobody could be asked."""
-    match error:
-        case ssl.SSLError():
-            return UnreachableError(f"no TLS with {url}: is that the manager's https port?")
-        case TimeoutError():
-            return UnreachableError(f"{url} did not answer within {CONNECT_S:.0f} s")
-        case socket.gaierror():
-            return UnreachableError(f"cannot find {urlsplit(url).hostname}: {error.strerror}")
-        case _:
-            return UnreachableError(f"cannot reach {url}: {error.strerror or error}")
+        raise failed(url, error) from error
 
 
 def _ask(url: str, found: str) -> None:

@@ -1,15 +1,21 @@
 """`certcast user` and `certcast token`: who may do what."""
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common.errors import InvalidInputError
 from manager.operator.access import prompt, read_line
+from manager.operator.completion import user_names
 from manager.operator.confirming import YesOption, check_meant
 from manager.operator.running import JsonOption, ask, group, login, say, say_raw
 from manager.operator.words import moment
+
+if TYPE_CHECKING:
+    from manager.operator.client import Client
+    from manager.operator.shapes import ListedToken
 
 users = group("Add, list and remove those who may sign in.")
 tokens = group("API tokens, for programs.")
@@ -73,7 +79,7 @@ def list_users(context: typer.Context, json: JsonOption = False) -> None:
 @users.command("remove")
 def remove_user(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user.", autocompletion=user_names)],
     force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -81,14 +87,32 @@ def remove_user(
 
     Example: certcast user remove anna
     """
-    if name in {"", ".", ".."}:  # they would name another path
-        raise InvalidInputError("name", f"'{name}' is not a user's name")
+    check_name(name)
     check_meant(f"Remove the user {name} with all tokens?", force=force)
     answer = ask(context, lambda client: client.delete("users", name))
     if json:
         say_raw(answer)
         return
     say(f"Removed {name}.")
+
+
+@users.command("role")
+def set_role(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user.", autocompletion=user_names)],
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="read-only, operator or administrator.")],
+    json: JsonOption = False,
+) -> None:
+    """Change what a user may do, at once for the user's tokens too.
+
+    Example: certcast user role anna administrator
+    """
+    check_name(name)
+    answer = ask(context, lambda client: client.put("users", name, "role", body={"role": role}))
+    if json:
+        say_raw(answer)
+        return
+    say(f"{name} is {role} now.")
 
 
 @tokens.command("create")
@@ -113,3 +137,71 @@ def create_token(
     made = read(answer, ApiToken)
     typer.echo(f"Valid until {moment(made.expires_s)}; it is not shown again:", err=True)
     say(made.token)
+
+
+@tokens.command("list")
+def list_tokens(context: typer.Context, json: JsonOption = False) -> None:
+    """List your API tokens that are still good.
+
+    Example: certcast token list
+    """
+    answer = ask(context, lambda client: client.get("tokens"))
+    if json:
+        say_raw(answer)
+        return
+    from manager.operator.output import show_table
+    from manager.operator.shapes import Tokens, read
+
+    rows = [
+        (str(each.id), each.label or "-", moment(each.created_s), moment(each.expires_s))
+        for each in read(answer, Tokens).tokens
+    ]
+    show_table(("id", "label", "made", "expires"), rows, nothing="You have no tokens.")
+
+
+@tokens.command("revoke")
+def revoke_token(
+    context: typer.Context,
+    token: Annotated[
+        str,
+        typer.Argument(metavar="TOKEN", help="Its number in 'certcast token list', or its label."),
+    ],
+    json: JsonOption = False,
+) -> None:
+    """Revoke one of your API tokens; it is worth nothing from then on.
+
+    Example: certcast token revoke backup
+    """
+
+    async def work(client: "Client") -> "tuple[bytes, ListedToken]":
+        from manager.operator.shapes import Tokens, read
+
+        found = _the_token(token, read(await client.get("tokens"), Tokens).tokens)
+        return await client.delete("tokens", str(found.id)), found
+
+    answer, found = ask(context, work)
+    if json:
+        say_raw(answer)
+        return
+    say(f"Revoked token {found.id} ({found.label or '-'}).")
+
+
+def _the_token(wanted: str, tokens: "Sequence[ListedToken]") -> "ListedToken":
+    """Return the token with this number or label. Raises InvalidInputError."""
+    found = [each for each in tokens if str(each.id) == wanted] or [
+        each for each in tokens if each.label == wanted
+    ]
+    if not found:
+        raise InvalidInputError("token", f"you have no token '{wanted}'; 'certcast token list' shows yours")
+    if len(found) > 1:
+        numbers = ", ".join(str(each.id) for each in found)
+        raise InvalidInputError(
+            "token", f"several of your tokens are called '{wanted}': say which of {numbers}"
+        )
+    return found[0]
+
+
+def check_name(name: str) -> None:
+    """Refuse what would name another path. Raises InvalidInputError."""
+    if name in {"", ".", ".."}:
+        raise InvalidInputError("name", f"'{name}' is not a user's name")

@@ -148,6 +148,9 @@ CASES = {
     ("POST", "users"): {"name": "x", "password": "short"},
     ("DELETE", "users/{name}"): None,
     ("POST", "tokens"): {"label": "x", "days": 0},
+    ("GET", "tokens"): None,
+    ("DELETE", "tokens/{id}"): None,
+    ("PUT", "users/{name}/role"): {"role": "operator"},
     ("GET", "audit"): None,
     ("GET", "oauth-clients"): None,
     ("POST", "oauth-clients"): {"name": "x", "role": "operator", "public_key": "x"},
@@ -253,6 +256,33 @@ async def test_tokens_sign_in_as_their_user_and_are_shown_once(api: ApiClient):
     wrong = {"Authorization": f"Bearer {made['token']}x"}
     assert (await api.call("GET", "whoami", role=None, headers=wrong))[0] == 401
     assert made["token"] not in json.dumps((await api.call("GET", "audit"))[1])
+
+
+async def test_tokens_are_listed_to_their_owner_and_revoked(api: ApiClient):
+    made = (await api.call("POST", "tokens", {"label": "ci", "days": 1}, role=Role.OPERATOR))[1]
+    bearer = {"Authorization": f"Bearer {made['token']}"}
+    (listed,) = (await api.call("GET", "tokens", role=Role.OPERATOR))[1]["tokens"]
+    assert (listed["label"], listed["expires_s"]) == ("ci", made["expires_s"])
+    assert made["token"] not in json.dumps(listed)
+    path = f"tokens/{listed['id']}"
+    assert (await api.call("GET", "tokens", role=Role.READ_ONLY))[1]["tokens"] == []
+    assert (await api.call("DELETE", path, role=Role.ADMINISTRATOR))[0] == 404  # another's
+    assert (await api.call("DELETE", path, role=Role.OPERATOR))[0] == 204
+    assert (await api.call("GET", "whoami", role=None, headers=bearer))[0] == 401
+
+
+async def test_a_role_changes_at_once_and_never_the_own(api: ApiClient):
+    body = {"role": "read-only"}
+    assert (await api.call("PUT", "users/administrator/role", body))[0] == 409
+    assert (await api.call("PUT", "users/operator/role", body))[0] == 204
+    assert (await api.call("GET", "whoami", role=Role.OPERATOR))[1]["role"] == "read-only"
+    assert (await api.call("POST", "push", {"nodes": [], "dry_run": True}, role=Role.OPERATOR))[0] == 403
+
+
+async def test_the_list_of_nodes_says_their_states(api: ApiClient):
+    await api.call("POST", "nodes", {"name": "n1"})
+    listed = (await api.call("GET", "nodes"))[1]["nodes"]
+    assert {each["name"]: each["state"] for each in listed}["n1"] == "never_joined"
 
 
 async def test_guessing_a_password_is_stopped_for_a_while(api: ApiClient):

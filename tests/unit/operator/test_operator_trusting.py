@@ -97,7 +97,7 @@ def test_programs_get_file_and_fingerprint(run, here):
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("https://no-such-host.invalid", "cannot find no-such-host.invalid"),
+        ("https://no-such-host.invalid", "cannot find the host no-such-host.invalid"),
         ("https://127.0.0.1:9", "Connection refused"),
     ],
 )

@@ -40,3 +40,35 @@ def test_a_token_alone_is_on_standard_output(api, run):
     assert done.stdout == "cct_x\n"
     assert api.asked[0][2] == {"label": "backup", "days": 30}
     assert json.loads(run("token", "create", "--label", "b", "--json").stdout)["token"] == "cct_x"
+
+
+TOKENS = {
+    "tokens": [
+        {"id": 4, "label": "ci", "created_s": 0, "expires_s": 4102444800},
+        {"id": 5, "label": "backup", "created_s": 0, "expires_s": 4102444800},
+        {"id": 6, "label": "ci", "created_s": 0, "expires_s": 4102444800},
+    ]
+}
+
+
+def test_tokens_are_listed_and_revoked_by_number_or_label(api, run):
+    api.answer("GET", "tokens", TOKENS)
+    assert "2100-01-01" in run("token", "list").stdout
+    for wanted, number in (("backup", 5), ("6", 6)):
+        api.answer("DELETE", f"tokens/{number}", "", status=204)
+        assert run("token", "revoke", wanted).stdout.startswith(f"Revoked token {number} (")
+
+
+def test_a_label_of_several_tokens_revokes_none(api, run):
+    api.answer("GET", "tokens", TOKENS)
+    done = run("token", "revoke", "ci")
+    assert done.exit_code == 2
+    assert "say which of 4, 6" in done.stderr
+    assert run("token", "revoke", "other").exit_code == 2
+
+
+def test_a_users_role_is_changed(api, run):
+    api.answer("PUT", "users/bert/role", "", status=204)
+    done = run("user", "role", "bert", "administrator")
+    assert done.stdout == "bert is administrator now.\n"
+    assert api.asked == [("PUT", "users/bert/role", {"role": "administrator"})]
