@@ -4,6 +4,7 @@ Decides when root becomes the store's owner and when a command is refused. Invar
 that belongs to somebody else.
 """
 
+import contextlib
 import os
 import pwd
 import sys
@@ -21,7 +22,7 @@ NEEDED: Final = (Path(sys.executable), Path(__file__), Path(os.__file__))
 
 
 def become_owner(data: Path) -> None:
-    """Go on as the owner of the store, if root was asked. Raises ConflictError if somebody else was."""
+    """Go on as the owner of the store, if root was asked. Raises ConflictError if somebody else was, StorageError."""
     try:
         found = data.stat()
     except FileNotFoundError:
@@ -30,16 +31,18 @@ def become_owner(data: Path) -> None:
         raise _refused(data, error) from error
     me = os.geteuid()
     if found.st_uid == me:
+        _check_writable(data)
         return
     if me != 0:
         raise ConflictError(
             f"{data} belongs to {_name(found.st_uid)}, and this is {_name(me)}: run it as root or as {_name(found.st_uid)}"
         )
     _become(found.st_uid, found.st_gid, data)
+    _check_writable(data)
 
 
 def refuse_foreign(data: Path) -> None:
-    """Refuse to serve another account's store. Raises ConflictError."""
+    """Refuse to serve another account's store. Raises ConflictError, StorageError."""
     try:
         owner = data.stat().st_uid
     except OSError:
@@ -49,6 +52,7 @@ def refuse_foreign(data: Path) -> None:
             f"{data} belongs to {_name(owner)}, so {_name(os.geteuid())} does not serve it. "
             "Start the service: systemctl start certcast-manager"
         )
+    _check_writable(data)
 
 
 def give_to_account(data: Path) -> None:
@@ -83,6 +87,16 @@ def _become(uid: int, gid: int, data: Path) -> None:
                 f"{data} belongs to {_name(uid)}, who cannot read {path}: install Certcast where everybody can read it, "
                 "for example in /opt/certcast (a umask of 077 hides it: use 022), or use an account's own store"
             )
+
+
+def _check_writable(data: Path) -> None:
+    if os.access(data, os.R_OK | os.W_OK | os.X_OK):
+        return
+    why = f"cannot be written by {_name(os.geteuid())}"
+    with contextlib.suppress(OSError):  # where its parent cannot be entered
+        if os.statvfs(data).f_flag & os.ST_RDONLY:
+            why = "is on a filesystem that is read-only"
+    raise StorageError(f"{data} {why}", reason=Reason.PERMISSION)
 
 
 def _name(uid: int) -> str:

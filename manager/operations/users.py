@@ -89,7 +89,7 @@ class UserOperations:
         Raises NotFoundError; ConflictError for the own role, so that there is always an administrator left.
         """
         if name == actor:
-            raise ConflictError("nobody changes the own role; another administrator can")
+            raise ConflictError("you cannot change your own role; another administrator can")
         async with self._context.store.together():
             await self._context.store.users.set_role(name, role)
             await self._context.note(actor, "user.role_changed", f"user {name}", {"role": role})

@@ -157,7 +157,7 @@ def _facts(node: "Node", now_s: float) -> list[tuple[str, str]]:
     pairs = [
         ("names", ", ".join([*node.names, *node.addresses]) or "-"),
         ("joined", "yes" if node.joined else "no; 'certcast node join-token' makes a token"),
-        ("agent", f"{node.agent_version or '-'} at {node.address or '-'}"),
+        ("agent", f"{node.agent_version or '-'} at {node.address}" if node.address else "-"),
         ("last heard", f"{ago(node.heard_s, now_s)}{skew}"),
     ]
     for word, version in (("desired", node.desired), ("offered", node.offered), ("applied", node.applied)):

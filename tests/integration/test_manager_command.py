@@ -52,13 +52,15 @@ def as_root_on(data: Path, code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.services("root")
-def test_root_becomes_the_owner_of_a_store_before_it_touches_it(tmp_path: Path):
-    os.chown(tmp_path, OWNER.pw_uid, OWNER.pw_gid)
-    # this test's interpreter may stand where only root can read; that is the next test
-    done = as_root_on(
-        tmp_path,
-        "import os\naccount.NEEDED = ()\naccount.become_owner(data)\nprint(os.getresuid(), os.getresgid(), os.getgroups())",
-    )
+def test_root_becomes_the_owner_of_a_store_before_it_touches_it():
+    with tempfile.TemporaryDirectory(prefix="store") as data:  # pytest's own are root's alone
+        os.chown(data, OWNER.pw_uid, OWNER.pw_gid)
+        # this test's interpreter may stand where only root can read; that is the next test
+        done = as_root_on(
+            Path(data),
+            "import os\naccount.NEEDED = ()\naccount.become_owner(data)\n"
+            "print(os.getresuid(), os.getresgid(), os.getgroups())",
+        )
     uid, gid = OWNER.pw_uid, OWNER.pw_gid
     assert done.stdout == f"{(uid,) * 3} {(gid,) * 3} {[gid]}\n", done.stderr
 
@@ -88,7 +90,20 @@ def test_root_does_not_serve_the_store_of_another_account(tmp_path: Path):
 
 @pytest.mark.services("root")
 def test_who_is_neither_root_nor_the_owner_is_told_whose_store_it_is():
-    with tempfile.TemporaryDirectory(prefix="store") as data:  # pytest's own are root's alone
+    with tempfile.TemporaryDirectory(prefix="store") as data:
         os.chown(data, OWNER.pw_uid, OWNER.pw_gid)
         done = as_root_on(Path(data), "import os\nos.setuid(12345)\naccount.become_owner(data)")
     assert "belongs to nobody, and this is user 12345: run it as root or as nobody" in done.stderr
+
+
+@pytest.mark.services("root", "unshare")
+@pytest.mark.parametrize("command", ["user list", "fingerprint", "restored", "init", "serve"])
+def test_a_store_on_a_read_only_filesystem_is_said_to_be_there(tmp_path: Path, command: str):
+    (tmp_path / "store").mkdir()
+    done = shell(
+        "unshare --mount bash -c 'mount --bind store store && mount -o remount,ro,bind store store && "
+        f"certcast-manager {command} --data store'",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"certcast-manager: {tmp_path / 'store'} is on a filesystem that is read-only\n"

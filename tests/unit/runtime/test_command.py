@@ -96,3 +96,18 @@ def without_override() -> str:
         return ""
     less = "-dac_override,-dac_read_search"
     return f"setpriv --bounding-set {less} --inh-caps {less}"
+
+
+def test_a_table_whose_reader_goes_away_ends_quietly_too():
+    reads, writes = os.pipe()
+    os.close(reads)
+    code = (
+        "from common.runtime import command\n"
+        "from manager.operator.output import show_table\n"
+        "command.run('x', lambda: show_table(('a',), [('1',)] * 9999, nothing=''))"
+    )
+    with os.fdopen(writes) as pipe:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=pipe, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
