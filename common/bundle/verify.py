@@ -9,10 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 
 from common.bundle.manifest import (
     CERTIFICATE,
@@ -26,8 +24,11 @@ from common.bundle.manifest import (
     Slot,
 )
 from common.bundle.parts import Part
-from common.errors import BundleError, Reason
-from common.ids import Digest, digest_of, fingerprint_of
+from common.errors import BundleError, PkiError, Reason
+from common.ids import Digest, digest_of
+from common.pki.certificate import Certificate, decode
+from common.pki.pem import read_blocks
+from common.pki.public_key import spki_id
 
 CLOCK_TOLERANCE_S = 300
 """How far a node's clock may be from the manager's before it is called wrong: five minutes, as Kerberos allows
@@ -169,28 +170,26 @@ def _check_slot(slot: Slot, manifest: Manifest, bodies: Mapping[str, bytes]) -> 
 
     reading = CERTIFICATE
     try:
-        leaf = x509.load_pem_x509_certificate(leaf_pem)
-        public = _spki(leaf.public_key())
+        leaf = _certificates(leaf_pem)[0]
         reading = PRIVKEY
-        key = _spki(serialization.load_pem_private_key(key_pem, password=None).public_key())
+        key_id = spki_id(serialization.load_pem_private_key(key_pem, password=None).public_key())
         reading = CHAIN
         if chain_pem:
-            x509.load_pem_x509_certificates(chain_pem)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+            _certificates(chain_pem)
+    except (PkiError, ValueError, TypeError, UnsupportedAlgorithm):
         # the parser's own words may quote what it read, so they are not repeated
         yield fault(Reason.PARSE, reading, "it cannot be read")
         return
-    if public != key:
+    if leaf.public_key_id != key_id:
         yield fault(Reason.KEY_MISMATCH, PRIVKEY, "the private key does not pair with the leaf")
     facts = manifest.slots[slot]
-    if fingerprint_of(leaf.public_bytes(serialization.Encoding.DER)) != facts.leaf:
+    if leaf.fingerprint != facts.leaf:
         yield fault(Reason.BAD_DIGEST, CERTIFICATE, "the leaf is not the one that the manifest names")
     fullchain = leaf_pem + chain_pem
     for name, wanted in ((FULLCHAIN, fullchain), (COMBINED, fullchain + key_pem + parameters)):
         if bodies[f"{slot}/{name}"] != wanted:
             yield fault(Reason.BAD_DIGEST, name, "it contradicts the slot's other files")
-    validity = (int(leaf.not_valid_before_utc.timestamp()), int(leaf.not_valid_after_utc.timestamp()))
-    if validity != (facts.not_before_s, facts.not_after_s):
+    if (leaf.not_before_s, leaf.not_after_s) != (facts.not_before_s, facts.not_after_s):
         yield fault(Reason.BAD_DIGEST, CERTIFICATE, "its validity is not the one that the manifest names")
 
 
@@ -215,5 +214,11 @@ def _check_validity(slot: Slot, not_before_s: int, not_after_s: int, now_s: floa
     return None
 
 
-def _spki(key: CertificatePublicKeyTypes | PublicKeyTypes) -> bytes:
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+def _certificates(pem: bytes) -> list[Certificate]:
+    """Decode every certificate of a file. Raises PkiError if a block is broken or there is none."""
+    reading = read_blocks(pem.decode("latin-1"))
+    for finding in reading.findings:
+        raise finding
+    if not reading.blocks:
+        raise PkiError("there is no certificate")
+    return [decode(block.der) for block in reading.blocks]

@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from common.bundle.build import Bundle, SlotMaterial, TrustMaterial, build_bundle, slot_files, trust_files
 from common.bundle.manifest import Entry, SlotFacts
@@ -7,8 +10,8 @@ from common.bundle.verify import find_faults, verify_bundle
 from common.errors import BundleError, Reason
 from common.ids import NodeName, digest_of
 from common.pki.certificate import decode
-from common.pki.pem import read_blocks
-from tests import pki
+from common.pki.pem import pem_of, read_blocks
+from tests import odd, pki
 
 NOW_S = 1_800_000_000
 ROOT = pki.make_root("Test Root")
@@ -71,6 +74,17 @@ def refusal(
 def test_a_whole_bundle_passes():
     assert refusal(bundle_of()) is None
     assert refusal(bundle_of(slots=("server", "client"))) is None
+
+
+def test_a_leaf_that_openssl_reads_and_a_strict_parser_refuses_passes():
+    data = odd.certificate(
+        subject=odd.name("*.example.test", odd.PRINTABLE),
+        not_before=(odd.UTC, "200101000000Z"),
+        not_after=(odd.UTC, "490101000000Z"),
+    )
+    key = odd.KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    assert not decode(data).opens_strictly
+    assert refusal(bundle_of(SimpleNamespace(certificate_pem=pem_of(data), key_pem=key))) is None
 
 
 def test_a_key_that_does_not_pair_is_refused():
