@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.ids import node_name
+from manager.operator.confirming import YesOption, can_ask, check_meant
 from manager.operator.running import JsonOption, ask, say, say_raw
-from manager.operator.words import moment, short
+from manager.operator.words import clean, moment, short
 
 if TYPE_CHECKING:
     from manager.operator.shapes import Difference, Named
@@ -84,9 +85,15 @@ def difference(
 
 
 def republish(
-    context: typer.Context, name: NodeArgument, generation: GenerationArgument, json: JsonOption = False
+    context: typer.Context,
+    name: NodeArgument,
+    generation: GenerationArgument,
+    force: YesOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Publish older content once more, and push it now.
+
+    At a terminal it is shown before what differs from what the node should have now.
 
     The node keeps it until something changes that concerns the node: another certificate is assigned, a chain or a trusted
     CA changes. To go back before that, republish the generation that was the newest.
@@ -94,6 +101,9 @@ def republish(
     Example: certcast node republish conf1 6
     """
     path = ("nodes", node_name(name), "generations", str(generation), "republish")
+    if not force and can_ask():
+        _show_change(context, name, generation)
+        check_meant(f"Publish generation {generation} of {name} again?", force=force)
     answer = ask(context, lambda client: client.post(*path, body={}))
     if json:
         say_raw(answer)
@@ -102,6 +112,19 @@ def republish(
 
     done = read(answer, Planned)
     say(f"Generation {generation} of {name} was published again as generation {done.generation}: {done.why}.")
+
+
+def _show_change(context: typer.Context, name: str, generation: int) -> None:
+    """Show, beside standard output, what republishing changes against the newest generation."""
+    from manager.operator.shapes import Compared, Generations, read
+
+    path = ("nodes", node_name(name), "generations")
+    listed = read(ask(context, lambda client: client.get(*path)), Generations).generations
+    newest = max((each.generation for each in listed), default=generation)
+    query = {"from": str(newest)}
+    answer = ask(context, lambda client: client.get(*path, str(generation), "difference", query=query))
+    for line in lines(read(answer, Compared).difference) or ["nothing differs"]:
+        typer.echo(clean(f"  {line}"), err=True)
 
 
 def lines(difference: "Difference") -> list[str]:

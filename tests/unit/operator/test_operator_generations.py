@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from manager.operator import confirming, generations
+
 NAMED = {"subject": "CN=new.example.com", "issuer": "CN=Issuing", "fingerprint": "ab" * 32, "not_after_s": 0}
 OLD = NAMED | {"subject": "CN=old.example.com", "fingerprint": "cd" * 32}
 DIFFERENCE = {
@@ -54,6 +56,31 @@ def test_republishing_says_which_generation_came_of_it(api, run):
     api.answer("POST", "nodes/conf1/generations/4/republish", done, status=201)
     shown = run("node", "republish", "conf1", "4").stdout
     assert shown == "Generation 4 of conf1 was published again as generation 8: what it runs differs.\n"
+
+
+def test_who_is_at_a_terminal_sees_what_republishing_changes_before_it_is_done(api, run, monkeypatch):
+    for module in (confirming, generations):
+        monkeypatch.setattr(module, "can_ask", lambda: True)
+    one = {
+        "epoch": 1,
+        "generation": 7,
+        "digest": "0" * 64,
+        "created_s": 0,
+        "cause": "x",
+        "slots": {},
+        "anchors": 1,
+    }
+    api.answer("GET", "nodes/conf1/generations", {"generations": [one | {"stands_in": False}]})
+    body = {"node": "conf1", "before": 7, "after": 4, "difference": DIFFERENCE}
+    api.answer("GET", "nodes/conf1/generations/4/difference?from=7", body)
+    done = {"node": "conf1", "action": "publish_and_push", "why": "it differs", "generation": 8}
+    api.answer("POST", "nodes/conf1/generations/4/republish", done, status=201)
+    refused = run("node", "republish", "conf1", "4", text="n\n")
+    assert refused.exit_code == 1
+    assert "becomes CN=new.example.com" in refused.stderr
+    assert [method for method, _, _ in api.asked] == ["GET", "GET"]
+    assert run("node", "republish", "conf1", "4", text="y\n").exit_code == 0
+    assert run("node", "republish", "conf1", "4", "--force").exit_code == 0
 
 
 @pytest.mark.parametrize("arguments", [["difference", "../x", "1"], ["republish", "conf1", "0"]])
