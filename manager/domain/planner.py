@@ -13,7 +13,7 @@ import msgspec
 
 from common.bundle.build import Files, build_bundle
 from common.bundle.manifest import Manifest, Slot, SlotFacts
-from common.errors import ConflictError
+from common.errors import ConflictError, Reason
 from manager.domain.facts import Desired, NodeFacts, desired_from
 from manager.domain.view import PlannedPush, Preview
 
@@ -41,7 +41,10 @@ def plan_push(facts: NodeFacts, *, now_s: float, forced: bool = False) -> Planne
     if _is_under_way(facts) and not forced:
         return _none(facts, "a push of the same generation is under way")
     if (rest_s := facts.retry_in_s(now_s)) > 0 and not forced:
-        reason = facts.last_failed.reason if facts.last_failed else ""
+        failed = facts.last_failed
+        if failed is not None and failed.reason == Reason.NOT_YET_VALID:
+            return _wait(facts, f"it waits: {failed.message}")
+        reason = failed.reason if failed is not None else ""
         return _wait(facts, f"it failed ({reason}); next attempt in {rest_s:.0f} s, --force tries now")
     return PlannedPush(
         node=facts.name,

@@ -489,6 +489,7 @@ def test_a_certificate_that_is_not_valid_yet_is_scheduled_and_no_failure():
     assert facts.state() == "scheduled"
     assert conditions_of_nodes([facts.view(NOW_S)]) == []
     assert decide(facts, now_s=NOW_S + 29) == "wait"
+    assert plan_push(facts, now_s=NOW_S + 29).why == f"it waits: {waiting.message}"
     assert decide(facts, now_s=NOW_S + 30) == "push"
 
 
