@@ -40,7 +40,7 @@ def test_a_name_that_is_shown_can_be_asked_for_again():
     parts = [part.split("=") for part in reversed(FULL.split(","))]
     numbers = {short: oid for oid, short in ATTRIBUTES.items()}
     subject = seq(*(rdn(attribute(numbers[kind], value)) for kind, value in parts))
-    fields = prefill(decode(certificate(subject=subject)))
+    fields = prefill(decode(certificate(subject=subject)), as_client=False)
     assert make_request(fields, make_key(KeyKind.ECDSAP256)).raw_subject == FULL
 
 
@@ -54,7 +54,7 @@ def test_every_known_attribute_can_be_asked_for_by_its_name(oid):
 
 @pytest.mark.parametrize("value", ["a,b", 'a"b', "a\\b", "#a", " a", "a ", "a+b", "<a>", "a;b", "ü", "a=b"])
 def test_what_has_to_be_escaped_in_a_name_survives(value):
-    fields = prefill(decode(certificate(subject=name(value))))
+    fields = prefill(decode(certificate(subject=name(value))), as_client=False)
     made = make_request(fields, make_key(KeyKind.ECDSAP256))
     assert (made.subject_name, made.raw_subject) == (value, fields.subject)
 
