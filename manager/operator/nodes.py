@@ -180,6 +180,7 @@ def _facts(node: "Node", now_s: float) -> list[tuple[str, str]]:
         (f"reload of {one.consumer}", f"due since {moment(one.since_s)}; {one.message}")
         for one in node.waiting
     ]
+    pairs += [("configuration", one.message) for one in node.configuration]
     if node.push is not None:
         pairs.append(("latest push", _push(node)))
     if (failed := node.last_failed) is not None:

@@ -47,6 +47,13 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     stapled: bool | None = None
 
 
+class ConfigurationFault(msgspec.Struct, frozen=True, kw_only=True):
+    """A mistake in the node's own configuration."""
+
+    code: str = ""
+    message: str = ""
+
+
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """A reload that is due and waits on purpose."""
 
@@ -103,6 +110,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     drifts: int = 0
     clock_skew_s: float = 0
     waiting: list[Waiting] = []
+    configuration: list[ConfigurationFault] = []
     diagnostics: str = ""
     push: Push | None = None
     republished: bool = False

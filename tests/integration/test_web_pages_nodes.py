@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from common.ids import NodeName
-from common.wire.messages import Serving, Waiting
+from common.wire.messages import ConfigurationFault, Serving, Waiting
 from manager.domain.model import Role
 from manager.web.pages import nodes as pages
 from tests.browser.showroom import Showroom
@@ -146,6 +146,7 @@ async def test_a_node_shows_its_endpoints_waiting_reloads_and_diagnostics(api: A
         ),
     )
     facts.waiting = (Waiting(consumer="sip", since_s=1_800_000_000, reason="window", message="at 02:00"),)
+    facts.configuration = (ConfigurationFault(code="services_invalid", message="line 3: relaod"),)
     async with visitor(api, Role.READ_ONLY) as browser:
         answer = await browser.get("/nodes/n1")
         for text in (
@@ -153,6 +154,7 @@ async def test_a_node_shows_its_endpoints_waiting_reloads_and_diagnostics(api: A
             "no path to a trusted root",
             "verify unreachable: connection refused",
             "for its window: at 02:00",
+            "line 3: relaod",
             "2027-01-15 08:00 UTC",
         ):
             assert text in answer.text, text

@@ -94,6 +94,7 @@ def test_a_node_is_shown_with_what_waits_and_what_was_seen_at_its_failure(api, r
     facts = node(
         state="reload_waiting",
         waiting=[{"consumer": "sip", "since_s": 0, "reason": "window", "message": "it waits for its window"}],
+        configuration=[{"code": "services_invalid", "message": "/etc/x.toml: line 3: relaod: no such key"}],
         diagnostics="reload of 'sip': exit status 1\n0600 server/privkey.pem",
         names=[],
         addresses=[],
@@ -104,6 +105,7 @@ def test_a_node_is_shown_with_what_waits_and_what_was_seen_at_its_failure(api, r
     assert "reload_waiting" in shown
     assert "due since 1970-01-01" in shown
     assert "it waits for its window" in shown
+    assert "/etc/x.toml: line 3: relaod: no such key" in shown
     assert "0600 server/privkey.pem" in shown
     assert "with 1 more, TLSv1.3" in shown
     assert "a strict client refuses it: no issuer" in shown
