@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from common.errors import InvalidInputError, NotFoundError
+from common.pki.finding import Severity
+from common.pki.headline import headline
 from common.pki.status import StatusCode
 from manager.domain.comparison import uncovered
 from manager.domain.inventory import Entry, Inventory
@@ -17,6 +19,7 @@ from manager.domain.model import NodeRecord
 
 PAGE: Final = 100
 PAGE_MAX: Final = 10_000
+_SEVERITIES: Final = tuple(Severity)
 
 
 class Order(StrEnum):
@@ -26,6 +29,8 @@ class Order(StrEnum):
     SUBJECT = "subject"
     ISSUER = "issuer"
     EXPIRY = "expiry"
+    STATUS = "status"
+    NODES = "nodes"
 
 
 _KEYS: Final[Mapping[Order, Callable[[Entry], Any]]] = MappingProxyType(
@@ -34,6 +39,7 @@ _KEYS: Final[Mapping[Order, Callable[[Entry], Any]]] = MappingProxyType(
         Order.SUBJECT: lambda entry: (entry.leaf.subject_name.lower(), entry.id),
         Order.ISSUER: lambda entry: (entry.leaf.issuer_name.lower(), entry.id),
         Order.EXPIRY: lambda entry: (entry.leaf.not_after_s, entry.id),
+        Order.NODES: lambda entry: (len(entry.places), entry.id),
     }
 )
 
@@ -81,7 +87,9 @@ def list_page(inventory: Inventory, query: Query, *, now_s: int) -> Page:
             or any(status.code is query.status for status in inventory.statuses(entry.id, now_s=now_s))
         )
     ]
-    if query.order is not Order.ID or query.descending:
+    if query.order is Order.STATUS:
+        found.sort(key=lambda entry: _badness(inventory, entry, now_s), reverse=query.descending)
+    elif query.order is not Order.ID or query.descending:
         found.sort(key=_KEYS[query.order], reverse=query.descending)
     if query.fitting is not None:
         node = next((each for name, each in inventory.nodes.items() if name == query.fitting), None)
@@ -95,6 +103,17 @@ def fits(entry: Entry, node: NodeRecord, *, now_s: int) -> bool:
     """Whether clients of a node would accept a certificate by its names and its time."""
     leaf = entry.leaf
     return leaf.not_before_s <= now_s <= leaf.not_after_s and not uncovered(leaf, node)
+
+
+def _badness(inventory: Inventory, entry: Entry, now_s: int) -> tuple[int, int, int]:
+    """Return what an entry sorts by, the worst first; of equally bad ones the first to expire."""
+    number = entry.id
+    found = headline(
+        inventory.statuses(number, now_s=now_s),
+        inventory.chain(number, now_s=now_s).state,
+        inventory.findings(number, now_s=now_s),
+    )
+    return _SEVERITIES.index(found.severity), entry.leaf.not_after_s, number
 
 
 def _is_wanted(entry: Entry, query: Query) -> bool:

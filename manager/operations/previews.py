@@ -8,6 +8,7 @@ from common.bundle.manifest import Slot
 from common.errors import NotFoundError
 from common.ids import NodeName, node_name
 from common.pki.certificate import Certificate
+from common.pki.headline import Headline, headline
 from common.pki.material import TlsMaterial
 from manager.domain.inventory import Entry, Judgement
 from manager.domain.model import AssignmentRecord, RequestRecord
@@ -40,6 +41,12 @@ class Preview:
     beside: Sequence[Entry]
     replaces: Sequence[tuple[NodeName, Entry]]
     foreseen: Foreseen
+
+    @property
+    def headline(self) -> Headline:
+        """Return what to say first."""
+        found = self.judgement
+        return headline(found.statuses, found.chain.state, found.findings)
 
     @property
     def roots(self) -> Sequence[Certificate]:

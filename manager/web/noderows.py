@@ -104,7 +104,7 @@ def order_rows(
             case Order.STATE:
                 return (rank[view.state] if view else 0, row.record.name)
             case Order.EXPIRY:
-                return (row.assigned.leaf.not_after_s if row.assigned else LATEST_S, row.record.name)
+                return (_shown_end_s(row, view), row.record.name)
             case Order.HEARD:
                 return (view.heard_s or 0.0 if view else 0.0, row.record.name)
             case Order.NAME:
@@ -165,6 +165,21 @@ def served(view: NodeView, by_leaf: Mapping[str, Entry]) -> Fact:
     """Return what a node's server slot serves, as far as that was probed."""
     facts = view.slots.get("server", _EMPTY)
     return _fact(facts.serving, by_leaf, _like(facts.serving, facts.applied, "bad"))
+
+
+def served_until_s(view: NodeView) -> int | None:
+    """Return when the first of the server certificates expires that a node's ports were seen to serve; None if none was."""
+    return min(
+        (seen.not_after_s for seen in view.serving if seen.slot == "server" and seen.leaf), default=None
+    )
+
+
+def _shown_end_s(row: Row, view: NodeView | None) -> float:
+    """Return the end that the list shows: of what is served, else of what is assigned."""
+    end_s = served_until_s(view) if view is not None else None
+    if end_s is not None:
+        return end_s
+    return row.assigned.leaf.not_after_s if row.assigned is not None else LATEST_S
 
 
 def assigned_to(inventory: Inventory, name: NodeName, slot: Slot) -> Entry | None:

@@ -22,6 +22,8 @@ from manager.web.pages import (
     findings,
     fleet,
     generations,
+    helping,
+    live,
     node,
     nodes,
     requests,
@@ -47,6 +49,8 @@ PAGES: Final[tuple[Page, ...]] = (
     *audit.PAGES,
     *findings.PAGES,
     *users.PAGES,
+    *live.PAGES,
+    *helping.PAGES,
 )
 
 _TITLES: Final = {

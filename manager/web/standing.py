@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from common.bundle.manifest import Slot
+from common.ids import NodeName
+from manager.domain.inventory import Entry
 from manager.domain.view import NodeView, PushView, State
 from manager.web.words import STATES, Kind
 
@@ -20,6 +23,9 @@ WAVE_S: Final = 600.0
 
 ROWS_MAX: Final = 40
 """Pushes that are told one by one; of the rest there is the count."""
+
+PLACES_MAX: Final = 100
+"""Nodes that a certificate's page names one by one."""
 
 _TILES: Final[Sequence[tuple[Kind, str, tuple[State, ...]]]] = (
     ("ok", "In sync", ("in_sync",)),
@@ -64,6 +70,56 @@ class Wave:
     def concluded(self) -> int:
         """How many have ended."""
         return self.total - self.under_way
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One node that has a certificate; `is_serving` says that its ports were seen to show it."""
+
+    node: NodeName
+    slot: Slot
+    state: State
+    is_serving: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """How far a certificate has come on the nodes that have it.
+
+    `probed` counts the nodes whose ports prove what they serve, `serving` those among them that serve it; `took_s` is how long it
+    took the last one from the change, None while any is missing or nothing was pushed since the manager started.
+    """
+
+    rows: Sequence[Place]
+    more: int
+    probed: int
+    serving: int
+    took_s: float | None
+
+
+def rollout_of(entry: Entry, views: Mapping[NodeName, NodeView]) -> Rollout:
+    """Look at the nodes that have a certificate in a slot; those that do not serve it come first."""
+    rows, probed, took = [], set(), []
+    for place in entry.places:
+        view = views.get(place.node)
+        if view is None:
+            continue
+        facts = view.slots.get(place.slot)
+        is_serving = facts is not None and facts.serving == entry.leaf.fingerprint
+        rows.append(Place(node=place.node, slot=place.slot, state=view.state, is_serving=is_serving))
+        if place.slot == "server":
+            probed.add(place.node)
+        if is_serving and (push := view.push) is not None and push.result == "applied" and push.concluded_s:
+            took.append(max(0.0, push.concluded_s - push.changed_s))
+    rows.sort(key=lambda row: (row.is_serving, row.node, row.slot))
+    serving = sum(1 for row in rows if row.slot == "server" and row.is_serving)
+    return Rollout(
+        rows=rows[:PLACES_MAX],
+        more=max(0, len(rows) - PLACES_MAX),
+        probed=len(probed),
+        serving=serving,
+        took_s=max(took) if took and serving == len(probed) else None,
+    )
 
 
 def tiles(counts: Mapping[str, int]) -> list[Tile]:

@@ -5,13 +5,14 @@ Pure. Invariant: whatever is told by a colour is told by a word and a shape too.
 
 import time
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from markupsafe import Markup
 
 from common.pki.chain import PROBLEM_WORDS, ChainState
-from common.pki.finding import by_severity
+from common.pki.finding import Severity, by_severity
 from common.pki.status import StatusCode
 from manager.domain.model import Role
 from manager.domain.view import State
@@ -62,6 +63,15 @@ STATUS_KINDS: Final[Mapping[StatusCode, Kind]] = MappingProxyType(
         StatusCode.EMPTY_SUBJECT: "warn",
     }
 )
+
+SEVERITY_KINDS: Final[Mapping[Severity, Kind]] = MappingProxyType(
+    {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "info"}
+)
+
+HEADLINE_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {StatusCode.GOOD: "ok", StatusCode.TEMPORARY: "info"}
+)
+"""Headlines whose colour is not that of their severity."""
 
 CHAIN_WORDS: Final[Mapping[ChainState, tuple[Kind, str]]] = MappingProxyType(
     {
@@ -160,6 +170,9 @@ GLOBALS: Final[Mapping[str, Any]] = MappingProxyType(
         "STATUS_KINDS": STATUS_KINDS,
         "CHAIN_WORDS": CHAIN_WORDS,
         "PROBLEM_WORDS": PROBLEM_WORDS,
+        "SEVERITY_KINDS": SEVERITY_KINDS,
+        "HEADLINE_KINDS": HEADLINE_KINDS,
+        "VERSION": version("certcast"),
         "OPERATOR": Role.OPERATOR,
         "ADMINISTRATOR": Role.ADMINISTRATOR,
     }

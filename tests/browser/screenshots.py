@@ -56,6 +56,7 @@ PAGES = (
     "/audit",
     "/audit/verify",
     "/findings",
+    "/help",
     "/users",
     "/users/new",
     "/users/named/operator",

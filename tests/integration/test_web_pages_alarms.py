@@ -88,7 +88,7 @@ async def test_the_audit_log_is_searched_and_in_pages(api: ApiClient, monkeypatc
             assert answer.text.count("node n%") == 3, query
             assert "user.added" not in answer.text, query
         # a percent sign is no wild card
-        assert "Nothing fits." in (await browser.get("/audit?subject=e%25n")).text
+        assert "No matches." in (await browser.get("/audit?subject=e%25n")).text
         monkeypatch.setattr(audit, "SIZE", 2)
         answer = await browser.get("/audit?actor=ada")
         assert "node n%0" not in answer.text

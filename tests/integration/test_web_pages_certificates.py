@@ -1,5 +1,6 @@
 import asyncio
 import base64
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -378,3 +379,65 @@ async def test_another_key_of_the_same_serial_number_takes_the_place_only_of_wha
     )
     assert answer.path == "/certificates/1"
     assert await api.operations.context.store.certificates.private_key(1) == made[1].key_pem
+
+
+async def test_a_certificate_for_another_name_is_not_good_and_one_without_a_node_is_not_blamed(api, browser):
+    await add(browser, leaf("conf.example.com"), node="n1")
+    await add(browser, leaf("free.example.com"))
+    await browser.post("/trusted-cas/import", {"pasted": ROOT.certificate_pem}, files={})
+    answer = await browser.get("/certificates?order=status")
+    rows = answer.text[answer.text.index("Nodes Issuer") :]
+    wrong, free = rows.index("conf.example.com"), rows.index("free.example.com")
+    assert wrong < free, "the worst first"
+    assert "Good" not in rows[wrong:free]
+    assert "Good" in rows[free:]
+    assert "finding" not in rows[free:]
+
+
+async def test_acts_on_nothing_are_answered_in_the_list(api, browser):
+    await add(browser, leaf())
+    for act in ("delete", "download"):
+        answer = await browser.get(f"/certificates/{act}")
+        assert answer.status == 400
+        assert "Tick at least one certificate first." in answer.text
+        assert "conf.example.com" in answer.text
+
+
+async def test_a_mixed_download_leaves_temporary_ones_out_and_says_so(api, browser):
+    await add(browser, leaf())
+    own = pki.current_leaf(None, ["own.example.com"])
+    await browser.post(
+        "/certificates/new", {"certificate": own.certificate_pem, "private_key": own.key_pem}, files={}
+    )
+    answer = await browser.get("/certificates/download?id=1&id=2")
+    assert "1 temporary certificate is left out" in answer.text
+    assert answer.values["id"] == ["1"]
+    alone = await browser.get("/certificates/download?id=2")
+    assert alone.status == 400
+    assert "no other was chosen" in alone.text
+
+
+async def test_the_root_that_came_along_is_trusted_by_one_click(api, browser):
+    made = leaf()
+    text = made.certificate_pem + ISSUER.certificate_pem + ROOT.certificate_pem
+    await browser.post("/certificates/new", {"certificate": text, "private_key": made.key_pem}, files={})
+    shown = await browser.get("/certificates/1")
+    assert "Untrusted root" in shown.text
+    assert "Good" not in shown.text
+    chain = shown.html[shown.html.index('<ol class="chain">') :]
+    assert [part.partition('"')[0] for part in chain.split('<li class="')[1:4]] == ["open", "open", "bad"]
+    other = await browser.post("/certificates/1/trust-root", {"fingerprint": "0" * 64})
+    assert other.status == 409
+    answer = await browser.post("/certificates/1/trust-root", {"fingerprint": shown.hidden["fingerprint"]})
+    assert "is a trusted CA now" in answer.text
+    assert "Untrusted root" not in answer.text
+    again = await browser.post("/certificates/1/trust-root", {"fingerprint": shown.hidden["fingerprint"]})
+    assert again.status == 409
+
+
+async def test_help_version_and_the_api_are_linked_and_the_icon_is_where_it_always_was(api, browser):
+    answer = await browser.get("/help")
+    assert 'href="/api/certcast/v1/docs"' in answer.html
+    assert version("certcast") in answer.text
+    icon = await browser.get("/favicon.ico")
+    assert (icon.status, icon.headers["Content-Type"]) == (200, "image/svg+xml; charset=utf-8")

@@ -6,6 +6,7 @@ import pytest
 from manager.domain.model import Role
 from manager.operations.workers import Workers
 from manager.web.pages import fleet as subject
+from manager.web.pages import live
 from tests.browser.showroom import Showroom
 from tests.integration.api import USERS, ApiClient, real_api
 from tests.integration.web import visitor
@@ -143,3 +144,32 @@ async def test_watching_does_not_keep_a_session_from_ending_unused(room, browser
         now[0] += 600
         found = await sessions.find(token, using=False)
     assert found is None
+
+
+async def test_a_nodes_and_a_certificates_page_are_told_of_changes_of_their_nodes_alone(
+    room, browser, monkeypatch
+):
+    monkeypatch.setattr(live, "PACE_S", 0.01)
+    await room.settle()
+    await room.upload(["live.example.com"], days=90, nodes=["n1"])
+    number = max((await room.api.operations.context.inventories.current()).entries)
+    page = await browser.get(f"/certificates/{number}")
+    assert f'sse-connect="/live/certificates/{number}"' in page.html
+    assert "of 1 node" in page.text
+    # the change takes the certificate away from its node
+    for path in (f"certificates/{number}", "nodes/n1"):
+        async with asyncio.timeout(PATIENCE_S), browser.session.get(f"{browser.url}/live/{path}") as stream:
+            await room.upload([f"{path.replace('/', '')}.example.com"], days=90, nodes=["n1"])
+            await room.api.fleet.push(None, forced=False)
+            while await stream.content.readuntil(b"\n\n") != b"event: changed\ndata: now\n\n":
+                pass
+    assert (await browser.get("/live/nodes/nowhere")).status == 404
+
+
+async def test_a_live_page_does_not_outlive_its_session(room, browser, monkeypatch):
+    monkeypatch.setattr(live, "PACE_S", 0.01)
+    monkeypatch.setattr(live, "HEARTBEAT_S", 0.05)
+    async with asyncio.timeout(PATIENCE_S), browser.session.get(f"{browser.url}/live/nodes/n1") as stream:
+        await stream.content.readuntil(b"\n\n")
+        await room.api.operations.users.remove(USERS[Role.OPERATOR], actor="test")
+        await stream.content.read()

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from common.errors import InvalidInputError
 from manager.domain.model import Role
+from manager.web.acts import act_of
 from manager.web.visit import Page, Visit
 
 SIZE: Final = 100
@@ -19,7 +20,7 @@ async def show(visit: Visit) -> web.StreamResponse:
     shown = list(found[:SIZE])
     return visit.render(
         "audit.html",
-        entries=shown,
+        acts=[act_of(each) for each in shown],
         wanted=wanted,
         before=visit.query("before"),
         next_before=shown[-1].id if len(found) > SIZE else None,

@@ -5,8 +5,11 @@ from typing import Final
 
 from aiohttp import web
 
-from common.errors import CertcastError, InvalidInputError, NotFoundError
+from common.errors import CertcastError, ConflictError, InvalidInputError, NotFoundError
+from common.pki.certificate import Certificate
+from common.pki.chain import Chain, ChainState
 from common.pki.export import Format
+from common.pki.headline import headline
 from common.pki.status import StatusCode
 from manager.api.errors import status_of
 from manager.api.routes import attachment
@@ -15,11 +18,14 @@ from manager.domain.inventory import Entry
 from manager.domain.listing import Order, Query
 from manager.domain.model import Role
 from manager.operations.certificates import Wanted
+from manager.operations.views import views_of
+from manager.web.standing import rollout_of
 from manager.web.uploads import findings_of
 from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
 PAGE_SIZE: Final = 100
+NOTHING_TICKED: Final = "tick at least one certificate first"
 FORMS: Final = {
     Format.PEM: "PEM",
     Format.PFX: "PKCS#12 (PFX)",
@@ -29,10 +35,16 @@ FORMS: Final = {
 
 async def list_all(visit: Visit) -> web.StreamResponse:
     """Show a page of the list."""
+    return await _list(visit)
+
+
+async def _list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     query = _query(visit)
     total, listed = await visit.operations.certificates.list(query)
     return visit.render(
         "certificates.html",
+        status=400 if problems else 200,
+        problems=problems,
         listed=listed,
         total=total,
         query=query,
@@ -65,13 +77,54 @@ async def by_node(visit: Visit) -> web.StreamResponse:
 async def show(visit: Visit) -> web.StreamResponse:
     """Show one, decoded, with its chain of trust drawn as a chain."""
     shown = await visit.operations.certificates.show(visit.number())
-    return visit.render("certificate.html", shown=shown, leaf=shown.entry.leaf, record=shown.record)
+    judgement = shown.judgement
+    nodes = list(dict.fromkeys(place.node for place in shown.entry.places))
+    views = {view.name: view for view in await views_of(visit.site.fleet, nodes)}
+    return visit.render(
+        "certificate.html",
+        shown=shown,
+        leaf=shown.entry.leaf,
+        record=shown.record,
+        headline=headline(judgement.statuses, judgement.chain.state, judgement.findings),
+        rollout=rollout_of(shown.entry, views),
+        untrusted=_untrusted_root(judgement.chain),
+    )
+
+
+async def trust_root(visit: Visit) -> web.StreamResponse:
+    """Trust the root that came with a certificate, as it was shown."""
+    number = visit.number()
+    inventory = await visit.operations.context.inventories.current()
+    if number not in inventory.entries:
+        raise NotFoundError(f"there is no certificate {number} any more")
+    root = _untrusted_root(inventory.chain(number, now_s=int(visit.now_s)))
+    if root is None or root.fingerprint != visit.form.text("fingerprint"):
+        raise ConflictError("the chain of trust has changed; load the certificate's page again")
+    await visit.operations.trust.upload(root.pem, actor=visit.actor)
+    return visit.redirect(
+        f"/certificates/{number}", f"{root.label} is a trusted CA now; nodes get it within seconds."
+    )
+
+
+def _untrusted_root(chain: Chain) -> Certificate | None:
+    """Return the root that came with a certificate and that nobody trusts here, None if that is not what is missing."""
+    root = chain.links[-1].certificate
+    return root if chain.state is ChainState.UNTRUSTED and root.is_self_signed else None
 
 
 async def download_form(visit: Visit) -> web.StreamResponse:
     """Ask what one file shall hold."""
+    if not visit.ids():
+        return await _list(visit, problems=[NOTHING_TICKED])
     entries = await _chosen(visit, visit.ids())
-    return _download_form(visit, entries, wanted=Wanted())
+    kept = [entry for entry in entries if not entry.leaf.is_self_signed]
+    if not kept:
+        return await _list(
+            visit,
+            problems=["a temporary (self-signed) certificate cannot be downloaded, and no other was chosen"],
+        )
+    left_out = [entry for entry in entries if entry.leaf.is_self_signed]
+    return _download_form(visit, kept, wanted=Wanted(), left_out=left_out)
 
 
 async def download(visit: Visit) -> web.StreamResponse:
@@ -104,6 +157,8 @@ async def download(visit: Visit) -> web.StreamResponse:
 
 async def delete_form(visit: Visit) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
+    if not visit.ids():
+        return await _list(visit, problems=[NOTHING_TICKED])
     return await _delete_form(visit, visit.ids())
 
 
@@ -143,12 +198,19 @@ async def _chosen(visit: Visit, ids: Sequence[int]) -> list[Entry]:
 
 
 def _download_form(
-    visit: Visit, entries: Sequence[Entry], *, wanted: Wanted, status: int = 200, problems: Sequence[str] = ()
+    visit: Visit,
+    entries: Sequence[Entry],
+    *,
+    wanted: Wanted,
+    status: int = 200,
+    problems: Sequence[str] = (),
+    left_out: Sequence[Entry] = (),
 ) -> web.Response:
     return visit.render(
         "certificates_download.html",
         status=status,
         entries=entries,
+        left_out=left_out,
         wanted=wanted,
         problems=problems,
         forms=FORMS,
@@ -188,4 +250,10 @@ PAGES = (
     Page(method="GET", path="/certificates/delete", role=Role.ADMINISTRATOR, handler=delete_form),
     Page(method="POST", path="/certificates/delete", role=Role.ADMINISTRATOR, handler=delete),
     Page(method="GET", path=r"/certificates/{id:\d+}", role=Role.READ_ONLY, handler=show),
+    Page(
+        method="POST",
+        path=r"/certificates/{id:\d+}/trust-root",
+        role=Role.ADMINISTRATOR,
+        handler=trust_root,
+    ),
 )

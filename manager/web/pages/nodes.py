@@ -26,10 +26,24 @@ from manager.web.noderows import (
     in_states,
     order_rows,
     served,
+    served_until_s,
 )
 from manager.web.standing import tiles
 from manager.web.visit import Page, Visit
 from manager.web.words import STATES
+
+INSTALL: Final = (
+    "apt install --yes python3-venv",
+    "python3 -m venv /opt/certcast",
+    "/opt/certcast/bin/pip install --require-hashes -r requirements-node.lock",
+    "/opt/certcast/bin/pip install --no-deps --no-build-isolation .",
+    "ln -s /opt/certcast/bin/certcast-nodeagent /usr/local/bin/",
+    "cp systemd/certcast-nodeagent.service /etc/systemd/system/",
+    "mkdir --parents /etc/certcast",
+    "certcast-nodeagent recipe nginx >> /etc/certcast/services.toml",
+    "certcast-nodeagent recipe kamailio >> /etc/certcast/services.toml",
+)
+"""What README types on a node before it joins; a test holds the two equal."""
 
 SIZE: Final = 100
 """Nodes on one page of the list."""
@@ -46,7 +60,7 @@ async def list_nodes(visit: Visit) -> web.StreamResponse:
         inventory, list(inventory.nodes.values()), await locations(visit), search := visit.query("search")
     )
     views: Mapping[NodeName, NodeView] = {}
-    if states or order in {Order.STATE, Order.HEARD}:
+    if states or order is not Order.NAME:
         views = await _views(visit, [row.record.name for row in rows])
     if states:
         rows = in_states(rows, views, states)
@@ -66,6 +80,7 @@ async def list_nodes(visit: Visit) -> web.StreamResponse:
         count=len(inventory.nodes),
         tiles=tiles(counts),
         states=states,
+        served_until_s=served_until_s,
         search=search,
         order=visit.query("order") or Order.NAME,
         number=page,
@@ -90,7 +105,7 @@ async def add(visit: Visit) -> web.StreamResponse:
         )
     except CertcastError as error:
         return _new(visit, [error])
-    return _joining(visit, record.name, token, is_new=True)
+    return await _joining(visit, record.name, token, is_new=True)
 
 
 async def edit_page(visit: Visit) -> web.StreamResponse:
@@ -137,7 +152,7 @@ async def token_page(visit: Visit) -> web.StreamResponse:
 async def make_token(visit: Visit) -> web.StreamResponse:
     """Make another join token, and show the join command once."""
     name = node_name(visit.name("name"))
-    return _joining(
+    return await _joining(
         visit, name, await visit.operations.nodes.new_token(name, actor=visit.actor), is_new=False
     )
 
@@ -236,11 +251,20 @@ def _edit(
     )
 
 
-def _joining(visit: Visit, name: NodeName, token: NewToken, *, is_new: bool) -> web.Response:
+async def joining(visit: Visit) -> web.StreamResponse:
+    """Show how far a node that was added has come."""
+    record = await _record(visit)
+    return visit.render("node_joining.html", record=record, view=visit.site.fleet.node(record.name))
+
+
+async def _joining(visit: Visit, name: NodeName, token: NewToken, *, is_new: bool) -> web.Response:
     return visit.render(
         "node_join.html",
         name=name,
         command=f"certcast-nodeagent join {shlex.quote(token.text)}",
+        install=INSTALL,
+        record=await visit.operations.context.store.nodes.get(name),
+        view=visit.site.fleet.node(name),
         expires_s=token.expires_s,
         is_new=is_new,
     )
@@ -252,6 +276,7 @@ PAGES = (
     Page(method="POST", path="/nodes/new", role=Role.ADMINISTRATOR, handler=add),
     Page(method="GET", path="/nodes/{name}/edit", role=Role.ADMINISTRATOR, handler=edit_page),
     Page(method="POST", path="/nodes/{name}/edit", role=Role.ADMINISTRATOR, handler=edit),
+    Page(method="GET", path="/nodes/{name}/joining", role=Role.READ_ONLY, handler=joining),
     Page(method="GET", path="/nodes/{name}/join-token", role=Role.ADMINISTRATOR, handler=token_page),
     Page(method="POST", path="/nodes/{name}/join-token", role=Role.ADMINISTRATOR, handler=make_token),
     Page(method="GET", path="/nodes/{name}/retire", role=Role.ADMINISTRATOR, handler=retire_page),

@@ -10,10 +10,12 @@
       const moment = new Date(element.dateTime);
       if (Number.isNaN(moment.getTime())) continue;
       element.title = element.dateTime.replace("T", " ").replace("Z", " UTC");
+      const parts = new Intl.DateTimeFormat("en", { timeZoneName: "short" }).formatToParts(moment);
+      const zone = parts.find((part) => part.type === "timeZoneName").value;
       const day = moment.getFullYear() + "-" + pad(moment.getMonth() + 1) + "-" + pad(moment.getDate());
       element.textContent = element.classList.contains("day")
         ? day
-        : day + " " + pad(moment.getHours()) + ":" + pad(moment.getMinutes());
+        : day + " " + pad(moment.getHours()) + ":" + pad(moment.getMinutes()) + " " + zone;
     }
   }
 
@@ -78,6 +80,14 @@
   });
   window.addEventListener("pageshow", () => {
     for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+  });
+
+  // ? opens the help, / goes to the search field; not while something is typed
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    const search = document.querySelector("input[type='search']");
+    if (event.key === "?" && document.querySelector(".about")) location.href = "/help";
+    else if (event.key === "/" && search) { event.preventDefault(); search.focus(); }
   });
 
   document.addEventListener("DOMContentLoaded", () => {

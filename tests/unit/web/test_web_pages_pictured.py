@@ -7,10 +7,14 @@ from tests.browser import screenshots
 
 NO_PAGES = {
     "/live/fleet",
+    "/live/nodes/{name}",
+    r"/live/certificates/{id:\d+}",
+    "/favicon.ico",
+    "/nodes/{name}/joining",
     "/trusted-cas/export",
     r"/requests/{id:\d+}/download",
 }
-"""A stream and files."""
+"""Streams, files, and a part of a page."""
 
 
 def pattern(path: str) -> str:

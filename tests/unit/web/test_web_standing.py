@@ -1,10 +1,11 @@
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import get_args
 
 from common.ids import NodeName
 from manager.domain.facts import NodeFacts
-from manager.domain.view import NodeView, PushView, State
-from manager.web.standing import LATELY_S, ROWS_MAX, WAVE_S, lately, tiles, wave
+from manager.domain.view import NodeView, PushView, SlotView, State
+from manager.web.standing import LATELY_S, PLACES_MAX, ROWS_MAX, WAVE_S, lately, rollout_of, tiles, wave
 from tests.pki import NOW_S
 
 
@@ -80,3 +81,34 @@ def test_a_wave_tells_what_is_under_way_first_then_what_failed_then_the_latest()
 def test_a_large_wave_is_counted_whole_and_told_in_part():
     found = wave([view(f"n{number}", push()) for number in range(1000)], now_s=NOW_S)
     assert (found.total, len(found.rows)) == (1000, ROWS_MAX)
+
+
+def entry(*nodes: str, slot: str = "server"):
+    leaf = SimpleNamespace(fingerprint="f" * 64)
+    return SimpleNamespace(
+        leaf=leaf, places=[SimpleNamespace(node=NodeName(name), slot=slot) for name in nodes]
+    )
+
+
+def serving(name: str, leaf: str | None, push: PushView | None = None) -> NodeView:
+    slot = SlotView(desired=None, offered=None, applied=None, serving=leaf)
+    return replace(view(name, push), slots={"server": slot})
+
+
+def test_a_rollout_counts_who_serves_it_and_how_long_the_last_one_took():
+    views = [serving(name, "f" * 64, push(took_s=took)) for name, took in (("a", 1.0), ("b", 1.6))]
+    found = rollout_of(entry("a", "b"), {each.name: each for each in views})
+    assert (found.serving, found.probed, round(found.took_s, 3)) == (2, 2, 1.6)
+
+
+def test_who_does_not_serve_it_yet_comes_first_and_nothing_is_said_of_its_time():
+    views = [serving("a", "f" * 64, push()), serving("b", "e" * 64, push())]
+    found = rollout_of(entry("a", "b"), {each.name: each for each in views})
+    assert [(row.node, row.is_serving) for row in found.rows] == [("b", False), ("a", True)]
+    assert (found.serving, found.probed, found.took_s) == (1, 2, None)
+
+
+def test_a_client_certificate_is_not_probed_and_many_nodes_are_counted():
+    names = [f"n{number}" for number in range(PLACES_MAX + 5)]
+    found = rollout_of(entry(*names, slot="client"), {NodeName(name): view(name) for name in names})
+    assert (found.probed, len(found.rows), found.more) == (0, PLACES_MAX, 5)

@@ -1,0 +1,153 @@
+"""Acts of the audit log as people say them: a sentence, and links to what it was done to.
+
+Pure. Invariant: an act that has no words here is still shown, by its own name.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from manager.store.audit import AuditRecord
+
+Detail = Mapping[str, Any]
+
+NAMES_MAX: Final = 5
+"""Names that a sentence holds; the details have all."""
+
+_PAGES: Final = (
+    ("certificate ", "/certificates/"),
+    ("node ", "/nodes/"),
+    ("request ", "/requests/"),
+    ("trusted CA ", "/trusted-cas/"),
+    ("user ", "/users/"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One row: `before`, the subject with its page ("" if it has none), `after`; and the details as JSON, "" if there are none."""
+
+    record: AuditRecord
+    before: str
+    subject: str
+    page: str
+    after: str
+    detail: str
+
+
+def act_of(record: AuditRecord) -> Act:
+    """Word one act."""
+    detail = _detail(record.detail)
+    before, after = _WORDS.get(record.action, (record.action.replace(".", " ").replace("_", " "), _nothing))
+    return Act(
+        record=record,
+        before=before,
+        subject=record.subject.replace("request ", "CSR ", 1)
+        if record.subject.startswith("request ")
+        else record.subject,
+        page=_page(record),
+        after=after(detail),
+        detail=json.dumps(detail, indent=1, ensure_ascii=False) if detail else "",
+    )
+
+
+def _detail(text: str) -> Detail:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {"detail": text}
+    if isinstance(found, dict):
+        return found
+    return {} if found is None else {"detail": found}
+
+
+def _page(record: AuditRecord) -> str:
+    if record.action.endswith((".deleted", ".removed")):
+        return ""
+    for kind, path in _PAGES:
+        name = record.subject.removeprefix(kind)
+        if name != record.subject and name and " " not in name:
+            return path + name
+    return ""
+
+
+def _nothing(_detail: Detail) -> str:
+    return ""
+
+
+def _names(found: object) -> str:
+    names = [str(each) for each in found] if isinstance(found, list | tuple) else []
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    return ", ".join(names[:NAMES_MAX]) + more
+
+
+def _to_nodes(detail: Detail) -> str:
+    names = _names(detail.get("nodes"))
+    slot = f" as the {detail['slot']} certificate" if detail.get("slot") == "client" else ""
+    return f"to {names}{slot}" if names else ""
+
+
+def _edited(detail: Detail) -> str:
+    parts = [
+        name
+        for key, name in (
+            ("certificate", "its text"),
+            ("parameters", "its parameters"),
+            ("private_key", "its key"),
+        )
+        if detail.get(key)
+    ]
+    if detail.get("nodes") is not None:
+        parts.append(f"its nodes ({_names(detail['nodes']) or 'none'})")
+    return f"({', '.join(parts)})" if parts else ""
+
+
+def _by(key: str, before: str = "", after: str = "") -> Callable[[Detail], str]:
+    def words(detail: Detail) -> str:
+        return f"{before}{detail[key]}{after}" if detail.get(key) not in {None, ""} else ""
+
+    return words
+
+
+_WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
+    "certificate.uploaded": ("added", _to_nodes),
+    "certificate.updated": ("updated", _to_nodes),
+    "certificate.edited": ("changed", _edited),
+    "certificate.assigned": ("assigned", _to_nodes),
+    "certificate.unassigned": ("emptied a slot of", _by("slot", "(", ")")),
+    "certificate.deleted": (
+        "deleted",
+        lambda detail: f"which {_names(detail.get('nodes'))} had" if detail.get("nodes") else "",
+    ),
+    "key.exported": (
+        "downloaded private keys in",
+        lambda detail: f"(certificates {_names(detail.get('certificates'))})",
+    ),
+    "trusted_ca.uploaded": ("added", lambda detail: f"({_names(detail.get('subjects'))})"),
+    "trusted_ca.edited": ("changed", _nothing),
+    "trusted_ca.deleted": ("deleted", lambda detail: f"({_names(detail.get('ids'))})"),
+    "request.made": ("created", _nothing),
+    "request.answered": ("gave the CA's answer to", _by("certificate", "which is certificate ", " now")),
+    "request.deleted": ("deleted", _nothing),
+    "node.added": ("added", _nothing),
+    "node.described": ("changed the names or addresses of", _nothing),
+    "node.removed": ("removed", _nothing),
+    "node.token_made": ("made a join token for", _nothing),
+    "fleet.pushed": ("pushed to", lambda detail: "by force" if detail.get("forced") else ""),
+    "generation.republished": ("republished an older generation on", _by("generation", "(generation ", ")")),
+    "alarm.acknowledged": ("acknowledged", _nothing),
+    "user.added": ("added", _by("role", "as ")),
+    "user.removed": ("removed", _nothing),
+    "user.role_changed": ("changed the role of", _by("role", "to ")),
+    "user.password_changed": ("changed the password of", _nothing),
+    "token.made": ("made an API token for", _by("label", "called ")),
+    "token.removed": ("revoked an API token of", _by("label", "called ")),
+    "session.started": ("signed in as", _by("address", "from ")),
+    "oauth_client.added": ("added the program", _nothing),
+    "oauth_client.changed": ("changed the program", _nothing),
+    "oauth_client.removed": ("removed the program", _nothing),
+    "role.removed": ("removed", _nothing),
+    "document.changed": ("changed", _nothing),
+    "store.restored": ("marked the store as restored from a backup:", _nothing),
+}

@@ -1,0 +1,24 @@
+"""Help: what each page is for, the words that the pages use, and where more is written."""
+
+from importlib.metadata import version
+
+from aiohttp import web
+
+from manager.domain.model import Role
+from manager.web.visit import Page, Visit
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    """Show the help."""
+    return visit.render("help.html", version=version("certcast"))
+
+
+async def icon(visit: Visit) -> web.StreamResponse:
+    """Answer browsers and programs that ask for the icon where it always was."""
+    return web.Response(status=308, headers={"Location": visit.site.static.url("icon.svg")})
+
+
+PAGES = (
+    Page(method="GET", path="/help", role=Role.READ_ONLY, handler=show),
+    Page(method="GET", path="/favicon.ico", role=None, handler=icon),
+)

@@ -1,0 +1,67 @@
+"""Live pages: a stream that says that something on a page changed, so that the browser fetches that part of it again.
+
+Decides nothing about the content: the page itself is the only one that draws it. Invariant: a stream ends with the session.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from aiohttp import web
+
+from common.ids import NodeName, node_name
+from manager.api.streams import HEARTBEAT_S, event_stream, write
+from manager.domain.model import Role
+from manager.web.visit import Page, Visit
+
+PACE_S: Final = 0.5
+"""How often a browser is told at most."""
+
+CHANGED: Final = b"event: changed\ndata: now\n\n"
+STILL_HERE: Final = b": still here\n\n"
+
+
+async def node(visit: Visit) -> web.StreamResponse:
+    """Tell of changes of one node."""
+    name = node_name(visit.name("name"))
+    await visit.operations.context.store.nodes.get(name)
+
+    async def watched() -> AbstractSet[NodeName]:
+        return {name}
+
+    return await _tell(visit, watched)
+
+
+async def certificate(visit: Visit) -> web.StreamResponse:
+    """Tell of changes of the nodes that have one certificate."""
+    number = visit.number()
+
+    async def watched() -> AbstractSet[NodeName]:
+        entry = (await visit.operations.context.inventories.current()).entries.get(number)
+        return {place.node for place in entry.places} if entry is not None else frozenset()
+
+    return await _tell(visit, watched)
+
+
+async def _tell(visit: Visit, watched: Callable[[], Awaitable[AbstractSet[NodeName]]]) -> web.StreamResponse:
+    site, stream = visit.site, event_stream()
+    async with site.streams.keep(visit.actor):
+        with site.fleet.subscribe() as changes, contextlib.suppress(ConnectionError):
+            await stream.prepare(visit.request)
+            before = await watched()
+            while await visit.operations.sessions.find(visit.token, using=False) is not None:
+                changed = {view.name for view in await changes.take(HEARTBEAT_S)}
+                # a node that lost the certificate changes its page, too
+                is_seen = bool(changed & (before | (now := await watched())))
+                before = now
+                await write(visit.request, stream, CHANGED if is_seen else STILL_HERE)
+                await asyncio.sleep(PACE_S)
+    return stream
+
+
+PAGES = (
+    Page(method="GET", path="/live/nodes/{name}", role=Role.READ_ONLY, handler=node),
+    Page(method="GET", path=r"/live/certificates/{id:\d+}", role=Role.READ_ONLY, handler=certificate),
+)

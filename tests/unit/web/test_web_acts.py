@@ -1,0 +1,88 @@
+"""Acts of the audit log in sentences."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import manager
+from manager.store.audit import AuditRecord
+from manager.web.acts import _WORDS, act_of
+
+SOURCES = Path(manager.__file__).parent
+
+
+def record(action: str, subject: str, detail: object = None) -> AuditRecord:
+    return AuditRecord(
+        id=1, at_s=0, actor="ada", action=action, subject=subject, detail=json.dumps(detail), chain=""
+    )
+
+
+def said(action: str, subject: str, detail: object = None) -> str:
+    act = act_of(record(action, subject, detail))
+    return " ".join(f"{act.before} {act.subject} {act.after}".split())
+
+
+@pytest.mark.parametrize(
+    ("action", "subject", "detail", "sentence"),
+    [
+        (
+            "certificate.assigned",
+            "certificate 7",
+            {"nodes": ["a", "b"], "slot": "server"},
+            "assigned certificate 7 to a, b",
+        ),
+        (
+            "certificate.assigned",
+            "certificate 7",
+            {"nodes": ["a"], "slot": "client"},
+            "assigned certificate 7 to a as the client certificate",
+        ),
+        (
+            "certificate.assigned",
+            "certificate 7",
+            {"nodes": list("abcdefg")},
+            "assigned certificate 7 to a, b, c, d, e and 2 more",
+        ),
+        (
+            "certificate.edited",
+            "certificate 7",
+            {"certificate": True, "nodes": []},
+            "changed certificate 7 (its text, its nodes (none))",
+        ),
+        (
+            "request.answered",
+            "request 3",
+            {"certificate": 9},
+            "gave the CA's answer to CSR 3 which is certificate 9 now",
+        ),
+        ("user.role_changed", "user bob", {"role": "operator"}, "changed the role of user bob to operator"),
+        ("something.new", "thing 1", None, "something new thing 1"),
+    ],
+)
+def test_an_act_is_a_sentence(action, subject, detail, sentence):
+    assert said(action, subject, detail) == sentence
+
+
+def test_a_subject_leads_to_its_page_unless_it_is_gone():
+    assert act_of(record("certificate.edited", "certificate 7")).page == "/certificates/7"
+    assert act_of(record("node.added", "node n1")).page == "/nodes/n1"
+    assert act_of(record("trusted_ca.edited", "trusted CA 4")).page == "/trusted-cas/4"
+    assert act_of(record("node.removed", "node n1")).page == ""
+    assert act_of(record("fleet.pushed", "all nodes")).page == ""
+
+
+def test_details_are_json_and_none_where_there_are_none():
+    assert json.loads(act_of(record("node.added", "node n1", {"names": ["x"]})).detail) == {"names": ["x"]}
+    assert act_of(record("node.added", "node n1")).detail == ""
+
+
+def test_every_act_that_the_product_writes_down_has_its_words():
+    written = set()
+    for path in SOURCES.rglob("*.py"):
+        text = path.read_text()
+        written |= set(re.findall(r"\.note\(\s*[\w.]+,\s*\"([a-z_]+\.[a-z_]+)\"", text))
+        written |= set(re.findall(r"action=\"([a-z_]+\.[a-z_]+)\"", text))
+    assert len(written) > 20
+    assert written - _WORDS.keys() == set()
