@@ -47,7 +47,8 @@ from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
 from manager.store.sealing import KEK_FILE, create_kek, load_keyring
 from manager.store.store import Store
-from manager.web.health import Check, Health, Metrics, add_routes
+from manager.web.health import Check, Health, add_routes
+from manager.web.metrics import Metrics, Reading, Sources
 from manager.web.server import HttpsServer
 from manager.web.site import add_pages
 
@@ -234,14 +235,14 @@ class Manager:
             faults=lambda: asyncio.to_thread(find_faults, self._read_again),
         )
         metrics = Metrics(
-            nodes=fleet.counts,
-            gauges={
-                "reconcile_age_seconds": fleet.reconcile_age_s,
-                "alarms_age_seconds": operations.alarms.age_s,
-                "report_write_failures": lambda: float(fleet.reports.failures),
-                "channel_connections": lambda: float(listener.connections),
-                "channel_logging_in": lambda: float(listener.gate.logging_in),
-            },
+            Sources(
+                version=version("certcast"),
+                nodes=fleet.counts,
+                views=fleet.view,
+                alarms=operations.alarms.active,
+                inventory=operations.context.inventories.current,
+                readings=_readings(fleet, operations, listener),
+            )
         )
         fleet.observers.append(metrics.observe)
         add_routes(app, Health(self._checks(fleet, operations)), metrics)
@@ -411,3 +412,25 @@ async def _users(settings: Settings) -> AsyncIterator[UserOperations]:
     async with _store(settings) as store, Workers() as workers:
         context = Context(store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers)
         yield UserOperations(context)
+
+
+def _readings(fleet: Fleet, operations: Operations, listener: Listener) -> list[Reading]:
+    return [
+        Reading("reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconcile_age_s),
+        Reading("alarms_age_seconds", "Time since the alarms were last evaluated.", operations.alarms.age_s),
+        Reading(
+            "report_write_failures_total",
+            "Reports of nodes that the store did not take at the first attempt.",
+            lambda: float(fleet.reports.failures),
+        ),
+        Reading(
+            "channel_connections",
+            "Connections to the SSH port, whether logged in or not.",
+            lambda: float(listener.connections),
+        ),
+        Reading(
+            "channel_logging_in",
+            "Connections to the SSH port that have not logged in yet.",
+            lambda: float(listener.gate.logging_in),
+        ),
+    ]

@@ -1,6 +1,7 @@
 """The agent's few numbers in Prometheus' text format (version 0.0.4)."""
 
 import time
+from importlib.metadata import version
 
 from common.wire.messages import Report
 from nodeagent.channel.conversation import Standing
@@ -14,6 +15,9 @@ def render(health: Health) -> str:
     report = health.state.holdings.report(health.state.clock())
     ready = is_ready(health.ready())
     lines = [
+        *_gauge(
+            "certcast_agent_build_info", "The version that runs.", [(_labels(version=version("certcast")), 1)]
+        ),
         *_gauge("certcast_agent_ready", "Whether /health/ready answers 200.", [("", int(ready))]),
         *_gauge(
             "certcast_agent_connected",
@@ -22,7 +26,7 @@ def render(health: Health) -> str:
         ),
         *_manager(health.standing),
         *_applied(report),
-        *_gauge("certcast_agent_drifts", "Drifts repaired since start.", [("", report.drifts)]),
+        *_counter("certcast_agent_drifts_total", "Drifts repaired since the agent started.", report.drifts),
         *_gauge(
             "certcast_agent_disk_right",
             "Whether the live files and copies were last seen as they were installed.",
@@ -39,8 +43,8 @@ def render(health: Health) -> str:
             [("", len(report.configuration))],
         ),
         *_gauge(
-            "certcast_agent_served_not_after_seconds",
-            "When the leaf that an endpoint serves expires, in unix seconds; 0 if none is seen.",
+            "certcast_agent_served_expiry_timestamp_seconds",
+            "When the leaf that an endpoint serves expires; 0 if none is seen.",
             [
                 (_labels(consumer=seen.consumer, endpoint=seen.endpoint, slot=seen.slot), seen.not_after_s)
                 for seen in report.serving
@@ -85,6 +89,10 @@ def _gauge(name: str, meaning: str, samples: list[tuple[str, float]]) -> list[st
         f"# TYPE {name} gauge",
         *(f"{name}{labels} {value}" for labels, value in samples),
     ]
+
+
+def _counter(name: str, meaning: str, value: float) -> list[str]:
+    return [f"# HELP {name} {meaning}", f"# TYPE {name} counter", f"{name} {value}"]
 
 
 def _labels(**pairs: str) -> str:

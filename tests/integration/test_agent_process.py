@@ -213,7 +213,7 @@ def test_a_change_on_the_disk_is_noticed_before_the_minute_is_over(start, tmp_pa
     key.chmod(0o644)
     until(lambda: key.stat().st_mode & 0o777 == 0o600, seconds=20)
     assert "mode of server/privkey.pem" in log.read_text()
-    until(lambda: "certcast_agent_drifts 1" in ask(port, "/metrics")[1])
+    until(lambda: "certcast_agent_drifts_total 1" in ask(port, "/metrics")[1])
 
 
 def test_an_agent_is_made_of_little():

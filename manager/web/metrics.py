@@ -1,0 +1,199 @@
+"""Metrics of the manager, in Prometheus' text format.
+
+Decides what is measured; the composition root says where it is read. Anybody may read this page, so no label is a node's or a
+certificate's name. Names follow Prometheus' conventions: `_total` counts, `_timestamp_seconds` is unix time, the rest are gauges.
+Invariant: what the store cannot tell now is left out, and everything else is still there.
+"""
+
+import asyncio
+import platform
+import time
+from collections import Counter as Tally
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from common.errors import CertcastError
+from manager.domain.alarms import TRAITS, AlarmRecord
+from manager.domain.inventory import Inventory
+from manager.domain.view import NodeView, PushView
+
+log = structlog.get_logger(__name__)
+
+STORE_TIMEOUT_S: Final = 5.0
+
+EXPIRING_DAYS: Final = (0, 7, 30, 60)
+"""0 has expired; the others are the specification's limits, and a week."""
+
+CERTIFICATES_MAX: Final = 100
+"""Certificates with a series of their own: those in use that expire first."""
+
+BUCKETS_S: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300)
+_DAY_S: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One number that is read at each scrape; a `name` that ends in `_total` only ever grows."""
+
+    name: str
+    meaning: str
+    read: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where the numbers come from. `nodes` counts nodes by state; `alarms` and `inventory` ask the store."""
+
+    version: str
+    nodes: Callable[[], Mapping[str, int]]
+    views: Callable[[], Iterable[NodeView]]
+    alarms: Callable[[], Awaitable[Sequence[AlarmRecord]]]
+    inventory: Callable[[], Awaitable[Inventory]]
+    readings: Sequence[Reading]
+    clock: Callable[[], float] = time.time
+
+
+class Metrics:
+    """The page, and the counts that grow with each push."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._counts = CollectorRegistry()
+        self._pushes = Counter(
+            "certcast_pushes",
+            "Pushes that ended, by their result.",
+            ["result"],
+            registry=self._counts,
+        )
+        self._applied = Histogram(
+            "certcast_change_to_applied_seconds",
+            "Time from a change in the store until a node proved that it serves it.",
+            buckets=BUCKETS_S,
+            registry=self._counts,
+        )
+
+    def observe(self, _node: str, push: PushView) -> None:
+        """Count a push that ended."""
+        self._pushes.labels(push.result or "unknown").inc()
+        if push.result == "applied" and push.concluded_s is not None:
+            self._applied.observe(max(0.0, push.concluded_s - push.changed_s))
+
+    async def show(self, _request: web.Request) -> web.Response:
+        """Answer with everything as it stands now."""
+        page = _Page([*self._counts.collect(), *self._live(), *await self._stored()])
+        return web.Response(body=generate_latest(page), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def _live(self) -> list[Metric]:
+        """Return what the running manager knows by itself."""
+        sources = self._sources
+        build = InfoMetricFamily("certcast_build", "The version that runs.")
+        build.add_metric([], {"version": sources.version, "python": platform.python_version()})
+        nodes = GaugeMetricFamily("certcast_nodes", "Nodes, by their state.", labels=["state"])
+        for state, count in sources.nodes().items():
+            nodes.add_metric([state], count)
+        readings = [_family(each) for each in sources.readings]
+        return [build, nodes, *readings, *_served(sources.views(), sources.clock())]
+
+    async def _stored(self) -> list[Metric]:
+        """Return what the store tells, or nothing while it cannot."""
+        sources = self._sources
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                alarms, inventory = await sources.alarms(), await sources.inventory()
+        except (CertcastError, TimeoutError) as error:
+            log.warning("request.failed", path="/metrics", message=str(error) or "the store did not answer")
+            return []
+        return [_alarms(alarms), *_certificates(inventory, sources.clock()), *_trusted_cas(inventory)]
+
+
+class _Page(Collector):
+    """Families that were read for one scrape."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _family(reading: Reading) -> Metric:
+    kind = CounterMetricFamily if reading.name.endswith("_total") else GaugeMetricFamily
+    return kind(f"certcast_{reading.name}", reading.meaning, value=reading.read())
+
+
+def _served(views: Iterable[NodeView], now_s: float) -> list[Metric]:
+    """Return when what ports serve expires: how many endpoints are close to it, and the earliest moment."""
+    ends = [seen.not_after_s for view in views for seen in view.serving if seen.leaf]
+    soon = _expiring(
+        "certcast_served_expiring",
+        "Endpoints whose served certificate expires within so many days; 0 counts those that have expired.",
+        ends,
+        now_s,
+    )
+    first = GaugeMetricFamily(
+        "certcast_served_expiry_timestamp_seconds",
+        "When the first of the served certificates expires.",
+    )
+    if ends:
+        first.add_metric([], min(ends))
+    return [soon, first]
+
+
+def _alarms(active: Sequence[AlarmRecord]) -> Metric:
+    family = GaugeMetricFamily(
+        "certcast_alarms", "Active alarms, by their kind and level.", labels=["kind", "level"]
+    )
+    counts = Tally(record.subject.kind for record in active)
+    for kind, spec in TRAITS.items():
+        family.add_metric([kind, spec.level], counts[kind])
+    return family
+
+
+def _certificates(inventory: Inventory, now_s: float) -> list[Metric]:
+    """Return when the certificates expire that nodes have, each of the first ones by its number in the store."""
+    in_use = sorted(
+        (entry.leaf.not_after_s, entry.id) for entry in inventory.entries.values() if entry.places
+    )
+    each = GaugeMetricFamily(
+        "certcast_certificate_expiry_timestamp_seconds",
+        f"When a certificate that a node has expires, by its number; the {CERTIFICATES_MAX} that expire first.",
+        labels=["certificate"],
+    )
+    for end_s, number in in_use[:CERTIFICATES_MAX]:
+        each.add_metric([str(number)], end_s)
+    soon = _expiring(
+        "certcast_certificates_expiring",
+        "Certificates that a node has and that expire within so many days; 0 counts those that have expired.",
+        [end_s for end_s, _ in in_use],
+        now_s,
+    )
+    stored = GaugeMetricFamily(
+        "certcast_certificates", "Certificates in the store.", value=len(inventory.entries)
+    )
+    return [stored, soon, each]
+
+
+def _trusted_cas(inventory: Inventory) -> list[Metric]:
+    records = inventory.trusted_cas.values()
+    stored = GaugeMetricFamily("certcast_trusted_cas", "Custom trusted CAs in the store.", value=len(records))
+    first = GaugeMetricFamily(
+        "certcast_trusted_ca_expiry_timestamp_seconds", "When the first of the custom trusted CAs expires."
+    )
+    if records:
+        first.add_metric([], min(record.not_after_s for record in records))
+    return [stored, first]
+
+
+def _expiring(name: str, meaning: str, ends_s: Sequence[float], now_s: float) -> Metric:
+    family = GaugeMetricFamily(name, meaning, labels=["days"])
+    for days in EXPIRING_DAYS:
+        family.add_metric([str(days)], sum(end_s - now_s <= days * _DAY_S for end_s in ends_s))
+    return family
