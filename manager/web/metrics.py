@@ -131,7 +131,7 @@ def _family(reading: Reading) -> Metric:
 
 def _served(views: Iterable[NodeView], now_s: float) -> list[Metric]:
     """Return when what ports serve expires: how many endpoints are close to it, and the earliest moment."""
-    ends = [seen.not_after_s for view in views for seen in view.serving if seen.leaf]
+    ends = [seen.not_after_s for view in views for seen in view.serving if seen.leaf and seen.not_after_s]
     soon = _expiring(
         "certcast_served_expiring",
         "Endpoints whose served certificate expires within so many days; 0 counts those that have expired.",

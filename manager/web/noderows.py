@@ -169,9 +169,13 @@ def served(view: NodeView, by_leaf: Mapping[str, Entry]) -> Fact:
 
 def served_until_s(view: NodeView) -> int | None:
     """Return when the first of the server certificates expires that a node's ports were seen to serve; None if none was."""
-    return min(
-        (seen.not_after_s for seen in view.serving if seen.slot == "server" and seen.leaf), default=None
-    )
+    ends = [
+        seen.not_after_s
+        for seen in view.serving
+        # an agent of the first version did not say when
+        if seen.slot == "server" and seen.leaf and seen.not_after_s
+    ]
+    return min(ends, default=None)
 
 
 def _shown_end_s(row: Row, view: NodeView | None) -> float:

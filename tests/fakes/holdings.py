@@ -27,8 +27,14 @@ class MemoryHoldings:
             epoch=manifest.epoch, generation=manifest.generation, digest=manifest.digest, leaves=leaves
         )
         serving = [
-            Serving(consumer="web", endpoint="127.0.0.1:443", slot=slot, leaf=leaf)
-            for slot, leaf in leaves.items()
+            Serving(
+                consumer="web",
+                endpoint="127.0.0.1:443",
+                slot=slot,
+                leaf=facts.leaf,
+                not_after_s=facts.not_after_s,
+            )
+            for slot, facts in manifest.slots.items()
         ]
         return Report(
             applied=applied, serving=serving, disk=manifest.digest, last_failed=self.failure, clock_s=now_s
