@@ -7,6 +7,7 @@ import asyncio
 import os
 import shlex
 import sys
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated
 
@@ -58,9 +59,21 @@ ConfigOption = Annotated[
 ]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"certcast-manager {version_of('certcast')}")
+        raise typer.Exit
+
+
 @app.callback(invoke_without_command=True)
-def explain(context: typer.Context) -> None:
+def explain(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
     """Explain the first steps when called without a command."""
+    del version  # its callback has ended the command
     logs.configure(level="warning")  # `serve` sets up its own
     if context.invoked_subcommand is None:
         typer.echo(FIRST_STEPS)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.errors import InvalidInputError
+from manager.operator.completion import node_names
 from manager.operator.running import JsonOption, ask, group, say, say_raw
 
 if TYPE_CHECKING:
@@ -38,8 +39,13 @@ def list_alarms(context: typer.Context, json: JsonOption = False) -> None:
 @app.command()
 def acknowledge(
     context: typer.Context,
-    alarm_ids: Annotated[
-        list[int] | None, typer.Argument(metavar="ID", help="The numbers in 'certcast alarm list'.")
+    alarms: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ALARM",
+            help="Numbers in 'certcast alarm list', or nodes: all alarms of theirs.",
+            autocompletion=node_names,
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that nobody has seen yet.")] = False,
     json: JsonOption = False,
@@ -48,17 +54,13 @@ def acknowledge(
 
     They stay until their cause has ended, and who saw them is kept.
 
-    Example: certcast alarm acknowledge 4 5
+    Example: certcast alarm acknowledge 4 5 conf1
     """
-    if bool(alarm_ids) == everything:
-        raise InvalidInputError("ids", "say which alarms: their numbers, or --all")
+    if bool(alarms) == everything:
+        raise InvalidInputError("ids", "say which alarms: their numbers, nodes, or --all")
 
     async def work(client: "Client") -> list[int]:
-        numbers = alarm_ids or [
-            each.id
-            for each in _read(await client.get("alarms")).alarms
-            if each.id and not each.acknowledged_s
-        ]
+        numbers = await _chosen(client, alarms or [])
         if numbers:
             await client.post("alarms", "acknowledge", body={"ids": numbers})
         return numbers
@@ -98,6 +100,24 @@ def history(
     now_s = time.time()
     rows = [alarm_row(each, now_s) for each in _read(answer).alarms]
     show_table(HISTORY_HEADINGS, rows, nothing="No alarm has ended yet.", folded=FOLDED)
+
+
+async def _chosen(client: "Client", wanted: list[str]) -> list[int]:
+    """Return the numbers of these alarms, or of all that nobody has seen yet. Raises InvalidInputError."""
+    if wanted and all(each.isascii() and each.isdecimal() for each in wanted):
+        return [int(each) for each in wanted]
+    there = [each for each in _read(await client.get("alarms")).alarms if each.id]
+    if not wanted:
+        return [each.id for each in there if not each.acknowledged_s]
+    numbers: list[int] = []
+    for word in wanted:
+        found = [each.id for each in there if word in {str(each.id), each.node}]
+        if not found:
+            raise InvalidInputError(
+                "ids", f"there is no alarm of '{word}': 'certcast alarm list' shows those there are"
+            )
+        numbers += found
+    return list(dict.fromkeys(numbers))
 
 
 def _read(answer: bytes) -> "Alarms":

@@ -40,6 +40,17 @@ def test_alarms_are_acknowledged_by_number_or_all_that_nobody_has_seen(api, run,
     )
 
 
+def test_all_alarms_of_a_node_are_acknowledged_by_its_name(api, run):
+    of_node = [CHAIN | {"id": number, "node": "conf1"} for number in (8, 9)]
+    api.answer("GET", "alarms", {"alarms": [SILENCE, CHAIN, *of_node]})
+    api.answer("POST", "alarms/acknowledge", "", status=204)
+    assert run("alarm", "acknowledge", "conf1", "4", "9").stdout == "Acknowledged 8, 9, 4.\n"
+    done = run("alarm", "acknowledge", "4", "conf2")
+    assert done.exit_code == 2
+    assert "no alarm of 'conf2'" in done.stderr
+    assert api.asked[-1][0] == "GET"
+
+
 def test_acknowledging_needs_numbers_or_all_and_nothing_to_acknowledge_is_no_failure(api, run):
     assert run("alarm", "acknowledge").exit_code == 2
     assert run("alarm", "acknowledge", "4", "--all").exit_code == 2

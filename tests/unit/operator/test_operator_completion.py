@@ -51,6 +51,21 @@ def test_node_names_are_completed_where_no_password_is_asked_for(api, words):
     assert len(api.asked) == asked, "without a password nobody is asked"
 
 
+@pytest.mark.parametrize("words", ["certcast cert show conf", "certcast certificate diff 3 conf"])
+def test_certificates_names_are_completed(api, words):
+    found = {"id": 3, "subject_name": "conf.example.com", "subject_alt_names": ["conf2.example.com", "web"]}
+    api.answer("GET", "certificates?search=conf&limit=100", {"certificates": [found], "total": 1})
+    offered = complete(words, CERTCAST_URL=api.url, CERTCAST_TOKEN="cct_x")
+    assert offered == ["conf.example.com", "conf2.example.com"]
+
+
+def test_users_names_are_completed(api):
+    users = [{"name": name, "role": "operator", "created_s": 0} for name in ("anna", "bert")]
+    api.answer("GET", "users", {"users": users})
+    offered = complete("certcast user role a", CERTCAST_URL=api.url, CERTCAST_TOKEN="cct_x")
+    assert offered == ["anna"]
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "not a url", ""])
 def test_completion_offers_nothing_where_the_manager_cannot_be_asked(url):
     assert complete("certcast push c", CERTCAST_URL=url, CERTCAST_TOKEN="cct_x") == []

@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ def shell(line: str, *, cwd: Path | None = None, **variables: str) -> subprocess
         check=False,
         timeout=PATIENCE_S,
     )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_version_is_said(command):
+    assert shell(f"{command} --version").stdout == f"{command} {version('certcast')}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
