@@ -114,7 +114,8 @@ def _about_lifetime(certificate: Certificate, known: Circumstances) -> list[Find
 def _about_purpose(certificate: Certificate, known: Circumstances) -> list[Finding]:
     """Judge the extended key usage by the slots: a server's purpose is no affair of the client slot, nor the other way round."""
     findings = []
-    if certificate.extended_usages is None and "server" in known.slots and not _unread(certificate):
+    names_none = certificate.extended_usages is None and certificate.knows("extended_key_usage")
+    if names_none and "server" in known.slots:
         message = "It has no extended key usage; Apple's clients want serverAuth to be named."
         findings.append(found(LintCode.NO_PURPOSE, message))
     if not allows(certificate, Purpose.SERVER) and ("server" in known.slots or not known.slots):
@@ -130,18 +131,18 @@ def _about_purpose(certificate: Certificate, known: Circumstances) -> list[Findi
 def _about_names(certificate: Certificate, known: Circumstances) -> list[Finding]:
     findings = []
     name = certificate.subject_name
-    if not certificate.subject_alt_names and _unread(certificate):
+    if not certificate.knows("subject_alt_names"):
         pass  # unknown is not absent
-    elif certificate.has_subject_alt_names and not certificate.subject_alt_names:
-        message = "Its subject alternative name holds no host name and no address; browsers do not match the Common Name."
-        findings.append(found(LintCode.NO_SAN, message))
-    elif not certificate.subject_alt_names:
+    elif not certificate.has_subject_alt_names:
         findings.append(
             found(
                 LintCode.NO_SAN,
                 "It has no subject alternative name; browsers no longer match the Common Name.",
             )
         )
+    elif not certificate.subject_alt_names:
+        message = "Its subject alternative name holds no host name and no address; browsers do not match the Common Name."
+        findings.append(found(LintCode.NO_SAN, message))
     elif _looks_like_host(name) and not covers(certificate, name):
         # the specification's "typically a repeat of the Common Name"
         findings.append(
@@ -184,10 +185,6 @@ def _about_place(known: Circumstances) -> list[Finding]:
     if not known.slots:
         findings.append(found(LintCode.UNASSIGNED, "It is not assigned to any node."))
     return findings
-
-
-def _unread(certificate: Certificate) -> bool:
-    return bool({"extensions", "subject_alt_names", "extended_key_usage"} & set(certificate.undecodable))
 
 
 def _looks_like_host(name: str) -> bool:

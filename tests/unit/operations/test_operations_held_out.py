@@ -72,7 +72,7 @@ async def test_a_trusted_ca_that_openssl_cannot_load_is_refused_by_name_at_every
 async def test_a_certificate_that_openssl_cannot_load_is_refused_when_uploaded_edited_and_previewed(
     world: World,
 ):
-    record, _ = await upload(world, chain_pem(LEAF, LOW))
+    record = (await upload(world, chain_pem(LEAF, LOW))).record
     certificates = world.operations.certificates
     odd = ODD_LEAF + LOW.certificate_pem
     assert "cannot be loaded by OpenSSL" in await refused(upload(world, odd))

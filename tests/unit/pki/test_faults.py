@@ -13,7 +13,7 @@ from common.pki.faults import faults, too_long, wrong_with
 from common.pki.finding import LintCode, Severity
 from common.pki.lint import Circumstances, lint
 from common.pki.pem import read_blocks
-from tests.pki import DAY_S, NOW_S, make_leaf, make_root, make_rsa_key, spoiled
+from tests.pki import DAY_S, NOW_S, _make, _name, make_leaf, make_root, make_rsa_key, spoiled
 from tests.unit.pki.openssl import accepts, openssl
 
 ROOT = make_root()
@@ -222,3 +222,31 @@ def test_a_netscape_type_that_forbids_servers_is_found_as_openssl_does(tmp_path)
     made = make_leaf(ROOT, usages=[ExtendedKeyUsageOID.SERVER_AUTH], extensions=[only_clients])
     assert LintCode.NO_SERVER_AUTH in found(decode(made.certificate_der))
     assert not accepts(made.certificate_pem, trusted=ROOT.certificate_pem, cwd=tmp_path)
+
+
+def made_with(*extensions):
+    return decode(
+        _make(
+            issuer=ROOT,
+            subject=_name("node.example.com"),
+            key=None,
+            not_before_s=NOW_S - DAY_S,
+            not_after_s=NOW_S + 90 * DAY_S,
+            extensions=extensions,
+        ).certificate_der
+    )
+
+
+def test_an_odd_encoding_is_one_finding_and_what_cannot_be_read_is_unknown_not_absent():
+    # an explicitly encoded default, which is not DER: basic constraints with CA:FALSE written out
+    not_der = (x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.19"), b"\x30\x03\x01\x01\x00"), True)
+    names = x509.SubjectAlternativeName([x509.DNSName("node.example.com")])
+    odd = made_with(not_der, (names, False))
+    assert odd.dns_names == ("node.example.com",)
+    assert found(odd)[LintCode.ODD_ENCODING] is Severity.WARNING
+    broken = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), b"\x05\x00")
+    unread = found(made_with((broken, False)))
+    assert LintCode.NO_SAN not in unread
+    assert LintCode.UNDECODABLE in unread
+    usages = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.37"), b"\x05\x00")
+    assert LintCode.NO_PURPOSE not in found(made_with((names, False), (usages, False)))
