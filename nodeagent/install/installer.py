@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from typing import Final
 
 import msgspec
 import structlog
@@ -45,6 +46,19 @@ from nodeagent.install.state import NodeState, Say
 from nodeagent.install.stopped import Stopped, find_stopped
 
 log = structlog.get_logger(__name__)
+
+
+SERVICE_REASONS: Final = frozenset(
+    {
+        Reason.RELOAD_FAILED,
+        Reason.RELOAD_TIMEOUT,
+        Reason.VERIFY_MISMATCH,
+        Reason.VERIFY_TIMEOUT,
+        Reason.VERIFY_UNREACHABLE,
+        Reason.CHAIN_INCOMPLETE,
+    }
+)
+"""What a service says by its reload or its ports. A copy that could not be written is nobody's content to blame."""
 
 
 class Installer:
@@ -108,7 +122,7 @@ class Installer:
         """Find out which part the services refused, and install the others. Each attempt is a transaction of its own."""
         state, first = self._state, self._state.file.journal
         failed, why = self._failed_consumers, first.last_failed
-        if why is None or not failed:
+        if why is None or not failed or why.reason not in SERVICE_REASONS:
             return self._outcome()
         reason, message = Reason(why.reason), why.message
         for parts in hold_back_in_turn(changed, failed):

@@ -18,11 +18,12 @@ from common.bundle.build import Bundle
 from common.bundle.manifest import Manifest
 from common.bundle.parts import with_former
 from common.bundle.verify import verify_bundle
-from common.errors import InstallError, Reason
+from common.errors import Reason
 from common.ids import digest_of
 from nodeagent.core.services import Consumer
 from nodeagent.install import proof
 from nodeagent.install.installer import Installer
+from nodeagent.install.reload import ReloadError
 from nodeagent.install.state import NodeState, say_nothing
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
@@ -96,7 +97,7 @@ class Node:
             file.write("x")
         trust = (self.data / "current/trust/ca-certificates.pem").read_bytes()
         if leaf == leaf_of(BAD) or trust == trust_of(UNTRUSTED):
-            raise InstallError("the service refuses it", reason=Reason.RELOAD_FAILED)
+            raise ReloadError("the service refuses it", reason=Reason.RELOAD_FAILED)
         self.loaded.write_bytes(leaf)
 
     @property

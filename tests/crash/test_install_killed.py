@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.crash.scenarios import SCENARIOS
+from tests.crash.node import PARTIAL, copied
+from tests.crash.scenarios import BY_NAME, SCENARIOS, act_in_child, make_template
 from tests.crash.sweep import ERRORS, KILL, Series, errors, kills, run_through
 from tests.crash.synced import find_unsynced
 
@@ -47,6 +48,15 @@ def test_an_error_of_the_disk_at_any_call_is_outlived(sweeper, say, error):
     total = sweeper.sweep(ALL, error, errors)
     say(f"{error}: {total}", started_s)
     assert total.losses == []
+
+
+@pytest.mark.parametrize("name", [one.name for one in SCENARIOS if PARTIAL in one.may_show])
+def test_an_installation_in_part_ends_with_the_good_part_live(tmp_path, name):
+    node = copied(make_template(BY_NAME[name], tmp_path / "template"), tmp_path / "node")
+    said = []
+    act_in_child(BY_NAME[name], node, said.append, is_healed=False, plant="")
+    assert said == ["applied 2", "done"]
+    assert node.shown() == PARTIAL
 
 
 def unsynced(scenario, directory, plant=""):
