@@ -202,3 +202,11 @@ async def test_names_that_cannot_be_read_are_shown_as_unknown(api, browser):
     (kept,) = await api.operations.trust.list()
     page = (await browser.get(f"/trusted-cas/{kept.record.id}")).text
     assert "unknown: they cannot be decoded" in page
+
+
+async def test_a_self_signed_certificate_that_is_no_ca_is_shown_as_trusted_as_itself(api, browser):
+    await paste(browser, pki.current_leaf(None, ["peer.example.com"]))
+    assert "trusted as itself" in (await browser.get("/trusted-cas")).text
+    (kept,) = await api.operations.trust.list()
+    page = (await browser.get(f"/trusted-cas/{kept.record.id}")).text
+    assert "nodes trust it as itself, and nothing that it signs" in page
