@@ -117,7 +117,8 @@ async def test_the_first_day_goes_as_readme_says(tmp_path: Path):
         hosts = "".join(f"{address} {name}\\n" for name, address in ADDRESSES.items())
         for terminal in (at_manager, at_node):
             await terminal.type(f"printf '{hosts}' >> /etc/hosts")
-            await terminal.type("cd /root/certcast && chmod 700 /root .")  # where no other account may look
+            # where no other account may look, and what is made is nobody else's business
+            await terminal.type("umask 077 && cd /root/certcast && chmod 700 /root .")
 
         joining = node_part.index("certcast-nodeagent join TOKEN")
         await asyncio.gather(
