@@ -51,6 +51,8 @@ class Order(StrEnum):
     SUBJECT = "subject"
     ISSUER = "issuer"
     EXPIRY = "expiry"
+    STATUS = "status"
+    NODES = "nodes"
 
 
 class Format(StrEnum):
