@@ -6,30 +6,17 @@ are unknown ones unless the resource keeps them. Leaves to others whether relate
 Invariant: either all of a body was understood, or every finding is raised and none quotes a secret.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from manager.management.description import Field, Resource, Value, Values
 from manager.management.errors import WHOLE, RefusedError, ValuesError
+from manager.management.more import read_more
 from manager.management.values import WrongValueError, quote, read_reference, read_value
 
 BULK_MAX: Final = 1000
 """Objects that one request may change and delete."""
-
-MORE_MAX: Final = 100
-"""Fields of an object that are kept without being described; the largest resource of the known clients has about as many."""
-
-MORE_MAX_BYTES: Final = 64 * 1024
-"""All of these together as JSON; policy templates, the longest known texts, are some kilobytes."""
-
-_MORE_NAME: Final = re.compile(r"(?!.*__)[a-z][a-z0-9_]{0,63}", re.ASCII)
-_SECRET_NAME: Final = re.compile(
-    r"pass(word|phrase|wd|code)|secret|token|credential|(private|access|api|auth)_?key"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,26 +66,6 @@ def read_values(resource: Resource, body: object, *, whole: bool) -> Values:
     if missing:
         raise RefusedError(" ".join(missing.values()))
     return values | read_more(resource, body)
-
-
-def read_more(resource: Resource, body: Mapping[str, Value]) -> Values:
-    """Return the fields of a body that are not described and yet kept, where the resource keeps them.
-
-    Those whose names speak of a secret are not kept: nothing would tell that they must not be shown. Raises ValuesError if they are
-    too many or too long.
-    """
-    if not resource.keeps_more:
-        return {}
-    more = {
-        name: value
-        for name, value in body.items()
-        if name not in resource.by_name and _MORE_NAME.fullmatch(name) and not _SECRET_NAME.search(name)
-    }
-    size_bytes = len(msgspec.json.encode(more))
-    if len(more) > MORE_MAX or size_bytes > MORE_MAX_BYTES:
-        text = f"At most {MORE_MAX} fields and {MORE_MAX_BYTES} bytes beyond those of the schema can be kept."
-        raise ValuesError(resource.name, {WHOLE: [text]})
-    return more
 
 
 def read_bulk(resource: Resource, body: object) -> Bulk:

@@ -108,6 +108,8 @@ class Field:
     `through` names text fields of the related object that filters and orders may use: the row has them as `<field>__<name>`.
     With `zero_is_absent`, 0 means that nothing was said: a client writes it back for what no answer shows. A time that is
     `precise` always has a fraction. `spellings` are other texts by which a filter may call a value.
+    A text with `or_object` may be an object instead, as clients of different age send it; one that is `keyed` is kept without the
+    key that may stand in it. A field that is `left_out` when null is not in an answer then: a client cannot read null there.
     """
 
     name: str
@@ -134,6 +136,9 @@ class Field:
     orderable: bool = False
     zero_is_absent: bool = False
     precise: bool = False
+    or_object: bool = False
+    keyed: bool = False
+    left_out: bool = False
     spellings: Mapping[str, str] = field(default_factory=lambda: _NO_SPELLINGS)
 
     def __post_init__(self) -> None:
@@ -158,6 +163,8 @@ class Field:
             ),
             (self.through and not self.related, "only a related field leads through to another object"),
             (self.orderable and self.is_many, "a list has no order"),
+            (self.or_object and (self.filtering or self.orderable), "an object has no order and no filter"),
+            (self.left_out and not self.nullable, "only what can be null is left out"),
         )
         for is_so, why in faults:
             if is_so:
@@ -248,7 +255,7 @@ class Resource:
     The answer that makes an object has the texts `shown_once`, and is empty where there are none; with `shown_on_creation`
     it is the whole object with these texts.
     A PATCH must have the fields `patch_needs` as long as the object lacks them.
-    With `keeps_more`, fields that are not described here are kept and given back as they came (`bodies.read_more`): clients
+    With `keeps_more`, fields that are not described here are kept and given back as they came (`more.read_more`): clients
     are newer than this description.
     """
 

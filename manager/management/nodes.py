@@ -6,6 +6,7 @@ Invariant: a node's own name never changes once it is there; nothing secret is k
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -50,22 +51,48 @@ class Described:
     slots: Mapping[Slot, int | None]
 
 
-def fqdn(record: NodeRecord) -> str:
-    """Return the name by which the contract's `nodes` field calls a node."""
-    return record.names[0] if record.names else record.name
+def names_called(records: Iterable[NodeRecord]) -> Mapping[NodeName, str]:
+    """Return the name by which the contract's `nodes` field calls each node: its FQDN, or its own name where another has that FQDN."""
+    known = {record.name: _fqdn(record) for record in records}
+    often = Counter(name.lower() for name in known.values())
+    return {own: own if often[name.lower()] > 1 else name for own, name in known.items()}
 
 
 def nodes_called(resource: Resource, texts: Iterable[str], records: Iterable[NodeRecord]) -> list[NodeName]:
-    """Return the nodes that have these FQDNs, or names. Raises ValuesError with every one that no node has."""
-    known: dict[str, NodeName] = {}
+    """Return the nodes that have these FQDNs, or names. Raises ValuesError with every one that no node has, or several.
+
+    An FQDN goes before a name that a node was given, and both before the other names that clients know it by: several nodes may
+    share one of those, and it may be another node's FQDN.
+    """
+    known = _by_name(records)
+    found: dict[NodeName, None] = {}
+    wrong: list[str] = []
+    for text in (each.strip().lower().removesuffix(".") for each in texts):
+        match next((names[text] for names in known if text in names), []):
+            case []:
+                wrong.append(f"There is no node '{text[:80]}'.")
+            case [one]:
+                found[one] = None
+            case several:
+                wrong.append(f"'{text[:80]}' is a name of several nodes: {', '.join(several[:5])}.")
+    if wrong:
+        raise ValuesError(resource.name, {"nodes": wrong})
+    return list(found)
+
+
+def _by_name(records: Iterable[NodeRecord]) -> tuple[Mapping[str, list[NodeName]], ...]:
+    """Return the nodes by their FQDNs, by the names that they were given, and by their other names, in lower case."""
+    known: tuple[dict[str, list[NodeName]], ...] = ({}, {}, {})
     for record in records:
-        for name in (record.name, *record.names, str(record.detail.get("name", ""))):
-            known.setdefault(name.lower(), record.name)
-    wanted = [text.strip().lower().removesuffix(".") for text in texts]
-    unknown = [text for text in wanted if text not in known]
-    if unknown:
-        raise ValuesError(resource.name, {"nodes": [f"There is no node '{text[:80]}'." for text in unknown]})
-    return list(dict.fromkeys(known[text] for text in wanted))
+        given = [record.name, str(record.detail.get("name", ""))]
+        for names, wanted in zip(known, ([_fqdn(record)], given, record.names), strict=True):
+            for name in {each.lower() for each in wanted if each}:
+                names.setdefault(name, []).append(record.name)
+    return known
+
+
+def _fqdn(record: NodeRecord) -> str:
+    return record.names[0] if record.names else record.name
 
 
 def new_name(values: Values, taken: Collection[NodeName]) -> NodeName:
@@ -131,7 +158,7 @@ def node_row(
     locations: Mapping[int, str],
 ) -> dict[str, object]:
     """Return a node as a row of worker_vm or management_vm."""
-    host, _, domain = fqdn(record).partition(".")
+    host, _, domain = _fqdn(record).partition(".")
     row: dict[str, object] = {field.name: field.initial for field in resource.writable if not field.secret}
     row |= {
         "name": record.name,
@@ -169,6 +196,7 @@ def status_row(record: NodeRecord, view: NodeView, location: str | None) -> dict
         "version": view.agent_version,
         "last_attempted_contact": max(heard, default=None),
         "last_updated": updated_s,
+        "last_reported": view.heard_s,
         "sync_status": _SYNC[view.state],
         "upgrade_status": "IDLE",
         "node_type": detail.get("node_type", "CONFERENCING"),

@@ -283,7 +283,7 @@ def _answer(resource: Resource) -> Json:
         "type": "object",
         "title": resource.title,
         "properties": {field.name: _shown(field) for field in resource.shown},
-        "required": [field.name for field in resource.shown],
+        "required": [field.name for field in resource.shown if not field.left_out],
     }
 
 
@@ -305,7 +305,7 @@ def _shown(field: Field) -> Json:
         schema = {"type": "array", "items": {"type": "object"}}
     elif field.nullable or (field.kind is Kind.RELATED and not field.is_many):
         # a link is null, too, where what it pointed to is gone
-        schema["type"] = [schema["type"], "null"]
+        schema["type"] = _or_null(field, schema)
     return schema | ({"description": field.help} if field.help else {})
 
 
@@ -321,12 +321,16 @@ def _taken(field: Field) -> Json:
         choices: list[Value] = [*field.choices, *([None] if field.nullable else [])]
         schema["enum"] = choices
     if field.nullable:
-        schema["type"] = [schema["type"], "null"]
+        schema["type"] = _or_null(field, schema)
     if field.is_hidden:
         schema["writeOnly"] = True
     if field.has_default and not field.is_hidden:
         schema["default"] = field.default
     return schema | ({"description": field.help} if field.help else {})
+
+
+def _or_null(field: Field, schema: Json) -> list[str]:
+    return [schema["type"], *(["object"] if field.or_object else []), "null"]
 
 
 def _kind(field: Field) -> Json:

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
+
 from manager.management.description import (
     Field,
     Kind,
@@ -22,6 +24,7 @@ from manager.management.description import (
     Values,
     root_path,
 )
+from manager.management.more import DEPTH_MAX, is_deep, without_secrets
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
@@ -43,6 +46,8 @@ _URI: Final = re.compile(
     r"(?:(?P<group>[a-z0-9_]+)/)?(?P<name>[a-z0-9_]+)/(?P<id>\d{1,18})/?",
     re.ASCII,
 )
+_KEY: Final = re.compile(r"(SharedAccessKey|SharedAccessSignature|AccountKey)\s*=[^;]*", re.IGNORECASE)
+"""What is secret in a connection string."""
 _INTEGER: Final = re.compile(r"\s*[-+]?\d{1,30}\s*", re.ASCII)
 _FLOAT: Final = re.compile(
     r"\s*[-+]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][-+]?\d{1,3})?\s*", re.ASCII
@@ -140,9 +145,11 @@ def read_value(field: Field, value: Value) -> Value:
         raise WrongValueError("This field cannot be null.")
     if field.choices and value == "" and (field.blank or field.has_default):
         return field.initial
+    if field.or_object and isinstance(value, dict):
+        return _read_object(field, value)
     held = _READERS[field.kind](field, value)
     _check_limits(field, held)
-    return held
+    return _KEY.sub(r"\1=", held) if field.keyed and isinstance(held, str) else held
 
 
 def _check_limits(field: Field, held: Value) -> None:
@@ -171,6 +178,14 @@ def _read_string(field: Field, value: Value) -> Value:
     if not value and field.is_required:
         raise WrongValueError("This field cannot be blank.")
     return value
+
+
+def _read_object(field: Field, value: dict[str, Value]) -> Value:
+    if len(msgspec.json.encode(value)) > (field.max_length or 0):
+        raise WrongValueError(f"Ensure this value has at most {field.max_length} bytes.")
+    if is_deep(value):
+        raise WrongValueError(f"Lists and objects can be at most {DEPTH_MAX} inside each other.")
+    return without_secrets(value)
 
 
 def _read_boolean(field: Field, value: Value) -> Value:
@@ -284,13 +299,15 @@ def write_object(resource: Resource, row: Mapping[str, object]) -> dict[str, obj
     """Return an object for an answer: every field that is shown, the URI made from the id, nothing that is hidden.
 
     `row` holds values as `read_value` gives them; what it lacks is written as the field's initial value, so that
-    an answer has all fields.
+    an answer has all fields but those that are left out when null.
     """
     written: dict[str, object] = {}
     object_id = row.get("id")
     for field in resource.shown:
         if field.blanked:
             written[field.name] = ""
+        elif field.left_out and row.get(field.name) is None:
+            continue
         elif field.name == "resource_uri" and isinstance(object_id, int):
             written[field.name] = resource.uri(object_id)
         else:

@@ -1,6 +1,7 @@
 """How the Go client reads what it gets: as strictly as sections 4.3 and 4.4 of the contract say. What it cannot decode raises.
 
-A missing or null text, number, truth or list is its zero; a time that is not nullable may be neither; another type fails.
+A missing or null text, number, truth or list is its zero; a "time" may be neither, a "time?" both, a "time!" (of the older client)
+missing but not null; another type fails.
 """
 
 import re
@@ -246,6 +247,7 @@ SHAPES: Mapping[str, Shape] = {
             "string",
         ),
         "boot_time": "time?",
+        **dict.fromkeys(["last_attempted_contact", "last_updated", "last_reported"], "time!"),
         "maintenance_mode": "bool",
         **dict.fromkeys(
             [
@@ -269,12 +271,16 @@ def decode(shape: Any, value: Any, place: str = "$") -> Any:
         case Mapping():
             if not isinstance(value, dict):
                 raise DecodeError(f"{place}: {value!r} is no object")
-            return {name: decode(kind, value.get(name), f"{place}.{name}") for name, kind in shape.items()}
+            return {
+                name: decode(kind, value.get(name), f"{place}.{name}")
+                for name, kind in shape.items()
+                if name in value or kind != "time!"
+            }
         case [each]:
             if value is not None and not isinstance(value, list):
                 raise DecodeError(f"{place}: {value!r} is no list")
             return [decode(each, item, f"{place}[{number}]") for number, item in enumerate(value or [])]
-        case "time" | "time?":
+        case "time" | "time?" | "time!":
             return _time(value, place, nullable=shape == "time?")
         case _:
             types = {"string": str, "int": int, "bool": bool}[shape]

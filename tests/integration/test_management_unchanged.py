@@ -352,6 +352,19 @@ async def test_fields_that_nobody_described_are_kept_by_what_is_kept_and_ignored
     assert not set(more) & set(await client.get(certificate))
 
 
+async def test_what_nobody_described_does_not_grow_from_one_change_to_the_next(client: Client):
+    sink = await client.post(f"{CONFIGURATION}/event_sink/", {"name": "s", "url": "https://x.test"})
+    location = await client.post(LOCATIONS, {"name": "Oslo"})
+    node = await client.post_worker(worker(system_location=location))
+    first, second = ({f"{letter}{number}": 1 for number in range(60)} for letter in "ab")
+    for at in (sink, node, f"{CONFIGURATION}/global/1/"):
+        assert (await client.call("PATCH", at, first)).status == 202
+        assert (await client.call("PUT", at, first)).status == 204
+        refused = await client.call("PATCH", at, second)
+        assert (refused.status, "beyond those of the schema" in refused.body.decode()) == (400, True)
+        assert not set(second) & set(await client.get(at))
+
+
 async def test_the_certificate_that_answered_a_request_comes_back_byte_for_byte(
     client: Client, tmp_path: Path
 ):
@@ -589,6 +602,91 @@ async def test_the_global_settings_are_one_object_that_keeps_what_it_is_given(cl
     ):
         assert (await client.call(method, at, {})).status == status
     assert set(more) - {"disabled_codecs"} <= set(GLOBAL.by_name)
+
+
+async def test_a_theme_is_kept_as_the_uri_that_one_client_sends_and_as_the_object_of_another(client: Client):
+    path = f"{CONFIGURATION}/global/1/"
+    for theme in (
+        f"{CONFIGURATION}/ivr_theme/7/",
+        {"name": "Blue", "last_updated": "0001-01-01T00:00:00"},
+        None,
+    ):
+        assert (await client.call("PUT", path, {"default_theme": theme})).status == 204
+        assert (await client.get(path))["default_theme"] == theme
+    too_long = await client.call("PATCH", path, {"default_theme": {"name": "x" * 5000}})
+    assert (too_long.status, set(too_long.json["global"])) == (400, {"default_theme"})
+
+
+async def test_a_connection_string_is_kept_without_its_key(client: Client):
+    teams = {**(await whole_bodies(client))["teams_proxy"]}
+    queue = "Endpoint=sb://x.test/;SharedAccessKeyName=policy;SharedAccessKey={};EntityPath=hub"
+    at = await client.post(
+        f"{CONFIGURATION}/teams_proxy/", {**teams, "notifications_queue": queue.format("a-secret/x=")}
+    )
+    assert (await client.get(at))["notifications_queue"] == queue.format("")
+    stored = await client.api.operations.context.store.documents.all("teams_proxy")
+    assert "a-secret" not in json.dumps(stored)
+
+
+async def test_the_list_of_nodes_is_read_by_the_older_sdk_while_one_has_never_joined(client: Client):
+    location = await client.post(LOCATIONS, {"name": "Oslo"})
+    await client.post_worker(worker(system_location=location))
+    answer = await client.call("GET", f"{ROOT}/status/v1/worker_vm/")
+    sdk_client.read_list("status/v1/worker_vm", answer.body)
+    (shown,) = answer.json["objects"]
+    assert (shown["sync_status"], shown["boot_time"]) == ("NOT_JOINED", None)
+    assert not {"last_attempted_contact", "last_updated", "last_reported"} & set(shown)
+
+
+async def test_an_fqdn_gives_a_certificate_to_its_node_and_not_to_one_that_is_reached_by_it_too(
+    client: Client,
+):
+    location = await client.post(LOCATIONS, {"name": "Oslo"})
+    reached = {"system_location": location, "alternative_fqdn": "conf2.example.test"}
+    first, second = (
+        await client.post_worker(worker(1, **reached)),
+        await client.post_worker(worker(2, system_location=location)),
+    )
+    made = await client.post(CERTIFICATES, upload(leaf("conf2.example.test"), nodes=["conf2.example.test"]))
+    assert (await client.get(made))["nodes"] == ["conf2.example.test"]
+    assert (await client.get(first))["tls_certificate"] is None
+    assert (await client.get(second))["tls_certificate"] == made
+
+
+async def test_nodes_and_the_management_node_have_no_name_in_common(client: Client):
+    location = await client.post(LOCATIONS, {"name": "Oslo"})
+    node = await client.post_worker(worker(system_location=location))
+    wanted = {"name": "Management", "hostname": "manager"}
+    for method, at, body in (
+        ("POST", WORKERS, worker(2, system_location=location, **wanted)),
+        ("PATCH", node, wanted),
+        ("PATCH", f"{MANAGERS}1/", {"name": "CONF1", "hostname": "conf1", "domain": "example.test"}),
+    ):
+        refused = await client.call(method, at, body)
+        ((_, findings),) = refused.json.items()
+        assert (refused.status, set(findings)) == (400, {"name", "hostname"})
+        assert all("already exists" in texts[0] for texts in findings.values())
+    # where the manager runs, a node may run
+    assert (await client.call("PATCH", node, {"address": "192.0.2.1"})).status == 202
+
+
+async def test_a_node_that_was_added_elsewhere_meanwhile_is_said_to_exist_already(
+    client: Client, monkeypatch
+):
+    location = await client.post(LOCATIONS, {"name": "Oslo"})
+    add = client.api.operations.nodes.add
+
+    async def late(name: str, **more: Any) -> Any:
+        monkeypatch.undo()
+        await add(name, names=[], addresses=[], actor="somebody else")
+        return await add(name, **more)
+
+    monkeypatch.setattr(client.api.operations.nodes, "add", late)
+    refused = await client.call("POST", WORKERS, worker(system_location=location))
+    assert (refused.status, refused.json) == (
+        400,
+        {"worker_vm": {"name": ["Conferencing Node with this name already exists."]}},
+    )
 
 
 async def test_what_a_conferencing_platform_would_tell_is_truthfully_nothing(client: Client):

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from common.ids import NodeName
 from common.pki.certificate import Certificate
 from common.pki.text import text_form
 from manager.api.management.collection import SPARED, Made, Rows
 from manager.domain.inventory import Entry, Inventory
 from manager.management.description import Values
-from manager.management.nodes import fqdn, nodes_called
+from manager.management.nodes import names_called, nodes_called
 from manager.management.query import Row
 from manager.management.resources.certificates import CA_CERTIFICATE, TLS_CERTIFICATE
 from manager.operations.certificates import NewKey
@@ -40,6 +41,7 @@ class TlsCertificates:
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Add what is only shown: the texts as they came, the decoded text, the nodes."""
         inventory = await self._inventory()
+        names = names_called(inventory.nodes.values())
         found: list[Row] = []
         for start in range(0, len(rows), AT_ONCE):
             part = {int(str(row["id"])): row for row in rows[start : start + AT_ONCE]}
@@ -51,7 +53,7 @@ class TlsCertificates:
                     **part[record.id],
                     "certificate": record.text,
                     "parameters": record.parameters_text,
-                    "nodes": _nodes(inventory, inventory.entries[record.id]),
+                    "nodes": _nodes(names, inventory.entries[record.id]),
                     "text": texts[inventory.entries[record.id].leaf],
                 }
                 for record in records
@@ -188,8 +190,8 @@ def _text(values: Values, name: str) -> str | None:
     return str(values[name]) if name in values else None
 
 
-def _nodes(inventory: Inventory, entry: Entry) -> list[str]:
-    return [fqdn(inventory.nodes[place.node]) for place in entry.places if place.slot == "server"]
+def _nodes(names: Mapping[NodeName, str], entry: Entry) -> list[str]:
+    return [names[place.node] for place in entry.places if place.slot == "server"]
 
 
 def _texts(leaves: Sequence[Certificate]) -> Mapping[Certificate, str]:

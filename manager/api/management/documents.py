@@ -6,6 +6,7 @@ from common.errors import NotFoundError
 from manager.api.management.collection import Made, Rows
 from manager.management.description import Resource, Values
 from manager.management.errors import ValuesError, taken
+from manager.management.more import check_more
 from manager.management.query import Row
 from manager.management.resources.platform import GLOBAL_ID
 from manager.operations.operations import Operations
@@ -51,6 +52,7 @@ class Documents:
                 if known is None:
                     raise NotFoundError(f"there is no {self.resource.name} {object_id}")
                 changed = {**known, **_kept(self.resource, values)}
+                check_more(self.resource, changed)
                 await store.replace(self.resource.name, object_id, changed, unique=self._unique)
                 await self._note("changed", [object_id], actor)
         except TakenError as error:
@@ -98,6 +100,7 @@ class Settings:
             documents = await store.documents.all(name)
             number, kept = next(iter(documents.items()), (None, {}))
             changed = {**kept, **_kept(self.resource, values)}
+            check_more(self.resource, changed)
             if number is None:
                 await store.documents.add(name, changed)
             else:

@@ -69,13 +69,14 @@ class Handlers:
 
     def __init__(self, api: Api) -> None:
         operations, fleet = api.operations, api.fleet
+        naming = asyncio.Lock()
         locations, clients = Documents(SYSTEM_LOCATION, operations), Clients(operations)
         writable: list[Writable] = [
             TlsCertificates(operations),
             TrustedCas(operations),
             SigningRequests(operations),
-            Nodes(WORKER_VM, "node", operations, locations),
-            Nodes(MANAGEMENT_VM, "management", operations, locations),
+            Nodes(WORKER_VM, "node", operations, locations, naming),
+            Nodes(MANAGEMENT_VM, "management", operations, locations, naming),
             locations,
             *(Documents(resource, operations) for resource in SMALL),
             Settings(GLOBAL, operations),

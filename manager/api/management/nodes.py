@@ -5,12 +5,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from common.bundle.manifest import Slot
-from common.errors import NotFoundError
+from common.errors import ConflictError, NotFoundError
 from manager.api.management.collection import Made, Rows
 from manager.api.management.documents import Documents
 from manager.domain.model import NodeKind, NodeRecord
 from manager.management.description import Resource, Values
 from manager.management.errors import ValuesError, taken
+from manager.management.more import check_more
 from manager.management.nodes import describe, kept_values, new_name, node_row
 from manager.management.query import Row
 from manager.operations.operations import Operations
@@ -18,16 +19,21 @@ from manager.store.catalogue import NodeDescription
 
 
 class Nodes:
-    """See the module; `kind` says which of the two. A change of names waits for others, so that none is given twice."""
+    """See the module; `kind` says which of the two. A change of names waits for others (`naming`), so that none is given twice."""
 
     def __init__(
-        self, resource: Resource, kind: NodeKind, operations: Operations, locations: Documents
+        self,
+        resource: Resource,
+        kind: NodeKind,
+        operations: Operations,
+        locations: Documents,
+        naming: asyncio.Lock,
     ) -> None:
         self.resource = resource
         self._kind = kind
         self._operations = operations
         self._locations = locations
-        self._naming = asyncio.Lock()
+        self._naming = naming
 
     async def rows(self) -> Rows:
         """Return all."""
@@ -53,15 +59,19 @@ class Nodes:
         async with self._naming:
             await self._check_unique(values)
             described = describe(self.resource, values)
-            taken = (await self._operations.context.inventories.current()).nodes
-            record, token = await self._operations.nodes.add(
-                new_name(values, taken),
-                names=described.names,
-                addresses=described.addresses,
-                detail=described.detail,
-                slots={slot: number for slot, number in described.slots.items() if number is not None},
-                actor=actor,
-            )
+            there = (await self._operations.context.inventories.current()).nodes
+            try:
+                record, token = await self._operations.nodes.add(
+                    new_name(values, there),
+                    names=described.names,
+                    addresses=described.addresses,
+                    detail=described.detail,
+                    slots={slot: number for slot, number in described.slots.items() if number is not None},
+                    actor=actor,
+                )
+            except ConflictError as error:
+                # somebody else added it meanwhile, not through here
+                raise ValuesError(self.resource.name, {"name": [taken(self.resource, "name")]}) from error
         command = f"certcast-nodeagent join {shlex.quote(token.text)}"
         return Made(object_id=record.id, document={"join_token": token.text, "join_command": command})
 
@@ -71,6 +81,7 @@ class Nodes:
             record = await self._record(object_id)
             before = kept_values(self.resource, (await self.rows())[object_id])
             whole = {**before, **values}
+            check_more(self.resource, whole)
             await self._check_unique(whole, object_id, before)
             described = describe(self.resource, whole, known=record, before=before)
             slots = await self._changed_slots(record, described.slots)
@@ -116,10 +127,23 @@ class Nodes:
     async def _check_unique(
         self, values: Values, own: int | None = None, before: Values | None = None
     ) -> None:
-        """Refuse what another has; what stays as it was is not asked again: `certcast` lets nodes share an address."""
-        others = [row for number, row in (await self.rows()).items() if number != own]
+        """Refuse what another node has, of either kind; but what stays as it was is not asked again.
+
+        Only nodes of the same kind must have addresses of their own: the manager may run where a node does.
+        """
+        rows = await self.rows()
+        same = [row for number, row in rows.items() if number != own]
+        inventory = await self._operations.context.inventories.current()
+        every = [
+            *same,
+            *(
+                node_row(self.resource, each, inventory.slots, {})
+                for each in inventory.nodes.values()
+                if each.id not in rows
+            ),
+        ]
         findings: dict[str, list[str]] = {}
-        for fields in (("name",), ("address",), ("hostname", "domain")):
+        for fields, others in ((("name",), every), (("address",), same), (("hostname", "domain"), every)):
             mine = tuple(str(values[name]).lower() for name in fields)
             if before is not None and mine == tuple(str(before[name]).lower() for name in fields):
                 continue

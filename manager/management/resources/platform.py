@@ -114,11 +114,11 @@ _NULLABLE_TEXTS: Final = (
     "azure_client_id",
     "azure_subscription_id",
     "azure_tenant",
-    "default_theme",
-    "default_webapp_alias",
     "gcp_client_email",
     "gcp_project_id",
 )
+_LINKS: Final = ("default_theme", "default_webapp_alias")
+"""What one client sends and reads as a URI, and a newer one as an object with a name."""
 _NULLABLE_NUMBERS: Final = (
     ("bursting_min_lifetime", 50),
     ("bursting_threshold", 5),
@@ -132,6 +132,12 @@ _KEPT: Final = "Kept and given back."
 
 def _nullable_number(name: str, default: int | None) -> Field:
     return Field(name=name, kind=Kind.INTEGER, help=_KEPT, blank=True, nullable=True, default=default)
+
+
+def _link(name: str) -> Field:
+    return Field(
+        name=name, help=_KEPT, max_length=_TEXT_MAX, blank=True, nullable=True, default=None, or_object=True
+    )
 
 
 GLOBAL: Final = Resource(
@@ -149,6 +155,7 @@ GLOBAL: Final = Resource(
         *(number(name, _KEPT, default=default) for name, default in _NUMBERS),
         *(text(name, _KEPT, most=_TEXT_MAX, default=default) for name, default in _TEXTS),
         *(perhaps(name, _KEPT, most=_TEXT_MAX) for name in _NULLABLE_TEXTS),
+        *(_link(name) for name in _LINKS),
         *(_nullable_number(name, default) for name, default in _NULLABLE_NUMBERS),
         *(secret(name, "It is never shown, and not kept.", most=12288) for name in _SECRETS),
         RESOURCE_URI,

@@ -5,7 +5,7 @@ Nothing here depends on them: they are kept and given back as they came. What is
 
 from typing import Final
 
-from manager.management.description import Field, Kind
+from manager.management.description import ALL_LOOKUPS, Field, Kind
 from manager.management.resources.fields import (
     choice,
     flag,
@@ -227,7 +227,17 @@ TEAMS_PROXY: Final = kept(
     perhaps("eventhub_id", "The identifier of the event hub.", most=1024),
     number("min_number_of_instances", "The least number of instances.", default=1, least=0),
     flag("notifications_enabled", "Whether it is told of events."),
-    perhaps("notifications_queue", "The queue of these.", most=1024),
+    Field(
+        name="notifications_queue",
+        help="The connection string of the queue of these, without its key, which is not kept.",
+        max_length=1024,
+        blank=True,
+        nullable=True,
+        default=None,
+        keyed=True,
+        filtering=ALL_LOOKUPS,
+        orderable=True,
+    ),
     perhaps("updated", "When it was changed.", kind=Kind.DATETIME),
 )
 

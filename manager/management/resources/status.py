@@ -29,7 +29,7 @@ def _shown(name: str, help_text: str, *, kind: Kind = Kind.STRING, nullable: boo
     )
 
 
-def _moment(name: str, help_text: str) -> Field:
+def _moment(name: str, help_text: str, *, left_out: bool = False) -> Field:
     return Field(
         name=name,
         kind=Kind.DATETIME,
@@ -39,6 +39,7 @@ def _moment(name: str, help_text: str) -> Field:
         filtering=ALL_LOOKUPS,
         orderable=True,
         precise=True,
+        left_out=left_out,
     )
 
 
@@ -96,10 +97,13 @@ _NODE: Final = (
     _shown("configuration_id", "The id of the node's configuration.", kind=Kind.INTEGER),
     _shown("name", "The name of the node."),
     _shown("version", "The version of the software on the node."),
-    _moment("last_attempted_contact", "When the node was last heard of or pushed to."),
-    _moment("last_updated", "When the node last took what it should have."),
     _shown("sync_status", "SYNCED, SYNCING, PENDING, FAILED, OFFLINE or NOT_JOINED, by the node's own word."),
     _shown("upgrade_status", "Always IDLE: nodes are not upgraded from here."),
+)
+
+_CONTACT: Final = (
+    ("last_attempted_contact", "When the node was last heard of or pushed to."),
+    ("last_updated", "When the node last took what it should have."),
 )
 
 WORKER_STATUS: Final = _look(
@@ -107,6 +111,9 @@ WORKER_STATUS: Final = _look(
     "worker_vm",
     "State of a Conferencing Node",
     *_NODE,
+    # an older client fails at null there, and with it at the list of all nodes
+    *(_moment(name, text, left_out=True) for name, text in _CONTACT),
+    _moment("last_reported", "When the node last said how it is.", left_out=True),
     _shown("node_type", "The node's role."),
     _shown("system_location", "The name of the node's location."),
     _moment("boot_time", "When the node started; not known here."),
@@ -140,6 +147,7 @@ MANAGEMENT_STATUS: Final = _look(
     "management_vm",
     "State of the Management Node",
     *_NODE,
+    *(_moment(name, text) for name, text in _CONTACT),
     _shown("primary", "Whether this is the active Management Node.", kind=Kind.BOOLEAN),
 )
 

@@ -6,7 +6,15 @@ from manager.domain.model import NodeRecord
 from manager.domain.view import NodeView, PushView
 from manager.management.bodies import read_values
 from manager.management.errors import ValuesError
-from manager.management.nodes import describe, kept_values, new_name, node_row, nodes_called, status_row
+from manager.management.nodes import (
+    describe,
+    kept_values,
+    names_called,
+    new_name,
+    node_row,
+    nodes_called,
+    status_row,
+)
 from manager.management.resources.certificates import TLS_CERTIFICATE
 from manager.management.resources.nodes import MANAGEMENT_VM, WORKER_VM
 
@@ -132,6 +140,27 @@ def test_nodes_are_called_by_fqdn_or_name_in_any_case_and_each_unknown_one_is_na
     assert caught.value.findings == {"nodes": ["There is no node 'x'.", "There is no node 'y'."]}
 
 
+def test_an_fqdn_calls_the_node_that_has_it_and_not_one_that_is_reached_by_it_too():
+    reached = record(name=NodeName("a"), names=("a.test", "pool.test", "b.test", "c"))
+    records = [reached, record(name=NodeName("b"), names=("b.test", "pool.test")), record(name=NodeName("c"))]
+    assert nodes_called(TLS_CERTIFICATE, ["b.test", "c", "a.test"], records) == ["b", "c", "a"]
+    with pytest.raises(ValuesError) as caught:
+        nodes_called(TLS_CERTIFICATE, ["a.test", "pool.test"], records)
+    assert caught.value.findings == {"nodes": ["'pool.test' is a name of several nodes: a, b."]}
+
+
+def test_nodes_that_share_an_fqdn_are_called_by_their_own_names():
+    records = [
+        record(name=NodeName("a"), names=("A.test",)),
+        record(name=NodeName("b"), names=("a.test",)),
+        record(name=NodeName("c"), names=("c.test",)),
+        record(name=NodeName("d"), names=()),
+    ]
+    names = names_called(records)
+    assert names == {"a": "a", "b": "b", "c": "c.test", "d": "d"}
+    assert nodes_called(TLS_CERTIFICATE, names.values(), records) == ["a", "b", "c", "d"]
+
+
 def view(**more) -> NodeView:
     given = {
         "name": NodeName("conf1"),
@@ -191,3 +220,4 @@ def test_the_state_of_a_node_is_what_it_said_itself(state, result, sync, updated
     row = status_row(record(), view(state=state, push=push(result) if result is not None else None), "Oslo")
     assert (row["sync_status"], row["last_updated"], row["system_location"]) == (sync, updated_s, "Oslo")
     assert row["last_attempted_contact"] == (60.0 if result is not None else 50.0)
+    assert row["last_reported"] == 50.0
