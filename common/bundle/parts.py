@@ -16,6 +16,12 @@ Part = Literal["server", "client", "trust"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 
+def part_of(path: str) -> Part:
+    """Return the part that a file belongs to. It must be in one."""
+    head, _, _ = path.partition("/")
+    return next(part for part in PARTS if part == head)
+
+
 def entries_of(manifest: Manifest, part: Part) -> tuple[Entry, ...]:
     """Return a part's files, () if the bundle does not have the part."""
     return tuple(entry for entry in manifest.entries if entry.path.startswith(f"{part}/"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from common.bundle.manifest import Slot
+from common.bundle.parts import Part, part_of
 
 Use = Literal["server", "client", "trust"]
 Protocol = Literal["https", "tls", "sip-tls", "turns", "smtp", "ldap", "xmpp"]
@@ -71,6 +72,11 @@ class Copy:
     uid: int
     gid: int
     mode: int
+
+    @property
+    def part(self) -> Part:
+        """The part that its file belongs to."""
+        return part_of(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

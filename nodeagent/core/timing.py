@@ -7,16 +7,19 @@ expired, or no certificate at all.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from common.errors import Reason
 from common.wire.messages import Serving
 from nodeagent.core.services import Consumer
 
+WAIT_MAX_CHARS: Final = 200
+"""A report carries one for each of up to 16 services."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Why a reload waits."""
+    """Why a reload waits: for its time, or for what the service lacks to take the files."""
 
     reason: Literal["window", "interval", "service"]
     message: str

@@ -26,9 +26,12 @@ LEFTOVER: Final = "????????.tmp"
 
 
 def check_copies(copies: Iterable[Copy], data: Path) -> None:
-    """See whether the copies can be written. Raises InstallError: TARGET_MISSING, PERMISSION, NO_SPACE."""
+    """See whether the copies can be written. Raises InstallError: TARGET_MISSING, PERMISSION, NO_SPACE, or STORAGE."""
     for copy in copies:
-        _check(Path(copy.to), data)
+        try:
+            _check(Path(copy.to), data)
+        except OSError as error:
+            raise named(f"the copy {copy.to} has no place", error) from error
 
 
 def write_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -> int:
@@ -90,7 +93,8 @@ def _check(path: Path, data: Path) -> None:
     parent = path.parent
     if not parent.is_dir():
         raise InstallError(
-            f"the copy {path} has no directory; make {parent} first", reason=Reason.TARGET_MISSING
+            f"there is no directory {parent} for the copy {path.name}; make it first",
+            reason=Reason.TARGET_MISSING,
         )
     if parent.resolve() != parent:
         raise InstallError(

@@ -22,10 +22,11 @@ from common.ids import Digest
 from common.wire.messages import Outcome, Phase
 from common.wire.receiver import Install
 from nodeagent.core import journal as steps
-from nodeagent.core.culprit import ATTEMPTS_MAX, hold_back_in_turn
+from nodeagent.core.culprit import ATTEMPTS_MAX, Suspects, hold_back_next
 from nodeagent.core.drift import find_drift
 from nodeagent.core.journal import Attempt, Cause, cause_of, version_of
 from nodeagent.core.plan import due, within_s
+from nodeagent.core.quarantine import Failed
 from nodeagent.core.retention import next_copy
 from nodeagent.core.services import Consumer
 from nodeagent.core.timing import Wait
@@ -58,7 +59,7 @@ SERVICE_REASONS: Final = frozenset(
         Reason.CHAIN_INCOMPLETE,
     }
 )
-"""What a service says by its reload or its ports. A copy that could not be written is nobody's content to blame."""
+"""What a service says by its reload or its ports."""
 
 
 class Installer:
@@ -66,7 +67,7 @@ class Installer:
 
     def __init__(self, state: NodeState) -> None:
         self._state = state
-        self._failed_consumers: tuple[Consumer, ...] = ()
+        self._suspects = Suspects()
 
     async def install(self, command: Install, *, accepted: Callable[[float], None], say: Say) -> Outcome:
         """Install a bundle; `accepted` is told, once, how long it may take.
@@ -83,7 +84,7 @@ class Installer:
             consumers = due(state.services.consumers, checked.manifest, state.file.journal.loaded)
             seen = await look_first(state, consumers)
             stopped = await find_stopped(consumers, seen)
-            ready, waits = state.split(consumers)
+            ready, waits = await state.split(consumers)
             accepted(within_s(ready, rounds=1 + ATTEMPTS_MAX if len(changed) > 1 else 1))
             plan = _Plan(ready, waits, dark_ports(seen), stopped, _logged(say))
             outcome = await self._run(checked, plan)
@@ -111,7 +112,7 @@ class Installer:
                 )
                 outcome = await self._go_back(cause, plan, Proof())
             else:
-                ready, waits = state.split(due(state.services.consumers, live, journal.loaded))
+                ready, waits = await state.split(due(state.services.consumers, live, journal.loaded))
                 outcome = await self._prove(live, replace(plan, ready=ready, waits=waits))
             log.warning("install.recovered", generation=outcome.generation, message=outcome.result)
             return outcome
@@ -119,35 +120,51 @@ class Installer:
     # -- after a rollback
 
     async def _search(self, checked: Checked, changed: Sequence[Part], plan: "_Plan") -> Outcome:
-        """Find out which part the services refused, and install the others. Each attempt is a transaction of its own."""
+        """Find out which parts were not taken, and install the others. Each attempt is a transaction of its own."""
         state, first = self._state, self._state.file.journal
-        failed, why = self._failed_consumers, first.last_failed
-        if why is None or not failed or why.reason not in SERVICE_REASONS:
-            return self._outcome()
-        reason, message = Reason(why.reason), why.message
-        for parts in hold_back_in_turn(changed, failed):
-            narrower = await hold_back(state, checked, parts, reason=reason, message=message, phase=why.phase)
+        turns, tried = self._turns(changed, {}), set[frozenset[Part]]()
+        while turns and len(tried) < ATTEMPTS_MAX:
+            blamed = turns.pop(0)
+            if frozenset(blamed) in tried:
+                continue
+            tried.add(frozenset(blamed))
+            narrower = await hold_back(state, checked, blamed)
             if narrower is None:
                 break
             await state.file.keep(steps.note_reloads(state.file.journal, plan.ready, now_s=state.clock()))
-            ready, waits = state.split(
+            ready, waits = await state.split(
                 due(state.services.consumers, narrower.manifest, state.file.journal.loaded)
             )
             outcome = await self._run(narrower, replace(plan, ready=ready, waits=waits))
-            if outcome.result != "rolled_back" or not self._failed_consumers:
+            if outcome.result != "rolled_back":
                 return outcome
-        if len(changed) == 1:
-            blamed = await hold_back(state, checked, changed, reason=reason, message=message, phase=why.phase)
-            if blamed is not None:
-                await state.file.keep(steps.blame(state.file.journal, blamed.refused[changed[0]]))
+            turns += self._turns(changed, blamed)
+        if len(changed) == 1 and (why := self._why()) is not None:
+            blaming = await hold_back(state, checked, {changed[0]: why})
+            if blaming is not None:
+                await state.file.keep(steps.blame(state.file.journal, blaming.refused[changed[0]]))
         await state.file.keep(steps.tell_first(state.file.journal, first))
         return self._outcome()
+
+    def _turns(self, changed: Sequence[Part], held: Mapping[Part, Failed]) -> list[dict[Part, Failed]]:
+        """Return what to hold back next, each part with why, after the attempt without those `held` was rolled back."""
+        why = self._why()
+        if why is None:
+            return []
+        turns = hold_back_next(changed, frozenset(held), self._suspects)
+        return [{**dict.fromkeys(parts, why), **held} for parts in turns]
+
+    def _why(self) -> Failed | None:
+        """Return why the last attempt was rolled back, None if no part of it is to blame."""
+        failed, suspects = self._state.file.journal.last_failed, self._suspects
+        is_blamable = bool(suspects.unwritten) or (failed is not None and failed.reason in SERVICE_REASONS)
+        return failed if is_blamable else None
 
     # -- the transaction
 
     async def _run(self, checked: Checked, plan: "_Plan") -> Outcome:
         state, manifest, say = self._state, checked.manifest, plan.say
-        self._failed_consumers = ()
+        self._suspects = Suspects()
         say("stage", "")
         attempt = checked.attempt(started_s=state.clock(), directory="")
         try:
@@ -209,7 +226,7 @@ class Installer:
             if proof.cause is None:
                 plan.say("commit", "")
                 return await self._commit(manifest, proof, plan)
-            self._failed_consumers = tuple(proof.failed)
+            self._suspects = Suspects(tuple(proof.failed), frozenset(proof.unwritten))
             cause = await self._explained(proof.cause, proof, target.directory)
         except Exception as error:  # noqa: BLE001 - the node must not stay between two generations
             cause = cause_of("commit", _ours(error))

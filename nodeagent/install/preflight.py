@@ -1,4 +1,4 @@
-"""Pre-flight: room, places for copies, and each part of the bundle, before anything is touched.
+"""Pre-flight: room, and each part of the bundle, before anything is touched.
 
 Decides what of a bundle is installed: a part that cannot be used keeps its former content, and the others go on without it.
 Decides also whether a refusal counts against the content. What is not its fault does not: damage of what the node held, and
@@ -7,9 +7,8 @@ Invariant: nothing that a service reads is changed here.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import msgspec
 import structlog
@@ -31,18 +30,11 @@ from common.wire.messages import Phase
 from common.wire.receiver import Install
 from nodeagent.core import journal as steps
 from nodeagent.core.journal import Attempt, cause_of, version_of
-from nodeagent.core.plan import due
-from nodeagent.core.quarantine import Refusal, leading, refuse, resting, text_of
+from nodeagent.core.quarantine import Failed, Refusal, leading, refuse, resting, text_of
 from nodeagent.install.canary import find_refused, loadable
-from nodeagent.install.copies import check_copies
 from nodeagent.install.state import NodeState
 
 log = structlog.get_logger(__name__)
-
-ROOM_REASONS: Final = frozenset(
-    {Reason.NO_SPACE, Reason.PERMISSION, Reason.TARGET_MISSING, Reason.CROSS_DEVICE}
-)
-"""What keeps every bundle out, whatever it holds, until somebody makes room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,22 +91,16 @@ async def check_bundle(state: NodeState, command: Install) -> Checked:
 
 
 async def check_room(state: NodeState, manifest: Manifest) -> None:
-    """See whether a bundle has room and its copies a place. Raises InstallError, with one of ROOM_REASONS."""
+    """See whether a bundle has room. Raises InstallError."""
     await asyncio.to_thread(state.tree.check_room, manifest)
-    affected = due(state.services.consumers, manifest, state.file.journal.loaded)
-    copies = [copy for consumer in affected for copy in consumer.copies]
-    await asyncio.to_thread(check_copies, copies, state.tree.directory)
 
 
-async def hold_back(
-    state: NodeState, checked: Checked, parts: Iterable[Part], *, reason: Reason, message: str, phase: Phase
-) -> Checked | None:
-    """Return the same with these parts' former content, too; None if that cannot be read.
-
-    `reason`, `message` and `phase` are what they are blamed for.
-    """
-    faults = {part: PartFault(part=part, reason=reason, message=message, file=part) for part in parts}
-    refused = {**checked.refused, **_refusals(state, checked.manifest, faults, phase=phase)}
+async def hold_back(state: NodeState, checked: Checked, blamed: Mapping[Part, Failed]) -> Checked | None:
+    """Return the same with former content in the parts `blamed`, too; None if that cannot be read."""
+    refused = dict(checked.refused)
+    for part, why in blamed.items():
+        fault = PartFault(part=part, reason=Reason(why.reason), message=why.message, file=part)
+        refused |= _refusals(state, checked.manifest, {part: fault}, phase=why.phase)
     try:
         return replace(await _narrowed(state, checked, refused), again=True)
     except BundleError:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from common.bundle.parts import Part
 from common.errors import CertcastError, InstallError
 from common.wire.messages import Phase, Serving
 from nodeagent.core.journal import Cause, cause_of
@@ -43,13 +44,14 @@ class Target:
 class Proof:
     """What came of it. `cause` None: every consumer is `proven`, or `waits` for its service to run.
 
-    `said` are the words of reloads that failed.
+    `said` are the words of reloads that failed, `unwritten` the parts of copies that could not be written.
     """
 
     reloads: int = 0
     proven: list[Consumer] = field(default_factory=list)
     failed: list[Consumer] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    unwritten: set[Part] = field(default_factory=set)
     cause: Cause | None = None
     waits: dict[str, Wait] = field(default_factory=dict)
 
@@ -170,13 +172,15 @@ async def _write_copies(
     state: NodeState, consumers: Iterable[Consumer], target: Target, proof: Proof
 ) -> None:
     for consumer in consumers:
-        try:
-            await asyncio.to_thread(
-                write_copies, consumer.copies, lambda path: state.tree.body(target.directory, path)
-            )
-        except InstallError:
-            proof.failed.append(consumer)
-            raise
+        for copy in consumer.copies:
+            try:
+                await asyncio.to_thread(
+                    write_copies, [copy], lambda path: state.tree.body(target.directory, path)
+                )
+            except InstallError:
+                proof.failed.append(consumer)
+                proof.unwritten.add(copy.part)
+                raise
 
 
 async def _load(consumer: Consumer, before: Stopped | None, proof: Proof) -> InstallError | None:

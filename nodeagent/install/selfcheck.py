@@ -72,10 +72,6 @@ def _copy_faults(consumers: Iterable[Consumer], data: Path) -> Iterable[Configur
         for copy in consumer.copies:
             try:
                 check_copies([copy], data)
-            except OSError as error:
-                yield fault(
-                    "copy_target", f"consumer '{consumer.name}': the copy {copy.to}: {error.strerror}"
-                )
             except InstallError as error:
                 if error.reason != Reason.NO_SPACE:
                     yield fault("copy_target", f"consumer '{consumer.name}': {error.message}")

@@ -4,11 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from common.bundle.manifest import Manifest
+from common.errors import InstallError
 from common.wire.messages import Phase
 from nodeagent.core.services import Consumer, Services
-from nodeagent.core.timing import Wait, hold_back
+from nodeagent.core.timing import WAIT_MAX_CHARS, Wait, hold_back
+from nodeagent.install.copies import check_copies
 from nodeagent.install.holdings import NodeHoldings
 from nodeagent.install.journalfile import JournalFile
 from nodeagent.install.probe import Prober
@@ -54,12 +57,17 @@ class NodeState:
         """Return the time by the manager's clock, which is what certificates are judged by."""
         return self.clock() - self.skew_s
 
-    def split(self, consumers: Iterable[Consumer]) -> tuple[tuple[Consumer, ...], dict[str, Wait]]:
-        """Return which of these may be reloaded now, and why each of the others waits, by what is known of the ports."""
+    async def split(self, consumers: Iterable[Consumer]) -> tuple[tuple[Consumer, ...], dict[str, Wait]]:
+        """Return which of these may be reloaded now, and why each of the others waits, by what is known of the ports.
+
+        A service whose copies have no place cannot take anything; that is no reason to keep it from the others.
+        """
         now_s, serving, journal = self.clock(), self.holdings.serving, self.file.journal
+        consumers = tuple(consumers)
+        unplaced = await asyncio.to_thread(find_unplaced, consumers, self.tree.directory)
         ready, waits = [], {}
         for consumer in consumers:
-            wait = hold_back(
+            wait = unplaced.get(consumer.name) or hold_back(
                 consumer,
                 serving,
                 now_s=now_s,
@@ -71,3 +79,14 @@ class NodeState:
             else:
                 waits[consumer.name] = wait
         return tuple(ready), waits
+
+
+def find_unplaced(consumers: Iterable[Consumer], data: Path) -> dict[str, Wait]:
+    """Return which of these have a copy that cannot be written, and why. For a thread."""
+    found = {}
+    for consumer in consumers:
+        try:
+            check_copies(consumer.copies, data)
+        except InstallError as error:
+            found[consumer.name] = Wait(reason="service", message=error.message[:WAIT_MAX_CHARS])
+    return found

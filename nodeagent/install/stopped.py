@@ -13,12 +13,10 @@ from typing import Final
 
 from common.wire.messages import Serving
 from nodeagent.core.services import Consumer, Endpoint
-from nodeagent.core.timing import Wait
+from nodeagent.core.timing import WAIT_MAX_CHARS, Wait
 from nodeagent.install.units import UnitState, unit_states
 
 CONNECT_TIMEOUT_S: Final = 1.0
-WAIT_MAX_CHARS: Final = 200
-"""A report carries one for each of up to 16 services."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

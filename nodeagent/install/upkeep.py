@@ -193,7 +193,7 @@ class Upkeep:
         self._stale &= {one.name for one in behind}
         target = Target(directory=journal.directory, wanted=await self._wanted())
         stopped = await find_stopped(behind, state.holdings.serving)
-        ready, waits = state.split(one for one in behind if one.name not in stopped)
+        ready, waits = await state.split(one for one in behind if one.name not in stopped)
         waits |= {name: one.wait for name, one in stopped.items() if one.is_excuse}
         held = waits.keys() | journal.waiting.keys()
         by_hand = [

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import re
 import stat
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from common.errors import BundleError, Reason
+from common.errors import Reason
 from common.runtime import durable
 from nodeagent.core.services import Copy
 from nodeagent.install.installer import Installer
@@ -174,14 +175,14 @@ async def test_a_copy_that_is_declared_later_is_written_and_loaded(node, service
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("no directory", "make .*/nowhere first"),
+        ("no directory", "no directory .*/nowhere for the copy"),
         ("directory is a link", "over a link"),
         ("is a directory", "not a plain file"),
         ("is a link", "not a plain file"),
         ("is ours", "agent's own directory"),
     ],
 )
-async def test_a_place_that_cannot_take_a_copy_is_refused_before_anything_is_touched(
+async def test_a_place_that_cannot_take_a_copy_keeps_its_service_waiting_and_says_why(
     node, service, what, sentence
 ):
     (service.directory / "alias").symlink_to(service.place)
@@ -195,21 +196,33 @@ async def test_a_place_that_cannot_take_a_copy_is_refused_before_anything_is_tou
         "is ours": service.data / "generations/a.pem",
     }[what]
     node.services = service.services(to=to)
-    live, reloads = service.live, service.reloads
-    with pytest.raises(BundleError, match=sentence) as refused:
-        await install(node, real_bundle(NEW, 2))
+    reloads, before = service.reloads, service.path.read_text()
+    outcome = await install(node, real_bundle(NEW, 2))
 
-    assert refused.value.reason == Reason.TARGET_MISSING
-    assert (service.live, service.reloads) == (live, reloads)
+    assert outcome.result == "applied"
+    assert re.search(sentence, outcome.message)
+    (waiting,) = outcome.report.waiting
+    assert (waiting.consumer, waiting.reason) == ("web", "service")
+    assert re.search(sentence, waiting.message)
+    await Upkeep(node).turn()
+    assert (service.reloads, service.path.read_text()) == (reloads, before)
+    assert [one.consumer for one in node.holdings.report(pki.NOW_S).waiting] == ["web"]
 
 
-async def test_a_place_that_is_gone_holds_up_only_what_concerns_its_service(node, service):
-    (service.place / "service.pem").unlink()
+async def test_a_place_that_is_gone_holds_up_only_its_service_and_only_until_it_is_back(node, service):
+    other = script(service.directory / "other", f"echo x >>{service.directory}/others")
+    node.services = services(*node.services.consumers, consumer(other, name="other"))
+    service.path.unlink()
     service.place.rmdir()
 
-    assert (await install(node, real_bundle(OLD, 2, anchors=2))).result == "applied"
-    with pytest.raises(BundleError, match=r"make .*/place first"):
-        await install(node, real_bundle(NEW, 3))
+    outcome = await install(node, real_bundle(NEW, 2))
+    assert (outcome.result, outcome.reloads) == ("applied", 1)
+    assert (service.directory / "others").read_text() == "x\n"
+
+    service.place.mkdir()
+    await Upkeep(node).turn()
+    assert service.path.read_text() == service.live == service.loaded
+    assert node.holdings.report(pki.NOW_S).waiting == []
 
 
 async def test_a_copy_that_the_disk_refuses_turns_the_installation_back(node, service, monkeypatch):
@@ -226,6 +239,29 @@ async def test_a_copy_that_the_disk_refuses_turns_the_installation_back(node, se
     assert (outcome.result, outcome.reason) == ("rolled_back", Reason.NO_SPACE)
     assert service.path.read_text() == service.live == service.loaded
     assert OLD.key_pem in service.loaded
+
+
+async def test_a_copy_that_the_disk_refuses_keeps_only_its_own_part_from_going_live(
+    node, service, monkeypatch
+):
+    real = durable.write_file
+
+    def refuse(path, data, **kwargs):
+        if path == service.path and NEW.key_pem.encode() in data:
+            raise OSError(28, "No space left on device")
+        real(path, data, **kwargs)
+
+    monkeypatch.setattr(durable, "write_file", refuse)
+    outcome = await install(node, real_bundle(NEW, 2, anchors=2))
+
+    assert outcome.result == "applied"
+    (refused,) = outcome.report.refused
+    assert (refused.part, refused.reason) == ("server", Reason.NO_SPACE)
+    assert str(service.path) in refused.message
+    assert service.path.read_text() == service.live == service.loaded
+    assert OLD.key_pem in service.loaded
+    trusted = (service.data / "current/trust/ca-certificates.pem").read_text()
+    assert trusted == ROOT.certificate_pem * 2
 
 
 CHANGES = ("open", "write", "fchmod", "fchown", "fsync", "replace", "rename", "symlink", "unlink", "chmod")

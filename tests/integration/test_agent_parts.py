@@ -29,6 +29,7 @@ from tests.integration.agent_parts import (
 OLD = pki.make_leaf(ROOT, ["old.example.com"])
 NEW = pki.make_leaf(ROOT, ["new.example.com"])
 OTHER = pki.make_leaf(ROOT, ["other.example.com"])
+NEXT = pki.make_leaf(ROOT, ["next.example.com"])
 LATER = pki.make_leaf(ROOT, ["later.example.com"], not_before_s=pki.NOW_S + 240)
 ANOTHER = pki.make_root("Another Root")
 
@@ -231,6 +232,57 @@ async def test_the_part_that_a_service_refuses_is_found_and_the_others_go_live(n
     assert (refused.part, refused.reason) == ("trust", Reason.RELOAD_FAILED)
     assert "SSL_CTX_load_verify_locations failed" in refused.message
     assert outcome.report.last_failed.attempts == 1, "one offer is one failure, however many attempts it took"
+
+
+def refusing_two(tmp_path, data, pid: int):
+    """A reload that refuses a trust store, and one client certificate."""
+    (tmp_path / "client.pem").write_text(NEXT.certificate_pem)
+    return script(
+        tmp_path / "reload",
+        f"grep -q POISON {data}/current/trust/intermediates.pem && {{ echo no trust; exit 1; }}\n"
+        f"cmp -s {data}/current/client/certificate.pem {tmp_path}/client.pem && {{ echo no client; exit 1; }}\n"
+        f"kill -HUP {pid}",
+    )
+
+
+async def test_two_parts_that_one_service_refuses_do_not_keep_the_third_from_going_live(
+    data, service, tmp_path
+):
+    everything = web(service.reload_script(tmp_path), service.port, "server", "client", "trust")
+    state = await open_node(data, services(everything))
+    assert (await install(state, bundle(1, client=OTHER))).result == "applied"
+    refusing_two(tmp_path, data, os.getpid())
+    outcome = await install(state, poisoned(2, NEW, client=NEXT))
+    assert outcome.result == "applied"
+    assert outcome.report.serving[0].leaf == fingerprint_of(NEW.certificate_der)
+    assert {one.part for one in outcome.report.refused} == {"client", "trust"}
+    assert live(data, "client/certificate.pem") == OTHER.certificate_pem
+    assert outcome.report.last_failed.attempts == 1
+
+
+async def test_parts_that_two_services_refuse_are_found_one_after_the_other_each_with_its_own_words(
+    data, service, tmp_path
+):
+    https = web(service.reload_script(tmp_path), service.port, "server")
+    client = web(script(tmp_path / "client", "exit 0"), None, "client", name="client", endpoints=())
+    trust = web(script(tmp_path / "trust", "exit 0"), None, "trust", name="trust", endpoints=())
+    state = await open_node(data, services(client, trust, https))
+    assert (await install(state, bundle(1, client=OTHER))).result == "applied"
+    (tmp_path / "client.pem").write_text(NEXT.certificate_pem)
+    script(
+        tmp_path / "client",
+        f"cmp -s {data}/current/client/certificate.pem {tmp_path}/client.pem && {{ echo no client; exit 1; }}; exit 0",
+    )
+    script(
+        tmp_path / "trust", f"grep -q POISON {data}/current/trust/* && {{ echo no trust; exit 1; }}; exit 0"
+    )
+    outcome = await install(state, poisoned(2, NEW, client=NEXT))
+    assert outcome.result == "applied"
+    assert outcome.report.serving[0].leaf == fingerprint_of(NEW.certificate_der)
+    said = {one.part: one.message for one in outcome.report.refused}
+    assert said.keys() == {"client", "trust"}
+    assert "no client" in said["client"]
+    assert "no trust" in said["trust"]
 
 
 async def test_other_content_does_not_try_a_part_again_that_a_service_refused_a_moment_ago(

@@ -86,7 +86,7 @@ def missing_unit(node):
         (lambda node: (node / "services.toml").write_bytes(b"\xff"), "services_invalid", "not UTF-8"),
         (lambda node: (node / "reload").unlink(), "program_missing", "reload is not a program here"),
         (lambda node: (node / "reload").chmod(0o644), "program_missing", "reload is not a program here"),
-        (lambda node: (node / "copies").rmdir(), "copy_target", "has no directory"),
+        (lambda node: (node / "copies").rmdir(), "copy_target", "there is no directory"),
         (missing_unit, "unit_missing", "systemd knows no unit web.service"),
         (lambda node: (node / "data" / DIRECTORY / KEY_FILE).unlink(), "identity", "could not sign in"),
         (lambda node: (node / "data" / DIRECTORY / KEY_FILE).write_text("x"), "identity", "private key"),
