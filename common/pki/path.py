@@ -79,6 +79,20 @@ def allows(certificate: Certificate, purpose: Purpose) -> bool:
     return netscape is None or _NETSCAPE[purpose] in netscape
 
 
+def faults_as_ca(certificate: Certificate, *, now_s: int) -> tuple[Problem, ...]:
+    """Return why clients accept nothing below a CA certificate, beside what its statuses say; () if some do, or it stands for itself.
+
+    One that is limited to other uses than TLS is of no use here; one for either TLS servers or clients is.
+    """
+    if certificate.is_self_signed and not certificate.is_ca:
+        return ()
+    found = [*_own_problems(certificate, now_s), *_issuer_problems(certificate, 0, Purpose.SERVER)]
+    told = {Problem.EXPIRED, Problem.WEAK_SIGNATURE}
+    if allows(certificate, Purpose.CLIENT):
+        told.add(Problem.PURPOSE)
+    return tuple(problem for problem in found if problem not in told)
+
+
 def is_usable(certificate: Certificate, *, now_s: int, purpose: Purpose) -> bool:
     """Tell whether nothing is wrong with a CA certificate by itself."""
     return not (_own_problems(certificate, now_s) or _issuer_problems(certificate, 0, purpose))

@@ -172,6 +172,8 @@ class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     status: str | None = None
     statuses: list[Status] | None = None
     held_out: str | None = None
+    # why clients accept nothing below it
+    faults: list[str] | None = None
     certificate: str | None = None
     text: str | None = None
     created: bool | None = None
@@ -327,6 +329,7 @@ def trusted_ca_answer(shown: ShownTrustedCa) -> TrustedCaAnswer:
         status=shown.statuses[0].text,
         statuses=[Status(code=each.code, text=each.text) for each in shown.statuses],
         held_out=shown.held_out or None,
+        faults=list(shown.faults) or None,
         certificate=shown.record.text if shown.text else None,
         text=shown.text or None,
     )

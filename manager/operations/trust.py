@@ -8,8 +8,10 @@ import structlog
 
 from common.errors import NotFoundError, PkiError
 from common.pki.certificate import Certificate
+from common.pki.chain import PROBLEM_WORDS
 from common.pki.export import Download, trusted_pem
 from common.pki.identity import issuer_of, key_of
+from common.pki.path import faults_as_ca
 from common.pki.redaction import without_private_keys
 from common.pki.status import Status, statuses
 from common.pki.text import text_form
@@ -28,12 +30,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownTrustedCa:
-    """A trusted CA with its statuses; `held_out` says why nodes do not get it, "" if they do; `text` is "" in a list."""
+    """A trusted CA with its statuses.
+
+    `held_out` says why nodes do not get it, "" if they do; `faults` why clients accept nothing below it, in words; `text` is "" in a list.
+    """
 
     record: TrustedCaRecord
     certificate: Certificate
     statuses: Sequence[Status]
     held_out: str = ""
+    faults: Sequence[str] = ()
     text: str = ""
 
 
@@ -129,10 +135,15 @@ class TrustOperations:
         return replace(shown, text=text_form(shown.certificate))
 
     async def warnings(self) -> Sequence[str]:
-        """Return what is wrong with the trusted CAs as a whole, though each of them may be good."""
+        """Return what is wrong with the trusted CAs: with each that is of no use, and with all of them as a whole."""
         inventory = await self._context.inventories.current()
+        useless = [
+            f"clients accept nothing that {shown.certificate.label} signed: {', '.join(shown.faults)}"
+            for shown in await self.list()
+            if shown.faults
+        ]
         too_long = client_ca_list(inventory.trusted_cas, inventory.trust)
-        return [too_long] if too_long else []
+        return [*useless, *([too_long] if too_long else [])]
 
     async def edit(
         self,
@@ -239,4 +250,5 @@ class TrustOperations:
             certificate=certificate,
             statuses=statuses(certificate, now_s=now_s, trusted_ca=True),
             held_out=trust.held_out.get(record.id, ""),
+            faults=[PROBLEM_WORDS[each] for each in faults_as_ca(certificate, now_s=now_s)],
         )

@@ -71,6 +71,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     chain_state: str = ""
     nodes: list[Place] = []
     held_out: str = ""
+    faults: list[str] = []
     self_signed: bool = False
     is_ca: bool | None = None
     trusted_intermediate: bool = False

@@ -106,7 +106,7 @@ def ca_row(each: Certificate, now_s: float) -> Row:
         _with_issuer(each),
         expiry(each, now_s),
         each.fingerprint[:8],
-        _standing(each),
+        Text("of no use", style="bold red") if each.faults else _standing(each),
         ca_kind(each),
     )
 
@@ -166,11 +166,13 @@ def decoded_ca(found: Certificate, now_s: float) -> Table:
         ("serial number", found.serial_no),
         ("valid", _validity(found, now_s)),
         ("fingerprint", found.fingerprint),
-        ("status", _all_statuses(found)),
+        ("status", "of no use" if found.faults else _all_statuses(found)),
         ("kind", ca_kind(found)),
     ]
     if found.held_out:
         rows.append(("held out", f"nodes do not get it, because OpenSSL cannot load it: {found.held_out}"))
+    if found.faults:
+        rows.append(("why", f"clients accept nothing that it signed: {', '.join(found.faults)}"))
     return output.pairs(rows)
 
 

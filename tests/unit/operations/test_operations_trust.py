@@ -7,6 +7,7 @@ from common.pki.findings import PkiFindingsError
 from manager.domain.consequences import ConfirmationNeededError
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root
 from tests.unit.operations.conftest import World
+from tests.unit.pki.openssl import openssl
 
 
 async def test_every_ca_of_a_text_is_kept_once_and_concerns_all_nodes(world: World):
@@ -69,3 +70,26 @@ async def test_a_peers_own_certificate_is_trusted_shown_and_delivered_as_an_anch
     assert record.is_anchor
     assert (await world.operations.trust.show(record.id)).certificate.der == peer.certificate_der
     assert peer.certificate_pem in (await world.operations.trust.export()).content.decode()
+
+
+@pytest.mark.services("openssl")
+async def test_a_ca_below_which_clients_accept_nothing_is_said_to_be_of_no_use(world: World, tmp_path):
+    made = (
+        "ecparam",
+        "-name",
+        "prime256v1",
+        "-param_enc",
+        "explicit",
+        "-genkey",
+        "-noout",
+        "-out",
+        "key.pem",
+    )
+    openssl(*made, cwd=tmp_path)
+    explicit = openssl("req", "-new", "-x509", "-key", "key.pem", "-subj", "/CN=Spelled Out", cwd=tmp_path)
+    await world.operations.trust.upload(explicit + make_root().certificate_pem, actor="ada")
+    (bad, good) = await world.operations.trust.list()
+    assert bad.faults == ["its public key spells out the curve's parameters instead of naming the curve"]
+    assert good.faults == []
+    (warning,) = await world.operations.trust.warnings()
+    assert warning.startswith("clients accept nothing that CN=Spelled Out signed: its public key")
