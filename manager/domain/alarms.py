@@ -20,7 +20,7 @@ from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import TrustedCaRecord
 from manager.domain.placing import its_names, mismatches
 from manager.domain.trust import client_ca_list
-from manager.domain.view import NodeView, is_stale
+from manager.domain.view import NodeView, State, is_stale
 
 Level = Literal["error", "warning"]
 
@@ -235,9 +235,10 @@ def conditions_of_nodes(views: Iterable[NodeView]) -> list[Condition]:
     """Return what is wrong with nodes."""
     found: list[Condition] = []
     for view in views:
-        kind = _STATE_KINDS.get(view.state)
+        state: State = "failed" if view.tries_again else view.state
+        kind = _STATE_KINDS.get(state)
         if kind is not None:
-            found.append(_of_node(view, kind, _state_details(view)))
+            found.append(_of_node(view, kind, _state_details(view, state)))
         # a clock that was heard long ago says nothing
         if view.connected_s is not None and abs(view.clock_skew_s) > CLOCK_SKEW_S:
             details = f"Its clock is {view.clock_skew_s:+.0f} s from the manager's; check its time service."
@@ -396,8 +397,8 @@ def _of_node(view: NodeView, kind: AlarmKind, details: str) -> Condition:
     )
 
 
-def _state_details(view: NodeView) -> str:
-    match view.state:
+def _state_details(view: NodeView, state: State) -> str:
+    match state:
         case "failed":
             failed, applied = view.last_failed, view.applied
             reached = applied.generation if applied is not None and view.refused else None

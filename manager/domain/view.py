@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from common.bundle.manifest import Manifest, Slot
+from common.errors import Reason
 from common.ids import Digest, Fingerprint, NodeName
 from common.wire.messages import ConfigurationFault, Failure, PartRefused, Phase, Serving, Waiting
 from manager.domain.model import NodeKind
@@ -102,6 +103,14 @@ class NodeView:
     rivals: tuple[str, ...] = ()
     turned_away: str = ""
     configuration: tuple[ConfigurationFault, ...] = ()
+
+    @property
+    def tries_again(self) -> bool:
+        """Whether what failed is on its way once more: it has failed until it is applied, so a retry is no news."""
+        failed, desired = self.last_failed, self.desired
+        if self.state != "installing" or failed is None or desired is None:
+            return False
+        return failed.digest == desired.digest and failed.reason != Reason.NOT_YET_VALID
 
     @property
     def excused(self) -> frozenset[str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import common.wire.receiver
 import manager.domain.facts
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
@@ -61,3 +62,29 @@ async def test_two_agents_with_one_key_are_an_alarm_once_they_displace_each_othe
         parts.dial("n1", first)
         await parts.until(lambda: first.welcomes == 2)
         assert len(parts.fleet.node(N1).rivals) == 2
+
+
+async def test_a_node_whose_agent_speaks_another_protocol_is_offline_and_its_alarm_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with running(tmp_path) as parts:
+        await parts.add("n1")
+        node = NodeSimulator(N1)
+        parts.dial("n1", node)
+        await parts.assign("n1")
+        await parts.until(lambda: parts.state("n1") == "in_sync")
+        node.transport.close()
+        await parts.until(lambda: parts.state("n1") == "offline")
+        with monkeypatch.context() as patch:
+            patch.setattr(common.wire.receiver, "PROTOCOL", 99)
+            parts.dial("n1", node)
+            await parts.until(lambda: node.disconnects)
+        assert node.disconnects[0].reason == "unsupported"
+        await parts.until(lambda: parts.fleet.node(N1).turned_away)
+        (alarm,) = conditions_of_nodes([parts.fleet.node(N1)])
+        assert alarm.subject.kind is AlarmKind.OFFLINE
+        assert "speaks a protocol that this manager does not; upgrade the older side" in alarm.details
+
+        parts.dial("n1", node)
+        await parts.until(lambda: node.welcomes == 2)
+        assert parts.fleet.node(N1).turned_away == ""

@@ -509,3 +509,15 @@ def test_a_bundle_that_is_installed_in_part_is_not_in_sync_and_the_alarm_names_f
     assert "certificate 3 (Phone CA)" in alarm.details
     facts.hear(report_of(opaque_bundle("new", generation=2)), NOW_S)
     assert facts.view(NOW_S).refused == ()
+
+
+def test_a_retry_of_what_failed_does_not_lower_its_alarm_and_other_content_does():
+    facts = node(opaque_bundle("new", generation=2))
+    facts.hear(
+        report_of(opaque_bundle("old"), last_failed=failure_of(opaque_bundle("new", generation=2))), NOW_S
+    )
+    before = conditions_of_nodes([facts.view(NOW_S)])
+    assert [one.subject.kind for one in before] == [AlarmKind.INSTALL_FAILED]
+    facts.offer("again", facts.desired, NOW_S + 60)
+    assert facts.state() == "installing"
+    assert conditions_of_nodes([facts.view(NOW_S + 60)]) == before
