@@ -13,7 +13,7 @@ from common.pki.status import StatusCode
 
 
 class Client(StrEnum):
-    """Those whose documented behaviour the table names."""
+    """Those whose behaviour the table names, as tried or as documented (Apple, Windows)."""
 
     OPENSSL = "OpenSSL"
     CHROME = "Chrome"
@@ -22,6 +22,8 @@ class Client(StrEnum):
     GO = "Go"
     JAVA = "Java"
     WINDOWS = "Windows"
+    GNUTLS = "GnuTLS"
+    RUSTLS = "rustls"
 
 
 ALL: Final = tuple(Client)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from common.pki.anatomy import STATUS_REQUEST, Anatomy, anatomy
 from common.pki.certificate import Certificate
 from common.pki.expiry import DAY_S, lifetime_s
-from common.pki.finding import LintCode
+from common.pki.finding import LintCode, Severity
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _LABEL_MAX, _NAME_MAX = 63, 253
@@ -40,50 +40,57 @@ _PUBLIC_LIFETIMES = (
     (_begins(2020, 9, 1), 398),
 )
 
-Fault = tuple[LintCode, str]
+Fault = tuple[LintCode, str, Severity | None]
 
 
 def faults(certificate: Certificate) -> Iterator[Fault]:
-    """Yield each fault with a sentence."""
+    """Yield each fault with a sentence, and its severity where it is not the code's own."""
     parts = anatomy(certificate)
     if certificate.not_after_s < certificate.not_before_s and not _unknown(certificate):
-        yield LintCode.BACKWARDS_VALIDITY, "Its validity ends before it begins."
+        yield LintCode.BACKWARDS_VALIDITY, "Its validity ends before it begins.", None
     yield from _of_key(certificate, parts)
     if STATUS_REQUEST in parts.tls_features:
         yield (
             LintCode.MUST_STAPLE,
             "It demands a stapled OCSP response (must-staple); Firefox refuses it where the service sends none.",
+            None,
         )
     if "frame" not in parts.unreadable:
         yield from _of_frame(parts)
     for name in dict.fromkeys(certificate.dns_names):
         if wrong := wrong_with(name):
-            yield LintCode.ODD_NAME, f"Its name {name[:80]!r} {wrong}."
+            yield LintCode.ODD_NAME, f"Its name {name[:80]!r} {wrong}.", None
 
 
 def _of_key(certificate: Certificate, parts: Anatomy) -> Iterator[Fault]:
     exponent = parts.rsa_exponent
     if exponent is not None and (exponent < LEAST_EXPONENT or not exponent % 2):
-        yield LintCode.BAD_EXPONENT, f"The public exponent of its RSA key is {exponent}."
+        yield LintCode.BAD_EXPONENT, f"The public exponent of its RSA key is {exponent}.", None
     if certificate.key_type == "EC P-521":
-        yield LintCode.UNUSUAL_KEY, "Its key is on P-521, which Chrome does not accept."
+        yield LintCode.UNUSUAL_KEY, "Its key is on P-521, which Chrome does not accept.", None
     if parts.explicit_curve:
         yield (
             LintCode.EXPLICIT_CURVE,
             "Its public key spells out the curve's parameters; OpenSSL refuses that.",
+            None,
         )
     if parts.key_usages is not None and "digitalSignature" not in parts.key_usages:
         named = ", ".join(sorted(parts.key_usages)) or "nothing"
-        yield LintCode.KEY_USAGE, f"Its key usage allows {named} and lacks digitalSignature, which TLS needs."
+        yield (
+            LintCode.KEY_USAGE,
+            f"Its key usage allows {named} and lacks digitalSignature, which TLS needs.",
+            None,
+        )
 
 
 def _of_frame(parts: Anatomy) -> Iterator[Fault]:
     if parts.version < VERSION_WITH_EXTENSIONS:
-        yield LintCode.OLD_VERSION, f"It is of X.509 version {parts.version} and has no extensions."
+        yield LintCode.OLD_VERSION, f"It is of X.509 version {parts.version} and has no extensions.", None
     if serial := _serial_number(parts.serial, parts.serial_octets):
-        yield LintCode.SERIAL_NUMBER, serial
+        # only a negative one is refused by any client that we tried
+        yield LintCode.SERIAL_NUMBER, serial, None if parts.serial < 0 else Severity.NOTE
     if parts.issuer_is_empty:
-        yield LintCode.EMPTY_ISSUER, "Its issuer has no name."
+        yield LintCode.EMPTY_ISSUER, "Its issuer has no name.", None
 
 
 def too_long(certificate: Certificate, *, public: bool) -> str:

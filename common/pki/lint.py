@@ -15,6 +15,14 @@ from common.pki.faults import faults, too_long
 from common.pki.finding import Finding, LintCode, Severity
 from common.pki.path import Purpose, allows, has_weak_key
 
+_EXAMINED = frozenset(
+    {
+        *("subject_alt_names", "key_usage", "extended_key_usage", "basic_constraints"),
+        *("name_constraints", "key_id", "issuer_key_id"),
+    }
+)
+"""OpenSSL refuses a certificate in which one of these cannot be read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
@@ -63,7 +71,7 @@ def lint(
     known = circumstances if circumstances is not None else Circumstances()
     return (
         *_about_itself(certificate, now_s),
-        *(found(code, message) for code, message in faults(certificate)),
+        *(found(code, message, severity) for code, message, severity in faults(certificate)),
         *_about_lifetime(certificate, known),
         *_about_purpose(certificate, known),
         *_about_names(certificate, known),
@@ -101,7 +109,9 @@ def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
             "It is a CA certificate; clients may refuse it as a server's.",
         ),
     )
-    return [found(code, message) for there, code, message in checks if there]
+    unread = _EXAMINED.intersection(certificate.undecodable)
+    worse = {LintCode.UNDECODABLE: Severity.ERROR} if unread else {}
+    return [found(code, message, worse.get(code)) for there, code, message in checks if there]
 
 
 def _about_lifetime(certificate: Certificate, known: Circumstances) -> list[Finding]:

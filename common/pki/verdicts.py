@@ -10,7 +10,10 @@ from typing import Final
 from common.pki.oids import EXTENSIONS, algorithm_name
 
 NO_PATH: Final = "there is no way to a trusted root"
-_UNCLEAR: Final = "a rule for certificates of the public web is not met"
+_UNCLEAR: Final = "a strict client refuses it"
+
+QUOTED_MAX_CHARS: Final = 80
+"""Of what the verifier says in words of its own; a verdict on a port has room for 120."""
 
 # the first that is found decides; texts of the verifier's rules, as of cryptography 50
 _REASONS: Final = (
@@ -47,13 +50,13 @@ _REASONS: Final = (
     ("must be utctime", "its dates are not written as they must be"),
     ("key is too weak", "its issuer's key is too short"),
     ("malformed public key", "its issuer's key cannot be read"),
-    ("forbidden public key algorithm", "its issuer's key is of a kind that the public web does not allow"),
-    ("forbidden signature algorithm", "its signature is of a kind that the public web does not allow"),
+    ("forbidden public key algorithm", "its issuer's key is of a kind that strict clients do not accept"),
+    ("forbidden signature algorithm", "its signature is of a kind that strict clients do not accept"),
     ("signature does not match", "its signature was not made by the issuer that it names"),
     ("unaccounted-for critical", "it has a critical extension that clients do not know"),
     ("incorrect criticality", "it has an extension that must be critical, or must not be"),
-    ("missing required extension", "it lacks an extension that certificates of the public web must have"),
-    ("prohibited extension", "it has an extension that certificates of the public web must not have"),
+    ("missing required extension", "it lacks an extension that strict clients require"),
+    ("prohibited extension", "it has an extension that strict clients forbid"),
     ("authoritykeyidentifier must", "its authority key identifier is not as it must be"),
     ("duplicate extension", "it has an extension twice"),
     ("parse error", "it is not encoded as it must be"),
@@ -61,6 +64,7 @@ _REASONS: Final = (
 _PROCESSED = re.compile(
     r" \(encountered processing <Certificate\(subject=<Name\((.*)\)>, \.\.\.\)>\)", re.DOTALL
 )
+_OBJECT = re.compile(r"<.*>|\{.*\}|\(.*\)", re.DOTALL)
 _OID = re.compile(r"\b\d+(?:\.\d+){3,}\b")
 
 
@@ -68,10 +72,16 @@ def in_words(text: str) -> str:
     """Return the verifier's reason as a sentence without a capital and a full stop, with the certificate that it is about."""
     about = _PROCESSED.search(text)
     inner = _PROCESSED.sub("", text).lower()
-    sentence = next((words for key, words in _REASONS if key in inner), _UNCLEAR)
+    sentence = next((words for key, words in _REASONS if key in inner), _quoted(inner))
     named = _OID.search(inner)
     if named and named[0] in EXTENSIONS:
         sentence += f" ({EXTENSIONS[named[0]]})"
     elif named and algorithm_name(named[0]) != named[0]:
         sentence += f" ({algorithm_name(named[0])})"
     return f"'{about[1]}': {sentence}" if about and about[1] else sentence
+
+
+def _quoted(inner: str) -> str:
+    """Return what the verifier says where there are no words of ours for it, without objects and numbered identifiers."""
+    said = " ".join(_OID.sub("", _OBJECT.sub("", inner)).split()).strip(" .:")
+    return f"{_UNCLEAR}: {said[:QUOTED_MAX_CHARS]}" if said else _UNCLEAR

@@ -54,7 +54,7 @@ REFUSED = {
         make_leaf(LONG),
         (),
         LONG,
-        "its issuer's key is of a kind that the public web does not allow",
+        "its issuer's key is of a kind that strict clients do not accept",
     ),
     "outside of constraints": (
         make_leaf(NARROW),
@@ -96,15 +96,17 @@ def test_why_a_strict_client_refuses_is_said_in_words(case):
         assert words in verdict.reason
 
 
-def test_what_is_not_known_is_said_in_general_words():
+def test_what_there_are_no_words_for_is_said_in_the_verifiers():
     assert in_words("something new (encountered processing <Certificate(subject=<Name(CN=x)>, ...)>)") == (
-        "'CN=x': a rule for certificates of the public web is not met"
+        "'CN=x': a strict client refuses it: something new"
     )
-    assert in_words("")
+    said = in_words("Something <Object(1)> new { oid: 1.2.3.4.5 } about 1.2.3.4.5.")
+    assert said == "a strict client refuses it: something new about"
+    assert in_words("") == "a strict client refuses it"
 
 
 def test_algorithms_are_named():
     said = "Forbidden signature algorithm: AlgorithmIdentifier { oid: 1.2.840.113549.1.1.5, params: Null }"
     assert in_words(said) == (
-        "its signature is of a kind that the public web does not allow (sha1WithRSAEncryption)"
+        "its signature is of a kind that strict clients do not accept (sha1WithRSAEncryption)"
     )
