@@ -17,6 +17,7 @@ from common.errors import CertcastError
 from common.runtime import log as logs
 from manager.account import become_owner, give_to_account, refuse_foreign
 from manager.domain.model import Role
+from manager.operator.usage import PlainGroup
 from manager.settings import DEFAULT_CONFIG, DEFAULT_DATA, DEFAULT_HTTPS, DEFAULT_SSH, Settings
 
 FIRST_STEPS = f"""Certcast keeps the TLS certificates of a fleet in one place, and every node's copy right.
@@ -40,6 +41,7 @@ Root's commands work as the owner of the store. Then, from anywhere:
 """
 
 app = typer.Typer(
+    cls=PlainGroup,
     help="Prepare and run a Certcast manager.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,

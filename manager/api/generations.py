@@ -5,10 +5,10 @@ from aiohttp import web
 
 from common.bundle.manifest import Slot
 from common.ids import Fingerprint
-from manager.api.routes import Call, Query, Route, reply
+from manager.api.answers import ConsequenceAnswer, consequence_answers
+from manager.api.routes import CONFIRM, Call, Query, Route, reply
 from manager.domain.difference import Difference
 from manager.domain.model import Role
-from manager.domain.view import PlannedPush
 from manager.operations.generations import ShownGeneration
 
 
@@ -40,6 +40,16 @@ class DifferenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     difference: Difference
 
 
+class RepublishedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done, as for a push, and what it means for the node's clients and peers."""
+
+    node: str
+    action: str
+    why: str
+    generation: int | None
+    consequences: list[ConsequenceAnswer] = []
+
+
 async def history(call: Call) -> web.StreamResponse:
     """Answer with what was published for a node."""
     found = await call.api.operations.generations.history(call.name("name"))
@@ -61,10 +71,17 @@ async def difference(call: Call) -> web.StreamResponse:
 
 async def republish(call: Call) -> web.StreamResponse:
     """Publish an older generation's content as a new one, and push it."""
-    done = await call.api.operations.generations.republish(
-        call.name("name"), call.number("generation"), actor=call.actor
+    done, told = await call.api.operations.generations.republish(
+        call.name("name"), call.number("generation"), confirm=call.confirm(), actor=call.actor
     )
-    return reply(done, status=201)
+    answer = RepublishedAnswer(
+        node=done.node,
+        action=done.action,
+        why=done.why,
+        generation=done.generation,
+        consequences=consequence_answers(told),
+    )
+    return reply(answer, status=201)
 
 
 def _answer(shown: ShownGeneration) -> GenerationAnswer:
@@ -105,6 +122,7 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=republish,
         summary="Publish older content of a node once more; it stays until what the store wants of the node changes",
-        answers={201: PlannedPush},
+        query=(CONFIRM,),
+        answers={201: RepublishedAnswer},
     ),
 )

@@ -23,6 +23,7 @@ class ConsequenceCode(StrEnum):
 
     NAME_MISMATCH = "name_mismatch"
     EXPIRED = "expired"
+    SELF_SIGNED = "self_signed"
     KEY_REPLACED = "key_replaced"
     KEY_LOST = "key_lost"
     NODES_LEFT = "nodes_left_without"

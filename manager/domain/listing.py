@@ -12,6 +12,7 @@ from typing import Any, Final
 from common.errors import InvalidInputError, NotFoundError
 from common.pki.finding import Severity
 from common.pki.headline import headline
+from common.pki.path import Purpose, allows
 from common.pki.status import StatusCode
 from manager.domain.comparison import uncovered
 from manager.domain.inventory import Entry, Inventory
@@ -100,9 +101,10 @@ def list_page(inventory: Inventory, query: Query, *, now_s: int) -> Page:
 
 
 def fits(entry: Entry, node: NodeRecord, *, now_s: int) -> bool:
-    """Whether clients of a node would accept a certificate by its names and its time."""
+    """Whether clients of a node would accept a certificate by its names, its time and its purpose, and the node could load it."""
     leaf = entry.leaf
-    return leaf.not_before_s <= now_s <= leaf.not_after_s and not uncovered(leaf, node)
+    is_usable = allows(leaf, Purpose.SERVER) and not entry.is_held_out
+    return is_usable and leaf.not_before_s <= now_s <= leaf.not_after_s and not uncovered(leaf, node)
 
 
 def _badness(inventory: Inventory, entry: Entry, now_s: int) -> tuple[int, int, int]:

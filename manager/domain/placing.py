@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from common.bundle.manifest import Slot
 from common.ids import NodeName
+from common.pki.chain import ChainState
 from common.pki.finding import LintCode, Severity, by_severity
 from common.pki.status import is_expired
 from manager.domain.comparison import compare, compare_request, date, listed, uncovered
@@ -127,6 +128,18 @@ def _of_placing(
     # a root that only clients know is no reason to ask; a chain that was complete until now is
     unasked = {LintCode.CHAIN} if had is None else had
     judged = inventory.judge_new(placed(after, group), now_s=now_s)
+    if judged.chain.state is ChainState.SELF_SIGNED and any(
+        move.before is not None and not move.before.leaf.is_self_signed for move in group
+    ):
+        found.append(
+            Consequence(
+                code=ConsequenceCode.SELF_SIGNED,
+                message="It is self-signed, and replaces one that a CA issued: clients that were not told to trust it refuse it.",
+                severity=Severity.WARNING,
+                asks=True,
+                nodes=nodes,
+            )
+        )
     for finding in by_severity(judged.findings):
         if finding.severity is not Severity.ERROR or finding.code is LintCode.NODE_NAME_MISMATCH:
             continue

@@ -14,6 +14,8 @@ import msgspec
 from common.bundle.build import Files, build_bundle
 from common.bundle.manifest import Manifest, Slot, SlotFacts
 from common.errors import ConflictError, Reason
+from common.ids import Digest
+from manager.domain.comparison import date
 from manager.domain.facts import Desired, NodeFacts, desired_from
 from manager.domain.view import PlannedPush, Preview
 
@@ -116,20 +118,25 @@ def republish(facts: NodeFacts, old: Manifest, content: Content, *, epoch: int, 
 
     Raises ConflictError where that would change nothing, or the node would refuse it.
     """
-    if facts.desired is not None and old.digest == facts.desired.version.digest:
-        raise ConflictError(
-            f"generation {old.generation} has the content that is desired of the node already"
-        )
-    for slot, held in old.slots.items():
-        if not held.not_before_s <= now_s < held.not_after_s:
-            raise ConflictError(
-                f"the {slot} certificate of generation {old.generation} is not valid now; assign one that is"
-            )
+    if reason := unpublishable(old, facts.desired.version.digest if facts.desired else None, now_s=now_s):
+        raise ConflictError(reason)
     manifest = msgspec.structs.replace(old, epoch=epoch, generation=_next_number(facts))
     # what the store wants once this is desired: an empty server slot keeps what it finds
     then = replace(facts, desired=desired_from(manifest, now_s))
     wanted = wanted_manifest(then, content, epoch=epoch).digest
     return desired_from(manifest, now_s, wanted if wanted != manifest.digest else None)
+
+
+def unpublishable(old: Manifest, desired: Digest | None, *, now_s: float) -> str:
+    """Return why older content is not published once more, "" if it can be: it is desired already, or the node would refuse it."""
+    if old.digest == desired:
+        return f"generation {old.generation} has the content that is desired of the node already"
+    for slot, held in old.slots.items():
+        if now_s >= held.not_after_s:
+            return f"the {slot} certificate of generation {old.generation} expired on {date(held.not_after_s)}; assign one that is valid"
+        if now_s < held.not_before_s:
+            return f"the {slot} certificate of generation {old.generation} is valid only from {date(held.not_before_s)}; assign one that is valid now"
+    return ""
 
 
 def _next_number(facts: NodeFacts) -> int:

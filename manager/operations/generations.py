@@ -1,17 +1,25 @@
 """What was published for nodes: looking at it, comparing it, and publishing older content once more."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
-from common.bundle.manifest import Manifest, parse_manifest
+from common.bundle.manifest import CERTIFICATE, CHAIN, SLOTS, Manifest, Slot, parse_manifest
+from common.errors import Reason, StorageError
 from common.ids import Digest, NodeName, node_name
+from manager.domain.consequences import Consequence
 from manager.domain.difference import Comparison, Difference, looked_into
+from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import GenerationRecord
+from manager.domain.planner import unpublishable
+from manager.domain.republishing import entry_of, of_republishing
 from manager.domain.view import PlannedPush, Previews
-from manager.operations.context import Context
+from manager.operations.confirming import Foreseen
+from manager.operations.context import ATTEMPTS, Context
 from manager.store.generations import KEEP
 
 log = structlog.get_logger(__name__)
@@ -42,6 +50,19 @@ class PlannedChange:
     difference: Difference | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Republishing:
+    """What publishing older content once more would change and mean; `refusal` says why it is refused, "" if it is not."""
+
+    compared: Compared
+    foreseen: Foreseen
+    refusal: str
+
+
+class _ChangedError(Exception):
+    """The store was changed between reading it and the transaction."""
+
+
 class GenerationOperations:
     """See the module."""
 
@@ -68,20 +89,61 @@ class GenerationOperations:
         (difference,) = await self._differences([(old, after)], {})
         return Compared(before=before, after=number, difference=difference)
 
-    async def republish(self, name: str, number: int, *, actor: str) -> PlannedPush:
-        """Publish an older generation's content as a new one and push it at once; say what was done.
+    async def foresee(self, name: str, number: int, *, desired: int | None) -> Republishing:
+        """Say what republishing a generation would mean while `desired` is what is wanted of the node. Raises InvalidInputError, NotFoundError."""
+        node, store = await self._known(name), self._context.store.generations
+        new = parse_manifest((await store.get(node, number=number)).manifest)
+        old = (
+            parse_manifest((await store.get(node, number=desired)).manifest) if desired is not None else None
+        )
+        inventory = await self._context.inventories.current()
+        difference, foreseen = await self._foresee(inventory, node, old, new)
+        return Republishing(
+            compared=Compared(before=desired, after=number, difference=difference),
+            foreseen=foreseen,
+            refusal=unpublishable(new, old.digest if old is not None else None, now_s=self._context.clock()),
+        )
 
-        It stays until what the store wants of the node changes. Raises InvalidInputError, NotFoundError, ConflictError.
+    async def republish(
+        self, name: str, number: int, *, confirm: str | None = None, actor: str
+    ) -> tuple[PlannedPush, Sequence[Consequence]]:
+        """Publish an older generation's content as a new one and push it at once; say what was done, and what that means.
+
+        It stays until what the store wants of the node changes. `confirm` as in `manager.operations.confirming`. Raises
+        InvalidInputError, NotFoundError, ConflictError, ConfirmationNeededError.
         """
         node = await self._known(name)
+        new = parse_manifest((await self._context.store.generations.get(node, number=number)).manifest)
+        for _ in range(ATTEMPTS):
+            inventory = await self._context.inventories.current()
+            told: list[Consequence] = []
 
-        async def note(published: int) -> None:
-            detail = {"generation": number, "as": published}
-            await self._context.note(actor, "generation.republished", f"node {node}", detail)
+            # bound to this attempt's inventory, which is read before the transaction that calls it
+            note = partial(self._settle, inventory, new, confirm, told, actor)
+            with contextlib.suppress(_ChangedError):
+                done = await self._context.fleet.republish(node, number, note=note)
+                self._context.stirred.set()
+                return done, told
+        raise StorageError("the store was changed all the time meanwhile; try again", reason=Reason.BUSY)
 
-        done = await self._context.fleet.republish(node, number, note=note)
-        self._context.stirred.set()
-        return done
+    async def _settle(
+        self,
+        inventory: Inventory,
+        new: Manifest,
+        confirm: str | None,
+        told: list[Consequence],
+        actor: str,
+        published: int,
+        before: Manifest | None,
+    ) -> None:
+        """Hold what republishing means against what was confirmed, and note it: within the transaction that publishes."""
+        if not await self._context.store.meta.is_at(inventory.revision):
+            raise _ChangedError
+        _, foreseen = await self._foresee(inventory, new.node, before, new)
+        foreseen.settle(confirm)
+        told += foreseen.consequences
+        detail = {"generation": new.generation, "as": published}
+        await self._context.note(actor, "generation.republished", f"node {new.node}", detail)
 
     async def changes(self, previews: Previews) -> Sequence[PlannedChange]:
         """Say of each node what its push would change, file by file."""
@@ -107,6 +169,32 @@ class GenerationOperations:
         stored = await self._context.store.generations.payloads(wanted - bodies.keys())
         comparison = Comparison({**{each: bodies[each] for each in wanted & bodies.keys()}, **stored})
         return await asyncio.to_thread(lambda: [comparison.difference(*pair) for pair in pairs])
+
+    async def _foresee(
+        self, inventory: Inventory, node: NodeName, old: Manifest | None, new: Manifest
+    ) -> tuple[Difference, Foreseen]:
+        now_s = self._context.clock()
+        bodies = await self._context.store.generations.payloads(looked_into(old) | looked_into(new))
+
+        def leaves(manifest: Manifest | None) -> dict[Slot, Entry]:
+            files = manifest.by_path() if manifest is not None else {}
+            paths = {slot: (f"{slot}/{CERTIFICATE}", f"{slot}/{CHAIN}") for slot in SLOTS}
+            texts = {
+                slot: [bodies.get(files[path].digest, b"") for path in paths[slot] if path in files]
+                for slot in SLOTS
+            }
+            found = {slot: entry_of(inventory, texts[slot], now_s=now_s) for slot in SLOTS}
+            return {slot: entry for slot, entry in found.items() if entry is not None}
+
+        def work() -> tuple[Difference, Foreseen]:
+            difference = Comparison(bodies).difference(old, new)
+            consequences = of_republishing(
+                inventory, node, leaves(old), leaves(new), difference, now_s=int(now_s)
+            )
+            facts = [node, old.digest if old is not None else None, new.digest]
+            return difference, Foreseen(consequences=consequences, facts=facts)
+
+        return await asyncio.to_thread(work)
 
     async def _known(self, name: str) -> NodeName:
         return (await self._context.store.nodes.get(node_name(name))).name

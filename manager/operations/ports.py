@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from common.bundle.manifest import Manifest
 from common.errors import ConflictError
 from common.ids import NodeName
 from manager.domain.model import NodeRecord
@@ -23,11 +24,11 @@ class Fleet(Protocol):
         """Say what `push` would do, and do nothing. Raises NotFoundError."""
 
     async def republish(
-        self, name: NodeName, number: int, *, note: Callable[[int], Awaitable[None]]
+        self, name: NodeName, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
     ) -> PlannedPush:
         """Publish and push a node's older content at once. Raises NotFoundError, ConflictError.
 
-        `note` is awaited with the new number, in the transaction that publishes it.
+        `note` is awaited with the new number and what was desired until then (None: nothing), in the transaction that publishes it.
         """
 
     async def node_added(self, record: NodeRecord) -> None:
@@ -84,7 +85,7 @@ class NoFleet:
         raise ConflictError("the manager does not run")
 
     async def republish(
-        self, name: NodeName, number: int, *, note: Callable[[int], Awaitable[None]]
+        self, name: NodeName, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
     ) -> PlannedPush:
         """Raise ConflictError: nobody would push."""
         raise ConflictError("the manager does not run; start it first")

@@ -86,12 +86,14 @@ class UserOperations:
     async def set_role(self, name: str, *, role: Role, actor: str) -> None:
         """Replace a user's role, at once for sessions and tokens too.
 
-        Raises NotFoundError; ConflictError for the own role, so that there is always an administrator left.
+        Raises NotFoundError; ConflictError for the own role, and for the role of the last administrator.
         """
         if name == actor:
             raise ConflictError("you cannot change your own role; another administrator can")
         async with self._context.store.together():
+            had_administrator = await self._has_administrator()
             await self._context.store.users.set_role(name, role)
+            await self._check_administrator(name, had_administrator=had_administrator)
             await self._context.note(actor, "user.role_changed", f"user {name}", {"role": role})
 
     async def tokens(self, name: str) -> Sequence[TokenRecord]:
@@ -105,9 +107,13 @@ class UserOperations:
             await self._context.note(actor, "token.removed", f"user {name}", {"label": label})
 
     async def remove(self, name: str, *, actor: str) -> None:
-        """Remove a user and all tokens. Raises NotFoundError."""
+        """Remove a user and all tokens. Raises NotFoundError; ConflictError for the own account, and for the last administrator."""
+        if name == actor:
+            raise ConflictError("you cannot delete your own account; another administrator can")
         async with self._context.store.together():
+            had_administrator = await self._has_administrator()
             await self._context.store.users.remove(name)
+            await self._check_administrator(name, had_administrator=had_administrator)
             await self._context.note(actor, "user.removed", f"user {name}")
         self._proven.clear()
 
@@ -155,6 +161,14 @@ class UserOperations:
             log.warning("login.refused", address=address)
             raise AccessError("the token is unknown, revoked or expired")
         return record
+
+    async def _has_administrator(self) -> bool:
+        return any(each.role is Role.ADMINISTRATOR for each in await self._context.store.users.list())
+
+    async def _check_administrator(self, name: str, *, had_administrator: bool) -> None:
+        """Undo, within a transaction, what left nobody who could add users: two administrators may remove each other at once."""
+        if had_administrator and not await self._has_administrator():
+            raise ConflictError(f"'{name}' is the last administrator; make somebody else one first")
 
     async def _proves(self, name: str, password: str, hashed: str, whom: Mapping[str, int]) -> bool:
         mark = hmac.digest(self._salt, password.encode(), "sha256")

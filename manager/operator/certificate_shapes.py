@@ -22,6 +22,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
+class Headline(msgspec.Struct, frozen=True, kw_only=True):
+    """The worst of statuses, chain and findings: what a list says first."""
+
+    code: str = ""
+    text: str = ""
+    severity: str = ""
+
+
 class Remark(msgspec.Struct, frozen=True, kw_only=True):
     """Something worth knowing about a certificate. `severity` is error, warning or note."""
 
@@ -68,6 +76,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     key_bits: int = 0
     status: str = ""
     statuses: list[Status] = []
+    headline: Headline | None = None
     chain_state: str = ""
     nodes: list[Place] = []
     held_out: str = ""

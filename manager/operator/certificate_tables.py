@@ -244,11 +244,22 @@ def _validity(found: Certificate, now_s: float) -> str:
     return f"{moment(found.not_before_s)} to {moment(found.not_after_s)} ({expiry(found, now_s)})"
 
 
-def _all_statuses(found: Certificate) -> Text:
-    named = Text(", ").join(
-        Text(clean(each.text), style=STATUS_STYLES.get(each.code, "")) for each in found.statuses
-    )
-    return named if found.statuses else Text(clean(found.status or "-"))
+def _all_statuses(found: Certificate, between: str = ", ") -> Text:
+    """Return what is worst, then the other statuses; Good stands only where nothing is worse."""
+    named: list[Text] = []
+    if found.held_out:
+        named.append(Text("Held out", style=STATUS_STYLES["error"]))
+    first = found.headline
+    if first is not None:
+        style = STATUS_STYLES.get(first.code, STATUS_STYLES.get(first.severity, ""))
+        named.append(Text(clean(first.text), style=style))
+    said = {first.code, "good"} if first is not None else {"good"} if found.held_out else set()
+    named += [
+        Text(clean(each.text), style=STATUS_STYLES.get(each.code, ""))
+        for each in found.statuses
+        if each.code not in said
+    ]
+    return Text(between).join(named) if named else Text(clean(found.status or "-"))
 
 
 def _links(chain: Chain, now_s: float) -> list[Row]:
@@ -277,10 +288,10 @@ def _verdict(chain: Chain) -> str:
 
 
 def _standing(each: Certificate) -> Text:
-    """Return the leading status in its colour, and what is wrong with the chain."""
-    code = each.statuses[0].code if each.statuses else ""
-    shown = Text(clean(each.status or "-"), style=STATUS_STYLES.get(code, ""))
-    if each.chain_state not in _FINE_CHAINS:
+    """Return what is worst in its colour, the other statuses, and what is wrong with the chain unless that is worst."""
+    shown = _all_statuses(each, "\n")
+    worst = each.headline.code if each.headline is not None else ""
+    if each.chain_state not in _FINE_CHAINS and each.chain_state != worst:
         shown.append(f"\nchain {clean(each.chain_state.replace('_', ' '))}", style="yellow")
     return shown
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
 from common.errors import CertcastError
 from common.runtime.command import READER_GONE
@@ -31,6 +30,7 @@ from manager.operator import (
 )
 from manager.operator.access import Options
 from manager.operator.failures import exit_status, lines
+from manager.operator.usage import PlainGroup
 
 INTRODUCTION: Final = """\
 Keeps the TLS certificates of a fleet of video-conferencing nodes right. First say which manager, and who you are:
@@ -69,7 +69,7 @@ def as_meant(args: Sequence[str]) -> list[str]:
     return made
 
 
-class _Group(TyperGroup):
+class _Group(PlainGroup):
     """Says a failure in one sentence on standard error, with the exit status of its kind."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:

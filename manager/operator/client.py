@@ -71,9 +71,11 @@ class Client:
         """Return what is at a path, as JSON. Raises RefusedError, UnreachableError."""
         return (await self._ask("GET", path, query=query)).content
 
-    async def post(self, *path: str, body: Mapping[str, Any]) -> bytes:
+    async def post(
+        self, *path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None
+    ) -> bytes:
         """Send a new thing; return the answer. Raises RefusedError, UnreachableError."""
-        return (await self._ask("POST", path, body=body)).content
+        return (await self._ask("POST", path, body=body, query=query)).content
 
     async def put(self, *path: str, body: Mapping[str, Any]) -> bytes:
         """Set a thing; return the answer. Raises RefusedError, UnreachableError."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.ids import node_name
-from manager.operator.confirming import YesOption, can_ask, check_meant
+from manager.operator.confirming import YesOption, ask_confirmed, can_ask, check_meant, say_consequences
 from manager.operator.running import JsonOption, ask, say, say_raw
 from manager.operator.words import clean, moment, short
 
@@ -93,7 +93,7 @@ def republish(
 ) -> None:
     """Publish older content once more, and push it now.
 
-    At a terminal it is shown before what differs from what the node should have now.
+    What it means for clients and peers wants a confirmation; at a terminal, what differs is shown before, too.
 
     The node keeps it until something changes that concerns the node: another certificate is assigned, a chain or a trusted
     CA changes. To go back before that, republish the generation that was the newest.
@@ -104,14 +104,17 @@ def republish(
     if not force and can_ask():
         _show_change(context, name, generation)
         check_meant(f"Publish generation {generation} of {name} again?", force=force)
-    answer = ask(context, lambda client: client.post(*path, body={}))
+    answer = ask_confirmed(
+        context, lambda client, confirm: client.post(*path, query=confirm, body={}), force=force
+    )
     if json:
         say_raw(answer)
         return
-    from manager.operator.shapes import Planned, read
+    from manager.operator.shapes import Republished, read
 
-    done = read(answer, Planned)
+    done = read(answer, Republished)
     say(f"Generation {generation} of {name} was published again as generation {done.generation}: {done.why}.")
+    say_consequences(done.consequences)
 
 
 def _show_change(context: typer.Context, name: str, generation: int) -> None:

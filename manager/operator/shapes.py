@@ -9,6 +9,7 @@ import msgspec
 
 from common.errors import CertcastError
 from common.schema import finding_text
+from manager.operator.failures import Consequence
 
 T = TypeVar("T")
 
@@ -219,6 +220,12 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     generation: int | None = None
     difference: Difference | None = None
+
+
+class Republished(Planned, frozen=True, kw_only=True):
+    """What republishing did, and what that means."""
+
+    consequences: list[Consequence] = []
 
 
 class Pushes(msgspec.Struct, frozen=True, kw_only=True):

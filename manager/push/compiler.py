@@ -90,11 +90,11 @@ class Compiler:
         *,
         epoch: int,
         now_s: float,
-        note: Callable[[int], Awaitable[None]],
+        note: Callable[[int, Manifest | None], Awaitable[None]],
     ) -> Desired:
         """Publish the content of a node's older generation once more; return it.
 
-        `note` is awaited with the new number, in the transaction that publishes it. Raises NotFoundError, ConflictError (see the planner), StorageError.
+        `note` is awaited with the new number and what was desired until then, in the transaction that publishes it. Raises NotFoundError, ConflictError (see the planner), StorageError.
         """
         old = parse_manifest((await self._store.generations.get(facts.name, number=number)).manifest)
         contents, _ = await self._contents({facts.name}, now_s=int(now_s))
@@ -104,7 +104,7 @@ class Compiler:
             await self._store.generations.publish(
                 [replace(new, copies=number, instead_of=desired.instead_of)]
             )
-            await note(desired.version.generation)
+            await note(desired.version.generation, facts.desired.manifest if facts.desired else None)
         return desired
 
     async def _contents(

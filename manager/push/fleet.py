@@ -17,7 +17,7 @@ from typing import Final, assert_never
 
 import structlog
 
-from common.bundle.manifest import parse_manifest
+from common.bundle.manifest import Manifest, parse_manifest
 from common.errors import NotFoundError, Reason, StorageError
 from common.ids import Digest, NodeName
 from common.runtime.transport import Transport
@@ -119,7 +119,7 @@ class Fleet:
         return Previews(nodes=previews, bodies=bodies)
 
     async def republish(
-        self, name: NodeName, number: int, *, note: Callable[[int], Awaitable[None]]
+        self, name: NodeName, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
     ) -> PlannedPush:
         """Publish the content of a node's older generation once more, push it at once, and say what was done.
 

@@ -88,6 +88,23 @@ def _to_nodes(detail: Detail) -> str:
     return f"to {names}{slot}" if names else ""
 
 
+def _for_nodes(detail: Detail) -> str:
+    names = _names(detail.get("nodes"))
+    return f"and assigned it to {names}" if names else ""
+
+
+def _used_by(detail: Detail) -> str:
+    names = _names(detail.get("nodes"))
+    return f"(used by {names})" if names else ""
+
+
+def _republished(detail: Detail) -> str:
+    if detail.get("generation") is None:
+        return ""
+    published = f", as generation {detail['as']}" if detail.get("as") is not None else ""
+    return f"(generation {detail['generation']}{published})"
+
+
 def _edited(detail: Detail) -> str:
     parts = [
         name
@@ -111,8 +128,8 @@ def _by(key: str, before: str = "", after: str = "") -> Callable[[Detail], str]:
 
 
 _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
-    "certificate.uploaded": ("added", _to_nodes),
-    "certificate.updated": ("updated", _to_nodes),
+    "certificate.uploaded": ("added", _for_nodes),
+    "certificate.updated": ("updated", _used_by),
     "certificate.edited": ("changed", _edited),
     "certificate.assigned": ("assigned", _to_nodes),
     "certificate.unassigned": ("emptied a slot of", _by("slot", "(", ")")),
@@ -135,7 +152,7 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "node.removed": ("removed", _nothing),
     "node.token_made": ("made a join token for", _nothing),
     "fleet.pushed": ("pushed to", lambda detail: "by force" if detail.get("forced") else ""),
-    "generation.republished": ("republished an older generation on", _by("generation", "(generation ", ")")),
+    "generation.republished": ("republished an older generation on", _republished),
     "alarm.acknowledged": ("acknowledged", _nothing),
     "user.added": ("added", _by("role", "as ")),
     "user.removed": ("removed", _nothing),

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
+from common.bundle.manifest import Manifest
 from common.errors import NotFoundError
 from common.ids import NodeName
 from manager.domain.model import NodeRecord
@@ -34,9 +35,9 @@ class FakeFleet:
         )
 
     async def republish(
-        self, name: NodeName, number: int, *, note: Callable[[int], Awaitable[None]]
+        self, name: NodeName, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
     ) -> PlannedPush:
-        await note(number + 1)
+        await note(number + 1, None)
         self.republished.append((name, number))
         return replace(_plan(name), generation=number + 1)
 

@@ -104,6 +104,34 @@ async def test_older_content_whose_publication_cannot_be_noted_is_not_published(
     assert str(done["generation"]) in str(act["detail"])
 
 
+async def test_what_older_content_means_is_told_and_confirmed_as_it_was_told(api: ApiClient):
+    old, new = await assign(api, "old.example.test"), await assign(api, "new.example.test")
+    assert (await api.call("POST", "trusted-cas", {"certificates": ROOT.certificate_pem}))[0] == 201
+    await api.call("POST", "push", {"nodes": ["n1"]})
+    before = await generations(api)
+    first = next(each["generation"] for each in before if each["slots"]["server"] == old)
+    path = f"nodes/n1/generations/{first}/republish"
+    status, refused = await api.call("POST", f"{path}?confirm=")
+    told = refused["error"]["confirmation"]
+    found = {each["code"]: each["message"] for each in told["consequences"]}
+    assert status == 409
+    assert {"names_lost", "untrusted"} <= found.keys()
+    assert "new.example.test" in found["names_lost"]
+    assert "n1 stops trusting 'CN=Generations Root'" in found["untrusted"]
+    assert await generations(api) == before
+
+    # what is desired becomes another meanwhile: what was told is no longer what would happen
+    await assign(api, "newer.example.test")
+    status, again = await api.call("POST", f"{path}?confirm={told['token']}")
+    assert (status, again["error"]["confirmation"]["token"] != told["token"]) == (409, True)
+    assert "newer.example.test" in str(again["error"]["confirmation"])
+    status, done = await api.call("POST", f"{path}?confirm={again['error']['confirmation']['token']}")
+    assert status == 201
+    assert {each["code"] for each in done["consequences"]} >= {"names_lost", "untrusted"}
+    assert (await generations(api))[0]["slots"]["server"] == old
+    assert new != old
+
+
 async def test_a_restarted_manager_knows_what_stands_in(api: ApiClient):
     old, _ = await assign(api, "old.example.test"), await assign(api, "new.example.test")
     first = next(each for each in await generations(api) if each["slots"]["server"] == old)

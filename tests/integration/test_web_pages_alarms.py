@@ -58,7 +58,9 @@ async def test_several_alarms_are_acknowledged_at_once_and_those_that_ended_mean
         assert "Acknowledged 2 alarms. 1 alarm had ended meanwhile." in answer.text
         assert "by operator" in answer.text
         assert {each.acknowledged_by for each in await api.operations.alarms.active()} == {"operator"}
-        assert (await browser.post("/alarms/acknowledge")).status == 400
+        answer = await browser.post("/alarms/acknowledge")
+        assert (answer.status, "Tick at least one alarm first" in answer.text) == (400, True)
+        assert "alarms" in answer.text
 
 
 async def test_what_ended_is_in_the_history(api: ApiClient, room: Showroom):
@@ -136,7 +138,13 @@ async def test_two_generations_are_compared_and_older_content_is_published_again
         asked = await browser.get(f"/nodes/n1/generations/{old}/republish")
         assert "stands in for what is assigned" in asked.text
         assert "two.example.com" in asked.text
-        answer = await browser.post(f"/nodes/n1/generations/{old}/republish")
+        assert "It lacks names of certificate 2, which it replaces: two.example.com." in asked.text
+        unsaid = await browser.post(f"/nodes/n1/generations/{old}/republish", {"confirm": ""})
+        assert unsaid.status == 409
+        assert "Nothing is published yet" in unsaid.text
+        answer = await browser.post(
+            f"/nodes/n1/generations/{old}/republish", {"confirm": unsaid.hidden["confirm"]}
+        )
         assert f"published again as generation {new + 1}" in answer.text
         desired = api.fleet.node("n1").slots["server"].desired
         inventory = await api.operations.context.inventories.current()

@@ -441,3 +441,21 @@ async def test_help_version_and_the_api_are_linked_and_the_icon_is_where_it_alwa
     assert version("certcast") in answer.text
     icon = await browser.get("/favicon.ico")
     assert (icon.status, icon.headers["Content-Type"]) == (200, "image/svg+xml; charset=utf-8")
+
+
+async def test_no_list_calls_good_what_clients_of_its_node_refuse(api, browser):
+    await api.operations.trust.upload(ROOT.certificate_pem, actor="test")
+    await add(browser, leaf("elsewhere.example.com"), node="n1")
+    for path in ("/certificates", "/certificates/by-node", "/nodes/n1/slots/server"):
+        answer = await browser.get(path)
+        row = next(each for each in answer.html.split("<tr>") if "elsewhere.example.com</" in each)
+        assert "Wrong name" in row, path
+        assert "Good" not in row, path
+
+
+@pytest.mark.parametrize("path", ["/push", "/trusted-cas/delete", "/requests/delete", "/certificates/delete"])
+async def test_an_act_on_nothing_is_refused_above_the_list(browser, path):
+    answer = await browser.get(path)
+    assert answer.status == 400
+    assert "Nothing was done Tick at least one" in answer.text
+    assert "go back" not in answer.text

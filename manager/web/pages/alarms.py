@@ -5,7 +5,6 @@ from typing import Final
 
 from aiohttp import web
 
-from common.errors import InvalidInputError
 from manager.domain.alarms import AlarmRecord
 from manager.domain.model import Role
 from manager.web.visit import Page, Visit
@@ -17,8 +16,12 @@ LEVELS: Final = ("error", "warning")
 
 async def active(visit: Visit) -> web.StreamResponse:
     """Show what stands: errors first, then the latest."""
+    return await _active(visit)
+
+
+async def _active(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     found = sorted(await visit.operations.alarms.active(), key=lambda each: LEVELS.index(each.trait.level))
-    return _list(visit, "alarms.html", found)
+    return _list(visit, "alarms.html", found, problems=problems)
 
 
 async def history(visit: Visit) -> web.StreamResponse:
@@ -30,7 +33,7 @@ async def acknowledge(visit: Visit) -> web.StreamResponse:
     """Note that these were seen; those that ended meanwhile need it no more."""
     ids = visit.form.ids()
     if not ids:
-        raise InvalidInputError("id", "no alarm was chosen; go back and tick at least one")
+        return await _active(visit, problems=["tick at least one alarm first"])
     standing = {each.id for each in await visit.operations.alarms.active()}
     seen = [number for number in ids if number in standing]
     await visit.operations.alarms.acknowledge(seen, actor=visit.actor)
@@ -40,13 +43,17 @@ async def acknowledge(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/alarms", said)
 
 
-def _list(visit: Visit, template: str, records: Sequence[AlarmRecord]) -> web.Response:
+def _list(
+    visit: Visit, template: str, records: Sequence[AlarmRecord], *, problems: Sequence[str] = ()
+) -> web.Response:
     search, level, page = visit.query("search"), visit.query("level"), visit.page()
     found = [
         each for each in records if _has(each, search.strip().lower()) and level in {"", each.trait.level}
     ]
     return visit.render(
         template,
+        status=400 if problems else 200,
+        problems=problems,
         alarms=found[(page - 1) * SIZE : page * SIZE],
         total=len(found),
         search=search,

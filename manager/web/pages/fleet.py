@@ -14,6 +14,7 @@ from common.pki.status import nearness_of
 from manager.api.streams import HEARTBEAT_S, event_stream, write
 from manager.domain.model import Role
 from manager.domain.view import NodeView, PlannedPush
+from manager.web.pages.nodes import show_list
 from manager.web.standing import lately, tiles, wave
 from manager.web.timeline import End, draw_timeline
 from manager.web.visit import Page, Visit
@@ -84,8 +85,10 @@ async def live(visit: Visit) -> web.StreamResponse:
 
 async def push_plan(visit: Visit) -> web.StreamResponse:
     """Show what a push to all or some nodes would do."""
-    forced = bool(visit.query("forced"))
-    nodes = _chosen(visit.request.query.getall("node", []), everything=bool(visit.query("all")))
+    names, everything = visit.request.query.getall("node", []), bool(visit.query("all"))
+    if not names and not everything:
+        return await show_list(visit, problems=["tick at least one node first"])
+    forced, nodes = bool(visit.query("forced")), _chosen(names, everything=everything)
     changes = sorted(
         await visit.operations.pushes.plan(nodes, forced=forced), key=lambda each: _ORDER[each.plan.action]
     )

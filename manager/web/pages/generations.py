@@ -4,6 +4,7 @@ from aiohttp import web
 
 from common.errors import InvalidInputError
 from common.ids import node_name
+from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import Role
 from manager.web.noderows import entries_by_leaf
 from manager.web.visit import Page, Visit
@@ -33,21 +34,38 @@ async def compare(visit: Visit) -> web.StreamResponse:
 
 
 async def republish_page(visit: Visit) -> web.StreamResponse:
-    """Say what republishing would change, and ask."""
+    """Say what republishing would change and mean, and ask."""
+    return await _republish(visit)
+
+
+async def _republish(visit: Visit, *, changed: bool = False) -> web.Response:
+    """Ask; `changed` says that it means something else by now than what was confirmed."""
     name, number = node_name(visit.name("name")), visit.number("generation")
     view = visit.site.fleet.node(name)
     desired = view.desired.generation if view.desired else None
-    found = await visit.operations.generations.compare(name, number, before=desired)
-    return visit.render("generations_republish.html", name=name, wanted=number, found=found, view=view)
+    found = await visit.operations.generations.foresee(name, number, desired=desired)
+    return visit.render(
+        "generations_republish.html",
+        status=409 if changed else 200,
+        name=name,
+        wanted=number,
+        found=found,
+        view=view,
+        changed=changed,
+    )
 
 
 async def republish(visit: Visit) -> web.StreamResponse:
     """Publish older content as a new generation, and push it."""
-    name = node_name(visit.name("name"))
-    done = await visit.operations.generations.republish(name, visit.number("generation"), actor=visit.actor)
+    name, number = node_name(visit.name("name")), visit.number("generation")
+    try:
+        done, _ = await visit.operations.generations.republish(
+            name, number, confirm=visit.form.text("confirm"), actor=visit.actor
+        )
+    except ConfirmationNeededError:
+        return await _republish(visit, changed=True)
     return visit.redirect(
-        f"/nodes/{name}",
-        f"Generation {visit.number('generation')} is published again as generation {done.generation}.",
+        f"/nodes/{name}", f"Generation {number} is published again as generation {done.generation}."
     )
 
 

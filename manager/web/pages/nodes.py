@@ -53,6 +53,11 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 async def list_nodes(visit: Visit) -> web.StreamResponse:
     """Show a page of nodes."""
+    return await show_list(visit)
+
+
+async def show_list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
+    """Show a page of nodes, below why nothing was done with any."""
     inventory = await visit.operations.context.inventories.current()
     order, descending = ordering(visit, Order, Order.NAME)
     states = _states(visit)
@@ -71,6 +76,8 @@ async def list_nodes(visit: Visit) -> web.StreamResponse:
     counts = visit.site.fleet.counts()
     return visit.render(
         "nodes.html",
+        status=400 if problems else 200,
+        problems=problems,
         rows=[
             (row, views[row.record.name], served(views[row.record.name], by_leaf))
             for row in shown

@@ -31,9 +31,15 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 async def list_all(visit: Visit) -> web.StreamResponse:
     """Show all, the latest first."""
+    return await _list(visit)
+
+
+async def _list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     found = sorted(await visit.operations.requests.list(), key=lambda each: -each.id)
     entries = (await visit.operations.context.inventories.current()).entries
-    return visit.render("requests.html", found=found, entries=entries)
+    return visit.render(
+        "requests.html", status=400 if problems else 200, problems=problems, found=found, entries=entries
+    )
 
 
 async def new_form(visit: Visit) -> web.StreamResponse:
@@ -146,6 +152,8 @@ async def answer(visit: Visit) -> web.StreamResponse:
 
 async def delete_form(visit: Visit) -> web.StreamResponse:
     """Say what is lost, and ask."""
+    if not visit.ids():
+        return await _list(visit, problems=["tick at least one request first"])
     return await _delete_form(visit, visit.ids())
 
 

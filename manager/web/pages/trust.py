@@ -29,6 +29,10 @@ PAGE_SIZE: Final = 100
 
 async def list_custom(visit: Visit) -> web.StreamResponse:
     """Show the custom ones."""
+    return await _list(visit)
+
+
+async def _list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     search = visit.query("search").strip().lower()
     found = [
         each
@@ -38,6 +42,8 @@ async def list_custom(visit: Visit) -> web.StreamResponse:
     start = (visit.page() - 1) * PAGE_SIZE
     return visit.render(
         "trusted_cas.html",
+        status=400 if problems else 200,
+        problems=problems,
         warnings=await visit.operations.trust.warnings(),
         found=found[start : start + PAGE_SIZE],
         total=len(found),
@@ -181,6 +187,8 @@ async def edit(visit: Visit) -> web.StreamResponse:
 
 async def delete_form(visit: Visit) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
+    if not visit.ids():
+        return await _list(visit, problems=["tick at least one trusted CA first"])
     return await _delete_form(visit, visit.ids())
 
 

@@ -335,3 +335,20 @@ async def test_a_chain_without_its_root_is_told_and_only_asked_about_where_it_wa
     }
     error = await refused(give(make_leaf(private), private))
     assert [each.code for each in error.consequences if each.asks] == ["chain"]
+
+
+async def test_a_self_signed_certificate_in_place_of_an_issued_one_wants_a_confirmation(world: World):
+    await add_node(world, "n1", "node.example.com")
+    life = {"not_before_s": NOW_S - DAY_S, "not_after_s": NOW_S + 365 * DAY_S}
+    own = await upload(world, make_leaf(None, **life))
+    await world.operations.certificates.assign(
+        own.record.id, nodes=["n1"], slot="server", confirm="", actor="ada"
+    )
+    issued = await upload(world, make_leaf(ISSUER, **life), ["n1"], confirm="")
+    error = await refused(
+        world.operations.certificates.assign(
+            own.record.id, nodes=["n1"], slot="server", confirm="", actor="ada"
+        )
+    )
+    assert codes(error.consequences) >= {"self_signed"}
+    assert issued.record.id != own.record.id

@@ -23,6 +23,7 @@ from manager.store.engine import Database
 from manager.store.tables import metadata
 from tests.pki import NOW_S, Made, chain_pem, make_intermediate, make_leaf, make_root
 from tests.unit.operations.conftest import World
+from tests.unit.store.given import new_generation
 
 ROOT = make_root()
 ISSUER = make_intermediate(ROOT)
@@ -136,6 +137,7 @@ async def arranged(world: World) -> World:
     await store.roles.add("mine", ["operate"])
     condition = Condition(subject=Subject(AlarmKind.EVALUATION_SILENT, "x"), label="x", details="x")
     await store.alarms.apply(Changes(raised=[condition], lowered=[], reworded={}), now_s=NOW_S)
+    await store.generations.publish([new_generation(1)])
     world.fleet.told.clear()
     world.operations.context.stirred.clear()
     return world

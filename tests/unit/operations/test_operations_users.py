@@ -155,6 +155,32 @@ async def test_a_removed_user_is_out_at_once_with_password_and_tokens(users: Use
         await users.by_token(token, address=HERE)
 
 
+async def test_nobody_deletes_the_own_account(users: UserOperations):
+    with pytest.raises(ConflictError, match="your own account"):
+        await users.remove("ada", actor="ada")
+    assert [each.name for each in await users.list()] == ["ada"]
+
+
+async def test_there_is_always_an_administrator_left_even_if_two_remove_each_other_at_once(
+    users: UserOperations,
+):
+    for name in ("eve", "kim"):
+        await users.add(name, role=Role.ADMINISTRATOR, password=PASSWORD, actor="console")
+    done = await asyncio.gather(
+        users.remove("eve", actor="kim"), users.remove("kim", actor="eve"), return_exceptions=True
+    )
+    assert sorted(type(each) for each in done if each is not None) == [ConflictError]
+    (left,) = [each for each in await users.list() if each.role is Role.ADMINISTRATOR]
+    for change in (
+        users.remove(left.name, actor="client:terraform"),
+        users.set_role(left.name, role=Role.OPERATOR, actor="client:terraform"),
+    ):
+        with pytest.raises(ConflictError, match=f"'{left.name}' is the last administrator"):
+            await change
+    assert left in await users.list()
+    await users.remove("ada", actor=left.name)
+
+
 async def test_what_cannot_be_a_user_is_refused_by_field(users: UserOperations):
     for name, password, field in (
         ("", PASSWORD, "name"),

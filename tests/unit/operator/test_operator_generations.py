@@ -53,7 +53,7 @@ def test_nothing_that_differs_and_nothing_before_are_said(api, run):
 
 def test_republishing_says_which_generation_came_of_it(api, run):
     done = {"node": "conf1", "action": "publish_and_push", "why": "what it runs differs", "generation": 8}
-    api.answer("POST", "nodes/conf1/generations/4/republish", done, status=201)
+    api.answer("POST", "nodes/conf1/generations/4/republish?confirm=", done, status=201)
     shown = run("node", "republish", "conf1", "4").stdout
     assert shown == "Generation 4 of conf1 was published again as generation 8: what it runs differs.\n"
 
@@ -74,13 +74,33 @@ def test_who_is_at_a_terminal_sees_what_republishing_changes_before_it_is_done(a
     body = {"node": "conf1", "before": 7, "after": 4, "difference": DIFFERENCE}
     api.answer("GET", "nodes/conf1/generations/4/difference?from=7", body)
     done = {"node": "conf1", "action": "publish_and_push", "why": "it differs", "generation": 8}
-    api.answer("POST", "nodes/conf1/generations/4/republish", done, status=201)
+    for query in ("?confirm=", ""):
+        api.answer("POST", f"nodes/conf1/generations/4/republish{query}", done, status=201)
     refused = run("node", "republish", "conf1", "4", text="n\n")
     assert refused.exit_code == 1
     assert "becomes CN=new.example.com" in refused.stderr
     assert [method for method, _, _ in api.asked] == ["GET", "GET"]
     assert run("node", "republish", "conf1", "4", text="y\n").exit_code == 0
     assert run("node", "republish", "conf1", "4", "--force").exit_code == 0
+
+
+def test_what_republishing_means_is_confirmed_by_whoever_is_not_at_a_terminal_with_force(api, run):
+    told = {"code": "untrusted", "message": "conf1 stops trusting 'CN=Old'.", "severity": "warning"}
+    refusal = {
+        "code": "confirmation_needed",
+        "message": "this needs a confirmation",
+        "confirmation": {"token": "t", "consequences": [told | {"asks": True, "nodes": []}]},
+    }
+    api.answer("POST", "nodes/conf1/generations/4/republish?confirm=", {"error": refusal}, status=409)
+    done = {"node": "conf1", "action": "push", "why": "it differs", "generation": 8, "consequences": [told]}
+    api.answer("POST", "nodes/conf1/generations/4/republish", done, status=201)
+    refused = run("node", "republish", "conf1", "4")
+    assert refused.exit_code == 1
+    assert "stops trusting 'CN=Old'" in refused.stderr
+    assert "--force" in refused.stderr
+    assert (
+        "warning: conf1 stops trusting 'CN=Old'." in run("node", "republish", "conf1", "4", "--force").stdout
+    )
 
 
 @pytest.mark.parametrize("arguments", [["difference", "../x", "1"], ["republish", "conf1", "0"]])

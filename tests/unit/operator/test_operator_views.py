@@ -161,6 +161,34 @@ def test_one_certificate_is_shown_decoded_with_its_chain_link_by_link(api, run):
     assert "BEGIN CERTIFICATE" not in shown
 
 
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--by-node"], ["show", "7"]])
+def test_good_never_stands_where_something_is_worse(api, run, arguments):
+    worst = {"code": "not_yet_valid", "text": "Chain not valid yet", "severity": "error"}
+    good = {"status": "Good", "statuses": [{"code": "good", "text": "Good"}], "chain_state": "not_yet_valid"}
+    each = SHOWN | good | {"headline": worst}
+    api.answer("GET", FIRST_PAGE, {"total": 1, "certificates": [each]})
+    api.answer("GET", "certificates/7", each)
+    slot = {"node": "conf1", "slot": "server", "certificate": each}
+    api.answer("GET", "certificates/by-node", {"slots": [slot]})
+    shown = run("certificate", *arguments).stdout
+    assert "Chain not valid yet" in shown
+    assert "Good" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["list", "--status", "odd"], "'--status': 'odd' is not one of 'expired'"),
+        (["list", "--limit", "some"], "'--limit': 'some' is not a whole number."),
+        (["list", "--limit", "0"], "'--limit': 0 is too small: it must be at least 1."),
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_refused_in_plain_words(api, run, arguments, told):
+    done = run("certificate", *arguments)
+    assert done.exit_code == 2
+    assert told in done.stderr
+
+
 @pytest.mark.parametrize(
     ("state", "verdict", "told"),
     [

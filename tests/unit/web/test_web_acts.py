@@ -46,6 +46,20 @@ def said(action: str, subject: str, detail: object = None) -> str:
             "assigned certificate 7 to a, b, c, d, e and 2 more",
         ),
         (
+            "certificate.uploaded",
+            "certificate 7",
+            {"nodes": ["a", "b"]},
+            "added certificate 7 and assigned it to a, b",
+        ),
+        ("certificate.updated", "certificate 7", {"nodes": ["a"]}, "updated certificate 7 (used by a)"),
+        ("certificate.updated", "certificate 7", {"nodes": []}, "updated certificate 7"),
+        (
+            "generation.republished",
+            "node a",
+            {"generation": 4, "as": 9},
+            "republished an older generation on node a (generation 4, as generation 9)",
+        ),
+        (
             "certificate.edited",
             "certificate 7",
             {"certificate": True, "nodes": []},

@@ -1,0 +1,85 @@
+"""Consequences of republishing: what a node's older content means for its clients and peers, held against what is desired of it.
+
+Pure. Leaves to `placing` how a certificate is judged in a slot, and to the planner which content no node would take. Invariant: content that the
+node has already has no consequence.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from common.bundle.manifest import SLOTS, Slot
+from common.errors import PkiError
+from common.ids import NodeName
+from common.pki.certificate import Certificate, decode
+from common.pki.finding import Severity
+from common.pki.pem import read_blocks
+from manager.domain.comparison import listed
+from manager.domain.consequences import Consequence, ConsequenceCode, unique
+from manager.domain.difference import Difference
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.placing import Move, of_moves
+
+Leaves = Mapping[Slot, Entry]
+
+
+def of_republishing(
+    inventory: Inventory, node: NodeName, before: Leaves, after: Leaves, difference: Difference, *, now_s: int
+) -> list[Consequence]:
+    """Return what follows when `before` becomes `after` in a node's slots, and its trusted CAs change by `difference`."""
+    moves = [
+        Move(node=node, slot=slot, before=before.get(slot), after=after[slot])
+        for slot in SLOTS
+        if slot in after and (slot not in before or before[slot].leaf != after[slot].leaf)
+    ]
+    found = of_moves(inventory, moves, now_s=now_s)
+    found += [
+        _asked(
+            ConsequenceCode.NODES_LEFT,
+            f"{node} would have no {slot} certificate: that content has none, and {before[slot].label} goes.",
+            node,
+        )
+        for slot in SLOTS
+        if slot in before and slot not in after
+    ]
+    if difference.anchors_removed:
+        every = listed(f"'{each.subject}'" for each in difference.anchors_removed)
+        found.append(
+            _asked(
+                ConsequenceCode.UNTRUSTED,
+                f"{node} stops trusting {every}: peers whose certificates only lead there are refused.",
+                node,
+            )
+        )
+    return unique(found)
+
+
+def entry_of(inventory: Inventory, texts: Sequence[bytes], *, now_s: float) -> Entry | None:
+    """Return the entry that published files were made of, leaf first, as it was: its number is 0 if the store has it no more.
+
+    None for what holds no certificate, which no bundle that we built does.
+    """
+    try:
+        certificates = [
+            decode(block.der) for text in texts for block in read_blocks(text.decode(errors="replace")).blocks
+        ]
+    except (PkiError, ValueError):
+        return None
+    if not certificates:
+        return None
+    leaf, *chain = certificates
+    known = _known(inventory, leaf)
+    return Entry(
+        id=known.id if known is not None else 0,
+        leaf=leaf,
+        uploaded=tuple(chain),
+        temporary=known is not None and known.temporary,
+        created_s=now_s,
+        changed_s=now_s,
+    )
+
+
+def _known(inventory: Inventory, leaf: Certificate) -> Entry | None:
+    return next((each for each in inventory.entries.values() if each.leaf == leaf), None)
+
+
+def _asked(code: ConsequenceCode, message: str, node: NodeName) -> Consequence:
+    return Consequence(code=code, message=message, severity=Severity.WARNING, asks=True, nodes=(node,))
