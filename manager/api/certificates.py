@@ -312,7 +312,9 @@ ROUTES = (
             Parameter("search", str, "words that the names contain"),
             Parameter("status", StatusCode, "only those with this status"),
             Parameter("node", str, "only those that this node has"),
-            Parameter("fitting", str, "first those that are valid for every name of this node"),
+            Parameter(
+                "fitting", str, "first those that are valid for every name of this node", must_exist=True
+            ),
             Parameter("order", str, f"one of {', '.join(Order)}; with - before it the other way round"),
             Parameter("offset", int, "how many to skip"),
             Parameter("limit", int, f"how many at most; {PAGE} if left out"),

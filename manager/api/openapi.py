@@ -135,7 +135,7 @@ def _failures_of(route: Route) -> list[int]:
     is_change, takes_parts = route.method != "GET", "{" in route.path
     says = {
         400: route.body is not None or takes_parts or bool(route.query),
-        404: route.body is not None or takes_parts,
+        404: route.body is not None or takes_parts or any(each.must_exist for each in route.query),
         409: is_change,
         413: route.body is not None,
         415: route.body is not None,

@@ -89,11 +89,12 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query parameter, which may be left out."""
+    """A query parameter, which may be left out. What it names `must_exist`, or the answer is 404."""
 
     name: str
     kind: type[Any]
     help: str
+    must_exist: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

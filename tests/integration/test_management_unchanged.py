@@ -818,6 +818,16 @@ async def test_lists_are_ordered_by_the_frameworks_older_word_too(client: Client
     assert (await client.call("GET", f"{LOCATIONS}?sort_by=x")).status == 400
 
 
+async def test_the_longest_values_that_providers_let_through_and_the_shortest_bodies_are_taken(
+    client: Client,
+):
+    described = {"address": "192.0.2.123", "description": "d" * 255}
+    at = await client.post(f"{CONFIGURATION}/ntp_server/", described)
+    assert described.items() <= (await client.get(at)).items()
+    at = await client.post(f"{CONFIGURATION}/ssh_authorized_key/", {"key": "AAAA"})
+    assert (await client.get(at))["keytype"] == ""
+
+
 async def test_text_fields_take_numbers_and_a_page_beyond_the_end_is_empty(client: Client):
     at = await client.post(LOCATIONS, {"name": 7, "description": 0.5})
     shown = await client.get(at)

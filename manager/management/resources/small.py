@@ -53,7 +53,7 @@ NTP_SERVER: Final = kept(
     "ntp_server",
     "NTP server",
     named("address", "The IP address or FQDN.", most=255, unique=True),
-    _DESCRIPTION,
+    text("description", "A description.", most=255, nullable=True),
     perhaps("key_id", "The key's number.", kind=Kind.INTEGER),
     secret("key", "The key. It is never shown, and not kept.", most=255),
 )
@@ -97,7 +97,7 @@ EVENT_SINK: Final = kept(
 SSH_AUTHORIZED_KEY: Final = kept(
     "ssh_authorized_key",
     "SSH authorized key",
-    named("keytype", "The type of the key, like ssh-ed25519.", most=64),
+    text("keytype", "The type of the key, like ssh-ed25519.", most=64),
     named("key", "The public key, in base64.", most=16384),
     text("comment", "A comment.", most=250, nullable=True),
     Field(

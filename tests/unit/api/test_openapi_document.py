@@ -23,6 +23,7 @@ def test_every_route_is_described_with_its_role_and_its_answers():
         assert operation["x-role"] == route.role
         assert {str(status) for status in route.answers} <= set(operation["responses"])
         assert ("requestBody" in operation) == (route.body is not None)
+        assert "404" in operation["responses"] or not any(each.must_exist for each in route.query)
         named = {each["name"] for each in operation.get("parameters", []) if each["in"] == "path"}
         assert named == set(re.findall(r"\{(\w+)\}", route.path))
 
