@@ -54,7 +54,7 @@ FINDINGS: Final = (
         title="Unusual curve",
         meaning="Its key is on P-521, which not every client supports.",
         refused_by=(Client.CHROME,),
-        remark="Chrome: ERR_SSL_VERSION_OR_CIPHER_MISMATCH. So does rustls where it is built on ring.",
+        remark="Chrome: ERR_SSL_VERSION_OR_CIPHER_MISMATCH. rustls refuses it too where it is built on ring.",
         standard="RFC 8446 4.2.3; RFC 5480 2.1.1.1",
         remedy="Make a new request with P-256 or P-384 if browsers must connect.",
     ),

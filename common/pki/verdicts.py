@@ -18,6 +18,8 @@ QUOTED_MAX_CHARS: Final = 80
 # the first that is found decides; texts of the verifier's rules, as of cryptography 50
 _REASONS: Final = (
     ("all candidates exhausted with no interior errors", NO_PATH),
+    ("leaf server certificate has no subjectaltname", "it has no subject alternative name"),
+    ("invalid domain name", "the name asked for is not a host name"),
     ("no matching subjectaltname", "none of its subject alternative names is the one asked for"),
     (
         "must be critical when subject is empty",
@@ -29,6 +31,7 @@ _REASONS: Final = (
     ),
     ("not valid at validation time", "it is expired or not yet valid"),
     ("required eku not found", "its extended key usage does not allow TLS servers"),
+    ("neither eku nor anyeku", "the extended key usage of a CA does not allow this use"),
     ("must not be asserted in an ee", "it is a CA certificate, which no server may show"),
     ("must not assert keycertsign", "its key usage allows signing certificates, which no server's may"),
     ("keycertsign", "its key usage does not allow signing certificates"),
@@ -50,6 +53,8 @@ _REASONS: Final = (
     ("must be utctime", "its dates are not written as they must be"),
     ("key is too weak", "its issuer's key is too short"),
     ("malformed public key", "its issuer's key cannot be read"),
+    ("specifiedcurve", "its issuer's public key spells out its curve's parameters"),
+    ("rsawithsha1", "its signature is made with SHA-1, which strict clients do not accept"),
     ("forbidden public key algorithm", "its issuer's key is of a kind that strict clients do not accept"),
     ("forbidden signature algorithm", "its signature is of a kind that strict clients do not accept"),
     ("signature does not match", "its signature was not made by the issuer that it names"),
@@ -64,6 +69,7 @@ _REASONS: Final = (
 _PROCESSED = re.compile(
     r" \(encountered processing <Certificate\(subject=<Name\((.*)\)>, \.\.\.\)>\)", re.DOTALL
 )
+_SEARCH = re.compile(r"validation failed: |candidates exhausted: ")
 _OBJECT = re.compile(r"<.*>|\{.*\}|\(.*\)", re.DOTALL)
 _OID = re.compile(r"\b\d+(?:\.\d+){3,}\b")
 
@@ -83,5 +89,6 @@ def in_words(text: str) -> str:
 
 def _quoted(inner: str) -> str:
     """Return what the verifier says where there are no words of ours for it, without objects and numbered identifiers."""
-    said = " ".join(_OID.sub("", _OBJECT.sub("", inner)).split()).strip(" .:")
+    plain = _OID.sub("", _OBJECT.sub("", _SEARCH.sub("", inner)))
+    said = " ".join(plain.split()).strip(" .:")
     return f"{_UNCLEAR}: {said[:QUOTED_MAX_CHARS]}" if said else _UNCLEAR

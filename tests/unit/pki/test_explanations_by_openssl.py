@@ -166,7 +166,7 @@ ROWS: tuple[tuple[Row, Served | Callable[[Path], Served]], ...] = (
 ELSEWHERE = (
     LintCode.BAD_EXPONENT,  # the handshake fails, not the verification of the certificate
     LintCode.UNLOADABLE,  # found by asking OpenSSL itself
-    StatusCode.WEAK_SIGNATURE,  # nothing here signs with SHA-1
+    StatusCode.WEAK_SIGNATURE,  # the library that makes these signs nothing with SHA-1
     ChainState.UNDETERMINED,  # a limit of ours
 )
 

@@ -28,6 +28,9 @@ WEAK = make_root("Weak", key=make_rsa_key(1024))
 LONG = make_root("Long", key=ec.generate_private_key(ec.SECP256K1()))
 NARROW = make_intermediate(ROOT, "Narrow", extensions=[(constrained("elsewhere.example"), True)])
 SHORT = make_root("Short", path_length=0)
+FOR_CLIENTS = make_intermediate(
+    ROOT, "For Clients", extensions=[(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False)]
+)
 BELOW = make_intermediate(SHORT, "Below")
 STRANGE = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
 POLICY = x509.PolicyConstraints(0, None)
@@ -48,7 +51,18 @@ REFUSED = {
         "'CN=node.example.com': it is expired or not yet valid",
     ),
     "for clients": (client_auth(ROOT), (), ROOT, "its extended key usage does not allow TLS servers"),
-    "no alternative name": (make_leaf(ROOT, alternatives=False), (), ROOT, None),
+    "no alternative name": (
+        make_leaf(ROOT, alternatives=False),
+        (),
+        ROOT,
+        "it has no subject alternative name",
+    ),
+    "CA for clients": (
+        make_leaf(FOR_CLIENTS),
+        (FOR_CLIENTS,),
+        ROOT,
+        "the extended key usage of a CA does not allow this use",
+    ),
     "short key": (make_leaf(WEAK), (), WEAK, "its issuer's key is too short"),
     "odd curve": (
         make_leaf(LONG),
@@ -103,9 +117,22 @@ def test_what_there_are_no_words_for_is_said_in_the_verifiers():
     said = in_words("Something <Object(1)> new { oid: 1.2.3.4.5 } about 1.2.3.4.5.")
     assert said == "a strict client refuses it: something new about"
     assert in_words("") == "a strict client refuses it"
+    searched = in_words("validation failed: candidates exhausted: something new")
+    assert searched == "a strict client refuses it: something new"
+
+
+def test_a_name_that_no_host_has_is_no_fault_of_the_certificate():
+    verdict = StrictClient([decode(ROOT.certificate_der)]).ask(
+        decode(make_leaf(ROOT, ["a_b.example"]).certificate_der), [], now_s=NOW_S, name="a_b.example"
+    )
+    assert verdict.reason == "the name asked for is not a host name"
 
 
 def test_algorithms_are_named():
+    forbidden = (
+        "Forbidden signature algorithm: AlgorithmIdentifier { oid: Marker, params: RsaWithSha1(Some(())) }"
+    )
+    assert in_words(forbidden) == "its signature is made with SHA-1, which strict clients do not accept"
     said = "Forbidden signature algorithm: AlgorithmIdentifier { oid: 1.2.840.113549.1.1.5, params: Null }"
     assert in_words(said) == (
         "its signature is of a kind that strict clients do not accept (sha1WithRSAEncryption)"
