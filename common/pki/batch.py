@@ -23,16 +23,13 @@ from common.pki.pem import CERTIFICATE, Block, at
 from common.pki.pfx import open_pfx
 from common.pki.reader import read_file
 from common.pki.refusal import refusal
-from common.pki.upload import decode_block
+from common.pki.upload import NAMED_MAX, decode_block
 
 MAX_FILES = 200
 MAX_FILE_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_KEYS = 100
 """Each may cost seconds to open."""
-
-NAMED_MAX = 10
-"""Certificates that one finding names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +101,7 @@ def _size_findings(files: Sequence[ImportFile]) -> list[PkiError]:
         return [PkiError(f"there are more than {MAX_FILES} files", reason=Reason.TOO_BIG)]
     if sum(len(one.data) for one in files) > MAX_BATCH_BYTES:
         return [PkiError(f"the files have more than {MAX_BATCH_BYTES} bytes together", reason=Reason.TOO_BIG)]
-    return [
-        PkiError(f"the file is larger than {MAX_FILE_BYTES} bytes", reason=Reason.TOO_BIG, file=one.name)
-        for one in files
-        if len(one.data) > MAX_FILE_BYTES
-    ]
+    return []
 
 
 class _Reader:
@@ -133,6 +126,10 @@ class _Reader:
                 )
 
     def _blocks(self, file: ImportFile) -> tuple[Block, ...]:
+        if len(file.data) > MAX_FILE_BYTES:
+            said = f"the file is larger than {MAX_FILE_BYTES} bytes"
+            self.findings.append(PkiError(said, reason=Reason.TOO_BIG, file=file.name))
+            return ()
         reading = read_file(file.data, "a certificate or key", file=file.name)
         self.findings.extend(reading.findings)
         return reading.blocks

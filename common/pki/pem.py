@@ -9,13 +9,13 @@ file, number and line: a damaged mark, an END without its BEGIN, base64 that sta
 """
 
 import base64
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from common.errors import PkiError, Reason
 from common.pki.body import read_body
 from common.pki.marks import Mark, is_mentioned, line_before, marks
+from common.pki.stray import Stray, first_stray
 
 MAX_TEXT_CHARS = 1024 * 1024
 """One input's size. A chain with a 4096-bit key is 10 KB; the complete Mozilla list is 230 KB."""
@@ -25,21 +25,12 @@ MAX_BLOCKS = 1000
 
 CERTIFICATE = "CERTIFICATE"
 
-_LOOSE = re.compile(r"[A-Za-z0-9+/]{40,}")
-"""A block's lines have 64 characters, a mail's at most 76."""
-
-_MIXED = re.compile(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[^0-9]*[0-9]")
-"""Of 40 random characters of base64, one in a thousand lacks one of these kinds; a path or a long word nearly always does."""
-
-_DIGEST_CHARS = 43
-_HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
-_SSH = re.compile(r"AAAA(?:B3NzaC1|C3NzaC1|E2VjZHNh)")
 _PGP = "PGP "
-_PEM_IN_BASE64 = "LS0tLS1CRUdJTi"
 _LINE_CHARS = 64
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8"),
     (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
@@ -168,7 +159,7 @@ class _Scan:
                 yield self._closed(opened, mark)
                 opened, self._rest = None, mark.end
             elif (loose := self._loose(mark.start)) is not None or not (aside or self._is_aside(mark)):
-                start = mark.start if loose is None else loose.start()
+                start = mark.start if loose is None else loose.start
                 yield self._finding(
                     start,
                     f"a {mark.label or 'PEM'} block ends here, but its BEGIN line is missing or damaged",
@@ -177,7 +168,7 @@ class _Scan:
         yield from self._unfinished(opened, len(self._text))
 
     def _unfinished(self, opened: Mark | None, end: int) -> Iterator[PkiError]:
-        """Name a block that has no END before `end`, or base64 that has neither."""
+        """Name a block that has no END before `end`, or what stands there without either."""
         if opened is not None:
             message = (
                 f"the {opened.label} block is cut short: its END line is missing"
@@ -186,7 +177,7 @@ class _Scan:
             )
             yield self._finding(opened.start, message)
         elif (loose := self._loose(end)) is not None:
-            yield self._finding(loose.start(), _loose_kind(loose[0]))
+            yield self._finding(loose.start, loose.what)
 
     def _closed(self, opened: Mark, closing: Mark) -> Block | PkiError:
         if not opened.whole:
@@ -221,18 +212,13 @@ class _Scan:
             plain=body.plain,
         )
 
-    def _loose(self, end: int) -> re.Match[str] | None:
-        """Return the first piece of base64 before `end` that belongs to no block. A digest in hexadecimal or base64 is none."""
-        for found in _LOOSE.finditer(self._text, self._rest, end):
-            if _HEX.fullmatch(found[0]):
-                continue
-            if len(found[0]) == _DIGEST_CHARS and self._text[found.end() : found.end() + 1] == "=":
-                continue
-            if _MIXED.match(found[0]):
-                return found
-        # what was looked through once need not be again
-        self._rest = max(self._rest, end)
-        return None
+    def _loose(self, end: int) -> Stray | None:
+        """Return the first thing before `end` that belongs to no block, and may be one."""
+        found = first_stray(self._text, self._rest, end)
+        if found is None:
+            # what was looked through once need not be again
+            self._rest = max(self._rest, end)
+        return found
 
     def _is_aside(self, mark: Mark) -> bool:
         """Tell the END of a sentence from that of a block: words stand before it."""
@@ -248,14 +234,6 @@ class _Scan:
         self._line += self._text.count(self._line_end, self._counted, start)
         self._counted = max(start, self._counted)
         return self._line
-
-
-def _loose_kind(text: str) -> str:
-    if _SSH.match(text):
-        return "this is an SSH key, not a certificate or a private key in PEM"
-    if text.startswith(_PEM_IN_BASE64):
-        return "this is PEM in base64, as a Kubernetes secret has it; decode it first ('base64 -d')"
-    return "base64 stands here outside any block: its BEGIN and END lines are missing or damaged"
 
 
 def _damaged_begin(mark: Mark) -> str:

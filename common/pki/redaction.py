@@ -7,6 +7,7 @@ Invariant: whatever else is true of a text, no line of a private key that is in 
 import re
 
 from common.pki.binary import is_public
+from common.pki.codes import may_hold_key
 from common.pki.pem import Block, pem_of, read_blocks
 
 _SECRET = re.compile(r"private[\W_]*(?:key|exponent)|[A-Za-z0-9+/]{41}", re.IGNORECASE)
@@ -22,11 +23,13 @@ def without_private_keys(text: str) -> str:
     """
     kept: list[str] = []
     rest: list[str] = []
+    public: list[bytes] = []
     start, line_end = 0, "\r\n" if "\r\n" in text else "\n"
     for block in read_blocks(text).blocks:
         if not _may_be_kept(block):
             continue
         rest.append(text[start : block.start])
+        public.append(block.der)
         if block.plain:
             kept.append(text[block.start : block.end])
         else:
@@ -34,7 +37,8 @@ def without_private_keys(text: str) -> str:
             kept.append(pem_of(block.der, label=block.label).rstrip("\n").replace("\n", line_end))
         start = block.end
     rest.append(text[start:])
-    if not any(_SECRET.search(piece) for piece in rest):
+    around = "\n".join(rest)
+    if not (_SECRET.search(around) or may_hold_key(around, public)):
         return text
     return "".join(block + line_end for block in kept)
 

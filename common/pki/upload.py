@@ -5,6 +5,7 @@ Invariant: either everything was understood and is returned, or every finding is
 Key derivation may take seconds: run `read_tls` where it can be killed.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from common.errors import PkiError, Reason
@@ -12,6 +13,7 @@ from common.pki.binary import PFX
 from common.pki.certificate import Certificate, decode
 from common.pki.chain import serving_chain
 from common.pki.findings import PkiFindingsError, raise_findings
+from common.pki.identity import clashes
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, pairs, private_key_pem
 from common.pki.material import TlsMaterial
 from common.pki.parameters import MAX_PARAMETERS, combine, is_parameters, parameters_pem
@@ -23,6 +25,9 @@ from common.pki.refusal import refusal, unreadable
 
 CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD = "certificate", "private key", "parameters"
 """What a finding names as its file when the text was pasted into a field."""
+
+NAMED_MAX = 10
+"""Certificates that one finding names."""
 
 
 def read_tls(
@@ -135,17 +140,31 @@ def read_trusted_cas(text: str, *, file: str | None = None, skip_unusable: bool 
     """
     reading = read_text(text, "a certificate", file=file)
     findings = list(reading.findings)
-    found: dict[Certificate, None] = {}
+    found: dict[Certificate, Block] = {}
     for block in reading.blocks:
         try:
-            found[_trusted_ca(block)] = None
+            found.setdefault(_trusted_ca(block), block)
         except PkiError as error:
             findings.append(error)
+    for group in clashes(found, with_key=True):
+        findings.append(_clash(group, found))
+        for each in group:
+            del found[each]
     if not reading.blocks and not reading.findings:
         findings.append(unreadable(text, "a certificate", file=file))
     if not skip_unusable or not found:
         raise_findings(findings)
     return TrustedCas(tuple(found), tuple(findings))
+
+
+def _clash(group: Sequence[Certificate], places: Mapping[Certificate, Block]) -> PkiError:
+    named = ", ".join(f"'{each.label}' (fingerprint {each.fingerprint[:16]})" for each in group[:NAMED_MAX])
+    return at(
+        places[group[1]],
+        f"{len(group)} certificates have one issuer, serial number ({group[0].serial_no}) and key, so that each would take the "
+        f"place of another: {named}; give the one that is meant",
+        Reason.CONFLICT,
+    )
 
 
 def _trusted_ca(block: Block) -> Certificate:

@@ -69,7 +69,7 @@ def shown_name(name: str) -> str:
     return "standard input" if name == STDIN else name
 
 
-def read_bytes(name: str) -> bytes:
+def read_bytes(name: str, *, may_be_empty: bool = False) -> bytes:
     """Read a file, or what is left of standard input for `-`. Raises InvalidInputError."""
     what = shown_name(name)
     try:
@@ -82,7 +82,7 @@ def read_bytes(name: str) -> bytes:
         raise InvalidInputError("file", f"cannot read {what}: {error.strerror}") from error
     if len(content) > INPUT_MAX_BYTES:
         raise InvalidInputError("file", f"{what} is larger than {INPUT_MAX_BYTES // 2**20} MiB")
-    if not content.strip():
+    if not may_be_empty and not content.strip():
         raise InvalidInputError("file", f"{what} is empty")
     return content
 

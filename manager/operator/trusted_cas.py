@@ -63,7 +63,7 @@ def add(
 
     taken = read(answer, TrustedCas)
     for each in taken.trusted_cas:
-        done = "Added" if each.created else "Already there:"
+        done = "Added" if each.created else "Updated"
         say(f"{done} trusted CA {each.id}, {each.subject_name or each.raw_subject}.")
     say_left_out(sent.located(taken.left_out))
     for warning in taken.warnings:

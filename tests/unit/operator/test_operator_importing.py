@@ -94,6 +94,15 @@ def test_every_finding_is_told_with_its_file_and_nothing_twice(api, run, tmp_pat
     )
 
 
+def test_an_empty_file_is_sent_as_such_because_the_manager_names_it_beside_the_rest(api, run, tmp_path):
+    (tmp_path / "a").write_text("x")
+    (tmp_path / "empty").write_bytes(b"")
+    api.answer("POST", "import", {"certificates": [], "trusted_cas": [CA]})
+    done = run("certificate", "import", str(tmp_path / "a"), str(tmp_path / "empty"), "--skip-unusable")
+    assert done.exit_code == 0, done.stderr
+    assert [each["content"] for each in api.asked[0][2]["files"]] == ["eA==", ""]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -47,7 +47,7 @@ def test_added_cas_are_told_from_those_that_were_there(api, run):
     ]
     api.answer("POST", "trusted-cas", {"trusted_cas": kept}, status=201)
     done = run("ca", "add", "-", text=CERTIFICATE)
-    assert done.stdout == "Added trusted CA 1, Root.\nAlready there: trusted CA 2, Sub.\n"
+    assert done.stdout == "Added trusted CA 1, Root.\nUpdated trusted CA 2, Sub.\n"
 
 
 def test_cas_are_listed_with_status_and_what_they_are_for(api, run):

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from common.errors import PkiError, Reason
 from common.pki import der
-from common.pki.batch import MAX_FILES, ImportFile, read_batch
+from common.pki.batch import MAX_FILE_BYTES, MAX_FILES, ImportFile, read_batch
 from common.pki.certificate import decode
 from common.pki.findings import PkiFindingsError
 from common.pki.identity import key_of
@@ -322,3 +322,16 @@ def test_a_vendors_list_is_taken_but_for_the_bad_ones():
     assert sorted(found.block for found in batch.left_out) == [8, 81, 201]
     taken = read_trusted_cas("".join(texts), skip_unusable=True)
     assert (len(taken.certificates), sorted(found.block for found in taken.left_out)) == (248, [8, 81, 201])
+
+
+def test_a_file_that_is_too_large_or_empty_keeps_no_other_out():
+    given = files(a=chain_pem(LEAF, LOW) + LEAF.key_pem, big=b"x" * (MAX_FILE_BYTES + 1), none=b"")
+    batch = read_batch(given, skip_unusable=True)
+    assert [made.leaf.subject_name for made in batch.tls] == ["a.example.com"]
+    assert [(one.file, one.reason) for one in batch.left_out] == [
+        ("big.pem", Reason.TOO_BIG),
+        ("none.pem", Reason.INVALID),
+    ]
+    with pytest.raises(PkiFindingsError) as caught:
+        read_batch(given)
+    assert [one.file for one in caught.value.findings] == ["big.pem", "none.pem"]

@@ -149,6 +149,22 @@ def test_trusted_cas_are_read_once_each_in_order():
     assert names(read_trusted_cas(chain_pem(LOW, ROOT, LOW)).certificates) == ["Low", "Test Root"]
 
 
+def test_two_trusted_cas_that_would_take_each_others_place_are_named_and_left_out(tmp_path):
+    (tmp_path / "pem").write_text(ROOT.certificate_pem)
+    (tmp_path / "key").write_text(ROOT.key_pem)
+    serial = openssl("x509", "-in", "pem", "-noout", "-serial", cwd=tmp_path).strip().partition("=")[2]
+    again = openssl(
+        "x509", "-in", "pem", "-signkey", "key", "-days", "9", "-set_serial", f"0x{serial}", cwd=tmp_path
+    )
+    (clash,) = findings(read_trusted_cas, ROOT.certificate_pem + LOW.certificate_pem + again)
+    assert clash.reason is Reason.CONFLICT
+    assert clash.block == 3
+    assert "Test Root" in clash.message
+    taken = read_trusted_cas(ROOT.certificate_pem + LOW.certificate_pem + again, skip_unusable=True)
+    assert names(taken.certificates) == ["Low"]
+    assert [one.message for one in taken.left_out] == [clash.message]
+
+
 def test_a_trusted_ca_file_with_anything_else_is_refused_whole():
     text = ROOT.certificate_pem + LEAF.certificate_pem + LEAF.key_pem
     found = findings(read_trusted_cas, text)
