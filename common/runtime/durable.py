@@ -27,6 +27,16 @@ def write_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: int
     sync_dir(path.parent)
 
 
+def try_file(path: Path, *, uid: int = _KEEP, gid: int = _KEEP) -> None:
+    """See whether a file could be made here with this owner, by making one beside it and removing it."""
+    temporary = _beside(path)
+    try:
+        create_file(temporary, b"", mode=0o600, uid=uid, gid=gid)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
 def create_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
     """Create a file that does not exist, with its final owner and mode before its first byte, and sync its content.
 

@@ -26,6 +26,10 @@ class Suspects:
     consumers: tuple[Consumer, ...] = ()
     unwritten: frozenset[Part] = frozenset()
 
+    def may_be(self, part: Part) -> bool:
+        """Whether a part that is the only one to change is to blame."""
+        return part in self.unwritten or not self.unwritten
+
 
 def hold_back_next(
     changed: Collection[Part], held: frozenset[Part], suspects: Suspects

@@ -34,6 +34,17 @@ def check_copies(copies: Iterable[Copy], data: Path) -> None:
             raise named(f"the copy {copy.to} has no place", error) from error
 
 
+def try_copies(copies: Iterable[Copy]) -> None:
+    """Try what no look can tell: whether a file with the copy's owner can be made in its place. Raises InstallError."""
+    for copy in copies:
+        try:
+            durable.try_file(Path(copy.to), uid=copy.uid, gid=copy.gid)
+        except OSError as error:
+            # without the name of what was tried, which is gone
+            nameless = OSError(error.errno, error.strerror)
+            raise named(f"the copy {copy.to} cannot be written", nameless) from error
+
+
 def write_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -> int:
     """Write those that are not right; `read` gives the bytes of a file of the tree, None if it has none.
 

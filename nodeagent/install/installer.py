@@ -139,7 +139,7 @@ class Installer:
             if outcome.result != "rolled_back":
                 return outcome
             turns += self._turns(changed, blamed)
-        if len(changed) == 1 and (why := self._why()) is not None:
+        if len(changed) == 1 and (why := self._why()) is not None and self._suspects.may_be(changed[0]):
             blaming = await hold_back(state, checked, {changed[0]: why})
             if blaming is not None:
                 await state.file.keep(steps.blame(state.file.journal, blaming.refused[changed[0]]))

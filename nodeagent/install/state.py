@@ -11,7 +11,7 @@ from common.errors import InstallError
 from common.wire.messages import Phase
 from nodeagent.core.services import Consumer, Services
 from nodeagent.core.timing import WAIT_MAX_CHARS, Wait, hold_back
-from nodeagent.install.copies import check_copies
+from nodeagent.install.copies import check_copies, try_copies
 from nodeagent.install.holdings import NodeHoldings
 from nodeagent.install.journalfile import JournalFile
 from nodeagent.install.probe import Prober
@@ -87,6 +87,7 @@ def find_unplaced(consumers: Iterable[Consumer], data: Path) -> dict[str, Wait]:
     for consumer in consumers:
         try:
             check_copies(consumer.copies, data)
+            try_copies(consumer.copies)
         except InstallError as error:
             found[consumer.name] = Wait(reason="service", message=error.message[:WAIT_MAX_CHARS])
     return found

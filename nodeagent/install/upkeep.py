@@ -58,16 +58,16 @@ class Upkeep:
             raise trouble
 
     async def _check_disk(self) -> InstallError | None:
-        """Look after tree and copies; a disk that refuses is told at the end, and no reason not to look at the ports."""
-        try:
-            await self._check_drift()
-            await self._check_copies()
-            await self._collect()
-        except InstallError as error:
-            return error
-        except OSError as error:
-            return named("upkeep could not be done", error)
-        return None
+        """Look after tree and copies; a disk that refuses one step is told at the end, and keeps none of the others."""
+        trouble: InstallError | None = None
+        for step in (self._check_drift, self._check_copies, self._collect):
+            try:
+                await step()
+            except InstallError as error:
+                trouble = trouble or error
+            except OSError as error:
+                trouble = trouble or named("upkeep could not be done", error)
+        return trouble
 
     # -- drift of the tree
 
@@ -194,10 +194,15 @@ class Upkeep:
         target = Target(directory=journal.directory, wanted=await self._wanted())
         stopped = await find_stopped(behind, state.holdings.serving)
         ready, waits = await state.split(one for one in behind if one.name not in stopped)
+        unplaced = {name for name, wait in waits.items() if wait.reason == "service"}
         waits |= {name: one.wait for name, one in stopped.items() if one.is_excuse}
         held = waits.keys() | journal.waiting.keys()
         by_hand = [
-            one for one in behind if (is_unproven or one.name in held) and self._is_shown(one, target.wanted)
+            one
+            for one in behind
+            if (is_unproven or one.name in held)
+            and one.name not in unplaced
+            and self._is_shown(one, target.wanted)
         ]
         # who went astray waits as well, but is not excused for it
         waits = {

@@ -4,13 +4,15 @@ import asyncio
 import os
 import re
 import stat
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from common.errors import Reason
+from common.errors import InstallError, Reason
 from common.runtime import durable
+from nodeagent.core.retention import GRACE_S
 from nodeagent.core.services import Copy
 from nodeagent.install.installer import Installer
 from nodeagent.install.state import say_nothing
@@ -225,6 +227,50 @@ async def test_a_place_that_is_gone_holds_up_only_its_service_and_only_until_it_
     assert node.holdings.report(pki.NOW_S).waiting == []
 
 
+async def test_a_place_that_only_refuses_when_it_is_used_keeps_only_its_service_waiting(
+    node, service, monkeypatch
+):
+    """As an immutable directory does, or an export that root may not write to: no look tells."""
+    other = script(service.directory / "other", f"echo x >>{service.directory}/others")
+    node.services = services(*node.services.consumers, consumer(other, name="other"))
+    real = os.open
+
+    def refuse(path, flags, *args, **kwargs):
+        if flags & os.O_CREAT and str(service.place) in str(path):
+            raise OSError(1, "Operation not permitted", str(path))
+        return real(path, flags, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        outcome = await install(node, real_bundle(NEW, 2))
+    assert (outcome.result, outcome.reloads) == ("applied", 1)
+    (waiting,) = outcome.report.waiting
+    assert (waiting.consumer, waiting.reason) == ("web", "service")
+    assert "cannot be written: Operation not permitted" in waiting.message
+    assert OLD.key_pem in service.path.read_text()
+
+    await Upkeep(node).turn()
+    assert service.path.read_text() == service.live == service.loaded
+    assert service.shown() == ["service.pem"]
+
+
+async def test_a_place_that_went_away_is_no_reason_to_keep_old_generations(node, service):
+    (service.place / "service.pem").unlink()
+    service.place.rmdir()
+    upkeep = Upkeep(node)
+    with pytest.raises(InstallError, match="could not be written"):
+        await upkeep.turn()
+    assert "web" not in node.file.journal.loaded
+    for generation in range(2, 6):
+        await install(node, real_bundle(NEW if generation % 2 else OLD, generation))
+    node.clock = lambda: max(pki.NOW_S, time.time()) + 2 * GRACE_S
+    await upkeep.turn()
+    assert len(node.tree.names()) <= 3
+    service.place.mkdir()
+    await upkeep.turn()
+    assert service.path.read_text() == service.live == service.loaded
+
+
 async def test_a_copy_that_the_disk_refuses_turns_the_installation_back(node, service, monkeypatch):
     real = durable.write_file
 
@@ -309,7 +355,7 @@ def killed_at(service: Service, number: int) -> bool:
 def test_a_kill_at_any_change_leaves_copy_tree_and_service_on_one_generation_after_the_next_start(
     tmp_path, fails
 ):
-    for number in range(16 if fails else 10):
+    for number in range(21 if fails else 13):
         directory = tmp_path / str(number)
         directory.mkdir()
         service = Service(directory)
