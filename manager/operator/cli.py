@@ -55,18 +55,19 @@ SHORT: Final[Mapping[str, str]] = {"cert": "certificate"}
 
 
 def as_meant(args: Sequence[str]) -> list[str]:
-    """Return arguments with '-o json' in its own words; what stands after '--' is no option."""
+    """Return arguments with '-o json', wherever it stands, as the command's own --json; what stands after '--' is no option."""
     made: list[str] = []
-    left = list(args)
-    while left:
+    left, is_json = list(args), False
+    while left and left[0] != "--":
         each = left.pop(0)
-        if each == "--":
-            return [*made, each, *left]
         if each == "-o" and left[:1] == ["json"]:
             left.pop(0)
-            each = "--json"
-        made.append("--json" if each in {"-ojson", "-o=json"} else each)
-    return made
+            is_json = True
+        elif each in {"-ojson", "-o=json"}:
+            is_json = True
+        else:
+            made.append(each)
+    return [*made, *(["--json"] if is_json else []), *left]
 
 
 class _Group(PlainGroup):

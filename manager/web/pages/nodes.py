@@ -33,17 +33,21 @@ from manager.web.visit import Page, Visit
 from manager.web.words import STATES
 
 INSTALL: Final = (
+    "umask 022",
     "apt install --yes python3-venv",
     "python3 -m venv /opt/certcast",
     "/opt/certcast/bin/pip install --require-hashes -r requirements-node.lock",
     "/opt/certcast/bin/pip install --no-deps --no-build-isolation .",
     "ln -s /opt/certcast/bin/certcast-nodeagent /usr/local/bin/",
     "cp systemd/certcast-nodeagent.service /etc/systemd/system/",
-    "mkdir --parents /etc/certcast",
+    "install --directory /etc/certcast /var/lib/certcast /var/lib/certcast/copies",
     "certcast-nodeagent recipe nginx >> /etc/certcast/services.toml",
     "certcast-nodeagent recipe kamailio >> /etc/certcast/services.toml",
 )
-"""What README types on a node before it joins; a test holds the two equal."""
+"""What README types on a node before it joins."""
+
+START: Final = ("certcast-nodeagent services", "systemctl enable --now certcast-nodeagent")
+"""What README types after it."""
 
 SIZE: Final = 100
 """Nodes on one page of the list."""
@@ -268,8 +272,11 @@ async def _joining(visit: Visit, name: NodeName, token: NewToken, *, is_new: boo
     return visit.render(
         "node_join.html",
         name=name,
-        command=f"certcast-nodeagent join {shlex.quote(token.text)}",
-        install=INSTALL,
+        commands=[
+            *(INSTALL if is_new else ()),
+            f"certcast-nodeagent join {shlex.quote(token.text)}",
+            *START,
+        ],
         record=await visit.operations.context.store.nodes.get(name),
         view=visit.site.fleet.node(name),
         expires_s=token.expires_s,

@@ -108,7 +108,8 @@ def test_a_wrong_token_is_said_to_be_the_token_and_a_wrong_password_whose(api, r
 
 def test_o_json_is_json_wherever_it_is_an_option():
     assert as_meant(["status", "-o", "json"]) == ["status", "--json"]
-    assert as_meant(["-ojson", "status"]) == ["--json", "status"]
+    assert as_meant(["-ojson", "status"]) == ["status", "--json"]
+    assert as_meant(["-o", "json", "status", "--", "x"]) == ["status", "--json", "--", "x"]
     assert as_meant(["x", "--", "-o", "json"]) == ["x", "--", "-o", "json"]
 
 
