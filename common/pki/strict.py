@@ -1,8 +1,9 @@
 """Strict verdict: would a strict client accept this server now. The library's verifier (Web PKI rules), wrapped.
 
-Adds what the library forgives and OpenSSL does not: curves that are spelled out, CAs for any purpose but not for this one, mail
-addresses in subjects. It is the second answer beside `chain`, never a replacement: a verdict without a chain, and one that refuses
-what many clients still take (SHA-1, RSA-1024 roots, no subject alternative name, Ed25519).
+Adds what the library forgives and clients do not: keys and key usages that no handshake can use, curves that are spelled out, CAs
+for any purpose but not for this one, mail addresses in subjects. It is the second answer beside `chain`, never a replacement: a
+verdict without a chain, and one that refuses what many clients still take (SHA-1, RSA-1024 roots, no subject alternative name,
+Ed25519).
 Invariant: never raises for any certificate, and is not handed more than a bounded amount of work.
 """
 
@@ -18,6 +19,7 @@ from common.errors import PkiError
 from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate, load
 from common.pki.constraints import Comparisons, comparisons_needed, constraints_hold
+from common.pki.faults import LEAST_EXPONENT
 from common.pki.path import Purpose, allows
 from common.pki.signature import DECODING_ERRORS
 from common.pki.verdicts import in_words
@@ -100,11 +102,24 @@ def _also_for_openssl(way: Sequence[Certificate], purpose: Purpose) -> Verdict:
         if not allows(certificate, purpose):
             reason = f"the extended key usage of {certificate.label} does not allow this use"
             return Verdict(accepted=False, reason=reason)
+    if unfit := _unfit_for_handshakes(way[0]):
+        return Verdict(accepted=False, reason=unfit)
     if not constraints_hold(way, Comparisons(MAX_COMPARISONS)):
         return Verdict(
             accepted=False, reason=f"a name of {way[0].label} is outside what a CA above may sign for"
         )
     return Verdict(accepted=True)
+
+
+def _unfit_for_handshakes(leaf: Certificate) -> str:
+    """Say why clients refuse the handshake with a certificate that they could verify, "" if they do not."""
+    parts = anatomy(leaf)
+    exponent = parts.rsa_exponent
+    if exponent is not None and (exponent < LEAST_EXPONENT or not exponent % 2):
+        return f"the public exponent of its RSA key is {exponent}"
+    if parts.key_usages is not None and "digitalSignature" not in parts.key_usages:
+        return "its key usage does not allow digital signatures, which TLS needs"
+    return ""
 
 
 def _loaded(roots: Iterable[Certificate]) -> Iterable[tuple[x509.Certificate, Certificate]]:

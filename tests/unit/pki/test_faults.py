@@ -13,6 +13,7 @@ from common.pki.faults import faults, too_long, wrong_with
 from common.pki.finding import LintCode, Severity
 from common.pki.lint import Circumstances, lint
 from common.pki.pem import read_blocks
+from common.pki.strict import StrictClient
 from tests.pki import DAY_S, NOW_S, _make, _name, make_leaf, make_root, make_rsa_key, spoiled
 from tests.unit.pki.openssl import accepts, openssl
 
@@ -62,6 +63,8 @@ def test_a_key_usage_that_forbids_what_tls_needs_is_found(tmp_path, allowed, by_
     assert "lacks digitalSignature" in message
     # as the table says: OpenSSL refuses only what allows none of the three
     assert accepts(made.certificate_pem, trusted=ROOT.certificate_pem, cwd=tmp_path) is by_openssl
+    verdict = StrictClient([decode(ROOT.certificate_der)]).ask(decode(made.certificate_der), [], now_s=NOW_S)
+    assert verdict.reason == "its key usage does not allow digital signatures, which TLS needs"
 
 
 def test_must_staple_is_found():
