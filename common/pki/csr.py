@@ -43,6 +43,10 @@ _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-
 _HOST_MAX = 253
 
 
+P256_BITS = 256
+RSA_BITS = 2048
+
+
 class KeyKind(StrEnum):
     """Keys that can be made here."""
 
@@ -50,6 +54,13 @@ class KeyKind(StrEnum):
     RSA4096 = "RSA4096"
     ECDSAP256 = "ECDSAP256"
     ECDSAP384 = "ECDSAP384"
+
+
+def kind_like(key_type: str, key_bits: int) -> KeyKind:
+    """Return the kind of key that is at least as strong as one of this type; RSA with 2048 bits for what cannot be made here."""
+    if key_type.startswith("EC "):
+        return KeyKind.ECDSAP256 if key_bits <= P256_BITS else KeyKind.ECDSAP384
+    return KeyKind.RSA4096 if key_type == "RSA" and key_bits > RSA_BITS else KeyKind.RSA2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

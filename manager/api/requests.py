@@ -19,14 +19,15 @@ Names = Annotated[list[str], msgspec.Meta(max_length=20_000)]
 class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request to make. `certificate` is the one that it is to replace: its subject and names are then the default.
 
-    `private_key_type` UPLOAD takes `private_key`. `ad_compatible` adds the Microsoft certificate-template extension.
+    Without a `private_key_type` the new key is like that of the certificate to be replaced, RSA2048 if there is none; UPLOAD takes
+    `private_key`. `ad_compatible` adds the Microsoft certificate-template extension.
     """
 
     certificate: Id | None = None
     subject: str | None = None
     subject_alt_names: Texts | None = None
     extra_subject_alt_names: Texts = []
-    private_key_type: Literal["RSA2048", "RSA4096", "ECDSAP256", "ECDSAP384", "UPLOAD"] = "RSA2048"
+    private_key_type: Literal["RSA2048", "RSA4096", "ECDSAP256", "ECDSAP384", "UPLOAD"] | None = None
     private_key: str = ""
     private_key_passphrase: str | None = None
     ad_compatible: bool = False
@@ -119,7 +120,8 @@ async def add(call: Call) -> web.StreamResponse:
     if body.private_key and not uploaded:
         raise InvalidInputError("private_key_type", "a private key is only taken with UPLOAD")
     key = KeyChoice(
-        kind=None if uploaded else KeyKind(body.private_key_type),
+        kind=None if uploaded or body.private_key_type is None else KeyKind(body.private_key_type),
+        is_alike=body.private_key_type is None,
         private_key=body.private_key,
         passphrase=body.private_key_passphrase,
     )

@@ -7,7 +7,7 @@ import structlog
 
 from common.errors import InvalidInputError, NotFoundError
 from common.ids import node_name
-from common.pki.csr import KeyKind, Request, RequestFields, make_key, make_request, prefill
+from common.pki.csr import KeyKind, Request, RequestFields, kind_like, make_key, make_request, prefill
 from common.pki.keys import private_key_pem
 from common.pki.upload import read_private_key
 from manager.domain.model import RequestRecord
@@ -24,9 +24,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyChoice:
-    """Which key a request gets: a new one of a kind, or one that is given (PEM, perhaps encrypted)."""
+    """Which key a request gets: a new one of a kind, one that is given (PEM, perhaps encrypted), or (`is_alike`) a new one like that of what it replaces."""
 
     kind: KeyKind | None = None
+    is_alike: bool = False
     private_key: str = field(default="", repr=False)
     passphrase: str | None = field(default=None, repr=False)
 
@@ -62,6 +63,12 @@ class RequestOperations:
             )
         return prefill(entry.leaf, as_client=any(place.slot == "client" for place in entry.places))
 
+    async def kind_for(self, certificate_id: int | None) -> KeyKind:
+        """Return the kind of key that is no weaker than that of the certificate to be replaced."""
+        inventory = await self._context.inventories.current()
+        entry = inventory.entries.get(certificate_id or 0)
+        return kind_like(entry.leaf.key_type, entry.leaf.key_bits) if entry is not None else KeyKind.RSA2048
+
     async def create(
         self, *, replaces: int | None, changes: RequestChanges, key: KeyChoice, actor: str
     ) -> RequestRecord:
@@ -70,6 +77,8 @@ class RequestOperations:
         Raises InvalidInputError, PkiFindingsError, NotFoundError.
         """
         base = RequestFields(subject="") if replaces is None else await self.fields_for(replaces)
+        if key.is_alike:
+            key = replace(key, kind=await self.kind_for(replaces))
         made, key_pem = await self._context.workers.run(
             MAKE_KEY_TIMEOUT_S, _make, _merged(base, changes), key
         )

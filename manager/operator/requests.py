@@ -64,7 +64,11 @@ def create(
         typer.Option("--only-these-names", help="Ask for no names of the certificate but those of --name."),
     ] = False,
     key_type: Annotated[
-        KeyType | None, typer.Option("--key-type", help="The new key, RSA2048 if nothing is said.")
+        KeyType | None,
+        typer.Option(
+            "--key-type",
+            help="The new key; if nothing is said, like that of the certificate to be replaced, else RSA2048.",
+        ),
     ] = None,
     key: Annotated[
         str | None,
@@ -107,7 +111,7 @@ def create(
         "subject": subject,
         "subject_alt_names": (names or []) if only_names else None,
         "extra_subject_alt_names": [] if only_names else names or [],
-        "private_key_type": "UPLOAD" if key is not None else key_type or KeyType.RSA2048,
+        "private_key_type": "UPLOAD" if key is not None else key_type,
         "private_key_passphrase": passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin),
         "private_key": read_text(key) if key is not None else "",
         "ad_compatible": ad_compatible,

@@ -60,6 +60,7 @@ async def new_form(visit: Visit) -> web.StreamResponse:
             alt_names="\n".join(fields.alternatives),
             server_auth=fields.server_auth,
             client_auth=fields.client_auth,
+            kind=await visit.operations.requests.kind_for(replaces),
         )
     return await _new_form(visit, shown, replaces)
 

@@ -352,3 +352,22 @@ async def test_a_self_signed_certificate_in_place_of_an_issued_one_wants_a_confi
     )
     assert codes(error.consequences) >= {"self_signed"}
     assert issued.record.id != own.record.id
+
+
+async def test_a_request_that_says_no_kind_of_key_asks_for_one_no_weaker_than_the_one_it_replaces(
+    world: World,
+):
+    elliptic = await upload(world, make_leaf(ISSUER))
+    large = await upload(world, make_leaf(ISSUER, ["rsa.example.com"], key=make_rsa_key(3072)))
+    for replaces, kind in (
+        (elliptic.record.id, "EC P-256"),
+        (large.record.id, "RSA 4096"),
+        (None, "RSA 2048"),
+    ):
+        made = await world.operations.requests.create(
+            replaces=replaces,
+            changes=RequestChanges(subject="CN=node.example.com"),
+            key=KeyChoice(is_alike=True),
+            actor="ada",
+        )
+        assert made.key_type == kind

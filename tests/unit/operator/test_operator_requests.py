@@ -21,7 +21,7 @@ DEFAULTS = {
     "subject": None,
     "subject_alt_names": None,
     "extra_subject_alt_names": [],
-    "private_key_type": "RSA2048",
+    "private_key_type": None,
     "private_key_passphrase": None,
     "private_key": "",
     "ad_compatible": False,
