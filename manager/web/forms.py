@@ -117,7 +117,7 @@ async def _multipart(request: web.Request, room: int) -> Form:
         room -= len(data)
         if part.filename is None:
             fields.setdefault(part.name, []).append(_plain(data.decode()))
-        elif data:
+        elif data or part.filename:
             chosen = files.setdefault(part.name, [])
             chosen.append(ImportFile(part.filename[:255], data))
             if len(chosen) > MAX_FILES:

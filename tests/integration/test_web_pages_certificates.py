@@ -131,7 +131,7 @@ async def test_a_refused_form_comes_back_with_all_findings_and_all_fields_but_th
     assert answer.values["parameters"] == ["nothing here"]
     assert answer.values["node"] == ["n2"]
     assert 'value="client" selected' in answer.html
-    for said in ("certificate, block 3", "private key", "parameters"):
+    for said in ("Certificate, block 3", "Private key: ", "Parameters: "):
         assert said in answer.text, said
     assert "Give the private key and its passphrase again" in answer.text
     assert "PRIVATE KEY-----" not in answer.html
@@ -319,6 +319,19 @@ async def test_what_cannot_be_used_is_left_out_on_demand_and_listed(api, browser
     assert "Imported: 1 TLS certificate, 0 trusted CAs" in answer.text
     assert "Left out: 1 finding" in answer.text
     assert "enc.key, block 3, line" in answer.text
+
+
+async def test_an_empty_file_that_was_chosen_is_named_and_none_chosen_is_nothing(api, browser):
+    answer = await browser.post("/certificates/import", {}, files={"files": ("empty.pem", b"")})
+    assert answer.status == 400
+    assert "empty.pem: the file is empty" in answer.text
+    made = leaf()
+    fields = {"certificate": made.certificate_pem, "private_key": made.key_pem, "preview": "1"}
+    answer = await browser.post("/certificates/new", fields, files={"private_key_file": ("empty.key", b"")})
+    assert answer.status == 400
+    assert "empty.key: the file is empty" in answer.text
+    answer = await browser.post("/certificates/new", fields, files={"private_key_file": ("", b"")})
+    assert answer.status == 200
 
 
 @pytest.mark.parametrize("form", ["der", "pkcs12", "utf-16"])
