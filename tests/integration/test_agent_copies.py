@@ -13,13 +13,14 @@ import pytest
 from common.errors import InstallError, Reason
 from common.runtime import durable
 from nodeagent.core.retention import GRACE_S
-from nodeagent.core.services import Copy
+from nodeagent.core.services import Copy, Endpoint
 from nodeagent.install.installer import Installer
 from nodeagent.install.state import say_nothing
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
     ROOT,
+    TlsService,
     consumer,
     install,
     open_node,
@@ -255,20 +256,40 @@ async def test_a_place_that_only_refuses_when_it_is_used_keeps_only_its_service_
 
 
 async def test_a_place_that_went_away_is_no_reason_to_keep_old_generations(node, service):
-    (service.place / "service.pem").unlink()
+    for generation in range(2, 7):
+        await install(node, real_bundle(OLD if generation % 2 else NEW, generation))
+    before = len(node.tree.names())
+    service.path.unlink()
     service.place.rmdir()
-    upkeep = Upkeep(node)
-    with pytest.raises(InstallError, match="could not be written"):
-        await upkeep.turn()
-    assert "web" not in node.file.journal.loaded
-    for generation in range(2, 6):
-        await install(node, real_bundle(NEW if generation % 2 else OLD, generation))
     node.clock = lambda: max(pki.NOW_S, time.time()) + 2 * GRACE_S
-    await upkeep.turn()
-    assert len(node.tree.names()) <= 3
+    with pytest.raises(InstallError, match="could not be written"):
+        await Upkeep(node).turn()
+    assert len(node.tree.names()) < before
+    assert "web" not in node.file.journal.loaded
     service.place.mkdir()
-    await upkeep.turn()
+    await Upkeep(node).turn()
     assert service.path.read_text() == service.live == service.loaded
+
+
+async def test_a_service_whose_copy_has_no_place_is_not_taken_for_settled_by_what_its_port_shows(tmp_path):
+    service = Service(tmp_path)
+    async with TlsService(service.data).run(OLD, tmp_path) as running:
+        (only,) = service.services().consumers
+        port = Endpoint(host="127.0.0.1", port=running.port, protocol="https")
+        state = await open_node(service.data, services(replace(only, endpoints=(port,))))
+        service.works()
+        script(tmp_path / "reload", f"kill -HUP {os.getpid()}")
+        assert (await install(state, real_bundle(OLD, 1))).result == "applied"
+        service.path.unlink()
+        service.place.rmdir()
+        upkeep = Upkeep(state)
+        with pytest.raises(InstallError, match="could not be written"):
+            await upkeep.turn()
+        await upkeep.turn()
+        assert "web" not in state.file.journal.loaded
+        service.place.mkdir()
+        await upkeep.turn()
+        assert service.path.read_text() == service.live
 
 
 async def test_a_copy_that_the_disk_refuses_turns_the_installation_back(node, service, monkeypatch):
