@@ -133,6 +133,8 @@ def test_an_exponent_that_protects_nothing_is_found():
     for exponent in (b"\x02\x03\x00\x00\x01", b"\x02\x03\x01\x00\x02"):
         odd = decode(spoiled(made, b"\x02\x03\x01\x00\x01", exponent, signer=ROOT))
         assert LintCode.BAD_EXPONENT in codes(odd)
+        verdict = StrictClient([decode(ROOT.certificate_der)]).ask(odd, [], now_s=NOW_S)
+        assert verdict.reason.startswith("the public exponent of its RSA key is")
 
 
 def test_a_curve_that_chrome_does_not_take_is_found():
