@@ -32,6 +32,7 @@ class ConsequenceCode(StrEnum):
     TRUST_SHRINKS = "trust_shrinks"
     UNTRUSTED = "untrusted"
     CHAIN_BROKEN = "chain_broken"
+    NOT_SERVED = "not_served"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from common.bundle.manifest import Slot
 from common.ids import NodeName
 from common.pki.chain import ChainState
 from common.pki.finding import LintCode, Severity, by_severity
+from common.pki.material import TlsMaterial
 from common.pki.status import is_expired
 from manager.domain.comparison import compare, compare_request, date, listed, uncovered
 from manager.domain.consequences import (
@@ -51,6 +52,21 @@ def of_moves(inventory: Inventory, moves: Sequence[Move], *, now_s: int) -> list
 def of_content(before: Entry, after: Entry) -> list[Consequence]:
     """Return what is lost when an entry's content changes, wherever it is assigned."""
     return [of_difference(each) for each in compare(before.leaf, after.leaf, label=said(before))]
+
+
+def of_companions(material: TlsMaterial) -> list[Consequence]:
+    """Return what becomes of other servers' certificates that came along: their keys did not."""
+    return [
+        Consequence(
+            code=ConsequenceCode.NOT_SERVED,
+            message=f"'{each.label}' came along, but neither its private key nor a part in the chain of '{material.leaf.label}': "
+            "it is not served, and not an entry of its own.",
+            severity=Severity.WARNING,
+            asks=False,
+        )
+        for each in material.extras
+        if not each.is_ca
+    ]
 
 
 def of_answer(request: RequestRecord, answer: Entry, replaced: Entry | None) -> list[Consequence]:

@@ -33,7 +33,7 @@ from manager.domain.losing import (
     of_untrusting,
 )
 from manager.domain.model import RequestRecord
-from manager.domain.placing import Move, of_answer, of_content, of_moves
+from manager.domain.placing import Move, of_answer, of_companions, of_content, of_moves
 from manager.domain.trust import loss
 
 _BY_REPLACING = frozenset({ConsequenceCode.KEY_REPLACED, ConsequenceCode.KEY_LOST})
@@ -89,7 +89,7 @@ def foresee_kept(
     entry = new_entry(material, number=updates.id if updates is not None else 0, now_s=now_s)
     has_other_key = updates is not None and key_of(updates.leaf) != key_of(entry.leaf)
     moves = [*moves_of_content(updates, entry), *moves_to(inventory, entry, nodes, slot)]
-    found = of_moves(inventory, moves, now_s=int(now_s))
+    found = [*of_moves(inventory, moves, now_s=int(now_s)), *of_companions(material)]
     if updates is not None:
         found += of_other_key(updates, entry, inventory) if has_other_key else of_content(updates, entry)
     return Foreseen(
@@ -148,6 +148,8 @@ def foresee_edited(
     if key_of(before.leaf) != key_of(after.leaf):
         found += of_lost_keys([before], inventory)
     found += of_moves(inventory, moves, now_s=int(now_s))
+    if material is not None:
+        found += of_companions(material)
     return Foreseen(consequences=unique(found), facts=[facts_of(moves), _mark(before), _mark(after)])
 
 

@@ -56,10 +56,10 @@ class Preview:
 
     @property
     def unrelated(self) -> Sequence[Certificate]:
-        """Return what came along and has no part in its chain."""
+        """Return CAs that came along and have no part in its chain; other servers' certificates are consequences."""
         judged = self.judgement.chain
         linked = {*(link.certificate for link in judged.links), *judged.serving}
-        return [each for each in self.material.extras if each not in linked]
+        return [each for each in self.material.extras if each.is_ca and each not in linked]
 
 
 class PreviewOperations:

@@ -371,3 +371,31 @@ async def test_a_request_that_says_no_kind_of_key_asks_for_one_no_weaker_than_th
             actor="ada",
         )
         assert made.key_type == kind
+
+
+async def test_another_servers_certificate_that_came_along_is_named_and_holds_nobody_up(world: World):
+    made, other = make_leaf(ISSUER), make_leaf(ISSUER, ["other.example.com"])
+    found = await world.operations.certificates.upload(
+        certificate=made.certificate_pem
+        + other.certificate_pem
+        + ISSUER.certificate_pem
+        + ROOT.certificate_pem,
+        private_key=made.key_pem,
+        passphrase=None,
+        parameters="",
+        nodes=[],
+        slot="server",
+        confirm="",
+        actor="ada",
+    )
+    (said,) = found.consequences
+    assert said.code == "not_served"
+    assert "'CN=other.example.com' came along" in said.message
+    again = await world.operations.certificates.edit(
+        found.record.id,
+        certificate=made.certificate_pem + other.certificate_pem,
+        slot="server",
+        confirm="",
+        actor="ada",
+    )
+    assert "not_served" in codes(again)
