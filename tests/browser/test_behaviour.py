@@ -90,7 +90,7 @@ async def test_searching_needs_no_button_and_the_address_says_what_is_shown(tmp_
         await expect(page.locator("#list")).to_contain_text("2 certificates found")
         await expect(page).to_have_url(re.compile("search=room12"))
         await page.get_by_label("Status").select_option("expired")
-        await expect(page.locator("#list")).to_contain_text("Nothing fits.")
+        await expect(page.locator("#list")).to_contain_text("No matches.")
 
         # copied, by keyboard alone
         await page.goto("/certificates/1")
@@ -145,6 +145,6 @@ async def test_without_a_script_everything_but_live_progress_works(tmp_path: Pat
         await page.get_by_role("button", name="Delete 1 certificate").click()
         await expect(page.locator(".said")).to_contain_text("1 node now without")
         await page.get_by_role("link", name="Fleet", exact=True).click()
-        await page.get_by_role("link", name="What would a push do?").click()
+        await page.get_by_role("link", name="Dry run").click()
         await page.get_by_role("button", name="Push now").click()
         await expect(page.get_by_role("status")).to_contain_text("left as they are")

@@ -180,7 +180,7 @@ async def test_one_user_has_few_sessions_and_the_longest_unused_goes(api: ApiCli
 
 async def test_the_set_up_link_makes_the_first_administrator_once_and_signs_in(api: ApiClient):
     for name in USERS.values():
-        await api.operations.users.remove(name, actor="test")
+        await api.operations.context.store.users.remove(name)
     old, token = await api.operations.setup.open(), await api.operations.setup.open()
     async with visitor(api) as browser:
         assert "set-up link" in (await browser.get("/")).text
@@ -210,7 +210,7 @@ async def test_the_set_up_link_makes_the_first_administrator_once_and_signs_in(a
 
 async def test_a_set_up_link_expires(api: ApiClient, clock):
     for name in USERS.values():
-        await api.operations.users.remove(name, actor="test")
+        await api.operations.context.store.users.remove(name)
     token = await api.operations.setup.open()
     clock[0] += LINK_S
     with pytest.raises(AccessError):

@@ -159,7 +159,7 @@ async def test_the_list_searches_filters_sorts_and_pages(api, browser, monkeypat
     assert "Page 1 of 2" in answer.text
     assert "c.example.com" in (await browser.get("/certificates?order=subject&page=2")).text
     assert "1 certificate found" in (await browser.get("/certificates?search=B.EXAMPLE")).text
-    assert "Nothing fits." in (await browser.get("/certificates?status=expired")).text
+    assert "No matches." in (await browser.get("/certificates?status=expired")).text
     for wrong in ("status=none", "order=none", "page=x"):
         assert (await browser.get(f"/certificates?{wrong}")).status == 400
 

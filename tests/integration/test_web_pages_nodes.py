@@ -75,7 +75,7 @@ async def test_the_list_is_searched_by_name_address_location_and_certificate_and
             answer = await browser.get(f"/nodes?search={search}")
             assert "1 node found" in answer.text, search
             assert 'href="/nodes/fjord"' in answer.html, search
-        assert "Nothing fits." in (await browser.get("/nodes?search=nowhere")).text
+        assert "No matches." in (await browser.get("/nodes?search=nowhere")).text
         assert "1 node found" in (await browser.get("/nodes?state=never_joined&state=failed")).text
         assert "1 node found" in (await browser.get("/nodes?state=offline")).text
         assert (await browser.get("/nodes?state=happy")).status == 400

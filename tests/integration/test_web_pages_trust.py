@@ -102,7 +102,7 @@ async def test_lists_search_custom_and_built_in_ones(api, browser):
     assert "Other 3 Root" in found.text
     builtin = await browser.get("/trusted-cas/builtin")
     assert "CN=Anchor" in builtin.text
-    assert "Nothing fits." in (await browser.get("/trusted-cas/builtin?search=zzz")).text
+    assert "No matches." in (await browser.get("/trusted-cas/builtin?search=zzz")).text
 
 
 async def test_one_is_shown_with_the_certificates_that_need_it(api, browser):
