@@ -138,6 +138,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     which differs from `applied.digest` while the tree has drifted; `drifts` counts repaired drifts since start.
     `configuration` is empty while nothing is wrong with what the node's administrator wrote.
     `refused` are the parts of the last offer that are not on the node; `applied` then has another digest than the offer.
+    `stopped` is on the wire only: the waits for a service, which a manager of an earlier release would not read in `waiting`.
     """
 
     applied: Applied | None = None
@@ -149,6 +150,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Annotated[list[Waiting], Meta(max_length=16)] = []
     configuration: Annotated[list[ConfigurationFault], Meta(max_length=CONFIGURATION_FAULTS_MAX)] = []
     refused: Annotated[list[PartRefused], Meta(max_length=3)] = []
+    stopped: Annotated[list[Waiting], Meta(max_length=16)] = []
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello"):
@@ -294,17 +296,29 @@ _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 def encode(message: Message, blob: bytes = b"") -> bytes:
     """Return the frame of a message."""
+    report = getattr(message, "report", None)
+    if isinstance(report, Report) and any(one.reason == "service" for one in report.waiting):
+        paced = [one for one in report.waiting if one.reason != "service"]
+        stopped = [one for one in report.waiting if one.reason == "service"]
+        report = msgspec.structs.replace(report, waiting=paced, stopped=stopped)
+        message = msgspec.structs.replace(message, report=report)
     return encode_frame(_ENCODER.encode(message), blob)
 
 
 def decode(header: bytes) -> Message:
     """Read a message. Raises ProtocolError BAD_MESSAGE for an unknown one or a field outside its limits."""
     try:
-        return _DECODER.decode(header)
+        message = _DECODER.decode(header)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(
             f"the message cannot be read: {finding_text(error)}", reason=Reason.BAD_MESSAGE
         ) from error
+    report = getattr(message, "report", None)
+    if isinstance(report, Report) and report.stopped:
+        waiting = [*report.waiting, *report.stopped]
+        report = msgspec.structs.replace(report, waiting=waiting, stopped=[])
+        message = msgspec.structs.replace(message, report=report)
+    return message
 
 
 def clip(text: str, limit: int = 512) -> str:

@@ -108,6 +108,16 @@ def test_the_recorded_bytes_are_still_read(name: str):
 
 
 @pytest.mark.parametrize("name", ["hello", "outcome", "tick"])
+def test_a_service_that_is_waited_for_is_told_where_a_manager_of_an_earlier_release_does_not_stumble(
+    name: str,
+):
+    frame = m.encode(MESSAGES[name])
+    said = msgspec.msgpack.decode(frame[6 : 6 + int.from_bytes(frame[4:6], "big")])["report"]
+    assert {one["reason"] for one in said["waiting"]} <= {"window", "interval"}
+    assert [one["reason"] for one in said["stopped"]] == ["service"]
+
+
+@pytest.mark.parametrize("name", ["hello", "outcome", "tick"])
 def test_what_an_agent_said_before_fields_were_added_is_still_read(name: str):
     frame = bytes.fromhex((VECTORS / f"earlier/{name}.hex").read_text())
     header_length = int.from_bytes(frame[4:6], "big")
