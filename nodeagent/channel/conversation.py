@@ -25,7 +25,7 @@ from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.messages import decode, encode
 from common.wire.receiver import Acknowledged, Command, Disconnect, Install, Receiver, Welcomed, Word
 from common.wire.sender import Send
-from nodeagent.core.journal import acknowledge, end_rest
+from nodeagent.core.steps import acknowledge, end_rest
 from nodeagent.install.installer import Installer
 from nodeagent.install.preflight import check_room
 from nodeagent.install.state import NodeState, say_nothing

@@ -1,7 +1,7 @@
 """The installation of one bundle: check, stage, switch, reload, verify, and commit or go back.
 
 Decides the order of the steps and what a failure in each of them leads to. Leaves the bookkeeping to
-`nodeagent.core.journal`, the disk to `tree`, the evidence to `proof`.
+`nodeagent.core.steps`, the disk to `tree`, the evidence to `proof`.
 Invariant: until the switch nothing that a service reads has changed; after it, the journal knows the way out before each
 step is taken; and an installation ends with an outcome that is durable before it is told.
 """
@@ -21,7 +21,7 @@ from common.errors import CertcastError, InstallError, Reason
 from common.ids import Digest
 from common.wire.messages import Outcome, Phase
 from common.wire.receiver import Install
-from nodeagent.core import journal as steps
+from nodeagent.core import steps
 from nodeagent.core.culprit import ATTEMPTS_MAX, Suspects, hold_back_next
 from nodeagent.core.drift import find_drift
 from nodeagent.core.journal import Attempt, Cause, cause_of, version_of

@@ -1,6 +1,6 @@
 """The journal on disk.
 
-Decides how a change of the journal is made durable. Leaves what the change is to `nodeagent.core.journal`.
+Decides how a change of the journal is made durable. Leaves what the change is to `nodeagent.core.steps`.
 Invariant: the file holds one whole value, the last one that `save` returned for.
 """
 

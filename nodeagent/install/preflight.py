@@ -28,7 +28,7 @@ from common.errors import BundleError, InstallError, Reason
 from common.ids import Digest, digest_of
 from common.wire.messages import Phase
 from common.wire.receiver import Install
-from nodeagent.core import journal as steps
+from nodeagent.core import steps
 from nodeagent.core.journal import Attempt, cause_of, version_of
 from nodeagent.core.quarantine import Failed, Refusal, leading, refuse, resting, text_of
 from nodeagent.install.canary import find_refused, loadable

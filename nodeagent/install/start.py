@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from common.errors import Reason
 from nodeagent.core.drift import Ownership
-from nodeagent.core.journal import Journal, forget, version_of
+from nodeagent.core.journal import Journal, version_of
 from nodeagent.core.recovery import Decision, Forget, Rest, Resume, RollBack, recover
 from nodeagent.core.services import Services
+from nodeagent.core.steps import forget
 from nodeagent.install.copies import remove_leftovers
 from nodeagent.install.fault import named
 from nodeagent.install.holdings import NodeHoldings

@@ -16,7 +16,7 @@ import structlog
 from common.bundle.manifest import Manifest
 from common.errors import InstallError
 from common.wire.ladder import step_s
-from nodeagent.core import journal as steps
+from nodeagent.core import steps
 from nodeagent.core.drift import Drift, damaged_paths, disk_digest, find_drift
 from nodeagent.core.plan import due, settled_copies
 from nodeagent.core.retention import next_copy, removable

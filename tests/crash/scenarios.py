@@ -12,7 +12,7 @@ from unittest import mock
 from common.bundle.build import Bundle
 from common.errors import BundleError, CertcastError, Reason
 from common.runtime import durable
-from nodeagent.core import journal as steps
+from nodeagent.core import steps
 from nodeagent.core.journal import Attempt, Cause, version_of
 from nodeagent.install.state import NodeState
 from nodeagent.install.upkeep import Upkeep

@@ -2,7 +2,7 @@ import pytest
 
 from common.bundle.manifest import Manifest
 from common.errors import InstallError, Reason
-from nodeagent.core import journal as steps
+from nodeagent.core import steps
 from nodeagent.core.journal import (
     Attempt,
     Cause,
