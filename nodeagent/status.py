@@ -8,29 +8,28 @@ import time
 from pathlib import Path
 
 from common.errors import CertcastError, InvalidInputError
-from nodeagent.core.drift import find_drift
+from nodeagent.core.drift import Ownership, find_drift
 from nodeagent.core.journal import Journal
 from nodeagent.core.plan import settled_copies
 from nodeagent.core.served import complaint
-from nodeagent.core.servicesfile import ServicesError
+from nodeagent.core.services import Services
+from nodeagent.core.servicesfile import ServicesError, salvage_services
 from nodeagent.install.copies import drift_of_copies
 from nodeagent.install.journalfile import load_journal
+from nodeagent.install.lastgood import read_last_good
 from nodeagent.install.probe import Prober
 from nodeagent.install.tree import Tree
-from nodeagent.settings import load_services
+from nodeagent.settings import ACCOUNTS, load_services, owners_for
 
 
 async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
     """Return the text, and whether all is as it should be. Raises CertcastError if nothing can be said."""
-    try:
-        services, owners = load_services(services_file)
-    except ServicesError as error:
-        raise InvalidInputError("services", f"{services_file}: {error.message}") from error
+    services, owners, mistakes = await asyncio.to_thread(_services_in_use, data, services_file)
     journal = await load_journal(data, aside=False)
     if journal is None:
         raise CertcastError(f"nothing is installed below {data} yet, or its journal is damaged")
     tree = Tree(data, owners)
-    lines = _applied(journal)
+    lines = [*mistakes, *_applied(journal)]
     manifest = await asyncio.to_thread(tree.manifest, journal.directory) if journal.directory else None
     if manifest is None:
         return "\n".join([*lines, "files        none that can be read"]), False
@@ -46,7 +45,13 @@ async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
         f"{name:<12} its reload waits since {time.strftime('%Y-%m-%d %H:%M', time.localtime(since_s))}"
         for name, since_s in journal.waiting.items()
     ]
-    is_well = not drifts and not wrong_copies and journal.applied is not None and journal.unproven is None
+    is_well = (
+        not mistakes
+        and not drifts
+        and not wrong_copies
+        and journal.applied is not None
+        and journal.unproven is None
+    )
     wanted = await asyncio.to_thread(tree.wanted, journal.directory, manifest, before=journal.previous)
     for seen in await Prober().look(services.consumers, wanted):
         wrong = complaint(seen, wanted)
@@ -59,6 +64,18 @@ async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
         )
         lines.append(f"{seen.consumer:<12} {seen.endpoint}: {text}")
     return "\n".join(lines), is_well
+
+
+def _services_in_use(data: Path, services_file: Path) -> tuple[Services, Ownership, list[str]]:
+    """Return what the agent goes by, and what is wrong with the file. Raises InvalidInputError if no good one is known."""
+    try:
+        return *load_services(services_file), []
+    except ServicesError as error:
+        if (kept := read_last_good(data)) is None:
+            raise InvalidInputError("services", f"{services_file}: {error.message}") from error
+        services, _ = salvage_services(kept, ACCOUNTS)
+        mistake = f"services     {services_file}: {error.message}; what follows goes by the last good one"
+        return services, owners_for(services.secret_gid), [mistake]
 
 
 def _applied(journal: Journal) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 
 from common.errors import InstallError, Reason
 from common.ids import fingerprint_of
+from nodeagent.install.lastgood import keep_last_good
 from nodeagent.install.probe import Prober
 from nodeagent.install.reload import OUTPUT_MAX_BYTES, reload_consumer
 from tests import pki
@@ -125,7 +126,14 @@ async def test_status_tells_what_is_installed_and_what_is_served(tmp_path):
         well = await asyncio.to_thread(command, *words)
         (data / "current/server/chain.pem").write_text("other")
         ill = await asyncio.to_thread(command, *words)
+        text = (tmp_path / "services.toml").read_text()
+        keep_last_good(data, text)
+        (tmp_path / "services.toml").write_text(f"{text}[[consumer]]\n")
+        mistaken = await asyncio.to_thread(command, *words)
 
+    assert mistaken.returncode == 1
+    assert f"{tmp_path}/services.toml: line 8: " in mistaken.stdout
+    assert "serves what is installed" in mistaken.stdout, "the agent goes by the last good file as well"
     assert (well.returncode, ill.returncode) == (0, 1)
     assert "over TLSv1.3" in well.stdout
     assert "generation 3 of epoch 1" in well.stdout
