@@ -29,6 +29,9 @@ from tests.patience import PATIENCE_S
 _SHUTDOWN: Final = 0x8004587D
 """FS_IOC_SHUTDOWN of ext4, XFS_IOC_GOINGDOWN of xfs: the same number, and the same flags (fs/ext4/ext4.h)."""
 
+_OWN_MOUNTS: Final = 0x00020000
+"""CLONE_NEWNS (linux/sched.h)."""
+
 LOG_FLUSHED, LOG_LOST = 1, 2
 CUTS: Final = {"power cut, log flushed": LOG_FLUSHED, "power cut, log lost": LOG_LOST}
 
@@ -89,8 +92,21 @@ def cuts(filesystem: str) -> Callable[[Series], contextlib.AbstractContextManage
     return partial(_cuts, filesystem)
 
 
+def keep_mounts_to_oneself() -> None:
+    """Let what this process mounts be seen by its own children alone.
+
+    Who starts a container meanwhile would copy the mount; then it outlives its unmounting here, and the disk comes back as it
+    was cut instead of being mounted anew.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_OWN_MOUNTS):
+        raise OSError(ctypes.get_errno(), "unshare")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True, timeout=PATIENCE_S)
+
+
 @contextlib.contextmanager
 def _cuts(filesystem: str, series: Series) -> Iterator[Try]:
+    keep_mounts_to_oneself()
     place = series.directory / "cut"
     disk = Disk(place, filesystem)
     node = Node(place, disk.path / "data")
