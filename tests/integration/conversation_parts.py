@@ -27,6 +27,7 @@ class Manager:
         self.away = False
         self.silent = False
         self.acknowledges = True
+        self.clock = lambda: pki.NOW_S
         self.welcome = Welcome(verdict="ok", epoch=1, server_time_s=pki.NOW_S)
         self.bundles = {}
 
@@ -73,7 +74,7 @@ class Manager:
                     if isinstance(message, Outcome) and self.acknowledges:
                         self.play(self.sender.acknowledge(message.push_id))
                     if isinstance(message, Tick) and not self.silent:
-                        self.play(self.sender.tock(server_time_s=pki.NOW_S, epoch=1))
+                        self.play(self.sender.tock(server_time_s=self.clock(), epoch=1))
 
     def said(self, kind):
         return [message for message in self.heard if isinstance(message, kind)]

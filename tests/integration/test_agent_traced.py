@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import time
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,9 @@ def place(tmp_path):
 @pytest.fixture
 def peer():
     peer = Manager()
-    peer.welcome = Welcome(verdict="ok", epoch=EPOCH)
+    # the agent is a process of its own, and judges by the manager's clock
+    peer.clock = time.time
+    peer.welcome = Welcome(verdict="ok", epoch=EPOCH, server_time_s=time.time())
     return peer
 
 
