@@ -21,6 +21,10 @@ PREAMBLE_LINE_BYTES: Final = 16 * 1024
 """What a peer may say in clear text without an end of line."""
 
 
+class AlertError(UnreachableError):
+    """The peer answered the handshake with a TLS alert: it runs, and does not want or cannot go on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """What a port showed. `chain` is DER, the leaf first, as it was sent; `tls` is the protocol version."""
@@ -57,7 +61,7 @@ async def see_served(
     """Return what is served at this address.
 
     `server_name` is sent as SNI, None sends none. Raises UnreachableError: UNREACHABLE (no connection or no TLS) or
-    TIMEOUT.
+    TIMEOUT; AlertError for a TLS alert.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -69,7 +73,9 @@ async def see_served(
     except UnreachableError as error:
         raise UnreachableError(f"{host}:{port}: {error.message}") from error
     except (OSError, ssl.SSLError) as error:
-        raise UnreachableError(f"{host}:{port}: {error.strerror or error}") from error
+        is_alert = isinstance(error, ssl.SSLError) and "_ALERT_" in (error.reason or "")
+        kind = AlertError if is_alert else UnreachableError
+        raise kind(f"{host}:{port}: {error.strerror or error}") from error
     try:
         connection = writer.get_extra_info("ssl_object")
         chain, tls = _sent_chain(connection), connection.version() or ""

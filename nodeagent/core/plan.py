@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from common.bundle.manifest import TRUST, Manifest
 from common.ids import Digest, digest_of
 from nodeagent.core.services import Consumer, Copy
+from nodeagent.core.timing import PROOF_SETTLE_S
 
 OVERHEAD_S = 20.0
 """For checks, disk and the manager's round trips, on top of the consumers' own timeouts."""
@@ -70,4 +71,4 @@ def within_s(consumers: Iterable[Consumer], *, rounds: int = 1) -> float:
     consumers = tuple(consumers)
     reloads_s = sum(one.timeout_s for one in consumers)
     verify_s = max((one.verify_timeout_s for one in consumers), default=0.0)
-    return min(WITHIN_MAX_S, OVERHEAD_S + rounds * 2 * (reloads_s + verify_s))
+    return min(WITHIN_MAX_S, OVERHEAD_S + rounds * 2 * (reloads_s + verify_s + PROOF_SETTLE_S))

@@ -8,7 +8,6 @@ step is taken; and an installation ends with an outcome that is durable before i
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -34,14 +33,14 @@ from nodeagent.install.copies import look_at
 from nodeagent.install.diagnostics import compose
 from nodeagent.install.fault import named
 from nodeagent.install.preflight import Checked, check_bundle, hold_back
+from nodeagent.install.probe import NOTHING_SHOWN, Port
 from nodeagent.install.proof import (
-    Port,
     Proof,
     Target,
-    dark_ports,
     look_first,
     prove_back,
     prove_forward,
+    shown_leaves,
 )
 from nodeagent.install.state import NodeState, Say
 from nodeagent.install.stopped import Stopped, find_stopped
@@ -86,7 +85,7 @@ class Installer:
             stopped = await find_stopped(consumers, seen)
             ready, waits = await state.split(consumers)
             accepted(within_s(ready, rounds=1 + ATTEMPTS_MAX if len(changed) > 1 else 1))
-            plan = _Plan(ready, waits, dark_ports(seen), stopped, _logged(say))
+            plan = _Plan(ready, waits, shown_leaves(seen), stopped, _logged(say))
             outcome = await self._run(checked, plan)
             if outcome.result == "rolled_back" and changed:
                 return await self._search(checked, changed, plan)
@@ -103,7 +102,7 @@ class Installer:
             # after a power cut the services may not run yet, which is not the generation's fault
             seen = await look_first(state, state.services.consumers)
             stopped = await find_stopped(state.services.consumers, seen)
-            plan = _Plan((), {}, dark_ports(seen), stopped, _logged(say))
+            plan = _Plan((), {}, shown_leaves(seen), stopped, _logged(say))
             is_lost = live is None or version_of(live) != journal.attempt.version
             # without its services nothing can be proven, and the old generation was
             if live is None or is_lost or journal.state == "rolling_back" or not state.is_services_known:
@@ -218,6 +217,7 @@ class Installer:
                 state,
                 plan.ready,
                 target,
+                shown=plan.shown,
                 stopped=plan.stopped,
                 # with nothing to go back to, each service that takes the files is one less to care for
                 goes_on=state.file.journal.applied is None,
@@ -328,7 +328,8 @@ class Installer:
                 state,
                 suspects,
                 back,
-                dark=plan.dark,
+                shown=NOTHING_SHOWN,
+                dark={port for port, leaf in plan.shown.items() if not leaf},
                 were_stopped=plan.stopped.keys(),
                 stopped=stopped,
                 say=plan.say,
@@ -393,11 +394,11 @@ class Installer:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Who is reloaded by this installation, who later, which ports were dark before it, who did not run, and whom to tell."""
+    """Who is reloaded by this installation, who later, which leaf each port showed before it, who did not run, and whom to tell."""
 
     ready: tuple[Consumer, ...]
     waits: Mapping[str, Wait]
-    dark: AbstractSet[Port]
+    shown: Mapping[Port, str]
     stopped: Mapping[str, Stopped]
     say: Say
 

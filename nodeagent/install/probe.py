@@ -1,15 +1,17 @@
 """See what the endpoints really serve, and wait until it is what was installed.
 
 Decides whether a reload took effect. A reload's exit status says nothing, and reloads are asynchronous, so an endpoint is
-asked again until it sends the wanted leaf and chain or its time is over. Invariant: nothing is called served that no
-handshake showed.
+asked again until it sends the wanted leaf and chain or its time is over. A leaf that was served before the reload shows nothing
+about it; then new handshakes must go on succeeding until the reload is over. Invariant: nothing is called served that no
+handshake showed. Each look is a connection and a full handshake of its own: no session is resumed.
 """
 
 import asyncio
 import ipaddress
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -18,11 +20,12 @@ from msgspec.structs import replace
 from common.errors import Reason, UnreachableError
 from common.ids import fingerprint_of
 from common.pki.strictness import Strictness
-from common.runtime.handshake import Served, lax_context, leaf_not_after_s, see_served
+from common.runtime.handshake import AlertError, Served, lax_context, leaf_not_after_s, see_served
 from common.runtime.stapling import demands_stapling, see_stapling
 from common.wire.messages import Serving
 from nodeagent.core.served import Expected, Wanted, chain_fault
 from nodeagent.core.services import Consumer, Endpoint
+from nodeagent.core.timing import PROOF_SETTLE_S
 from nodeagent.install.starttls import preamble_of
 
 log = structlog.get_logger(__name__)
@@ -34,13 +37,24 @@ STEADY_PAUSE_S: Final = 0.04
 """How often in a row, and how far apart, the new leaf must be seen: after a graceful reload the workers of old and new
 accept side by side for a moment (seen with nginx), so one look may see the new one and the next client the old."""
 
+SETTLE_PAUSE_S: Final = 0.1
+"""How far apart the looks are while a reload settles."""
+
 ATTEMPT_TIMEOUT_S: Final = 3.0
 """One handshake; a service that is being restarted may accept and not answer."""
 
 MESSAGE_MAX_CHARS: Final = 160
 """A report carries one for each of up to 64 endpoints."""
 
+LABEL_MAX_CHARS: Final = 128
+"""The same of an endpoint's label."""
+
 NOTES_MAX: Final = 32
+
+Port = tuple[str, str]
+"""A consumer's name and an endpoint's label."""
+
+NOTHING_SHOWN: Final[Mapping[Port, str]] = MappingProxyType({})
 
 
 class Prober:
@@ -86,42 +100,72 @@ class Prober:
         self._stapled = {key: task.result() for key, task in asked.items()}
         return [replace(one, stapled=self._stapled.get((one.endpoint, one.leaf))) for one in seen]
 
-    async def wait_for(self, consumer: Consumer, wanted: Wanted) -> list[Serving]:
+    async def wait_for(
+        self, consumer: Consumer, wanted: Wanted, *, shown: Mapping[Port, str] = NOTHING_SHOWN
+    ) -> list[Serving]:
         """Ask until all of the consumer's endpoints send what they must, or its time is over; return what was seen.
 
-        An endpoint whose slot is not wanted is not looked at.
+        An endpoint whose slot is not wanted is not looked at. `shown` is the leaf that each port sent before a reload: one that is
+        wanted and was sent before must go on being sent for PROOF_SETTLE_S, and a TLS alert within that time ends the wait.
         """
         deadline_s = time.monotonic() + consumer.verify_timeout_s
         async with asyncio.TaskGroup() as tasks:
             waits = [
-                tasks.create_task(self._wait_for(consumer, endpoint, wanted[endpoint.slot], deadline_s))
+                tasks.create_task(
+                    self._wait_for(
+                        consumer,
+                        endpoint,
+                        wanted[endpoint.slot],
+                        deadline_s,
+                        shown=shown.get((consumer.name, endpoint.label[:LABEL_MAX_CHARS]), ""),
+                    )
+                )
                 for endpoint in consumer.endpoints
                 if endpoint.slot in wanted
             ]
         return [wait.result() for wait in waits]
 
     async def _wait_for(
-        self, consumer: Consumer, endpoint: Endpoint, wanted: Expected, deadline_s: float
+        self, consumer: Consumer, endpoint: Endpoint, wanted: Expected, deadline_s: float, *, shown: str
     ) -> Serving:
-        pause_s, in_a_row, started_s, noted = FIRST_PAUSE_S, 0, time.monotonic(), ""
+        started_s = time.monotonic()
+        settle_s = PROOF_SETTLE_S if shown == wanted.leaf else 0.0
+        deadline_s += settle_s
+        pause_s, in_a_row, since_s, noted = FIRST_PAUSE_S, 0, started_s, ""
         while True:
-            left_s = max(0.1, deadline_s - time.monotonic())
-            seen = await self._look(consumer, endpoint, wanted, min(ATTEMPT_TIMEOUT_S, left_s))
+            began_s = time.monotonic()
+            left_s = max(0.1, deadline_s - began_s)
+            seen, has_alert = await self._try(consumer, endpoint, wanted, min(ATTEMPT_TIMEOUT_S, left_s))
             if (note := _note(seen)) != noted and len(self.notes) < NOTES_MAX:
                 noted = note
                 self.notes.append(
                     f"{seen.consumer} {seen.endpoint} after {time.monotonic() - started_s:.2f} s: {note}"
                 )
-            in_a_row = in_a_row + 1 if seen.leaf == wanted.leaf and not seen.reason else 0
-            if in_a_row == STEADY_LOOKS or time.monotonic() + pause_s >= deadline_s:
+            is_right = seen.leaf == wanted.leaf and not seen.reason
+            if settle_s and in_a_row and has_alert:
+                return seen  # what it was reloaded with is what it refuses by
+            since_s = since_s if in_a_row else began_s
+            in_a_row = in_a_row + 1 if is_right else 0
+            if in_a_row >= STEADY_LOOKS and began_s - since_s >= settle_s:
                 return seen
-            await asyncio.sleep(STEADY_PAUSE_S if in_a_row else pause_s)
+            steady_s = SETTLE_PAUSE_S if settle_s else STEADY_PAUSE_S
+            next_s = steady_s if in_a_row else pause_s
+            if time.monotonic() + next_s >= deadline_s:
+                return _unsettled(seen) if is_right and settle_s else seen
+            await asyncio.sleep(next_s)
             pause_s = min(LAST_PAUSE_S, pause_s * 1.5)
 
     async def _look(
         self, consumer: Consumer, endpoint: Endpoint, wanted: Expected | None, timeout_s: float
     ) -> Serving:
-        served, reason, message = None, "", ""
+        seen, _ = await self._try(consumer, endpoint, wanted, timeout_s)
+        return seen
+
+    async def _try(
+        self, consumer: Consumer, endpoint: Endpoint, wanted: Expected | None, timeout_s: float
+    ) -> tuple[Serving, bool]:
+        """Look once; return what was seen, and whether the service refused the handshake by an alert."""
+        served, reason, message, has_alert = None, "", "", False
         try:
             served = await see_served(
                 endpoint.host,
@@ -132,6 +176,7 @@ class Prober:
                 preamble=preamble_of(endpoint.protocol, endpoint.sni or endpoint.host),
             )
         except UnreachableError as error:
+            has_alert = isinstance(error, AlertError)
             is_slow = error.reason == Reason.TIMEOUT
             reason = Reason.VERIFY_TIMEOUT if is_slow else Reason.VERIFY_UNREACHABLE
             message = error.message
@@ -139,7 +184,7 @@ class Prober:
             reason, message = Reason.VERIFY_UNREACHABLE, f"{endpoint.label}: {error}"
         else:
             if demands_stapling(served.der):
-                self._demanding[endpoint.label[:128], served.leaf] = endpoint
+                self._demanding[endpoint.label[:LABEL_MAX_CHARS], served.leaf] = endpoint
             sent = [fingerprint_of(der) for der in served.chain]
             if endpoint.chain and wanted is not None and served.leaf == wanted.leaf:
                 reason, message = chain_fault(sent, wanted)
@@ -152,14 +197,14 @@ class Prober:
             reason=reason,
             message=message,
         )
-        return seen
+        return seen, has_alert
 
     def _serving(
         self, consumer: Consumer, endpoint: Endpoint, served: Served | None, *, reason: str, message: str
     ) -> Serving:
         return Serving(
             consumer=consumer.name,
-            endpoint=endpoint.label[:128],
+            endpoint=endpoint.label[:LABEL_MAX_CHARS],
             slot=endpoint.slot,
             leaf=served.leaf if served is not None else "",
             not_after_s=leaf_not_after_s(served.der) if served is not None else 0,
@@ -169,7 +214,7 @@ class Prober:
             tls=served.tls if served is not None else "",
             sent=len(served.chain) - 1 if served is not None else 0,
             strict_client=self.strictness.known(served.chain, _server_name(endpoint)) if served else None,
-            stapled=self._stapled.get((endpoint.label[:128], served.leaf)) if served else None,
+            stapled=self._stapled.get((endpoint.label[:LABEL_MAX_CHARS], served.leaf)) if served else None,
         )
 
 
@@ -181,6 +226,11 @@ async def _see_stapling(endpoint: Endpoint) -> bool | None:
         timeout_s=ATTEMPT_TIMEOUT_S,
         preamble=preamble_of(endpoint.protocol, endpoint.sni or endpoint.host),
     )
+
+
+def _unsettled(seen: Serving) -> Serving:
+    text = f"new connections succeeded at last, but not for {PROOF_SETTLE_S:g} s after the reload"
+    return replace(seen, reason=Reason.VERIFY_TIMEOUT, message=text)
 
 
 def _note(seen: Serving) -> str:

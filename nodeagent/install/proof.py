@@ -1,7 +1,7 @@
 """Reload consumers, and prove on the real ports that they took what was installed.
 
 Decides which evidence counts. Forward, a reload that fails is enough to turn back, and one that claims success is
-believed only once every endpoint sends the new leaf and chain. Back, only the ports count, if a consumer has any: a command
+believed only once every endpoint sends the new leaf and chain, or goes on sending those that have not changed. Back, only the ports count, if a consumer has any: a command
 that fails does not matter as long as the old leaf is served; and a port that was dark before the installation began is no
 sign that the way back failed. A service that did not run before and does not run after proves nothing either way: it finds its
 files when it starts, and the others go on.
@@ -21,15 +21,13 @@ from nodeagent.core.served import Wanted, complaint
 from nodeagent.core.services import Consumer
 from nodeagent.core.timing import Wait
 from nodeagent.install.copies import write_copies
+from nodeagent.install.probe import Port
 from nodeagent.install.reload import ReloadError, reload_consumer, start_consumer
 from nodeagent.install.state import NodeState, Say
 from nodeagent.install.stopped import Stopped, find_stopped
 
 BASELINE_TIMEOUT_S = 2.0
 """For the look at the ports before an installation; a port that takes longer counts as dark."""
-
-Port = tuple[str, str]
-"""A consumer's name and an endpoint's label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +67,11 @@ async def look_first(state: NodeState, consumers: Sequence[Consumer]) -> list[Se
     return seen
 
 
+def shown_leaves(seen: Iterable[Serving]) -> dict[Port, str]:
+    """Return the leaf that each port shows, "" for none."""
+    return {(one.consumer, one.endpoint): one.leaf for one in seen}
+
+
 def dark_ports(seen: Iterable[Serving]) -> frozenset[Port]:
     """Return the ports that show nothing."""
     return frozenset((one.consumer, one.endpoint) for one in seen if not one.leaf)
@@ -79,13 +82,15 @@ async def prove_forward(
     consumers: Sequence[Consumer],
     target: Target,
     *,
+    shown: Mapping[Port, str],
     stopped: Mapping[str, Stopped],
     goes_on: bool,
     say: Say,
 ) -> Proof:
     """Write all copies, then reload and verify; stop at the first failure unless it `goes_on`.
 
-    `stopped` did not run before: no failure of theirs counts as one while they still do not.
+    `shown` is the leaf that each port showed before. `stopped` did not run before: no failure of theirs counts as one while they
+    still do not.
     """
     proof = Proof()
     try:
@@ -111,7 +116,7 @@ async def prove_forward(
             if not goes_on:
                 return proof
     say("verify", "")
-    for consumer, seen in await _look(state, loaded, target.wanted):
+    for consumer, seen in await _look(state, loaded, target.wanted, shown):
         wrong = next((found for one in seen if (found := complaint(one, target.wanted)) is not None), None)
         if wrong is None:
             proof.proven.append(consumer)
@@ -127,6 +132,7 @@ async def prove_back(
     consumers: Sequence[Consumer],
     target: Target,
     *,
+    shown: Mapping[Port, str],
     dark: AbstractSet[Port],
     were_stopped: AbstractSet[str],
     stopped: Mapping[str, Stopped],
@@ -134,6 +140,7 @@ async def prove_back(
 ) -> Proof:
     """Do the same for the old generation; go on after a failure, since every consumer counts.
 
+    `shown` is empty where the reload before this one may still be settling: then its handshakes say nothing.
     `were_stopped` did not run before anything was changed, `stopped` do not run now.
     """
     proof = Proof()
@@ -155,7 +162,7 @@ async def prove_back(
             if still is not None and still.is_excuse:
                 continue
         awaited.append(consumer)
-    for consumer, seen in await _look(state, awaited, target.wanted):
+    for consumer, seen in await _look(state, awaited, target.wanted, shown):
         complaints = [(one, found) for one in seen if (found := complaint(one, target.wanted)) is not None]
         wrong = next((found for one, found in complaints if not _was_dark(one, dark)), None)
         is_stopped = consumer.name in were_stopped and consumer.name in stopped
@@ -207,10 +214,12 @@ async def _still_stopped(
 
 
 async def _look(
-    state: NodeState, consumers: Sequence[Consumer], wanted: Wanted
+    state: NodeState, consumers: Sequence[Consumer], wanted: Wanted, shown: Mapping[Port, str]
 ) -> Iterable[tuple[Consumer, list[Serving]]]:
     async with asyncio.TaskGroup() as tasks:
-        looks = [tasks.create_task(state.prober.wait_for(consumer, wanted)) for consumer in consumers]
+        looks = [
+            tasks.create_task(state.prober.wait_for(consumer, wanted, shown=shown)) for consumer in consumers
+        ]
     seen = [look.result() for look in looks]
     for one in seen:
         state.holdings.was_seen(one)

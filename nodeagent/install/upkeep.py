@@ -24,7 +24,7 @@ from nodeagent.core.served import Wanted, complaint
 from nodeagent.core.services import Consumer
 from nodeagent.install.copies import drift_of_copies, write_copies
 from nodeagent.install.fault import named
-from nodeagent.install.proof import Target, dark_ports, prove_back
+from nodeagent.install.proof import Target, dark_ports, prove_back, shown_leaves
 from nodeagent.install.state import NodeState, say_nothing
 from nodeagent.install.stopped import Stopped, find_stopped
 
@@ -263,6 +263,7 @@ class Upkeep:
             state,
             ready,
             target,
+            shown=shown_leaves(state.holdings.serving),
             dark=dark_ports(state.holdings.serving),
             were_stopped=stopped.keys(),
             stopped=stopped,

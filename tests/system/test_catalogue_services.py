@@ -152,3 +152,49 @@ async def test_a_request_is_answered_by_a_real_ca_and_served_by_nginx(tmp_path: 
                 ["CN = conf.example.test", "CN = System Issuing"],
                 "0 (ok)",
             )
+
+
+WILLING = dataclasses.replace(
+    NGINX,
+    files={
+        "nginx.conf": NGINX.files["nginx.conf"].replace(
+            "location /",
+            "ssl_verify_client optional; ssl_client_certificate {data}/current/trust/custom-ca.pem;\n        location /",
+        )
+    },
+    uses='["server", "trust"]',
+)
+
+
+@pytest.mark.services("nginx")
+async def test_trusted_cas_with_which_every_handshake_fails_are_rolled_back_and_certificates_still_get_through():
+    key = pki.make_key()
+    many = [
+        pki.make_root(f"Certification authority of the department number {number:04}", key=key)
+        for number in range(1000)
+    ]
+    async with real_fleet() as fleet:
+        await fleet.trust(CLIENTS)
+        web = await fleet.site.add_node("web", WILLING)
+        first = await fleet.upload(
+            pki.current_leaf(INTERMEDIATE, ["web.example.test"]), INTERMEDIATE.certificate_pem, ["web"]
+        )
+        await fleet.until_served(first, "web")
+
+        await fleet.api.call("POST", "trusted-cas", {"certificates": pki.chain_pem(*many)})
+        await fleet.until(
+            lambda nodes: (
+                nodes["web"]["state"] == "failed"
+                and nodes["web"]["last_failed"]["reason"] == "verify_unreachable"
+            )
+        )
+        assert trusts(web, CLIENTS)
+        assert not trusts(web, many[0])
+        assert (await fleet.node("web"))["slots"]["server"]["serving"] == first
+
+        second = await fleet.upload(
+            pki.current_leaf(INTERMEDIATE, ["web.example.test"]), INTERMEDIATE.certificate_pem, ["web"]
+        )
+        await fleet.until(lambda nodes: nodes["web"]["slots"]["server"]["serving"] == second)
+        assert trusts(web, CLIENTS)
+        assert not trusts(web, many[0])
