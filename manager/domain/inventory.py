@@ -225,8 +225,10 @@ class Inventory:
     def namesakes(self, leaf: Certificate) -> list[Entry]:
         """Return the entries of a certificate's issuer and serial number, those with its key first."""
         if not self._by_serial:
+            made: dict[str, list[Entry]] = {}
             for each in self.entries.values():
-                self._by_serial.setdefault(each.leaf.serial_no, []).append(each)
+                made.setdefault(each.leaf.serial_no, []).append(each)
+            self._by_serial.update(made)
         found = [
             each for each in self._by_serial.get(leaf.serial_no, ()) if has_same_identity(each.leaf, leaf)
         ]
@@ -246,8 +248,11 @@ class Inventory:
 
     def _sharing(self, entry: Entry) -> list[str]:
         if not self._by_key:
+            # made aside, since a thread may be at it too
+            made: dict[str, list[Entry]] = {}
             for each in self.entries.values():
-                self._by_key.setdefault(each.leaf.public_key_id or "", []).append(each)
+                made.setdefault(each.leaf.public_key_id or "", []).append(each)
+            self._by_key.update(made)
         key = entry.leaf.public_key_id
         others = [other for other in self._by_key.get(key or "", ()) if key and other.id != entry.id]
         more = [f"{len(others) - NAMED_MAX} more"] if len(others) > NAMED_MAX else []
