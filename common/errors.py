@@ -93,7 +93,7 @@ class BundleError(CertcastError):
 class PkiError(CertcastError):
     """Something that claims to be a certificate, key or parameter cannot be used.
 
-    `finding` places say where: a file name, block number (from 1) and line (from 1), each None if unknown.
+    `finding` places say where: a file name, block number (from 1), line (from 1) and the last line of what it covers, each None if unknown.
     """
 
     reason = Reason.PARSE
@@ -106,11 +106,13 @@ class PkiError(CertcastError):
         file: str | None = None,
         block: int | None = None,
         line: int | None = None,
+        until: int | None = None,
     ) -> None:
         super().__init__(message, reason=reason)
         self.file = file
         self.block = block
         self.line = line
+        self.until = until
 
 
 class InvalidInputError(CertcastError):

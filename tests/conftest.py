@@ -5,9 +5,18 @@ import platform
 import shutil
 
 import pytest
+from hypothesis import settings
 
 REQUIRE_SERVICES = bool(os.environ.get("CERTCAST_REQUIRE_SERVICES"))
 SBIN = "/usr/sbin:/usr/local/sbin:/sbin"
+
+settings.register_profile("search", max_examples=2000, deadline=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests of the profile "repeatable" have the same examples in each run, unless a seed asks for others."""
+    repeatable = config.getoption("--hypothesis-seed", None) is None
+    settings.register_profile("repeatable", derandomize=repeatable, deadline=None)
 
 
 def find_program(name: str) -> str | None:

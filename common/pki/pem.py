@@ -5,7 +5,8 @@ between and after blocks, CRLF or lone CR, byte order marks, UTF-16, indentation
 together because a file before them had none (RFC 7468 2 and its appendix of lax forms), and whole blocks in what carries
 them: a table's cell, a mail's quote, a log's line, JSON, YAML, source code.
 Invariant: time is linear in the input, and whatever may be a part of a block is in a block or in a finding with its
-file, number and line: a damaged mark, an END without its BEGIN, base64 that stands by itself.
+file, number and lines: a damaged mark, an END without its BEGIN, base64 that stands by itself. Two blocks that damage ran
+together are in one finding, whose lines cover both.
 """
 
 import base64
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from common.errors import PkiError, Reason
 from common.pki.body import read_body
 from common.pki.marks import Mark, is_mentioned, line_before, marks
-from common.pki.stray import Stray, first_stray
+from common.pki.stray import Stray, first_stray, may_be_several
 
 MAX_TEXT_CHARS = 1024 * 1024
 """One input's size. A chain with a 4096-bit key is 10 KB; the complete Mozilla list is 230 KB."""
@@ -45,9 +46,9 @@ _ALIASES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One whole block. `number` and `line` (of its BEGIN) count from 1; `file` is None for a pasted text.
+    """One whole block. `number`, `line` (of its BEGIN) and `until` (of its END) count from 1; `file` is None for a pasted text.
 
-    `line` is None in a binary file. `headers` are RFC 1421 header lines, which only encrypted legacy keys have. `der` may be a private key.
+    `line` and `until` are None in a binary file. `headers` are RFC 1421 header lines, which only encrypted legacy keys have. `der` may be a private key.
     `start` and `end` are its place in the text; `plain` says that nothing but base64 and white space stands between its marks.
     """
 
@@ -57,6 +58,7 @@ class Block:
     file: str | None = None
     number: int = 1
     line: int | None = 1
+    until: int | None = None
     start: int = 0
     end: int = 0
     plain: bool = True
@@ -72,7 +74,14 @@ class Reading:
 
 def at(block: Block, message: str, reason: Reason = Reason.PARSE) -> PkiError:
     """Return a finding about a block, with its place."""
-    return PkiError(message, reason=reason, file=block.file, block=block.number, line=block.line)
+    return PkiError(
+        message, reason=reason, file=block.file, block=block.number, line=block.line, until=block.until
+    )
+
+
+def several(message: str, lines: int) -> str:
+    """Complete a finding about what may be the rests of more than one block."""
+    return f"{message}; the {lines} lines from here may hold more than one block"
 
 
 def text_of(data: bytes) -> str:
@@ -162,6 +171,7 @@ class _Scan:
                 start = mark.start if loose is None else loose.start
                 yield self._finding(
                     start,
+                    mark.end,
                     f"a {mark.label or 'PEM'} block ends here, but its BEGIN line is missing or damaged",
                 )
                 self._rest = mark.end
@@ -175,31 +185,33 @@ class _Scan:
                 if opened.whole
                 else _damaged_begin(opened)
             )
-            yield self._finding(opened.start, message)
+            yield self._finding(opened.start, end, message)
         elif (loose := self._loose(end)) is not None:
-            yield self._finding(loose.start, loose.what)
+            yield self._finding(loose.start, end, loose.what)
 
     def _closed(self, opened: Mark, closing: Mark) -> Block | PkiError:
         if not opened.whole:
-            return self._finding(opened.start, _damaged_begin(opened))
+            return self._finding(opened.start, closing.end, _damaged_begin(opened))
         label = opened.label
         if not closing.whole:
             return self._finding(
                 opened.start,
+                closing.end,
                 f"the END line of the {label} block is damaged; it must be '-----END {label}-----'",
             )
         if closing.label != label:
             return self._finding(
                 opened.start,
+                closing.end,
                 f"the block begins as {label} and ends as {closing.label}: lines between them are missing",
             )
         if label.startswith(_PGP):
-            return self._finding(opened.start, "this is a PGP key, which has no use here")
+            return self._finding(opened.start, closing.end, "this is a PGP key, which has no use here")
         before = line_before(self._text, opened.start)
         body = read_body(self._text[opened.end : closing.start], before=before)
         if body is None:
-            return self._finding(opened.start, f"the {label} block is empty or not valid base64")
-        line = self._place(opened.start)
+            return self._finding(opened.start, closing.end, f"the {label} block is empty or not valid base64")
+        line, until = self._place(opened.start, closing.end)
         return Block(
             label=_ALIASES.get(label, label),
             der=body.der,
@@ -207,6 +219,7 @@ class _Scan:
             file=self._file,
             number=self._number,
             line=line,
+            until=until,
             start=opened.start,
             end=closing.end,
             plain=body.plain,
@@ -221,18 +234,25 @@ class _Scan:
         return found
 
     def _is_aside(self, mark: Mark) -> bool:
-        """Tell the END of a sentence from that of a block: words stand before it."""
-        return any(one.isalpha() for one in line_before(self._text, mark.start).rpartition("-----")[2])
+        """Tell the END of a sentence from that of a block: words stand before it, and not right before it."""
+        before = line_before(self._text, mark.start).rpartition("-----")[2]
+        return any(one.isalpha() for one in before) and not before[-1].isalnum()
 
-    def _finding(self, start: int, message: str) -> PkiError:
-        line = self._place(start)
-        return PkiError(message, file=self._file, block=self._number, line=line)
+    def _finding(self, start: int, end: int, message: str) -> PkiError:
+        damaged = self._text[start:end].rstrip()
+        line, until = self._place(start, start + len(damaged))
+        if may_be_several(damaged):
+            message = several(message, until - line + 1)
+        return PkiError(message, file=self._file, block=self._number, line=line, until=until)
 
-    def _place(self, start: int) -> int:
-        """Count the next block; return its line."""
+    def _place(self, start: int, end: int) -> tuple[int, int]:
+        """Count the next block; return its first and its last line."""
         self._number += 1
-        self._line += self._text.count(self._line_end, self._counted, start)
-        self._counted = max(start, self._counted)
+        return self._line_at(start), self._line_at(end)
+
+    def _line_at(self, place: int) -> int:
+        self._line += self._text.count(self._line_end, self._counted, place)
+        self._counted = max(place, self._counted)
         return self._line
 
 

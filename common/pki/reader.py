@@ -15,9 +15,10 @@ from common.pki.ber import to_der
 from common.pki.binary import PFX, PKCS7, foreign, label_of, looks_binary
 from common.pki.body import decode_base64
 from common.pki.findings import raise_findings
-from common.pki.pem import CERTIFICATE, Block, Reading, at, pem_of, read_blocks, text_of
+from common.pki.pem import CERTIFICATE, Block, Reading, at, pem_of, read_blocks, several, text_of
 from common.pki.pkcs7 import certificates_of
 from common.pki.refusal import unreadable
+from common.pki.stray import may_be_several
 
 _ZIP = b"PK\x03\x04"
 _BEGIN = b"-----BEGIN "
@@ -38,7 +39,7 @@ def read_text(text: str, wanted: str, *, file: str | None = None) -> Reading:
     found = read_blocks(text, file=file)
     if not found.blocks and not found.findings:
         return Reading((), (unreadable(text, wanted, file=file),))
-    return _settled(found)
+    return _settled(found, text)
 
 
 def read_file(data: bytes, wanted: str, *, file: str | None = None) -> Reading:
@@ -83,8 +84,9 @@ def _read_content(data: bytes, *, file: str | None, line: int | None) -> Reading
     if name := foreign(data):
         return Reading((), (PkiError(f"this is {name}", reason=Reason.UNSUPPORTED, file=file),))
     if _BEGIN in data:
-        return _settled(read_blocks(text_of(data), file=file))
-    return _settled(Reading((Block(label="", der=data, file=file, line=line),), ()))
+        text = text_of(data)
+        return _settled(read_blocks(text, file=file), text)
+    return _settled(Reading((Block(label="", der=data, file=file, line=line),), ()), "")
 
 
 def _without_marks(text: str) -> bytes | None:
@@ -94,16 +96,27 @@ def _without_marks(text: str) -> bytes | None:
     return data if _BEGIN in data or foreign(data) or label_of(data) else None
 
 
-def _settled(found: Reading) -> Reading:
+def _settled(found: Reading, text: str) -> Reading:
     blocks: list[Block] = []
     findings = list(found.findings)
     for block in found.blocks:
         try:
             blocks.extend(_true(block))
         except PkiError as error:
-            unknown = PkiError(error.message, reason=error.reason, file=block.file, line=block.line)
-            findings.append(at(block, error.message, error.reason) if block.label else unknown)
+            if block.label:
+                findings.append(at(block, _of_how_many(block, text, error.message), error.reason))
+            else:
+                findings.append(
+                    PkiError(error.message, reason=error.reason, file=block.file, line=block.line)
+                )
     return Reading(tuple(blocks), tuple(findings))
+
+
+def _of_how_many(block: Block, text: str, message: str) -> str:
+    """Say of a damaged block if the rests of others may be in it."""
+    if block.line is None or block.until is None or not may_be_several(text[block.start : block.end]):
+        return message
+    return several(message, block.until - block.line + 1)
 
 
 def _true(block: Block) -> Iterator[Block]:

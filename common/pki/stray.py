@@ -17,6 +17,14 @@ _SHORT: Final = re.compile(
 )
 """Base64 that was wrapped or cut to shorter lines."""
 
+_LINE: Final = re.compile(
+    r"^[A-Za-z0-9+/]++={0,2}[ \t\r]*+$|(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{16,}+={0,2}", re.MULTILINE
+)
+"""A line of base64; whatever stands beside it, if it is longer than any word of a mark."""
+
+_FIRST: Final = "MI"
+"""How DER begins in base64: a SEQUENCE of more than 127 bytes."""
+
 _MIXED: Final = re.compile(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[^0-9]*[0-9]")
 """Of 40 random characters of base64, one in a thousand lacks one of these kinds; a path or a long word nearly always does."""
 
@@ -53,6 +61,13 @@ class Stray:
 def first_stray(text: str, start: int, end: int) -> Stray | None:
     """Return the first thing between two places that may be a block."""
     return min(_strays(text, start, end), key=lambda one: one.start, default=None)
+
+
+def may_be_several(text: str) -> bool:
+    """Tell whether base64 stands below a block's last line, or a first one stands below others: marks between them may be lost."""
+    lines = [found[0].rstrip() for found in _LINE.finditer(text)]
+    longest = max(map(len, lines), default=0)
+    return any(len(one) < longest for one in lines[:-1]) or any(one.startswith(_FIRST) for one in lines[1:])
 
 
 def _strays(text: str, start: int, end: int) -> Iterator[Stray]:

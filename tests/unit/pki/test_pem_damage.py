@@ -8,6 +8,7 @@ import quopri
 import pytest
 
 from common.pki.pem import read_blocks, text_of
+from common.pki.reader import read_file
 from common.pki.redaction import without_private_keys
 from tests.pki import make_leaf, make_root, make_rsa_key
 
@@ -124,6 +125,40 @@ def test_a_damaged_block_is_one_finding_and_its_neighbours_are_read(kind, line_e
     if line_end != "\\n":
         first = before.count("\n") + 1
         assert first <= found.line <= first + DAMAGED[kind].count("\n")
+
+
+RUN_TOGETHER = {
+    "no-end-and-no-begin": ONE.replace(END + "\n", "") + TWO.replace(BEGIN + "\n", ""),
+    "cut-and-no-begin": ONE[:300] + "\n" + TWO.replace(BEGIN + "\n", ""),
+    "cut-after-a-whole-line-and-no-begin": "".join(ONE.splitlines(keepends=True)[:4])
+    + TWO.replace(BEGIN + "\n", ""),
+    "cut-and-no-mark": ONE[:300] + "\n" + TWO.replace(BEGIN + "\n", "").replace(END + "\n", ""),
+    "no-mark-at-all": "".join(one for one in (ONE + TWO).splitlines(keepends=True) if "-----" not in one),
+    "cut-and-the-beginning-lost": ONE[:300] + "\n" + TWO[120:],
+}
+
+
+@pytest.mark.parametrize("kind", RUN_TOGETHER)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_two_blocks_that_damage_ran_together_are_read_or_a_finding_covers_both_and_says_so(kind, line_end):
+    before = KEY.count("\n")
+    count = RUN_TOGETHER[kind].count("\n")
+    text = (KEY + RUN_TOGETHER[kind] + KEY).replace("\n", line_end)
+    reading = read_file(text.encode(), "a certificate or key")
+    others = [block.der for block in reading.blocks if block.label == "CERTIFICATE"]
+    assert len(reading.blocks) - len(others) == 2
+    if others:
+        assert others == DERS
+        return
+    (found,) = reading.findings
+    assert (found.line, found.until) == (before + 1, before + count)
+    assert found.message.endswith(f"; the {count} lines from here may hold more than one block")
+
+
+@pytest.mark.parametrize("kind", sorted(DAMAGED.keys() & {"no-end", "no-begin", "empty"}))
+def test_a_finding_about_one_block_does_not_speak_of_others(kind):
+    (found,) = read_blocks(TWO + DAMAGED[kind]).findings
+    assert "more than one" not in found.message
 
 
 KEY_BODY = "\n".join(KEY.splitlines()[1:-1])
