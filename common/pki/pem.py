@@ -10,6 +10,7 @@ together are in one finding, whose lines cover both.
 """
 
 import base64
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -35,6 +36,7 @@ _BOMS = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
+_BASE64 = re.compile(r"[A-Za-z0-9+/=]")
 _SAMPLE_BYTES = 4096
 _ALIASES = {
     "X509 CERTIFICATE": CERTIFICATE,
@@ -236,7 +238,7 @@ class _Scan:
     def _is_aside(self, mark: Mark) -> bool:
         """Tell the END of a sentence from that of a block: words stand before it, and not right before it."""
         before = line_before(self._text, mark.start).rpartition("-----")[2]
-        return any(one.isalpha() for one in before) and not before[-1].isalnum()
+        return any(one.isalpha() for one in before) and not _BASE64.fullmatch(before[-1])
 
     def _finding(self, start: int, end: int, message: str) -> PkiError:
         damaged = self._text[start:end].rstrip()

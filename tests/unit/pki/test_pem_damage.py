@@ -107,6 +107,8 @@ DAMAGED = {
     "prefix-and-no-end": "cert: " + BEGIN + BODY,
     "prefix-and-little": "cert: " + BEGIN + BODY[:5] + "\n",
     "lone-end": END + "\n",
+    "little-before-its-end": "Yz0b" + END + "\n",
+    "padding-before-its-end": "Yz0=" + END + "\n",
     "lone-begin": BEGIN + "\n",
     "empty": f"{BEGIN}\n{END}\n",
     "garbled": ONE.replace(BODY[70], "!", 1),
