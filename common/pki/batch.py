@@ -151,7 +151,7 @@ class _Reader:
             for certificate in opened.certificates:
                 content.certificates.setdefault(certificate, block)
         else:
-            raise refusal(block)
+            raise refusal(block, "a private key or a certificate")
 
     def _spend_parameters(self) -> None:
         self._parameters_left -= 1

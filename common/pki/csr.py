@@ -157,7 +157,7 @@ def read_request(text: str, *, file: str | None = None) -> Request:
     if len(reading.blocks) > 1:
         raise at(reading.blocks[1], "one request at a time is read", Reason.INVALID)
     if block.label != REQUEST_LABEL:
-        raise refusal(block)
+        raise refusal(block, "a certificate signing request")
     try:
         return _decode(block.der)
     except der.DerError as error:

@@ -5,10 +5,6 @@ from common.pki.pem import Block, at
 
 _HINTS = {
     "CERTIFICATE REQUEST": "a certificate signing request; upload the certificate that the CA made from it",
-    "PUBLIC KEY": "a public key; a private key or a certificate is needed",
-    "RSA PUBLIC KEY": "a public key; a private key or a certificate is needed",
-    "EC PUBLIC KEY": "a public key; a private key or a certificate is needed",
-    "SSH2 PUBLIC KEY": "an SSH public key; a private key or a certificate is needed",
     "OPENSSH PRIVATE KEY": "an OpenSSH private key; convert it with 'ssh-keygen -p -m PKCS8'",
     "X509 CRL": "a certificate revocation list",
     "DSA PARAMETERS": "DSA parameters, which have no use here",
@@ -16,14 +12,22 @@ _HINTS = {
     "PKCS12": "a PKCS#12 file, which does not belong here",
     "TRUSTED CERTIFICATE": "a certificate in OpenSSL's own trusted form; convert it with 'openssl x509'",
 }
+_PUBLIC_KEYS = {
+    "PUBLIC KEY": "a public key",
+    "RSA PUBLIC KEY": "a public key",
+    "EC PUBLIC KEY": "a public key",
+    "SSH2 PUBLIC KEY": "an SSH public key",
+}
 _HTML = ("<!doctype html", "<html", "<head", "<body")
 _XML = "<?xml"
 _START_CHARS = 1000
 _SSH_PREFIXES = ("ssh-rsa ", "ssh-ed25519 ", "ssh-dss ", "ecdsa-sha2-", "sk-ssh-", "---- begin ssh2")
 
 
-def refusal(block: Block) -> PkiError:
-    """Return the finding for a block that has no use here."""
+def refusal(block: Block, wanted: str) -> PkiError:
+    """Return the finding for a block that has no use here; `wanted` completes "this is a public key, not ..."."""
+    if (what := _PUBLIC_KEYS.get(block.label)) is not None:
+        return at(block, f"this is {what}, not {wanted}", Reason.UNSUPPORTED)
     what = _HINTS.get(block.label, f"a {block.label} block, which has no use here")
     return at(block, f"this is {what}", Reason.UNSUPPORTED)
 

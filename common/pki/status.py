@@ -67,7 +67,8 @@ def statuses(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) 
         found.append(_EXPIRED)
     elif nearness_of(certificate, now_s=now_s, trusted_ca=trusted_ca) is not Nearness.CALM:
         days = (certificate.not_after_s - now_s) // DAY_S
-        found.append(Status(code=StatusCode.EXPIRING, text=f"{days} days left", days_left=days))
+        text = _time_left(certificate.not_after_s, now_s)
+        found.append(Status(code=StatusCode.EXPIRING, text=text, days_left=days))
     if not trusted_ca and is_temporary(certificate):
         found.append(_TEMPORARY)
     if has_weak_signature(certificate) and not (trusted_ca and certificate.is_self_signed):
@@ -75,6 +76,14 @@ def statuses(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) 
     if not certificate.raw_subject and "subject" not in certificate.undecodable:
         found.append(_EMPTY)
     return tuple(found) or (_GOOD,)
+
+
+def _time_left(not_after_s: int, now_s: int) -> str:
+    """Say how many whole days are left; of less than one, on which day (in UTC) it ends."""
+    days = (not_after_s - now_s) // DAY_S
+    if days:
+        return "1 day left" if days == 1 else f"{days} days left"
+    return "Expires today" if not_after_s // DAY_S == now_s // DAY_S else "Expires tomorrow"
 
 
 def status_of(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) -> Status:

@@ -30,6 +30,9 @@ MAX_INTERMEDIATES = 16
 MAX_COMPARISONS = 100_000
 """Names times constraints; one hostile certificate costs seconds without a limit."""
 
+SELF_SIGNED = "it is self-signed, and not among the trusted roots"
+"""Why clients refuse a certificate that no CA issued, whatever else it lacks."""
+
 _WILDCARD_LABEL = "any"
 
 
@@ -90,6 +93,9 @@ class StrictClient:
                 way = builder.build_client_verifier().verify(loaded, sending).chain
             return _also_for_openssl([known[one] for one in way], purpose)
         except (VerificationError, PkiError, *DECODING_ERRORS) as error:
+            if leaf.is_self_signed and leaf not in self._roots.values():
+                # what else the library names first is of no use to somebody who only has to trust it
+                return Verdict(accepted=False, reason=SELF_SIGNED)
             return Verdict(accepted=False, reason=in_words(str(error)))
 
 

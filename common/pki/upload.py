@@ -24,6 +24,12 @@ from common.pki.redaction import without_private_keys
 from common.pki.refusal import refusal, unreadable
 
 CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD = "certificate", "private key", "parameters"
+
+_WANTED = {
+    CERTIFICATE_FIELD: "a certificate",
+    KEY_FIELD: "a private key",
+    PARAMETERS_FIELD: "DH or EC parameters",
+}
 """What a finding names as its file when the text was pasted into a field."""
 
 NAMED_MAX = 10
@@ -172,7 +178,7 @@ def _trusted_ca(block: Block) -> Certificate:
     if is_private_key(block):
         raise at(block, "a private key does not belong among trusted CAs", Reason.INVALID)
     if block.label != CERTIFICATE:
-        raise refusal(block)
+        raise refusal(block, "a CA certificate")
     certificate = decode_block(block)
     if not certificate.may_be_trusted:
         said = f"'{certificate.label}' is not a CA certificate, nor self-signed, so trusting it has no effect"
@@ -233,7 +239,7 @@ class _Parts:
         self.findings.extend(reading.findings)
         for block in reading.blocks:
             try:
-                self._take_block(block)
+                self._take_block(block, name)
             except PkiError as error:
                 self.findings.append(error)
 
@@ -283,7 +289,7 @@ class _Parts:
             return kept
         return leaf.pem + "".join(found.pem for found in self._certificates if found != leaf)
 
-    def _take_block(self, block: Block) -> None:
+    def _take_block(self, block: Block, field: str) -> None:
         if block.label == CERTIFICATE:
             self._certificates.setdefault(decode_block(block), block)
         elif is_private_key(block):
@@ -297,7 +303,7 @@ class _Parts:
         elif block.label == PFX:
             self._take_pfx(block)
         else:
-            raise refusal(block)
+            raise refusal(block, _WANTED[field])
 
     def _take_pfx(self, block: Block) -> None:
         try:

@@ -86,14 +86,18 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
 class CertificateEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What to change; what is left out stays. `nodes` are all that shall have it in `slot`. The key cannot be changed.
 
-    `confirm` as for an upload.
+    `passphrase` opens a PKCS#12 file. `confirm` as for an upload.
     """
 
     certificate: str | None = None
+    passphrase: str | None = None
     parameters: str | None = None
     nodes: Names | None = None
     slot: str = "server"
     confirm: str | None = None
+
+    def __repr__(self) -> str:
+        return "<edit>"
 
 
 class Assign(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,6 +217,7 @@ async def edit(call: Call) -> web.StreamResponse:
     found = await call.api.operations.certificates.edit(
         number,
         certificate=body.certificate,
+        passphrase=body.passphrase,
         parameters=body.parameters,
         nodes=body.nodes,
         slot=body.slot,

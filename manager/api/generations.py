@@ -9,7 +9,7 @@ from manager.api.answers import ConsequenceAnswer, consequence_answers
 from manager.api.routes import CONFIRM, Call, Query, Route, reply
 from manager.domain.difference import Difference
 from manager.domain.model import Role
-from manager.operations.generations import ShownGeneration
+from manager.operations.generations import Compared, ShownGeneration
 
 
 class GenerationAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,12 +32,18 @@ class GenerationsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DifferenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs between two generations; `before` is null where there was none."""
+    """What differs between two generations; `before` is null where there was none.
+
+    With `from`, `consequences` is what it would mean for the node's clients and peers to go from that one to this one now, and
+    `confirmation` the token that confirms republishing it if `from` is the newest.
+    """
 
     node: str
     before: int | None
     after: int
     difference: Difference
+    consequences: list[ConsequenceAnswer] = []
+    confirmation: str = ""
 
 
 class RepublishedAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,15 +64,17 @@ async def history(call: Call) -> web.StreamResponse:
 
 async def difference(call: Call) -> web.StreamResponse:
     """Answer with what differs from another generation, by default the one before."""
-    before = call.count("from", 0) or None
-    found = await call.api.operations.generations.compare(
-        call.name("name"), call.number("generation"), before=before
+    name, number, before = call.name("name"), call.number("generation"), call.count("from", 0) or None
+    operations = call.api.operations.generations
+    if before is None:
+        return reply(_compared(name, await operations.compare(name, number)))
+    found = await operations.foresee(name, number, desired=before)
+    answer = msgspec.structs.replace(
+        _compared(name, found.compared),
+        consequences=consequence_answers(found.foreseen.consequences),
+        confirmation=found.foreseen.token,
     )
-    return reply(
-        DifferenceAnswer(
-            node=call.name("name"), before=found.before, after=found.after, difference=found.difference
-        )
-    )
+    return reply(answer)
 
 
 async def republish(call: Call) -> web.StreamResponse:
@@ -82,6 +90,10 @@ async def republish(call: Call) -> web.StreamResponse:
         consequences=consequence_answers(told),
     )
     return reply(answer, status=201)
+
+
+def _compared(name: str, found: Compared) -> DifferenceAnswer:
+    return DifferenceAnswer(node=name, before=found.before, after=found.after, difference=found.difference)
 
 
 def _answer(shown: ShownGeneration) -> GenerationAnswer:

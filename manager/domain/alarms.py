@@ -21,6 +21,7 @@ from manager.domain.model import TrustedCaRecord
 from manager.domain.placing import its_names, mismatches
 from manager.domain.trust import client_ca_list
 from manager.domain.view import NodeView, State, is_stale
+from manager.meanings import ALARM_TITLES
 
 Level = Literal["error", "warning"]
 
@@ -72,60 +73,56 @@ class Trait:
 
 TRAITS: Final[Mapping[AlarmKind, Trait]] = MappingProxyType(
     {
-        AlarmKind.NO_CERTIFICATE: Trait(number=1, title="Node has no TLS certificate", level="error"),
-        AlarmKind.CHAIN_INCOMPLETE: Trait(
-            number=2, title="TLS certificate has an incomplete chain of trust", level="error"
-        ),
+        AlarmKind.NO_CERTIFICATE: Trait(number=1, title=ALARM_TITLES["no_certificate"], level="error"),
+        AlarmKind.CHAIN_INCOMPLETE: Trait(number=2, title=ALARM_TITLES["chain_incomplete"], level="error"),
         AlarmKind.CERTIFICATE_EXPIRING: Trait(
-            number=3, title="TLS certificate expires soon", level="warning"
+            number=3, title=ALARM_TITLES["certificate_expiring"], level="warning"
         ),
-        AlarmKind.CERTIFICATE_EXPIRED: Trait(number=4, title="TLS certificate has expired", level="error"),
-        AlarmKind.CA_EXPIRING: Trait(number=5, title="Trusted CA certificate expires soon", level="warning"),
-        AlarmKind.CA_EXPIRED: Trait(number=6, title="Trusted CA certificate has expired", level="error"),
+        AlarmKind.CERTIFICATE_EXPIRED: Trait(
+            number=4, title=ALARM_TITLES["certificate_expired"], level="error"
+        ),
+        AlarmKind.CA_EXPIRING: Trait(number=5, title=ALARM_TITLES["ca_expiring"], level="warning"),
+        AlarmKind.CA_EXPIRED: Trait(number=6, title=ALARM_TITLES["ca_expired"], level="error"),
         AlarmKind.OUT_OF_SYNC: Trait(
-            number=7, title="Node does not have what it should", level="warning", delay_s=OUT_OF_SYNC_S
+            number=7, title=ALARM_TITLES["out_of_sync"], level="warning", delay_s=OUT_OF_SYNC_S
         ),
         AlarmKind.NOT_SERVING: Trait(
             number=8,
-            title="Service does not show the installed certificate",
+            title=ALARM_TITLES["not_serving"],
             level="error",
             delay_s=OUT_OF_SYNC_S,
         ),
-        AlarmKind.INSTALL_FAILED: Trait(number=9, title="Installation failed", level="error"),
+        AlarmKind.INSTALL_FAILED: Trait(number=9, title=ALARM_TITLES["install_failed"], level="error"),
         AlarmKind.DRIFTED: Trait(
-            number=10, title="Files on the node were changed", level="warning", delay_s=OUT_OF_SYNC_S
+            number=10, title=ALARM_TITLES["drifted"], level="warning", delay_s=OUT_OF_SYNC_S
         ),
-        AlarmKind.OFFLINE: Trait(number=11, title="Node is offline", level="warning", delay_s=OUT_OF_SYNC_S),
-        AlarmKind.CONFLICT: Trait(
-            number=12, title="Node has a generation that the manager does not know", level="error"
+        AlarmKind.OFFLINE: Trait(
+            number=11, title=ALARM_TITLES["offline"], level="warning", delay_s=OUT_OF_SYNC_S
         ),
+        AlarmKind.CONFLICT: Trait(number=12, title=ALARM_TITLES["conflict"], level="error"),
         AlarmKind.CLOCK_SKEW: Trait(
-            number=13, title="Node's clock is wrong", level="warning", delay_s=OUT_OF_SYNC_S
+            number=13, title=ALARM_TITLES["clock_skew"], level="warning", delay_s=OUT_OF_SYNC_S
         ),
-        AlarmKind.EVALUATION_SILENT: Trait(number=14, title="Alarms were not evaluated", level="error"),
-        AlarmKind.NAME_MISMATCH: Trait(
-            number=15, title="TLS certificate is not valid for the node's names", level="error"
-        ),
+        AlarmKind.EVALUATION_SILENT: Trait(number=14, title=ALARM_TITLES["evaluation_silent"], level="error"),
+        AlarmKind.NAME_MISMATCH: Trait(number=15, title=ALARM_TITLES["name_mismatch"], level="error"),
         AlarmKind.DUPLICATE_IDENTITY: Trait(
-            number=16, title="Two agents use the key of one node", level="error"
+            number=16, title=ALARM_TITLES["duplicate_identity"], level="error"
         ),
-        AlarmKind.SERVICES_INVALID: Trait(
-            number=17, title="Node's own configuration has mistakes", level="warning"
-        ),
+        AlarmKind.SERVICES_INVALID: Trait(number=17, title=ALARM_TITLES["services_invalid"], level="warning"),
         AlarmKind.MUST_STAPLE_UNPROVEN: Trait(
             number=20,
-            title="Service does not staple though its certificate demands it",
+            title=ALARM_TITLES["must_staple_unproven"],
             level="warning",
             delay_s=STAPLING_S,
         ),
         AlarmKind.TRUSTED_CA_HELD_OUT: Trait(
-            number=18, title="Trusted CA is held out of what nodes get", level="error"
+            number=18, title=ALARM_TITLES["trusted_ca_held_out"], level="error"
         ),
         AlarmKind.CLIENT_CA_LIST_TOO_LONG: Trait(
-            number=19, title="Trusted CAs have too many names for TLS", level="warning"
+            number=19, title=ALARM_TITLES["client_ca_list_too_long"], level="warning"
         ),
         AlarmKind.CERTIFICATE_HELD_OUT: Trait(
-            number=21, title="TLS certificate is held out of what nodes get", level="error"
+            number=21, title=ALARM_TITLES["certificate_held_out"], level="error"
         ),
     }
 )

@@ -20,6 +20,9 @@ from manager.domain.model import NodeRecord
 NAMED_MAX: Final = 10
 """Names that one sentence tells; of more it has the count."""
 
+SAME_TIME_S: Final = DAY_S
+"""Ends and lifetimes that differ by no more are equal: a CA issues two of one lifetime minutes apart, and counts in days."""
+
 
 class DifferenceCode(StrEnum):
     """In what two certificates differ; stable for machines."""
@@ -45,13 +48,19 @@ class Difference:
     severity: Severity
 
 
-def compare(before: Certificate, after: Certificate, *, label: str) -> list[Difference]:
-    """Return what is different in `after`; `label` names the certificate that it replaces."""
+def compare(
+    before: Certificate, after: Certificate, *, label: str, in_place: bool = False
+) -> list[Difference]:
+    """Return what is different in `after`; `label` names the certificate that it replaces.
+
+    `in_place` says that both are one entry's content, which keeps its own key and shares it with no other.
+    """
     return [
         *_names(before, after, label),
         *_strength(before, after, label),
         *_purposes(before, after, label),
         *_times(before, after, label),
+        *(() if in_place else _key_reuse(before, after, label)),
         *_rest(before, after, label),
     ]
 
@@ -137,18 +146,20 @@ def _purposes(before: Certificate, after: Certificate, label: str) -> Iterator[D
 
 
 def _times(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
-    if after.not_after_s < before.not_after_s:
+    if after.not_after_s < before.not_after_s - SAME_TIME_S:
         message = f"It ends on {date(after.not_after_s)}, earlier than {label} ({date(before.not_after_s)})."
         yield Difference(DifferenceCode.ENDS_EARLIER, message, Severity.WARNING)
-    mine, theirs = _days(after), _days(before)
-    if mine < theirs:
-        message = f"It is made for {mine} days, {label} for {theirs}."
+    if _lifetime_s(after) < _lifetime_s(before) - SAME_TIME_S:
+        message = f"It is made for {_days(after)} days, {label} for {_days(before)}."
         yield Difference(DifferenceCode.SHORTER_LIFETIME, message, Severity.NOTE)
 
 
-def _rest(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+def _key_reuse(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
     if before.public_key_id == after.public_key_id and before != after:
         yield Difference(DifferenceCode.KEY_REUSED, f"Its key is that of {label}.", Severity.NOTE)
+
+
+def _rest(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
     if before.subject_id != after.subject_id:
         message = f"Its subject is {after.raw_subject or 'empty'}, that of {label} is {before.raw_subject or 'empty'}."
         yield Difference(DifferenceCode.SUBJECT, message, Severity.NOTE)
@@ -180,5 +191,9 @@ def _may(certificate: Certificate, named: bool) -> bool:  # noqa: FBT001 - one f
     return certificate.extended_usages is None or named
 
 
+def _lifetime_s(certificate: Certificate) -> int:
+    return certificate.not_after_s - certificate.not_before_s
+
+
 def _days(certificate: Certificate) -> int:
-    return round((certificate.not_after_s - certificate.not_before_s) / DAY_S)
+    return round(_lifetime_s(certificate) / DAY_S)

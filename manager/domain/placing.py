@@ -13,7 +13,7 @@ from common.pki.chain import ChainState
 from common.pki.finding import LintCode, Severity, by_severity
 from common.pki.material import TlsMaterial
 from common.pki.status import is_expired
-from manager.domain.comparison import compare, compare_request, date, listed, uncovered
+from manager.domain.comparison import Difference, compare, compare_request, date, listed, uncovered
 from manager.domain.consequences import (
     Consequence,
     ConsequenceCode,
@@ -51,7 +51,7 @@ def of_moves(inventory: Inventory, moves: Sequence[Move], *, now_s: int) -> list
 
 def of_content(before: Entry, after: Entry) -> list[Consequence]:
     """Return what is lost when an entry's content changes, wherever it is assigned."""
-    return [of_difference(each) for each in compare(before.leaf, after.leaf, label=said(before))]
+    return [of_difference(each) for each in _differences(before, after)]
 
 
 def of_companions(material: TlsMaterial) -> list[Consequence]:
@@ -73,7 +73,7 @@ def of_answer(request: RequestRecord, answer: Entry, replaced: Entry | None) -> 
     """Return what an answer lacks of its request, and of the certificate that the request was made to replace."""
     found = compare_request(request.subject_alt_names, request.raw_subject, answer.leaf)
     if replaced is not None:
-        found += compare(replaced.leaf, answer.leaf, label=said(replaced))
+        found += _differences(replaced, answer)
     return [of_difference(each) for each in found]
 
 
@@ -211,10 +211,12 @@ def _of_replacing(group: Sequence[Move]) -> list[Consequence]:
         return [left_without(before, nodes)]
     if before.leaf == after.leaf or before.temporary:
         return []
-    return [
-        replace(of_difference(each), nodes=nodes)
-        for each in compare(before.leaf, after.leaf, label=said(before))
-    ]
+    return [replace(of_difference(each), nodes=nodes) for each in _differences(before, after)]
+
+
+def _differences(before: Entry, after: Entry) -> list[Difference]:
+    """Compare two entries, or an entry's content before a change and after it."""
+    return compare(before.leaf, after.leaf, label=said(before), in_place=before.id == after.id)
 
 
 def _grouped(moves: Iterable[Move], key: Callable[[Move], object]) -> list[list[Move]]:

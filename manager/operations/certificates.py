@@ -309,6 +309,7 @@ class CertificateOperations:
         certificate: str | None = None,
         parameters: str | None = None,
         key: NewKey | None = None,
+        passphrase: str | None = None,
         nodes: Sequence[str] | None = None,
         slot: str,
         seen: str | None = None,
@@ -318,7 +319,7 @@ class CertificateOperations:
         """Change an entry's certificate, its parameters, and the nodes that have it in a slot; None leaves each as it is.
 
         The private key stays, and the certificate must pair with it, unless `key` comes along, which only the management
-        API's contract allows. `seen` is the version that the change was begun with (`manager.domain.version`); what follows from the
+        API's contract allows; `passphrase` opens a PKCS#12 file in `certificate`. `seen` is the version that the change was begun with (`manager.domain.version`); what follows from the
         change is returned, and `confirm` as in `manager.operations.confirming`. Raises PkiFindingsError, InvalidInputError, NotFoundError,
         ConflictError, ChangedMeanwhileError, ConfirmationNeededError; then nothing was changed.
         """
@@ -327,7 +328,9 @@ class CertificateOperations:
         record = await store.certificates.get(certificate_id)
         material = None
         if certificate is not None or parameters is not None or key is not None:
-            material = await self._edited(record, certificate=certificate, parameters=parameters, key=key)
+            material = await self._edited(
+                record, certificate=certificate, parameters=parameters, key=key, passphrase=passphrase
+            )
         new = None
         if material is not None:
             temporary = record.temporary and material.leaf.is_self_signed
@@ -478,6 +481,7 @@ class CertificateOperations:
         certificate: str | None,
         parameters: str | None,
         key: NewKey | None,
+        passphrase: str | None,
     ) -> TlsMaterial:
         """Read an edit. Raises PkiFindingsError."""
         text = record.text if certificate is None else certificate
@@ -490,6 +494,7 @@ class CertificateOperations:
                 certificate=text,
                 private_key=await self._context.store.certificates.private_key(record.id),
                 parameters=beside,
+                passphrase=passphrase,
                 owner="this entry's private key, which cannot be changed",
             )
         return await self._context.workers.run(

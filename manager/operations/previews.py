@@ -91,17 +91,19 @@ class PreviewOperations:
             passphrase=passphrase,
             parameters=parameters,
         )
+        foreseen = foresee_kept(inventory, material, where, chosen, now_s=now_s)
+        updates = foreseen.updates
+        # as the entry that it updates, beside which it would share its own key
+        number = updates.id if updates is not None else 0
         entry = Entry(
-            id=0,
+            id=number,
             leaf=material.leaf,
             uploaded=(*material.chain, *material.extras),
             temporary=False,
             created_s=now_s,
             changed_s=now_s,
-            places=tuple(AssignmentRecord(node=name, slot=chosen, certificate_id=0) for name in where),
+            places=tuple(AssignmentRecord(node=name, slot=chosen, certificate_id=number) for name in where),
         )
-        foreseen = foresee_kept(inventory, material, where, chosen, now_s=now_s)
-        updates = foreseen.updates
         return Preview(
             material=material,
             judgement=inventory.judge_new(entry, now_s=int(now_s)),
@@ -112,10 +114,10 @@ class PreviewOperations:
                 if each.leaf.subject_id == entry.leaf.subject_id and each is not updates
             ],
             replaces=[
-                (name, inventory.entries[number])
+                (name, inventory.entries[held])
                 for name in where
-                if (number := inventory.slots.get((name, chosen))) is not None
-                and (updates is None or number != updates.id)
+                if (held := inventory.slots.get((name, chosen))) is not None
+                and (updates is None or held != updates.id)
             ],
             foreseen=foreseen,
         )

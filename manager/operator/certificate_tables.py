@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from common.pki.finding import LintCode
 from manager.operator import output
 from manager.operator.certificate_shapes import (
     Alarm,
@@ -48,6 +49,13 @@ _NO_ROOT: Final = frozenset({"incomplete", "untrusted", "undetermined", "self_si
 _FINE_CHAINS: Final = frozenset({"", "complete", "self_signed"})
 """That a certificate signed itself is told by its status."""
 
+HINT: Final = "certcast explain CODE says who refuses it"
+"""The last line after lines with codes."""
+
+_EXPLAINED: Final = frozenset({*LintCode, "name_mismatch", "expired", "self_signed"})
+"""Codes of findings, and those of consequences, of which `certcast explain` knows more."""
+
+_CODED: Final = re.compile(r" \[[a-z_]+\]$")
 _LABEL: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 
 LIST_HEADINGS: Final = ("id", "subject\nissuer", "expires", "leaf", "status", "nodes")
@@ -183,11 +191,22 @@ def said_of(consequences: Iterable[Consequence], findings: Iterable[Remark]) -> 
     if "name_mismatch" in codes:
         codes.add("node_name_mismatch")
     found = [
-        f"{each.severity or 'warning'}: {each.message}"
+        f"{each.severity or 'warning'}: {coded(each.message, each.code)}"
         for each in findings
         if each.severity != "note" and each.code not in {*codes, "unassigned"}
     ]
-    return list(dict.fromkeys([*map(consequence_line, told), *found]))
+    lines = [coded(consequence_line(each), each.code) for each in told]
+    return list(dict.fromkeys([*lines, *found]))
+
+
+def coded(message: str, code: str) -> str:
+    """Return a message with its code, if there is more to be read about it."""
+    return f"{message} [{code}]" if code in _EXPLAINED else message
+
+
+def is_coded(lines: Iterable[str]) -> bool:
+    """Whether any of these lines has a code to look up."""
+    return any(_CODED.search(line) for line in lines)
 
 
 def places(nodes: Iterable[Place]) -> str:
@@ -216,7 +235,9 @@ def ca_kind(each: Certificate) -> str:
 
 def _facts(found: Certificate, chain: Chain, now_s: float) -> list[tuple[str, output.Cell]]:
     key = f"{found.key_type} {found.key_bits}" if found.key_type == "RSA" else found.key_type
-    findings = [each.message for each in found.findings if each.message != chain.explanation]
+    findings = [
+        coded(each.message, each.code) for each in found.findings if each.message != chain.explanation
+    ]
     facts: list[tuple[str, output.Cell]] = [
         ("id", str(found.id)),
         ("subject", found.raw_subject or "-"),
@@ -231,7 +252,7 @@ def _facts(found: Certificate, chain: Chain, now_s: float) -> list[tuple[str, ou
         ("status", _all_statuses(found)),
         ("chain", chain.explanation or "-"),
         ("strict client", _verdict(chain)),
-        ("findings", "\n".join(findings) or "-"),
+        ("findings", "\n".join([*findings, *([HINT] if is_coded(findings) else [])]) or "-"),
     ]
     if found.undecodable:
         facts.append(("undecodable", ", ".join(found.undecodable)))

@@ -26,7 +26,7 @@ from manager.operator.running import (
 )
 
 if TYPE_CHECKING:
-    from manager.operator.certificate_shapes import Certificate
+    from manager.operator.certificate_shapes import Assigned, Certificate
 
 app = group("Keep certificates, and give them to nodes.")
 
@@ -155,9 +155,11 @@ def edit(
         typer.Option(
             "--certificate",
             metavar="FILE",
-            help="PEM: the certificate, and its chain, in place of what is there; - is standard input.",
+            help="PEM, DER, PKCS#7 or PKCS#12: the certificate, and its chain, in place of what is there; - is standard input.",
         ),
     ] = None,
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
     parameters: Annotated[
         str | None,
         typer.Option("--parameters", metavar="FILE", help="PEM: DH or EC parameters; - is standard input."),
@@ -185,24 +187,20 @@ def edit(
 
     Example: certcast certificate edit 3 --certificate renewed-with-new-chain.pem
     """
-    if parameters is not None and no_parameters:
-        raise InvalidInputError("parameters", "--parameters and --no-parameters exclude each other")
     if nodes and no_nodes:
         raise InvalidInputError("nodes", "--node and --no-nodes exclude each other")
+    if certificate is None and (ask_passphrase or passphrase_stdin):
+        raise InvalidInputError("passphrase", "a passphrase is for a file that --certificate names")
     only_one_from_stdin(certificate, parameters)
-    body: dict[str, Any] = {"slot": slot}
+    body: dict[str, Any] = {"slot": slot} | _without_parameters(parameters, chosen=no_parameters)
     if nodes or no_nodes:
         body["nodes"] = [node_name(name) for name in nodes or ()]
-    if no_parameters:
-        body["parameters"] = ""
     if certificate is None and parameters is None and len(body) == 1:
         raise InvalidInputError(
             "edit", "say what to change: --certificate, --parameters, --no-parameters, --node or --no-nodes"
         )
     login(context)
-    for field, name in (("certificate", certificate), ("parameters", parameters)):
-        if name is not None:
-            body[field] = read_text(name)
+    body |= _secret(ask=ask_passphrase, from_stdin=passphrase_stdin) | _texts(certificate, parameters)
     try:
         answer = ask_confirmed(
             context,
@@ -252,14 +250,12 @@ def assign(
         say_raw(answer)
         return
     from manager.operator.certificate_shapes import Assigned
-    from manager.operator.certificate_tables import said_of
     from manager.operator.shapes import read
 
     found = read(answer, Assigned)
     to = "all nodes" if everywhere else ", ".join(nodes or ())
     say(f"Certificate {certificate_id} goes to {to} now; 'certcast status' shows how far.")
-    for line in said_of(found.consequences, found.findings):
-        say(f"  {line}")
+    say_remarks(found)
 
 
 app.command("download")(certificate_views.download)
@@ -305,12 +301,32 @@ def going_to(nodes: Sequence[str]) -> str:
     return f"; it goes to {', '.join(nodes)} now ('certcast status' shows how far)"
 
 
-def say_remarks(kept: "Certificate") -> None:
+def say_remarks(kept: "Certificate | Assigned") -> None:
     """Say what somebody who has just given a certificate should know about it."""
-    from manager.operator.certificate_tables import said_of
+    from manager.operator.certificate_tables import HINT, is_coded, said_of
 
-    for line in said_of(kept.consequences, kept.findings):
+    lines = said_of(kept.consequences, kept.findings)
+    for line in [*lines, *([HINT] if is_coded(lines) else [])]:
         say(f"  {line}")
+
+
+def _without_parameters(parameters: str | None, *, chosen: bool) -> dict[str, str]:
+    """Return what an edit says of parameters that go. Raises InvalidInputError."""
+    if parameters is not None and chosen:
+        raise InvalidInputError("parameters", "--parameters and --no-parameters exclude each other")
+    return {"parameters": ""} if chosen else {}
+
+
+def _texts(certificate: str | None, parameters: str | None) -> dict[str, str]:
+    """Return the texts that an edit changes, by the field of the request."""
+    named = {"certificate": certificate, "parameters": parameters}
+    return {field: read_text(name) for field, name in named.items() if name is not None}
+
+
+def _secret(*, ask: bool, from_stdin: bool) -> dict[str, str]:
+    """Return the passphrase, if one is given: an older manager does not know the field."""
+    secret = passphrase(ask=ask, from_stdin=from_stdin)
+    return {} if secret is None else {"passphrase": secret}
 
 
 def _read(answer: bytes) -> "Certificate":

@@ -36,15 +36,18 @@ Work = Callable[["Client", dict[str, str]], Awaitable[bytes]]
 """Sends the change, with what confirms it as a part of its body or query."""
 
 
-def ask_confirmed(context: typer.Context, work: Work, *, force: bool, replaces: bool | None = None) -> bytes:
+def ask_confirmed(
+    context: typer.Context, work: Work, *, force: bool, replaces: bool | None = None, confirmed: str = ""
+) -> bytes:
     """Make a change, after a question if it wants one. Raises CertcastError; RefusedError if the answer is no.
 
-    `replaces` is what was said about replacing a private key; None for a change that never does.
+    `replaces` is what was said about replacing a private key; None for a change that never does. `confirmed` is
+    the token of what was shown and confirmed already.
     """
     may_replace = replaces is not None
     if force:
         return _hinted(context, work, {}, may_replace=may_replace)
-    confirm = ""
+    confirm = confirmed
     while True:
         try:
             return _hinted(context, work, {"confirm": confirm}, may_replace=may_replace)
@@ -59,15 +62,27 @@ def ask_confirmed(context: typer.Context, work: Work, *, force: bool, replaces: 
             confirm = error.token
 
 
-def check_meant(question: str, *, force: bool) -> None:
-    """Ask at the terminal whether something is meant that can be made again; a script is not asked. Raises RefusedError."""
-    if not force and can_ask() and not typer.confirm(clean(question), err=True):
+def check_meant(question: str, *, force: bool, check: Callable[[], None]) -> None:
+    """Ask at the terminal whether something is meant that can be made again; a script is not asked. Raises RefusedError.
+
+    `check` raises before the question if there is no use in asking it.
+    """
+    if force or not can_ask():
+        return
+    check()
+    if not typer.confirm(clean(question), err=True):
         raise RefusedError("nothing was changed", status=0)
 
 
 def can_ask() -> bool:
     """Whether somebody sits at a terminal."""
     return sys.stdin.isatty()
+
+
+def show_consequences(found: Sequence[Consequence]) -> None:
+    """Show, beside standard output, what a change would mean."""
+    for each in found:
+        typer.echo(clean(consequence_line(each)), err=True)
 
 
 def say_consequences(found: Sequence[Consequence]) -> None:
@@ -90,6 +105,5 @@ def _replaces_key(found: Sequence[Consequence]) -> bool:
 
 
 def _is_meant(found: Sequence[Consequence]) -> bool:
-    for each in found:
-        typer.echo(clean(consequence_line(each)), err=True)
+    show_consequences(found)
     return typer.confirm("Do it all the same?", err=True)

@@ -1,6 +1,7 @@
-"""Explanations of findings, statuses and chain states, from the table that comes with the command."""
+"""Explanations of findings, statuses, chain states, node states and alarm kinds, from the tables that come with the command."""
 
-from typing import TYPE_CHECKING, Annotated
+import difflib
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -8,18 +9,36 @@ from common.errors import NotFoundError
 from manager.operator.running import say, say_raw
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from common.pki.explanation import Explanation
+
+_MEANT: Final = {
+    "name_mismatch": "node_name_mismatch",
+    "certificate_expiring": "expiring",
+    "ca_expiring": "expiring",
+    "certificate_expired": "expired",
+    "ca_expired": "expired",
+    "chain_incomplete": "incomplete",
+    "certificate_held_out": "unloadable",
+    "trusted_ca_held_out": "unloadable",
+    "must_staple_unproven": "must_staple",
+}
+"""Alarm kinds whose cause has a code of its own, which says more."""
 
 
 def explain(
     code: Annotated[
-        str | None, typer.Argument(metavar="CODE", help="A finding's, status's or chain's code; all if none.")
+        str | None,
+        typer.Argument(
+            metavar="CODE", help="A code of a finding, status, chain, node state or alarm; all if none."
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
-    """Say what a finding, a status or a chain's state means.
+    """Say what a code of a finding, chain, node or alarm means.
 
-    It tells which clients refuse a certificate for it, by which standard, and what to do. A manager shows all of it at /findings.
+    Of a finding it tells which clients refuse a certificate for it, by which standard, and what to do; a manager shows that at /findings.
 
     Example: certcast explain no_san
     """
@@ -31,23 +50,53 @@ def explain(
     from manager.operator.output import show_pairs, show_table
 
     rows = (*FINDINGS, *STATUSES, *CHAIN_STATES)
-    wanted = code.strip().lower() if code is not None else None
-    found = [row for row in rows if wanted is None or row.code == wanted]
-    if not found:
-        raise NotFoundError(f"there is no code '{(code or '')[:40]}'; 'certcast explain' lists all")
+    wanted = code.strip().lower().replace("-", "_").replace(" ", "_") if code is not None else None
+    found = [row for row in rows if wanted is None or row.code == _MEANT.get(wanted, wanted)]
+    of_nodes = _of_nodes(wanted)
+    if not found and not of_nodes:
+        raise NotFoundError(_unknown(wanted or "", [*(row.code for row in rows), *_node_codes(), *_MEANT]))
     if json:
-        say_raw(
-            msgspec.json.encode([{"kind": row.kind, "anchor": row.anchor, **_facts(row)} for row in found])
-        )
+        known = [{"kind": row.kind, "anchor": row.anchor, **_facts(row)} for row in found]
+        others = [{"kind": each["is_a"].replace(" ", "_"), "anchor": "", **each} for each in of_nodes]
+        say_raw(msgspec.json.encode([*known, *others]))
         return
     if wanted is None:
         cells = [(row.kind, row.code.value, row.severity.value, row.title) for row in rows]
+        cells += [(each["is_a"], each["code"], "-", each["title"]) for each in of_nodes]
         show_table(("kind", "code", "severity", "means"), cells, nothing="")
         return
-    for row in found:
-        show_pairs([(name.replace("_", " "), text) for name, text in _facts(row).items()])
-        if row is not found[-1]:
+    for number, facts in enumerate([*map(_facts, found), *of_nodes]):
+        if number:
             say("")
+        show_pairs([(name.replace("_", " "), text) for name, text in facts.items()])
+
+
+def _of_nodes(wanted: str | None) -> "Sequence[dict[str, str]]":
+    """Say what a node's state or an alarm of this code means; None is every code."""
+    from manager.meanings import ALARM_TITLES, NODE_STATES
+
+    states = [
+        {"code": code, "is_a": "node state", "title": title, "means": meaning}
+        for code, (title, meaning) in NODE_STATES.items()
+    ]
+    alarms = [{"code": code, "is_a": "alarm", "title": title} for code, title in ALARM_TITLES.items()]
+    return [each for each in (*states, *alarms) if wanted is None or each["code"] == wanted]
+
+
+def _node_codes() -> list[str]:
+    return [each["code"] for each in _of_nodes(None)]
+
+
+def _unknown(wanted: str, known: "Collection[str]") -> str:
+    near = difflib.get_close_matches(wanted[:40], dict.fromkeys(known)) if wanted else []
+    hint = (
+        f"the nearest are {', '.join(near)}; "
+        if len(near) > 1
+        else f"did you mean {near[0]}? "
+        if near
+        else ""
+    )
+    return f"there is no code '{wanted[:40]}'; {hint}'certcast explain' lists all"
 
 
 def _facts(row: "Explanation") -> dict[str, str]:

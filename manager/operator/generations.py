@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.ids import node_name
-from manager.operator.confirming import YesOption, ask_confirmed, can_ask, check_meant, say_consequences
+from manager.operator.confirming import (
+    YesOption,
+    ask_confirmed,
+    check_meant,
+    say_consequences,
+    show_consequences,
+)
 from manager.operator.running import JsonOption, ask, say, say_raw
 from manager.operator.words import clean, moment, short
 
@@ -93,7 +99,7 @@ def republish(
 ) -> None:
     """Publish older content once more, and push it now.
 
-    What it means for clients and peers wants a confirmation; at a terminal, what differs is shown before, too.
+    At a terminal, what differs and what it means for clients and peers is shown, and asked before; a script says --force.
 
     The node keeps it until something changes that concerns the node: another certificate is assigned, a chain or a trusted
     CA changes. To go back before that, republish the generation that was the newest.
@@ -101,11 +107,17 @@ def republish(
     Example: certcast node republish conf1 6
     """
     path = ("nodes", node_name(name), "generations", str(generation), "republish")
-    if not force and can_ask():
-        _show_change(context, name, generation)
-        check_meant(f"Publish generation {generation} of {name} again?", force=force)
+    shown: list[str] = []
+    check_meant(
+        f"Publish generation {generation} of {name} again?",
+        force=force,
+        check=lambda: shown.append(_show_change(context, name, generation)),
+    )
     answer = ask_confirmed(
-        context, lambda client, confirm: client.post(*path, query=confirm, body={}), force=force
+        context,
+        lambda client, confirm: client.post(*path, query=confirm, body={}),
+        force=force,
+        confirmed="".join(shown),
     )
     if json:
         say_raw(answer)
@@ -117,8 +129,8 @@ def republish(
     say_consequences(done.consequences)
 
 
-def _show_change(context: typer.Context, name: str, generation: int) -> None:
-    """Show, beside standard output, what republishing changes against the newest generation."""
+def _show_change(context: typer.Context, name: str, generation: int) -> str:
+    """Show, beside standard output, what republishing changes against the newest generation, and means; return what confirms it."""
     from manager.operator.shapes import Compared, Generations, read
 
     path = ("nodes", node_name(name), "generations")
@@ -126,8 +138,11 @@ def _show_change(context: typer.Context, name: str, generation: int) -> None:
     newest = max((each.generation for each in listed), default=generation)
     query = {"from": str(newest)}
     answer = ask(context, lambda client: client.get(*path, str(generation), "difference", query=query))
-    for line in lines(read(answer, Compared).difference) or ["nothing differs"]:
+    found = read(answer, Compared)
+    for line in lines(found.difference) or ["nothing differs"]:
         typer.echo(clean(f"  {line}"), err=True)
+    show_consequences(found.consequences)
+    return found.confirmation
 
 
 def lines(difference: "Difference") -> list[str]:

@@ -100,13 +100,20 @@ def _read(names: Sequence[str]) -> list[dict[str, str]]:
 def _show(what: str, found: "Sequence[Certificate]") -> None:
     if not found:
         return
-    from manager.operator.certificate_tables import FOLDED, IMPORT_HEADINGS, import_row, said_of
+    from manager.operator.certificate_tables import (
+        FOLDED,
+        HINT,
+        IMPORT_HEADINGS,
+        import_row,
+        is_coded,
+        said_of,
+    )
     from manager.operator.output import show_table
 
     now_s = time.time()
     say(f"{len(found)} {what if len(found) != 1 else what.removesuffix('s')}:")
     show_table(IMPORT_HEADINGS, [import_row(each, now_s) for each in found], nothing="", folded=FOLDED)
-    for each in found:
-        for line in said_of((), each.findings):
-            say(f"  {each.id}: {line}")
+    lines = [f"{each.id}: {line}" for each in found for line in said_of((), each.findings)]
+    for line in [*lines, *([HINT] if is_coded(lines) else [])]:
+        say(f"  {line}")
     say("")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from common.errors import InvalidInputError
+from common.errors import InvalidInputError, NotFoundError
 from manager.operator.confirming import YesOption, check_meant
 from manager.operator.running import JsonOption, ask, group, login, say, say_raw
 from manager.operator.users import Role
@@ -90,9 +90,24 @@ def remove(
     """
     if name in {"", ".", ".."}:  # they would name another path
         raise InvalidInputError("name", f"'{name}' is not a program's name")
-    check_meant(f"Remove the program {name}; its tokens end?", force=force)
+    check_meant(
+        f"Remove the program {name}; its tokens end?",
+        force=force,
+        check=lambda: _check_is_there(context, name),
+    )
     answer = ask(context, lambda client: client.delete("oauth-clients", name))
     if json:
         say_raw(answer)
         return
     say(f"Removed {name}.")
+
+
+def _check_is_there(context: typer.Context, name: str) -> None:
+    """Refuse a name that no program has. Raises NotFoundError."""
+    from manager.operator.shapes import OAuthClients, read
+
+    answer = ask(context, lambda client: client.get("oauth-clients"))
+    if all(each.name != name for each in read(answer, OAuthClients).clients):
+        raise NotFoundError(
+            f"there is no client '{name}'; 'certcast oauth-client list' shows those there are"
+        )

@@ -187,11 +187,13 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """Two generations of a node and what differs."""
+    """Two generations of a node, what differs, and what a change from one to the other means; `confirmation` agrees to that."""
 
     before: int | None = None
     after: int = 0
     difference: Difference = Difference()
+    consequences: list[Consequence] = []
+    confirmation: str = ""
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.errors import InvalidInputError
+from common.errors import InvalidInputError, NotFoundError
 from manager.operator.access import prompt, read_line
 from manager.operator.completion import user_names
 from manager.operator.confirming import YesOption, check_meant
@@ -88,7 +88,9 @@ def remove_user(
     Example: certcast user remove anna
     """
     check_name(name)
-    check_meant(f"Remove the user {name} with all tokens?", force=force)
+    check_meant(
+        f"Remove the user {name} with all tokens?", force=force, check=lambda: _check_is_there(context, name)
+    )
     answer = ask(context, lambda client: client.delete("users", name))
     if json:
         say_raw(answer)
@@ -199,6 +201,15 @@ def _the_token(wanted: str, tokens: "Sequence[ListedToken]") -> "ListedToken":
             "token", f"several of your tokens are called '{wanted}': say which of {numbers}"
         )
     return found[0]
+
+
+def _check_is_there(context: typer.Context, name: str) -> None:
+    """Refuse a name that no user has. Raises NotFoundError."""
+    from manager.operator.shapes import Users, read
+
+    answer = ask(context, lambda client: client.get("users"))
+    if all(each.name != name for each in read(answer, Users).users):
+        raise NotFoundError(f"there is no user '{name}'; 'certcast user list' shows those there are")
 
 
 def check_name(name: str) -> None:

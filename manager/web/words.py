@@ -16,40 +16,29 @@ from common.pki.finding import Severity, by_severity
 from common.pki.status import StatusCode
 from manager.domain.model import Role
 from manager.domain.view import State
+from manager.meanings import NODE_STATES
 
 Kind = Literal["ok", "info", "wait", "warn", "bad", "off"]
 """How good something is; each has its own colour and its own shape."""
 
-STATES: Final[Mapping[State, tuple[Kind, str, str]]] = MappingProxyType(
+_STATE_KINDS: Final[Mapping[State, Kind]] = MappingProxyType(
     {
-        "in_sync": ("ok", "In sync", "It runs what it should, and its ports show it."),
-        "installing": ("wait", "Installing", "A push is under way."),
-        "pending": (
-            "wait",
-            "Pending",
-            "It does not have the latest yet; it is pushed when things are quiet.",
-        ),
-        "failed": ("bad", "Failed", "The last attempt failed; it still serves what it had."),
-        "not_serving": ("bad", "Not serving", "It is installed, but a port shows something else."),
-        "drifted": ("warn", "Drifted", "Files on the node were changed; the agent repairs them."),
-        "reload_waiting": (
-            "wait",
-            "Reload waits",
-            "Everything is installed; a service waits for its window, since its last reload, or to be started.",
-        ),
-        "scheduled": (
-            "wait",
-            "Scheduled",
-            "A certificate that is not valid yet is installed when it begins; until then the former one stays.",
-        ),
-        "conflict": (
-            "bad",
-            "Conflict",
-            "It runs what this store never published; it waits for your decision.",
-        ),
-        "offline": ("off", "Offline", "It has no connection; it gets what changed when it is back."),
-        "never_joined": ("off", "Never joined", "It was added, but its agent has not joined yet."),
+        "in_sync": "ok",
+        "installing": "wait",
+        "pending": "wait",
+        "failed": "bad",
+        "not_serving": "bad",
+        "drifted": "warn",
+        "reload_waiting": "wait",
+        "scheduled": "wait",
+        "conflict": "bad",
+        "offline": "off",
+        "never_joined": "off",
     }
+)
+
+STATES: Final[Mapping[State, tuple[Kind, str, str]]] = MappingProxyType(
+    {state: (kind, *NODE_STATES[state]) for state, kind in _STATE_KINDS.items()}
 )
 """Kind, words and what it means, the order is that of the pages. Every state has its own."""
 

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 from typer.testing import CliRunner
 
@@ -10,7 +11,10 @@ from common.pki.chain import PROBLEM_WORDS, ChainState
 from common.pki.finding import LintCode
 from common.pki.path import Problem
 from common.pki.status import StatusCode
+from manager.domain.alarms import AlarmKind
+from manager.domain.view import State
 from manager.findings import markdown
+from manager.meanings import ALARM_TITLES, NODE_STATES
 from manager.operator.cli import app
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "findings.md"
@@ -52,3 +56,23 @@ def test_the_command_lists_all_codes_and_refuses_what_is_none():
 def test_the_command_prints_rows_as_json():
     (row,) = json.loads(CliRunner().invoke(app, ["explain", "must_staple", "--json"]).output)
     assert (row["code"], row["severity"], row["anchor"]) == ("must_staple", "warning", "finding-must_staple")
+
+
+def test_the_command_explains_codes_of_nodes_and_alarms_and_the_finding_behind_an_alarm():
+    def said(code: str) -> str:
+        return CliRunner().invoke(app, ["explain", code]).output
+
+    assert "It runs what it should, and its ports show it." in said("in_sync")
+    assert "Reload waits" in said("reload-waiting")
+    assert "Node's own configuration has mistakes" in said("services_invalid")
+    assert "node_name_mismatch" in said("name_mismatch")
+    for code in (*get_args(State), *AlarmKind):
+        assert CliRunner().invoke(app, ["explain", code]).exit_code == 0
+    assert set(get_args(State)) == set(NODE_STATES)
+    assert set(AlarmKind) == set(ALARM_TITLES)
+
+
+def test_the_command_answers_with_the_nearest_codes():
+    refused = CliRunner().invoke(app, ["explain", "no_sans"])
+    assert refused.exit_code == 1
+    assert "no_san" in refused.output.replace("no_sans", "")

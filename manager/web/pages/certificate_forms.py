@@ -92,6 +92,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
             number,
             certificate=changed.get("certificate"),
             parameters=changed.get("parameters"),
+            passphrase=form.text("passphrase") or None,
             nodes=nodes,
             slot="server",
             seen=form.text("seen"),

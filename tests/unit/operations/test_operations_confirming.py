@@ -1,10 +1,13 @@
 """What a change means is told before it is made, and confirmed as it was told."""
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
+from cryptography.x509 import load_der_x509_certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.pki.batch import ImportFile
+from common.pki.findings import PkiFindingsError
+from common.pki.reader import as_text
 from manager.domain.consequences import ConfirmationNeededError, Consequence
 from manager.domain.identity import IdentityConflictError
 from manager.operations.requests import KeyChoice, RequestChanges
@@ -399,3 +402,36 @@ async def test_another_servers_certificate_that_came_along_is_named_and_holds_no
         actor="ada",
     )
     assert "not_served" in codes(again)
+
+
+async def test_an_entry_that_is_updated_in_place_does_not_share_its_key_with_itself(world: World):
+    await add_node(world, "n1", "node.example.com")
+    made = make_leaf(ISSUER, serial=1)
+    again = make_leaf(ISSUER, serial=1, key=made.key, not_after_s=NOW_S + 400 * DAY_S)
+    texts = {"certificate": again.certificate_pem + ISSUER.certificate_pem, "private_key": made.key_pem}
+    kept = (await upload(world, made, ["n1"])).record
+    preview = await world.operations.previews.certificate(
+        **texts, passphrase=None, parameters="", nodes=["n1"], slot="server"
+    )
+    assert preview.updates is not None
+    assert "key_shared" not in {each.code for each in preview.judgement.findings}
+    files = [ImportFile(f"{name}.pem", text.encode()) for name, text in texts.items()]
+    imported = await world.operations.certificates.import_files(files, passphrase=None, actor="ada")
+    assert [(record.id, created) for record, created in imported.tls] == [(kept.id, False)]
+    assert not codes(imported.consequences)
+
+
+async def test_an_edit_opens_an_encrypted_pkcs12_file(world: World):
+    made = make_leaf(ISSUER, serial=1)
+    kept = (await upload(world, made)).record
+    again = make_leaf(ISSUER, serial=2, key=made.key)
+    certificate = load_der_x509_certificate(again.certificate_der)
+    packed = pkcs12.serialize_key_and_certificates(
+        b"it", made.key, certificate, None, BestAvailableEncryption(b"open it")
+    )
+    edit = world.operations.certificates.edit
+    text = as_text(packed, "a certificate")
+    with pytest.raises(PkiFindingsError):
+        await edit(kept.id, certificate=text, slot="server", actor="ada")
+    await edit(kept.id, certificate=text, passphrase="open it", slot="server", actor="ada")
+    assert (await world.store.certificates.get(kept.id)).fingerprint != kept.fingerprint

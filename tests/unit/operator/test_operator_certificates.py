@@ -175,9 +175,33 @@ def test_an_edit_sends_only_what_changes_and_never_a_key(api, run, arguments, bo
     assert "Changed certificate 7 (abababab); it goes to conf1, conf2 now" in done.stdout
 
 
+def test_an_edit_sends_the_passphrase_of_its_file(api, run, files):
+    api.answer("PATCH", "certificates/7", STORED)
+    arguments = ["edit", "7", "--certificate", files[0], "--passphrase-stdin"]
+    assert run("certificate", *arguments, text="open it\n").exit_code == 0
+    assert api.asked[0][2]["passphrase"] == "open it"
+
+
+def test_findings_are_told_with_their_code_and_where_to_read_of_it(api, run, files):
+    finding = {"code": "no_san", "message": "It has no name.", "severity": "error"}
+    api.answer("POST", "certificates", KEPT | {"findings": [finding]}, status=201)
+    api.answer("GET", "certificates/7", STORED | {"findings": [finding]})
+    added = run("certificate", "add", "--certificate", files[0], "--key", files[1]).stdout
+    assert added.endswith("  error: It has no name. [no_san]\n  certcast explain CODE says who refuses it\n")
+    shown = run("certificate", "show", "7").stdout
+    assert "It has no name. [no_san]" in shown
+    assert "certcast explain CODE says who refuses it" in shown
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--node", "a", "--no-nodes"], ["--parameters", "x", "--no-parameters"], ["--key", "x"]],
+    [
+        [],
+        ["--passphrase-stdin", "--no-nodes"],
+        ["--node", "a", "--no-nodes"],
+        ["--parameters", "x", "--no-parameters"],
+        ["--key", "x"],
+    ],
 )
 def test_an_edit_that_says_nothing_or_too_much_is_exit_status_2(api, run, arguments):
     assert run("certificate", "edit", "7", *arguments).exit_code == 2

@@ -154,16 +154,3 @@ def test_what_an_assignment_meant_is_told_once_with_how_bad_it_is(served, run):
     with served():
         told = run(*CHANGES["assign"][0]).stdout
     assert told.count("error: It is not valid for names of conf1") == 1
-
-
-@pytest.mark.parametrize("group", ["user", "oauth-client"])
-def test_who_is_at_a_terminal_is_asked_before_somebody_is_shut_out(served, run, api, group, monkeypatch):
-    with served():
-        assert run(group, "remove", "anna").exit_code == 0  # a script is not held up
-        monkeypatch.setattr(confirming, "can_ask", lambda: True)
-        api.asked.clear()
-        assert run(group, "remove", "anna", text="n\n").exit_code == 1
-        assert not api.asked
-        assert run(group, "remove", "anna", text="y\n").exit_code == 0
-        assert run(group, "remove", "anna", "--force").exit_code == 0
-        assert len(api.asked) == 2

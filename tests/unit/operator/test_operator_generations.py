@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from manager.operator import confirming, generations
+from manager.operator import confirming
 
 NAMED = {"subject": "CN=new.example.com", "issuer": "CN=Issuing", "fingerprint": "ab" * 32, "not_after_s": 0}
 OLD = NAMED | {"subject": "CN=old.example.com", "fingerprint": "cd" * 32}
@@ -59,8 +59,7 @@ def test_republishing_says_which_generation_came_of_it(api, run):
 
 
 def test_who_is_at_a_terminal_sees_what_republishing_changes_before_it_is_done(api, run, monkeypatch):
-    for module in (confirming, generations):
-        monkeypatch.setattr(module, "can_ask", lambda: True)
+    monkeypatch.setattr(confirming, "can_ask", lambda: True)
     one = {
         "epoch": 1,
         "generation": 7,
@@ -71,14 +70,17 @@ def test_who_is_at_a_terminal_sees_what_republishing_changes_before_it_is_done(a
         "anchors": 1,
     }
     api.answer("GET", "nodes/conf1/generations", {"generations": [one | {"stands_in": False}]})
+    told = {"code": "untrusted", "message": "conf1 stops trusting 'CN=Old'.", "severity": "warning"}
     body = {"node": "conf1", "before": 7, "after": 4, "difference": DIFFERENCE}
+    body |= {"consequences": [told], "confirmation": "seen"}
     api.answer("GET", "nodes/conf1/generations/4/difference?from=7", body)
     done = {"node": "conf1", "action": "publish_and_push", "why": "it differs", "generation": 8}
-    for query in ("?confirm=", ""):
+    for query in ("?confirm=seen", ""):
         api.answer("POST", f"nodes/conf1/generations/4/republish{query}", done, status=201)
     refused = run("node", "republish", "conf1", "4", text="n\n")
     assert refused.exit_code == 1
     assert "becomes CN=new.example.com" in refused.stderr
+    assert "warning: conf1 stops trusting 'CN=Old'." in refused.stderr
     assert [method for method, _, _ in api.asked] == ["GET", "GET"]
     assert run("node", "republish", "conf1", "4", text="y\n").exit_code == 0
     assert run("node", "republish", "conf1", "4", "--force").exit_code == 0

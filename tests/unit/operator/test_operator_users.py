@@ -1,5 +1,8 @@
 import json
 
+import pytest
+
+from manager.operator import confirming
 from tests.unit.operator.conftest import PASSWORD
 
 
@@ -72,3 +75,24 @@ def test_a_users_role_is_changed(api, run):
     done = run("user", "role", "bert", "administrator")
     assert done.stdout == "bert is administrator now.\n"
     assert api.asked == [("PUT", "users/bert/role", {"role": "administrator"})]
+
+
+@pytest.mark.parametrize("group", ["user", "oauth-client"])
+def test_who_is_at_a_terminal_is_asked_before_somebody_is_shut_out(api, run, group, monkeypatch):
+    known = [{"name": "anna", "role": "operator", "created_s": 0, "client_id": "c"}]
+    api.answer("GET", f"{group}s", {"users": known, "clients": known})
+    api.answer("DELETE", f"{group}s/anna", "", status=204)
+    removed = run(group, "remove", "anna")
+    assert removed.exit_code == 0, removed.stderr  # a script is not held up
+    monkeypatch.setattr(confirming, "can_ask", lambda: True)
+    api.asked.clear()
+    refused = run(group, "remove", "anna", text="n\n")
+    assert (refused.exit_code, "Remove the" in refused.stderr) == (1, True)
+    nobody = run(group, "remove", "nobody", text="y\n")
+    assert nobody.exit_code == 1
+    assert "'nobody'; 'certcast" in nobody.stderr
+    assert "Remove the" not in nobody.stderr
+    assert {method for method, _, _ in api.asked} == {"GET"}
+    assert run(group, "remove", "anna", text="y\n").exit_code == 0
+    assert run(group, "remove", "anna", "--force").exit_code == 0
+    assert [method for method, _, _ in api.asked if method != "GET"] == ["DELETE", "DELETE"]

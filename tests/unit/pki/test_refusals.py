@@ -151,3 +151,19 @@ def test_well_known_groups_of_openssl_are_read_and_ours_is_one(folder):
         assert read.certificate_text == LEAF.certificate_pem + text
     (folder / "ours.pem").write_text(FFDHE2048_PEM)
     assert "DH Parameters: (2048 bit)" in openssl("dhparam", "-in", "ours.pem", "-text", "-check", cwd=folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "wanted"),
+    [
+        ("certificate", "a certificate"),
+        ("private_key", "a private key"),
+        ("parameters", "DH or EC parameters"),
+    ],
+)
+def test_a_public_key_is_refused_with_what_its_field_takes(folder, field, wanted):
+    public = openssl("pkey", "-in", "key.pem", "-pubout", cwd=folder)
+    texts = {"certificate": LEAF.certificate_pem, "private_key": LEAF.key_pem, "parameters": ""}
+    with pytest.raises(PkiFindingsError) as caught:
+        read_tls(**(texts | {field: public}))
+    assert f"this is a public key, not {wanted}" in [each.message for each in caught.value.findings]

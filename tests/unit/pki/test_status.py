@@ -34,8 +34,9 @@ def test_a_valid_certificate_is_good():
     [
         (60 * DAY_S + 1, "Good"),
         (60 * DAY_S, "60 days left"),
-        (2 * DAY_S - 1, "1 days left"),
-        (0, "0 days left"),
+        (2 * DAY_S, "2 days left"),
+        (2 * DAY_S - 1, "1 day left"),
+        (0, "Expires today"),
         (-1, "Expired"),
     ],
 )
@@ -207,3 +208,11 @@ def test_names_are_covered_as_clients_match_them():
     assert not covers(found, "example.com")
     assert not covers(found, "y.b.example.com")
     assert not covers(found, "10.0.0.2")
+
+
+def test_an_end_within_a_day_is_named_by_its_day_in_utc():
+    midnight_s = NOW_S - NOW_S % DAY_S
+    found = leaf(not_before_s=NOW_S - 400 * DAY_S, not_after_s=midnight_s + DAY_S - 1)
+    assert texts(found, now_s=midnight_s + 3600) == ["Expires today"]
+    found = leaf(not_before_s=NOW_S - 400 * DAY_S, not_after_s=midnight_s + DAY_S)
+    assert texts(found, now_s=midnight_s + 3600) == ["Expires tomorrow"]

@@ -137,3 +137,12 @@ def test_algorithms_are_named():
     assert in_words(said) == (
         "its signature is of a kind that strict clients do not accept (sha1WithRSAEncryption)"
     )
+
+
+def test_a_self_signed_certificate_is_called_that_unless_it_is_trusted_itself():
+    own, issued = decode(make_leaf(None).certificate_der), decode(make_leaf(ROOT).certificate_der)
+    root = decode(ROOT.certificate_der)
+    said = StrictClient([root]).ask(own, (), now_s=NOW_S).reason
+    assert said == "it is self-signed, and not among the trusted roots"
+    assert "self-signed" not in StrictClient([own]).ask(own, (), now_s=NOW_S).reason
+    assert StrictClient([root]).ask(issued, (), now_s=NOW_S).accepted
