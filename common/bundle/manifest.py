@@ -165,3 +165,8 @@ def _check_sizes(entries: tuple[Entry, ...]) -> None:
             raise BundleError(f"{entry.path} has no SHA-256 digest", reason=Reason.PARSE)
     if sum(entry.size_bytes for entry in entries) > BUNDLE_MAX_BYTES:
         raise BundleError(f"the bundle is larger than {BUNDLE_MAX_BYTES} bytes", reason=Reason.TOO_BIG)
+
+
+def is_meant_smaller(manifest: Manifest, anchors_meant: int | None) -> bool:
+    """Whether an operator has confirmed a trust store of no more anchors than this one has."""
+    return anchors_meant is not None and manifest.anchors >= anchors_meant

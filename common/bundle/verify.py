@@ -22,6 +22,7 @@ from common.bundle.manifest import (
     TRUST,
     Manifest,
     Slot,
+    is_meant_smaller,
 )
 from common.bundle.parts import Part
 from common.errors import BundleError, PkiError, Reason
@@ -84,15 +85,20 @@ def find_faults(
     applied: Manifest | None,
     now_s: float,
     forced: bool = False,
+    anchors_meant: int | None = None,
 ) -> tuple[PartFault, ...]:
     """Check a complete bundle against what the node runs now (`applied`, None on a new node); at most one fault a part.
 
-    `forced` lets the trust store shrink. Reasons: EMPTY_BUNDLE, SHRINK_GUARD, PARSE, KEY_MISMATCH, BAD_DIGEST, NOT_YET_VALID,
-    EXPIRED. Raises BundleError: BAD_DIGEST if a file is not the one that the manifest names. A leaf that is installed already is
+    `forced` lets the trust store shrink, to whatever; `anchors_meant` to as few anchors as an operator has confirmed.
+    Reasons: EMPTY_BUNDLE, SHRINK_GUARD, PARSE, KEY_MISMATCH, BAD_DIGEST, NOT_YET_VALID, EXPIRED. Raises BundleError: BAD_DIGEST if a file is not the one that the manifest names. A leaf that is installed already is
     not refused for having expired: the rest of the bundle must still be able to change.
     """
     bodies = bodies_of(manifest, payloads)
-    faults = [*_check_trust(manifest, bodies, applied, forced=forced)]
+    faults = [
+        *_check_trust(
+            manifest, bodies, applied, may_shrink=forced or is_meant_smaller(manifest, anchors_meant)
+        )
+    ]
     if applied is not None and "server" in applied.slots and "server" not in manifest.slots:
         faults.append(
             PartFault(
@@ -138,7 +144,7 @@ def count_anchors(body: bytes) -> int:
 
 
 def _check_trust(
-    manifest: Manifest, bodies: Mapping[str, bytes], applied: Manifest | None, *, forced: bool
+    manifest: Manifest, bodies: Mapping[str, bytes], applied: Manifest | None, *, may_shrink: bool
 ) -> Iterator[PartFault]:
     anchors = count_anchors(bodies[CA_CERTIFICATES])
 
@@ -152,7 +158,7 @@ def _check_trust(
             Reason.BAD_DIGEST,
             f"the trust store holds {anchors} anchors and the manifest says {manifest.anchors}",
         )
-    elif applied is not None and not forced and anchors < applied.anchors * (1 - SHRINK_LIMIT):
+    elif applied is not None and not may_shrink and anchors < applied.anchors * (1 - SHRINK_LIMIT):
         yield fault(
             Reason.SHRINK_GUARD,
             f"the trust store would shrink from {applied.anchors} anchors to {anchors}; "

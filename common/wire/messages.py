@@ -179,13 +179,17 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="wel
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="offer"):
-    """A generation to install; the blob is its canonical manifest. `forced` overrides quarantine and shrink guard."""
+    """A generation to install; the blob is its canonical manifest. `forced` overrides quarantine and shrink guard.
+
+    `anchors_meant` is how few anchors an operator has confirmed: the shrink guard lets a trust store of as many pass.
+    """
 
     push_id: Name
     epoch: Count
     generation: Count
     digest: Hex
     forced: bool = False
+    anchors_meant: Count | None = None
 
 
 class Want(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="want"):

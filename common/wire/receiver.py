@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, assert_never
 
-from common.bundle.manifest import Manifest, parse_manifest
+from common.bundle.manifest import Manifest, is_meant_smaller, parse_manifest
 from common.errors import BundleError, ProtocolError, Reason
 from common.ids import Digest, NodeName, digest_of
 from common.wire.messages import (
@@ -79,6 +79,7 @@ class Install:
     manifest: Manifest
     payloads: Mapping[Digest, bytes] = field(repr=False)
     forced: bool
+    anchors_meant: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +263,12 @@ class Receiver:
         if held is not None and held.version == manifest.version and held.digest == manifest.digest:
             return self._already_applied(offer, now_s)
         failure = self._holdings.quarantined(manifest.digest, now_s)
-        if failure is not None and not offer.forced:
+        is_meant = (
+            failure is not None
+            and failure.reason == Reason.SHRINK_GUARD
+            and is_meant_smaller(manifest, offer.anchors_meant)
+        )
+        if failure is not None and not (offer.forced or is_meant):
             text = f"this content failed {failure.attempts} times, last: {failure.message}"
             return self._refuse(offer, Reason.QUARANTINED, text, failure.retry_after_s, now_s=now_s)
         wanted = dict.fromkeys(
@@ -329,6 +335,7 @@ class Receiver:
             manifest=transfer.manifest,
             payloads=transfer.payloads,
             forced=transfer.offer.forced,
+            anchors_meant=transfer.offer.anchors_meant,
         )
 
     def _next_offer(self, now_s: float) -> list[Command]:

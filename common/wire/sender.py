@@ -105,6 +105,7 @@ class Push:
     push_id: str
     manifest: Manifest
     forced: bool = False
+    anchors_meant: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +200,7 @@ class Sender:
             generation=manifest.generation,
             digest=manifest.digest,
             forced=push.forced,
+            anchors_meant=push.anchors_meant,
         )
         return [Send(offer, canonical(manifest))]
 

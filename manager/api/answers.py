@@ -189,11 +189,12 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TrustedCasAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Custom trusted CAs; `warnings` are about all of them together, and `left_out` is what an upload did not take."""
+    """Custom trusted CAs; `warnings` are about all of them together; `left_out` is what an upload did not take, `consequences` what it means."""
 
     trusted_cas: list[TrustedCaAnswer]
     warnings: list[str]
     left_out: list[LeftOut] | None = None
+    consequences: list[ConsequenceAnswer] | None = None
 
 
 class BuiltinCa(msgspec.Struct, frozen=True, kw_only=True):

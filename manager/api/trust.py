@@ -1,17 +1,16 @@
 """Custom trusted CAs over HTTP, and the built-in list to look at."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
-from common.errors import PkiError
 from manager.api.answers import (
     BuiltinCa,
     BuiltinCas,
     TrustedCaAnswer,
     TrustedCasAnswer,
+    consequence_answers,
     left_out,
     trusted_ca_answer,
     trusted_ca_record_answer,
@@ -23,10 +22,14 @@ Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
 
 
 class NewTrustedCas(msgspec.Struct, frozen=True, kw_only=True):
-    """One or more CA certificates in PEM. One that cannot be used stops them all, unless `skip_unusable` leaves it out."""
+    """One or more CA certificates in PEM. One that cannot be used stops them all, unless `skip_unusable` leaves it out.
+
+    `confirm` as for an upload of a certificate: "" asks before the list of client CAs grows too long for TLS.
+    """
 
     certificates: str
     skip_unusable: bool = False
+    confirm: str | None = None
 
 
 class TrustedCaEdit(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,14 +83,15 @@ async def add(call: Call) -> web.StreamResponse:
     """Take all of an upload or none, or what is usable."""
     body: NewTrustedCas = call.body
     operations = call.api.operations.trust
-    skipped: Sequence[PkiError] = ()
-    if body.skip_unusable:
-        kept, skipped = await operations.upload_usable(body.certificates, actor=call.actor)
-    else:
-        kept = await operations.upload(body.certificates, actor=call.actor)
-    answers = [trusted_ca_record_answer(record, created=created) for record, created in kept]
-    warnings = list(await call.api.operations.trust.warnings())
-    made = TrustedCasAnswer(trusted_cas=answers, warnings=warnings, left_out=left_out(skipped) or None)
+    taken = await operations.take(
+        body.certificates, skip_unusable=body.skip_unusable, confirm=body.confirm, actor=call.actor
+    )
+    made = TrustedCasAnswer(
+        trusted_cas=[trusted_ca_record_answer(record, created=created) for record, created in taken.kept],
+        warnings=list(await operations.warnings()),
+        left_out=left_out(taken.left_out) or None,
+        consequences=consequence_answers(taken.consequences) or None,
+    )
     return reply(made, status=201)
 
 

@@ -395,6 +395,13 @@ def _of_node(view: NodeView, kind: AlarmKind, details: str) -> Condition:
 
 
 def _state_details(view: NodeView, state: State) -> str:
+    text = _why_state(view, state)
+    # only one reason leads; what else the node refuses is told as well
+    untold = [each for each in view.refused if each.reason not in text]
+    return " ".join([text, *(f"It refuses {each.part} ({each.reason}): {each.message}." for each in untold)])
+
+
+def _why_state(view: NodeView, state: State) -> str:
     match state:
         case "failed":
             failed, applied = view.last_failed, view.applied

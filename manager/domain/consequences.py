@@ -33,6 +33,7 @@ class ConsequenceCode(StrEnum):
     UNTRUSTED = "untrusted"
     CHAIN_BROKEN = "chain_broken"
     NOT_SERVED = "not_served"
+    CLIENT_CA_LIST_TOO_LONG = "client_ca_list_too_long"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

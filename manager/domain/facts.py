@@ -287,12 +287,17 @@ class NodeFacts:
     def guards_what_is_meant(self, anchors_meant: int) -> bool:
         """Whether the node refused a trust store for having lost too much, though an operator wanted no more than that.
 
-        `anchors_meant` is how few anchors an operator has confirmed. True once: a forced offer is not made again.
+        `anchors_meant` is how few anchors an operator has confirmed. Not once a forced offer was refused for that very reason.
         """
         desired, failed, push = self.desired, self.last_failed, self.push
         if desired is None or failed is None or self.is_pushing:
             return False
-        was_forced = push is not None and push.forced and push.version == desired.version
+        was_forced = (
+            push is not None
+            and push.forced
+            and push.version == desired.version
+            and push.reason == Reason.SHRINK_GUARD
+        )
         return (
             failed.digest == desired.version.digest
             and failed.reason == Reason.SHRINK_GUARD

@@ -3,7 +3,7 @@
 Pure. Invariant: renewing a CA (same name, same key) is no loss.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -30,18 +30,38 @@ def client_ca_list_bytes(certificates: Iterable[Certificate]) -> int:
 
 def client_ca_list(records: Mapping[int, TrustedCaRecord], trust: Trust) -> str:
     """Return a sentence if a trust file that nodes get has more names than TLS can send, "" if none has."""
-    custom = [
+    too_long = _too_long(_verifying(records, trust), trust)
+    return _too_long_text(too_long) if too_long else ""
+
+
+def longer_client_ca_list(
+    records: Mapping[int, TrustedCaRecord], trust: Trust, new: Iterable[Certificate]
+) -> str:
+    """Return such a sentence about the trust files that `new` verifying CAs make too long, "" if there are none."""
+    custom = _verifying(records, trust)
+    before, after = _too_long(custom, trust), _too_long([*custom, *new], trust)
+    made = {name: size for name, size in after.items() if name not in before}
+    return _too_long_text(made) if made else ""
+
+
+def _verifying(records: Mapping[int, TrustedCaRecord], trust: Trust) -> list[Certificate]:
+    return [
         trust.custom[number]
         for number, record in records.items()
         if record.is_anchor and number in trust.custom and number not in trust.held_out
     ]
+
+
+def _too_long(custom: Sequence[Certificate], trust: Trust) -> dict[str, int]:
+    """Return how many bytes of names the trust files have that have more than TLS can send."""
     sizes = {
         "custom-ca.pem": client_ca_list_bytes(custom),
         "ca-certificates.pem": client_ca_list_bytes((*custom, *trust.builtin)),
     }
-    too_long = {name: size for name, size in sizes.items() if size > CLIENT_CA_LIST_MAX_BYTES}
-    if not too_long:
-        return ""
+    return {name: size for name, size in sizes.items() if size > CLIENT_CA_LIST_MAX_BYTES}
+
+
+def _too_long_text(too_long: Mapping[str, int]) -> str:
     files = " and ".join(f"{name} ({size:,} bytes of names)" for name, size in too_long.items())
     return (
         f"A service that asks clients for a certificate by {files} fails at every TLS handshake: there is room for "

@@ -236,7 +236,7 @@ class CertificateOperations:
                 left_out += [PkiError(message, reason=Reason.CONFLICT) for _, message in clashing]
                 tls = [each for each in tls if all(each is not other for other, _ in clashing)]
                 raise_findings(left_out if not (tls or trusted_cas) else ())
-            foreseen = foresee_imported(inventory, tls, now_s=now_s)
+            foreseen = foresee_imported(inventory, tls, batch.trusted_cas, now_s=now_s)
             foreseen.settle(confirm)
             kept = await self._context.store.catalogue.keep(
                 [new_certificate(material) for material in tls], trusted_cas, now_s=now_s

@@ -20,6 +20,7 @@ from manager.domain.consequences import (
     ConfirmationNeededError,
     Consequence,
     ConsequenceCode,
+    asked,
     token_of,
     unique,
 )
@@ -34,7 +35,7 @@ from manager.domain.losing import (
 )
 from manager.domain.model import RequestRecord
 from manager.domain.placing import Move, of_answer, of_companions, of_content, of_moves
-from manager.domain.trust import loss
+from manager.domain.trust import longer_client_ca_list, loss
 
 _BY_REPLACING = frozenset({ConsequenceCode.KEY_REPLACED, ConsequenceCode.KEY_LOST})
 
@@ -100,8 +101,11 @@ def foresee_kept(
     )
 
 
-def foresee_imported(inventory: Inventory, tls: Sequence[TlsMaterial], *, now_s: float) -> Foreseen:
-    """Foresee what an import does to the entries that it updates."""
+def foresee_imported(
+    inventory: Inventory, tls: Sequence[TlsMaterial], trusted: Sequence[Certificate], *, now_s: float
+) -> Foreseen:
+    """Foresee what an import does to the entries that it updates, and to services by the CAs that it brings."""
+    trusting = foresee_trusted(inventory, trusted)
     each = [(material, foresee_kept(inventory, material, (), "server", now_s=now_s)) for material in tls]
     # another key is refused by the store: in a batch nobody could tell which of the files was confirmed
     updated = [(material, one) for material, one in each if one.updates is not None and one.other_key is None]
@@ -110,7 +114,8 @@ def foresee_imported(inventory: Inventory, tls: Sequence[TlsMaterial], *, now_s:
         for material, one in updated
         for consequence in one.consequences
     ]
-    return Foreseen(consequences=unique(found), facts=[one.facts for _, one in updated])
+    facts = [[one.facts for _, one in updated], trusting.facts]
+    return Foreseen(consequences=unique([*found, *trusting.consequences]), facts=facts)
 
 
 def other_keys(inventory: Inventory, tls: Sequence[TlsMaterial]) -> list[tuple[TlsMaterial, str]]:
@@ -220,6 +225,13 @@ def foresee_untrusted(
         [each.fingerprint for each in new],
     ]
     return Foreseen(consequences=found, facts=facts)
+
+
+def foresee_trusted(inventory: Inventory, new: Sequence[Certificate]) -> Foreseen:
+    """Foresee what follows when nodes verify peers by `new` trusted CAs, too."""
+    text = longer_client_ca_list(inventory.trusted_cas, inventory.trust, new)
+    found = [asked(ConsequenceCode.CLIENT_CA_LIST_TOO_LONG, text)] if text else []
+    return Foreseen(consequences=found, facts=[each.fingerprint for each in new])
 
 
 def foresee_removed(inventory: Inventory, names: Sequence[NodeName]) -> Foreseen:

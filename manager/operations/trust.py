@@ -15,12 +15,12 @@ from common.pki.path import faults_as_ca
 from common.pki.redaction import without_private_keys
 from common.pki.status import Status, statuses
 from common.pki.text import text_form
-from manager.domain.consequences import ConsequenceCode
+from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.inventory import Trust
 from manager.domain.model import TrustedCaRecord
 from manager.domain.trust import client_ca_list
 from manager.operations.admission import read_trusted_ca, read_trusted_cas
-from manager.operations.confirming import foresee_untrusted
+from manager.operations.confirming import foresee_trusted, foresee_untrusted
 from manager.operations.context import Context
 from manager.operations.workers import READ_TIMEOUT_S
 from manager.store.records import NewTrustedCa
@@ -41,6 +41,15 @@ class ShownTrustedCa:
     held_out: str = ""
     faults: Sequence[str] = ()
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenCas:
+    """What came of an upload: each record and whether it is a new entry, findings about the rest, and what it means."""
+
+    kept: Sequence[tuple[TrustedCaRecord, bool]]
+    left_out: Sequence[PkiError]
+    consequences: Sequence[Consequence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +95,25 @@ class TrustOperations:
 
         Raises PkiFindingsError with every finding.
         """
-        kept, _ = await self._upload(certificates, skip_unusable=False, actor=actor)
-        return kept
+        return (await self.take(certificates, skip_unusable=False, actor=actor)).kept
 
-    async def upload_usable(
-        self, certificates: str, *, actor: str
-    ) -> tuple[Sequence[tuple[TrustedCaRecord, bool]], Sequence[PkiError]]:
-        """Keep those CA certificates of a text that can be used; return them as `upload` does, and findings about the rest.
+    async def take(
+        self, certificates: str, *, skip_unusable: bool, confirm: str | None = None, actor: str
+    ) -> TakenCas:
+        """Keep every CA certificate of a text, or none; with `skip_unusable` those that can be used.
 
-        Raises PkiFindingsError if none can be used.
+        Raises PkiFindingsError with every finding, or if none can be used; ConfirmationNeededError if the list of client CAs grows
+        too long for TLS.
         """
-        return await self._upload(certificates, skip_unusable=True, actor=actor)
+        found = await self._context.workers.run(
+            READ_TIMEOUT_S, read_trusted_cas, certificates, skip_unusable=skip_unusable
+        )
+        async with self._context.deciding() as inventory:
+            foreseen = foresee_trusted(inventory, found.certificates)
+            foreseen.settle(confirm)
+            kept = await self._keep([new_trusted_ca(each) for each in found.certificates], actor=actor)
+        self._tell(len(kept), cause="uploaded", actor=actor)
+        return TakenCas(kept=kept, left_out=found.left_out, consequences=foreseen.consequences)
 
     async def upload_one(
         self, certificate: str, *, trusted_intermediate: bool, actor: str
@@ -205,16 +222,6 @@ class TrustOperations:
                 await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", detail)
         self._tell(len(trusted_ca_ids), cause="deleted", actor=actor)
 
-    async def _upload(
-        self, certificates: str, *, skip_unusable: bool, actor: str
-    ) -> tuple[Sequence[tuple[TrustedCaRecord, bool]], Sequence[PkiError]]:
-        found = await self._context.workers.run(
-            READ_TIMEOUT_S, read_trusted_cas, certificates, skip_unusable=skip_unusable
-        )
-        kept = await self._keep([new_trusted_ca(each) for each in found.certificates], actor=actor)
-        self._tell(len(kept), cause="uploaded", actor=actor)
-        return kept, found.left_out
-
     async def _keep(
         self, new: Sequence[NewTrustedCa], *, actor: str
     ) -> Sequence[tuple[TrustedCaRecord, bool]]:
@@ -236,7 +243,9 @@ class TrustOperations:
             # without a token nothing but a large loss stands in the way, as programs know it
             is_large = any(each.code == ConsequenceCode.TRUST_SHRINKS for each in foreseen.consequences)
             foreseen.settle("" if confirm is None and is_large else confirm)
-        stay = [one for number, one in inventory.trusted_cas.items() if number not in gone]
+        # nodes do not get what is held out, so it does not count among what they are to have
+        missing = gone | inventory.trust.held_out.keys()
+        stay = [one for number, one in inventory.trusted_cas.items() if number not in missing]
         return len(inventory.trust.builtin) + sum(one.is_anchor for one in stay)
 
     def _tell(self, count: int, *, cause: str, actor: str) -> None:

@@ -181,6 +181,7 @@ def _facts(node: "Node", now_s: float) -> list[tuple[str, str]]:
         for one in node.waiting
     ]
     pairs += [("configuration", one.message) for one in node.configuration]
+    pairs += [(f"refuses {one.part}", f"{one.reason}: {one.message}") for one in node.refused]
     if node.push is not None:
         pairs.append(("latest push", _push(node)))
     if (failed := node.last_failed) is not None:

@@ -76,6 +76,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     at_s: float = 0
 
 
+class PartRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of what is desired that the node does not take, and why."""
+
+    part: str = ""
+    reason: str = ""
+    message: str = ""
+
+
 class Push(msgspec.Struct, frozen=True, kw_only=True):
     """The latest push to a node; `concluded_s` is None while it is under way."""
 
@@ -112,6 +120,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     clock_skew_s: float = 0
     waiting: list[Waiting] = []
     configuration: list[ConfigurationFault] = []
+    refused: list[PartRefused] = []
     diagnostics: str = ""
     push: Push | None = None
     republished: bool = False

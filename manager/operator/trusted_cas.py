@@ -39,11 +39,12 @@ def add(
         typer.Argument(metavar="FILE", help="PEM, DER or PKCS#7: CA certificates; - is standard input."),
     ],
     skip_unusable: SkipUnusableOption = False,
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Add CA certificates.
 
-    All nodes get them at once; one certificate that cannot be used stops them all, unless --skip-unusable is given.
+    All nodes get them at once; one certificate that cannot be used stops them all, unless --skip-unusable is given. Before there are more than TLS can name to clients, it is asked; a script says --force.
 
     Example: certcast ca add root.pem intermediate.pem
     """
@@ -52,7 +53,9 @@ def add(
     sent = read_joined(files)
     try:
         body = {"certificates": sent.text} | skipping(skip_unusable)
-        answer = ask(context, lambda client: client.post("trusted-cas", body=body))
+        answer = ask_confirmed(
+            context, lambda client, confirm: client.post("trusted-cas", body=body | confirm), force=force
+        )
     except RefusedError as error:
         raise error.with_findings(sent.located(error.findings)) from error
     if json:

@@ -75,6 +75,7 @@ class Fleet:
 
     async def load(self) -> None:
         """Take what the store knows. Raises StorageError."""
+        self._anchors_meant = await self._store.trusted_cas.anchors_meant()
         latest, reports = await self._store.generations.latest(), await self._store.reports.all()
         for record in await self._store.nodes.list():
             facts = self._add(record)
@@ -393,7 +394,7 @@ class Fleet:
         """Ask the planner about one node, and do what it says."""
         now_s = time.time()
         if self._anchors_meant is not None and facts.guards_what_is_meant(self._anchors_meant):
-            # who confirmed the loss here need not do it again for each node
+            # who confirmed the loss here need not do it again for each node; an agent of an earlier release does not know from the offer
             forced = True
         plan = plan_push(facts, now_s=now_s, forced=forced)
         connection = self._connections.get(facts.name)
@@ -408,7 +409,13 @@ class Fleet:
             push_id = uuid.uuid4().hex
             facts.offer(push_id, facts.desired, now_s, forced=forced)
             log.debug("push.offered", node=facts.name, push_id=push_id, generation=plan.generation)
-            connection.offer(Push(push_id=push_id, manifest=facts.desired.manifest, forced=forced))
+            push = Push(
+                push_id=push_id,
+                manifest=facts.desired.manifest,
+                forced=forced,
+                anchors_meant=self._anchors_meant,
+            )
+            connection.offer(push)
             self._watchers.note(facts.name)
         return plan
 

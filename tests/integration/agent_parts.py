@@ -90,13 +90,14 @@ def with_trust(bundle: Bundle, trusted: str) -> Bundle:
     return Bundle(manifest, {**bundle.payloads, **files.payloads})
 
 
-def command(bundle: Bundle, *, forced: bool = False) -> Install:
+def command(bundle: Bundle, *, forced: bool = False, anchors_meant: int | None = None) -> Install:
     """What the conversation hands to the installer."""
     return Install(
         push_id=f"push-{bundle.manifest.generation}",
         manifest=bundle.manifest,
         payloads=bundle.payloads,
         forced=forced,
+        anchors_meant=anchors_meant,
     )
 
 
@@ -132,9 +133,11 @@ async def open_node(data: Path, chosen: Services, *, now_s: float = pki.NOW_S) -
     return state
 
 
-async def install(state: NodeState, bundle: Bundle, *, forced: bool = False):
+async def install(
+    state: NodeState, bundle: Bundle, *, forced: bool = False, anchors_meant: int | None = None
+):
     return await Installer(state).install(
-        command(bundle, forced=forced), accepted=lambda _: None, say=say_nothing
+        command(bundle, forced=forced, anchors_meant=anchors_meant), accepted=lambda _: None, say=say_nothing
     )
 
 

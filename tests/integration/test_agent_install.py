@@ -282,6 +282,15 @@ async def test_a_trust_store_that_shrinks_needs_force(node):
     assert (await install(node, real_bundle(OLD, 3, anchors=4), forced=True)).result == "applied"
 
 
+async def test_a_smaller_trust_store_is_taken_once_its_offer_says_that_an_operator_meant_it(node):
+    await install(node, real_bundle(OLD, 2, anchors=10))
+    with pytest.raises(BundleError):
+        await install(node, real_bundle(OLD, 3, anchors=4), anchors_meant=5)
+    outcome = await install(node, real_bundle(NEW, 3, anchors=4), anchors_meant=4)
+
+    assert (outcome.result, outcome.message) == ("applied", ""), "the refusal of before does not rest on"
+
+
 async def test_repeated_failures_climb_the_ladder_and_other_content_starts_anew(node, tmp_path):
     script(tmp_path / "reload", "exit 1")
     waits = [

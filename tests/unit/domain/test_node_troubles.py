@@ -3,7 +3,7 @@
 import pytest
 
 from common.ids import NodeName
-from common.wire.messages import Applied, ConfigurationFault, Report, Serving, Waiting
+from common.wire.messages import Applied, ConfigurationFault, Failure, PartRefused, Report, Serving, Waiting
 from manager.domain.alarms import TRAITS, AlarmKind, conditions_of_nodes
 from manager.domain.facts import NodeFacts, desired_from
 from manager.domain.view import SERVICE_WAIT_S
@@ -33,6 +33,31 @@ def test_mistakes_in_a_nodes_configuration_are_an_alarm_with_their_text():
     assert facts.view(NOW_S).configuration == (mistake,)
     facts.hear(Report(clock_s=NOW_S), NOW_S)
     assert AlarmKind.SERVICES_INVALID not in alarms(facts)
+
+
+def test_a_trust_store_that_a_node_refuses_beside_another_part_is_told_by_the_alarm():
+    bundle = opaque_bundle("new", generation=2)
+    failed = Failure(
+        epoch=1,
+        generation=2,
+        digest=bundle.manifest.digest,
+        result="rejected",
+        phase="check",
+        reason="key_mismatch",
+        message="the key is another's",
+        at_s=NOW_S,
+        attempts=1,
+        retry_after_s=60.0,
+    )
+    guarded = PartRefused(part="trust", digest="ab" * 32, reason="shrink_guard", message="from 9 to 2")
+    facts = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
+    facts.desired = desired_from(bundle.manifest, NOW_S)
+    facts.connect(address="", agent_version="1", now_s=NOW_S)
+    facts.hear(Report(last_failed=failed, refused=[guarded], clock_s=NOW_S), NOW_S)
+
+    told = alarms(facts)[AlarmKind.INSTALL_FAILED]
+    assert "key_mismatch" in told
+    assert told.endswith("It refuses trust (shrink_guard): from 9 to 2.")
 
 
 def test_mistakes_outlive_a_restart_of_the_manager():

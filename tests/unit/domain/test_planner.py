@@ -165,6 +165,10 @@ def test_a_trust_store_that_a_node_guards_is_forced_once_if_an_operator_meant_it
     assert not facts.guards_what_is_meant(bundle.manifest.anchors + 1), "nobody meant as few as this"
     facts.offer("q", facts.desired, NOW_S, forced=True)
     assert not facts.guards_what_is_meant(1), "it is under way"
+    facts.disconnect(NOW_S)
+    facts.connect(address="", agent_version="1", now_s=NOW_S)
+    assert facts.guards_what_is_meant(1), "the forced offer was lost before the node answered it"
+    facts.offer("q", facts.desired, NOW_S, forced=True)
     facts.conclude(Rejected(push_id="q", reason="shrink_guard", message="no", report=report), NOW_S)
     assert not facts.guards_what_is_meant(1), "it was forced already"
 

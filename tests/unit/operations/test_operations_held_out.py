@@ -12,6 +12,7 @@ from common.pki.findings import PkiFindingsError
 from common.pki.pem import pem_of
 from common.pki.upload import read_tls
 from manager.domain.alarms import AlarmKind, conditions_of_inventory
+from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.facts import NodeFacts, desired_from
 from manager.domain.trust import CLIENT_CA_LIST_MAX_BYTES, client_ca_list_bytes
 from manager.operations.certificates import new_certificate
@@ -157,7 +158,20 @@ async def test_more_names_than_tls_has_room_for_are_warned_of_and_an_alarm(world
     await world.store.trusted_cas.add([new_trusted_ca(each) for each in fits], now_s=NOW_S)
     assert await world.operations.trust.warnings() == []
     more = many(1, first=len(fits))[0]
-    await world.operations.trust.upload(more.pem, actor="ada")
+
+    async def take(confirm: str):
+        return await world.operations.trust.take(more.pem, skip_unusable=False, confirm=confirm, actor="ada")
+
+    with pytest.raises(ConfirmationNeededError, match="fails at every TLS handshake"):
+        await world.operations.certificates.import_files(
+            [ImportFile("more.pem", more.pem.encode())], passphrase=None, confirm="", actor="ada"
+        )
+    with pytest.raises(ConfirmationNeededError, match="fails at every TLS handshake") as asked:
+        await take("")
+    assert await world.operations.trust.warnings() == [], "nothing was kept"
+    taken = await take(asked.value.token)
+    assert [each.code for each in taken.consequences] == ["client_ca_list_too_long"]
+    assert (await take("")).consequences == [], "it is as long as before"
     (warning,) = await world.operations.trust.warnings()
     assert warning.startswith("A service that asks clients for a certificate by ca-certificates.pem (")
     assert "custom-ca.pem" not in warning

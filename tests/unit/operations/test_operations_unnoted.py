@@ -87,7 +87,7 @@ ACTS: dict[str, Callable[[Operations], Awaitable[Any]]] = {
     ),
     "requests.delete": lambda o: o.requests.delete([1], actor="ada"),
     "trust.upload": lambda o: o.trust.upload(OTHER.certificate_pem, actor="ada"),
-    "trust.upload_usable": lambda o: o.trust.upload_usable(OTHER.certificate_pem, actor="ada"),
+    "trust.take": lambda o: o.trust.take(OTHER.certificate_pem, skip_unusable=True, actor="ada"),
     "trust.upload_one": lambda o: o.trust.upload_one(
         OTHER.certificate_pem, trusted_intermediate=True, actor="ada"
     ),

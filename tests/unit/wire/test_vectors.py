@@ -68,7 +68,7 @@ REPORT = m.Report(
 MESSAGES = {
     "hello": m.Hello(protocol=1, node="n1", boot_id="b", agent_version="0.1.0", instance="i", report=REPORT),
     "welcome": m.Welcome(verdict="ok", server_time_s=1.5, epoch=1),
-    "offer": m.Offer(push_id="p", epoch=1, generation=42, digest="ab" * 32, forced=True),
+    "offer": m.Offer(push_id="p", epoch=1, generation=42, digest="ab" * 32, forced=True, anchors_meant=7),
     "want": m.Want(push_id="p", digests=["ab" * 32]),
     "payload": m.Payload(push_id="p", digest="ab" * 32),
     "accepted": m.Accepted(push_id="p", within_s=60.0),
@@ -126,6 +126,14 @@ def test_what_an_agent_said_before_fields_were_added_is_still_read(name: str):
     assert (report.waiting, report.serving[0].tls, report.serving[0].strict_client) == ([], "", None)
     assert (report.configuration, report.serving[0].stapled) == ([], None)
     assert report.refused == []
+
+
+def test_an_offer_of_an_earlier_manager_says_nothing_of_what_an_operator_confirmed():
+    frame = bytes.fromhex((VECTORS / "earlier/offer.hex").read_text())
+    header_length = int.from_bytes(frame[4:6], "big")
+    assert m.decode(frame[6 : 6 + header_length]) == msgspec.structs.replace(
+        MESSAGES["offer"], anchors_meant=None
+    )
 
 
 def test_the_longest_report_with_diagnostics_fits_into_a_frame():
