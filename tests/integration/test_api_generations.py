@@ -119,6 +119,9 @@ async def test_what_older_content_means_is_told_and_confirmed_as_it_was_told(api
     assert "new.example.test" in found["names_lost"]
     assert "n1 stops trusting 'CN=Generations Root'" in found["untrusted"]
     assert await generations(api) == before
+    newest = max(each["generation"] for each in before)
+    _, shown = await api.call("GET", f"nodes/n1/generations/{first}/difference?from={newest}")
+    assert (shown["consequences"], shown["confirmation"]) == (told["consequences"], told["token"])
 
     # what is desired becomes another meanwhile: what was told is no longer what would happen
     await assign(api, "newer.example.test")
