@@ -186,3 +186,15 @@ async def test_more_names_than_tls_has_room_for_are_warned_of_and_an_alarm(world
 def test_names_that_several_cas_share_are_sent_once():
     twice = [decode(make_root("Same").certificate_der) for _ in range(2)]
     assert client_ca_list_bytes(twice) == client_ca_list_bytes(twice[:1])
+
+
+async def test_a_trusted_ca_that_is_held_out_is_not_among_those_that_a_confirmed_deletion_leaves(
+    world: World,
+):
+    sound = [decode(make_root(f"Root {number}").certificate_der) for number in range(4)]
+    await world.store.trusted_cas.add([new_trusted_ca(each) for each in (*sound, ODD_ROOT)], now_s=NOW_S)
+    _, second, third, fourth, _ = [each.record.id for each in await world.operations.trust.list()]
+    before = (await Inventories(world.store, [decode(BUILTIN.certificate_der)]).current()).trust
+    assert len(before.held_out) == 1
+    await world.operations.trust.delete([second, third, fourth], force=True, actor="ada")
+    assert await world.store.trusted_cas.anchors_meant() == len(before.builtin) + 1
