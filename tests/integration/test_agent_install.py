@@ -1,7 +1,6 @@
 """The installer against a real TLS server, real reload commands and a real tree."""
 
 import asyncio
-import os
 import stat
 
 import pytest
@@ -69,7 +68,7 @@ async def test_keys_are_for_the_owner_alone_and_certificates_for_all(node, data)
     assert stat.S_IMODE((data / ".staging").stat().st_mode) == 0o700
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
+@pytest.mark.services("root")
 async def test_a_group_may_read_keys_where_the_node_says_so_and_a_change_of_that_is_taken_over(node, data):
     node.tree.owners = Ownership(uid=0, gid=0, secret_gid=4, secret_mode=0o640)
     await Upkeep(node).turn()

@@ -1,5 +1,4 @@
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,7 +75,7 @@ def test_completion_offers_nothing_where_the_manager_refuses(api):
     assert complete("certcast push c", CERTCAST_URL=api.url, CERTCAST_TOKEN="cct_x") == []
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.services("bash")
 def test_bash_completes_after_install_completion(tmp_path):
     program = (
         f'"{CERTCAST}" --install-completion >/dev/null && source "$HOME/.bashrc" && '

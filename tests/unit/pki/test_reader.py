@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import shutil
 import subprocess
 import zipfile
 
@@ -269,7 +268,7 @@ def test_a_certificate_that_cannot_be_decoded_is_named_and_not_the_passphrase(fo
     )
 
 
-@pytest.mark.skipif(shutil.which("pk12util") is None, reason="needs Debian's libnss3-tools")
+@pytest.mark.services("pk12util", "certutil")
 def test_what_nss_exports_is_read(folder, tmp_path):
     database = f"sql:{tmp_path}"
     for command in (

@@ -1,6 +1,5 @@
 """The canary against real files: whatever it says, nginx and openssl say as well."""
 
-import shutil
 import ssl
 import subprocess
 from pathlib import Path
@@ -30,7 +29,7 @@ def test_latin_1_in_a_utf8string_is_named_and_keeps_no_other_out():
     }
 
 
-@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+@pytest.mark.services("nginx")
 def test_nginx_refuses_what_the_canary_refuses(tmp_path: Path):
     (tmp_path / "own.pem").write_text(chain_pem(make_leaf(ROOT)))
     leaf = make_leaf(ROOT)
