@@ -44,7 +44,13 @@ async def test_a_node_that_joins_before_its_services_run_serves_as_soon_as_they_
             first = await fleet.upload(
                 pki.current_leaf(ISSUER, ["first.demo.test"]), ISSUER.certificate_pem, ["first"]
             )
-            await fleet.until(lambda nodes: nodes["first"]["state"] == "reload_waiting")
+            # the temporary certificate waits for its services, too
+            await fleet.until(
+                lambda nodes: (
+                    nodes["first"]["state"] == "reload_waiting"
+                    and nodes["first"]["slots"]["server"]["applied"] == first
+                )
+            )
             shown = await fleet.node("first")
             assert waiting(shown) == {"nginx": "service", "kamailio": "service"}
             assert (shown["slots"]["server"]["applied"], shown["last_failed"]) == (first, None)
