@@ -3,12 +3,12 @@
 Invariant: what is remembered is bounded, whoever fails how often.
 """
 
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from common.errors import AccessError, Reason
+from common.source import source_of
 
 FAILURES_PER_ADDRESS: Final = 10
 """Failed logins from one address within LOCK_S before further ones are refused unread."""
@@ -45,11 +45,5 @@ class Throttle:
 
 
 def source(address: str) -> str:
-    """Return what failures of an address count for: an IPv6 host has a /64 of addresses to itself (RFC 6177 2)."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return f"address {address}"
-    if ip.version == 6 and ip.ipv4_mapped is None:
-        return f"address {ipaddress.ip_network((ip, 64), strict=False)}"
-    return f"address {ip}"
+    """Return what failures from an address count for."""
+    return f"address {source_of(address)}"

@@ -1,0 +1,29 @@
+import pytest
+
+from common.source import UNKNOWN, source_of
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::ffff:c000:207", "192.0.2.7"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("fe80::2%ens5", "fe80::/64"),
+        ("::1", "::/64"),
+        ("", UNKNOWN),
+        ("in-process", UNKNOWN),
+        ("192.0.2.7:443", UNKNOWN),
+        ("192.0.2.007", UNKNOWN),
+    ],
+)
+def test_an_ipv4_address_counts_by_itself_and_ipv6_addresses_by_their_64(address: str, source: str):
+    assert source_of(address) == source
+
+
+def test_all_addresses_of_one_ipv6_host_count_as_one():
+    assert len({source_of(f"2001:db8::{number:x}") for number in range(5000)}) == 1
