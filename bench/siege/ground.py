@@ -1,0 +1,78 @@
+"""Lays out a siege: the manager's own process, real and simulated nodes that joined, and what attackers may know."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from bench.siege.target import Target
+from common.runtime.ssh import fingerprint, generate_key, load_key
+from common.wire.enrolment import EnrolRequest, decode_token, new_secret
+from demo.site import PASSWORD
+from nodeagent.channel.join import ask
+from tests import pki
+from tests.system.fleet import RealFleet, real_fleet
+
+CERTIFICATES: Final = 300
+TRAITOR: Final = "traitor"
+
+
+@asynccontextmanager
+async def ground(*, simulated: int, real: int) -> AsyncIterator[tuple[RealFleet, Target]]:
+    """Start a manager with these nodes; the simulated ones have joined and are not connected yet."""
+    async with real_fleet() as fleet:
+        site = fleet.site
+        for number in range(real):
+            await site.add_node(f"real{number}")
+        names = [f"node{number}" for number in range(simulated)]
+        keys: dict[str, str] = {}
+        host_key = ""
+        for name in [*names, TRAITOR]:
+            keys[name], host_key = await _join(fleet, name)
+        reader = ("reader", new_secret())
+        await site.run(
+            *("certcast", "user", "add", reader[0], "--role", "read-only", "--new-password-stdin"),
+            stdin=reader[1],
+        )
+        _, issuer = pki.current_ca("Siege")
+        for number in range(CERTIFICATES):
+            made = pki.current_leaf(issuer, [f"n{number}.siege.test"])
+            await fleet.upload(made, issuer.certificate_pem, [])
+        target = Target(
+            https=site.https,
+            ssh=site.ssh,
+            host_key=host_key,
+            administrator=("admin", PASSWORD),
+            reader=reader,
+            traitor=(TRAITOR, keys.pop(TRAITOR)),
+            keys=keys,
+            nodes=[*names, *(node.name for node in site.nodes)],
+        )
+        yield fleet, target
+
+
+async def _join(fleet: RealFleet, name: str) -> tuple[str, str]:
+    added = await fleet.api.call("POST", "nodes", {"name": name, "names": [f"{name}.siege.test"]})
+    token = decode_token(added["join_token"])
+    key = generate_key()
+    reply = await ask(
+        [f"127.0.0.1:{fleet.site.ssh}"],
+        key=load_key(key),
+        trusts=lambda line: fingerprint(line) == token.fingerprint,
+        request=EnrolRequest(node=name, secret=token.secret, agent_version="0"),
+    )
+    if not reply.ok:
+        raise RuntimeError(f"{name} could not join: {reply.message}")
+    return key.decode(), reply.host_keys[0]
+
+
+async def lines(process: asyncio.subprocess.Process, within_s: float) -> dict[str, Any]:
+    """Return the next line of JSON that a process of the siege prints."""
+    if process.stdout is None:
+        raise RuntimeError("a process without output")
+    async with asyncio.timeout(within_s):
+        line = await process.stdout.readline()
+    if not line:
+        raise RuntimeError("a process of the siege ended early")
+    return dict(json.loads(line))
