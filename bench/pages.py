@@ -80,7 +80,7 @@ async def _look(room: Showroom, page: Page, count: int) -> Figures:
     await page.evaluate(WATCH_FRAMES)
     # one trusted CA more is a change for every node
     trust, started = room.api.operations.trust, time.perf_counter()
-    ((record, _),) = await trust.upload(pki.current_ca("Pages")[0].certificate_pem, actor="bench")
+    ((record, _),) = (await trust.take(pki.current_ca("Pages")[0].certificate_pem, actor="bench")).kept
     async with asyncio.TaskGroup() as group:
         pushing = group.create_task(room.api.fleet.push(None, forced=False))
         await asyncio.sleep(0.2)

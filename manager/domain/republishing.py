@@ -22,9 +22,19 @@ Leaves = Mapping[Slot, Entry]
 
 
 def of_republishing(
-    inventory: Inventory, node: NodeName, before: Leaves, after: Leaves, difference: Difference, *, now_s: int
+    inventory: Inventory,
+    node: NodeName,
+    before: Leaves,
+    after: Leaves,
+    difference: Difference,
+    *,
+    longer: str = "",
+    now_s: int,
 ) -> list[Consequence]:
-    """Return what follows when `before` becomes `after` in a node's slots, and its trusted CAs change by `difference`."""
+    """Return what follows when `before` becomes `after` in a node's slots, and its trusted CAs change by `difference`.
+
+    `longer` says so if their names become too many for TLS.
+    """
     moves = [
         Move(node=node, slot=slot, before=before.get(slot), after=after[slot])
         for slot in SLOTS
@@ -49,7 +59,20 @@ def of_republishing(
                 node,
             )
         )
+    if longer:
+        found.append(_asked(ConsequenceCode.CLIENT_CA_LIST_TOO_LONG, longer, node))
     return unique(found)
+
+
+def trusted_of(text: bytes) -> list[Certificate]:
+    """Return what a published trust file holds; what does not decode has no name to send."""
+    found = []
+    for block in read_blocks(text.decode(errors="replace")).blocks:
+        try:
+            found.append(decode(block.der))
+        except PkiError:
+            continue
+    return found
 
 
 def entry_of(inventory: Inventory, texts: Sequence[bytes], *, now_s: float) -> Entry | None:

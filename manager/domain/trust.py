@@ -3,7 +3,7 @@
 Pure. Invariant: renewing a CA (same name, same key) is no loss.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -35,13 +35,25 @@ def client_ca_list(records: Mapping[int, TrustedCaRecord], trust: Trust) -> str:
 
 
 def longer_client_ca_list(
-    records: Mapping[int, TrustedCaRecord], trust: Trust, new: Iterable[Certificate]
+    records: Mapping[int, TrustedCaRecord],
+    trust: Trust,
+    new: Iterable[Certificate],
+    *,
+    gone: Collection[int] = (),
 ) -> str:
-    """Return such a sentence about the trust files that `new` verifying CAs make too long, "" if there are none."""
-    custom = _verifying(records, trust)
-    before, after = _too_long(custom, trust), _too_long([*custom, *new], trust)
+    """Return such a sentence about the trust files that `new` verifying CAs make too long in place of those `gone`, "" if none."""
+    left = _verifying({number: one for number, one in records.items() if number not in gone}, trust)
+    before, after = _too_long(_verifying(records, trust), trust), _too_long([*left, *new], trust)
     made = {name: size for name, size in after.items() if name not in before}
     return _too_long_text(made) if made else ""
+
+
+def longer_published_list(before: Iterable[Certificate], after: Iterable[Certificate]) -> str:
+    """Return such a sentence if what a node is to trust `after` has more names than TLS can send, and what it trusted `before` had not."""
+    size = client_ca_list_bytes(after)
+    if size <= CLIENT_CA_LIST_MAX_BYTES or client_ca_list_bytes(before) > CLIENT_CA_LIST_MAX_BYTES:
+        return ""
+    return _too_long_text({"ca-certificates.pem": size})
 
 
 def _verifying(records: Mapping[int, TrustedCaRecord], trust: Trust) -> list[Certificate]:

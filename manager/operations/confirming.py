@@ -214,24 +214,40 @@ def foresee_answered(
 
 
 def foresee_untrusted(
-    inventory: Inventory, gone: Collection[int], new: Sequence[Certificate], *, now_s: int
+    inventory: Inventory,
+    gone: Collection[int],
+    new: Sequence[Certificate],
+    *,
+    verifying: Sequence[Certificate] = (),
+    now_s: int,
 ) -> Foreseen:
-    """Foresee what follows when trusted CAs go, or become `new` ones. Builds chains: takes a while when there are thousands."""
+    """Foresee what follows when trusted CAs go, or become `new` ones, of which nodes verify peers by those `verifying`.
+
+    Builds chains: takes a while when there are thousands.
+    """
     custom = inventory.trust.custom
     lost = loss(custom.values(), [*(one for number, one in custom.items() if number not in gone), *new])
     found = of_untrusting(inventory, gone, new, lost, now_s=now_s)
+    found += _of_longer_list(inventory, verifying, gone)
     facts = [
         [[number, custom[number].fingerprint] for number in sorted(gone) if number in custom],
         [each.fingerprint for each in new],
+        [each.fingerprint for each in verifying],
     ]
     return Foreseen(consequences=found, facts=facts)
 
 
 def foresee_trusted(inventory: Inventory, new: Sequence[Certificate]) -> Foreseen:
     """Foresee what follows when nodes verify peers by `new` trusted CAs, too."""
-    text = longer_client_ca_list(inventory.trusted_cas, inventory.trust, new)
-    found = [asked(ConsequenceCode.CLIENT_CA_LIST_TOO_LONG, text)] if text else []
+    found = _of_longer_list(inventory, new, ())
     return Foreseen(consequences=found, facts=[each.fingerprint for each in new])
+
+
+def _of_longer_list(
+    inventory: Inventory, new: Sequence[Certificate], gone: Collection[int]
+) -> list[Consequence]:
+    text = longer_client_ca_list(inventory.trusted_cas, inventory.trust, new, gone=gone)
+    return [asked(ConsequenceCode.CLIENT_CA_LIST_TOO_LONG, text)] if text else []
 
 
 def foresee_removed(inventory: Inventory, names: Sequence[NodeName]) -> Foreseen:

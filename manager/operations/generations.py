@@ -11,12 +11,14 @@ import structlog
 from common.bundle.manifest import CERTIFICATE, CHAIN, SLOTS, Manifest, Slot, parse_manifest
 from common.errors import Reason, StorageError
 from common.ids import Digest, NodeName, node_name
+from common.pki.certificate import Certificate
 from manager.domain.consequences import Consequence
-from manager.domain.difference import Comparison, Difference, looked_into
+from manager.domain.difference import ANCHORS, Comparison, Difference, looked_into
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import GenerationRecord
 from manager.domain.planner import unpublishable
-from manager.domain.republishing import entry_of, of_republishing
+from manager.domain.republishing import entry_of, of_republishing, trusted_of
+from manager.domain.trust import longer_published_list
 from manager.domain.view import PlannedPush, Previews
 from manager.operations.confirming import Foreseen
 from manager.operations.context import ATTEMPTS, Context
@@ -186,10 +188,15 @@ class GenerationOperations:
             found = {slot: entry_of(inventory, texts[slot], now_s=now_s) for slot in SLOTS}
             return {slot: entry for slot, entry in found.items() if entry is not None}
 
+        def trusted(manifest: Manifest | None) -> list[Certificate]:
+            entry = manifest.by_path().get(ANCHORS) if manifest is not None else None
+            return trusted_of(bodies.get(entry.digest, b"")) if entry is not None else []
+
         def work() -> tuple[Difference, Foreseen]:
             difference = Comparison(bodies).difference(old, new)
+            longer = longer_published_list(trusted(old), trusted(new)) if difference.anchors_added else ""
             consequences = of_republishing(
-                inventory, node, leaves(old), leaves(new), difference, now_s=int(now_s)
+                inventory, node, leaves(old), leaves(new), difference, longer=longer, now_s=int(now_s)
             )
             facts = [node, old.digest if old is not None else None, new.digest]
             return difference, Foreseen(consequences=consequences, facts=facts)

@@ -90,15 +90,8 @@ class TrustOperations:
         # what one change leaves is what the next is judged by: two small losses at once may be a large one
         self._losing = asyncio.Lock()
 
-    async def upload(self, certificates: str, *, actor: str) -> Sequence[tuple[TrustedCaRecord, bool]]:
-        """Keep every CA certificate of a text, or none; return each, and whether it is a new entry.
-
-        Raises PkiFindingsError with every finding.
-        """
-        return (await self.take(certificates, skip_unusable=False, actor=actor)).kept
-
     async def take(
-        self, certificates: str, *, skip_unusable: bool, confirm: str | None = None, actor: str
+        self, certificates: str, *, skip_unusable: bool = False, confirm: str | None = None, actor: str
     ) -> TakenCas:
         """Keep every CA certificate of a text, or none; with `skip_unusable` those that can be used.
 
@@ -120,7 +113,8 @@ class TrustOperations:
     ) -> tuple[TrustedCaRecord, bool]:
         """Keep the one CA certificate of a text, with the text as it came; return it, and whether it is a new entry.
 
-        Raises PkiFindingsError with every finding, also for more than one.
+        For programs that cannot confirm: a list of client CAs that grows too long for TLS is an alarm, as it is after each other change
+        (docs/decisions/0018-programs-that-cannot-confirm.md). Raises PkiFindingsError with every finding, also for more than one.
         """
         found = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, certificate)
         new = new_trusted_ca(found, text=certificate, trusted_intermediate=trusted_intermediate)
@@ -176,7 +170,7 @@ class TrustOperations:
         """Replace an entry's certificate, or whether an intermediate verifies peers; None leaves either as it is.
 
         An intermediate that no longer does counts as lost. Raises PkiFindingsError, NotFoundError, IdentityConflictError (another entry is
-        the same), ConfirmationNeededError as `delete` does.
+        the same), ConfirmationNeededError as `delete` and `take` do.
         """
         store = self._context.store.trusted_cas
         record = await store.get(trusted_ca_id)
@@ -184,10 +178,15 @@ class TrustOperations:
         read = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, text)
         wanted = record.trusted_intermediate if trusted_intermediate is None else trusted_intermediate
         new = new_trusted_ca(read, text=text, trusted_intermediate=wanted)
-        is_lost = record.is_anchor and not (new.self_signed or new.trusted_intermediate)
+        is_verifying = new.self_signed or new.trusted_intermediate
+        is_lost = record.is_anchor and not is_verifying
         async with self._losing:
-            meant = await self._confirm_loss(
-                {trusted_ca_id}, [] if is_lost else [read], force=force, confirm=confirm
+            meant = await self._confirm(
+                {trusted_ca_id},
+                [] if is_lost else [read],
+                verifying=[read] if is_verifying else [],
+                force=force,
+                confirm=confirm,
             )
             async with self._context.store.together():
                 await store.mean(meant)
@@ -214,7 +213,7 @@ class TrustOperations:
         async with self._losing:
             for number in trusted_ca_ids:
                 await store.get(number)
-            meant = await self._confirm_loss(set(trusted_ca_ids), [], force=force, confirm=confirm)
+            meant = await self._confirm(set(trusted_ca_ids), [], verifying=[], force=force, confirm=confirm)
             async with self._context.store.together():
                 await store.mean(meant)
                 await store.delete(trusted_ca_ids)
@@ -231,15 +230,26 @@ class TrustOperations:
             await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", detail)
         return kept
 
-    async def _confirm_loss(
-        self, gone: set[int], new: Sequence[Certificate], *, force: bool, confirm: str | None
+    async def _confirm(
+        self,
+        gone: set[int],
+        new: Sequence[Certificate],
+        *,
+        verifying: Sequence[Certificate],
+        force: bool,
+        confirm: str | None,
     ) -> int:
-        """Refuse to lose much unless it is forced or confirmed; return how few anchors are meant then, for nodes that ask."""
+        """Refuse to lose much, or to verify by too much, unless it is forced or confirmed.
+
+        Returns how few anchors are meant then, for nodes that ask.
+        """
         inventory = await self._context.inventories.current()
         if not force:
             # chains that nobody has asked for yet are built for this, which takes a while when there are thousands
             now_s = int(self._context.clock())
-            foreseen = await asyncio.to_thread(foresee_untrusted, inventory, gone, new, now_s=now_s)
+            foreseen = await asyncio.to_thread(
+                foresee_untrusted, inventory, gone, new, verifying=verifying, now_s=now_s
+            )
             # without a token nothing but a large loss stands in the way, as programs know it
             is_large = any(each.code == ConsequenceCode.TRUST_SHRINKS for each in foreseen.consequences)
             foreseen.settle("" if confirm is None and is_large else confirm)

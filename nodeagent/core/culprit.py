@@ -2,14 +2,18 @@
 
 Decides from what the services that failed use, from what a reload of theirs does to people, and from the parts whose copies
 could not be written. Leaves each attempt to the installer, which brings it to its own end before the next begins.
-Invariant: a service whose reload people notice is not reloaded a second time for the search; and the search is short.
+Invariant: a service whose reload people notice is not reloaded a second time for the search; the search is short; and on a
+node that nothing was proven on before, no service loses what it has just taken.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from common.bundle.manifest import TRUST, Manifest
 from common.bundle.parts import Part
+from common.ids import Digest
+from nodeagent.core.plan import due, used_digest
 from nodeagent.core.services import Consumer
 
 ATTEMPTS_MAX: Final = 6
@@ -32,26 +36,48 @@ class Suspects:
 
 
 def hold_back_next(
-    changed: Collection[Part], held: frozenset[Part], suspects: Suspects
+    changed: Collection[Part],
+    held: frozenset[Part],
+    suspects: Suspects,
+    *,
+    needed: Collection[Part] = (),
 ) -> tuple[frozenset[Part], ...]:
     """Return the sets of parts to hold back next, one attempt each, after the attempt without those `held` failed.
 
-    `changed` are the parts that the bundle would change; each set leaves at least one of them.
+    `changed` are the parts that the bundle would change; each set leaves at least one of them, and all that are `needed`.
     """
     left = frozenset(changed) - held
     if suspects.unwritten:
-        sets: list[frozenset[Part]] = [suspects.unwritten & left]
+        sets = [] if suspects.unwritten & frozenset(needed) else [suspects.unwritten & left]
     else:
-        sets = _by_use(left, suspects.consumers)
+        sets = _by_use(left, frozenset(needed), suspects.consumers)
     return tuple(held | one for one in sets if one and one < left)
 
 
-def _by_use(left: frozenset[Part], failed: Iterable[Consumer]) -> list[frozenset[Part]]:
+def needed_at_first(
+    manifest: Manifest, consumers: Iterable[Consumer], loaded: Mapping[str, Digest]
+) -> frozenset[Part]:
+    """Return what cannot be held back where there is no former content: the trust store, and what a service has taken."""
+    consumers = tuple(consumers)
+    behind = due(consumers, manifest, loaded)
+    return frozenset({TRUST, *(use for one in consumers if one not in behind for use in one.uses)})
+
+
+def is_of_use(manifest: Manifest, consumers: Iterable[Consumer]) -> bool:
+    """Whether any service can run on it."""
+    return any(used_digest(manifest, consumer) is not None for consumer in consumers)
+
+
+def _by_use(
+    left: frozenset[Part], needed: frozenset[Part], failed: Iterable[Consumer]
+) -> list[frozenset[Part]]:
     failed = tuple(failed)
     used = left & {use for consumer in failed for use in consumer.uses}
+    held = used - needed
     if len(used) > 1 and all(_is_unnoticed(consumer) for consumer in failed):
-        return [*(frozenset({part}) for part in _ORDER if part in used), used]
-    return [used]
+        return list(dict.fromkeys((*(frozenset({part}) for part in _ORDER if part in held), held)))
+    # without any of its slots a service is not reloaded, though a part of what it uses stays
+    return [held] if used - held <= {TRUST} else []
 
 
 def _is_unnoticed(consumer: Consumer) -> bool:

@@ -186,6 +186,11 @@ def tell_first(journal: Journal, first: Journal) -> Journal:
     return replace(journal, owed=owed, last_failed=first.last_failed)
 
 
+def show_first(journal: Journal, first: Journal) -> Journal:
+    """No attempt with less of a first bundle was proven either: all of it is shown again, since services may start on it."""
+    return replace(journal, directory=first.directory, refused=first.refused, is_partial=first.is_partial)
+
+
 def end_rest(journal: Journal, *, now_s: float) -> Journal:
     """What stood in the way is gone: what was refused may be tried now."""
     failed = journal.last_failed

@@ -7,7 +7,7 @@ step is taken; and an installation ends with an outcome that is durable before i
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,7 +21,13 @@ from common.ids import Digest
 from common.wire.messages import Outcome, Phase
 from common.wire.receiver import Install
 from nodeagent.core import steps
-from nodeagent.core.culprit import ATTEMPTS_MAX, Suspects, hold_back_next
+from nodeagent.core.culprit import (
+    ATTEMPTS_MAX,
+    Suspects,
+    hold_back_next,
+    is_of_use,
+    needed_at_first,
+)
 from nodeagent.core.drift import find_drift
 from nodeagent.core.journal import Attempt, Cause, cause_of, version_of
 from nodeagent.core.plan import due, within_s
@@ -79,7 +85,7 @@ class Installer:
             state.unroomed = None
             state.prober.forget()
             former = state.holdings.live if state.file.journal.applied is not None else None
-            changed = changed_parts(former, checked.manifest) if former is not None else ()
+            changed = changed_parts(former, checked.manifest)
             consumers = due(state.services.consumers, checked.manifest, state.file.journal.loaded)
             seen = await look_first(state, consumers)
             stopped = await find_stopped(consumers, seen)
@@ -89,6 +95,8 @@ class Installer:
             outcome = await self._run(checked, plan)
             if outcome.result == "rolled_back" and changed:
                 return await self._search(checked, changed, plan)
+            if outcome.result == "failed" and state.file.journal.applied is None:
+                return await self._search_at_first(checked, changed, plan)
             return outcome
 
     async def resume(self, *, say: Say) -> Outcome | None:
@@ -120,8 +128,41 @@ class Installer:
 
     async def _search(self, checked: Checked, changed: Sequence[Part], plan: "_Plan") -> Outcome:
         """Find out which parts were not taken, and install the others. Each attempt is a transaction of its own."""
+        first = self._state.file.journal
+        if (applied := await self._without_culprit(checked, changed, plan, needed=())) is not None:
+            return applied
+        if len(changed) == 1 and (why := self._why()) is not None and self._suspects.may_be(changed[0]):
+            blaming = await hold_back(self._state, checked, {changed[0]: why})
+            if blaming is not None:
+                await self._state.file.keep(
+                    steps.blame(self._state.file.journal, blaming.refused[changed[0]])
+                )
+        await self._state.file.keep(steps.tell_first(self._state.file.journal, first))
+        return self._outcome()
+
+    async def _search_at_first(self, checked: Checked, changed: Sequence[Part], plan: "_Plan") -> Outcome:
+        """Do the same where there is nothing to go back to: if no other part goes live alone, all files stay as they were."""
         state, first = self._state, self._state.file.journal
-        turns, tried = self._turns(changed, {}), set[frozenset[Part]]()
+        needed = needed_at_first(checked.manifest, state.services.consumers, first.loaded)
+        if (applied := await self._without_culprit(checked, changed, plan, needed=needed)) is not None:
+            return applied
+        if state.file.journal.directory != first.directory:
+            await state.file.keep(steps.show_first(state.file.journal, first))
+            try:
+                await asyncio.to_thread(state.tree.switch, first.directory)
+            except OSError as error:  # upkeep makes the link right
+                wrong = named("the files of the first attempt could not be shown again", error)
+                log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+            state.holdings.went_live(await asyncio.to_thread(state.tree.manifest, first.directory))
+        await state.file.keep(steps.tell_first(state.file.journal, first))
+        return self._outcome()
+
+    async def _without_culprit(
+        self, checked: Checked, changed: Sequence[Part], plan: "_Plan", *, needed: Collection[Part]
+    ) -> Outcome | None:
+        """Hold back one set of parts after the other. Return the outcome of the attempt that succeeds, None if none does."""
+        state = self._state
+        turns, tried = self._turns(changed, {}, needed), set[frozenset[Part]]()
         while turns and len(tried) < ATTEMPTS_MAX:
             blamed = turns.pop(0)
             if frozenset(blamed) in tried:
@@ -130,31 +171,30 @@ class Installer:
             narrower = await hold_back(state, checked, blamed)
             if narrower is None:
                 break
+            if needed and not is_of_use(narrower.manifest, state.services.consumers):
+                continue
             await state.file.keep(steps.note_reloads(state.file.journal, plan.ready, now_s=state.clock()))
             ready, waits = await state.split(
                 due(state.services.consumers, narrower.manifest, state.file.journal.loaded)
             )
             outcome = await self._run(narrower, replace(plan, ready=ready, waits=waits))
-            if outcome.result != "rolled_back":
+            if outcome.result == "applied" or (outcome.result == "failed" and not needed):
                 return outcome
-            turns += self._turns(changed, blamed)
-        if len(changed) == 1 and (why := self._why()) is not None and self._suspects.may_be(changed[0]):
-            blaming = await hold_back(state, checked, {changed[0]: why})
-            if blaming is not None:
-                await state.file.keep(steps.blame(state.file.journal, blaming.refused[changed[0]]))
-        await state.file.keep(steps.tell_first(state.file.journal, first))
-        return self._outcome()
+            turns += self._turns(changed, blamed, needed)
+        return None
 
-    def _turns(self, changed: Sequence[Part], held: Mapping[Part, Failed]) -> list[dict[Part, Failed]]:
-        """Return what to hold back next, each part with why, after the attempt without those `held` was rolled back."""
+    def _turns(
+        self, changed: Sequence[Part], held: Mapping[Part, Failed], needed: Collection[Part]
+    ) -> list[dict[Part, Failed]]:
+        """Return what to hold back next, each part with why, after the attempt without those `held` did not succeed."""
         why = self._why()
         if why is None:
             return []
-        turns = hold_back_next(changed, frozenset(held), self._suspects)
+        turns = hold_back_next(changed, frozenset(held), self._suspects, needed=needed)
         return [{**dict.fromkeys(parts, why), **held} for parts in turns]
 
     def _why(self) -> Failed | None:
-        """Return why the last attempt was rolled back, None if no part of it is to blame."""
+        """Return why the last attempt did not succeed, None if no part of it is to blame."""
         failed, suspects = self._state.file.journal.last_failed, self._suspects
         is_blamable = bool(suspects.unwritten) or (failed is not None and failed.reason in SERVICE_REASONS)
         return failed if is_blamable else None

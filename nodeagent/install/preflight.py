@@ -96,13 +96,17 @@ async def check_room(state: NodeState, manifest: Manifest) -> None:
 
 
 async def hold_back(state: NodeState, checked: Checked, blamed: Mapping[Part, Failed]) -> Checked | None:
-    """Return the same with former content in the parts `blamed`, too; None if that cannot be read."""
-    refused = dict(checked.refused)
+    """Return the same with former content in the parts `blamed`, too; None if that cannot be read.
+
+    What was never proven is no former content: without any, a slot is left out.
+    """
+    refused: dict[Part, Refusal] = {}
     for part, why in blamed.items():
         fault = PartFault(part=part, reason=Reason(why.reason), message=why.message, file=part)
         refused |= _refusals(state, checked.manifest, {part: fault}, phase=why.phase)
+    former = state.holdings.live if state.file.journal.applied is not None else None
     try:
-        return replace(await _narrowed(state, checked, refused), again=True)
+        return replace(await _narrowed(state, checked, refused, former), again=True)
     except BundleError:
         return None
 
@@ -191,7 +195,7 @@ async def _without(state: NodeState, offer: Checked, refused: Mapping[Part, Refu
     wholly = replace(offer, refused=refused, kept=tuple(part for part in refused if _has(former, part)))
     refusal = BundleError(text_of(refused, kept=wholly.kept), reason=Reason(first.reason))
     try:
-        narrower = await _narrowed(state, offer, refused)
+        narrower = await _narrowed(state, offer, refused, former)
     except BundleError:
         raise await _refuse(state, wholly, first.phase, refusal) from None
     journal = state.file.journal
@@ -203,30 +207,33 @@ async def _without(state: NodeState, offer: Checked, refused: Mapping[Part, Refu
     return narrower
 
 
-async def _narrowed(state: NodeState, checked: Checked, refused: Mapping[Part, Refusal]) -> Checked:
-    """Return the bundle with former content in these parts. Raises BundleError if there is none that can be read."""
-    former, payloads, manifest = state.holdings.live, dict(checked.payloads), checked.manifest
+async def _narrowed(
+    state: NodeState, checked: Checked, refused: Mapping[Part, Refusal], former: Manifest | None
+) -> Checked:
+    """Return the bundle with former content in these parts, too. Raises BundleError if there is none that can be read."""
+    payloads, manifest = dict(checked.payloads), checked.manifest
     offered = checked.offered or manifest.digest
     if "trust" in refused and former is None:
         manifest, salvaged = await asyncio.to_thread(_salvaged, manifest, payloads)
         payloads |= salvaged
-        kept = frozenset(refused) - {"trust"}
+        replaced = frozenset(refused) - {"trust"}
     else:
-        kept = frozenset(refused)
-    manifest = with_former(manifest, former, kept)
+        replaced = frozenset(refused)
+    manifest = with_former(manifest, former, replaced)
     missing = {entry.digest for entry in manifest.entries} - payloads.keys()
     directory = state.tree.live()
     if missing and directory:
         payloads |= await asyncio.to_thread(state.tree.payloads, manifest, [directory])
     if missing - payloads.keys():
         raise BundleError("the former content cannot be read", reason=Reason.BAD_DIGEST)
+    kept = (part for part in refused if _has(former, part))
     return replace(
         checked,
         manifest=manifest,
         payloads=payloads,
         offered=offered,
-        refused=refused,
-        kept=tuple(part for part in refused if _has(former, part)),
+        refused={**checked.refused, **refused},
+        kept=tuple(dict.fromkeys((*checked.kept, *kept))),
     )
 
 

@@ -143,7 +143,7 @@ async def _certificates(room: Showroom) -> None:
         not_after_s=int(time.time()) + 20 * pki.DAY_S,
     )
     for made in (ROOT, PRIVATE_ROOT, PRIVATE_ISSUER, old):
-        await trust.upload(made.certificate_pem, actor=ACTOR)
+        await trust.take(made.certificate_pem, actor=ACTOR)
     await room.upload(
         ["conf.example.com", "meet.example.com"], days=300, nodes=["berlin-1", "berlin-2", "oslo-1"]
     )

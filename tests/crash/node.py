@@ -34,6 +34,7 @@ from tests.integration.agent_parts import (
     open_node,
     real_bundle,
     services,
+    with_client,
     with_trust,
 )
 
@@ -56,7 +57,10 @@ UNTRUSTED = with_trust(_SECOND, ROOT.certificate_pem + "# the service does not l
 PARTIAL = Bundle(with_former(HALF.manifest, OLD.manifest, {"trust"}), {**_SECOND.payloads, **OLD.payloads})
 """What is installed of both: the new server certificate, and the old trust store."""
 
-BUNDLES = (OLD, NEW, NEXT, BAD, UNTRUSTED, PARTIAL)
+CALLING = with_client(OLD, pki.make_leaf(ROOT, ["caller.example.com"]))
+"""Generation 1, with a client certificate that its service refuses; without that it is the old one."""
+
+BUNDLES = (OLD, NEW, NEXT, BAD, UNTRUSTED, PARTIAL, CALLING)
 LATER_S = 2 * 3600
 """Longer than the grace of old generations."""
 
@@ -85,13 +89,18 @@ class Node:
         self.directory = directory
         self.data = data or directory / "data"
         self.loaded = directory / "loaded.pem"
-        self.services = services(replace(consumer(directory), uses=("server", "trust")))
+        self.services = services(
+            replace(consumer(directory), uses=("server", "trust")),
+            replace(consumer(directory, name="caller"), uses=("client",)),
+        )
 
     # -- the service
 
     async def reload(self, chosen: Consumer) -> None:
-        """Take what is live."""
+        """Take what is live; who calls with a client certificate takes none."""
         assert chosen.reload == (str(self.directory),)
+        if chosen.name == "caller":
+            raise ReloadError("the service refuses it", reason=Reason.RELOAD_FAILED)
         leaf = (self.data / "current/server/certificate.pem").read_bytes()
         with (self.directory / "count").open("a") as file:
             file.write("x")
@@ -129,7 +138,7 @@ class Node:
         if not live.is_symlink():
             assert not live.exists()
             return None
-        files = {path: live / path for path in OLD.manifest.by_path()}
+        files = {path: live / path for path in CALLING.manifest.by_path() if (live / path).exists()}
         digests = {path: digest_of(file.read_bytes()) for path, file in files.items()}
         for one in BUNDLES:
             if digests == {path: entry.digest for path, entry in one.manifest.by_path().items()}:

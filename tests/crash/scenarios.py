@@ -17,7 +17,20 @@ from nodeagent.core.journal import Attempt, Cause, version_of
 from nodeagent.install.state import NodeState
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
-from tests.crash.node import BAD, HALF, LATER_S, NEW, OLD, PARTIAL, UNTRUSTED, Node, Say, leaf_of, say_no_word
+from tests.crash.node import (
+    BAD,
+    CALLING,
+    HALF,
+    LATER_S,
+    NEW,
+    OLD,
+    PARTIAL,
+    UNTRUSTED,
+    Node,
+    Say,
+    leaf_of,
+    say_no_word,
+)
 from tests.integration.agent_parts import ROOT, install, real_bundle
 
 
@@ -74,6 +87,12 @@ async def _install_new(stage: Stage) -> None:
 async def _install_bad(stage: Stage) -> None:
     """The service refuses it: back to the old one, quarantine, and an outcome that is owed."""
     await stage.install(BAD)
+    await Upkeep(stage.state or await stage.open()).turn()
+
+
+async def _install_calling(stage: Stage) -> None:
+    """One of two services refuses its part of the first bundle; what the other took is installed without that part."""
+    await stage.install(CALLING)
     await Upkeep(stage.state or await stage.open()).turn()
 
 
@@ -165,6 +184,11 @@ SCENARIOS = (
         name="first installation that fails",
         act=_install_bad,
         may_show=(None, BAD),
+    ),
+    Scenario(
+        name="first installation of which a service refuses one part",
+        act=_install_calling,
+        may_show=(None, CALLING, OLD),
     ),
     Scenario(name="second installation", before=_install_old, act=_install_new, may_show=(OLD, NEW)),
     Scenario(

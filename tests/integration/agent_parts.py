@@ -72,6 +72,28 @@ def chained_bundle(
     )
 
 
+def with_client(bundle: Bundle, leaf: pki.Made) -> Bundle:
+    """The same bundle with a client certificate, too."""
+    facts = SlotFacts(
+        leaf=fingerprint_of(leaf.certificate_der),
+        not_before_s=int(leaf.certificate.not_valid_before_utc.timestamp()),
+        not_after_s=int(leaf.certificate.not_valid_after_utc.timestamp()),
+    )
+    material = SlotMaterial(
+        facts=facts,
+        certificate_pem=leaf.certificate_pem,
+        chain_pem=ROOT.certificate_pem,
+        private_key_pem=leaf.key_pem,
+    )
+    files = slot_files("client", material)
+    entries = tuple(sorted([*bundle.manifest.entries, *files.entries], key=lambda one: one.path))
+    slots = {**bundle.manifest.slots, "client": facts}
+    return Bundle(
+        msgspec.structs.replace(bundle.manifest, entries=entries, slots=slots),
+        {**bundle.payloads, **files.payloads},
+    )
+
+
 def with_trust(bundle: Bundle, trusted: str) -> Bundle:
     """The same bundle with another trust store."""
     files = trust_files(

@@ -8,6 +8,7 @@ import pytest
 
 from common.errors import StorageError
 from common.ids import NodeName
+from manager.domain import trust
 from manager.domain.model import Role
 from manager.operations.workers import Workers
 from manager.push.pipe import pipe
@@ -133,6 +134,27 @@ async def test_what_older_content_means_is_told_and_confirmed_as_it_was_told(api
     assert {each["code"] for each in done["consequences"]} >= {"names_lost", "untrusted"}
     assert (await generations(api))[0]["slots"]["server"] == old
     assert new != old
+
+
+async def test_older_content_with_more_client_cas_than_tls_can_name_wants_a_confirmation(
+    api: ApiClient, monkeypatch
+):
+    assert (await api.call("POST", "trusted-cas", {"certificates": ROOT.certificate_pem}))[0] == 201
+    await assign(api, "old.example.test")
+    first = max(each["generation"] for each in await generations(api))
+    assert (await api.call("DELETE", "trusted-cas/1?force=true"))[0] == 204
+    await api.call("POST", "push", {"nodes": ["n1"]})
+    assert max(each["generation"] for each in await generations(api)) > first
+    builtin = (await api.operations.context.inventories.current()).trust.builtin
+    monkeypatch.setattr(trust, "CLIENT_CA_LIST_MAX_BYTES", trust.client_ca_list_bytes(builtin))
+    status, refused = await api.call("POST", f"nodes/n1/generations/{first}/republish?confirm=")
+    told = refused["error"]["confirmation"]
+    assert (status, "client_ca_list_too_long" in {each["code"] for each in told["consequences"]}) == (
+        409,
+        True,
+    )
+    status, _ = await api.call("POST", f"nodes/n1/generations/{first}/republish?confirm={told['token']}")
+    assert status == 201
 
 
 async def test_a_restarted_manager_knows_what_stands_in(api: ApiClient):

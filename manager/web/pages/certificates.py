@@ -76,12 +76,20 @@ async def by_node(visit: Visit) -> web.StreamResponse:
 
 async def show(visit: Visit) -> web.StreamResponse:
     """Show one, decoded, with its chain of trust drawn as a chain."""
+    return await _show(visit)
+
+
+async def _show(
+    visit: Visit, *, status: int = 200, asked: ConfirmationNeededError | None = None
+) -> web.Response:
     shown = await visit.operations.certificates.show(visit.number())
     judgement = shown.judgement
     nodes = list(dict.fromkeys(place.node for place in shown.entry.places))
     views = {view.name: view for view in await views_of(visit.site.fleet, nodes)}
     return visit.render(
         "certificate.html",
+        status=status,
+        asked=asked,
         shown=shown,
         leaf=shown.entry.leaf,
         record=shown.record,
@@ -100,7 +108,10 @@ async def trust_root(visit: Visit) -> web.StreamResponse:
     root = _untrusted_root(inventory.chain(number, now_s=int(visit.now_s)))
     if root is None or root.fingerprint != visit.form.text("fingerprint"):
         raise ConflictError("the chain of trust has changed; load the certificate's page again")
-    await visit.operations.trust.upload(root.pem, actor=visit.actor)
+    try:
+        await visit.operations.trust.take(root.pem, confirm=visit.form.text("confirm"), actor=visit.actor)
+    except ConfirmationNeededError as error:
+        return await _show(visit, status=status_of(error), asked=error)
     return visit.redirect(
         f"/certificates/{number}", f"{root.label} is a trusted CA now; nodes get it within seconds."
     )

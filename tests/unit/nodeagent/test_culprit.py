@@ -21,9 +21,9 @@ def consumer(*uses: str, impact: str = "none", min_interval_s: float = 0.0) -> C
     )
 
 
-def held_back(changed, held=(), *consumers: Consumer, unwritten=()):
+def held_back(changed, held=(), *consumers: Consumer, unwritten=(), needed=()):
     suspects = Suspects(consumers, frozenset(unwritten))
-    return [set(one) for one in hold_back_next(changed, frozenset(held), suspects)]
+    return [set(one) for one in hold_back_next(changed, frozenset(held), suspects, needed=needed)]
 
 
 def test_each_part_that_the_service_uses_is_suspected_alone_then_all_together():
@@ -50,3 +50,20 @@ def test_a_copy_that_could_not_be_written_needs_no_search():
     assert held_back(ALL, {"trust"}, consumer(*ALL), unwritten={"client"}) == [{"trust", "client"}]
     assert held_back(("server",), (), consumer(*ALL), unwritten={"server"}) == []
     assert held_back(("server",), (), consumer(*ALL), unwritten={"client"}) == []
+
+
+def test_what_is_needed_is_never_held_back():
+    assert held_back(ALL, (), consumer(*ALL), needed={"trust"}) == [
+        {"client"},
+        {"server"},
+        {"client", "server"},
+    ]
+    assert held_back(ALL, (), consumer("server", "client"), needed={"trust", "server"}) == [{"client"}]
+    assert held_back(ALL, (), consumer("trust"), needed={"trust"}) == []
+    assert held_back(ALL, (), consumer(*ALL), unwritten={"server"}, needed={"server"}) == []
+
+
+def test_a_service_whose_reload_people_notice_is_not_reloaded_with_the_part_that_is_needed():
+    noticed = consumer("server", "client", impact="drops_calls")
+    assert held_back(ALL, (), noticed, needed={"trust", "server"}) == []
+    assert held_back(ALL, (), noticed, needed={"trust"}) == [{"server", "client"}]

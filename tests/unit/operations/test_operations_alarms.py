@@ -129,9 +129,7 @@ async def test_expiry_raises_its_alarm_thirty_days_before_to_the_second(
     world: World, seconds_left: int, certificate: AlarmKind | None, trusted_ca: AlarmKind | None
 ):
     await upload(world, days=200)
-    await world.operations.trust.upload(
-        make_root(not_after_s=NOW_S + 200 * DAY_S).certificate_pem, actor="ada"
-    )
+    await world.operations.trust.take(make_root(not_after_s=NOW_S + 200 * DAY_S).certificate_pem, actor="ada")
     world.wait(200 * DAY_S - seconds_left)
     await world.operations.alarms.evaluate(NoNodes())
     expiry = {kind for kind in AlarmKind if "expir" in kind}

@@ -68,7 +68,7 @@ async def test_an_import_updates_what_has_its_issuer_and_serial_number_and_adds_
     old, _ = await upload(world, made, ["n1"])
     await upload(world, other, ["n2"])
     ca = make_root()
-    ((trusted, _),) = await world.operations.trust.upload(ca.certificate_pem, actor="ada")
+    ((trusted, _),) = (await world.operations.trust.take(ca.certificate_pem, actor="ada")).kept
     reissued = make_leaf(ISSUER, serial=7, key=made.key, not_after_s=NOW_S + 9 * DAY_S)
     beside = make_leaf(ISSUER, serial=9, key=made.key)
     files = [

@@ -22,7 +22,7 @@ WEST = ("west.example.com", "sip.west.example.com")
 
 @pytest.fixture(autouse=True)
 async def _trusted(world: World) -> None:
-    await world.operations.trust.upload(ROOT.certificate_pem, actor="ada")
+    await world.operations.trust.take(ROOT.certificate_pem, actor="ada")
 
 
 async def add_node(world: World, name: str, *names: str) -> None:
@@ -272,7 +272,7 @@ async def test_other_names_of_a_node_that_its_certificate_lacks_are_told(world: 
 
 async def test_a_trusted_ca_that_goes_is_told_with_the_chains_that_break(world: World):
     await upload(world, make_leaf(ISSUER))
-    await world.operations.trust.upload(
+    await world.operations.trust.take(
         "".join(make_root(f"Other {number}").certificate_pem for number in range(9)), actor="ada"
     )
     error = await refused(world.operations.trust.delete([1], force=False, confirm="", actor="ada"))

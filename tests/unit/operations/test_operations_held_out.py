@@ -52,7 +52,7 @@ async def test_a_trusted_ca_that_openssl_cannot_load_is_refused_by_name_at_every
     operations = world.operations
     sound, _ = await operations.trust.upload_one(ROOT.certificate_pem, trusted_intermediate=True, actor="ada")
     entrances = [
-        operations.trust.upload(ROOT.certificate_pem + ODD_ROOT.pem, actor="ada"),
+        operations.trust.take(ROOT.certificate_pem + ODD_ROOT.pem, actor="ada"),
         operations.trust.upload_one(ODD_ROOT.pem, trusted_intermediate=True, actor="ada"),
         operations.trust.edit(
             sound.id, certificate=ODD_ROOT.pem, trusted_intermediate=None, force=True, actor="ada"

@@ -56,7 +56,9 @@ async def test_no_way_in_keeps_a_key_in_the_clear(world: World, tmp_path: Path):
     )
     text = f"{wrapped(made)}{made.certificate_pem}{made.key_pem}"
     await certificates.import_files([ImportFile("a.pem", text.encode())], passphrase=None, actor="ada")
-    ((trusted, _),) = await world.operations.trust.upload(wrapped(made) + ROOT.certificate_pem, actor="ada")
+    ((trusted, _),) = (
+        await world.operations.trust.take(wrapped(made) + ROOT.certificate_pem, actor="ada")
+    ).kept
     await world.operations.trust.edit(
         trusted.id,
         certificate=wrapped(made) + ROOT.certificate_pem,
@@ -89,7 +91,7 @@ async def test_texts_without_a_key_are_kept_as_they_were_given(world: World):
     record = await world.store.certificates.get(number)
     assert record.text == "# ours\r\n" + made.certificate_pem
     assert record.parameters_text == f"\n{FFDHE2048_PEM}\n# theirs"
-    ((trusted, _),) = await world.operations.trust.upload(ROOT.certificate_pem, actor="ada")
+    ((trusted, _),) = (await world.operations.trust.take(ROOT.certificate_pem, actor="ada")).kept
     given = f"# our root\n{ROOT.certificate_pem}\n\n"
     kept = await world.operations.trust.edit(
         trusted.id, certificate=given, trusted_intermediate=None, force=False, actor="ada"

@@ -86,7 +86,6 @@ ACTS: dict[str, Callable[[Operations], Awaitable[Any]]] = {
         actor="ada",
     ),
     "requests.delete": lambda o: o.requests.delete([1], actor="ada"),
-    "trust.upload": lambda o: o.trust.upload(OTHER.certificate_pem, actor="ada"),
     "trust.take": lambda o: o.trust.take(OTHER.certificate_pem, skip_unusable=True, actor="ada"),
     "trust.upload_one": lambda o: o.trust.upload_one(
         OTHER.certificate_pem, trusted_intermediate=True, actor="ada"
@@ -126,7 +125,7 @@ async def arranged(world: World) -> World:
         await store.nodes.add(name, "node", names=[], addresses=[], now_s=NOW_S)
         world.fleet.nodes.add(name)
     await _upload(world.operations, FIRST, ["n1"])
-    await world.operations.trust.upload(ROOT.certificate_pem, actor="ada")
+    await world.operations.trust.take(ROOT.certificate_pem, actor="ada")
     await world.operations.requests.create(
         replaces=1, changes=RequestChanges(), key=KeyChoice(private_key=ANSWER.key_pem), actor="ada"
     )
