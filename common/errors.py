@@ -129,6 +129,18 @@ class InvalidInputError(CertcastError):
         return type(self), (self.field, self.message), self.__dict__
 
 
+class OverloadedError(CertcastError):
+    """There is too much to do: by the sender itself (`own`), or in all. `retry_after_s` is when to ask again."""
+
+    reason = Reason.BUSY
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float, own: bool) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.own = own
+
+
 class NotFoundError(CertcastError):
     """The named object does not exist."""
 

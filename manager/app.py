@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from aiohttp import web
 
 from common.bundle.manifest import parse_manifest
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
@@ -23,9 +22,10 @@ from common.runtime import log as logs
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT, build_api
+from manager.api.guard import new_application
 from manager.api.management.app import add_management_api
 from manager.api.oauth import add_oauth
-from manager.api.routes import BODY_MAX_BYTES, Api
+from manager.api.routes import Api
 from manager.domain.model import Role, UserRecord
 from manager.operations.alarms import SILENT_S
 from manager.operations.context import Context
@@ -223,8 +223,7 @@ class Manager:
                 return
 
     def _web(self, fleet: Fleet, operations: Operations, listener: Listener) -> tuple[HttpsServer, LocalNode]:
-        # an application that is mounted has no limit of its own
-        app = web.Application(client_max_size=BODY_MAX_BYTES)
+        app = new_application()
         host, port = split_host_port(self._settings.https)
         server = HttpsServer(app, host=host, port=port)
         local = LocalNode(

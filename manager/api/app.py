@@ -21,6 +21,7 @@ from manager.api import (
     trust,
     users,
 )
+from manager.api.guard import expect_later
 from manager.api.reference import add_reference
 from manager.api.routes import Api, Route, call
 from manager.api.streams import Streams
@@ -43,12 +44,13 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 
 def build_api(api: Api) -> web.Application:
-    """Return the application to mount at `ROOT` of one whose `client_max_size` is BODY_MAX_BYTES."""
+    """Return the application to mount at `ROOT` of `manager.api.guard.new_application`."""
     app = web.Application(middlewares=[_failures])
     app[fleet.STREAMS] = Streams()
     app.on_shutdown.append(app[fleet.STREAMS].end)
     for route in ROUTES:
-        app.router.add_route(route.method, f"/{route.path}", partial(call, route, api))
+        handler = partial(call, route, api)
+        app.router.add_route(route.method, f"/{route.path}", handler, expect_handler=expect_later)
     add_reference(app, ROUTES, root=ROOT)
     return app
 
@@ -58,7 +60,7 @@ async def _failures(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except CertcastError as error:
-        if errors.status_of(error) >= 500:
+        if errors.is_own_failure(error):
             log.error(
                 "request.failed",
                 method=request.method,

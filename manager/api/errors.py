@@ -8,7 +8,7 @@ and, where a change wants a confirmation, "confirmation": {"token", "consequence
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from common.errors import (
     AccessError,
@@ -16,6 +16,7 @@ from common.errors import (
     ConflictError,
     InvalidInputError,
     NotFoundError,
+    OverloadedError,
     PkiError,
     Reason,
     StorageError,
@@ -73,6 +74,8 @@ def status_of(error: CertcastError) -> int:
     match error:
         case PkiFindingsError() | PkiError() | InvalidInputError():
             return 413 if error.reason is Reason.TOO_BIG else 400
+        case OverloadedError():
+            return 429 if error.own else 503
         case AccessError():
             return _ACCESS.get(error.reason, 401)
         case NotFoundError():
@@ -85,6 +88,11 @@ def status_of(error: CertcastError) -> int:
             return _BY_REASON.get(error.reason, 500)
 
 
+def is_own_failure(error: CertcastError) -> bool:
+    """Whether a failure is the manager's, so that its log must tell; that others ask too much is none."""
+    return status_of(error) >= 500 and not isinstance(error, OverloadedError)
+
+
 def answer(error: CertcastError) -> web.Response:
     """Return the answer to a failure."""
     failure = FailureDetail(
@@ -94,7 +102,10 @@ def answer(error: CertcastError) -> web.Response:
         findings=_findings(error),
         confirmation=_confirmation(error),
     )
-    return failed(status_of(error), failure)
+    response = failed(status_of(error), failure)
+    if isinstance(error, OverloadedError):
+        response.headers[hdrs.RETRY_AFTER] = f"{error.retry_after_s:.0f}"
+    return response
 
 
 def failed(status: int, failure: FailureDetail) -> web.Response:

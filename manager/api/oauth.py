@@ -10,12 +10,14 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from common.errors import AccessError, CertcastError, InvalidInputError, Reason
-from manager.api.errors import status_of
-from manager.api.routes import Api, check_origin, read_bytes
+from common.errors import AccessError, CertcastError, InvalidInputError, OverloadedError, Reason
+from manager.api.bodies import Sender
+from manager.api.errors import is_own_failure, status_of
+from manager.api.guard import expect_later, read_bytes
+from manager.api.routes import Api, check_origin
 from manager.domain.assertion import TOKEN_PATH
 from manager.operations.clients import ACCESS_S
-from manager.operations.throttle import LOCK_S
+from manager.operations.throttle import LOCK_S, source
 
 log = structlog.get_logger(__name__)
 
@@ -61,19 +63,20 @@ def add_oauth(app: web.Application, api: Api) -> None:
             return _refuse(400, error.code, error.text)
         except CertcastError as error:
             status = status_of(error)
-            if status >= 500:
+            if is_own_failure(error):
                 log.error("request.failed", path=request.path, reason=error.reason, message=error.message)
             return _refuse(status, _code(error, status), error.message)
         answer = AccessToken(access_token=token, expires_in=int(ACCESS_S), token_type="Bearer")  # noqa: S106 - a kind
         return _json(200, answer)
 
-    app.router.add_post(TOKEN_PATH, serve)
+    app.router.add_post(TOKEN_PATH, serve, expect_handler=expect_later)
 
 
 async def _form(request: web.Request) -> dict[str, str]:
     if request.content_type != FORM:
         raise _FormError("invalid_request", f"the body must be a form ({FORM})")
-    data = await read_bytes(request, most=FORM_MAX_BYTES)
+    sender = Sender(owner=source(request.remote or ""), most=FORM_MAX_BYTES, is_stranger=True)
+    data = await read_bytes(request, sender)
     try:
         pairs = parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX)
     except ValueError as error:
@@ -99,7 +102,7 @@ def _code(error: CertcastError, status: int) -> str:
     match error:
         case AccessError(reason=Reason.UNAUTHENTICATED):
             return "invalid_client"
-        case AccessError(reason=Reason.BUSY):
+        case AccessError(reason=Reason.BUSY) | OverloadedError():
             return "slow_down"
         case InvalidInputError():
             return "invalid_request"

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 from markupsafe import Markup, escape
 
+from manager.api.guard import expect_later
 from manager.api.openapi import Json, build_document
 from manager.api.routes import Route
 
@@ -89,9 +90,9 @@ def add_reference(app: web.Application, routes: Sequence[Route], *, root: str) -
     async def serve_style(_request: web.Request) -> web.Response:
         return web.Response(text=style(), content_type="text/css")
 
-    app.router.add_get(f"/{DOCUMENT}", serve_document)
-    app.router.add_get(f"/{PAGE}", serve_page)
-    app.router.add_get(f"/{STYLE}", serve_style)
+    app.router.add_get(f"/{DOCUMENT}", serve_document, expect_handler=expect_later)
+    app.router.add_get(f"/{PAGE}", serve_page, expect_handler=expect_later)
+    app.router.add_get(f"/{STYLE}", serve_style, expect_handler=expect_later)
 
 
 def groups(document: Json) -> dict[str, list[Shown]]:

@@ -3,7 +3,6 @@
 Decides who may call what, and reads bodies within limits. Leaves the use cases to `manager.operations`.
 """
 
-import asyncio
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,20 +11,16 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
-from common.errors import AccessError, CertcastError, InvalidInputError, Reason
+from common.errors import AccessError, InvalidInputError, Reason
 from common.pki.export import Download
 from common.schema import finding_in
+from manager.api.bodies import decode_json, sender_of
+from manager.api.guard import read_bytes
 from manager.domain.model import Role, UserRecord
 from manager.operations.clients import ACCESS_PREFIX
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
 from manager.operations.users import TOKEN_PREFIX
-
-BODY_MAX_BYTES: Final = 12 * 1024 * 1024
-"""The largest upload is an import of 8 MiB of files, in base64."""
-
-BODY_TIMEOUT_S: Final = 30.0
-"""aiohttp itself never ends a body that drips."""
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """An id as bodies have it; larger numbers are none that a database could hold."""
@@ -154,7 +149,7 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
         raise AccessError(
             f"this needs the role {route.role}; user '{user.name}' is {user.role}", reason=Reason.FORBIDDEN
         )
-    body = await read_body(request, route.body) if route.body is not None else None
+    body = await read_body(request, user, route.body) if route.body is not None else None
     return await route.handler(Call(api=api, request=request, user=user, body=body))
 
 
@@ -190,26 +185,11 @@ async def authenticate(request: web.Request, operations: Operations) -> UserReco
     raise AccessError("sign in with HTTP Basic, or with an API token as 'Authorization: Bearer ...'")
 
 
-async def read_bytes(request: web.Request, *, most: int = BODY_MAX_BYTES) -> bytes:
-    """Read a body within its limits of size and time. Raises InvalidInputError, and CertcastError for a compressed one."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise CertcastError("a compressed body is not accepted; send it as it is", reason=Reason.UNSUPPORTED)
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.clone(client_max_size=most).read()
-    except TimeoutError as error:
-        raise InvalidInputError("", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from error
-    except (web.RequestPayloadError, ConnectionError) as error:
-        raise InvalidInputError("", "the body ended early") from error
-    except web.HTTPRequestEntityTooLarge as error:
-        raise InvalidInputError("", f"the body is larger than {most} bytes", reason=Reason.TOO_BIG) from error
-
-
-async def read_body(request: web.Request, kind: type[T]) -> T:
+async def read_body(request: web.Request, user: UserRecord, kind: type[T]) -> T:
     """Read a JSON body of this type. Unknown fields are ignored. Raises InvalidInputError naming the field."""
-    data = await read_bytes(request)
+    data = await read_bytes(request, sender_of(user.name, user.role))
     try:
-        return msgspec.json.decode(data or b"{}", type=kind)
+        return await decode_json(data or b"{}", kind)
     except msgspec.ValidationError as error:
         raise InvalidInputError(*finding_in(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -5,7 +5,7 @@ Invariant: a body is a JSON object or empty, and no text in it comes from a valu
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -139,6 +139,12 @@ def unsupported_media_type(content_type: str) -> Answer:
 def throttled(retry_after_s: int) -> Answer:
     """Return 429 with an empty body. Never for a write that was carried out."""
     return Answer(429, headers={"Retry-After": str(retry_after_s)})
+
+
+def overloaded(text: str, retry_after_s: int, *, own: bool) -> Answer:
+    """Return 429 for who asks too much, or 503 where all together do. Nothing was begun."""
+    answer = _say(429 if own else 503, text)
+    return replace(answer, headers={**answer.headers, "Retry-After": str(retry_after_s)})
 
 
 def method_not_allowed(methods: Iterable[Method]) -> Answer:

@@ -15,6 +15,7 @@ from common.errors import (
     ConflictError,
     InvalidInputError,
     NotFoundError,
+    OverloadedError,
     PkiError,
     Reason,
     StorageError,
@@ -32,6 +33,7 @@ from manager.management.errors import (
     RefusedError,
     ValuesError,
     forbidden,
+    overloaded,
     throttled,
 )
 
@@ -64,6 +66,8 @@ def answer_to(error: CertcastError, resource: Resource | None) -> Answer:
             return NOT_FOUND
         case AccessError():
             return _access(error)
+        case OverloadedError():
+            return overloaded(error.message, round(error.retry_after_s), own=error.own)
         case StorageError():
             return _say(507 if error.reason is Reason.NO_SPACE else 503, error.message)
         case InvalidInputError() if error.reason is Reason.TOO_BIG and not error.field:

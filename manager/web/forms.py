@@ -1,26 +1,42 @@
 """Reads what a form sends, in memory and within limits: private keys come this way, and never touch a disk.
 
-Invariant: nothing of a form appears in an error or a log.
+Strangers send urlencoded forms only. Invariants: nothing is parsed before all of it has come, within its limits; nothing of a form appears in an
+error or a log.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
 
-from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import hdrs, web
+from multipart import (  # type: ignore[import-untyped] # it has no types
+    MultipartError,
+    MultipartSegment,
+    PushMultipartParser,
+    parse_options_header,
+)
 
 from common.errors import CertcastError, InvalidInputError, Reason
 from common.pki.batch import MAX_FILES, ImportFile
-from manager.api.routes import BODY_MAX_BYTES, BODY_TIMEOUT_S
+from manager.api.bodies import Sender
+from manager.api.guard import read_bytes
+from manager.operations.workers import Workers
 
-STRANGER_MAX_BYTES: Final = 16 * 1024
-"""What somebody who is not signed in may send: a name and a password."""
+URLENCODED: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
+
+INLINE_MAX_BYTES: Final = 16 * 1024
+"""A larger form is read by a worker: its fields may be many, or escaped throughout."""
+
+PARSE_TIMEOUT_S: Final = 10.0
+"""The worst form of 12 MiB takes less than a second."""
 
 FIELDS_MAX: Final = 12_000
 """A list's page has at most 10,000 boxes to tick."""
+
+STRANGER_FIELDS_MAX: Final = 20
+"""Signing in has four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,69 +76,68 @@ class Form:
         return found[0] if found else None
 
 
-async def read_form(request: web.Request, *, max_bytes: int = BODY_MAX_BYTES) -> Form:
-    """Read an urlencoded or multipart form. Raises InvalidInputError, CertcastError UNSUPPORTED."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise CertcastError("a compressed form is not accepted", reason=Reason.UNSUPPORTED)
+async def read_form(request: web.Request, sender: Sender, workers: Workers) -> Form:
+    """Read an urlencoded or multipart form; a stranger's only as the former. Raises InvalidInputError, CertcastError UNSUPPORTED."""
+    boundary = _boundary(request)
+    if sender.is_stranger and (boundary is not None or request.content_type != URLENCODED):
+        raise CertcastError("this form is only accepted urlencoded, without files", reason=Reason.UNSUPPORTED)
+    data = await read_bytes(request, sender)
+    most = STRANGER_FIELDS_MAX if sender.is_stranger else FIELDS_MAX
+    if len(data) <= INLINE_MAX_BYTES:
+        return parse_form(bytes(data), boundary, most)
+    return await workers.run(PARSE_TIMEOUT_S, parse_form, bytes(data), boundary, most)
+
+
+def parse_form(data: bytes, boundary: str | None, most: int) -> Form:
+    """Read a form of at most this many fields that has come: multipart where there is a boundary. Raises InvalidInputError."""
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            if request.content_type == "multipart/form-data":
-                return await _multipart(request, max_bytes)
-            return _urlencoded(await _read(request.content.iter_any(), max_bytes))
-    except TimeoutError as error:
-        raise InvalidInputError("", f"the form did not arrive within {BODY_TIMEOUT_S:.0f} s") from error
-    except (web.RequestPayloadError, ConnectionError) as error:
-        raise InvalidInputError("", "the form ended early") from error
-    except (ValueError, HttpProcessingError) as error:
+        return _urlencoded(data, most) if boundary is None else _multipart(data, boundary, most)
+    except (ValueError, MultipartError) as error:
         # the parser's own words may quote what was sent
         raise InvalidInputError("", "the form cannot be read") from error
 
 
-def _urlencoded(data: bytes) -> Form:
+def _boundary(request: web.Request) -> str | None:
+    if request.content_type != MULTIPART:
+        return None
+    _, options = parse_options_header(request.headers[hdrs.CONTENT_TYPE])
+    return str(options.get("boundary", ""))
+
+
+def _urlencoded(data: bytes, most: int) -> Form:
     fields: dict[str, list[str]] = {}
-    for name, value in parse_qsl(
-        data.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict"
-    ):
+    for name, value in parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=most, errors="strict"):
         fields.setdefault(name, []).append(_plain(value))
     return Form(fields)
 
 
-async def _read(chunks: AsyncIterator[bytes], room: int) -> bytes:
-    """Read to the end. Raises InvalidInputError TOO_BIG as soon as there is more than there is room for."""
-    data = bytearray()
-    async for chunk in chunks:
-        data += chunk
-        if len(data) > room:
-            raise InvalidInputError(
-                "", f"the form is larger than {room} bytes; send less at once", reason=Reason.TOO_BIG
-            )
-    return bytes(data)
-
-
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while chunk := await part.read_chunk():
-        yield chunk
-
-
-async def _multipart(request: web.Request, room: int) -> Form:
-    """Read parts one by one: aiohttp's own `post` would write files to the disk."""
+def _multipart(data: bytes, boundary: str, most: int) -> Form:
     fields: dict[str, list[str]] = {}
     files: dict[str, list[ImportFile]] = {}
-    count = 0
-    async for part in await request.multipart():
-        count += 1
-        if not isinstance(part, BodyPartReader) or part.name is None or count > FIELDS_MAX:
-            raise InvalidInputError("", "the form cannot be read")
-        data = await _read(_chunks(part), room)
-        room -= len(data)
-        if part.filename is None:
-            fields.setdefault(part.name, []).append(_plain(data.decode()))
-        elif data or part.filename:
-            chosen = files.setdefault(part.name, [])
-            chosen.append(ImportFile(part.filename[:255], data))
-            if len(chosen) > MAX_FILES:
-                raise InvalidInputError(part.name, f"there are more than {MAX_FILES} files")
+    content = bytearray()
+    part = None
+    with PushMultipartParser(boundary, len(data), max_segment_count=most, strict=True) as parser:
+        for event in parser.parse(data):
+            if isinstance(event, MultipartSegment):
+                part = event
+            elif event is not None:
+                content += event
+            elif part is not None:
+                _add_part(fields, files, part, bytes(content))
+                content.clear()
     return Form(fields, files)
+
+
+def _add_part(
+    fields: dict[str, list[str]], files: dict[str, list[ImportFile]], part: MultipartSegment, content: bytes
+) -> None:
+    if part.filename is None:
+        fields.setdefault(part.name, []).append(_plain(content.decode()))
+    elif content or part.filename:
+        chosen = files.setdefault(part.name, [])
+        chosen.append(ImportFile(part.filename[:255], content))
+        if len(chosen) > MAX_FILES:
+            raise InvalidInputError(part.name[:80], f"there are more than {MAX_FILES} files")
 
 
 def _plain(text: str) -> str:

@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 
 from common.errors import CertcastError
+from manager.api.guard import expect_later
 from manager.web.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -82,10 +83,10 @@ class Health:
 
 def add_routes(app: web.Application, health: Health, metrics: Metrics) -> None:
     """Mount all of it."""
-    app.router.add_get("/health/live", health.live)
-    app.router.add_get("/health/ready", health.ready)
-    app.router.add_get("/health/startup", health.startup)
-    app.router.add_get("/metrics", metrics.show)
+    app.router.add_get("/health/live", health.live, expect_handler=expect_later)
+    app.router.add_get("/health/ready", health.ready, expect_handler=expect_later)
+    app.router.add_get("/health/startup", health.startup, expect_handler=expect_later)
+    app.router.add_get("/metrics", metrics.show, expect_handler=expect_later)
 
 
 async def _check(check: Check) -> CheckAnswer:

@@ -32,13 +32,15 @@ KEEPALIVE_S: Final = 75.0
 SHUTDOWN_S: Final = 3.0
 BACKLOG: Final = 1024
 HEADER_MAX_BYTES: Final = 16 * 1024
+READ_BUFFER_BYTES: Final = 64 * 1024
+"""What is taken of a body before anybody reads it is twice as much. It bounds the number of chunks in one go, too."""
 
 
 class HttpsServer:
     """See the module. Implements `manager.push.local.Endpoint`."""
 
     def __init__(self, app: web.Application, *, host: str, port: int) -> None:
-        self._app = app
+        self.app = app
         self._host, self._port = host, port
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
@@ -58,11 +60,15 @@ class HttpsServer:
         # called in every handshake, with or without a server name
         base.sni_callback = self._choose
         self._runner = web.AppRunner(
-            self._app,
+            self.app,
             access_log=None,
             logger=_quiet_logger(),
             keepalive_timeout=KEEPALIVE_S,
             shutdown_timeout=SHUTDOWN_S,
+            # what becomes of the rest of a body, and of a compressed one, is decided in manager.api.guard and .bodies
+            lingering_time=0.0,
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER_BYTES,
             max_line_size=HEADER_MAX_BYTES,
             max_field_size=HEADER_MAX_BYTES,
         )

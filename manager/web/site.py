@@ -5,10 +5,11 @@ from typing import Final
 
 import jinja2
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from common.errors import CertcastError
-from manager.api.errors import status_of
+from common.errors import CertcastError, OverloadedError
+from manager.api.errors import is_own_failure, status_of
+from manager.api.guard import expect_later
 from manager.api.streams import Streams
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
@@ -59,7 +60,9 @@ _TITLES: Final = {
     404: "Not found",
     409: "That contradicts what is stored",
     413: "Too large",
+    415: "Not in this form",
     429: "Too many attempts",
+    503: "Too much to do",
     507: "The disk is full",
 }
 
@@ -75,18 +78,18 @@ def add_pages(app: web.Application, operations: Operations, fleet_view: FleetVie
         streams=streams,
     )
     app.on_shutdown.append(streams.end)
-    app.router.add_get("/static/{name:.+}", static.show)
+    app.router.add_get("/static/{name:.+}", static.show, expect_handler=expect_later)
     for page in PAGES:
-        app.router.add_route(page.method, page.path, partial(_serve, page, site))
-    app.router.add_get("/{rest:.*}", partial(_nothing, site))
+        handler = partial(_serve, page, site)
+        app.router.add_route(page.method, page.path, handler, expect_handler=expect_later)
+    app.router.add_get("/{rest:.*}", partial(_nothing, site), expect_handler=expect_later)
 
 
 async def _serve(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
     try:
         return await visit_page(page, site, request)
     except CertcastError as error:
-        status = status_of(error)
-        if status >= 500:
+        if is_own_failure(error):
             log.error(
                 "request.failed",
                 method=request.method,
@@ -94,7 +97,10 @@ async def _serve(page: Page, site: Site, request: web.Request) -> web.StreamResp
                 reason=error.reason,
                 message=error.message,
             )
-        return await _failed(site, request, status, error.message)
+        response = await _failed(site, request, status_of(error), error.message)
+        if isinstance(error, OverloadedError):
+            response.headers[hdrs.RETRY_AFTER] = f"{error.retry_after_s:.0f}"
+        return response
     except web.HTTPException:
         raise
     except Exception:

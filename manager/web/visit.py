@@ -18,12 +18,14 @@ import jinja2
 from aiohttp import web
 
 from common.errors import AccessError, InvalidInputError, Reason
-from manager.api.routes import BODY_MAX_BYTES, allows, check_origin
+from manager.api.bodies import STRANGER_MAX_BYTES, Sender, sender_of
+from manager.api.routes import allows, check_origin
 from manager.api.streams import Streams
 from manager.domain.model import Role, UserRecord
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
-from manager.web.forms import STRANGER_MAX_BYTES, Form, read_form
+from manager.operations.throttle import source
+from manager.web.forms import Form, read_form
 from manager.web.static import StaticFiles
 
 COOKIE: Final = "__Host-certcast"
@@ -184,8 +186,7 @@ async def visit_page(page: Page, site: Site, request: web.Request) -> web.Stream
         raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
     if page.method == "POST":
         check_origin(request)
-        limit = STRANGER_MAX_BYTES if page.role is None else BODY_MAX_BYTES
-        visit.form = await read_form(request, max_bytes=limit)
+        visit.form = await read_form(request, _sender(page, visit), site.operations.context.workers)
         if not hmac.compare_digest(visit.form.text(CSRF).encode(), visit.csrf.encode()):
             raise AccessError(
                 "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
@@ -203,6 +204,13 @@ async def begin_visit(site: Site, request: web.Request) -> Visit:
     else:
         token = secrets.token_urlsafe(32)
     return Visit(site=site, request=request, token=token, user=user)
+
+
+def _sender(page: Page, visit: Visit) -> Sender:
+    """Return who sends a form: pages for who is not signed in take no more from anybody else."""
+    if page.role is None or visit.user is None:
+        return Sender(owner=source(visit.address), most=STRANGER_MAX_BYTES, is_stranger=True)
+    return sender_of(visit.user.name, visit.user.role)
 
 
 def _sign_in_first(visit: Visit) -> web.Response:

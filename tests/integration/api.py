@@ -11,16 +11,16 @@ from typing import Any
 from unittest.mock import patch
 
 import aiohttp
-from aiohttp import web
 from argon2 import PasswordHasher
 
 from common.ids import NodeName
 from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT, build_api
+from manager.api.guard import new_application
 from manager.api.management.app import add_management_api
 from manager.api.oauth import add_oauth
-from manager.api.routes import BODY_MAX_BYTES, Api
+from manager.api.routes import Api
 from manager.domain.model import Role
 from manager.operations import users
 from manager.operations.context import Context
@@ -128,7 +128,7 @@ async def _serving(directory: Path, workers: Workers, leaks: Leaks) -> AsyncIter
         for role, name in USERS.items():
             await operations.users.add(name, role=role, password=PASSWORD, actor="test")
         leaks.phrases.add(PASSWORD)
-        app = web.Application(client_max_size=BODY_MAX_BYTES)
+        app = new_application()
         api = Api(operations=operations, fleet=fleet)
         app.add_subapp(ROOT, build_api(api))
         add_management_api(app, api)

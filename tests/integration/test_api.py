@@ -9,7 +9,8 @@ import pytest
 
 from common.errors import StorageError
 from manager.api.app import ROOT, ROUTES
-from manager.api.routes import BODY_MAX_BYTES, ROLES, allows
+from manager.api.bodies import BODY_MAX_BYTES
+from manager.api.routes import ROLES, allows
 from manager.domain.model import Role, UserRecord
 from manager.operations.workers import Workers
 from tests import pki
@@ -230,7 +231,7 @@ async def test_bodies_are_bounded_and_plain(api: ApiClient):
 
 
 async def test_a_body_that_drips_is_not_waited_for(api: ApiClient, monkeypatch):
-    monkeypatch.setattr("manager.api.routes.BODY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("manager.api.bodies.BODY_TIMEOUT_S", 0.2)
 
     async def drip():
         yield b"{"

@@ -11,7 +11,9 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from common.errors import AccessError, CertcastError, Reason
+from common.errors import AccessError, CertcastError, OverloadedError, Reason
+from manager.api.bodies import decode_json, sender_of
+from manager.api.guard import expect_later, read_bytes
 from manager.api.management.handlers import Ask, Handlers
 from manager.api.pieces import send
 from manager.api.routes import (
@@ -19,7 +21,6 @@ from manager.api.routes import (
     allows,
     authenticate,
     check_origin,
-    read_bytes,
 )
 from manager.domain.model import Role
 from manager.management.description import ROOT
@@ -49,11 +50,11 @@ _INSTEAD_OF_POST: Final = frozenset({"PATCH", "PUT", "DELETE"})
 
 
 def add_management_api(app: web.Application, api: Api) -> None:
-    """Serve the management API below each of `PREFIXES` of an application whose `client_max_size` is BODY_MAX_BYTES."""
+    """Serve the management API below each of `PREFIXES` of `manager.api.guard.new_application`."""
     shell = _Shell(api)
     for prefix in PREFIXES:
         below = web.Application()
-        below.router.add_route("*", "/{path:.*}", shell.serve)
+        below.router.add_route("*", "/{path:.*}", shell.serve, expect_handler=expect_later)
         app.add_subapp(prefix, below)
 
 
@@ -74,7 +75,7 @@ class _Shell:
                 return await send(request, answer.chunks, status=answer.status, headers=_UNCACHED)
         except CertcastError as error:
             answer = answer_to(error, resource)
-            if answer.status >= 500:
+            if answer.status >= 500 and not isinstance(error, OverloadedError):
                 log.error(
                     "request.failed",
                     method=request.method,
@@ -106,7 +107,7 @@ class _Shell:
             kind = request.headers.get("Content-Type")
             if kind is not None and request.content_type not in {JSON, "text/json"}:
                 return unsupported_media_type(kind)
-            body = _decoded(await read_bytes(request))
+            body = await _decoded(await read_bytes(request, sender_of(user.name, user.role)))
         parameters = [(_clean(name), _clean(text)) for name, text in request.query.items()]
         return await self._handlers.answer(
             Ask(
@@ -132,12 +133,12 @@ def _takes_body(target: Target, method: str) -> bool:
     return unsuited(target.resource, method, to_one=target.part is Part.OBJECT) is None
 
 
-def _decoded(data: bytes) -> object:
+async def _decoded(data: bytearray) -> object:
     """Decode JSON. Raises RefusedError, which quotes nothing: what was sent may be a key."""
     if not data.strip():
         raise RefusedError("The body is empty; send a JSON object.")
     try:
-        return msgspec.json.decode(data)
+        return await decode_json(data, object)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError("The body is not valid JSON.") from error
 

@@ -1,0 +1,110 @@
+"""The manager's HTTP application as a whole: what holds for every request, whichever route serves it.
+
+Decides how an answer leaves (within a deadline, large ones in pieces), and what becomes of the rest of a body that nobody read: the
+connection is closed, and no more of it is taken. Invariant: whatever a request holds (its bytes, its turns) is given back once
+its answer has been sent or given up.
+"""
+
+import asyncio
+import io
+from contextlib import AsyncExitStack
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from manager.api.bodies import Bodies, Sender
+
+WRITE_S: Final = 30.0
+WRITE_RATE_BYTES_S: Final = 64 * 1024
+"""A reader may take WRITE_S for an answer, and longer for a long one at this pace."""
+
+PIECE_BYTES: Final = 256 * 1024
+"""Longer answers are encrypted and buffered in pieces: all of one at once would keep the loop."""
+
+LINGER_S: Final = 1.0
+LINGER_MAX_BYTES: Final = 64 * 1024
+"""What is still taken of a body that was refused, so that its sender can read why: closing at once resets the connection (RFC 9112 9.6)."""
+
+
+class Guard:
+    """What requests share."""
+
+    def __init__(self) -> None:
+        self.bodies = Bodies()
+
+
+GUARD: Final = web.AppKey("guard", Guard)
+_KEPT: Final = web.RequestKey("kept", AsyncExitStack)
+
+
+def new_application() -> web.Application:
+    """Return the application that everything is mounted in."""
+    app = web.Application(middlewares=[_guard])
+    app[GUARD] = Guard()
+    return app
+
+
+async def read_bytes(request: web.Request, sender: Sender) -> bytearray:
+    """Read the body of a request (`manager.api.bodies`)."""
+    return await request.config_dict[GUARD].bodies.read(request, sender, request[_KEPT])
+
+
+async def expect_later(_request: web.Request) -> None:
+    """Leave `100 Continue` to whoever reads the body: only then it is known whether it will be."""
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async with AsyncExitStack() as kept:
+        request[_KEPT] = kept
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            await _finish(request, error)
+            raise
+        await _finish(request, response)
+    return response
+
+
+async def _finish(request: web.Request, response: web.StreamResponse) -> None:
+    unread = not request.content.is_eof()
+    if unread:
+        response.force_close()
+    await _send(request, response)
+    if unread:
+        await _linger(request)
+
+
+async def _send(request: web.Request, response: web.StreamResponse) -> None:
+    size = 0
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+        size = len(response.body)
+        if size > PIECE_BYTES:
+            response.body = io.BytesIO(response.body)
+    try:
+        async with asyncio.timeout(WRITE_S + size / WRITE_RATE_BYTES_S):
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+    except ConnectionError:
+        # the reader went
+        pass
+
+
+async def _linger(request: web.Request) -> None:
+    """Give the sender of a refused body a moment to read the answer, and end the connection."""
+    taken = 0
+    try:
+        async with asyncio.timeout(LINGER_S):
+            while taken <= LINGER_MAX_BYTES and not request.content.at_eof():
+                taken += len(await request.content.readany())
+            if not request.content.at_eof() and request.transport is not None:
+                request.transport.pause_reading()
+                await asyncio.sleep(LINGER_S)
+    except (TimeoutError, ConnectionError, web.RequestPayloadError):
+        pass
+    if request.transport is not None and not request.content.at_eof():
+        request.transport.abort()

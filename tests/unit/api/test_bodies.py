@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from common.errors import InvalidInputError, Reason
+from manager.api import bodies
+from manager.api.bodies import (
+    BODY_MAX_BYTES,
+    ORDINARY_MAX_BYTES,
+    POOLS,
+    STRANGERS,
+    VALUES_MAX,
+    decode_json,
+    has_many_values,
+    sender_of,
+)
+from manager.domain.model import Role
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" + b"1," * VALUES_MAX + b"1]",
+        b"[" * 2 * VALUES_MAX,
+        b'{"a":' * VALUES_MAX,
+        b"[" + b'"a",' * VALUES_MAX + b"1]",
+        b"[" + b'{"a":[]},' * VALUES_MAX + b"{}]",
+    ],
+)
+async def test_json_of_too_many_values_is_refused_before_it_is_decoded(data: bytes, monkeypatch):
+    monkeypatch.setattr(bodies, "INLINE_MAX_BYTES", len(data))
+    with pytest.raises(InvalidInputError) as caught:
+        await decode_json(data, object)
+    assert caught.value.reason is Reason.TOO_BIG
+
+
+async def test_commas_within_texts_are_no_values():
+    text = 'CN=a, O="b"\\, ' * VALUES_MAX
+    assert await decode_json(json.dumps([text]).encode(), object) == [text]
+
+
+@pytest.mark.parametrize("data", [b'"' + b'\\"' * 1_000_000, b'["' * 1_000_000, b'\\"' * 1_000_000, b'"\\'])
+def test_texts_without_an_end_cost_one_look(data: bytes):
+    assert has_many_values(data) in {True, False}
+
+
+def test_only_administrators_upload():
+    assert [sender_of("x", role).most for role in Role] == [
+        BODY_MAX_BYTES if role is Role.ADMINISTRATOR else ORDINARY_MAX_BYTES for role in Role
+    ]
+
+
+def test_all_bodies_together_take_less_memory_than_an_attack_may():
+    assert sum(limit.in_all for _, limit in POOLS) + STRANGERS.in_all <= 64 * 1024 * 1024
+    assert [size for size, _ in POOLS][-1] == BODY_MAX_BYTES
+    assert all(limit.each >= size for size, limit in POOLS)

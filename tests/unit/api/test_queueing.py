@@ -1,0 +1,96 @@
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from common.errors import OverloadedError
+from manager.api.queueing import FairQueue, Limit
+from tests.patience import PATIENCE_S
+
+
+def queue(**more: float) -> FairQueue:
+    kept = {"in_all": 3, "each": 2, "waiting_in_all": 4, "waiting_each": 2, "wait_s": PATIENCE_S, **more}
+    return FairQueue(Limit(what="things", **kept))
+
+
+async def test_one_owner_has_its_share_and_no_more():
+    lent = queue(wait_s=0)
+    async with lent.take("a"), lent.take("a"), lent.take("b"):
+        assert lent.taken == 3
+        with pytest.raises(OverloadedError) as caught:
+            async with lent.take("a"):
+                pass
+        assert caught.value.own
+        with pytest.raises(OverloadedError) as caught:
+            async with lent.take("c"):
+                pass
+        assert not caught.value.own
+    assert (lent.taken, lent.waiting) == (0, 0)
+
+
+async def test_who_waits_is_served_in_order_but_not_kept_by_one_who_has_its_share():
+    lent, order = queue(), []
+
+    async def use(owner: str) -> None:
+        async with lent.take(owner):
+            order.append(owner)
+
+    async with asyncio.TaskGroup() as group, AsyncExitStack() as held:
+        for owner in ("a", "a"):
+            await held.enter_async_context(lent.take(owner))
+        for owner in ("a", "b", "c"):
+            group.create_task(use(owner))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert "a" not in order
+    assert order == ["b", "c", "a"]
+
+
+async def test_who_wants_much_is_not_overtaken_for_ever():
+    lent, order = queue(in_all=10, each=10), []
+
+    async def use(owner: str, amount: int) -> None:
+        async with lent.take(owner, amount):
+            order.append(owner)
+
+    async with asyncio.TaskGroup() as group, lent.take("first", 5):
+        group.create_task(use("large", 10))
+        await asyncio.sleep(0)
+        group.create_task(use("small", 1))
+        await asyncio.sleep(0)
+        assert order == []
+    assert order == ["large", "small"]
+
+
+async def test_more_than_may_wait_are_refused_at_once():
+    lent = queue()
+    async with asyncio.TaskGroup() as group, lent.take("a"), lent.take("a"):
+        waiting = [group.create_task(anext(aiter_of(lent, "a"))) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError) as caught:
+            async with lent.take("a"):
+                pass
+        assert (caught.value.own, caught.value.retry_after_s) == (True, PATIENCE_S)
+        for each in waiting:
+            each.cancel()
+    assert (lent.taken, lent.waiting) == (0, 0)
+
+
+async def aiter_of(lent: FairQueue, owner: str):
+    async with lent.take(owner):
+        yield
+
+
+async def test_who_gives_up_in_the_moment_of_the_grant_leaves_nothing_behind():
+    lent = queue(in_all=1)
+
+    async def use() -> None:
+        async with lent.take("b"):
+            pytest.fail("it was cancelled")
+
+    async with asyncio.TaskGroup() as group:
+        async with lent.take("a"):
+            waiting = group.create_task(use())
+            await asyncio.sleep(0)
+        waiting.cancel()
+    assert (lent.taken, lent.waiting) == (0, 0)
