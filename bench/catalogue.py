@@ -132,7 +132,7 @@ async def fill(api: ApiClient, count: int, nodes: list[NodeName]) -> list[pki.Ma
         record = await store.nodes.add(
             name, "node", names=[f"node{number}.example.com"], addresses=[], now_s=now_s
         )
-        await api.fleet.node_added(record)
+        api.fleet.node_added(record)
         await store.assignments.assign(number + 1, [name], "server")
     return [issuer for _, issuer in pairs]
 

@@ -20,7 +20,7 @@ from common.ids import NodeName
 from common.runtime.ssh import SUBSYSTEM, common_options, generate_key, load_key, public_line
 from common.runtime.transport import Transport
 from common.wire.enrolment import EnrolReply, EnrolRequest
-from manager.push.directory import Directory
+from manager.push.directory import Directory, PinnedKey
 from manager.push.guard import Limits
 from manager.push.listener import Listener
 
@@ -102,7 +102,7 @@ async def _serve_ours(key: asyncssh.SSHKey) -> int:
     async def enrol(_request: EnrolRequest, _address: str, _key: str) -> EnrolReply:
         return EnrolReply(ok=False)
 
-    def accept(_node: NodeName, transport: Transport) -> Quiet:
+    def accept(_key: PinnedKey, transport: Transport) -> Quiet:
         return Quiet(transport)
 
     listener = Listener(

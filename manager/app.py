@@ -29,6 +29,7 @@ from manager.api.routes import Api
 from manager.domain.model import Role, UserRecord
 from manager.operations.alarms import SILENT_S
 from manager.operations.context import Context
+from manager.operations.node_keys import NodeKeyOperations
 from manager.operations.nodes import JoinFacts
 from manager.operations.operations import Operations
 from manager.operations.ports import NoFleet
@@ -171,9 +172,8 @@ class Manager:
         inventories = Inventories(store, await asyncio.to_thread(load_builtin))
         fleet = Fleet(store, Compiler(store, inventories), directory, epoch=epoch)
         await fleet.load()
-        enrolment = Enrolment(
-            store.nodes, directory, host_keys=[public_line(host_key)], epoch=epoch, joined=fleet.node_joined
-        )
+        context = Context(store=store, inventories=inventories, fleet=fleet, workers=self._workers)
+        enrolment = Enrolment(NodeKeyOperations(context), host_keys=[public_line(host_key)], epoch=epoch)
         ssh_host, ssh_port = split_host_port(settings.ssh)
         listener = Listener(
             host=ssh_host,
@@ -189,7 +189,6 @@ class Manager:
             fingerprint=fingerprint(public_line(host_key)),
             lifetime_s=settings.token_days * 86400.0,
         )
-        context = Context(store=store, inventories=inventories, fleet=fleet, workers=self._workers)
         operations = Operations(context, join=join)
         await inventories.current()
         # what was just read stays for good: without this, each full collection of garbage walks through all of it, and
@@ -306,7 +305,7 @@ class Manager:
             ("alarms", lambda: operations.alarms.run(fleet)),
             ("listener", listener.run),
             ("local installs", local.run_installs),
-            ("local node", lambda: local.run(fleet.accept)),
+            ("local node", lambda: local.run(fleet.attach)),
             ("collect", lambda: self._collect(operations)),
             ("pulse", _pulse),
         ):

@@ -24,7 +24,7 @@ from common.wire.messages import (
     Serving,
     Waiting,
 )
-from manager.domain.model import NodeKind, NodeReportRecord
+from manager.domain.model import KeyChange, NodeKind, NodeReportRecord
 from manager.domain.seats import Seats
 from manager.domain.view import NodeView, PushView, SlotView, State, Version, excused_consumers, is_stale
 
@@ -69,6 +69,9 @@ class NodeFacts:
     name: NodeName
     kind: NodeKind
     joined: bool
+    node_id: int = 0
+    """The store's number of it, which a node that is added again under its name does not have."""
+    key_change: KeyChange | None = None
     adopting: bool = False  # it has just joined, so what it brings from an earlier life does not count
     desired: Desired | None = None
     offered: Desired | None = None
@@ -136,6 +139,7 @@ class NodeFacts:
             waiting=self.waiting,
             diagnostics=self.diagnostics,
             configuration=self.configuration,
+            node_id=self.node_id,
         )
 
     def connect(self, *, address: str, agent_version: str, now_s: float) -> None:
@@ -367,6 +371,7 @@ class NodeFacts:
             rivals=self.seats.rivals(now_s),
             turned_away=self.turned_away,
             configuration=self.configuration,
+            key_change=self.key_change,
         )
 
     def _stable(self) -> object:

@@ -23,6 +23,7 @@ class Role(StrEnum):
 
 
 NodeKind = Literal["management", "node"]
+KeyChangeKind = Literal["joined", "rejoined", "rotated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +107,26 @@ class RequestRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeRecord:
-    """A node. `public_key` is its pinned OpenSSH ed25519 key line ("" until it joined).
+class KeyChange:
+    """How a node came by the key that is pinned: by a token when it had none or another, or vouched for by the former key.
 
-    `detail` is what clients of the management API keep with it and Certcast has no use for.
+    `address` is where the request came from; `former` the fingerprint of the key that this one replaced, and `former_address` where
+    the node was last connected from with it; "" if there was none.
+    """
+
+    how: KeyChangeKind
+    at_s: float
+    address: str
+    fingerprint: str
+    former: str = ""
+    former_address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRecord:
+    """A node. `public_key` is its pinned OpenSSH ed25519 key line ("" until it joined), `key_change` how it got there.
+
+    `key_change` is None until it joined, and of a node that joined before this was kept. `detail` is what clients of the management API keep with it and Certcast has no use for.
     """
 
     id: int
@@ -121,6 +138,7 @@ class NodeRecord:
     created_s: float
     enrolled_s: float | None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    key_change: KeyChange | None = None
 
     @property
     def client_names(self) -> tuple[str, ...]:
@@ -156,7 +174,10 @@ class GenerationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReportRecord:
-    """The last word of a node that the store keeps, in the node's own terms. `at_s` is the manager's clock."""
+    """The last word of a node that the store keeps, in the node's own terms. `at_s` is the manager's clock.
+
+    `node_id` is the store's number of the node: another one that has its name meanwhile did not say this.
+    """
 
     node: NodeName
     at_s: float
@@ -169,6 +190,7 @@ class NodeReportRecord:
     waiting: tuple[Waiting, ...] = ()
     diagnostics: str = ""
     configuration: tuple[ConfigurationFault, ...] = ()
+    node_id: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from common.bundle.manifest import Manifest, Slot
 from common.errors import Reason
 from common.ids import Digest, Fingerprint, NodeName
 from common.wire.messages import ConfigurationFault, Failure, PartRefused, Phase, Serving, Waiting
-from manager.domain.model import NodeKind
+from manager.domain.model import KeyChange, NodeKind
 
 State = Literal[
     "in_sync",
@@ -76,7 +76,8 @@ class NodeView:
     `republished` says that what is desired is older content, which stays until what the store wants of the node changes.
     `refused` are the parts of what is desired that the node does not take, each with its reason; it runs the others.
     `rivals` are the addresses of agents that have taken the connection from each other lately: they share one key.
-    `turned_away` says why its agent was sent away at its last greeting, "" if it was welcomed.
+    `turned_away` says why its agent was sent away at its last greeting, "" if it was welcomed. `key_change` is how it came by its
+    key, None of a node that has none, or joined before this was kept.
     """
 
     name: NodeName
@@ -103,6 +104,7 @@ class NodeView:
     rivals: tuple[str, ...] = ()
     turned_away: str = ""
     configuration: tuple[ConfigurationFault, ...] = ()
+    key_change: KeyChange | None = None
 
     @property
     def tries_again(self) -> bool:

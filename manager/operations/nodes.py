@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -83,7 +84,7 @@ class NodeOperations:
         async with self._context.store.together():
             record = await self._keep(checked, "node", new, temporary, actor=actor)
             token = await self.new_token(checked, actor=actor)
-        await self._added(record, actor=actor)
+        self._added(record, actor=actor)
         return record, token
 
     async def add_management_node(
@@ -94,7 +95,7 @@ class NodeOperations:
         new, temporary = await self._prepared(MANAGEMENT_NODE, described)
         async with self._context.store.together():
             record = await self._keep(MANAGEMENT_NODE, "management", new, temporary, actor=actor)
-        await self._added(record, actor=actor)
+        self._added(record, actor=actor)
         return record
 
     async def describe(
@@ -141,8 +142,8 @@ class NodeOperations:
             await self._drop_temporary({each.certificate_id for each in places})
             for name in checked:
                 await self._context.note(actor, "node.removed", f"node {name}")
+                self._context.store.after_commit(partial(self._context.fleet.node_removed, name))
         for name in checked:
-            await self._context.fleet.node_removed(name)
             log.info("node.removed", node=name, user=actor)
         self._context.stirred.set()
 
@@ -215,11 +216,11 @@ class NodeOperations:
             await store.catalogue.describe(name, new)
         detail = {"names": new.names, "addresses": new.addresses}
         await self._context.note(actor, "node.added", f"node {name}", detail)
+        store.after_commit(lambda: self._context.fleet.node_added(record))
         return record
 
-    async def _added(self, record: NodeRecord, *, actor: str) -> None:
+    def _added(self, record: NodeRecord, *, actor: str) -> None:
         log.info("node.added", node=record.name, user=actor)
-        await self._context.fleet.node_added(record)
         self._context.stirred.set()
 
     async def _drop_temporary(self, certificate_ids: Collection[int]) -> None:

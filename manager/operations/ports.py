@@ -31,11 +31,20 @@ class Fleet(Protocol):
         `note` is awaited with the new number and what was desired until then (None: nothing), in the transaction that publishes it.
         """
 
-    async def node_added(self, record: NodeRecord) -> None:
+    def node_added(self, record: NodeRecord) -> None:
         """Take a new node into the fleet."""
 
-    async def node_removed(self, name: NodeName) -> None:
-        """Forget a node and end its connection."""
+    def node_joined(self, record: NodeRecord) -> None:
+        """Take the key with which a node joined, and end every connection of the one that it had."""
+
+    def node_rotated(self, record: NodeRecord) -> None:
+        """Take the key by which a node replaced its own, and end every connection of the former one."""
+
+    def node_removed(self, name: NodeName) -> None:
+        """Forget a node and its key, and end every connection of it."""
+
+    def address_of(self, name: NodeName) -> str:
+        """Return where a node was last connected from, "" if it was not."""
 
 
 class Changes(Protocol):
@@ -90,8 +99,18 @@ class NoFleet:
         """Raise ConflictError: nobody would push."""
         raise ConflictError("the manager does not run; start it first")
 
-    async def node_added(self, record: NodeRecord) -> None:
+    def node_added(self, record: NodeRecord) -> None:
         """Nobody to tell."""
 
-    async def node_removed(self, name: NodeName) -> None:
+    def node_joined(self, record: NodeRecord) -> None:
         """Nobody to tell."""
+
+    def node_rotated(self, record: NodeRecord) -> None:
+        """Nobody to tell."""
+
+    def node_removed(self, name: NodeName) -> None:
+        """Nobody to tell."""
+
+    def address_of(self, _name: NodeName) -> str:
+        """Return "": nobody is connected."""
+        return ""

@@ -11,7 +11,7 @@ from typing import Final
 
 from common.bundle.build import Files, SlotMaterial, TrustMaterial, slot_files, trust_files
 from common.bundle.manifest import SLOTS, Manifest, Slot, SlotFacts, canonical, parse_manifest
-from common.errors import Reason, StorageError
+from common.errors import NotFoundError, Reason, StorageError
 from common.ids import Digest, NodeName
 from common.pki.certificate import Certificate
 from manager.domain.facts import Desired, NodeFacts, desired_from
@@ -56,18 +56,19 @@ class Compiler:
     async def publish(
         self, nodes: Collection[NodeFacts], *, epoch: int, cause: str, changed_s: float
     ) -> dict[NodeName, Desired]:
-        """Publish a generation for each of these nodes whose content differs; return what was published.
+        """Publish a generation for each of these nodes whose content differs; return what was published, not of nodes that are gone.
 
         Raises StorageError; then nothing was published.
         """
         manifests, bodies = await self.preview(nodes, epoch=epoch, now_s=changed_s)
-        await self._store.generations.publish(
+        numbers = {facts.name: facts.node_id for facts in nodes}
+        kept = await self._store.generations.publish(
             [
-                _new_generation(manifest, bodies, cause=cause, created_s=changed_s)
-                for manifest in manifests.values()
+                _new_generation(manifest, numbers[name], bodies, cause=cause, created_s=changed_s)
+                for name, manifest in manifests.items()
             ]
         )
-        return {name: desired_from(manifest, changed_s) for name, manifest in manifests.items()}
+        return {each.node: desired_from(manifests[each.node], changed_s) for each in kept}
 
     async def preview(
         self, nodes: Collection[NodeFacts], *, epoch: int, now_s: float
@@ -99,11 +100,14 @@ class Compiler:
         old = parse_manifest((await self._store.generations.get(facts.name, number=number)).manifest)
         contents, _ = await self._contents({facts.name}, now_s=int(now_s))
         desired = republish(facts, old, contents(facts.name), epoch=epoch, now_s=now_s)
-        new = _new_generation(desired.manifest, {}, cause=f"republished generation {number}", created_s=now_s)
+        cause = f"republished generation {number}"
+        new = _new_generation(desired.manifest, facts.node_id, {}, cause=cause, created_s=now_s)
         async with self._store.together():
-            await self._store.generations.publish(
+            kept = await self._store.generations.publish(
                 [replace(new, copies=number, instead_of=desired.instead_of)]
             )
+            if not kept:
+                raise NotFoundError(f"node '{facts.name}' was removed meanwhile")
             await note(desired.version.generation, facts.desired.manifest if facts.desired else None)
         return desired
 
@@ -192,11 +196,12 @@ def _pem(certificates: Sequence[Certificate]) -> str:
 
 
 def _new_generation(
-    manifest: Manifest, bodies: Mapping[Digest, bytes], *, cause: str, created_s: float
+    manifest: Manifest, node_id: int, bodies: Mapping[Digest, bytes], *, cause: str, created_s: float
 ) -> NewGeneration:
     # what a slot keeps from an earlier generation is in the store already
     return NewGeneration(
         node=manifest.node,
+        node_id=node_id,
         epoch=manifest.epoch,
         generation=manifest.generation,
         digest=manifest.digest,

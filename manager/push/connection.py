@@ -1,11 +1,12 @@
 """One node's connection: drives one `Sender` over one transport.
 
 Owns the transport. Leaves every decision about pushes to the fleet, which it tells what it hears.
-Invariant: a ceiling on what waits to be written, and after `close` nothing more is said or heard.
+Invariant: a ceiling on what waits to be written; after `close` nothing more is said or heard; and whose key the peer proved at its
+login is asked again at each word, either way: once that key is no longer pinned, nothing but a goodbye is said.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, assert_never
 
 import structlog
@@ -46,12 +47,23 @@ class Listener(Protocol):
 
 
 class Connection:
-    """The manager's end of one conversation, on a real transport. Implements `common.runtime.transport.Peer`."""
+    """The manager's end of one conversation, on a real transport. Implements `common.runtime.transport.Peer`.
 
-    __slots__ = ("_closed", "_decoder", "_listener", "_sender", "_transport", "node")
+    `is_authorised` tells whether the key that the peer has proven is still the node's.
+    """
 
-    def __init__(self, *, node: NodeName, transport: Transport, listener: Listener) -> None:
+    __slots__ = ("_closed", "_decoder", "_is_authorised", "_listener", "_sender", "_transport", "node")
+
+    def __init__(
+        self,
+        *,
+        node: NodeName,
+        transport: Transport,
+        listener: Listener,
+        is_authorised: Callable[[], bool],
+    ) -> None:
         self.node = node
+        self._is_authorised = is_authorised
         self._transport = transport
         self._listener = listener
         self._decoder = FrameDecoder()
@@ -80,7 +92,7 @@ class Connection:
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the transport. A peer that breaks the protocol is disconnected."""
-        if self._closed:
+        if self._closed or self._is_revoked():
             return
         try:
             for header, blob in self._decoder.feed(data):
@@ -123,7 +135,7 @@ class Connection:
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> None:
         """End the conversation on purpose."""
-        self._run(self._sender.goodbye(reason, retry_after_s))
+        self._perform(self._sender.goodbye(reason, retry_after_s))
 
     def sweep(self, now_s: float) -> None:
         """Act on passed deadlines; called each second for all connections, which is cheaper than a timer each."""
@@ -141,7 +153,19 @@ class Connection:
             self._closed = True
             self._listener.ended(self, reason)
 
+    def _is_revoked(self) -> bool:
+        """End the connection of a key that is no longer the node's; who revoked it has said goodbye already, as a rule."""
+        if self._is_authorised():
+            return False
+        log.warning("connection.refused", node=self.node, address=self.address, reason=Reason.UNAUTHENTICATED)
+        self.close(Reason.UNAUTHENTICATED)
+        return True
+
     def _run(self, commands: Iterable[Command]) -> None:
+        if not self._closed and not self._is_revoked():
+            self._perform(commands)
+
+    def _perform(self, commands: Iterable[Command]) -> None:
         frames: list[bytes] = []
         for command in commands:
             if self._closed:

@@ -1,29 +1,64 @@
 """Which key belongs to which node, in memory, where a login can look it up without a disk.
 
-Invariant: one key names at most one node; a node has at most one key.
+Owns who is told when a key opens nothing any more. Invariant: one key names at most one node; a node has at most one key; and what
+was pinned is current until it is forgotten or replaced, never again after that: the same key pinned anew is another `PinnedKey`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
+from common.errors import Reason
 from common.ids import NodeName
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PinnedKey:
+    """One pinning of a key to a node, compared by identity: a node that was added again under its name has another one.
+
+    `line` is an OpenSSH public line without comment (`ssh-ed25519 AAAA...`).
+    """
+
+    node: NodeName
+    line: str
+
+
+Revoked = Callable[[PinnedKey, Reason], None]
+"""Told of a key that opens nothing any more: UNAUTHENTICATED if another one took its place, FORBIDDEN if its node is gone."""
+
+
 class Directory:
-    """The pinned keys. Keys are OpenSSH public lines without comment (`ssh-ed25519 AAAA...`)."""
+    """The pinned keys. `watchers` are told of each that is revoked, in order, before anybody can log in with what replaced it."""
 
     def __init__(self, keys: Mapping[str, NodeName]) -> None:
-        self._nodes = dict(keys)
+        self._by_line = {line: PinnedKey(node, line) for line, node in keys.items()}
+        self._by_node = {key.node: key for key in self._by_line.values()}
+        self.watchers: list[Revoked] = []
 
-    def node_for(self, public_key_line: str) -> NodeName | None:
-        """Return the node that this key is pinned to."""
-        return self._nodes.get(public_key_line)
+    def find(self, public_key_line: str) -> PinnedKey | None:
+        """Return whose key this is now."""
+        return self._by_line.get(public_key_line)
 
-    def pin(self, node: NodeName, public_key_line: str) -> None:
-        """Pin a node's key in place of the one it had."""
-        self.forget(node)
-        self._nodes[public_key_line] = node
+    def is_current(self, key: PinnedKey) -> bool:
+        """Whether what was pinned once still is."""
+        return self._by_line.get(key.line) is key
+
+    def pin(self, node: NodeName, public_key_line: str) -> PinnedKey:
+        """Pin a node's key in place of the one it had, and in place of whoever had this one."""
+        for former in (self._by_node.get(node), self._by_line.get(public_key_line)):
+            if former is not None:
+                self._revoke(former, Reason.UNAUTHENTICATED)
+        key = PinnedKey(node, public_key_line)
+        self._by_line[public_key_line] = self._by_node[node] = key
+        return key
 
     def forget(self, node: NodeName) -> None:
         """Drop a node's key."""
-        for line in [line for line, owner in self._nodes.items() if owner == node]:
-            del self._nodes[line]
+        if (key := self._by_node.get(node)) is not None:
+            self._revoke(key, Reason.FORBIDDEN)
+
+    def _revoke(self, key: PinnedKey, reason: Reason) -> None:
+        if self._by_node.get(key.node) is not key:
+            return
+        del self._by_node[key.node], self._by_line[key.line]
+        for tell in self.watchers:
+            tell(key, reason)

@@ -1,22 +1,20 @@
 """The manager's answer to a node that wants to join.
 
 Decides by the store's word on the token, and limits how often anybody may ask. Invariant: a key is pinned in the store
-before the node is told so.
+before the node is told so; and who is refused learns neither whether there is such a node nor what was wrong with a token.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import structlog
 
-from common.errors import EnrolmentError, NotFoundError, Reason
+from common.errors import EnrolmentError, Reason
 from common.ids import NodeName, node_name
-from common.runtime.ssh import has_signed
+from common.runtime.ssh import generate_key, has_signed, load_key, public_line
 from common.wire.enrolment import EnrolReply, EnrolRequest, hash_secret, rotation_statement
-from manager.domain.model import NodeRecord
-from manager.push.directory import Directory
 
 log = structlog.get_logger(__name__)
 
@@ -26,20 +24,21 @@ ATTEMPTS_PER_MINUTE: Final = 20
 ADDRESSES_MAX: Final = 10_000
 """Addresses whose failures are remembered."""
 
+_NOBODYS_KEY: Final = public_line(load_key(generate_key()))
+"""Stands for the key of a node that has none; whoever made the private half, it is gone."""
 
-class JoinTokens(Protocol):
-    """Where tokens and pinned keys are kept."""
 
-    async def redeem_join_token(
-        self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float
-    ) -> NodeRecord:
-        """Pin the key, or raise EnrolmentError."""
+class NodeKeys(Protocol):
+    """Where tokens and pinned keys are kept; `manager.operations.node_keys.NodeKeyOperations` is the real one."""
 
-    async def get(self, name: NodeName) -> NodeRecord:
-        """Return a node. Raises NotFoundError."""
+    async def key_of(self, name: NodeName) -> str:
+        """Return a node's pinned key; "" if it has none, and if there is no such node."""
 
-    async def pin(self, name: NodeName, public_key: str) -> None:
-        """Replace a node's pinned key."""
+    async def join(self, name: NodeName, *, secret_hash: str, public_key: str, address: str) -> None:
+        """Pin a key by a token, and end what the former one opened. Raises EnrolmentError."""
+
+    async def rotate(self, name: NodeName, *, public_key: str, instead_of: str, address: str) -> None:
+        """Pin a key in place of this one, and of no other. Raises EnrolmentError."""
 
 
 class Enrolment:
@@ -47,19 +46,15 @@ class Enrolment:
 
     def __init__(
         self,
-        tokens: JoinTokens,
-        directory: Directory,
+        keys: NodeKeys,
         *,
         host_keys: Sequence[str],
         epoch: int,
-        joined: Callable[[NodeName], Awaitable[None]],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._tokens = tokens
-        self._directory = directory
+        self._keys = keys
         self._host_keys = list(host_keys)
         self._epoch = epoch
-        self._joined = joined
         self._clock = clock
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
 
@@ -70,39 +65,32 @@ class Enrolment:
         name = node_name(request.node)
         try:
             if request.proof:
-                await self._rotate(name, public_key, request.proof)
+                await self._rotate(name, public_key, request.proof, address)
             else:
-                await self._join(name, public_key, request.secret, now_s)
-        except (EnrolmentError, NotFoundError) as error:
+                await self._keys.join(
+                    name, secret_hash=hash_secret(request.secret), public_key=public_key, address=address
+                )
+        except EnrolmentError as error:
             self._count(address, now_s)
             log.warning("join.refused", node=name, address=address, reason=error.reason)
-            raise
+            raise _refusal(by_proof=bool(request.proof)) from error
         event = "node.rotated" if request.proof else "node.joined"
         log.info(event, node=name, address=address, version=request.agent_version)
         return EnrolReply(ok=True, host_keys=self._host_keys, epoch=self._epoch)
 
-    async def _join(self, name: NodeName, public_key: str, secret: str, now_s: float) -> None:
-        await self._tokens.redeem_join_token(
-            name, secret_hash=hash_secret(secret), public_key=public_key, now_s=now_s
-        )
-        self._directory.pin(name, public_key)
-        await self._joined(name)
-
-    async def _rotate(self, name: NodeName, public_key: str, proof: bytes) -> None:
+    async def _rotate(self, name: NodeName, public_key: str, proof: bytes, address: str) -> None:
         """Pin another key on the word of the one that is pinned.
 
         Said again with the key that is pinned already it is harmless: the node did not hear our answer.
         """
-        pinned = (await self._tokens.get(name)).public_key
+        pinned = await self._keys.key_of(name)
         if pinned == public_key:
             return
-        if not pinned or not has_signed(pinned, rotation_statement(name, public_key), proof):
-            raise EnrolmentError(
-                f"the new key is not vouched for by the pinned key of '{name}'; join again with a new token",
-                reason=Reason.FORBIDDEN,
-            )
-        await self._tokens.pin(name, public_key)
-        self._directory.pin(name, public_key)
+        # of a node that is unknown, or has not joined, a signature is checked all the same: the time must not tell
+        vouched = has_signed(pinned or _NOBODYS_KEY, rotation_statement(name, public_key), proof)
+        if not (pinned and vouched):
+            raise EnrolmentError("the pinned key does not vouch for this one", reason=Reason.FORBIDDEN)
+        await self._keys.rotate(name, public_key=public_key, instead_of=pinned, address=address)
 
     def _check_rate(self, address: str, now_s: float) -> None:
         recent = [moment for moment in self._failures.get(address, ()) if moment > now_s - 60]
@@ -116,3 +104,17 @@ class Enrolment:
         self._failures[address] = [*moments, now_s][-ATTEMPTS_PER_MINUTE:]
         while len(self._failures) > ADDRESSES_MAX:
             self._failures.popitem(last=False)
+
+
+def _refusal(*, by_proof: bool) -> EnrolmentError:
+    """Return the one answer to whoever may not join: which nodes there are, and what became of a token, is told to nobody but the log."""
+    if by_proof:
+        return EnrolmentError(
+            "the pinned key of this node does not vouch for the new key; join again with a new token",
+            reason=Reason.FORBIDDEN,
+        )
+    return EnrolmentError(
+        "this join token is not valid for this node: it is unknown, has expired, or was used with another key; join with a new token. "
+        "The manager's log has the reason",
+        reason=Reason.TOKEN_UNKNOWN,
+    )

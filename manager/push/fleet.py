@@ -30,7 +30,7 @@ from manager.domain.view import NodeView, PlannedPush, Previews, PushView
 from manager.push.compiler import YIELD_EVERY, Compiler
 from manager.push.connection import Connection
 from manager.push.delivery import Delivery
-from manager.push.directory import Directory
+from manager.push.directory import Directory, PinnedKey
 from manager.push.dirty import Dirty
 from manager.push.reports import ReportWriter
 from manager.push.watch import Subscription, Watchers
@@ -48,7 +48,7 @@ REPLACED_RETRY_S: Final = 30.0
 """How long an agent whose connection was replaced stays away; two machines with one key then do not fight."""
 
 GOODBYE_RETRY_S: Final = 2.0
-"""When the manager stops, agents try again about this soon, each with its own jitter."""
+"""When the manager stops, or the agent's key was replaced, agents try again about this soon, each with its own jitter."""
 
 
 class Fleet:
@@ -58,6 +58,7 @@ class Fleet:
         self._store = store
         self._compiler = compiler
         self._directory = directory
+        directory.watchers.append(self._key_revoked)
         self._epoch = epoch
         self._facts: dict[NodeName, NodeFacts] = {}
         self._connections: dict[NodeName, Connection] = {}
@@ -167,27 +168,35 @@ class Fleet:
             since=since,
         )
 
-    async def node_added(self, record: NodeRecord) -> None:
+    def node_added(self, record: NodeRecord) -> None:
         """Take a new node into the fleet."""
         self._add(record)
         self.changed([record.name], cause="node added")
         self._watchers.note(record.name)
 
-    async def node_joined(self, name: NodeName) -> None:
-        """Note that a node's key is pinned. What it brings from an earlier life does not count."""
-        facts = self._known(name)
-        facts.joined = facts.adopting = True
-        if (connection := self._connections.get(name)) is not None:
-            connection.goodbye(Reason.UNAUTHENTICATED, REPLACED_RETRY_S)
-        self._watchers.note(name)
+    def node_joined(self, record: NodeRecord) -> None:
+        """Take the key with which a node joined, and end every connection of the one that it had.
 
-    async def node_removed(self, name: NodeName) -> None:
-        """Forget a node and end its connection."""
+        What the node brings from an earlier life does not count.
+        """
+        facts = self._known(record.name)
+        facts.joined = facts.adopting = True
+        self._take_key(facts, record)
+
+    def node_rotated(self, record: NodeRecord) -> None:
+        """Take the key by which a node replaced its own, and end every connection of the former one."""
+        self._take_key(self._known(record.name), record)
+
+    def address_of(self, name: NodeName) -> str:
+        """Return where a node was last connected from, "" if it was not."""
+        return facts.address if (facts := self._facts.get(name)) is not None else ""
+
+    def node_removed(self, name: NodeName) -> None:
+        """Forget a node and its key, and end every connection of it."""
         self._facts.pop(name, None)
-        self._directory.forget(name)
         self.reports.forget(name)
-        if (connection := self._connections.get(name)) is not None:
-            connection.goodbye(Reason.FORBIDDEN, REPLACED_RETRY_S)
+        self._directory.forget(name)
+        self._end_all(name, Reason.FORBIDDEN, REPLACED_RETRY_S)
         self._watchers.note(name)
 
     def reconcile_age_s(self) -> float:
@@ -262,11 +271,22 @@ class Fleet:
 
     # -- what connections call
 
-    def accept(self, node: NodeName, transport: Transport) -> Connection:
-        """Take a new authenticated transport; the node counts as connected once it has greeted."""
-        connection = Connection(node=node, transport=transport, listener=self)
-        self._greeting.add(connection)
-        return connection
+    def accept(self, key: PinnedKey, transport: Transport) -> Connection:
+        """Take a new transport whose peer has proven this key; the node counts as connected once it has greeted."""
+        return self._greet(
+            Connection(
+                node=key.node,
+                transport=transport,
+                listener=self,
+                is_authorised=lambda: self._directory.is_current(key),
+            )
+        )
+
+    def attach(self, node: NodeName, transport: Transport) -> Connection:
+        """Take a transport within this process, whose other end nobody else can hold."""
+        return self._greet(
+            Connection(node=node, transport=transport, listener=self, is_authorised=lambda: True)
+        )
 
     def greeted(self, connection: Connection, hello: Hello) -> None:
         """Take an introduction. The newer of two connections of a node wins."""
@@ -352,9 +372,36 @@ class Fleet:
 
     # -- inside
 
+    def _take_key(self, facts: NodeFacts, record: NodeRecord) -> None:
+        facts.key_change = record.key_change
+        self._directory.pin(record.name, record.public_key)
+        self._watchers.note(record.name)
+
+    def _greet(self, connection: Connection) -> Connection:
+        self._greeting.add(connection)
+        return connection
+
+    def _key_revoked(self, key: PinnedKey, reason: Reason) -> None:
+        """End what the key opened; who replaced it may come back at once."""
+        retry_s = REPLACED_RETRY_S if reason == Reason.FORBIDDEN else GOODBYE_RETRY_S
+        self._end_all(key.node, reason, retry_s)
+
+    def _end_all(self, name: NodeName, reason: Reason, retry_after_s: float) -> None:
+        """End every connection of a node, greeted or not."""
+        current = self._connections.get(name)
+        greeting = [each for each in self._greeting if each.node == name]
+        for connection in [*greeting, *([current] if current is not None else [])]:
+            connection.goodbye(reason, retry_after_s)
+
     def _add(self, record: NodeRecord) -> NodeFacts:
         joined = bool(record.public_key) or record.kind == "management"
-        facts = self._facts[record.name] = NodeFacts(name=record.name, kind=record.kind, joined=joined)
+        facts = self._facts[record.name] = NodeFacts(
+            name=record.name,
+            kind=record.kind,
+            joined=joined,
+            node_id=record.id,
+            key_change=record.key_change,
+        )
         return facts
 
     def _known(self, name: NodeName) -> NodeFacts:
@@ -380,10 +427,11 @@ class Fleet:
             published = await self._compiler.publish(
                 chosen, epoch=self._epoch, cause=cause, changed_s=changed_s
             )
-            for name, desired in published.items():
-                if (facts := self._facts.get(name)) is not None:
-                    facts.desired = desired
-                    self._watchers.note(name)
+            for facts in chosen:
+                # a node that was added again under the name meanwhile is another one
+                if facts.name in published and self._facts.get(facts.name) is facts:
+                    facts.desired = published[facts.name]
+                    self._watchers.note(facts.name)
             for facts in chosen:
                 facts.adopting = facts.adopting and facts.connected_s is None
         if published:
@@ -397,7 +445,9 @@ class Fleet:
             # who confirmed the loss here need not do it again for each node; an agent of an earlier release does not know from the offer
             forced = True
         plan = plan_push(facts, now_s=now_s, forced=forced)
-        connection = self._connections.get(facts.name)
+        # facts that were chosen before the node was removed say nothing to one that was added again under its name
+        is_current = self._facts.get(facts.name) is facts
+        connection = self._connections.get(facts.name) if is_current else None
         if plan.action == "wait" and (rest_s := facts.retry_in_s(now_s)) > 0:
             self._retries[facts.name] = time.monotonic() + rest_s
         if (

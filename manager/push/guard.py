@@ -28,6 +28,9 @@ class Limits:
         login_bytes: sent by one peer before its login ends; a real login takes about 5 KB.
         login_s: how long a login may take.
         attempts: keys that one connection may try.
+        session_s: how long a login may take to open its session and name its subsystem.
+        connections_per_key: connections that a node's key may have logged in at once; more end the oldest. An agent has one, and
+            a second one while the manager has not noticed that the first is dead.
     """
 
     logins: int = 128
@@ -35,6 +38,8 @@ class Limits:
     login_bytes: int = 32 * 1024
     login_s: float = 15.0
     attempts: int = 3
+    session_s: float = 15.0
+    connections_per_key: int = 4
 
 
 @dataclass(slots=True)

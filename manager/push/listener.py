@@ -1,19 +1,18 @@
 """The nodes' channel: an SSH server that offers one subsystem, one raw session, and nothing else.
 
 Owns the listening socket and every SSH connection. Whose key is whose is the directory's word; what is said on a session
-is its peer's business. Invariant: no shell, exec, pty, sftp, forwarding or second session, for anybody.
+is its peer's business. Invariant: no shell, exec, pty, sftp, forwarding or second session, for anybody; and a login is worth
+what its key is worth now: that is asked again when a session is opened, and whoever's key is revoked is cut at once.
 """
 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 import asyncssh
 import structlog
 
 from common.errors import CertcastError, ProtocolError, Reason, UnreachableError
-from common.ids import NodeName
 from common.runtime.ssh import (
     CHANNEL_WINDOW_BYTES,
     JOIN_SUBSYSTEM,
@@ -26,6 +25,7 @@ from common.runtime.ssh import (
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
 from common.wire.enrolment import EnrolDecoder, EnrolReply, EnrolRequest, encode_reply
+from manager.push.directory import Directory, PinnedKey
 from manager.push.guard import BACKLOG, Gate, Guard, Limits
 
 log = structlog.get_logger(__name__)
@@ -36,15 +36,8 @@ FLUSH_S = 2.0
 JOIN_S = 15.0
 """How long a joining node may take to ask its one question, and we to answer."""
 
-Accept = Callable[[NodeName, Transport], Peer]
+Accept = Callable[[PinnedKey, Transport], Peer]
 Enrol = Callable[[EnrolRequest, str, str], Awaitable[EnrolReply]]
-
-
-class KeyDirectory(Protocol):
-    """Whose key is whose, in memory."""
-
-    def node_for(self, public_key_line: str) -> NodeName | None:
-        """Return the node that this key is pinned to."""
 
 
 class Listener:
@@ -56,14 +49,15 @@ class Listener:
         host: str,
         port: int,
         host_keys: Sequence[asyncssh.SSHKey],
-        directory: KeyDirectory,
+        directory: Directory,
         accept: Accept,
         enrol: Enrol,
         limits: Limits | None = None,
     ) -> None:
         self._host, self._port = host, port
         self._host_keys = list(host_keys)
-        self._directory = directory
+        self.directory = directory
+        directory.watchers.append(self._key_revoked)
         self.accept = accept
         self.enrol = enrol
         self.gate = Gate(limits or Limits())
@@ -71,6 +65,7 @@ class Listener:
         self._socket: socket.socket | None = None
         self._options: asyncssh.SSHServerConnectionOptions | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._logins: dict[PinnedKey, list[_Login]] = {}
         self._arriving: _Login | None = None
 
     @property
@@ -159,7 +154,7 @@ class Listener:
         if self._options is None:
             raise RuntimeError("the listener has not been started")
         # asked for by the connection while it starts, which follows at once in the same turn of the loop
-        self._arriving = _Login(self, guard, address, self._directory)
+        self._arriving = _Login(self, guard, address)
         return asyncssh.SSHServerConnection(asyncio.get_running_loop(), self._options)
 
     def _arrived(self) -> "_Login":
@@ -176,26 +171,55 @@ class Listener:
         """Count one less."""
         self._connections.discard(connection)
 
+    def logged_in(self, login: "_Login", key: PinnedKey) -> None:
+        """Keep who has logged in with a node's key; of too many the oldest goes."""
+        logins = self._logins.setdefault(key, [])
+        logins.append(login)
+        if len(logins) > self.gate.limits.connections_per_key:
+            oldest = logins.pop(0)
+            self.gate.refuse(oldest.address, "too many connections of one key")
+            oldest.end()
+
+    def logged_out(self, login: "_Login", key: PinnedKey) -> None:
+        """Forget a login."""
+        logins = self._logins.get(key, [])
+        if login in logins:
+            logins.remove(login)
+        if not logins:
+            self._logins.pop(key, None)
+
+    def _key_revoked(self, key: PinnedKey, _reason: Reason) -> None:
+        """Cut whoever logged in with a key, whatever has become of the login since."""
+        for login in list(self._logins.get(key, ())):
+            login.end()
+
 
 class _Login(asyncssh.SSHServer):
     """One connection's authentication and what it may ask for afterwards."""
 
-    def __init__(self, listener: Listener, guard: Guard, address: str, directory: KeyDirectory) -> None:
+    def __init__(self, listener: Listener, guard: Guard, address: str) -> None:
         self._listener = listener
         self._guard = guard
-        self._directory = directory
         self._connection: asyncssh.SSHServerConnection | None = None
+        self._session: _Session | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._attempts = 0
-        self._sessions = 0
-        self._key = ""
         self.address = address
-        self.node: NodeName | None = None
+        self.line = ""
+        """The key that the last attempt was made with; after the login, the one that was proven."""
+        self.is_joining = False
+        self.key: PinnedKey | None = None
+        """Whose it was then; None of who joins."""
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
         self._listener.opened(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.key is not None:
+            self._listener.logged_out(self, self.key)
         if self._connection is not None:
             self._listener.closed(self._connection)
 
@@ -216,32 +240,62 @@ class _Login(asyncssh.SSHServer):
             if self._connection is not None:
                 self._connection.abort()
             return False
-        self._key = public_line(key)
-        if username == JOIN_USER:
+        # what was asked before counts for nothing: a peer may ask about a node's key and then log in as somebody else
+        self.line, self.is_joining, self.key = public_line(key), username == JOIN_USER, None
+        if self.is_joining:
             return key.get_algorithm() == "ssh-ed25519"
-        owner = self._directory.node_for(self._key)
-        if owner is None or owner != username:
+        owner = self._listener.directory.find(self.line)
+        if owner is None or owner.node != username:
             self._refuse("login.refused", f"the key is not that of node '{username[:63]}'")
             return False
-        self.node = owner
+        self.key = owner
         return True
 
     def auth_completed(self) -> None:
         self._guard.passed()
+        if self.key is not None:
+            self._listener.logged_in(self, self.key)
+        self._timer = asyncio.get_running_loop().call_later(
+            self._listener.gate.limits.session_s, self._expire
+        )
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the key that was proven is still what it was."""
+        return self.is_joining or (self.key is not None and self._listener.directory.is_current(self.key))
+
+    def began(self) -> None:
+        """Note that the session is what it is for; from now on its peer has the deadlines."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def end(self) -> None:
+        """Cut the connection; a goodbye that was just written has a moment to leave."""
+        if self._connection is None:
+            return
+        if self._session is not None and self._session.is_begun:
+            self._session.close()
+        else:
+            self._connection.abort()
+
+    def _expire(self) -> None:
+        self._listener.gate.refuse(self.address, "no session was opened in time after the login")
+        self.end()
 
     def session_requested(
         self,
     ) -> "tuple[asyncssh.SSHServerChannel[bytes], asyncssh.SSHServerSession[bytes]] | bool":
-        self._sessions += 1
-        if self._sessions > 1 or self._connection is None:
+        if self._session is not None or self._connection is None:
             self._refuse("request.refused", "a second session")
+            return False
+        if not self.is_valid:
+            self._refuse("request.refused", "a session for a key that was revoked")
             return False
         channel = self._connection.create_server_channel(
             encoding=None, window=CHANNEL_WINDOW_BYTES, max_pktsize=PACKET_BYTES
         )
-        return channel, _Session(
-            self._listener, self._connection, node=self.node, key=self._key, address=self.address
-        )
+        self._session = _Session(self._listener, self, self._connection)
+        return channel, self._session
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
         self._refuse("request.refused", "forwarding")
@@ -261,43 +315,48 @@ class _Login(asyncssh.SSHServer):
 
     def _refuse(self, event: str, what: str) -> None:
         self._listener.gate.refused[what.partition(" '")[0]] += 1
-        log.warning(event, address=self.address, node=self.node or "", request=what)
+        log.warning(event, address=self.address, node=self.name, request=what)
+
+    @property
+    def name(self) -> str:
+        """The node's name, "" of who joins."""
+        return self.key.node if self.key is not None else ""
 
 
 class _Session(asyncssh.SSHServerSession[bytes]):
     """The one raw session of a connection. Implements `Transport` for whoever hears it."""
 
-    __slots__ = ("_channel", "_connection", "_key", "_listener", "_node", "_peer", "address")
+    __slots__ = ("_channel", "_connection", "_listener", "_login", "_peer", "address")
 
-    def __init__(
-        self,
-        listener: Listener,
-        connection: asyncssh.SSHServerConnection,
-        *,
-        node: NodeName | None,
-        key: str,
-        address: str,
-    ) -> None:
+    def __init__(self, listener: Listener, login: _Login, connection: asyncssh.SSHServerConnection) -> None:
         self._listener = listener
+        self._login = login
         self._connection = connection
-        self._node = node
-        self._key = key
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._peer: Peer | None = None
-        self.address = address
+        self.address = login.address
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether somebody hears it."""
+        return self._peer is not None
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._channel = chan
 
     def subsystem_requested(self, subsystem: str) -> bool:
         """Grant the one subsystem that this login is for."""
-        wanted = JOIN_SUBSYSTEM if self._node is None else SUBSYSTEM
+        key = self._login.key
+        wanted = JOIN_SUBSYSTEM if key is None else SUBSYSTEM
         if subsystem != wanted or self._peer is not None:
             return self._refuse(f"subsystem '{subsystem[:40]}'")
-        if self._node is None:
-            self._peer = _JoinPeer(self._listener, self, self._key)
+        if not self._login.is_valid:
+            return self._refuse("a subsystem for a key that was revoked")
+        self._login.began()
+        if key is None:
+            self._peer = _JoinPeer(self._listener, self, self._login.line)
         else:
-            self._peer = self._listener.accept(self._node, self)
+            self._peer = self._listener.accept(key, self)
         return True
 
     def shell_requested(self) -> bool:
@@ -315,7 +374,7 @@ class _Session(asyncssh.SSHServerSession[bytes]):
         try:
             self._peer.data_received(data)
         except Exception:  # asyncssh would close the connection without a word
-            log.exception("request.failed", node=self._node or "", address=self.address)
+            log.exception("request.failed", node=self._login.name, address=self.address)
             self.close()
 
     def eof_received(self) -> bool:
@@ -347,7 +406,7 @@ class _Session(asyncssh.SSHServerSession[bytes]):
 
     def _refuse(self, what: str) -> bool:
         self._listener.gate.refused[what.partition(" '")[0]] += 1
-        log.warning("request.refused", node=self._node or "", address=self.address, request=what)
+        log.warning("request.refused", node=self._login.name, address=self.address, request=what)
         return False
 
 

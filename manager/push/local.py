@@ -181,11 +181,11 @@ class LocalNode:
 
     # -- loops, kept by the composition root
 
-    async def run(self, accept: Callable[[NodeName, Transport], Peer]) -> None:
+    async def run(self, attach: Callable[[NodeName, Transport], Peer]) -> None:
         """Keep a conversation with the fleet up, and say the minute's word."""
         while True:
             near, far = pipe(asyncio.get_running_loop())
-            far.attach(accept(MANAGEMENT_NODE, far))
+            far.attach(attach(MANAGEMENT_NODE, far))
             near.attach(self)
             self._decoder, self._transport = FrameDecoder(FRAME_MAX_BYTES), near
             self._lost.clear()

@@ -8,9 +8,9 @@ belongs to that transaction.
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -58,12 +58,16 @@ def sqlite_url(path: Path) -> URL:
 
 @dataclass(slots=True, kw_only=True)
 class _Transaction:
-    """The one that is open. `failed` is what an inner block raised first, so that it is never half of it that is kept."""
+    """The one that is open. `failed` is what an inner block raised first, so that it is never half of it that is kept.
+
+    `effects` are run once it is on disk, before the next writer begins.
+    """
 
     task: asyncio.Task[Any] | None
     connection: AsyncConnection
     content: bool
     failed: BaseException | None = None
+    effects: list[Callable[[], None]] = field(default_factory=list)
 
 
 class Database:
@@ -108,13 +112,25 @@ class Database:
                 async with _part(outer, content=content):
                     yield outer.connection
                 return
-            async with self._writing, self._writer.begin() as connection:
-                if not self.is_sqlite:
-                    await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
-                async with self._whole(connection, content=content):
-                    yield connection
+            async with self._writing:
+                async with self._writer.begin() as connection:
+                    if not self.is_sqlite:
+                        await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
+                    async with self._whole(connection, content=content) as transaction:
+                        yield connection
+                for effect in transaction.effects:
+                    effect()
         except (SQLAlchemyError, OSError) as error:
             raise translated(error) from error
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Run this once the open transaction of this task is on disk, and never if it is undone.
+
+        No other writer begins before: what memory knows changes in the order in which the disk did. It must not raise.
+        """
+        if (outer := self._own()) is None:
+            raise RuntimeError("there is no transaction whose end could be waited for")
+        outer.effects.append(effect)
 
     @property
     def is_writing(self) -> bool:
@@ -127,11 +143,11 @@ class Database:
         return self._open if is_own else None
 
     @asynccontextmanager
-    async def _whole(self, connection: AsyncConnection, *, content: bool) -> AsyncIterator[None]:
+    async def _whole(self, connection: AsyncConnection, *, content: bool) -> AsyncIterator[_Transaction]:
         transaction = _Transaction(task=asyncio.current_task(), connection=connection, content=content)
         self._open = transaction
         try:
-            yield
+            yield transaction
             if transaction.failed is not None:
                 raise StorageError(
                     "a part of this change failed, so none of it was kept"

@@ -48,18 +48,21 @@ class Generations:
         self._swept: int | None = None  # the store's revision when unnamed payloads were last looked for
 
     async def publish(self, items: Sequence[NewGeneration]) -> Sequence[GenerationRecord]:
-        """Keep all or none, in one transaction; return them. Raises ConflictError if a number does not rise, NotFoundError."""
+        """Keep all or none, in one transaction; return them. Raises ConflictError if a number does not rise.
+
+        Those of nodes that are gone are left out, whoever has their names now.
+        """
         if not items:
             return []
         payloads = await asyncio.to_thread(self._seal, items)
         async with self._database.write() as connection:
             found = await node_ids(connection, {item.node for item in items})
             last = await _tops(connection, found.values())
-            rows = []
+            rows, kept = [], []
             for item in items:
-                owner = found.get(item.node)
-                if owner is None:
-                    raise NotFoundError(f"there is no node '{item.node}'")
+                owner = item.node_id
+                if found.get(item.node) != owner:
+                    continue
                 if item.generation <= last.get(owner, 0):
                     raise ConflictError(f"generation {item.generation} of node '{item.node}' does not rise")
                 if item.copies is not None:
@@ -67,9 +70,11 @@ class Generations:
                     await _check_there(connection, owner, item.node, item.copies)
                 last[owner] = item.generation
                 rows.append(_values(item, owner))
-            await self._database.insert_absent(connection, payload, payloads)
-            await connection.execute(insert(generation), rows)
-        return [_published(item) for item in items]
+                kept.append(_published(item))
+            if rows:
+                await self._database.insert_absent(connection, payload, payloads)
+                await connection.execute(insert(generation), rows)
+        return kept
 
     async def get(self, name: NodeName, *, number: int) -> GenerationRecord:
         """Return one. Raises NotFoundError."""

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import ConflictError, EnrolmentError, NotFoundError, Reason
 from common.ids import NodeName
-from manager.domain.model import NodeKind, NodeRecord
+from manager.domain.model import KeyChange, NodeKind, NodeRecord
 from manager.store.engine import SQL_VARIABLES_MAX, Database
 from manager.store.tables import join_token, node
 
@@ -81,13 +81,36 @@ class Nodes:
             )
             return {row.public_key: NodeName(row.name) for row in rows}
 
-    async def pin(self, name: NodeName, public_key: str) -> None:
-        """Replace a node's pinned key (rotation). Raises NotFoundError, ConflictError."""
+    async def pin(self, name: NodeName, public_key: str, *, instead_of: str) -> None:
+        """Pin a key in place of this one ("" for none), and of no other.
+
+        Raises NotFoundError, ConflictError (the key is another node's), EnrolmentError FORBIDDEN (the node has a third key).
+        """
         async with self._database.write() as connection:
-            if (await get_node(connection, name)).public_key == public_key:
+            pinned = (await get_node(connection, name)).public_key
+            if pinned == public_key:
                 return
+            if pinned != instead_of:
+                raise EnrolmentError(
+                    f"the key of node '{name}' was replaced meanwhile", reason=Reason.FORBIDDEN
+                )
             await _check_free(connection, public_key)
             await connection.execute(update(node).where(node.c.name == name).values(public_key=public_key))
+
+    async def key_of(self, name: NodeName) -> str:
+        """Return a node's pinned key; "" if it has none, and if there is no such node."""
+        async with self._database.read() as connection:
+            return (
+                await connection.execute(select(node.c.public_key).where(node.c.name == name))
+            ).scalar() or ""
+
+    async def keep_key_change(self, name: NodeName, change: KeyChange) -> None:
+        """Keep how a node came by the key that is pinned. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            body = msgspec.json.encode(change).decode()
+            result = await connection.execute(update(node).where(node.c.name == name).values(key_change=body))
+            if not result.rowcount:
+                raise _missing(name)
 
     async def add_join_token(
         self, name: NodeName, *, secret_hash: str, expires_s: float, now_s: float
@@ -195,6 +218,7 @@ def _record(row: Row[Any]) -> NodeRecord:
         created_s=row.created_s,
         enrolled_s=row.enrolled_s,
         detail=msgspec.json.decode(row.detail),
+        key_change=msgspec.json.decode(row.key_change, type=KeyChange) if row.key_change else None,
     )
 
 

@@ -72,10 +72,12 @@ class NewGeneration:
     """A generation to publish. `payloads` may lack what an earlier generation brought; `secrets` are sealed.
 
     `copies` is the number of the node's generation whose content it has, and `instead_of` the digest of what the node would
-    have otherwise; both None for what is published in the ordinary way.
+    have otherwise; both None for what is published in the ordinary way. `node_id` is the store's number of the node that it was made
+    for: another node that has its name meanwhile is not given it.
     """
 
     node: NodeName
+    node_id: int
     epoch: int
     generation: int
     digest: Digest

@@ -27,7 +27,7 @@ class Reports:
             rows = [
                 {"node_id": found[each.node], "at_s": each.at_s, "body": msgspec.msgpack.encode(each)}
                 for each in records
-                if each.node in found
+                if found.get(each.node) == each.node_id
             ]
             await self._database.upsert(connection, report, rows, key="node_id")
 

@@ -6,7 +6,7 @@ Owns the database file's creation, its mode, and its migrations.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Self
 
@@ -118,6 +118,13 @@ class Store:
         """
         async with self._database.write():
             yield
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Run this once what this task is writing `together` is on disk, before anybody else writes; never if it is undone.
+
+        It must not raise.
+        """
+        self._database.after_commit(effect)
 
     async def check(self) -> None:
         """Write and read. Raises StorageError if either fails."""

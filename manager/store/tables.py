@@ -153,6 +153,8 @@ node = Table(
     # what clients of the management API keep with it and Certcast has no use for: a JSON object
     Column("detail", Text, nullable=False, server_default="{}"),
     Column("enrolled_s", Float, nullable=True),
+    # how it came by its key: a JSON object of `manager.domain.model.KeyChange`
+    Column("key_change", Text, nullable=True),
     sqlite_autoincrement=True,
 )
 

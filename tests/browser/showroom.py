@@ -40,16 +40,16 @@ class Showroom:
         record = await store.nodes.add(
             NodeName(name), "node", names=[f"{name}.example.com"], addresses=["192.0.2.10"], now_s=time.time()
         )
-        await fleet.node_added(record)
+        fleet.node_added(record)
         if joined:
-            await store.nodes.pin(NodeName(name), f"ssh-ed25519 {name}")
-            await fleet.node_joined(NodeName(name))
+            await store.nodes.pin(NodeName(name), f"ssh-ed25519 {name}", instead_of="")
+            fleet.node_joined(await store.nodes.get(NodeName(name)))
 
     def dial(self, name: str, mood: Mood = "works") -> NodeSimulator:
         """Let a simulated node connect."""
         node = NodeSimulator(NodeName(name), mood=mood)
         near, far = pipe(asyncio.get_running_loop())
-        far.attach(self.api.fleet.accept(NodeName(name), far))
+        far.attach(self.api.fleet.attach(NodeName(name), far))
         near.attach(node)
         node.greet(near)
         self.simulators[name] = node

@@ -20,12 +20,13 @@ async def main(directory: Path, turn: str) -> None:
     store = await Store.open(directory, load_keyring(directory))
     for number in range(1_000_000):
         name = NodeName(f"{turn}-{number}")
-        await store.nodes.add(name, "node", names=[], addresses=[], now_s=1.0)
+        record = await store.nodes.add(name, "node", names=[], addresses=[], now_s=1.0)
         bundle = opaque_bundle(name, node=name)
         await store.generations.publish(
             [
                 NewGeneration(
                     node=name,
+                    node_id=record.id,
                     epoch=1,
                     generation=1,
                     digest=bundle.manifest.digest,

@@ -15,6 +15,9 @@ class FakeFleet:
         self.told: list[set[NodeName] | None] = []
         self.nodes: set[NodeName] = set()
         self.pushed: list[tuple[tuple[NodeName, ...], bool]] = []
+        self.joined: list[NodeRecord] = []
+        self.rotated: list[NodeRecord] = []
+        self.addresses: dict[NodeName, str] = {}
         self.republished: list[tuple[NodeName, int]] = []
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
@@ -41,10 +44,19 @@ class FakeFleet:
         self.republished.append((name, number))
         return replace(_plan(name), generation=number + 1)
 
-    async def node_added(self, record: NodeRecord) -> None:
+    def node_added(self, record: NodeRecord) -> None:
         self.nodes.add(record.name)
 
-    async def node_removed(self, name: NodeName) -> None:
+    def node_joined(self, record: NodeRecord) -> None:
+        self.joined.append(record)
+
+    def node_rotated(self, record: NodeRecord) -> None:
+        self.rotated.append(record)
+
+    def address_of(self, name: NodeName) -> str:
+        return self.addresses.get(name, "")
+
+    def node_removed(self, name: NodeName) -> None:
         self.nodes.discard(name)
 
 

@@ -71,7 +71,7 @@ class ApiClient:
         record = await self.operations.context.store.nodes.add(
             NodeName(name), "node", names=[f"{name}.example.test"], addresses=[], now_s=time.time()
         )
-        await self.fleet.node_added(record)
+        self.fleet.node_added(record)
 
     async def call(
         self, method: str, path: str, body: Any = None, *, role: Role | None = Role.ADMINISTRATOR, **options

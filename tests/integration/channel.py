@@ -8,13 +8,12 @@ from pathlib import Path
 
 import asyncssh
 
-from common.errors import EnrolmentError
+from common.errors import EnrolmentError, Reason
 from common.ids import NodeName
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.runtime.transport import Transport
 from common.wire.enrolment import JoinToken, encode_token, hash_secret
-from manager.domain.model import NodeRecord
-from manager.push.directory import Directory
+from manager.push.directory import Directory, PinnedKey
 from manager.push.enrolment import Enrolment
 from manager.push.guard import Limits
 from manager.push.listener import Listener
@@ -61,45 +60,37 @@ class Ear:
 
 
 class Tokens:
-    """Join tokens in memory, with the store's rules."""
+    """Join tokens and pinned keys in memory, with the store's rules. Implements `manager.push.enrolment.NodeKeys`."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Directory) -> None:
         self.tokens: dict[str, list[str | float | None]] = {}
         self.pinned: dict[NodeName, str] = {}
+        self.joined: list[NodeName] = []
+        self.directory = directory
 
     def add(self, secret: str, expires_s: float) -> None:
         self.tokens[hash_secret(secret)] = [expires_s, None]
 
-    async def get(self, name: NodeName) -> NodeRecord:
-        return self._record(name)
+    async def key_of(self, name: NodeName) -> str:
+        return self.pinned.get(name, "")
 
-    async def pin(self, name: NodeName, public_key: str) -> None:
+    async def rotate(self, name: NodeName, *, public_key: str, instead_of: str, address: str) -> None:
+        if self.pinned[name] != instead_of:
+            raise EnrolmentError("replaced meanwhile", reason=Reason.FORBIDDEN)
         self.pinned[name] = public_key
+        self.directory.pin(name, public_key)
 
-    async def redeem_join_token(
-        self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float
-    ) -> NodeRecord:
+    async def join(self, name: NodeName, *, secret_hash: str, public_key: str, address: str) -> None:
         token = self.tokens.get(secret_hash)
         if token is None:
             raise EnrolmentError("unknown", reason="token_unknown")
         if token[1] not in {None, public_key}:
             raise EnrolmentError("used", reason="token_used")
-        if token[1] is None and token[0] <= now_s:
+        if token[1] is None and token[0] <= time.time():
             raise EnrolmentError("expired", reason="token_expired")
         token[1] = self.pinned[name] = public_key
-        return self._record(name)
-
-    def _record(self, name: NodeName) -> NodeRecord:
-        return NodeRecord(
-            id=1,
-            name=name,
-            kind="node",
-            names=(),
-            addresses=(),
-            public_key=self.pinned.get(name, ""),
-            created_s=0,
-            enrolled_s=0,
-        )
+        self.directory.pin(name, public_key)
+        self.joined.append(name)
 
 
 class Channel:
@@ -113,7 +104,7 @@ class Channel:
         self.host_line = public_line(host_key)
         self.tokens = tokens
         self.peers: list[Echo] = []
-        self.joined: list[NodeName] = []
+        self.joined = tokens.joined
 
     @property
     def address(self) -> str:
@@ -143,18 +134,16 @@ class Channel:
 
 @asynccontextmanager
 async def channel(limits: Limits | None = None) -> AsyncIterator[Channel]:
-    host_key, directory, tokens = load_key(generate_key()), Directory({}), Tokens()
+    host_key, directory = load_key(generate_key()), Directory({})
+    tokens = Tokens(directory)
     made: list[Channel] = []
 
-    def accept(node: NodeName, transport: Transport) -> Echo:
+    def accept(_key: PinnedKey, transport: Transport) -> Echo:
         peer = Echo(transport)
         made[0].peers.append(peer)
         return peer
 
-    async def joined(name: NodeName) -> None:
-        made[0].joined.append(name)
-
-    enrolment = Enrolment(tokens, directory, host_keys=[public_line(host_key)], epoch=1, joined=joined)
+    enrolment = Enrolment(tokens, host_keys=[public_line(host_key)], epoch=1)
     listener = Listener(
         host="127.0.0.1",
         port=0,

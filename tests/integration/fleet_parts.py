@@ -40,14 +40,14 @@ class Parts:
             record = await self.store.nodes.add(
                 NodeName(name), "node", names=(), addresses=(), now_s=time.time()
             )
-            await self.fleet.node_added(record)
-            await self.store.nodes.pin(NodeName(name), f"ssh-ed25519 {name}")
+            self.fleet.node_added(record)
+            await self.store.nodes.pin(NodeName(name), f"ssh-ed25519 {name}", instead_of="")
 
     def dial(self, name: str, node: NodeSimulator | None = None) -> NodeSimulator:
         """Connect a node, the one given or a new one."""
         node = node or NodeSimulator(NodeName(name))
         near, far = pipe(asyncio.get_running_loop())
-        far.attach(self.fleet.accept(NodeName(name), far))
+        far.attach(self.fleet.attach(NodeName(name), far))
         near.attach(node)
         node.greet(near)
         self.nodes[name] = node

@@ -48,7 +48,7 @@ async def assign(api: ApiClient, name: str) -> str:
 def dial(api: ApiClient) -> NodeSimulator:
     node = NodeSimulator(N1)
     near, far = pipe(asyncio.get_running_loop())
-    far.attach(api.fleet.accept(N1, far))
+    far.attach(api.fleet.attach(N1, far))
     near.attach(node)
     node.greet(near)
     return node

@@ -177,7 +177,7 @@ async def test_agents_that_never_answer_or_stop_reading_delay_nobody(tmp_path: P
         for name in deaf:
             # it greets and asks for everything, and then reads nothing
             transport = Deaf()
-            connection = parts.fleet.accept(NodeName(name), transport)
+            connection = parts.fleet.attach(NodeName(name), transport)
             node = NodeSimulator(NodeName(name))
             node.greet(
                 type("Wire", (Deaf,), {"write": lambda _self, data, to=connection: to.data_received(data)})()
@@ -207,7 +207,7 @@ async def test_a_node_that_was_removed_is_told_to_join_again(tmp_path: Path):
         await parts.add("n1")
         node = parts.dial("n1")
         await parts.until(lambda: node.welcomes == 1)
-        await parts.fleet.node_removed(N1)
+        parts.fleet.node_removed(N1)
         await parts.until(lambda: bool(node.disconnects))
         again = parts.dial("n1", NodeSimulator(N1))
         await parts.until(lambda: bool(again.disconnects))

@@ -67,7 +67,7 @@ async def test_the_list_is_searched_by_name_address_location_and_certificate_and
         detail={"system_location": number},
         now_s=0,
     )
-    await api.fleet.node_added(await api.operations.context.store.nodes.get(NodeName("fjord")))
+    api.fleet.node_added(await api.operations.context.store.nodes.get(NodeName("fjord")))
     await room.add_node("other")
     await room.upload(["west.example.com"], days=9, nodes=["fjord"])
     async with visitor(api, Role.READ_ONLY) as browser:

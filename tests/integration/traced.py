@@ -62,7 +62,7 @@ async def listening(peer: Manager, data: Path) -> AsyncIterator[None]:
         port=0,
         host_keys=[host_key],
         directory=directory,
-        accept=lambda _node, transport: peer.accept(transport),
+        accept=lambda _key, transport: peer.accept(transport),
         enrol=_nobody_joins,
     )
     await listener.start()

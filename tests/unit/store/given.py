@@ -60,6 +60,11 @@ def new_trusted_ca(serial: str = "01", **changes) -> NewTrustedCa:
     return NewTrustedCa(**{**given, **changes})
 
 
+def id_of(node: NodeName) -> int:
+    """The number of a node in a store to which n1, n2 ... (or m0 ...) were added in this order and never again."""
+    return int(node[1:])
+
+
 def new_generation(
     number: int, *, node: NodeName = N1, epoch: int = 1, text: str = "leaf", trust: str = "anchors"
 ) -> NewGeneration:
@@ -67,6 +72,7 @@ def new_generation(
     manifest = bundle.manifest
     return NewGeneration(
         node=node,
+        node_id=id_of(node),
         epoch=epoch,
         generation=number,
         digest=manifest.digest,

@@ -98,10 +98,19 @@ async def test_of_two_publications_of_one_number_one_is_kept(store):
     assert len(await store.generations.history(N1)) == 1
 
 
-async def test_a_node_that_is_not_there_undoes_the_publication(store):
+async def test_a_node_that_is_gone_is_left_out_of_what_is_published(store):
     await add_nodes(store, N1)
-    with pytest.raises(NotFoundError, match="no node 'n2'"):
-        await publish(store, new_generation(1), new_generation(1, node=N2))
+    kept = await publish(store, new_generation(1), new_generation(1, node=N2))
+    assert [each.node for each in kept] == [N1]
+    assert set(await store.generations.latest()) == {N1}
+
+
+async def test_what_was_made_for_a_node_is_not_published_to_another_that_has_its_name_now(store):
+    await add_nodes(store, N1)
+    made_before = new_generation(1)
+    await store.nodes.remove(N1)
+    await add_nodes(store, N1)
+    assert await publish(store, made_before) == []
     assert await store.generations.latest() == {}
 
 
@@ -128,14 +137,14 @@ async def test_a_missing_generation_is_named(store, number):
 
 
 async def test_more_nodes_than_one_statement_names(store):
-    names = [NodeName(f"m{number}") for number in range(520)]
+    names = [NodeName(f"m{number}") for number in range(1, 521)]
     async with store._database.write() as connection:
         await connection.execute(
             node.insert(),
             [{"name": n, "kind": "node", "names": "[]", "addresses": "[]", "created_s": 1.0} for n in names],
         )
     await publish(store, *(new_generation(1, node=name) for name in names))
-    with pytest.raises(ConflictError, match="'m519' does not rise"):
+    with pytest.raises(ConflictError, match="'m520' does not rise"):
         await publish(
             store, *(new_generation(2, node=name) for name in names[:-1]), new_generation(1, node=names[-1])
         )

@@ -3,7 +3,7 @@ from dataclasses import replace
 from common.ids import Digest, Fingerprint
 from common.wire.messages import Applied, Failure, Serving
 from manager.domain.model import NodeReportRecord
-from tests.unit.store.given import N1, N2, NOW_S, add_nodes
+from tests.unit.store.given import N1, N2, NOW_S, add_nodes, id_of
 
 DIGEST, LEAF = Digest("d" * 64), Fingerprint("f" * 64)
 
@@ -30,7 +30,7 @@ def report(node=N1, **changes) -> NodeReportRecord:
         "drifts": 2,
         "clock_skew_s": -0.5,
     }
-    return NodeReportRecord(**{**given, **changes})
+    return NodeReportRecord(**{**given, "node_id": id_of(given["node"]), **changes})
 
 
 async def test_reports_come_back_as_they_were_given(store):
