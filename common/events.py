@@ -64,6 +64,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "setup.offered": "there is no user yet; the link makes the first administrator",
         "session.started": "a user signed in to the pages",
         "request.failed": "a request could not be answered because of our own failure",
+        "audit.extended": "the audit log has new entries; the signed head is to be kept where the manager cannot write",
+        "audit.unshipped": "the signed head of the audit log could not be read, or not be written into its file",
         "task.failed": "a supervised task ended with an error and is started again",
     }
 )
@@ -102,6 +104,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "health": "the address of the health endpoint",
         "request": "what a peer asked for",
         "version": "a program's version",
+        "head": "a signed head of the audit log",
         "link": "an address to open in a browser; it works once",
     }
 )

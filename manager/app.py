@@ -203,6 +203,8 @@ class Manager:
                 self._keep(supervisor, fleet, operations, listener, local)
                 await self._until_stopped(supervisor, fleet, operations, listener, server, local)
         finally:
+            with contextlib.suppress(StorageError):
+                await operations.audit.record_attempts()
             await fleet.close()
             await listener.close()
             await server.close()
@@ -306,6 +308,8 @@ class Manager:
             ("listener", listener.run),
             ("local installs", local.run_installs),
             ("local node", lambda: local.run(fleet.attach)),
+            ("audit attempts", operations.audit.run_attempts),
+            ("audit heads", lambda: operations.audit.run_heads(self._settings.audit_heads)),
             ("collect", lambda: self._collect(operations)),
             ("pulse", _pulse),
         ):

@@ -53,6 +53,7 @@ ALARM_TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "trusted_ca_held_out": "Trusted CA is held out of what nodes get",
         "client_ca_list_too_long": "Trusted CAs have too many names for TLS",
         "certificate_held_out": "TLS certificate is held out of what nodes get",
+        "audit_log_broken": "Audit log was altered",
     }
 )
 """Of each alarm kind what is wrong."""

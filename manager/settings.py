@@ -67,7 +67,10 @@ HostPort = Annotated[str, AfterValidator(_host_port)]
 
 
 class Settings(BaseSettings):
-    """See the module. `advertise` is what join tokens tell agents to dial; empty: the management node's own names."""
+    """See the module. `advertise` is what join tokens tell agents to dial; empty: the management node's own names.
+
+    `audit_heads` is a file that signed heads of the audit log are added to.
+    """
 
     model_config = SettingsConfigDict(env_prefix="CERTCAST_MANAGER_", extra="forbid", frozen=True)
 
@@ -77,6 +80,7 @@ class Settings(BaseSettings):
     advertise: tuple[HostPort, ...] = ()
     log_style: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    audit_heads: Annotated[Path, AfterValidator(_absolute)] | None = None
     token_days: Annotated[int, Field(ge=1, le=30)] = 1
 
     @classmethod

@@ -1,14 +1,14 @@
-"""The audit log over HTTP, in pages, and the walk along its chain of hashes."""
+"""The audit log over HTTP: its pages, its signed head, and the verification of its chain."""
 
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from common.errors import InvalidInputError
+from common.errors import InvalidInputError, StorageError
 from manager.api.routes import Call, Query, Route, reply
 from manager.domain.model import Role
-from manager.store.audit import AuditRecord, Verification
+from manager.store.audit import AuditRecord, Fault, Kept
 
 PAGE: Final = 100
 PAGE_MAX: Final = 1000
@@ -19,6 +19,26 @@ class AuditAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     entries: list[AuditRecord]
     next_before: int | None
+
+
+class VerificationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a walk along the chain found; `signed_head` is the end of the log, signed, null where that is missing or was altered."""
+
+    broken_at: int | None
+    fault: Fault
+    count: int
+    head: str
+    noted: bool
+    kept: Kept
+    signed_head: str | None
+
+
+class HeadAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of the log, signed, to be kept elsewhere; `head` is what `audit/verify` takes."""
+
+    head: str
+    count: int
+    at_s: int
 
 
 async def show(call: Call) -> web.StreamResponse:
@@ -34,8 +54,28 @@ async def show(call: Call) -> web.StreamResponse:
 
 async def verify(call: Call) -> web.StreamResponse:
     """Answer with what a walk along the chain found."""
-    noted = call.request.query.get("noted")
-    return reply(await call.api.operations.context.store.audit.verify(noted=noted))
+    audit, query = call.api.operations.audit, call.request.query
+    found = await audit.verify(noted=query.get("noted"), kept=query.get("head"))
+    signed = None if found.fault is Fault.KEY else await audit.head()
+    return reply(
+        VerificationAnswer(
+            broken_at=found.broken_at,
+            fault=found.fault,
+            count=found.count,
+            head=found.head,
+            noted=found.noted,
+            kept=found.kept,
+            signed_head=None if signed is None else signed.text,
+        )
+    )
+
+
+async def head(call: Call) -> web.StreamResponse:
+    """Answer with the signed end of the log."""
+    signed = await call.api.operations.audit.head()
+    if signed is None:
+        raise StorageError("the end of the audit log is missing or was altered; verify the log")
+    return reply(HeadAnswer(head=signed.text, count=signed.head.count, at_s=signed.at_s))
 
 
 ROUTES = (
@@ -53,13 +93,22 @@ ROUTES = (
     ),
     Route(
         method="GET",
+        path="audit/head",
+        role=Role.ADMINISTRATOR,
+        handler=head,
+        summary="Show the signed head of the audit log, to be kept elsewhere",
+        answers={200: HeadAnswer},
+    ),
+    Route(
+        method="GET",
         path="audit/verify",
         role=Role.ADMINISTRATOR,
         handler=verify,
-        summary="Walk along the audit log's chain of hashes",
+        summary="Verify the audit log's chain",
         query=(
+            Query("head", str, "a signed head that was kept; `kept` says whether the log still has it"),
             Query("noted", str, "a `head` that was noted earlier; `noted` says whether it is in the chain"),
         ),
-        answers={200: Verification},
+        answers={200: VerificationAnswer},
     ),
 )

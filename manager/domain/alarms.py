@@ -59,6 +59,7 @@ class AlarmKind(StrEnum):
     TRUSTED_CA_HELD_OUT = "trusted_ca_held_out"
     CLIENT_CA_LIST_TOO_LONG = "client_ca_list_too_long"
     CERTIFICATE_HELD_OUT = "certificate_held_out"
+    AUDIT_LOG_BROKEN = "audit_log_broken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +125,7 @@ TRAITS: Final[Mapping[AlarmKind, Trait]] = MappingProxyType(
         AlarmKind.CERTIFICATE_HELD_OUT: Trait(
             number=21, title=ALARM_TITLES["certificate_held_out"], level="error"
         ),
+        AlarmKind.AUDIT_LOG_BROKEN: Trait(number=22, title=ALARM_TITLES["audit_log_broken"], level="error"),
     }
 )
 

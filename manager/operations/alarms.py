@@ -6,7 +6,8 @@ is, so an event that was missed costs time, never an alarm; and that nobody look
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -26,6 +27,7 @@ from manager.domain.alarms import (
 from manager.operations.context import Context
 from manager.operations.ports import FleetView
 from manager.operations.views import views_of
+from manager.store.audit import Fault
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +44,15 @@ HISTORY_KEPT: Final = 10_000
 HISTORY_MAX: Final = 1_000
 """Alarms that one answer tells of the past."""
 
+_AUDIT: Final = Subject(AlarmKind.AUDIT_LOG_BROKEN, "manager")
+_FAULTS: Final[Mapping[Fault, str]] = MappingProxyType(
+    {
+        Fault.HEAD: "The record of where it ends is missing or was altered, so entries may be missing at its end.",
+        Fault.END: "It does not end where it should: entries at its end are missing, or were added or altered.",
+        Fault.KEY: "The key of its chain is missing or cannot be opened, so nothing that is recorded can be changed.",
+        Fault.EARLIER: "When an entry was written, those before it were not all there; verify the log to see where.",
+    }
+)
 _SILENCE: Final = Subject(AlarmKind.EVALUATION_SILENT, "manager")
 
 
@@ -98,6 +109,8 @@ class AlarmOperations:
         # building chains for the first time takes a while when there are thousands
         found = await asyncio.to_thread(conditions_of_inventory, inventory, now_s=now_s)
         found += conditions_of_nodes(views)
+        if fault := await self._context.store.audit.find_fault():
+            found.append(Condition(subject=_AUDIT, label="audit log", details=_FAULTS[fault]))
         lasting = self._patience.lasting(found, now_s=now_s)
         changes = compare(await self._context.store.alarms.active(), lasting)
         if not changes.is_empty:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from common.errors import AccessError, InvalidInputError, NotFoundError, Reason
 from common.ids import MANAGEMENT_NODE
 from manager.domain.assertion import check_assertion, issuer_of, read_public_key, unproven
+from manager.domain.attempts import Attempt
 from manager.domain.model import ClientRecord, Role, UserRecord
 from manager.domain.permissions import level_of
 from manager.operations.context import Context
@@ -133,6 +134,7 @@ class ClientOperations:
             if error.reason is not Reason.BUSY:
                 self._throttle.count(where)
                 self._throttle.count(f"client {client_id}")
+                self._context.attempted(Attempt.SIGN_IN_FAILED, name=client_id, source=where)
                 log.warning("login.refused", address=address, message=error.message)
             raise
 
@@ -143,6 +145,7 @@ class ClientOperations:
         client = await self._context.store.clients.for_token(hash_token(token), now_s=self._context.clock())
         if client is None:
             self._throttle.count(where)
+            self._context.attempted(Attempt.SIGN_IN_FAILED, name="", source=where)
             log.warning("login.refused", address=address)
             raise AccessError(
                 "the access token is not known or has expired; ask for another at /oauth/token/"

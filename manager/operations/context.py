@@ -9,6 +9,7 @@ from typing import Final
 
 from common.errors import Reason, StorageError
 from common.ids import NodeName
+from manager.domain.attempts import Attempt, Attempts
 from manager.domain.inventory import Inventory
 from manager.operations.ports import Fleet
 from manager.operations.workers import Workers
@@ -32,6 +33,7 @@ class Context:
     workers: Workers
     clock: Callable[[], float] = field(default=time.time)
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
+    attempts: Attempts = field(default_factory=Attempts)
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
         """Tell whom it concerns that what these nodes (None: all) must hold may have changed."""
@@ -52,6 +54,10 @@ class Context:
                     yield inventory
                     return
         raise StorageError("the store was changed all the time meanwhile; try again", reason=Reason.BUSY)
+
+    def attempted(self, attempt: Attempt, *, name: str, source: str) -> None:
+        """Count what a stranger tried and was refused; the sums are written into the audit log every minute."""
+        self.attempts.count(attempt, name=name, source=source, now_s=self.clock())
 
     async def note(self, actor: str, action: str, subject: str, detail: object = None) -> None:
         """Write an act into the audit log: within the `store.together()` that carries it out, or before it where that cannot be undone."""

@@ -9,8 +9,10 @@ from functools import partial
 
 from common.ids import NodeName
 from common.runtime.ssh import fingerprint
+from manager.domain.attempts import Attempt
 from manager.domain.model import KeyChange, KeyChangeKind, NodeRecord
 from manager.operations.context import Context
+from manager.operations.throttle import source
 
 
 class NodeKeyOperations:
@@ -49,6 +51,11 @@ class NodeKeyOperations:
             if former != public_key:
                 record = await self._record(name, "rotated", public_key, former, address)
                 store.after_commit(partial(self._context.fleet.node_rotated, record))
+
+    def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
+        """Count a join, or a rotation `by_proof`, that was refused."""
+        attempt = Attempt.KEY_ROTATION_REFUSED if by_proof else Attempt.JOIN_REFUSED
+        self._context.attempted(attempt, name=name, source=source(address))
 
     async def _record(
         self, name: NodeName, how: KeyChangeKind, public_key: str, former: str, address: str

@@ -1,6 +1,7 @@
 """All use cases together, over one context."""
 
 from manager.operations.alarms import AlarmOperations
+from manager.operations.audit import AuditOperations
 from manager.operations.certificates import CertificateOperations
 from manager.operations.clients import ClientOperations
 from manager.operations.context import Context
@@ -22,6 +23,7 @@ class Operations:
     def __init__(self, context: Context, *, join: JoinFacts | None = None) -> None:
         self.context = context
         self.alarms = AlarmOperations(context)
+        self.audit = AuditOperations(context)
         self.certificates = CertificateOperations(context)
         self.generations = GenerationOperations(context)
         self.nodes = NodeOperations(context, join)

@@ -18,6 +18,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from common.errors import AccessError, ConflictError, InvalidInputError, NotFoundError
+from manager.domain.attempts import Attempt
 from manager.domain.model import Role, TokenRecord, UserRecord
 from manager.operations.context import Context
 from manager.operations.throttle import (
@@ -134,7 +135,11 @@ class UserOperations:
     async def by_password(self, name: str, password: str, *, address: str) -> UserRecord:
         """Return the user that this name and password prove. Raises AccessError, also while locked out."""
         whom = {f"user {name[:NAME_MAX]}": FAILURES_PER_USER, source(address): FAILURES_PER_ADDRESS}
-        self.throttle.check(whom)
+        try:
+            self.throttle.check(whom)
+        except AccessError:
+            self._context.attempted(Attempt.SIGN_IN_DELAYED, name=name, source=source(address))
+            raise
         try:
             record, hashed = await self._context.store.users.get(name)
         except NotFoundError:
@@ -147,6 +152,7 @@ class UserOperations:
             return record
         for who in whom:
             self.throttle.count(who)
+        self._context.attempted(Attempt.SIGN_IN_FAILED, name=name, source=source(address))
         log.warning("login.refused", user=name[:NAME_MAX], address=address)
         raise AccessError("the user name or password is wrong")
 
@@ -158,6 +164,7 @@ class UserOperations:
         )
         if record is None:
             self.throttle.count(source(address))
+            self._context.attempted(Attempt.SIGN_IN_FAILED, name="", source=source(address))
             log.warning("login.refused", address=address)
             raise AccessError("the token is unknown, revoked or expired")
         return record

@@ -1,12 +1,26 @@
 """`certcast audit`: who did what, and whether the log still says all of it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from manager.operator.failures import EXIT_REFUSED
 from manager.operator.running import JsonOption, ask, say, say_raw
 from manager.operator.words import moment
+
+if TYPE_CHECKING:
+    from manager.operator.shapes import Verification
+
+_FAULTS: Final = {
+    "entry": "The log is broken: the first {count} entries fit, and entry {at} was altered, or one before it was removed.",
+    "head": "The log is broken: its {count} entries fit, but the record of where it ends is missing or was altered.",
+    "end": "The log is broken: its {count} entries fit, but it does not end there; later entries were removed.",
+    "key": "The log cannot be verified: the key of its chain is missing or cannot be opened.",
+}
+_KEPT: Final = {
+    "lost": "The head that was kept is not in the log: entries were removed, or an older copy of the store was put in place.",
+    "foreign": "The head that was kept was not signed by this log: it is another manager's, or the log was replaced.",
+}
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -52,40 +66,70 @@ def audit(
 
 
 @app.command()
+def head(context: typer.Context, json: JsonOption = False) -> None:
+    """Print the log's signed head, to be kept where the manager cannot write.
+
+    The manager also writes it into the journal whenever it changes, and into a file if audit_heads is set.
+
+    Example: certcast audit head >> /srv/evidence/certcast-heads
+    """
+    answer = ask(context, lambda client: client.get("audit", "head"))
+    from manager.operator.shapes import AuditHead, read
+
+    found = read(answer, AuditHead)
+    if json:
+        say_raw(answer)
+    else:
+        say(found.head)
+
+
+@app.command()
 def verify(
     context: typer.Context,
+    kept: Annotated[
+        str | None,
+        typer.Option("--head", metavar="HEAD", help="A signed head that was kept, or the line that has it."),
+    ] = None,
     noted: Annotated[
         str | None,
-        typer.Option("--noted", metavar="HASH", help="A last hash that this command printed earlier."),
+        typer.Option("--noted", metavar="HASH", help="A last hash that an earlier version printed."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Check that no act was altered or taken out. Exit status 1 says that one was.
+    """Check that no entry was altered, added or removed. Exit status 1 says that one was.
 
-    Whoever can write the whole store can write a new log too. Keep the hash that this prints somewhere else: with --noted, a log
-    that was made anew is found.
+    Whoever can copy the whole store can put an older copy in its place. With --head, that is found: keep what 'certcast audit head'
+    prints, or the journal's lines, on another machine.
 
-    Example: certcast audit verify --noted 5f70bf18a08660e5
+    Example: certcast audit verify --head "$(tail -n 1 /srv/evidence/certcast-heads)"
     """
-    query = {} if noted is None else {"noted": noted}
+    given = {"head": kept, "noted": noted}
+    query = {name: value for name, value in given.items() if value is not None}
     answer = ask(context, lambda client: client.get("audit", "verify", query=query))
     from manager.operator.shapes import Verification, read
 
     found = read(answer, Verification)
     if json:
         say_raw(answer)
-    elif found.broken_at is not None:
-        say(
-            f"The log is not whole: the first {found.count} acts fit, and act {found.broken_at} was altered or taken out."
-        )
-    elif not found.noted:
-        say(
-            "The acts fit each other, but the hash that was noted is not among theirs: the log was made anew."
-        )
     else:
-        say(f"All {found.count} acts are whole. The last hash, to note elsewhere: {found.head}")
-    if found.broken_at is not None or not found.noted:
+        for sentence in _sentences(found):
+            say(sentence)
+    if found.broken_at is not None or not found.noted or found.kept in _KEPT:
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _sentences(found: "Verification") -> list[str]:
+    said = []
+    if found.broken_at is not None:
+        said.append(_FAULTS.get(found.fault, _FAULTS["entry"]).format(at=found.broken_at, count=found.count))
+    if not found.noted:
+        said.append("The hash that was noted is not in the log: the log was replaced.")
+    if found.kept in _KEPT:
+        said.append(_KEPT[found.kept])
+    if not said:
+        held = " and the head that was kept is among them" if found.kept == "held" else ""
+        said = [f"All {found.count} entries are intact{held}.", f"The head to keep: {found.signed_head}"]
+    return said
 
 
 def _detail(detail: object) -> str:

@@ -317,9 +317,18 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """What a walk along the audit log's chain found."""
 
     broken_at: int | None
+    fault: str = ""
     count: int = 0
     head: str = ""
     noted: bool = True
+    kept: str = ""
+    signed_head: str | None = None
+
+
+class AuditHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The signed end of the audit log."""
+
+    head: str
 
 
 def read(answer: bytes, kind: type[T]) -> T:

@@ -40,6 +40,9 @@ class NodeKeys(Protocol):
     async def rotate(self, name: NodeName, *, public_key: str, instead_of: str, address: str) -> None:
         """Pin a key in place of this one, and of no other. Raises EnrolmentError."""
 
+    def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
+        """Take note that a join, or a rotation `by_proof`, was refused."""
+
 
 class Enrolment:
     """See the module."""
@@ -72,6 +75,7 @@ class Enrolment:
                 )
         except EnrolmentError as error:
             self._count(address, now_s)
+            self._keys.refused(name, by_proof=bool(request.proof), address=address)
             log.warning("join.refused", node=name, address=address, reason=error.reason)
             raise _refusal(by_proof=bool(request.proof)) from error
         event = "node.rotated" if request.proof else "node.joined"

@@ -59,7 +59,7 @@ class Store:
         self.clients = Clients(database)
         self.roles = Roles(database)
         self.sessions = Sessions(database)
-        self.audit = Audit(database)
+        self.audit = Audit(database, keyring)
 
     @classmethod
     async def create(cls, directory: Path, keyring: Keyring) -> Self:
@@ -99,7 +99,7 @@ class Store:
         database = Database(url)
         try:
             async with database.write() as connection:
-                await connection.run_sync(_migrate)
+                await connection.run_sync(_migrate, keyring)
         except CertcastError:
             await database.close()
             raise
@@ -148,9 +148,10 @@ def _remove_file(path: Path) -> None:
             path.with_name(path.name + suffix).unlink()
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: Connection, keyring: Keyring) -> None:
     config = Config()
     # a percent sign would begin an interpolation
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
+    config.attributes["keyring"] = keyring
     command.upgrade(config, "head")

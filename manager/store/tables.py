@@ -291,6 +291,9 @@ audit = Table(
     Column("action", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    # the HMAC over this entry and the one before
     Column("chain", String(64), nullable=False),
+    # the hash of an entry that was written before there was a key, as it was then
+    Column("unkeyed", String(64), nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )

@@ -80,6 +80,9 @@ class Tokens:
         self.pinned[name] = public_key
         self.directory.pin(name, public_key)
 
+    def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
+        pass
+
     async def join(self, name: NodeName, *, secret_hash: str, public_key: str, address: str) -> None:
         token = self.tokens.get(secret_hash)
         if token is None:

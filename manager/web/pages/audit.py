@@ -1,15 +1,20 @@
 """The audit log: who did what, searched and in pages, and whether its chain of hashes holds."""
 
+import re
 from typing import Final
 
 from aiohttp import web
 
 from common.errors import InvalidInputError
 from manager.domain.model import Role
+from manager.store.audit import Fault
 from manager.web.acts import act_of
 from manager.web.visit import Page, Visit
 
 SIZE: Final = 100
+
+_OLD_HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
+"""What was noted before heads were signed."""
 
 
 async def show(visit: Visit) -> web.StreamResponse:
@@ -29,9 +34,14 @@ async def show(visit: Visit) -> web.StreamResponse:
 
 async def verify(visit: Visit) -> web.StreamResponse:
     """Walk along the chain, and show what that found."""
-    noted = visit.query("noted").strip().lower()
-    found = await visit.operations.context.store.audit.verify(noted=noted or None)
-    return visit.render("audit_verify.html", found=found, noted=noted)
+    kept = visit.query("head").strip()
+    noted = kept.lower() if _OLD_HASH.fullmatch(kept) else None
+    audit = visit.operations.audit
+    found = await audit.verify(noted=noted, kept=None if noted or not kept else kept)
+    signed = None if found.fault is Fault.KEY else await audit.head()
+    return visit.render(
+        "audit_verify.html", found=found, noted=noted, kept=kept, signed="" if signed is None else signed.text
+    )
 
 
 def _before(visit: Visit) -> int | None:

@@ -1,6 +1,7 @@
 import pytest
 
 HEAD = "5f" * 32
+SIGNED = f"certcast-audit-1:7:7:1764100000:{HEAD}:{HEAD}"
 
 
 def test_the_audit_log_is_a_table_and_nothing_in_it_is_markup(api, run):
@@ -21,22 +22,38 @@ def test_what_came_before_is_asked_for_by_the_id_that_is_shown(api, run):
 
 
 def verified(**changes):
-    return {"broken_at": None, "count": 7, "head": HEAD, "noted": True} | changes
+    whole = {"broken_at": None, "fault": "", "count": 7, "head": HEAD, "noted": True, "kept": ""}
+    return whole | {"signed_head": SIGNED} | changes
 
 
-def test_a_whole_log_is_told_with_the_hash_to_note(api, run):
+def test_an_intact_log_is_told_with_the_head_to_keep(api, run):
     api.answer("GET", "audit/verify", verified())
     done = run("audit", "verify")
     assert done.exit_code == 0
-    assert "All 7 acts are whole" in done.stdout
-    assert HEAD in done.stdout
+    assert "All 7 entries are intact" in done.stdout
+    assert SIGNED in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("changes", "text"), [({"broken_at": 8}, "act 8 was altered"), ({"noted": False}, "was made anew")]
+    ("changes", "text"),
+    [
+        ({"broken_at": 8, "fault": "entry"}, "entry 8 was altered"),
+        ({"broken_at": 8, "fault": "head"}, "is missing or was altered"),
+        ({"broken_at": 8, "fault": "end"}, "later entries were removed"),
+        ({"broken_at": 1, "fault": "key"}, "cannot be verified"),
+        ({"noted": False}, "the log was replaced"),
+        ({"kept": "lost"}, "is not in the log"),
+        ({"kept": "foreign"}, "was not signed by this log"),
+    ],
 )
 def test_a_log_that_is_not_what_it_was_is_exit_status_1(api, run, changes, text):
-    api.answer("GET", "audit/verify?noted=abc", verified(**changes))
-    done = run("audit", "verify", "--noted", "abc")
+    api.answer("GET", "audit/verify?head=def&noted=abc", verified(**changes))
+    asked = ("audit", "verify", "--noted", "abc", "--head", "def")
+    done = run(*asked)
     assert (done.exit_code, text in done.stdout) == (1, True)
-    assert run("audit", "verify", "--noted", "abc", "--json").exit_code == 1
+    assert run(*asked, "--json").exit_code == 1
+
+
+def test_the_head_is_printed_alone_so_that_it_can_be_kept(api, run):
+    api.answer("GET", "audit/head", {"head": SIGNED, "count": 7, "at_s": 1764100000})
+    assert run("audit", "head").stdout == f"{SIGNED}\n"

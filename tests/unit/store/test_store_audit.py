@@ -57,6 +57,22 @@ async def test_removing_every_row_shows(store):
     assert (await store.audit.verify()).broken_at is not None
 
 
+async def test_an_entry_with_an_id_below_all_others_shows(store):
+    await act(store, "one")
+    forged = {
+        "id": -1,
+        "at_s": 1.5,
+        "actor": "ann",
+        "action": "a",
+        "subject": "b",
+        "detail": "null",
+        "chain": "",
+    }
+    async with store._database.write() as connection:
+        await connection.execute(audit.insert().values(forged))
+    assert (await store.audit.verify()).broken_at == -1
+
+
 async def test_rows_that_changed_places_show(store):
     await act(store, "one", "two")
     first, second = await ids(store)

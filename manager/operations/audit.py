@@ -1,0 +1,90 @@
+"""Audit log: recording what strangers tried, shipping signed heads, and verifying.
+
+Decides how often. Invariant: what is shipped is signed by the log's key, so it can be presented later as what the log was then.
+"""
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from common.errors import CertcastError
+from manager.operations.context import Context
+from manager.store.audit import Verification
+from manager.store.chain import Head, SignedHead, parse_signed_head
+
+log = structlog.get_logger(__name__)
+
+RECORD_S: Final = 60.0
+"""How often attempts are summed up: one entry a kind and minute, whoever tries how often."""
+
+SHIP_S: Final = 5.0
+"""How long the end of the log may go unshipped; at most twelve lines a minute."""
+
+STRANGER: Final = "unknown"
+"""Who acts in what was refused: the name that was given is a claim, and stands in the details."""
+
+
+class AuditOperations:
+    """See the module. `run_attempts` and `run_heads` are kept running by the composition root."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def head(self) -> SignedHead | None:
+        """Return the end of the log, signed, to be kept elsewhere; None if it is missing or was altered. Raises StorageError."""
+        return await self._context.store.audit.signed_head(at_s=self._context.clock())
+
+    async def verify(self, *, noted: str | None, kept: str | None) -> Verification:
+        """Walk the chain; `kept` is a signed head, or a line that has it. Raises InvalidInputError, StorageError."""
+        signed = None if kept is None else parse_signed_head(kept)
+        return await self._context.store.audit.verify(noted=noted, kept=signed)
+
+    async def record_attempts(self) -> None:
+        """Write what was tried since the last time into the log. Raises StorageError."""
+        for each in self._context.attempts.take():
+            await self._context.note(STRANGER, each.attempt, each.subject, each.detail)
+
+    async def run_attempts(self) -> None:
+        """Record attempts every minute, until cancelled."""
+        while True:
+            await asyncio.sleep(RECORD_S)
+            try:
+                await self.record_attempts()
+            except CertcastError as error:
+                log.error("store.failed", reason=error.reason, message=error.message)
+
+    async def run_heads(self, file: Path | None) -> None:
+        """Ship the head whenever it changed, until cancelled: to the journal, and to a file if one is given."""
+        shipped: Head | None = None
+        while True:
+            try:
+                shipped = await self.ship(file, shipped=shipped)
+            except (CertcastError, OSError) as error:
+                log.error("audit.unshipped", message=str(error), path=str(file or ""))
+            await asyncio.sleep(SHIP_S)
+
+    async def ship(self, file: Path | None, *, shipped: Head | None) -> Head | None:
+        """Ship the head unless it is the one that was shipped last; return it. Raises StorageError, OSError."""
+        signed = await self.head()
+        if signed is None or signed.head == shipped:
+            return shipped
+        log.info("audit.extended", head=signed.text, count=signed.head.count)
+        if file is not None:
+            await asyncio.to_thread(_append, file, signed)
+        return signed.head
+
+
+def _append(file: Path, signed: SignedHead) -> None:
+    """Add a line, and return when it is on disk. The file may be one that its owner made append-only (chattr +a)."""
+    moment = datetime.fromtimestamp(signed.at_s, UTC).isoformat()
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
+    descriptor = os.open(file, flags, 0o600)
+    try:
+        os.write(descriptor, f"{moment} {signed.text}\n".encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
