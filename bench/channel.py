@@ -21,8 +21,8 @@ from common.runtime.ssh import SUBSYSTEM, common_options, generate_key, load_key
 from common.runtime.transport import Transport
 from common.wire.enrolment import EnrolReply, EnrolRequest
 from manager.push.directory import Directory, PinnedKey
-from manager.push.guard import Limits
 from manager.push.listener import Listener
+from manager.push.sources import KnownSources
 
 PUSH_BYTES = 10_000
 PUSHES = 20
@@ -112,7 +112,7 @@ async def _serve_ours(key: asyncssh.SSHKey) -> int:
         directory=Directory({public_line(key): NodeName("bench")}),
         accept=accept,
         enrol=enrol,
-        limits=Limits(logins_per_address=128),
+        sources=KnownSources(["127.0.0.1"]),
     )
     await listener.start()
     _RUNNING.append(asyncio.get_running_loop().create_task(listener.run()))

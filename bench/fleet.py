@@ -27,8 +27,8 @@ from manager.push.builtin import load_builtin
 from manager.push.compiler import Compiler
 from manager.push.directory import Directory
 from manager.push.fleet import Fleet
-from manager.push.guard import Limits
 from manager.push.listener import Listener
+from manager.push.sources import KnownSources
 from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
@@ -131,7 +131,7 @@ async def _serving(
         directory=directory,
         accept=fleet.accept,
         enrol=enrol,
-        limits=Limits(logins_per_address=128),
+        sources=KnownSources(["127.0.0.1"]),
     )
     await listener.start()
     async with Supervisor() as supervisor:

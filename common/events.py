@@ -66,9 +66,25 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "request.failed": "a request could not be answered because of our own failure",
         "audit.extended": "the audit log has new entries; the signed head is to be kept where the manager cannot write",
         "audit.unshipped": "the signed head of the audit log could not be read, or not be written into its file",
+        "lines.held_back": "a library wrote more lines than are shown",
         "task.failed": "a supervised task ended with an error and is started again",
     }
 )
+
+CAUSED_BY_STRANGERS: frozenset[str] = frozenset(
+    {
+        "connection.refused",
+        "request.refused",
+        "login.refused",
+        "join.refused",
+        "request.failed",
+        "task.failed",
+    }
+)
+"""What anybody may cause as often as they like; the log tells the first of a minute, and how many more there were."""
+
+CAUSED_BY_NODES: frozenset[str] = frozenset({"node.connected", "node.disconnected", "node.replaced"})
+"""The same for what a node may cause by itself; each node has its own first ones."""
 
 KEYS: Mapping[str, str] = MappingProxyType(
     {

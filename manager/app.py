@@ -40,10 +40,13 @@ from manager.push.compiler import Compiler
 from manager.push.directory import Directory
 from manager.push.enrolment import Enrolment
 from manager.push.fleet import RECONCILE_S, Fleet
+from manager.push.gate import Limits
 from manager.push.listener import Listener
 from manager.push.local import LocalNode
+from manager.push.sources import KnownSources
 from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
+from manager.shares import raise_descriptor_limit, share
 from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
 from manager.store.sealing import KEK_FILE, create_kek, load_keyring
@@ -174,7 +177,10 @@ class Manager:
         await fleet.load()
         context = Context(store=store, inventories=inventories, fleet=fleet, workers=self._workers)
         enrolment = Enrolment(NodeKeyOperations(context), host_keys=[public_line(host_key)], epoch=epoch)
+        shares = share(raise_descriptor_limit())
         ssh_host, ssh_port = split_host_port(settings.ssh)
+        sources = KnownSources()
+        sources.read(await store.nodes.list(), fleet.view())
         listener = Listener(
             host=ssh_host,
             port=ssh_port,
@@ -182,6 +188,10 @@ class Manager:
             directory=directory,
             accept=fleet.accept,
             enrol=enrolment.enrol,
+            sources=sources,
+            limits=Limits(
+                waiting=shares.strangers // 2, logins=shares.strangers // 2, connections=shares.channel
+            ),
         )
         await listener.start()
         join = JoinFacts(
@@ -306,6 +316,8 @@ class Manager:
             ("sweep", fleet.run_sweep),
             ("alarms", lambda: operations.alarms.run(fleet)),
             ("listener", listener.run),
+            ("sources", lambda: listener.sources.run(self._store.nodes, fleet)),
+            ("log", logs.tell_held_back),
             ("local installs", local.run_installs),
             ("local node", lambda: local.run(fleet.attach)),
             ("audit attempts", operations.audit.run_attempts),

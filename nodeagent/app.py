@@ -103,6 +103,7 @@ async def _converse(
         signal.SIGHUP,
         lambda: supervisor.run("services", _read_services_again(settings, state, conversation)),
     )
+    supervisor.keep("log", logs.tell_held_back)
     supervisor.keep("pulse", conversation.run_pulse)
     supervisor.keep("jobs", conversation.run_jobs)
     supervisor.keep("conversation", conversation.run)

@@ -1,8 +1,10 @@
-"""Where log lines go and how they look: JSON for the journal, readable on a terminal. No secret passes.
+"""Where log lines go and how they look: JSON for the journal, readable on a terminal. No secret passes, and no flood.
 
-Invariant: a private key's PEM never leaves through here, whatever key or message it stands in.
+Invariants: a private key's PEM never leaves through here, whatever key or message it stands in; what strangers cause is bounded
+(`common.runtime.flood`), whoever logs it.
 """
 
+import asyncio
 import logging
 import re
 import sys
@@ -11,6 +13,9 @@ from typing import Final, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from common.events import CAUSED_BY_NODES, CAUSED_BY_STRANGERS
+from common.runtime.flood import FOREIGN, TRACE_MAX_CHARS, VALUE_MAX_CHARS, Flood
 
 HIDDEN: Final = "<secret>"
 _PRIVATE_PEM = re.compile(
@@ -21,7 +26,69 @@ SERIAL_WARNING: Final = r"Parsed a serial number which wasn't positive"
 """How cryptography announces that a later release will refuse six of Mozilla's roots. Each root is read by itself, and one
 that is refused costs only itself, so there is nothing that a reader of the journal could do about it."""
 
+SUMMARY_S: Final = 5.0
+"""How often it is asked whether there are counts to tell."""
+
 Style = Literal["auto", "json", "console"]
+
+_flood = Flood()
+_BOUNDED: Final = CAUSED_BY_STRANGERS | CAUSED_BY_NODES
+_OURS: Final = ("common", "manager", "nodeagent")
+
+log = structlog.get_logger(__name__)
+
+
+def bound_floods(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Drop a line that others of its kind have been told instead of, and shorten what a stranger may have written."""
+    name = event["event"]
+    if name not in _BOUNDED or "count" in event:
+        return event
+    if name in CAUSED_BY_NODES:
+        kind = str(event.get("node", ""))
+    else:
+        kind = str(
+            event.get("message") or event.get("reason") or event.get("request") or event.get("path", "")
+        )
+    if not _flood.admits(name, kind, str(event.get("address", ""))):
+        raise structlog.DropEvent
+    return {key: _shortened(value) for key, value in event.items()}
+
+
+async def tell_held_back() -> None:
+    """Write the counts of what was left out, until cancelled, and once more then."""
+    try:
+        while True:
+            await asyncio.sleep(SUMMARY_S)
+            _tell()
+    finally:
+        _tell(all_of_it=True)
+
+
+def _tell(*, all_of_it: bool = False) -> None:
+    for each in _flood.held_back(all_of_it=all_of_it):
+        if each.event == FOREIGN:
+            log.warning("lines.held_back", count=each.count, message=each.message())
+        else:
+            log.warning(each.event, count=each.count, message=each.message())
+
+
+class _ForeignFlood(logging.Filter):
+    """Bounds what libraries write: a stranger may be the cause of it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.name.partition(".")[0] in _OURS or _flood.admits(FOREIGN, record.name)
+
+
+def _shortened(value: object) -> object:
+    return value[:VALUE_MAX_CHARS] if isinstance(value, str) else value
+
+
+def shorten_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Keep the end of a traceback."""
+    trace = event.get("exception")
+    if isinstance(trace, str) and len(trace) > TRACE_MAX_CHARS:
+        event["exception"] = f"...{trace[-TRACE_MAX_CHARS:]}"
+    return event
 
 
 def hide_private_keys(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -51,10 +118,11 @@ def configure(*, style: Style = "auto", level: str = "info") -> None:
         else structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
     )
     # a traceback is text like any other before it is searched for secrets
-    last: list[Processor] = [structlog.processors.format_exc_info, hide_private_keys, renderer]
+    last: list[Processor] = [structlog.processors.format_exc_info, hide_private_keys, shorten_trace, renderer]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
+            bound_floods,
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -69,10 +137,11 @@ def configure(*, style: Style = "auto", level: str = "info") -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    handler.addFilter(_ForeignFlood())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    for room in ("common", "manager", "nodeagent"):
+    for room in _OURS:
         logging.getLogger(room).setLevel(level.upper())
 
 

@@ -123,6 +123,7 @@ class NodeFacts:
         self.disk, self.drifts, self.clock_skew_s = record.disk, record.drifts, record.clock_skew_s
         self.waiting, self.diagnostics = record.waiting, record.diagnostics
         self.configuration = record.configuration
+        self.address = record.address
         self.heard_s = record.at_s
 
     def record(self, now_s: float) -> NodeReportRecord:
@@ -140,6 +141,7 @@ class NodeFacts:
             diagnostics=self.diagnostics,
             configuration=self.configuration,
             node_id=self.node_id,
+            address=self.address,
         )
 
     def connect(self, *, address: str, agent_version: str, now_s: float) -> None:

@@ -191,6 +191,8 @@ class NodeReportRecord:
     diagnostics: str = ""
     configuration: tuple[ConfigurationFault, ...] = ()
     node_id: int = 0
+    address: str = ""
+    """Where it was seen last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

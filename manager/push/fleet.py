@@ -302,9 +302,10 @@ class Fleet:
         now_s = time.time()
         self._connections[facts.name] = connection
         facts.joined = True
+        has_moved = facts.address != connection.address
         facts.connect(address=connection.address, agent_version=hello.agent_version, now_s=now_s)
         facts.seats.note(hello.instance or hello.boot_id, connection.address, now_s)
-        if facts.hear(hello.report, now_s):
+        if facts.hear(hello.report, now_s) or has_moved:
             self.reports.put(facts.record(now_s))
         log.info("node.connected", node=facts.name, address=connection.address, version=hello.agent_version)
         connection.welcome(Welcome(verdict="ok", server_time_s=now_s, epoch=self._epoch))

@@ -1,161 +1,181 @@
-"""What stands between an accepted socket and the SSH library until the peer has proven who it is.
+"""What stands between an accepted socket and the SSH library.
 
-Decides how many peers may be unproven at once, how many bytes one may send, and how long. Leaves SSH to asyncssh.
-Invariant: a peer that has not logged in costs a bounded amount of memory and time, and never a place of one that has.
+Holds each peer to its bytes and deadlines until it has proven what it came for, and to a pace from then on. Who may begin is the
+gate's word; SSH is asyncssh's. Invariants: a peer that has proven nothing costs a bounded amount of memory and time and never a
+place of one that has; a login as `join` proves nothing, since anybody has one, and counts as unproven until it is gone.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
-import structlog
+from common.runtime.places import Bucket
+from manager.push.gate import Gate, Visitor
 
-log = structlog.get_logger(__name__)
+READ_BYTES: Final = 4096
+"""Read at once from one peer. A packet of 36 bytes costs asyncssh about 60 us, so all others wait for 7 ms at most."""
 
-BACKLOG: Final = 4096
-"""Connections that the kernel holds while we are busy with others: a fleet that comes back at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What peers may do before they have logged in.
-
-    Attributes:
-        logins: handshakes at once; more wait in the kernel's queue, so that pushes to connected nodes go on.
-        logins_per_address: of these, from one address; more are closed at once. A fleet may sit behind one NAT.
-        login_bytes: sent by one peer before its login ends; a real login takes about 5 KB.
-        login_s: how long a login may take.
-        attempts: keys that one connection may try.
-        session_s: how long a login may take to open its session and name its subsystem.
-        connections_per_key: connections that a node's key may have logged in at once; more end the oldest. An agent has one, and
-            a second one while the manager has not noticed that the first is dead.
-    """
-
-    logins: int = 128
-    logins_per_address: int = 64
-    login_bytes: int = 32 * 1024
-    login_s: float = 15.0
-    attempts: int = 3
-    session_s: float = 15.0
-    connections_per_key: int = 4
+NODE_BURST_BYTES: Final = 1024 * 1024
+NODE_BYTES_PER_S: Final = 64 * 1024
+"""The pace of a node that has logged in; a report has some KB and comes once a minute. Whoever sends more is read more slowly."""
 
 
-@dataclass(slots=True)
-class Gate:
-    """Counts the peers that are logging in."""
+class Guard(asyncio.BufferedProtocol):
+    """One peer's socket, for as long as it lives. Owns the peer's place at the gate."""
 
-    limits: Limits
-    refused: Counter[str] = field(default_factory=Counter)
-    _places: asyncio.Semaphore = field(init=False)
-    _addresses: Counter[str] = field(default_factory=Counter)
+    __slots__ = (
+        "_bucket",
+        "_buffer",
+        "_bytes",
+        "_gate",
+        "_inner",
+        "_is_over",
+        "_loop",
+        "_make",
+        "_timer",
+        "_transport",
+        "visitor",
+    )
 
-    def __post_init__(self) -> None:
-        self._places = asyncio.Semaphore(self.limits.logins)
-
-    @property
-    def logging_in(self) -> int:
-        """How many peers have not proven themselves."""
-        return self._addresses.total()
-
-    async def wait(self) -> None:
-        """Wait for a place."""
-        await self._places.acquire()
-
-    def leave(self) -> None:
-        """Give back a place that was not used."""
-        self._places.release()
-
-    def enter(self, address: str) -> bool:
-        """Take a place for a peer at this address; False, and the place is given back, if it has too many."""
-        if self._addresses[address] >= self.limits.logins_per_address:
-            self.refuse(address, "too many connections from one address")
-            self._places.release()
-            return False
-        self._addresses[address] += 1
-        return True
-
-    def done(self, address: str) -> None:
-        """Give back a peer's place: it has logged in, or is gone."""
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
-        self._places.release()
-
-    def refuse(self, address: str, why: str) -> None:
-        """Count and tell a refusal."""
-        self.refused[why] += 1
-        log.info("connection.refused", address=address, message=why)
-
-
-class Guard(asyncio.Protocol):
-    """The socket's protocol until the login ends; then the SSH connection takes its place.
-
-    Passes everything on, counting. Owns one place at the gate.
-    """
-
-    __slots__ = ("_address", "_bytes", "_gate", "_inner", "_make", "_over", "_timer", "_transport")
-
-    def __init__(self, gate: Gate, address: str, inner: Callable[["Guard"], asyncio.Protocol]) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        visitor: Visitor,
+        buffer: bytearray,
+        inner: Callable[["Guard"], asyncio.Protocol],
+    ) -> None:
         self._gate = gate
-        self._address = address
         self._make = inner
-        self._inner: asyncio.Protocol = self
+        self._inner: asyncio.Protocol | None = None
         self._bytes = 0
-        self._over = False
+        self._is_over = False
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._bucket: Bucket | None = None
+        # one for all peers: it is read from in the same turn of the loop that fills it
+        self._buffer = buffer
+        self.visitor = visitor
+        visitor.dismiss = self.refuse
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the login's clock."""
+        """Start the clock of the version line."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("a stream transport is needed")
         self._transport = transport
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._gate.limits.login_s, self._refuse, "the login took too long")
+        if self._is_over:
+            # dismissed between the accept and now
+            transport.abort()
+            return
+        limits = self._gate.limits
+        self._expect(limits.version_s, "no version line came")
+        self.visitor.yields_at_s = self._loop.time() + limits.silence_s
         self._inner = self._make(self)
         self._inner.connection_made(transport)
 
-    def data_received(self, data: bytes) -> None:
-        """Pass bytes on, up to the ceiling."""
-        self._bytes += len(data)
-        if self._bytes > self._gate.limits.login_bytes:
-            self._refuse("too many bytes before the login")
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Lend the buffer for one read."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Pass bytes on, within the ceiling or the pace."""
+        if self._is_over or self._inner is None or self._transport is None:
             return
+        data = bytes(self._buffer[:nbytes])
+        if self._bucket is not None:
+            rest_s = self._bucket.spend(self._loop.time(), nbytes)
+            if rest_s:
+                self._transport.pause_reading()
+                self._loop.call_later(rest_s, self._resume)
+        else:
+            self._bytes += nbytes
+            if self._bytes > self._gate.limits.login_bytes:
+                self.refuse("too many bytes before the login")
+                return
+            if self.visitor.is_silent and b"\n" in data and (rest_s := self._hear_version()):
+                self._transport.pause_reading()
+                self._loop.call_later(rest_s, self._go_on, data)
+                return
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
         """Pass the peer's end on."""
-        return self._inner.eof_received()
+        return self._inner.eof_received() if self._inner is not None else None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end on, and give the place back."""
         self._leave()
-        self._inner.connection_lost(exc)
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Pass on."""
-        self._inner.pause_writing()
+        if self._inner is not None:
+            self._inner.pause_writing()
 
     def resume_writing(self) -> None:
         """Pass on."""
-        self._inner.resume_writing()
+        if self._inner is not None:
+            self._inner.resume_writing()
+
+    def logged_in(self) -> None:
+        """Give the peer a moment to say what for; its place, its bytes and its deadlines stay as they are."""
+        self._expect(self._gate.limits.session_s, "no session was opened in time after the login")
+
+    def joining(self) -> None:
+        """Give a peer that wants to join a moment to say so."""
+        self._expect(self._gate.limits.request_s, "no request to join came")
+
+    def answering(self) -> None:
+        """Give us a moment to answer a request to join, and the peer to take the answer."""
+        self.visitor.yields_at_s = float("inf")
+        self._expect(self._gate.limits.answer_s, "the answer to a request to join was not taken in time")
 
     def passed(self) -> None:
-        """Step aside: the peer has proven itself."""
-        if self._transport is not None and not self._over:
+        """Free the place: the peer has proven that it is a node, and said what it wants."""
+        if not self._is_over and self._bucket is None:
+            self._bucket = Bucket(burst=NODE_BURST_BYTES, per_s=NODE_BYTES_PER_S, now_s=self._loop.time())
+            self._stop_timer()
+            self._gate.leave(self.visitor)
+
+    def refuse(self, why: str) -> None:
+        """Cut the peer off, once."""
+        if not self._is_over:
+            self._gate.refuse(self.visitor.address, why)
             self._leave()
-            self._transport.set_protocol(self._inner)
+            if self._transport is not None:
+                self._transport.abort()
+
+    def _hear_version(self) -> float:
+        """Let the login's clock begin; return how long the peer must rest before its handshake."""
+        rest_s = self._gate.rest_before_handshake_s(self.visitor, self._loop.time())
+        limits = self._gate.limits
+        self.visitor.is_silent = False
+        self.visitor.yields_at_s = self._loop.time() + rest_s + limits.dawdling_s
+        self._expect(rest_s + limits.login_s, "the login took too long")
+        return rest_s
+
+    def _go_on(self, data: bytes) -> None:
+        if not self._is_over and self._inner is not None:
+            self._resume()
+            self._inner.data_received(data)
+
+    def _expect(self, within_s: float, why: str) -> None:
+        self._stop_timer()
+        if not self._is_over:
+            self._timer = self._loop.call_later(within_s, self.refuse, why)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _resume(self) -> None:
+        if not self._is_over and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _leave(self) -> None:
-        if not self._over:
-            self._over = True
-            self._gate.done(self._address)
-            if self._timer is not None:
-                self._timer.cancel()
-
-    def _refuse(self, why: str) -> None:
-        if not self._over and self._transport is not None:
-            self._gate.refuse(self._address, why)
-            self._transport.abort()
+        if not self._is_over:
+            self._is_over = True
+            self._stop_timer()
+            self._gate.leave(self.visitor)

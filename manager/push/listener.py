@@ -7,12 +7,14 @@ what its key is worth now: that is asked again when a session is opened, and who
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import asyncssh
 import structlog
 
-from common.errors import CertcastError, ProtocolError, Reason, UnreachableError
+from common.errors import Reason, UnreachableError
+from common.runtime.acceptor import accept_from, listen
 from common.runtime.ssh import (
     CHANNEL_WINDOW_BYTES,
     JOIN_SUBSYSTEM,
@@ -24,24 +26,28 @@ from common.runtime.ssh import (
 )
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
-from common.wire.enrolment import EnrolDecoder, EnrolReply, EnrolRequest, encode_reply
 from manager.push.directory import Directory, PinnedKey
-from manager.push.guard import BACKLOG, Gate, Guard, Limits
+from manager.push.gate import Gate, Limits, Visitor
+from manager.push.guard import READ_BYTES, Guard
+from manager.push.joining import Enrol, JoinPeer
+from manager.push.sources import KnownSources
 
 log = structlog.get_logger(__name__)
 
 FLUSH_S = 2.0
 """How long a closing connection may take to send what it still holds; then it is cut."""
 
-JOIN_S = 15.0
-"""How long a joining node may take to ask its one question, and we to answer."""
+SWEEP_S = 0.25
+"""How often it is looked whether somebody has become slow enough to give a place to who waits for it."""
 
 Accept = Callable[[PinnedKey, Transport], Peer]
-Enrol = Callable[[EnrolRequest, str, str], Awaitable[EnrolReply]]
 
 
 class Listener:
-    """See the module. `enrol` gets a request, the peer's address, and the key that the login proved."""
+    """See the module. `enrol` gets a request, the peer's address, and the key that the login proved.
+
+    `sources` are where nodes are known to come from.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class Listener:
         directory: Directory,
         accept: Accept,
         enrol: Enrol,
+        sources: KnownSources,
         limits: Limits | None = None,
     ) -> None:
         self._host, self._port = host, port
@@ -60,13 +67,16 @@ class Listener:
         directory.watchers.append(self._key_revoked)
         self.accept = accept
         self.enrol = enrol
-        self.gate = Gate(limits or Limits())
+        self.sources = sources
+        self.gate = Gate(limits or Limits(), sources, time.monotonic())
         self.supervisor = Supervisor()
         self._socket: socket.socket | None = None
         self._options: asyncssh.SSHServerConnectionOptions | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._logins: dict[PinnedKey, list[_Login]] = {}
         self._arriving: _Login | None = None
+        self._waiting: dict[Visitor, socket.socket] = {}
+        self._buffer = bytearray(READ_BYTES)
 
     @property
     def port(self) -> int:
@@ -97,57 +107,67 @@ class Listener:
             server_version="Certcast",
             server_factory=self._arrived,
         )
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
-            self._socket = socket.create_server(
-                (self._host, self._port),
-                family=family,
-                backlog=BACKLOG,
-                dualstack_ipv6=self._host == "::" and socket.has_dualstack_ipv6(),
-            )
+            self._socket = listen(self._host, self._port)
         except OSError as error:
             raise UnreachableError(
                 f"the nodes' channel cannot be bound to {self._host}:{self._port}: {error.strerror}"
             ) from error
-        self._socket.setblocking(False)
 
     async def run(self) -> None:
         """Accept connections until cancelled."""
+        if self._socket is None:
+            raise RuntimeError("the listener has not been started")
+        self.supervisor = Supervisor()
         async with self.supervisor:
-            loop = asyncio.get_running_loop()
-            while self._socket is not None:
-                await self.gate.wait()
-                try:
-                    accepted, address = await loop.sock_accept(self._socket)
-                except asyncio.CancelledError:
-                    self.gate.leave()
-                    raise
-                except OSError as error:
-                    # out of descriptors, say: those who are connected must not suffer for it
-                    self.gate.leave()
-                    log.warning("connection.refused", message=f"accept: {error.strerror}")
-                    await asyncio.sleep(0.1)
-                    continue
-                if self.gate.enter(address[0]):
-                    await self._admit(accepted, address[0])
-                else:
-                    accepted.close()
+            self.supervisor.keep("gate", self._sweep)
+            await accept_from(self._socket, self._admit)
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
         if self._socket is not None:
             self._socket.close()
+        for accepted in self._waiting.values():
+            accepted.close()
+        self._waiting.clear()
         for connection in list(self._connections):
             connection.close()
 
-    async def _admit(self, accepted: socket.socket, address: str) -> None:
-        loop = asyncio.get_running_loop()
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _admit(self, accepted: socket.socket, address: str) -> bool:
+        visitor = self.gate.arrive(
+            address, connections=len(self._connections), now_s=asyncio.get_running_loop().time()
+        )
+        if visitor is None:
+            accepted.close()
+            return False
+        self._waiting[visitor] = accepted
+        self._begin()
+        return True
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self._begin()
+
+    def _begin(self) -> None:
+        """Let those begin for whom there is a place."""
+        for visitor in self.gate.beginners(asyncio.get_running_loop().time()):
+            self.supervisor.run("arrival", self._connect(visitor, self._waiting.pop(visitor)))
+
+    async def _connect(self, visitor: Visitor, accepted: socket.socket) -> None:
         try:
-            await loop.connect_accepted_socket(
-                lambda: Guard(self.gate, address, lambda guard: self._connection(guard, address)), accepted
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Guard(
+                    self.gate,
+                    visitor,
+                    self._buffer,
+                    lambda guard: self._connection(guard, visitor.address),
+                ),
+                accepted,
             )
         except OSError:
+            self.gate.leave(visitor)
             accepted.close()
 
     def _connection(self, guard: Guard, address: str) -> asyncssh.SSHServerConnection:
@@ -170,6 +190,10 @@ class Listener:
     def closed(self, connection: asyncssh.SSHServerConnection) -> None:
         """Count one less."""
         self._connections.discard(connection)
+
+    def join_peer(self, guard: Guard, transport: Transport, line: str) -> Peer:
+        """Return who hears one that wants to join with the key of this line."""
+        return JoinPeer(guard, transport, line, self.enrol, self.supervisor)
 
     def logged_in(self, login: "_Login", key: PinnedKey) -> None:
         """Keep who has logged in with a node's key; of too many the oldest goes."""
@@ -199,10 +223,9 @@ class _Login(asyncssh.SSHServer):
 
     def __init__(self, listener: Listener, guard: Guard, address: str) -> None:
         self._listener = listener
-        self._guard = guard
+        self.guard = guard
         self._connection: asyncssh.SSHServerConnection | None = None
         self._session: _Session | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._attempts = 0
         self.address = address
         self.line = ""
@@ -216,8 +239,6 @@ class _Login(asyncssh.SSHServer):
         self._listener.opened(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         if self.key is not None:
             self._listener.logged_out(self, self.key)
         if self._connection is not None:
@@ -252,22 +273,14 @@ class _Login(asyncssh.SSHServer):
         return True
 
     def auth_completed(self) -> None:
-        self._guard.passed()
+        self.guard.logged_in()
         if self.key is not None:
             self._listener.logged_in(self, self.key)
-        self._timer = asyncio.get_running_loop().call_later(
-            self._listener.gate.limits.session_s, self._expire
-        )
 
     @property
     def is_valid(self) -> bool:
         """Whether the key that was proven is still what it was."""
         return self.is_joining or (self.key is not None and self._listener.directory.is_current(self.key))
-
-    def began(self) -> None:
-        """Note that the session is what it is for; from now on its peer has the deadlines."""
-        if self._timer is not None:
-            self._timer.cancel()
 
     def end(self) -> None:
         """Cut the connection; a goodbye that was just written has a moment to leave."""
@@ -277,10 +290,6 @@ class _Login(asyncssh.SSHServer):
             self._session.close()
         else:
             self._connection.abort()
-
-    def _expire(self) -> None:
-        self._listener.gate.refuse(self.address, "no session was opened in time after the login")
-        self.end()
 
     def session_requested(
         self,
@@ -352,10 +361,11 @@ class _Session(asyncssh.SSHServerSession[bytes]):
             return self._refuse(f"subsystem '{subsystem[:40]}'")
         if not self._login.is_valid:
             return self._refuse("a subsystem for a key that was revoked")
-        self._login.began()
         if key is None:
-            self._peer = _JoinPeer(self._listener, self, self._login.line)
+            self._peer = self._listener.join_peer(self._login.guard, self, self._login.line)
         else:
+            self._login.guard.passed()
+            self._listener.sources.saw(key.node, self.address)
             self._peer = self._listener.accept(key, self)
         return True
 
@@ -408,44 +418,3 @@ class _Session(asyncssh.SSHServerSession[bytes]):
         self._listener.gate.refused[what.partition(" '")[0]] += 1
         log.warning("request.refused", node=self._login.name, address=self.address, request=what)
         return False
-
-
-class _JoinPeer:
-    """The join conversation: one question, one answer, the end."""
-
-    def __init__(self, listener: Listener, transport: Transport, key: str) -> None:
-        self._listener = listener
-        self._transport = transport
-        self._key = key
-        self._decoder = EnrolDecoder()
-        self._asked = False
-        self._timer = asyncio.get_running_loop().call_later(JOIN_S, transport.close)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            request = None if self._asked else self._decoder.request(data)
-        except ProtocolError as error:
-            self._answer(EnrolReply(ok=False, reason=error.reason, message=error.message))
-            return
-        if request is not None:
-            self._asked = True
-            self._listener.supervisor.run("join", self._enrol(request))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._timer.cancel()
-
-    async def _enrol(self, request: EnrolRequest) -> None:
-        try:
-            reply = await self._listener.enrol(request, self._transport.address, self._key)
-        except CertcastError as error:
-            reply = EnrolReply(ok=False, reason=error.reason, message=error.message[:512])
-        except Exception:
-            self._answer(
-                EnrolReply(ok=False, reason=Reason.INTERNAL, message="the manager failed; see its log")
-            )
-            raise
-        self._answer(reply)
-
-    def _answer(self, reply: EnrolReply) -> None:
-        self._transport.write(encode_reply(reply))
-        self._transport.close()

@@ -26,8 +26,9 @@ from manager.push.compiler import Compiler
 from manager.push.directory import Directory
 from manager.push.enrolment import Enrolment
 from manager.push.fleet import Fleet
-from manager.push.guard import Limits
+from manager.push.gate import Limits
 from manager.push.listener import Listener
+from manager.push.sources import KnownSources
 from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
@@ -235,6 +236,7 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
         accept=fleet.accept,
         enrol=enrolment.enrol,
         limits=limits,
+        sources=KnownSources(),
     )
     await listener.start()
     try:

@@ -12,7 +12,7 @@ from common.ids import Digest, NodeName
 from common.runtime.ssh import JOIN_USER, SUBSYSTEM, common_options, generate_key, load_key, public_line
 from common.wire.messages import Hello, Report, encode
 from manager.push.connection import Connection
-from manager.push.guard import Limits
+from manager.push.gate import Limits
 from tests.attacks.manager_parts import Manager, Raw, Watched, ends, manager
 from tests.patience import PATIENCE_S
 

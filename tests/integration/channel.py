@@ -15,8 +15,9 @@ from common.runtime.transport import Transport
 from common.wire.enrolment import JoinToken, encode_token, hash_secret
 from manager.push.directory import Directory, PinnedKey
 from manager.push.enrolment import Enrolment
-from manager.push.guard import Limits
+from manager.push.gate import Limits
 from manager.push.listener import Listener
+from manager.push.sources import KnownSources
 from nodeagent.channel.identity import Identity
 from tests.patience import PATIENCE_S
 
@@ -136,7 +137,9 @@ class Channel:
 
 
 @asynccontextmanager
-async def channel(limits: Limits | None = None) -> AsyncIterator[Channel]:
+async def channel(
+    limits: Limits | None = None, *, sources: KnownSources | None = None
+) -> AsyncIterator[Channel]:
     host_key, directory = load_key(generate_key()), Directory({})
     tokens = Tokens(directory)
     made: list[Channel] = []
@@ -154,6 +157,7 @@ async def channel(limits: Limits | None = None) -> AsyncIterator[Channel]:
         directory=directory,
         accept=accept,
         enrol=enrolment.enrol,
+        sources=sources or KnownSources(),
         limits=limits,
     )
     made.append(Channel(listener, directory, host_key, tokens))

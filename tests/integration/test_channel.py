@@ -14,7 +14,7 @@ from common.errors import (
     UnreachableError,
 )
 from common.runtime.ssh import JOIN_SUBSYSTEM, SUBSYSTEM, common_options, generate_key, load_key, public_line
-from manager.push.guard import Limits
+from manager.push.gate import Limits
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect, dial
 from nodeagent.channel.join import join
@@ -194,25 +194,35 @@ async def test_a_peer_that_sends_too_much_before_it_logs_in_is_cut(opening: byte
         assert there.listener.gate.logging_in == 0
 
 
-async def test_a_peer_that_does_not_log_in_is_cut_in_time():
-    async with channel(Limits(login_s=0.3)) as there:
+async def test_a_peer_that_does_not_say_its_version_is_cut_in_time():
+    async with channel(Limits(version_s=0.3)) as there:
         reader, writer = await hostile(there)
         await ends(reader)
         writer.close()
-        assert there.listener.gate.refused["the login took too long"] == 1
+        assert there.listener.gate.refused == {"no version line came": 1}
 
 
-async def test_one_address_cannot_take_every_place():
-    async with channel(Limits(logins_per_address=3)) as there:
+async def test_a_peer_that_does_not_log_in_is_cut_in_time():
+    async with channel(Limits(login_s=0.3)) as there:
+        reader, writer = await hostile(there)
+        writer.write(b"SSH-2.0-x\r\n")
+        await ends(reader)
+        writer.close()
+        assert there.listener.gate.refused == {"the login took too long": 1}
+
+
+async def test_who_waits_takes_the_place_of_a_silent_peer_of_its_own_address():
+    async with channel(Limits(logins_per_address=3, version_s=PATIENCE_S, silence_s=0.1)) as there:
         held = [await hostile(there) for _ in range(3)]
         for reader, _ in held:
             async with asyncio.timeout(PATIENCE_S):
                 await reader.readline()
-        reader, writer = await hostile(there)
-        await ends(reader)
-        writer.close()
-        assert there.listener.gate.refused["too many connections from one address"] == 1
-        for _, kept in held:
+        newcomer, writer = await hostile(there)
+        await ends(held[0][0])
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await newcomer.readline()).startswith(b"SSH-2.0-")
+        assert there.listener.gate.refused == {"too slow while others waited": 1}
+        for _, kept in [*held, (newcomer, writer)]:
             kept.close()
 
 

@@ -15,6 +15,7 @@ from common.runtime.ssh import generate_key, load_key, public_line
 from common.wire.enrolment import EnrolReply
 from manager.push.directory import Directory
 from manager.push.listener import Listener
+from manager.push.sources import KnownSources
 from nodeagent.channel.identity import Pin, ensure_key, save_pin
 from tests.conftest import find_program
 from tests.integration.agent_parts import NODE
@@ -64,6 +65,7 @@ async def listening(peer: Manager, data: Path) -> AsyncIterator[None]:
         directory=directory,
         accept=lambda _key, transport: peer.accept(transport),
         enrol=_nobody_joins,
+        sources=KnownSources(),
     )
     await listener.start()
     address = f"127.0.0.1:{listener.port}"

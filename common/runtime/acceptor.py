@@ -1,0 +1,71 @@
+"""The accept loop of every port that strangers can reach, in both daemons.
+
+asyncio's own servers try a full descriptor table again as often as their backlog is long, with a traceback for each. Here whoever
+listens waits longer after each failure, and others have their turn between connections. Invariant: however many arrive, and
+whatever the system lacks, the loop goes on with everything else.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+BACKLOG: Final = 4096
+"""Connections that the kernel holds while we are busy with others: a fleet that comes back at once."""
+
+SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors of accept(2) that stay until somebody gives something back. All others are of the one connection that failed."""
+
+BACK_OFF_S: Final = (0.1, 0.2, 0.4, 0.8, 1.0)
+"""How long accepting rests after the first, second, ... failure in a row."""
+
+REFUSED_PER_TURN: Final = 16
+"""Connections that are turned away before the loop has its next turn; one that is let in costs more, and a turn each."""
+
+Admit = Callable[[socket.socket, str], bool]
+"""Takes a connection and its address; False, with the connection closed, if it is not let in. Must not raise."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind and listen; an empty host or `::` means all addresses. Raises OSError."""
+    everywhere = host in {"", "::"} and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if everywhere or ":" in host else socket.AF_INET
+    listening = socket.create_server(
+        (host or ("::" if everywhere else "0.0.0.0"), port),  # noqa: S104 - an empty host says so
+        family=family,
+        backlog=BACKLOG,
+        dualstack_ipv6=everywhere,
+    )
+    listening.setblocking(False)
+    return listening
+
+
+async def accept_from(listening: socket.socket, admit: Admit) -> None:
+    """Accept until cancelled."""
+    loop = asyncio.get_running_loop()
+    failures = refused = 0
+    while True:
+        try:
+            accepted, address = await loop.sock_accept(listening)
+        except OSError as error:
+            if error.errno not in SCARCE:
+                await asyncio.sleep(0)
+                continue
+            rest_s = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
+            failures += 1
+            log.warning("connection.refused", message=f"accept: {error.strerror}", retry_after_s=rest_s)
+            await asyncio.sleep(rest_s)
+            continue
+        failures = 0
+        if admit(accepted, address[0]):
+            refused = 0
+            await asyncio.sleep(0)
+        elif (refused := refused + 1) >= REFUSED_PER_TURN:
+            # an accept that succeeds at once gives nobody else a turn
+            refused = 0
+            await asyncio.sleep(0)

@@ -1,0 +1,80 @@
+"""Sources that nodes are known to come from: where an operator said that a node is, and where one has logged in from.
+
+Invariant: what is remembered of a node is bounded, and what a stranger does adds nothing.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+from common.ids import NodeName
+from common.source import UNKNOWN, source_of
+from manager.domain.model import NodeRecord
+from manager.domain.view import NodeView
+
+SEEN_MAX: Final = 4
+"""Sources that are remembered of one node: it may have several ways out, and move."""
+
+READ_S: Final = 60.0
+"""How often nodes' addresses are read again."""
+
+
+class Nodes(Protocol):
+    """Where nodes are kept."""
+
+    async def list(self) -> Sequence[NodeRecord]:
+        """Return all nodes."""
+
+
+class Views(Protocol):
+    """What is known of running nodes."""
+
+    def view(self) -> Iterable[NodeView]:
+        """Return each node with the address at which it was seen last."""
+
+
+class KnownSources:
+    """See the module. `declared` are addresses of nodes to begin with."""
+
+    def __init__(self, declared: Iterable[str] = ()) -> None:
+        self._declared = frozenset(source_of(address) for address in declared)
+        self._seen: dict[NodeName, OrderedDict[str, None]] = {}
+        self._all: frozenset[str] = frozenset()
+        self._gather()
+
+    def __contains__(self, source: object) -> bool:
+        return source in self._all
+
+    def saw(self, node: NodeName, address: str) -> None:
+        """Note from where a node has logged in."""
+        source = source_of(address)
+        seen = self._seen.setdefault(node, OrderedDict())
+        is_new = source not in seen
+        seen[source] = None
+        seen.move_to_end(source)
+        if len(seen) > SEEN_MAX:
+            seen.popitem(last=False)
+        if is_new:
+            self._gather()
+
+    def read(self, nodes: Iterable[NodeRecord], views: Iterable[NodeView]) -> None:
+        """Take where all nodes are, and forget those that were removed."""
+        records = list(nodes)
+        self._declared = frozenset(source_of(address) for record in records for address in record.addresses)
+        names = {record.name for record in records}
+        self._seen = {name: seen for name, seen in self._seen.items() if name in names}
+        for view in views:
+            if view.name in names and view.address:
+                self._seen.setdefault(view.name, OrderedDict()).setdefault(source_of(view.address))
+        self._gather()
+
+    async def run(self, nodes: Nodes, views: Views) -> None:
+        """Read where all nodes are, again and again, until cancelled."""
+        while True:
+            self.read(await nodes.list(), views.view())
+            await asyncio.sleep(READ_S)
+
+    def _gather(self) -> None:
+        seen = (source for each in self._seen.values() for source in each)
+        self._all = (self._declared | frozenset(seen)) - {UNKNOWN}

@@ -1,0 +1,50 @@
+"""Descriptor shares: how many of the process's file descriptors each of its ports may hold.
+
+Decides by the limit alone. Invariant: the shares together stay below the limit, so that whatever comes to one port, the others, the
+store and the programs that are started still get theirs.
+"""
+
+import resource
+from dataclasses import dataclass
+from typing import Final
+
+OWN_MAX: Final = 256
+"""Kept for the store, workers, files that are read, and programs that are started; 60 were seen at work."""
+
+HTTPS_MAX: Final = 512
+"""Connections of browsers and programs; some kept open by each of a hundred people."""
+
+STRANGERS_MAX: Final = 256
+"""Peers of the nodes' channel that have proven nothing, at work and waiting."""
+
+WANTED: Final = 65536
+"""What is asked of the system: enough for every connection to a fleet of any size that was measured."""
+
+LEAST: Final = 256
+"""With fewer no share would be of use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """What each part may hold; `channel` counts all connections of the nodes' channel, strangers included."""
+
+    own: int
+    https: int
+    strangers: int
+    channel: int
+
+
+def share(limit: int) -> Shares:
+    """Return who may hold how many of `limit` descriptors."""
+    own, https = min(OWN_MAX, limit // 4), min(HTTPS_MAX, limit // 4)
+    return Shares(own=own, https=https, strangers=min(STRANGERS_MAX, limit // 8), channel=limit - own - https)
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the process's own limit as far as the system lets it, at most to `WANTED`, and return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = WANTED if hard == resource.RLIM_INFINITY else min(hard, WANTED)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return WANTED if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted

@@ -1,0 +1,250 @@
+"""A manager in a process of its own with few descriptors, an honest node, honest questions, and attackers in another process.
+
+Everything is seen from outside: memory and CPU from /proc, the log from its file, latency from here. Attackers have addresses of the
+loopback network that no node has; the honest ones are at 127.0.0.1.
+"""
+
+import asyncio
+import os
+import resource
+import ssl
+import sys
+import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from common.errors import AccessError, UnreachableError
+from common.ids import NodeName
+from common.runtime.ssh import fingerprint, generate_key, load_key
+from common.wire.enrolment import EnrolRequest, decode_token
+from demo.run import Api, ready, trusting
+from demo.site import BIN, PASSWORD, Site
+from nodeagent.channel.dial import connect
+from nodeagent.channel.identity import Identity
+from nodeagent.channel.join import ask
+from tests.fakes.simulator import NodeSimulator
+from tests.patience import PATIENCE_S
+
+ROOT = Path(__file__).parents[2]
+MIB = 1024 * 1024
+MEMORY_MAX_BYTES = 64 * MIB
+RATIO, FLOOR_MS, BOUND_MS = 2.0, 50.0, 250.0
+"""The bounds: twice the quiet p95 and never over 250 ms. Tests hold the sum of both with room for a loaded machine."""
+
+ROOM = 6.0
+
+
+class LimitedSite(Site):
+    """A manager that may have so many descriptors, however many this process has."""
+
+    def __init__(self, descriptors: int) -> None:
+        super().__init__()
+        self.descriptors = descriptors
+
+    async def serve(self) -> Process:
+        with (self.directory / "manager.log").open("ab") as out:
+            process = await asyncio.create_subprocess_exec(
+                *("prlimit", f"--nofile={self.descriptors}:{self.descriptors}"),
+                *(BIN / "certcast-manager", "serve", "--data", str(self.data)),
+                *("--https", f"127.0.0.1:{self.https}", "--ssh", f"127.0.0.1:{self.ssh}"),
+                stdin=DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=self.environment,
+            )
+        self.processes["manager.log"] = process
+        return process
+
+
+@dataclass(slots=True)
+class Times:
+    """How long honest questions took, and how many were not answered."""
+
+    took_ms: list[float] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def p95_ms(self) -> float:
+        return sorted(self.took_ms)[int(len(self.took_ms) * 0.95)] if self.took_ms else float("inf")
+
+
+class Ground:
+    """See the module."""
+
+    def __init__(self, site: LimitedSite, node: Identity) -> None:
+        self.site = site
+        self.node = node
+        self._began_s = 0.0
+
+    @property
+    def _pid(self) -> int:
+        return self.site.processes["manager.log"].pid
+
+    def rss_bytes(self) -> int:
+        return int(Path(f"/proc/{self._pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def cpu_s(self) -> float:
+        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def descriptors(self) -> int:
+        return sum(1 for _ in Path(f"/proc/{self._pid}/fd").iterdir())
+
+    def log_bytes(self) -> int:
+        return (self.site.directory / "manager.log").stat().st_size
+
+    def log_text(self) -> str:
+        return (self.site.directory / "manager.log").read_text()
+
+    def take_descriptors(self) -> None:
+        """Leave the manager not one more descriptor than it holds now."""
+        resource.prlimit(self._pid, resource.RLIMIT_NOFILE, (self.descriptors(), self.site.descriptors))
+
+    def give_descriptors(self) -> None:
+        """Give it back what was taken."""
+        resource.prlimit(self._pid, resource.RLIMIT_NOFILE, (self.site.descriptors, self.site.descriptors))
+
+    async def pages(self, count: int) -> Times:
+        """Ask for the health page so often, each time on a new connection."""
+        connector = aiohttp.TCPConnector(ssl=trusting(), force_close=True)
+        timeout = aiohttp.ClientTimeout(total=PATIENCE_S / 2)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+
+            async def once() -> None:
+                async with session.get(f"{self.site.url}/health/live") as answer:
+                    assert answer.status == 200
+                    await answer.read()
+
+            return await _timed(once, count)
+
+    async def logins(self, count: int) -> Times:
+        """Let the honest node dial, greet, be welcomed and hang up so often."""
+
+        async def once() -> None:
+            node = _Greeter(NodeName(self.node.node))
+            transport = await connect(self.node, peer=node)
+            node.greet(transport)
+            async with asyncio.timeout(PATIENCE_S):
+                await node.welcomed.wait()
+            transport.close()
+
+        return await _timed(once, count)
+
+    @asynccontextmanager
+    async def attacked(self, kind: str, count: int, **options: Any) -> AsyncIterator["Attackers"]:
+        """Let so many attackers begin; yields once the first wave is through."""
+        arguments = [f"{name}={value}" for name, value in options.items()]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.attacks.attackers", kind),
+            *(str(self.site.https), str(self.site.ssh), str(count), *arguments),
+            stdout=PIPE,
+            stderr=DEVNULL,
+            cwd=ROOT,
+        )
+        attackers = Attackers(process)
+        try:
+            print(f"{kind}: {await attackers.until('in place')} of {count} attackers have been in place")
+            yield attackers
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+class _Greeter(NodeSimulator):
+    def __init__(self, name: NodeName) -> None:
+        super().__init__(name)
+        self.welcomed = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.receiver.welcomed:
+            self.welcomed.set()
+
+
+class Attackers:
+    """The other process."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def until(self, word: str) -> str:
+        """Wait for the line that begins so, and return the rest of it."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(2 * PATIENCE_S):
+            while line := (await self._process.stdout.readline()).decode():
+                if line.startswith(word):
+                    return line.removeprefix(word).strip()
+        raise AssertionError("the attackers ended early")
+
+
+@asynccontextmanager
+async def ground(*, descriptors: int) -> AsyncIterator[Ground]:
+    """Start the manager and let one node join."""
+    site = LimitedSite(descriptors)
+    connector = aiohttp.TCPConnector(ssl=trusting())
+    headers = {"Authorization": aiohttp.encode_basic_auth("admin", PASSWORD)}
+    try:
+        await site.start_manager()
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+            await ready(site, session)
+            node = await _join(site, Api(site.url, session))
+        yield Ground(site, node)
+    finally:
+        await site.close()
+
+
+async def _join(site: Site, api: Api) -> Identity:
+    body = {"name": "honest", "names": ["honest.test"], "addresses": ["127.0.0.1"]}
+    token = decode_token((await api.call("POST", "nodes", body))["join_token"])
+    key = load_key(generate_key())
+    address = f"127.0.0.1:{site.ssh}"
+    reply = await ask(
+        [address],
+        key=key,
+        trusts=lambda line: fingerprint(line) == token.fingerprint,
+        request=EnrolRequest(node="honest", secret=token.secret, agent_version="0"),
+    )
+    assert reply.ok, reply.message
+    return Identity(node=NodeName("honest"), addresses=(address,), host_keys=tuple(reply.host_keys), key=key)
+
+
+async def _timed(once: Callable[[], Awaitable[None]], count: int) -> Times:
+    times = Times()
+    for _ in range(count):
+        started = time.monotonic()
+        try:
+            await once()
+        except (
+            aiohttp.ClientError,
+            OSError,
+            ssl.SSLError,
+            TimeoutError,
+            UnreachableError,
+            AccessError,
+        ) as error:
+            times.refused.append(str(error) or type(error).__name__)
+        else:
+            times.took_ms.append((time.monotonic() - started) * 1000)
+    return times
+
+
+async def settles(read: Callable[[], float], below: float, within_s: float = PATIENCE_S) -> float:
+    """Wait until a reading is below this, and return the last one, whether it is or not."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found = read()
+        if found <= below or time.monotonic() >= deadline:
+            return found
+        await asyncio.sleep(0.25)
+
+
+def is_bearable(quiet: Times, attacked: Times) -> bool:
+    """Whether honest questions under attack took about what the bounds say, with room for a loaded machine."""
+    return attacked.p95_ms <= ROOM * max(RATIO * quiet.p95_ms, FLOOR_MS) and attacked.p95_ms <= 8 * BOUND_MS

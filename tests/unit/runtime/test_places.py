@@ -1,0 +1,74 @@
+from common.runtime.places import SOURCES_MAX, Bucket, Paces, Place, Places
+
+
+def full(*sources: str, per_source: int = 10) -> tuple[Places[Place], list[Place]]:
+    places: Places[Place] = Places(total=len(sources), per_source=per_source)
+    held = [Place(source=source, yields_at_s=float(number)) for number, source in enumerate(sources)]
+    for place in held:
+        places.take(place)
+    return places, held
+
+
+def test_there_is_room_up_to_the_total_and_up_to_a_sources_own():
+    places, held = full("a", "a", "b", per_source=2)
+    assert not places.has_room_for("b")
+    places.free(held[2])
+    assert places.has_room_for("b")
+    assert not places.has_room_for("a")
+    places.free(held[2])
+    assert (len(places), places.held_by("a"), places.held_by("b")) == (2, 2, 0)
+
+
+def test_the_first_to_go_is_the_longest_yielding_of_the_source_that_holds_most():
+    places, held = full("b", "a", "a", "c")
+    assert places.first_to_go("new", 9.0) is held[1]
+
+
+def test_nobody_goes_for_a_source_that_holds_as_many():
+    places, _ = full("a", "b", "c")
+    places.free(next(place for place in places._held if place.source == "c"))
+    places.take(Place(source="d"))
+    assert places.first_to_go("d", 9.0) is None
+
+
+def test_a_source_that_is_full_gives_up_one_of_its_own():
+    places, held = full("a", "a", "b", "b", "b", per_source=2)
+    assert places.first_to_go("a", 9.0) is held[0]
+
+
+def test_who_is_being_served_never_goes():
+    places, held = full("a", "a", "a")
+    for place in held:
+        place.yields_at_s = float("inf")
+    assert places.first_to_go("new", 1e9) is None
+
+
+def test_who_is_young_does_not_go_yet():
+    places, held = full("a", "a", "a")
+    for place in held:
+        place.yields_at_s = 5.0
+    assert places.first_to_go("new", 4.9) is None
+    assert places.first_to_go("new", 5.0) is held[0]
+
+
+def test_a_pace_may_be_exceeded_for_a_moment_and_then_holds():
+    bucket = Bucket(burst=3, per_s=2, now_s=0.0)
+    assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(1.0) for _ in range(3)] == [True, True, False]
+
+
+def test_what_is_spent_beyond_the_pace_is_waited_for():
+    bucket = Bucket(burst=100, per_s=50, now_s=0.0)
+    assert bucket.spend(0.0, 100) == 0
+    assert bucket.spend(0.0, 25) == 0.5
+    assert bucket.spend(0.5, 0) == 0
+
+
+def test_each_source_has_a_pace_of_its_own_and_few_are_remembered():
+    paces = Paces(burst=1, per_s=1)
+    assert paces.allows("a", 0.0)
+    assert not paces.allows("a", 0.0)
+    assert paces.allows("b", 0.0)
+    for number in range(SOURCES_MAX + 10):
+        paces.allows(str(number), 0.0)
+    assert len(paces._buckets) == SOURCES_MAX
