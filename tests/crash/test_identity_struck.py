@@ -25,10 +25,10 @@ from common.wire.enrolment import EnrolReply, EnrolRequest, JoinToken, encode_to
 from nodeagent.channel import identity, join, rotation
 from tests.crash import syscalls
 from tests.crash.scenarios import PLANTS
-from tests.crash.sweep import ERRORS, ON_WRITES, Point, Share, Tally, check_struck
+from tests.crash.sweep import ERRORS, ON_WRITES, SHARE_S, Point, Share, Tally, check_struck
 from tests.crash.syscalls import Kill
 
-pytestmark = pytest.mark.services("x86-64")
+pytestmark = [pytest.mark.services("x86-64"), pytest.mark.timeout(2 * SHARE_S)]
 
 HOST: Final = public_line(load_key(generate_key()))
 TOKEN: Final = encode_token(

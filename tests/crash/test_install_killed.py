@@ -11,10 +11,10 @@ import pytest
 
 from tests.crash.node import PARTIAL, copied
 from tests.crash.scenarios import BY_NAME, SCENARIOS, act_in_child, make_template
-from tests.crash.sweep import ERRORS, KILL, Series, errors, kills, run_through
+from tests.crash.sweep import ERRORS, KILL, SHARE_S, Series, errors, kills, run_through
 from tests.crash.synced import find_unsynced
 
-pytestmark = pytest.mark.services("x86-64")
+pytestmark = [pytest.mark.services("x86-64"), pytest.mark.timeout(2 * SHARE_S)]
 
 ALL = [scenario.name for scenario in SCENARIOS]
 STRUCK_LIVE = [scenario for scenario in ALL if "installation" in scenario]

@@ -6,12 +6,13 @@ import pytest
 
 from tests.crash.power import CUTS, LOG_FLUSHED, cuts
 from tests.crash.scenarios import SCENARIOS
+from tests.crash.sweep import SHARE_S
 
 pytestmark = [
     pytest.mark.services("x86-64", "root", "mkfs.ext4", "mkfs.xfs", "mount", "umount"),
     pytest.mark.parametrize("filesystem", ["ext4", "xfs"]),
     pytest.mark.parametrize("cut", CUTS),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(2 * SHARE_S),
 ]
 
 

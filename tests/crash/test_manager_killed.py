@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection as Sender
 from pathlib import Path
 from unittest import mock
 
@@ -12,8 +14,10 @@ import pytest
 from common.ids import NodeName
 from manager.push.connection import Connection
 from manager.store.generations import Generations
+from tests.fakes.holdings import MemoryHoldings
 from tests.fakes.simulator import NodeSimulator
 from tests.integration.fleet_parts import running
+from tests.patience import PATIENCE_S
 
 N1 = NodeName("n1")
 
@@ -61,13 +65,17 @@ async def install_first(directory: Path, node: NodeSimulator) -> None:
         await parts.until_applied(await parts.assign("n1"), "n1")
 
 
-async def be_killed(directory: Path, node: NodeSimulator, strike: Callable[[], None], told: int) -> None:
-    """Assign another certificate, and be killed on the way to the node."""
+def be_killed(directory: Path, holdings: MemoryHoldings, strike: Callable[[], None], told: Sender) -> None:
+    """What the process does that dies: assign another certificate, and be killed on the way to the node."""
+    asyncio.run(go_on(directory, NodeSimulator(N1, holdings=holdings), strike, told))
+
+
+async def go_on(directory: Path, node: NodeSimulator, strike: Callable[[], None], told: Sender) -> None:
     async with running(directory) as parts:
         parts.dial("n1", node)
         await parts.until(lambda: parts.state("n1") == "in_sync")
         strike()
-        os.write(told, (await parts.assign("n1")).encode())
+        told.send(await parts.assign("n1"))
         await asyncio.Event().wait()
 
 
@@ -86,15 +94,13 @@ async def converge(directory: Path, node: NodeSimulator, leaf: str, kept: int) -
 def test_a_manager_that_is_killed_on_its_way_to_a_node_brings_it_there_after_its_restart(tmp_path, strike):
     node = NodeSimulator(N1)
     asyncio.run(install_first(tmp_path, node))
-    hear, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            asyncio.run(be_killed(tmp_path, node, strike, tell))
-        finally:
-            os._exit(70)
-    os.close(tell)
-    with os.fdopen(hear) as told:
-        leaf = told.read()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    # a process of its own, not a fork: a lock that another thread of this one holds would never be let go there
+    processes = get_context("spawn")
+    hear, tell = processes.Pipe(duplex=False)
+    dying = processes.Process(target=be_killed, args=(tmp_path, node.holdings, strike, tell))
+    dying.start()
+    tell.close()
+    dying.join(PATIENCE_S)
+    assert dying.exitcode == -signal.SIGKILL
+    leaf = hear.recv()
     asyncio.run(converge(tmp_path, node, leaf, POINTS[strike]))

@@ -66,6 +66,8 @@ def test_a_node_that_serves_another_leaf_names_the_endpoint():
 
 
 WATCH_QUICKLY = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background would ignore it
 from manager.operator import watching
 watching.AGAIN_S = 0.05
 from manager.operator.cli import main
