@@ -50,6 +50,7 @@ class Reason(StrEnum):
     INVALID = "invalid"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
+    PASSWORD_REQUIRED = "password_required"  # noqa: S105 - a reason code, not a secret
     TOKEN_UNKNOWN = "token_unknown"  # noqa: S105 - a reason code, not a secret
     TOKEN_USED = "token_used"  # noqa: S105 - a reason code, not a secret
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a reason code, not a secret

@@ -63,6 +63,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "user.added": "a user was added",
         "setup.offered": "there is no user yet; the link makes the first administrator",
         "session.started": "a user signed in to the pages",
+        "login.use_unnoted": "a token's last use could not be written down; the token works all the same",
         "request.failed": "a request could not be answered because of our own failure",
         "audit.extended": "the audit log has new entries; the signed head is to be kept where the manager cannot write",
         "audit.unshipped": "the signed head of the audit log could not be read, or not be written into its file",

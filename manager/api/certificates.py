@@ -26,9 +26,10 @@ from manager.api.answers import (
     shown_answer,
     trusted_ca_record_answer,
 )
-from manager.api.pieces import AT_ONCE, listed, send
+from manager.api.pieces import AT_ONCE, guarded, listed, send
 from manager.api.routes import CONFIRM, FORCE, PEM_FILE, PFX_FILE, Call, Id, Route, allows, attachment, reply
 from manager.api.routes import Query as Parameter
+from manager.domain.callers import check_password_given
 from manager.domain.listing import PAGE, Order, Query
 from manager.domain.model import Role
 from manager.operations.certificates import Assigned, ListedCertificate, Wanted
@@ -109,7 +110,7 @@ class Assign(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What one file shall hold. `include_key` needs a passphrase, and the role of an administrator."""
+    """What one file shall hold. `include_key` needs a passphrase, the role of an administrator, and that user's password."""
 
     ids: Ids
     format: Format = Format.PEM
@@ -137,7 +138,8 @@ async def list_all(call: Call) -> web.StreamResponse:
         return reply(
             CertificatesAnswer(total=total, certificates=[certificate_answer(each) for each in found])
         )
-    return await send(call.request, listed(CertificatesAnswer(total=total, certificates=[]), _parts(found)))
+    pieces = listed(CertificatesAnswer(total=total, certificates=[]), _parts(found))
+    return await send(call.request, guarded(pieces, call.guard.check))
 
 
 async def _parts(found: Sequence[ListedCertificate]) -> AsyncIterator[Sequence[CertificateAnswer]]:
@@ -255,6 +257,8 @@ async def download(call: Call) -> web.StreamResponse:
         raise AccessError(
             f"a download with private keys needs the role {Role.ADMINISTRATOR}", reason=Reason.FORBIDDEN
         )
+    if body.include_key:
+        check_password_given(call.caller)
     wanted = Wanted(
         leaf=body.include_certificate,
         chain=body.include_intermediates,

@@ -18,13 +18,19 @@ class NewClient(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered client; it names itself by `client_id` in its assertions."""
+    """A registered client; it names itself by `client_id` in its assertions.
+
+    It is removed with the administrator that registered it. The last use is known to five minutes, and null if there was none.
+    """
 
     client_id: str
     name: str
     role: Role
     public_key: str
     created_s: float
+    created_by: str
+    last_used_s: float | None
+    last_source: str | None
 
 
 class ClientsAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +67,9 @@ def _answer(record: ClientRecord) -> ClientAnswer:
         role=record.role,
         public_key=record.public_key,
         created_s=record.created_s,
+        created_by=record.created_by,
+        last_used_s=record.last_used_s,
+        last_source=record.last_source,
     )
 
 
@@ -78,6 +87,7 @@ ROUTES = (
         path="oauth-clients",
         role=Role.ADMINISTRATOR,
         handler=add,
+        needs_password=True,
         body=NewClient,
         summary="Register a program with its public key",
         answers={201: ClientAnswer},

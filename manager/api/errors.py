@@ -26,7 +26,7 @@ from manager.api.answers import ConsequenceAnswer, consequence_answers
 from manager.domain.consequences import ConfirmationNeededError
 from manager.operations.throttle import LOCK_S
 
-_ACCESS: Final = {Reason.FORBIDDEN: 403, Reason.BUSY: 429}
+_ACCESS: Final = {Reason.FORBIDDEN: 403, Reason.PASSWORD_REQUIRED: 403, Reason.BUSY: 429}
 _BY_REASON: Final = {Reason.BUSY: 503, Reason.TIMEOUT: 503, Reason.TOO_BIG: 413, Reason.UNSUPPORTED: 415}
 
 

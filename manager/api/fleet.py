@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from aiohttp import web
 
+from common.errors import AccessError
 from manager.api.routes import Call, Route, reply
 from manager.api.streams import EVENT_STREAM, HEARTBEAT_S, Streams, event_stream, write
 from manager.domain.difference import Difference
@@ -68,7 +69,8 @@ async def events(call: Call) -> web.StreamResponse:
     since = call.request.headers.get("Last-Event-ID")
     async with call.request.app[STREAMS].keep(call.actor):
         # subscribed before anything is answered: whoever reads the fleet after that misses no change
-        with call.api.fleet.subscribe(since) as changes, contextlib.suppress(ConnectionError):
+        # and when the right to watch has gone, the stream ends
+        with call.api.fleet.subscribe(since) as changes, contextlib.suppress(ConnectionError, AccessError):
             await stream.prepare(call.request)
             await write(call.request, stream, b": listening\n\n")
             while True:
@@ -81,6 +83,7 @@ async def events(call: Call) -> web.StreamResponse:
                 if events:
                     # at the last one only: a watcher that loses the connection between two gets all of them again
                     events[-1] = f"id: {changes.mark}\n".encode() + events[-1]
+                await call.guard.check()
                 await write(call.request, stream, b"".join(events) or b": still here\n\n")
     return stream
 
@@ -99,6 +102,7 @@ ROUTES = (
     Route(
         method="GET",
         path="fleet",
+        pushes=True,
         role=Role.READ_ONLY,
         handler=show,
         summary="Show how all nodes stand",
@@ -107,6 +111,7 @@ ROUTES = (
     Route(
         method="POST",
         path="push",
+        pushes=True,
         role=Role.OPERATOR,
         handler=push,
         body=Push,
@@ -116,6 +121,7 @@ ROUTES = (
     Route(
         method="GET",
         path="events",
+        pushes=True,
         role=Role.READ_ONLY,
         handler=events,
         summary="Stream changes of nodes",

@@ -63,6 +63,22 @@ class JoinTokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     expires_s: float
 
 
+class ListedJoinToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A join token that was not used yet, without its secret."""
+
+    id: int
+    node: str
+    created_s: float
+    expires_s: float
+    created_by: str
+
+
+class JoinTokensAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Join tokens of all nodes that can still be used, the latest first."""
+
+    join_tokens: list[ListedJoinToken]
+
+
 class AddedNode(JoinTokenAnswer, frozen=True, kw_only=True):
     """A node that was added, with its join token."""
 
@@ -123,6 +139,28 @@ async def new_token(call: Call) -> web.StreamResponse:
     """Make another join token."""
     token = await call.api.operations.nodes.new_token(call.name("name"), actor=call.actor)
     return reply(JoinTokenAnswer(join_token=token.text, expires_s=token.expires_s), status=201)
+
+
+async def list_tokens(call: Call) -> web.StreamResponse:
+    """Answer with the join tokens of all nodes that can still be used."""
+    found = await call.api.operations.nodes.join_tokens()
+    listed = [
+        ListedJoinToken(
+            id=each.id,
+            node=each.node,
+            created_s=each.created_s,
+            expires_s=each.expires_s,
+            created_by=each.created_by,
+        )
+        for each in found
+    ]
+    return reply(JoinTokensAnswer(join_tokens=listed))
+
+
+async def remove_token(call: Call) -> web.StreamResponse:
+    """Revoke a join token."""
+    await call.api.operations.nodes.remove_token(call.name("name"), call.number("id"), actor=call.actor)
+    return empty()
 
 
 async def fill_slot(call: Call) -> web.StreamResponse:
@@ -200,6 +238,22 @@ ROUTES = (
         handler=new_token,
         summary="Make a join token",
         answers={201: JoinTokenAnswer},
+    ),
+    Route(
+        method="GET",
+        path="join-tokens",
+        role=Role.ADMINISTRATOR,
+        handler=list_tokens,
+        summary="List the join tokens that can still be used",
+        answers={200: JoinTokensAnswer},
+    ),
+    Route(
+        method="DELETE",
+        path="nodes/{name}/join-tokens/{id}",
+        role=Role.ADMINISTRATOR,
+        handler=remove_token,
+        summary="Revoke a join token",
+        answers={204: None},
     ),
     Route(
         method="PUT",

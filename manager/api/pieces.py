@@ -5,14 +5,14 @@ and never looks whole.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 import structlog
 from aiohttp import web
 
-from common.errors import CertcastError
+from common.errors import AccessError, CertcastError
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,13 @@ async def listed(empty: object, parts: AsyncIterator[Sequence[object]]) -> Async
     yield begun + _END
 
 
+async def guarded(pieces: AsyncIterator[bytes], check: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
+    """Return the same pieces as long as `check` lets them go, which raises AccessError where the right to read them has gone."""
+    async for piece in pieces:
+        await check()
+        yield piece
+
+
 async def send(
     request: web.Request,
     pieces: AsyncIterator[bytes],
@@ -57,6 +64,8 @@ async def send(
         async for piece in pieces:
             await _write(response, piece)
         await response.write_eof()
+    except AccessError:
+        _cut(request)
     except CertcastError as error:
         log.error(
             "request.failed",

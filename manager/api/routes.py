@@ -16,16 +16,16 @@ from common.pki.export import Download
 from common.schema import finding_in
 from manager.api.bodies import decode_json, sender_of
 from manager.api.guard import read_bytes
+from manager.domain.callers import Caller, check_allowed, check_password_given, includes
 from manager.domain.model import Role, UserRecord
 from manager.operations.clients import ACCESS_PREFIX
+from manager.operations.guard import Guard
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
 from manager.operations.users import TOKEN_PREFIX
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """An id as bodies have it; larger numbers are none that a database could hold."""
-
-ROLES: Final = (Role.READ_ONLY, Role.OPERATOR, Role.ADMINISTRATOR)
 
 T = TypeVar("T")
 
@@ -44,8 +44,14 @@ class Call:
 
     api: Api
     request: web.Request
-    user: UserRecord
+    caller: Caller
     body: Any
+    guard: Guard
+
+    @property
+    def user(self) -> UserRecord:
+        """Who is calling, with the role that the credential gives."""
+        return self.caller.user
 
     @property
     def actor(self) -> str:
@@ -96,7 +102,8 @@ class Query:
 class Route:
     """One entry of the table. `path` is below the API's root; `answers` are the bodies of successes, by status.
 
-    An answer is a type that is sent as JSON, None for an empty body, or the media types of something else.
+    An answer is a type that is sent as JSON, None for an empty body, or the media types of something else. `needs_password`: no token
+    may call it; `pushes`: a token for pushing only may.
     """
 
     method: str
@@ -106,6 +113,8 @@ class Route:
     summary: str
     body: type[Any] | None = None
     query: tuple[Query, ...] = ()
+    needs_password: bool = False
+    pushes: bool = False
     answers: Mapping[int, Any]
 
 
@@ -138,19 +147,23 @@ def empty() -> web.Response:
 
 def allows(user: UserRecord, role: Role) -> bool:
     """Whether a user has at least this role."""
-    return ROLES.index(user.role) >= ROLES.index(role)
+    return includes(user.role, role)
 
 
 async def call(route: Route, api: Api, request: web.Request) -> web.StreamResponse:
     """Serve one request of a route. Raises CertcastError."""
     check_origin(request)
-    user = await authenticate(request, api.operations)
-    if not allows(user, route.role):
-        raise AccessError(
-            f"this needs the role {route.role}; user '{user.name}' is {user.role}", reason=Reason.FORBIDDEN
-        )
-    body = await read_body(request, user, route.body) if route.body is not None else None
-    return await route.handler(Call(api=api, request=request, user=user, body=body))
+    caller = await authenticate(request, api.operations)
+    check_allowed(caller, route.role, pushes=route.pushes)
+    if route.needs_password:
+        check_password_given(caller)
+    guard = api.operations.callers.guard(caller, route.role, pushes=route.pushes)
+    body = None
+    if route.body is not None:
+        body = await read_body(request, caller.user, route.body)
+        # a body may take its time, and the right may have gone meanwhile
+        await guard.check()
+    return await route.handler(Call(api=api, request=request, caller=caller, body=body, guard=guard))
 
 
 def check_origin(request: web.Request) -> None:
@@ -170,7 +183,7 @@ def check_origin(request: web.Request) -> None:
         raise AccessError("another site's page may not change anything here", reason=Reason.FORBIDDEN)
 
 
-async def authenticate(request: web.Request, operations: Operations) -> UserRecord:
+async def authenticate(request: web.Request, operations: Operations) -> Caller:
     """Return who is asking: HTTP Basic, or an API token or a client's access token as bearer. Raises AccessError."""
     header = request.headers.get("Authorization", "")
     address = request.remote or ""
@@ -181,7 +194,7 @@ async def authenticate(request: web.Request, operations: Operations) -> UserReco
         return await operations.clients.by_token(rest.strip(), address=address)
     if scheme.lower() == "basic":
         name, password = _basic(rest)
-        return await operations.users.by_password(name, password, address=address)
+        return await operations.callers.by_password(name, password, address=address)
     raise AccessError("sign in with HTTP Basic, or with an API token as 'Authorization: Bearer ...'")
 
 

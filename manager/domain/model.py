@@ -200,6 +200,7 @@ class ClientRecord:
     """A program that signs in with a key of its own; `public_key` is PEM.
 
     `api_role_id` is the role that a client of the management API gave it; None is the built-in one of its level.
+    `created_by` is the administrator that registered it, "" where that is not known; last use is as of some minutes ago.
     """
 
     id: int
@@ -209,6 +210,9 @@ class ClientRecord:
     public_key: str
     created_s: float
     api_role_id: int | None = None
+    created_by: str = ""
+    last_used_s: float | None = None
+    last_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,12 +227,37 @@ class ApiRoleRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRecord:
-    """An API token of a user, without the token."""
+    """An API token of a user, without the token. `scope` is a `manager.domain.callers.Scope`; last use is as of some minutes ago."""
 
     id: int
+    user: str
     label: str
+    scope: str
     created_s: float
     expires_s: float
+    last_used_s: float | None
+    last_source: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRecord:
+    """Where a user is signed in to the pages. `id` names it, and cannot be turned into what the browser keeps."""
+
+    id: str
+    created_s: float
+    seen_s: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinTokenRecord:
+    """A join token that was not used yet, without its secret."""
+
+    id: int
+    node: str
+    created_s: float
+    expires_s: float
+    created_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -254,6 +254,7 @@ class Resource:
     `list_methods` are those of the collection, `detail_methods` those of one object. A command has only POST, on its own path.
     The answer that makes an object has the texts `shown_once`, and is empty where there are none; with `shown_on_creation`
     it is the whole object with these texts.
+    What `gives_access` is made and changed with a user's own password only.
     A PATCH must have the fields `patch_needs` as long as the object lacks them.
     With `keeps_more`, fields that are not described here are kept and given back as they came (`more.read_more`): clients
     are newer than this description.
@@ -271,6 +272,7 @@ class Resource:
     keeps_more: bool = False
     shown_once: tuple[str, ...] = ()
     shown_on_creation: bool = False
+    gives_access: bool = False
     patch_needs: tuple[str, ...] = ()
     by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
 

@@ -83,7 +83,7 @@ def answer_to(error: CertcastError, resource: Resource | None) -> Answer:
 
 def _access(error: AccessError) -> Answer:
     match error.reason:
-        case Reason.FORBIDDEN:
+        case Reason.FORBIDDEN | Reason.PASSWORD_REQUIRED:
             return forbidden(error.message)
         case Reason.BUSY:
             return throttled(LOCKED_S)

@@ -16,9 +16,11 @@ from common.errors import AccessError, InvalidInputError, NotFoundError, Reason
 from common.ids import MANAGEMENT_NODE
 from manager.domain.assertion import check_assertion, issuer_of, read_public_key, unproven
 from manager.domain.attempts import Attempt
+from manager.domain.callers import Caller, Credential
 from manager.domain.model import ClientRecord, Role, UserRecord
 from manager.domain.permissions import level_of
 from manager.operations.context import Context
+from manager.operations.lastuse import SOURCE_MAX, LastUse
 from manager.operations.throttle import FAILURES_PER_ADDRESS, FAILURES_PER_USER, Throttle, source
 from manager.operations.users import NAME_MAX, NAME_PATTERN, hash_token
 
@@ -30,6 +32,9 @@ ACCESS_S: Final = 900.0
 
 TOKENS_MAX: Final = 1000
 """Assertions of one client that are remembered at once, and so the tokens that it gets within about an hour."""
+
+CLIENTS_MAX: Final = 100
+"""Clients that are registered at once: few enough to know them all."""
 
 ACTOR_PREFIX: Final = "oauth:"
 """Before a client's name where it acts: no user's name has a colon, so a client is never taken for a user."""
@@ -49,6 +54,7 @@ class ClientOperations:
     def __init__(self, context: Context, throttle: Throttle) -> None:
         self._context = context
         self._throttle = throttle
+        self._last_use = LastUse(context.clock)
 
     async def add(self, name: str, *, role: Role, public_key: str, actor: str) -> ClientRecord:
         """Register a client. Raises InvalidInputError, ConflictError."""
@@ -93,7 +99,9 @@ class ClientOperations:
                 role,
                 client_id=secrets.token_hex(16),
                 public_key=public_key,
+                created_by=actor,
                 now_s=self._context.clock(),
+                most=CLIENTS_MAX,
                 api_role_id=api_role_id,
             )
             detail = {"role": role, "client_id": record.client_id}
@@ -115,10 +123,15 @@ class ClientOperations:
         """Return all."""
         return await self._context.store.clients.list()
 
+    async def made_by(self, name: str) -> Sequence[ClientRecord]:
+        """Return the clients that a user registered; they go with that user."""
+        return await self._context.store.clients.made_by(name)
+
     async def remove(self, name: str, *, actor: str) -> None:
         """Remove a client; its access tokens are worth nothing from then on. Raises NotFoundError."""
         async with self._context.store.together():
             await self._context.store.clients.remove(name)
+            await self._context.store.nodes.remove_join_tokens_of(f"{ACTOR_PREFIX}{name}")
             await self._context.note(actor, "oauth_client.removed", f"client {name}")
 
     async def new_token(self, assertion: str, *, address: str) -> str:
@@ -138,21 +151,36 @@ class ClientOperations:
                 log.warning("login.refused", address=address, message=error.message)
             raise
 
-    async def by_token(self, token: str, *, address: str) -> UserRecord:
+    async def by_token(self, token: str, *, address: str) -> Caller:
         """Return who acts with an access token. Raises AccessError."""
         where = source(address)
         self._throttle.check({where: FAILURES_PER_ADDRESS})
-        client = await self._context.store.clients.for_token(hash_token(token), now_s=self._context.clock())
-        if client is None:
+        caller = await self.find_token(hash_token(token), source=address)
+        if caller is None:
             self._throttle.count(where)
             self._context.attempted(Attempt.SIGN_IN_FAILED, name="", source=where)
             log.warning("login.refused", address=address)
             raise AccessError(
                 "the access token is not known or has expired; ask for another at /oauth/token/"
             )
-        return UserRecord(
+        return caller
+
+    async def find_token(self, token_hash: str, *, source: str | None = None) -> Caller | None:
+        """Return who acts with the access token of this hash, None if it is worth nothing; `source` says where it is used."""
+        clients = self._context.store.clients
+        client = await clients.for_token(token_hash, now_s=self._context.clock())
+        if client is None:
+            return None
+        if source is not None:
+
+            async def write(now_s: float) -> None:
+                await clients.used(client.id, source=source[:SOURCE_MAX], now_s=now_s)
+
+            await self._last_use.note(client.id, client.last_used_s, write)
+        user = UserRecord(
             id=client.id, name=f"{ACTOR_PREFIX}{client.name}", role=client.role, created_s=client.created_s
         )
+        return Caller(user=user, credential=Credential.ACCESS_TOKEN, proof=token_hash)
 
     async def _spend(self, assertion: str, client_id: str) -> str:
         client = await self._context.store.clients.find(client_id)

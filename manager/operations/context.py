@@ -22,7 +22,7 @@ ATTEMPTS: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The store and what is known of its content, the fleet, the workers, and the clock (unix seconds).
+    """The store and what is known of its content, the fleet, the workers, and the clocks: unix seconds, and seconds that only ever pass.
 
     `stirred` is set by every change of content, for who must look at all of it anew.
     """
@@ -32,6 +32,7 @@ class Context:
     fleet: Fleet
     workers: Workers
     clock: Callable[[], float] = field(default=time.time)
+    monotonic: Callable[[], float] = field(default=time.monotonic)
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
     attempts: Attempts = field(default_factory=Attempts)
 

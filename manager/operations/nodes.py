@@ -17,7 +17,7 @@ from common.pki.selfsigned import make_temporary
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
-from manager.domain.model import NodeKind, NodeRecord
+from manager.domain.model import JoinTokenRecord, NodeKind, NodeRecord
 from manager.domain.placing import Move, of_describing
 from manager.domain.version import version_of_node
 from manager.operations.certificates import new_certificate
@@ -156,7 +156,7 @@ class NodeOperations:
         secret, expires_s = new_secret(), now_s + self._join.lifetime_s
         async with self._context.store.together():
             await self._context.store.nodes.add_join_token(
-                checked, secret_hash=hash_secret(secret), expires_s=expires_s, now_s=now_s
+                checked, secret_hash=hash_secret(secret), created_by=actor, expires_s=expires_s, now_s=now_s
             )
             await self._context.note(actor, "node.token_made", f"node {checked}", {"expires_s": expires_s})
         token = JoinToken(
@@ -167,6 +167,20 @@ class NodeOperations:
             expires_s=expires_s,
         )
         return NewToken(text=encode_token(token), expires_s=expires_s)
+
+    async def join_tokens(self, name: str | None = None) -> Sequence[JoinTokenRecord]:
+        """Return the join tokens of a node (None: of all) that can still be used, without their secrets. Raises NotFoundError."""
+        if name is not None:
+            await self._context.store.nodes.get(node_name(name))
+        checked = None if name is None else node_name(name)
+        return await self._context.store.nodes.join_tokens(checked, now_s=self._context.clock())
+
+    async def remove_token(self, name: str, token_id: int, *, actor: str) -> None:
+        """Revoke an unused join token of a node. Raises NotFoundError."""
+        checked = node_name(name)
+        async with self._context.store.together():
+            await self._context.store.nodes.remove_join_token(checked, token_id)
+            await self._context.note(actor, "node.token_removed", f"node {checked}", {"token": token_id})
 
     async def _foresee(
         self, name: NodeName, described: NodeDescription, seen: str | None, inventory: Inventory

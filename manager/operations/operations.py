@@ -2,6 +2,7 @@
 
 from manager.operations.alarms import AlarmOperations
 from manager.operations.audit import AuditOperations
+from manager.operations.callers import CallerOperations
 from manager.operations.certificates import CertificateOperations
 from manager.operations.clients import ClientOperations
 from manager.operations.context import Context
@@ -34,5 +35,6 @@ class Operations:
         self.trust = TrustOperations(context)
         self.users = UserOperations(context)
         self.clients = ClientOperations(context, self.users.throttle)
+        self.callers = CallerOperations(context, self.users, self.clients)
         self.roles = RoleOperations(context)
         self.setup = SetupOperations(context, self.users)

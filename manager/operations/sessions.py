@@ -4,13 +4,18 @@ Invariant: the store has only a hash of what a browser keeps; a session that nob
 """
 
 import secrets
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
-from manager.domain.model import UserRecord
+from common.errors import NotFoundError
+from manager.domain.model import SessionRecord, UserRecord
 from manager.operations.context import Context
+from manager.operations.lastuse import REMEMBERED_MAX, SOURCE_MAX
 from manager.operations.users import hash_token
+from manager.store.sessions import session_id
 
 log = structlog.get_logger(__name__)
 
@@ -27,21 +32,62 @@ PER_USER_MAX: Final = 20
 """Sessions that one user has; with one more the one that was longest unused ends."""
 
 
+CONFIRMED_S: Final = 600.0
+"""How long after the password was given a session may make credentials and take private keys away."""
+
+
 class SessionOperations:
     """See the module."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._confirmed: OrderedDict[str, float] = OrderedDict()
 
     async def start(self, user: UserRecord, *, address: str) -> str:
         """Begin a session for a user who has proved who it is; return its token, which is never the one from before."""
         token = secrets.token_urlsafe(32)
         now_s = self._context.clock()
         async with self._context.store.together():
-            await self._context.store.sessions.add(hash_token(token), user.id, now_s=now_s, keep=PER_USER_MAX)
+            await self._context.store.sessions.add(
+                hash_token(token), user.id, source=address[:SOURCE_MAX], now_s=now_s, keep=PER_USER_MAX
+            )
             await self._context.note(user.name, "session.started", f"user {user.name}", {"address": address})
         log.info("session.started", user=user.name, address=address)
+        self.confirmed(token)
         return token
+
+    def confirmed(self, token: str) -> None:
+        """Remember that the password was given for this session just now."""
+        self._confirmed[hash_token(token)] = self._context.monotonic() + CONFIRMED_S
+        self._confirmed.move_to_end(hash_token(token))
+        while len(self._confirmed) > REMEMBERED_MAX:
+            self._confirmed.popitem(last=False)
+
+    def is_confirmed(self, token: str) -> bool:
+        """Tell whether the password was given for this session just now. A manager that was started since does not know."""
+        return self._confirmed.get(hash_token(token), float("-inf")) > self._context.monotonic()
+
+    async def list(self, name: str) -> Sequence[SessionRecord]:
+        """Return where a user is signed in."""
+        now_s = self._context.clock()
+        return await self._context.store.sessions.list(
+            name, seen_after_s=now_s - IDLE_S, created_after_s=now_s - LIFE_S
+        )
+
+    def id_of(self, token: str) -> str:
+        """Return what the session of this token is called."""
+        return session_id(hash_token(token))
+
+    async def end_of(
+        self, name: str, *, only: str | None = None, keep: str | None = None, actor: str
+    ) -> None:
+        """End a user's sessions: the one with the id `only`, or all but that with the id `keep`. Raises NotFoundError."""
+        async with self._context.store.together():
+            count = await self._context.store.sessions.remove_of(name, only=only, keep=keep)
+            if only is not None and not count:
+                raise NotFoundError(f"user '{name}' is not signed in there any more")
+            if count:
+                await self._context.note(actor, "session.ended", f"user {name}", {"count": count})
 
     async def find(self, token: str, *, using: bool = True) -> UserRecord | None:
         """Return who is signed in with this token, None if nobody; `using` keeps the session from ending unused."""

@@ -10,6 +10,7 @@ import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Final
 
@@ -17,10 +18,12 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from common.errors import AccessError, ConflictError, InvalidInputError, NotFoundError
+from common.errors import AccessError, ConflictError, InvalidInputError, NotFoundError, Reason
 from manager.domain.attempts import Attempt
+from manager.domain.callers import Caller, Credential, Scope, fits, role_of
 from manager.domain.model import Role, TokenRecord, UserRecord
 from manager.operations.context import Context
+from manager.operations.lastuse import SOURCE_MAX, LastUse
 from manager.operations.throttle import (
     FAILURES_PER_ADDRESS,
     FAILURES_PER_USER,
@@ -39,7 +42,15 @@ CACHE_S: Final = 300.0
 """How long a proven password is remembered: clients of the API send it with each request, and Argon2 takes 50 ms."""
 
 TOKEN_PREFIX: Final = "cct_"  # noqa: S105 - what a token begins with, not a token
-TOKEN_DAYS_MAX: Final = 3650
+TOKEN_DAYS_MAX: Final = 365
+"""How long an API token lives at most: who needs it longer makes another, and the old one is forgotten in time."""
+
+TOKEN_DAYS: Final = 90
+"""How long it lives if nothing is said."""
+
+TOKENS_PER_USER_MAX: Final = 20
+"""API tokens of one user that are good at once: one for each program, and few enough to know them all."""
+
 NAME_MAX: Final = 150
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
 
@@ -54,6 +65,7 @@ class UserOperations:
         self._dummy = _dummy_hash()
         self.throttle = Throttle(context.clock)
         self._proven: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
+        self._last_use = LastUse(context.clock)
         self._salt = secrets.token_bytes(16)
 
     async def add(
@@ -72,20 +84,23 @@ class UserOperations:
         return record
 
     async def set_password(self, name: str, *, password: str, actor: str) -> None:
-        """Replace a user's password; who is signed in as that user is signed out. Raises InvalidInputError, NotFoundError."""
+        """Replace a user's password; the user's sessions and API tokens end. Raises InvalidInputError, NotFoundError."""
         _check_password(password)
         hashed = await asyncio.to_thread(self._hasher.hash, password)
         async with self._context.store.together():
             await self._context.store.users.set_password(name, hashed)
-            await self._context.store.sessions.remove_all(name)
             await self._context.note(actor, "user.password_changed", f"user {name}")
+
+    async def get(self, name: str) -> UserRecord:
+        """Return one. Raises NotFoundError."""
+        return (await self._context.store.users.get(name))[0]
 
     async def list(self) -> Sequence[UserRecord]:
         """Return all."""
         return await self._context.store.users.list()
 
     async def set_role(self, name: str, *, role: Role, actor: str) -> None:
-        """Replace a user's role, at once for sessions and tokens too.
+        """Replace a user's role, at once for sessions too; the user's API tokens end.
 
         Raises NotFoundError; ConflictError for the own role, and for the role of the last administrator.
         """
@@ -93,19 +108,21 @@ class UserOperations:
             raise ConflictError("you cannot change your own role; another administrator can")
         async with self._context.store.together():
             had_administrator = await self._has_administrator()
-            await self._context.store.users.set_role(name, role)
+            if not await self._context.store.users.set_role(name, role):
+                return
             await self._check_administrator(name, had_administrator=had_administrator)
             await self._context.note(actor, "user.role_changed", f"user {name}", {"role": role})
 
-    async def tokens(self, name: str) -> Sequence[TokenRecord]:
-        """Return a user's API tokens, without the tokens."""
+    async def tokens(self, name: str | None) -> Sequence[TokenRecord]:
+        """Return the API tokens of a user (None: of all), without the tokens."""
         return await self._context.store.users.tokens(name, now_s=self._context.clock())
 
-    async def remove_token(self, name: str, token_id: int, *, actor: str) -> None:
-        """Remove one of a user's API tokens; it is worth nothing from then on. Raises NotFoundError."""
+    async def remove_token(self, token_id: int, *, name: str | None, actor: str) -> TokenRecord:
+        """Revoke an API token, of this user if one is named; it is worth nothing from then on. Raises NotFoundError."""
         async with self._context.store.together():
-            label = await self._context.store.users.remove_token(name, token_id)
-            await self._context.note(actor, "token.removed", f"user {name}", {"label": label})
+            record = await self._context.store.users.remove_token(token_id, name=name)
+            await self._context.note(actor, "token.removed", f"user {record.user}", {"label": record.label})
+        return record
 
     async def remove(self, name: str, *, actor: str) -> None:
         """Remove a user and all tokens. Raises NotFoundError; ConflictError for the own account, and for the last administrator."""
@@ -118,18 +135,37 @@ class UserOperations:
             await self._context.note(actor, "user.removed", f"user {name}")
         self._proven.clear()
 
-    async def new_token(self, name: str, *, label: str, days: int, actor: str) -> tuple[str, float]:
-        """Make an API token for a user; return it (shown once) and when it expires."""
+    async def new_token(
+        self, name: str, *, label: str, days: int, scope: Scope | None, actor: str
+    ) -> tuple[str, float]:
+        """Make an API token for a user; return it (shown once) and when it expires. Scope None is what the user may do now.
+
+        Raises InvalidInputError, ConflictError (too many), AccessError FORBIDDEN (more than the user may do), NotFoundError.
+        """
         if not 1 <= days <= TOKEN_DAYS_MAX:
             raise InvalidInputError("days", f"a token lives 1 to {TOKEN_DAYS_MAX} days")
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         now_s = self._context.clock()
         expires_s = now_s + days * 86400
         async with self._context.store.together():
+            user, _ = await self._context.store.users.get(name)
+            chosen = Scope(user.role) if scope is None else scope
+            if not fits(chosen, user.role):
+                raise AccessError(
+                    f"a token of '{name}', who is {user.role}, cannot be for {chosen}",
+                    reason=Reason.FORBIDDEN,
+                )
             await self._context.store.users.add_token(
-                name, token_hash=hash_token(token), label=label[:NAME_MAX], expires_s=expires_s, now_s=now_s
+                name,
+                token_hash=hash_token(token),
+                label=label[:NAME_MAX],
+                scope=chosen,
+                expires_s=expires_s,
+                now_s=now_s,
+                most=TOKENS_PER_USER_MAX,
             )
-            await self._context.note(actor, "token.made", f"user {name}", {"label": label[:NAME_MAX]})
+            detail = {"label": label[:NAME_MAX], "scope": chosen, "expires_s": expires_s}
+            await self._context.note(actor, "token.made", f"user {name}", detail)
         return token, expires_s
 
     async def by_password(self, name: str, password: str, *, address: str) -> UserRecord:
@@ -156,18 +192,38 @@ class UserOperations:
         log.warning("login.refused", user=name[:NAME_MAX], address=address)
         raise AccessError("the user name or password is wrong")
 
-    async def by_token(self, token: str, *, address: str) -> UserRecord:
-        """Return the user whose API token this is. Raises AccessError."""
+    async def by_token(self, token: str, *, address: str) -> Caller:
+        """Return who asks with this API token. Raises AccessError."""
         self.throttle.check({source(address): FAILURES_PER_ADDRESS})
-        record = await self._context.store.users.user_for_token(
-            hash_token(token), now_s=self._context.clock()
-        )
-        if record is None:
+        caller = await self.find_token(hash_token(token), source=address)
+        if caller is None:
             self.throttle.count(source(address))
             self._context.attempted(Attempt.SIGN_IN_FAILED, name="", source=source(address))
             log.warning("login.refused", address=address)
             raise AccessError("the token is unknown, revoked or expired")
-        return record
+        return caller
+
+    async def find_token(self, token_hash: str, *, source: str | None = None) -> Caller | None:
+        """Return who asks with the API token of this hash, None if it is worth nothing; `source` says where it is used."""
+        users = self._context.store.users
+        found = await users.owner_of_token(token_hash, now_s=self._context.clock())
+        if found is None:
+            return None
+        user, token = found
+        if source is not None:
+
+            async def write(now_s: float) -> None:
+                await users.token_used(token.id, source=source[:SOURCE_MAX], now_s=now_s)
+
+            await self._last_use.note(token.id, token.last_used_s, write)
+        scope = Scope(token.scope)
+        return Caller(
+            user=replace(user, role=role_of(scope, user.role)),
+            credential=Credential.API_TOKEN,
+            proof=token_hash,
+            token_id=token.id,
+            push_only=scope is Scope.PUSH_ONLY,
+        )
 
     async def _has_administrator(self) -> bool:
         return any(each.role is Role.ADMINISTRATOR for each in await self._context.store.users.list())

@@ -38,14 +38,21 @@ class Options:
     ca: Path | None
     insecure: bool
 
-    def resolve(self) -> Access:
-        """Settle the credentials; may read standard input or prompt. Raises InvalidInputError."""
+    def resolve(self, *, needs_password: bool = False) -> Access:
+        """Settle the credentials; may read standard input or prompt. Raises InvalidInputError.
+
+        `needs_password` is for what the manager lets no token do: then a token that is there too is left aside.
+        """
         url = check_url(self.url, insecure=self.insecure)
         if self.ca is not None and self.insecure:
             raise InvalidInputError("ca", "--ca and --insecure exclude each other; leave one out")
         if self.ca is not None and not self.ca.is_file():
             raise InvalidInputError("ca", f"there is no file {self.ca} (--ca)")
-        if self.token:
+        if self.token and needs_password and not self.user:
+            raise InvalidInputError(
+                "user", "no token may do this, only your password: say who you are with --user NAME"
+            )
+        if self.token and not needs_password:
             return Access(url=url, token=self.token, ca=self.ca, insecure=self.insecure)
         if not self.user:
             raise InvalidInputError("user", "say who you are: --user NAME (CERTCAST_USER) or CERTCAST_TOKEN")

@@ -196,14 +196,14 @@ def download(
     """Download certificates as a file.
 
     With their intermediates, and with the private keys if that is wanted. The file is named after the subject: SUBJECT_certificate or SUBJECT_keycert, all_certificates or all_keycerts for several.
-    Temporary (self-signed) certificates cannot be downloaded. Only administrators get private keys, and each time is audited.
+    Temporary (self-signed) certificates cannot be downloaded. Only administrators get private keys, with their password and no token, and each time is audited.
 
     Example: certcast certificate download 3 --format pfx --with-key
     """
     if passphrase_stdin and not with_key:
         raise InvalidInputError("passphrase", "--passphrase-stdin is the passphrase for --with-key")
     check_output(output, force=force)
-    login(context)
+    login(context, needs_password=with_key)
     passphrase = _new_passphrase(from_stdin=passphrase_stdin) if with_key else None
     body = {
         "ids": certificate_ids,

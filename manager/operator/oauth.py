@@ -45,7 +45,7 @@ def add(
             f"{public_key} holds a private key, which was not sent; 'openssl pkey -pubout' gives its public key",
         )
     body = {"name": name, "role": role, "public_key": pem}
-    access = login(context)
+    access = login(context, needs_password=True)
     answer = ask(context, lambda client: client.post("oauth-clients", body=body))
     if json:
         say_raw(answer)

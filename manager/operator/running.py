@@ -48,21 +48,23 @@ def group(text: str) -> typer.Typer:
     return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
-def login(context: typer.Context) -> Access:
+def login(context: typer.Context, *, needs_password: bool = False) -> Access:
     """Settle the credentials, once; what else a command reads from standard input comes after the password.
 
     Raises InvalidInputError.
     """
     if isinstance(context.obj, Options):
-        context.obj = context.obj.resolve()
+        context.obj = context.obj.resolve(needs_password=needs_password)
     if not isinstance(context.obj, Access):
         raise TypeError("the global options were not read")
     return context.obj
 
 
-def ask(context: typer.Context, work: Callable[["Client"], Awaitable[T]]) -> T:
+def ask(
+    context: typer.Context, work: Callable[["Client"], Awaitable[T]], *, needs_password: bool = False
+) -> T:
     """Do some work with the manager. Raises CertcastError."""
-    access = login(context)
+    access = login(context, needs_password=needs_password)
 
     async def run() -> T:
         from manager.operator.client import Client

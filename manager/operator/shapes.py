@@ -260,16 +260,20 @@ class Users(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedToken(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the caller's API tokens, without the token."""
+    """An API token, without the token."""
 
     id: int
+    user: str = ""
     label: str = ""
+    scope: str = ""
+    last_used_s: float | None = None
+    last_source: str | None = None
     created_s: float | None = None
     expires_s: float | None = None
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller's API tokens."""
+    """API tokens."""
 
     tokens: list[ListedToken]
 

@@ -29,6 +29,15 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
+class Scope(StrEnum):
+    """What a token may do: as the roles, or push and watch pushes alone. The API's words."""
+
+    READ_ONLY = "read-only"
+    PUSH_ONLY = "push-only"
+    OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
+
+
 @users.command("add")
 def add_user(
     context: typer.Context,
@@ -46,7 +55,7 @@ def add_user(
 
     Example: certcast user add anna --role operator
     """
-    login(context)
+    login(context, needs_password=True)
     if new_password_stdin:
         password = read_line("the new password (--new-password-stdin)")
     else:
@@ -83,11 +92,14 @@ def remove_user(
     force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Remove a user and the user's tokens.
+    """Remove a user and what stands on it.
+
+    The user's tokens end, and the programs that the user registered and the unused join tokens that it made are removed.
 
     Example: certcast user remove anna
     """
     check_name(name)
+    login(context, needs_password=True)
     check_meant(
         f"Remove the user {name} with all tokens?", force=force, check=lambda: _check_is_there(context, name)
     )
@@ -105,12 +117,14 @@ def set_role(
     role: Annotated[Role, typer.Argument(metavar="ROLE", help="read-only, operator or administrator.")],
     json: JsonOption = False,
 ) -> None:
-    """Change what a user may do, at once for the user's tokens too.
+    """Change what a user may do, at once; the user's tokens end.
 
     Example: certcast user role anna administrator
     """
     check_name(name)
-    answer = ask(context, lambda client: client.put("users", name, "role", body={"role": role}))
+    answer = ask(
+        context, lambda client: client.put("users", name, "role", body={"role": role}), needs_password=True
+    )
     if json:
         say_raw(answer)
         return
@@ -121,16 +135,25 @@ def set_role(
 def create_token(
     context: typer.Context,
     label: Annotated[str, typer.Option("--label", metavar="LABEL", help="What it is for.")],
-    days: Annotated[int, typer.Option("--days", metavar="N", min=1, help="How long it is valid.")] = 90,
+    days: Annotated[
+        int, typer.Option("--days", metavar="N", min=1, help="How long it is valid: a year at most.")
+    ] = 90,
+    scope: Annotated[
+        Scope | None,
+        typer.Option(
+            "--scope", help="What it may do; push-only: push and watch. Without this: what you may do now."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Make an API token with your own rights.
+    """Make an API token. This needs your password: no token can make another.
 
-    It is shown once. Give it to programs as CERTCAST_TOKEN.
+    It is shown once. Give it to programs as CERTCAST_TOKEN. It ends when your password or your role changes.
 
-    Example: certcast token create --label backup --days 30
+    Example: certcast token create --label backup --days 30 --scope read-only
     """
-    answer = ask(context, lambda client: client.post("tokens", body={"label": label, "days": days}))
+    body = {"label": label, "days": days} | ({} if scope is None else {"scope": scope})
+    answer = ask(context, lambda client: client.post("tokens", body=body), needs_password=True)
     if json:
         say_raw(answer)
         return
@@ -142,12 +165,20 @@ def create_token(
 
 
 @tokens.command("list")
-def list_tokens(context: typer.Context, json: JsonOption = False) -> None:
-    """List your API tokens that are still good.
+def list_tokens(
+    context: typer.Context,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Everybody's tokens; this needs the role administrator.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """List API tokens that are still good.
 
-    Example: certcast token list
+    Yours or, for administrators, everybody's; with their last use, which is known to five minutes.
+
+    Example: certcast token list --all
     """
-    answer = ask(context, lambda client: client.get("tokens"))
+    answer = ask(context, lambda client: client.get("tokens", query=_query(everybody=everybody)))
     if json:
         say_raw(answer)
         return
@@ -155,10 +186,20 @@ def list_tokens(context: typer.Context, json: JsonOption = False) -> None:
     from manager.operator.shapes import Tokens, read
 
     rows = [
-        (str(each.id), each.label or "-", moment(each.created_s), moment(each.expires_s))
+        (
+            str(each.id),
+            *((each.user,) if everybody else ()),
+            each.label or "-",
+            each.scope or "-",
+            moment(each.expires_s),
+            "never"
+            if each.last_used_s is None
+            else f"{moment(each.last_used_s)} from {each.last_source or '?'}",
+        )
         for each in read(answer, Tokens).tokens
     ]
-    show_table(("id", "label", "made", "expires"), rows, nothing="You have no tokens.")
+    heads = ("id", *(("user",) if everybody else ()), "label", "scope", "expires", "last used")
+    show_table(heads, rows, nothing="No tokens." if everybody else "You have no tokens.")
 
 
 @tokens.command("revoke")
@@ -168,9 +209,14 @@ def revoke_token(
         str,
         typer.Argument(metavar="TOKEN", help="Its number in 'certcast token list', or its label."),
     ],
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Look among everybody's tokens, as an administrator.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Revoke one of your API tokens; it is worth nothing from then on.
+    """Revoke an API token.
+
+    Yours or, for administrators, anybody's; it is worth nothing from then on.
 
     Example: certcast token revoke backup
     """
@@ -178,14 +224,20 @@ def revoke_token(
     async def work(client: "Client") -> "tuple[bytes, ListedToken]":
         from manager.operator.shapes import Tokens, read
 
-        found = _the_token(token, read(await client.get("tokens"), Tokens).tokens)
+        listed = await client.get("tokens", query=_query(everybody=everybody))
+        found = _the_token(token, read(listed, Tokens).tokens)
         return await client.delete("tokens", str(found.id)), found
 
     answer, found = ask(context, work)
     if json:
         say_raw(answer)
         return
-    say(f"Revoked token {found.id} ({found.label or '-'}).")
+    whose = f" of {found.user}" if everybody else ""
+    say(f"Revoked token {found.id}{whose} ({found.label or '-'}).")
+
+
+def _query(*, everybody: bool) -> "dict[str, str] | None":
+    return {"all": "true"} if everybody else None
 
 
 def _the_token(wanted: str, tokens: "Sequence[ListedToken]") -> "ListedToken":
@@ -194,12 +246,12 @@ def _the_token(wanted: str, tokens: "Sequence[ListedToken]") -> "ListedToken":
         each for each in tokens if each.label == wanted
     ]
     if not found:
-        raise InvalidInputError("token", f"you have no token '{wanted}'; 'certcast token list' shows yours")
+        raise InvalidInputError(
+            "token", f"there is no token '{wanted}' among these; 'certcast token list' shows yours"
+        )
     if len(found) > 1:
         numbers = ", ".join(str(each.id) for each in found)
-        raise InvalidInputError(
-            "token", f"several of your tokens are called '{wanted}': say which of {numbers}"
-        )
+        raise InvalidInputError("token", f"several tokens are called '{wanted}': say which of {numbers}")
     return found[0]
 
 

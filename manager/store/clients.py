@@ -28,14 +28,21 @@ class Clients:
         *,
         client_id: str,
         public_key: str,
+        created_by: str,
         now_s: float,
+        most: int,
         api_role_id: int | None = None,
     ) -> ClientRecord:
-        """Keep a new client. Raises ConflictError if the name is taken."""
+        """Keep a new client. Raises ConflictError if the name is taken, or if there are `most`."""
         async with self._database.write() as connection:
             await _check_name(connection, name, None)
+            count = (await connection.execute(select(func.count()).select_from(oauth_client))).scalar_one()
+            if count >= most:
+                raise ConflictError(
+                    f"{count} programs are registered, and {most} at most; remove one that is not needed"
+                )
             values = {"name": name, "role": role.value, "client_id": client_id, "public_key": public_key}
-            new = {**values, "created_s": now_s, "api_role_id": api_role_id}
+            new = {**values, "created_s": now_s, "created_by": created_by, "api_role_id": api_role_id}
             await connection.execute(insert(oauth_client).values(new))
             made = select(oauth_client).where(oauth_client.c.name == name)
             return _record((await connection.execute(made)).one())
@@ -52,7 +59,7 @@ class Clients:
 
     async def change(self, number: int, *, name: str, role: Role, api_role_id: int | None) -> ClientRecord:
         """Rename a client, or give it another role. Raises NotFoundError, ConflictError if the name is taken."""
-        async with self._database.write() as connection:
+        async with self._database.write(rights=True) as connection:
             await _check_name(connection, name, number)
             chosen = oauth_client.c.id == number
             values = {"name": name, "role": role.value, "api_role_id": api_role_id}
@@ -62,7 +69,7 @@ class Clients:
 
     async def remove(self, name: str) -> None:
         """Remove a client; its tokens go with it. Raises NotFoundError."""
-        async with self._database.write() as connection:
+        async with self._database.write(rights=True) as connection:
             result = await connection.execute(delete(oauth_client).where(oauth_client.c.name == name))
             if not result.rowcount:
                 raise NotFoundError(
@@ -117,6 +124,16 @@ class Clients:
         )
         return await self._one(oauth_client.c.id.in_(live))
 
+    async def made_by(self, name: str) -> Sequence[ClientRecord]:
+        """Return the clients that a user registered."""
+        return [each for each in await self.list() if each.created_by == name]
+
+    async def used(self, number: int, *, source: str, now_s: float) -> None:
+        """Note that a client is in use, and from where."""
+        async with self._database.write() as connection:
+            chosen = update(oauth_client).where(oauth_client.c.id == number)
+            await connection.execute(chosen.values(last_used_s=now_s, last_source=source))
+
     async def _one(self, chosen: ColumnElement[bool]) -> ClientRecord | None:
         async with self._database.read() as connection:
             row = (await connection.execute(select(oauth_client).where(chosen))).first()
@@ -138,4 +155,7 @@ def _record(row: Row[Any]) -> ClientRecord:
         public_key=row.public_key,
         created_s=row.created_s,
         api_role_id=row.api_role_id,
+        created_by=row.created_by,
+        last_used_s=row.last_used_s,
+        last_source=row.last_source,
     )

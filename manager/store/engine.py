@@ -77,6 +77,8 @@ class Database:
         # an error's text ends up in logs, and parameters are password hashes and sealed keys
         self.engine: AsyncEngine = create_async_engine(url, hide_parameters=True)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self.rights_revision = 0
+        """How often this process changed who may do what; it rises once the change is kept."""
         self._writing = asyncio.Lock()
         self._open: _Transaction | None = None
         if self.is_sqlite:
@@ -100,15 +102,18 @@ class Database:
             raise translated(error) from error
 
     @asynccontextmanager
-    async def write(self, *, content: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def write(self, *, content: bool = False, rights: bool = False) -> AsyncIterator[AsyncConnection]:
         """Lend a transaction: on disk when the block is left, undone if it raises. Raises StorageError, ConflictError.
 
         `content` says that what nodes must hold may change; it raises the store's revision in the same transaction.
+        `rights` says that what somebody may do changes, so that answers which are under way are asked for again.
         Within a transaction of the same task it is a part of that one: an error in it undoes the whole, even if it is caught
         in between.
         """
         try:
             if (outer := self._own()) is not None:
+                if rights:
+                    outer.effects.append(self._rights_changed)
                 async with _part(outer, content=content):
                     yield outer.connection
                 return
@@ -117,11 +122,16 @@ class Database:
                     if not self.is_sqlite:
                         await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
                     async with self._whole(connection, content=content) as transaction:
+                        if rights:
+                            transaction.effects.append(self._rights_changed)
                         yield connection
                 for effect in transaction.effects:
                     effect()
         except (SQLAlchemyError, OSError) as error:
             raise translated(error) from error
+
+    def _rights_changed(self) -> None:
+        self.rights_revision += 1
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Run this once the open transaction of this task is on disk, and never if it is undone.

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import ConflictError, EnrolmentError, NotFoundError, Reason
 from common.ids import NodeName
-from manager.domain.model import KeyChange, NodeKind, NodeRecord
+from manager.domain.model import JoinTokenRecord, KeyChange, NodeKind, NodeRecord
 from manager.store.engine import SQL_VARIABLES_MAX, Database
 from manager.store.tables import join_token, node
 
@@ -113,7 +113,7 @@ class Nodes:
                 raise _missing(name)
 
     async def add_join_token(
-        self, name: NodeName, *, secret_hash: str, expires_s: float, now_s: float
+        self, name: NodeName, *, secret_hash: str, created_by: str, expires_s: float, now_s: float
     ) -> None:
         """Keep a token's hash. Raises NotFoundError, ConflictError if too many are live."""
         async with self._database.write() as connection:
@@ -127,9 +127,52 @@ class Nodes:
                 )
             await connection.execute(
                 insert(join_token).values(
-                    node_id=owner, secret_hash=secret_hash, created_s=now_s, expires_s=expires_s
+                    node_id=owner,
+                    secret_hash=secret_hash,
+                    created_s=now_s,
+                    expires_s=expires_s,
+                    created_by=created_by,
                 )
             )
+
+    async def join_tokens(self, name: NodeName | None, *, now_s: float) -> Sequence[JoinTokenRecord]:
+        """Return the join tokens of a node (None: of all) that can still be used, the latest first."""
+        query = (
+            select(join_token, node.c.name.label("node_name"))
+            .join(node)
+            .where(join_token.c.used_key.is_(None), join_token.c.expires_s > now_s)
+            .order_by(join_token.c.id.desc())
+        )
+        if name is not None:
+            query = query.where(node.c.name == name)
+        async with self._database.read() as connection:
+            return [
+                JoinTokenRecord(
+                    id=row.id,
+                    node=row.node_name,
+                    created_s=row.created_s,
+                    expires_s=row.expires_s,
+                    created_by=row.created_by,
+                )
+                for row in await connection.execute(query)
+            ]
+
+    async def remove_join_token(self, name: NodeName, token_id: int) -> None:
+        """Forget an unused join token of a node. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            owner = await require_node(connection, name)
+            chosen = (join_token.c.id == token_id) & (join_token.c.node_id == owner)
+            result = await connection.execute(
+                delete(join_token).where(chosen & join_token.c.used_key.is_(None))
+            )
+            if not result.rowcount:
+                raise NotFoundError(f"node '{name}' has no unused join token {token_id}")
+
+    async def remove_join_tokens_of(self, creator: str) -> None:
+        """Forget the unused join tokens that one user or program made."""
+        async with self._database.write() as connection:
+            unused = (join_token.c.created_by == creator) & join_token.c.used_key.is_(None)
+            await connection.execute(delete(join_token).where(unused))
 
     async def redeem_join_token(
         self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float

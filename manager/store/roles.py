@@ -41,7 +41,7 @@ class Roles:
         self, role_id: int, name: str, permissions: Collection[str], *, level: Role | None
     ) -> None:
         """Replace a role, and the level of the programs that have it. Raises NotFoundError, ConflictError."""
-        async with self._database.write() as connection:
+        async with self._database.write(rights=True) as connection:
             known = await _require(connection, role_id)
             await _check_name(connection, name, role_id)
             if known.built_in:

@@ -1,11 +1,17 @@
 """Who is signed in to the pages. Tokens come in as hashes; making them, and how long they last, is not the store's business."""
 
+from collections.abc import Sequence
+from typing import Final
+
 from sqlalchemy import delete, insert, select, update
 
-from manager.domain.model import UserRecord
+from manager.domain.model import SessionRecord, UserRecord
 from manager.store.engine import Database
 from manager.store.tables import session, user
 from manager.store.users import user_record
+
+ID_LENGTH: Final = 16
+"""Characters of a session's id: 64 bits tell 20 sessions apart."""
 
 
 class Sessions:
@@ -14,15 +20,15 @@ class Sessions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, token_hash: str, user_id: int, *, now_s: float, keep: int) -> None:
+    async def add(self, token_hash: str, user_id: int, *, source: str, now_s: float, keep: int) -> None:
         """Keep a new session; of those that its user has, the `keep` that were seen last stay."""
         async with self._database.write() as connection:
             own = session.c.user_id == user_id
             latest = select(session.c.token_hash).where(own).order_by(session.c.seen_s.desc()).limit(keep - 1)
             kept = (await connection.execute(latest)).scalars().all()
             await connection.execute(delete(session).where(own & session.c.token_hash.not_in(kept)))
-            values = {"token_hash": token_hash, "user_id": user_id, "created_s": now_s, "seen_s": now_s}
-            await connection.execute(insert(session).values(values))
+            values = {"token_hash": token_hash, "user_id": user_id, "source": source}
+            await connection.execute(insert(session).values(**values, created_s=now_s, seen_s=now_s))
 
     async def find(
         self, token_hash: str, *, seen_after_s: float, created_after_s: float
@@ -48,19 +54,57 @@ class Sessions:
                 update(session).where(session.c.token_hash == token_hash).values(seen_s=now_s)
             )
 
+    async def list(
+        self, name: str, *, seen_after_s: float, created_after_s: float
+    ) -> Sequence[SessionRecord]:
+        """Return where a user is signed in, the one that was seen last first."""
+        query = (
+            select(session)
+            .join(user)
+            .where(
+                user.c.name == name,
+                session.c.seen_s > seen_after_s,
+                session.c.created_s > created_after_s,
+            )
+            .order_by(session.c.seen_s.desc())
+        )
+        async with self._database.read() as connection:
+            return [
+                SessionRecord(
+                    id=session_id(row.token_hash),
+                    created_s=row.created_s,
+                    seen_s=row.seen_s,
+                    source=row.source,
+                )
+                for row in await connection.execute(query)
+            ]
+
     async def remove(self, token_hash: str) -> None:
         """End a session, if there is such a one."""
-        async with self._database.write() as connection:
+        async with self._database.write(rights=True) as connection:
             await connection.execute(delete(session).where(session.c.token_hash == token_hash))
 
-    async def remove_all(self, name: str) -> None:
-        """End all sessions of a user."""
-        async with self._database.write() as connection:
+    async def remove_of(self, name: str, *, only: str | None = None, keep: str | None = None) -> int:
+        """End a user's sessions: the one with the id `only`, or all but that with the id `keep`; return how many."""
+        async with self._database.write(rights=True) as connection:
             owner = select(user.c.id).where(user.c.name == name).scalar_subquery()
-            await connection.execute(delete(session).where(session.c.user_id == owner))
+            chosen = session.c.user_id == owner
+            hashes = (await connection.execute(select(session.c.token_hash).where(chosen))).scalars().all()
+            ending = [
+                each
+                for each in hashes
+                if (only is None or session_id(each) == only) and session_id(each) != keep
+            ]
+            await connection.execute(delete(session).where(session.c.token_hash.in_(ending)))
+            return len(ending)
 
     async def collect(self, *, seen_before_s: float, created_before_s: float) -> None:
         """Forget the sessions that are over."""
         async with self._database.write() as connection:
             over = (session.c.seen_s <= seen_before_s) | (session.c.created_s <= created_before_s)
             await connection.execute(delete(session).where(over))
+
+
+def session_id(token_hash: str) -> str:
+    """Return what a session is called: a part of its token's hash, which gives nobody the token."""
+    return token_hash[:ID_LENGTH]

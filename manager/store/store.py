@@ -119,6 +119,11 @@ class Store:
         async with self._database.write():
             yield
 
+    @property
+    def rights_revision(self) -> int:
+        """How often this process changed who may do what."""
+        return self._database.rights_revision
+
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Run this once what this task is writing `together` is on disk, before anybody else writes; never if it is undone.
 

@@ -167,6 +167,7 @@ join_token = Table(
     Column("created_s", Float, nullable=False),
     Column("expires_s", Float, nullable=False),
     Column("used_key", String(128), nullable=True),
+    Column("created_by", Text, nullable=False, server_default=""),
 )
 
 assignment = Table(
@@ -230,6 +231,10 @@ api_token = Table(
     Column("label", String(150), nullable=False),
     Column("created_s", Float, nullable=False),
     Column("expires_s", Float, nullable=False),
+    Column("scope", String(16), nullable=False, server_default="read-only"),
+    # both as of some minutes ago
+    Column("last_used_s", Float, nullable=True),
+    Column("last_source", String(64), nullable=True),
 )
 
 session = Table(
@@ -239,6 +244,7 @@ session = Table(
     Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_s", Float, nullable=False),
     Column("seen_s", Float, nullable=False),
+    Column("source", String(64), nullable=False, server_default=""),
 )
 
 oauth_client = Table(
@@ -252,6 +258,11 @@ oauth_client = Table(
     Column("created_s", Float, nullable=False),
     # an api_role; NULL is the built-in one that is called like `role`
     Column("api_role_id", Integer, nullable=True),
+    # who registered it; "" where that is not known
+    Column("created_by", Text, nullable=False, server_default=""),
+    # both as of some minutes ago
+    Column("last_used_s", Float, nullable=True),
+    Column("last_source", String(64), nullable=True),
     sqlite_autoincrement=True,
 )
 

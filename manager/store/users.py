@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import ConflictError, NotFoundError
 from manager.domain.model import Role, TokenRecord, UserRecord
 from manager.store.engine import Database
-from manager.store.tables import api_token, user
+from manager.store.tables import api_token, join_token, oauth_client, session, user
+
+_TOKEN_COLUMNS = [column.label(f"token_{column.name}") for column in api_token.c]
 
 
 class Users:
@@ -44,84 +47,147 @@ class Users:
             return [user_record(row) for row in await connection.execute(select(user).order_by(user.c.name))]
 
     async def remove(self, name: str) -> None:
-        """Remove a user and the tokens. Raises NotFoundError."""
-        async with self._database.write() as connection:
+        """Remove a user, and what stands on that one: sessions, tokens, programs and unused join tokens. Raises NotFoundError."""
+        async with self._database.write(rights=True) as connection:
             result = await connection.execute(delete(user).where(user.c.name == name))
             if not result.rowcount:
                 raise _missing(name)
+            await _remove_made_by(connection, name)
 
     async def set_password(self, name: str, password_hash: str) -> None:
-        """Replace a password's hash. Raises NotFoundError."""
-        async with self._database.write() as connection:
-            result = await connection.execute(
-                update(user).where(user.c.name == name).values(password_hash=password_hash)
-            )
-            if not result.rowcount:
-                raise _missing(name)
+        """Replace a password's hash; sessions and tokens of the user end. Raises NotFoundError."""
+        async with self._database.write(rights=True) as connection:
+            owner = await _owner(connection, name)
+            values = {"password_hash": password_hash}
+            await connection.execute(update(user).where(user.c.id == owner).values(values))
+            for table in (session, api_token):
+                await connection.execute(delete(table).where(table.c.user_id == owner))
 
-    async def set_role(self, name: str, role: Role) -> None:
-        """Replace a user's role. Raises NotFoundError."""
-        async with self._database.write() as connection:
-            result = await connection.execute(update(user).where(user.c.name == name).values(role=role.value))
-            if not result.rowcount:
-                raise _missing(name)
+    async def set_role(self, name: str, role: Role) -> bool:
+        """Replace a user's role; return whether it was another.
 
-    async def tokens(self, name: str, *, now_s: float) -> Sequence[TokenRecord]:
-        """Return a user's API tokens that are still good, the latest first."""
+        Then the tokens of the user end, and if it is no administrator any more, what it made for others to come in with too.
+        Raises NotFoundError.
+        """
+        async with self._database.write(rights=True) as connection:
+            owner = await _owner(connection, name)
+            chosen = user.c.id == owner
+            if (await connection.execute(select(user.c.role).where(chosen))).scalar() == role.value:
+                return False
+            await connection.execute(update(user).where(chosen).values(role=role.value))
+            await connection.execute(delete(api_token).where(api_token.c.user_id == owner))
+            if role is not Role.ADMINISTRATOR:
+                await _remove_made_by(connection, name)
+            return True
+
+    async def tokens(self, name: str | None, *, now_s: float) -> Sequence[TokenRecord]:
+        """Return the API tokens of a user (None: of all) that are still good, the latest first."""
         query = (
-            select(api_token.c.id, api_token.c.label, api_token.c.created_s, api_token.c.expires_s)
+            select(api_token, user.c.name)
             .join(user)
-            .where(user.c.name == name, api_token.c.expires_s > now_s)
+            .where(api_token.c.expires_s > now_s)
             .order_by(api_token.c.id.desc())
         )
+        if name is not None:
+            query = query.where(user.c.name == name)
         async with self._database.read() as connection:
-            return [
-                TokenRecord(id=row.id, label=row.label, created_s=row.created_s, expires_s=row.expires_s)
-                for row in await connection.execute(query)
-            ]
+            return [_token_record(row) for row in await connection.execute(query)]
 
-    async def remove_token(self, name: str, token_id: int) -> str:
-        """Remove one of a user's API tokens; return its label. Raises NotFoundError."""
-        owner = select(user.c.id).where(user.c.name == name).scalar_subquery()
-        chosen = (api_token.c.id == token_id) & (api_token.c.user_id == owner)
-        async with self._database.write() as connection:
-            label = (await connection.execute(select(api_token.c.label).where(chosen))).scalar()
-            if label is None:
-                raise NotFoundError(f"user '{name}' has no token {token_id}")
-            await connection.execute(delete(api_token).where(chosen))
-            return str(label)
+    async def remove_token(self, token_id: int, *, name: str | None) -> TokenRecord:
+        """Remove an API token, of this user if one is named; return what it was. Raises NotFoundError."""
+        query = select(api_token, user.c.name).join(user).where(api_token.c.id == token_id)
+        if name is not None:
+            query = query.where(user.c.name == name)
+        async with self._database.write(rights=True) as connection:
+            row = (await connection.execute(query)).first()
+            if row is None:
+                raise NotFoundError(
+                    f"there is no token {token_id}"
+                    if name is None
+                    else f"user '{name}' has no token {token_id}"
+                )
+            await connection.execute(delete(api_token).where(api_token.c.id == token_id))
+            return _token_record(row)
 
     async def add_token(
-        self, name: str, *, token_hash: str, label: str, expires_s: float, now_s: float
+        self,
+        name: str,
+        *,
+        token_hash: str,
+        label: str,
+        scope: str,
+        expires_s: float,
+        now_s: float,
+        most: int,
     ) -> None:
-        """Keep an API token's hash; those of this user that have expired go. Raises NotFoundError."""
+        """Keep an API token's hash; those of this user that have expired go. Raises NotFoundError, ConflictError if it has `most`."""
         async with self._database.write() as connection:
-            owner = (await connection.execute(select(user.c.id).where(user.c.name == name))).scalar()
-            if owner is None:
-                raise _missing(name)
-            spent = (api_token.c.user_id == owner) & (api_token.c.expires_s <= now_s)
-            await connection.execute(delete(api_token).where(spent))
-            await connection.execute(
-                insert(api_token).values(
-                    user_id=owner, token_hash=token_hash, label=label, created_s=now_s, expires_s=expires_s
+            owner = await _owner(connection, name)
+            own = api_token.c.user_id == owner
+            await connection.execute(delete(api_token).where(own & (api_token.c.expires_s <= now_s)))
+            count = (
+                await connection.execute(select(func.count()).select_from(api_token).where(own))
+            ).scalar_one()
+            if count >= most:
+                raise ConflictError(
+                    f"user '{name}' has {count} API tokens, and {most} at most; revoke one that is not needed"
                 )
-            )
+            values = {"label": label, "scope": scope, "created_s": now_s, "expires_s": expires_s}
+            await connection.execute(insert(api_token).values(user_id=owner, token_hash=token_hash, **values))
 
-    async def user_for_token(self, token_hash: str, *, now_s: float) -> UserRecord | None:
-        """Return whose token this is, None if nobody's or expired."""
+    async def owner_of_token(self, token_hash: str, *, now_s: float) -> tuple[UserRecord, TokenRecord] | None:
+        """Return whose token this is, and the token; None if nobody's or expired."""
         query = (
-            select(user)
+            select(user, *_TOKEN_COLUMNS)
             .join(api_token)
             .where(api_token.c.token_hash == token_hash, api_token.c.expires_s > now_s)
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).first()
-        return user_record(row) if row is not None else None
+        if row is None:
+            return None
+        return user_record(row), _token_record(row, prefix="token_")
+
+    async def token_used(self, token_id: int, *, source: str, now_s: float) -> None:
+        """Note that a token is in use, and from where."""
+        async with self._database.write() as connection:
+            chosen = update(api_token).where(api_token.c.id == token_id)
+            await connection.execute(chosen.values(last_used_s=now_s, last_source=source))
+
+
+async def _owner(connection: AsyncConnection, name: str) -> int:
+    owner = (await connection.execute(select(user.c.id).where(user.c.name == name))).scalar()
+    if owner is None:
+        raise _missing(name)
+    return int(owner)
+
+
+async def _remove_made_by(connection: AsyncConnection, name: str) -> None:
+    """Remove what an administrator made for programs and nodes to come in with; a node that joined stays."""
+    await connection.execute(delete(oauth_client).where(oauth_client.c.created_by == name))
+    unused = (join_token.c.created_by == name) & join_token.c.used_key.is_(None)
+    await connection.execute(delete(join_token).where(unused))
 
 
 def user_record(row: Row[Any]) -> UserRecord:
     """Read a row of users."""
     return UserRecord(id=row.id, name=row.name, role=Role(row.role), created_s=row.created_s)
+
+
+def _token_record(row: Row[Any], *, prefix: str = "") -> TokenRecord:
+    def value(name: str) -> Any:
+        return row._mapping[prefix + name]  # noqa: SLF001 - a row's public view of itself
+
+    return TokenRecord(
+        id=value("id"),
+        user=row.name,
+        label=value("label"),
+        scope=value("scope"),
+        created_s=value("created_s"),
+        expires_s=value("expires_s"),
+        last_used_s=value("last_used_s"),
+        last_source=value("last_source"),
+    )
 
 
 def _missing(name: str) -> NotFoundError:

@@ -154,6 +154,8 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "node.joined": ("joined as", _by("address", "from ")),
     "node.rejoined": ("joined again, with another key, as", _by("address", "from ")),
     "node.rotated": ("replaced the key of", _by("address", "from ")),
+    "node.token_removed": ("revoked a join token of", _nothing),
+    "session.ended": ("signed out", _nothing),
     "fleet.pushed": ("pushed to", lambda detail: "by force" if detail.get("forced") else ""),
     "generation.republished": ("republished an older generation on", _republished),
     "alarm.acknowledged": ("acknowledged", _nothing),

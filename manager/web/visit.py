@@ -37,6 +37,9 @@ SAID: Final = "__Host-certcast-said"
 SAID_S: Final = 60
 SAID_MAX: Final = 1000
 CSRF: Final = "csrf"
+NEXT: Final = "next"
+"""The field of a form that says which page comes after it."""
+
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -91,6 +94,11 @@ class Visit:
     def may(self, role: Role) -> bool:
         """Whether who asks has at least this role."""
         return self.user is not None and allows(self.user, role)
+
+    def check_confirmed(self) -> None:
+        """Refuse unless the password was given for this session just now. Raises AccessError PASSWORD_REQUIRED."""
+        if not self.operations.sessions.is_confirmed(self.token):
+            raise AccessError("your password is needed once more for this", reason=Reason.PASSWORD_REQUIRED)
 
     def query(self, name: str, default: str = "") -> str:
         """Return a parameter of the address."""
@@ -169,12 +177,18 @@ Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One row of the table. `role` None is for who is not signed in."""
+    """One row of the table. `role` None is for who is not signed in.
+
+    `needs_password`: only for who gave the password just now; `form_above`: its form stands on the page one step above, and not at
+    its own address.
+    """
 
     method: str
     path: str
     role: Role | None
     handler: Handler
+    needs_password: bool = False
+    form_above: bool = False
 
 
 async def visit_page(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
@@ -182,8 +196,7 @@ async def visit_page(page: Page, site: Site, request: web.Request) -> web.Stream
     visit = await begin_visit(site, request)
     if page.role is not None and visit.user is None:
         return _sign_in_first(visit)
-    if page.role is not None and not visit.may(page.role):
-        raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
+    _check_role(page, visit)
     if page.method == "POST":
         check_origin(request)
         visit.form = await read_form(request, _sender(page, visit), site.operations.context.workers)
@@ -192,16 +205,58 @@ async def visit_page(page: Page, site: Site, request: web.Request) -> web.Stream
                 "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
                 reason=Reason.FORBIDDEN,
             )
-    return await page.handler(visit)
+        # a form may take its time, and the right may have gone meanwhile
+        visit.user = await begin_user(site, visit.token)
+        if page.role is not None and visit.user is None:
+            return _sign_in_first(visit)
+        _check_role(page, visit)
+    try:
+        if page.needs_password:
+            visit.check_confirmed()
+        return await page.handler(visit)
+    except AccessError as error:
+        if error.reason is not Reason.PASSWORD_REQUIRED:
+            raise
+        return ask_password(visit, status=403, next_path=_form_of(page, visit))
+
+
+def _check_role(page: Page, visit: Visit) -> None:
+    if page.role is not None and not visit.may(page.role):
+        raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
+
+
+def _form_of(page: Page, visit: Visit) -> str:
+    """Return where the form stands that was sent, or the page that was asked for."""
+    if visit.request.method == "GET":
+        return visit.request.path_qs
+    path = visit.request.rel_url.raw_path
+    if page.form_above:
+        return path.rpartition("/")[0]
+    ids = [("id", text) for text in visit.form.all("id")]
+    return f"{path}?{urlencode(ids)}" if ids else path
+
+
+def ask_password(visit: Visit, *, status: int, next_path: str, error: str = "") -> web.Response:
+    """Ask who is signed in for the password again. What was sent was not done; then the way leads to `next_path`."""
+    return visit.render("confirm.html", status=status, next_path=inside(next_path), error=error)
+
+
+def inside(path: str) -> str:
+    """Return where to go next: only ever a path of this site."""
+    is_inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_inside and not path.startswith("/sign-") else "/"
+
+
+async def begin_user(site: Site, token: str) -> UserRecord | None:
+    """Return who is signed in with a browser's token, None if nobody."""
+    return await site.operations.sessions.find(token) if _TOKEN.fullmatch(token) else None
 
 
 async def begin_visit(site: Site, request: web.Request) -> Visit:
     """Find out who asks."""
     token = request.cookies.get(COOKIE, "")
-    user = None
-    if _TOKEN.fullmatch(token):
-        user = await site.operations.sessions.find(token)
-    else:
+    user = await begin_user(site, token)
+    if not _TOKEN.fullmatch(token):
         token = secrets.token_urlsafe(32)
     return Visit(site=site, request=request, token=token, user=user)
 

@@ -62,7 +62,8 @@ PAGES = (
     "/users/named/operator",
     "/users/named/operator/remove",
     "/users/me",
-    "/users/me/tokens/1/remove",
+    "/users/tokens",
+    "/users/tokens/1/remove",
     "/users/clients/new",
     "/users/clients/terraform/remove",
 )

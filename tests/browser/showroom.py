@@ -125,7 +125,7 @@ async def _fill(room: Showroom) -> None:
         key=KeyChoice(private_key=pki.make_leaf(None, ["x"]).key_pem),
         actor=ACTOR,
     )
-    await room.api.operations.users.new_token(ACTOR, label="nightly report", days=90, actor=ACTOR)
+    await room.api.operations.users.new_token(ACTOR, label="nightly report", days=90, scope=None, actor=ACTOR)
     key = pki.make_key().public_key()
     await room.api.operations.clients.add(
         "terraform",

@@ -10,7 +10,8 @@ import pytest
 from common.errors import StorageError
 from manager.api.app import ROOT, ROUTES
 from manager.api.bodies import BODY_MAX_BYTES
-from manager.api.routes import ROLES, allows
+from manager.api.routes import allows
+from manager.domain.callers import ROLES
 from manager.domain.model import Role, UserRecord
 from manager.operations.workers import Workers
 from tests import pki
@@ -156,7 +157,12 @@ CASES = {
     ("GET", "oauth-clients"): None,
     ("POST", "oauth-clients"): {"name": "x", "role": "operator", "public_key": "x"},
     ("DELETE", "oauth-clients/{name}"): None,
+    ("GET", "audit/head"): None,
     ("GET", "audit/verify"): None,
+    ("GET", "join-tokens"): None,
+    ("DELETE", "nodes/{name}/join-tokens/{id}"): None,
+    ("GET", "users/{name}/sessions"): None,
+    ("DELETE", "users/{name}/sessions"): None,
 }
 
 
@@ -267,7 +273,7 @@ async def test_tokens_are_listed_to_their_owner_and_revoked(api: ApiClient):
     assert made["token"] not in json.dumps(listed)
     path = f"tokens/{listed['id']}"
     assert (await api.call("GET", "tokens", role=Role.READ_ONLY))[1]["tokens"] == []
-    assert (await api.call("DELETE", path, role=Role.ADMINISTRATOR))[0] == 404  # another's
+    assert (await api.call("DELETE", path, role=Role.READ_ONLY))[0] == 404  # another's
     assert (await api.call("DELETE", path, role=Role.OPERATOR))[0] == 204
     assert (await api.call("GET", "whoami", role=None, headers=bearer))[0] == 401
 

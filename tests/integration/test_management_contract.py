@@ -945,6 +945,6 @@ async def test_a_create_that_is_sent_twice_at_once_makes_one(client: Client):
 
 async def test_a_token_of_our_own_api_signs_in_here_too(client: Client):
     users = client.api.operations.users
-    token, _ = await users.new_token(USERS[Role.READ_ONLY], label="l", days=1, actor="test")
+    token, _ = await users.new_token(USERS[Role.READ_ONLY], label="l", days=1, scope=None, actor="test")
     headers = {"Authorization": f"Bearer {token}"}
     assert (await client.call("GET", CERTIFICATES, role=None, headers=headers)).status == 200

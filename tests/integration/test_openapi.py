@@ -63,6 +63,8 @@ async def api(tmp_path: Path, workers: Workers):
         chain = made.certificate_pem + ISSUER.certificate_pem
         bodies = (
             ("nodes", {"name": "n1", "addresses": ["192.0.2.7"]}),
+            # called like the node, so that every path that has a name finds somebody
+            ("users", {"name": "n1", "password": PASSWORD}),
             ("certificates", {"certificate": chain, "private_key": made.key_pem, "nodes": ["n1"]}),
             ("trusted-cas", {"certificates": ROOT_CA.certificate_pem}),
             ("requests", {"certificate": 2, "private_key_type": "ECDSAP256"}),

@@ -4,6 +4,7 @@ Decides who may ask (the roles and checks of `manager.api.routes`), and how a bo
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -11,17 +12,17 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from common.errors import AccessError, CertcastError, OverloadedError, Reason
+from common.errors import CertcastError, OverloadedError
 from manager.api.bodies import decode_json, sender_of
 from manager.api.guard import expect_later, read_bytes
 from manager.api.management.handlers import Ask, Handlers
-from manager.api.pieces import send
+from manager.api.pieces import guarded, send
 from manager.api.routes import (
     Api,
-    allows,
     authenticate,
     check_origin,
 )
+from manager.domain.callers import check_allowed, check_password_given
 from manager.domain.model import Role
 from manager.management.description import ROOT
 from manager.management.errors import (
@@ -92,32 +93,37 @@ class _Shell:
 
     async def _answer(self, request: web.Request, target: Target | None) -> Answer:
         check_origin(request)
-        user = await authenticate(request, self._api.operations)
+        caller = await authenticate(request, self._api.operations)
         if target is None:
             return NOT_FOUND
         method = _meant(request)
         reads = method in _READS
         role = Role.READ_ONLY if reads else Role.ADMINISTRATOR
-        if not allows(user, role):
-            raise AccessError(
-                f"this needs the role {role}; user '{user.name}' is {user.role}", reason=Reason.FORBIDDEN
-            )
+        check_allowed(caller, role)
+        if target.resource is not None and target.resource.gives_access and method in _BODIES:
+            check_password_given(caller)
+        guard = self._api.operations.callers.guard(caller, role)
         body = None
         if method in _BODIES and _takes_body(target, method):
             kind = request.headers.get("Content-Type")
             if kind is not None and request.content_type not in {JSON, "text/json"}:
                 return unsupported_media_type(kind)
-            body = await _decoded(await read_bytes(request, sender_of(user.name, user.role)))
+            body = await _decoded(await read_bytes(request, sender_of(caller.user.name, caller.user.role)))
+            # a body may take its time, and the right may have gone meanwhile
+            await guard.check()
         parameters = [(_clean(name), _clean(text)) for name, text in request.query.items()]
-        return await self._handlers.answer(
+        answer = await self._handlers.answer(
             Ask(
                 method=method,
                 target=target,
                 parameters=parameters,
                 body=body,
-                actor=user.name,
+                actor=caller.user.name,
             )
         )
+        if answer.chunks is None:
+            return answer
+        return replace(answer, chunks=guarded(answer.chunks, guard.check))
 
 
 def _meant(request: web.Request) -> str:

@@ -5,19 +5,19 @@ from aiohttp import web
 from common.errors import AccessError, CertcastError, Reason
 from manager.api.errors import status_of
 from manager.domain.model import Role
-from manager.web.visit import Page, Visit
+from manager.web.visit import NEXT, Page, Visit, ask_password, inside
 
 
 async def sign_in_page(visit: Visit) -> web.StreamResponse:
     """Ask for name and password."""
     if visit.user is not None:
-        return visit.redirect(_next(visit.query("next")))
-    return await _ask(visit, next_path=_next(visit.query("next")))
+        return visit.redirect(inside(visit.query(NEXT)))
+    return await _ask(visit, next_path=inside(visit.query(NEXT)))
 
 
 async def sign_in(visit: Visit) -> web.StreamResponse:
     """Begin a session; whatever the browser kept before is replaced."""
-    name, next_path = visit.form.text("name").strip(), _next(visit.form.text("next"))
+    name, next_path = visit.form.text("name").strip(), inside(visit.form.text(NEXT))
     try:
         user = await visit.operations.users.by_password(
             name, visit.form.text("password"), address=visit.address
@@ -29,6 +29,26 @@ async def sign_in(visit: Visit) -> web.StreamResponse:
     response = visit.redirect(next_path)
     visit.remember(response, token)
     return response
+
+
+async def confirm(visit: Visit) -> web.StreamResponse:
+    """Take the password of who is signed in once more, and lead back to what needed it."""
+    if visit.user is None:
+        raise AccessError("sign in first")
+    try:
+        await visit.operations.users.by_password(
+            visit.user.name, visit.form.text("password"), address=visit.address
+        )
+    except AccessError as error:
+        busy = error.reason is Reason.BUSY
+        return ask_password(
+            visit,
+            status=status_of(error),
+            next_path=visit.form.text(NEXT),
+            error=error.message if busy else "the password is wrong",
+        )
+    visit.operations.sessions.confirmed(visit.token)
+    return visit.redirect(inside(visit.form.text(NEXT)))
 
 
 async def sign_out(visit: Visit) -> web.StreamResponse:
@@ -79,16 +99,11 @@ async def _ask(
     )
 
 
-def _next(path: str) -> str:
-    """Return where to go after signing in: only ever a path of this site."""
-    inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return path if inside and not path.startswith("/sign-") else "/"
-
-
 PAGES = (
     Page(method="GET", path="/sign-in", role=None, handler=sign_in_page),
     Page(method="POST", path="/sign-in", role=None, handler=sign_in),
     Page(method="POST", path="/sign-out", role=Role.READ_ONLY, handler=sign_out),
+    Page(method="POST", path="/confirm", role=Role.READ_ONLY, handler=confirm),
     Page(method="GET", path="/set-up/{token}", role=None, handler=set_up_page),
     Page(method="POST", path="/set-up/{token}", role=None, handler=set_up),
 )

@@ -154,6 +154,8 @@ async def download(visit: Visit) -> web.StreamResponse:
         return _download_form(
             visit, entries, wanted=wanted, status=403, problems=["private keys need the role administrator"]
         )
+    if wanted.key:
+        visit.check_confirmed()
     if wanted.passphrase != (form.text("again") or None):
         return _download_form(
             visit, entries, wanted=wanted, status=400, problems=["the two passphrases differ"]

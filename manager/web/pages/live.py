@@ -7,13 +7,16 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
+from common.errors import AccessError
 from common.ids import NodeName, node_name
 from manager.api.streams import HEARTBEAT_S, event_stream, write
 from manager.domain.model import Role
+from manager.operations.guard import Guard
 from manager.web.visit import Page, Visit
 
 PACE_S: Final = 0.5
@@ -47,18 +50,25 @@ async def certificate(visit: Visit) -> web.StreamResponse:
 
 async def _tell(visit: Visit, watched: Callable[[], Awaitable[AbstractSet[NodeName]]]) -> web.StreamResponse:
     site, stream = visit.site, event_stream()
+    guard = Guard(visit.operations.context, partial(_check_signed_in, visit))
     async with site.streams.keep(visit.actor):
-        with site.fleet.subscribe() as changes, contextlib.suppress(ConnectionError):
+        with site.fleet.subscribe() as changes, contextlib.suppress(ConnectionError, AccessError):
             await stream.prepare(visit.request)
             before = await watched()
-            while await visit.operations.sessions.find(visit.token, using=False) is not None:
+            while True:
                 changed = {view.name for view in await changes.take(HEARTBEAT_S)}
+                await guard.check()
                 # a node that lost the certificate changes its page, too
                 is_seen = bool(changed & (before | (now := await watched())))
                 before = now
                 await write(visit.request, stream, CHANGED if is_seen else STILL_HERE)
                 await asyncio.sleep(PACE_S)
     return stream
+
+
+async def _check_signed_in(visit: Visit) -> None:
+    if await visit.operations.sessions.find(visit.token, using=False) is None:
+        raise AccessError("the session is over")
 
 
 PAGES = (

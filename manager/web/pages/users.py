@@ -8,14 +8,21 @@ from aiohttp import web
 
 from common.errors import AccessError, CertcastError, ConflictError, InvalidInputError, NotFoundError, Reason
 from manager.api.errors import status_of
+from manager.domain.callers import Scope, fits
 from manager.domain.model import Role, UserRecord
-from manager.operations.users import TOKEN_DAYS_MAX, findings_of_user
+from manager.operations.users import TOKEN_DAYS, TOKEN_DAYS_MAX, findings_of_user
 from manager.web.visit import Page, Visit
 
 ROLES: Final = {
     Role.READ_ONLY: "looks at everything but secrets",
     Role.OPERATOR: "also pushes and acknowledges",
     Role.ADMINISTRATOR: "does everything",
+}
+SCOPES: Final = {
+    Scope.READ_ONLY: "look at everything but secrets",
+    Scope.PUSH_ONLY: "push, watch pushes, and nothing else",
+    Scope.OPERATOR: "look, push and acknowledge",
+    Scope.ADMINISTRATOR: "do everything but make users, tokens and programs or take private keys away",
 }
 DIFFER: Final = "the two passwords differ"
 
@@ -78,14 +85,19 @@ async def set_password(visit: Visit) -> web.StreamResponse:
     await visit.operations.users.set_password(
         record.name, password=visit.form.text("password"), actor=visit.actor
     )
-    return visit.redirect("/users", f"{record.name} has a new password, and is signed out everywhere.")
+    return visit.redirect(
+        "/users", f"{record.name} has a new password; sessions and API tokens from before are over."
+    )
 
 
 async def remove_page(visit: Visit) -> web.StreamResponse:
     """Say what follows when a user is deleted."""
     record = await _user(visit)
     return visit.render(
-        "user_remove.html", record=record, tokens=await visit.operations.users.tokens(record.name)
+        "user_remove.html",
+        record=record,
+        tokens=await visit.operations.users.tokens(record.name),
+        clients=await visit.operations.clients.made_by(record.name),
     )
 
 
@@ -117,37 +129,70 @@ async def own_password(visit: Visit) -> web.StreamResponse:
         user.name, password=visit.form.text("password"), actor=user.name
     )
     token = await visit.operations.sessions.start(user, address=visit.address)
-    response = visit.redirect("/users/me", "You have a new password; you are signed out everywhere else.")
+    response = visit.redirect(
+        "/users/me", "You have a new password; your other sessions and your API tokens are over."
+    )
     visit.remember(response, token)
     return response
 
 
 async def new_token(visit: Visit) -> web.StreamResponse:
     """Make an API token, and show it once."""
-    label, days = visit.form.text("label").strip(), visit.form.text("days")
+    label, days, wanted = visit.form.text("label").strip(), visit.form.text("days"), visit.form.text("scope")
     problems = [] if label else ["a token has a label, so that you know later what it is for"]
     if not (days.isascii() and days.isdecimal() and len(days) <= 5 and 1 <= int(days) <= TOKEN_DAYS_MAX):
         problems.append(f"a token lives 1 to {TOKEN_DAYS_MAX} days")
+    if wanted not in set(Scope):
+        problems.append("choose what the token may do")
     if problems:
         return await _own(visit, 400, problems)
-    token, expires_s = await visit.operations.users.new_token(
-        visit.actor, label=label, days=int(days), actor=visit.actor
-    )
-    return visit.render("token_made.html", token=token, label=label, expires_s=expires_s)
+    scope = Scope(wanted)
+    try:
+        token, expires_s = await visit.operations.users.new_token(
+            visit.actor, label=label, days=int(days), scope=scope, actor=visit.actor
+        )
+    except (AccessError, ConflictError) as error:
+        return await _own(visit, status_of(error), [error.message])
+    return visit.render("token_made.html", token=token, label=label, expires_s=expires_s, says=SCOPES[scope])
 
 
 async def remove_token_page(visit: Visit) -> web.StreamResponse:
-    """Say what follows when a token is deleted."""
-    found = [each for each in await visit.operations.users.tokens(visit.actor) if each.id == visit.number()]
+    """Say what follows when a token is revoked."""
+    found = [each for each in await visit.operations.users.tokens(_whose(visit)) if each.id == visit.number()]
     if not found:
-        raise NotFoundError("you have no such token")
+        raise NotFoundError("there is no such token any more")
     return visit.render("token_remove.html", token=found[0])
 
 
 async def remove_token(visit: Visit) -> web.StreamResponse:
-    """Delete one of the own tokens."""
-    await visit.operations.users.remove_token(visit.actor, visit.number(), actor=visit.actor)
-    return visit.redirect("/users/me", "The token is deleted.")
+    """Revoke one of the own tokens, as an administrator anybody's."""
+    record = await visit.operations.users.remove_token(visit.number(), name=_whose(visit), actor=visit.actor)
+    whose = "" if record.user == visit.actor else f" of {record.user}"
+    return visit.redirect(
+        "/users/me" if record.user == visit.actor else "/users/tokens",
+        f"The token {record.label}{whose} is revoked.",
+    )
+
+
+async def all_tokens(visit: Visit) -> web.StreamResponse:
+    """Show everybody's API tokens."""
+    return visit.render("tokens.html", tokens=await visit.operations.users.tokens(None))
+
+
+async def end_own_sessions(visit: Visit) -> web.StreamResponse:
+    """Sign the user out everywhere else, or in one other browser."""
+    only = visit.form.text("session") or None
+    here = visit.operations.sessions.id_of(visit.token)
+    await visit.operations.sessions.end_of(visit.actor, only=only, keep=here, actor=visit.actor)
+    said = "That browser is signed out." if only else "You are signed out everywhere else."
+    return visit.redirect("/users/me", said)
+
+
+async def end_sessions(visit: Visit) -> web.StreamResponse:
+    """Sign a user out everywhere."""
+    record = await _user(visit)
+    await visit.operations.sessions.end_of(record.name, actor=visit.actor)
+    return visit.redirect(f"/users/named/{quote(record.name)}", f"{record.name} is signed out everywhere.")
 
 
 async def new_client_page(visit: Visit) -> web.StreamResponse:
@@ -176,6 +221,11 @@ async def remove_client(visit: Visit) -> web.StreamResponse:
     """Delete a client."""
     await visit.operations.clients.remove(visit.name("name"), actor=visit.actor)
     return visit.redirect("/users", f"{visit.name('name')} is deleted.")
+
+
+def _whose(visit: Visit) -> str | None:
+    """Return whose tokens a visitor may revoke: None for everybody's."""
+    return None if visit.may(Role.ADMINISTRATOR) else visit.actor
 
 
 def _signed_in(visit: Visit) -> UserRecord:
@@ -222,19 +272,27 @@ async def _show(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -
         problems=problems,
         roles=ROLES,
         record=record,
+        tokens=await visit.operations.users.tokens(record.name),
+        sessions=await visit.operations.sessions.list(record.name),
+        clients=await visit.operations.clients.made_by(record.name),
         where=f"/users/named/{quote(record.name)}",
     )
 
 
 async def _own(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+    role = _signed_in(visit).role
     return visit.render(
         "user_own.html",
         status=status,
         problems=problems,
         tokens=await visit.operations.users.tokens(visit.actor),
         label=visit.form.text("label"),
-        days=visit.form.text("days", "90"),
-        role_says=ROLES[_signed_in(visit).role],
+        days=visit.form.text("days", str(TOKEN_DAYS)),
+        scopes={scope: says for scope, says in SCOPES.items() if fits(scope, role)},
+        scope=visit.form.text("scope", Scope.READ_ONLY),
+        sessions=await visit.operations.sessions.list(visit.actor),
+        here=visit.operations.sessions.id_of(visit.token),
+        role_says=ROLES[role],
     )
 
 
@@ -251,29 +309,51 @@ def _new_client(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -
 
 
 _EVERYBODY: Final = (
-    ("GET", "/users", list_all),
-    ("GET", "/users/me", own),
-    ("POST", "/users/me/password", own_password),
-    ("POST", "/users/me/tokens", new_token),
-    ("GET", "/users/me/tokens/{id}/remove", remove_token_page),
-    ("POST", "/users/me/tokens/{id}/remove", remove_token),
+    Page(method="GET", path="/users", role=Role.READ_ONLY, handler=list_all),
+    Page(method="GET", path="/users/me", role=Role.READ_ONLY, handler=own),
+    Page(method="POST", path="/users/me/password", role=Role.READ_ONLY, handler=own_password),
+    Page(method="POST", path="/users/me/sessions/end", role=Role.READ_ONLY, handler=end_own_sessions),
+    Page(
+        method="POST",
+        path="/users/me/tokens",
+        role=Role.READ_ONLY,
+        handler=new_token,
+        needs_password=True,
+        form_above=True,
+    ),
+    Page(method="GET", path="/users/tokens/{id}/remove", role=Role.READ_ONLY, handler=remove_token_page),
+    Page(method="POST", path="/users/tokens/{id}/remove", role=Role.READ_ONLY, handler=remove_token),
 )
 _ADMINISTRATORS: Final = (
+    ("GET", "/users/tokens", all_tokens),
+    ("GET", "/users/named/{name}", show),
+    ("POST", "/users/named/{name}/sessions", end_sessions),
+    ("GET", "/users/clients/{name}/remove", remove_client_page),
+    ("POST", "/users/clients/{name}/remove", remove_client),
+)
+_WITH_PASSWORD: Final = (
     ("GET", "/users/new", new_page),
     ("POST", "/users/new", add),
-    ("GET", "/users/named/{name}", show),
     ("POST", "/users/named/{name}/role", set_role),
     ("POST", "/users/named/{name}/password", set_password),
     ("GET", "/users/named/{name}/remove", remove_page),
     ("POST", "/users/named/{name}/remove", remove),
     ("GET", "/users/clients/new", new_client_page),
     ("POST", "/users/clients/new", add_client),
-    ("GET", "/users/clients/{name}/remove", remove_client_page),
-    ("POST", "/users/clients/{name}/remove", remove_client),
 )
 
-PAGES = tuple(
-    Page(method=method, path=path, role=role, handler=handler)
-    for role, rows in ((Role.READ_ONLY, _EVERYBODY), (Role.ADMINISTRATOR, _ADMINISTRATORS))
-    for method, path, handler in rows
+PAGES = (
+    *_EVERYBODY,
+    *(
+        Page(
+            method=method,
+            path=path,
+            role=Role.ADMINISTRATOR,
+            handler=handler,
+            needs_password=rows is _WITH_PASSWORD,
+            form_above=path.endswith(("/role", "/password")),
+        )
+        for rows in (_ADMINISTRATORS, _WITH_PASSWORD)
+        for method, path, handler in rows
+    ),
 )

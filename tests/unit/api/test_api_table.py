@@ -56,7 +56,15 @@ def test_every_route_and_its_role_is_documented_and_no_other():
 
 
 def test_looking_needs_no_more_than_read_only_and_changing_more_than_that():
-    private = {"users", "audit", "audit/head", "audit/verify", "oauth-clients"}
+    private = {
+        "users",
+        "audit",
+        "audit/head",
+        "audit/verify",
+        "oauth-clients",
+        "users/{name}/sessions",
+        "join-tokens",
+    }
     for route in ROUTES:
         if route.method == "GET":
             assert (route.role is Role.READ_ONLY) == (route.path not in private), route

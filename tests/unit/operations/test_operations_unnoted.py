@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
 from common.errors import StorageError
+from common.ids import NodeName
 from common.pki.batch import ImportFile
 from common.pki.csr import KeyKind
 from common.pki.export import Format
@@ -62,9 +63,9 @@ ACTS: dict[str, Callable[[Operations], Awaitable[Any]]] = {
         "bob", password="another-long-password", actor="ada"
     ),
     "users.set_role": lambda o: o.users.set_role("bob", role=Role.ADMINISTRATOR, actor="ada"),
-    "users.remove_token": lambda o: o.users.remove_token("bob", 1, actor="ada"),
+    "users.remove_token": lambda o: o.users.remove_token(1, name="bob", actor="ada"),
     "users.remove": lambda o: o.users.remove("bob", actor="ada"),
-    "users.new_token": lambda o: o.users.new_token("bob", label="l", days=1, actor="ada"),
+    "users.new_token": lambda o: o.users.new_token("bob", label="l", days=1, scope=None, actor="ada"),
     "clients.add": lambda o: o.clients.add("two", role=Role.OPERATOR, public_key=PUBLIC_KEY, actor="ada"),
     "clients.add_with_key": lambda o: o.clients.add_with_key("two", api_role_id=3, actor="ada"),
     "clients.change": lambda o: o.clients.change(1, name="another", api_role_id=3, actor="ada"),
@@ -111,6 +112,8 @@ ACTS: dict[str, Callable[[Operations], Awaitable[Any]]] = {
         "n1", NodeDescription(names=["x.example.com"], addresses=[], slots={"server": None}), actor="ada"
     ),
     "nodes.remove": lambda o: o.nodes.remove("n1", "n2", actor="ada"),
+    "nodes.remove_token": lambda o: o.nodes.remove_token("n1", 1, actor="ada"),
+    "sessions.end_of": lambda o: o.sessions.end_of("bob", actor="ada"),
     "nodes.new_token": lambda o: o.nodes.new_token("n1", actor="ada"),
     "generations.republish": lambda o: o.generations.republish("n1", 1, actor="ada"),
     "pushes.push": lambda o: o.pushes.push(["n1"], forced=True, actor="ada"),
@@ -130,9 +133,22 @@ async def arranged(world: World) -> World:
         replaces=1, changes=RequestChanges(), key=KeyChoice(private_key=ANSWER.key_pem), actor="ada"
     )
     bob = await store.users.add("bob", Role.OPERATOR, password_hash="x", now_s=NOW_S)
-    await store.users.add_token("bob", token_hash="x", label="l", expires_s=NOW_S + 9, now_s=NOW_S)
-    await store.sessions.add("x", bob.id, now_s=NOW_S, keep=9)
-    await store.clients.add("one", Role.OPERATOR, client_id="one", public_key=PUBLIC_KEY, now_s=NOW_S)
+    await store.users.add_token(
+        "bob", token_hash="x", label="l", scope="operator", expires_s=NOW_S + 9, now_s=NOW_S, most=9
+    )
+    await store.nodes.add_join_token(
+        NodeName("n1"), secret_hash="x", created_by="ada", expires_s=NOW_S + 9, now_s=NOW_S
+    )
+    await store.sessions.add("x", bob.id, source="", now_s=NOW_S, keep=9)
+    await store.clients.add(
+        "one",
+        Role.OPERATOR,
+        client_id="one",
+        public_key=PUBLIC_KEY,
+        created_by="ada",
+        now_s=NOW_S,
+        most=9,
+    )
     await store.roles.add("mine", ["operate"])
     condition = Condition(subject=Subject(AlarmKind.EVALUATION_SILENT, "x"), label="x", details="x")
     await store.alarms.apply(Changes(raised=[condition], lowered=[], reworded={}), now_s=NOW_S)

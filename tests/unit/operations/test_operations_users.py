@@ -126,9 +126,9 @@ async def test_a_flood_of_names_is_not_remembered_without_end(users: UserOperati
 
 
 async def test_a_token_proves_its_user_until_it_expires(world: World, users: UserOperations):
-    token, expires_s = await users.new_token("ada", label="ci", days=2, actor="ada")
+    token, expires_s = await users.new_token("ada", label="ci", days=2, scope=None, actor="ada")
     assert expires_s == world.now[0] + 2 * DAY_S
-    assert (await users.by_token(token, address=HERE)).name == "ada"
+    assert (await users.by_token(token, address=HERE)).user.name == "ada"
     with pytest.raises(AccessError):
         await users.by_token(token[:-1], address=HERE)
     world.wait(2 * DAY_S)
@@ -137,7 +137,7 @@ async def test_a_token_proves_its_user_until_it_expires(world: World, users: Use
 
 
 async def test_guessing_tokens_is_stopped(users: UserOperations):
-    token, _ = await users.new_token("ada", label="ci", days=2, actor="ada")
+    token, _ = await users.new_token("ada", label="ci", days=2, scope=None, actor="ada")
     for number in range(FAILURES_PER_ADDRESS):
         with pytest.raises(AccessError):
             await users.by_token(f"cct_{number}", address=HERE)
@@ -147,7 +147,7 @@ async def test_guessing_tokens_is_stopped(users: UserOperations):
 
 
 async def test_a_removed_user_is_out_at_once_with_password_and_tokens(users: UserOperations):
-    token, _ = await users.new_token("ada", label="ci", days=2, actor="ada")
+    token, _ = await users.new_token("ada", label="ci", days=2, scope=None, actor="ada")
     await users.by_password("ada", PASSWORD, address=HERE)
     await users.remove("ada", actor="root")
     assert await refusal(users, "ada", PASSWORD) is Reason.UNAUTHENTICATED
@@ -199,13 +199,13 @@ async def test_what_cannot_be_a_user_is_refused_by_field(users: UserOperations):
         await users.remove("bob", actor="ada")
     for days in (0, 3651):
         with pytest.raises(InvalidInputError):
-            await users.new_token("ada", label="ci", days=days, actor="ada")
+            await users.new_token("ada", label="ci", days=days, scope=None, actor="ada")
 
 
 async def test_neither_password_nor_token_is_in_the_store_or_the_audit_log(
     world: World, users: UserOperations, tmp_path
 ):
-    token, _ = await users.new_token("ada", label="ci", days=2, actor="ada")
+    token, _ = await users.new_token("ada", label="ci", days=2, scope=None, actor="ada")
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
     assert b"certcast" in kept or b"SQLite" in kept
     assert PASSWORD.encode() not in kept

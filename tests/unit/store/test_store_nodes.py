@@ -21,7 +21,9 @@ KEY_A, KEY_B = f"{LINE}a", f"{LINE}b"
 
 
 async def add_token(store, node=N1, secret=SECRET, expires_s=NOW_S + 60, now_s=NOW_S) -> None:
-    await store.nodes.add_join_token(node, secret_hash=secret, expires_s=expires_s, now_s=now_s)
+    await store.nodes.add_join_token(
+        node, secret_hash=secret, created_by="ann", expires_s=expires_s, now_s=now_s
+    )
 
 
 async def redeem(store, node=N1, secret=SECRET, key=KEY_A, now_s=NOW_S) -> NodeRecord:
