@@ -10,7 +10,16 @@ from nodeagent.channel.conversation import Conversation
 from nodeagent.health.checks import Health
 from nodeagent.install import tree
 from tests import pki
-from tests.integration.agent_parts import NODE, ROOT, consumer, open_node, real_bundle, script, services
+from tests.integration.agent_parts import (
+    NODE,
+    ROOT,
+    consumer,
+    open_node,
+    real_bundle,
+    script,
+    services,
+    with_trust,
+)
 from tests.integration.conversation_parts import Manager, agent
 
 OLD = pki.make_leaf(ROOT, ["old.example.com"])
@@ -214,7 +223,8 @@ async def test_a_certificate_that_was_not_valid_yet_is_asked_for_at_the_second_i
     node.conversation._tick_s = float("inf")  # and no minute passes
     ticks, booted_s = len(peer.said(Tick)), module.since_boot_s()
     monkeypatch.setattr(module, "since_boot_s", lambda: booted_s + 240)
-    node.state.clock = lambda: pki.NOW_S + 240
+    # this clock was set back by 100 s meanwhile, so that by it the rest would last as much longer
+    node.state.clock = lambda: pki.NOW_S + 140
 
     await peer.until(lambda: len(peer.said(Tick)) > ticks)
     assert peer.said(Tick)[-1].report.last_failed.retry_after_s == 0
@@ -238,6 +248,28 @@ async def test_a_clock_that_was_corrected_is_told_at_once_and_what_it_refused_is
     await peer.until(lambda: len(peer.said(Tick)) > ticks)
     peer.offer(real_bundle(NEW, 2), "taken")
     await peer.until(lambda: len(peer.said(Outcome)) == 2)
+
+
+async def test_a_part_that_a_clock_ahead_refused_is_taken_as_soon_as_the_clock_is_right(node, peer):
+    peer.offer(real_bundle(OLD, 1), "first")
+    await peer.until(lambda: peer.said(Outcome))
+    node.state.clock = lambda: pki.NOW_S + 366 * pki.DAY_S
+    await peer.until(lambda: node.conversation.standing.skew_s > pki.DAY_S)
+    offered = with_trust(real_bundle(NEW, 2), ROOT.certificate_pem * 2)
+    peer.offer(offered, "in part")
+    await peer.until(lambda: len(peer.said(Outcome)) == 2)
+    (refused,) = peer.said(Outcome)[-1].report.refused
+    assert (refused.part, refused.reason) == ("server", Reason.CLOCK_SKEW)
+    node.conversation._tick_s = float("inf")  # no minute passes
+    ticks = len(peer.said(Tick))
+
+    # its rest ends far in the future of the right clock
+    node.state.clock = lambda: pki.NOW_S
+    await peer.until(lambda: len(peer.said(Tick)) > ticks)
+    assert peer.said(Tick)[-1].report.last_failed.retry_after_s == 0
+    peer.offer(offered, "whole")
+    await peer.until(lambda: len(peer.said(Outcome)) == 3)
+    assert peer.said(Outcome)[-1].report.refused == []
 
 
 async def test_room_that_was_made_ends_the_rest_of_what_found_none(node, peer, monkeypatch):
