@@ -1,16 +1,17 @@
 """Reference of findings as a document: `python -m manager.findings` writes docs/findings.md anew.
 
-Decides its form only; what it says is in `common.pki.explanations`.
+Decides its form only; what it says is in `common.pki.explanations` and `manager.meanings`.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from common.pki.chain import PROBLEM_WORDS
 from common.pki.explained_findings import FINDINGS
 from common.pki.explanation import Explanation
 from common.pki.explanations import CHAIN_STATES, STATUSES
+from manager.meanings import CONSEQUENCES, DIFFERENCES
 
 SECTIONS: Final[tuple[tuple[str, str, Sequence[Explanation]], ...]] = (
     (
@@ -23,6 +24,19 @@ SECTIONS: Final[tuple[tuple[str, str, Sequence[Explanation]], ...]] = (
         "Chains of trust",
         "How good the best chain is that the upload, the trusted CAs and the built-in list allow.",
         CHAIN_STATES,
+    ),
+)
+
+CHANGES: Final[tuple[tuple[str, str, Mapping[str, tuple[str, str]]], ...]] = (
+    (
+        "Differences",
+        "What is different in a certificate that replaces another one or answers a signing request.",
+        DIFFERENCES,
+    ),
+    (
+        "Consequences",
+        "What a change would mean; where that is serious, it wants a confirmation.",
+        CONSEQUENCES,
     ),
 )
 
@@ -60,6 +74,13 @@ def _lines() -> Iterator[str]:
                 )
                 for row in rows
             ),
+        )
+    for title, about, meanings in CHANGES:
+        yield f"## {title}\n"
+        yield f"{about}\n"
+        yield from _table(
+            ("code", "what it is", "what it means"),
+            ((f"`{code}`", name, meaning) for code, (name, meaning) in meanings.items()),
         )
     yield "## Problems of a chain's links\n"
     yield "What a link of a chain that is not good has beside it (RFC 5280 6.1).\n"

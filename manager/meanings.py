@@ -1,4 +1,4 @@
-"""Words for node states and alarm kinds: what the pages, the alarms and the operator's command say of each code.
+"""Words for node states, alarm kinds and what a change means: what the pages, the alarms and the operator's command say of each code.
 
 Pure, and stands on nothing, so that the command may use it as well as the manager. Which codes there are is decided in `manager.domain`.
 """
@@ -57,3 +57,89 @@ ALARM_TITLES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Of each alarm kind what is wrong."""
+
+DIFFERENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "names_lost": (
+            "Names are lost",
+            "The new certificate lacks names of the one that it replaces; clients that use them will refuse it.",
+        ),
+        "names_missing": (
+            "Names are missing",
+            "The certificate lacks names that its signing request asked for.",
+        ),
+        "weaker": (
+            "Key is weaker",
+            "The new private key is weaker than that of the certificate that it replaces.",
+        ),
+        "purpose_lost": (
+            "A purpose is lost",
+            "The former certificate may be used as a TLS server or client, and the new one may not.",
+        ),
+        "ends_earlier": ("Ends earlier", "The new certificate expires before the one that it replaces."),
+        "shorter_lifetime": (
+            "Shorter lifetime",
+            "The new certificate is issued for a shorter time; it must be renewed more often.",
+        ),
+        "key_type_changed": (
+            "Kind of key changes",
+            "The new key is of another kind (RSA, ECDSA); old clients may not support it.",
+        ),
+        "key_reused": (
+            "Key is used again",
+            "The new certificate has the same private key as the one that it replaces.",
+        ),
+        "subject_changed": (
+            "Subject changes",
+            "The subject is not that of the former certificate, or not what the signing request asked for.",
+        ),
+        "issuer_changed": (
+            "Issuer changes",
+            "Another CA issued the new certificate; clients that trust only the former one will refuse it.",
+        ),
+    }
+)
+"""Of each difference between two certificates, or a certificate and its request, its name and what it means."""
+
+CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "name_mismatch": (
+            "Not valid for the node's names",
+            "Clients that use these names of the node will refuse the certificate.",
+        ),
+        "expired": ("Has expired", "Every client refuses the certificate; nodes do not install it."),
+        "self_signed": (
+            "Self-signed in place of one that a CA issued",
+            "Clients that do not trust this very certificate will refuse it.",
+        ),
+        "key_replaced": ("Private key is replaced", "The entry gets another private key than it has now."),
+        "key_lost": ("Private key is lost", "The only copy here of a private key is deleted for good."),
+        "nodes_left_without": (
+            "Node is left without a certificate",
+            "No certificate is assigned to the node any more; it keeps serving what it has until it is told otherwise.",
+        ),
+        "node_removed": ("Node is removed", "The node gets nothing any more, and its key is forgotten."),
+        "request_unanswered": (
+            "Signing request was not answered",
+            "The request and its private key are deleted; a certificate that is issued for it later is of no use.",
+        ),
+        "trust_shrinks": (
+            "Many trusted CAs go",
+            "All or more than a fifth of the trusted CAs that were added here go at once.",
+        ),
+        "untrusted": (
+            "CA is no longer trusted",
+            "Nodes refuse peers whose certificates lead only to this CA.",
+        ),
+        "chain_broken": ("Chain of trust breaks", "A certificate's chain no longer reaches a trusted root."),
+        "not_served": (
+            "Certificate is not served",
+            "Another server's certificate came along without its key: it is not served, and does not become an entry.",
+        ),
+        "client_ca_list_too_long": (
+            "Trusted CAs have too many names for TLS",
+            "A server that asks clients for a certificate cannot send that many CA names; its handshakes fail.",
+        ),
+    }
+)
+"""Of each consequence that a change may have its name and what it means; some want a confirmation."""

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from common.errors import CertcastError, InvalidInputError
+from common.words import counted
 from nodeagent.core.drift import Ownership, find_drift
 from nodeagent.core.journal import Journal
 from nodeagent.core.plan import settled_copies
@@ -60,7 +61,7 @@ async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
         text = (
             wrong.message
             if wrong is not None
-            else f"serves what is installed over {seen.tls}, valid for {days:.0f} days"
+            else f"serves what is installed over {seen.tls}, valid for {counted(days, 'day')}"
         )
         lines.append(f"{seen.consumer:<12} {seen.endpoint}: {text}")
     return "\n".join(lines), is_well

@@ -10,6 +10,7 @@ from enum import StrEnum
 from common.pki.certificate import Certificate
 from common.pki.expiry import DAY_S, Nearness, lifetime_s, nearness
 from common.pki.path import has_weak_signature
+from common.words import counted
 
 
 class StatusCode(StrEnum):
@@ -82,7 +83,7 @@ def _time_left(not_after_s: int, now_s: int) -> str:
     """Say how many whole days are left; of less than one, on which day (in UTC) it ends."""
     days = (not_after_s - now_s) // DAY_S
     if days:
-        return "1 day left" if days == 1 else f"{days} days left"
+        return f"{counted(days, 'day')} left"
     return "Expires today" if not_after_s // DAY_S == now_s // DAY_S else "Expires tomorrow"
 
 

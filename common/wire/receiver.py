@@ -37,6 +37,7 @@ from common.wire.messages import (
     clip,
 )
 from common.wire.sender import Send
+from common.words import counted
 
 
 class Holdings(Protocol):
@@ -269,7 +270,7 @@ class Receiver:
             and is_meant_smaller(manifest, offer.anchors_meant)
         )
         if failure is not None and not (offer.forced or is_meant):
-            text = f"this content failed {failure.attempts} times, last: {failure.message}"
+            text = f"this content failed {counted(failure.attempts, 'time')}, last: {failure.message}"
             return self._refuse(offer, Reason.QUARANTINED, text, failure.retry_after_s, now_s=now_s)
         wanted = dict.fromkeys(
             entry.digest for entry in manifest.entries if not self._holdings.has(entry.digest)

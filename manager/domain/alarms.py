@@ -15,6 +15,7 @@ from common.ids import NodeName
 from common.pki.chain import ChainState
 from common.pki.expiry import DAY_S, LONG_LIFE_S, Nearness, lifetime_s, nearness
 from common.wire.messages import Serving
+from common.words import counted
 from manager.domain.comparison import listed
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import TrustedCaRecord
@@ -205,8 +206,13 @@ class Changes:
         return not (self.raised or self.lowered or self.reworded)
 
 
-def conditions_of_inventory(inventory: Inventory, *, now_s: float) -> list[Condition]:
-    """Return what is wrong with certificates, trusted CAs and assignments (the specification's "Alarms")."""
+def conditions_of_inventory(
+    inventory: Inventory, *, republished: Mapping[NodeName, Entry], now_s: float
+) -> list[Condition]:
+    """Return what is wrong with certificates, trusted CAs and assignments (the specification's "Alarms").
+
+    `republished` are the certificates that nodes are to serve by older content that stands in for what is assigned.
+    """
     second = int(now_s)
     found: list[Condition] = []
     for entry in inventory.entries.values():
@@ -224,9 +230,14 @@ def conditions_of_inventory(inventory: Inventory, *, now_s: float) -> list[Condi
         for name in inventory.nodes
         if (name, "server") not in inventory.slots
     ]
-    for (name, slot), number in inventory.slots.items():
-        if slot == "server":
-            found += _of_names(name, inventory.entries[number], inventory)
+    assigned = {
+        name: inventory.entries[number]
+        for (name, slot), number in inventory.slots.items()
+        if slot == "server"
+    }
+    for name, entry in {**assigned, **republished}.items():
+        if name in inventory.nodes:
+            found += _of_names(name, entry, inventory)
     return found
 
 
@@ -375,7 +386,7 @@ def _expiry(not_after_s: int, now_s: int, life_s: int = LONG_LIFE_S) -> tuple[bo
 
 
 def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count} days"
+    return counted(count, "day")
 
 
 def _where(entry: Entry) -> str:

@@ -15,6 +15,7 @@ from common.pki.expiry import DAY_S
 from common.pki.finding import Severity
 from common.pki.lint import covers
 from common.pki.path import has_weak_signature
+from common.words import counted
 from manager.domain.model import NodeRecord
 
 NAMED_MAX: Final = 10
@@ -150,7 +151,9 @@ def _times(before: Certificate, after: Certificate, label: str) -> Iterator[Diff
         message = f"It ends on {date(after.not_after_s)}, earlier than {label} ({date(before.not_after_s)})."
         yield Difference(DifferenceCode.ENDS_EARLIER, message, Severity.WARNING)
     if _lifetime_s(after) < _lifetime_s(before) - SAME_TIME_S:
-        message = f"It is made for {_days(after)} days, {label} for {_days(before)}."
+        message = (
+            f"It is made for {counted(_days(after), 'day')}, {label} for {counted(_days(before), 'day')}."
+        )
         yield Difference(DifferenceCode.SHORTER_LIFETIME, message, Severity.NOTE)
 
 

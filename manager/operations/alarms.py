@@ -12,7 +12,9 @@ from typing import Final
 
 import structlog
 
-from common.errors import StorageError
+from common.bundle.manifest import CERTIFICATE, CHAIN, parse_manifest
+from common.errors import NotFoundError, StorageError
+from common.ids import NodeName
 from manager.domain.alarms import (
     AlarmKind,
     AlarmRecord,
@@ -24,6 +26,9 @@ from manager.domain.alarms import (
     conditions_of_inventory,
     conditions_of_nodes,
 )
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.republishing import entry_of
+from manager.domain.view import NodeView
 from manager.operations.context import Context
 from manager.operations.ports import FleetView
 from manager.operations.views import views_of
@@ -107,7 +112,10 @@ class AlarmOperations:
         views = await views_of(fleet, fleet.names())
         now_s = self._context.clock()
         # building chains for the first time takes a while when there are thousands
-        found = await asyncio.to_thread(conditions_of_inventory, inventory, now_s=now_s)
+        republished = await self._republished(inventory, views, now_s)
+        found = await asyncio.to_thread(
+            conditions_of_inventory, inventory, republished=republished, now_s=now_s
+        )
         found += conditions_of_nodes(views)
         if fault := await self._context.store.audit.find_fault():
             found.append(Condition(subject=_AUDIT, label="audit log", details=_FAULTS[fault]))
@@ -122,6 +130,29 @@ class AlarmOperations:
     async def collect(self) -> None:
         """Forget what stood long ago. Raises StorageError."""
         await self._context.store.alarms.collect(keep=HISTORY_KEPT)
+
+    async def _republished(
+        self, inventory: Inventory, views: Sequence[NodeView], now_s: float
+    ) -> dict[NodeName, Entry]:
+        """Return the server certificate of each node whose older content was published again."""
+        store, found = self._context.store.generations, {}
+        for view in views:
+            if not view.republished or view.desired is None:
+                continue
+            # what was published a moment ago is told of at the next look
+            with contextlib.suppress(NotFoundError):
+                record = await store.get(view.name, number=view.desired.generation)
+                files = parse_manifest(record.manifest).by_path()
+                wanted = [
+                    files[path].digest
+                    for path in (f"server/{CERTIFICATE}", f"server/{CHAIN}")
+                    if path in files
+                ]
+                bodies = await store.payloads(frozenset(wanted))
+                entry = entry_of(inventory, [bodies.get(each, b"") for each in wanted], now_s=now_s)
+                if entry is not None:
+                    found[view.name] = entry
+        return found
 
     async def _end_silence(self, now_s: float) -> None:
         """Leave a trace of a time in which nobody looked."""

@@ -1,4 +1,4 @@
-"""Explanations of findings, statuses, chain states, node states and alarm kinds, from the tables that come with the command."""
+"""Explanations of findings, statuses, chain states, node states, alarm kinds and what changes mean, from the tables that come with the command."""
 
 import difflib
 from typing import TYPE_CHECKING, Annotated, Final
@@ -31,12 +31,13 @@ def explain(
     code: Annotated[
         str | None,
         typer.Argument(
-            metavar="CODE", help="A code of a finding, status, chain, node state or alarm; all if none."
+            metavar="CODE",
+            help="A code of a finding, status, chain, node state, alarm, or of what a change means; all if none.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
-    """Say what a code of a finding, chain, node or alarm means.
+    """Say what a code of a finding, chain, node, alarm or change means.
 
     Of a finding it tells which clients refuse a certificate for it, by which standard, and what to do; a manager shows that at /findings.
 
@@ -72,15 +73,17 @@ def explain(
 
 
 def _of_nodes(wanted: str | None) -> "Sequence[dict[str, str]]":
-    """Say what a node's state or an alarm of this code means; None is every code."""
-    from manager.meanings import ALARM_TITLES, NODE_STATES
+    """Say what a node's state, an alarm, a difference or a consequence of this code means; None is every code."""
+    from manager.meanings import ALARM_TITLES, CONSEQUENCES, DIFFERENCES, NODE_STATES
 
-    states = [
-        {"code": code, "is_a": "node state", "title": title, "means": meaning}
-        for code, (title, meaning) in NODE_STATES.items()
+    meanings = {"node state": NODE_STATES, "difference": DIFFERENCES, "consequence": CONSEQUENCES}
+    others = [
+        {"code": code, "is_a": kind, "title": title, "means": meaning}
+        for kind, rows in meanings.items()
+        for code, (title, meaning) in rows.items()
     ]
     alarms = [{"code": code, "is_a": "alarm", "title": title} for code, title in ALARM_TITLES.items()]
-    return [each for each in (*states, *alarms) if wanted is None or each["code"] == wanted]
+    return [each for each in (*others, *alarms) if wanted is None or each["code"] == wanted]
 
 
 def _node_codes() -> list[str]:

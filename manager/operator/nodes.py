@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.ids import node_name
+from common.words import counted
 from manager.operator.completion import node_names
 from manager.operator.confirming import YesOption, ask_confirmed
 from manager.operator.running import JsonOption, ask, group, say, say_raw
@@ -194,7 +195,7 @@ def _facts(node: "Node", now_s: float) -> list[tuple[str, str]]:
         )
     if node.drifted or node.drifts:
         now = "drifted now" if node.drifted else "as it should be now"
-        pairs.append(("drift", f"{now}; repaired {node.drifts} times since the agent started"))
+        pairs.append(("drift", f"{now}; repaired {counted(node.drifts, 'time')} since the agent started"))
     if node.diagnostics:
         pairs.append(("seen then", node.diagnostics))
     return pairs

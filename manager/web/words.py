@@ -14,6 +14,7 @@ from markupsafe import Markup
 from common.pki.chain import PROBLEM_WORDS, ChainState
 from common.pki.finding import Severity, by_severity
 from common.pki.status import StatusCode
+from common.words import counted
 from manager.domain.model import Role
 from manager.domain.view import State
 from manager.meanings import NODE_STATES
@@ -145,7 +146,7 @@ def from_now(seconds: float, now_s: float) -> str:
 
 def plural(count: int, one: str, many: str = "") -> str:
     """Say how many: `1 node`, `3 nodes`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return counted(count, one, many)
 
 
 def short(fingerprint: str | None) -> str:

@@ -11,6 +11,7 @@ from common.bundle.manifest import Slot
 from common.errors import InstallError, Reason
 from common.ids import Fingerprint
 from common.wire.messages import Serving
+from common.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,13 @@ def chain_fault(sent: Sequence[Fingerprint], wanted: Expected) -> tuple[str, str
     missing = [one for one in expected if one not in chain]
     if missing:
         text = (
-            f"it sends the leaf, but {len(missing)} of the {len(expected)} certificates of its chain are missing; "
+            f"it sends the leaf without {len(missing)} of {counted(len(expected), 'further certificate')} of its chain; "
             "if it cannot send them, say chain = false for this endpoint"
         )
         return Reason.CHAIN_INCOMPLETE, text
     return (
         Reason.VERIFY_MISMATCH,
-        f"it sends the leaf with {len(chain)} further certificates, and {len(expected)} are installed",
+        f"it sends the leaf with {counted(len(chain), 'further certificate')}, and the installed chain has {len(expected)}",
     )
 
 

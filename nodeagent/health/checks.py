@@ -14,6 +14,7 @@ from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import Reason
 from common.pki.expiry import DAY_S, LONG_LIFE_S, alarm_s, lifetime_s
 from common.wire.messages import Serving
+from common.words import counted
 from nodeagent.channel.conversation import SILENCE_S, Standing
 from nodeagent.install.state import NodeState
 
@@ -157,7 +158,7 @@ class Health:
         days = (seen.not_after_s - self.state.clock()) / DAY_S
         if (since_s := self.state.file.journal.waiting.get(seen.consumer)) is not None and days > 0:
             hours = (self.state.clock() - since_s) / 3600
-            text = f"its reload has been waiting for {hours:.1f} hours; valid for {days:.0f} days"
+            text = f"its reload has been waiting for {hours:.1f} hours; valid for {counted(days, 'day')}"
             return Check(name=name, ok=True, message=text, value=round(days, 2))
         if seen.leaf != wanted:
             text = f"serves leaf {seen.leaf[:16]}… and {wanted[:16]}… is installed"
@@ -167,7 +168,7 @@ class Health:
         if days <= 0:
             text = f"serves a leaf that expired {-days:.1f} days ago"
             return Check(name=name, ok=False, message=text, value=round(days, 2))
-        text = f"serves what is installed, valid for {days:.0f} days"
+        text = f"serves what is installed, valid for {counted(days, 'day')}"
         return Check(name=name, ok=True, message=text, value=round(days, 2))
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from common.pki.expiry import ALARM_DAYS
+from common.words import counted
 
 ENDPOINT: Final = "endpoint "
 LABELS_MAX: Final = 16
@@ -73,7 +74,7 @@ def judge(answer: Answer) -> tuple[int, str]:
     failed = [check for check in answer.checks if not check.ok and check.level != "warning"]
     warned = [f"{check.name}: {check.message}" for check in answer.checks if not check.ok]
     warned += [
-        f"{check.name}: the served certificate expires in {days:.0f} days"
+        f"{check.name}: the served certificate expires in {counted(days, 'day')}"
         for check, days in timed
         if check.ok and days <= check.warns_at
     ]
@@ -83,7 +84,7 @@ def judge(answer: Answer) -> tuple[int, str]:
         code, text = WARNING, "; ".join(warned)
     elif timed:
         said = "1 endpoint serves" if len(endpoints) == 1 else f"{len(endpoints)} endpoints serve"
-        code, text = OK, f"{said} what is installed, {min(days for _, days in timed):.0f} days left"
+        code, text = OK, f"{said} what is installed, {counted(min(days for _, days in timed), 'day')} left"
     else:
         code, text = OK, "; ".join(check.message for check in answer.checks)
     line = " ".join(text.replace("|", "/").split())

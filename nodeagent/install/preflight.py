@@ -28,6 +28,7 @@ from common.errors import BundleError, InstallError, Reason
 from common.ids import Digest, digest_of
 from common.wire.messages import Phase
 from common.wire.receiver import Install
+from common.words import counted
 from nodeagent.core import steps
 from nodeagent.core.journal import Attempt, cause_of, version_of
 from nodeagent.core.quarantine import Failed, Refusal, leading, refuse, resting, text_of
@@ -294,7 +295,7 @@ async def _held(
         # no reason for quarantine: with the next offer it will travel
         state.holdings.was_lost(lost)
         raise BundleError(
-            f"{len(lost)} files that this node held are damaged; they must be sent again",
+            f"{counted(len(lost), 'file')} that this node held cannot be read any more and must be sent again",
             reason=Reason.BAD_DIGEST,
         )
     return payloads

@@ -23,6 +23,7 @@ from common.pki.strictness import Strictness
 from common.runtime.handshake import AlertError, Served, lax_context, leaf_not_after_s, see_served
 from common.runtime.stapling import demands_stapling, see_stapling
 from common.wire.messages import Serving
+from common.words import counted
 from nodeagent.core.served import Expected, Wanted, chain_fault
 from nodeagent.core.services import Consumer, Endpoint
 from nodeagent.core.timing import PROOF_SETTLE_S
@@ -237,7 +238,7 @@ def _note(seen: Serving) -> str:
     if not seen.leaf:
         return f"{seen.reason}: {seen.message}"
     fault = f"; {seen.message}" if seen.reason else ""
-    return f"{seen.tls}, leaf {seen.leaf[:16]} and {seen.sent} further certificates{fault}"
+    return f"{seen.tls}, leaf {seen.leaf[:16]} and {counted(seen.sent, 'further certificate')}{fault}"
 
 
 def _server_name(endpoint: Endpoint) -> str | None:

@@ -148,7 +148,7 @@ async def test_a_reload_that_does_not_take_the_new_chain_is_rolled_back_although
         "verify",
         Reason.CHAIN_INCOMPLETE,
     )
-    assert "1 of the 1 certificates of its chain are missing" in outcome.message
+    assert "without 1 of 1 further certificate of its chain" in outcome.message
 
 
 async def test_a_chain_that_got_shorter_must_be_seen_shorter(node, tmp_path):

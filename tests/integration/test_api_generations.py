@@ -9,9 +9,11 @@ import pytest
 from common.errors import StorageError
 from common.ids import NodeName
 from manager.domain import trust
+from manager.domain.alarms import AlarmKind
 from manager.domain.model import Role
 from manager.operations.workers import Workers
 from manager.push.pipe import pipe
+from manager.store.catalogue import NodeDescription
 from tests import pki
 from tests.fakes.simulator import NodeSimulator
 from tests.integration.api import ApiClient, real_api
@@ -155,6 +157,31 @@ async def test_older_content_with_more_client_cas_than_tls_can_name_wants_a_conf
     )
     status, _ = await api.call("POST", f"nodes/n1/generations/{first}/republish?confirm={told['token']}")
     assert status == 201
+
+
+async def test_older_content_for_another_name_is_an_alarm_of_the_node_for_as_long_as_it_stands_in(
+    api: ApiClient,
+):
+    async def mismatches() -> list[str]:
+        await api.operations.alarms.evaluate(api.fleet)
+        active = await api.operations.alarms.active()
+        return [each.details for each in active if each.subject.kind is AlarmKind.NAME_MISMATCH]
+
+    old, new = await assign(api, "old.example.test"), await assign(api, "new.example.test")
+    first = next(each["generation"] for each in await generations(api) if each["slots"]["server"] == old)
+    await api.operations.context.store.catalogue.describe(
+        N1, NodeDescription(names=["new.example.test"], addresses=[])
+    )
+    assert await mismatches() == []
+    # the entry is gone: what is published is all that is known of it
+    assert (await api.call("DELETE", "certificates/1?force=true"))[0] == 200
+    assert (await api.call("POST", f"nodes/n1/generations/{first}/republish"))[0] == 201
+    (details,) = await mismatches()
+    assert "is not valid for new.example.test" in details
+    assert "old.example.test" in details
+    newest = next(each["generation"] for each in await generations(api) if each["slots"]["server"] == new)
+    assert (await api.call("POST", f"nodes/n1/generations/{newest}/republish"))[0] == 201
+    assert await mismatches() == []
 
 
 async def test_a_restarted_manager_knows_what_stands_in(api: ApiClient):

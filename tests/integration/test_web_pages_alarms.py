@@ -133,7 +133,12 @@ async def test_two_generations_are_compared_and_older_content_is_published_again
         assert "server/privkey.pem" in answer.text
         assert "PRIVATE KEY" not in answer.html
         assert (await browser.get("/nodes/n1/generations/compare?after=77")).status == 404
-        assert (await browser.get("/nodes/n1/generations/compare")).status == 400
+        unchosen = await browser.get("/nodes/n1/generations/compare")
+        assert (unchosen.status, "Nothing was done Choose two generations to compare" in unchosen.text) == (
+            400,
+            True,
+        )
+        assert "Compare the two that are chosen" in unchosen.text, "it is the list"
     async with visitor(api, Role.ADMINISTRATOR) as browser:
         asked = await browser.get(f"/nodes/n1/generations/{old}/republish")
         assert "stands in for what is assigned" in asked.text

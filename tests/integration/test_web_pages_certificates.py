@@ -430,6 +430,21 @@ async def test_a_mixed_download_leaves_temporary_ones_out_and_says_so(api, brows
     assert "no other was chosen" in alone.text
 
 
+async def test_an_edit_that_asks_says_that_the_passphrase_must_be_given_again(api, browser):
+    key = pki.make_key()
+    former, renewed = (pki.make_leaf(ISSUER, [name], key=key) for name in ("a.example.com", "b.example.com"))
+    await add(browser, former)
+    form = await browser.get("/certificates/1/edit")
+    fields = {"certificate": renewed.certificate_pem, "seen": form.hidden["seen"]}
+    plain = await browser.post("/certificates/1/edit", fields, files={})
+    assert plain.status == 409
+    assert "passphrase again" not in plain.text
+    asked = await browser.post("/certificates/1/edit", {**fields, "passphrase": PHRASE}, files={})
+    assert asked.status == 409
+    assert "Give the passphrase again" in asked.text
+    assert PHRASE not in asked.html
+
+
 async def test_the_root_that_came_along_is_trusted_by_one_click(api, browser):
     made = leaf()
     text = made.certificate_pem + ISSUER.certificate_pem + ROOT.certificate_pem

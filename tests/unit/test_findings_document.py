@@ -12,9 +12,11 @@ from common.pki.finding import LintCode
 from common.pki.path import Problem
 from common.pki.status import StatusCode
 from manager.domain.alarms import AlarmKind
+from manager.domain.comparison import DifferenceCode
+from manager.domain.consequences import ConsequenceCode
 from manager.domain.view import State
 from manager.findings import markdown
-from manager.meanings import ALARM_TITLES, NODE_STATES
+from manager.meanings import ALARM_TITLES, CONSEQUENCES, DIFFERENCES, NODE_STATES
 from manager.operator.cli import app
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "findings.md"
@@ -70,6 +72,16 @@ def test_the_command_explains_codes_of_nodes_and_alarms_and_the_finding_behind_a
         assert CliRunner().invoke(app, ["explain", code]).exit_code == 0
     assert set(get_args(State)) == set(NODE_STATES)
     assert set(AlarmKind) == set(ALARM_TITLES)
+
+
+def test_every_code_of_a_difference_and_of_a_consequence_is_explained_by_the_command_and_in_the_document():
+    assert set(DIFFERENCES) == set(DifferenceCode)
+    assert set(CONSEQUENCES) == set(ConsequenceCode)
+    for code, (title, meaning) in [*DIFFERENCES.items(), *CONSEQUENCES.items()]:
+        said = CliRunner().invoke(app, ["explain", code])
+        assert said.exit_code == 0
+        assert " ".join(title.split()) in " ".join(said.output.split())
+        assert f"| `{code}` | {title} | {meaning} |" in DOCUMENT.read_text()
 
 
 def test_the_command_answers_with_the_nearest_codes():

@@ -204,6 +204,7 @@ async def _edit_form(
         problems=problems,
         theirs=theirs,
         asked=asked,
+        again=visit.request.method == "POST" and bool(visit.form.text("passphrase")),
     )
 
 

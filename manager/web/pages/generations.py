@@ -1,5 +1,7 @@
 """What was published for a node: the history, what differs between any two, and older content once more."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from common.errors import InvalidInputError
@@ -12,11 +14,17 @@ from manager.web.visit import Page, Visit
 
 async def history(visit: Visit) -> web.StreamResponse:
     """Show a node's generations, the newest first, and let two be chosen."""
+    return await _history(visit)
+
+
+async def _history(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     name = node_name(visit.name("name"))
     found = await visit.operations.generations.history(name)
     inventory = await visit.operations.context.inventories.current()
     return visit.render(
         "generations.html",
+        status=400 if problems else 200,
+        problems=problems,
         name=name,
         generations=found,
         by_leaf=entries_by_leaf(inventory),
@@ -28,7 +36,7 @@ async def compare(visit: Visit) -> web.StreamResponse:
     """Show what differs between two generations."""
     name, after = node_name(visit.name("name")), _chosen(visit, "after")
     if after is None:
-        raise InvalidInputError("after", "choose two generations to compare")
+        return await _history(visit, problems=["choose two generations to compare"])
     found = await visit.operations.generations.compare(name, after, before=_chosen(visit, "before"))
     return visit.render("generations_compare.html", name=name, found=found)
 

@@ -108,7 +108,7 @@ async def test_a_trusted_ca_that_stands_already_is_held_out_of_every_bundle_and_
     inventory = await Inventories(world.store).current()
     (alarm,) = [
         each
-        for each in conditions_of_inventory(inventory, now_s=NOW_S)
+        for each in conditions_of_inventory(inventory, republished={}, now_s=NOW_S)
         if each.subject.kind is AlarmKind.TRUSTED_CA_HELD_OUT
     ]
     assert (alarm.subject.key, alarm.label.endswith(f"(trusted CA {odd.id})")) == (
@@ -142,7 +142,7 @@ async def test_a_certificate_that_stands_already_is_held_out_and_the_node_keeps_
     inventory = await world.operations.certificates.show(record.id)
     assert LintCode.UNLOADABLE in [each.code for each in inventory.judgement.findings]
     assert inventory.judgement.headline.text == "OpenSSL cannot load it"
-    found = conditions_of_inventory(await Inventories(world.store).current(), now_s=NOW_S)
+    found = conditions_of_inventory(await Inventories(world.store).current(), republished={}, now_s=NOW_S)
     assert AlarmKind.CERTIFICATE_HELD_OUT in [each.subject.kind for each in found]
 
 
@@ -176,7 +176,9 @@ async def test_more_names_than_tls_has_room_for_are_warned_of_and_an_alarm(world
     assert warning.startswith("A service that asks clients for a certificate by ca-certificates.pem (")
     assert "custom-ca.pem" not in warning
     found = conditions_of_inventory(
-        await Inventories(world.store, [decode(BUILTIN.certificate_der)]).current(), now_s=NOW_S
+        await Inventories(world.store, [decode(BUILTIN.certificate_der)]).current(),
+        republished={},
+        now_s=NOW_S,
     )
     assert [each.details for each in found if each.subject.kind is AlarmKind.CLIENT_CA_LIST_TOO_LONG] == [
         warning
