@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from common.errors import ConflictError, Reason, StorageError
-from common.runtime import durable
+from common.runtime import durable, trusted
 
 ACCOUNT: Final = "certcast"
 """The account that systemd/sysusers.d makes and systemd/certcast-manager.service uses."""
@@ -21,10 +21,19 @@ NEEDED: Final = (Path(sys.executable), Path(__file__), Path(os.__file__))
 """What the store's owner must be able to read, because the rest of the program is imported with the owner's rights."""
 
 
+def real_directory(data: Path) -> Path:
+    """Return the store's directory without links; below it none is followed. Raises StorageError for one that others could change."""
+    try:
+        return trusted.resolve(data)
+    except OSError as error:
+        raise _refused(data, error) from error
+
+
 def become_owner(data: Path) -> None:
     """Go on as the owner of the store, if root was asked. Raises ConflictError if somebody else was, StorageError."""
     try:
-        found = data.stat()
+        # of no link's target: whoever could put a link here would choose whose account root takes on
+        found = trusted.look(data, trusted=trusted.ROOT_DIRECTORY)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -44,9 +53,11 @@ def become_owner(data: Path) -> None:
 def refuse_foreign(data: Path) -> None:
     """Refuse to serve another account's store. Raises ConflictError, StorageError."""
     try:
-        owner = data.stat().st_uid
-    except OSError:
+        owner = trusted.look(data, trusted=trusted.ROOT_DIRECTORY).st_uid
+    except FileNotFoundError:
         return  # opening it says why
+    except OSError as error:
+        raise _refused(data, error) from error
     if owner != os.geteuid():
         raise ConflictError(
             f"{data} belongs to {_name(owner)}, so {_name(os.geteuid())} does not serve it. "
@@ -64,9 +75,9 @@ def give_to_account(data: Path) -> None:
     except KeyError:
         return
     try:
-        data.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        durable.make_dir(data, 0o700)
-        os.chown(data, account.pw_uid, account.pw_gid)
+        durable.make_dirs(data.parent, 0o755)
+        durable.create_dir(data, mode=0o700, uid=account.pw_uid, gid=account.pw_gid)
+        durable.sync_dir(data.parent)
     except OSError as error:
         raise _refused(data, error) from error
 
@@ -90,6 +101,13 @@ def _become(uid: int, gid: int, data: Path) -> None:
 
 
 def _check_writable(data: Path) -> None:
+    try:
+        with trusted.directory(data):
+            pass
+    except trusted.UntrustedPathError as error:
+        raise _refused(data, error) from error
+    except OSError:
+        pass  # what follows says why
     if os.access(data, os.R_OK | os.W_OK | os.X_OK):
         return
     why = f"cannot be written by {_name(os.geteuid())}"

@@ -391,7 +391,7 @@ class _Addresses:
 
 
 def _make_data_dir(data: Path, staged: Path) -> None:
-    data.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_dirs(data.parent, 0o755)
     durable.make_dir(data, 0o700)
     if (data / DATABASE_FILE).exists():
         raise ConflictError(f"{data} holds a manager's store already; nothing was changed")

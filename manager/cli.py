@@ -15,7 +15,7 @@ import typer
 
 from common.errors import CertcastError
 from common.runtime import log as logs
-from manager.account import become_owner, give_to_account, refuse_foreign
+from manager.account import become_owner, give_to_account, real_directory, refuse_foreign
 from manager.domain.model import Role
 from manager.operator.usage import PlainGroup
 from manager.settings import DEFAULT_CONFIG, DEFAULT_DATA, DEFAULT_HTTPS, DEFAULT_SSH, Settings
@@ -105,7 +105,7 @@ def init(
     Example: certcast-manager init --name manager.example.com --address 192.0.2.10
     """
     settings = _load(config=config, data=data)
-    if settings.data == DEFAULT_DATA:
+    if settings.data == real_directory(DEFAULT_DATA):
         give_to_account(settings.data)
     become_owner(settings.data)
     from manager.app import initialise
@@ -249,7 +249,7 @@ def _load(**given: object) -> Settings:
     """
     settings = Settings.load(**given)  # type: ignore[arg-type] # `config` is a path, the rest is checked there
     os.chdir("/")
-    return settings
+    return settings.model_copy(update={"data": real_directory(settings.data)})
 
 
 def _load_owned(**given: object) -> Settings:

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from common.errors import InvalidInputError
+from common.runtime.trusted import check_file, look, resolve
 
 DEFAULT_DATA = Path("/var/lib/certcast/manager")
 DEFAULT_CONFIG = Path("/etc/certcast/manager.toml")
@@ -63,6 +64,17 @@ def _absolute(path: Path) -> Path:
         raise ValueError(f"{path} starts from the working directory, which was deleted") from error
 
 
+def _check_config(path: Path) -> None:
+    """Refuse a file that somebody else could change. Raises InvalidInputError."""
+    try:
+        real = resolve(path)
+        check_file(look(real), real)
+    except FileNotFoundError:
+        return  # the built-in settings hold
+    except OSError as error:
+        raise InvalidInputError("config", f"{path} cannot be used: {error.strerror}") from error
+
+
 HostPort = Annotated[str, AfterValidator(_host_port)]
 
 
@@ -102,6 +114,7 @@ class Settings(BaseSettings):
         path = config or DEFAULT_CONFIG
         if config is not None and not config.is_file():
             raise InvalidInputError("config", f"there is no file {config}")
+        _check_config(path)
         chosen = type(cls.__name__, (cls,), {"model_config": {**cls.model_config, "toml_file": path}})
         try:
             return chosen(**{name: value for name, value in given.items() if value is not None})  # type: ignore[no-any-return]

@@ -15,8 +15,8 @@ from typing import Final
 import structlog
 
 from common.errors import CertcastError, ConflictError
+from common.runtime import durable, sdnotify
 from common.runtime import log as logs
-from common.runtime import sdnotify
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
 from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
@@ -163,7 +163,7 @@ async def _read_services_again(settings: Settings, state: NodeState, conversatio
 def only_one(data: Path) -> Iterator[None]:
     """Hold the data directory's lock. Raises ConflictError if another agent holds it."""
     try:
-        descriptor = os.open(data / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = durable.open_lock(data / LOCK_FILE)
     except OSError as error:
         raise CertcastError(f"{data} cannot be used: {error.strerror}") from error
     try:

@@ -13,7 +13,14 @@ from typing import Final
 
 from common.errors import CertcastError, InvalidInputError
 from common.runtime import log as logs
-from nodeagent.settings import DEFAULT_DATA, DEFAULT_HEALTH, DEFAULT_SERVICES, Settings, split_host_port
+from nodeagent.settings import (
+    DEFAULT_DATA,
+    DEFAULT_HEALTH,
+    DEFAULT_SERVICES,
+    Settings,
+    real_directory,
+    split_host_port,
+)
 
 INTRODUCTION: Final = f"""\
 Keeps this node's TLS certificates and trusted CAs what the manager says they should be.
@@ -42,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(INTRODUCTION)  # noqa: T201 - it is what was asked for
         return 0
     try:
+        if "data" in chosen:
+            chosen.data = real_directory(chosen.data)
         return _RUNS[chosen.command](chosen)
     except InvalidInputError as error:
         return _complain(error, 2)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from common.errors import InvalidInputError
+from common.errors import CertcastError, InvalidInputError, Reason
+from common.runtime.trusted import read_own_file, resolve
 from nodeagent.core.drift import Ownership
 from nodeagent.core.services import Services
 from nodeagent.core.servicesfile import FILE_MAX_BYTES, Accounts, ServicesError, parse_services
@@ -44,6 +45,14 @@ def split_host_port(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+def real_directory(data: Path) -> Path:
+    """Return the data directory without links; below it none is followed. Raises CertcastError for one that others could change."""
+    try:
+        return resolve(data)
+    except OSError as error:
+        raise CertcastError(f"{data} cannot be used: {error.strerror}", reason=Reason.PERMISSION) from error
+
+
 def load_services(path: Path) -> tuple[Services, Ownership]:
     """Read the node's services and who shall own the files. Raises ServicesError, whose mistakes do not name the file."""
     services = parse_services(read_services(path), ACCOUNTS)
@@ -51,16 +60,18 @@ def load_services(path: Path) -> tuple[Services, Ownership]:
 
 
 def read_services(path: Path) -> str:
-    """Return the services file's text. Raises ServicesError."""
+    """Return the services file's text: what it names is run as this process's user, so nobody else may be able to change it.
+
+    Raises ServicesError.
+    """
     try:
-        with path.open("rb") as file:
-            return file.read(FILE_MAX_BYTES + 1).decode()
+        return read_own_file(resolve(path), FILE_MAX_BYTES + 1).decode()
     except FileNotFoundError as error:
         raise ServicesError([MISSING]) from error
     except UnicodeDecodeError as error:
         raise ServicesError([f"this is not UTF-8 (byte {error.start})"]) from error
     except OSError as error:
-        raise ServicesError([f"it cannot be read: {error.strerror}"]) from error
+        raise ServicesError([f"it cannot be used: {error.strerror}"]) from error
 
 
 def owners_for(secret_gid: int | None) -> Ownership:

@@ -1,40 +1,56 @@
 """Writes that survive a power cut, and names that appear whole or not at all.
 
-The only place that publishes names. Raises OSError as it comes; the caller knows what the failure means.
+The only place that publishes names. Works in directories that it opened itself, through none that others could redirect
+(`common.runtime.trusted`). Raises OSError as it comes; the caller knows what the failure means.
 Invariant: owner and mode first, content second, fsync third, name last, then the directory's fsync.
 """
 
 import contextlib
+import errno
 import os
 import secrets
-import shutil
+import stat
 from pathlib import Path
+from typing import Final
 
-_KEEP = -1
+from common.runtime.trusted import directory
+
+_KEEP: Final = -1
 """chown's own word for leaving an owner or group as it is."""
+
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_LOCK: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_ENTER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
     """Replace or create a file. Readers see the old content or the new one, never another owner or mode than the last."""
-    temporary = _beside(path)
+    with directory(path.parent) as parent:
+        write_in(parent, path.name, data, mode=mode, uid=uid, gid=gid)
+
+
+def write_in(parent: int, name: str, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
+    """Do so in an open directory."""
+    temporary = _beside(name)
     try:
-        create_file(temporary, data, mode=mode, uid=uid, gid=gid)
-        os.replace(temporary, path)  # noqa: PTH105, TID251 - this is the place that publishes names
+        create_in(parent, temporary, data, mode=mode, uid=uid, gid=gid)
+        os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)  # noqa: TID251 - this is the place that publishes names
     except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            os.unlink(temporary, dir_fd=parent)
         raise
-    sync_dir(path.parent)
+    os.fsync(parent)
 
 
 def try_file(path: Path, *, uid: int = _KEEP, gid: int = _KEEP) -> None:
     """See whether a file could be made here with this owner, by making one beside it and removing it."""
-    temporary = _beside(path)
-    try:
-        create_file(temporary, b"", mode=0o600, uid=uid, gid=gid)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    temporary = _beside(path.name)
+    with directory(path.parent) as parent:
+        try:
+            create_in(parent, temporary, b"", mode=0o600, uid=uid, gid=gid)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=parent)
 
 
 def create_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
@@ -42,72 +58,141 @@ def create_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: in
 
     The directory is not synced: in a staged tree that is done once at the end.
     """
+    with directory(path.parent) as parent:
+        create_in(parent, path.name, data, mode=mode, uid=uid, gid=gid)
+
+
+def create_in(parent: int, name: str, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
+    """Do so in an open directory."""
     # created unreadable for others, because between open and fchmod the mode is what the umask left of this one
-    descriptor = os.open(
-        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode & 0o700
-    )
+    descriptor = os.open(name, _CREATE, mode & 0o700, dir_fd=parent)
     try:
-        if (uid, gid) != (_KEEP, _KEEP):
-            os.fchown(descriptor, uid, gid)
-        os.fchmod(descriptor, mode)
+        _adorn(descriptor, mode=mode, uid=uid, gid=gid)
         _write_all(descriptor, data)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
+def open_lock(path: Path) -> int:
+    """Return a descriptor of a plain file to lock, made now if there is none; the caller closes it."""
+    with directory(path.parent) as parent:
+        descriptor = os.open(path.name, _LOCK, 0o600, dir_fd=parent)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+    return descriptor
+
+
 def make_dir(path: Path, mode: int) -> None:
     """Create a directory with this mode whatever the umask, and sync its parent. An existing one keeps what it is."""
+    with directory(path.parent) as parent:
+        try:
+            _create_dir(parent, path.name, mode=mode, uid=_KEEP, gid=_KEEP)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mode):
+                raise
+            return
+        os.fsync(parent)
+
+
+def make_dirs(path: Path, mode: int) -> None:
+    """Create a directory and those above it that are missing, each as `make_dir` does."""
     try:
-        path.mkdir(mode=mode & 0o700)
-    except FileExistsError:
-        if not path.is_dir():
-            raise
-        return
-    path.chmod(mode)
-    sync_dir(path.parent)
+        with directory(path):
+            return
+    except FileNotFoundError:
+        make_dirs(path.parent, mode)
+        make_dir(path, mode)
+
+
+def create_dir(path: Path, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
+    """Create a directory that does not exist, with this owner and mode. Its parent is not synced."""
+    with directory(path.parent) as parent:
+        _create_dir(parent, path.name, mode=mode, uid=uid, gid=gid)
 
 
 def publish(staged: Path, path: Path) -> None:
     """Give a staged and synced file or directory its name, on the same filesystem."""
-    os.rename(staged, path)  # noqa: PTH104, TID251 - this is the place that publishes names
-    sync_dir(path.parent)
+    with directory(path.parent) as parent, directory(staged.parent) as before:
+        os.rename(staged.name, path.name, src_dir_fd=before, dst_dir_fd=parent)  # noqa: TID251 - this is the place that publishes names
+        os.fsync(parent)
 
 
 def publish_link(link: Path, target: str) -> None:
     """Make `link` point at `target` in one step; it never dangles and is never missing in between."""
-    temporary = _beside(link)
-    try:
-        temporary.symlink_to(target)
-        os.replace(temporary, link)  # noqa: PTH105, TID251 - this is the place that publishes names
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_dir(link.parent)
+    temporary = _beside(link.name)
+    with directory(link.parent) as parent:
+        try:
+            os.symlink(target, temporary, dir_fd=parent)
+            os.replace(temporary, link.name, src_dir_fd=parent, dst_dir_fd=parent)  # noqa: TID251 - this is the place that publishes names
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=parent)
+            raise
+        os.fsync(parent)
 
 
 def sync_dir(path: Path) -> None:
     """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with directory(path) as descriptor:
         os.fsync(descriptor)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a name that is no directory; one that is not there is fine."""
+    with contextlib.suppress(FileNotFoundError), directory(path.parent) as parent:
+        os.unlink(path.name, dir_fd=parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a name and, if it is a directory, what is in it; one that is not there is fine.
+
+    A link is removed, not followed, and what is mounted below the name is left alone with an error.
+    """
+    with contextlib.suppress(FileNotFoundError), directory(path.parent) as parent:
+        _remove(parent, path.name, path, _mount_of(parent))
+
+
+def _remove(parent: int, name: str, path: Path, mount: str) -> None:
+    if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+        os.unlink(name, dir_fd=parent)
+        return
+    descriptor = os.open(name, _ENTER, dir_fd=parent)
+    try:
+        if _mount_of(descriptor) != mount:
+            raise OSError(errno.EBUSY, "something is mounted here, which is not removed", str(path))
+        for child in os.listdir(descriptor):  # noqa: PTH208 - of a descriptor
+            _remove(descriptor, child, path / child, mount)
+    finally:
+        os.close(descriptor)
+    os.rmdir(name, dir_fd=parent)
+
+
+def _mount_of(descriptor: int) -> str:
+    """Return the number of the mount that a directory is reached through: a bind mount has the device of what it shows."""
+    with Path(f"/proc/self/fdinfo/{descriptor}").open(encoding="ascii") as file:
+        return next((line for line in file if line.startswith("mnt_id:")), "")
+
+
+def _create_dir(parent: int, name: str, *, mode: int, uid: int, gid: int) -> None:
+    os.mkdir(name, mode & 0o700, dir_fd=parent)
+    descriptor = os.open(name, _ENTER, dir_fd=parent)
+    try:
+        _adorn(descriptor, mode=mode, uid=uid, gid=gid)
     finally:
         os.close(descriptor)
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a directory and what is in it; one that is not there is fine. A link is removed, not followed."""
-    if path.is_symlink():
-        path.unlink()
-        return
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(path)
+def _adorn(descriptor: int, *, mode: int, uid: int, gid: int) -> None:
+    if (uid, gid) != (_KEEP, _KEEP):
+        os.fchown(descriptor, uid, gid)
+    os.fchmod(descriptor, mode)
 
 
-def _beside(path: Path) -> Path:
-    """Return a name in the same directory that nobody uses; leftovers of a kill begin with a dot and end in .tmp."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+def _beside(name: str) -> str:
+    """Return a name for the same directory that nobody uses; leftovers of a kill begin with a dot and end in .tmp."""
+    return f".{name}.{secrets.token_hex(4)}.tmp"
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

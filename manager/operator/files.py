@@ -4,14 +4,16 @@ Decides what `-` means, how several files become one text, and the mode of what 
 Invariant: a file that holds private keys is readable by its owner only from its first byte on; nothing is replaced unasked.
 """
 
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from common.errors import InvalidInputError
-from common.runtime.durable import create_file, write_file
+from common.runtime.durable import create_in, write_in
 from manager.operator.failures import Finding
 
 INPUT_MAX_BYTES: Final = 8 * 1024 * 1024
@@ -147,11 +149,13 @@ def save(made: Download, output: str | None, *, force: bool, secret: bool) -> Pa
         path /= made.name
     mode = _SECRET_MODE if secret else _PLAIN_MODE
     try:
-        if path.exists():
-            _check_replaceable(path, force=force)
-            write_file(path, made.content, mode=mode)
-        else:
-            _create(path, made.content, mode)
+        # whoever typed the path answers for it, so links to its directory are followed, as by any command
+        with _directory(path.parent) as parent:
+            if path.exists():
+                _check_replaceable(path, force=force)
+                write_in(parent, path.name, made.content, mode=mode)
+            else:
+                _create(parent, path.name, made.content, mode)
     except FileExistsError as error:  # a broken link, or made since
         raise InvalidInputError("output", f"{path} is there already; choose another --output") from error
     except OSError as error:
@@ -159,13 +163,23 @@ def save(made: Download, output: str | None, *, force: bool, secret: bool) -> Pa
     return path
 
 
-def _create(path: Path, content: bytes, mode: int) -> None:
+@contextmanager
+def _directory(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        create_file(path, content, mode=mode)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _create(parent: int, name: str, content: bytes, mode: int) -> None:
+    try:
+        create_in(parent, name, content, mode=mode)
     except FileExistsError:
         raise
     except OSError:
-        path.unlink(missing_ok=True)  # a part of it would look like all of it
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=parent)  # a part of it would look like all of it
         raise
 
 

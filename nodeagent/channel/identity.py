@@ -14,7 +14,7 @@ import msgspec
 
 from common.errors import CertcastError, NotFoundError, Reason
 from common.ids import NodeName, node_name
-from common.runtime import durable
+from common.runtime import durable, trusted
 from common.runtime.ssh import generate_key, load_key, public_line
 from nodeagent.install.fault import named
 
@@ -24,6 +24,8 @@ CANDIDATE_FILE: Final = "node_key.candidate"
 """A key that is on its way to replace the first; it is there only while a rotation is not known to be over."""
 
 PIN_FILE: Final = "manager.json"
+FILE_MAX_BYTES: Final = 64 * 1024
+"""A key takes half a KiB, a pin with many addresses a few."""
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +55,8 @@ def load(data_dir: Path, *, key_file: str = KEY_FILE) -> Identity:
     """Read the identity. Raises NotFoundError if the node has not joined, CertcastError if a file is damaged."""
     directory = data_dir / DIRECTORY
     try:
-        pin = msgspec.json.decode((directory / PIN_FILE).read_bytes(), type=Pin)
-        key = load_key((directory / key_file).read_bytes())
+        pin = msgspec.json.decode(trusted.read_file(directory / PIN_FILE, FILE_MAX_BYTES), type=Pin)
+        key = load_key(trusted.read_own_file(directory / key_file, FILE_MAX_BYTES))
     except FileNotFoundError as error:
         raise NotFoundError(
             f"this node has not joined a manager: run 'certcast-nodeagent join TOKEN --data {data_dir}' "
@@ -73,12 +75,14 @@ def ensure_key(data_dir: Path) -> asyncssh.SSHKey:
     """Return the node's key, made now if there is none. Raises InstallError if the directory cannot be written."""
     directory = data_dir / DIRECTORY
     with _written():
-        data_dir.mkdir(parents=True, exist_ok=True)
+        durable.make_dirs(data_dir, 0o755)
         durable.make_dir(directory, 0o700)
         path = directory / KEY_FILE
-        if not path.exists():
-            durable.write_file(path, generate_key(), mode=0o600)
-        return load_key(path.read_bytes())
+        try:
+            return load_key(trusted.read_own_file(path, FILE_MAX_BYTES))
+        except FileNotFoundError:
+            durable.write_file(path, made := generate_key(), mode=0o600)
+            return load_key(made)
 
 
 def make_candidate(data_dir: Path) -> Identity:

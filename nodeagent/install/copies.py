@@ -2,10 +2,14 @@
 
 Owns the declared paths and nothing else, and only their last name: directories are neither made nor removed, and a copy that
 is no longer declared stays where it is. Leaves to the caller when a copy is written.
-Invariant: a copy appears whole, with its owner and mode from its first byte; and no path leads over a link.
+Invariant: a copy appears whole, with its owner and mode from its first byte; no path leads over a link, nor through a directory
+that somebody else could replace. That is looked at with each read and write, not only beforehand.
 Blocking; every function is called in a thread.
 """
 
+import contextlib
+import errno
+import fnmatch
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -15,7 +19,7 @@ from typing import Final
 from common.bundle.manifest import ENTRY_MAX_BYTES, Manifest
 from common.errors import InstallError, Reason
 from common.ids import digest_of
-from common.runtime import durable
+from common.runtime import durable, trusted
 from nodeagent.core.drift import Drift, Seen, find_copy_drift
 from nodeagent.core.services import Copy
 from nodeagent.install.fault import named
@@ -67,7 +71,7 @@ def look_at(copy: Copy) -> Seen | None:
     """Return what is on disk, None if nothing is."""
     path = Path(copy.to)
     try:
-        facts = path.lstat()
+        facts = trusted.look(path)
     except OSError:
         return None
     body = read_plain(path, ENTRY_MAX_BYTES + 1) if stat.S_ISREG(facts.st_mode) else None
@@ -96,34 +100,43 @@ def remove_leftovers(copies: Iterable[Copy]) -> None:
     """Remove what an interrupted write left beside a copy. Raises OSError."""
     for copy in copies:
         path = Path(copy.to)
-        for leftover in path.parent.glob(f".{path.name}.{LEFTOVER}"):
-            leftover.unlink(missing_ok=True)
+        for name in fnmatch.filter(trusted.names_in(path.parent), f".{path.name}.{LEFTOVER}"):
+            durable.remove_file(path.with_name(name))
 
 
 def _check(path: Path, data: Path) -> None:
-    parent = path.parent
-    if not parent.is_dir():
-        raise InstallError(
-            f"there is no directory {parent} for the copy {path.name}; make it first",
-            reason=Reason.TARGET_MISSING,
-        )
-    if parent.resolve() != parent:
-        raise InstallError(
-            f"the copy {path} would be written over a link; name {parent.resolve() / path.name} instead",
-            reason=Reason.TARGET_MISSING,
-        )
-    if data.resolve() == parent or data.resolve() in parent.parents:
+    if data.resolve() in path.parents:
         raise InstallError(f"the copy {path} lies in the agent's own directory", reason=Reason.TARGET_MISSING)
-    if path.is_symlink() or (path.exists() and not path.is_file()):
+    try:
+        with trusted.directory(path.parent) as parent:
+            _check_place(parent, path)
+    except FileNotFoundError as error:
         raise InstallError(
-            f"{path} is not a plain file; remove it, so that the copy can be written",
+            f"there is no directory {path.parent} for the copy {path.name}; make it first",
             reason=Reason.TARGET_MISSING,
-        )
-    facts = os.statvfs(parent)
-    if facts.f_flag & os.ST_RDONLY or not os.access(parent, os.W_OK):
+        ) from error
+    except trusted.UntrustedPathError as error:
+        if error.errno != errno.ELOOP:
+            # by its last name, since the directory is named
+            raise named(f"the copy {path.name} has no place", error) from error
         raise InstallError(
-            f"{parent} cannot be written; under systemd, add it to ReadWritePaths= of the agent's unit",
+            f"the copy {path} would be written over a link; name {path.parent.resolve() / path.name} instead",
+            reason=Reason.TARGET_MISSING,
+        ) from error
+
+
+def _check_place(parent: int, path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mode):
+            raise InstallError(
+                f"{path} is not a plain file; remove it, so that the copy can be written",
+                reason=Reason.TARGET_MISSING,
+            )
+    facts = os.fstatvfs(parent)
+    if facts.f_flag & os.ST_RDONLY or not os.access(".", os.W_OK, dir_fd=parent):
+        raise InstallError(
+            f"{path.parent} cannot be written; under systemd, add it to ReadWritePaths= of the agent's unit",
             reason=Reason.PERMISSION,
         )
     if facts.f_bavail * facts.f_frsize < ENTRY_MAX_BYTES // 16:
-        raise InstallError(f"{parent} has no room for the copy {path.name}", reason=Reason.NO_SPACE)
+        raise InstallError(f"{path.parent} has no room for the copy {path.name}", reason=Reason.NO_SPACE)

@@ -13,6 +13,8 @@ _REASONS: Final = {
     errno.EROFS: Reason.PERMISSION,
     errno.EXDEV: Reason.CROSS_DEVICE,
     errno.ENOENT: Reason.TARGET_MISSING,
+    errno.ENOTDIR: Reason.TARGET_MISSING,
+    errno.ELOOP: Reason.TARGET_MISSING,
 }
 
 

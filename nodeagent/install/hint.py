@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
+from common.runtime.trusted import open_directory
+
 CHANGES: Final = (
     fcntl.DN_MODIFY
     | fcntl.DN_CREATE
@@ -48,7 +50,7 @@ class Hint:
 
 
 def _watch(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = open_directory(path)
     try:
         fcntl.fcntl(descriptor, fcntl.F_NOTIFY, CHANGES)
     except OSError:

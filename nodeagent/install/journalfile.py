@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from common.errors import CertcastError, InstallError, Reason
-from common.runtime import durable
+from common.runtime import durable, trusted
 from nodeagent.core.journal import Journal, decode_journal, encode_journal
 from nodeagent.install.fault import named
 
@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 JOURNAL_FILE = "journal.json"
 DAMAGED_FILE = "journal.json.damaged"
+FILE_MAX_BYTES = 4 * 1024 * 1024
+"""Many times what a journal with as many consumers, refusals and diagnostics as there may be takes; more is damage."""
 
 
 class JournalFile:
@@ -72,7 +74,7 @@ async def load_journal(directory: Path, *, aside: bool = True) -> Journal | None
     """
     path = directory / JOURNAL_FILE
     try:
-        raw = await asyncio.to_thread(path.read_bytes)
+        raw = await asyncio.to_thread(trusted.read_file, path, FILE_MAX_BYTES)
         return decode_journal(raw)
     except FileNotFoundError:
         return None

@@ -17,6 +17,7 @@ import structlog
 
 from common.errors import InstallError, Reason
 from nodeagent.core.services import Consumer
+from nodeagent.install.program import check_program
 
 log = structlog.get_logger(__name__)
 
@@ -93,8 +94,9 @@ async def _run_for(consumer: Consumer, what: str, argv: Sequence[str]) -> Ran:
 
 
 async def run_command(argv: Sequence[str], timeout_s: float) -> Ran:
-    """Run a command for so long at most. Raises OSError if it cannot be started."""
+    """Run a command for so long at most. Raises OSError if it cannot be started, or if others could change what it runs."""
     started_s = time.monotonic()
+    await asyncio.to_thread(check_program, argv)
     words = await _Words.open()
     try:
         process = await _start(argv, words)

@@ -6,17 +6,18 @@ Invariant: each fault says which file and what to do, and fits into a report.
 """
 
 import asyncio
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from common.errors import CertcastError, InstallError, Reason
+from common.runtime import trusted
 from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
 from nodeagent.channel import identity
 from nodeagent.core.services import Consumer, Services
 from nodeagent.core.servicesfile import ServicesError
 from nodeagent.install.copies import check_copies
+from nodeagent.install.program import check_program
 from nodeagent.install.units import unit_states
 from nodeagent.settings import load_services
 
@@ -61,7 +62,13 @@ def _identity_faults(data: Path) -> Iterable[ConfigurationFault]:
 def _program_faults(consumers: Iterable[Consumer]) -> Iterable[ConfigurationFault]:
     for consumer in consumers:
         for what, argv in (("reload", consumer.reload), ("start", consumer.start)):
-            if argv and not (os.path.isfile(argv[0]) and os.access(argv[0], os.X_OK)):  # noqa: PTH113 - a word of argv
+            if not argv:
+                continue
+            try:
+                check_program(argv)
+            except trusted.UntrustedPathError as error:
+                yield fault("program_untrusted", f"consumer '{consumer.name}': {what}: {error.strerror}")
+            except OSError:
                 yield fault(
                     "program_missing", f"consumer '{consumer.name}': {what}: {argv[0]} is not a program here"
                 )

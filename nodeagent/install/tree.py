@@ -11,10 +11,12 @@ nothing in it is ever changed.
 Blocking; every method is called in a thread.
 """
 
+import contextlib
+import fnmatch
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from common.bundle.manifest import (
@@ -30,7 +32,7 @@ from common.bundle.manifest import (
 from common.errors import BundleError, InstallError, Reason
 from common.ids import Digest, Fingerprint, digest_of, fingerprint_of
 from common.pki.pem import read_blocks
-from common.runtime import durable
+from common.runtime import durable, trusted
 from nodeagent.core.drift import DIRECTORY_MODE, MANIFEST_FILE, PUBLIC_MODE, ROOT, Listing, Ownership, Seen
 from nodeagent.core.retention import directory_order
 from nodeagent.core.served import Expected, Wanted
@@ -70,7 +72,7 @@ class Tree:
     def live(self) -> str | None:
         """Return the name of the directory that `current` shows, None if it is no such link."""
         try:
-            target = str((self.directory / CURRENT).readlink())
+            target = trusted.read_link(self.directory / CURRENT)
         except OSError:
             return None
         parent, _, name = target.rpartition("/")
@@ -79,7 +81,7 @@ class Tree:
     def names(self) -> dict[str, float]:
         """Return the generations' directories, with the unix seconds of their last change."""
         found = {}
-        with os.scandir(self._generations) as entries:
+        with trusted.directory(self._generations) as place, os.scandir(place) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False) and directory_order(entry.name) is not None:
                     found[entry.name] = entry.stat(follow_symlinks=False).st_ctime
@@ -87,7 +89,7 @@ class Tree:
 
     def manifest(self, name: str) -> Manifest | None:
         """Return a directory's manifest, None if there is none that can be read."""
-        raw = read_plain(self._generations / name / MANIFEST_FILE, MANIFEST_MAX_BYTES + 1)
+        raw = self._read(f"{name}/{MANIFEST_FILE}", MANIFEST_MAX_BYTES + 1)
         if raw is None:
             return None
         try:
@@ -98,13 +100,12 @@ class Tree:
     def listing(self, name: str) -> Listing:
         """Return what is on disk in a directory, every file hashed."""
         root = self._generations / name
-        return Listing(link=self.live(), files=tuple(_list(root, root)))
+        return Listing(link=self.live(), files=tuple(_list(root, root, self._generations)))
 
     def is_whole(self, name: str, manifest: Manifest) -> bool:
         """Whether every file has the content that the manifest names."""
-        root = self._generations / name
         return all(
-            (body := read_plain(root / entry.path, entry.size_bytes + 1)) is not None
+            (body := self._read(f"{name}/{entry.path}", entry.size_bytes + 1)) is not None
             and digest_of(body) == entry.digest
             for entry in manifest.entries
         )
@@ -117,7 +118,7 @@ class Tree:
             held = self.manifest(name) if missing else None
             for entry in held.entries if held is not None else ():
                 if entry.digest in missing:
-                    body = read_plain(self._generations / name / entry.path, entry.size_bytes + 1)
+                    body = self._read(f"{name}/{entry.path}", entry.size_bytes + 1)
                     if body is not None and digest_of(body) == entry.digest:
                         found[entry.digest] = body
                         del missing[entry.digest]
@@ -145,43 +146,48 @@ class Tree:
     def directories(self, name: str) -> list[Path]:
         """Return the directories in which something may change: this one's, its parts', and that of the link."""
         root = self._generations / name
-        with os.scandir(root) as entries:
+        with trusted.directory(root) as place, os.scandir(place) as entries:
             parts = [root / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         return [self.directory, root, *parts]
 
     def body(self, name: str, path: str) -> bytes | None:
-        """Return a file of a directory, None if there is none."""
+        """Return a file of a directory, None if there is none, or if somebody else could have put it there."""
         return read_plain(self._generations / name / path, LARGEST_BYTES)
 
     def trust(self, name: str) -> bytes:
         """Return the trust store of a directory, b"" if there is none."""
         return self.body(name, f"{TRUST}/{CA_CERTIFICATES}") or b""
 
+    def _read(self, path: str, limit_bytes: int) -> bytes | None:
+        """Read what is compared with a digest afterwards: whose directories it lies in is a drift, and no reason to lose it."""
+        return read_plain(self._generations / path, limit_bytes, base=self._generations)
+
     # -- changing
 
     def prepare(self) -> None:
         """Make the directories, and remove what an interrupted installation left half-made. Raises OSError."""
-        if not self.directory.is_dir():
-            self.directory.parent.mkdir(parents=True, exist_ok=True)
-            durable.make_dir(self.directory, mode=DIRECTORY_MODE)
+        durable.make_dirs(self.directory, DIRECTORY_MODE)
         self.tidy()
         for path, mode in ((self._generations, DIRECTORY_MODE), (self._staging, 0o700)):
-            if not path.is_dir():
-                durable.make_dir(path, mode=mode)
+            durable.make_dirs(path, mode)
 
     def tidy(self) -> None:
         """Remove what a kill, or a disk that refused even that, left half-made. Raises OSError."""
-        if self._staging.is_dir():
-            for leftover in self._staging.iterdir():
-                durable.remove_tree(leftover)
-        for leftover in self.directory.glob(LEFTOVERS):
-            leftover.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            for name in trusted.names_in(self._staging):
+                durable.remove_tree(self._staging / name)
+        for name in fnmatch.filter(trusted.names_in(self.directory), LEFTOVERS):
+            durable.remove_file(self.directory / name)
 
     def check_room(self, manifest: Manifest) -> None:
         """See whether the bundle can be laid out. Raises InstallError: NO_SPACE, PERMISSION, CROSS_DEVICE."""
         try:
-            facts = os.statvfs(self.directory)
-            devices = {path.stat().st_dev for path in (self.directory, self._generations, self._staging)}
+            devices = {
+                trusted.look(path).st_dev for path in (self.directory, self._generations, self._staging)
+            }
+            with trusted.directory(self._generations) as place:
+                facts = os.fstatvfs(place)
+                is_writable = os.access(".", os.W_OK, dir_fd=place)
         except OSError as error:
             raise named("the data directory cannot be used", error) from error
         if len(devices) > 1:
@@ -190,7 +196,7 @@ class Tree:
                 "so that a generation can become visible in one step",
                 reason=Reason.CROSS_DEVICE,
             )
-        if facts.f_flag & os.ST_RDONLY or not os.access(self._generations, os.W_OK):
+        if facts.f_flag & os.ST_RDONLY or not is_writable:
             raise InstallError(f"{self._generations} cannot be written", reason=Reason.PERMISSION)
         needed = MARGIN_BYTES + sum(
             -(-entry.size_bytes // BLOCK_BYTES) * BLOCK_BYTES + BLOCK_BYTES for entry in manifest.entries
@@ -216,8 +222,7 @@ class Tree:
             *(root / part for part in sorted({one.path.partition("/")[0] for one in manifest.entries})),
         ]
         for path in directories:
-            path.mkdir()
-            _own(path, DIRECTORY_MODE, self.owners.uid, self.owners.gid)
+            durable.create_dir(path, mode=DIRECTORY_MODE, uid=self.owners.uid, gid=self.owners.gid)
         self._create(root / MANIFEST_FILE, canonical(manifest), secret=False)
         for entry in manifest.entries:
             self._create(root / entry.path, payloads[entry.digest], secret=entry.secret)
@@ -239,7 +244,7 @@ class Tree:
     def remembered(self) -> str | None:
         """Return what `previous` shows."""
         try:
-            return (self.directory / PREVIOUS).readlink().name
+            return PurePath(trusted.read_link(self.directory / PREVIOUS)).name
         except OSError:
             return None
 
@@ -260,37 +265,32 @@ class Tree:
         )
 
 
-def _own(path: Path, mode: int, uid: int, gid: int) -> None:
-    os.chown(path, uid, gid)
-    path.chmod(mode)  # the mask of the process must not decide
-
-
-def _list(root: Path, directory: Path) -> Iterable[Seen]:
+def _list(root: Path, directory: Path, base: Path) -> Iterable[Seen]:
     """List a directory and, one level down, its directories."""
-    facts = _lstat(directory)
+    facts = _look(directory, base)
     if facts is None:
         return
-    yield _seen(root, directory, facts)
+    yield _seen(root, directory, facts, base)
     if not stat.S_ISDIR(facts.st_mode):
         return
     try:
-        children = sorted(directory.iterdir())[:LISTED_MAX]
+        names = trusted.names_in(directory, trusted=base)[:LISTED_MAX]
     except OSError:
         return
-    for path in children:
-        child = _lstat(path)
+    for path in (directory / name for name in names):
+        child = _look(path, base)
         if child is not None and stat.S_ISDIR(child.st_mode) and directory == root:
-            yield from _list(root, path)
+            yield from _list(root, path, base)
         elif child is not None:
-            yield _seen(root, path, child)
+            yield _seen(root, path, child, base)
 
 
-def _seen(root: Path, path: Path, facts: os.stat_result) -> Seen:
+def _seen(root: Path, path: Path, facts: os.stat_result, base: Path) -> Seen:
     digest: str | None = ""
     if stat.S_ISDIR(facts.st_mode):
         digest = None
     elif stat.S_ISREG(facts.st_mode) and facts.st_size <= LARGEST_BYTES:
-        body = read_plain(path, LARGEST_BYTES)
+        body = read_plain(path, LARGEST_BYTES, base=base)
         digest = digest_of(body) if body is not None else ""
     name = str(path.relative_to(root)) if path != root else ROOT
     return Seen(
@@ -298,8 +298,8 @@ def _seen(root: Path, path: Path, facts: os.stat_result) -> Seen:
     )
 
 
-def _lstat(path: Path) -> os.stat_result | None:
+def _look(path: Path, base: Path) -> os.stat_result | None:
     try:
-        return path.lstat()
+        return trusted.look(path, trusted=base)
     except OSError:
         return None

@@ -109,7 +109,7 @@ async def test_an_agent_changes_nothing_but_its_own_directory_and_declared_copie
 
     assert place.changed_elsewhere() == set()
     own = {call for call, path in changed_paths(place.trace.read_text()) if path not in ELSEWHERE}
-    assert {"openat", "mkdir", "rename", "symlink", "chmod", "fchmod"} <= own
+    assert {"openat", "mkdirat", "renameat", "symlinkat", "fchmod"} <= own
     assert (place.copies / "web.pem").read_bytes() == (
         place.data / "current/server/combined.pem"
     ).read_bytes()

@@ -47,7 +47,11 @@ def changed_paths(trace: str) -> Iterator[tuple[str, str]]:
         name, arguments = found.groups()
         if name in BY_DESCRIPTOR:
             yield name, _DESCRIPTOR.findall(arguments)[0]
-        elif FOR_WRITING.search(arguments) if name in OPENS else CHANGES.search(name) and name != "readlink":
+        elif (
+            FOR_WRITING.search(arguments)
+            if name in OPENS
+            else CHANGES.search(name) and not name.startswith("readlink")
+        ):
             paths = _PATH.findall(arguments)
             for directory, path in paths[1:] if name.startswith("symlink") else paths:
                 yield name, str(Path(directory or REPOSITORY, path))

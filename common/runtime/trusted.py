@@ -1,0 +1,214 @@
+"""Paths that nobody else can redirect, for a process that has more rights than those who could.
+
+Opens by component from the root directory and follows no link. A directory is trusted if root or this process's user owns it
+and nobody else may write to it; a sticky one, such as /tmp, may be written to by everybody, since there nobody can rename what is not his.
+Through trusted directories alone a name keeps its meaning from the look to the use, so a check that was right stays right.
+Raises OSError as it comes; `UntrustedPathError` says which directory or file is in whose hands.
+"""
+
+import errno
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+ROOT_DIRECTORY: Final = Path("/")
+ROOT_UID: Final = 0
+LINKS_MAX: Final = 40
+"""As many as Linux follows in one path (path_resolution(7))."""
+
+_PASS: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ENTER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Not to wait for the other end of a FIFO."""
+
+_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+class UntrustedPathError(OSError):
+    """A directory or file on the way is in the hands of somebody else (EPERM), or is a link (ELOOP). `strerror` names it."""
+
+
+@contextmanager
+def directory(path: Path, *, trusted: Path | None = None) -> Iterator[int]:
+    """Lend a directory's descriptor. Below `trusted`, if it is given, links are refused, but owners and modes are not looked at.
+
+    Raises UntrustedPathError, OSError.
+    """
+    descriptor = open_directory(path, trusted=trusted)
+    try:
+        yield descriptor
+    except OSError as error:
+        if isinstance(error.filename, str) and "/" not in error.filename:
+            error.filename = str(path / error.filename)  # for people, who do not see the descriptor
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def open_directory(path: Path, *, trusted: Path | None = None) -> int:
+    """Return a descriptor, which the caller closes. See `directory`."""
+    names = path.absolute().parts[1:]
+    looked_at = len(names if trusted is None else trusted.absolute().parts[1:])
+    descriptor = os.open(ROOT_DIRECTORY, _PASS if names else _ENTER)
+    try:
+        _check_directory(descriptor, ROOT_DIRECTORY)
+        for number, name in enumerate(names, 1):
+            here = ROOT_DIRECTORY.joinpath(*names[:number])
+            further = _enter(descriptor, name, here, _ENTER if number == len(names) else _PASS)
+            os.close(descriptor)
+            descriptor = further
+            if number <= looked_at:
+                _check_directory(descriptor, here)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def look(path: Path, *, trusted: Path | None = None) -> os.stat_result:
+    """Return what a name stands for, a link as such."""
+    with directory(path.parent, trusted=trusted) as parent:
+        return os.stat(path.name, dir_fd=parent, follow_symlinks=False)
+
+
+def read_link(path: Path) -> str:
+    """Return what a link leads to."""
+    with directory(path.parent) as parent:
+        return os.readlink(path.name, dir_fd=parent)
+
+
+def names_in(path: Path, *, trusted: Path | None = None) -> list[str]:
+    """Return the names in a directory, in their order."""
+    with directory(path, trusted=trusted) as descriptor:
+        return sorted(os.listdir(descriptor))  # noqa: PTH208 - of a descriptor
+
+
+def read_file(path: Path, limit_bytes: int, *, trusted: Path | None = None) -> bytes:
+    """Return a plain file's first bytes. Anything else (a link, a FIFO, a device) is refused without being opened."""
+    with directory(path.parent, trusted=trusted) as parent:
+        return read_in(parent, path, limit_bytes)
+
+
+def read_own_file(path: Path, limit_bytes: int) -> bytes:
+    """Return the first bytes of a plain file that only root and this process's user can change."""
+    with directory(path.parent) as parent:
+        check_file(os.stat(path.name, dir_fd=parent, follow_symlinks=False), path)
+        return read_in(parent, path, limit_bytes)
+
+
+def read_in(parent: int, path: Path, limit_bytes: int) -> bytes:
+    """Return the first bytes of the plain file that has the path's last name in an open directory."""
+    _check_plain(os.stat(path.name, dir_fd=parent, follow_symlinks=False), path)
+    descriptor = os.open(path.name, _READ, dir_fd=parent)
+    with os.fdopen(descriptor, "rb") as file:
+        _check_plain(os.fstat(descriptor), path)
+        return file.read(limit_bytes)
+
+
+def resolve(path: Path) -> Path:
+    """Return a path without links; what is not there yet stays as it is.
+
+    A link counts if root or this process's user made it in a trusted directory. Raises UntrustedPathError for any other.
+    """
+    rest, done, links = list(reversed(path.absolute().parts[1:])), ROOT_DIRECTORY, 0
+    distrust: UntrustedPathError | None = None
+    while rest:
+        name = rest.pop()
+        if name == "..":
+            done = done.parent
+            continue
+        distrust = distrust or _distrust(done, done.lstat())
+        here = done / name
+        try:
+            facts = here.lstat()
+        except FileNotFoundError:
+            return here.joinpath(*reversed(rest))
+        if not stat.S_ISLNK(facts.st_mode):
+            done = here
+            continue
+        if distrust is not None:
+            raise distrust
+        if not _is_own(facts):
+            raise _untrusted(here, facts, "could change where it leads", "name that instead")
+        if (links := links + 1) > LINKS_MAX:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(here))
+        target = here.readlink()
+        rest += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+        done = ROOT_DIRECTORY if target.is_absolute() else done
+    return done
+
+
+def check_file(facts: os.stat_result, path: Path) -> None:
+    """Raise UntrustedPathError for what is no plain file, or is one that somebody else can change."""
+    _check_plain(facts, path)
+    if not _is_own(facts) or facts.st_mode & _OTHERS_WRITE:
+        raise _untrusted(path, facts, "could change it", "choose another file")
+
+
+def name_of(uid: int) -> str:
+    """Return an account's name for people."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _enter(parent: int, name: str, path: Path, flags: int) -> int:
+    try:
+        return os.open(name, flags, dir_fd=parent)
+    except OSError as error:
+        if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+            facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if stat.S_ISLNK(facts.st_mode):
+                target = os.readlink(name, dir_fd=parent)
+                raise UntrustedPathError(
+                    errno.ELOOP, f"{path} is a link to {target}, which is not followed; name that instead"
+                ) from error
+        # without the descriptor's relative name, which says nothing
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _check_directory(descriptor: int, path: Path) -> None:
+    distrust = _distrust(path, os.fstat(descriptor))
+    if distrust is not None:
+        raise distrust
+
+
+def _distrust(path: Path, facts: os.stat_result) -> UntrustedPathError | None:
+    risk = "could put a link into it"
+    is_shared = facts.st_mode & _OTHERS_WRITE and not facts.st_mode & stat.S_ISVTX
+    if is_shared or not _is_own(facts):
+        return _untrusted(path, facts, risk, "choose another directory")
+    return None
+
+
+def _untrusted(path: Path, facts: os.stat_result, risk: str, otherwise: str) -> UntrustedPathError:
+    if not _is_own(facts):
+        why, remedy = f"belongs to {name_of(facts.st_uid)}, who", f"give it to {name_of(os.geteuid())}"
+    else:
+        mode = f"{stat.S_IMODE(facts.st_mode):04o}"
+        why, remedy = f"can be written by {_writers(facts)} (mode {mode}), who", "run: chmod go-w"
+    return UntrustedPathError(errno.EPERM, f"{path} {why} {risk}; {remedy}, or {otherwise}")
+
+
+def _is_own(facts: os.stat_result) -> bool:
+    return facts.st_uid in {ROOT_UID, os.geteuid()}
+
+
+def _writers(facts: os.stat_result) -> str:
+    if facts.st_mode & stat.S_IWOTH:
+        return "everybody"
+    try:
+        return f"group {grp.getgrgid(facts.st_gid).gr_name}"
+    except KeyError:
+        return f"group {facts.st_gid}"
+
+
+def _check_plain(facts: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
