@@ -4,6 +4,7 @@ Decides which reasons exist. Leaves to the caller what to do about one. An error
 and nothing secret is ever put into one.
 """
 
+import math
 from enum import StrEnum
 
 
@@ -162,6 +163,17 @@ class AccessError(CertcastError):
     """Who asks is unknown (UNAUTHENTICATED) or may not do this (FORBIDDEN)."""
 
     reason = Reason.UNAUTHENTICATED
+
+
+class ThrottledError(AccessError):
+    """Who asks has to wait for `retry_after_s`, because of failed sign-ins or because too many want to sign in; nothing was done."""
+
+    reason = Reason.BUSY
+    retryable = True
+
+    def __init__(self, retry_after_s: float, message: str = "") -> None:
+        self.retry_after_s = max(1, math.ceil(retry_after_s))
+        super().__init__(message or f"too many failed sign-ins; try again in {self.retry_after_s} s")
 
 
 class EnrolmentError(CertcastError):

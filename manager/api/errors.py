@@ -20,11 +20,11 @@ from common.errors import (
     PkiError,
     Reason,
     StorageError,
+    ThrottledError,
 )
 from common.pki.findings import PkiFindingsError
 from manager.api.answers import ConsequenceAnswer, consequence_answers
 from manager.domain.consequences import ConfirmationNeededError
-from manager.operations.throttle import LOCK_S
 
 _ACCESS: Final = {Reason.FORBIDDEN: 403, Reason.PASSWORD_REQUIRED: 403, Reason.BUSY: 429}
 _BY_REASON: Final = {Reason.BUSY: 503, Reason.TIMEOUT: 503, Reason.TOO_BIG: 413, Reason.UNSUPPORTED: 415}
@@ -32,8 +32,6 @@ _BY_REASON: Final = {Reason.BUSY: 503, Reason.TIMEOUT: 503, Reason.TOO_BIG: 413,
 
 _HEADERS: Final = {
     401: {"WWW-Authenticate": 'Basic realm="Certcast", charset="UTF-8"'},
-    # how long a lock-out lasts
-    429: {"Retry-After": f"{LOCK_S:.0f}"},
 }
 
 
@@ -103,7 +101,7 @@ def answer(error: CertcastError) -> web.Response:
         confirmation=_confirmation(error),
     )
     response = failed(status_of(error), failure)
-    if isinstance(error, OverloadedError):
+    if isinstance(error, OverloadedError | ThrottledError):
         response.headers[hdrs.RETRY_AFTER] = f"{error.retry_after_s:.0f}"
     return response
 

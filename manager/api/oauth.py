@@ -10,14 +10,21 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from common.errors import AccessError, CertcastError, InvalidInputError, OverloadedError, Reason
+from common.errors import (
+    AccessError,
+    CertcastError,
+    InvalidInputError,
+    OverloadedError,
+    Reason,
+    ThrottledError,
+)
+from common.source import source_of
 from manager.api.bodies import Sender
 from manager.api.errors import is_own_failure, status_of
 from manager.api.guard import expect_later, read_bytes
 from manager.api.routes import Api, check_origin
 from manager.domain.assertion import TOKEN_PATH
 from manager.operations.clients import ACCESS_S
-from manager.operations.throttle import LOCK_S, source
 
 log = structlog.get_logger(__name__)
 
@@ -65,9 +72,12 @@ def add_oauth(app: web.Application, api: Api) -> None:
             status = status_of(error)
             if is_own_failure(error):
                 log.error("request.failed", path=request.path, reason=error.reason, message=error.message)
-            return _refuse(status, _code(error, status), error.message)
-        answer = AccessToken(access_token=token, expires_in=int(ACCESS_S), token_type="Bearer")  # noqa: S106 - a kind
-        return _json(200, answer)
+            answer = _refuse(status, _code(error, status), error.message)
+            if isinstance(error, OverloadedError | ThrottledError):
+                answer.headers["Retry-After"] = f"{error.retry_after_s:.0f}"
+            return answer
+        granted = AccessToken(access_token=token, expires_in=int(ACCESS_S), token_type="Bearer")  # noqa: S106 - a kind
+        return _json(200, granted)
 
     app.router.add_post(TOKEN_PATH, serve, expect_handler=expect_later)
 
@@ -75,7 +85,7 @@ def add_oauth(app: web.Application, api: Api) -> None:
 async def _form(request: web.Request) -> dict[str, str]:
     if request.content_type != FORM:
         raise _FormError("invalid_request", f"the body must be a form ({FORM})")
-    sender = Sender(owner=source(request.remote or ""), most=FORM_MAX_BYTES, is_stranger=True)
+    sender = Sender(owner=source_of(request.remote or ""), most=FORM_MAX_BYTES, is_stranger=True)
     data = await read_bytes(request, sender)
     try:
         pairs = parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX)
@@ -111,10 +121,7 @@ def _code(error: CertcastError, status: int) -> str:
 
 
 def _refuse(status: int, code: str, text: str) -> web.Response:
-    answer = _json(status, OAuthFailure(error=code, error_description=text))
-    if status == 429:
-        answer.headers["Retry-After"] = f"{LOCK_S:.0f}"
-    return answer
+    return _json(status, OAuthFailure(error=code, error_description=text))
 
 
 def _json(status: int, value: object) -> web.Response:

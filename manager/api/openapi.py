@@ -42,7 +42,7 @@ _FAILURES: Final[Mapping[int, str]] = {
     409: "It contradicts what is stored.",
     413: "The body, or something in it, is too large.",
     415: "The body is compressed.",
-    429: "Too many failed logins.",
+    429: "Too many failed sign-ins of this user from this address; `Retry-After` says how long to wait.",
     503: "The store failed or is busy; nothing was changed.",
     507: "The disk is full; nothing was changed.",
 }

@@ -386,7 +386,9 @@ _BODY_ANSWERS: Final[Mapping[int, Json]] = {
 _ALWAYS: Final[Mapping[int, Json]] = {
     401: {"description": "Sign in. The body is empty."},
     403: {"description": "The role is not enough.", "content": _SAID},
-    429: {"description": "Too many failed logins; nothing was done. The body is empty."},
+    429: {
+        "description": "Too many failed sign-ins of this user from this address; nothing was done. The body is empty."
+    },
     503: {"description": "The store failed or is busy; nothing was done.", "content": _SAID},
     507: {"description": "The disk is full; nothing was done.", "content": _SAID},
 }

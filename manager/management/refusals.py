@@ -19,6 +19,7 @@ from common.errors import (
     PkiError,
     Reason,
     StorageError,
+    ThrottledError,
 )
 from common.pki.findings import PkiFindingsError
 from common.pki.upload import CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD
@@ -36,9 +37,6 @@ from manager.management.errors import (
     overloaded,
     throttled,
 )
-
-LOCKED_S: Final = 60
-"""How long a client that was refused for too many failed logins should wait."""
 
 _PLACES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -64,6 +62,8 @@ def answer_to(error: CertcastError, resource: Resource | None) -> Answer:
             return error.answer
         case NoObjectError() | NotFoundError():
             return NOT_FOUND
+        case ThrottledError():
+            return throttled(error.retry_after_s)
         case AccessError():
             return _access(error)
         case OverloadedError():
@@ -85,8 +85,6 @@ def _access(error: AccessError) -> Answer:
     match error.reason:
         case Reason.FORBIDDEN | Reason.PASSWORD_REQUIRED:
             return forbidden(error.message)
-        case Reason.BUSY:
-            return throttled(LOCKED_S)
         case _:
             return UNAUTHENTICATED
 

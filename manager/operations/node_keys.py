@@ -9,10 +9,10 @@ from functools import partial
 
 from common.ids import NodeName
 from common.runtime.ssh import fingerprint
+from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.model import KeyChange, KeyChangeKind, NodeRecord
 from manager.operations.context import Context
-from manager.operations.throttle import source
 
 
 class NodeKeyOperations:
@@ -31,6 +31,8 @@ class NodeKeyOperations:
         Raises EnrolmentError, ConflictError (the key is another node's).
         """
         store = self._context.store
+        # guesses end here, so that no flood of them keeps writers waiting
+        await store.nodes.check_join_token(name, secret_hash=secret_hash)
         async with store.together():
             former = await store.nodes.key_of(name)
             await store.nodes.redeem_join_token(
@@ -55,7 +57,7 @@ class NodeKeyOperations:
     def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
         """Count a join, or a rotation `by_proof`, that was refused."""
         attempt = Attempt.KEY_ROTATION_REFUSED if by_proof else Attempt.JOIN_REFUSED
-        self._context.attempted(attempt, name=name, source=source(address))
+        self._context.attempted(attempt, name=name, source=source_of(address))
 
     async def _record(
         self, name: NodeName, how: KeyChangeKind, public_key: str, former: str, address: str

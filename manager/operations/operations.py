@@ -34,7 +34,7 @@ class Operations:
         self.sessions = SessionOperations(context)
         self.trust = TrustOperations(context)
         self.users = UserOperations(context)
-        self.clients = ClientOperations(context, self.users.throttle)
+        self.clients = ClientOperations(context)
         self.callers = CallerOperations(context, self.users, self.clients)
         self.roles = RoleOperations(context)
         self.setup = SetupOperations(context, self.users)

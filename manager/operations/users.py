@@ -1,45 +1,28 @@
 """Who may sign in, and whether somebody is who they say.
 
-Invariant: passwords are Argon2id hashes, tokens SHA-256 of 256 random bits; a wrong name costs as long as a wrong password.
+Invariant: a token is kept as the SHA-256 of its 256 random bits, and whoever holds it never waits because of others; passwords are
+the business of `manager.operations.passwords`.
 """
 
-import asyncio
 import hashlib
-import hmac
 import re
 import secrets
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Final
 
 import structlog
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
 
-from common.errors import AccessError, ConflictError, InvalidInputError, NotFoundError, Reason
+from common.errors import AccessError, ConflictError, InvalidInputError, Reason
+from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.callers import Caller, Credential, Scope, fits, role_of
 from manager.domain.model import Role, TokenRecord, UserRecord
 from manager.operations.context import Context
 from manager.operations.lastuse import SOURCE_MAX, LastUse
-from manager.operations.throttle import (
-    FAILURES_PER_ADDRESS,
-    FAILURES_PER_USER,
-    REMEMBERED_MAX,
-    Throttle,
-    source,
-)
+from manager.operations.passwords import Passwords, check_password
 
 log = structlog.get_logger(__name__)
-
-PASSWORD_MIN: Final = 12
-"""NIST SP 800-63B 3.1.1.2 asks for at least 8; this is for administrators of a fleet's keys."""
-
-PASSWORD_MAX: Final = 1024
-CACHE_S: Final = 300.0
-"""How long a proven password is remembered: clients of the API send it with each request, and Argon2 takes 50 ms."""
 
 TOKEN_PREFIX: Final = "cct_"  # noqa: S105 - what a token begins with, not a token
 TOKEN_DAYS_MAX: Final = 365
@@ -60,21 +43,16 @@ class UserOperations:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._hasher = PasswordHasher()
-        self._hashing = asyncio.Semaphore(2)
-        self._dummy = _dummy_hash()
-        self.throttle = Throttle(context.clock)
-        self._proven: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
+        self.passwords = Passwords(context)
         self._last_use = LastUse(context.clock)
-        self._salt = secrets.token_bytes(16)
 
     async def add(
         self, name: str, *, role: Role, password: str, actor: str, only_first: bool = False
     ) -> UserRecord:
         """Add a user. Raises InvalidInputError, ConflictError (also where there is any user and this is to be the first)."""
         _check_name(name)
-        _check_password(password)
-        hashed = await asyncio.to_thread(self._hasher.hash, password)
+        check_password(password)
+        hashed = await self.passwords.hash(password)
         async with self._context.store.together():
             record = await self._context.store.users.add(
                 name, role, password_hash=hashed, now_s=self._context.clock(), only_first=only_first
@@ -85,8 +63,8 @@ class UserOperations:
 
     async def set_password(self, name: str, *, password: str, actor: str) -> None:
         """Replace a user's password; the user's sessions and API tokens end. Raises InvalidInputError, NotFoundError."""
-        _check_password(password)
-        hashed = await asyncio.to_thread(self._hasher.hash, password)
+        check_password(password)
+        hashed = await self.passwords.hash(password)
         async with self._context.store.together():
             await self._context.store.users.set_password(name, hashed)
             await self._context.note(actor, "user.password_changed", f"user {name}")
@@ -133,7 +111,7 @@ class UserOperations:
             await self._context.store.users.remove(name)
             await self._check_administrator(name, had_administrator=had_administrator)
             await self._context.note(actor, "user.removed", f"user {name}")
-        self._proven.clear()
+        self.passwords.forget()
 
     async def new_token(
         self, name: str, *, label: str, days: int, scope: Scope | None, actor: str
@@ -168,37 +146,19 @@ class UserOperations:
             await self._context.note(actor, "token.made", f"user {name}", detail)
         return token, expires_s
 
-    async def by_password(self, name: str, password: str, *, address: str) -> UserRecord:
-        """Return the user that this name and password prove. Raises AccessError, also while locked out."""
-        whom = {f"user {name[:NAME_MAX]}": FAILURES_PER_USER, source(address): FAILURES_PER_ADDRESS}
-        try:
-            self.throttle.check(whom)
-        except AccessError:
-            self._context.attempted(Attempt.SIGN_IN_DELAYED, name=name, source=source(address))
-            raise
-        try:
-            record, hashed = await self._context.store.users.get(name)
-        except NotFoundError:
-            record, hashed = None, self._dummy
-        if (
-            len(password) <= PASSWORD_MAX
-            and await self._proves(name, password, hashed, whom)
-            and record is not None
-        ):
-            return record
-        for who in whom:
-            self.throttle.count(who)
-        self._context.attempted(Attempt.SIGN_IN_FAILED, name=name, source=source(address))
-        log.warning("login.refused", user=name[:NAME_MAX], address=address)
-        raise AccessError("the user name or password is wrong")
+    async def by_password(self, name: str, password: str, *, address: str, device: str = "") -> UserRecord:
+        """Return the user that this name and password prove; `device` is what the browser keeps of an earlier sign-in.
+
+        Raises AccessError; ThrottledError if it was not even tried.
+        """
+        return await self.passwords.prove(name, password, address=address, device=device)
 
     async def by_token(self, token: str, *, address: str) -> Caller:
         """Return who asks with this API token. Raises AccessError."""
-        self.throttle.check({source(address): FAILURES_PER_ADDRESS})
+        # nobody guesses 256 bits, so who holds them never waits because of others
         caller = await self.find_token(hash_token(token), source=address)
         if caller is None:
-            self.throttle.count(source(address))
-            self._context.attempted(Attempt.SIGN_IN_FAILED, name="", source=source(address))
+            self._context.attempted(Attempt.SIGN_IN_FAILED, name="", source=source_of(address))
             log.warning("login.refused", address=address)
             raise AccessError("the token is unknown, revoked or expired")
         return caller
@@ -233,28 +193,11 @@ class UserOperations:
         if had_administrator and not await self._has_administrator():
             raise ConflictError(f"'{name}' is the last administrator; make somebody else one first")
 
-    async def _proves(self, name: str, password: str, hashed: str, whom: Mapping[str, int]) -> bool:
-        mark = hmac.digest(self._salt, password.encode(), "sha256")
-        known = self._proven.get((name, hashed))
-        if known is not None and known[1] > self._context.clock() and hmac.compare_digest(known[0], mark):
-            return True
-        async with self._hashing:
-            # again, because those that came at the same time have failed while this one waited
-            self.throttle.check(whom)
-            try:
-                await asyncio.to_thread(self._hasher.verify, hashed, password)
-            except (Argon2Error, InvalidHashError):
-                return False
-        self._proven[name, hashed] = (mark, self._context.clock() + CACHE_S)
-        while len(self._proven) > REMEMBERED_MAX:
-            self._proven.popitem(last=False)
-        return True
-
 
 def findings_of_user(name: str, password: str) -> Sequence[InvalidInputError]:
     """Return all that is wrong with a new user's name and password."""
     found: list[InvalidInputError] = []
-    for check, value in ((_check_name, name), (_check_password, password)):
+    for check, value in ((_check_name, name), (check_password, password)):
         try:
             check(value)
         except InvalidInputError as error:
@@ -268,19 +211,6 @@ def _check_name(name: str) -> None:
             "name",
             f"a user's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
         )
-
-
-def _check_password(password: str) -> None:
-    if len(password) < PASSWORD_MIN:
-        raise InvalidInputError("password", f"a password has at least {PASSWORD_MIN} characters")
-    if len(password) > PASSWORD_MAX:
-        raise InvalidInputError("password", f"a password has at most {PASSWORD_MAX} characters")
-
-
-@cache
-def _dummy_hash() -> str:
-    """Return what a password is compared to where there is no such user; nothing matches it."""
-    return PasswordHasher().hash(secrets.token_hex())
 
 
 def hash_token(token: str) -> str:

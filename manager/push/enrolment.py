@@ -1,12 +1,11 @@
 """The manager's answer to a node that wants to join.
 
-Decides by the store's word on the token, and limits how often anybody may ask. Invariant: a key is pinned in the store
-before the node is told so; and who is refused learns neither whether there is such a node nor what was wrong with a token.
+Decides by the store's word on the token, before anything else: a valid one is never kept waiting because of others' guesses, which are
+only counted, since nobody guesses 256 bits. Invariant: a key is pinned in the store before the node is told so; and who is refused
+learns neither whether there is such a node nor what was wrong with a token.
 """
 
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -17,12 +16,6 @@ from common.runtime.ssh import generate_key, has_signed, load_key, public_line
 from common.wire.enrolment import EnrolReply, EnrolRequest, hash_secret, rotation_statement
 
 log = structlog.get_logger(__name__)
-
-ATTEMPTS_PER_MINUTE: Final = 20
-"""Failed joins from one address within a minute: enough for a mistyped token in a script, useless for guessing."""
-
-ADDRESSES_MAX: Final = 10_000
-"""Addresses whose failures are remembered."""
 
 _NOBODYS_KEY: Final = public_line(load_key(generate_key()))
 """Stands for the key of a node that has none; whoever made the private half, it is gone."""
@@ -53,18 +46,13 @@ class Enrolment:
         *,
         host_keys: Sequence[str],
         epoch: int,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys = keys
         self._host_keys = list(host_keys)
         self._epoch = epoch
-        self._clock = clock
-        self._failures: OrderedDict[str, list[float]] = OrderedDict()
 
     async def enrol(self, request: EnrolRequest, address: str, public_key: str) -> EnrolReply:
         """Answer a request whose key the login has proven. Raises EnrolmentError, InvalidInputError, StorageError."""
-        now_s = self._clock()
-        self._check_rate(address, now_s)
         name = node_name(request.node)
         try:
             if request.proof:
@@ -74,7 +62,6 @@ class Enrolment:
                     name, secret_hash=hash_secret(request.secret), public_key=public_key, address=address
                 )
         except EnrolmentError as error:
-            self._count(address, now_s)
             self._keys.refused(name, by_proof=bool(request.proof), address=address)
             log.warning("join.refused", node=name, address=address, reason=error.reason)
             raise _refusal(by_proof=bool(request.proof)) from error
@@ -95,19 +82,6 @@ class Enrolment:
         if not (pinned and vouched):
             raise EnrolmentError("the pinned key does not vouch for this one", reason=Reason.FORBIDDEN)
         await self._keys.rotate(name, public_key=public_key, instead_of=pinned, address=address)
-
-    def _check_rate(self, address: str, now_s: float) -> None:
-        recent = [moment for moment in self._failures.get(address, ()) if moment > now_s - 60]
-        if len(recent) >= ATTEMPTS_PER_MINUTE:
-            raise EnrolmentError(
-                "too many failed joins from this address; try again in a minute", reason=Reason.BUSY
-            )
-
-    def _count(self, address: str, now_s: float) -> None:
-        moments = [moment for moment in self._failures.pop(address, ()) if moment > now_s - 60]
-        self._failures[address] = [*moments, now_s][-ATTEMPTS_PER_MINUTE:]
-        while len(self._failures) > ADDRESSES_MAX:
-            self._failures.popitem(last=False)
 
 
 def _refusal(*, by_proof: bool) -> EnrolmentError:

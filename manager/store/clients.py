@@ -4,15 +4,18 @@ Invariant: an assertion is spent and its token kept in one transaction, so each 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.errors import AccessError, ConflictError, NotFoundError, Reason
+from common.errors import AccessError, ConflictError, NotFoundError, ThrottledError
 from manager.domain.model import ClientRecord, Role
 from manager.store.engine import Database
 from manager.store.tables import oauth_assertion, oauth_client, oauth_token
+
+QUOTA_RETRY_S: Final = 60.0
+"""When a client that has asked for too many tokens may ask again: by then some of its assertions may have expired."""
 
 
 class Clients:
@@ -89,7 +92,7 @@ class Clients:
     ) -> None:
         """Spend an assertion and keep the access token that it gives.
 
-        Raises AccessError: UNAUTHENTICATED if it is spent already, BUSY if the client has `most` that have not expired.
+        Raises AccessError if it is spent already, ThrottledError if the client has `most` that have not expired.
         """
         async with self._database.write() as connection:
             for table in (oauth_assertion, oauth_token):
@@ -102,9 +105,9 @@ class Clients:
                 await connection.execute(select(func.count()).select_from(oauth_assertion).where(own))
             ).scalar_one()
             if count >= most:
-                raise AccessError(
+                raise ThrottledError(
+                    QUOTA_RETRY_S,
                     f"the client has asked for {most} tokens within an hour; use a token until it expires",
-                    reason=Reason.BUSY,
                 )
             await connection.execute(
                 insert(oauth_assertion).values(

@@ -174,6 +174,11 @@ class Nodes:
             unused = (join_token.c.created_by == creator) & join_token.c.used_key.is_(None)
             await connection.execute(delete(join_token).where(unused))
 
+    async def check_join_token(self, name: NodeName, *, secret_hash: str) -> None:
+        """Raise EnrolmentError TOKEN_UNKNOWN unless this is a token of the node, whether it is still good or not."""
+        async with self._database.read() as connection:
+            await _token(connection, name, secret_hash)
+
     async def redeem_join_token(
         self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float
     ) -> NodeRecord:

@@ -18,18 +18,22 @@ import jinja2
 from aiohttp import web
 
 from common.errors import AccessError, InvalidInputError, Reason
+from common.source import source_of
 from manager.api.bodies import STRANGER_MAX_BYTES, Sender, sender_of
 from manager.api.routes import allows, check_origin
 from manager.api.streams import Streams
 from manager.domain.model import Role, UserRecord
+from manager.operations.devices import DEVICE_S
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
-from manager.operations.throttle import source
 from manager.web.forms import Form, read_form
 from manager.web.static import StaticFiles
 
 COOKIE: Final = "__Host-certcast"
 """The prefix makes browsers refuse it unless it is Secure, for this host alone and for every path (RFC 6265bis 4.1.3.2)."""
+
+DEVICE: Final = "__Host-certcast-device"
+"""By which a browser is known in which a user signed in before."""
 
 SAID: Final = "__Host-certcast-said"
 """One sentence for the page that comes next."""
@@ -149,6 +153,18 @@ class Visit:
         """Let the browser keep a token until it is closed."""
         response.set_cookie(COOKIE, token, path="/", secure=True, httponly=True, samesite="Lax")
 
+    async def prove(self, name: str, password: str) -> UserRecord:
+        """Return the user that name and password prove, in this browser. Raises AccessError."""
+        device = self.request.cookies.get(DEVICE, "")
+        return await self.operations.users.by_password(name, password, address=self.address, device=device)
+
+    async def remember_device(self, response: web.StreamResponse, user: UserRecord) -> None:
+        """Let the browser keep that this user has signed in here; it is sent from this site's own pages only, as nothing else signs in."""
+        device = await self.operations.users.passwords.new_device(user.name)
+        response.set_cookie(
+            DEVICE, device, path="/", secure=True, httponly=True, samesite="Strict", max_age=int(DEVICE_S)
+        )
+
     def redirect(self, path: str, said: str = "") -> web.Response:
         """Send the browser on, with a sentence for the page that comes next."""
         response = web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
@@ -264,7 +280,7 @@ async def begin_visit(site: Site, request: web.Request) -> Visit:
 def _sender(page: Page, visit: Visit) -> Sender:
     """Return who sends a form: pages for who is not signed in take no more from anybody else."""
     if page.role is None or visit.user is None:
-        return Sender(owner=source(visit.address), most=STRANGER_MAX_BYTES, is_stranger=True)
+        return Sender(owner=source_of(visit.address), most=STRANGER_MAX_BYTES, is_stranger=True)
     return sender_of(visit.user.name, visit.user.role)
 
 

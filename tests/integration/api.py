@@ -22,7 +22,7 @@ from manager.api.management.app import add_management_api
 from manager.api.oauth import add_oauth
 from manager.api.routes import Api
 from manager.domain.model import Role
-from manager.operations import users
+from manager.operations import passwords
 from manager.operations.context import Context
 from manager.operations.nodes import JoinFacts
 from manager.operations.operations import Operations
@@ -121,7 +121,7 @@ async def _serving(directory: Path, workers: Workers, leaks: Leaks) -> AsyncIter
     _, issuer = pki.current_ca("Own")
     own = pki.current_leaf(issuer, ["localhost"])
     async with Supervisor() as supervisor:
-        with patch.object(users, "PasswordHasher", QUICK_HASHER):
+        with patch.object(passwords, "PasswordHasher", QUICK_HASHER):
             operations = Operations(
                 Context(store=store, inventories=inventories, fleet=fleet, workers=workers), join=join
             )

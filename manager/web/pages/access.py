@@ -19,15 +19,14 @@ async def sign_in(visit: Visit) -> web.StreamResponse:
     """Begin a session; whatever the browser kept before is replaced."""
     name, next_path = visit.form.text("name").strip(), inside(visit.form.text(NEXT))
     try:
-        user = await visit.operations.users.by_password(
-            name, visit.form.text("password"), address=visit.address
-        )
+        user = await visit.prove(name, visit.form.text("password"))
     except AccessError as error:
         return await _ask(visit, next_path=next_path, name=name, error=error)
     await visit.operations.sessions.end(visit.token)
     token = await visit.operations.sessions.start(user, address=visit.address)
     response = visit.redirect(next_path)
     visit.remember(response, token)
+    await visit.remember_device(response, user)
     return response
 
 
@@ -36,9 +35,7 @@ async def confirm(visit: Visit) -> web.StreamResponse:
     if visit.user is None:
         raise AccessError("sign in first")
     try:
-        await visit.operations.users.by_password(
-            visit.user.name, visit.form.text("password"), address=visit.address
-        )
+        await visit.prove(visit.user.name, visit.form.text("password"))
     except AccessError as error:
         busy = error.reason is Reason.BUSY
         return ask_password(
@@ -81,6 +78,7 @@ async def set_up(visit: Visit) -> web.StreamResponse:
             token = await visit.operations.sessions.start(user, address=visit.address)
             response = visit.redirect("/", f"Welcome, {name}. Add your first node, or a certificate.")
             visit.remember(response, token)
+            await visit.remember_device(response, user)
             return response
     return visit.render("set_up.html", status=400, name=name, error=problem)
 

@@ -117,7 +117,7 @@ async def own_password(visit: Visit) -> web.StreamResponse:
     """Replace the own password, which the current one allows; every other session ends."""
     user = _signed_in(visit)
     try:
-        await visit.operations.users.by_password(user.name, visit.form.text("current"), address=visit.address)
+        await visit.prove(user.name, visit.form.text("current"))
     except AccessError as error:
         busy = error.reason is Reason.BUSY
         return await _own(
@@ -133,6 +133,7 @@ async def own_password(visit: Visit) -> web.StreamResponse:
         "/users/me", "You have a new password; your other sessions and your API tokens are over."
     )
     visit.remember(response, token)
+    await visit.remember_device(response, user)
     return response
 
 

@@ -15,6 +15,7 @@ from common.errors import (
     PkiError,
     Reason,
     StorageError,
+    ThrottledError,
 )
 from common.pki.findings import PkiFindingsError
 from manager.api.app import ROUTES
@@ -92,7 +93,7 @@ def test_a_body_with_secrets_never_shows_in_a_repr():
         (PkiFindingsError([PkiError("x", reason=Reason.KEY_MISMATCH)]), 400),
         (AccessError("x"), 401),
         (AccessError("x", reason=Reason.FORBIDDEN), 403),
-        (AccessError("x", reason=Reason.BUSY), 429),
+        (ThrottledError(1), 429),
         (NotFoundError("x"), 404),
         (ConflictError("x"), 409),
         (CertcastError("x", reason=Reason.UNSUPPORTED), 415),

@@ -9,6 +9,7 @@ from common.errors import (
     PkiError,
     Reason,
     StorageError,
+    ThrottledError,
 )
 from common.pki.findings import PkiFindingsError
 from common.pki.upload import CERTIFICATE_FIELD, KEY_FIELD
@@ -27,7 +28,7 @@ from tests.unit.management.test_management_errors import read
         (NotFoundError("no"), 404),
         (AccessError("no"), 401),
         (AccessError("no", reason=Reason.FORBIDDEN), 403),
-        (AccessError("no", reason=Reason.BUSY), 429),
+        (ThrottledError(1), 429),
         (StorageError("no"), 503),
         (StorageError("no", reason=Reason.NO_SPACE), 507),
         (InvalidInputError("", "no", reason=Reason.TOO_BIG), 413),

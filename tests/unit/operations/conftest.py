@@ -28,9 +28,12 @@ class World:
     fleet: FakeFleet
     workers: InPlace
     now: list[float] = field(default_factory=lambda: [float(NOW_S)])
+    elapsed: list[float] = field(default_factory=lambda: [1000.0])
 
     def wait(self, seconds: float) -> None:
+        """Let time pass: by the clock on the wall, which may be set, and by the one that only ever runs."""
         self.now[0] += seconds
+        self.elapsed[0] += seconds
 
     async def acts(self) -> list[tuple[str, str, str]]:
         return [(act.actor, act.action, act.subject) for act in await self.store.audit.list()][::-1]
@@ -40,11 +43,16 @@ class World:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     create_kek(tmp_path)
     store = await Store.create(tmp_path, load_keyring(tmp_path))
-    fleet, workers, now = FakeFleet(), InPlace(), [float(NOW_S)]
+    fleet, workers, now, elapsed = FakeFleet(), InPlace(), [float(NOW_S)], [1000.0]
     inventories = Inventories(store, [decode(BUILTIN.certificate_der)])
     context = Context(
-        store=store, inventories=inventories, fleet=fleet, workers=workers, clock=lambda: now[0]
+        store=store,
+        inventories=inventories,
+        fleet=fleet,
+        workers=workers,
+        clock=lambda: now[0],
+        monotonic=lambda: elapsed[0],
     )
     join = JoinFacts(addresses=lambda: ["192.0.2.1:9422"], fingerprint="SHA256:abc", lifetime_s=WITHIN_S)
-    yield World(Operations(context, join=join), store, fleet, workers, now)
+    yield World(Operations(context, join=join), store, fleet, workers, now, elapsed)
     await store.close()
