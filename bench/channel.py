@@ -110,6 +110,7 @@ async def _serve_ours(key: asyncssh.SSHKey) -> int:
         port=0,
         host_keys=[key],
         directory=Directory({public_line(key): NodeName("bench")}),
+        admit=lambda _key, _address: True,
         accept=accept,
         enrol=enrol,
         sources=KnownSources(["127.0.0.1"]),

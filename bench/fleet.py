@@ -129,6 +129,7 @@ async def _serving(
         port=0,
         host_keys=[host_key],
         directory=directory,
+        admit=fleet.admit,
         accept=fleet.accept,
         enrol=enrol,
         sources=KnownSources(["127.0.0.1"]),

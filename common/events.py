@@ -15,6 +15,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "node.added": "an operator added a node",
         "node.removed": "an operator removed a node",
         "node.joined": "a node proved its join token and its key is pinned",
+        "node.flooded": "a node said or connected more than an agent has to, and was sent away for a while",
         "node.rotated": "a node replaced its own pinned key",
         "node.connected": "a node's agent greeted and was welcomed",
         "node.disconnected": "a node's connection ended",

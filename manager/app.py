@@ -186,6 +186,7 @@ class Manager:
             port=ssh_port,
             host_keys=[host_key],
             directory=directory,
+            admit=fleet.admit,
             accept=fleet.accept,
             enrol=enrolment.enrol,
             sources=sources,

@@ -54,6 +54,8 @@ ALARM_TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "client_ca_list_too_long": "Trusted CAs have too many names for TLS",
         "certificate_held_out": "TLS certificate is held out of what nodes get",
         "audit_log_broken": "Audit log was altered",
+        "key_replaced": "Node has another key",
+        "node_floods": "Node sends too much",
     }
 )
 """Of each alarm kind what is wrong."""

@@ -39,6 +39,12 @@ Hex = Annotated[str, Meta(max_length=64, pattern="^[0-9a-f]*$")]
 ReasonText = Annotated[str, Meta(max_length=64, pattern="^[a-z0-9_]*$")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
+Moment = Annotated[float, Meta(ge=0, le=2**40)]
+"""Unix seconds. No number is no moment: what is not finite passes no comparison, and would go on into every answer."""
+Duration = Annotated[float, Meta(ge=0, le=2**31)]
+Calendar = Annotated[int, Meta(ge=-62_135_596_800, le=253_402_300_799)]
+"""Unix seconds of the years 1 to 9999, which is what X.509 can say (RFC 5280 4.1.2.5) and a calendar can show."""
+
 Verdict = Literal["ok", "wait", "re_enrol", "banned", "upgrade", "conflict"]
 Result = Literal["applied", "rolled_back", "failed"]
 Phase = Literal["receive", "preflight", "check", "stage", "switch", "reload", "verify", "commit", "rollback"]
@@ -67,9 +73,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase
     reason: ReasonText
     message: Text
-    at_s: float
+    at_s: Moment
     attempts: Count
-    retry_after_s: float
+    retry_after_s: Duration
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +91,8 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: Name
     slot: Slot
     leaf: Hex
-    not_after_s: int = 0
-    at_s: float = 0.0
+    not_after_s: Calendar = 0
+    at_s: Moment = 0.0
     reason: ReasonText = ""
     message: Text = ""
     tls: Name = ""
@@ -99,7 +105,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """A reload that is due and waits: for its window, since the last one was not long ago, or for its service to run."""
 
     consumer: Name
-    since_s: float
+    since_s: Moment
     reason: Literal["window", "interval", "service"]
     message: Text = ""
 
@@ -128,7 +134,7 @@ class PartRefused(msgspec.Struct, frozen=True, kw_only=True):
     file: Name = ""
     certificate: PartText = ""
     attempts: Count = 1
-    retry_after_s: float = 0.0
+    retry_after_s: Duration = 0.0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +152,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     serving: Annotated[list[Serving], Meta(max_length=64)] = []
     disk: Hex = ""
     drifts: Count = 0
-    clock_s: float = 0.0
+    clock_s: Moment = 0.0
     waiting: Annotated[list[Waiting], Meta(max_length=16)] = []
     configuration: Annotated[list[ConfigurationFault], Meta(max_length=CONFIGURATION_FAULTS_MAX)] = []
     refused: Annotated[list[PartRefused], Meta(max_length=3)] = []
@@ -172,8 +178,8 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="wel
     """The manager's answer. After any verdict but ok the agent closes, and dials again after `retry_after_s`."""
 
     verdict: Verdict
-    retry_after_s: float = 0.0
-    server_time_s: float = 0.0
+    retry_after_s: Duration = 0.0
+    server_time_s: Moment = 0.0
     epoch: Count = 0
     message: Text = ""
 
@@ -219,7 +225,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="re
     push_id: Name
     reason: ReasonText
     message: Text
-    retry_after_s: float = 0.0
+    retry_after_s: Duration = 0.0
     report: Report | None = None
 
 
@@ -245,7 +251,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="out
     phase: Phase
     reason: ReasonText = ""
     message: Text = ""
-    at_s: float = 0.0
+    at_s: Moment = 0.0
     duration_ms: Count = 0
     reloads: Count = 0
     diagnostics: Annotated[str, Meta(max_length=DIAGNOSTICS_MAX_BYTES)] = ""
@@ -267,7 +273,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="tick")
 class Tock(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="tock"):
     """The minute's word from the manager."""
 
-    server_time_s: float
+    server_time_s: Moment
     epoch: Count
 
 
@@ -275,7 +281,7 @@ class Goodbye(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="goo
     """The manager closes on purpose (it stops, or a newer connection of this node replaced this one)."""
 
     reason: ReasonText
-    retry_after_s: float
+    retry_after_s: Duration
 
 
 Message = (
@@ -323,6 +329,11 @@ def decode(header: bytes) -> Message:
         report = msgspec.structs.replace(report, waiting=waiting, stopped=[])
         message = msgspec.structs.replace(message, report=report)
     return message
+
+
+def tag_of(kind: type[Message]) -> str:
+    """Return the word by which a kind of message is told on the wire."""
+    return str(kind.__struct_config__.tag)
 
 
 def clip(text: str, limit: int = 512) -> str:

@@ -16,9 +16,9 @@ from common.pki.chain import ChainState
 from common.pki.expiry import DAY_S, LONG_LIFE_S, Nearness, lifetime_s, nearness
 from common.wire.messages import Serving
 from common.words import counted
-from manager.domain.comparison import listed
+from manager.domain.comparison import date, listed
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.model import TrustedCaRecord
+from manager.domain.model import KeyChange, TrustedCaRecord
 from manager.domain.placing import its_names, mismatches
 from manager.domain.trust import client_ca_list
 from manager.domain.view import NodeView, State, is_stale
@@ -61,6 +61,8 @@ class AlarmKind(StrEnum):
     CLIENT_CA_LIST_TOO_LONG = "client_ca_list_too_long"
     CERTIFICATE_HELD_OUT = "certificate_held_out"
     AUDIT_LOG_BROKEN = "audit_log_broken"
+    KEY_REPLACED = "key_replaced"
+    NODE_FLOODS = "node_floods"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,8 @@ TRAITS: Final[Mapping[AlarmKind, Trait]] = MappingProxyType(
             number=21, title=ALARM_TITLES["certificate_held_out"], level="error"
         ),
         AlarmKind.AUDIT_LOG_BROKEN: Trait(number=22, title=ALARM_TITLES["audit_log_broken"], level="error"),
+        AlarmKind.KEY_REPLACED: Trait(number=23, title=ALARM_TITLES["key_replaced"], level="warning"),
+        AlarmKind.NODE_FLOODS: Trait(number=24, title=ALARM_TITLES["node_floods"], level="error"),
     }
 )
 
@@ -255,6 +259,14 @@ def conditions_of_nodes(views: Iterable[NodeView]) -> list[Condition]:
             found.append(_of_node(view, AlarmKind.CLOCK_SKEW, details))
         if view.rivals:
             found.append(_of_node(view, AlarmKind.DUPLICATE_IDENTITY, _rivalry(view)))
+        if view.key_replaced is not None:
+            found.append(_of_node(view, AlarmKind.KEY_REPLACED, _replacement(view.key_replaced)))
+        if view.flood:
+            details = (
+                f"Too many {view.flood}. No agent says that much: it is sent away for a while, longer each time. "
+                "Look at what runs on that machine."
+            )
+            found.append(_of_node(view, AlarmKind.NODE_FLOODS, details))
         if view.configuration:
             details = " ".join(f"{_sentence(each.message)}" for each in view.configuration)
             found.append(_of_node(view, AlarmKind.SERVICES_INVALID, details))
@@ -443,6 +455,11 @@ def _why_state(view: NodeView, state: State) -> str:
                 f" {down[name]}." for name in sorted({seen.consumer for seen in stale} & down.keys())
             )
             return f"Not the installed certificate is shown by {named}.{why}"
+        case "conflict" if view.is_incredible and view.applied is not None:
+            return (
+                f"It claims to run generation {view.applied.generation}, which no manager can have published. Look at what runs on that "
+                "machine; what is pushed by force keeps its own numbers."
+            )
         case "conflict":
             return "It runs a generation that this store never published; push with --force to replace it."
         case _:
@@ -454,6 +471,15 @@ def _rivalry(view: NodeView) -> str:
     return (
         f"Agents at {where} connect with the key of this node and displace each other. Stop the copy, remove its "
         "identity, and let it join as a node of its own."
+    )
+
+
+def _replacement(change: KeyChange) -> str:
+    how = "with a join token" if change.how == "rejoined" else "on the word of its former key"
+    until = f"; its former key was last used from {change.former_address}" if change.former_address else ""
+    return (
+        f"Its key was replaced on {date(int(change.at_s))} {how}, from {change.address}{until}. The new key is {change.fingerprint}. "
+        "If nobody did that on purpose, a copy of its key or a token is in other hands: remove the node, and let it join anew."
     )
 
 

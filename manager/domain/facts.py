@@ -5,6 +5,7 @@ Invariant: `desired` moves only by publishing, `offered` only by offering, `appl
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from common.bundle.manifest import SLOTS, Manifest, Slot
 from common.bundle.verify import CLOCK_TOLERANCE_S
@@ -56,6 +57,13 @@ class _Push:
     message: str = ""
 
 
+LEAP_MAX: Final = 1_000_000
+"""How much more than this store has published a node may claim to run: a new generation each minute for two years."""
+
+KEY_REPLACED_S: Final = 7 * 86400.0
+"""How long it is shown as an alarm that a node has another key: a week, so that somebody who is asked sees it at work."""
+
+
 def desired_from(manifest: Manifest, changed_s: float, instead_of: Digest | None = None) -> Desired:
     """Wrap a published manifest; its digest is computed once here."""
     version = Version(epoch=manifest.epoch, generation=manifest.generation, digest=manifest.digest)
@@ -94,6 +102,8 @@ class NodeFacts:
     address: str = ""
     agent_version: str = ""
     push: _Push | None = field(default=None, repr=False)
+    flood: str = ""
+    """What it said or did too much of lately, and from where; "" once that is over."""
     seats: Seats = field(default_factory=Seats, repr=False)
     turned_away: str = ""
     """Why its agent was sent away at its last greeting, "" if it was welcomed."""
@@ -270,6 +280,17 @@ class NodeFacts:
         return Version(epoch=applied.epoch, generation=applied.generation, digest=Digest(applied.digest))
 
     @property
+    def believed_generation(self) -> int:
+        """Return the highest number that this node can have seen, as far as is credible.
+
+        Before a store was restored from a backup it may have published more than it knows now. What is further off it never did: whoever
+        claims it would use up the numbers above, which everything that is published to the node must have.
+        """
+        published = self.desired.version.generation if self.desired is not None else 0
+        claimed = self.applied.generation if self.applied is not None else 0
+        return max(published, claimed) if claimed - published <= LEAP_MAX else published
+
+    @property
     def is_drifted(self) -> bool:
         """Whether the node's tree on disk is not what it applied."""
         return self.applied is not None and bool(self.disk) and self.disk != self.applied.digest
@@ -374,6 +395,13 @@ class NodeFacts:
             turned_away=self.turned_away,
             configuration=self.configuration,
             key_change=self.key_change,
+            key_replaced=self.key_change
+            if self.key_change is not None
+            and self.key_change.former
+            and now_s - self.key_change.at_s < KEY_REPLACED_S
+            else None,
+            flood=self.flood,
+            is_incredible=self.applied is not None and self.applied.generation > self.believed_generation,
         )
 
     def _stable(self) -> object:

@@ -104,11 +104,11 @@ def wanted_manifest(facts: NodeFacts, content: Content, *, epoch: int) -> Manife
 
 def is_news(facts: NodeFacts, wanted: Manifest) -> bool:
     """Whether what the store wants must be published: neither what is desired already, nor what older content stands in for."""
-    desired, applied_generation = facts.desired, facts.applied.generation if facts.applied else 0
+    desired = facts.desired
     if desired is None:
         return True
     # a node that has seen a higher number than the store needs even the same content under a number above that
-    if applied_generation > desired.version.generation and not facts.is_applied:
+    if facts.believed_generation > desired.version.generation and not facts.is_applied:
         return True
     return wanted.digest not in {desired.version.digest, desired.instead_of}
 
@@ -140,10 +140,7 @@ def unpublishable(old: Manifest, desired: Digest | None, *, now_s: float) -> str
 
 
 def _next_number(facts: NodeFacts) -> int:
-    return 1 + max(
-        facts.desired.version.generation if facts.desired else 0,
-        facts.applied.generation if facts.applied else 0,
-    )
+    return 1 + facts.believed_generation
 
 
 def _is_under_way(facts: NodeFacts) -> bool:

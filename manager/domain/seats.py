@@ -1,7 +1,8 @@
 """Duplicate identity: two agents that connect with one node's key.
 
 Decides from the greetings of the last minutes. An agent that was displaced by another one, and comes back to displace
-that one in turn, shows that both run; a reboot or a restart never comes back.
+that one in turn, shows that both run; a reboot or a restart never comes back. So does an agent that greets from another address while
+the former one is still connected: only a machine that lost its power and its address at once is taken for two, for some minutes.
 Invariant: keeps a bounded number of greetings, and forgets them by itself.
 """
 
@@ -30,10 +31,15 @@ class Seats:
 
     _greetings: deque[Greeting] = field(default_factory=lambda: deque(maxlen=GREETINGS_MAX))
 
-    def note(self, agent: str, address: str, now_s: float) -> None:
-        """Note a greeting; one agent that reconnects is one greeting."""
-        if self._greetings and self._greetings[-1].agent == agent:
+    _collision: tuple[Greeting, Greeting] | None = None
+
+    def note(self, agent: str, address: str, now_s: float, *, displaces: bool) -> None:
+        """Note a greeting, and whether it `displaces` one that is still connected; one agent that reconnects is one greeting."""
+        last = self._greetings[-1] if self._greetings else None
+        if last is not None and last.agent == agent:
             self._greetings.pop()
+        elif last is not None and displaces and last.address != address:
+            self._collision = last, Greeting(agent, address, now_s)
         self._greetings.append(Greeting(agent, address, now_s))
 
     def rivals(self, now_s: float) -> tuple[str, ...]:
@@ -43,6 +49,8 @@ class Seats:
         for each in recent:
             counts[each.agent] = counts.get(each.agent, 0) + 1
         if max(counts.values(), default=0) < 2:
-            return ()
+            both = self._collision
+            collided = both is not None and abs(now_s - both[1].at_s) <= RIVALS_FOR_S
+            return tuple(sorted(each.address for each in both)) if both is not None and collided else ()
         latest = {each.agent: each.address for each in recent}
         return tuple(sorted(latest.values()))

@@ -77,7 +77,9 @@ class NodeView:
     `refused` are the parts of what is desired that the node does not take, each with its reason; it runs the others.
     `rivals` are the addresses of agents that have taken the connection from each other lately: they share one key.
     `turned_away` says why its agent was sent away at its last greeting, "" if it was welcomed. `key_change` is how it came by its
-    key, None of a node that has none, or joined before this was kept.
+    key, None of a node that has none, or joined before this was kept; `key_replaced` is the same where it took the place of another key
+    lately. `flood` is what it says or does too much of, and from where. `is_incredible` says that it claims
+    to run a generation that no store can have published.
     """
 
     name: NodeName
@@ -105,6 +107,9 @@ class NodeView:
     turned_away: str = ""
     configuration: tuple[ConfigurationFault, ...] = ()
     key_change: KeyChange | None = None
+    key_replaced: KeyChange | None = None
+    flood: str = ""
+    is_incredible: bool = False
 
     @property
     def tries_again(self) -> bool:

@@ -14,7 +14,7 @@ from manager.operator.running import JsonOption, ask, group, say, say_raw
 from manager.operator.words import ago, moment, short, span
 
 if TYPE_CHECKING:
-    from manager.operator.shapes import JoinToken, Node, Serving
+    from manager.operator.shapes import JoinToken, KeyChange, Node, Serving
 
 app = group("Add nodes, look at them, and let them join.")
 
@@ -153,11 +153,23 @@ def _say_join(done: str, token: "JoinToken") -> None:
     say(f"  certcast-nodeagent join {shlex.quote(token.join_token)}")
 
 
+def _key(change: "KeyChange | None") -> list[tuple[str, str]]:
+    if change is None:
+        return []
+    how = {"joined": "joined", "rejoined": "joined again", "rotated": "rotated"}.get(change.how, change.how)
+    pairs = [("key", f"{change.fingerprint}, {how} {moment(change.at_s)} from {change.address}")]
+    if change.former:
+        where = f", last used from {change.former_address}" if change.former_address else ""
+        pairs.append(("former key", f"{change.former}{where}"))
+    return pairs
+
+
 def _facts(node: "Node", now_s: float) -> list[tuple[str, str]]:
     skew = f", its clock differs by {node.clock_skew_s:+.1f} s" if abs(node.clock_skew_s) >= 1 else ""
     pairs = [
         ("names", ", ".join([*node.names, *node.addresses]) or "-"),
         ("joined", "yes" if node.joined else "no; 'certcast node join-token' makes a token"),
+        *_key(node.key_change),
         ("agent", f"{node.agent_version or '-'} at {node.address}" if node.address else "-"),
         ("last heard", f"{ago(node.heard_s, now_s)}{skew}"),
     ]

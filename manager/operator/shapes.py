@@ -98,6 +98,17 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How a node came by its key: joined, rejoined or rotated, when, and from where; `former` is the key that it replaced."""
+
+    how: str
+    at_s: float
+    address: str
+    fingerprint: str
+    former: str = ""
+    former_address: str = ""
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """A node as the manager knows it. `names` and `addresses` stand only in the answer about one node."""
 
@@ -122,6 +133,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     configuration: list[ConfigurationFault] = []
     refused: list[PartRefused] = []
     diagnostics: str = ""
+    key_change: KeyChange | None = None
     push: Push | None = None
     republished: bool = False
     names: list[str] = []

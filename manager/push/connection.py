@@ -16,8 +16,20 @@ from common.errors import ProtocolError, Reason
 from common.ids import Digest, NodeName
 from common.runtime.transport import Transport
 from common.wire.frames import FrameDecoder
-from common.wire.messages import Accepted, Hello, Outcome, Progress, Rejected, Tick, Welcome, decode, encode
+from common.wire.messages import (
+    Accepted,
+    Hello,
+    Outcome,
+    Progress,
+    Rejected,
+    Tick,
+    Welcome,
+    decode,
+    encode,
+    tag_of,
+)
 from common.wire.sender import Close, Command, Fetch, Greeted, Heard, Overdue, Push, Send, Sender
+from manager.push.allowance import Allowance
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +54,9 @@ class Listener(Protocol):
     def overdue(self, connection: "Connection", push_id: str, stage: str) -> None:
         """Note a push that was not answered in time."""
 
+    def flooded(self, connection: "Connection", what: str) -> None:
+        """Note that the node says too much, and say goodbye."""
+
     def ended(self, connection: "Connection", reason: Reason) -> None:
         """Note that the connection is over."""
 
@@ -49,10 +64,20 @@ class Listener(Protocol):
 class Connection:
     """The manager's end of one conversation, on a real transport. Implements `common.runtime.transport.Peer`.
 
-    `is_authorised` tells whether the key that the peer has proven is still the node's.
+    `is_authorised` tells whether the key that the peer has proven is still the node's; `allowance` is the node's, which all of its
+    connections share.
     """
 
-    __slots__ = ("_closed", "_decoder", "_is_authorised", "_listener", "_sender", "_transport", "node")
+    __slots__ = (
+        "_allowance",
+        "_closed",
+        "_decoder",
+        "_is_authorised",
+        "_listener",
+        "_sender",
+        "_transport",
+        "node",
+    )
 
     def __init__(
         self,
@@ -61,8 +86,10 @@ class Connection:
         transport: Transport,
         listener: Listener,
         is_authorised: Callable[[], bool],
+        allowance: Allowance,
     ) -> None:
         self.node = node
+        self._allowance = allowance
         self._is_authorised = is_authorised
         self._transport = transport
         self._listener = listener
@@ -94,9 +121,17 @@ class Connection:
         """Take bytes from the transport. A peer that breaks the protocol is disconnected."""
         if self._closed or self._is_revoked():
             return
+        now_s = time.monotonic()
+        if not self._allowance.receive(len(data), now_s):
+            self._listener.flooded(self, "bytes")
+            return
         try:
             for header, blob in self._decoder.feed(data):
-                self._run(self._sender.receive(decode(header), blob, time.monotonic()))
+                message = decode(header)
+                if not self._allowance.say(type(message), now_s):
+                    self._listener.flooded(self, f"messages of the kind '{tag_of(type(message))}'")
+                else:
+                    self._run(self._sender.receive(message, blob, now_s))
                 if self._closed:
                     return
         except ProtocolError as error:

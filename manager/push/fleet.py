@@ -27,6 +27,7 @@ from manager.domain.facts import NodeFacts, desired_from
 from manager.domain.model import NodeRecord
 from manager.domain.planner import QUIET_MAX_S, QUIET_S, plan_push, preview_push
 from manager.domain.view import NodeView, PlannedPush, Previews, PushView
+from manager.push.allowance import Allowance
 from manager.push.compiler import YIELD_EVERY, Compiler
 from manager.push.connection import Connection
 from manager.push.delivery import Delivery
@@ -63,6 +64,8 @@ class Fleet:
         self._facts: dict[NodeName, NodeFacts] = {}
         self._connections: dict[NodeName, Connection] = {}
         self._greeting: set[Connection] = set()
+        self._allowances: dict[NodeName, Allowance] = {}
+        self._flooding: set[NodeName] = set()
         self._publishing = asyncio.Lock()
         self._dirty = Dirty(quiet_s=QUIET_S, quiet_max_s=QUIET_MAX_S)
         self._reconciled_s = time.monotonic()
@@ -194,6 +197,7 @@ class Fleet:
     def node_removed(self, name: NodeName) -> None:
         """Forget a node and its key, and end every connection of it."""
         self._facts.pop(name, None)
+        self._allowances.pop(name, None)
         self.reports.forget(name)
         self._directory.forget(name)
         self._end_all(name, Reason.FORBIDDEN, REPLACED_RETRY_S)
@@ -262,6 +266,7 @@ class Fleet:
             for connection in [*self._connections.values(), *self._greeting]:
                 connection.sweep(now_s)
             self._retry()
+            self._calm_down(now_s)
 
     async def close(self) -> None:
         """Say goodbye to all and keep what was reported."""
@@ -271,22 +276,31 @@ class Fleet:
 
     # -- what connections call
 
+    def admit(self, key: PinnedKey, address: str) -> bool:
+        """Tell whether a node that has logged in may stay: not one that connects all the time."""
+        facts, now_s = self._facts.get(key.node), time.monotonic()
+        if facts is None:
+            return False
+        allowance = self._allowance_of(key.node)
+        if allowance.connect(now_s):
+            return True
+        if not allowance.rest_s(now_s):
+            self._note_flood(facts, address, "connections")
+        return False
+
     def accept(self, key: PinnedKey, transport: Transport) -> Connection:
         """Take a new transport whose peer has proven this key; the node counts as connected once it has greeted."""
-        return self._greet(
-            Connection(
-                node=key.node,
-                transport=transport,
-                listener=self,
-                is_authorised=lambda: self._directory.is_current(key),
-            )
-        )
+        return self._greet(key.node, transport, lambda: self._directory.is_current(key))
 
     def attach(self, node: NodeName, transport: Transport) -> Connection:
         """Take a transport within this process, whose other end nobody else can hold."""
-        return self._greet(
-            Connection(node=node, transport=transport, listener=self, is_authorised=lambda: True)
-        )
+        return self._greet(node, transport, lambda: True)
+
+    def flooded(self, connection: Connection, what: str) -> None:
+        """Send away a node that says more than an agent has to say."""
+        facts = self._facts.get(connection.node)
+        rest_s = self._note_flood(facts, connection.address, what) if facts is not None else REPLACED_RETRY_S
+        connection.goodbye(Reason.BUSY, rest_s)
 
     def greeted(self, connection: Connection, hello: Hello) -> None:
         """Take an introduction. The newer of two connections of a node wins."""
@@ -296,6 +310,10 @@ class Fleet:
             text = f"this manager has no node '{hello.node}' with this key; join again with a new token"
             connection.welcome(Welcome(verdict="re_enrol", retry_after_s=300, message=text[:512]))
             return
+        if (rest_s := self._allowance_of(facts.name).rest_s(time.monotonic())) > 0:
+            text = "this node has sent too much lately; the manager's log says what"
+            connection.welcome(Welcome(verdict="wait", retry_after_s=rest_s, message=text))
+            return
         if (older := self._connections.pop(facts.name, None)) is not None:
             log.info("node.replaced", node=facts.name, address=older.address)
             older.goodbye(Reason.CONFLICT, REPLACED_RETRY_S)
@@ -304,7 +322,9 @@ class Fleet:
         facts.joined = True
         has_moved = facts.address != connection.address
         facts.connect(address=connection.address, agent_version=hello.agent_version, now_s=now_s)
-        facts.seats.note(hello.instance or hello.boot_id, connection.address, now_s)
+        facts.seats.note(
+            hello.instance or hello.boot_id, connection.address, now_s, displaces=older is not None
+        )
         if facts.hear(hello.report, now_s) or has_moved:
             self.reports.put(facts.record(now_s))
         log.info("node.connected", node=facts.name, address=connection.address, version=hello.agent_version)
@@ -378,9 +398,40 @@ class Fleet:
         self._directory.pin(record.name, record.public_key)
         self._watchers.note(record.name)
 
-    def _greet(self, connection: Connection) -> Connection:
+    def _greet(self, node: NodeName, transport: Transport, is_authorised: Callable[[], bool]) -> Connection:
+        connection = Connection(
+            node=node,
+            transport=transport,
+            listener=self,
+            is_authorised=is_authorised,
+            allowance=self._allowance_of(node),
+        )
         self._greeting.add(connection)
         return connection
+
+    def _allowance_of(self, name: NodeName) -> Allowance:
+        allowance = self._allowances.get(name)
+        if allowance is None:
+            allowance = self._allowances[name] = Allowance(time.monotonic())
+        return allowance
+
+    def _note_flood(self, facts: NodeFacts, address: str, what: str) -> float:
+        rest_s = self._allowance_of(facts.name).flooded(time.monotonic())
+        facts.flood = f"{what}, from {address}"
+        log.warning("node.flooded", node=facts.name, address=address, message=what, retry_after_s=rest_s)
+        self._watchers.note(facts.name)
+        self._flooding.add(facts.name)
+        return rest_s
+
+    def _calm_down(self, now_s: float) -> None:
+        """Forget the floods that are over."""
+        for name in list(self._flooding):
+            facts = self._facts.get(name)
+            if facts is None or self._allowance_of(name).is_calm(now_s):
+                self._flooding.discard(name)
+                if facts is not None:
+                    facts.flood = ""
+                    self._watchers.note(name)
 
     def _key_revoked(self, key: PinnedKey, reason: Reason) -> None:
         """End what the key opened; who replaced it may come back at once."""

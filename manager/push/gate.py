@@ -46,6 +46,7 @@ class Limits:
         dawdling_s: the same while others wait for the place.
         session_s, request_s, answer_s: from the login to a session, from there to a request to join, from there until it is answered.
         attempts: keys that one connection may try.
+        refusals: requests that are refused on one connection before it is cut.
         connections_per_key: connections that a node's key may have logged in at once; more end the oldest. An agent has one, and
             a second one while the manager has not noticed that the first is dead.
         connections: all connections of the port, whatever they have proven.
@@ -69,6 +70,7 @@ class Limits:
     request_s: float = 5.0
     answer_s: float = 15.0
     attempts: int = 3
+    refusals: int = 8
     connections_per_key: int = 4
     connections: int = 65536
 

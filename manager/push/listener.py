@@ -41,12 +41,13 @@ SWEEP_S = 0.25
 """How often it is looked whether somebody has become slow enough to give a place to who waits for it."""
 
 Accept = Callable[[PinnedKey, Transport], Peer]
+Admit = Callable[[PinnedKey, str], bool]
 
 
 class Listener:
     """See the module. `enrol` gets a request, the peer's address, and the key that the login proved.
 
-    `sources` are where nodes are known to come from.
+    `admit` tells whether a node that has just logged in, from this address, may stay; `sources` are where nodes are known to come from.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Listener:
         port: int,
         host_keys: Sequence[asyncssh.SSHKey],
         directory: Directory,
+        admit: Admit,
         accept: Accept,
         enrol: Enrol,
         sources: KnownSources,
@@ -65,6 +67,7 @@ class Listener:
         self._host_keys = list(host_keys)
         self.directory = directory
         directory.watchers.append(self._key_revoked)
+        self.admit = admit
         self.accept = accept
         self.enrol = enrol
         self.sources = sources
@@ -227,6 +230,7 @@ class _Login(asyncssh.SSHServer):
         self._connection: asyncssh.SSHServerConnection | None = None
         self._session: _Session | None = None
         self._attempts = 0
+        self._refusals = 0
         self.address = address
         self.line = ""
         """The key that the last attempt was made with; after the login, the one that was proven."""
@@ -257,7 +261,7 @@ class _Login(asyncssh.SSHServer):
         """Look the key up in memory. Called before and after its signature is checked, so twice for one login."""
         self._attempts += 1
         if self._attempts > 2 * self._listener.gate.limits.attempts:
-            self._refuse("login.refused", "too many keys tried")
+            self.refused("login.refused", "too many keys tried")
             if self._connection is not None:
                 self._connection.abort()
             return False
@@ -267,7 +271,7 @@ class _Login(asyncssh.SSHServer):
             return key.get_algorithm() == "ssh-ed25519"
         owner = self._listener.directory.find(self.line)
         if owner is None or owner.node != username:
-            self._refuse("login.refused", f"the key is not that of node '{username[:63]}'")
+            self.refused("login.refused", f"the key is not that of node '{username[:63]}'")
             return False
         self.key = owner
         return True
@@ -276,6 +280,8 @@ class _Login(asyncssh.SSHServer):
         self.guard.logged_in()
         if self.key is not None:
             self._listener.logged_in(self, self.key)
+            if not self._listener.admit(self.key, self.address):
+                self.end()
 
     @property
     def is_valid(self) -> bool:
@@ -295,10 +301,10 @@ class _Login(asyncssh.SSHServer):
         self,
     ) -> "tuple[asyncssh.SSHServerChannel[bytes], asyncssh.SSHServerSession[bytes]] | bool":
         if self._session is not None or self._connection is None:
-            self._refuse("request.refused", "a second session")
+            self.refused("request.refused", "a second session")
             return False
         if not self.is_valid:
-            self._refuse("request.refused", "a session for a key that was revoked")
+            self.refused("request.refused", "a session for a key that was revoked")
             return False
         channel = self._connection.create_server_channel(
             encoding=None, window=CHANNEL_WINDOW_BYTES, max_pktsize=PACKET_BYTES
@@ -307,24 +313,29 @@ class _Login(asyncssh.SSHServer):
         return channel, self._session
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
-        self._refuse("request.refused", "forwarding")
+        self.refused("request.refused", "forwarding")
         return False
 
     def unix_connection_requested(self, dest_path: str) -> bool:
-        self._refuse("request.refused", "forwarding")
+        self.refused("request.refused", "forwarding")
         return False
 
     def server_requested(self, listen_host: str, listen_port: int) -> bool:
-        self._refuse("request.refused", "forwarding")
+        self.refused("request.refused", "forwarding")
         return False
 
     def unix_server_requested(self, listen_path: str) -> bool:
-        self._refuse("request.refused", "forwarding")
+        self.refused("request.refused", "forwarding")
         return False
 
-    def _refuse(self, event: str, what: str) -> None:
+    def refused(self, event: str, what: str) -> None:
+        """Count and tell a refusal; who goes on asking is cut, so that the log stays as short as the patience."""
         self._listener.gate.refused[what.partition(" '")[0]] += 1
-        log.warning(event, address=self.address, node=self.name, request=what)
+        self._refusals += 1
+        if self._refusals <= self._listener.gate.limits.refusals:
+            log.warning(event, address=self.address, node=self.name, request=what)
+        elif self._connection is not None:
+            self._connection.abort()
 
     @property
     def name(self) -> str:
@@ -415,6 +426,5 @@ class _Session(asyncssh.SSHServerSession[bytes]):
         asyncio.get_running_loop().call_later(FLUSH_S, connection.abort)
 
     def _refuse(self, what: str) -> bool:
-        self._listener.gate.refused[what.partition(" '")[0]] += 1
-        log.warning("request.refused", node=self._login.name, address=self.address, request=what)
+        self._login.refused("request.refused", what)
         return False

@@ -5,7 +5,9 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import asyncssh
 
@@ -16,6 +18,7 @@ from common.runtime.ssh import common_options, generate_key, load_key, public_li
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
 from common.wire.enrolment import EnrolReply, EnrolRequest, hash_secret, rotation_statement
+from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from manager.domain.consequences import ConfirmationNeededError
 from manager.operations.certificates import new_certificate
 from manager.operations.context import Context
@@ -32,7 +35,7 @@ from manager.push.sources import KnownSources
 from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
-from nodeagent.channel.dial import connect
+from nodeagent.channel import dial
 from nodeagent.channel.identity import Identity
 from nodeagent.channel.join import ask
 from tests import pki
@@ -63,6 +66,7 @@ class Watched(Peer):
 
     def __init__(self, node: NodeSimulator) -> None:
         self.node = node
+        node.decoder = FrameDecoder(FRAME_MAX_BYTES)
         self.heard = bytearray()
         self.lost = asyncio.Event()
         self.transport: Transport | None = None
@@ -133,7 +137,11 @@ class Manager:
     async def token(self, name: str) -> str:
         secret, now_s = secrets.token_urlsafe(16), time.time()
         await self.store.nodes.add_join_token(
-            NodeName(name), secret_hash=hash_secret(secret), expires_s=now_s + 600, now_s=now_s
+            NodeName(name),
+            secret_hash=hash_secret(secret),
+            created_by="test",
+            expires_s=now_s + 600,
+            now_s=now_s,
         )
         return secret
 
@@ -184,11 +192,13 @@ class Manager:
             connection.abort()
             await connection.wait_closed()
 
-    async def converse(self, name: str, key: asyncssh.SSHKey) -> Watched:
+    async def converse(self, name: str, key: asyncssh.SSHKey, *, local: str = "127.0.0.1") -> Watched:
         """Connect a simulated node that holds this key."""
         watched = Watched(NodeSimulator(NodeName(name)))
         who = Identity(node=NodeName(name), addresses=(self.address,), host_keys=(self.host_line,), key=key)
-        watched.transport = await connect(who, peer=watched)
+        open_connection = partial(asyncssh.connect, local_addr=(local, 0))
+        with patch.object(dial.asyncssh, "connect", open_connection):
+            watched.transport = await dial.connect(who, peer=watched)
         watched.node.greet(watched.transport)
         return watched
 
@@ -233,6 +243,7 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
         port=0,
         host_keys=[host_key],
         directory=keys,
+        admit=fleet.admit,
         accept=fleet.accept,
         enrol=enrolment.enrol,
         limits=limits,

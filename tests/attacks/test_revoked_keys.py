@@ -11,6 +11,7 @@ from asyncssh.channel import SSHClientChannel
 from common.ids import Digest, NodeName
 from common.runtime.ssh import JOIN_USER, SUBSYSTEM, common_options, generate_key, load_key, public_line
 from common.wire.messages import Hello, Report, encode
+from manager.push.allowance import Allowance
 from manager.push.connection import Connection
 from manager.push.gate import Limits
 from tests.attacks.manager_parts import Manager, Raw, Watched, ends, manager
@@ -154,7 +155,14 @@ async def test_a_key_that_was_revoked_without_a_goodbye_is_neither_heard_nor_tol
         lambda line: line.sweep(float("inf")),
     ):
         wire, fleet = Wire(), Fleet()
-        act(Connection(node=N1, transport=wire, listener=fleet, is_authorised=lambda: False))
+        connection = Connection(
+            node=N1,
+            transport=wire,
+            listener=fleet,
+            is_authorised=lambda: False,
+            allowance=Allowance(0.0),
+        )
+        act(connection)
         assert (wire.written, wire.closed, fleet.said) == ([], 1, ["ended"])
 
 

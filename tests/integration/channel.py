@@ -155,6 +155,7 @@ async def channel(
         port=0,
         host_keys=[host_key],
         directory=directory,
+        admit=lambda _key, _address: True,
         accept=accept,
         enrol=enrolment.enrol,
         sources=sources or KnownSources(),

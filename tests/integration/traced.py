@@ -67,6 +67,7 @@ async def listening(peer: Manager, data: Path) -> AsyncIterator[None]:
         port=0,
         host_keys=[host_key],
         directory=directory,
+        admit=lambda _key, _address: True,
         accept=lambda _key, transport: peer.accept(transport),
         enrol=_nobody_joins,
         sources=KnownSources(),

@@ -11,7 +11,7 @@ NOW_S = 1000.0
 def seats(*greetings: tuple[str, str], every_s: float = 30.0) -> Seats:
     found = Seats()
     for count, (agent, address) in enumerate(greetings):
-        found.note(agent, address, NOW_S + count * every_s)
+        found.note(agent, address, NOW_S + count * every_s, displaces=False)
     return found
 
 
@@ -31,6 +31,26 @@ def test_an_agent_that_comes_back_after_another_had_its_seat_shows_that_both_run
 )
 def test_one_agent_is_never_taken_for_two(greetings):
     assert seats(*greetings).rivals(NOW_S + 120) == ()
+
+
+def test_an_agent_that_greets_while_another_is_connected_from_elsewhere_shows_at_once_that_both_run():
+    found = Seats()
+    found.note("a", "192.0.2.1", NOW_S, displaces=False)
+    found.note("b", "192.0.2.2", NOW_S + 1, displaces=True)
+    assert found.rivals(NOW_S + 1) == ("192.0.2.1", "192.0.2.2")
+    assert found.rivals(NOW_S + RIVALS_FOR_S + 2) == ()
+
+
+@pytest.mark.parametrize(
+    ("agent", "address", "displaces"),
+    [("a", "192.0.2.2", True), ("b", "192.0.2.1", True), ("b", "192.0.2.2", False)],
+    ids=["one agent that moved", "a restart that the manager noticed late", "a restart elsewhere"],
+)
+def test_an_agent_that_greets_in_the_ordinary_way_is_never_taken_for_two(agent, address, displaces):
+    found = Seats()
+    found.note("a", "192.0.2.1", NOW_S, displaces=False)
+    found.note(agent, address, NOW_S + 1, displaces=displaces)
+    assert found.rivals(NOW_S + 1) == ()
 
 
 def test_rivals_are_forgotten_once_they_have_stopped_for_a_while():

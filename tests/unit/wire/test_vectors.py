@@ -142,7 +142,7 @@ def test_the_longest_report_with_diagnostics_fits_into_a_frame():
         endpoint="e" * 128,
         slot="server",
         leaf="a" * 64,
-        not_after_s=2**40,
+        not_after_s=253_402_300_799,
         at_s=1.5,
         reason="verify_unreachable",
         message="m" * MESSAGE_MAX_CHARS,
