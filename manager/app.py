@@ -25,6 +25,7 @@ from manager.api.app import ROOT, build_api
 from manager.api.guard import new_application
 from manager.api.management.app import add_management_api
 from manager.api.oauth import add_oauth
+from manager.api.proxies import Proxies
 from manager.api.routes import Api
 from manager.domain.model import Role, UserRecord
 from manager.operations.alarms import SILENT_S
@@ -235,7 +236,7 @@ class Manager:
                 return
 
     def _web(self, fleet: Fleet, operations: Operations, listener: Listener) -> tuple[HttpsServer, LocalNode]:
-        app = new_application()
+        app = new_application(Proxies(self._settings.trusted_proxies))
         host, port = split_host_port(self._settings.https)
         server = HttpsServer(app, host=host, port=port)
         local = LocalNode(

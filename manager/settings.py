@@ -4,6 +4,7 @@ Invariant: settings are frozen and checked as a whole; an invalid one stops the 
 """
 
 import difflib
+import ipaddress
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -75,13 +76,27 @@ def _check_config(path: Path) -> None:
         raise InvalidInputError("config", f"{path} cannot be used: {error.strerror}") from error
 
 
+def _proxy_network(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(
+            f"'{text}' is not an address or a network (for example 192.0.2.10 or 2001:db8:1::/64)"
+        ) from error
+    if network.prefixlen == 0:
+        raise ValueError(f"'{text}' is everybody: whoever asks could say where the request comes from")
+    return text
+
+
+ProxyNetwork = Annotated[str, AfterValidator(_proxy_network)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 
 
 class Settings(BaseSettings):
     """See the module. `advertise` is what join tokens tell agents to dial; empty: the management node's own names.
 
-    `audit_heads` is a file that signed heads of the audit log are added to.
+    `audit_heads` is a file that signed heads of the audit log are added to. `trusted_proxies` are the addresses or networks of reverse
+    proxies before the HTTPS endpoint, each of which says in `Forwarded` or `X-Forwarded-For` where a request comes from.
     """
 
     model_config = SettingsConfigDict(env_prefix="CERTCAST_MANAGER_", extra="forbid", frozen=True)
@@ -93,6 +108,7 @@ class Settings(BaseSettings):
     log_style: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     audit_heads: Annotated[Path, AfterValidator(_absolute)] | None = None
+    trusted_proxies: tuple[ProxyNetwork, ...] = ()
     token_days: Annotated[int, Field(ge=1, le=30)] = 1
 
     @classmethod

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from manager.api.bodies import Bodies, Sender
+from manager.api.proxies import Proxies
 
 WRITE_S: Final = 30.0
 WRITE_RATE_BYTES_S: Final = 64 * 1024
@@ -38,9 +39,9 @@ GUARD: Final = web.AppKey("guard", Guard)
 _KEPT: Final = web.RequestKey("kept", AsyncExitStack)
 
 
-def new_application() -> web.Application:
+def new_application(proxies: Proxies) -> web.Application:
     """Return the application that everything is mounted in."""
-    app = web.Application(middlewares=[_guard])
+    app = web.Application(middlewares=[proxies.middleware(), _guard])
     app[GUARD] = Guard()
     return app
 

@@ -175,12 +175,23 @@ def check_origin(request: web.Request) -> None:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
-        # first, because behind a proxy the host may be another than the one that the browser knows
-        own = site in {"none", "same-origin"}
+        # behind a proxy that is not listed as trusted the host may be another than the one that the browser knows, and a
+        # page of ours says "null" as its origin, because it sends no referrer
+        own = site in {"none", "same-origin"} and (origin in {None, "null"} or _is_https(origin))
     else:
-        own = origin is None or origin.partition("://")[2].lower() == request.host.lower()
+        own = origin is None or (_is_https(origin) and _host(origin.lower()) == _host(request.host.lower()))
     if not own:
         raise AccessError("another site's page may not change anything here", reason=Reason.FORBIDDEN)
+
+
+def _is_https(origin: str | None) -> bool:
+    """Whether an origin is an encrypted page's: anybody on the way can write an unencrypted one, of any host."""
+    return origin is not None and origin.lower().startswith("https://")
+
+
+def _host(origin: str) -> str:
+    """Return host and port, without the port that https has anyway."""
+    return origin.removeprefix("https://").removesuffix(":443")
 
 
 async def authenticate(request: web.Request, operations: Operations) -> Caller:

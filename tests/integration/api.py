@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from manager.api.app import ROOT, build_api
 from manager.api.guard import new_application
 from manager.api.management.app import add_management_api
 from manager.api.oauth import add_oauth
+from manager.api.proxies import Proxies
 from manager.api.routes import Api
 from manager.domain.model import Role
 from manager.operations import passwords
@@ -96,11 +97,13 @@ class ApiClient:
 
 
 @asynccontextmanager
-async def real_api(directory: Path, workers: Workers, *, watched: bool = True) -> AsyncIterator[ApiClient]:
+async def real_api(
+    directory: Path, workers: Workers, *, watched: bool = True, proxies: Sequence[str] = ()
+) -> AsyncIterator[ApiClient]:
     """Serve the API. `watched`: at the end no answer and no line of the log may hold a private key or a passphrase."""
     leaks = Leaks()
     with leaks.listening():
-        async with _serving(directory, workers, leaks) as client:
+        async with _serving(directory, workers, leaks, proxies) as client:
             yield client
             if watched:
                 await leaks.learn_store(client.operations.context.store)
@@ -109,7 +112,9 @@ async def real_api(directory: Path, workers: Workers, *, watched: bool = True) -
 
 
 @asynccontextmanager
-async def _serving(directory: Path, workers: Workers, leaks: Leaks) -> AsyncIterator[ApiClient]:
+async def _serving(
+    directory: Path, workers: Workers, leaks: Leaks, proxies: Sequence[str]
+) -> AsyncIterator[ApiClient]:
     create_kek(directory)
     store = await Store.create(directory, load_keyring(directory))
     anchor = pki.make_root("Anchor")
@@ -128,7 +133,7 @@ async def _serving(directory: Path, workers: Workers, leaks: Leaks) -> AsyncIter
         for role, name in USERS.items():
             await operations.users.add(name, role=role, password=PASSWORD, actor="test")
         leaks.phrases.add(PASSWORD)
-        app = new_application()
+        app = new_application(Proxies(proxies))
         api = Api(operations=operations, fleet=fleet)
         app.add_subapp(ROOT, build_api(api))
         add_management_api(app, api)

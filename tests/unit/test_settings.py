@@ -33,6 +33,20 @@ def test_what_is_wrong_is_told_with_the_option_variable_or_file_that_said_it(tmp
     ]
 
 
+def test_a_trusted_proxy_is_an_address_or_a_network_and_never_everybody(tmp_path):
+    path = tmp_path / "manager.toml"
+    path.write_text('trusted_proxies = ["192.0.2.10", "2001:db8:1::/64"]\n')
+    assert Settings.load(config=path).trusted_proxies == ("192.0.2.10", "2001:db8:1::/64")
+    for wrong, said in (
+        ("proxy.example", "is not an address or a network"),
+        ("192.0.2.10/24", "is not an address or a network"),
+        ("0.0.0.0/0", "is everybody"),
+        ("::/0", "is everybody"),
+    ):
+        path.write_text(f'trusted_proxies = ["{wrong}"]\n')
+        assert f"'{wrong}' {said}" in refusal(path)
+
+
 def test_a_store_beside_the_caller_stays_there_when_the_command_leaves(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert Settings.load(data=Path("store")).data == tmp_path / "store"

@@ -1,0 +1,92 @@
+"""Trusted reverse proxies: whose word is taken for where a request comes from, and for the name that the browser used.
+
+Decides the client's address: the right-most one in `Forwarded` (RFC 7239) or `X-Forwarded-For` that is no trusted proxy's, because only
+what trusted proxies added can be believed. Invariant: whoever is not a trusted proxy is known by the address of its own connection,
+whatever it sends; and where the headers contradict each other or cannot be read, by that of the last trusted proxy.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+FOR: Final = "X-Forwarded-For"
+HOST: Final = "X-Forwarded-Host"
+HOPS_MAX: Final = 32
+"""Proxies between a client and here; what is further to the left was not written by one of ours."""
+
+
+class Proxies:
+    """See the module."""
+
+    def __init__(self, networks: Sequence[str]) -> None:
+        self._networks: tuple[Network, ...] = tuple(ipaddress.ip_network(each) for each in networks)
+
+    def trust(self, address: str) -> bool:
+        """Whether this is a trusted proxy's address."""
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        if found.version == 6 and found.ipv4_mapped is not None:
+            found = found.ipv4_mapped
+        return any(found in network for network in self._networks)
+
+    def middleware(self) -> Middleware:
+        """Return what lets every handler see the client's address as `remote`, and the browser's name for us as `host`."""
+
+        @web.middleware
+        async def look_behind(request: web.Request, handler: Handler) -> web.StreamResponse:
+            peer = request.remote or ""
+            if not self.trust(peer):
+                return await handler(request)
+            address, host = self.client(request, peer)
+            return await handler(request.clone(remote=address, host=host))
+
+        return look_behind
+
+    def client(self, request: web.BaseRequest, peer: str) -> tuple[str, str]:
+        """Return the address that a trusted proxy's request comes from, and the host that was asked for."""
+        elements = request.forwarded[-HOPS_MAX:]
+        by_element, depth = self._walk([each.get("for", "") for each in elements], peer)
+        by_list, _ = self._walk(_listed(request, FOR)[-HOPS_MAX:], peer)
+        both = hdrs.FORWARDED in request.headers and FOR in request.headers
+        if both and by_element != by_list:
+            # a proxy writes one of the two, and the other is what the client sent
+            return peer, request.host
+        address = by_element if hdrs.FORWARDED in request.headers else by_list
+        host = (elements[-depth].get("host", "") if depth else "") or _listed(request, HOST)[-1].strip()
+        return address, host or request.host
+
+    def _walk(self, nodes: Sequence[str], peer: str) -> tuple[str, int]:
+        """Return the right-most address that is not trusted, or the last that is, and how many nodes from the right were believed."""
+        known, depth = peer, 0
+        for node in reversed(nodes):
+            address = _address(node)
+            if address is None:
+                break
+            known, depth = address, depth + 1
+            if not self.trust(address):
+                break
+        return known, depth
+
+
+def _listed(request: web.BaseRequest, name: str) -> list[str]:
+    return ",".join(request.headers.getall(name, ())).split(",")
+
+
+def _address(node: str) -> str | None:
+    """Return the address in a node's name, without its port (RFC 7239 6); None for `unknown`, a name, or what cannot be read."""
+    text = node.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
