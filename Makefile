@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 WORKERS := $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format bench siege screenshots lock findings clean
+.PHONY: help install demo test test-fast fuzz check format bench siege screenshots lock findings clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ test: $(STAMP) ## run the tests, on all cores
 
 test-fast: $(STAMP) ## run the tests that need no service
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not services" $(ARGS)
+
+fuzz: $(STAMP) ## feed every reader at random, ten minutes each (TARGET=pkcs12 for one, SECONDS=60 for less)
+	@$(BIN)/python -m tests.fuzz.run $(TARGET) --seconds $(or $(SECONDS),600)
 
 check: $(STAMP) ## formatter, linter, types, import contracts
 	@$(BIN)/ruff format --check .

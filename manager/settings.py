@@ -139,6 +139,8 @@ class Settings(BaseSettings):
             raise InvalidInputError("settings", found) from error
         except UnicodeDecodeError as error:
             raise InvalidInputError("config", f"{path} is not UTF-8") from error
+        except RecursionError as error:
+            raise InvalidInputError("config", f"{path} is nested too deeply") from error
         except ValueError as error:  # a TOML file that does not parse
             said = str(error)
             raise InvalidInputError("config", f"{path} is not TOML: {said[:1].lower()}{said[1:]}") from error

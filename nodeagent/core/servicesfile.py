@@ -129,6 +129,8 @@ def _table(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ServicesError([f"this is not TOML: {error}"]) from error
+    except RecursionError as error:
+        raise ServicesError(["this is nested too deeply for a services file"]) from error
 
 
 class _Reader:

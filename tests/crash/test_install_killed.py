@@ -35,9 +35,9 @@ def test_a_kill_at_any_call_leaves_old_or_new_whole_and_converges(sweeper, say):
         "write",
         "fsync",
         "fchmod",
-        "rename",
-        "symlink",
-        "mkdir",
+        "renameat",
+        "symlinkat",
+        "mkdirat",
         "unlinkat",
     } <= total.calls.keys()
 
