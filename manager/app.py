@@ -21,12 +21,7 @@ from common.runtime import durable, sdnotify
 from common.runtime import log as logs
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
-from manager.api.app import ROOT, build_api
-from manager.api.guard import new_application
-from manager.api.management.app import add_management_api
-from manager.api.oauth import add_oauth
 from manager.api.proxies import Proxies
-from manager.api.routes import Api
 from manager.domain.model import Role, UserRecord
 from manager.operations.alarms import SILENT_S
 from manager.operations.context import Context
@@ -52,10 +47,10 @@ from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
 from manager.store.sealing import KEK_FILE, create_kek, load_keyring
 from manager.store.store import Store
-from manager.web.health import Check, Health, add_routes
+from manager.web.application import build_application
+from manager.web.health import Check, Health
 from manager.web.metrics import Metrics, Reading, Sources
 from manager.web.server import HttpsServer
-from manager.web.site import add_pages
 
 log = structlog.get_logger(__name__)
 
@@ -236,16 +231,6 @@ class Manager:
                 return
 
     def _web(self, fleet: Fleet, operations: Operations, listener: Listener) -> tuple[HttpsServer, LocalNode]:
-        app = new_application(Proxies(self._settings.trusted_proxies))
-        host, port = split_host_port(self._settings.https)
-        server = HttpsServer(app, host=host, port=port)
-        local = LocalNode(
-            server,
-            host=host,
-            version=version("certcast"),
-            own_name=self._own_name,
-            faults=lambda: asyncio.to_thread(find_faults, self._read_again),
-        )
         metrics = Metrics(
             Sources(
                 version=version("certcast"),
@@ -257,12 +242,19 @@ class Manager:
             )
         )
         fleet.observers.append(metrics.observe)
-        add_routes(app, Health(self._checks(fleet, operations)), metrics)
-        api = Api(operations=operations, fleet=fleet)
-        app.add_subapp(ROOT, build_api(api))
-        add_management_api(app, api)
-        add_oauth(app, api)
-        add_pages(app, operations, fleet)
+        health = Health(self._checks(fleet, operations))
+        app = build_application(
+            operations, fleet, health, metrics, proxies=Proxies(self._settings.trusted_proxies)
+        )
+        host, port = split_host_port(self._settings.https)
+        server = HttpsServer(app, host=host, port=port)
+        local = LocalNode(
+            server,
+            host=host,
+            version=version("certcast"),
+            own_name=self._own_name,
+            faults=lambda: asyncio.to_thread(find_faults, self._read_again),
+        )
         return server, local
 
     async def _own_name(self) -> str | None:

@@ -139,7 +139,7 @@ async def list_all(call: Call) -> web.StreamResponse:
             CertificatesAnswer(total=total, certificates=[certificate_answer(each) for each in found])
         )
     pieces = listed(CertificatesAnswer(total=total, certificates=[]), _parts(found))
-    return await send(call.request, guarded(pieces, call.guard.check))
+    return await send(call.request, guarded(pieces, call.rights.check))
 
 
 async def _parts(found: Sequence[ListedCertificate]) -> AsyncIterator[Sequence[CertificateAnswer]]:

@@ -83,7 +83,7 @@ async def events(call: Call) -> web.StreamResponse:
                 if events:
                     # at the last one only: a watcher that loses the connection between two gets all of them again
                     events[-1] = f"id: {changes.mark}\n".encode() + events[-1]
-                await call.guard.check()
+                await call.rights.check()
                 await write(call.request, stream, b"".join(events) or b": still here\n\n")
     return stream
 

@@ -19,9 +19,9 @@ from manager.api.guard import read_bytes
 from manager.domain.callers import Caller, check_allowed, check_password_given, includes
 from manager.domain.model import Role, UserRecord
 from manager.operations.clients import ACCESS_PREFIX
-from manager.operations.guard import Guard
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
+from manager.operations.rights import Rights
 from manager.operations.users import TOKEN_PREFIX
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -46,7 +46,7 @@ class Call:
     request: web.Request
     caller: Caller
     body: Any
-    guard: Guard
+    rights: Rights
 
     @property
     def user(self) -> UserRecord:
@@ -157,13 +157,13 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
     check_allowed(caller, route.role, pushes=route.pushes)
     if route.needs_password:
         check_password_given(caller)
-    guard = api.operations.callers.guard(caller, route.role, pushes=route.pushes)
+    rights = api.operations.callers.rights(caller, route.role, pushes=route.pushes)
     body = None
     if route.body is not None:
         body = await read_body(request, caller.user, route.body)
         # a body may take its time, and the right may have gone meanwhile
-        await guard.check()
-    return await route.handler(Call(api=api, request=request, caller=caller, body=body, guard=guard))
+        await rights.check()
+    return await route.handler(Call(api=api, request=request, caller=caller, body=body, rights=rights))
 
 
 def check_origin(request: web.Request) -> None:

@@ -8,7 +8,7 @@ from manager.domain.callers import Caller, Credential, check_allowed
 from manager.domain.model import Role
 from manager.operations.clients import ClientOperations
 from manager.operations.context import Context
-from manager.operations.guard import Guard
+from manager.operations.rights import Rights
 from manager.operations.users import UserOperations
 
 
@@ -40,13 +40,13 @@ class CallerOperations:
             raise AccessError("the credentials of this request are not valid any more")
         return found
 
-    def guard(self, caller: Caller, needed: Role, *, pushes: bool = False) -> Guard:
+    def rights(self, caller: Caller, needed: Role, *, pushes: bool = False) -> Rights:
         """Watch over a long answer to a caller who was allowed to ask just now."""
 
         async def check() -> None:
             check_allowed(await self.again(caller), needed, pushes=pushes)
 
-        return Guard(self._context, check)
+        return Rights(self._context, check)
 
     async def _by_hash(self, caller: Caller) -> Caller | None:
         try:

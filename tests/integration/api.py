@@ -16,12 +16,8 @@ from argon2 import PasswordHasher
 from common.ids import NodeName
 from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
-from manager.api.app import ROOT, build_api
-from manager.api.guard import new_application
-from manager.api.management.app import add_management_api
-from manager.api.oauth import add_oauth
+from manager.api.app import ROOT
 from manager.api.proxies import Proxies
-from manager.api.routes import Api
 from manager.domain.model import Role
 from manager.operations import passwords
 from manager.operations.context import Context
@@ -34,8 +30,10 @@ from manager.push.fleet import Fleet
 from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
+from manager.web.application import build_application
+from manager.web.health import Health
+from manager.web.metrics import Metrics, Sources
 from manager.web.server import HttpsServer
-from manager.web.site import add_pages
 from tests import pki
 from tests.integration.leaks import Leaks
 
@@ -133,12 +131,17 @@ async def _serving(
         for role, name in USERS.items():
             await operations.users.add(name, role=role, password=PASSWORD, actor="test")
         leaks.phrases.add(PASSWORD)
-        app = new_application(Proxies(proxies))
-        api = Api(operations=operations, fleet=fleet)
-        app.add_subapp(ROOT, build_api(api))
-        add_management_api(app, api)
-        add_oauth(app, api)
-        add_pages(app, operations, fleet)
+        metrics = Metrics(
+            Sources(
+                version="test",
+                nodes=fleet.counts,
+                views=fleet.view,
+                alarms=operations.alarms.active,
+                inventory=inventories.current,
+                readings=[],
+            )
+        )
+        app = build_application(operations, fleet, Health([]), metrics, proxies=Proxies(proxies))
         server = HttpsServer(app, host="127.0.0.1", port=0)
         await server.start()
         await server.use_certificate(

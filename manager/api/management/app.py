@@ -102,7 +102,7 @@ class _Shell:
         check_allowed(caller, role)
         if target.resource is not None and target.resource.gives_access and method in _BODIES:
             check_password_given(caller)
-        guard = self._api.operations.callers.guard(caller, role)
+        rights = self._api.operations.callers.rights(caller, role)
         body = None
         if method in _BODIES and _takes_body(target, method):
             kind = request.headers.get("Content-Type")
@@ -110,7 +110,7 @@ class _Shell:
                 return unsupported_media_type(kind)
             body = await _decoded(await read_bytes(request, sender_of(caller.user.name, caller.user.role)))
             # a body may take its time, and the right may have gone meanwhile
-            await guard.check()
+            await rights.check()
         parameters = [(_clean(name), _clean(text)) for name, text in request.query.items()]
         answer = await self._handlers.answer(
             Ask(
@@ -123,7 +123,7 @@ class _Shell:
         )
         if answer.chunks is None:
             return answer
-        return replace(answer, chunks=guarded(answer.chunks, guard.check))
+        return replace(answer, chunks=guarded(answer.chunks, rights.check))
 
 
 def _meant(request: web.Request) -> str:

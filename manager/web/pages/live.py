@@ -16,7 +16,7 @@ from common.errors import AccessError
 from common.ids import NodeName, node_name
 from manager.api.streams import HEARTBEAT_S, event_stream, write
 from manager.domain.model import Role
-from manager.operations.guard import Guard
+from manager.operations.rights import Rights
 from manager.web.visit import Page, Visit
 
 PACE_S: Final = 0.5
@@ -50,14 +50,14 @@ async def certificate(visit: Visit) -> web.StreamResponse:
 
 async def _tell(visit: Visit, watched: Callable[[], Awaitable[AbstractSet[NodeName]]]) -> web.StreamResponse:
     site, stream = visit.site, event_stream()
-    guard = Guard(visit.operations.context, partial(_check_signed_in, visit))
+    rights = Rights(visit.operations.context, partial(_check_signed_in, visit))
     async with site.streams.keep(visit.actor):
         with site.fleet.subscribe() as changes, contextlib.suppress(ConnectionError, AccessError):
             await stream.prepare(visit.request)
             before = await watched()
             while True:
                 changed = {view.name for view in await changes.take(HEARTBEAT_S)}
-                await guard.check()
+                await rights.check()
                 # a node that lost the certificate changes its page, too
                 is_seen = bool(changed & (before | (now := await watched())))
                 before = now

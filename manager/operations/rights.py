@@ -1,4 +1,4 @@
-"""Guards of long answers: whether who asked may still be told.
+"""Rights behind long answers: whether who asked may still be told.
 
 Invariant: after a change of rights in this process nothing more is told; after one from elsewhere (`certcast-manager` on the same
 store) or by the clock, nothing more later than RECHECK_S.
@@ -13,7 +13,7 @@ RECHECK_S: Final = 5.0
 """How long an answer goes on by what was read of the store before."""
 
 
-class Guard:
+class Rights:
     """See the module. `check` reads the store, and raises AccessError if the right has gone."""
 
     def __init__(self, context: Context, check: Callable[[], Awaitable[None]]) -> None:

@@ -1,0 +1,468 @@
+"""Every route and method of the composed application, for everybody who may ask, with every kind of credential.
+
+Routes come from the routers themselves; what they should answer is stated in `authorisation`.
+"""
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from sqlalchemy import update
+
+from manager.domain.callers import Scope
+from manager.domain.model import Role
+from manager.management.index import RESOURCES, ROOTS
+from manager.operations.throttle import Throttle
+from manager.operations.users import hash_token
+from manager.store.tables import api_token, session
+from manager.web.visit import COOKIE
+from tests.attacks.authorisation import (
+    GIVES_ACCESS,
+    MANAGEMENT_READS,
+    Principal,
+    Row,
+    expected,
+    stated,
+    stated_keys,
+)
+from tests.attacks.principals import access_token, basic, bearer
+from tests.attacks.principals import api_token as new_api_token
+from tests.fakes.workers import InPlace
+from tests.integration.api import USERS, ApiClient, real_api
+
+API = "/api/certcast/v1/"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
+NAMES = {
+    "{name}": "nobody",
+    "{id}": "999999",
+    "{slot}": "server",
+    "{generation}": "9",
+    "{token}": "x" * 43,
+    "{rest}": "no-such-page",
+}
+NEW = "another-long-password"
+
+
+@pytest.fixture
+async def api(tmp_path, monkeypatch):
+    # hundreds of wrong credentials from one address are what this is about; who is held back then is tried elsewhere
+    monkeypatch.setattr(Throttle, "check", lambda _self, _user, _source: None)
+    async with real_api(tmp_path, InPlace(), watched=False) as client:
+        yield client
+
+
+def routed(app: web.Application) -> Iterator[tuple[str, str]]:
+    """Return all methods and paths, also those of applications that are mounted in others."""
+    for resource in app.router.resources():
+        below = getattr(resource, "_app", None)
+        if below is not None:
+            yield from routed(below)
+        else:
+            yield from ((route.method, resource.canonical) for route in resource)
+
+
+def concrete(path: str) -> str:
+    path = path.replace("/static/{name}", "/static/certcast.css")
+    for part, value in NAMES.items():
+        path = path.replace(part, value)
+    return path
+
+
+def cookie_headers(token: str) -> dict[str, str]:
+    return {"Cookie": f"{COOKIE}={token}"}
+
+
+async def answer_of(
+    api: ApiClient, method: str, url: str, headers: dict[str, str], *, body: Any = None
+) -> tuple[int, str]:
+    """Ask, and return the status and the answer's text; streams are not read."""
+    is_page = not url.startswith(("/api/", "//api/", "/oauth/"))
+    token = headers.get("Cookie", "").partition("=")[2] or secrets.token_urlsafe(32)
+    sent: dict[str, Any] = {}
+    if method in {"POST", "PUT", "PATCH", "DELETE"}:
+        if is_page:
+            headers = {**cookie_headers(token), **headers}
+            sent["data"] = {
+                "csrf": hmac.digest(token.encode(), b"csrf", hashlib.sha256).hex(),
+                **(body or {}),
+            }
+        else:
+            sent["json"] = body or {}
+    async with api.session.request(
+        method, api.url + url, headers=headers, allow_redirects=False, **sent
+    ) as answer:
+        if answer.content_type == "text/event-stream":
+            answer.close()
+            return answer.status, ""
+        text = (await answer.read()).decode(errors="replace")
+        return answer.status, f"{answer.headers.get('Location', '')}\n{text}"
+
+
+def verdict(status: int, text: str) -> str:
+    assert status < 500, text[:500]
+    if "You are not signed in" in text or text.startswith("/sign-in?next"):
+        return "out"
+    if status == 401 and ("unauthenticated" in text or "/api/admin" in text or not text.strip()):
+        return "out"
+    if status == 403 and ("password_required" in text or "once more" in text):
+        return "password"
+    return "forbidden" if status == 403 else "in"
+
+
+async def sweep(api: ApiClient, who: Principal, rows: list[Row]) -> tuple[list[str], Counter[str]]:
+    """Ask for every row; return what was answered otherwise than stated, and how often what was answered."""
+    wrong, seen = [], Counter[str]()
+    # signing out comes last
+    for row in sorted(rows, key=lambda each: each.path == "/sign-out"):
+        status, text = await answer_of(api, row.method, concrete(row.path), who.headers)
+        got, wanted = verdict(status, text), expected(row, who)
+        seen[got] += 1
+        if row.role is None:
+            got = "in" if status < 500 else got
+        if got != wanted:
+            wrong.append(f"{who.name}: {row.method} {row.path}: {got} ({status}) instead of {wanted}")
+    return wrong, seen
+
+
+Make = Callable[[ApiClient], Awaitable[Principal]]
+ADMIN, OPERATOR, READER = (USERS[role] for role in (Role.ADMINISTRATOR, Role.OPERATOR, Role.READ_ONLY))
+
+
+def by_password(role: Role) -> Make:
+    async def make(_api: ApiClient) -> Principal:
+        return Principal(f"password of {role}", basic(USERS[role]), role, has_password=True)
+
+    return make
+
+
+def by_token(role: Role, scope: Scope | None = None) -> Make:
+    async def make(api: ApiClient) -> Principal:
+        token = await new_api_token(api, role, scope=scope)
+        push_only = scope is Scope.PUSH_ONLY
+        given = Role.OPERATOR if push_only else Role(scope) if scope else role
+        return Principal(f"API token of {role} for {scope}", bearer(token), given, push_only=push_only)
+
+    return make
+
+
+def by_access_token(role: Role) -> Make:
+    async def make(api: ApiClient) -> Principal:
+        return Principal(f"access token for {role}", bearer(await access_token(api, role)), role)
+
+    return make
+
+
+def by_session(role: Role, *, confirmed: bool = True) -> Make:
+    async def make(api: ApiClient) -> Principal:
+        user = await api.operations.users.get(USERS[role])
+        token = await api.operations.sessions.start(user, address="192.0.2.1")
+        if not confirmed:
+            api.operations.sessions._confirmed.clear()
+        return Principal(f"session of {role}", cookie_headers(token), role, has_password=confirmed)
+
+    return make
+
+
+def nobody(name: str, headers: dict[str, str]) -> Make:
+    async def make(_api: ApiClient) -> Principal:
+        return Principal(name, headers)
+
+    return make
+
+
+def worthless(kind: str) -> Make:
+    """Return who had a credential of an administrator that is over."""
+
+    async def make(api: ApiClient) -> Principal:
+        operations, store = api.operations, api.operations.context.store
+        name = f"gone-{secrets.token_hex(4)}"
+        user = await operations.users.add(name, role=Role.ADMINISTRATOR, password=NEW, actor="test")
+        token, _ = await operations.users.new_token(name, label="x", days=1, scope=None, actor=name)
+        browser = await operations.sessions.start(user, address="192.0.2.1")
+        match kind.split(maxsplit=1)[0]:
+            case "expired":
+                async with store._database.write() as connection:
+                    await connection.execute(update(api_token).values(expires_s=1.0))
+                    await connection.execute(update(session).values(created_s=1.0))
+            case "revoked":
+                await operations.users.remove_token(
+                    (await operations.users.tokens(name))[0].id, name=None, actor="t"
+                )
+                await operations.sessions.end(browser)
+            case "deleted":
+                await operations.users.remove(name, actor="test")
+            case "changed":
+                await operations.users.set_password(name, password="yet-another-password", actor="test")
+        headers = {
+            "token": bearer(token),
+            "password": basic(name, NEW),
+            "session": cookie_headers(browser),
+        }[kind.split()[1]]
+        return Principal(f"{kind} of an administrator", headers)
+
+    return make
+
+
+async def removed_client(api: ApiClient) -> Principal:
+    token = await access_token(api, Role.ADMINISTRATOR)
+    client = await api.operations.context.store.clients.for_token(hash_token(token), now_s=time.time())
+    assert client is not None
+    await api.operations.clients.remove(client.name, actor="test")
+    return Principal("access token of a removed program", bearer(token))
+
+
+async def expired_access_token(api: ApiClient) -> Principal:
+    return Principal("expired access token", bearer(await access_token(api, Role.ADMINISTRATOR, life_s=-1.0)))
+
+
+async def cookie_only(api: ApiClient) -> Principal:
+    """An administrator's session, which the APIs do not know: another site could use it."""
+    made = await by_session(Role.ADMINISTRATOR)(api)
+    return Principal("an administrator's cookie", made.headers)
+
+
+async def token_as_password(api: ApiClient) -> Principal:
+    return Principal("a token as password", basic(ADMIN, await new_api_token(api, Role.ADMINISTRATOR)))
+
+
+AT_APIS: dict[str, list[Make]] = {
+    "nobody": [
+        nobody("nobody", {}),
+        nobody("a wrong password", basic(ADMIN, "wrong")),
+        nobody("a made-up token", bearer("cct_" + "x" * 43)),
+        nobody("a made-up access token", bearer("cca_" + "x" * 43)),
+        cookie_only,
+        token_as_password,
+    ],
+    "password": [by_password(role) for role in Role],
+    "API token": [by_token(role) for role in Role],
+    "narrow API token": [by_token(Role.ADMINISTRATOR, scope) for scope in Scope],
+    "access token": [by_access_token(role) for role in Role],
+    "worthless": [
+        *(worthless(kind) for kind in ("expired token", "revoked token", "deleted token", "changed token")),
+        *(worthless(kind) for kind in ("deleted password", "changed password")),
+        expired_access_token,
+        removed_client,
+    ],
+}
+AT_PAGES: dict[str, list[Make]] = {
+    "nobody": [
+        nobody("nobody", {}),
+        nobody("a made-up cookie", cookie_headers("x" * 43)),
+        nobody("an administrator's password", basic(ADMIN)),
+    ],
+    "session": [by_session(role) for role in Role],
+    "session from before": [by_session(Role.ADMINISTRATOR, confirmed=False)],
+    "worthless": [worthless(f"{how} session") for how in ("expired", "revoked", "deleted", "changed")],
+}
+
+
+def test_every_route_of_the_routers_is_stated_and_no_other(api: ApiClient):
+    there = set(routed(api.server.app))
+    assert len(there) > 150
+    assert {(method, path) for method, path in there} == stated_keys()
+
+
+@pytest.mark.parametrize("kind", AT_APIS)
+async def test_the_api_answers_as_stated_whoever_asks(api: ApiClient, kind: str):
+    await _as_stated(api, kind, AT_APIS[kind], [row for row in stated() if row.path.startswith(API)])
+
+
+@pytest.mark.parametrize("kind", AT_PAGES)
+async def test_pages_answer_as_stated_whoever_asks(api: ApiClient, kind: str):
+    await _as_stated(api, kind, AT_PAGES[kind], [row for row in stated() if not row.path.startswith("/api/")])
+
+
+async def _as_stated(api: ApiClient, kind: str, makes: list[Make], rows: list[Row]) -> None:
+    wrong, seen = [], Counter[str]()
+    for make in makes:
+        more, counts = await sweep(api, await make(api), rows)
+        wrong += more
+        seen += counts
+    print(f"{kind}: {seen.total()} requests over {len(rows)} routes: {dict(seen)}")
+    assert wrong == []
+
+
+async def objects(api: ApiClient) -> list[str]:
+    operations, store = api.operations, api.operations.context.store
+    return [
+        *(each.name for each in await operations.users.list()),
+        *(each.name for each in await store.nodes.list()),
+        *(str(each.id) for each in await operations.users.tokens(None)),
+        *(each.name for each in await operations.clients.list()),
+    ]
+
+
+async def test_no_other_method_does_anything_even_for_an_administrator(api: ApiClient):
+    await api.add_node("n1")
+    page = (await by_session(Role.ADMINISTRATOR)(api)).headers
+    allowed: dict[str, set[str]] = {}
+    for method, path in routed(api.server.app):
+        allowed.setdefault(path, set()).add(method)
+    before, tried, wrong = await objects(api), 0, []
+    for path, methods in allowed.items():
+        if "*" in methods:
+            continue
+        for method in METHODS:
+            if method in methods:
+                continue
+            status, _ = await answer_of(api, method, concrete(path), {**basic(ADMIN), **page})
+            tried += 1
+            # TRACE and what nobody knows may be refused before any route is looked for
+            if status not in {400, 404, 405, 501}:
+                wrong.append(f"{method} {path}: {status}")
+    print(f"{tried} requests by methods that no route has")
+    assert wrong == []
+    assert await objects(api) == before
+
+
+async def test_saying_another_method_gives_nobody_more(api: ApiClient):
+    await api.add_node("n1")
+    before = await objects(api)
+    ways: list[tuple[dict[str, str], str]] = [
+        *(
+            ({name: "DELETE"}, "")
+            for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+        ),
+        ({}, "?_method=DELETE"),
+    ]
+    nodes = await api.operations.context.store.nodes.list()
+    number = next(each.id for each in nodes if each.name == "n1")
+    one = f"/api/admin/configuration/v1/worker_vm/{number}/"
+    for role in (Role.READ_ONLY, Role.OPERATOR):
+        headers = basic(USERS[role])
+        for more, query in ways:
+            for path in (one, f"{API}nodes/n1"):
+                status, text = await answer_of(api, "GET", path + query, {**headers, **more})
+                assert verdict(status, text) == "in"
+                status, _ = await answer_of(
+                    api, "POST", path + query, {**headers, **more}, body={"_method": "DELETE"}
+                )
+                assert status in {403, 405}
+        for said in ("GET", "HEAD", "OPTIONS"):
+            status, _ = await answer_of(api, "POST", one, {**headers, "X-HTTP-Method-Override": said})
+            assert status == 403
+    assert await objects(api) == before
+
+
+async def test_the_management_api_reads_for_readers_and_changes_for_administrators_alone(api: ApiClient):
+    paths = [*ROOTS, "/api/admin/configuration/v1/no_such_thing/"]
+    for resource in RESOURCES:
+        for start in (resource.path, *resource.aliases):
+            paths += [start] if resource.is_command else [start, f"{start}999999/"]
+    readers = [await make(api) for make in (by_password(Role.OPERATOR), by_access_token(Role.READ_ONLY))]
+    out = [
+        Principal("nobody", {}),
+        await worthless("changed token")(api),
+        await removed_client(api),
+        Principal(
+            "pushing", (await by_token(Role.ADMINISTRATOR, Scope.PUSH_ONLY)(api)).headers, push_only=True
+        ),
+    ]
+    before, asked, wrong = await objects(api), 0, []
+    for number, path in enumerate(paths):
+        # each path has everything, and everybody many of the paths
+        for who in (*readers, out[number % len(out)]):
+            for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"):
+                prefix = "/" if number % 5 == 0 else ""
+                status, _ = await answer_of(api, method, prefix + path, who.headers)
+                asked += 1
+                if who.push_only or (who.role is not None and method not in MANAGEMENT_READS):
+                    # what is not there is told to readers, too
+                    fine = status == (404 if "no_such_thing" in path and not who.push_only else 403)
+                elif who.role is None:
+                    fine = status == 401
+                else:
+                    fine = status in {200, 204, 404, 405}
+                if not fine:
+                    wrong.append(f"{who.name}: {method} {path}: {status}")
+    print(f"{asked} requests over {len(paths)} paths of the management API")
+    assert wrong == []
+    assert await objects(api) == before
+    assert {each.name for each in RESOURCES if each.gives_access} == GIVES_ACCESS
+
+
+async def test_a_role_that_was_lowered_holds_for_every_credential_at_the_next_request(api: ApiClient):
+    await api.operations.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
+    operations = api.operations
+    operator = await operations.users.get(OPERATOR)
+    browser = cookie_headers(await operations.sessions.start(operator, address="192.0.2.1"))
+    token = bearer(await new_api_token(api, Role.OPERATOR))
+    assert (await api.call("GET", "users", role=None, headers=token))[0] == 200
+    await operations.users.set_role(OPERATOR, role=Role.READ_ONLY, actor=ADMIN)
+    rows = [row for row in stated() if row.role is Role.ADMINISTRATOR]
+    at_api = [row for row in rows if row.path.startswith(API)]
+    pages = [row for row in rows if not row.path.startswith("/api/")]
+    wrong = []
+    for who, those in (
+        (Principal("password", basic(OPERATOR), Role.READ_ONLY, has_password=True), at_api),
+        (Principal("API token", token), at_api),
+        (Principal("session", browser, Role.READ_ONLY, has_password=True), pages),
+    ):
+        wrong += (await sweep(api, who, those))[0]
+    assert wrong == []
+    # a program's role, by the management API's roles
+    program = await operations.clients.add_with_key("p", api_role_id=3, actor=ADMIN)
+    given = await access_token_of(api, program.record)
+    assert (await api.call("GET", "users", role=None, headers=given))[0] == 200
+    await operations.clients.change(program.record.id, name="p", api_role_id=1, actor=ADMIN)
+    assert (await api.call("GET", "users", role=None, headers=given))[0] == 403
+
+
+async def access_token_of(api: ApiClient, record: Any) -> dict[str, str]:
+    token = "cca_" + secrets.token_urlsafe(32)
+    await api.operations.context.store.clients.spend(
+        record,
+        jti_hash=secrets.token_hex(32),
+        jti_until_s=time.time() + 60,
+        token_hash=hash_token(token),
+        expires_s=time.time() + 60,
+        now_s=time.time(),
+        most=9,
+    )
+    return bearer(token)
+
+
+async def secrets_in_store(api: ApiClient) -> AsyncIterator[str]:
+    store = api.operations.context.store
+    for name in USERS.values():
+        yield (await store.users.get(name))[1]
+    async with store._database.read() as connection:
+        for table, column in (
+            ("api_token", "token_hash"),
+            ("session", "token_hash"),
+            ("join_token", "secret_hash"),
+        ):
+            for row in await connection.exec_driver_sql(f"SELECT {column} FROM {table}"):
+                yield row[0]
+
+
+async def test_readers_see_no_secret_and_nothing_of_other_users_credentials(api: ApiClient):
+    """The labels of others' tokens, where others are signed in, and every hash of a secret."""
+    await api.add_node("n1")
+    await api.operations.nodes.new_token("n1", actor=ADMIN)
+    await new_api_token(api, Role.ADMINISTRATOR, label="label-of-the-administrator")
+    user = await api.operations.users.get(ADMIN)
+    await api.operations.sessions.start(user, address="203.0.113.77")
+    hidden = ["label-of-the-administrator", "203.0.113.77", *[each async for each in secrets_in_store(api)]]
+    page = (await by_session(Role.READ_ONLY)(api)).headers
+    looked = 0
+    for row in stated():
+        if row.method != "GET" or row.role is None or "live" in row.path or row.path.endswith("/events"):
+            continue
+        path = concrete(row.path.replace("{name}", "n1").replace("{id}", "1"))
+        headers = basic(READER) if row.path.startswith("/api/") else page
+        _, text = await answer_of(api, "GET", path, headers)
+        looked += 1
+        assert [each for each in hidden if each in text] == [], row
+    for resource in RESOURCES:
+        _, text = await answer_of(api, "GET", resource.path, basic(READER))
+        looked += 1
+        assert [each for each in hidden if each in text] == [], resource.name
+    print(f"{looked} answers to a reader hold none of {len(hidden)} secrets")
