@@ -40,6 +40,9 @@ FLUSH_S = 2.0
 SWEEP_S = 0.25
 """How often it is looked whether somebody has become slow enough to give a place to who waits for it."""
 
+ENVIRONMENT_HANDLER = "_process_env_request"
+"""What asyncssh calls on a channel for each variable; it asks no session. The matrix of requests in tests/attacks shows that it does."""
+
 Accept = Callable[[PinnedKey, Transport], Peer]
 Admit = Callable[[PinnedKey, str], bool]
 
@@ -310,6 +313,7 @@ class _Login(asyncssh.SSHServer):
             encoding=None, window=CHANNEL_WINDOW_BYTES, max_pktsize=PACKET_BYTES
         )
         self._session = _Session(self._listener, self, self._connection)
+        setattr(channel, ENVIRONMENT_HANDLER, self._session.env_requested)
         return channel, self._session
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
@@ -388,6 +392,19 @@ class _Session(asyncssh.SSHServerSession[bytes]):
 
     def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: object) -> bool:
         return self._refuse("pty")
+
+    def env_requested(self, _packet: object) -> bool:
+        """Refuse a variable of the environment: without this asyncssh keeps every one of them, however many come."""
+        return self._refuse("environment")
+
+    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
+        self._refuse("a terminal's size")
+
+    def signal_received(self, signal: str) -> None:
+        self._refuse("signal")
+
+    def break_received(self, msec: int) -> bool:
+        return self._refuse("break")
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         if self._peer is None:
