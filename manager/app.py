@@ -42,7 +42,7 @@ from manager.push.local import LocalNode
 from manager.push.sources import KnownSources
 from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
-from manager.shares import raise_descriptor_limit, share
+from manager.shares import Shares, raise_descriptor_limit, share
 from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
 from manager.store.sealing import KEK_FILE, create_kek, load_keyring
@@ -50,6 +50,7 @@ from manager.store.store import Store
 from manager.web.application import build_application
 from manager.web.health import Check, Health
 from manager.web.metrics import Metrics, Reading, Sources
+from manager.web.seats import SeatLimits
 from manager.web.server import HttpsServer
 
 log = structlog.get_logger(__name__)
@@ -202,11 +203,12 @@ class Manager:
         # stops the loop for 100 ms with 10,000 certificates
         gc.collect()
         gc.freeze()
-        server, local = self._web(fleet, operations, listener)
+        server, local = self._web(fleet, operations, listener, shares)
         await server.start()
-        await self._resume(fleet, local)
         try:
             async with Supervisor() as supervisor:
+                supervisor.keep("https", server.run)
+                await self._resume(fleet, local)
                 self._keep(supervisor, fleet, operations, listener, local)
                 await self._until_stopped(supervisor, fleet, operations, listener, server, local)
         finally:
@@ -230,7 +232,9 @@ class Manager:
                 await local.resume(manifest, await self._store.generations.payloads(digests))
                 return
 
-    def _web(self, fleet: Fleet, operations: Operations, listener: Listener) -> tuple[HttpsServer, LocalNode]:
+    def _web(
+        self, fleet: Fleet, operations: Operations, listener: Listener, shares: Shares
+    ) -> tuple[HttpsServer, LocalNode]:
         metrics = Metrics(
             Sources(
                 version=version("certcast"),
@@ -243,11 +247,11 @@ class Manager:
         )
         fleet.observers.append(metrics.observe)
         health = Health(self._checks(fleet, operations))
-        app = build_application(
-            operations, fleet, health, metrics, proxies=Proxies(self._settings.trusted_proxies)
-        )
+        proxies = Proxies(self._settings.trusted_proxies)
+        app = build_application(operations, fleet, health, metrics, proxies=proxies)
         host, port = split_host_port(self._settings.https)
-        server = HttpsServer(app, host=host, port=port)
+        limits = SeatLimits(total=shares.https, per_source=shares.https // 2, is_proxy=proxies.trust)
+        server = HttpsServer(app, host=host, port=port, limits=limits)
         local = LocalNode(
             server,
             host=host,

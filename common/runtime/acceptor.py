@@ -45,14 +45,24 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def stop_listening(listening: socket.socket) -> None:
+    """Close a socket that may be accepted from just now."""
+    if listening.fileno() != -1:
+        # the loop knows it by its number, which somebody else gets next
+        asyncio.get_running_loop().remove_reader(listening.fileno())
+        listening.close()
+
+
 async def accept_from(listening: socket.socket, admit: Admit) -> None:
-    """Accept until cancelled."""
+    """Accept until cancelled, or the socket is closed."""
     loop = asyncio.get_running_loop()
     failures = refused = 0
     while True:
         try:
             accepted, address = await loop.sock_accept(listening)
         except OSError as error:
+            if listening.fileno() == -1:
+                return
             if error.errno not in SCARCE:
                 await asyncio.sleep(0)
                 continue

@@ -57,10 +57,10 @@ class Places(Generic[PlaceT]):
         if not self._counts[place.source]:
             del self._counts[place.source]
 
-    def first_to_go(self, source: str, now_s: float) -> PlaceT | None:
+    def first_to_go(self, source: str, now_s: float, *, over: int = 0) -> PlaceT | None:
         """Return whose place one more from `source` may have; None if everybody keeps theirs.
 
-        It is the one that has yielded for longest among those of the source that holds most.
+        It is the one that has yielded for longest among those of the source that holds most, and more than `over` more than `source`.
         """
         mine = self._counts[source]
         is_full_of_mine = mine >= self._per_source
@@ -70,7 +70,7 @@ class Places(Generic[PlaceT]):
             if place.yields_at_s > now_s:
                 continue
             count = self._counts[place.source]
-            if place.source != source and (is_full_of_mine or count <= mine):
+            if place.source != source and (is_full_of_mine or count <= mine + over):
                 continue
             if (count, -place.yields_at_s) > (most, -since_s):
                 found, most, since_s = place, count, place.yields_at_s

@@ -14,7 +14,7 @@ import asyncssh
 import structlog
 
 from common.errors import Reason, UnreachableError
-from common.runtime.acceptor import accept_from, listen
+from common.runtime.acceptor import accept_from, listen, stop_listening
 from common.runtime.ssh import (
     CHANNEL_WINDOW_BYTES,
     JOIN_SUBSYSTEM,
@@ -132,7 +132,7 @@ class Listener:
     async def close(self) -> None:
         """Stop listening and end every connection."""
         if self._socket is not None:
-            self._socket.close()
+            stop_listening(self._socket)
         for accepted in self._waiting.values():
             accepted.close()
         self._waiting.clear()

@@ -7,13 +7,17 @@ open, and the next handshake shows the new one.
 import asyncio
 import logging
 import os
+import socket
 import ssl
 from typing import Final, Self
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
 
 from common.errors import InstallError, Reason, UnreachableError
+from common.runtime.acceptor import listen, stop_listening
+from manager.web.seats import SeatLimits, Seats, give_seats
 
 HSTS: Final = "max-age=31536000"
 """One year, as RFC 6797 6.1.1 allows and browsers' preload lists ask."""
@@ -26,11 +30,7 @@ SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 }
 
-KEEPALIVE_S: Final = 75.0
-"""An AppRunner's own default is an hour."""
-
 SHUTDOWN_S: Final = 3.0
-BACKLOG: Final = 1024
 HEADER_MAX_BYTES: Final = 16 * 1024
 READ_BUFFER_BYTES: Final = 64 * 1024
 """What is taken of a body before anybody reads it is twice as much. It bounds the number of chunks in one go, too."""
@@ -39,31 +39,37 @@ READ_BUFFER_BYTES: Final = 64 * 1024
 class HttpsServer:
     """See the module. Implements `manager.push.local.Endpoint`."""
 
-    def __init__(self, app: web.Application, *, host: str, port: int) -> None:
+    def __init__(
+        self, app: web.Application, *, host: str, port: int, limits: SeatLimits | None = None
+    ) -> None:
         self.app = app
+        self.seats = Seats(limits or SeatLimits())
         self._host, self._port = host, port
         self._runner: web.AppRunner | None = None
-        self._site: web.TCPSite | None = None
+        self._socket: socket.socket | None = None
         self._current: ssl.SSLContext | None = None
         app.on_response_prepare.append(_add_headers)
+        # around all others: a connection is being answered until its answer has left
+        app.middlewares.insert(0, self._attend)
 
     @property
     def port(self) -> int:
         """The bound port."""
-        if self._runner is not None and self._runner.addresses:
-            return int(self._runner.addresses[0][1])
-        return self._port
+        return int(self._socket.getsockname()[1]) if self._socket is not None else self._port
 
     async def start(self) -> None:
-        """Listen. Until a certificate is given, handshakes are refused. Raises UnreachableError."""
-        base = _server_context()
-        # called in every handshake, with or without a server name
-        base.sni_callback = self._choose
+        """Bind. Raises UnreachableError."""
+        try:
+            self._socket = listen(self._host, self._port)
+        except OSError as error:
+            raise UnreachableError(
+                f"https cannot be bound to {self._host}:{self._port}: {error.strerror}"
+            ) from error
         self._runner = web.AppRunner(
             self.app,
             access_log=None,
             logger=_quiet_logger(),
-            keepalive_timeout=KEEPALIVE_S,
+            keepalive_timeout=self.seats.limits.idle_s,
             shutdown_timeout=SHUTDOWN_S,
             # what becomes of the rest of a body, and of a compressed one, is decided in manager.api.guard and .bodies
             lingering_time=0.0,
@@ -73,16 +79,15 @@ class HttpsServer:
             max_field_size=HEADER_MAX_BYTES,
         )
         await self._runner.setup()
-        self._site = web.TCPSite(
-            self._runner, self._host or None, self._port, ssl_context=base, backlog=BACKLOG
-        )
-        try:
-            await self._site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise UnreachableError(
-                f"https cannot be bound to {self._host}:{self._port}: {error.strerror}"
-            ) from error
+
+    async def run(self) -> None:
+        """Let connections in until cancelled. Until a certificate is given, handshakes are refused."""
+        if self._socket is None or self._runner is None or self._runner.server is None:
+            raise RuntimeError("the endpoint has not been started")
+        base = _server_context()
+        # called in every handshake, with or without a server name
+        base.sni_callback = self._choose
+        await give_seats(self.seats, base, self._runner.server, self._socket)
 
     async def use_certificate(self, *, fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> None:
         """Show this certificate from the next handshake on. Raises InstallError; then the old one stays."""
@@ -90,8 +95,21 @@ class HttpsServer:
 
     async def close(self) -> None:
         """Stop listening, and give requests under way a moment to end."""
+        if self._socket is not None:
+            stop_listening(self._socket)
         if self._runner is not None:
             await self._runner.cleanup()
+
+    @web.middleware
+    async def _attend(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        watched = self.seats.answering(request.protocol)
+        if watched is None:
+            return await handler(request)
+        watched.begins()
+        try:
+            return await handler(request)
+        finally:
+            watched.ends()
 
     def _choose(self, connection: ssl.SSLObject, _name: str | None, _base: ssl.SSLContext) -> int | None:
         if self._current is None:

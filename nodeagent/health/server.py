@@ -3,17 +3,23 @@
 Decides nothing; says what `checks` finds, with 503 as soon as one check is not ok. Four questions without a body, each answered
 once and hung up on, are little enough to be read here: a web framework was a third of the agent's memory and start
 (docs/decisions/0013-agents-footprint.md).
-Invariant: whoever asks slowly, at length or too often costs a bounded amount, and is hung up on.
+Invariant: whoever asks slowly, at length or too often costs a bounded amount, is hung up on, and keeps nobody else's answer.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from msgspec.json import encode
 
 from common.errors import CertcastError, Reason
+from common.runtime.acceptor import accept_from, listen
+from common.runtime.places import Place, Places
+from common.runtime.supervise import Supervisor
+from common.source import source_of
 from nodeagent.health.checks import Check, Health, is_ready
 from nodeagent.health.metrics import CONTENT_TYPE, render
 
@@ -22,6 +28,8 @@ REQUEST_S: Final = 5.0
 """For the whole of question and answer."""
 
 CONNECTIONS_MAX: Final = 32
+CONNECTIONS_PER_SOURCE: Final = 16
+"""Of these, from one address. When there is no place left, who has waited longest without asking goes, of the address with most."""
 
 JSON: Final = "application/json"
 PHRASES: Final = {
@@ -37,23 +45,66 @@ Answer = tuple[int, str, bytes]
 """Status, content type, body."""
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Visit(Place):
+    task: asyncio.Task[object] | None = None
+    is_over: bool = False
+
+
 class _Endpoint:
     def __init__(self, pages: Mapping[str, Callable[[], Answer]]) -> None:
         self._pages = pages
-        self._open = 0
+        self._places: Places[_Visit] = Places(total=CONNECTIONS_MAX, per_source=CONNECTIONS_PER_SOURCE)
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def run(self, listening: socket.socket) -> None:
+        """Let questions in until cancelled."""
+        loop = asyncio.get_running_loop()
+        async with Supervisor() as supervisor:
+
+            def admit(accepted: socket.socket, address: str) -> bool:
+                visit = self._enter(source_of(address), loop.time())
+                if visit is None:
+                    accepted.close()
+                    return False
+                supervisor.run("question", self._serve(visit, accepted))
+                return True
+
+            await accept_from(listening, admit)
+
+    def _enter(self, source: str, now_s: float) -> _Visit | None:
+        if not self._places.has_room_for(source):
+            goes = self._places.first_to_go(source, now_s)
+            if goes is None:
+                return None
+            goes.is_over = True
+            self._places.free(goes)
+            if goes.task is not None:
+                goes.task.cancel()
+        visit = _Visit(source=source, yields_at_s=now_s)
+        self._places.take(visit)
+        return visit
+
+    async def _serve(self, visit: _Visit, accepted: socket.socket) -> None:
         """Answer one question."""
-        self._open += 1
+        if visit.is_over:
+            accepted.close()
+            return
+        visit.task = asyncio.current_task()
         try:
-            if self._open <= CONNECTIONS_MAX:
-                async with asyncio.timeout(REQUEST_S):
-                    writer.write(await self._answer(reader))
-                    await writer.drain()
+            reader, writer = await asyncio.open_connection(sock=accepted, limit=REQUEST_MAX_BYTES)
+        except OSError:
+            accepted.close()
+            self._places.free(visit)
+            return
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                writer.write(await self._answer(reader))
+                await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, OSError):
-            pass  # whoever does not ask in time, or has gone, gets no answer
+            # whoever does not ask in time, does not take the answer, or has gone
+            writer.transport.abort()
         finally:
-            self._open -= 1
+            self._places.free(visit)
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
@@ -82,15 +133,19 @@ async def serve_health(health: Health, *, host: str, port: int) -> AsyncIterator
         }
     )
     try:
-        server = await asyncio.start_server(endpoint.serve, host, port, limit=REQUEST_MAX_BYTES)
+        listening = listen(host, port)
     except OSError as error:
         raise CertcastError(
             f"the health endpoint cannot listen on {host}:{port}: {error.strerror}; choose another with --health",
             reason=Reason.UNREACHABLE,
         ) from error
-    async with server:
-        bound = server.sockets[0].getsockname()
-        yield bound[0], bound[1]
+    try:
+        async with Supervisor() as supervisor:
+            supervisor.keep("health", lambda: endpoint.run(listening))
+            bound = listening.getsockname()
+            yield bound[0], bound[1]
+    finally:
+        listening.close()
 
 
 def _checked(checks: Sequence[Check]) -> Answer:

@@ -34,6 +34,8 @@ from tests.patience import PATIENCE_S
 ROOT = Path(__file__).parents[2]
 MIB = 1024 * 1024
 MEMORY_MAX_BYTES = 64 * MIB
+LOG_MAX_BYTES = 1 * MIB
+GIVEN_BACK_S = 30.0
 RATIO, FLOOR_MS, BOUND_MS = 2.0, 50.0, 250.0
 """The bounds: twice the quiet p95 and never over 250 ms. Tests hold the sum of both with room for a loaded machine."""
 
@@ -248,3 +250,34 @@ async def settles(read: Callable[[], float], below: float, within_s: float = PAT
 def is_bearable(quiet: Times, attacked: Times) -> bool:
     """Whether honest questions under attack took about what the bounds say, with room for a loaded machine."""
     return attacked.p95_ms <= ROOM * max(RATIO * quiet.p95_ms, FLOOR_MS) and attacked.p95_ms <= 8 * BOUND_MS
+
+
+def told(what: str, quiet: Times, attacked: Times) -> None:
+    print(
+        f"{what}: quiet p95 {quiet.p95_ms:.0f} ms, under attack {attacked.p95_ms:.0f} ms, "
+        f"refused {len(attacked.refused)} of {len(attacked.refused) + len(attacked.took_ms)}"
+    )
+
+
+async def holds(there: Ground, kind: str, count: int, **options) -> None:
+    """The bounds of the issue, during one attack and after it."""
+    quiet_pages, quiet_logins = await there.pages(30), await there.logins(10)
+    before, log_before, cpu_before = there.rss_bytes(), there.log_bytes(), there.cpu_s()
+    async with there.attacked(kind, count, **options):
+        pages, logins = await there.pages(30), await there.logins(10)
+        during, descriptors = there.rss_bytes(), there.descriptors()
+    after = await settles(there.rss_bytes, before + MEMORY_MAX_BYTES / 4, within_s=GIVEN_BACK_S)
+    told("pages", quiet_pages, pages)
+    told("nodes", quiet_logins, logins)
+    print(
+        f"memory {before / MIB:.0f} MiB before, {during / MIB:.0f} during, {after / MIB:.0f} after; {descriptors} descriptors; "
+        f"log +{(there.log_bytes() - log_before) / 1024:.0f} KiB; CPU {there.cpu_s() - cpu_before:.1f} s"
+    )
+    assert pages.refused == []
+    assert logins.refused == []
+    assert descriptors < there.site.descriptors
+    assert during <= before + MEMORY_MAX_BYTES
+    assert after <= before + MEMORY_MAX_BYTES
+    assert there.log_bytes() - log_before < LOG_MAX_BYTES
+    assert is_bearable(quiet_pages, pages)
+    assert is_bearable(quiet_logins, logins)

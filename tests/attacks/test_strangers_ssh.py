@@ -6,48 +6,15 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.attacks.ground import MEMORY_MAX_BYTES, MIB, Ground, Times, ground, is_bearable, settles
+from tests.attacks.ground import LOG_MAX_BYTES, Ground, ground, holds
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-LOG_MAX_BYTES = 1 * MIB
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def there() -> AsyncIterator[Ground]:
     async with ground(descriptors=256) as made:
         yield made
-
-
-def told(what: str, quiet: Times, attacked: Times) -> None:
-    print(
-        f"{what}: quiet p95 {quiet.p95_ms:.0f} ms, under attack {attacked.p95_ms:.0f} ms, "
-        f"refused {len(attacked.refused)} of {len(attacked.refused) + len(attacked.took_ms)}"
-    )
-
-
-async def holds(there: Ground, kind: str, count: int, **options) -> None:
-    """The bounds of the issue, during one attack and after it."""
-    quiet_pages, quiet_logins = await there.pages(30), await there.logins(10)
-    before, log_before, cpu_before = there.rss_bytes(), there.log_bytes(), there.cpu_s()
-    async with there.attacked(kind, count, **options):
-        pages, logins = await there.pages(30), await there.logins(10)
-        during, descriptors = there.rss_bytes(), there.descriptors()
-    after = await settles(there.rss_bytes, before + MEMORY_MAX_BYTES / 4, within_s=30)
-    told("pages", quiet_pages, pages)
-    told("nodes", quiet_logins, logins)
-    print(
-        f"memory {before / MIB:.0f} MiB before, {during / MIB:.0f} during, {after / MIB:.0f} after; {descriptors} descriptors; "
-        f"log +{(there.log_bytes() - log_before) / 1024:.0f} KiB; CPU {there.cpu_s() - cpu_before:.1f} s"
-    )
-    assert pages.refused == []
-    assert logins.refused == []
-    assert descriptors < there.site.descriptors
-    assert during <= before + MEMORY_MAX_BYTES
-    assert after <= before + MEMORY_MAX_BYTES
-    assert there.log_bytes() - log_before < LOG_MAX_BYTES
-    assert is_bearable(quiet_pages, pages)
-    assert is_bearable(quiet_logins, logins)
 
 
 async def test_logins_to_join_that_stay_take_neither_descriptors_nor_places(there: Ground):

@@ -144,6 +144,7 @@ async def _serving(
         app = build_application(operations, fleet, Health([]), metrics, proxies=Proxies(proxies))
         server = HttpsServer(app, host="127.0.0.1", port=0)
         await server.start()
+        supervisor.keep("https", server.run)
         await server.use_certificate(
             fullchain_pem=own.certificate_pem, private_key_pem=own.key_pem, parameters_pem=""
         )

@@ -9,6 +9,7 @@ from manager.push.local import LocalNode
 from manager.web.server import HttpsServer
 from tests import pki
 from tests.integration.agent_parts import ROOT, chained_bundle, command
+from tests.integration.serving import serving
 
 _, ISSUER = pki.current_ca("Management")
 NAME = "manager.example.com"
@@ -25,14 +26,11 @@ async def looked(bundle, *, name: str):
     async def no_faults():
         return []
 
-    await server.start()
-    try:
+    async with serving(server):
         node = LocalNode(server, host="127.0.0.1", version="1", own_name=own_name, faults=no_faults)
         await node.resume(bundle.manifest, bundle.payloads)
         (seen,) = node.report(0.0).serving
         yield seen
-    finally:
-        await server.close()
 
 
 async def test_the_chain_that_the_own_port_sends_is_counted():
@@ -65,19 +63,16 @@ async def test_a_certificate_that_begins_in_four_minutes_waits_and_the_port_keep
     async def no_faults():
         return []
 
-    await server.start()
-    try:
+    async with serving(server):
         node = LocalNode(server, host="127.0.0.1", version="1", own_name=own_name, faults=no_faults)
         first = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 1, chain=[ISSUER])
         await node.resume(first.manifest, first.payloads)
         later = chained_bundle(pki.make_leaf(ISSUER, [NAME], not_before_s=now_s + 240), 2, chain=[ISSUER])
         await node._install(command(later))
-        report = node.report(now_s)
+        report = node.report(time.time())
         assert (report.last_failed.reason, report.last_failed.result) == ("not_yet_valid", "rejected")
         assert 0 < report.last_failed.retry_after_s <= 61
         assert report.serving[0].leaf == first.manifest.slots["server"].leaf
-    finally:
-        await server.close()
 
 
 async def test_a_trust_store_that_shrinks_does_not_keep_a_new_certificate_from_the_own_port():
@@ -89,13 +84,10 @@ async def test_a_trust_store_that_shrinks_does_not_keep_a_new_certificate_from_t
     async def no_faults():
         return []
 
-    await server.start()
-    try:
+    async with serving(server):
         node = LocalNode(server, host="127.0.0.1", version="1", own_name=own_name, faults=no_faults)
         first = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 1, chain=[ISSUER], anchors=9)
         await node.resume(first.manifest, first.payloads)
         second = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 2, chain=[ISSUER], anchors=1)
         await node._install(command(second))
         assert node.applied() == second.manifest
-    finally:
-        await server.close()

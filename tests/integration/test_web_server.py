@@ -11,7 +11,9 @@ from aiohttp import web
 
 from common.errors import InstallError, UnreachableError
 from manager.web import server as subject
+from manager.web.seats import SeatLimits
 from manager.web.server import HttpsServer
+from tests.integration.serving import serving
 from tests.patience import PATIENCE_S
 from tests.pki import DAY_S, Made, current_ca, current_leaf, make_leaf, make_rsa_key
 
@@ -87,9 +89,8 @@ async def server() -> AsyncIterator[HttpsServer]:
     app = web.Application()
     app.router.add_get("/", hello)
     running = HttpsServer(app, host="127.0.0.1", port=0)
-    await running.start()
-    yield running
-    await running.close()
+    async with serving(running):
+        yield running
 
 
 async def test_before_it_has_a_certificate_it_shows_none(server: HttpsServer):
@@ -184,20 +185,69 @@ async def test_nothing_older_than_tls_1_2_is_spoken():
     assert subject._server_context().minimum_version is ssl.TLSVersion.TLSv1_2
 
 
-async def test_headers_that_never_end_are_not_waited_for(monkeypatch):
-    monkeypatch.setattr(subject, "KEEPALIVE_S", 0.3)
+@pytest.mark.parametrize("head", [b"", b"GET / HTTP/1.1\r\nHost: m"])
+async def test_a_request_that_never_comes_whole_is_not_waited_for(head: bytes):
     app = web.Application()
     app.router.add_get("/", hello)
-    hurried = HttpsServer(app, host="127.0.0.1", port=0)
-    await hurried.start()
-    try:
+    hurried = HttpsServer(app, host="127.0.0.1", port=0, limits=SeatLimits(request_s=0.3))
+    async with serving(hurried):
         await show(hurried, made())
         client = await connect(hurried)
+        await client.send(head)
+        await client.rest()
+        client.close()
+        assert hurried.seats.refused == {"no whole request came": 1}
+
+
+async def test_headers_that_trickle_in_after_an_answer_are_not_waited_for_either():
+    app = web.Application()
+    app.router.add_get("/", hello)
+    hurried = HttpsServer(app, host="127.0.0.1", port=0, limits=SeatLimits(idle_s=0.3))
+    async with serving(hurried):
+        await show(hurried, made())
+        client = await connect(hurried)
+        assert (await client.get()).startswith(b"HTTP/1.1 200")
         await client.send(b"GET / HTTP/1.1\r\nHost: m")
         await client.rest()
         client.close()
-    finally:
-        await hurried.close()
+
+
+async def test_a_connection_that_begins_no_handshake_is_cut_in_time():
+    hurried = HttpsServer(web.Application(), host="127.0.0.1", port=0, limits=SeatLimits(handshake_s=0.3))
+    async with serving(hurried):
+        await show(hurried, made())
+        reader, writer = await asyncio.open_connection("127.0.0.1", hurried.port)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await reader.read() == b""
+        writer.close()
+        assert len(hurried.seats) == 0
+
+
+async def test_an_idle_connection_goes_for_a_new_one_and_one_that_is_answered_stays():
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        asked.set()
+        await answer.wait()
+        return web.Response(text="whole")
+
+    app = web.Application()
+    app.router.add_get("/", hello)
+    app.router.add_get("/slow", slow)
+    crowded = HttpsServer(app, host="127.0.0.1", port=0, limits=SeatLimits(per_source=2))
+    async with serving(crowded):
+        await show(crowded, made())
+        busy, idle = await connect(crowded), await connect(crowded)
+        await idle.get()
+        await busy.send(b"GET /slow HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
+        await asked.wait()
+        newcomer = await connect(crowded)
+        assert (await newcomer.get()).startswith(b"HTTP/1.1 200")
+        await idle.rest()
+        answer.set()
+        assert (await busy.rest()).endswith(b"whole")
+        for each in (busy, idle, newcomer):
+            each.close()
 
 
 async def test_what_strangers_send_is_neither_answered_as_ours_nor_logged(
@@ -227,17 +277,16 @@ async def test_closing_lets_a_request_under_way_end():
     app = web.Application()
     app.router.add_get("/", slow)
     closing = HttpsServer(app, host="127.0.0.1", port=0)
-    await closing.start()
-    await show(closing, made())
-    client = await connect(closing)
-    await client.send(b"GET / HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
-    await asked.wait()
-    async with asyncio.TaskGroup() as group:
+    async with serving(closing), asyncio.TaskGroup() as group:
+        await show(closing, made())
+        client = await connect(closing)
+        await client.send(b"GET / HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
+        await asked.wait()
         group.create_task(closing.close())
         await asyncio.sleep(0)
         answer.set()
         assert (await client.rest()).endswith(b"whole")
-    client.close()
+        client.close()
 
 
 async def test_a_port_in_use_is_named(server: HttpsServer):

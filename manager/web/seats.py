@@ -1,0 +1,272 @@
+"""Connections to the HTTPS endpoint: who is let in, for how long nothing may be asked, and who goes when all places are taken.
+
+Decides with `common.runtime.places`; TLS is asyncio's, HTTP aiohttp's. Owns each connection from the accept to its end. Invariants: a
+connection that is not being answered has a deadline, whatever trickles in on it; and it gives its place to one of an address that
+holds fewer.
+"""
+
+import asyncio
+import socket
+import ssl
+from asyncio import sslproto
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import Final
+
+import structlog
+
+from common.runtime.acceptor import accept_from
+from common.runtime.places import Paces, Place, Places
+from common.runtime.supervise import Supervisor
+from common.source import source_of
+
+log = structlog.get_logger(__name__)
+
+TLS_BUFFER_BYTES: Final = 32 * 1024
+"""What a TLS connection reads into, for as long as it lives; asyncio's own is 256 KiB. A record has 16 KiB (RFC 8446 5.1)."""
+
+CROWDED: Final = "too many connections from one address"
+HURRIED: Final = "too many new connections from one address in a short time"
+FULL: Final = "too many connections"
+DISPLACED: Final = "idle while others needed the place"
+
+MANY_MORE: Final = 8
+"""A source that holds so many more than another gives up even those that it has just opened."""
+
+
+def _is_none(_address: str) -> bool:
+    """Say that there is no proxy, which is so where none is set."""
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatLimits:
+    """What connections may take.
+
+    Attributes:
+        total: connections at once.
+        per_source: of these, from one address; a proxy or an office is one.
+        pace_burst, pace_per_s: new connections from one address; a handshake costs 1 to 2 ms of CPU.
+        handshake_s: from the accept until TLS stands.
+        request_s: from there until the first request's headers are whole.
+        idle_s: from the end of an answer until the next request's headers are whole.
+        shutdown_s: for the peer to confirm the end of TLS.
+        is_proxy: whether a trusted proxy is at an address; its pace is that of all who are behind it, and not bounded here.
+        grace_s: for how long a new connection keeps its place in any case but of `MANY_MORE`.
+    """
+
+    total: int = 512
+    per_source: int = 256
+    pace_burst: float = 256.0
+    pace_per_s: float = 100.0
+    handshake_s: float = 10.0
+    request_s: float = 10.0
+    idle_s: float = 30.0
+    shutdown_s: float = 2.0
+    grace_s: float = 1.0
+    is_proxy: Callable[[str], bool] = _is_none
+
+
+def _nothing() -> None:
+    """Stand in until there is something to end."""
+
+
+def _cancel(task: asyncio.Task[object]) -> None:
+    task.cancel()
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Seat(Place):
+    """One connection. `end` cuts it, in whatever state it is."""
+
+    address: str
+    is_over: bool = False
+    end: Callable[[], None] = _nothing
+
+
+class Seats:
+    """See the module."""
+
+    def __init__(self, limits: SeatLimits) -> None:
+        self.limits = limits
+        self.refused: Counter[str] = Counter()
+        self._places: Places[Seat] = Places(total=limits.total, per_source=limits.per_source)
+        self._paces = Paces(burst=limits.pace_burst, per_s=limits.pace_per_s)
+        self._watched: dict[asyncio.Protocol, _Watched] = {}
+        # read when a connection is made; there is no other way to say it
+        sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def take(self, address: str, now_s: float) -> Seat | None:
+        """Return a place for a new connection; None, and the refusal is counted, if there is none."""
+        source = source_of(address)
+        if not self.limits.is_proxy(address) and not self._paces.allows(source, now_s):
+            self._refuse(address, HURRIED)
+            return None
+        if not self._places.has_room_for(source):
+            goes = self._places.first_to_go(source, now_s) or self._places.first_to_go(
+                source, now_s + self.limits.grace_s, over=MANY_MORE
+            )
+            if goes is None:
+                is_crowded = self._places.held_by(source) >= self.limits.per_source
+                self._refuse(address, CROWDED if is_crowded else FULL)
+                return None
+            self._refuse(goes.address, DISPLACED)
+            self.free(goes)
+            goes.end()
+        seat = Seat(source=source, address=address, yields_at_s=now_s + self.limits.grace_s)
+        self._places.take(seat)
+        return seat
+
+    def free(self, seat: Seat) -> None:
+        """Note that a connection is over."""
+        seat.is_over = True
+        self._places.free(seat)
+
+    async def serve(
+        self,
+        seat: Seat,
+        accepted: socket.socket,
+        context: ssl.SSLContext,
+        make: Callable[[], asyncio.Protocol],
+    ) -> None:
+        """Shake hands, and leave the connection to the protocol that `make` makes."""
+        loop, limits = asyncio.get_running_loop(), self.limits
+        task = asyncio.current_task()
+        if seat.is_over or task is None:
+            accepted.close()
+            return
+        seat.end = partial(_cancel, task)
+        try:
+            await loop.connect_accepted_socket(
+                lambda: self._watch(seat, make()),
+                accepted,
+                ssl=context,
+                ssl_handshake_timeout=limits.handshake_s,
+                ssl_shutdown_timeout=limits.shutdown_s,
+            )
+        except OSError:
+            # no TLS, no time, or gone: strangers' affairs
+            self.free(seat)
+        except BaseException:
+            self.free(seat)
+            raise
+
+    def answering(self, protocol: asyncio.Protocol) -> "_Watched | None":
+        """Return the connection on which a request has come."""
+        return self._watched.get(protocol)
+
+    def _watch(self, seat: Seat, protocol: asyncio.Protocol) -> "_Watched":
+        watched = _Watched(self, seat, protocol)
+        self._watched[protocol] = watched
+        return watched
+
+    def lost(self, seat: Seat, protocol: asyncio.Protocol) -> None:
+        """Note the end of a connection."""
+        self._watched.pop(protocol, None)
+        self.free(seat)
+
+    def late(self, seat: Seat, why: str) -> None:
+        """Count a connection that was cut for its deadline."""
+        self._refuse(seat.address, why)
+
+    def _refuse(self, address: str, why: str) -> None:
+        self.refused[why] += 1
+        log.info("connection.refused", address=address, message=why)
+
+
+class _Watched(asyncio.Protocol):
+    """The protocol of one connection with a clock around it."""
+
+    __slots__ = ("_inner", "_loop", "_seat", "_seats", "_timer", "_transport")
+
+    def __init__(self, seats: Seats, seat: Seat, inner: asyncio.Protocol) -> None:
+        self._seats, self._seat, self._inner = seats, seat, inner
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock of the first request."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("a stream transport is needed")
+        self._transport = transport
+        self._seat.end = transport.abort
+        if self._seat.is_over:
+            transport.abort()
+        self._expect(self._seats.limits.request_s, "no whole request came")
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on."""
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Pass on."""
+        return self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on, and give the place back."""
+        self._stop()
+        self._seats.lost(self._seat, self._inner)
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Pass on."""
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on."""
+        self._inner.resume_writing()
+
+    def begins(self) -> None:
+        """Note that a request is being answered: the place is safe."""
+        self._stop()
+        self._seat.yields_at_s = inf
+
+    def ends(self) -> None:
+        """Note that it was answered: from now on the place is others' who need it."""
+        self._seat.yields_at_s = self._loop.time()
+        self._expect(self._seats.limits.idle_s, "nothing was asked for too long")
+
+    def _expect(self, within_s: float, why: str) -> None:
+        self._stop()
+        if not self._seat.is_over:
+            self._timer = self._loop.call_later(within_s, self._cut, why)
+
+    def _cut(self, why: str) -> None:
+        self._seats.late(self._seat, why)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+async def give_seats(
+    seats: Seats,
+    context: ssl.SSLContext,
+    make: Callable[[], asyncio.Protocol],
+    listening: socket.socket,
+) -> None:
+    """Let connections in until cancelled."""
+    loop = asyncio.get_running_loop()
+    async with Supervisor() as supervisor:
+
+        def admit(accepted: socket.socket, address: str) -> bool:
+            seat = seats.take(address, loop.time())
+            if seat is None:
+                accepted.close()
+                return False
+            accepted.setblocking(False)
+            supervisor.run("https", seats.serve(seat, accepted, context, make))
+            return True
+
+        await accept_from(listening, admit)
