@@ -19,6 +19,7 @@ from common.pki.identity import clashes, key_of
 from common.pki.keys import PrivateKey, is_private_key, load_private_key, private_key_pem
 from common.pki.material import TlsMaterial
 from common.pki.parameters import MAX_PARAMETERS, combine, is_parameters, parameters_pem
+from common.pki.pbes import deriving_once
 from common.pki.pem import CERTIFICATE, Block, at
 from common.pki.pfx import open_pfx
 from common.pki.reader import read_file
@@ -81,8 +82,10 @@ def read_batch(
     """
     reader = _Reader(passphrase)
     raise_findings(_size_findings(files))
-    for one in files:
-        reader.read(one)
+    # a file with many keys that is sealed as ours are costs what one key costs
+    with deriving_once():
+        for one in files:
+            reader.read(one)
     if not skip_unusable:
         # what could not be read would only produce misleading findings about what is missing
         raise_findings(reader.findings)

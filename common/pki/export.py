@@ -5,10 +5,12 @@ manager. Invariants: a key never leaves unencrypted; a temporary certificate nev
 Encrypting keys takes a second: run it off the loop.
 """
 
+import base64
 import hashlib
 import hmac
 import re
 import secrets
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,7 +18,6 @@ from enum import StrEnum
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     KeySerializationEncryption,
     NoEncryption,
@@ -29,26 +30,32 @@ from common.errors import InvalidInputError, PkiError, Reason
 from common.pki import der
 from common.pki.certificate import Certificate, load
 from common.pki.keys import PrivateKey, wrap
-from common.pki.pfx import safe_contents
+from common.pki.pbes import MAC_ID, bmp, derive_pkcs12
+from common.pki.pfx import plain_bags, safe_contents
+from common.pki.seal import MAC_ROUNDS, Sealer, check_passphrase
 from common.pki.status import is_temporary
 
 CA_FILE_NAME = "ca-certificates.pem"
 """The specification's "Download all certificates"."""
 
-MIN_PASSPHRASE_CHARS = 8
 MAX_FILE_STEM_CHARS = 120
 
-_ROUNDS = 100_000
 _LEGACY_ROUNDS = 2048
 _SALT_BYTES = 16
-_MAC_ID = 3
 _SAFE_CHARS = re.compile(r"[^A-Za-z0-9._-]+")
-_DATA_OID = bytes.fromhex("06092a864886f70d010701")
+_DATA_OID = der.encode_object_id("1.2.840.113549.1.7.1")
+_ENCRYPTED_OID = der.encode_object_id("1.2.840.113549.1.7.6")
+_KEY_BAG = "1.2.840.113549.1.12.10.1.1"
+_SEALED_KEY_BAG_OID = der.encode_object_id("1.2.840.113549.1.12.10.1.2")
 _DIGEST_OIDS = {"sha256": bytes.fromhex("0609608648016503040201"), "sha1": bytes.fromhex("06052b0e03021a")}
 
 
 class Format(StrEnum):
-    """How to write. PFX_LEGACY is for appliances that refuse AES-256 (3DES and SHA-1, as OpenSSL 1.x wrote)."""
+    """How to write.
+
+    PFX_LEGACY is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds, as OpenSSL 1.x wrote. Whoever gets the file guesses
+    its passphrase hundreds of times faster.
+    """
 
     PEM = "pem"
     PFX = "pfx"
@@ -77,7 +84,7 @@ def export(items: Sequence[ExportItem], form: Format, *, passphrase: str | None 
     """Write one or several certificates into one file.
 
     Raises PkiError UNSUPPORTED for a temporary certificate, and InvalidInputError: `passphrase` where a key is included and it is
-    missing or shorter than 8 characters, `items` where there is nothing to write.
+    missing or too weak, `items` where there is nothing to write.
     """
     with_key = any(item.private_key_pem is not None for item in items)
     for item in items:
@@ -88,15 +95,14 @@ def export(items: Sequence[ExportItem], form: Format, *, passphrase: str | None 
             )
     if not any(item.include_leaf or item.chain or item.private_key_pem for item in items):
         raise InvalidInputError("items", "there is nothing to download")
-    if with_key and len(passphrase or "") < MIN_PASSPHRASE_CHARS:
-        raise InvalidInputError(
-            "passphrase",
-            f"a private key is only downloaded encrypted: give a passphrase of at least {MIN_PASSPHRASE_CHARS} characters",
-        )
+    if with_key:
+        check_passphrase(passphrase)
     name = file_name([item.leaf for item in items], with_key=with_key, form=form)
     if form is Format.PEM:
         return Download(name, _pem(items, passphrase))
-    return Download(name, _pfx(items, passphrase, legacy=form is Format.PFX_LEGACY))
+    if form is Format.PFX and passphrase:
+        return Download(name, _sealed_pfx(items, passphrase))
+    return Download(name, _pfx(items, passphrase))
 
 
 def file_name(leaves: Sequence[Certificate], *, with_key: bool, form: Format) -> str:
@@ -127,17 +133,61 @@ def _key(item: ExportItem) -> PrivateKey | None:
 
 def _pem(items: Iterable[ExportItem], passphrase: str | None) -> bytes:
     parts: list[bytes] = []
+    sealer = Sealer(passphrase) if passphrase and any(item.private_key_pem for item in items) else None
     for item in items:
         parts.extend(certificate.pem.encode() for certificate in _certificates(item))
         key = _key(item)
-        if key is not None and passphrase:
-            cipher = BestAvailableEncryption(passphrase.encode())
-            parts.append(key.loaded.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, cipher))
+        if key is not None and sealer is not None:
+            plain = key.loaded.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+            parts.append(_armoured(sealer.seal_key(plain)))
     return b"".join(parts)
 
 
-def _pfx(items: Sequence[ExportItem], passphrase: str | None, *, legacy: bool) -> bytes:
-    encryption = _encryption(passphrase, legacy=legacy)
+def _armoured(sealed_key: bytes) -> bytes:
+    lines = textwrap.wrap(base64.b64encode(sealed_key).decode(), 64)
+    marks = "-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----END ENCRYPTED PRIVATE KEY-----"
+    return "\n".join([marks[0], *lines, marks[1], ""]).encode()
+
+
+def _sealed_pfx(items: Sequence[ExportItem], passphrase: str) -> bytes:
+    """Write keys and certificates sealed: the library writes one key a file, and a MAC of 2,048 rounds."""
+    sealer, written = Sealer(passphrase), set[Certificate]()
+    keys: list[bytes] = []
+    certificates: list[bytes] = []
+    for item in items:
+        for bag in plain_bags(_one_pfx(item, NoEncryption(), frozenset(written))):
+            kind, value, *attributes = der.sequence(bag.raw)
+            if der.object_id(kind) != _KEY_BAG:
+                certificates.append(bag.raw)
+                continue
+            sealed = der.encode(0xA0, sealer.seal_key(value.content))
+            rest = b"".join(each.raw for each in attributes)
+            keys.append(der.encode(der.SEQUENCE, _SEALED_KEY_BAG_OID + sealed + rest))
+        written.update(item.chain)
+    contents = (
+        [_sealed_content(sealer, der.encode(der.SEQUENCE, b"".join(certificates)))] if certificates else []
+    )
+    if keys:
+        contents.append(_content(der.encode(der.SEQUENCE, b"".join(keys))))
+    return _join(contents, passphrase, digest="sha256", rounds=MAC_ROUNDS)
+
+
+def _sealed_content(sealer: Sealer, safe: bytes) -> bytes:
+    """Return a ContentInfo of EncryptedData (RFC 5652 8)."""
+    algorithm, sealed = sealer.seal(safe)
+    info = der.encode(der.SEQUENCE, _DATA_OID + algorithm + der.encode(0x80, sealed))
+    data = der.encode(der.SEQUENCE, der.encode_integer(0) + info)
+    return der.encode(der.SEQUENCE, _ENCRYPTED_OID + der.encode(0xA0, data))
+
+
+def _content(octets: bytes) -> bytes:
+    """Return a ContentInfo of Data."""
+    return der.encode(der.SEQUENCE, _DATA_OID + der.encode(0xA0, der.encode(der.OCTET_STRING, octets)))
+
+
+def _pfx(items: Sequence[ExportItem], passphrase: str | None) -> bytes:
+    """Write a file that is not encrypted, or one of the legacy profile."""
+    encryption = _legacy(passphrase) if passphrase else NoEncryption()
     if len(items) == 1:
         return _one_pfx(items[0], encryption, frozenset())
     written: set[Certificate] = set()
@@ -146,7 +196,7 @@ def _pfx(items: Sequence[ExportItem], passphrase: str | None, *, legacy: bool) -
         single = _one_pfx(item, encryption, frozenset(written))
         written.update(item.chain)
         contents.extend(part.raw for part in safe_contents(single))
-    return _join(contents, passphrase, legacy=legacy)
+    return _join(contents, passphrase, digest="sha1", rounds=_LEGACY_ROUNDS)
 
 
 def _one_pfx(
@@ -180,58 +230,30 @@ def _loaded(certificate: Certificate) -> x509.Certificate:
         ) from error
 
 
-def _encryption(passphrase: str | None, *, legacy: bool) -> KeySerializationEncryption:
-    if not passphrase:
-        return NoEncryption()
-    builder = PrivateFormat.PKCS12.encryption_builder()
-    if legacy:
-        return (
-            builder.kdf_rounds(_LEGACY_ROUNDS)
-            .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
-            .hmac_hash(hashes.SHA1())  # noqa: S303 - the old appliances this is for know nothing newer
-            .build(passphrase.encode())
-        )
+def _legacy(passphrase: str) -> KeySerializationEncryption:
     return (
-        builder.kdf_rounds(_ROUNDS)
-        .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC)
-        .hmac_hash(hashes.SHA256())
+        PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(_LEGACY_ROUNDS)
+        .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+        .hmac_hash(hashes.SHA1())  # noqa: S303 - the old devices this is for know nothing newer
         .build(passphrase.encode())
     )
 
 
-def _join(contents: Iterable[bytes], passphrase: str | None, *, legacy: bool) -> bytes:
-    """Put the contents of several files into one, with a new MAC: the library writes one key a file (RFC 7292 4)."""
+def _join(contents: Iterable[bytes], passphrase: str | None, *, digest: str, rounds: int) -> bytes:
+    """Put contents into one file, with a MAC where there is a passphrase (RFC 7292 4)."""
     safe = der.encode(der.SEQUENCE, b"".join(contents))
-    explicit = der.encode(0xA0, der.encode(der.OCTET_STRING, safe))
-    info = der.encode(der.SEQUENCE, _DATA_OID + explicit)
-    parts = [der.encode_integer(3), info]
+    parts = [der.encode_integer(3), _content(safe)]
     if passphrase:
-        parts.append(_mac(safe, passphrase, "sha1" if legacy else "sha256"))
+        parts.append(_mac(safe, passphrase, digest, rounds))
     return der.encode(der.SEQUENCE, b"".join(parts))
 
 
-def _mac(safe: bytes, passphrase: str, digest: str) -> bytes:
+def _mac(safe: bytes, passphrase: str, digest: str, rounds: int) -> bytes:
     salt = secrets.token_bytes(_SALT_BYTES)
-    key = mac_key(passphrase, salt, rounds=_LEGACY_ROUNDS, digest=digest)
+    octets = hashlib.new(digest).digest_size
+    key = derive_pkcs12(digest, bmp(passphrase), salt, rounds, purpose=MAC_ID, octets=octets)
     value = hmac.digest(key, safe, digest)
     algorithm = der.encode(der.SEQUENCE, _DIGEST_OIDS[digest] + b"\x05\x00")
     info = der.encode(der.SEQUENCE, algorithm + der.encode(der.OCTET_STRING, value))
-    return der.encode(
-        der.SEQUENCE, info + der.encode(der.OCTET_STRING, salt) + der.encode_integer(_LEGACY_ROUNDS)
-    )
-
-
-def mac_key(passphrase: str, salt: bytes, *, rounds: int, digest: str) -> bytes:
-    """Derive a PKCS#12 MAC key (RFC 7292 B.2, with ID 3). One block is enough: the key is as long as the digest."""
-    block = hashlib.new(digest).block_size
-    password = passphrase.encode("utf-16-be") + b"\x00\x00"
-    data = bytes([_MAC_ID]) * block + _filled(salt, block) + _filled(password, block)
-    for _ in range(rounds):
-        data = hashlib.new(digest, data).digest()
-    return data
-
-
-def _filled(data: bytes, block: int) -> bytes:
-    """Repeat to a multiple of the block size."""
-    size = block * ((len(data) + block - 1) // block)
-    return (data * (size // len(data) + 1))[:size]
+    return der.encode(der.SEQUENCE, info + der.encode(der.OCTET_STRING, salt) + der.encode_integer(rounds))

@@ -6,7 +6,9 @@ Invariant: what comes out is what was sealed, or an error; whether it was the ri
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -24,6 +26,7 @@ _T = TypeVar("_T")
 
 PBMAC1: Final = "1.2.840.113549.1.5.14"
 _PBES2: Final = "1.2.840.113549.1.5.13"
+_PBKDF2: Final = "1.2.840.113549.1.5.12"
 _HMACS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "1.2.840.113549.2.7": "sha1",
@@ -64,8 +67,24 @@ _TWO_KEYS: Final = "1.2.840.113549.1.12.1.4"
 _PBES1_DES: Final[Mapping[str, str]] = MappingProxyType(
     {"1.2.840.113549.1.5.3": "md5", "1.2.840.113549.1.5.10": "sha1"}
 )
-_KEY_ID, _IV_ID, _MAC_ID = 1, 2, 3
+_KEY_ID, _IV_ID, MAC_ID = 1, 2, 3
 _DES_OCTETS: Final = 8
+
+
+_derived: ContextVar[dict[tuple[object, ...], bytes] | None] = ContextVar("_derived", default=None)
+
+
+@contextmanager
+def deriving_once() -> Iterator[None]:
+    """Derive the key of each passphrase, salt and count once in this block: the parts of one file often share them."""
+    if _derived.get() is not None:
+        yield
+        return
+    token = _derived.set({})
+    try:
+        yield
+    finally:
+        _derived.reset(token)
 
 
 class UnknownSchemeError(PkiError):
@@ -97,6 +116,20 @@ def unseal(algorithm: bytes, ciphertext: bytes, passphrase: str) -> bytes:
     return _decrypt(make(key), iv, ciphertext)
 
 
+def pbkdf2_of(algorithm: bytes) -> bytes | None:
+    """Return what PBES2 derives its key by and for which cipher, None if it is not PBKDF2. Raises DerError.
+
+    Equal ones are derived once (`deriving_once`).
+    """
+    scheme, parameters = der.sequence(algorithm, 2)[:2]
+    if der.object_id(scheme) != _PBES2:
+        return None
+    derivation, cipher = der.members(parameters, der.SEQUENCE, 2)[:2]
+    if der.object_id(der.members(derivation, der.SEQUENCE, 1)[0]) != _PBKDF2:
+        return None
+    return derivation.raw + der.members(cipher, der.SEQUENCE, 1)[0].raw
+
+
 def mac_matches(mac: der.Element, content: bytes, passphrase: str) -> bool:
     """Tell whether a PKCS#12 file's MacData (RFC 7292 A, RFC 9579) is that of this content and passphrase.
 
@@ -114,7 +147,7 @@ def mac_matches(mac: der.Element, content: bytes, passphrase: str) -> bool:
         digest = _known(_DIGESTS, name)
         count = small_integer(parts[2]) if len(parts) > 2 else 1
         octets = hashlib.new(digest).digest_size
-        key = derive_pkcs12(digest, bmp(passphrase), parts[1].content, count, purpose=_MAC_ID, octets=octets)
+        key = derive_pkcs12(digest, bmp(passphrase), parts[1].content, count, purpose=MAC_ID, octets=octets)
     return hmac.compare_digest(hmac.new(key, content, digest).digest(), wanted.content)
 
 
@@ -171,14 +204,22 @@ def _pbkdf2(derivation: der.Element, password: bytes, octets: int) -> bytes:
             return hashlib.scrypt(
                 password, salt=salt, n=cost, r=size, p=parallel, maxmem=2 * MAX_SCRYPT_BYTES, dklen=octets
             )
-        case "1.2.840.113549.1.5.12":
+        case name if name == _PBKDF2:
             chosen = [one for one in fields[2:] if one.tag == der.SEQUENCE]
             name = der.object_id(der.members(chosen[0], der.SEQUENCE, 1)[0]) if chosen else next(iter(_HMACS))
-            return hashlib.pbkdf2_hmac(
-                _known(_HMACS, name), password, salt, small_integer(fields[1]), dklen=octets
-            )
+            return _pbkdf2_once(_known(_HMACS, name), password, salt, small_integer(fields[1]), octets)
         case other:
             raise UnknownSchemeError(f"the key derivation {other} is not supported")
+
+
+def _pbkdf2_once(digest: str, password: bytes, salt: bytes, count: int, octets: int) -> bytes:
+    known, wanted = _derived.get(), (digest, password, salt, count, octets)
+    if known is not None and wanted in known:
+        return known[wanted]
+    made = hashlib.pbkdf2_hmac(digest, password, salt, count, dklen=octets)
+    if known is not None:
+        known[wanted] = made
+    return made
 
 
 def _pbkdf1(digest: str, password: bytes, salt: bytes, count: int) -> bytes:

@@ -18,7 +18,7 @@ from common.pki.binary import DATA, ENCRYPTED, SIGNED
 from common.pki.certificate import Certificate, decode
 from common.pki.kdf import check_cost, check_derivation, check_iterations, small_integer
 from common.pki.keys import PrivateKey, check_sealed_size, open_plain_key, open_sealed_key
-from common.pki.pbes import PBMAC1, UnknownSchemeError, mac_matches, unseal
+from common.pki.pbes import PBMAC1, UnknownSchemeError, deriving_once, mac_matches, pbkdf2_of, unseal
 from common.pki.signature import DECODING_ERRORS, despite_warnings
 
 MAX_PFX_BYTES = 1024 * 1024
@@ -51,7 +51,8 @@ def open_pfx(data: bytes, passphrase: str | None = None) -> Opened:
     if len(data) > MAX_PFX_BYTES:
         raise PkiError(f"the PKCS#12 file is larger than {MAX_PFX_BYTES} bytes", reason=Reason.TOO_BIG)
     try:
-        return _open(data, passphrase or "")
+        with deriving_once():
+            return _open(data, passphrase or "")
     except der.DerError as error:
         raise PkiError(_DAMAGED) from error
 
@@ -59,6 +60,12 @@ def open_pfx(data: bytes, passphrase: str | None = None) -> Opened:
 def safe_contents(data: bytes) -> tuple[der.Element, ...]:
     """Return the ContentInfos of a file's AuthenticatedSafe. Raises DerError."""
     return der.sequence(to_der(_authenticated(der.sequence(to_der(data), 2))))
+
+
+def plain_bags(data: bytes) -> tuple[der.Element, ...]:
+    """Return the SafeBags of a file that is not encrypted. Raises DerError."""
+    contents = (_octets(_content(each, DATA)) for each in safe_contents(data))
+    return tuple(bag for each in contents for bag in der.sequence(each))
 
 
 def _authenticated(fields: tuple[der.Element, ...]) -> bytes:
@@ -186,19 +193,19 @@ def _by_library(data: bytes, password: str) -> Iterator[bytes]:
 
 
 def _check_cost(fields: tuple[der.Element, ...], contents: tuple[der.Element, ...]) -> None:
-    """Add up what everything that can be seen would cost. Raises PkiError TOO_BIG, UNSUPPORTED, DerError."""
-    total, bags = _mac_iterations(fields), 0
+    """Add up what everything that can be seen would cost; what is derived once counts once. Raises PkiError TOO_BIG, UNSUPPORTED, DerError."""
+    total, bags, known = _mac_iterations(fields), 0, set[bytes]()
     for content in contents:
         kind = der.object_id(der.members(content, der.SEQUENCE, 1)[0])
         if kind == ENCRYPTED:
-            total += check_cost(_encrypted(content)[0])
+            total += _new_cost(_encrypted(content)[0], known)
         elif kind == DATA:
             for bag_kind, value in _bags(_octets(_content(content, DATA))):
                 bags += 1
                 if bag_kind == _SEALED_KEY:
                     algorithm, sealed = der.sequence(value, 2)[:2]
                     check_sealed_size(sealed.content)
-                    total += check_cost(algorithm.raw)
+                    total += _new_cost(algorithm.raw, known)
         else:
             raise PkiError(
                 "the PKCS#12 file is encrypted in a way that is not supported", reason=Reason.UNSUPPORTED
@@ -206,6 +213,17 @@ def _check_cost(fields: tuple[der.Element, ...], contents: tuple[der.Element, ..
         if bags > MAX_BAGS:
             raise PkiError(f"the PKCS#12 file has more than {MAX_BAGS} entries", reason=Reason.TOO_BIG)
     check_iterations(max(total, 1))
+
+
+def _new_cost(algorithm: bytes, known: set[bytes]) -> int:
+    """Return what it costs beside those that are known, and add it to them."""
+    cost, derivation = check_cost(algorithm), pbkdf2_of(algorithm)
+    if derivation is None:
+        return cost
+    if derivation in known:
+        return 0
+    known.add(derivation)
+    return cost
 
 
 def _bags(contents: bytes) -> Iterator[tuple[str, bytes]]:

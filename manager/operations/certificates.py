@@ -36,7 +36,7 @@ from manager.operations.confirming import (
 )
 from manager.operations.context import Context
 from manager.operations.trust import new_trusted_ca
-from manager.operations.workers import READ_TIMEOUT_S
+from manager.operations.workers import EXPORT_TIMEOUT_S, READ_TIMEOUT_S
 from manager.store.records import NewCertificate
 
 log = structlog.get_logger(__name__)
@@ -440,7 +440,7 @@ class CertificateOperations:
             for number in numbers
         ]
         made = await self._context.workers.run(
-            READ_TIMEOUT_S, export, items, wanted.form, passphrase=wanted.passphrase
+            EXPORT_TIMEOUT_S, export, items, wanted.form, passphrase=wanted.passphrase
         )
         if wanted.key:
             detail = {"certificates": numbers, "form": wanted.form}

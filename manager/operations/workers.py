@@ -25,6 +25,9 @@ READ_TIMEOUT_S: Final = 20.0
 MAKE_KEY_TIMEOUT_S: Final = 60.0
 """RSA 4096 takes one to five seconds, with a long tail."""
 
+EXPORT_TIMEOUT_S: Final = 60.0
+"""Stretching a passphrase takes a second or two whatever is in the file, and a thousand RSA keys are loaded and written in ten."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -173,7 +173,9 @@ def download(
     certificate_ids: CertificatesArgument,
     form: Annotated[
         Format,
-        typer.Option("--format", help="pfx is PKCS#12; pfx-legacy is one that old appliances open."),
+        typer.Option(
+            "--format", help="pfx is PKCS#12; pfx-legacy is weak, for old devices only (3DES, SHA-1)."
+        ),
     ] = Format.PEM,
     no_leaf: Annotated[bool, typer.Option("--no-leaf", help="Leave out the certificate itself.")] = False,
     no_intermediates: Annotated[

@@ -29,7 +29,7 @@ NOTHING_TICKED: Final = "tick at least one certificate first"
 FORMS: Final = {
     Format.PEM: "PEM",
     Format.PFX: "PKCS#12 (PFX)",
-    Format.PFX_LEGACY: "PKCS#12 for old appliances",
+    Format.PFX_LEGACY: "PKCS#12, weak: for old devices only (3DES, SHA-1; its passphrase is guessed hundreds of times faster)",
 }
 
 

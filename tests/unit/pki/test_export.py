@@ -14,7 +14,7 @@ ROOT = make_root()
 LOW = make_intermediate(ROOT, "Low")
 LEAF = make_leaf(LOW, ["a.example.com"], key=make_rsa_key())
 SECOND = make_leaf(LOW, ["b.example.com"])
-PASSPHRASE = "correct horse"
+PASSPHRASE = "correct horse battery"
 
 
 def item(made, *, key=True, **keywords):
