@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import aiohttp
-from rich.console import Console
+from rich.console import Console  # noqa: TID251 - the demonstration draws what it made itself
 from rich.live import Live
 from rich.table import Table
 

@@ -15,6 +15,7 @@ import typer
 
 from common.errors import CertcastError
 from common.runtime import log as logs
+from common.runtime.terminal import say, say_lines, write_exact
 from manager.account import become_owner, give_to_account, real_directory, refuse_foreign
 from manager.domain.model import Role
 from manager.operator.usage import PlainGroup
@@ -63,7 +64,7 @@ ConfigOption = Annotated[
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"certcast-manager {version_of('certcast')}")
+        say(f"certcast-manager {version_of('certcast')}")
         raise typer.Exit
 
 
@@ -78,7 +79,7 @@ def explain(
     del version  # its callback has ended the command
     logs.configure(level="warning")  # `serve` sets up its own
     if context.invoked_subcommand is None:
-        typer.echo(FIRST_STEPS)
+        say_lines(FIRST_STEPS)
 
 
 @app.command()
@@ -110,10 +111,10 @@ def init(
     become_owner(settings.data)
     from manager.app import initialise
 
-    typer.echo("Making keys and a temporary certificate (a few seconds) ...", err=True)
+    say("Making keys and a temporary certificate (a few seconds) ...", err=True)
     asyncio.run(initialise(settings, names=tuple(name or ()), addresses=tuple(address or ())))
     at = "" if settings.data == DEFAULT_DATA else f" --data {shlex.quote(str(settings.data))}"
-    typer.echo(
+    say(
         f"The store is ready in {settings.data}. Next: certcast-manager user add admin --role administrator{at}"
     )
 
@@ -136,7 +137,7 @@ def user_add(
     from manager.app import add_user
 
     asyncio.run(add_user(settings, name=name, role=role, password=_password(from_stdin=password_stdin)))
-    typer.echo(f"Added {name} ({role}).")
+    say(f"Added {name} ({role}).")
 
 
 @users.command("password")
@@ -156,7 +157,7 @@ def user_password(
     from manager.app import set_password
 
     asyncio.run(set_password(settings, name=name, password=_password(from_stdin=password_stdin)))
-    typer.echo(f"{name} has a new password.")
+    say(f"{name} has a new password.")
 
 
 @users.command("list")
@@ -166,7 +167,7 @@ def user_list(data: DataOption = None, config: ConfigOption = None) -> None:
     from manager.app import list_users
 
     for user in asyncio.run(list_users(settings)):
-        typer.echo(f"{user.name}\t{user.role}")
+        write_exact(f"{user.name}\t{user.role}\n")
 
 
 @app.command()
@@ -225,7 +226,7 @@ def fingerprint(data: DataOption = None, config: ConfigOption = None) -> None:
     settings = _load_owned(config=config, data=data)
     from manager.app import own_fingerprint
 
-    typer.echo(asyncio.run(own_fingerprint(settings)))
+    say(asyncio.run(own_fingerprint(settings)))
 
 
 @app.command()
@@ -239,7 +240,7 @@ def restored(data: DataOption = None, config: ConfigOption = None) -> None:
     from manager.app import bump_epoch
 
     epoch = asyncio.run(bump_epoch(settings))
-    typer.echo(f"The store is now at epoch {epoch}.")
+    say(f"The store is now at epoch {epoch}.")
 
 
 def _load(**given: object) -> Settings:
@@ -261,7 +262,7 @@ def _load_owned(**given: object) -> Settings:
 def _password(*, from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))  # noqa: TID251 - asks for a secret
 
 
 def main() -> None:
@@ -269,5 +270,5 @@ def main() -> None:
     try:
         app()
     except CertcastError as error:
-        typer.echo(f"certcast-manager: {error.message}", err=True)
+        say(f"certcast-manager: {error.message}", err=True)
         raise SystemExit(1) from error

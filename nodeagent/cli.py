@@ -13,6 +13,7 @@ from typing import Final
 
 from common.errors import CertcastError, InvalidInputError
 from common.runtime import log as logs
+from common.runtime.terminal import say, say_lines
 from nodeagent.settings import (
     DEFAULT_DATA,
     DEFAULT_HEALTH,
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     logs.configure(level="warning")  # `run` sets up its own
     if chosen.command is None:
-        print(INTRODUCTION)  # noqa: T201 - it is what was asked for
+        say_lines(INTRODUCTION)
         return 0
     try:
         if "data" in chosen:
@@ -72,7 +73,7 @@ def _join(chosen: argparse.Namespace) -> int:
         if is_default
         else f"certcast-nodeagent run --data {chosen.data}"
     )
-    print(  # noqa: T201 - it is what was asked for
+    say_lines(
         f"This node is '{me.node}' now. Next:\n"
         f"  1. describe its services in {DEFAULT_SERVICES}; 'certcast-nodeagent recipe' prints parts for it\n"
         "  2. check that file: certcast-nodeagent services\n"
@@ -85,7 +86,7 @@ def _rotate(chosen: argparse.Namespace) -> int:
     from nodeagent.channel.rotation import rotate
 
     me = asyncio.run(rotate(chosen.data, agent_version=version("certcast")))
-    print(f"Node '{me.node}' has a new key; its agent uses it from its next connection on.")  # noqa: T201 - as above
+    say(f"Node '{me.node}' has a new key; its agent uses it from its next connection on.")
     return 0
 
 
@@ -110,7 +111,7 @@ def _recipe(chosen: argparse.Namespace) -> int:
         text = "\n".join(f"{name:<12} {recipes.summary(name)}" for name in recipes.names())
     else:
         text = recipes.read(chosen.name).rstrip("\n")
-    print(text)  # noqa: T201 - it is what was asked for
+    say_lines(text)
     return 0
 
 
@@ -120,14 +121,14 @@ def _services_check(chosen: argparse.Namespace) -> int:
 
     faults = asyncio.run(find_faults(services_file=chosen.services, data=chosen.data))
     for one in faults:
-        print(f"{one.code.replace('_', ' ')}: {one.message}")  # noqa: T201 - it is what was asked for
+        say(f"{one.code.replace('_', ' ')}: {one.message}")
     if faults:
         return 1
     services, _ = load_services(chosen.services)
     for consumer in services.consumers:
         ports = ", ".join(endpoint.label for endpoint in consumer.endpoints) or "no port proves it"
-        print(f"{consumer.name:<16} uses {', '.join(consumer.uses)}; {ports}")  # noqa: T201 - as above
-    print(f"{chosen.services} can be used.")  # noqa: T201 - as above
+        say(f"{consumer.name:<16} uses {', '.join(consumer.uses)}; {ports}")
+    say(f"{chosen.services} can be used.")
     return 0
 
 
@@ -135,7 +136,7 @@ def _status(chosen: argparse.Namespace) -> int:
     from nodeagent.status import describe
 
     text, is_well = asyncio.run(describe(chosen.data, chosen.services))
-    print(text)  # noqa: T201 - it is what was asked for
+    say_lines(text)
     return 0 if is_well else 1
 
 
@@ -143,12 +144,12 @@ def _check(chosen: argparse.Namespace) -> int:
     from nodeagent.health.plugin import ask
 
     code, line = ask(chosen.health)
-    print(line)  # noqa: T201 - it is what was asked for
+    say(line)
     return code
 
 
 def _complain(error: CertcastError, code: int) -> int:
-    print(f"certcast-nodeagent: {error.message}", file=sys.stderr)  # noqa: T201 - the command line's own voice
+    say(f"certcast-nodeagent: {error.message}", err=True)
     return code
 
 

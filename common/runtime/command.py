@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+from common.runtime.memory import keep_private
+
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells say it."""
 
@@ -27,6 +29,7 @@ def run(name: str, main: Callable[[], int | None]) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        keep_private()
         status = _status_of(main)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -16,6 +16,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from common.events import CAUSED_BY_NODES, CAUSED_BY_STRANGERS
 from common.runtime.flood import FOREIGN, TRACE_MAX_CHARS, VALUE_MAX_CHARS, Flood
+from common.text import printable, printable_lines
 
 HIDDEN: Final = "<secret>"
 _PRIVATE_PEM = re.compile(
@@ -28,6 +29,9 @@ that is refused costs only itself, so there is nothing that a reader of the jour
 
 SUMMARY_S: Final = 5.0
 """How often it is asked whether there are counts to tell."""
+
+_TRACEBACKS: Final = {"exception", "stack"}
+"""Keys whose values have line ends that are meant."""
 
 Style = Literal["auto", "json", "console"]
 
@@ -96,6 +100,26 @@ def hide_private_keys(_logger: WrappedLogger, _method: str, event: EventDict) ->
     return {key: _hidden(value) for key, value in event.items()}
 
 
+def make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Let nothing in a line for people drive their terminal or begin another line; JSON escapes by itself."""
+    return {
+        key: printable_lines(value) if key in _TRACEBACKS and isinstance(value, str) else _printable(value)
+        for key, value in event.items()
+    }
+
+
+def _printable(value: object) -> object:
+    match value:
+        case str():
+            return printable(value)
+        case dict():
+            return {_printable(key): _printable(each) for key, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_printable(each) for each in value]
+        case _:
+            return value
+
+
 def hide_private_keys_in(text: str) -> str:
     """Replace every private key in a text."""
     return _PRIVATE_PEM.sub(HIDDEN, text) if "PRIVATE KEY" in text else text
@@ -112,13 +136,20 @@ def configure(*, style: Style = "auto", level: str = "info") -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     colors = sys.stderr.isatty()
+    shown: list[Processor] = [] if json else [make_printable]
     renderer: Processor = (
         structlog.processors.JSONRenderer()
         if json
         else structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
     )
     # a traceback is text like any other before it is searched for secrets
-    last: list[Processor] = [structlog.processors.format_exc_info, hide_private_keys, shorten_trace, renderer]
+    last: list[Processor] = [
+        structlog.processors.format_exc_info,
+        hide_private_keys,
+        shorten_trace,
+        *shown,
+        renderer,
+    ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

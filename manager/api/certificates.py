@@ -110,10 +110,9 @@ class Assign(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What one file shall hold. `include_key` needs the role of an administrator, that user's password, and a
-    passphrase of at least 12 characters.
+    """What one file shall hold.
 
-    `pfx_legacy` is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds.
+    `include_key` needs the role of an administrator, that user's password, and a passphrase of at least 12 characters. `pfx_legacy` is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds.
     """
 
     ids: Ids

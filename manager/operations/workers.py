@@ -17,6 +17,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from common.errors import CertcastError, Reason
 from common.runtime.log import ignore_known_warnings
+from common.runtime.memory import keep_private
 
 WORKERS: Final = 2
 READ_TIMEOUT_S: Final = 20.0
@@ -85,8 +86,14 @@ def _new_pool() -> ProcessPool:
     return ProcessPool(
         max_workers=WORKERS,
         context=multiprocessing.get_context("spawn"),
-        initializer=ignore_known_warnings,
+        initializer=_begin,
     )
+
+
+def _begin() -> None:
+    """Begin as a worker: it is given keys and passphrases, and is a program of its own."""
+    keep_private()
+    ignore_known_warnings()
 
 
 def _guarded(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from common.errors import InvalidInputError
+from common.text import printable
 from manager.operator.files import INPUT_MAX_BYTES, decoded
 
 
@@ -100,7 +101,7 @@ def prompt(text: str, *, instead: str, confirm: bool = False) -> str:
 
     if not sys.stdin.isatty():
         raise InvalidInputError("password", f"there is no terminal to ask for a password at; use {instead}")
-    return str(typer.prompt(text, hide_input=True, confirmation_prompt=confirm, err=True))
+    return str(typer.prompt(printable(text), hide_input=True, confirmation_prompt=confirm, err=True))  # noqa: TID251 - asks for secrets
 
 
 def read_line(what: str) -> str:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.errors import InvalidInputError
+from common.runtime.terminal import say
 from manager.operator.completion import node_names
-from manager.operator.running import JsonOption, ask, group, say, say_raw
+from manager.operator.running import JsonOption, ask, group, say_raw
 
 if TYPE_CHECKING:
     from manager.operator.certificate_shapes import Alarms

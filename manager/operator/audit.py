@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from common.runtime.terminal import say
 from manager.operator.failures import EXIT_REFUSED
-from manager.operator.running import JsonOption, ask, say, say_raw
+from manager.operator.running import JsonOption, ask, say_raw
 from manager.operator.words import moment
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def audit(
         ("when", "who", "did", "to", "detail"), rows, nothing="Nothing was done yet.", folded={"to", "detail"}
     )
     if found.next_before is not None:
-        typer.echo(f"There is more: certcast audit --before {found.next_before}", err=True)
+        say(f"There is more: certcast audit --before {found.next_before}", err=True)
 
 
 @app.command()

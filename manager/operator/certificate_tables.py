@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from common.pki.finding import LintCode
+from common.text import printable
 from manager.operator import output
 from manager.operator.certificate_shapes import (
     Alarm,
@@ -21,7 +22,7 @@ from manager.operator.certificate_shapes import (
     Request,
 )
 from manager.operator.failures import Consequence, consequence_line
-from manager.operator.words import ago, clean, moment, until
+from manager.operator.words import ago, moment, until
 
 PLACES_SHOWN: Final = 3
 """A certificate may be on thousands of nodes; showing one tells all of them."""
@@ -134,7 +135,7 @@ def request_row(each: Request, now_s: float) -> Row:
     answered = "deleted" if each.answered_s is not None else "-"
     return (
         str(each.id),
-        "\n".join([each.raw_subject or "-", *each.subject_alt_names]),
+        [each.raw_subject or "-", *each.subject_alt_names],
         each.key_type,
         ago(each.created_s, now_s),
         str(each.replaces or "-"),
@@ -144,7 +145,7 @@ def request_row(each: Request, now_s: float) -> Row:
 
 def alarm_row(each: Alarm, now_s: float) -> Row:
     """Return an alarm's row."""
-    level = Text(clean(each.level), style=STATUS_STYLES.get(each.level, ""))
+    level = Text(printable(each.level), style=STATUS_STYLES.get(each.level, ""))
     ended = (ago(each.lowered_s, now_s),) if each.lowered_s is not None else ()
     return (
         str(each.id),
@@ -252,12 +253,12 @@ def _facts(found: Certificate, chain: Chain, now_s: float) -> list[tuple[str, ou
         ("status", _all_statuses(found)),
         ("chain", chain.explanation or "-"),
         ("strict client", _verdict(chain)),
-        ("findings", "\n".join([*findings, *([HINT] if is_coded(findings) else [])]) or "-"),
+        ("findings", [*findings, *([HINT] if is_coded(findings) else [])] or "-"),
     ]
     if found.undecodable:
         facts.append(("undecodable", ", ".join(found.undecodable)))
     if found.oddities:
-        facts.append(("encoding", "\n".join(found.oddities)))
+        facts.append(("encoding", list(found.oddities)))
     return facts
 
 
@@ -273,14 +274,14 @@ def _all_statuses(found: Certificate, between: str = ", ") -> Text:
     first = found.headline
     if first is not None:
         style = STATUS_STYLES.get(first.code, STATUS_STYLES.get(first.severity, ""))
-        named.append(Text(clean(first.text), style=style))
+        named.append(Text(printable(first.text), style=style))
     said = {first.code, "good"} if first is not None else {"good"} if found.held_out else set()
     named += [
-        Text(clean(each.text), style=STATUS_STYLES.get(each.code, ""))
+        Text(printable(each.text), style=STATUS_STYLES.get(each.code, ""))
         for each in found.statuses
         if each.code not in said
     ]
-    return Text(between).join(named) if named else Text(clean(found.status or "-"))
+    return Text(between).join(named) if named else Text(printable(found.status or "-"))
 
 
 def _links(chain: Chain, now_s: float) -> list[Row]:
@@ -313,21 +314,21 @@ def _standing(each: Certificate) -> Text:
     shown = _all_statuses(each, "\n")
     worst = each.headline.code if each.headline is not None else ""
     if each.chain_state not in _FINE_CHAINS and each.chain_state != worst:
-        shown.append(f"\nchain {clean(each.chain_state.replace('_', ' '))}", style="yellow")
+        shown.append(f"\nchain {printable(each.chain_state.replace('_', ' '))}", style="yellow")
     return shown
 
 
-def _with_issuer(each: Certificate) -> str:
+def _with_issuer(each: Certificate) -> output.Cell:
     issuer = each.issuer_name or each.raw_issuer
-    return name(each) if issuer == each.subject_name else f"{name(each)}\n{issuer}"
+    return name(each) if issuer == each.subject_name else (name(each), issuer)
 
 
 def _place(each: Place) -> str:
     return each.node if each.slot == "server" else f"{each.node} ({each.slot})"
 
 
-def _some_places(nodes: Sequence[Place]) -> str:
+def _some_places(nodes: Sequence[Place]) -> output.Cell:
     shown = [_place(each) for each in nodes[:PLACES_SHOWN]]
     if (more := len(nodes) - len(shown)) > 0:
         shown.append(f"and {more} more")
-    return "\n".join(shown) or "-"
+    return shown or "-"

@@ -8,6 +8,7 @@ import typer
 
 from common.errors import InvalidInputError
 from common.ids import node_name
+from common.runtime.terminal import say, say_document
 from manager.operator.access import prompt, read_line
 from manager.operator.completion import node_names
 from manager.operator.files import check_output, save
@@ -21,9 +22,7 @@ from manager.operator.running import (
     ask,
     login,
     only_one_form,
-    say,
     say_raw,
-    say_text,
 )
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def list_certificates(
     rows = [list_row(each, now_s) for each in found.certificates]
     show_table(LIST_HEADINGS, rows, nothing=nothing, folded=FOLDED)
     if (more := found.total - len(found.certificates)) > 0:
-        typer.echo(f"{more} more of {found.total}: --all lists them, --search finds some.", err=True)
+        say(f"{more} more of {found.total}: --all lists them, --search finds some.", err=True)
 
 
 def show(
@@ -163,7 +162,7 @@ def show(
 
     found = read(answer, Certificate)
     if text or pem:
-        say_text(found.text if text else found.certificate)
+        say_document(found.text if text else found.certificate)
         return
     console().print(decoded(found, time.time()))
 

@@ -7,6 +7,7 @@ import typer
 
 from common.errors import InvalidInputError
 from common.ids import node_name
+from common.runtime.terminal import say
 from manager.operator import certificate_views, differing
 from manager.operator.access import passphrase
 from manager.operator.completion import node_names
@@ -21,7 +22,6 @@ from manager.operator.running import (
     PassphraseStdinOption,
     group,
     login,
-    say,
     say_raw,
 )
 

@@ -13,6 +13,7 @@ import typer
 
 from common.errors import CertcastError
 from common.runtime.command import READER_GONE
+from common.runtime.terminal import say, say_lines
 from manager.operator import (
     alarms,
     audit,
@@ -87,7 +88,7 @@ class _Group(PlainGroup):
             return super().invoke(ctx)
         except CertcastError as error:
             for line in lines(error):
-                typer.echo(line, err=True)
+                say(line, err=True)
             raise typer.Exit(exit_status(error)) from error
         except BrokenPipeError as error:
             raise typer.Exit(READER_GONE) from error
@@ -95,7 +96,7 @@ class _Group(PlainGroup):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"certcast {version_of('certcast')}")
+        say(f"certcast {version_of('certcast')}")
         raise typer.Exit
 
 
@@ -161,7 +162,7 @@ def start(
     """
     del version  # its callback has ended the command
     if context.invoked_subcommand is None:
-        typer.echo(INTRODUCTION, nl=False)
+        say_lines(INTRODUCTION)
         return
     if user and _is_typed(context, "user") and not _is_typed(context, "token"):
         token = None  # a variable left in the environment does not outweigh what was typed

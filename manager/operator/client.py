@@ -20,6 +20,7 @@ import msgspec
 from yarl import URL
 
 from common.errors import CertcastError, InvalidInputError, UnreachableError
+from common.runtime.terminal import say
 from manager.operator import unreachable
 from manager.operator.access import Access
 from manager.operator.failures import RefusedError, explained, is_refusal, refusal
@@ -187,7 +188,7 @@ class Client:
 
 def _say_slow() -> None:
     if sys.stderr.isatty():
-        print("The manager is working on it ...", file=sys.stderr)  # noqa: T201 - progress, for a person only
+        say("The manager is working on it ...", err=True)
 
 
 def _file_name(response: aiohttp.ClientResponse) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from common.runtime.terminal import say
 from manager.operator.failures import Consequence, RefusedError, consequence_line
-from manager.operator.running import ask, say
-from manager.operator.words import clean
+from manager.operator.running import ask, confirm
 
 if TYPE_CHECKING:
     from manager.operator.client import Client
@@ -70,7 +70,7 @@ def check_meant(question: str, *, force: bool, check: Callable[[], None]) -> Non
     if force or not can_ask():
         return
     check()
-    if not typer.confirm(clean(question), err=True):
+    if not confirm(question):
         raise RefusedError("nothing was changed", status=0)
 
 
@@ -82,7 +82,7 @@ def can_ask() -> bool:
 def show_consequences(found: Sequence[Consequence]) -> None:
     """Show, beside standard output, what a change would mean."""
     for each in found:
-        typer.echo(clean(consequence_line(each)), err=True)
+        say(consequence_line(each), err=True)
 
 
 def say_consequences(found: Sequence[Consequence]) -> None:
@@ -106,4 +106,4 @@ def _replaces_key(found: Sequence[Consequence]) -> bool:
 
 def _is_meant(found: Sequence[Consequence]) -> bool:
     show_consequences(found)
-    return typer.confirm("Do it all the same?", err=True)
+    return confirm("Do it all the same?")

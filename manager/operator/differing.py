@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from common.runtime.terminal import say
 from manager.operator.completion import certificate_names
 from manager.operator.naming import resolve_certificate
-from manager.operator.running import JsonOption, ask, say, say_raw
+from manager.operator.running import JsonOption, ask, say_raw
 from manager.operator.words import moment
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from manager.operator.certificate_shapes import Certificate
     from manager.operator.client import Client
+    from manager.operator.output import Cell
 
 _First = Annotated[
     int,
@@ -75,17 +77,19 @@ def diff(context: typer.Context, certificate: _First, other: _Second, json: Json
     show_table(headings, found, nothing="")
 
 
-def differences(one: "Certificate", two: "Certificate") -> "Sequence[tuple[str, str, str]]":
+def differences(one: "Certificate", two: "Certificate") -> "Sequence[tuple[str, Cell, Cell]]":
     """Return the facts in which they differ: what it is called, and each one's."""
-    pairs = [(name, value, again) for (name, value), (_, again) in zip(_facts(one), _facts(two), strict=True)]
+    pairs: list[tuple[str, Cell, Cell]] = [
+        (name, value, again) for (name, value), (_, again) in zip(_facts(one), _facts(two), strict=True)
+    ]
     only_one = [name for name in one.subject_alt_names if name not in two.subject_alt_names]
     only_two = [name for name in two.subject_alt_names if name not in one.subject_alt_names]
     if only_one or only_two:
-        pairs.insert(1, ("names only here", "\n".join(only_one) or "-", "\n".join(only_two) or "-"))
+        pairs.insert(1, ("names only here", only_one or "-", only_two or "-"))
     return [each for each in pairs if each[1] != each[2]]
 
 
-def _facts(each: "Certificate") -> list[tuple[str, str]]:
+def _facts(each: "Certificate") -> "list[tuple[str, Cell]]":
     from manager.operator.certificate_tables import places
 
     chain = each.chain_of_trust
@@ -99,7 +103,7 @@ def _facts(each: "Certificate") -> list[tuple[str, str]]:
         ("key", f"{each.key_type} {each.key_bits}" if each.key_type == "RSA" else each.key_type or "-"),
         ("fingerprint", each.fingerprint),
         ("status", ", ".join(status.text for status in each.statuses) or each.status or "-"),
-        ("chain of trust", "\n".join(link.subject for link in links[1:]) or "-"),
+        ("chain of trust", [link.subject for link in links[1:]] or "-"),
         ("chain", chain.explanation if chain is not None else "-"),
         ("nodes", places(each.nodes) or "-"),
     ]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from common.errors import NotFoundError
-from manager.operator.running import say, say_raw
+from common.runtime.terminal import say
+from manager.operator.running import say_raw
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

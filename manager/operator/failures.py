@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from common.errors import CertcastError, InvalidInputError, UnreachableError
-from manager.operator.words import clean
 
 if TYPE_CHECKING:
     from manager.operator.access import Access
@@ -175,11 +174,11 @@ def lines(error: CertcastError) -> Iterator[str]:
             message = f"{len(findings)} findings, so nothing was taken:"
     if isinstance(error, RefusedError) and error.field and error.field not in message:
         message = f"{error.field}: {message}"
-    yield f"certcast: {clean(message)}"
+    yield f"certcast: {message}"
     for finding in findings:
-        yield f"  {clean(str(finding))}"
+        yield f"  {finding}"
     if isinstance(error, RefusedError):
-        yield from (f"  {clean(consequence_line(each))}" for each in error.consequences)
+        yield from (f"  {consequence_line(each)}" for each in error.consequences)
 
 
 def consequence_line(each: Consequence) -> str:

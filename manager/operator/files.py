@@ -14,6 +14,7 @@ from typing import Final
 
 from common.errors import InvalidInputError
 from common.runtime.durable import create_in, write_in
+from common.runtime.terminal import say_lines
 from manager.operator.failures import Finding
 
 INPUT_MAX_BYTES: Final = 8 * 1024 * 1024
@@ -141,6 +142,9 @@ def save(made: Download, output: str | None, *, force: bool, secret: bool) -> Pa
     if output == STDOUT:
         if sys.stdout.isatty() and not made.name.endswith(".pem"):
             raise InvalidInputError("output", "this is no text; send it to a file or into a pipe")
+        if sys.stdout.isatty():
+            say_lines(made.content.decode(errors="replace"))
+            return None
         sys.stdout.buffer.write(made.content)
         sys.stdout.buffer.flush()
         return None

@@ -6,9 +6,10 @@ from typing import Final
 from rich.console import Group
 from rich.text import Text
 
+from common.text import printable
 from manager.operator import output
 from manager.operator.shapes import Node, Serving, SlotFacts, Version
-from manager.operator.words import ago, clean, short, until
+from manager.operator.words import ago, short, until
 
 HEADINGS: Final = ("node", "state", "generation", "leaf", "expires", "last heard")
 
@@ -19,7 +20,7 @@ def fleet(nodes: Iterable[Node], now_s: float) -> Group:
     if not listed:
         return Group(Text("No nodes yet: certcast node add NAME"))
     table = output.table(HEADINGS, [_row(node, now_s) for node in listed], folded={"node"})
-    wrong = [Text(clean(f"{node.name}: {why}")) for node in listed if (why := failure(node))]
+    wrong = [Text(printable(f"{node.name}: {why}")) for node in listed if (why := failure(node))]
     return Group(table, *wrong, counts(listed))
 
 
@@ -73,9 +74,9 @@ def _row(node: Node, now_s: float) -> tuple[output.Cell, ...]:
     return (
         node.name,
         output.state(node.state),
-        desired if desired == applied else f"desired {desired}\napplied {applied}",
-        "\n".join(leaves) or "-",
-        "\n".join(ends) or "-",
+        desired if desired == applied else (f"desired {desired}", f"applied {applied}"),
+        leaves or "-",
+        ends or "-",
         ago(node.heard_s, now_s),
     )
 

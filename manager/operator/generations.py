@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.ids import node_name
+from common.runtime.terminal import say
 from manager.operator.confirming import (
     YesOption,
     ask_confirmed,
@@ -12,8 +13,8 @@ from manager.operator.confirming import (
     say_consequences,
     show_consequences,
 )
-from manager.operator.running import JsonOption, ask, say, say_raw
-from manager.operator.words import clean, moment, short
+from manager.operator.running import JsonOption, ask, say_raw
+from manager.operator.words import moment, short
 
 if TYPE_CHECKING:
     from manager.operator.shapes import Difference, Named
@@ -42,7 +43,7 @@ def generations(context: typer.Context, name: NodeArgument, json: JsonOption = F
             str(each.generation),
             moment(each.created_s),
             each.cause + (" (stands in for what is assigned)" if each.stands_in else ""),
-            "\n".join(f"{slot} {short(leaf)}" for slot, leaf in each.slots.items()) or "-",
+            [f"{slot} {short(leaf)}" for slot, leaf in each.slots.items()] or "-",
             str(each.anchors),
         )
         for each in read(answer, Generations).generations
@@ -140,7 +141,7 @@ def _show_change(context: typer.Context, name: str, generation: int) -> str:
     answer = ask(context, lambda client: client.get(*path, str(generation), "difference", query=query))
     found = read(answer, Compared)
     for line in lines(found.difference) or ["nothing differs"]:
-        typer.echo(clean(f"  {line}"), err=True)
+        say(f"  {line}", err=True)
     show_consequences(found.consequences)
     return found.confirmation
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from common.errors import InvalidInputError
+from common.runtime.terminal import say
 from manager.operator.access import passphrase
 from manager.operator.confirming import ask_confirmed, say_consequences
 from manager.operator.failures import Finding
 from manager.operator.files import only_one_from_stdin, read_bytes, shown_name
-from manager.operator.running import login, say, say_raw
-from manager.operator.words import clean
+from manager.operator.running import login, say_raw
 
 if TYPE_CHECKING:
     from manager.operator.certificate_shapes import Certificate
@@ -76,9 +76,9 @@ def say_left_out(findings: Sequence[Finding]) -> None:
     """Say what was not taken, on standard error: what was taken may go into a pipe."""
     if not findings:
         return
-    typer.echo(f"Left out ({len(findings)}):", err=True)
+    say(f"Left out ({len(findings)}):", err=True)
     for each in findings:
-        typer.echo(f"  {clean(str(each))}", err=True)
+        say(f"  {each}", err=True)
 
 
 def _read(names: Sequence[str]) -> list[dict[str, str]]:

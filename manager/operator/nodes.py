@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.ids import node_name
+from common.runtime.terminal import say
 from common.words import counted
 from manager.operator.completion import node_names
 from manager.operator.confirming import YesOption, ask_confirmed
-from manager.operator.running import JsonOption, ask, group, say, say_raw
+from manager.operator.running import JsonOption, ask, group, say_raw
 from manager.operator.words import ago, moment, short, span
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def list_nodes(context: typer.Context, json: JsonOption = False) -> None:
         (
             node.name,
             node.kind,
-            "\n".join([*node.names, *node.addresses]) or "-",
+            [*node.names, *node.addresses] or "-",
             state(node.state) if node.state else "yes" if node.joined else "no",
             moment(node.created_s),
         )

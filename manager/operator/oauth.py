@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from common.errors import InvalidInputError, NotFoundError
+from common.runtime.terminal import say
 from manager.operator.confirming import YesOption, check_meant
-from manager.operator.running import JsonOption, ask, group, login, say, say_raw
+from manager.operator.running import JsonOption, ask, group, login, say_raw
 from manager.operator.users import Role
 from manager.operator.words import moment
 
@@ -54,7 +55,8 @@ def add(
 
     made = read(answer, OAuthClient)
     say(f"Registered {made.name} ({made.role}). It asks for tokens at {access.url}/oauth/token/ as client")
-    say(f"\n  {made.client_id}")
+    say("")
+    say(f"  {made.client_id}")
 
 
 @app.command("list")

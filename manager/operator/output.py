@@ -3,15 +3,16 @@
 Invariant: what stands in a cell is shown as it is, never read as markup or as a terminal's command.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType  # noqa: TID251 - this is the place that draws
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from manager.operator.words import clean
+from common.text import printable, printable_lines
 
 WIDE: Final = 400
 """The width where no terminal sets one, so that a line for `grep` is never folded."""
@@ -31,11 +32,20 @@ STATE_STYLES: Final[Mapping[str, str]] = {
 }
 """Colour only repeats the word beside it."""
 
-Cell = str | Text
+Cell = str | Text | Sequence[str]
+"""One line, a line in colours, or several lines."""
 
 
 class _Console(Console):
-    """One that leaves it to the command how it ends when nobody reads any more."""
+    """One that draws nothing but what is printable, and leaves it to the command how it ends when nobody reads any more."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield what is drawn; Rich's own control codes are segments of their own."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(printable_lines(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
         """Raise BrokenPipeError, again."""
@@ -52,7 +62,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def state(word: str) -> Text:
     """Return a state in its colour."""
-    return Text(clean(word), style=STATE_STYLES.get(word, ""))
+    return Text(printable(word), style=STATE_STYLES.get(word, ""))
 
 
 def table(
@@ -66,7 +76,7 @@ def table(
         may_fold = heading != headings[0] if folded is None else heading in folded
         made.add_column(heading, overflow="fold", no_wrap=not may_fold)
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(_lines(cell)) for cell in row))
+        made.add_row(*map(_drawn, row))
     return made
 
 
@@ -91,7 +101,7 @@ def pairs(rows: Sequence[tuple[str, Cell]]) -> Table:
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
     for name, value in rows:
-        made.add_row(name, value if isinstance(value, Text) else Text(_lines(value)))
+        made.add_row(_drawn(name), _drawn(value))
     return made
 
 
@@ -100,5 +110,11 @@ def show_pairs(rows: Sequence[tuple[str, Cell]]) -> None:
     console().print(pairs(rows))
 
 
-def _lines(cell: str) -> str:
-    return "\n".join(clean(line) for line in cell.split("\n"))
+def _drawn(cell: Cell) -> Text:
+    match cell:
+        case Text():
+            return cell
+        case str():
+            return Text(printable(cell))
+        case _:
+            return Text("\n".join(printable(line) for line in cell))

@@ -13,11 +13,11 @@ import typer
 
 from common.errors import InvalidInputError
 from common.ids import node_name
+from common.runtime.terminal import say
 from manager.operator.completion import node_names
 from manager.operator.failures import EXIT_REFUSED
 from manager.operator.generations import lines
-from manager.operator.running import JsonOption, ask, say, say_raw
-from manager.operator.words import clean
+from manager.operator.running import JsonOption, ask, say_raw
 
 if TYPE_CHECKING:
     from manager.operator.client import Client
@@ -183,4 +183,4 @@ async def _follow(client: "Client", plans: "list[Planned]", *, timeout_s: float)
 
 
 def _progress(text: str) -> None:
-    typer.echo(clean(text), err=True)
+    say(text, err=True)

@@ -9,6 +9,7 @@ import typer
 
 from common.errors import InvalidInputError
 from common.ids import node_name
+from common.runtime.terminal import say, say_document
 from manager.operator.access import passphrase
 from manager.operator.certificates import NodesOption, SlotOption, going_to, say_remarks
 from manager.operator.confirming import ReplaceKeyOption, YesOption, ask_confirmed
@@ -22,11 +23,9 @@ from manager.operator.running import (
     ask,
     group,
     login,
-    say,
     say_raw,
-    say_text,
 )
-from manager.operator.words import clean, moment
+from manager.operator.words import moment
 
 if TYPE_CHECKING:
     from manager.operator.certificate_shapes import Request
@@ -124,10 +123,8 @@ def create(
         return
     made = _read(answer)
     _say_beside(made, f"Made request {made.id}")
-    typer.echo(
-        f"Send it to your CA, then upload what comes back: certcast csr answer {made.id} FILE", err=True
-    )
-    say_text(made.csr)
+    say(f"Send it to your CA, then upload what comes back: certcast csr answer {made.id} FILE", err=True)
+    say_document(made.csr)
 
 
 @app.command("list")
@@ -168,8 +165,8 @@ def show(context: typer.Context, request_id: RequestArgument, json: JsonOption =
     found = _read(answer)
     _say_beside(found, f"Request {found.id} of {moment(found.created_s)}")
     if found.answered_by is not None:
-        typer.echo(f"It was answered by certificate {found.answered_by}.", err=True)
-    say_text(found.csr)
+        say(f"It was answered by certificate {found.answered_by}.", err=True)
+    say_document(found.csr)
 
 
 @app.command()
@@ -277,7 +274,5 @@ def _say_beside(request: "Request", what: str) -> None:
     """Say what a request asks for beside its text, so that the text alone goes into a file."""
     replaces = f", to replace certificate {request.replaces}" if request.replaces is not None else ""
     names = ", ".join(request.subject_alt_names) or "none"
-    typer.echo(
-        clean(f"{what}: {request.raw_subject or 'no subject'} ({request.key_type}){replaces}."), err=True
-    )
-    typer.echo(clean(f"Names: {names}."), err=True)
+    say(f"{what}: {request.raw_subject or 'no subject'} ({request.key_type}){replaces}.", err=True)
+    say(f"Names: {names}.", err=True)

@@ -4,15 +4,15 @@ Decides nothing about any one resource. Heavy libraries are imported when a requ
 """
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from common.errors import InvalidInputError
+from common.runtime.terminal import write_exact
+from common.text import printable
 from manager.operator.access import Access, Options
-from manager.operator.words import clean
 
 if TYPE_CHECKING:
     from manager.operator.client import Client
@@ -75,17 +75,9 @@ def ask(
     return asyncio.run(run())
 
 
-def say(text: str) -> None:
-    """Print a line for people; whatever the manager or a node wrote in it cannot drive the terminal."""
-    typer.echo("\n".join(clean(line) for line in text.split("\n")))
-
-
-def say_text(text: str) -> None:
-    """Print a text byte for byte into a file or pipe; a terminal gets nothing that could drive it."""
-    if sys.stdout.isatty():
-        say(text.rstrip("\n").replace("\r\n", "\n"))
-    else:
-        typer.echo(text, nl=not text.endswith("\n"))
+def confirm(question: str) -> bool:
+    """Ask a question at the terminal, beside standard output."""
+    return typer.confirm(printable(question), err=True)  # noqa: TID251 - this is the place that asks
 
 
 def only_one_form(**forms: bool) -> None:
@@ -97,4 +89,4 @@ def only_one_form(**forms: bool) -> None:
 def say_raw(answer: bytes) -> None:
     """Print an answer as it came."""
     if answer:
-        typer.echo(answer.decode().rstrip("\n"))
+        write_exact(answer.decode().rstrip("\n") + "\n")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from manager.operator.running import JsonOption, ask, say, say_raw
+from common.runtime.terminal import say
+from common.text import printable
+from manager.operator.running import JsonOption, ask, say_raw
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -85,9 +87,10 @@ def _drawn(watch: "Watch") -> "Group":
     from rich.text import Text
 
     from manager.operator.fleet_table import fleet
-    from manager.operator.words import clean
 
     drawn = fleet(list(watch.nodes.values()), time.time())
     return (
-        Group(drawn, Text(clean(f"Not up to date: {watch.lost}"), style="bold red")) if watch.lost else drawn
+        Group(drawn, Text(printable(f"Not up to date: {watch.lost}"), style="bold red"))
+        if watch.lost
+        else drawn
     )

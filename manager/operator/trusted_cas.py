@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from common.errors import InvalidInputError
+from common.runtime.terminal import say, say_document
 from manager.operator.confirming import YesOption, ask_confirmed
 from manager.operator.failures import RefusedError
 from manager.operator.files import check_output, only_one_from_stdin, read_joined, save
@@ -23,9 +24,7 @@ from manager.operator.running import (
     group,
     login,
     only_one_form,
-    say,
     say_raw,
-    say_text,
 )
 
 app = group("Trust CAs, on all nodes.")
@@ -154,7 +153,7 @@ def show(
 
     found = read(answer, Certificate)
     if text or pem:
-        say_text(found.text if text else found.certificate)
+        say_document(found.text if text else found.certificate)
         return
     console().print(decoded_ca(found, time.time()))
 

@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 import typer
 
 from common.errors import InvalidInputError
+from common.runtime.terminal import say, say_lines
 from manager.operator.access import Options, check_url
 from manager.operator.failures import RefusedError
 from manager.operator.files import Download, check_output, save
-from manager.operator.running import JsonOption, ReplaceOption, say, say_raw
+from manager.operator.running import JsonOption, ReplaceOption, confirm, say_raw
 from manager.operator.unreachable import failed
 
 CONNECT_S: Final = 10.0
@@ -117,14 +118,15 @@ def _verify(url: str, host: str, port: int, pem: str | None) -> str:
 
 
 def _ask(url: str, found: str) -> None:
-    say(f"{url} shows a certificate with the SHA-256 fingerprint\n\n  {found}\n")
+    say(f"{url} shows a certificate with the SHA-256 fingerprint")
+    say_lines(f"\n  {found}\n\n")
     if not _at_terminal():
         raise InvalidInputError(
             "fingerprint",
             "there is no terminal to ask at; give the fingerprint that 'certcast-manager fingerprint' printed with "
             "--fingerprint",
         )
-    if not typer.confirm("Does 'certcast-manager fingerprint', on the manager, print the same?"):
+    if not confirm("Does 'certcast-manager fingerprint', on the manager, print the same?"):
         raise RefusedError("nothing was trusted", status=0)
 
 
@@ -140,4 +142,5 @@ def _conclude(url: str, path: Path | None, found: str, *, json: bool) -> None:
     elif path is None:
         say(f"This machine trusts {url} already: a CA that it knows vouches for it.")
     else:
-        say(f"Wrote {path}. From now on:\n\n  export CERTCAST_CA={shlex.quote(str(path.absolute()))}")
+        say(f"Wrote {path}. From now on:")
+        say_lines(f"\n  export CERTCAST_CA={shlex.quote(str(path.absolute()))}")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.errors import InvalidInputError, NotFoundError
+from common.runtime.terminal import say
 from manager.operator.access import prompt, read_line
 from manager.operator.completion import user_names
 from manager.operator.confirming import YesOption, check_meant
-from manager.operator.running import JsonOption, ask, group, login, say, say_raw
+from manager.operator.running import JsonOption, ask, group, login, say_raw
 from manager.operator.words import moment
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def create_token(
     from manager.operator.shapes import ApiToken, read
 
     made = read(answer, ApiToken)
-    typer.echo(f"Valid until {moment(made.expires_s)}; it is not shown again:", err=True)
+    say(f"Valid until {moment(made.expires_s)}; it is not shown again:", err=True)
     say(made.token)
 
 

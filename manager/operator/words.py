@@ -1,6 +1,6 @@
-"""Times, spans and foreign text as people read them on a terminal.
+"""Times and spans as people read them on a terminal.
 
-Pure. Invariant: what `clean` returns can move no cursor and set no colour, whoever wrote the text.
+Pure.
 """
 
 import datetime as dt
@@ -9,11 +9,6 @@ from typing import Final
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86400
-
-
-def clean(text: str) -> str:
-    """Replace what is not printable: a node's or a certificate's text must not drive the operator's terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def span(seconds: float) -> str:

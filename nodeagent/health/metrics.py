@@ -3,6 +3,7 @@
 import time
 from importlib.metadata import version
 
+from common.text import printable
 from common.wire.messages import Report
 from nodeagent.channel.conversation import Standing
 from nodeagent.health.checks import Health, is_ready
@@ -97,6 +98,6 @@ def _counter(name: str, meaning: str, value: float) -> list[str]:
 
 def _labels(**pairs: str) -> str:
     def quoted(value: str) -> str:
-        return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+        return printable(value).replace("\\", "\\\\").replace('"', '\\"')
 
     return "{" + ",".join(f'{key}="{quoted(value)}"' for key, value in pairs.items()) + "}"

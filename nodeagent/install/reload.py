@@ -153,6 +153,8 @@ async def _start(argv: Sequence[str], words: _Words) -> asyncio.subprocess.Proce
             cwd="/",
             env=ENVIRONMENT,
             stdin=asyncio.subprocess.DEVNULL,
+            # what a service's own command makes is for the service, not a secret of ours
+            umask=0o022,
             stdout=words.write_fd,
             stderr=words.write_fd,
             start_new_session=True,

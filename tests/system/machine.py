@@ -18,17 +18,17 @@ StandardError=inherit
 ExecStopPost=/usr/bin/systemctl poweroff --force
 """
 COMMANDS = {
-    "certcast": "manager.operator.cli",
-    "certcast-manager": "manager.cli",
-    "certcast-nodeagent": "nodeagent.cli",
+    "certcast": ("manager.entry", "operator"),
+    "certcast-manager": ("manager.entry", "daemon"),
+    "certcast-nodeagent": ("nodeagent.entry", "agent"),
 }
 COMMAND = """\
 #!/usr/bin/python3
 import sys
 sys.path[:0] = ["/opt/certcast/src", "/opt/certcast/lib"]
-from {module} import main
+from {module} import {function}
 if __name__ == "__main__":
-    sys.exit(main())
+    {function}()
 """
 
 
@@ -40,8 +40,8 @@ async def run_in_machine(script: str, directory: Path, *, timeout_s: float) -> s
     for package in ("common", "manager", "nodeagent"):
         # copied, because the checkout may stand where the manager's account may not look
         shutil.copytree(REPOSITORY / package, directory / "opt" / "src" / package)
-    for name, module in COMMANDS.items():
-        (commands / name).write_text(COMMAND.format(module=module))
+    for name, (module, function) in COMMANDS.items():
+        (commands / name).write_text(COMMAND.format(module=module, function=function))
         (commands / name).chmod(0o755)
     (directory / "script").write_text(script)
     (directory / "test.service").write_text(UNIT)

@@ -37,7 +37,7 @@ def here(tmp_path, monkeypatch):
 
 def at_terminal(monkeypatch, answer: bool) -> None:
     monkeypatch.setattr("manager.operator.trusting._at_terminal", lambda: True)
-    monkeypatch.setattr(typer, "confirm", lambda _: answer)
+    monkeypatch.setattr(typer, "confirm", lambda _, **__: answer)
 
 
 def test_what_was_compared_is_kept_and_then_believed(run, api, here):

@@ -32,13 +32,6 @@ def test_a_moment_is_utc_and_an_impossible_one_is_no_crash():
     assert words.moment(None) == "-"
 
 
-def test_clean_text_drives_no_terminal():
-    assert words.clean("a\x1b[2Jb\r\n\x07\x9b1mc\u202e") == "a\N{REPLACEMENT CHARACTER}[2Jb" + (
-        "\N{REPLACEMENT CHARACTER}" * 4 + "1mc\N{REPLACEMENT CHARACTER}"
-    )
-    assert words.clean("Zürich, 東京") == "Zürich, 東京"
-
-
 def test_a_finding_names_the_places_that_are_known():
     assert str(Finding(message="bad")) == "bad"
     assert str(Finding(message="bad", file="a.pem", block=2, line=9)) == "a.pem, block 2, line 9: bad"

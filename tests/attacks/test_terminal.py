@@ -1,0 +1,225 @@
+"""A node, a certificate or a manager writes control sequences into whatever text it can; nothing of it reaches a terminal."""
+
+import argparse
+import json
+import logging
+import sys
+import types
+import typing
+import unicodedata
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import typer
+from typer.testing import CliRunner
+
+from common.runtime import log as logs
+from common.runtime import terminal
+from common.text import printable
+from manager.operator import shapes
+from manager.operator.cli import app
+from manager.operator.client import Client, Download
+from manager.operator.failures import Consequence, RefusedError
+from nodeagent import cli as nodeagent_cli
+from nodeagent import status as nodeagent_status
+from nodeagent.health import plugin
+from nodeagent.health.plugin import Answer, Finding
+
+FORGED = "FORGED-LINE"
+HOSTILE = f"a\x1b[2J\x1b]52;c;Zm9v\x07\x9b31m\x85\u202egnp\u2066\u200b\u2028\r\n{FORGED} \x00\x7f\tb"
+"""Escape sequences (C0 and C1), a clipboard write, bidirectional and zero-width characters, line ends of every kind."""
+
+
+def test_the_sanitiser_leaves_only_what_is_printable():
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    kept = printable(every)
+    assert len(kept) == len(every)
+    assert not {unicodedata.category(char) for char in kept} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    assert printable("Zürich, 東京") == "Zürich, 東京"
+
+
+SIMPLE = {str: HOSTILE, Any: HOSTILE, object: HOSTILE, int: 7, float: 7.0, bool: True, type(None): None}
+
+
+def hostile(kind: Any) -> Any:
+    """Return a value of a type with the hostile text in every string."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind in SIMPLE:
+        return SIMPLE[kind]
+    if origin in {typing.Union, types.UnionType}:
+        return hostile(next(each for each in arguments if each is not type(None)))
+    if origin is typing.Literal:
+        return arguments[0]
+    if origin is None:
+        hints = typing.get_type_hints(kind)
+        return kind(**{name: hostile(each) for name, each in hints.items()})
+    if issubclass(origin, Mapping):
+        return {HOSTILE: hostile(arguments[1])}
+    return origin([hostile(each) for each in arguments if each is not ...])
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every command of a parser that does something."""
+    below = getattr(command, "commands", {})
+    if path and (not below or command.invoke_without_command):
+        yield path, command
+    for name, each in below.items():
+        yield from commands(each, (*path, name))
+
+
+ALL = dict(commands(typer.main.get_command(app)))
+LOCAL = {("trust",), ("explain",)}
+"""Commands that ask no API for what they print: of the terminal itself, or of the command's own table."""
+
+MORE: dict[tuple[str, ...], list[str]] = {
+    ("certificate", "edit"): ["--no-nodes"],
+    ("certificate", "assign"): ["--all"],
+    ("csr", "create"): ["--certificate", "7"],
+    ("ca", "edit"): ["--verify-peers"],
+    ("ca", "export"): ["--force"],
+    ("alarm", "acknowledge"): ["--all"],
+    ("user", "add"): ["--new-password-stdin"],
+}
+"""Options of which each of these needs one."""
+
+DOCUMENTS = {("csr", "create"), ("csr", "show")}
+"""Commands that print a PEM text as it is; its line ends are meant."""
+
+
+def arguments_of(command: Any, folder: Path) -> list[str]:
+    """Return arguments that are accepted: for each that is required something of its type."""
+    found: list[str] = []
+    for each in command.params:
+        kind = each.type_descriptor.annotation
+        metavar = each.metavar or ""
+        value = str(folder / "file") if "FILE" in metavar else "7"
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            value = next(iter(kind)).value
+        is_argument = type(each).__name__ == "TyperArgument"
+        if each.required or (is_argument and each.name in {"nodes", "files"}):
+            found += [value] if is_argument else [each.opts[0], value]
+    return found
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Run a command against a manager that answers whatever is asked, with the hostile text in every field."""
+    (tmp_path / "file").write_text("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")
+    monkeypatch.setattr(shapes, "read", lambda _answer, kind: hostile(kind))
+    answers: list[Exception] = []
+
+    async def answer(*_args: Any, **_named: Any) -> bytes:
+        if answers:
+            raise answers[0]
+        return json.dumps({"text": HOSTILE}).encode()
+
+    async def file(*_args: Any, **_named: Any) -> Download:
+        return Download(name="file.pem", content=b"x")
+
+    for name in ("get", "post", "put", "patch", "delete"):
+        if hasattr(Client, name):
+            monkeypatch.setattr(Client, name, answer)
+    for name in ("post_file", "get_file"):
+        if hasattr(Client, name):
+            monkeypatch.setattr(Client, name, file)
+    monkeypatch.setattr(terminal, "is_terminal", lambda: True)
+    monkeypatch.chdir(tmp_path)
+
+    def run(path: tuple[str, ...], *more: str, error: Exception | None = None) -> Any:
+        answers[:] = [error] if error is not None else []
+        line = [*path, *arguments_of(ALL[path], tmp_path), *MORE.get(path, ()), *more]
+        given = {
+            "CERTCAST_URL": "https://127.0.0.1:1",
+            "CERTCAST_USER": "anna",
+            "CERTCAST_PASSWORD": "correct horse battery",
+            "COLUMNS": "200",
+        }
+        return CliRunner().invoke(app, line, input="correct horse battery\n" * 3, env=given)
+
+    return run
+
+
+def assert_harmless(text: str, *, is_document: bool = False) -> None:
+    rest = text.replace("\n", "")
+    assert rest.isprintable(), repr([char for char in rest if not char.isprintable()])
+    assert is_document or not any(line.lstrip().startswith(FORGED) for line in text.split("\n")), text
+
+
+@pytest.mark.parametrize("path", [each for each in ALL if each not in LOCAL], ids=" ".join)
+def test_whatever_a_manager_answers_no_command_prints_a_control_character_or_a_line_of_its_making(
+    shown: Any, path: tuple[str, ...], record_property
+):
+    done = shown(path)
+    record_property("status", done.exit_code)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert done.exit_code in {0, 1}, done.output  # 2 would say that it was not asked rightly
+    assert_harmless(done.output, is_document=path in DOCUMENTS)
+
+
+@pytest.mark.parametrize("path", [each for each in ALL if each not in LOCAL], ids=" ".join)
+def test_nor_does_any_command_when_it_is_refused(shown: Any, path: tuple[str, ...]):
+    error = RefusedError(
+        HOSTILE,
+        status=400,
+        code=HOSTILE,
+        consequences=(Consequence(code="x", message=HOSTILE, severity=HOSTILE),),
+    )
+    assert_harmless(shown(path, error=error).output)
+
+
+def test_the_attack_reaches_the_commands_that_show_most(shown: Any):
+    for path in (("node", "show"), ("status",), ("certificate", "show"), ("alarm", "list"), ("audit",)):
+        assert FORGED in shown(path).output, path
+
+
+def test_json_stays_exact(shown: Any):
+    for path in (("node", "show"), ("status",), ("audit",)):
+        assert json.loads(shown(path, "--json").stdout) == {"text": HOSTILE}
+
+
+def test_the_agents_command_prints_nothing_of_the_kind_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    async def describe(*_: object) -> tuple[str, bool]:
+        return f"applied {printable(HOSTILE)}\nweb {HOSTILE}", True
+
+    monkeypatch.setattr(nodeagent_status, "describe", describe)
+    monkeypatch.setattr(plugin, "ask", lambda _url: (2, f"CERTCAST CRITICAL: {HOSTILE}"))
+    parser = nodeagent_cli._parser()
+    (choices,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
+    assert {"status", "check"} <= set(choices.choices)
+    for command in ("status", "check"):
+        nodeagent_cli.main([command])
+        told = capsys.readouterr()
+        assert (told.out + told.err).replace("\n", "").isprintable()
+    assert f"\n{FORGED}" not in told.out
+
+
+def test_the_plugins_line_is_one_line_with_one_bar(capsys: pytest.CaptureFixture[str]):
+    check = Finding(name=f"endpoint {HOSTILE}|'=", ok=False, message=f"{HOSTILE}|x=1")
+    _, line = plugin.judge(Answer(status="failed", checks=(check,)))
+    terminal.say(line)
+    told = capsys.readouterr().out
+    assert_harmless(told)
+    assert told.count("|") == 1
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_a_log_line_is_one_line_whatever_stands_in_it(style: Any, capsys: pytest.CaptureFixture[str]):
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        logs.configure(style=style)
+        structlog.get_logger("manager").warning("login.refused", user=HOSTILE, detail={HOSTILE: [HOSTILE]})
+        logging.getLogger("foreign").warning("%s", HOSTILE)
+    finally:
+        root.handlers[:], root.level = before[0], before[1]
+        structlog.reset_defaults()
+    told = capsys.readouterr().err
+    assert_harmless(told)
+    assert told.count("\n") == 2
