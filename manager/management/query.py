@@ -7,6 +7,7 @@ Invariant: work is bounded by rows and their text whatever the pattern, because 
 counted before it is spent.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -149,14 +150,17 @@ def _address(resource: Resource, query: Query, offset: int) -> str:
     return f"{resource.path}?{urlencode([*kept, ('limit', query.limit), ('offset', offset)])}"
 
 
+_COUNT: Final = re.compile(r"\s*([+-]?\d{1,30})\s*", re.ASCII)
+
+
 def _last(parameters: Parameters, name: str) -> str | None:
     found = [text for each, text in parameters if each == name]
     return found[-1] if found else None
 
 
 def _count(text: str) -> int | None:
-    body = text.strip().removeprefix("-").removeprefix("+")
-    return int(text) if body.isascii() and body.isdecimal() and len(body) <= 30 else None
+    found = _COUNT.fullmatch(text)
+    return int(found[1]) if found is not None else None
 
 
 def _limit(parameters: Parameters) -> int:

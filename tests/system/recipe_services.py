@@ -192,7 +192,7 @@ class RealService:
         }
         for made in (self.copies, directory / "run"):
             made.mkdir()
-            made.chmod(0o777)
+        (directory / "run").chmod(0o777)
         for file, text in self.real.files.items():
             (directory / file).write_text(text.format(**self.facts))
 
