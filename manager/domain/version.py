@@ -22,8 +22,8 @@ def version_of_trusted_ca(record: TrustedCaRecord) -> str:
 
 
 def version_of_node(record: NodeRecord) -> str:
-    """Return the version of what is known of a node besides its key and its certificates."""
-    return _version([record.names, record.addresses, dict(record.detail)])
+    """Return the version of what is known of a node besides its key and its certificates; another node of its name has another one."""
+    return _version([record.id, record.names, record.addresses, dict(record.detail)])
 
 
 def _version(content: object) -> str:

@@ -14,6 +14,7 @@ from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError
 from common.ids import MANAGEMENT_NODE, NodeName, node_name
 from common.pki.selfsigned import make_temporary
+from common.runtime.ssh import JOIN_USER
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
@@ -79,6 +80,8 @@ class NodeOperations:
         checked = node_name(name)
         if checked == MANAGEMENT_NODE:
             raise ConflictError(f"'{MANAGEMENT_NODE}' is the name of the manager itself")
+        if checked == JOIN_USER:
+            raise ConflictError(f"'{JOIN_USER}' is the name under which nodes log in to join; choose another")
         described = NodeDescription(names=names or [checked], addresses=addresses, detail=detail, slots=slots)
         new, temporary = await self._prepared(checked, described)
         async with self._context.store.together():

@@ -27,12 +27,12 @@ from manager.domain.facts import NodeFacts, desired_from
 from manager.domain.model import NodeRecord
 from manager.domain.planner import QUIET_MAX_S, QUIET_S, plan_push, preview_push
 from manager.domain.view import NodeView, PlannedPush, Previews, PushView
-from manager.push.allowance import Allowance
 from manager.push.compiler import YIELD_EVERY, Compiler
 from manager.push.connection import Connection
 from manager.push.delivery import Delivery
 from manager.push.directory import Directory, PinnedKey
 from manager.push.dirty import Dirty
+from manager.push.floods import Floods
 from manager.push.reports import ReportWriter
 from manager.push.watch import Subscription, Watchers
 from manager.store.store import Store
@@ -64,8 +64,7 @@ class Fleet:
         self._facts: dict[NodeName, NodeFacts] = {}
         self._connections: dict[NodeName, Connection] = {}
         self._greeting: set[Connection] = set()
-        self._allowances: dict[NodeName, Allowance] = {}
-        self._flooding: set[NodeName] = set()
+        self._floods = Floods()
         self._publishing = asyncio.Lock()
         self._dirty = Dirty(quiet_s=QUIET_S, quiet_max_s=QUIET_MAX_S)
         self._reconciled_s = time.monotonic()
@@ -197,7 +196,7 @@ class Fleet:
     def node_removed(self, name: NodeName) -> None:
         """Forget a node and its key, and end every connection of it."""
         self._facts.pop(name, None)
-        self._allowances.pop(name, None)
+        self._floods.forget(name)
         self.reports.forget(name)
         self._directory.forget(name)
         self._end_all(name, Reason.FORBIDDEN, REPLACED_RETRY_S)
@@ -266,7 +265,8 @@ class Fleet:
             for connection in [*self._connections.values(), *self._greeting]:
                 connection.sweep(now_s)
             self._retry()
-            self._calm_down(now_s)
+            for name in self._floods.calm(self._facts, now_s):
+                self._watchers.note(name)
 
     async def close(self) -> None:
         """Say goodbye to all and keep what was reported."""
@@ -278,14 +278,14 @@ class Fleet:
 
     def admit(self, key: PinnedKey, address: str) -> bool:
         """Tell whether a node that has logged in may stay: not one that connects all the time."""
-        facts, now_s = self._facts.get(key.node), time.monotonic()
+        facts = self._facts.get(key.node)
         if facts is None:
             return False
-        allowance = self._allowance_of(key.node)
-        if allowance.connect(now_s):
+        if self._floods.allowance_of(facts.name).connect(time.monotonic()):
             return True
-        if not allowance.rest_s(now_s):
-            self._note_flood(facts, address, "connections")
+        if not self._floods.rest_s(facts.name):
+            self._floods.note(facts, address, "connections")
+            self._watchers.note(facts.name)
         return False
 
     def accept(self, key: PinnedKey, transport: Transport) -> Connection:
@@ -298,8 +298,10 @@ class Fleet:
 
     def flooded(self, connection: Connection, what: str) -> None:
         """Send away a node that says more than an agent has to say."""
-        facts = self._facts.get(connection.node)
-        rest_s = self._note_flood(facts, connection.address, what) if facts is not None else REPLACED_RETRY_S
+        rest_s = REPLACED_RETRY_S
+        if (facts := self._facts.get(connection.node)) is not None:
+            rest_s = self._floods.note(facts, connection.address, what)
+            self._watchers.note(facts.name)
         connection.goodbye(Reason.BUSY, rest_s)
 
     def greeted(self, connection: Connection, hello: Hello) -> None:
@@ -310,7 +312,7 @@ class Fleet:
             text = f"this manager has no node '{hello.node}' with this key; join again with a new token"
             connection.welcome(Welcome(verdict="re_enrol", retry_after_s=300, message=text[:512]))
             return
-        if (rest_s := self._allowance_of(facts.name).rest_s(time.monotonic())) > 0:
+        if (rest_s := self._floods.rest_s(facts.name)) > 0:
             text = "this node has sent too much lately; the manager's log says what"
             connection.welcome(Welcome(verdict="wait", retry_after_s=rest_s, message=text))
             return
@@ -404,34 +406,10 @@ class Fleet:
             transport=transport,
             listener=self,
             is_authorised=is_authorised,
-            allowance=self._allowance_of(node),
+            allowance=self._floods.allowance_of(node),
         )
         self._greeting.add(connection)
         return connection
-
-    def _allowance_of(self, name: NodeName) -> Allowance:
-        allowance = self._allowances.get(name)
-        if allowance is None:
-            allowance = self._allowances[name] = Allowance(time.monotonic())
-        return allowance
-
-    def _note_flood(self, facts: NodeFacts, address: str, what: str) -> float:
-        rest_s = self._allowance_of(facts.name).flooded(time.monotonic())
-        facts.flood = f"{what}, from {address}"
-        log.warning("node.flooded", node=facts.name, address=address, message=what, retry_after_s=rest_s)
-        self._watchers.note(facts.name)
-        self._flooding.add(facts.name)
-        return rest_s
-
-    def _calm_down(self, now_s: float) -> None:
-        """Forget the floods that are over."""
-        for name in list(self._flooding):
-            facts = self._facts.get(name)
-            if facts is None or self._allowance_of(name).is_calm(now_s):
-                self._flooding.discard(name)
-                if facts is not None:
-                    facts.flood = ""
-                    self._watchers.note(name)
 
     def _key_revoked(self, key: PinnedKey, reason: Reason) -> None:
         """End what the key opened; who replaced it may come back at once."""

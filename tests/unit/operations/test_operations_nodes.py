@@ -39,6 +39,12 @@ async def test_a_node_without_names_is_called_by_its_own(world: World):
     assert record.names == ("n1.example.com",)
 
 
+@pytest.mark.parametrize("name", ["management", "join"])
+async def test_a_name_that_a_login_has_for_itself_is_refused(world: World, name: str):
+    with pytest.raises(ConflictError, match=f"'{name}' is the name"):
+        await world.operations.nodes.add(name, names=[], addresses=[], actor="ada")
+
+
 @pytest.mark.parametrize(
     ("name", "names", "addresses", "field"),
     [
