@@ -104,6 +104,7 @@ ROUTES = (
         path="audit/verify",
         role=Role.ADMINISTRATOR,
         handler=verify,
+        heavy=True,
         summary="Verify the audit log's chain",
         query=(
             Query("head", str, "a signed head that was kept; `kept` says whether the log still has it"),

@@ -1,6 +1,7 @@
 """TLS certificates over HTTP: listing, showing, uploading, importing, editing, assigning, downloading and deleting."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 from typing import Annotated
 
 import msgspec
@@ -136,13 +137,15 @@ class CertificatesToDelete(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with a page."""
-    total, found = await call.api.operations.certificates.list(_query(call))
+    query = _query(call)
+    async with call.heavy_turn() if query.limit > AT_ONCE else nullcontext():
+        total, found = await call.api.operations.certificates.list(query)
     if len(found) <= AT_ONCE:
         return reply(
             CertificatesAnswer(total=total, certificates=[certificate_answer(each) for each in found])
         )
     pieces = listed(CertificatesAnswer(total=total, certificates=[]), _parts(found))
-    return await send(call.request, guarded(pieces, call.rights.check))
+    return await send(call.request, guarded(pieces, call.rights.check), turn=call.heavy_turn)
 
 
 async def _parts(found: Sequence[ListedCertificate]) -> AsyncIterator[Sequence[CertificateAnswer]]:
@@ -338,6 +341,7 @@ ROUTES = (
         path="certificates",
         role=Role.ADMINISTRATOR,
         handler=add,
+        heavy=True,
         body=NewCertificate,
         summary="Upload a certificate, and assign it",
         answers={200: CertificateAnswer, 201: CertificateAnswer},
@@ -347,6 +351,7 @@ ROUTES = (
         path="certificates/by-node",
         role=Role.READ_ONLY,
         handler=by_node,
+        heavy=True,
         summary="List what each node's slots have",
         answers={200: SlotsAnswer},
     ),
@@ -355,6 +360,7 @@ ROUTES = (
         path="certificates/download",
         role=Role.READ_ONLY,
         handler=download,
+        heavy=True,
         body=DownloadRequest,
         summary="Download certificates, and with a passphrase their keys",
         answers={200: (PEM_FILE, PFX_FILE)},
@@ -373,6 +379,7 @@ ROUTES = (
         path="import",
         role=Role.ADMINISTRATOR,
         handler=import_files,
+        heavy=True,
         body=Import,
         summary="Import files with certificates, keys and trusted CAs",
         answers={200: ImportAnswer},
@@ -390,6 +397,7 @@ ROUTES = (
         path="certificates/{id}",
         role=Role.ADMINISTRATOR,
         handler=edit,
+        heavy=True,
         body=CertificateEdit,
         summary="Change a certificate, its parameters or its nodes",
         answers={200: CertificateAnswer},

@@ -124,6 +124,7 @@ ROUTES = (
         pushes=True,
         role=Role.READ_ONLY,
         handler=events,
+        streams=True,
         summary="Stream changes of nodes",
         answers={200: (EVENT_STREAM,)},
     ),

@@ -7,7 +7,7 @@ its answer has been sent or given up.
 
 import asyncio
 import io
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Final
 
 from aiohttp import web
@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 
 from manager.api.bodies import Bodies, Sender
 from manager.api.proxies import Proxies
+from manager.api.queueing import FairQueue, Limit
 
 WRITE_S: Final = 30.0
 WRITE_RATE_BYTES_S: Final = 64 * 1024
@@ -28,11 +29,24 @@ LINGER_MAX_BYTES: Final = 64 * 1024
 """What is still taken of a body that was refused, so that its sender can read why: closing at once resets the connection (RFC 9112 9.6)."""
 
 
+REQUESTS: Final = Limit(
+    what="requests", in_all=64, each=8, waiting_in_all=1000, waiting_each=200, wait_s=30.0
+)
+"""Requests of users that are served at once, from when they are known to when the answer has been read."""
+
+HEAVY: Final = Limit(
+    what="long lists, downloads or uploads", in_all=2, each=1, waiting_in_all=50, waiting_each=10, wait_s=30.0
+)
+"""Work that takes more than a few milliseconds. More of it at once would be no faster, and slow everything else."""
+
+
 class Guard:
     """What requests share."""
 
     def __init__(self) -> None:
         self.bodies = Bodies()
+        self.requests = FairQueue(REQUESTS)
+        self.heavy = FairQueue(HEAVY)
 
 
 GUARD: Final = web.AppKey("guard", Guard)
@@ -49,6 +63,16 @@ def new_application(proxies: Proxies) -> web.Application:
 async def read_bytes(request: web.Request, sender: Sender) -> bytearray:
     """Read the body of a request (`manager.api.bodies`)."""
     return await request.config_dict[GUARD].bodies.read(request, sender, request[_KEPT])
+
+
+async def take_turn(request: web.Request, user: str) -> None:
+    """Wait until this user's request may be served; its turn ends with it. Raises OverloadedError."""
+    await request[_KEPT].enter_async_context(request.config_dict[GUARD].requests.take(user))
+
+
+def heavy_turn(request: web.Request, user: str) -> AbstractAsyncContextManager[None]:
+    """Return a turn for work that takes long. Raises OverloadedError when it is entered."""
+    return request.config_dict[GUARD].heavy.take(user)
 
 
 async def expect_later(_request: web.Request) -> None:

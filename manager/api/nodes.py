@@ -210,6 +210,7 @@ ROUTES = (
         path="nodes",
         role=Role.ADMINISTRATOR,
         handler=add,
+        heavy=True,
         body=NewNode,
         summary="Add a node",
         answers={201: AddedNode},

@@ -6,13 +6,14 @@ and never looks whole.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import msgspec
 import structlog
 from aiohttp import web
 
-from common.errors import AccessError, CertcastError
+from common.errors import AccessError, CertcastError, OverloadedError
 
 log = structlog.get_logger(__name__)
 
@@ -49,22 +50,27 @@ async def send(
     request: web.Request,
     pieces: AsyncIterator[bytes],
     *,
+    turn: Callable[[], AbstractAsyncContextManager[None]],
     status: int = 200,
     headers: Mapping[str, str] = _NO_HEADERS,
 ) -> web.StreamResponse:
-    """Send JSON in pieces. Raises CertcastError while nothing was sent; later the connection is cut, and the log says why."""
+    """Send JSON in pieces; each is made in a `turn` of its own, which nobody holds by reading slowly.
+
+    Raises CertcastError while nothing was sent; later the connection is cut, and the log says why.
+    """
     response = web.StreamResponse(status=status, headers=dict(headers))
     response.content_type = "application/json"
     if request.method == "HEAD":
         return response
-    first = await anext(pieces)
+    piece = await _next(pieces, turn)
     try:
         await response.prepare(request)
-        await _write(response, first)
-        async for piece in pieces:
+        while piece is not None:
             await _write(response, piece)
+            piece = await _next(pieces, turn)
         await response.write_eof()
-    except AccessError:
+    except (AccessError, OverloadedError):
+        # the right to the rest has gone, or others ask for so much that there was no turn for it
         _cut(request)
     except CertcastError as error:
         log.error(
@@ -79,6 +85,13 @@ async def send(
         # the reader went, or might as well have
         _cut(request)
     return response
+
+
+async def _next(
+    pieces: AsyncIterator[bytes], turn: Callable[[], AbstractAsyncContextManager[None]]
+) -> bytes | None:
+    async with turn():
+        return await anext(pieces, None)
 
 
 async def _write(response: web.StreamResponse, piece: bytes) -> None:

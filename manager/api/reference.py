@@ -3,6 +3,7 @@
 Decides how an operation reads on the page. What the API is like is no secret, so neither asks who reads.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -82,10 +83,10 @@ def add_reference(app: web.Application, routes: Sequence[Route], *, root: str) -
         return files("manager.api").joinpath("static/reference.css").read_text()
 
     async def serve_document(_request: web.Request) -> web.Response:
-        return web.Response(body=encoded(), content_type="application/json")
+        return web.Response(body=await asyncio.to_thread(encoded), content_type="application/json")
 
     async def serve_page(_request: web.Request) -> web.Response:
-        return web.Response(text=page(), content_type="text/html")
+        return web.Response(text=await asyncio.to_thread(page), content_type="text/html")
 
     async def serve_style(_request: web.Request) -> web.Response:
         return web.Response(text=style(), content_type="text/css")

@@ -5,6 +5,7 @@ Decides who may call what, and reads bodies within limits. Leaves the use cases 
 
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
 
@@ -15,7 +16,7 @@ from common.errors import AccessError, InvalidInputError, Reason
 from common.pki.export import Download
 from common.schema import finding_in
 from manager.api.bodies import decode_json, sender_of
-from manager.api.guard import read_bytes
+from manager.api.guard import heavy_turn, read_bytes, take_turn
 from manager.domain.callers import Caller, check_allowed, check_password_given, includes
 from manager.domain.model import Role, UserRecord
 from manager.operations.clients import ACCESS_PREFIX
@@ -80,6 +81,10 @@ class Call:
         """Return whether a query parameter says yes."""
         return self.request.query.get(name, "").lower() in {"1", "true", "yes"}
 
+    def heavy_turn(self) -> AbstractAsyncContextManager[None]:
+        """Return a turn for work that takes long (`manager.api.guard`)."""
+        return heavy_turn(self.request, self.user.name)
+
     def confirm(self) -> str | None:
         """Return what confirms this request: None for a program that was told to, "" for who wants to be told, else a token."""
         return self.request.query.get("confirm")
@@ -103,7 +108,8 @@ class Route:
     """One entry of the table. `path` is below the API's root; `answers` are the bodies of successes, by status.
 
     An answer is a type that is sent as JSON, None for an empty body, or the media types of something else. `needs_password`: no token
-    may call it; `pushes`: a token for pushing only may.
+    may call it; `pushes`: a token for pushing only may. What is `heavy` (it reads what strangers made, or looks at everything there is)
+    waits for a turn; what `streams` has limits of its own.
     """
 
     method: str
@@ -116,6 +122,8 @@ class Route:
     needs_password: bool = False
     pushes: bool = False
     answers: Mapping[int, Any]
+    heavy: bool = False
+    streams: bool = False
 
 
 CONFIRM: Final = Query(
@@ -158,12 +166,15 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
     if route.needs_password:
         check_password_given(caller)
     rights = api.operations.callers.rights(caller, route.role, pushes=route.pushes)
-    body = None
-    if route.body is not None:
-        body = await read_body(request, caller.user, route.body)
-        # a body may take its time, and the right may have gone meanwhile
-        await rights.check()
-    return await route.handler(Call(api=api, request=request, caller=caller, body=body, rights=rights))
+    if not route.streams:
+        await take_turn(request, caller.user.name)
+    body = await read_body(request, caller.user, route.body) if route.body is not None else None
+    made = Call(api=api, request=request, caller=caller, body=body, rights=rights)
+    async with made.heavy_turn() if route.heavy else nullcontext():
+        if body is not None or route.heavy:
+            # they may take their time, and the right may have gone meanwhile
+            await rights.check()
+        return await route.handler(made)
 
 
 def check_origin(request: web.Request) -> None:

@@ -35,6 +35,14 @@ LIMIT_MAX: Final = 10_000
 """A page is at most this long; 0 asks for it. Clients are known to ask for 9,999."""
 
 OFFSET_MAX: Final = INTEGER_MAX
+PARAMETERS_MAX: Final = 200
+FILTERS_MAX: Final = 20
+ORDERS_MAX: Final = 8
+"""Each costs a look at every row, or a sort of all; the known clients ask for three filters and one order at most."""
+
+SHORT: Final = 200
+"""A page of up to so many objects is short, unless patterns find it."""
+
 PATTERN_MAX: Final = 200
 PATTERN_MEMORY_BYTES: Final = 256 * 1024
 PATTERN_COST_MAX: Final = 100_000_000
@@ -97,9 +105,16 @@ class Query:
     offset: int
     parameters: Parameters
 
+    @property
+    def is_long(self) -> bool:
+        """Whether the answer may take long: a long page, or patterns."""
+        return self.limit > SHORT or any(each.pattern is not None for each in self.filters)
+
 
 def read_query(resource: Resource, parameters: Parameters) -> Query:
     """Return what a query asks. Raises RefusedError."""
+    if len(parameters) > PARAMETERS_MAX:
+        raise RefusedError(f"A request has at most {PARAMETERS_MAX} parameters.")
     return Query(
         filters=_filters(resource, parameters),
         orders=_orders(resource, parameters),
@@ -191,6 +206,8 @@ def _orders(resource: Resource, parameters: Parameters) -> list[Order]:
     """Return what to sort by; the framework's older word for it counts where the newer one is not there."""
     for word in ("order_by", "sort_by"):
         found = [_order(resource, text) for name, text in parameters if name == word and text]
+        if len(found) > ORDERS_MAX:
+            raise RefusedError(f"A list is ordered by at most {ORDERS_MAX} fields.")
         if found:
             return found
     return []
@@ -226,6 +243,8 @@ def _filters(resource: Resource, parameters: Parameters) -> list[Filter]:
         # what is no field is ignored: clients send a search by name to whatever they list
         if field is not None and field_name != "resource_uri":
             found.append(_filter(field, rest, given))
+    if len(found) > FILTERS_MAX:
+        raise RefusedError(f"A list is filtered by at most {FILTERS_MAX} conditions.")
     return found
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import structlog
 
+from common.bundle.build import SlotMaterial
 from common.bundle.manifest import SLOTS, Slot
 from common.errors import InvalidInputError, NotFoundError, PkiError, Reason
 from common.ids import NodeName, node_name
@@ -188,7 +189,7 @@ class CertificateOperations:
         )
         now_s = self._context.clock()
         async with self._context.deciding() as inventory:
-            foreseen = foresee_kept(inventory, material, where, chosen, now_s=now_s)
+            foreseen = await asyncio.to_thread(foresee_kept, inventory, material, where, chosen, now_s=now_s)
             foreseen.settle(confirm, replaces=replaces)
             record, created = await self._context.store.certificates.add(
                 new_certificate(material),
@@ -236,7 +237,9 @@ class CertificateOperations:
                 left_out += [PkiError(message, reason=Reason.CONFLICT) for _, message in clashing]
                 tls = [each for each in tls if all(each is not other for other, _ in clashing)]
                 raise_findings(left_out if not (tls or trusted_cas) else ())
-            foreseen = foresee_imported(inventory, tls, batch.trusted_cas, now_s=now_s)
+            foreseen = await asyncio.to_thread(
+                foresee_imported, inventory, tls, batch.trusted_cas, now_s=now_s
+            )
             foreseen.settle(confirm)
             kept = await self._context.store.catalogue.keep(
                 [new_certificate(material) for material in tls], trusted_cas, now_s=now_s
@@ -272,8 +275,7 @@ class CertificateOperations:
         """Return how many certificates a query finds, and those of its page."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         # some orders judge every certificate there is
-        page: Page = await asyncio.to_thread(list_page, inventory, query, now_s=now_s)
-        return page.total, [self._listed(inventory, entry, now_s) for entry in page.entries]
+        return await asyncio.to_thread(_list, inventory, query, now_s)
 
     async def show(self, certificate_id: int) -> ShownCertificate:
         """Return one, with all that is to be said about it. Raises NotFoundError."""
@@ -282,25 +284,12 @@ class CertificateOperations:
         entry = inventory.entries.get(certificate_id)
         if entry is None:
             raise NotFoundError(f"certificate {certificate_id} was deleted a moment ago")
-        return ShownCertificate(
-            entry=entry,
-            record=record,
-            judgement=inventory.judge(certificate_id, now_s=int(self._context.clock())),
-            text=text_form(entry.leaf),
-        )
+        return await asyncio.to_thread(_show, inventory, entry, record, int(self._context.clock()))
 
     async def by_node(self) -> Sequence[tuple[NodeName, Slot, ListedCertificate | None]]:
         """Return what each node's slots have: every node's server slot, and client slots that have something."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
-        found: list[tuple[NodeName, Slot, ListedCertificate | None]] = []
-        for name in inventory.nodes:
-            for slot in SLOTS:
-                number = inventory.slots.get((name, slot))
-                if number is not None:
-                    found.append((name, slot, self._listed(inventory, inventory.entries[number], now_s)))
-                elif slot == "server":
-                    found.append((name, slot, None))
-        return found
+        return await asyncio.to_thread(_by_node, inventory, now_s)
 
     async def edit(
         self,
@@ -345,7 +334,9 @@ class CertificateOperations:
         async with self._context.deciding() as inventory:
             before = await store.certificates.nodes_of(certificate_id)
             await store.certificates.check_seen(certificate_id, seen)
-            foreseen = foresee_edited(inventory, certificate_id, material, where, chosen, now_s=now_s)
+            foreseen = await asyncio.to_thread(
+                foresee_edited, inventory, certificate_id, material, where, chosen, now_s=now_s
+            )
             foreseen.settle(confirm)
             await store.certificates.update(certificate_id, new, nodes=where, slot=chosen, now_s=now_s)
             after = await store.certificates.nodes_of(certificate_id)
@@ -381,7 +372,9 @@ class CertificateOperations:
         async with self._context.deciding() as inventory:
             # what was not found is named by the store, and undoes this
             await self._context.store.assignments.check_seen(chosen, seen)
-            foreseen = foresee_assigned(inventory, certificate_id, where, chosen, now_s=now_s)
+            foreseen = await asyncio.to_thread(
+                foresee_assigned, inventory, certificate_id, where, chosen, now_s=now_s
+            )
             foreseen.settle(confirm)
             await self._context.store.assignments.assign(certificate_id, where, chosen)
             detail = {"nodes": where, "slot": chosen}
@@ -405,7 +398,8 @@ class CertificateOperations:
         name, chosen = node_name(node), slot_name(slot)
         await self._context.store.nodes.get(name)
         async with self._context.deciding() as inventory:
-            foresee_emptied(inventory, name, chosen).settle(confirm)
+            foreseen = await asyncio.to_thread(foresee_emptied, inventory, name, chosen)
+            foreseen.settle(confirm)
             was_full = await self._context.store.assignments.unassign(name, chosen, seen=seen)
             if was_full:
                 await self._context.note(actor, "certificate.unassigned", f"node {name}", {"slot": chosen})
@@ -430,15 +424,7 @@ class CertificateOperations:
                     reason=Reason.UNSUPPORTED,
                 )
         materials = await self._context.store.certificates.slot_material(numbers) if wanted.key else {}
-        items = [
-            ExportItem(
-                leaf=inventory.entries[number].leaf,
-                chain=inventory.chain(number, now_s=now_s).serving if wanted.chain else (),
-                private_key_pem=materials[number].private_key_pem if number in materials else None,
-                include_leaf=wanted.leaf,
-            )
-            for number in numbers
-        ]
+        items = await asyncio.to_thread(_export_items, inventory, numbers, wanted, materials, now_s)
         made = await self._context.workers.run(
             EXPORT_TIMEOUT_S, export, items, wanted.form, passphrase=wanted.passphrase
         )
@@ -458,7 +444,7 @@ class CertificateOperations:
         """
         nodes: dict[int, list[NodeName]] = {number: [] for number in certificate_ids}
         async with self._context.deciding() as inventory:
-            foreseen = foresee_deleted(inventory, certificate_ids)
+            foreseen = await asyncio.to_thread(foresee_deleted, inventory, certificate_ids)
             if not force:
                 # without a token nothing but an assignment stands in the way, as programs know it
                 is_used = any(each.code == ConsequenceCode.NODES_LEFT for each in foreseen.consequences)
@@ -515,13 +501,58 @@ class CertificateOperations:
         await self._context.note(actor, _kept(created=created), f"certificate {record.id}", detail)
         return nodes
 
-    def _listed(self, inventory: Inventory, entry: Entry, now_s: int) -> ListedCertificate:
-        return ListedCertificate(
-            entry=entry,
-            statuses=inventory.statuses(entry.id, now_s=now_s),
-            chain_state=inventory.chain(entry.id, now_s=now_s).state,
-            findings=inventory.findings(entry.id, now_s=now_s),
+
+def _list(inventory: Inventory, query: Query, now_s: int) -> tuple[int, Sequence[ListedCertificate]]:
+    page: Page = list_page(inventory, query, now_s=now_s)
+    return page.total, [_listed(inventory, entry, now_s) for entry in page.entries]
+
+
+def _listed(inventory: Inventory, entry: Entry, now_s: int) -> ListedCertificate:
+    return ListedCertificate(
+        entry=entry,
+        statuses=inventory.statuses(entry.id, now_s=now_s),
+        chain_state=inventory.chain(entry.id, now_s=now_s).state,
+        findings=inventory.findings(entry.id, now_s=now_s),
+    )
+
+
+def _show(inventory: Inventory, entry: Entry, record: CertificateRecord, now_s: int) -> ShownCertificate:
+    return ShownCertificate(
+        entry=entry,
+        record=record,
+        judgement=inventory.judge(entry.id, now_s=now_s),
+        text=text_form(entry.leaf),
+    )
+
+
+def _by_node(inventory: Inventory, now_s: int) -> Sequence[tuple[NodeName, Slot, ListedCertificate | None]]:
+    found: list[tuple[NodeName, Slot, ListedCertificate | None]] = []
+    for name in inventory.nodes:
+        for slot in SLOTS:
+            number = inventory.slots.get((name, slot))
+            if number is not None:
+                found.append((name, slot, _listed(inventory, inventory.entries[number], now_s)))
+            elif slot == "server":
+                found.append((name, slot, None))
+    return found
+
+
+def _export_items(
+    inventory: Inventory,
+    numbers: Sequence[int],
+    wanted: Wanted,
+    materials: Mapping[int, SlotMaterial],
+    now_s: int,
+) -> list[ExportItem]:
+    return [
+        ExportItem(
+            leaf=inventory.entries[number].leaf,
+            chain=inventory.chain(number, now_s=now_s).serving if wanted.chain else (),
+            private_key_pem=materials[number].private_key_pem if number in materials else None,
+            include_leaf=wanted.leaf,
         )
+        for number in numbers
+    ]
 
 
 def _kept(*, created: bool) -> str:

@@ -1,5 +1,6 @@
 """Adding and removing nodes, and the tokens with which they join."""
 
+import asyncio
 import ipaddress
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -139,7 +140,8 @@ class NodeOperations:
         if MANAGEMENT_NODE in checked:
             raise ConflictError("the management node cannot be removed")
         async with self._context.deciding() as inventory:
-            foresee_removed(inventory, checked).settle(confirm)
+            foreseen = await asyncio.to_thread(foresee_removed, inventory, checked)
+            foreseen.settle(confirm)
             places = [each for each in await self._context.store.assignments.list() if each.node in checked]
             await self._context.store.nodes.remove(*checked)
             await self._drop_temporary({each.certificate_id for each in places})

@@ -91,7 +91,7 @@ class PreviewOperations:
             passphrase=passphrase,
             parameters=parameters,
         )
-        foreseen = foresee_kept(inventory, material, where, chosen, now_s=now_s)
+        foreseen = await asyncio.to_thread(foresee_kept, inventory, material, where, chosen, now_s=now_s)
         updates = foreseen.updates
         # as the entry that it updates, beside which it would share its own key
         number = updates.id if updates is not None else 0
@@ -106,7 +106,7 @@ class PreviewOperations:
         )
         return Preview(
             material=material,
-            judgement=inventory.judge_new(entry, now_s=int(now_s)),
+            judgement=await asyncio.to_thread(inventory.judge_new, entry, now_s=int(now_s)),
             updates=updates,
             beside=[
                 each
@@ -124,19 +124,23 @@ class PreviewOperations:
 
     async def deleting(self, certificate_ids: Sequence[int]) -> Foreseen:
         """Foresee what `certificates.delete` does."""
-        return foresee_deleted(await self._context.inventories.current(), certificate_ids)
+        inventory = await self._context.inventories.current()
+        return await asyncio.to_thread(foresee_deleted, inventory, certificate_ids)
 
     async def emptying(self, node: NodeName, slot: Slot) -> Foreseen:
         """Foresee what `certificates.unassign` does."""
-        return foresee_emptied(await self._context.inventories.current(), node, slot)
+        inventory = await self._context.inventories.current()
+        return await asyncio.to_thread(foresee_emptied, inventory, node, slot)
 
     async def removing(self, *names: NodeName) -> Foreseen:
         """Foresee what `nodes.remove` does."""
-        return foresee_removed(await self._context.inventories.current(), names)
+        inventory = await self._context.inventories.current()
+        return await asyncio.to_thread(foresee_removed, inventory, names)
 
     async def unasking(self, records: Sequence[RequestRecord]) -> Foreseen:
         """Foresee what `requests.delete` does."""
-        return foresee_unasked(await self._context.inventories.current(), records)
+        inventory = await self._context.inventories.current()
+        return await asyncio.to_thread(foresee_unasked, inventory, records)
 
     async def untrusting(self, trusted_ca_ids: Sequence[int]) -> Foreseen:
         """Foresee what `trust.delete` does."""

@@ -1,5 +1,6 @@
 """Certificate signing requests: making one for a new or an existing certificate, and taking the signed answer."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -145,8 +146,8 @@ class RequestOperations:
         now_s = self._context.clock()
         async with self._context.deciding() as inventory:
             record = await store.requests.get(request_id)
-            foreseen = foresee_answered(
-                inventory, record, material, where, chosen, take_over=take_over, now_s=now_s
+            foreseen = await asyncio.to_thread(
+                foresee_answered, inventory, record, material, where, chosen, take_over=take_over, now_s=now_s
             )
             foreseen.settle(confirm, replaces=replaces)
             answered = await store.catalogue.answer(
@@ -170,7 +171,8 @@ class RequestOperations:
         """Remove all of these with their keys, or none. Raises NotFoundError, ConfirmationNeededError (`manager.operations.confirming`)."""
         async with self._context.deciding() as inventory:
             records = [await self._context.store.requests.get(number) for number in request_ids]
-            foresee_unasked(inventory, records).settle(confirm)
+            foreseen = await asyncio.to_thread(foresee_unasked, inventory, records)
+            foreseen.settle(confirm)
             await self._context.store.requests.delete(request_ids)
             for number in dict.fromkeys(request_ids):
                 await self._context.note(actor, "request.deleted", f"request {number}")

@@ -102,9 +102,10 @@ class TrustOperations:
             READ_TIMEOUT_S, read_trusted_cas, certificates, skip_unusable=skip_unusable
         )
         async with self._context.deciding() as inventory:
-            foreseen = foresee_trusted(inventory, found.certificates)
+            foreseen = await asyncio.to_thread(foresee_trusted, inventory, found.certificates)
             foreseen.settle(confirm)
-            kept = await self._keep([new_trusted_ca(each) for each in found.certificates], actor=actor)
+            new = await asyncio.to_thread(lambda: [new_trusted_ca(each) for each in found.certificates])
+            kept = await self._keep(new, actor=actor)
         self._tell(len(kept), cause="uploaded", actor=actor)
         return TakenCas(kept=kept, left_out=found.left_out, consequences=foreseen.consequences)
 
@@ -117,7 +118,9 @@ class TrustOperations:
         (docs/decisions/0018-programs-that-cannot-confirm.md). Raises PkiFindingsError with every finding, also for more than one.
         """
         found = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, certificate)
-        new = new_trusted_ca(found, text=certificate, trusted_intermediate=trusted_intermediate)
+        new = await asyncio.to_thread(
+            new_trusted_ca, found, text=certificate, trusted_intermediate=trusted_intermediate
+        )
         (kept,) = await self._keep([new], actor=actor)
         self._tell(1, cause="uploaded", actor=actor)
         return kept
@@ -125,16 +128,18 @@ class TrustOperations:
     async def list(self) -> Sequence[ShownTrustedCa]:
         """Return all custom ones."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
-        return [
-            self._shown(record, inventory.trust, now_s) for number, record in inventory.trusted_cas.items()
-        ]
+        return await asyncio.to_thread(
+            lambda: [self._shown(record, inventory.trust, now_s) for record in inventory.trusted_cas.values()]
+        )
 
     async def builtin(self) -> Sequence[BuiltinCa]:
         """Return the built-in list."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
-        return [
-            BuiltinCa(one, statuses(one, now_s=now_s, trusted_ca=True)) for one in inventory.trust.builtin
-        ]
+        return await asyncio.to_thread(
+            lambda: [
+                BuiltinCa(one, statuses(one, now_s=now_s, trusted_ca=True)) for one in inventory.trust.builtin
+            ]
+        )
 
     async def show(self, trusted_ca_id: int) -> ShownTrustedCa:
         """Return one, decoded. Raises NotFoundError."""
@@ -143,7 +148,7 @@ class TrustOperations:
         if trusted_ca_id not in inventory.trust.custom:
             raise NotFoundError(f"trusted CA {trusted_ca_id} was deleted a moment ago")
         shown = self._shown(record, inventory.trust, int(self._context.clock()))
-        return replace(shown, text=text_form(shown.certificate))
+        return replace(shown, text=await asyncio.to_thread(text_form, shown.certificate))
 
     async def warnings(self) -> Sequence[str]:
         """Return what is wrong with the trusted CAs: with each that is of no use, and with all of them as a whole."""
@@ -177,7 +182,7 @@ class TrustOperations:
         text = record.text if certificate is None else certificate
         read = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, text)
         wanted = record.trusted_intermediate if trusted_intermediate is None else trusted_intermediate
-        new = new_trusted_ca(read, text=text, trusted_intermediate=wanted)
+        new = await asyncio.to_thread(new_trusted_ca, read, text=text, trusted_intermediate=wanted)
         is_verifying = new.self_signed or new.trusted_intermediate
         is_lost = record.is_anchor and not is_verifying
         async with self._losing:

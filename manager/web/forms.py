@@ -70,6 +70,19 @@ class Form:
         """Return whether a box was ticked."""
         return bool(self.text(name))
 
+    @property
+    def size(self) -> int:
+        """How long all of it is."""
+        texts = sum(len(text) for found in self.fields.values() for text in found)
+        return texts + sum(len(file.data) for found in self.files.values() for file in found)
+
+    def part(self, *names: str) -> "Form":
+        """Return these fields alone."""
+        return Form(
+            {name: found for name, found in self.fields.items() if name in names},
+            {name: found for name, found in self.files.items() if name in names},
+        )
+
     def file(self, name: str) -> ImportFile | None:
         """Return a chosen file."""
         found = self.files.get(name)

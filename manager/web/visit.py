@@ -10,8 +10,9 @@ import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
 import jinja2
@@ -20,14 +21,18 @@ from aiohttp import web
 from common.errors import AccessError, InvalidInputError, Reason
 from common.source import source_of
 from manager.api.bodies import STRANGER_MAX_BYTES, Sender, sender_of
+from manager.api.guard import heavy_turn, take_turn
 from manager.api.routes import allows, check_origin
 from manager.api.streams import Streams
 from manager.domain.model import Role, UserRecord
 from manager.operations.devices import DEVICE_S
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
+from manager.operations.workers import READ_TIMEOUT_S
+from manager.web.difference import Difference, differences
 from manager.web.forms import Form, read_form
 from manager.web.static import StaticFiles
+from manager.web.uploads import given_text, shown_text
 
 COOKIE: Final = "__Host-certcast"
 """The prefix makes browsers refuse it unless it is Secure, for this host alone and for every path (RFC 6265bis 4.1.3.2)."""
@@ -44,6 +49,12 @@ CSRF: Final = "csrf"
 NEXT: Final = "next"
 """The field of a form that says which page comes after it."""
 
+
+INLINE_MAX: Final = 32 * 1024
+"""Characters of a text that is read on the loop: the worst take some milliseconds."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -144,6 +155,25 @@ class Visit:
             self.remember(response, self.token)
         return response
 
+    async def given_text(self, name: str) -> str:
+        """Return what was pasted into a field or chosen as its file (`uploads.given_text`). Raises PkiFindingsError."""
+        part = self.form.part(name, f"{name}_file")
+        return await self._read(part.size, given_text, part, name)
+
+    async def shown_text(self, text: str) -> str:
+        """Return what of a text may stand in a page (`uploads.shown_text`)."""
+        return await self._read(len(text), shown_text, text)
+
+    async def differences(self, *fields: tuple[str, str, str]) -> list[Difference]:
+        """Compare texts (`difference.differences`)."""
+        return await self._read(sum(len(text) for field in fields for text in field), differences, fields)
+
+    async def _read(self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Read texts that somebody sent: long ones in a worker, as they may be made to take long."""
+        if size <= INLINE_MAX:
+            return function(*args, **kwargs)
+        return await self.operations.context.workers.run(READ_TIMEOUT_S, function, *args, **kwargs)
+
     @property
     def now_s(self) -> float:
         """The moment, by the manager's clock."""
@@ -193,7 +223,7 @@ Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One row of the table. `role` None is for who is not signed in.
+    """One row of the table. `role` None is for who is not signed in; `heavy` and `streams` are as for the API's routes.
 
     `needs_password`: only for who gave the password just now; `form_above`: its form stands on the page one step above, and not at
     its own address.
@@ -205,6 +235,8 @@ class Page:
     handler: Handler
     needs_password: bool = False
     form_above: bool = False
+    heavy: bool = False
+    streams: bool = False
 
 
 async def visit_page(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
@@ -213,6 +245,8 @@ async def visit_page(page: Page, site: Site, request: web.Request) -> web.Stream
     if page.role is not None and visit.user is None:
         return _sign_in_first(visit)
     _check_role(page, visit)
+    if visit.user is not None and not page.streams:
+        await take_turn(request, visit.user.name)
     if page.method == "POST":
         check_origin(request)
         visit.form = await read_form(request, _sender(page, visit), site.operations.context.workers)
@@ -221,11 +255,17 @@ async def visit_page(page: Page, site: Site, request: web.Request) -> web.Stream
                 "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
                 reason=Reason.FORBIDDEN,
             )
-        # a form may take its time, and the right may have gone meanwhile
-        visit.user = await begin_user(site, visit.token)
-        if page.role is not None and visit.user is None:
-            return _sign_in_first(visit)
-        _check_role(page, visit)
+    async with heavy_turn(request, visit.actor) if page.heavy else nullcontext():
+        if page.method == "POST" or page.heavy:
+            # form and turn may take their time, and the right may have gone meanwhile
+            visit.user = await begin_user(site, visit.token)
+            if page.role is not None and visit.user is None:
+                return _sign_in_first(visit)
+            _check_role(page, visit)
+        return await _handled(page, visit)
+
+
+async def _handled(page: Page, visit: Visit) -> web.StreamResponse:
     try:
         if page.needs_password:
             visit.check_confirmed()

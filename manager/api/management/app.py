@@ -3,8 +3,10 @@
 Decides who may ask (the roles and checks of `manager.api.routes`), and how a body is read. Leaves what is done to the handlers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -14,15 +16,15 @@ from aiohttp import web
 
 from common.errors import CertcastError, OverloadedError
 from manager.api.bodies import decode_json, sender_of
-from manager.api.guard import expect_later, read_bytes
-from manager.api.management.handlers import Ask, Handlers
+from manager.api.guard import expect_later, heavy_turn, read_bytes, take_turn
+from manager.api.management.handlers import Ask, Handlers, is_heavy
 from manager.api.pieces import guarded, send
 from manager.api.routes import (
     Api,
     authenticate,
     check_origin,
 )
-from manager.domain.callers import check_allowed, check_password_given
+from manager.domain.callers import Caller, check_allowed, check_password_given
 from manager.domain.model import Role
 from manager.management.description import ROOT
 from manager.management.errors import (
@@ -50,6 +52,9 @@ _INSTEAD_OF_POST: Final = frozenset({"PATCH", "PUT", "DELETE"})
 """What a POST may stand for: clients behind proxies that know no other methods say so in a header, as the framework lets them."""
 
 
+Turn = Callable[[], AbstractAsyncContextManager[None]]
+
+
 def add_management_api(app: web.Application, api: Api) -> None:
     """Serve the management API below each of `PREFIXES` of `manager.api.guard.new_application`."""
     shell = _Shell(api)
@@ -71,9 +76,13 @@ class _Shell:
         target = find(request.path)
         resource = target.resource if target is not None else None
         try:
-            answer = await self._answer(request, target)
+            check_origin(request)
+            caller = await authenticate(request, self._api.operations)
+            await take_turn(request, caller.user.name)
+            turn = partial(heavy_turn, request, caller.user.name)
+            answer = await self._answer(request, target, caller, turn)
             if answer.chunks is not None:
-                return await send(request, answer.chunks, status=answer.status, headers=_UNCACHED)
+                return await send(request, answer.chunks, status=answer.status, headers=_UNCACHED, turn=turn)
         except CertcastError as error:
             answer = answer_to(error, resource)
             if answer.status >= 500 and not isinstance(error, OverloadedError):
@@ -91,9 +100,9 @@ class _Shell:
             answer = INTERNAL
         return _response(answer)
 
-    async def _answer(self, request: web.Request, target: Target | None) -> Answer:
-        check_origin(request)
-        caller = await authenticate(request, self._api.operations)
+    async def _answer(
+        self, request: web.Request, target: Target | None, caller: Caller, turn: Turn
+    ) -> Answer:
         if target is None:
             return NOT_FOUND
         method = _meant(request)
@@ -109,18 +118,14 @@ class _Shell:
             if kind is not None and request.content_type not in {JSON, "text/json"}:
                 return unsupported_media_type(kind)
             body = await _decoded(await read_bytes(request, sender_of(caller.user.name, caller.user.role)))
-            # a body may take its time, and the right may have gone meanwhile
-            await rights.check()
         parameters = [(_clean(name), _clean(text)) for name, text in request.query.items()]
-        answer = await self._handlers.answer(
-            Ask(
-                method=method,
-                target=target,
-                parameters=parameters,
-                body=body,
-                actor=caller.user.name,
-            )
-        )
+        ask = Ask(method=method, target=target, parameters=parameters, body=body, actor=caller.user.name)
+        heavy = is_heavy(ask)
+        async with turn() if heavy else nullcontext():
+            if body is not None or heavy:
+                # they may take their time, and the right may have gone meanwhile
+                await rights.check()
+            answer = await self._handlers.answer(ask)
         if answer.chunks is None:
             return answer
         return replace(answer, chunks=guarded(answer.chunks, rights.check))

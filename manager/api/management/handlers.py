@@ -8,6 +8,7 @@ made and changed one by one, the answer to a failure says how many came before i
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -44,6 +45,12 @@ from manager.management.errors import (
 from manager.management.index import Part, Target
 from manager.management.query import Parameters, Row, envelope, page, read_query, select
 from manager.management.resources.access import OAUTH2_CLIENT
+from manager.management.resources.certificates import (
+    CA_CERTIFICATE,
+    CERTIFICATE_SIGNING_REQUEST,
+    CERTIFICATES_IMPORT,
+    TLS_CERTIFICATE,
+)
 from manager.management.resources.conferencing import EMPTY
 from manager.management.resources.nodes import MANAGEMENT_VM, SYSTEM_LOCATION, WORKER_VM
 from manager.management.resources.platform import GLOBAL
@@ -51,6 +58,16 @@ from manager.management.resources.small import SMALL
 from manager.management.resources.status import MANAGEMENT_STATUS, WORKER_STATUS
 from manager.management.schema import root_document, schema_document
 from manager.management.values import read_path_id, write_object
+
+READ_BY_WORKERS: Final = (
+    TLS_CERTIFICATE,
+    CA_CERTIFICATE,
+    CERTIFICATE_SIGNING_REQUEST,
+    CERTIFICATES_IMPORT,
+    WORKER_VM,
+    MANAGEMENT_VM,
+)
+"""Resources whose bodies hold texts of certificates or keys, or let keys be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +291,16 @@ class Handlers:
             shown += [write_object(resource, resolved(resource, row, linked)) for row in part]
             await asyncio.sleep(0)
         return shown
+
+
+def is_heavy(ask: Ask) -> bool:
+    """Whether a request may take long: one that reads what strangers made, or a long list. Raises RefusedError."""
+    resource = ask.target.resource
+    if resource is None:
+        return False
+    if ask.method in {"GET", "HEAD"}:
+        return ask.target.part is Part.COLLECTION and read_query(resource, ask.parameters).is_long
+    return ask.body is not None and resource in READ_BY_WORKERS
 
 
 def _allowed(target: Target) -> frozenset[Method]:

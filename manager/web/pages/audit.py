@@ -55,5 +55,5 @@ def _before(visit: Visit) -> int | None:
 
 PAGES = (
     Page(method="GET", path="/audit", role=Role.ADMINISTRATOR, handler=show),
-    Page(method="GET", path="/audit/verify", role=Role.ADMINISTRATOR, handler=verify),
+    Page(method="GET", path="/audit/verify", role=Role.ADMINISTRATOR, handler=verify, heavy=True),
 )

@@ -12,8 +12,8 @@ from manager.domain.model import AssignmentRecord, CertificateRecord, Role
 from manager.domain.version import version_of_certificate
 from manager.operations.certificates import slot_name
 from manager.web.choices import chosen_nodes, node_choices
-from manager.web.difference import Difference, differences
-from manager.web.uploads import findings_of, given_text, sentences, shown_text
+from manager.web.difference import Difference
+from manager.web.uploads import findings_of, sentences
 from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
@@ -28,16 +28,19 @@ async def add(visit: Visit) -> web.StreamResponse:
     """Preview what was given, or keep it. A refusal comes with every finding and every field but the key."""
     form, nodes = visit.form, chosen_nodes(visit.form)
     shown = {
-        "certificate": shown_text(form.text("certificate")),
-        "parameters": shown_text(form.text("parameters")),
+        "certificate": await visit.shown_text(form.text("certificate")),
+        "parameters": await visit.shown_text(form.text("parameters")),
         "slot": form.text("slot", "server"),
     }
     preview = None
     try:
         given: dict[str, Any] = {
-            name: given_text(form, name) for name in ("certificate", "private_key", "parameters")
+            name: await visit.given_text(name) for name in ("certificate", "private_key", "parameters")
         }
-        shown.update(certificate=shown_text(given["certificate"]), parameters=shown_text(given["parameters"]))
+        shown.update(
+            certificate=await visit.shown_text(given["certificate"]),
+            parameters=await visit.shown_text(given["parameters"]),
+        )
         given.update(
             passphrase=form.text("passphrase") or None, nodes=nodes, slot=form.text("slot", "server")
         )
@@ -78,7 +81,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
     record, places = await store.get(number), await store.nodes_of(number)
     fields = {name: form.text(name) for name in ("certificate", "parameters")}
     try:
-        fields = {name: given_text(form, name) for name in fields}
+        fields = {name: await visit.given_text(name) for name in fields}
         changed = {
             name: text
             for name, text, kept in (
@@ -103,12 +106,10 @@ async def edit(visit: Visit) -> web.StreamResponse:
         seen = form.text("seen")
         return await _edit_form(visit, record, fields, nodes, seen=seen, status=status_of(error), asked=error)
     except ChangedMeanwhileError:
-        theirs = differences(
-            (
-                ("TLS certificate", record.text, fields["certificate"]),
-                ("TLS parameters", record.parameters_text, fields["parameters"]),
-                ("Nodes", "\n".join(_server_nodes(places)), "\n".join(sorted(nodes))),
-            )
+        theirs = await visit.differences(
+            ("TLS certificate", record.text, fields["certificate"]),
+            ("TLS parameters", record.parameters_text, fields["parameters"]),
+            ("Nodes", "\n".join(_server_nodes(places)), "\n".join(sorted(nodes))),
         )
         seen = version_of_certificate(record, places)
         return await _edit_form(visit, record, fields, nodes, seen=seen, status=409, theirs=theirs)
@@ -198,7 +199,7 @@ async def _edit_form(
         "certificate_edit.html",
         status=status,
         record=record,
-        fields={name: shown_text(text) for name, text in fields.items()},
+        fields={name: await visit.shown_text(text) for name, text in fields.items()},
         choices=node_choices(inventory, nodes, own=record.id),
         seen=seen,
         problems=problems,
@@ -224,9 +225,13 @@ def _added(record: CertificateRecord, *, created: bool, nodes: Sequence[str]) ->
 
 PAGES = (
     Page(method="GET", path="/certificates/new", role=Role.ADMINISTRATOR, handler=new_form),
-    Page(method="POST", path="/certificates/new", role=Role.ADMINISTRATOR, handler=add),
+    Page(method="POST", path="/certificates/new", role=Role.ADMINISTRATOR, handler=add, heavy=True),
     Page(method="GET", path="/certificates/import", role=Role.ADMINISTRATOR, handler=import_form),
-    Page(method="POST", path="/certificates/import", role=Role.ADMINISTRATOR, handler=import_files),
+    Page(
+        method="POST", path="/certificates/import", role=Role.ADMINISTRATOR, handler=import_files, heavy=True
+    ),
     Page(method="GET", path=r"/certificates/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit_form),
-    Page(method="POST", path=r"/certificates/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit),
+    Page(
+        method="POST", path=r"/certificates/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit, heavy=True
+    ),
 )

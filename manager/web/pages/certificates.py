@@ -257,9 +257,9 @@ def _query(visit: Visit) -> Query:
 
 PAGES = (
     Page(method="GET", path="/certificates", role=Role.READ_ONLY, handler=list_all),
-    Page(method="GET", path="/certificates/by-node", role=Role.READ_ONLY, handler=by_node),
+    Page(method="GET", path="/certificates/by-node", role=Role.READ_ONLY, handler=by_node, heavy=True),
     Page(method="GET", path="/certificates/download", role=Role.READ_ONLY, handler=download_form),
-    Page(method="POST", path="/certificates/download", role=Role.READ_ONLY, handler=download),
+    Page(method="POST", path="/certificates/download", role=Role.READ_ONLY, handler=download, heavy=True),
     Page(method="GET", path="/certificates/delete", role=Role.ADMINISTRATOR, handler=delete_form),
     Page(method="POST", path="/certificates/delete", role=Role.ADMINISTRATOR, handler=delete),
     Page(method="GET", path=r"/certificates/{id:\d+}", role=Role.READ_ONLY, handler=show),

@@ -72,6 +72,12 @@ async def _check_signed_in(visit: Visit) -> None:
 
 
 PAGES = (
-    Page(method="GET", path="/live/nodes/{name}", role=Role.READ_ONLY, handler=node),
-    Page(method="GET", path=r"/live/certificates/{id:\d+}", role=Role.READ_ONLY, handler=certificate),
+    Page(method="GET", path="/live/nodes/{name}", role=Role.READ_ONLY, handler=node, streams=True),
+    Page(
+        method="GET",
+        path=r"/live/certificates/{id:\d+}",
+        role=Role.READ_ONLY,
+        handler=certificate,
+        streams=True,
+    ),
 )

@@ -17,7 +17,7 @@ from manager.domain.view import NodeView, State
 from manager.operations.nodes import NewToken, findings_of_node
 from manager.operations.views import views_of
 from manager.store.catalogue import NodeDescription
-from manager.web.difference import Difference, differences
+from manager.web.difference import Difference
 from manager.web.noderows import (
     Order,
     assigned_to,
@@ -144,11 +144,9 @@ async def edit(visit: Visit) -> web.StreamResponse:
         return _edit(visit, record, names, addresses, seen=form.text("seen"), asked=error)
     except ChangedMeanwhileError:
         record = await _record(visit)
-        theirs = differences(
-            (
-                ("DNS names", "\n".join(record.names), "\n".join(names)),
-                ("IP addresses", "\n".join(record.addresses), "\n".join(addresses)),
-            )
+        theirs = await visit.differences(
+            ("DNS names", "\n".join(record.names), "\n".join(names)),
+            ("IP addresses", "\n".join(record.addresses), "\n".join(addresses)),
         )
         return _edit(visit, record, names, addresses, seen=version_of_node(record), theirs=theirs)
     return visit.redirect(f"/nodes/{record.name}", "Saved.")
@@ -287,7 +285,7 @@ async def _joining(visit: Visit, name: NodeName, token: NewToken, *, is_new: boo
 PAGES = (
     Page(method="GET", path="/nodes", role=Role.READ_ONLY, handler=list_nodes),
     Page(method="GET", path="/nodes/new", role=Role.ADMINISTRATOR, handler=new_page),
-    Page(method="POST", path="/nodes/new", role=Role.ADMINISTRATOR, handler=add),
+    Page(method="POST", path="/nodes/new", role=Role.ADMINISTRATOR, handler=add, heavy=True),
     Page(method="GET", path="/nodes/{name}/edit", role=Role.ADMINISTRATOR, handler=edit_page),
     Page(method="POST", path="/nodes/{name}/edit", role=Role.ADMINISTRATOR, handler=edit),
     Page(method="GET", path="/nodes/{name}/joining", role=Role.READ_ONLY, handler=joining),

@@ -14,7 +14,7 @@ from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import RequestRecord, Role
 from manager.operations.requests import KeyChoice, RequestChanges
 from manager.web.choices import chosen_nodes, node_choices
-from manager.web.uploads import findings_of, given_text, shown_text
+from manager.web.uploads import findings_of
 from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
@@ -85,7 +85,7 @@ async def create(visit: Visit) -> web.StreamResponse:
     )
     try:
         record = await visit.operations.requests.create(
-            replaces=replaces, changes=changes, key=_key(visit), actor=visit.actor
+            replaces=replaces, changes=changes, key=await _key(visit), actor=visit.actor
         )
     except CertcastError as error:
         return await _new_form(visit, shown, replaces, status=status_of(error), problems=findings_of(error))
@@ -118,7 +118,7 @@ async def answer(visit: Visit) -> web.StreamResponse:
     fields = {name: form.text(name) for name in ("certificate", "parameters")}
     fields["slot"] = form.text("slot", "server")
     try:
-        fields.update((name, given_text(form, name)) for name in ("certificate", "parameters"))
+        fields |= {name: await visit.given_text(name) for name in ("certificate", "parameters")}
         answered = await visit.operations.requests.answer(
             number,
             certificate=fields["certificate"],
@@ -176,11 +176,11 @@ async def delete(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/requests", f"Deleted {plural(len(ids), 'request')}.")
 
 
-def _key(visit: Visit) -> KeyChoice:
+async def _key(visit: Visit) -> KeyChoice:
     """Return which key is wanted. Raises InvalidInputError, PkiError."""
     kind = visit.form.text("kind")
     if kind == UPLOAD:
-        text = given_text(visit.form, "private_key")
+        text = await visit.given_text("private_key")
         if not text.strip():
             raise InvalidInputError("private_key", "paste the private key, or choose its file")
         return KeyChoice(private_key=text, passphrase=visit.form.text("passphrase") or None)
@@ -235,7 +235,7 @@ async def _request(
         "request.html",
         status=status,
         record=record,
-        fields={name: shown_text(text) for name, text in fields.items()},
+        fields={name: await visit.shown_text(text) for name, text in fields.items()},
         choices=node_choices(inventory, nodes),
         take_over=take_over,
         replaces=inventory.entries.get(record.replaces_id or 0),
@@ -248,10 +248,12 @@ async def _request(
 PAGES = (
     Page(method="GET", path="/requests", role=Role.READ_ONLY, handler=list_all),
     Page(method="GET", path="/requests/new", role=Role.ADMINISTRATOR, handler=new_form),
-    Page(method="POST", path="/requests/new", role=Role.ADMINISTRATOR, handler=create),
+    Page(method="POST", path="/requests/new", role=Role.ADMINISTRATOR, handler=create, heavy=True),
     Page(method="GET", path="/requests/delete", role=Role.ADMINISTRATOR, handler=delete_form),
     Page(method="POST", path="/requests/delete", role=Role.ADMINISTRATOR, handler=delete),
     Page(method="GET", path=r"/requests/{id:\d+}", role=Role.READ_ONLY, handler=show),
     Page(method="GET", path=r"/requests/{id:\d+}/download", role=Role.READ_ONLY, handler=download),
-    Page(method="POST", path=r"/requests/{id:\d+}/answer", role=Role.ADMINISTRATOR, handler=answer),
+    Page(
+        method="POST", path=r"/requests/{id:\d+}/answer", role=Role.ADMINISTRATOR, handler=answer, heavy=True
+    ),
 )

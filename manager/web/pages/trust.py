@@ -19,8 +19,8 @@ from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import Role, TrustedCaRecord
 from manager.domain.version import version_of_trusted_ca
-from manager.web.difference import Difference, differences
-from manager.web.uploads import PASTED, findings_of, given_text, sentences, shown_text
+from manager.web.difference import Difference
+from manager.web.uploads import PASTED, findings_of, sentences
 from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
@@ -98,7 +98,7 @@ async def import_files(visit: Visit) -> web.StreamResponse:
             status=status_of(error),
             problems=[],
             kept=None,
-            pasted=shown_text(pasted),
+            pasted=await visit.shown_text(pasted),
             asked=error,
         )
     except CertcastError as error:
@@ -107,7 +107,7 @@ async def import_files(visit: Visit) -> web.StreamResponse:
             status=status_of(error),
             problems=findings_of(error),
             kept=None,
-            pasted=shown_text(pasted),
+            pasted=await visit.shown_text(pasted),
             asked=None,
         )
     warnings = await visit.operations.trust.warnings() if kept.trusted_cas else []
@@ -130,7 +130,7 @@ async def export(visit: Visit) -> web.StreamResponse:
 async def edit_form(visit: Visit) -> web.StreamResponse:
     """Show what can be changed."""
     record = await visit.operations.context.store.trusted_cas.get(visit.number())
-    return _edit_form(
+    return await _edit_form(
         visit, record, record.text, trusted=record.trusted_intermediate, seen=version_of_trusted_ca(record)
     )
 
@@ -141,7 +141,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
     record = await visit.operations.context.store.trusted_cas.get(number)
     trusted, seen, text = form.flag("trusted"), form.text("seen"), form.text("certificate")
     try:
-        text = given_text(form, "certificate")
+        text = await visit.given_text("certificate")
         same = text.strip() == record.text.replace("\r\n", "\n").strip()
         await visit.operations.trust.edit(
             number,
@@ -153,17 +153,15 @@ async def edit(visit: Visit) -> web.StreamResponse:
             actor=visit.actor,
         )
     except ConfirmationNeededError as error:
-        return _edit_form(
+        return await _edit_form(
             visit, record, text, trusted=trusted, seen=seen, status=status_of(error), asked=error
         )
     except ChangedMeanwhileError:
-        theirs = differences(
-            (
-                ("CA certificate", record.text, text),
-                ("Verifies peers", _words(trusted=record.trusted_intermediate), _words(trusted=trusted)),
-            )
+        theirs = await visit.differences(
+            ("CA certificate", record.text, text),
+            ("Verifies peers", _words(trusted=record.trusted_intermediate), _words(trusted=trusted)),
         )
-        return _edit_form(
+        return await _edit_form(
             visit,
             record,
             text,
@@ -173,7 +171,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
             theirs=theirs,
         )
     except CertcastError as error:
-        return _edit_form(
+        return await _edit_form(
             visit,
             record,
             text,
@@ -245,7 +243,7 @@ def _going_through(inventory: Inventory, ids: Collection[int], now_s: int) -> li
     ]
 
 
-def _edit_form(
+async def _edit_form(
     visit: Visit,
     record: TrustedCaRecord,
     text: str,
@@ -261,7 +259,7 @@ def _edit_form(
         "trusted_ca_edit.html",
         status=status,
         record=record,
-        text=shown_text(text),
+        text=await visit.shown_text(text),
         trusted=trusted,
         seen=seen,
         problems=problems,
@@ -278,11 +276,15 @@ PAGES = (
     Page(method="GET", path="/trusted-cas", role=Role.READ_ONLY, handler=list_custom),
     Page(method="GET", path="/trusted-cas/builtin", role=Role.READ_ONLY, handler=list_builtin),
     Page(method="GET", path="/trusted-cas/import", role=Role.ADMINISTRATOR, handler=import_form),
-    Page(method="POST", path="/trusted-cas/import", role=Role.ADMINISTRATOR, handler=import_files),
+    Page(
+        method="POST", path="/trusted-cas/import", role=Role.ADMINISTRATOR, handler=import_files, heavy=True
+    ),
     Page(method="GET", path="/trusted-cas/export", role=Role.READ_ONLY, handler=export),
     Page(method="GET", path="/trusted-cas/delete", role=Role.ADMINISTRATOR, handler=delete_form),
     Page(method="POST", path="/trusted-cas/delete", role=Role.ADMINISTRATOR, handler=delete),
     Page(method="GET", path=r"/trusted-cas/{id:\d+}", role=Role.READ_ONLY, handler=show),
     Page(method="GET", path=r"/trusted-cas/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit_form),
-    Page(method="POST", path=r"/trusted-cas/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit),
+    Page(
+        method="POST", path=r"/trusted-cas/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit, heavy=True
+    ),
 )

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 from unittest.mock import Mock
 
 import msgspec
@@ -80,7 +81,7 @@ async def test_a_reader_that_does_not_read_or_is_gone_is_let_go(
     monkeypatch.setattr(pieces, "WRITE_S", 0.01)
     monkeypatch.setattr(pieces.web, "StreamResponse", lambda **_given: answer)
     request = make_mocked_request("GET", "/", transport=transport)
-    await pieces.send(request, listed(Things(0, []), parts(1, 1, 1)))
+    await pieces.send(request, listed(Things(0, []), parts(1, 1, 1)), turn=nullcontext)
     assert transport.abort.called
     assert not answer.ended
 
@@ -91,6 +92,8 @@ async def test_an_answer_that_fails_on_the_way_is_cut_off_and_its_end_is_never_w
     answer, transport = Taken(9), Mock()
     monkeypatch.setattr(pieces.web, "StreamResponse", lambda **_given: answer)
     request = make_mocked_request("GET", "/", transport=transport)
-    await pieces.send(request, listed(Things(0, []), broken(StorageError("the disk is gone"))))
+    await pieces.send(
+        request, listed(Things(0, []), broken(StorageError("the disk is gone"))), turn=nullcontext
+    )
     assert transport.abort.called
     assert not answer.ended

@@ -1,0 +1,172 @@
+"""Attacks by users: long queries, long lists, held bodies and answers that nobody reads."""
+
+import asyncio
+import contextlib
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from urllib.parse import urlencode
+
+import aiohttp
+import pytest
+from aiohttp import hdrs
+
+from manager.api import bodies, guard
+from manager.api.app import ROOT
+from manager.api.bodies import BODY_MAX_BYTES, POOLS
+from manager.api.guard import GUARD, HEAVY, REQUESTS
+from manager.api.queueing import FairQueue, Limit
+from manager.domain.model import Role
+from manager.management.query import FILTERS_MAX, ORDERS_MAX, PARAMETERS_MAX
+from tests.attacks.flooding import client_context, flood
+from tests.fakes.workers import InPlace
+from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
+from tests.integration.management import CERTIFICATES, Client
+from tests.patience import PATIENCE_S
+
+ADMIN = aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], PASSWORD)
+
+
+@pytest.fixture
+async def api(tmp_path):
+    async with real_api(tmp_path, InPlace()) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [("order_by", "id")] * 700,
+        [("order_by", "id")] * (ORDERS_MAX + 1),
+        [(f"subject_name__{lookup}", "a") for lookup in ("contains", "icontains", "startswith")]
+        + [(f"{name}__in", "1") for name in ("id", "serial_no", "issuer_name", "raw_issuer", "raw_subject")]
+        + [(f"{name}__iexact", "1") for name in ("serial_no", "issuer_name", "raw_issuer", "raw_subject")]
+        + [(f"{name}__endswith", "1") for name in ("serial_no", "issuer_name", "raw_issuer", "raw_subject")]
+        + [(f"{name}__contains", "1") for name in ("serial_no", "issuer_name", "raw_issuer", "raw_subject")]
+        + [(f"{name}__istartswith", "1") for name in ("serial_no", "issuer_name", "raw_issuer")],
+        [("x", "")] * (PARAMETERS_MAX + 1),
+    ],
+    ids=["700 orders", "orders", "filters", "parameters"],
+)
+async def test_a_query_has_a_few_filters_and_orders_at_most(api: ApiClient, pairs):
+    answer = await Client(api).call("GET", f"{CERTIFICATES}?{urlencode(pairs)}", role=Role.READ_ONLY)
+    assert answer.status == 400
+    assert "at most" in answer.error
+
+
+async def test_what_a_query_may_have_is_answered(api: ApiClient):
+    pairs = [("order_by", "id")] * ORDERS_MAX + [("subject_name__icontains", "a"), ("limit", "0")]
+    assert len(pairs) < FILTERS_MAX
+    answer = await Client(api).call("GET", f"{CERTIFICATES}?{urlencode(pairs)}", role=Role.READ_ONLY)
+    assert answer.status == 200
+
+
+async def test_one_user_with_much_to_do_waits_for_itself_and_keeps_nobody(api: ApiClient, monkeypatch):
+    shared = api.server.app[GUARD]
+    impatient = FairQueue(_hurried(REQUESTS))
+    monkeypatch.setattr(shared, "requests", impatient)
+    async with AsyncExitStack() as held:
+        for _ in range(REQUESTS.each):
+            await held.enter_async_context(impatient.take(USERS[Role.READ_ONLY]))
+        for call in (
+            api.session.get(f"{api.url}{ROOT}/nodes", headers=_as(Role.READ_ONLY)),
+            api.session.get(f"{api.url}{CERTIFICATES}", headers=_as(Role.READ_ONLY)),
+        ):
+            async with call as answer:
+                assert answer.status == 429
+                assert int(answer.headers[hdrs.RETRY_AFTER]) >= 0
+        assert (await api.call("GET", "nodes", role=Role.OPERATOR))[0] == 200
+    assert (await api.call("GET", "nodes", role=Role.READ_ONLY))[0] == 200
+    assert (impatient.taken, impatient.waiting) == (0, 0)
+
+
+async def test_long_lists_and_uploads_take_turns_and_short_requests_do_not(api: ApiClient, monkeypatch):
+    shared = api.server.app[GUARD]
+    busy = FairQueue(_hurried(HEAVY))
+    monkeypatch.setattr(shared, "heavy", busy)
+    async with AsyncExitStack() as held:
+        for owner in range(HEAVY.in_all):
+            await held.enter_async_context(busy.take(f"other {owner}"))
+        for method, path, body in (
+            ("GET", "certificates?limit=10000", None),
+            ("GET", "certificates/by-node", None),
+            ("POST", "certificates", {"certificate": "x"}),
+            ("POST", "trusted-cas", {"certificates": "x"}),
+            ("POST", "certificates/download", {"ids": [1]}),
+        ):
+            status, answer = await api.call(method, path, body)
+            assert (status, answer["error"]["reason"]) == (503, "busy"), path
+        manager = Client(api)
+        assert (await manager.call("GET", CERTIFICATES, params={"limit": "0"})).status == 503
+        assert (await manager.call("GET", CERTIFICATES, params={"subject_name__regex": "a"})).status == 503
+        assert (
+            await manager.call("POST", CERTIFICATES, {"certificate": "x", "private_key": "x"})
+        ).status == 503
+        assert (await manager.call("GET", CERTIFICATES)).status == 200
+        assert (await api.call("GET", "certificates"))[0] == 200
+    assert (await api.call("GET", "certificates?limit=10000"))[0] == 200
+    assert (busy.taken, busy.waiting) == (0, 0)
+
+
+async def test_held_bodies_are_bounded_in_all_and_small_ones_pass(api: ApiClient, monkeypatch):
+    monkeypatch.setattr(bodies, "GRACE_S", PATIENCE_S)
+    shared = api.server.app[GUARD].bodies
+    pools = tuple((size, FairQueue(_hurried(limit))) for size, limit in POOLS)
+    monkeypatch.setattr(shared, "pools", pools)
+    begin = (
+        f"POST {ROOT}/import HTTP/1.1\r\nHost: m\r\nAuthorization: {ADMIN}\r\n"
+        f"Content-Length: {BODY_MAX_BYTES}\r\n\r\n"
+    ).encode()
+    held = BODY_MAX_BYTES - 1024 * 1024
+    async with asyncio.TaskGroup() as group:
+        holding = group.create_task(flood(api.server.port, begin, b" " * 65536, most=held))
+        async with asyncio.timeout(PATIENCE_S):
+            while not shared.held_bytes:  # noqa: ASYNC110 - nothing tells that a body has begun
+                await asyncio.sleep(0.01)
+        refused = await flood(api.server.port, begin, b" " * 65536, most=BODY_MAX_BYTES)
+        assert (refused.status, refused.closed) == (429, True)
+        assert (await api.call("POST", "push", {"nodes": []}))[0] in {200, 400}
+        print(f"{shared.held_bytes} bytes are held, {sum(limit.in_all for _, limit in POOLS)} at most")
+        assert shared.held_bytes <= BODY_MAX_BYTES
+        holding.cancel()
+        # the client's thread ends when the manager does
+        await api.server.close()
+
+
+async def test_an_answer_that_nobody_reads_is_given_up(api: ApiClient, monkeypatch):
+    monkeypatch.setattr(guard, "WRITE_S", 0.1)
+    monkeypatch.setattr(guard, "WRITE_RATE_BYTES_S", 1e12)
+    given_up, send = asyncio.Event(), guard._send
+
+    async def told(*args: object) -> None:
+        await send(*args)
+        given_up.set()
+
+    monkeypatch.setattr(guard, "_send", told)
+    large = "x" * (32 * 1024 * 1024)
+    monkeypatch.setattr("manager.api.reference._render", lambda *_args, **_options: large)
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", api.server.port, ssl=client_context(), server_hostname="", limit=4096
+    )
+    try:
+        writer.write(f"GET {ROOT}/docs HTTP/1.1\r\nHost: m\r\n\r\n".encode())
+        await writer.drain()
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        taken = 0
+        async with asyncio.timeout(PATIENCE_S):
+            await given_up.wait()
+            with contextlib.suppress(ConnectionError):
+                while data := await reader.read(65536):
+                    taken += len(data)
+        print(f"{taken} of {len(large)} bytes were buffered")
+        assert taken < len(large)
+    finally:
+        writer.transport.abort()
+
+
+def _hurried(limit: Limit) -> Limit:
+    """Return a limit under which nobody waits."""
+    return replace(limit, wait_s=0)
+
+
+def _as(role: Role) -> dict[str, str]:
+    return {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth(USERS[role], PASSWORD)}
