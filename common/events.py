@@ -63,6 +63,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "trust.changed": "the set of custom trusted CAs changed",
         "user.added": "a user was added",
         "setup.offered": "there is no user yet; the link makes the first administrator",
+        "clock.set_back": "the clock said less than before, so sessions and access tokens ended: how old they are is not known",
         "session.started": "a user signed in to the pages",
         "login.use_unnoted": "a token's last use could not be written down; the token works all the same",
         "request.failed": "a request could not be answered because of our own failure",

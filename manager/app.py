@@ -198,6 +198,7 @@ class Manager:
             lifetime_s=settings.token_days * 86400.0,
         )
         operations = Operations(context, join=join)
+        await operations.sessions.distrust_clock()
         await inventories.current()
         # what was just read stays for good: without this, each full collection of garbage walks through all of it, and
         # stops the loop for 100 ms with 10,000 certificates
@@ -370,6 +371,7 @@ class Manager:
             await asyncio.sleep(COLLECT_S)
             await self._store.generations.collect()
             await operations.alarms.collect()
+            await operations.sessions.distrust_clock()
             await operations.sessions.collect()
 
 

@@ -284,7 +284,7 @@ class Patience:
         self._since: dict[Subject, float] = {}
 
     def lasting(self, conditions: Iterable[Condition], *, now_s: float) -> list[Condition]:
-        """Return the conditions whose kind's delay is over; those that are no longer there are forgotten."""
+        """Return the conditions whose kind's delay is over; those that are no longer there are forgotten. `now_s` is monotonic."""
         since: dict[Subject, float] = {}
         lasting = []
         for condition in conditions:

@@ -67,7 +67,7 @@ class AlarmOperations:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._patience = Patience()
-        self._evaluated_s = context.clock()
+        self._evaluated_s = context.monotonic()
 
     async def active(self) -> Sequence[AlarmRecord]:
         """Return what stands, the latest first; first of all that nobody has looked for too long."""
@@ -90,7 +90,7 @@ class AlarmOperations:
 
     def age_s(self) -> float:
         """Return the seconds since the alarms were last evaluated."""
-        return self._context.clock() - self._evaluated_s
+        return self._context.monotonic() - self._evaluated_s
 
     async def run(self, fleet: FleetView) -> None:
         """Evaluate whenever something changed, and every few seconds, until cancelled."""
@@ -119,7 +119,7 @@ class AlarmOperations:
         found += conditions_of_nodes(views)
         if fault := await self._context.store.audit.find_fault():
             found.append(Condition(subject=_AUDIT, label="audit log", details=_FAULTS[fault]))
-        lasting = self._patience.lasting(found, now_s=now_s)
+        lasting = self._patience.lasting(found, now_s=self._context.monotonic())
         changes = compare(await self._context.store.alarms.active(), lasting)
         if not changes.is_empty:
             await self._context.store.alarms.apply(changes, now_s=now_s)
@@ -156,7 +156,7 @@ class AlarmOperations:
 
     async def _end_silence(self, now_s: float) -> None:
         """Leave a trace of a time in which nobody looked."""
-        silent_s, self._evaluated_s = now_s - self._evaluated_s, now_s
+        silent_s, self._evaluated_s = self.age_s(), self._context.monotonic()
         if silent_s > SILENT_S:
             condition = Condition(subject=_SILENCE, label="manager", details=_silence_details(silent_s))
             raised = Changes(raised=[condition], lowered=[], reworded={})
@@ -176,7 +176,7 @@ class AlarmOperations:
             label="manager",
             node="",
             details=_silence_details(age_s),
-            raised_s=self._evaluated_s + SILENT_S,
+            raised_s=self._context.clock() - age_s + SILENT_S,
             lowered_s=None,
             acknowledged_s=None,
             acknowledged_by=None,

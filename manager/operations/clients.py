@@ -22,6 +22,7 @@ from manager.domain.model import ClientRecord, Role, UserRecord
 from manager.domain.permissions import level_of
 from manager.operations.context import Context
 from manager.operations.lastuse import SOURCE_MAX, LastUse
+from manager.operations.lifetimes import Lifetimes
 from manager.operations.users import NAME_MAX, NAME_PATTERN, hash_token
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,9 @@ log = structlog.get_logger(__name__)
 ACCESS_PREFIX: Final = "cca_"
 ACCESS_S: Final = 900.0
 """How long an access token lives: a client makes another assertion when it has expired."""
+
+FORGET_EVERY_S: Final = 300.0
+"""How often spent assertions that have expired are forgotten; a client makes 1,000 within an hour at most that have not."""
 
 TOKENS_MAX: Final = 1000
 """Assertions of one client that are remembered at once, and so the tokens that it gets within about an hour."""
@@ -54,6 +58,8 @@ class ClientOperations:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._last_use = LastUse(context.clock)
+        self._lives = Lifetimes(context.monotonic, lasting_s=ACCESS_S)
+        self._forget_s, self._expired_s = float("-inf"), float("-inf")
 
     async def add(self, name: str, *, role: Role, public_key: str, actor: str) -> ClientRecord:
         """Register a client. Raises InvalidInputError, ConflictError."""
@@ -166,6 +172,10 @@ class ClientOperations:
         client = await clients.for_token(token_hash, now_s=self._context.clock())
         if client is None:
             return None
+        if self._lives.is_over(token_hash):
+            # gone for good: a clock that is set back later does not bring it back
+            await clients.remove_token(token_hash)
+            return None
         if source is not None:
 
             async def write(now_s: float) -> None:
@@ -185,6 +195,7 @@ class ClientOperations:
         proven = check_assertion(
             assertion, client.public_key, client_id=client_id, hosts=await self._own_names(), now_s=now_s
         )
+        await self._forget_assertions(now_s)
         token = ACCESS_PREFIX + secrets.token_urlsafe(32)
         await self._context.store.clients.spend(
             client,
@@ -195,7 +206,19 @@ class ClientOperations:
             now_s=now_s,
             most=TOKENS_MAX,
         )
+        self._lives.begin(hash_token(token))
         return token
+
+    async def _forget_assertions(self, now_s: float) -> None:
+        """Forget spent assertions that have expired, now and then, and by the clock as it was the time before, too.
+
+        A clock that is ahead for a moment has none forgotten that are good for longer.
+        """
+        if self._context.monotonic() < self._forget_s:
+            return
+        before_s = min(now_s, self._expired_s)
+        self._forget_s, self._expired_s = self._context.monotonic() + FORGET_EVERY_S, now_s
+        await self._context.store.clients.forget_assertions(before_s=before_s)
 
     async def _own_names(self) -> set[str]:
         """Return what clients may call this manager: its names and addresses, and those in the certificate that it shows."""

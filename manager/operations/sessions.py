@@ -1,6 +1,7 @@
 """Signing in to the pages, staying signed in, and signing out.
 
-Invariant: the store has only a hash of what a browser keeps; a session that nobody uses ends, and every session ends.
+Invariant: the store has only a hash of what a browser keeps; a session that nobody uses ends, and every session ends,
+whatever is done to the clock.
 """
 
 import secrets
@@ -14,6 +15,7 @@ from common.errors import NotFoundError
 from manager.domain.model import SessionRecord, UserRecord
 from manager.operations.context import Context
 from manager.operations.lastuse import REMEMBERED_MAX, SOURCE_MAX
+from manager.operations.lifetimes import Lifetimes
 from manager.operations.users import hash_token
 from manager.store.sessions import session_id
 
@@ -31,6 +33,11 @@ SEEN_S: Final = 60.0
 PER_USER_MAX: Final = 20
 """Sessions that one user has; with one more the one that was longest unused ends."""
 
+CLOCK: Final = "clock"
+"""Where the store has what the clock said last."""
+
+SET_BACK_S: Final = 300.0
+"""How far a clock may be set back before what it measured is not believed; smaller corrections are everyday ones."""
 
 CONFIRMED_S: Final = 600.0
 """How long after the password was given a session may make credentials and take private keys away."""
@@ -42,6 +49,8 @@ class SessionOperations:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._confirmed: OrderedDict[str, float] = OrderedDict()
+        self._unused = Lifetimes(context.monotonic, lasting_s=IDLE_S)
+        self._lives = Lifetimes(context.monotonic, lasting_s=LIFE_S)
 
     async def start(self, user: UserRecord, *, address: str) -> str:
         """Begin a session for a user who has proved who it is; return its token, which is never the one from before."""
@@ -54,6 +63,8 @@ class SessionOperations:
             await self._context.note(user.name, "session.started", f"user {user.name}", {"address": address})
         log.info("session.started", user=user.name, address=address)
         self.confirmed(token)
+        self._unused.begin(hash_token(token))
+        self._lives.begin(hash_token(token))
         return token
 
     def confirmed(self, token: str) -> None:
@@ -92,19 +103,42 @@ class SessionOperations:
     async def find(self, token: str, *, using: bool = True) -> UserRecord | None:
         """Return who is signed in with this token, None if nobody; `using` keeps the session from ending unused."""
         hashed, now_s = hash_token(token), self._context.clock()
-        found = await self._context.store.sessions.find(
-            hashed, seen_after_s=now_s - IDLE_S, created_after_s=now_s - LIFE_S
-        )
+        found = await self._context.store.sessions.find(hashed)
         if found is None:
             return None
-        user, seen_s = found
-        if using and now_s - seen_s >= SEEN_S:
-            await self._context.store.sessions.seen(hashed, now_s=now_s)
+        user, began_s, seen_s = found
+        if (
+            seen_s <= now_s - IDLE_S
+            or began_s <= now_s - LIFE_S
+            or self._unused.is_over(hashed)
+            or self._lives.is_over(hashed)
+        ):
+            # gone for good: a clock that is set back later does not bring it back
+            await self._context.store.sessions.remove(hashed)
+            return None
+        if using:
+            self._unused.begin(hashed)
+            if abs(now_s - seen_s) >= SEEN_S:
+                await self._context.store.sessions.seen(hashed, now_s=now_s)
         return user
 
     async def end(self, token: str) -> None:
         """Sign out."""
         await self._context.store.sessions.remove(hash_token(token))
+
+    async def distrust_clock(self) -> None:
+        """End every session and access token if the clock was set back: how old they are is not known. Raises StorageError.
+
+        Asked at the start and now and then, because only the store remembers what the clock said before a restart.
+        """
+        store, now_s = self._context.store, self._context.clock()
+        async with store.together():
+            kept = await store.meta.get(CLOCK)
+            if kept is not None and now_s < float(kept) - SET_BACK_S:
+                await store.sessions.remove_every()
+                await store.clients.remove_every_token()
+                log.warning("clock.set_back", duration_ms=round((float(kept) - now_s) * 1000))
+            await store.meta.set(CLOCK, str(now_s).encode())
 
     async def collect(self) -> None:
         """Forget sessions that are over. Raises StorageError."""

@@ -12,13 +12,12 @@ import msgspec
 from common.errors import AccessError, Reason
 from manager.domain.model import Role, UserRecord
 from manager.operations.context import Context
-from manager.operations.users import UserOperations, hash_token
+from manager.operations.users import SETUP_LINK, UserOperations, hash_token
 
 LINK_S: Final = 24 * 3600.0
 """How long a set-up link lasts; starting the manager again prints another."""
 
 ACTOR: Final = "set-up link"
-_KEPT: Final = "setup"
 
 
 class _Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,12 +42,12 @@ class SetupOperations:
             return None
         token = secrets.token_urlsafe(32)
         link = _Link(token_hash=hash_token(token), expires_s=self._context.clock() + LINK_S)
-        await self._context.store.meta.set(_KEPT, msgspec.json.encode(link))
+        await self._context.store.meta.set(SETUP_LINK, msgspec.json.encode(link))
         return token
 
     async def check(self, token: str) -> None:
         """Raise AccessError FORBIDDEN unless this link's token may make the first user now."""
-        kept = await self._context.store.meta.get(_KEPT)
+        kept = await self._context.store.meta.get(SETUP_LINK)
         if kept is not None and await self.is_needed():
             link = msgspec.json.decode(kept, type=_Link)
             known = hmac.compare_digest(link.token_hash, hash_token(token))

@@ -34,6 +34,9 @@ TOKEN_DAYS: Final = 90
 TOKENS_PER_USER_MAX: Final = 20
 """API tokens of one user that are good at once: one for each program, and few enough to know them all."""
 
+SETUP_LINK: Final = "setup"
+"""Where the store has the link that makes the first administrator."""
+
 NAME_MAX: Final = 150
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
 
@@ -57,6 +60,8 @@ class UserOperations:
             record = await self._context.store.users.add(
                 name, role, password_hash=hashed, now_s=self._context.clock(), only_first=only_first
             )
+            # whoever is added, the link for the first one has done its work: it is not to come back should all users go
+            await self._context.store.meta.remove(SETUP_LINK)
             await self._context.note(actor, "user.added", f"user {name}", {"role": role})
         log.info("user.added", user=name)
         return record

@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.errors import AccessError, ConflictError, NotFoundError, ThrottledError
 from manager.domain.model import ClientRecord, Role
 from manager.store.engine import Database
-from manager.store.tables import oauth_assertion, oauth_client, oauth_token
+from manager.store.tables import meta, oauth_assertion, oauth_client, oauth_token
 
 QUOTA_RETRY_S: Final = 60.0
 """When a client that has asked for too many tokens may ask again: by then some of its assertions may have expired."""
+
+_FORGOTTEN: Final = "assertions-forgotten"
 
 
 class Clients:
@@ -92,17 +94,25 @@ class Clients:
     ) -> None:
         """Spend an assertion and keep the access token that it gives.
 
-        Raises AccessError if it is spent already, ThrottledError if the client has `most` that have not expired.
+        Raises AccessError if it is spent already, or may be; ThrottledError if the client has `most` that have not expired.
         """
         async with self._database.write() as connection:
-            for table in (oauth_assertion, oauth_token):
-                await connection.execute(delete(table).where(table.c.expires_s <= now_s))
+            await connection.execute(delete(oauth_token).where(oauth_token.c.expires_s <= now_s))
+            if jti_until_s <= await _forgotten_s(connection):
+                # it has expired once already by the clock, which was set back since
+                raise AccessError(
+                    "the assertion may have been used before; make a new one that expires later"
+                )
             own = oauth_assertion.c.oauth_client_id == client.id
             spent = select(oauth_assertion.c.jti_hash).where(own, oauth_assertion.c.jti_hash == jti_hash)
             if (await connection.execute(spent)).first() is not None:
                 raise AccessError("the assertion was used before; make a new one with another jti")
             count = (
-                await connection.execute(select(func.count()).select_from(oauth_assertion).where(own))
+                await connection.execute(
+                    select(func.count())
+                    .select_from(oauth_assertion)
+                    .where(own, oauth_assertion.c.expires_s > now_s)
+                )
             ).scalar_one()
             if count >= most:
                 raise ThrottledError(
@@ -119,6 +129,30 @@ class Clients:
                     oauth_client_id=client.id, token_hash=token_hash, expires_s=expires_s
                 )
             )
+
+    async def forget_assertions(self, *, before_s: float) -> None:
+        """Forget the spent assertions that expired before; none that did is accepted from then on, whatever the clock says."""
+        async with self._database.write() as connection:
+            over = oauth_assertion.c.expires_s <= before_s
+            latest_s = (
+                await connection.execute(select(func.max(oauth_assertion.c.expires_s)).where(over))
+            ).scalar()
+            if latest_s is None:
+                return
+            await connection.execute(delete(oauth_assertion).where(over))
+            until_s = max(float(latest_s), await _forgotten_s(connection))
+            row = {"name": _FORGOTTEN, "value": repr(until_s).encode()}
+            await self._database.upsert(connection, meta, [row], key="name")
+
+    async def remove_token(self, token_hash: str) -> None:
+        """Forget an access token, if there is such a one."""
+        async with self._database.write(rights=True) as connection:
+            await connection.execute(delete(oauth_token).where(oauth_token.c.token_hash == token_hash))
+
+    async def remove_every_token(self) -> None:
+        """Forget all access tokens of all clients."""
+        async with self._database.write(rights=True) as connection:
+            await connection.execute(delete(oauth_token))
 
     async def for_token(self, token_hash: str, *, now_s: float) -> ClientRecord | None:
         """Return whose access token this is, None if nobody's or expired."""
@@ -141,6 +175,12 @@ class Clients:
         async with self._database.read() as connection:
             row = (await connection.execute(select(oauth_client).where(chosen))).first()
         return _record(row) if row is not None else None
+
+
+async def _forgotten_s(connection: AsyncConnection) -> float:
+    """Return until when assertions expired that are not remembered any more."""
+    kept = (await connection.execute(select(meta.c.value).where(meta.c.name == _FORGOTTEN))).scalar()
+    return float(kept) if kept is not None else float("-inf")
 
 
 async def _check_name(connection: AsyncConnection, name: str, own: int | None) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.store.engine import Database
@@ -52,6 +52,11 @@ class Meta:
         """Keep a value as it is; for a secret there is `secret_set`."""
         async with self._database.write() as connection:
             await self._set(connection, f"value:{name}", value)
+
+    async def remove(self, name: str) -> None:
+        """Forget a plain value, if there is one of this name."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(meta).where(meta.c.name == f"value:{name}"))
 
     async def secret_get(self, name: str) -> bytes | None:
         """Return a secret, unsealed, None if there is none of this name."""

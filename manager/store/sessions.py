@@ -30,22 +30,15 @@ class Sessions:
             values = {"token_hash": token_hash, "user_id": user_id, "source": source}
             await connection.execute(insert(session).values(**values, created_s=now_s, seen_s=now_s))
 
-    async def find(
-        self, token_hash: str, *, seen_after_s: float, created_after_s: float
-    ) -> tuple[UserRecord, float] | None:
-        """Return whose session this is and when it was last seen; None if nobody's or over."""
+    async def find(self, token_hash: str) -> tuple[UserRecord, float, float] | None:
+        """Return whose session this is, when it began and when it was last seen, whether it is over or not; None if nobody's."""
+        began_s = session.c.created_s.label("began_s")
         query = (
-            select(user, session.c.seen_s)
-            .join(session)
-            .where(
-                session.c.token_hash == token_hash,
-                session.c.seen_s > seen_after_s,
-                session.c.created_s > created_after_s,
-            )
+            select(user, began_s, session.c.seen_s).join(session).where(session.c.token_hash == token_hash)
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).first()
-        return (user_record(row), float(row.seen_s)) if row is not None else None
+        return (user_record(row), float(row.began_s), float(row.seen_s)) if row is not None else None
 
     async def seen(self, token_hash: str, *, now_s: float) -> None:
         """Note that a session is in use."""
@@ -97,6 +90,11 @@ class Sessions:
             ]
             await connection.execute(delete(session).where(session.c.token_hash.in_(ending)))
             return len(ending)
+
+    async def remove_every(self) -> None:
+        """End all sessions of all users."""
+        async with self._database.write(rights=True) as connection:
+            await connection.execute(delete(session))
 
     async def collect(self, *, seen_before_s: float, created_before_s: float) -> None:
         """Forget the sessions that are over."""

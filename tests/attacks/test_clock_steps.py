@@ -1,0 +1,136 @@
+"""Setting the clock brings nothing back: no session, no access token, no spent assertion; and it makes nobody wait."""
+
+import pytest
+
+from common.errors import AccessError
+from common.ids import MANAGEMENT_NODE
+from manager.domain.model import Role, UserRecord
+from manager.operations.clients import ACCESS_S, FORGET_EVERY_S
+from manager.operations.operations import Operations
+from manager.operations.sessions import IDLE_S, LIFE_S, SET_BACK_S
+from tests import pki
+from tests.oauth import claims, public_pem, sign
+from tests.unit.operations.conftest import World, world
+
+__all__ = ["world"]  # a fixture
+
+HERE = "192.0.2.9"
+HOUR_S = 3600.0
+PASSWORD = "correct horse battery"
+KEY = pki.make_key()
+
+
+async def signed_in(world: World) -> str:
+    user: UserRecord = await world.operations.users.add(
+        "ada", role=Role.OPERATOR, password=PASSWORD, actor="console"
+    )
+    return await world.operations.sessions.start(user, address=HERE)
+
+
+async def registered(world: World) -> str:
+    await world.store.nodes.add(
+        MANAGEMENT_NODE, "management", names=["manager.example.com"], addresses=[], now_s=0
+    )
+    record = await world.operations.clients.add(
+        "ci", role=Role.OPERATOR, public_key=public_pem(KEY), actor="console"
+    )
+    return record.client_id
+
+
+async def assert_spent(world: World, assertion: str) -> None:
+    with pytest.raises(AccessError):
+        await world.operations.clients.new_token(assertion, address=HERE)
+
+
+@pytest.mark.parametrize("lasting_s", [IDLE_S, LIFE_S])
+async def test_a_session_that_was_over_stays_over_when_the_clock_is_set_back(world: World, lasting_s: float):
+    sessions, token = world.operations.sessions, await signed_in(world)
+    world.now[0] += lasting_s + 1
+    assert await sessions.find(token) is None
+    world.now[0] -= lasting_s + 1
+    assert await sessions.find(token) is None
+
+
+async def test_a_session_ends_in_time_though_the_clock_is_set_back_again_and_again(world: World):
+    sessions, token = world.operations.sessions, await signed_in(world)
+    passed_s = 0.0
+    while await sessions.find(token) is not None:
+        world.elapsed[0] += IDLE_S / 2
+        passed_s += IDLE_S / 2
+    print(f"a session in use ended after {passed_s / HOUR_S:.2f} h while the clock stood still")
+    assert passed_s == LIFE_S
+    token = await sessions.start((await world.store.users.get("ada"))[0], address=HERE)
+    world.elapsed[0] += IDLE_S
+    world.now[0] -= HOUR_S
+    assert await sessions.find(token) is None
+
+
+async def test_what_was_measured_before_a_restart_ends_if_the_clock_was_set_back_meanwhile(world: World):
+    token, client_id = await signed_in(world), await registered(world)
+    access = await world.operations.clients.new_token(
+        sign(KEY, claims(client_id, world.now[0])), address=HERE
+    )
+    await world.operations.sessions.distrust_clock()
+    world.now[0] -= SET_BACK_S - 1
+    again = Operations(world.operations.context)
+    await again.sessions.distrust_clock()
+    assert await again.sessions.find(token) is not None
+    world.now[0] -= SET_BACK_S + 1
+    again = Operations(world.operations.context)
+    await again.sessions.distrust_clock()
+    assert await again.sessions.find(token) is None
+    with pytest.raises(AccessError):
+        await again.clients.by_token(access, address=HERE)
+    fresh = await again.sessions.start((await world.store.users.get("ada"))[0], address=HERE)
+    await again.sessions.distrust_clock()
+    assert await again.sessions.find(fresh) is not None
+
+
+async def test_an_access_token_ends_in_time_whatever_the_clock_says(world: World):
+    client_id = await registered(world)
+    token = await world.operations.clients.new_token(sign(KEY, claims(client_id, world.now[0])), address=HERE)
+    assert (await world.operations.clients.by_token(token, address=HERE)).user.name == "oauth:ci"
+    world.elapsed[0] += ACCESS_S
+    for step_s in (0, -HOUR_S, HOUR_S):
+        world.now[0] += step_s
+        with pytest.raises(AccessError):
+            await world.operations.clients.by_token(token, address=HERE)
+
+
+async def test_a_spent_assertion_is_not_accepted_again_however_the_clock_is_set(world: World):
+    client_id, began_s = await registered(world), world.now[0]
+    spent = sign(KEY, claims(client_id, began_s))
+    await world.operations.clients.new_token(spent, address=HERE)
+    # ahead for long enough to have everything forgotten that has expired by then
+    world.now[0] = began_s + 3 * HOUR_S
+    for number in range(3):
+        fresh = sign(KEY, claims(client_id, world.now[0], jti=f"ahead {number}"))
+        await world.operations.clients.new_token(fresh, address=HERE)
+        world.elapsed[0] += FORGET_EVERY_S
+        world.now[0] += FORGET_EVERY_S
+    world.now[0] = began_s + 60
+    await assert_spent(world, spent)
+    # and who makes one that expires later is let in at once
+    later = sign(KEY, claims(client_id, world.now[0] + 59, jti="later"))
+    await world.operations.clients.new_token(later, address=HERE)
+    await assert_spent(world, later)
+
+
+async def test_a_clock_that_is_ahead_for_a_moment_keeps_no_client_out(world: World):
+    client_id, began_s = await registered(world), world.now[0]
+    spent = sign(KEY, claims(client_id, began_s))
+    await world.operations.clients.new_token(spent, address=HERE)
+    world.now[0] = began_s + 3 * HOUR_S
+    ahead = sign(KEY, claims(client_id, world.now[0], jti="ahead"))
+    await world.operations.clients.new_token(ahead, address=HERE)
+    world.now[0] = began_s + 60
+    await assert_spent(world, spent)
+    for number, lifetime_s in enumerate((60, 600, 3600)):
+        short = claims(client_id, world.now[0], exp=int(world.now[0]) + lifetime_s, jti=f"short {number}")
+        await world.operations.clients.new_token(sign(KEY, short), address=HERE)
+
+
+async def test_alarms_are_not_called_silent_because_the_clock_was_set(world: World):
+    for step_s in (HOUR_S, -2 * HOUR_S):
+        world.now[0] += step_s
+        assert await world.operations.alarms.active() == []
