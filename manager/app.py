@@ -19,6 +19,7 @@ from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
 from common.runtime import durable, sdnotify
 from common.runtime import log as logs
+from common.runtime.trimming import give_back
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
 from manager.api.proxies import Proxies
@@ -209,6 +210,7 @@ class Manager:
         try:
             async with Supervisor() as supervisor:
                 supervisor.keep("https", server.run)
+                supervisor.keep("memory", lambda: give_back(lambda: len(server.seats) + listener.connections))
                 await self._resume(fleet, local)
                 self._keep(supervisor, fleet, operations, listener, local)
                 await self._until_stopped(supervisor, fleet, operations, listener, server, local)

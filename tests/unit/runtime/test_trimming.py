@@ -1,0 +1,45 @@
+import subprocess
+import sys
+
+import pytest
+
+from common.runtime import trimming
+from tests.patience import PATIENCE_S
+
+SCATTERED = """
+from pathlib import Path
+from common.runtime.trimming import trim
+def pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+held = [bytes(5000) for _ in range(40_000)]
+held = held[::1000]
+before = pages()
+trim()
+print(before, pages())
+"""
+
+
+async def test_memory_is_given_back_once_many_connections_are_gone_and_only_then(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    counts = iter([100, 100, 90, 100 - trimming.GONE, 60, 60, 60])
+    trims: list[int] = []
+    seen: list[int] = []
+    monkeypatch.setattr(trimming, "LOOK_S", 0.0)
+    monkeypatch.setattr(trimming, "trim", lambda: trims.append(seen[-1]))
+
+    def connections() -> int:
+        seen.append(next(counts))
+        return seen[-1]
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await trimming.give_back(connections)
+    assert trims == [100 - trimming.GONE]
+
+
+def test_what_was_freed_below_what_is_in_use_is_given_back():
+    done = subprocess.run(
+        [sys.executable, "-c", SCATTERED], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
+    before, after = map(int, done.stdout.split())
+    assert after < before / 2
