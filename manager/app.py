@@ -19,9 +19,9 @@ from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
 from common.runtime import durable, sdnotify
 from common.runtime import log as logs
-from common.runtime.trimming import give_back
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
+from common.runtime.trimming import give_back
 from manager.api.proxies import Proxies
 from manager.domain.model import Role, UserRecord
 from manager.operations.alarms import SILENT_S
@@ -41,6 +41,7 @@ from manager.push.gate import Limits
 from manager.push.listener import Listener
 from manager.push.local import LocalNode
 from manager.push.sources import KnownSources
+from manager.readings import readings_of, readings_of_https
 from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
 from manager.shares import Shares, raise_descriptor_limit, share
@@ -50,7 +51,7 @@ from manager.store.sealing import KEK_FILE, create_kek, load_keyring
 from manager.store.store import Store
 from manager.web.application import build_application
 from manager.web.health import Check, Health
-from manager.web.metrics import Metrics, Reading, Sources
+from manager.web.metrics import Metrics, Sources
 from manager.web.seats import SeatLimits
 from manager.web.server import HttpsServer
 
@@ -238,6 +239,7 @@ class Manager:
     def _web(
         self, fleet: Fleet, operations: Operations, listener: Listener, shares: Shares
     ) -> tuple[HttpsServer, LocalNode]:
+        readings = readings_of(fleet, operations, listener)
         metrics = Metrics(
             Sources(
                 version=version("certcast"),
@@ -245,7 +247,7 @@ class Manager:
                 views=fleet.view,
                 alarms=operations.alarms.active,
                 inventory=operations.context.inventories.current,
-                readings=_readings(fleet, operations, listener),
+                readings=readings,
             )
         )
         fleet.observers.append(metrics.observe)
@@ -255,6 +257,7 @@ class Manager:
         host, port = split_host_port(self._settings.https)
         limits = SeatLimits(total=shares.https, per_source=shares.https // 2, is_proxy=proxies.trust)
         server = HttpsServer(app, host=host, port=port, limits=limits)
+        readings += readings_of_https(server)
         local = LocalNode(
             server,
             host=host,
@@ -428,25 +431,3 @@ async def _users(settings: Settings) -> AsyncIterator[UserOperations]:
     async with _store(settings) as store, Workers() as workers:
         context = Context(store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers)
         yield UserOperations(context)
-
-
-def _readings(fleet: Fleet, operations: Operations, listener: Listener) -> list[Reading]:
-    return [
-        Reading("reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconcile_age_s),
-        Reading("alarms_age_seconds", "Time since the alarms were last evaluated.", operations.alarms.age_s),
-        Reading(
-            "report_write_failures_total",
-            "Reports of nodes that the store did not take at the first attempt.",
-            lambda: float(fleet.reports.failures),
-        ),
-        Reading(
-            "channel_connections",
-            "Connections to the SSH port, whether logged in or not.",
-            lambda: float(listener.connections),
-        ),
-        Reading(
-            "channel_logging_in",
-            "Connections to the SSH port that have not logged in yet.",
-            lambda: float(listener.gate.logging_in),
-        ),
-    ]

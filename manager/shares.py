@@ -20,9 +20,6 @@ STRANGERS_MAX: Final = 256
 WANTED: Final = 65536
 """What is asked of the system: enough for every connection to a fleet of any size that was measured."""
 
-LEAST: Final = 256
-"""With fewer no share would be of use."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:

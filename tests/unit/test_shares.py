@@ -1,9 +1,9 @@
 import pytest
 
-from manager.shares import LEAST, WANTED, share
+from manager.shares import WANTED, share
 
 
-@pytest.mark.parametrize("limit", [LEAST, 512, 1024, 4096, WANTED])
+@pytest.mark.parametrize("limit", [256, 512, 1024, 4096, WANTED])
 def test_the_shares_stay_below_the_limit_and_each_is_of_use(limit: int):
     shares = share(limit)
     assert shares.own + shares.https + shares.channel == limit

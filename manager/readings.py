@@ -1,0 +1,52 @@
+"""Readings of the running manager for its metrics: one number each, read at each scrape."""
+
+from manager.operations.operations import Operations
+from manager.push.fleet import Fleet
+from manager.push.listener import Listener
+from manager.web.metrics import Reading
+from manager.web.server import HttpsServer
+
+
+def readings_of(fleet: Fleet, operations: Operations, listener: Listener) -> list[Reading]:
+    """Return what the fleet and the nodes' channel tell."""
+    return [
+        Reading("reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconcile_age_s),
+        Reading("alarms_age_seconds", "Time since the alarms were last evaluated.", operations.alarms.age_s),
+        Reading(
+            "report_write_failures_total",
+            "Reports of nodes that the store did not take at the first attempt.",
+            lambda: float(fleet.reports.failures),
+        ),
+        Reading(
+            "channel_connections",
+            "Connections to the SSH port, whether logged in or not.",
+            lambda: float(listener.connections),
+        ),
+        Reading(
+            "channel_logging_in",
+            "Connections to the SSH port that have not logged in yet.",
+            lambda: float(listener.gate.logging_in),
+        ),
+        Reading(
+            "channel_waiting",
+            "Connections to the SSH port that wait for a place to log in.",
+            lambda: float(listener.gate.waiting),
+        ),
+        Reading(
+            "channel_refused_total",
+            "What was refused on the SSH port: connections, logins and requests.",
+            lambda: float(listener.gate.refused.total()),
+        ),
+    ]
+
+
+def readings_of_https(server: HttpsServer) -> list[Reading]:
+    """Return what the HTTPS endpoint tells."""
+    return [
+        Reading("https_connections", "Connections to the HTTPS port.", lambda: float(len(server.seats))),
+        Reading(
+            "https_refused_total",
+            "Connections to the HTTPS port that were turned away, or cut because they were idle or late.",
+            lambda: float(server.seats.refused.total()),
+        ),
+    ]
