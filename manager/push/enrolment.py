@@ -5,6 +5,7 @@ only counted, since nobody guesses 256 bits. Invariant: a key is pinned in the s
 learns neither whether there is such a node nor what was wrong with a token.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -12,10 +13,15 @@ import structlog
 
 from common.errors import EnrolmentError, Reason
 from common.ids import NodeName, node_name
+from common.runtime.places import Paces
 from common.runtime.ssh import generate_key, has_signed, load_key, public_line
 from common.wire.enrolment import EnrolReply, EnrolRequest, hash_secret, rotation_statement
 
 log = structlog.get_logger(__name__)
+
+ROTATIONS_BURST: Final = 5
+ROTATIONS_PER_S: Final = 1 / 600
+"""How often one node may replace its key: a few attempts at once, then one in ten minutes. Each is a row of the audit log for ever."""
 
 _NOBODYS_KEY: Final = public_line(load_key(generate_key()))
 """Stands for the key of a node that has none; whoever made the private half, it is gone."""
@@ -50,6 +56,7 @@ class Enrolment:
         self._keys = keys
         self._host_keys = list(host_keys)
         self._epoch = epoch
+        self._rotations = Paces(burst=ROTATIONS_BURST, per_s=ROTATIONS_PER_S)
 
     async def enrol(self, request: EnrolRequest, address: str, public_key: str) -> EnrolReply:
         """Answer a request whose key the login has proven. Raises EnrolmentError, InvalidInputError, StorageError."""
@@ -64,6 +71,8 @@ class Enrolment:
         except EnrolmentError as error:
             self._keys.refused(name, by_proof=bool(request.proof), address=address)
             log.warning("join.refused", node=name, address=address, reason=error.reason)
+            if error.reason == Reason.BUSY:
+                raise
             raise _refusal(by_proof=bool(request.proof)) from error
         event = "node.rotated" if request.proof else "node.joined"
         log.info(event, node=name, address=address, version=request.agent_version)
@@ -81,6 +90,11 @@ class Enrolment:
         vouched = has_signed(pinned or _NOBODYS_KEY, rotation_statement(name, public_key), proof)
         if not (pinned and vouched):
             raise EnrolmentError("the pinned key does not vouch for this one", reason=Reason.FORBIDDEN)
+        if not self._rotations.allows(name, time.monotonic()):
+            raise EnrolmentError(
+                "this node has replaced its key too often lately; try again in ten minutes",
+                reason=Reason.BUSY,
+            )
         await self._keys.rotate(name, public_key=public_key, instead_of=pinned, address=address)
 
 

@@ -62,8 +62,9 @@ async def test_a_thief_never_rotates_the_key_that_a_rescuer_has_pinned_meanwhile
 
 
 async def test_of_many_races_between_thief_and_rescuer_the_rescuer_loses_none(
-    tmp_path: Path, record_property
+    tmp_path: Path, record_property, monkeypatch
 ):
+    monkeypatch.setattr("manager.push.enrolment.ROTATIONS_BURST", 10 * RACES)
     async with manager(tmp_path) as there:
         await there.add("n1")
         copied, lost = await there.join("n1"), 0
@@ -184,7 +185,6 @@ async def test_refusing_an_unknown_node_takes_the_same_work_as_refusing_a_known_
         await there.add("n1")
         await there.join("n1")
         stranger, checked = load_key(generate_key()), []
-        monkeypatch.setattr("manager.push.enrolment.ATTEMPTS_PER_MINUTE", 1000)
         from manager.push import enrolment as module
 
         has_signed = module.has_signed

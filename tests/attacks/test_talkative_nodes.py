@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from common.ids import NodeName
-from common.runtime.ssh import SUBSYSTEM
+from common.runtime.ssh import SUBSYSTEM, generate_key, load_key
 from common.wire.frames import encode_frame
 from common.wire.messages import (
     Accepted,
@@ -35,8 +35,9 @@ from common.wire.messages import (
 )
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
 from manager.push.allowance import MESSAGES, Allowance, Rate
+from manager.push.enrolment import ROTATIONS_BURST
 from manager.push.gate import Limits
-from tests.attacks.manager_parts import Manager, Raw, ends, manager
+from tests.attacks.manager_parts import Manager, Raw, ends, manager, rotation
 
 N1 = NodeName("n1")
 SENT = 20_000
@@ -178,6 +179,25 @@ async def test_a_node_that_asks_for_what_is_refused_without_end_is_cut(tmp_path:
                         break
             await ends(connection)
         assert sum(each["event"] == "request.refused" for each in lines) <= Limits().refusals
+
+
+async def test_a_node_that_replaces_its_key_without_end_is_refused_and_the_audit_log_stays_short(
+    tmp_path: Path,
+):
+    async with manager(tmp_path) as there:
+        await there.add("n1")
+        key = await there.join("n1")
+        reasons = []
+        for _ in range(ROTATIONS_BURST + 5):
+            new = load_key(generate_key())
+            reply = await there.ask(new, rotation("n1", key, new))
+            reasons.append(reply.reason)
+            key = new if reply.ok else key
+        assert reasons == [""] * ROTATIONS_BURST + ["busy"] * 5
+        rows = [each.action for each in await there.store.audit.list(subject="node n1")]
+        assert rows.count("node.rotated") == ROTATIONS_BURST
+        # who joins with a token is not kept out by that
+        await there.join("n1")
 
 
 def test_an_allowance_comes_back_with_time_and_rests_grow_until_it_is_calm():
