@@ -16,6 +16,7 @@ from alembic import command
 from common.errors import AccessError, EnrolmentError, InvalidInputError, StorageError
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.wire.enrolment import EnrolRequest
+from manager.domain.alarms import AlarmKind
 from manager.domain.attempts import NAMED_MAX, PAIRS_MAX, Attempt, Attempts
 from manager.domain.model import Role
 from manager.operations.context import Context
@@ -30,6 +31,7 @@ from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
+from tests.unit.operations.test_operations_alarms import NoNodes
 
 Attack = Callable[[sqlite3.Connection], object]
 
@@ -298,6 +300,25 @@ async def operations(directory: Path, keyring: Keyring) -> Operations:
         store=store, inventories=Inventories(store), fleet=FakeFleet(), workers=InPlace(), clock=lambda: 100.0
     )
     return Operations(context)
+
+
+async def test_a_log_that_was_cut_is_an_alarm_that_a_later_entry_does_not_lower(
+    operations: Operations, directory: Path
+):
+    context, fleet = operations.context, NoNodes()
+    await operations.alarms.evaluate(fleet)
+    assert AlarmKind.AUDIT_LOG_BROKEN not in {each.subject.kind for each in await operations.alarms.active()}
+    altered(directory, CUTS["the tail and the head"])
+    for _ in range(2):
+        await operations.alarms.evaluate(fleet)
+        (alarm,) = [
+            each
+            for each in await operations.alarms.active()
+            if each.subject.kind is AlarmKind.AUDIT_LOG_BROKEN
+        ]
+        assert alarm.trait.level == "error"
+        await act(context.store, 1)
+    await context.store.close()
 
 
 async def test_failed_sign_ins_are_in_the_log_with_who_was_named_and_from_where(operations: Operations):

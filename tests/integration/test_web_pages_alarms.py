@@ -104,14 +104,22 @@ async def test_whether_the_audit_log_was_altered_is_shown(api: ApiClient):
     store = api.operations.context.store
     async with visitor(api, Role.ADMINISTRATOR) as browser:
         answer = await browser.get("/audit/verify")
-        assert "The chain holds" in answer.text
-        head = (await store.audit.verify()).head
-        assert head in answer.text
-        assert "that you noted is in the chain" in (await browser.get(f"/audit/verify?noted={head}")).text
-        assert "is not in the chain" in (await browser.get(f"/audit/verify?noted={'0' * 63}1")).text
+        found = await store.audit.verify()
+        signed = await store.audit.signed_head(at_s=9.0)
+        assert signed is not None
+        assert "The log is intact" in answer.text
+        assert "certcast-audit-1:" in answer.text
+        for given, told in (
+            (signed.text, "The head that you kept is in the log"),
+            (signed.text.replace(":9:", ":8:"), "was not signed by this log"),
+            (found.head, "The hash that you noted is in the log"),
+            ("0" * 63 + "1", "The hash that you noted is not in the log"),
+        ):
+            assert told in (await browser.get(f"/audit/verify?head={given}")).text
+        assert (await browser.get("/audit/verify?head=nonsense")).status == 400
         async with store.audit._database.write() as connection:
             await connection.exec_driver_sql("UPDATE audit SET actor = 'eve' WHERE id = 2")
-        assert "The chain is broken at act 2" in (await browser.get("/audit/verify")).text
+        assert "The log is broken at entry 2" in (await browser.get("/audit/verify")).text
 
 
 async def test_two_generations_are_compared_and_older_content_is_published_again(api: ApiClient):
