@@ -17,6 +17,9 @@ def step_s(attempts: int) -> float:
 def remaining_s(until_s: float, now_s: float, *, longest_s: float = LADDER_S[-1]) -> float:
     """Return how much of a rest is left.
 
-    A clock that was set back must not prolong a rest, so it is never more than `longest_s`.
+    A clock that was set back must not prolong a rest: it is never more than `longest_s`, and over if there seems to be much more.
     """
-    return max(0.0, min(until_s - now_s, longest_s))
+    left_s = until_s - now_s
+    if left_s > longest_s + LADDER_S[-1]:
+        return 0.0
+    return max(0.0, min(left_s, longest_s))

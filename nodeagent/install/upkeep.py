@@ -15,7 +15,7 @@ import structlog
 
 from common.bundle.manifest import Manifest
 from common.errors import InstallError
-from common.wire.ladder import step_s
+from common.wire.ladder import remaining_s, step_s
 from nodeagent.core import steps
 from nodeagent.core.drift import Drift, damaged_paths, disk_digest, find_drift
 from nodeagent.core.plan import due, settled_copies
@@ -242,11 +242,14 @@ class Upkeep:
             )
         started = [one for one in idle if not stopped[one.name].is_deliberate]
         chosen = [
-            one
-            for one in (*ready, *started)
-            if one not in by_hand and now_s >= self._tries.get(one.name, (0, 0.0))[1]
+            one for one in (*ready, *started) if one not in by_hand and not self._rests(one.name, now_s)
         ]
         return await self._reload(chosen, target, stopped) if chosen else []
+
+    def _rests(self, name: str, now_s: float) -> bool:
+        """Whether a consumer's reload is not to be tried yet."""
+        attempts, until_s = self._tries.get(name, (0, 0.0))
+        return remaining_s(until_s, now_s, longest_s=step_s(attempts)) > 0
 
     def _is_shown(self, consumer: Consumer, wanted: Wanted) -> bool:
         """Whether somebody else reloaded it meanwhile: its ports show all that it uses."""
