@@ -59,8 +59,8 @@ class Limits:
     pace_per_s: float = 8.0
     starts_burst: float = 64.0
     starts_per_s: float = 32.0
-    known_burst: float = 4096.0
-    known_per_s: float = 32.0
+    known_burst: float = 10_000.0
+    known_per_s: float = 64.0
     login_bytes: int = 16 * 1024
     version_s: float = 3.0
     silence_s: float = 0.5

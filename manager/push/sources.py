@@ -16,7 +16,7 @@ from manager.domain.view import NodeView
 SEEN_MAX: Final = 4
 """Sources that are remembered of one node: it may have several ways out, and move."""
 
-READ_S: Final = 60.0
+READ_S: Final = 15.0
 """How often nodes' addresses are read again."""
 
 

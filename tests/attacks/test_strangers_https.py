@@ -7,7 +7,8 @@ import pytest_asyncio
 
 from tests.attacks.ground import Ground, ground, holds
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+# the manager is a private process: only root may count its descriptors
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.services("root", "prlimit")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

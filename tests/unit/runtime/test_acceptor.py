@@ -1,0 +1,83 @@
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from common.runtime import acceptor
+from common.runtime.acceptor import REFUSED_PER_TURN, accept_from, listen, stop_listening
+from tests.patience import PATIENCE_S
+
+
+@asynccontextmanager
+async def accepting(admit) -> AsyncIterator[socket.socket]:
+    listening = listen("127.0.0.1", 0)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(accept_from(listening, admit))
+        try:
+            yield listening
+        finally:
+            running.cancel()
+            stop_listening(listening)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+async def test_accepting_rests_longer_each_time_that_the_system_lacks_something(
+    monkeypatch: pytest.MonkeyPatch, number: int
+):
+    loop, rests, enough = asyncio.get_running_loop(), [], asyncio.Event()
+
+    async def fails(_listening: socket.socket):
+        raise OSError(number, "lacking")
+
+    sleep = asyncio.sleep
+
+    async def rest(delay_s: float) -> None:
+        rests.append(delay_s)
+        if len(rests) == 7:
+            enough.set()
+        await sleep(0)
+
+    monkeypatch.setattr(loop, "sock_accept", fails)
+    monkeypatch.setattr(acceptor.asyncio, "sleep", rest)
+    async with accepting(lambda *_: True), asyncio.timeout(PATIENCE_S):
+        await enough.wait()
+    assert rests[:7] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
+
+
+async def test_others_have_their_turn_while_connections_are_turned_away():
+    turned_away, turns, done = [], [], asyncio.Event()
+    count = 10 * REFUSED_PER_TURN
+
+    def refuse(accepted: socket.socket, _address: str) -> bool:
+        accepted.close()
+        turned_away.append(len(turns))
+        if len(turned_away) == count:
+            done.set()
+        return False
+
+    async def other() -> None:
+        while not done.is_set():
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    listening = listen("127.0.0.1", 0)
+    knocking = [socket.create_connection(listening.getsockname()) for _ in range(count)]
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        running = group.create_task(accept_from(listening, refuse))
+        group.create_task(other())
+        await done.wait()
+        running.cancel()
+    stop_listening(listening)
+    for each in knocking:
+        each.close()
+    assert len(set(turned_away)) >= count / REFUSED_PER_TURN
+
+
+async def test_a_port_for_all_addresses_hears_ipv4():
+    listening = listen("", 0)
+    with socket.create_connection(("127.0.0.1", listening.getsockname()[1])):
+        pass
+    stop_listening(listening)
