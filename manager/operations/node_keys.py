@@ -43,6 +43,7 @@ class NodeKeyOperations:
                     name, "rejoined" if former else "joined", public_key, former, address
                 )
                 store.after_commit(partial(self._context.fleet.node_joined, record))
+                store.after_commit(self._context.stirred.set)
 
     async def rotate(self, name: NodeName, *, public_key: str, instead_of: str, address: str) -> None:
         """Pin a key in place of the one that vouched for it. Raises EnrolmentError if that one is no longer pinned, ConflictError."""
@@ -53,6 +54,7 @@ class NodeKeyOperations:
             if former != public_key:
                 record = await self._record(name, "rotated", public_key, former, address)
                 store.after_commit(partial(self._context.fleet.node_rotated, record))
+                store.after_commit(self._context.stirred.set)
 
     def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
         """Count a join, or a rotation `by_proof`, that was refused."""

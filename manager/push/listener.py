@@ -8,7 +8,7 @@ what its key is worth now: that is asked again when a session is opened, and who
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import asyncssh
 import structlog
@@ -16,13 +16,7 @@ import structlog
 from common.errors import Reason, UnreachableError
 from common.runtime.acceptor import accept_from, listen, stop_listening
 from common.runtime.ssh import (
-    CHANNEL_WINDOW_BYTES,
-    JOIN_SUBSYSTEM,
-    JOIN_USER,
-    PACKET_BYTES,
-    SUBSYSTEM,
     common_options,
-    public_line,
 )
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
@@ -30,21 +24,14 @@ from manager.push.directory import Directory, PinnedKey
 from manager.push.gate import Gate, Limits, Visitor
 from manager.push.guard import READ_BYTES, Guard
 from manager.push.joining import Enrol, JoinPeer
+from manager.push.login import Accept, Admit, Login
 from manager.push.sources import KnownSources
 
 log = structlog.get_logger(__name__)
 
-FLUSH_S = 2.0
-"""How long a closing connection may take to send what it still holds; then it is cut."""
 
 SWEEP_S = 0.25
 """How often it is looked whether somebody has become slow enough to give a place to who waits for it."""
-
-ENVIRONMENT_HANDLER = "_process_env_request"
-"""What asyncssh calls on a channel for each variable; it asks no session. The matrix of requests in tests/attacks shows that it does."""
-
-Accept = Callable[[PinnedKey, Transport], Peer]
-Admit = Callable[[PinnedKey, str], bool]
 
 
 class Listener:
@@ -79,8 +66,8 @@ class Listener:
         self._socket: socket.socket | None = None
         self._options: asyncssh.SSHServerConnectionOptions | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
-        self._logins: dict[PinnedKey, list[_Login]] = {}
-        self._arriving: _Login | None = None
+        self._logins: dict[PinnedKey, list[Login]] = {}
+        self._arriving: Login | None = None
         self._waiting: dict[Visitor, socket.socket] = {}
         self._buffer = bytearray(READ_BYTES)
 
@@ -180,10 +167,10 @@ class Listener:
         if self._options is None:
             raise RuntimeError("the listener has not been started")
         # asked for by the connection while it starts, which follows at once in the same turn of the loop
-        self._arriving = _Login(self, guard, address)
+        self._arriving = Login(self, guard, address)
         return asyncssh.SSHServerConnection(asyncio.get_running_loop(), self._options)
 
-    def _arrived(self) -> "_Login":
+    def _arrived(self) -> Login:
         login, self._arriving = self._arriving, None
         if login is None:
             raise RuntimeError("a connection that the guard did not announce")
@@ -201,7 +188,7 @@ class Listener:
         """Return who hears one that wants to join with the key of this line."""
         return JoinPeer(guard, transport, line, self.enrol, self.supervisor)
 
-    def logged_in(self, login: "_Login", key: PinnedKey) -> None:
+    def logged_in(self, login: Login, key: PinnedKey) -> None:
         """Keep who has logged in with a node's key; of too many the oldest goes."""
         logins = self._logins.setdefault(key, [])
         logins.append(login)
@@ -210,7 +197,7 @@ class Listener:
             self.gate.refuse(oldest.address, "too many connections of one key")
             oldest.end()
 
-    def logged_out(self, login: "_Login", key: PinnedKey) -> None:
+    def logged_out(self, login: Login, key: PinnedKey) -> None:
         """Forget a login."""
         logins = self._logins.get(key, [])
         if login in logins:
@@ -218,230 +205,9 @@ class Listener:
         if not logins:
             self._logins.pop(key, None)
 
-    def _key_revoked(self, key: PinnedKey, _reason: Reason) -> None:
-        """Cut whoever logged in with a key, whatever has become of the login since."""
+    def _key_revoked(self, key: PinnedKey, reason: Reason) -> None:
+        """Cut whoever logged in with a key, whatever has become of the login since; where a removed node came from is strange again."""
+        if reason == Reason.FORBIDDEN:
+            self.sources.forget(key.node)
         for login in list(self._logins.get(key, ())):
             login.end()
-
-
-class _Login(asyncssh.SSHServer):
-    """One connection's authentication and what it may ask for afterwards."""
-
-    def __init__(self, listener: Listener, guard: Guard, address: str) -> None:
-        self._listener = listener
-        self.guard = guard
-        self._connection: asyncssh.SSHServerConnection | None = None
-        self._session: _Session | None = None
-        self._attempts = 0
-        self._refusals = 0
-        self.address = address
-        self.line = ""
-        """The key that the last attempt was made with; after the login, the one that was proven."""
-        self.is_joining = False
-        self.key: PinnedKey | None = None
-        """Whose it was then; None of who joins."""
-
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        self._connection = conn
-        self._listener.opened(conn)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self.key is not None:
-            self._listener.logged_out(self, self.key)
-        if self._connection is not None:
-            self._listener.closed(self._connection)
-
-    def begin_auth(self, username: str) -> bool:
-        return True
-
-    def password_auth_supported(self) -> bool:
-        return False
-
-    def public_key_auth_supported(self) -> bool:
-        return True
-
-    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Look the key up in memory. Called before and after its signature is checked, so twice for one login."""
-        self._attempts += 1
-        if self._attempts > 2 * self._listener.gate.limits.attempts:
-            self.refused("login.refused", "too many keys tried")
-            if self._connection is not None:
-                self._connection.abort()
-            return False
-        # what was asked before counts for nothing: a peer may ask about a node's key and then log in as somebody else
-        self.line, self.is_joining, self.key = public_line(key), username == JOIN_USER, None
-        if self.is_joining:
-            return key.get_algorithm() == "ssh-ed25519"
-        owner = self._listener.directory.find(self.line)
-        if owner is None or owner.node != username:
-            self.refused("login.refused", f"the key is not that of node '{username[:63]}'")
-            return False
-        self.key = owner
-        return True
-
-    def auth_completed(self) -> None:
-        self.guard.logged_in()
-        if self.key is not None:
-            self._listener.logged_in(self, self.key)
-            if not self._listener.admit(self.key, self.address):
-                self.end()
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether the key that was proven is still what it was."""
-        return self.is_joining or (self.key is not None and self._listener.directory.is_current(self.key))
-
-    def end(self) -> None:
-        """Cut the connection; a goodbye that was just written has a moment to leave."""
-        if self._connection is None:
-            return
-        if self._session is not None and self._session.is_begun:
-            self._session.close()
-        else:
-            self._connection.abort()
-
-    def session_requested(
-        self,
-    ) -> "tuple[asyncssh.SSHServerChannel[bytes], asyncssh.SSHServerSession[bytes]] | bool":
-        if self._session is not None or self._connection is None:
-            self.refused("request.refused", "a second session")
-            return False
-        if not self.is_valid:
-            self.refused("request.refused", "a session for a key that was revoked")
-            return False
-        channel = self._connection.create_server_channel(
-            encoding=None, window=CHANNEL_WINDOW_BYTES, max_pktsize=PACKET_BYTES
-        )
-        self._session = _Session(self._listener, self, self._connection)
-        setattr(channel, ENVIRONMENT_HANDLER, self._session.env_requested)
-        return channel, self._session
-
-    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
-        self.refused("request.refused", "forwarding")
-        return False
-
-    def unix_connection_requested(self, dest_path: str) -> bool:
-        self.refused("request.refused", "forwarding")
-        return False
-
-    def server_requested(self, listen_host: str, listen_port: int) -> bool:
-        self.refused("request.refused", "forwarding")
-        return False
-
-    def unix_server_requested(self, listen_path: str) -> bool:
-        self.refused("request.refused", "forwarding")
-        return False
-
-    def refused(self, event: str, what: str) -> None:
-        """Count and tell a refusal; who goes on asking is cut, so that the log stays as short as the patience."""
-        self._listener.gate.refused[what.partition(" '")[0]] += 1
-        self._refusals += 1
-        if self._refusals <= self._listener.gate.limits.refusals:
-            log.warning(event, address=self.address, node=self.name, request=what)
-        elif self._connection is not None:
-            self._connection.abort()
-
-    @property
-    def name(self) -> str:
-        """The node's name, "" of who joins."""
-        return self.key.node if self.key is not None else ""
-
-
-class _Session(asyncssh.SSHServerSession[bytes]):
-    """The one raw session of a connection. Implements `Transport` for whoever hears it."""
-
-    __slots__ = ("_channel", "_connection", "_listener", "_login", "_peer", "address")
-
-    def __init__(self, listener: Listener, login: _Login, connection: asyncssh.SSHServerConnection) -> None:
-        self._listener = listener
-        self._login = login
-        self._connection = connection
-        self._channel: asyncssh.SSHServerChannel[bytes] | None = None
-        self._peer: Peer | None = None
-        self.address = login.address
-
-    @property
-    def is_begun(self) -> bool:
-        """Whether somebody hears it."""
-        return self._peer is not None
-
-    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
-        self._channel = chan
-
-    def subsystem_requested(self, subsystem: str) -> bool:
-        """Grant the one subsystem that this login is for."""
-        key = self._login.key
-        wanted = JOIN_SUBSYSTEM if key is None else SUBSYSTEM
-        if subsystem != wanted or self._peer is not None:
-            return self._refuse(f"subsystem '{subsystem[:40]}'")
-        if not self._login.is_valid:
-            return self._refuse("a subsystem for a key that was revoked")
-        if key is None:
-            self._peer = self._listener.join_peer(self._login.guard, self, self._login.line)
-        else:
-            self._login.guard.passed()
-            self._listener.sources.saw(key.node, self.address)
-            self._peer = self._listener.accept(key, self)
-        return True
-
-    def shell_requested(self) -> bool:
-        return self._refuse("shell")
-
-    def exec_requested(self, command: str) -> bool:
-        return self._refuse("exec")
-
-    def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: object) -> bool:
-        return self._refuse("pty")
-
-    def env_requested(self, _packet: object) -> bool:
-        """Refuse a variable of the environment: without this asyncssh keeps every one of them, however many come."""
-        return self._refuse("environment")
-
-    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
-        self._refuse("a terminal's size")
-
-    def signal_received(self, signal: str) -> None:
-        self._refuse("signal")
-
-    def break_received(self, msec: int) -> bool:
-        return self._refuse("break")
-
-    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        if self._peer is None:
-            return
-        try:
-            self._peer.data_received(data)
-        except Exception:  # asyncssh would close the connection without a word
-            log.exception("request.failed", node=self._login.name, address=self.address)
-            self.close()
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        peer, self._peer = self._peer, None
-        if peer is not None:
-            peer.connection_lost(exc)
-
-    @property
-    def buffered_bytes(self) -> int:
-        """What the peer has not taken."""
-        return self._channel.get_write_buffer_size() if self._channel is not None else 0
-
-    def write(self, data: bytes) -> None:
-        """Queue bytes."""
-        if self._channel is not None and not self._channel.is_closing():
-            self._channel.write(data)
-
-    def close(self) -> None:
-        """End the connection; what it still holds has a moment to leave."""
-        connection = self._connection
-        if self.buffered_bytes:
-            connection.abort()
-            return
-        connection.close()
-        asyncio.get_running_loop().call_later(FLUSH_S, connection.abort)
-
-    def _refuse(self, what: str) -> bool:
-        self._login.refused("request.refused", what)
-        return False

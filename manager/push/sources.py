@@ -58,6 +58,11 @@ class KnownSources:
         if is_new:
             self._gather()
 
+    def forget(self, node: NodeName) -> None:
+        """Forget where a node that was removed has come from."""
+        if self._seen.pop(node, None) is not None:
+            self._gather()
+
     def read(self, nodes: Iterable[NodeRecord], views: Iterable[NodeView]) -> None:
         """Take where all nodes are, and forget those that were removed."""
         records = list(nodes)

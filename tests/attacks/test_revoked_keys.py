@@ -117,6 +117,15 @@ async def test_a_conversation_under_way_ends_with_its_key(tmp_path: Path, revoke
         assert len(watched.node.disconnects) == 1
 
 
+async def test_where_a_removed_node_came_from_has_no_places_of_its_own_any_more(tmp_path: Path):
+    async with manager(tmp_path) as there:
+        await there.add("n1")
+        await joined_and_served(there)
+        assert "127.0.0.1" in there.listener.sources
+        await there.remove("n1")
+        assert "127.0.0.1" not in there.listener.sources
+
+
 async def test_a_node_added_again_with_the_very_same_key_is_not_who_logged_in_before(tmp_path: Path):
     async with manager(tmp_path) as there:
         key = load_key(generate_key())
