@@ -24,6 +24,7 @@ from common.runtime.supervise import Supervisor
 from common.runtime.trimming import give_back
 from manager.api.proxies import Proxies
 from manager.domain.model import Role, UserRecord
+from manager.operations import heads
 from manager.operations.alarms import SILENT_S
 from manager.operations.context import Context
 from manager.operations.node_keys import NodeKeyOperations
@@ -147,6 +148,7 @@ async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> No
     `read_again` reads the settings as the next start will.
     """
     logs.configure(style=settings.log_style, level=settings.log_level)
+    heads.always_tell()
     async with _store(settings) as store, Workers() as workers:
         await Manager(settings, store, workers, read_again).run()
 

@@ -4,14 +4,13 @@ Decides how often. Invariant: what is shipped is signed by the log's key, so it 
 """
 
 import asyncio
-import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from common.errors import CertcastError
+from manager.operations import heads
 from manager.operations.context import Context
 from manager.store.audit import Verification
 from manager.store.chain import Head, SignedHead, parse_signed_head
@@ -72,19 +71,7 @@ class AuditOperations:
         signed = await self.head()
         if signed is None or signed.head == shipped:
             return shipped
-        log.info("audit.extended", head=signed.text, count=signed.head.count)
+        heads.tell(signed)
         if file is not None:
-            await asyncio.to_thread(_append, file, signed)
+            await asyncio.to_thread(heads.append, file, signed)
         return signed.head
-
-
-def _append(file: Path, signed: SignedHead) -> None:
-    """Add a line, and return when it is on disk. The file may be one that its owner made append-only (chattr +a)."""
-    moment = datetime.fromtimestamp(signed.at_s, UTC).isoformat()
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
-    descriptor = os.open(file, flags, 0o600)
-    try:
-        os.write(descriptor, f"{moment} {signed.text}\n".encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import resource
 import secrets
 import shutil
@@ -11,14 +12,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 from alembic import command
 
 from common.errors import AccessError, EnrolmentError, InvalidInputError, StorageError
+from common.runtime import log as logs
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.wire.enrolment import EnrolRequest
 from manager.domain.alarms import AlarmKind
 from manager.domain.attempts import NAMED_MAX, PAIRS_MAX, Attempt, Attempts
 from manager.domain.model import Role
+from manager.operations import heads
 from manager.operations.context import Context
 from manager.operations.node_keys import NodeKeyOperations
 from manager.operations.operations import Operations
@@ -355,6 +359,24 @@ async def test_refused_joins_and_rotations_are_in_the_log_with_who_was_named_and
     (told,) = json.loads(found["join.refused"].detail)["by"]
     assert (told["name"], told["source"], told["attempts"]) == ("conf1", "192.0.2.9", 1)
     await context.store.close()
+
+
+@pytest.mark.parametrize("level", ["info", "warning", "error"])
+async def test_heads_are_in_the_log_whatever_its_level_is(
+    operations: Operations, level: str, capsys: pytest.CaptureFixture[str]
+):
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        logs.configure(style="json", level=level)
+        heads.always_tell()
+        await operations.audit.ship(None, shipped=None)
+    finally:
+        root.handlers[:], root.level = before
+        structlog.reset_defaults()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (await operations.audit.verify(noted=None, kept=line)).kept is Kept.HELD
+    await operations.context.store.close()
 
 
 async def test_heads_go_into_a_file_that_grows_only_each_on_disk_and_good_for_verification(
