@@ -15,6 +15,7 @@ from common.errors import (
 )
 from common.runtime.ssh import JOIN_SUBSYSTEM, SUBSYSTEM, common_options, generate_key, load_key, public_line
 from common.wire.enrolment import hash_secret
+from manager.push import guard
 from manager.push.gate import Limits
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect, dial
@@ -247,6 +248,69 @@ async def test_a_connection_may_try_few_keys():
             await raw(there, who, client_keys=[*keys, who.key])
         assert there.listener.gate.refused["too many keys tried"] == 1
         await a_good_node_is_served(there)
+
+
+async def test_a_peer_that_closes_its_half_is_gone_at_once():
+    async with channel(Limits(version_s=2 * PATIENCE_S)) as there:
+        reader, writer = await hostile(there)
+        writer.write_eof()
+        await ends(reader)
+        writer.close()
+        await a_good_node_is_served(there)
+        assert there.listener.gate.logging_in == 0
+
+
+async def test_a_login_to_join_keeps_its_place_and_its_bytes_until_it_is_gone():
+    async with channel(Limits(login_bytes=8192)) as there:
+        stranger = identity.Identity(
+            node="join",
+            addresses=(there.address,),
+            host_keys=(there.host_line,),
+            key=load_key(generate_key()),
+        )
+        ssh = await raw(there, stranger)
+        assert there.listener.gate.logging_in == 1
+        async with asyncio.timeout(PATIENCE_S):
+            while not ssh.is_closed():
+                ssh.send_debug("x" * 1000)
+                await asyncio.sleep(0)
+        assert there.listener.gate.refused["too many bytes before the login"] == 1
+        assert there.listener.gate.logging_in == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "opens", "why"),
+    [
+        (Limits(session_s=0.2), False, "no session was opened in time after the login"),
+        (Limits(request_s=0.2), True, "no request to join came"),
+    ],
+)
+async def test_a_login_to_join_that_does_not_ask_is_cut_in_time(limits: Limits, opens: bool, why: str):
+    async with channel(limits) as there:
+        stranger = identity.Identity(
+            node="join",
+            addresses=(there.address,),
+            host_keys=(there.host_line,),
+            key=load_key(generate_key()),
+        )
+        ssh = await raw(there, stranger)
+        if opens:
+            await ssh.create_process(subsystem=JOIN_SUBSYSTEM, encoding=None)
+        async with asyncio.timeout(PATIENCE_S):
+            await ssh.wait_closed()
+        assert there.listener.gate.refused == {why: 1}
+
+
+async def test_a_node_that_floods_is_read_at_a_pace_and_not_cut(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(guard, "NODE_BURST_BYTES", 64 * 1024)
+    monkeypatch.setattr(guard, "NODE_BYTES_PER_S", 256 * 1024)
+    async with channel() as there:
+        ear = Ear()
+        transport = await connect(there.identity("n1"), peer=ear)
+        began = asyncio.get_running_loop().time()
+        transport.write(b"x" * 192 * 1024)
+        await ear.until(b"x" * 192 * 1024)
+        assert asyncio.get_running_loop().time() - began >= 0.4
 
 
 # -- joining
