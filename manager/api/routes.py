@@ -174,7 +174,8 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
         if body is not None or route.heavy:
             # they may take their time, and the right may have gone meanwhile
             await rights.check()
-        return await route.handler(made)
+        with api.operations.context.store.on_condition(rights.check):
+            return await route.handler(made)
 
 
 def check_origin(request: web.Request) -> None:

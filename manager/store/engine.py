@@ -8,11 +8,12 @@ belongs to that transaction.
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Table, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -79,6 +80,9 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.rights_revision = 0
         """How often this process changed who may do what; it rises once the change is kept."""
+        self._conditions: WeakKeyDictionary[asyncio.Task[Any], Callable[[], Awaitable[None]] | None] = (
+            WeakKeyDictionary()
+        )
         self._writing = asyncio.Lock()
         self._open: _Transaction | None = None
         if self.is_sqlite:
@@ -122,6 +126,8 @@ class Database:
                     if not self.is_sqlite:
                         await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
                     async with self._whole(connection, content=content) as transaction:
+                        if (condition := self._condition()) is not None:
+                            await condition()
                         if rights:
                             transaction.effects.append(self._rights_changed)
                         yield connection
@@ -129,6 +135,24 @@ class Database:
                     effect()
         except (SQLAlchemyError, OSError) as error:
             raise translated(error) from error
+
+    @contextmanager
+    def on_condition(self, check: Callable[[], Awaitable[None]] | None) -> Iterator[None]:
+        """Let every transaction that this task begins in the block begin with this check; what it raises undoes it. None: without any."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task begins transactions")
+        before = self._conditions.get(task)
+        self._conditions[task] = check
+        try:
+            yield
+        finally:
+            self._conditions[task] = before
+
+    def _condition(self) -> Callable[[], Awaitable[None]] | None:
+        # by task, as a transaction is: a task that is started meanwhile acts for nobody but the manager
+        task = asyncio.current_task()
+        return None if task is None else self._conditions.get(task)
 
     def _rights_changed(self) -> None:
         self.rights_revision += 1

@@ -6,7 +6,7 @@ Owns the database file's creation, its mode, and its migrations.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Self
 
@@ -118,6 +118,12 @@ class Store:
         """
         async with self._database.write():
             yield
+
+    def on_condition(
+        self, check: Callable[[], Awaitable[None]] | None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Let every change that this task makes in the block be made only if this check, asked in its transaction, lets it."""
+        return self._database.on_condition(check)
 
     @property
     def rights_revision(self) -> int:

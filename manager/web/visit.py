@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -28,6 +29,7 @@ from manager.domain.model import Role, UserRecord
 from manager.operations.devices import DEVICE_S
 from manager.operations.operations import Operations
 from manager.operations.ports import FleetView
+from manager.operations.rights import Rights
 from manager.operations.workers import READ_TIMEOUT_S
 from manager.web.difference import Difference, differences
 from manager.web.forms import Form, read_form
@@ -266,14 +268,26 @@ async def visit_page(page: Page, site: Site, request: web.Request) -> web.Stream
 
 
 async def _handled(page: Page, visit: Visit) -> web.StreamResponse:
+    site = visit.site
+    rights = Rights(site.operations.context, partial(_check_still, page, visit))
     try:
         if page.needs_password:
             visit.check_confirmed()
-        return await page.handler(visit)
+        with site.operations.context.store.on_condition(None if page.role is None else rights.check):
+            return await page.handler(visit)
     except AccessError as error:
         if error.reason is not Reason.PASSWORD_REQUIRED:
             raise
         return ask_password(visit, status=403, next_path=_form_of(page, visit))
+
+
+async def _check_still(page: Page, visit: Visit) -> None:
+    """Refuse a change by who is not signed in any more, or has a lesser role by now. Raises AccessError."""
+    user = await visit.operations.sessions.find(visit.token, using=False)
+    if user is None:
+        raise AccessError("your session has ended, and nothing was changed; sign in again")
+    if page.role is not None and not allows(user, page.role):
+        raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
 
 
 def _check_role(page: Page, visit: Visit) -> None:

@@ -26,8 +26,9 @@ from manager.web.visit import COOKIE
 from tests import pki
 from tests.attacks.principals import access_token, api_token, basic, bearer
 from tests.fakes.workers import InPlace
-from tests.integration.api import USERS, ApiClient, real_api
+from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.management import CERTIFICATES
+from tests.integration.web import visitor
 from tests.patience import PATIENCE_S
 
 ADMIN, OPERATOR, READER = (USERS[role] for role in (Role.ADMINISTRATOR, Role.OPERATOR, Role.READ_ONLY))
@@ -233,3 +234,68 @@ async def test_a_body_that_was_begun_with_a_right_does_nothing_without_it(
         goes_on.set()
     assert sending.result() in {401, 403}
     assert name not in [each.name for each in await api.operations.context.store.nodes.list()]
+
+
+@pytest.mark.parametrize("kind", ["password", "API token", "access token", "session"])
+async def test_an_act_that_takes_its_time_is_not_carried_out_once_the_right_has_gone(
+    api: ApiClient, monkeypatch, kind: str
+):
+    """The right goes after the body was read, while a key is made: the transaction itself asks again."""
+    await api.operations.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
+    if kind == "access token":
+        headers = bearer(await access_token(api, Role.ADMINISTRATOR))
+    else:
+        headers = await headers_of(api, kind)
+    really = api.operations.nodes._prepared
+    change = "program" if kind == "access token" else "deleted"
+
+    async def prepared(*values: Any) -> Any:
+        made = await really(*values)
+        await aside(CHANGES[change](api))
+        return made
+
+    monkeypatch.setattr(api.operations.nodes, "_prepared", prepared)
+    if kind == "session":
+        token = headers["Cookie"].partition("=")[2]
+        fields = {
+            "name": "n1",
+            "names": "n1.example.test",
+            "csrf": hmac.digest(token.encode(), b"csrf", "sha256").hex(),
+        }
+        sent = api.session.post(f"{api.url}/nodes/new", data=fields, headers=headers, allow_redirects=False)
+    else:
+        sent = api.session.post(f"{api.url}{ROOT}/nodes", json={"name": "n1"}, headers=headers)
+    async with sent as answer:
+        await answer.read()
+        assert answer.status == 401
+    assert [each.name for each in await api.operations.context.store.nodes.list()] == []
+
+
+async def aside(change: Awaitable[Any]) -> None:
+    """Let somebody else make a change: in a task of its own, so not as a part of the request."""
+
+    async def work() -> None:
+        await change
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work())
+
+
+async def test_a_sign_in_that_is_overtaken_by_a_new_password_leaves_no_session(api: ApiClient, monkeypatch):
+    really = api.operations.users.by_password
+    overtaken = False
+
+    async def by_password(*values: Any, **more: Any) -> Any:
+        nonlocal overtaken
+        proven = await really(*values, **more)
+        if not overtaken:
+            overtaken = True
+            await aside(CHANGES["password"](api))
+        return proven
+
+    monkeypatch.setattr(api.operations.users, "by_password", by_password)
+    async with visitor(api) as thief:
+        await thief.post("/sign-in", {"name": OPERATOR, "password": PASSWORD})
+        assert overtaken
+        assert (await thief.get("/nodes", allow_redirects=False)).status == 303
+    assert await api.operations.sessions.list(OPERATOR) == []

@@ -125,7 +125,8 @@ class _Shell:
             if body is not None or heavy:
                 # they may take their time, and the right may have gone meanwhile
                 await rights.check()
-            answer = await self._handlers.answer(ask)
+            with self._api.operations.context.store.on_condition(rights.check):
+                answer = await self._handlers.answer(ask)
         if answer.chunks is None:
             return answer
         return replace(answer, chunks=guarded(answer.chunks, rights.check))

@@ -24,6 +24,12 @@ async def sign_in(visit: Visit) -> web.StreamResponse:
         return await _ask(visit, next_path=next_path, name=name, error=error)
     await visit.operations.sessions.end(visit.token)
     token = await visit.operations.sessions.start(user, address=visit.address)
+    try:
+        # the password may have been replaced meanwhile, which ends only the sessions that there were
+        await visit.prove(name, visit.form.text("password"))
+    except AccessError as error:
+        await visit.operations.sessions.end(token)
+        return await _ask(visit, next_path=next_path, name=name, error=error)
     response = visit.redirect(next_path)
     visit.remember(response, token)
     await visit.remember_device(response, user)
