@@ -34,10 +34,11 @@ Certcast keeps the TLS certificates and trusted CAs of a fleet of nodes right. T
 `/api/certcast/v1/`, and the management API below `/api/admin/` that clients of the platform speak already. Both take HTTP Basic, an \
 API token or an access token; each operation says which role it needs: read-only, operator or administrator, each of which may do \
 what those before it may. No answer holds a private key."""
+_PASSWORD: Final = ", and the user's own name and password: no token may do it"  # noqa: S105 - a sentence
 _FAILURES: Final[Mapping[int, str]] = {
     400: "Something in the request cannot be accepted; `field` and `findings` say what.",
     401: "Sign in.",
-    403: "The role is not enough, or another site's page asks.",
+    403: "The role is not enough, a password is needed instead of a token, or another site's page asks.",
     404: "There is no such thing.",
     409: "It contradicts what is stored.",
     413: "The body, or something in it, is too large.",
@@ -115,7 +116,7 @@ def _operation(route: Route, by_kind: Mapping[Any, Json]) -> Json:
         "operationId": "_".join(re.findall(r"\w+", f"{route.method.lower()} {route.path}")),
         "tags": [_tag(route)],
         "summary": route.summary,
-        "description": f"{_first(route)} Needs the role {route.role}.",
+        "description": f"{_first(route)} Needs the role {route.role}{_PASSWORD if route.needs_password else ''}.",
         "x-role": route.role,
         "responses": {
             **{str(status): _success(answer, by_kind) for status, answer in route.answers.items()},

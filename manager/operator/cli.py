@@ -20,6 +20,7 @@ from manager.operator import (
     certificates,
     explain,
     generations,
+    join_tokens,
     nodes,
     oauth,
     pushes,
@@ -172,6 +173,8 @@ def start(
 
 
 app.add_typer(nodes.app, name="node")
+nodes.app.command("join-tokens")(join_tokens.list_tokens)
+nodes.app.command("revoke-join-token")(join_tokens.revoke)
 for command in (generations.generations, generations.difference, generations.republish):
     nodes.app.command()(command)
 app.add_typer(certificates.app, name="certificate")

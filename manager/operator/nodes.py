@@ -130,7 +130,7 @@ def remove(
 def join_token(context: typer.Context, name: NodeArgument, json: JsonOption = False) -> None:
     """Make a new join token for a node.
 
-    An older one is then worth nothing.
+    Older ones that were not used stay good until they expire; 'certcast node join-tokens' lists them.
 
     Example: certcast node join-token conf1
     """

@@ -166,6 +166,22 @@ class ListedNodes(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[ListedNode]
 
 
+class ListedJoinToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A join token that was not used yet, without its secret."""
+
+    id: int
+    node: str
+    created_s: float | None = None
+    expires_s: float | None = None
+    created_by: str = ""
+
+
+class JoinTokens(msgspec.Struct, frozen=True, kw_only=True):
+    """The join tokens that can still be used."""
+
+    join_tokens: list[ListedJoinToken]
+
+
 class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
     """A join token; shown once."""
 

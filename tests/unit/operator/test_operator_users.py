@@ -96,3 +96,28 @@ def test_who_is_at_a_terminal_is_asked_before_somebody_is_shut_out(api, run, gro
     assert run(group, "remove", "anna", text="y\n").exit_code == 0
     assert run(group, "remove", "anna", "--force").exit_code == 0
     assert [method for method, _, _ in api.asked if method != "GET"] == ["DELETE", "DELETE"]
+
+
+def test_an_administrator_lists_and_revokes_everybodys_tokens(api, run):
+    listed = {
+        "id": 9,
+        "user": "bert",
+        "label": "ci",
+        "scope": "push-only",
+        "created_s": 0,
+        "expires_s": 4102444800,
+    }
+    used = listed | {"id": 8, "last_used_s": 86400.0, "last_source": "192.0.2.7"}
+    api.answer("GET", "tokens?all=true", {"tokens": [listed, used]})
+    api.answer("DELETE", "tokens/9", "", status=204)
+    told = run("token", "list", "--all").stdout
+    assert all(each in told for each in ("bert", "push-only", "never", "1970-01-02", "192.0.2.7"))
+    assert "of bert" in run("token", "revoke", "9", "--all").stdout
+
+
+def test_a_token_is_left_aside_where_only_a_password_will_do(api, run):
+    api.answer("POST", "tokens", {"token": "cct_new", "expires_s": 0}, status=201)
+    done = run("token", "create", "--label", "x", "--scope", "read-only", CERTCAST_TOKEN="cct_old")
+    assert done.exit_code == 0, done.stderr
+    assert api.asked[0][2] == {"label": "x", "days": 90, "scope": "read-only"}
+    assert api.headers[0]["Authorization"].startswith("Basic ")

@@ -121,3 +121,28 @@ async def test_an_answered_request_has_the_text_of_its_answer_and_the_levels_are
     ]
     assert await store.roles.add("mine", ["operate"]) == 4
     await store.close()
+
+
+async def test_tokens_of_before_keep_their_users_role_and_live_a_year_at_most(
+    directory: Path, keyring, monkeypatch: pytest.MonkeyPatch
+):
+    to_head = command.upgrade
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", lambda config, _revision: to_head(config, "0010"))
+        await (await Store.create(directory, keyring)).close()
+    year_s = 365 * 86400.0
+    with closing(sqlite3.connect(directory / DATABASE_FILE)) as database, database:
+        database.execute("INSERT INTO user VALUES (1, 'ann', 'operator', 'x', 1.0)")
+        for number, life_s in ((1, 10 * year_s), (2, year_s / 2)):
+            row = (number, 1, str(number), "ci", 1000.0, 1000.0 + life_s)
+            database.execute(
+                "INSERT INTO api_token (id, user_id, token_hash, label, created_s, expires_s) VALUES (?, ?, ?, ?, ?, ?)",
+                row,
+            )
+    store = await Store.open(directory, keyring)
+    try:
+        found = {each.id: each for each in await store.users.tokens("ann", now_s=1000.0)}
+    finally:
+        await store.close()
+    assert {each.scope for each in found.values()} == {"operator"}
+    assert [found[number].expires_s - 1000.0 for number in (1, 2)] == [year_s, year_s / 2]
