@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from common.ids import node_name
+from common.runtime.terminal import say
 from manager.operator.nodes import NodeArgument
-from manager.operator.running import JsonOption, ask, say, say_raw
+from manager.operator.running import JsonOption, ask, say_raw
 from manager.operator.words import moment
 
 
