@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import ssl
 import sys
@@ -262,4 +263,5 @@ def trusting() -> ssl.SSLContext:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end after the last step")
+    os.umask(0o022)  # the agents refuse directories that a group may write to
     sys.exit(asyncio.run(main(once=parser.parse_args().once)))

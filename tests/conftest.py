@@ -14,7 +14,11 @@ settings.register_profile("search", max_examples=2000, deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let tests of the profile "repeatable" have the same examples in each run, unless a seed asks for others."""
+    """Let tests of the profile "repeatable" have the same examples in each run, unless a seed asks for others.
+
+    The agent refuses directories that a group may write to, which some people's umask lets tests make.
+    """
+    os.umask(0o022)
     repeatable = config.getoption("--hypothesis-seed", None) is None
     settings.register_profile("repeatable", derandomize=repeatable, deadline=None)
 
