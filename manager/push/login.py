@@ -33,6 +33,8 @@ ENVIRONMENT_HANDLER = "_process_env_request"
 FLUSH_S = 2.0
 """How long a closing connection may take to send what it still holds; then it is cut."""
 
+OBSTINATE = "too many requests that are refused"
+
 Accept = Callable[[PinnedKey, Transport], Peer]
 Admit = Callable[[PinnedKey, str], bool]
 
@@ -188,6 +190,8 @@ class Login(asyncssh.SSHServer):
         if self._refusals <= self._listener.gate.limits.refusals:
             log.warning(event, address=self.address, node=self.name, request=what)
         elif self._connection is not None:
+            if self._refusals == self._listener.gate.limits.refusals + 1:
+                self._listener.gate.refuse(self.address, OBSTINATE)
             self._connection.abort()
 
     @property
