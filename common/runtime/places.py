@@ -60,17 +60,20 @@ class Places(Generic[PlaceT]):
     def first_to_go(self, source: str, now_s: float, *, over: int = 0) -> PlaceT | None:
         """Return whose place one more from `source` may have; None if everybody keeps theirs.
 
-        It is the one that has yielded for longest among those of the source that holds most, and more than `over` more than `source`.
+        It is the one that has yielded for longest among those of the source that holds most. A source that has all that one may have
+        gives up one of its own. One that has some already gets another's only if that leaves it with no more (else two would take
+        turns for ever), and with `over` only if the other holds so many more.
         """
         mine = self._counts[source]
         is_full_of_mine = mine >= self._per_source
+        least = mine + max(over, 1 if mine else 0)
         found: PlaceT | None = None
         most, since_s = 0, inf
         for place in self._held:
             if place.yields_at_s > now_s:
                 continue
             count = self._counts[place.source]
-            if place.source != source and (is_full_of_mine or count <= mine + over):
+            if place.source != source if is_full_of_mine else count <= least:
                 continue
             if (count, -place.yields_at_s) > (most, -since_s):
                 found, most, since_s = place, count, place.yields_at_s

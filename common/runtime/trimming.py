@@ -7,11 +7,18 @@ when to hand it back. Invariant: nothing is done while nothing has gone.
 import asyncio
 import ctypes
 import gc
+import resource
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 LOOK_S: Final = 5.0
 """How often it is looked whether connections have gone; what they took is back well within 30 s."""
+
+PAGE_BYTES: Final = resource.getpagesize()
+
+GROWN_BYTES: Final = 16 * 1024 * 1024
+"""So much more is looked through, too: where connections come and go, what is gone hides in what is new."""
 
 GONE: Final = 32
 """So many fewer connections than at most since the last time are worth it: 3 MiB of TLS."""
@@ -19,16 +26,22 @@ GONE: Final = 32
 
 async def give_back(connections: Callable[[], int]) -> None:
     """Hand back memory after bursts of connections, until cancelled."""
-    most = connections()
+    most, least_bytes = connections(), in_use_bytes()
     while True:
         await asyncio.sleep(LOOK_S)
-        now = connections()
-        most = max(most, now)
-        if most - now >= GONE:
+        now, taken_bytes = connections(), in_use_bytes()
+        most, least_bytes = max(most, now), min(least_bytes, taken_bytes)
+        if most - now >= GONE or taken_bytes - least_bytes >= GROWN_BYTES:
             most = now
-            # what ended connections hold of each other goes first; the young are few, and the old are frozen
-            gc.collect(1)
+            # what ended connections hold of each other goes first; what was there at the start is frozen and not walked through
+            gc.collect()
             await asyncio.to_thread(trim)
+            least_bytes = in_use_bytes()
+
+
+def in_use_bytes() -> int:
+    """Return how much memory this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
 
 
 def trim() -> bool:

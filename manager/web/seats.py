@@ -61,7 +61,7 @@ class SeatLimits:
     total: int = 512
     per_source: int = 256
     pace_burst: float = 256.0
-    pace_per_s: float = 100.0
+    pace_per_s: float = 60.0
     handshake_s: float = 10.0
     request_s: float = 10.0
     idle_s: float = 30.0
