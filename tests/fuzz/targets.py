@@ -210,8 +210,8 @@ def _query(data: bytes) -> None:
 
 
 ROWS: Final = [
-    {"id": 1, "name": "a", "subject_name": "a.example.com", "key_id": None, "names": ["a", "b"]},
-    {"id": 2, "name": "b" * 64, "subject_name": "", "key_id": 7, "names": []},
+    {"id": 1, "name": "a", "subject_name": "a.example.com", "key_id": None},
+    {"id": 2, "name": "b" * 64, "subject_name": "", "key_id": "07"},
 ]
 
 
