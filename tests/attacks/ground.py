@@ -29,7 +29,7 @@ from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
 from nodeagent.channel.join import ask
 from tests.fakes.simulator import NodeSimulator
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, ended
 
 ROOT = Path(__file__).parents[2]
 MIB = 1024 * 1024
@@ -161,7 +161,7 @@ class Ground:
         finally:
             if process.returncode is None:
                 process.kill()
-            await process.wait()
+            await ended(process)
 
 
 class _Greeter(NodeSimulator):

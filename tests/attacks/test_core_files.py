@@ -13,7 +13,7 @@ import pytest
 
 from common.runtime.memory import is_private
 from manager.operations.workers import READ_TIMEOUT_S, Workers
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, wait_status
 
 TREE = Path(__file__).parents[2]
 ACCOUNT = 65534 if os.geteuid() == 0 else os.geteuid()
@@ -62,7 +62,7 @@ def aborted(code: str, folder: Path) -> bool:
     folder.chmod(0o777)
     with running(code, folder) as process:
         process.send_signal(signal.SIGABRT)
-        _, status = os.waitpid(process.pid, 0)
+        status = wait_status(process.pid)
         process.returncode = -signal.SIGABRT
     assert os.WIFSIGNALED(status)
     return os.WCOREDUMP(status)

@@ -46,7 +46,7 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, exit_code
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -146,7 +146,7 @@ def swapping(place: Path, outside: Path):
     finally:
         os.kill(pid, signal.SIGTERM)
         # by the signal itself if it comes before the first exchange
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) in {0, -signal.SIGTERM}
+        assert exit_code(pid) in {0, -signal.SIGTERM}
         link.unlink()
 
 

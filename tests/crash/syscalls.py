@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.patience import exit_code
+
 # linux/audit.h, linux/filter.h, linux/seccomp.h, asm/unistd_64.h
 _ARCH = 0xC000003E
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
@@ -148,7 +150,7 @@ def run(
             with contextlib.suppress(ProcessLookupError):
                 if not tracer.is_over:
                     os.kill(pid, signal.SIGKILL)
-            tracer.ran.status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            tracer.ran.status = exit_code(pid)
     return tracer.ran
 
 

@@ -23,7 +23,7 @@ from nodeagent.install.state import NodeState
 from nodeagent.install.upkeep import Upkeep
 from tests.crash.node import NEW, OLD, Node
 from tests.integration.agent_parts import install
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, exit_code
 
 INSTALLS = 1000
 COUNT = struct.Struct("=Q")
@@ -123,7 +123,7 @@ def test_a_reader_never_sees_a_mixture_a_gap_or_a_wider_mode(memory, say):
         lasted_s = time.monotonic() - started_s
         for reader in readers:
             os.kill(reader, signal.SIGTERM)
-            assert os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1]) == 0
+            assert exit_code(reader) == 0
     seen = json.loads(os.read(read_end, 4096))
     os.close(read_end)
     os.close(write_end)

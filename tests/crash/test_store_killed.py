@@ -18,6 +18,7 @@ from common.runtime import durable
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from tests.crash.power import Disk
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,7 +53,7 @@ def kill_and_read_rest(process: subprocess.Popen) -> list[str]:
     process.kill()
     assert process.stdout is not None
     rest = process.stdout.read().decode().split()
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait(PATIENCE_S) == -signal.SIGKILL
     return rest
 
 

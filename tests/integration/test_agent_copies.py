@@ -28,6 +28,7 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
+from tests.patience import exit_code
 
 OLD = pki.make_leaf(ROOT, ["old.example.com"])
 NEW = pki.make_leaf(ROOT, ["new.example.com"])
@@ -372,7 +373,7 @@ def killed_at(service: Service, number: int) -> bool:
             status = 0
         finally:
             os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    status = exit_code(pid)
     assert status in {0, 9}
     return status == 9
 

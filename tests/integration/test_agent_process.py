@@ -90,7 +90,7 @@ def start(tmp_path):
     yield start_one
     for process in running:
         process.kill()
-        process.wait()
+        process.wait(PATIENCE_S)
 
 
 def test_an_agent_without_a_manager_is_alive_and_not_ready_and_ends_when_told(start):

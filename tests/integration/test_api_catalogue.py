@@ -16,6 +16,7 @@ from manager.operations.workers import Workers
 from tests import pki
 from tests.conftest import find_program
 from tests.integration.api import ApiClient, real_api
+from tests.patience import ended
 from tests.unit.pki.openssl import openssl, sign_request
 
 ROOT, ISSUER = pki.current_ca("Catalogue")
@@ -169,7 +170,7 @@ async def test_a_downloaded_pem_file_is_all_that_nginx_needs(api: ApiClient, tmp
         seen = await asyncio.to_thread(openssl, "s_client", *arguments, *trusting, cwd=tmp_path, stdin="")
     finally:
         nginx.terminate()
-        await nginx.wait()
+        await ended(nginx)
     assert "Verify return code: 0 (ok)" in seen
     assert "1 s:CN = Catalogue Issuing" in seen
 

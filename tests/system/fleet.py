@@ -12,7 +12,7 @@ import aiohttp
 from demo.run import Api, ready, trusting
 from demo.site import PASSWORD, DemoNode, Site
 from tests import pki
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, ended
 
 MINUTE_S = 60.0
 TRUST = "current/trust/ca-certificates.pem"
@@ -148,6 +148,6 @@ async def _s_client(node: DemoNode, name: str, *arguments: str) -> str:
             out, _ = await process.communicate()
     except TimeoutError:
         process.kill()
-        await process.wait()
+        await ended(process)
         raise
     return out.decode(errors="replace")

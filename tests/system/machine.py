@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from tests.patience import ended
 from tests.system.debian import REPOSITORY, debian_root
 
 UNIT = """\
@@ -27,6 +28,7 @@ COMMAND = """\
 import sys
 sys.path[:0] = ["/opt/certcast/src", "/opt/certcast/lib"]
 from {module} import {function}
+from tests.patience import ended
 if __name__ == "__main__":
     {function}()
 """
@@ -73,7 +75,7 @@ async def run_in_machine(script: str, directory: Path, *, timeout_s: float) -> s
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+            await ended(process)
     return (out / "log").read_text(errors="replace")
 
 

@@ -14,6 +14,7 @@ from fcntl import ioctl
 from pathlib import Path
 from typing import Final
 
+from tests.patience import ended
 from tests.system.debian import debian_root
 
 BOOT_S: Final = 120.0
@@ -67,7 +68,7 @@ class Machine:
         finally:
             made.close()
             process.kill()
-            await process.wait()
+            await ended(process)
 
 
 class Terminal:
@@ -167,7 +168,7 @@ async def booted(name: str, *, directory: Path, binds: Mapping[Path, str]) -> As
         finally:
             if process.returncode is None:
                 process.kill()
-                await process.wait()
+                await ended(process)
 
 
 async def _leader(listener: socket.socket) -> int:

@@ -15,6 +15,7 @@ from nodeagent import recipes
 from nodeagent.core.services import Services
 from nodeagent.core.servicesfile import parse_services
 from nodeagent.settings import ACCOUNTS
+from tests.patience import ended
 
 NGINX = """\
 daemon off;
@@ -240,7 +241,7 @@ class RealService:
                     await self.process.wait()
             except TimeoutError:
                 os.killpg(self.process.pid, signal.SIGKILL)
-                await self.process.wait()
+                await ended(self.process)
 
 
 def open_directory() -> Path:

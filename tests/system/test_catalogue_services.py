@@ -11,6 +11,7 @@ import pytest
 from demo.services import NGINX
 from demo.site import DemoNode
 from tests import pki
+from tests.patience import ended
 from tests.system.fleet import TRUST, openssl_sees, real_fleet, reloads, trusts
 from tests.unit.pki.openssl import openssl, sign_request
 
@@ -107,7 +108,7 @@ async def test_a_confirmed_loss_of_most_trusted_cas_reaches_a_node_that_was_away
         await fleet.until_trusting(many[-1], node)
         agent = fleet.site.processes["n1.log"]
         agent.terminate()
-        await agent.wait()
+        await ended(agent)
 
         with pytest.raises(RuntimeError, match="drops 149 of 150"):
             await fleet.api.call("POST", "trusted-cas/delete", {"ids": numbers[1:], "force": False})

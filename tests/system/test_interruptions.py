@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests import pki
+from tests.patience import ended
 from tests.system.fleet import RealFleet, real_fleet, reloads
 from tests.system.proxy import Proxy
 
@@ -18,7 +19,7 @@ async def new_leaf(fleet: RealFleet, *names: str) -> str:
 
 async def kill(process: asyncio.subprocess.Process) -> None:
     process.kill()
-    assert await process.wait() == -9
+    assert await ended(process) == -9
 
 
 @pytest.mark.timeout(240)

@@ -16,6 +16,7 @@ from nodeagent.core.services import Consumer, Endpoint
 from nodeagent.install.probe import Prober
 from tests import pki
 from tests.conftest import find_program
+from tests.patience import ended
 from tests.system.recipe_services import free_port
 
 ROOT, ISSUER = pki.current_ca("Stapling")
@@ -101,7 +102,7 @@ async def nginx(directory: Path, made: pki.Made, *, stapled: bool, protocols: st
         yield port
     finally:
         process.terminate()
-        await process.wait()
+        await ended(process)
 
 
 async def asked(port: int) -> bool | None:

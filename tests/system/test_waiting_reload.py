@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests import pki
+from tests.patience import ended
 from tests.system.fleet import real_fleet, reloads
 
 _, ISSUER = pki.current_ca("Waiting")
@@ -48,7 +49,7 @@ async def test_a_reload_that_waits_is_told_and_is_made_when_it_may():
 
         # a restart of the agent forgets nothing
         agent.kill()
-        await agent.wait()
+        await ended(agent)
         await fleet.until(lambda nodes: nodes["sip"]["state"] == "offline")
         await fleet.site.start_agent(node)
         await fleet.until(lambda nodes: nodes["sip"]["state"] == "reload_waiting")
