@@ -40,6 +40,7 @@ from common.pki.text import text_form
 from common.wire import enrolment, frames, messages
 from manager.domain import assertion
 from manager.management.bodies import read_bulk, read_values
+from manager.management.description import Kind, Resource
 from manager.management.errors import RefusedError
 from manager.management.index import RESOURCES
 from manager.management.query import read_query, select
@@ -206,13 +207,13 @@ def _query(data: bytes) -> None:
     resource = RESOURCES[data[0] % len(RESOURCES)] if data else RESOURCES[0]
     parameters = parse_qsl(_text(data[1:]), keep_blank_values=True)
     query = read_query(resource, parameters)
-    select(query, ROWS)
+    select(query, _rows(resource))
 
 
-ROWS: Final = [
-    {"id": 1, "name": "a", "subject_name": "a.example.com", "key_id": None},
-    {"id": 2, "name": "b" * 64, "subject_name": "", "key_id": "07"},
-]
+def _rows(resource: Resource) -> list[dict[str, object]]:
+    """A row with a value of its field's type wherever that is a text or a whole number, and one without any."""
+    typed = {Kind.STRING: "a.example.com", Kind.INTEGER: 1}
+    return [{field.name: typed.get(field.kind) for field in resource.by_name.values()}, {}]
 
 
 def _body(data: bytes) -> None:
