@@ -218,12 +218,13 @@ def foresee_untrusted(
     gone: Collection[int],
     new: Sequence[Certificate],
     *,
+    edited: Certificate | None,
     verifying: Sequence[Certificate] = (),
     now_s: int,
 ) -> Foreseen:
     """Foresee what follows when trusted CAs go, or become `new` ones, of which nodes verify peers by those `verifying`.
 
-    Builds chains: takes a while when there are thousands.
+    `edited` is what an entry holds after an edit, None if it is deleted: the same is lost by either, but one confirms not the other. Builds chains: takes a while when there are thousands.
     """
     custom = inventory.trust.custom
     lost = loss(custom.values(), [*(one for number, one in custom.items() if number not in gone), *new])
@@ -233,6 +234,7 @@ def foresee_untrusted(
         [[number, custom[number].fingerprint] for number in sorted(gone) if number in custom],
         [each.fingerprint for each in new],
         [each.fingerprint for each in verifying],
+        edited.fingerprint if edited is not None else None,
     ]
     return Foreseen(consequences=found, facts=facts)
 

@@ -145,4 +145,6 @@ class PreviewOperations:
     async def untrusting(self, trusted_ca_ids: Sequence[int]) -> Foreseen:
         """Foresee what `trust.delete` does."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
-        return await asyncio.to_thread(foresee_untrusted, inventory, set(trusted_ca_ids), (), now_s=now_s)
+        return await asyncio.to_thread(
+            foresee_untrusted, inventory, set(trusted_ca_ids), (), edited=None, now_s=now_s
+        )

@@ -189,6 +189,7 @@ class TrustOperations:
             meant = await self._confirm(
                 {trusted_ca_id},
                 [] if is_lost else [read],
+                edited=read,
                 verifying=[read] if is_verifying else [],
                 force=force,
                 confirm=confirm,
@@ -218,7 +219,9 @@ class TrustOperations:
         async with self._losing:
             for number in trusted_ca_ids:
                 await store.get(number)
-            meant = await self._confirm(set(trusted_ca_ids), [], verifying=[], force=force, confirm=confirm)
+            meant = await self._confirm(
+                set(trusted_ca_ids), [], edited=None, verifying=[], force=force, confirm=confirm
+            )
             async with self._context.store.together():
                 await store.mean(meant)
                 await store.delete(trusted_ca_ids)
@@ -240,6 +243,7 @@ class TrustOperations:
         gone: set[int],
         new: Sequence[Certificate],
         *,
+        edited: Certificate | None,
         verifying: Sequence[Certificate],
         force: bool,
         confirm: str | None,
@@ -253,7 +257,7 @@ class TrustOperations:
             # chains that nobody has asked for yet are built for this, which takes a while when there are thousands
             now_s = int(self._context.clock())
             foreseen = await asyncio.to_thread(
-                foresee_untrusted, inventory, gone, new, verifying=verifying, now_s=now_s
+                foresee_untrusted, inventory, gone, new, edited=edited, verifying=verifying, now_s=now_s
             )
             # without a token nothing but a large loss stands in the way, as programs know it
             is_large = any(each.code == ConsequenceCode.TRUST_SHRINKS for each in foreseen.consequences)

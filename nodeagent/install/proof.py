@@ -191,9 +191,13 @@ async def _write_copies(
 
 
 async def _load(consumer: Consumer, before: Stopped | None, proof: Proof) -> InstallError | None:
-    """Let a consumer read its files: reload it, or start it if it does not run. Returns what went wrong."""
+    """Let a consumer read its files: reload it, or start it if it does not run. Returns what went wrong.
+
+    Whether it runs is asked anew: an earlier attempt or somebody else may have started it, and then starting it once more does nothing.
+    """
     proof.reloads += 1
-    is_starting = before is not None and before.unit != "running" and bool(consumer.start)
+    still = await _still_stopped(consumer, before) if consumer.start else None
+    is_starting = still is not None and still.unit != "running"
     try:
         await (start_consumer(consumer) if is_starting else reload_consumer(consumer))
     except ReloadError as error:

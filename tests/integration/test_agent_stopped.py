@@ -22,6 +22,7 @@ from tests.integration.agent_parts import (
     real_bundle,
     script,
     services,
+    with_trust,
 )
 
 OLD = pki.make_leaf(ROOT, ["old.example.com"])
@@ -247,6 +248,33 @@ async def test_a_service_that_never_ran_is_started_where_a_start_is_declared(tmp
     assert (outcome.result, outcome.message) == ("applied", "")
     assert (ran(tmp_path, "start"), ran(tmp_path, "reload")) == (1, 0)
     assert "web" in node.file.journal.loaded
+
+
+async def test_a_service_that_the_search_for_a_bad_part_started_is_reloaded_on_what_goes_live_at_last(
+    tmp_path, unit
+):
+    served, runs = tmp_path / "served.pem", f"grep -q active {tmp_path}/units/web.service"
+    take = f"cat {tmp_path}/data/current/server/certificate.pem >{served}"
+    unit("web.service", "active")
+    start = script(tmp_path / "start", f"{runs} && exit 0\n{take}; echo active >{tmp_path}/units/web.service")
+    reload = script(tmp_path / "reload", f"{runs} || exit 1\n{take}")
+    # no port would show what it serves
+    web = replace(consumer(reload, name="web"), unit="web.service", start=(str(start),))
+    peers = replace(
+        consumer(script(tmp_path / "peers", "exit 0"), name="peers"), uses=("trust",), min_interval_s=0.0
+    )
+    node = await open_node(tmp_path / "data", services(web, peers))
+    assert (await install(node, real_bundle(OLD, 1))).result == "applied"
+
+    unit("web.service", "failed")
+    added = with_trust(real_bundle(NEW, 2), ROOT.certificate_pem + pki.make_root("Bad").certificate_pem)
+    script(
+        tmp_path / "peers",
+        f"[ $(grep -c BEGIN {tmp_path}/data/current/trust/ca-certificates.pem) = 1 ]",
+    )
+    outcome = await install(node, added)
+    assert (outcome.result, [one.part for one in outcome.report.refused]) == ("applied", ["trust"])
+    assert served.read_text() == NEW.certificate_pem, "starting what runs by now does nothing"
 
 
 async def test_a_service_whose_unit_failed_is_started_on_renewed_files_and_one_that_stays_down_stops_nobody(

@@ -435,3 +435,30 @@ async def test_an_edit_opens_an_encrypted_pkcs12_file(world: World):
         await edit(kept.id, certificate=text, slot="server", actor="ada")
     await edit(kept.id, certificate=text, passphrase="open it", slot="server", actor="ada")
     assert (await world.store.certificates.get(kept.id)).fingerprint != kept.fingerprint
+
+
+async def test_what_was_told_of_one_edit_of_a_trusted_ca_confirms_neither_another_nor_that_it_is_deleted(
+    world: World,
+):
+    trust, other = world.operations.trust, make_intermediate(ROOT, "Other Issuing")
+    taken = await trust.take(ISSUER.certificate_pem, actor="ada")
+    ((record, _),) = taken.kept
+
+    def edit(certificate: str | None, confirm: str):
+        return trust.edit(
+            record.id,
+            certificate=certificate,
+            trusted_intermediate=False,
+            force=False,
+            confirm=confirm,
+            actor="ada",
+        )
+
+    error = await refused(edit(None, ""))
+    for change in (
+        trust.delete([record.id], force=False, confirm=error.token, actor="ada"),
+        edit(other.certificate_pem, error.token),
+    ):
+        assert (await refused(change)).token != error.token
+    kept = await edit(None, error.token)
+    assert (kept.fingerprint, kept.trusted_intermediate) == (record.fingerprint, False)
