@@ -104,16 +104,18 @@ def keep_unproven(
     """The target (`manifest`) could not be proven, and there is nothing proven and whole to go back to, so its files stay.
 
     A service that cannot start without its certificate can then be started. Who is `proven` need not be reloaded again.
+    After a further attempt, with less of a first bundle, it is all of that bundle that stays.
     """
     attempt, proven = _attempt(journal), tuple(proven)
     loaded = with_loaded(journal.loaded, proven, manifest) if manifest is not None else journal.loaded
+    is_less = attempt.again and journal.applied is None and bool(journal.directory)
     kept = replace(
         journal,
         state="idle",
-        directory=attempt.directory,
+        directory=journal.directory if is_less else attempt.directory,
         applied=None,
-        refused=attempt.refused,
-        is_partial=bool(attempt.refused),
+        refused=journal.refused if is_less else attempt.refused,
+        is_partial=journal.is_partial if is_less else bool(attempt.refused),
         loaded=loaded,
         reloaded={**journal.reloaded, **{one.name: now_s for one in proven}},
     )
@@ -184,11 +186,6 @@ def tell_first(journal: Journal, first: Journal) -> Journal:
         first.owed, at_s=journal.owed.at_s, duration_ms=journal.owed.duration_ms, reloads=journal.owed.reloads
     )
     return replace(journal, owed=owed, last_failed=first.last_failed)
-
-
-def show_first(journal: Journal, first: Journal) -> Journal:
-    """No attempt with less of a first bundle was proven either: all of it is shown again, since services may start on it."""
-    return replace(journal, directory=first.directory, refused=first.refused, is_partial=first.is_partial)
 
 
 def end_rest(journal: Journal, *, now_s: float) -> Journal:

@@ -141,19 +141,11 @@ class Installer:
         return self._outcome()
 
     async def _search_at_first(self, checked: Checked, changed: Sequence[Part], plan: "_Plan") -> Outcome:
-        """Do the same where there is nothing to go back to: if no other part goes live alone, all files stay as they were."""
+        """Do the same where there is nothing to go back to: if no other part goes live alone, all files stay."""
         state, first = self._state, self._state.file.journal
         needed = needed_at_first(checked.manifest, state.services.consumers, first.loaded)
         if (applied := await self._without_culprit(checked, changed, plan, needed=needed)) is not None:
             return applied
-        if state.file.journal.directory != first.directory:
-            await state.file.keep(steps.show_first(state.file.journal, first))
-            try:
-                await asyncio.to_thread(state.tree.switch, first.directory)
-            except OSError as error:  # upkeep makes the link right
-                wrong = named("the files of the first attempt could not be shown again", error)
-                log.warning("store.failed", reason=wrong.reason, message=wrong.message)
-            state.holdings.went_live(await asyncio.to_thread(state.tree.manifest, first.directory))
         await state.file.keep(steps.tell_first(state.file.journal, first))
         return self._outcome()
 
@@ -403,6 +395,12 @@ class Installer:
             )
         )
         directory = state.file.journal.directory
+        try:
+            if await asyncio.to_thread(state.tree.live) != directory:
+                await asyncio.to_thread(state.tree.switch, directory)
+        except OSError as error:  # upkeep makes the link right
+            wrong = named("the files of the first attempt could not be shown again", error)
+            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
         state.holdings.went_live(await asyncio.to_thread(state.tree.manifest, directory))
         return self._failed("install.failed")
 

@@ -14,12 +14,15 @@ from common.wire.messages import Offer, Want, Welcome
 from common.wire.receiver import Receiver
 from nodeagent.core.services import Consumer, Copy
 from nodeagent.install import proof
+from nodeagent.install.installer import Installer
+from nodeagent.install.state import say_nothing
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
     NODE,
     ROOT,
     TlsService,
+    command,
     consumer,
     install,
     open_node,
@@ -499,3 +502,35 @@ async def test_no_service_loses_in_a_search_what_it_has_taken_of_the_first_bundl
     script(tmp_path / "other", "exit 0")
     again = await install(state, bundle(1, client=OTHER))
     assert (again.result, again.report.refused, service.reloads) == ("applied", [], 1)
+
+
+class Killed(BaseException):
+    """The agent is gone, and the journal has what it had."""
+
+
+@pytest.mark.parametrize("reload", [1, 2, 3])
+async def test_an_agent_that_is_killed_in_the_search_keeps_all_files_of_the_first_bundle(
+    data, service, tmp_path, reload
+):
+    everything = web(
+        script(tmp_path / "reload", "exit 1"), service.port, "server", "client", "trust", name="all"
+    )
+    peers = web(script(tmp_path / "peers", "exit 0"), None, "trust", name="peers", endpoints=())
+    state = await open_node(data, services(everything, peers))
+    reloads = []
+
+    def say(phase, detail):
+        if (phase, detail) == ("reload", "all"):
+            reloads.append(detail)
+            if len(reloads) == reload:
+                raise Killed
+
+    with pytest.raises(Killed):
+        await Installer(state).install(command(bundle(1, client=OTHER)), accepted=lambda _: None, say=say)
+    again = await open_node(data, state.services)
+    outcome = await Installer(again).resume(say=say_nothing)
+
+    assert (outcome.result, outcome.report.applied, outcome.report.refused) == ("failed", None, [])
+    assert live(data, "server/certificate.pem") == OLD.certificate_pem, "a service can be started on it"
+    assert live(data, "client/certificate.pem") == OTHER.certificate_pem
+    assert again.holdings.unproven() == bundle(1, client=OTHER).manifest
