@@ -12,7 +12,10 @@ NODE_STATES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "in_sync": ("In sync", "It runs what it should, and its ports show it."),
         "installing": ("Installing", "A push is under way."),
         "pending": ("Pending", "It does not have the latest yet; it is pushed when things are quiet."),
-        "failed": ("Failed", "The last attempt failed; it still serves what it had."),
+        "failed": (
+            "Failed",
+            "The last installation failed, or was possible only in part; it is tried again.",
+        ),
         "not_serving": ("Not serving", "It is installed, but a port shows something else."),
         "drifted": ("Drifted", "Files on the node were changed; the agent repairs them."),
         "reload_waiting": (

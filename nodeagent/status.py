@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from common.errors import CertcastError, InvalidInputError
-from common.words import counted
+from common.words import span_of
 from nodeagent.core.drift import Ownership, find_drift
 from nodeagent.core.journal import Journal
 from nodeagent.core.plan import settled_copies
@@ -53,15 +53,16 @@ async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
         and journal.applied is not None
         and journal.unproven is None
     )
+    what = "what is installed" if journal.applied is not None else "what is there, which was never proven,"
     wanted = await asyncio.to_thread(tree.wanted, journal.directory, manifest, before=journal.previous)
     for seen in await Prober().look(services.consumers, wanted):
         wrong = complaint(seen, wanted)
         is_well = is_well and wrong is None
-        days = (seen.not_after_s - time.time()) / 86_400
+        left_s = seen.not_after_s - time.time()
         text = (
             wrong.message
             if wrong is not None
-            else f"serves what is installed over {seen.tls}, valid for {counted(days, 'day')}"
+            else f"serves {what} over {seen.tls}, valid for {span_of(left_s)}"
         )
         lines.append(f"{seen.consumer:<12} {seen.endpoint}: {text}")
     return "\n".join(lines), is_well

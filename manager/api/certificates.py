@@ -207,7 +207,8 @@ async def import_files(call: Call) -> web.StreamResponse:
         made = shown_answer(await operations.show(record.id))
         tls.append(msgspec.structs.replace(made, created=created))
     trusted = [trusted_ca_record_answer(record, created=created) for record, created in kept.trusted_cas]
-    warnings = list(await call.api.operations.trust.warnings()) if trusted else []
+    added = {record.id for record, _ in kept.trusted_cas}
+    warnings = list(await call.api.operations.trust.warnings(of=added)) if added else []
     answer = ImportAnswer(
         certificates=tls,
         trusted_cas=trusted,

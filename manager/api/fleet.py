@@ -32,13 +32,17 @@ class FleetAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done with one node, and why. `difference` is what a dry run would change, null if nothing that is known."""
+    """What is done with one node, and why. `difference` is what a dry run would change, null if nothing that is known.
+
+    `retry_in_s` is how much longer a node rests after what is desired of it failed, null for any other.
+    """
 
     node: str
     action: Literal["push", "publish_and_push", "wait", "none"]
     why: str
     generation: int | None
     difference: Difference | None = None
+    retry_in_s: float | None = None
 
 
 class PushesAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +99,7 @@ def _answer(plan: PlannedPush, difference: Difference | None = None) -> PushAnsw
         why=plan.why,
         generation=plan.generation,
         difference=difference,
+        retry_in_s=plan.retry_in_s,
     )
 
 

@@ -88,7 +88,7 @@ async def add(call: Call) -> web.StreamResponse:
     )
     made = TrustedCasAnswer(
         trusted_cas=[trusted_ca_record_answer(record, created=created) for record, created in taken.kept],
-        warnings=list(await operations.warnings()),
+        warnings=list(await operations.warnings(of={record.id for record, _ in taken.kept})),
         left_out=left_out(taken.left_out) or None,
         consequences=consequence_answers(taken.consequences) or None,
     )

@@ -6,7 +6,7 @@ Invariant: at most one active alarm for each kind and subject.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal
@@ -15,7 +15,7 @@ from common.ids import NodeName
 from common.pki.chain import ChainState
 from common.pki.expiry import DAY_S, LONG_LIFE_S, Nearness, lifetime_s, nearness
 from common.wire.messages import Serving
-from common.words import counted
+from common.words import counted, span_of
 from manager.domain.comparison import date, listed
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import KeyChange, TrustedCaRecord
@@ -146,6 +146,9 @@ _STATE_KINDS: Final = MappingProxyType(
     }
 )
 
+_AWAY_FROM_FAILED: Final[frozenset[State]] = frozenset({"pending", "installing", "offline"})
+"""States that a node passes through between a failure and the attempt that ends it: they say nothing of whether it is over."""
+
 _NO_WAY_TO_A_ROOT: Final = frozenset(
     {
         ChainState.INCOMPLETE,
@@ -168,12 +171,16 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """Something that is wrong now. `label` names the subject for people, `node` is a node's name or ""."""
+    """Something that is wrong now. `label` names the subject for people, `node` is a node's name or "".
+
+    One that only `sustains` keeps an alarm that stands, and raises none.
+    """
 
     subject: Subject
     label: str
     details: str
     node: str = ""
+    sustains: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +260,9 @@ def conditions_of_nodes(views: Iterable[NodeView]) -> list[Condition]:
         kind = _STATE_KINDS.get(state)
         if kind is not None:
             found.append(_of_node(view, kind, _state_details(view, state)))
+        if state in _AWAY_FROM_FAILED and view.awaits_success:
+            still = _of_node(view, AlarmKind.INSTALL_FAILED, _state_details(view, "failed"))
+            found.append(replace(still, sustains=True))
         # a clock that was heard long ago says nothing
         if view.connected_s is not None and abs(view.clock_skew_s) > CLOCK_SKEW_S:
             details = f"Its clock is {view.clock_skew_s:+.0f} s from the manager's; check its time service."
@@ -300,7 +310,11 @@ def compare(active: Iterable[AlarmRecord], conditions: Iterable[Condition]) -> C
     wanted = {condition.subject: condition for condition in conditions}
     standing = {record.subject: record for record in active}
     return Changes(
-        raised=[wanted[subject] for subject in wanted if subject not in standing],
+        raised=[
+            condition
+            for subject, condition in wanted.items()
+            if subject not in standing and not condition.sustains
+        ],
         lowered=[record for subject, record in standing.items() if subject not in wanted],
         reworded={
             record.id: wanted[subject]
@@ -389,16 +403,15 @@ def _expiry(not_after_s: int, now_s: int, life_s: int = LONG_LIFE_S) -> tuple[bo
     """Tell whether it has expired, and in words when; None while its end is not near enough for an alarm."""
     near = nearness(not_after_s, now_s=now_s, life_s=life_s)
     if near is Nearness.OVER:
-        days = (now_s - not_after_s) // DAY_S
-        return True, "It expired today." if days == 0 else f"It expired {_days(days)} ago."
+        return True, f"It expired {_span(now_s - not_after_s)} ago."
     if near is Nearness.ALARM:
-        days = (not_after_s - now_s) // DAY_S
-        return False, "It expires today." if days == 0 else f"It expires in {_days(days)}."
+        return False, f"It expires in {_span(not_after_s - now_s)}."
     return None
 
 
-def _days(count: int) -> str:
-    return counted(count, "day")
+def _span(seconds: int) -> str:
+    """Say whole days, as the list of certificates does; of less than one, hours or minutes."""
+    return counted(seconds // DAY_S, "day") if seconds >= DAY_S else span_of(seconds)
 
 
 def _where(entry: Entry) -> str:

@@ -429,7 +429,8 @@ class NodeFacts:
         seen = [each.leaf for each in self.serving if each.slot == slot]
         applied = self.applied.leaves.get(slot) if self.applied is not None else None
         # one stale endpoint is enough for the slot to be stale, so a differing leaf is shown first
-        serving = next((leaf for leaf in seen if leaf != applied), seen[0] if seen else None)
+        wanted = applied if self.applied is not None else _leaf(self.desired, slot)
+        serving = next((leaf for leaf in seen if leaf != wanted), seen[0] if seen else None)
         return SlotView(
             desired=_leaf(self.desired, slot),
             offered=_leaf(self.offered, slot),

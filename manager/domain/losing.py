@@ -65,7 +65,9 @@ def of_removing_nodes(nodes: Sequence[NodeRecord], inventory: Inventory) -> list
         ]
         kept = [each for each in held if not each.temporary]
         joined = " Its agent is turned away from then on." if record.public_key else " It has not joined."
-        has = f" It has {listed(named(each) for each in kept)}, which stay in the store." if kept else ""
+        stays = "stays" if len({each.id for each in kept}) == 1 else "stay"
+        every = listed(dict.fromkeys(named(each) for each in kept))
+        has = f" It has {every}, which {stays} in the store." if kept else ""
         message = f"Node {record.name} is forgotten, with its history.{joined}{has} Its services keep serving what they have."
         found.append(
             Consequence(

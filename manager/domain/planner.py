@@ -47,7 +47,8 @@ def plan_push(facts: NodeFacts, *, now_s: float, forced: bool = False) -> Planne
         if failed is not None and failed.reason == Reason.NOT_YET_VALID:
             return _wait(facts, f"it waits: {failed.message}")
         reason = failed.reason if failed is not None else ""
-        return _wait(facts, f"it failed ({reason}); next attempt in {rest_s:.0f} s, --force tries now")
+        waits = _wait(facts, f"it failed ({reason}); next attempt in {rest_s:.0f} s, --force tries now")
+        return replace(waits, retry_in_s=round(rest_s, 1))
     return PlannedPush(
         node=facts.name,
         action="push",

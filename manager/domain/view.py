@@ -120,6 +120,14 @@ class NodeView:
         return failed.digest == desired.digest and failed.reason != Reason.NOT_YET_VALID
 
     @property
+    def awaits_success(self) -> bool:
+        """Whether an installation failed and what is desired, the same content or other, is not applied yet."""
+        failed, desired, applied = self.last_failed, self.desired, self.applied
+        if failed is None or desired is None or failed.reason == Reason.NOT_YET_VALID:
+            return False
+        return applied is None or applied.digest != desired.digest
+
+    @property
     def excused(self) -> frozenset[str]:
         """The consumers whose ports need not show what is installed yet."""
         return excused_consumers(self.waiting, heard_s=self.heard_s, clock_skew_s=self.clock_skew_s)
@@ -147,12 +155,16 @@ def is_stale(seen: Serving, applied: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPush:
-    """What a push would do to one node, or why it would do nothing (`action` "none")."""
+    """What a push would do to one node, or why it would do nothing (`action` "none").
+
+    `retry_in_s` says how much longer what failed rests, where the node waits for that.
+    """
 
     node: NodeName
     action: Literal["push", "publish_and_push", "wait", "none"]
     why: str
     generation: int | None
+    retry_in_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

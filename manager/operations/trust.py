@@ -1,7 +1,7 @@
 """Uploading, viewing, editing, exporting and deleting custom trusted CAs, which every node gets."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -150,13 +150,16 @@ class TrustOperations:
         shown = self._shown(record, inventory.trust, int(self._context.clock()))
         return replace(shown, text=await asyncio.to_thread(text_form, shown.certificate))
 
-    async def warnings(self) -> Sequence[str]:
-        """Return what is wrong with the trusted CAs: with each that is of no use, and with all of them as a whole."""
+    async def warnings(self, *, of: Collection[int] | None = None) -> Sequence[str]:
+        """Return what is wrong with the trusted CAs: with each that is of no use, and with all of them as a whole.
+
+        After an addition `of` are those that were added: what was wrong with another one before is no news.
+        """
         inventory = await self._context.inventories.current()
         useless = [
             f"clients accept nothing that {shown.certificate.label} signed: {', '.join(shown.faults)}"
             for shown in await self.list()
-            if shown.faults
+            if shown.faults and (of is None or shown.record.id in of)
         ]
         too_long = client_ca_list(inventory.trusted_cas, inventory.trust)
         return [*useless, *([too_long] if too_long else [])]

@@ -18,6 +18,7 @@ from manager.operator.completion import node_names
 from manager.operator.failures import EXIT_REFUSED
 from manager.operator.generations import lines
 from manager.operator.running import JsonOption, ask, say_raw
+from manager.operator.words import span
 
 if TYPE_CHECKING:
     from manager.operator.client import Client
@@ -66,7 +67,7 @@ def push(
 ) -> None:
     """Push now. It is not needed in daily life: a change is pushed by itself, and every minute what was missed.
 
-    With --wait, exit status 1 says that a node failed or did not come to an end in time.
+    With --wait, exit status 1 says that a node failed, rests after it failed, or did not come to an end in time.
 
     Example: certcast push conf1 conf2 --wait
     """
@@ -163,12 +164,21 @@ class Pursuit:
 
 
 async def _follow(client: "Client", plans: "list[Planned]", *, timeout_s: float) -> bool:
-    """Show the steps of each node that is pushed to; return whether all came to be in sync in time."""
+    """Show the steps of each node that is pushed to; return whether all came to be in sync in time.
+
+    A node that rests after a failure is not pushed to, and has failed.
+    """
     from manager.operator.watching import Watch
 
     pursuit, started_s = Pursuit(plans), time.monotonic()
+    resting = [plan for plan in plans if plan.retry_in_s is not None]
+    for plan in resting:
+        _progress(
+            f"{plan.node}: failed before, and is tried again in {span(plan.retry_in_s or 0.0)}; "
+            f"try now: certcast push {plan.node} --force --wait"
+        )
     if not pursuit.waiting:
-        return True
+        return not resting
     try:
         async with asyncio.timeout(timeout_s), aclosing(Watch(client).changes()) as changes:
             async for node, _ in changes:
@@ -179,7 +189,7 @@ async def _follow(client: "Client", plans: "list[Planned]", *, timeout_s: float)
     except TimeoutError:
         _progress(f"not at an end after {timeout_s:.0f} s: {', '.join(pursuit.waiting)}")
         return False
-    return not pursuit.failed
+    return not (pursuit.failed or resting)
 
 
 def _progress(text: str) -> None:

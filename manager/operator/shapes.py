@@ -252,12 +252,13 @@ class Generations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """What a push does to a node, and why."""
+    """What a push does to a node, and why; `retry_in_s` is how much longer it rests after what is desired failed."""
 
     node: str
     action: str
     why: str = ""
     generation: int | None = None
+    retry_in_s: float | None = None
     difference: Difference | None = None
 
 

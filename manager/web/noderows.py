@@ -6,11 +6,14 @@ Pure. Invariant: the order is total (the name decides between equals), so that p
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final
 
 from common.bundle.manifest import SLOTS, Slot
+from common.bundle.parts import Part
 from common.ids import NodeName
 from common.wire.messages import Serving
+from manager.domain.comparison import listed
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import NodeRecord
 from manager.domain.view import NodeView, SlotView, State
@@ -18,6 +21,11 @@ from manager.web.words import STATES, Kind, short
 
 LATEST_S: Final = 2.0**53
 """Later than any certificate's end: what has none comes last."""
+
+PARTS: Final[Mapping[Part, str]] = MappingProxyType(
+    {"server": "the server certificate", "client": "the client certificate", "trust": "the trust store"}
+)
+"""What the parts of a bundle are called."""
 
 _EMPTY: Final = SlotView(desired=None, offered=None, applied=None, serving=None)
 
@@ -133,10 +141,25 @@ def slot_rows(view: NodeView, inventory: Inventory) -> list[SlotRow]:
                 desired=_fact(facts.desired, by_leaf, "info"),
                 offered=_fact(facts.offered, by_leaf, _like(facts.offered, facts.desired, "wait")),
                 applied=_fact(facts.applied, by_leaf, _like(facts.applied, facts.desired, "wait")),
-                serving=_fact(facts.serving, by_leaf, _like(facts.serving, facts.applied, "bad")),
+                serving=_fact(
+                    facts.serving,
+                    by_leaf,
+                    _served_kind(facts, facts.serving, has_installed=view.applied is not None),
+                ),
             )
         )
     return rows
+
+
+def what_it_has(view: NodeView) -> str:
+    """Say of a node whose installation failed what is on it: a part of the new, what it had, or what was never proven."""
+    failed, applied = view.last_failed, view.applied
+    if applied is None:
+        return "Nothing was installed on it before, so it keeps the new files for its services to start on."
+    if failed is not None and view.refused and applied.generation == failed.generation:
+        parts = listed(PARTS[each.part] for each in view.refused)
+        return f"Generation {applied.generation} is installed without {parts}."
+    return f"It keeps generation {applied.generation}."
 
 
 def endpoint_rows(view: NodeView, inventory: Inventory) -> list[EndpointRow]:
@@ -145,8 +168,11 @@ def endpoint_rows(view: NodeView, inventory: Inventory) -> list[EndpointRow]:
     excused = view.excused
     rows = []
     for seen in view.serving:
-        as_installed = bool(seen.leaf) and seen.leaf == view.slots.get(seen.slot, _EMPTY).applied
-        kind: Kind = "ok" if as_installed and not seen.reason else "bad"
+        kind = _served_kind(
+            view.slots.get(seen.slot, _EMPTY), seen.leaf, has_installed=view.applied is not None
+        )
+        if seen.reason:
+            kind = "bad"
         if kind == "bad" and seen.consumer in excused:
             kind = "wait"
         elif kind == "ok" and seen.strict_client:
@@ -164,7 +190,8 @@ def entries_by_leaf(inventory: Inventory) -> dict[str, Entry]:
 def served(view: NodeView, by_leaf: Mapping[str, Entry]) -> Fact:
     """Return what a node's server slot serves, as far as that was probed."""
     facts = view.slots.get("server", _EMPTY)
-    return _fact(facts.serving, by_leaf, _like(facts.serving, facts.applied, "bad"))
+    kind = _served_kind(facts, facts.serving, has_installed=view.applied is not None)
+    return _fact(facts.serving, by_leaf, kind)
 
 
 def served_until_s(view: NodeView) -> int | None:
@@ -204,6 +231,13 @@ def _fact(leaf: str | None, by_leaf: Mapping[str, Entry], kind: Kind) -> Fact:
 
 def _like(leaf: str | None, wanted: str | None, otherwise: Kind) -> Kind:
     return "ok" if leaf and leaf == wanted else otherwise
+
+
+def _served_kind(facts: SlotView, leaf: str | None, *, has_installed: bool) -> Kind:
+    """Say how good a served certificate is; before the first installation it can be no other than what is installed."""
+    if has_installed:
+        return _like(leaf, facts.applied, "bad")
+    return _like(leaf, facts.desired, "wait")
 
 
 def _has(row: Row, wanted: str) -> bool:

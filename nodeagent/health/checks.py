@@ -7,18 +7,23 @@ Invariant: a node is never called ready while a port serves something else than 
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from common.bundle.manifest import SlotFacts
 from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import Reason
 from common.pki.expiry import DAY_S, LONG_LIFE_S, alarm_s, lifetime_s
 from common.wire.messages import Serving
-from common.words import counted
+from common.words import span_of
 from nodeagent.channel.conversation import SILENCE_S, Standing
+from nodeagent.core.journal import Journal
+from nodeagent.core.quarantine import WHAT, Failed, remaining_s
 from nodeagent.install.state import NodeState
 
 Level = Literal["warning", "critical"]
+
+WITHDRAWN_S: Final = 600.0
+"""A manager offers each minute what is due; what it has not offered for so long after its rest, it wants no longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +115,9 @@ class Health:
             )
         applied = file.journal.applied
         if (failed := file.journal.last_failed) is not None:
-            text = f"generation {failed.generation} failed ({failed.reason}): {failed.message}"
-            # with a proven generation behind it, a failure is the manager's alarm and not this node's
-            return Check(name="install", ok=applied is not None, message=text)
+            return _of_failure(
+                file.journal, failed, now_s=self.state.clock(), is_in_touch=self.standing.welcomed
+            )
         if applied is None:
             return Check(name="install", ok=True, message="nothing was installed yet")
         return Check(name="install", ok=True, message=f"generation {applied.generation} is applied")
@@ -155,21 +160,47 @@ class Health:
             return Check(name=name, ok=False, level="warning", message=f"cannot be seen yet: {down}")
         if not seen.leaf:
             return Check(name=name, ok=False, message=f"cannot be seen: {seen.message}")
-        days = (seen.not_after_s - self.state.clock()) / DAY_S
+        left_s = seen.not_after_s - self.state.clock()
+        days = left_s / DAY_S
         if (since_s := self.state.file.journal.waiting.get(seen.consumer)) is not None and days > 0:
             hours = (self.state.clock() - since_s) / 3600
-            text = f"its reload has been waiting for {hours:.1f} hours; valid for {counted(days, 'day')}"
-            return Check(name=name, ok=True, message=text, value=round(days, 2))
+            text = f"its reload has been waiting for {hours:.1f} hours; valid for {span_of(left_s)}"
+            return Check(name=name, ok=True, message=text, value=round(days, 3))
         if seen.leaf != wanted:
             text = f"serves leaf {seen.leaf[:16]}… and {wanted[:16]}… is installed"
-            return Check(name=name, ok=False, message=text, value=round(days, 2))
+            return Check(name=name, ok=False, message=text, value=round(days, 3))
         if seen.reason:
-            return Check(name=name, ok=False, message=seen.message, value=round(days, 2))
+            return Check(name=name, ok=False, message=seen.message, value=round(days, 3))
         if days <= 0:
-            text = f"serves a leaf that expired {-days:.1f} days ago"
-            return Check(name=name, ok=False, message=text, value=round(days, 2))
-        text = f"serves what is installed, valid for {counted(days, 'day')}"
-        return Check(name=name, ok=True, message=text, value=round(days, 2))
+            text = f"serves a leaf that expired {span_of(-left_s)} ago"
+            return Check(name=name, ok=False, message=text, value=round(days, 3))
+        text = f"serves what is installed, valid for {span_of(left_s)}"
+        return Check(name=name, ok=True, message=text, value=round(days, 3))
+
+
+def _of_failure(journal: Journal, failed: Failed, *, now_s: float, is_in_touch: bool) -> Check:
+    """Judge the last failure. A part that is refused is a warning: the others are applied, or nothing was touched."""
+    generation, applied, rest_s = failed.generation, journal.applied, remaining_s(failed, now_s)
+    why = f"({failed.reason}): {failed.message}"
+    again = (
+        f"next attempt in {span_of(rest_s)}" if rest_s > 0 else "tried again with the manager's next offer"
+    )
+    if applied is None:
+        return Check(name="install", ok=False, message=f"generation {generation} failed {why}; {again}")
+    if is_in_touch and now_s - failed.until_s > WITHDRAWN_S:
+        text = f"generation {generation} failed {why}; the manager has not offered it again"
+        return Check(name="install", ok=True, message=text)
+    if failed.reason == Reason.NOT_YET_VALID:
+        return Check(name="install", ok=True, message=f"generation {generation} waits {why}; {again}")
+    if journal.is_partial and applied.generation == generation:
+        parts = " and ".join(words for part, words in WHAT.items() if part in journal.refused)
+        text = f"generation {generation} is installed in part, without {parts or 'what was refused'} {why}; {again}"
+        return Check(name="install", ok=False, level="warning", message=text)
+    stays = f"generation {applied.generation} stays"
+    if failed.result == "rejected":
+        text = f"generation {generation} was refused {why}; {stays}; {again}"
+        return Check(name="install", ok=False, level="warning", message=text)
+    return Check(name="install", ok=False, message=f"generation {generation} failed {why}; {stays}; {again}")
 
 
 def _warning_days(seen: Serving, installed: SlotFacts) -> float | None:

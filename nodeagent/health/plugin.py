@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from common.pki.expiry import ALARM_DAYS
-from common.words import counted
+from common.pki.expiry import ALARM_DAYS, DAY_S
+from common.words import span_of
 
 ENDPOINT: Final = "endpoint "
 LABELS_MAX: Final = 16
@@ -74,7 +74,7 @@ def judge(answer: Answer) -> tuple[int, str]:
     failed = [check for check in answer.checks if not check.ok and check.level != "warning"]
     warned = [f"{check.name}: {check.message}" for check in answer.checks if not check.ok]
     warned += [
-        f"{check.name}: the served certificate expires in {counted(days, 'day')}"
+        f"{check.name}: the served certificate expires in {span_of(days * DAY_S)}"
         for check, days in timed
         if check.ok and days <= check.warns_at
     ]
@@ -84,7 +84,7 @@ def judge(answer: Answer) -> tuple[int, str]:
         code, text = WARNING, "; ".join(warned)
     elif timed:
         said = "1 endpoint serves" if len(endpoints) == 1 else f"{len(endpoints)} endpoints serve"
-        code, text = OK, f"{said} what is installed, {counted(min(days for _, days in timed), 'day')} left"
+        code, text = OK, f"{said} what is installed, {span_of(min(days for _, days in timed) * DAY_S)} left"
     else:
         code, text = OK, "; ".join(check.message for check in answer.checks)
     line = " ".join(text.replace("|", "/").split())

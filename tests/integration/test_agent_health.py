@@ -11,8 +11,9 @@ import pytest
 from common.errors import CertcastError, Reason
 from common.wire.messages import ConfigurationFault
 from nodeagent.channel.conversation import Standing
+from nodeagent.core.services import Consumer
 from nodeagent.health import server
-from nodeagent.health.checks import Health
+from nodeagent.health.checks import WITHDRAWN_S, Check, Health
 from nodeagent.health.plugin import CRITICAL, OK, WARNING, ask
 from nodeagent.health.server import serve_health
 from nodeagent.install.upkeep import Upkeep
@@ -27,6 +28,7 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
+from tests.integration.test_agent_parts import bundle as in_parts
 from tests.patience import PATIENCE_S
 
 LEAF = pki.make_leaf(ROOT, not_after_s=pki.NOW_S + 90 * pki.DAY_S)
@@ -72,7 +74,7 @@ async def test_a_port_that_serves_another_leaf_is_not_ready(state, service, tmp_
 
 async def test_an_expired_leaf_is_not_ready(state):
     state.clock = lambda: pki.NOW_S + 91 * pki.DAY_S
-    assert failed(state) == ["serves a leaf that expired 1.0 days ago"]
+    assert failed(state) == ["serves a leaf that expired 1 day ago"]
 
 
 async def test_a_leaf_that_lives_short_is_near_its_end_only_in_the_last_third_of_its_life(state):
@@ -103,13 +105,66 @@ async def test_a_clock_that_is_far_from_the_managers_is_not_ready(state):
     assert wrong.message.startswith("this clock is -301 s from the manager's")
 
 
-async def test_a_failure_behind_which_the_old_generation_runs_is_told_and_ready(state, tmp_path):
+def installation(state) -> Check:
+    (told,) = [check for check in health(state).ready() if check.name == "install"]
+    return told
+
+
+async def test_an_installation_that_was_rolled_back_is_not_ready_while_the_manager_wants_it(state, tmp_path):
     script(tmp_path / "reload", "exit 1")
     await install(state, real_bundle(OTHER, 2))
-    (told,) = [check for check in health(state).ready() if check.name == "install"]
 
-    assert told.ok
+    told = installation(state)
+    assert (told.ok, told.level) == (False, "critical")
     assert "generation 2 failed (reload_failed)" in told.message
+    assert told.message.endswith("generation 1 stays; next attempt in 1 minute")
+    state.clock = lambda: pki.NOW_S + 100
+    assert installation(state).message.endswith("tried again with the manager's next offer")
+    state.clock = lambda: pki.NOW_S + 60 + WITHDRAWN_S + 1
+    assert installation(state).ok, "a change that was taken back is no failure for ever"
+    assert installation(state).message.endswith("the manager has not offered it again")
+
+
+@pytest.mark.parametrize("at_first", [True, False], ids=["first", "later"])
+async def test_a_bundle_that_is_installed_in_part_is_a_warning_that_names_the_part_and_the_next_attempt(
+    service, tmp_path, at_first
+):
+    good = consumer(service.reload_script(tmp_path), port=service.port)
+    bad = Consumer(
+        name="badclient",
+        uses=("client",),
+        reload=("/bin/false",),
+        timeout_s=5,
+        verify_timeout_s=1,
+        endpoints=(),
+    )
+    node = await open_node(tmp_path / "data", services(good, bad))
+    if not at_first:
+        assert (await install(node, real_bundle(LEAF, 1))).result == "applied"
+    outcome = await install(node, in_parts(2, LEAF if at_first else OTHER, client=OTHER))
+    assert (outcome.result, [one.part for one in outcome.report.refused]) == ("applied", ["client"])
+
+    told = installation(node)
+    assert (told.ok, told.level) == (False, "warning")
+    assert told.message.startswith(
+        "generation 2 is installed in part, without the client certificate (reload_failed): "
+    )
+    assert told.message.endswith("; next attempt in 1 minute")
+    async with serve_health(health(node), host="127.0.0.1", port=0) as (host, port):
+        code, line = await asyncio.to_thread(ask, f"http://{host}:{port}")
+        with await asyncio.to_thread(urllib.request.urlopen, f"http://{host}:{port}/health/ready") as answer:
+            assert answer.status == 200
+    assert code == WARNING
+    assert line.startswith("CERTCAST WARNING: install: generation 2 is installed in part"), line
+
+
+async def test_a_leaf_with_an_hour_left_is_told_in_hours(state):
+    state.clock = lambda: pki.NOW_S + 90 * pki.DAY_S - 3700
+    (endpoint,) = [check for check in health(state).ready() if check.name.startswith("endpoint")]
+    assert endpoint.message == "serves what is installed, valid for 1 hour"
+    async with serve_health(health(state), host="127.0.0.1", port=0) as (host, port):
+        _, line = await asyncio.to_thread(ask, f"http://{host}:{port}")
+    assert "the served certificate expires in 1 hour " in line
 
 
 async def test_a_first_generation_that_was_not_proven_is_not_ready(tmp_path):

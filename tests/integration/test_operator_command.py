@@ -240,4 +240,5 @@ async def test_a_certificate_for_other_names_is_asked_about_and_the_fitting_ones
     told = await certcast("node remove n1", exit_code=1)
     assert "Node n1 is forgotten" in told
     assert "certificate 3 ('n1.example.test'" in told
+    assert "), which stays in the store." in " ".join(told.split())
     await certcast("node remove n1 --force")

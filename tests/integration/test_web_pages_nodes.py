@@ -1,9 +1,10 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from common.ids import NodeName
-from common.wire.messages import ConfigurationFault, Serving, Waiting
+from common.wire.messages import Applied, ConfigurationFault, Failure, PartRefused, Serving, Waiting
 from manager.domain.model import Role
 from manager.web.pages import nodes as pages
 from tests.browser.showroom import Showroom
@@ -118,6 +119,52 @@ async def test_a_node_has_its_four_facts_side_by_side(api: ApiClient, room: Show
         assert "the old leaf is served" in answer.text
         assert "rolled back in phase verify" in answer.text
         assert "Retire" not in answer.text
+
+
+async def test_a_node_whose_first_installation_failed_is_not_said_to_serve_what_it_had(
+    api: ApiClient, room: Showroom
+):
+    await applied(room, "n1")
+    facts = api.fleet._facts[NodeName("n1")]
+    version, leaf = facts.desired.version, facts.applied.leaves["server"]
+    failed = Failure(
+        epoch=version.epoch,
+        generation=version.generation,
+        digest=version.digest,
+        result="failed",
+        phase="reload",
+        reason="reload_failed",
+        message="badsrv: exit status 1",
+        at_s=1_800_000_000,
+        attempts=1,
+        retry_after_s=60,
+    )
+    served = Serving(consumer="nginx", endpoint="127.0.0.1:443", slot="server", leaf=leaf)
+    facts.applied, facts.disk, facts.reported_failed, facts.serving = None, "", failed, (served,)
+    assert facts.state() == "failed"
+    async with visitor(api, Role.READ_ONLY) as browser:
+        answer = await browser.get("/nodes/n1")
+        assert "it still serves what it had" not in answer.text
+        assert "Nothing was installed on it before, so it keeps the new files" in answer.text
+        row = next(row for row in answer.html.split("<tr>") if '<th scope="row">Server' in row)
+        assert "bad" not in row.split("<td")[4], "what it serves is what is desired"
+        assert (
+            "bad"
+            not in next(row for row in answer.html.split("<tr>") if "127.0.0.1:443" in row).partition(
+                "Protocol"
+            )[0]
+        )
+
+        facts.applied = Applied(
+            epoch=1, generation=version.generation, digest="ab" * 32, leaves={"server": leaf}
+        )
+        facts.refused_parts = (PartRefused(part="client", digest="", reason="reload_failed"),)
+        answer = await browser.get("/nodes/n1")
+        assert f"Generation {version.generation} is installed without the client certificate." in answer.text
+        facts.applied = Applied(epoch=1, generation=1, digest="ab" * 32, leaves={"server": leaf})
+        facts.refused_parts = ()
+        facts.reported_failed = msgspec.structs.replace(failed, generation=version.generation)
+        assert "It keeps generation 1." in (await browser.get("/nodes/n1")).text
 
 
 async def test_a_node_shows_its_endpoints_waiting_reloads_and_diagnostics(api: ApiClient, room: Showroom):

@@ -8,7 +8,7 @@ import pytest
 import common
 import manager
 import nodeagent
-from common.words import counted
+from common.words import counted, span_of
 
 _COUNT = re.compile(
     r"\{(?P<number>[^{}]+)\} "
@@ -52,3 +52,31 @@ def test_no_text_says_one_days():
                     continue
                 found.append(f"{path.relative_to(source.parent)}: {match[0]}")
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (90 * 86_400 - 5, "90 days"),
+        (86_400, "1 day"),
+        (86_399, "24 hours"),
+        (3_600, "1 hour"),
+        (1_200, "20 minutes"),
+        (8, "8 seconds"),
+        (-1, "0 seconds"),
+    ],
+)
+def test_a_span_that_is_not_over_is_never_no_days(seconds, text):
+    assert span_of(seconds) == text
+
+
+def test_nobody_counts_the_days_of_what_ends_within_one():
+    """Days that are left are told by `span_of`, or where less than one was told apart before."""
+    told = [
+        f"{path.name}: {line.strip()}"
+        for package in (common, manager, nodeagent)
+        for path in sorted(Path(package.__file__).parent.rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if re.search(r"""counted\([^()]*(?:days|DAY_S|86_400)[^()]*, ["']day["']\)""", line)
+    ]
+    assert [each.partition(":")[0] for each in told] == ["status.py", "alarms.py"], told

@@ -147,7 +147,8 @@ async def import_files(visit: Visit) -> web.StreamResponse:
         return visit.render(
             "import.html", status=status_of(error), problems=findings_of(error), kept=None, asked=None
         )
-    warnings = await visit.operations.trust.warnings() if kept.trusted_cas else []
+    added = {record.id for record, _ in kept.trusted_cas}
+    warnings = await visit.operations.trust.warnings(of=added) if added else []
     return visit.render(
         "import.html",
         problems=[],

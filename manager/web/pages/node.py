@@ -13,7 +13,7 @@ from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.listing import Order, Query, fits
 from manager.domain.model import NodeRecord, Role
 from manager.operations.certificates import slot_name
-from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows
+from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows, what_it_has
 from manager.web.pages.nodes import locations
 from manager.web.visit import Page, Visit
 
@@ -35,6 +35,7 @@ async def show(visit: Visit) -> web.StreamResponse:
         location=location_of(record, await locations(visit)),
         slots=slot_rows(view, inventory),
         endpoints=endpoint_rows(view, inventory),
+        what_it_has=what_it_has(view),
         diagnostics=visit.site.fleet.diagnostics(name),
         alarms=alarms,
     )

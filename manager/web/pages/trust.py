@@ -110,7 +110,8 @@ async def import_files(visit: Visit) -> web.StreamResponse:
             pasted=await visit.shown_text(pasted),
             asked=None,
         )
-    warnings = await visit.operations.trust.warnings() if kept.trusted_cas else []
+    added = {record.id for record, _ in kept.trusted_cas}
+    warnings = await visit.operations.trust.warnings(of=added) if added else []
     return visit.render(
         "trusted_cas_import.html",
         problems=[],

@@ -18,7 +18,7 @@ from common.wire.messages import (
     Serving,
     Waiting,
 )
-from manager.domain.alarms import AlarmKind, conditions_of_nodes
+from manager.domain.alarms import AlarmKind, AlarmRecord, compare, conditions_of_nodes
 from manager.domain.facts import NodeFacts, desired_from
 from manager.domain.planner import Content, is_news, plan_push, preview_push, republish, wanted_manifest
 from tests.bundles import NODE, opaque_bundle, opaque_slot, opaque_trust
@@ -147,6 +147,8 @@ def test_a_push_that_was_rolled_back_is_retried_when_its_quarantine_ends_and_sta
     assert facts.state() == "failed"
     assert facts.view(NOW_S).last_failed.reason == "verify_mismatch"
     assert decide(facts, now_s=NOW_S + 59) == "wait"
+    assert plan_push(facts, now_s=NOW_S + 50).retry_in_s == 10
+    assert plan_push(facts, now_s=NOW_S + 61).retry_in_s is None
     assert decide(facts, now_s=NOW_S + 59, forced=True) == "push"
     assert decide(facts, now_s=NOW_S + 61) == "push"
     facts.hear(report_of(bundle), NOW_S + 70)
@@ -522,7 +524,7 @@ def test_a_bundle_that_is_installed_in_part_is_not_in_sync_and_the_alarm_names_f
     assert facts.view(NOW_S).refused == ()
 
 
-def test_a_retry_of_what_failed_does_not_lower_its_alarm_and_other_content_does():
+def test_a_retry_of_what_failed_does_not_lower_its_alarm():
     facts = node(opaque_bundle("new", generation=2))
     facts.hear(
         report_of(opaque_bundle("old"), last_failed=failure_of(opaque_bundle("new", generation=2))), NOW_S
@@ -532,3 +534,39 @@ def test_a_retry_of_what_failed_does_not_lower_its_alarm_and_other_content_does(
     facts.offer("again", facts.desired, NOW_S + 60)
     assert facts.state() == "installing"
     assert conditions_of_nodes([facts.view(NOW_S + 60)]) == before
+
+
+def test_an_acknowledged_failure_stays_one_alarm_through_other_content_and_a_lost_connection_until_it_is_over():
+    facts = node(opaque_bundle("new", generation=2))
+    facts.hear(
+        report_of(opaque_bundle("old"), last_failed=failure_of(opaque_bundle("new", generation=2))), NOW_S
+    )
+    (failed,) = conditions_of_nodes([facts.view(NOW_S)])
+    alarm = AlarmRecord(
+        id=15,
+        subject=failed.subject,
+        label=failed.label,
+        node=failed.node,
+        details=failed.details,
+        raised_s=NOW_S,
+        lowered_s=None,
+        acknowledged_s=NOW_S,
+        acknowledged_by="ada",
+    )
+
+    def changes():
+        return compare([alarm], conditions_of_nodes([facts.view(NOW_S)]))
+
+    facts.desired = desired_from(opaque_bundle("new", generation=3, trust="fewer").manifest, NOW_S)
+    facts.offer("other", facts.desired, NOW_S)
+    assert facts.state() == "installing"
+    assert not changes().lowered
+    facts.disconnect(NOW_S)
+    assert facts.state() == "offline"
+    assert not changes().lowered
+    assert AlarmKind.INSTALL_FAILED not in {
+        each.subject.kind for each in compare([], conditions_of_nodes([facts.view(NOW_S)])).raised
+    }, "an old failure raises nothing anew"
+    facts.connect(address="", agent_version="1", now_s=NOW_S)
+    facts.hear(report_of(opaque_bundle("new", generation=3, trust="fewer")), NOW_S)
+    assert changes().lowered == [alarm]

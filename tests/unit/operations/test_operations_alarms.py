@@ -94,6 +94,18 @@ async def test_time_alone_raises_the_alarm_of_a_certificate_that_expires(
     assert expiry & set(await kinds(world)) == ({kind} if kind else set())
 
 
+async def test_an_alarm_of_a_certificate_that_ends_within_the_day_says_in_how_many_hours(world: World):
+    await upload(world, days=200)
+    world.wait(200 * DAY_S - 5 * 3600)
+    await world.operations.alarms.evaluate(NoNodes())
+    details = {alarm.subject.kind: alarm.details for alarm in await world.operations.alarms.active()}
+    assert details[AlarmKind.CERTIFICATE_EXPIRING].startswith("It expires in 5 hours.")
+    world.wait(5 * 3600 + 600)
+    await world.operations.alarms.evaluate(NoNodes())
+    details = {alarm.subject.kind: alarm.details for alarm in await world.operations.alarms.active()}
+    assert details[AlarmKind.CERTIFICATE_EXPIRED].startswith("It expired 10 minutes ago.")
+
+
 @pytest.mark.parametrize("add", ["add", "add_management_node"])
 async def test_a_node_without_a_certificate_raises_an_alarm_until_it_has_one(world: World, add: str):
     if add == "add":

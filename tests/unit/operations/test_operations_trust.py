@@ -93,3 +93,6 @@ async def test_a_ca_below_which_clients_accept_nothing_is_said_to_be_of_no_use(w
     assert good.faults == []
     (warning,) = await world.operations.trust.warnings()
     assert warning.startswith("clients accept nothing that CN=Spelled Out signed: its public key")
+    added = await world.operations.trust.take(make_root().certificate_pem, actor="ada")
+    assert await world.operations.trust.warnings(of={record.id for record, _ in added.kept}) == []
+    assert await world.operations.trust.warnings(of={bad.record.id}) == [warning]

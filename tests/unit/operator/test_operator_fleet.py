@@ -164,6 +164,23 @@ def test_nothing_to_push_is_not_waited_for(api, run):
     assert len(api.asked) == 1
 
 
+def test_waiting_is_exit_status_1_for_a_node_that_rests_after_it_failed_and_says_how_to_try_now(api, run):
+    rests = {
+        "node": "a",
+        "action": "wait",
+        "why": "it failed (reload_failed); next attempt in 300 s, --force tries now",
+        "retry_in_s": 300.0,
+    }
+    api.answer("POST", "push", {"pushes": [rests]})
+    done = run("push", "a", "--wait")
+    assert done.exit_code == 1
+    assert (
+        "a: failed before, and is tried again in 5 min; try now: certcast push a --force --wait"
+        in done.stderr
+    )
+    assert run("push", "a").exit_code == 0, "who does not wait asks for no outcome"
+
+
 def test_an_older_generation_in_sync_is_not_the_end():
     pursuit = Pursuit([Planned(node="conf1", action="push", generation=5)])
     assert pursuit.take(_node(state="in_sync")) == "in_sync"
