@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from common.bundle.manifest import ENTRY_MAX_BYTES, Manifest
 from common.errors import InstallError, Reason
 from common.ids import digest_of
@@ -24,6 +26,8 @@ from nodeagent.core.drift import Drift, Seen, find_copy_drift
 from nodeagent.core.services import Copy
 from nodeagent.install.fault import named
 from nodeagent.install.plainfile import read_plain
+
+log = structlog.get_logger(__name__)
 
 LEFTOVER: Final = "????????.tmp"
 """How `common.runtime.durable` names what a kill leaves behind."""
@@ -97,11 +101,18 @@ def drift_of_copies(copies: Iterable[Copy], manifest: Manifest) -> tuple[Drift, 
 
 
 def remove_leftovers(copies: Iterable[Copy]) -> None:
-    """Remove what an interrupted write left beside a copy. Raises OSError."""
+    """Remove what an interrupted write left beside a copy.
+
+    A place that cannot be used holds up its own service only, once its copy is due, and no start of the agent.
+    """
     for copy in copies:
         path = Path(copy.to)
-        for name in fnmatch.filter(trusted.names_in(path.parent), f".{path.name}.{LEFTOVER}"):
-            durable.remove_file(path.with_name(name))
+        try:
+            for name in fnmatch.filter(trusted.names_in(path.parent), f".{path.name}.{LEFTOVER}"):
+                durable.remove_file(path.with_name(name))
+        except OSError as error:
+            wrong = named(f"nothing could be tidied up beside the copy {path}", error)
+            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
 
 def _check(path: Path, data: Path) -> None:

@@ -403,3 +403,24 @@ def test_a_kill_at_any_change_leaves_copy_tree_and_service_on_one_generation_aft
         asyncio.run(start_again())
         assert service.path.read_text() == service.live == service.loaded, number
         assert service.shown() == ["service.pem"], number
+
+
+@pytest.mark.parametrize("place", ["missing", "link", "file", "anybody's"])
+async def test_an_agent_starts_although_a_copy_has_no_place_any_more(tmp_path, place):
+    service = Service(tmp_path)
+    state = await open_node(service.data, service.services())
+    assert (await install(state, real_bundle(OLD, 1))).result == "applied"
+
+    service.place.rename(tmp_path / "elsewhere")
+    match place:
+        case "link":
+            service.place.symlink_to(tmp_path / "elsewhere")
+        case "file":
+            service.place.write_text("")
+        case "anybody's":
+            service.place.mkdir()
+            service.place.chmod(0o777)
+    again = await open_node(service.data, service.services())
+    outcome = await install(again, real_bundle(NEW, 2))
+    assert (outcome.result, outcome.report.applied.generation) == ("applied", 2)
+    assert [one.consumer for one in outcome.report.waiting] == ["web"]
