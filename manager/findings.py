@@ -1,6 +1,6 @@
 """Reference of findings as a document: `python -m manager.findings` writes docs/findings.md anew.
 
-Decides its form only; what it says is in `common.pki.explanations` and `manager.meanings`.
+Decides its form only; what it says is in `common.pki.explanations`, `manager.meanings` and `manager.reasons`.
 """
 
 import sys
@@ -11,7 +11,8 @@ from common.pki.chain import PROBLEM_WORDS
 from common.pki.explained_findings import FINDINGS
 from common.pki.explanation import Explanation
 from common.pki.explanations import CHAIN_STATES, STATUSES
-from manager.meanings import CONSEQUENCES, DIFFERENCES
+from manager.meanings import ALARM_TITLES, CONSEQUENCES, DIFFERENCES
+from manager.reasons import CLIENT_ALARMS, REASONS
 
 SECTIONS: Final[tuple[tuple[str, str, Sequence[Explanation]], ...]] = (
     (
@@ -38,12 +39,17 @@ CHANGES: Final[tuple[tuple[str, str, Mapping[str, tuple[str, str]]], ...]] = (
         "What a change would mean; where that is serious, it wants a confirmation.",
         CONSEQUENCES,
     ),
+    (
+        "Reasons",
+        "Why something failed or was refused: in the state of a node, in alarms, in what monitoring prints, and in errors of the API.",
+        REASONS,
+    ),
 )
 
 _INTRODUCTION: Final = """\
-# What findings, statuses and chains mean
+# What findings, statuses, chains and reasons mean
 
-For each code: what it means, which clients refuse a server for it in their default settings, by which standard, and what to do. A
+For each code of a certificate: what it means, which clients refuse a server for it in their default settings, by which standard, and what to do. A
 manager shows the same at `/findings`, and `certcast explain CODE` prints it. A list leads with the worst of a certificate's statuses,
 chain and error findings, so *Good* stands only where clients accept it.
 
@@ -82,6 +88,19 @@ def _lines() -> Iterator[str]:
             ("code", "what it is", "what it means"),
             ((f"`{code}`", name, meaning) for code, (name, meaning) in meanings.items()),
         )
+    yield "## Alarms in the existing clients' API\n"
+    yield "Under which name an alarm is known there.\n"
+    yield from _table(
+        ("name there", "here", "what it is"),
+        (
+            (
+                f"`{name}`",
+                ", ".join(f"`{kind}`" for kind in kinds),
+                "; ".join(ALARM_TITLES[kind] for kind in kinds),
+            )
+            for name, kinds in CLIENT_ALARMS.items()
+        ),
+    )
     yield "## Problems of a chain's links\n"
     yield "What a link of a chain that is not good has beside it (RFC 5280 6.1).\n"
     yield from _table(("code", "in words"), ((f"`{code}`", words) for code, words in PROBLEM_WORDS.items()))

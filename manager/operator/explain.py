@@ -1,4 +1,4 @@
-"""Explanations of findings, statuses, chain states, node states, alarm kinds and what changes mean, from the tables that come with the command."""
+"""Explanations of findings, statuses, chain states, node states, alarms, reasons and what changes mean, from the tables that come with the command."""
 
 import difflib
 from typing import TYPE_CHECKING, Annotated, Final
@@ -10,7 +10,7 @@ from common.runtime.terminal import say
 from manager.operator.running import say_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from common.pki.explanation import Explanation
 
@@ -33,12 +33,12 @@ def explain(
         str | None,
         typer.Argument(
             metavar="CODE",
-            help="A code of a finding, status, chain, node state, alarm, or of what a change means; all if none.",
+            help="A code of a finding, status, chain, node state, alarm, reason, or of what a change means; all if none.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
-    """Say what a code of a finding, node, alarm or change means.
+    """Say what a code of a finding, node, alarm, failure or change means.
 
     Of a finding it tells which clients refuse a certificate for it, by which standard, and what to do; a manager shows that at /findings.
 
@@ -59,7 +59,10 @@ def explain(
         raise NotFoundError(_unknown(wanted or "", [*(row.code for row in rows), *_node_codes(), *_MEANT]))
     if json:
         known = [{"kind": row.kind, "anchor": row.anchor, **_facts(row)} for row in found]
-        others = [{"kind": each["is_a"].replace(" ", "_"), "anchor": "", **each} for each in of_nodes]
+        others = [
+            {"kind": each["is_a"].replace("'", "").replace(" ", "_"), "anchor": "", **each}
+            for each in of_nodes
+        ]
         say_raw(msgspec.json.encode([*known, *others]))
         return
     if wanted is None:
@@ -74,16 +77,31 @@ def explain(
 
 
 def _of_nodes(wanted: str | None) -> "Sequence[dict[str, str]]":
-    """Say what a node's state, an alarm, a difference or a consequence of this code means; None is every code."""
+    """Say what a node's state, an alarm, a reason, a difference or a consequence of this code means; None is every code."""
     from manager.meanings import ALARM_TITLES, CONSEQUENCES, DIFFERENCES, NODE_STATES
+    from manager.reasons import CLIENT_ALARMS, REASONS
 
-    meanings = {"node state": NODE_STATES, "difference": DIFFERENCES, "consequence": CONSEQUENCES}
+    meanings: dict[str, Mapping[str, tuple[str, str]]] = {
+        "node state": NODE_STATES,
+        "reason": REASONS,
+        "difference": DIFFERENCES,
+        "consequence": CONSEQUENCES,
+    }
     others = [
-        {"code": code, "is_a": kind, "title": title, "means": meaning}
+        {"code": f"{code}", "is_a": kind, "title": title, "means": meaning}
         for kind, rows in meanings.items()
         for code, (title, meaning) in rows.items()
     ]
     alarms = [{"code": code, "is_a": "alarm", "title": title} for code, title in ALARM_TITLES.items()]
+    alarms += [
+        {
+            "code": code,
+            "is_a": "existing clients' alarm",
+            "title": "; ".join(ALARM_TITLES[kind] for kind in kinds),
+            "means": f"What the existing clients' API calls {' and '.join(kinds)}; each is explained under that name.",
+        }
+        for code, kinds in CLIENT_ALARMS.items()
+    ]
     return [each for each in (*others, *alarms) if wanted is None or each["code"] == wanted]
 
 

@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 from typing import get_args
 
+import pytest
 from typer.testing import CliRunner
 
+from common.errors import Reason
 from common.pki.chain import PROBLEM_WORDS, ChainState
 from common.pki.finding import LintCode
 from common.pki.path import Problem
@@ -16,8 +18,10 @@ from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
 from manager.domain.view import State
 from manager.findings import markdown
+from manager.management.alarms import MISSING_ON_MANAGEMENT_NODE, NAMES
 from manager.meanings import ALARM_TITLES, CONSEQUENCES, DIFFERENCES, NODE_STATES
 from manager.operator.cli import app
+from manager.reasons import CLIENT_ALARMS, REASONS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "findings.md"
 
@@ -82,6 +86,27 @@ def test_every_code_of_a_difference_and_of_a_consequence_is_explained_by_the_com
         assert said.exit_code == 0
         assert " ".join(title.split()) in " ".join(said.output.split())
         assert f"| `{code}` | {title} | {meaning} |" in DOCUMENT.read_text()
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_explained_by_the_command_and_in_the_document(reason):
+    title, meaning = REASONS[reason]
+    rows = json.loads(CliRunner().invoke(app, ["explain", reason, "--json"]).output)
+    assert [(row["title"], row["means"]) for row in rows if row["kind"] == "reason"] == [(title, meaning)]
+    assert f"| `{reason}` | {title} | {meaning} |" in DOCUMENT.read_text()
+    assert meaning.count(". ") >= 1, "what it means, and what to do next"
+
+
+def test_every_alarm_name_of_the_existing_clients_leads_to_ours():
+    names: dict[str, set[str]] = {MISSING_ON_MANAGEMENT_NODE: {AlarmKind.NO_CERTIFICATE}}
+    for kind, name in NAMES.items():
+        names.setdefault(name, set()).add(kind)
+    assert {name: set(kinds) for name, kinds in CLIENT_ALARMS.items()} == names
+    for name, kinds in CLIENT_ALARMS.items():
+        said = CliRunner().invoke(app, ["explain", name])
+        assert said.exit_code == 0
+        assert all(kind in said.output for kind in kinds)
+        assert f"| `{name}` |" in DOCUMENT.read_text()
 
 
 def test_the_command_answers_with_the_nearest_codes():

@@ -1,0 +1,267 @@
+"""Words for the reasons of errors and failures, and for the alarm names of the existing clients' API.
+
+Pure, and stands on nothing but the codes themselves. Invariant: every reason is explained, with what to do next.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from common.errors import Reason
+
+REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        Reason.STALE_GENERATION: (
+            "Generation is too old",
+            (
+                "The node has had a generation with this number or a higher one. It gets the next number by itself; if the store was restored "
+                "from a backup, look at what the node serves, then push by force."
+            ),
+        ),
+        Reason.EPOCH_CONFLICT: (
+            "Epoch does not fit",
+            "The node has had generations of a store that was restored or replaced since. Decide whose content is right, then push by force.",
+        ),
+        Reason.BAD_DIGEST: (
+            "Content does not match its digest",
+            (
+                "What arrived or lies on the disk is not what was published, so it is not used. It is sent again; if that repeats, check the "
+                "node's disk and memory."
+            ),
+        ),
+        Reason.BAD_FRAME: (
+            "Connection carried no frame",
+            "What was sent is not the protocol of nodes, and the connection was closed. Look for another program or a proxy on that port.",
+        ),
+        Reason.BAD_MESSAGE: (
+            "Message cannot be understood",
+            "The other side sent what the protocol does not allow there. Compare the versions of manager and agent; upgrade the manager first.",
+        ),
+        Reason.WRONG_NODE: (
+            "Bundle is for another node",
+            (
+                "The node was offered the content of a node with another name, and took none of it. Check that its identity was not copied from "
+                "another machine."
+            ),
+        ),
+        Reason.TOO_BIG: (
+            "Too big",
+            "What was given is over a limit, which the message names. Split it, or leave out what is not needed.",
+        ),
+        Reason.PARSE: (
+            "Cannot be read",
+            "The text or file is damaged or of another kind than expected; the message says where. Ask its sender for an undamaged one.",
+        ),
+        Reason.KEY_MISMATCH: (
+            "Private key does not fit",
+            "The private key is not that of the certificate. Give the key that the certificate was requested with.",
+        ),
+        Reason.CHAIN_INCOMPLETE: (
+            "Chain is not complete",
+            (
+                "An issuer is missing between the certificate and a trusted root, or a port does not send the installed chain. Add the missing "
+                "CA, or let the service use the file with the chain."
+            ),
+        ),
+        Reason.NOT_YET_VALID: (
+            "Not valid yet",
+            "The certificate begins later, and is installed then without anybody's help. If it should be valid by now, check the clocks.",
+        ),
+        Reason.EXPIRED: (
+            "Has expired",
+            "The certificate has ended, so it is not installed. Renew it and assign the new one; if it should be valid, check the clocks.",
+        ),
+        Reason.EMPTY_BUNDLE: (
+            "Nothing would be left",
+            "The bundle has no server certificate where the node had one, or no trusted CA at all. Assign a certificate or add a trusted CA.",
+        ),
+        Reason.SHRINK_GUARD: (
+            "Trust store would lose too much",
+            (
+                "The new trust store has far fewer CAs than the node has now, which looks like a mistake. Bring the CAs back, or push by force "
+                "if it is meant."
+            ),
+        ),
+        Reason.NO_SPACE: (
+            "Disk is full",
+            "There is no room to write. Free space on the machine that the message names; nodes try again by themselves.",
+        ),
+        Reason.PERMISSION: (
+            "Access is denied by the machine",
+            "The agent or manager may not read or write a file. Correct its owner or mode, or the directories that the unit allows.",
+        ),
+        Reason.TARGET_MISSING: (
+            "Place of a file is missing",
+            "A directory or file that is written to does not exist or may not be used. Create it, or correct its path in the node's services file.",
+        ),
+        Reason.CROSS_DEVICE: (
+            "Files lie on two file systems",
+            "What must be swapped in one step lies on different file systems. Keep the agent's data directory on one.",
+        ),
+        Reason.SWITCH_FAILED: (
+            "New files could not be made live",
+            "The link to the installed files could not be swapped; services keep the former ones. Check the disk of the node and its log.",
+        ),
+        Reason.RELOAD_FAILED: (
+            "Service was not reloaded",
+            (
+                "The command that reloads a service failed; its own words are in the message. Correct the service, or the command in the node's "
+                "services file; it is tried again, or at once by a forced push."
+            ),
+        ),
+        Reason.RELOAD_TIMEOUT: (
+            "Reload took too long",
+            (
+                "The command that reloads a service did not end in time and was stopped. See why it hangs, or give it a longer timeout in the "
+                "node's services file."
+            ),
+        ),
+        Reason.VERIFY_UNREACHABLE: (
+            "Port does not answer",
+            (
+                "No TLS handshake succeeded at a port after the reload. See whether the service runs and listens there, and whether the "
+                "endpoint in the node's services file is right."
+            ),
+        ),
+        Reason.VERIFY_MISMATCH: (
+            "Port shows another certificate",
+            (
+                "A port serves another certificate than the installed one. See which file the service is configured with, and whether its "
+                "reload really loads it."
+            ),
+        ),
+        Reason.VERIFY_TIMEOUT: (
+            "Port did not show it in time",
+            (
+                "A port did not show the installed certificate within its time after the reload. Give a slow service a longer one in the "
+                "node's services file."
+            ),
+        ),
+        Reason.ROLLED_BACK: (
+            "Was rolled back",
+            (
+                "A service did not take the new files, so the former ones were put back and are served. The message and the node's last "
+                "failure say which; correct it, and it is tried again."
+            ),
+        ),
+        Reason.ROLLBACK_FAILED: (
+            "Way back failed too",
+            (
+                "Neither the new files nor the former ones could be proven at the ports. Look at the services on the node now: what they serve is "
+                "not known to be right."
+            ),
+        ),
+        Reason.NO_PREVIOUS: (
+            "Nothing to go back to",
+            "The node has no earlier generation. Correct what failed, and push again.",
+        ),
+        Reason.QUARANTINED: (
+            "Rests after a failure",
+            (
+                "This content failed on the node a short while ago and is left alone for a time that grows to an hour. Other content is taken "
+                "at once, and a forced push tries this one now."
+            ),
+        ),
+        Reason.CLOCK_SKEW: (
+            "Clock is wrong",
+            (
+                "The node's clock is more than five minutes from the manager's, so certificates cannot be judged by it. Set up time "
+                "synchronisation on the node; it is tried again as soon as the clock is right."
+            ),
+        ),
+        Reason.BUSY: (
+            "Too much at once",
+            "There is more to do than is done at a time, or too many attempts failed. Wait as long as the answer says, and ask again.",
+        ),
+        Reason.UNSUPPORTED: (
+            "Not supported",
+            "The kind, algorithm or version is one that is not taken; the message names it. Convert it, or upgrade the older side.",
+        ),
+        Reason.INTERRUPTED: (
+            "Was interrupted",
+            "A stop, crash or power cut ended it before its end; nothing is left half-done. It is brought to its end or tried again by itself.",
+        ),
+        Reason.SERVICES_INVALID: (
+            "Services file cannot be used",
+            "The node's services file has a mistake, which the message names with its line. Correct it; the last good one is in use until then.",
+        ),
+        Reason.NOT_FOUND: (
+            "Does not exist",
+            "There is nothing of that name or number, or it was deleted meanwhile. List what there is, and ask again.",
+        ),
+        Reason.CONFLICT: (
+            "Contradicts what is stored",
+            "The name is in use, or the object was changed by somebody else meanwhile. Look at it again, and repeat what is still right.",
+        ),
+        Reason.IDENTITY_CONFLICT: (
+            "Two things claim to be one",
+            (
+                "A stored certificate has the same issuer and serial number but another private key. See which is right; replacing it "
+                "wants a confirmation."
+            ),
+        ),
+        Reason.CONFIRMATION_NEEDED: (
+            "Wants a confirmation",
+            "The change has consequences, which the answer lists; nothing was done yet. Repeat it with the confirmation if they are meant.",
+        ),
+        Reason.INVALID: (
+            "Value cannot be accepted",
+            "A field of the request is missing or wrong; the message names it and what it must be. Correct it, and ask again.",
+        ),
+        Reason.UNAUTHENTICATED: (
+            "Not signed in",
+            "The password or token is missing, wrong, expired or revoked. Sign in again, or make a new token.",
+        ),
+        Reason.FORBIDDEN: (
+            "Not allowed",
+            (
+                "The role or the token's scope does not allow it; of a node, its key is not known any more. Ask an administrator, or join "
+                "the node again."
+            ),
+        ),
+        Reason.PASSWORD_REQUIRED: (
+            "Wants your own password",
+            "This may let somebody in or give away a key, so a token or an old session is not enough. Give your password, and repeat it.",
+        ),
+        Reason.TOKEN_UNKNOWN: (
+            "Token is not known",
+            "The token was mistyped, revoked, used, has expired, or is another manager's. Make a new one.",
+        ),
+        Reason.TOKEN_USED: (
+            "Token was used",
+            "A join token works once. Make a new one; if the node did not use it itself, find out who did.",
+        ),
+        Reason.TOKEN_EXPIRED: ("Token has expired", "Its time is over. Make a new one."),
+        Reason.UNREACHABLE: (
+            "No connection",
+            "The other side did not answer or refused the connection. Check that it runs, its address, and what lies between.",
+        ),
+        Reason.TIMEOUT: (
+            "Took too long",
+            "It did not end or answer within its time and was given up. Try again; if that repeats, look at the load and the network.",
+        ),
+        Reason.STORAGE: (
+            "Store failed",
+            "The manager's database could not be read or written. Check its disk and its log; the request may be repeated.",
+        ),
+        Reason.INTERNAL: (
+            "Error of the product itself",
+            "Something unforeseen happened; the log of the manager or agent has the details. Report it with those lines.",
+        ),
+    }
+)
+"""Of each reason its name, and what it means with what to do next."""
+
+CLIENT_ALARMS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "tls_certificate_missing": ("no_certificate",),
+        "tls_certificate_missing_management": ("no_certificate",),
+        "tls_certificate_chains": ("chain_incomplete",),
+        "tls_certificate_expiring": ("certificate_expiring", "certificate_expired"),
+        "trustedca_expiring": ("ca_expiring", "ca_expired"),
+        "configuration_sync_failure": ("out_of_sync", "not_serving", "install_failed", "drifted", "conflict"),
+        "connectivity_lost": ("offline",),
+        "ntp_not_synchronised": ("clock_skew",),
+    }
+)
+"""Of each alarm name of the existing clients' API the alarms that it stands for."""
