@@ -355,7 +355,8 @@ def _of_names(name: NodeName, entry: Entry, inventory: Inventory) -> list[Condit
     missing = mismatches(inventory, entry, [name]).get(name)
     if not missing:
         return []
-    details = f"{entry.label} is not valid for {listed(missing)}: clients that use this name refuse it. {its_names(entry)}"
+    which = "this name" if len(missing) == 1 else "these names"
+    details = f"{entry.label} is not valid for {listed(missing)}: clients that use {which} refuse it. {its_names(entry)}"
     return [
         Condition(
             subject=Subject(AlarmKind.NAME_MISMATCH, f"node:{name}"), label=name, node=name, details=details

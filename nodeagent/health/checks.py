@@ -163,8 +163,8 @@ class Health:
         left_s = seen.not_after_s - self.state.clock()
         days = left_s / DAY_S
         if (since_s := self.state.file.journal.waiting.get(seen.consumer)) is not None and days > 0:
-            hours = (self.state.clock() - since_s) / 3600
-            text = f"its reload has been waiting for {hours:.1f} hours; valid for {span_of(left_s)}"
+            waited = span_of(self.state.clock() - since_s)
+            text = f"its reload has been waiting for {waited}; valid for {span_of(left_s)}"
             return Check(name=name, ok=True, message=text, value=round(days, 3))
         if seen.leaf != wanted:
             text = f"serves leaf {seen.leaf[:16]}… and {wanted[:16]}… is installed"

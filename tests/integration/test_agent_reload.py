@@ -11,6 +11,7 @@ import pytest
 
 from common.errors import InstallError, Reason
 from common.ids import fingerprint_of
+from nodeagent.core.services import Consumer
 from nodeagent.install.lastgood import keep_last_good
 from nodeagent.install.probe import Prober
 from nodeagent.install.reload import OUTPUT_MAX_BYTES, reload_consumer
@@ -110,6 +111,32 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "nodeagent", *words], capture_output=True, text=True, check=False, timeout=30
     )
+
+
+async def test_status_does_not_call_installed_what_a_failed_first_installation_left(tmp_path):
+    leaf, data = pki.make_leaf(ROOT), tmp_path / "data"
+    async with TlsService(data).run(pki.make_leaf(ROOT), tmp_path) as service:
+        web = consumer(service.reload_script(tmp_path), port=service.port)
+        bad = Consumer(
+            name="badsrv",
+            uses=("server",),
+            reload=("/bin/false",),
+            timeout_s=5,
+            verify_timeout_s=1,
+            endpoints=(),
+        )
+        state = await open_node(data, services(web, bad))
+        assert (await install(state, real_bundle(leaf, 3))).result == "failed"
+        (tmp_path / "services.toml").write_text(
+            f'[[consumer]]\nname = "web"\nreload = ["{tmp_path}/reload"]\n'
+            f'[[consumer.endpoint]]\nhost = "127.0.0.1"\nport = {service.port}\nprotocol = "https"\n'
+        )
+        words = ["status", "--data", str(data), "--services", str(tmp_path / "services.toml")]
+        told = await asyncio.to_thread(command, *words)
+    assert told.returncode == 1
+    assert "applied      nothing yet" in told.stdout
+    assert "serves what is there, which was never proven, over TLSv1.3" in told.stdout
+    assert "serves what is installed" not in told.stdout
 
 
 async def test_status_tells_what_is_installed_and_what_is_served(tmp_path):
