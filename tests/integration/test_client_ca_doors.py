@@ -156,3 +156,36 @@ async def test_a_program_that_cannot_confirm_is_let_through_and_the_alarm_says_i
 async def test_a_change_that_makes_the_list_no_longer_is_not_asked_about(full):
     status, text, _ = await by_api("PATCH", "trusted-cas/1", certificate=ROOT.certificate_pem)(full, "")
     assert status == 200, text
+
+
+@pytest.mark.parametrize("door", ["upload", "import", "page"])
+async def test_an_addition_warns_of_what_was_added_and_of_nothing_that_was_there_before(
+    api: ApiClient, door: str
+):
+    begins_s = int(time.time()) + 30 * pki.DAY_S
+    useless = [
+        pki.make_root(name, not_before_s=begins_s, not_after_s=begins_s + 900 * pki.DAY_S).certificate_pem
+        for name in ("Useless Before", "Useless Now")
+    ]
+
+    async def warned(pem: str) -> str:
+        if door == "page":
+            async with visitor(api, Role.ADMINISTRATOR) as browser:
+                shown = await browser.get("/trusted-cas/import")
+                answer = await browser.post("/trusted-cas/import", {**shown.hidden, "pasted": pem})
+                assert answer.status == 200
+                return answer.text
+        content = base64.b64encode(pem.encode()).decode()
+        path, body = {
+            "upload": ("trusted-cas", {"certificates": pem}),
+            "import": ("import", {"files": [{"name": "ca.pem", "content": content}]}),
+        }[door]
+        status, answer = await api.call("POST", path, body)
+        assert status in {200, 201}
+        return " ".join(answer["warnings"])
+
+    assert "clients accept nothing that CN=Useless Before signed" in await warned(useless[0])
+    assert "clients accept nothing" not in await warned(MORE_PEM)
+    second = await warned(useless[1])
+    assert "clients accept nothing that CN=Useless Now signed" in second
+    assert "Useless Before" not in second
