@@ -280,7 +280,7 @@ Example:
 
 STATUS: Final = f"""\
 Print what is installed on this node and what each port serves now. Asks nobody but the ports; the agent need not run.
-Exits 1 if a port serves something else than what is installed.
+Exits 1 if a port serves something else than what is installed, or a part of the last bundle was refused.
 
 Example:
   certcast-nodeagent status --data {DEFAULT_DATA}
@@ -296,9 +296,10 @@ Example:
 
 CHECK: Final = f"""\
 Ask the running agent and answer in one line, as a Nagios plugin: exit 0 OK, 1 WARNING (a served certificate expires
-soon, the services file has mistakes, a service is waited for), 2 CRITICAL (expired, not what is installed, the manager does
-not know this node's key any more or was not heard, the agent does not answer), 3 UNKNOWN. Soon is 30 days, and for a
-certificate that lives less than 90 days a third of its lifetime, below 10 days a half.
+soon, a part of the last bundle was refused, the services file has mistakes, a service is waited for), 2 CRITICAL (expired, not
+what is installed, the last installation failed, the manager does not know this node's key any more or was not heard, the
+agent does not answer), 3 UNKNOWN. Soon is 30 days, and for a certificate that lives less than 90 days a third of its
+lifetime, below 10 days a half.
 
 Example:
   certcast-nodeagent check --health http://{DEFAULT_HEALTH}

@@ -7,11 +7,12 @@ import asyncio
 import time
 from pathlib import Path
 
-from common.errors import CertcastError, InvalidInputError
+from common.errors import CertcastError, InvalidInputError, Reason
 from common.words import span_of
 from nodeagent.core.drift import Ownership, find_drift
 from nodeagent.core.journal import Journal
 from nodeagent.core.plan import settled_copies
+from nodeagent.core.quarantine import WHAT
 from nodeagent.core.served import complaint
 from nodeagent.core.services import Services
 from nodeagent.core.servicesfile import ServicesError, salvage_services
@@ -52,6 +53,7 @@ async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
         and not wrong_copies
         and journal.applied is not None
         and journal.unproven is None
+        and not _is_refused(journal)
     )
     what = "what is installed" if journal.applied is not None else "what is there, which was never proven,"
     wanted = await asyncio.to_thread(tree.wanted, journal.directory, manifest, before=journal.previous)
@@ -80,11 +82,20 @@ def _services_in_use(data: Path, services_file: Path) -> tuple[Services, Ownersh
         return services, owners_for(services.secret_gid), [mistake]
 
 
+def _is_refused(journal: Journal) -> bool:
+    """Whether a part of what is applied was refused, and not only because it is not valid yet."""
+    failed = journal.last_failed
+    return journal.is_partial and (failed is None or failed.reason != Reason.NOT_YET_VALID)
+
+
 def _applied(journal: Journal) -> list[str]:
     applied, failed, attempt = journal.applied, journal.last_failed, journal.attempt
     what = (
         f"generation {applied.generation} of epoch {applied.epoch}" if applied is not None else "nothing yet"
     )
+    if applied is not None and journal.is_partial:
+        parts = " and ".join(words for part, words in WHAT.items() if part in journal.refused)
+        what += f" in part, without {parts or 'what was refused'}"
     lines = [f"applied      {what}"]
     if attempt is not None:
         lines.append(f"installing   generation {attempt.version.generation} ({journal.state})")

@@ -26,6 +26,7 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
+from tests.integration.test_agent_parts import bundle as in_parts
 from tests.patience import PATIENCE_S
 
 
@@ -111,6 +112,31 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "nodeagent", *words], capture_output=True, text=True, check=False, timeout=30
     )
+
+
+async def test_status_names_the_part_that_is_not_installed_and_is_not_well(tmp_path):
+    leaf, data = pki.make_leaf(ROOT), tmp_path / "data"
+    async with TlsService(data).run(pki.make_leaf(ROOT), tmp_path) as service:
+        web = consumer(service.reload_script(tmp_path), port=service.port)
+        bad = Consumer(
+            name="badclient",
+            uses=("client",),
+            reload=("/bin/false",),
+            timeout_s=5,
+            verify_timeout_s=1,
+            endpoints=(),
+        )
+        state = await open_node(data, services(web, bad))
+        assert (await install(state, in_parts(3, leaf, client=leaf))).result == "applied"
+        (tmp_path / "services.toml").write_text(
+            f'[[consumer]]\nname = "web"\nreload = ["{tmp_path}/reload"]\n'
+            f'[[consumer.endpoint]]\nhost = "127.0.0.1"\nport = {service.port}\nprotocol = "https"\n'
+        )
+        words = ["status", "--data", str(data), "--services", str(tmp_path / "services.toml")]
+        told = await asyncio.to_thread(command, *words)
+    assert "generation 3 of epoch 1 in part, without the client certificate" in told.stdout
+    assert "serves what is installed" in told.stdout
+    assert told.returncode == 1
 
 
 async def test_status_does_not_call_installed_what_a_failed_first_installation_left(tmp_path):
