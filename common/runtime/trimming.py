@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Final
 
 LOOK_S: Final = 5.0
-"""How often it is looked whether connections have gone; what they took is back well within 30 s."""
+"""How often it is looked whether connections have gone."""
+
+REST_S: Final = 15.0
+"""Between two times of handing back: everything else waits while garbage is collected (some 100 ms in a siege), and
+what connections took is still back within 30 s of their end.
+"""
 
 PAGE_BYTES: Final = resource.getpagesize()
 
@@ -26,13 +31,15 @@ GONE: Final = 32
 
 async def give_back(connections: Callable[[], int]) -> None:
     """Hand back memory after bursts of connections, until cancelled."""
-    most, least_bytes = connections(), in_use_bytes()
+    clock = asyncio.get_running_loop().time
+    most, least_bytes, given_s = connections(), in_use_bytes(), -REST_S
     while True:
         await asyncio.sleep(LOOK_S)
         now, taken_bytes = connections(), in_use_bytes()
         most, least_bytes = max(most, now), min(least_bytes, taken_bytes)
-        if most - now >= GONE or taken_bytes - least_bytes >= GROWN_BYTES:
-            most = now
+        is_worth_it = most - now >= GONE or taken_bytes - least_bytes >= GROWN_BYTES
+        if is_worth_it and clock() - given_s >= REST_S:
+            most, given_s = now, clock()
             # what ended connections hold of each other goes first; what was there at the start is frozen and not walked through
             gc.collect()
             await asyncio.to_thread(trim)

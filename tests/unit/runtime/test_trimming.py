@@ -19,22 +19,31 @@ print(before, pages())
 """
 
 
+@pytest.mark.parametrize(
+    ("rest_s", "counts", "given"),
+    [
+        (0.0, [100, 100, 90, 100 - trimming.GONE, 60, 60, 60], [100 - trimming.GONE]),
+        (0.0, [100, 40, 40, 5, 5], [40, 5]),
+        (60.0, [100, 40, 40, 5, 5], [40]),  # not again at once, whatever an attacker lets come and go
+    ],
+)
 async def test_memory_is_given_back_once_many_connections_are_gone_and_only_then(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, rest_s: float, counts: list[int], given: list[int]
 ):
-    counts = iter([100, 100, 90, 100 - trimming.GONE, 60, 60, 60])
+    monkeypatch.setattr(trimming, "REST_S", rest_s)
+    remaining = iter(counts)
     trims: list[int] = []
     seen: list[int] = []
     monkeypatch.setattr(trimming, "LOOK_S", 0.0)
     monkeypatch.setattr(trimming, "trim", lambda: trims.append(seen[-1]))
 
     def connections() -> int:
-        seen.append(next(counts))
+        seen.append(next(remaining))
         return seen[-1]
 
     with pytest.raises(RuntimeError, match="StopIteration"):
         await trimming.give_back(connections)
-    assert trims == [100 - trimming.GONE]
+    assert trims == given
 
 
 def test_what_was_freed_below_what_is_in_use_is_given_back():
