@@ -137,6 +137,10 @@ CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Nodes refuse peers whose certificates lead only to this CA.",
         ),
         "chain_broken": ("Chain of trust breaks", "A certificate's chain no longer reaches a trusted root."),
+        "chain_kept": (
+            "Intermediates are kept",
+            "What came with the certificate before, and was not given again, still completes its chain.",
+        ),
         "not_served": (
             "Certificate is not served",
             "Another server's certificate came along without its key: it is not served, and does not become an entry.",

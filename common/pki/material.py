@@ -18,6 +18,7 @@ class TlsMaterial:
         certificate_text: what was given as the certificate, verbatim unless a private key may stand in it (see
             `redaction.without_private_keys`); from an import or where it stood elsewhere, the certificates in canonical form.
         parameters_text: what was given beside it as parameters, likewise.
+        kept: certificates that did not come with it, but with the entry that it updates, and still complete its chain.
     """
 
     leaf: Certificate
@@ -27,3 +28,9 @@ class TlsMaterial:
     parameters_pem: str
     certificate_text: str
     parameters_text: str = ""
+    kept: tuple[Certificate, ...] = ()
+
+    @property
+    def companions(self) -> tuple[Certificate, ...]:
+        """Return all certificates beside the leaf."""
+        return (*self.chain, *self.extras, *self.kept)

@@ -32,6 +32,7 @@ class ConsequenceCode(StrEnum):
     TRUST_SHRINKS = "trust_shrinks"
     UNTRUSTED = "untrusted"
     CHAIN_BROKEN = "chain_broken"
+    CHAIN_KEPT = "chain_kept"
     NOT_SERVED = "not_served"
     CLIENT_CA_LIST_TOO_LONG = "client_ca_list_too_long"
 

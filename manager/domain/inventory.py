@@ -147,7 +147,7 @@ class Inventory:
         known = self.chains.get(certificate_id)
         if known is None or now_s >= known.stands_until_s:
             entry = self.entries[certificate_id]
-            known = self._build(entry, now_s)
+            known = self.chain_of(entry, now_s=now_s)
             self.chains[certificate_id] = known
         return known
 
@@ -163,9 +163,10 @@ class Inventory:
 
     def judge_new(self, entry: Entry, *, now_s: int) -> Judgement:
         """Return what would be said about a certificate that is not here."""
-        return self.judge_entry(entry, self._build(entry, now_s), now_s=now_s)
+        return self.judge_entry(entry, self.chain_of(entry, now_s=now_s), now_s=now_s)
 
-    def _build(self, entry: Entry, now_s: int) -> Chain:
+    def chain_of(self, entry: Entry, *, now_s: int) -> Chain:
+        """Return the chain of trust of an entry that is not here, or not like this."""
         return build_chain(
             entry.leaf,
             self.trust.issuers,

@@ -4,9 +4,10 @@ Pure. Decides what would be gone for good, and whom that meets. Invariant: a pri
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from common.pki.certificate import Certificate
-from common.pki.chain import ChainState, build_chain
+from common.pki.chain import ChainState
 from common.pki.finding import Severity
 from common.pki.identity import key_of
 from manager.domain.comparison import listed
@@ -128,8 +129,11 @@ def _broken_chains(
     }
     stay = {number: each for number, each in inventory.trust.custom.items() if number not in gone}
     left = Trust(
-        {**stay, **{-number: each for number, each in enumerate(new, start=1)}}, inventory.trust.builtin
+        {**stay, **{-number: each for number, each in enumerate(new, start=1)}},
+        inventory.trust.builtin,
+        inventory.trust.held_out,
     )
+    then = replace(inventory, trust=left, chains={})
     broken = []
     for entry in inventory.entries.values():
         chain = inventory.chain(entry.id, now_s=now_s)
@@ -137,7 +141,6 @@ def _broken_chains(
             link.certificate.fingerprint in leaving for link in chain.links[1:]
         ):
             continue
-        then = build_chain(entry.leaf, left.issuers, uploaded=entry.uploaded, now_s=now_s)
-        if then.state is not ChainState.COMPLETE:
+        if then.chain_of(entry, now_s=now_s).state is not ChainState.COMPLETE:
             broken.append(entry)
     return broken

@@ -30,6 +30,7 @@ KeyChangeKind = Literal["joined", "rejoined", "rotated"]
 class CertificateRecord:
     """A TLS certificate in the store. `text` is what was uploaded, verbatim; `chain_pem` what stood with it in order.
 
+    To that is added what its chain of trust needs of what stood with it before (`manager.domain.keeping`).
     `parameters_text` is what was given beside the certificate, verbatim; `parameters_pem` all parameters, wherever they stood.
 
     `temporary` marks the self-signed certificate that a node got when it was added.

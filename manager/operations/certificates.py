@@ -27,6 +27,7 @@ from manager.domain.listing import Page, Query, list_page
 from manager.domain.model import AssignmentRecord, CertificateRecord, TrustedCaRecord
 from manager.operations.admission import read_batch, read_for_key, read_tls
 from manager.operations.confirming import (
+    Rest,
     foresee_assigned,
     foresee_deleted,
     foresee_edited,
@@ -131,7 +132,7 @@ def new_certificate(material: TlsMaterial, *, temporary: bool = False) -> NewCer
     return NewCertificate(
         text=material.certificate_text,
         leaf_pem=leaf.pem,
-        chain_pem="".join(each.pem for each in material.chain),
+        chain_pem="".join(each.pem for each in (*material.chain, *material.kept)),
         parameters_pem=material.parameters_pem,
         parameters_text=material.parameters_text,
         private_key_pem=material.private_key_pem,
@@ -192,7 +193,7 @@ class CertificateOperations:
             foreseen = await asyncio.to_thread(foresee_kept, inventory, material, where, chosen, now_s=now_s)
             foreseen.settle(confirm, replaces=replaces)
             record, created = await self._context.store.certificates.add(
-                new_certificate(material),
+                new_certificate(foreseen.materials[0]),
                 nodes=where,
                 slot=chosen,
                 replaced=foreseen.replaced(confirm, replaces=replaces),
@@ -242,7 +243,7 @@ class CertificateOperations:
             )
             foreseen.settle(confirm)
             kept = await self._context.store.catalogue.keep(
-                [new_certificate(material) for material in tls], trusted_cas, now_s=now_s
+                [new_certificate(material) for material in foreseen.materials], trusted_cas, now_s=now_s
             )
             nodes = [
                 await self._note_kept(record, created=created, actor=actor) for record, created in kept.tls
@@ -303,12 +304,14 @@ class CertificateOperations:
         slot: str,
         seen: str | None = None,
         confirm: str | None = None,
+        completes: bool = False,
         actor: str,
     ) -> Sequence[Consequence]:
         """Change an entry's certificate, its parameters, and the nodes that have it in a slot; None leaves each as it is.
 
         The private key stays, and the certificate must pair with it, unless `key` comes along, which only the management
-        API's contract allows; `passphrase` opens a PKCS#12 file in `certificate`. `seen` is the version that the change was begun with (`manager.domain.version`); what follows from the
+        API's contract allows; `passphrase` opens a PKCS#12 file in `certificate`. A certificate replaces all that there was, unless `completes` lets stay what its
+        chain needs, for who cannot confirm. `seen` is the version that the change was begun with (`manager.domain.version`); what follows from the
         change is returned, and `confirm` as in `manager.operations.confirming`. Raises PkiFindingsError, InvalidInputError, NotFoundError,
         ConflictError, ChangedMeanwhileError, ConfirmationNeededError; then nothing was changed.
         """
@@ -320,10 +323,9 @@ class CertificateOperations:
             material = await self._edited(
                 record, certificate=certificate, parameters=parameters, key=key, passphrase=passphrase
             )
-        new = None
-        if material is not None:
-            temporary = record.temporary and material.leaf.is_self_signed
-            new = new_certificate(material, temporary=temporary)
+        rest = Rest.AS_NEEDED if completes else Rest.GOES
+        if certificate is None or certificate == record.text:
+            rest = Rest.STAYS
         detail = {
             "certificate": certificate is not None,
             "parameters": parameters is not None,
@@ -335,9 +337,12 @@ class CertificateOperations:
             before = await store.certificates.nodes_of(certificate_id)
             await store.certificates.check_seen(certificate_id, seen)
             foreseen = await asyncio.to_thread(
-                foresee_edited, inventory, certificate_id, material, where, chosen, now_s=now_s
+                foresee_edited, inventory, certificate_id, material, where, chosen, rest=rest, now_s=now_s
             )
             foreseen.settle(confirm)
+            new = None
+            for whole in foreseen.materials:
+                new = new_certificate(whole, temporary=record.temporary and whole.leaf.is_self_signed)
             await store.certificates.update(certificate_id, new, nodes=where, slot=chosen, now_s=now_s)
             after = await store.certificates.nodes_of(certificate_id)
             await self._context.note(actor, "certificate.edited", f"certificate {certificate_id}", detail)

@@ -10,10 +10,12 @@ whoever wants to be told first, else the token of what was told.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from common.bundle.manifest import Slot
 from common.ids import NodeName
 from common.pki.certificate import Certificate
+from common.pki.finding import LintCode
 from common.pki.identity import key_of
 from common.pki.material import TlsMaterial
 from manager.domain.consequences import (
@@ -25,6 +27,7 @@ from manager.domain.consequences import (
     unique,
 )
 from manager.domain.inventory import Entry, Inventory
+from manager.domain.keeping import carried, completed, new_entry, of_broken_chain
 from manager.domain.losing import (
     of_deleting,
     of_deleting_requests,
@@ -33,21 +36,35 @@ from manager.domain.losing import (
     of_removing_nodes,
     of_untrusting,
 )
-from manager.domain.model import RequestRecord
+from manager.domain.model import AssignmentRecord, RequestRecord
 from manager.domain.placing import Move, of_answer, of_companions, of_content, of_moves
 from manager.domain.trust import longer_client_ca_list, loss
+
+
+class Rest(Enum):
+    """What becomes of the other certificates of an entry whose certificate is edited."""
+
+    GOES = auto()
+    AS_NEEDED = auto()
+    STAYS = auto()
+
 
 _BY_REPLACING = frozenset({ConsequenceCode.KEY_REPLACED, ConsequenceCode.KEY_LOST})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreseen:
-    """What would come of a change. `updates` is the entry that would get the new content, `other_key` that entry if its key is another."""
+    """What would come of a change.
+
+    `updates` is the entry that would get the new content, `other_key` that entry if its key is another. `materials` is what was given, with what
+    stays of what it replaces: this is to be stored.
+    """
 
     consequences: Sequence[Consequence]
     facts: object
     updates: Entry | None = None
     other_key: Entry | None = None
+    materials: Sequence[TlsMaterial] = ()
 
     @property
     def token(self) -> str:
@@ -69,33 +86,35 @@ class Foreseen:
         return [self.other_key.id] if self.other_key is not None and (replaces or confirm) else []
 
 
-def new_entry(material: TlsMaterial, *, number: int = 0, now_s: float) -> Entry:
-    """Return the entry that material would become."""
-    return Entry(
-        id=number,
-        leaf=material.leaf,
-        uploaded=(*material.chain, *material.extras),
-        temporary=False,
-        created_s=now_s,
-        changed_s=now_s,
-    )
-
-
 def foresee_kept(
-    inventory: Inventory, material: TlsMaterial, nodes: Sequence[NodeName], slot: Slot, *, now_s: float
+    inventory: Inventory,
+    material: TlsMaterial,
+    nodes: Sequence[NodeName],
+    slot: Slot,
+    *,
+    beside: Sequence[Entry] = (),
+    now_s: float,
 ) -> Foreseen:
-    """Foresee what an upload does: to the entry that it updates, and to the nodes that get it."""
+    """Foresee what an upload does: to the entry that it updates, and to the nodes that get it.
+
+    What came with that entry before, or with those `beside`, stays as far as the chain of trust needs it.
+    """
     namesakes = inventory.namesakes(material.leaf)
     updates = namesakes[0] if namesakes else None
+    sources = beside if updates is None else [updates, *beside]
+    places = [AssignmentRecord(node=name, slot=slot, certificate_id=0) for name in nodes]
+    places += [place for source in sources for place in source.places]
+    material, keeping = completed(inventory, material, sources, places, now_s=int(now_s))
     entry = new_entry(material, number=updates.id if updates is not None else 0, now_s=now_s)
     has_other_key = updates is not None and key_of(updates.leaf) != key_of(entry.leaf)
     moves = [*moves_of_content(updates, entry), *moves_to(inventory, entry, nodes, slot)]
-    found = [*of_moves(inventory, moves, now_s=int(now_s)), *of_companions(material)]
+    found = [*of_moves(inventory, moves, now_s=int(now_s)), *of_companions(material), *keeping]
     if updates is not None:
         found += of_other_key(updates, entry, inventory) if has_other_key else of_content(updates, entry)
     return Foreseen(
         consequences=unique(found),
         facts=[facts_of(moves), _mark(updates), entry.leaf.fingerprint],
+        materials=[material],
         updates=updates,
         other_key=updates if has_other_key else None,
     )
@@ -115,7 +134,11 @@ def foresee_imported(
         for consequence in one.consequences
     ]
     facts = [[one.facts for _, one in updated], trusting.facts]
-    return Foreseen(consequences=unique([*found, *trusting.consequences]), facts=facts)
+    return Foreseen(
+        consequences=unique([*found, *trusting.consequences]),
+        facts=facts,
+        materials=[whole for _, one in each for whole in one.materials],
+    )
 
 
 def other_keys(inventory: Inventory, tls: Sequence[TlsMaterial]) -> list[tuple[TlsMaterial, str]]:
@@ -136,10 +159,16 @@ def foresee_edited(
     nodes: Sequence[NodeName] | None,
     slot: Slot,
     *,
+    rest: Rest,
     now_s: float,
 ) -> Foreseen:
     """Foresee what an edit does: to the slots that keep the entry, get it and lose it."""
     before = inventory.entries[certificate_id]
+    keeping: list[Consequence] = []
+    if material is not None and rest is Rest.STAYS:
+        material = carried(material, before)
+    elif material is not None and rest is Rest.AS_NEEDED:
+        material, keeping = completed(inventory, material, [before], before.places, now_s=int(now_s))
     after = before if material is None else new_entry(material, number=before.id, now_s=now_s)
     moves: list[Move] = []
     left: list[Move] = []
@@ -154,8 +183,15 @@ def foresee_edited(
         found += of_lost_keys([before], inventory)
     found += of_moves(inventory, moves, now_s=int(now_s))
     if material is not None:
-        found += of_companions(material)
-    return Foreseen(consequences=unique(found), facts=[facts_of(moves), _mark(before), _mark(after)])
+        found += [*of_companions(material), *keeping]
+    if not any(each.asks and each.code == LintCode.CHAIN for each in found):
+        stay = [place for place in before.places if (place.node, place.slot) not in gone]
+        found += of_broken_chain(inventory, before, replace(after, places=tuple(stay)), now_s=int(now_s))
+    return Foreseen(
+        consequences=unique(found),
+        facts=[facts_of(moves), _mark(before), _mark(after)],
+        materials=[] if material is None else [material],
+    )
 
 
 def foresee_assigned(
@@ -198,9 +234,11 @@ def foresee_answered(
     now_s: float,
 ) -> Foreseen:
     """Foresee what a signed answer does: it may lack what was asked for, and takes over nodes."""
-    kept = foresee_kept(inventory, material, nodes, slot, now_s=now_s)
     replaced = inventory.entries.get(request.replaces_id or 0)
-    answer = new_entry(material, number=kept.updates.id if kept.updates else 0, now_s=now_s)
+    earlier = inventory.entries.get(request.answer_id or 0)
+    beside = [each for each in (earlier, replaced) if each is not None]
+    kept = foresee_kept(inventory, material, nodes, slot, beside=beside, now_s=now_s)
+    answer = new_entry(kept.materials[0], number=kept.updates.id if kept.updates else 0, now_s=now_s)
     moves = [
         Move(node=place.node, slot=place.slot, before=replaced, after=answer)
         for place in (replaced.places if replaced is not None and take_over else ())

@@ -92,13 +92,13 @@ class PreviewOperations:
             parameters=parameters,
         )
         foreseen = await asyncio.to_thread(foresee_kept, inventory, material, where, chosen, now_s=now_s)
-        updates = foreseen.updates
+        updates, (material,) = foreseen.updates, foreseen.materials
         # as the entry that it updates, beside which it would share its own key
         number = updates.id if updates is not None else 0
         entry = Entry(
             id=number,
             leaf=material.leaf,
-            uploaded=(*material.chain, *material.extras),
+            uploaded=material.companions,
             temporary=False,
             created_s=now_s,
             changed_s=now_s,

@@ -152,7 +152,7 @@ class RequestOperations:
             foreseen.settle(confirm, replaces=replaces)
             answered = await store.catalogue.answer(
                 request_id,
-                new_certificate(material),
+                new_certificate(foreseen.materials[0]),
                 take_over=take_over,
                 nodes=where,
                 slot=chosen,

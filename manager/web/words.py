@@ -4,7 +4,7 @@ Pure. Invariant: whatever is told by a colour is told by a word and a shape too.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -15,6 +15,7 @@ from common.pki.chain import PROBLEM_WORDS, ChainState
 from common.pki.finding import Severity, by_severity
 from common.pki.status import StatusCode
 from common.words import counted
+from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.model import Role
 from manager.domain.view import State
 from manager.meanings import NODE_STATES
@@ -147,6 +148,12 @@ def from_now(seconds: float, now_s: float) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """Say how many: `1 node`, `3 nodes`."""
     return counted(count, one, many)
+
+
+def with_notes(said: str, consequences: Iterable[Consequence]) -> str:
+    """Add to a sentence what followed and was not asked about because it does no harm."""
+    notes = [each.message for each in consequences if each.code == ConsequenceCode.CHAIN_KEPT]
+    return " ".join([said, *notes])
 
 
 def short(fingerprint: str | None) -> str:

@@ -76,7 +76,10 @@ class TlsCertificates:
         return Made(object_id=kept.record.id)
 
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
-        """Change one in place; a private key is taken too, which only this contract allows."""
+        """Change one in place; a private key is taken too, which only this contract allows.
+
+        Its clients cannot confirm that a chain of trust breaks: what it needs stays (docs/decisions/0027-chains-stay-whole.md).
+        """
         key = None
         if "private_key" in values:
             passphrase = str(values.get("private_key_passphrase") or "") or None
@@ -88,6 +91,7 @@ class TlsCertificates:
             key=key,
             nodes=await self._nodes_called(values["nodes"]) if "nodes" in values else None,
             slot="server",
+            completes=True,
             actor=actor,
         )
 

@@ -15,7 +15,7 @@ from manager.web.choices import chosen_nodes, node_choices
 from manager.web.difference import Difference
 from manager.web.uploads import findings_of, sentences
 from manager.web.visit import Page, Visit
-from manager.web.words import plural
+from manager.web.words import plural, with_notes
 
 
 async def new_form(visit: Visit) -> web.StreamResponse:
@@ -48,7 +48,8 @@ async def add(visit: Visit) -> web.StreamResponse:
             kept = await visit.operations.certificates.upload(
                 **given, confirm=form.text("confirm"), actor=visit.actor
             )
-            said = _added(kept.record, created=kept.created, nodes=nodes)
+            added = _added(kept.record, created=kept.created, nodes=nodes)
+            said = with_notes(added, kept.consequences)
             return visit.redirect(f"/certificates/{kept.record.id}", said)
         preview = await visit.operations.previews.certificate(**given)
     except ConfirmationNeededError as error:

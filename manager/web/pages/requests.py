@@ -16,7 +16,7 @@ from manager.operations.requests import KeyChoice, RequestChanges
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.uploads import findings_of
 from manager.web.visit import Page, Visit
-from manager.web.words import plural
+from manager.web.words import plural, with_notes
 
 UPLOAD: Final = "UPLOAD"
 KEYS: Final[Mapping[str, str]] = {
@@ -147,7 +147,10 @@ async def answer(visit: Visit) -> web.StreamResponse:
     where = f" It goes to {plural(len(answered.nodes), 'node')} now." if answered.nodes else ""
     return visit.redirect(
         f"/certificates/{answered.certificate.id}",
-        f"The answer is a TLS certificate now, with the request's private key.{where}",
+        with_notes(
+            f"The answer is a TLS certificate now, with the request's private key.{where}",
+            answered.consequences,
+        ),
     )
 
 

@@ -1,0 +1,100 @@
+"""What stays with an entry when its certificate is given again: the certificates that completed its chain, and were not given again.
+
+Pure. Decides which of an entry's certificates a new text still needs, and whether a change leaves clients with less of a chain. Leaves the search
+to `common.pki.chain`. Invariant: what a text completes by itself, with the manager's CAs, is kept as it was given.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from common.pki.certificate import Certificate
+from common.pki.chain import ChainState
+from common.pki.finding import Severity
+from common.pki.material import TlsMaterial
+from manager.domain.comparison import listed
+from manager.domain.consequences import Consequence, ConsequenceCode, asked, said
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.model import AssignmentRecord
+
+
+def new_entry(
+    material: TlsMaterial, *, number: int = 0, places: Iterable[AssignmentRecord] = (), now_s: float
+) -> Entry:
+    """Return the entry that material would become."""
+    return Entry(
+        id=number,
+        leaf=material.leaf,
+        uploaded=material.companions,
+        temporary=False,
+        created_s=now_s,
+        changed_s=now_s,
+        places=tuple(places),
+    )
+
+
+def completed(
+    inventory: Inventory,
+    material: TlsMaterial,
+    sources: Iterable[Entry],
+    places: Iterable[AssignmentRecord],
+    *,
+    now_s: int,
+) -> tuple[TlsMaterial, list[Consequence]]:
+    """Return material with what its chain needs of that of these entries, and say so. `places` is where it would be assigned."""
+    given = {material.leaf, *material.companions}
+    old = {
+        one: source
+        for source in reversed(list(sources))
+        for one in source.uploaded
+        if one.fingerprint not in source.refused and one not in given
+    }
+    entry = new_entry(material, places=places, now_s=now_s)
+    if not old or inventory.chain_of(entry, now_s=now_s).state is ChainState.COMPLETE:
+        return material, []
+    whole = replace(entry, uploaded=(*entry.uploaded, *old))
+    best = inventory.chain_of(whole, now_s=now_s)
+    needed = dict.fromkeys((*(link.certificate for link in best.links), *best.serving))
+    kept = [one for one in needed if one in old]
+    by_source: dict[int, list[Certificate]] = {}
+    for one in kept:
+        by_source.setdefault(old[one].id, []).append(one)
+    found = [_kept(some, old[some[0]]) for some in by_source.values()]
+    return replace(material, kept=(*material.kept, *kept)), found
+
+
+def carried(material: TlsMaterial, before: Entry) -> TlsMaterial:
+    """Return material that was read of an entry's own text, with what was kept with the entry beside that text."""
+    given = {material.leaf, *material.companions}
+    return replace(material, kept=tuple(one for one in before.uploaded if one not in given))
+
+
+def of_broken_chain(inventory: Inventory, before: Entry, after: Entry, *, now_s: int) -> list[Consequence]:
+    """Return what follows if clients of an assigned entry get less of a chain; `after` has the places that keep it."""
+    if not after.places or (before.uploaded == after.uploaded and before.leaf == after.leaf):
+        return []
+    was, then = inventory.chain(before.id, now_s=now_s), inventory.chain_of(after, now_s=now_s)
+    # that it is self-signed is told by itself
+    if then.state in {ChainState.COMPLETE, ChainState.SELF_SIGNED}:
+        return []
+    is_shorter = then.state is ChainState.INCOMPLETE and len(then.serving) < len(was.serving)
+    if was.state is not ChainState.COMPLETE and not is_shorter:
+        return []
+    lost = [one for one in was.serving if one not in then.serving]
+    without = f" Without {_named(lost)}, clients may refuse it." if lost else ""
+    message = f"The chain of trust of {said(before)} breaks. {then.explanation}{without}"
+    nodes = tuple(dict.fromkeys(place.node for place in after.places))
+    return [replace(asked(ConsequenceCode.CHAIN_BROKEN, message), nodes=nodes)]
+
+
+def _kept(kept: Sequence[Certificate], source: Entry) -> Consequence:
+    was, is_ = ("was", "is") if len(kept) == 1 else ("were", "are")
+    return Consequence(
+        code=ConsequenceCode.CHAIN_KEPT,
+        message=f"The chain of trust needs {_named(kept)}, which {was} not given again and {is_} kept from {said(source)}.",
+        severity=Severity.NOTE,
+        asks=False,
+    )
+
+
+def _named(certificates: Iterable[Certificate]) -> str:
+    return listed(f"'{one.label}' (fingerprint {one.fingerprint[:16]})" for one in certificates)

@@ -1,0 +1,300 @@
+"""Every door through which a stored certificate is given again: its chain of trust stays whole, or a break is confirmed before."""
+
+import ast
+import base64
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.x509 import ExtendedKeyUsage
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+import manager
+from common.pki.certificate import decode
+from manager.domain.model import Role
+from tests import pki
+from tests.fakes.workers import InPlace
+from tests.integration.api import ApiClient, real_api
+from tests.integration.management import CERTIFICATES, IMPORT, REQUESTS, Client
+from tests.integration.web import visitor
+from tests.pki import Made
+
+CA, ISSUER = pki.current_ca("Kept")
+NAMES = ["n1.example.test", "n1"]
+LEAF = pki.current_leaf(ISSUER, NAMES)
+LIFE = {"not_before_s": int(time.time()) - 20 * pki.DAY_S, "not_after_s": int(time.time()) + 900 * pki.DAY_S}
+
+WRITERS = {
+    ("operations/certificates.py", "upload"),
+    ("operations/certificates.py", "import_files"),
+    ("operations/certificates.py", "edit"),
+    ("operations/requests.py", "answer"),
+    # makes a new temporary one
+    ("operations/nodes.py", "_keep"),
+}
+"""The functions that write certificates into the store."""
+
+
+def test_the_functions_that_write_certificates_are_the_doors_that_are_tried_here():
+    source = Path(manager.__file__).parent
+    written = ("certificates.add", "certificates.update", "catalogue.keep", "catalogue.answer")
+    found = set()
+    for path in source.rglob("*.py"):
+        for outer in ast.walk(ast.parse(path.read_text())):
+            if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef):
+                calls = [ast.unparse(one.func) for one in ast.walk(outer) if isinstance(one, ast.Call)]
+                if any(call.endswith(written) for call in calls):
+                    found.add((str(path.relative_to(source)), outer.name))
+    assert found == WRITERS
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[ApiClient]:
+    """The root is trusted; certificate 1 came with its intermediate, and a node has it."""
+    async with real_api(tmp_path, InPlace()) as client:
+        await client.add_node("n1")
+        await client.operations.trust.take(CA.certificate_pem, actor="test")
+        assert await keep(client, LEAF, ISSUER) == NUMBER
+        yield client
+
+
+NUMBER = 1
+"""Of the certificate that a node has."""
+
+
+async def keep(api: ApiClient, leaf: Made, *above: Made) -> int:
+    kept = await api.operations.certificates.upload(
+        certificate=pki.chain_pem(leaf, *above),
+        private_key=leaf.key_pem,
+        passphrase=None,
+        parameters="",
+        nodes=["n1"],
+        slot="server",
+        actor="test",
+    )
+    return kept.record.id
+
+
+async def sent(api: ApiClient, number: int = NUMBER) -> tuple[str, list[str]]:
+    """Return how good the chain is, and what a server sends after its leaf."""
+    inventory = await api.operations.context.inventories.current()
+    chain = inventory.chain(number, now_s=int(api.operations.context.clock()))
+    return chain.state, [one.fingerprint for one in chain.serving]
+
+
+def fingerprints(*made: Made) -> list[str]:
+    return [decode(each.certificate_der).fingerprint for each in made]
+
+
+def file(*texts: str) -> list[dict[str, str]]:
+    return [{"name": "leaf.pem", "content": base64.b64encode("".join(texts).encode()).decode()}]
+
+
+def by_api(method: str, path: str, **body: Any):
+    async def send(api: ApiClient) -> str:
+        status, answer = await api.call(method, path, {**body, "confirm": ""})
+        assert status in {200, 201}, answer
+        return str(answer["consequences"])
+
+    return send
+
+
+def by_existing_client(method: str, path: str, **body: Any):
+    async def send(api: ApiClient) -> str:
+        answer = await Client(api).call(method, path, body)
+        assert answer.status in {201, 202, 204}, answer
+        return ""
+
+    return send
+
+
+def by_page(path: str, **fields: str):
+    async def send(api: ApiClient) -> str:
+        async with visitor(api, Role.ADMINISTRATOR) as browser:
+            shown = await browser.get(path)
+            answer = await browser.post(path, {**shown.hidden, **fields})
+        assert answer.status == 200, answer.text
+        return answer.text
+
+    return send
+
+
+def answered(path: str = "", *, page: str = "", method: str = "PATCH"):
+    """Let a CA answer a request of the same key with the leaf alone, which is there already with its intermediate."""
+
+    async def send(api: ApiClient) -> str:
+        client = Client(api)
+        at = await client.post(
+            REQUESTS,
+            {"subject_name": NAMES[0], "private_key_type": "UPLOAD", "private_key": LEAF.key_pem},
+        )
+        request = at.rstrip("/").rpartition("/")[2]
+        if page:
+            return await by_page(page.format(request), certificate=LEAF.certificate_pem)(api)
+        if path:
+            door = by_api("POST", path.format(request), certificate=LEAF.certificate_pem)
+            return await door(api)
+        return await by_existing_client(method, at, certificate=LEAF.certificate_pem)(api)
+
+    return send
+
+
+ALONE, KEY = LEAF.certificate_pem, LEAF.key_pem
+TOLD = {
+    "API: upload": by_api("POST", "certificates", certificate=ALONE, private_key=KEY),
+    "API: import": by_api("POST", "import", files=file(ALONE, KEY)),
+    "API: import without the key": by_api("POST", "import", files=file(ALONE)),
+    "API: answer to a request": answered("requests/{}/answer"),
+    "page: upload": by_page("/certificates/new", certificate=ALONE, private_key=KEY, slot="server"),
+    "page: import": by_page("/trusted-cas/import", pasted=ALONE),
+    "page: answer to a request": answered(page="/requests/{}/answer"),
+}
+UNTOLD = {
+    "create": by_existing_client("POST", CERTIFICATES, certificate=ALONE, private_key=KEY),
+    "import": by_existing_client("POST", IMPORT, bundle=ALONE + KEY),
+    "import without the key": by_existing_client("POST", IMPORT, bundle=ALONE),
+    "PATCH": by_existing_client("PATCH", f"{CERTIFICATES}{NUMBER}/", certificate=ALONE),
+    "PATCH with the key": by_existing_client(
+        "PATCH", f"{CERTIFICATES}{NUMBER}/", certificate=ALONE, private_key=KEY
+    ),
+    "answer to a request": answered(),
+    "answer to a request by PUT": answered(method="PUT"),
+}
+
+
+@pytest.mark.parametrize("door", TOLD)
+async def test_the_leaf_alone_takes_nothing_from_its_chain_and_the_answer_names_what_stays(api, door):
+    told = await TOLD[door](api)
+    assert await sent(api) == ("complete", fingerprints(ISSUER))
+    name = decode(ISSUER.certificate_der).label
+    assert f"{name}" in told
+    assert "was not given again and is kept from certificate 1" in told
+
+
+@pytest.mark.parametrize("door", UNTOLD)
+async def test_a_client_that_cannot_confirm_takes_nothing_from_a_chain_and_reads_what_it_gave(api, door):
+    await UNTOLD[door](api)
+    assert await sent(api) == ("complete", fingerprints(ISSUER))
+    shown = await Client(api).get(f"{CERTIFICATES}{NUMBER}/")
+    assert shown["certificate"].strip() == ALONE.strip()
+    # what is kept beside the text survives what leaves the text alone
+    for body in ({"parameters": ""}, {"certificate": shown["certificate"], "parameters": ""}, {"nodes": []}):
+        await by_existing_client("PATCH", f"{CERTIFICATES}{NUMBER}/", **body)(api)
+        assert await sent(api) == ("complete", fingerprints(ISSUER))
+    await UNTOLD["create"](api)
+    assert await sent(api) == ("complete", fingerprints(ISSUER))
+
+
+async def test_of_two_intermediates_of_one_name_and_key_the_one_for_servers_stays(api):
+    key = pki.make_key()
+    for_mail, for_tls = (
+        pki.make_intermediate(
+            CA,
+            "Kept Twin",
+            key=key,
+            **LIFE,
+            extensions=[(ExtendedKeyUsage([purpose]), False)],
+        )
+        for purpose in (ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.SERVER_AUTH)
+    )
+    leaf = pki.current_leaf(for_tls, NAMES)
+    number = await keep(api, leaf, for_mail, for_tls)
+    assert await sent(api, number) == ("complete", fingerprints(for_tls))
+    text = leaf.certificate_pem + for_mail.certificate_pem
+    told = await by_api("POST", "certificates", certificate=text, private_key=leaf.key_pem)(api)
+    assert await sent(api, number) == ("complete", fingerprints(for_tls))
+    assert fingerprints(for_tls)[0][:16] in told
+
+
+async def test_an_intermediate_stays_though_nobody_knows_its_root_and_its_corrected_leaf_is_given(api):
+    _, stranger = pki.current_ca("Unknown Here")
+    leaf = pki.current_leaf(stranger, NAMES)
+    number = await keep(api, leaf, stranger)
+    await by_existing_client(
+        "POST", CERTIFICATES, certificate=leaf.certificate_pem, private_key=leaf.key_pem
+    )(api)
+    assert await sent(api, number) == ("incomplete", fingerprints(stranger))
+
+
+async def test_what_completes_a_chain_by_itself_is_kept_as_it_was_given(api):
+    renewed = pki.make_intermediate(CA, "Kept Issuing", key=ISSUER.key, **LIFE)
+    body = {"certificate": pki.chain_pem(LEAF, renewed), "private_key": KEY}
+    assert "kept from" not in await by_api("POST", "certificates", **body)(api)
+    assert await sent(api) == ("complete", fingerprints(renewed))
+    await api.operations.trust.upload_one(renewed.certificate_pem, trusted_intermediate=False, actor="test")
+    assert "kept from" not in await TOLD["API: upload"](api)
+    record = await api.operations.context.store.certificates.get(NUMBER)
+    assert record.chain_pem == ""
+    assert await sent(api) == ("complete", fingerprints(renewed))
+
+
+async def test_an_answer_of_an_existing_client_that_takes_over_nodes_takes_over_the_chain(api):
+    client = Client(api)
+    body = {"subject_name": NAMES[0], "tls_certificate": f"{CERTIFICATES}{NUMBER}/"}
+    at = await client.post(REQUESTS, {**body, "private_key_type": "UPLOAD", "private_key": LEAF.key_pem})
+    renewed = pki.make_leaf(ISSUER, NAMES, key=LEAF.key, **LIFE)
+    await by_existing_client("PATCH", at, certificate=renewed.certificate_pem)(api)
+    inventory = await api.operations.context.inventories.current()
+    number = inventory.slots["n1", "server"]
+    assert number != NUMBER
+    assert await sent(api, number) == ("complete", fingerprints(ISSUER))
+
+
+EDITS = {"the leaf alone": ALONE, "another CA's intermediate": pki.chain_pem(LEAF, pki.current_ca("Odd")[1])}
+
+
+@pytest.mark.parametrize("text", EDITS)
+async def test_an_edit_that_breaks_the_chain_of_an_assigned_certificate_is_confirmed_before(api, text):
+    body = {"certificate": EDITS[text], "confirm": ""}
+    status, answer = await api.call("PATCH", f"certificates/{NUMBER}", body)
+    assert status == 409, answer
+    asked = answer["error"]["confirmation"]
+    assert [(each["code"], each["asks"], each["nodes"]) for each in asked["consequences"]] == [
+        ("chain_broken", True, ["n1"])
+    ]
+    assert await sent(api) == ("complete", fingerprints(ISSUER)), "nothing is changed before the answer"
+    body["confirm"] = asked["token"]
+    status, answer = await api.call("PATCH", f"certificates/{NUMBER}", body)
+    assert (status, await sent(api)) == (200, ("incomplete", [])), answer
+
+
+async def test_the_page_asks_before_an_edit_breaks_the_chain_of_an_assigned_certificate(api):
+    path = f"/certificates/{NUMBER}/edit"
+    async with visitor(api, Role.ADMINISTRATOR) as browser:
+        shown = await browser.get(path)
+        fields = {**shown.hidden, "certificate": ALONE, "node": "n1"}
+        answer = await browser.post(path, fields)
+        assert (answer.status, "The chain of trust of certificate 1 breaks" in answer.text) == (409, True)
+        assert await sent(api) == ("complete", fingerprints(ISSUER))
+        answer = await browser.post(path, {**fields, "confirm": answer.hidden["confirm"]})
+    assert (answer.status, await sent(api)) == (200, ("incomplete", [])), answer.text
+
+
+async def test_an_edit_that_no_node_meets_or_that_leaves_the_chain_whole_is_not_asked_about(api):
+    renewed = pki.make_intermediate(CA, "Kept Issuing", key=ISSUER.key, **LIFE)
+    for text in (pki.chain_pem(LEAF, renewed), pki.chain_pem(LEAF, ISSUER, CA)):
+        body = {"certificate": text, "confirm": ""}
+        assert (await api.call("PATCH", f"certificates/{NUMBER}", body))[0] == 200
+    body = {"certificate": ALONE, "nodes": [], "confirm": ""}
+    _, answer = await api.call("PATCH", f"certificates/{NUMBER}", body)
+    assert "chain_broken" not in codes(answer["error"]["confirmation"]["consequences"])
+    await api.operations.certificates.unassign("n1", "server", actor="test")
+    del body["nodes"]
+    assert (await api.call("PATCH", f"certificates/{NUMBER}", body))[0] == 200
+
+
+async def test_a_stored_intermediate_that_chains_need_is_asked_about_before_it_is_deleted(api):
+    record, _ = await api.operations.trust.upload_one(
+        ISSUER.certificate_pem, trusted_intermediate=False, actor="test"
+    )
+    await by_api("PATCH", f"certificates/{NUMBER}", certificate=ALONE)(api)
+    body = {"ids": [record.id], "confirm": ""}
+    status, answer = await api.call("POST", "trusted-cas/delete", body)
+    assert (status, "chain_broken" in str(answer)) == (409, True), answer
+    assert await sent(api) == ("complete", fingerprints(ISSUER))
+
+
+def codes(consequences: Sequence[dict[str, Any]]) -> set[str]:
+    return {each["code"] for each in consequences}
