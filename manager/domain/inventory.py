@@ -121,6 +121,17 @@ class Trust:
     def _used(self) -> Sequence[Certificate]:
         return [one for number, one in self.custom.items() if number not in self.held_out]
 
+    def changed(self, *, gone: Container[int] = (), new: Iterable[Certificate] = ()) -> "Trust":
+        """Return it without some custom CAs, and with others that OpenSSL can load."""
+        stay = {number: one for number, one in self.custom.items() if number not in gone}
+        held = set(stay.values())
+        more = [one for one in dict.fromkeys(new) if one not in held]
+        return Trust(
+            {**stay, **{-number: one for number, one in enumerate(more, start=1)}},
+            self.builtin,
+            self.held_out,
+        )
+
     def differing_names(self, other: "Trust") -> frozenset[bytes]:
         """Return the names of CAs that only one of the two has."""
         mine = {*self.custom.values(), *self.builtin}
@@ -164,6 +175,10 @@ class Inventory:
     def judge_new(self, entry: Entry, *, now_s: int) -> Judgement:
         """Return what would be said about a certificate that is not here."""
         return self.judge_entry(entry, self.chain_of(entry, now_s=now_s), now_s=now_s)
+
+    def with_trust(self, trust: Trust) -> "Inventory":
+        """Return an inventory whose chains are built by another trust store."""
+        return replace(self, trust=trust, chains={})
 
     def chain_of(self, entry: Entry, *, now_s: int) -> Chain:
         """Return the chain of trust of an entry that is not here, or not like this."""

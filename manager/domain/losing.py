@@ -4,7 +4,6 @@ Pure. Decides what would be gone for good, and whom that meets. Invariant: a pri
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from common.pki.certificate import Certificate
 from common.pki.chain import ChainState
@@ -12,7 +11,7 @@ from common.pki.finding import Severity
 from common.pki.identity import key_of
 from manager.domain.comparison import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, asked, left_without, named
-from manager.domain.inventory import Entry, Inventory, Trust
+from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import NodeRecord, RequestRecord
 
 
@@ -100,21 +99,16 @@ def of_untrusting(
     """Return what follows when trusted CAs go, or become `new` ones. Builds chains: takes a while when there are thousands."""
     custom = inventory.trust.custom
     kept = {(each.subject_id, key_of(each)) for each in new}
-    dropped = [
-        custom[number]
-        for number in sorted(gone)
-        if number in custom and (custom[number].subject_id, key_of(custom[number])) not in kept
-    ]
-    if not dropped:
+    leaving = [custom[number] for number in sorted(gone) if number in custom and custom[number] not in new]
+    found = []
+    # one of the same name and key is trusted in its place, though what it may sign for may differ
+    if dropped := [each for each in leaving if (each.subject_id, key_of(each)) not in kept]:
+        found += [] if not lost else [asked(ConsequenceCode.TRUST_SHRINKS, f"{lost[0].upper()}{lost[1:]}.")]
+        every = listed(f"'{each.subject_name or each.label}'" for each in dropped)
+        message = f"Every node stops trusting {every}: peers whose certificates only lead there are refused."
+        found.append(asked(ConsequenceCode.UNTRUSTED, message))
+    if not leaving:
         return []
-    found = [] if not lost else [asked(ConsequenceCode.TRUST_SHRINKS, f"{lost[0].upper()}{lost[1:]}.")]
-    every = listed(f"'{each.subject_name or each.label}'" for each in dropped)
-    found.append(
-        asked(
-            ConsequenceCode.UNTRUSTED,
-            f"Every node stops trusting {every}: peers whose certificates only lead there are refused.",
-        )
-    )
     if broken := _broken_chains(inventory, gone, new, now_s=now_s):
         message = f"The chain of trust breaks of {listed(named(each) for each in broken)}."
         found.append(asked(ConsequenceCode.CHAIN_BROKEN, message))
@@ -127,13 +121,7 @@ def _broken_chains(
     leaving = {
         inventory.trust.custom[number].fingerprint for number in gone if number in inventory.trust.custom
     }
-    stay = {number: each for number, each in inventory.trust.custom.items() if number not in gone}
-    left = Trust(
-        {**stay, **{-number: each for number, each in enumerate(new, start=1)}},
-        inventory.trust.builtin,
-        inventory.trust.held_out,
-    )
-    then = replace(inventory, trust=left, chains={})
+    then = inventory.with_trust(inventory.trust.changed(gone=gone, new=new))
     broken = []
     for entry in inventory.entries.values():
         chain = inventory.chain(entry.id, now_s=now_s)

@@ -125,7 +125,9 @@ def foresee_imported(
 ) -> Foreseen:
     """Foresee what an import does to the entries that it updates, and to services by the CAs that it brings."""
     trusting = foresee_trusted(inventory, trusted)
-    each = [(material, foresee_kept(inventory, material, (), "server", now_s=now_s)) for material in tls]
+    # the CAs of a batch complete the chains of its certificates
+    then = inventory.with_trust(inventory.trust.changed(new=trusted)) if trusted else inventory
+    each = [(material, foresee_kept(then, material, (), "server", now_s=now_s)) for material in tls]
     # another key is refused by the store: in a batch nobody could tell which of the files was confirmed
     updated = [(material, one) for material, one in each if one.updates is not None and one.other_key is None]
     found = [

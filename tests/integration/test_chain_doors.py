@@ -242,6 +242,12 @@ async def test_an_answer_of_an_existing_client_that_takes_over_nodes_takes_over_
     assert await sent(api, number) == ("complete", fingerprints(ISSUER))
 
 
+async def test_an_intermediate_in_a_file_of_its_own_was_given_again(api):
+    files = [*file(ALONE, KEY), {**file(ISSUER.certificate_pem)[0], "name": "chain.pem"}]
+    assert "kept from" not in await by_api("POST", "import", files=files)(api)
+    assert await sent(api) == ("complete", fingerprints(ISSUER))
+
+
 EDITS = {"the leaf alone": ALONE, "another CA's intermediate": pki.chain_pem(LEAF, pki.current_ca("Odd")[1])}
 
 
@@ -294,6 +300,21 @@ async def test_a_stored_intermediate_that_chains_need_is_asked_about_before_it_i
     status, answer = await api.call("POST", "trusted-cas/delete", body)
     assert (status, "chain_broken" in str(answer)) == (409, True), answer
     assert await sent(api) == ("complete", fingerprints(ISSUER))
+
+
+async def test_a_stored_intermediate_that_becomes_its_twin_for_mail_is_asked_about(api):
+    record, _ = await api.operations.trust.upload_one(
+        ISSUER.certificate_pem, trusted_intermediate=False, actor="test"
+    )
+    await by_api("PATCH", f"certificates/{NUMBER}", certificate=ALONE)(api)
+    only_mail = [(ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)]
+    twin = pki.make_intermediate(CA, "Kept Issuing", key=ISSUER.key, extensions=only_mail, **LIFE)
+    path, body = f"trusted-cas/{record.id}", {"certificate": twin.certificate_pem, "confirm": ""}
+    status, answer = await api.call("PATCH", path, body)
+    assert (status, "chain_broken" in str(answer)) == (409, True), answer
+    assert await sent(api) == ("complete", fingerprints(ISSUER))
+    body["confirm"] = answer["error"]["confirmation"]["token"]
+    assert (await api.call("PATCH", path, body))[0] == 200
 
 
 def codes(consequences: Sequence[dict[str, Any]]) -> set[str]:
