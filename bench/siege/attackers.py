@@ -1,11 +1,13 @@
-"""The attackers' process: `python -m bench.siege.attackers TARGET.json`; ends, with counts as JSON, when told to."""
+"""The attackers' process: `python -m bench.siege.attackers TARGET.json ATTACK...`; ends, with counts as JSON, when told to."""
 
 import asyncio
 import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from bench.fleet import raise_file_limit
 from bench.siege.insiders import INSIDERS
@@ -14,19 +16,20 @@ from bench.siege.target import Target
 from bench.siege.told import until_told
 from common.runtime import log as logs
 
-NICENESS = 10
+ATTACKS: Final = STRANGERS | INSIDERS
+NICENESS: Final = 10
 """They share the machine with what they attack; elsewhere they would have their own."""
 
 
-async def main(target: Target) -> None:
-    """Attack until SIGTERM, then print what was done."""
+async def main(target: Target, names: Sequence[str]) -> None:
+    """Carry out these attacks until SIGTERM, then print what was done."""
     raise_file_limit()
     logs.configure(level="error")
     os.nice(NICENESS)
     told: Counter[str] = Counter()
-    await until_told(*(attack(target, told) for attack in (STRANGERS | INSIDERS).values()))
+    await until_told(*(ATTACKS[name](target, told) for name in names))
     print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Target.load(Path(sys.argv[1]))))
+    asyncio.run(main(Target.load(Path(sys.argv[1])), sys.argv[2:]))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from bench.siege.attackers import ATTACKS
 from bench.siege.ground import TRAITOR, ground, lines
 from bench.siege.target import Target
 from tests import pki
@@ -115,9 +116,10 @@ class Found:
 class Siege:
     """One run. Owns the processes of attackers, nodes and clients."""
 
-    def __init__(self, fleet: RealFleet, target: Target, *, say: bool) -> None:
+    def __init__(self, fleet: RealFleet, target: Target, attacks: Sequence[str], *, say: bool) -> None:
         self._fleet = fleet
         self._target = target
+        self._attacks = attacks
         self._say = say
         self._file = fleet.site.directory / "target.json"
         self._manager = fleet.site.processes["manager.log"].pid
@@ -146,7 +148,7 @@ class Siege:
             found.pushes_s.clear()
             found.memory_before, before_cpu_s = self._memory(), self._cpu_s()
             logged, stored = self._log.stat().st_size, self._stored()
-            attackers = await self._start("attackers")
+            attackers = await self._start("attackers", *self._attacks)
             self.say(f"All attacks at once for {seconds / 60:.1f} minutes ...")
             started = time.monotonic()
             await self._endure(started + seconds)
@@ -210,9 +212,9 @@ class Siege:
         await process.wait()
         return told
 
-    async def _start(self, module: str) -> Process:
+    async def _start(self, module: str, *arguments: str) -> Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", f"bench.siege.{module}", self._file, stdout=PIPE
+            sys.executable, "-m", f"bench.siege.{module}", self._file, *arguments, stdout=PIPE
         )
 
     async def _sample(self) -> None:
@@ -236,10 +238,12 @@ class Siege:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def besiege(*, minutes: float, simulated: int, real: int, say: bool = True) -> Found:
+async def besiege(
+    *, minutes: float, simulated: int, real: int, attacks: Sequence[str] = tuple(ATTACKS), say: bool = True
+) -> Found:
     """Run one siege; returns what it showed."""
     async with ground(simulated=simulated, real=real) as (fleet, target):
-        return await Siege(fleet, target, say=say).run(minutes * 60)
+        return await Siege(fleet, target, attacks, say=say).run(minutes * 60)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -250,9 +254,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--real", type=int, default=3, help="real nodes, with nginx if there is one (default 3)"
     )
+    parser.add_argument(
+        "--only", action="append", choices=list(ATTACKS), help="only this attack; may be repeated"
+    )
     chosen = parser.parse_args(arguments)
     print("Starting a manager and its nodes (a minute) ...", file=sys.stderr, flush=True)
-    found = asyncio.run(besiege(minutes=chosen.minutes, simulated=chosen.nodes, real=chosen.real))
+    found = asyncio.run(
+        besiege(
+            minutes=chosen.minutes,
+            simulated=chosen.nodes,
+            real=chosen.real,
+            attacks=chosen.only or tuple(ATTACKS),
+        )
+    )
     print(found.show())
     broken = found.broken()
     print("\n" + ("\n".join(f"BROKEN  {each}" for each in broken) or "Every bound held."))
