@@ -79,7 +79,7 @@ def _posts(path: str, kind: str, first: bytes, bytes_per_s: int, what: str, coun
             async with tls(target, host, context) as (_, writer):
                 head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{target.https}\r\nContent-Type: {kind}\r\n"
                 writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + first)
-                while True:
+                while not writer.is_closing():
                     writer.write(b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK))
                     await writer.drain()
                     told[f"{what}, KiB"] += len(CHUNK) // 1024
