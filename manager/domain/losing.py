@@ -94,9 +94,18 @@ def of_deleting_requests(gone: Sequence[RequestRecord], inventory: Inventory) ->
 
 
 def of_untrusting(
-    inventory: Inventory, gone: Collection[int], new: Sequence[Certificate], lost: str, *, now_s: int
+    inventory: Inventory,
+    gone: Collection[int],
+    new: Sequence[Certificate],
+    lost: str,
+    *,
+    edited: Certificate | None,
+    now_s: int,
 ) -> list[Consequence]:
-    """Return what follows when trusted CAs go, or become `new` ones. Builds chains: takes a while when there are thousands."""
+    """Return what follows when trusted CAs go, or become `new` ones.
+
+    One that was `edited` still completes chains, though peers may no longer be verified by it. Builds chains: takes a while when there are thousands.
+    """
     custom = inventory.trust.custom
     kept = {(each.subject_id, key_of(each)) for each in new}
     leaving = [custom[number] for number in sorted(gone) if number in custom and custom[number] not in new]
@@ -109,7 +118,8 @@ def of_untrusting(
         found.append(asked(ConsequenceCode.UNTRUSTED, message))
     if not leaving:
         return []
-    if broken := _broken_chains(inventory, gone, new, now_s=now_s):
+    stored = new if edited is None else [*new, edited]
+    if broken := _broken_chains(inventory, gone, stored, now_s=now_s):
         message = f"The chain of trust breaks of {listed(named(each) for each in broken)}."
         found.append(asked(ConsequenceCode.CHAIN_BROKEN, message))
     return found

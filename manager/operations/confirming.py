@@ -268,7 +268,7 @@ def foresee_untrusted(
     """
     custom = inventory.trust.custom
     lost = loss(custom.values(), [*(one for number, one in custom.items() if number not in gone), *new])
-    found = of_untrusting(inventory, gone, new, lost, now_s=now_s)
+    found = of_untrusting(inventory, gone, new, lost, edited=edited, now_s=now_s)
     found += _of_longer_list(inventory, verifying, gone)
     facts = [
         [[number, custom[number].fingerprint] for number in sorted(gone) if number in custom],

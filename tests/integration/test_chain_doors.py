@@ -317,5 +317,25 @@ async def test_a_stored_intermediate_that_becomes_its_twin_for_mail_is_asked_abo
     assert (await api.call("PATCH", path, body))[0] == 200
 
 
+async def test_an_intermediate_that_no_longer_verifies_peers_still_completes_chains(api):
+    record, _ = await api.operations.trust.upload_one(
+        ISSUER.certificate_pem, trusted_intermediate=True, actor="test"
+    )
+    await by_api("PATCH", f"certificates/{NUMBER}", certificate=ALONE)(api)
+    body = {"trusted_intermediate": False, "confirm": ""}
+    status, answer = await api.call("PATCH", f"trusted-cas/{record.id}", body)
+    assert (status, "untrusted" in str(answer)) == (409, True), answer
+    assert "chain_broken" not in str(answer)
+
+
+async def test_an_edit_to_a_renewed_leaf_without_its_intermediate_is_confirmed_before(api):
+    renewed = pki.make_leaf(ISSUER, NAMES, key=LEAF.key, **LIFE)
+    body = {"certificate": renewed.certificate_pem, "confirm": ""}
+    status, answer = await api.call("PATCH", f"certificates/{NUMBER}", body)
+    assert status == 409, answer
+    assert "chain" in codes(answer["error"]["confirmation"]["consequences"])
+    assert await sent(api) == ("complete", fingerprints(ISSUER))
+
+
 def codes(consequences: Sequence[dict[str, Any]]) -> set[str]:
     return {each["code"] for each in consequences}
