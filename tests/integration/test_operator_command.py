@@ -242,3 +242,28 @@ async def test_a_certificate_for_other_names_is_asked_about_and_the_fitting_ones
     assert "certificate 3 ('n1.example.test'" in told
     assert "), which stays in the store." in " ".join(told.split())
     await certcast("node remove n1 --force")
+
+
+async def test_the_command_keeps_a_chain_whole_and_asks_before_an_edit_breaks_it(
+    certcast: Certcast, api: ApiClient, here: Path
+):
+    await api.add_node("n1")
+    await api.operations.trust.take(ROOT.certificate_pem, actor="test")
+    leaf = pki.current_leaf(ISSUER, ["n1.example.test", "n1"])
+    (here / "full.pem").write_text(pki.chain_pem(leaf, ISSUER))
+    (here / "leaf.pem").write_text(leaf.certificate_pem)
+    (here / "leaf.key").write_text(leaf.key_pem)
+    await certcast("certificate add --certificate full.pem --key leaf.key --node n1")
+    for line in (
+        "certificate add --certificate leaf.pem --key leaf.key",
+        "certificate import leaf.pem leaf.key",
+        "certificate import leaf.pem",
+    ):
+        assert "which was not given again and is kept from certificate 1" in await certcast(line)
+    # the text is the leaf alone by now, so that another spelling of it is a change
+    (here / "other.pem").write_text("# by hand\n" + leaf.certificate_pem)
+    line = "certificate edit 1 --certificate other.pem"
+    assert "The chain of trust of certificate 1 breaks" in await certcast(line, exit_code=1)
+    inventory = await api.operations.context.inventories.current()
+    assert len(inventory.chain(1, now_s=int(api.operations.context.clock())).serving) == 1
+    await certcast(f"{line} --force")
