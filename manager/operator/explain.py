@@ -38,7 +38,7 @@ def explain(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
-    """Say what a code of a finding, node, alarm, failure or change means.
+    """Say what a code of a finding, node, alarm or failure means.
 
     Of a finding it tells which clients refuse a certificate for it, by which standard, and what to do; a manager shows that at /findings.
 
