@@ -28,7 +28,6 @@ COMMAND = """\
 import sys
 sys.path[:0] = ["/opt/certcast/src", "/opt/certcast/lib"]
 from {module} import {function}
-from tests.patience import ended
 if __name__ == "__main__":
     {function}()
 """
