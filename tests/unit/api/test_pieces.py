@@ -1,8 +1,8 @@
 """Long answers in pieces."""
 
 import asyncio
-import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from unittest.mock import Mock
@@ -16,7 +16,7 @@ from manager.api import pieces
 from manager.api.pieces import listed
 
 
-class Thing(msgspec.Struct):
+class Thing(msgspec.Struct, weakref=True):
     number: int
 
 
@@ -40,9 +40,16 @@ async def test_pieces_are_together_what_the_whole_would_be(sizes: tuple[int, ...
 
 
 async def test_a_piece_is_made_only_when_the_one_before_it_was_taken():
-    async for _piece in listed(Things(0, []), parts(*[50] * 40)):
-        alive = sum(isinstance(each, Thing) for each in gc.get_objects())
-        assert alive <= 100
+    made: list[weakref.ref[Thing]] = []
+
+    async def watched() -> AsyncIterator[Sequence[Thing]]:
+        async for things in parts(*[50] * 40):
+            made.extend(map(weakref.ref, things))
+            yield things
+
+    async for _piece in listed(Things(0, []), watched()):
+        assert sum(one() is not None for one in made) <= 100
+    assert len(made) == 2000
 
 
 class Taken:
