@@ -70,6 +70,8 @@ class _Client:
                 writer.write(filler)
                 await writer.drain()
                 self._taken += len(filler)
+                # as long as everything is taken at once, nothing above lets the reader see the end
+                await asyncio.sleep(0)
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, ssl.SSLError):
