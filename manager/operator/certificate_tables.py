@@ -150,7 +150,7 @@ def alarm_row(each: Alarm, now_s: float) -> Row:
     return (
         str(each.id),
         level,
-        f"{each.name}\n{each.label}: {each.details}",
+        (each.name, f"{each.label}: {each.details}"),
         ago(each.raised_s, now_s),
         *ended,
         each.acknowledged_by or "-",

@@ -15,6 +15,7 @@ from manager.operator.running import JsonOption, ask, group, say_raw
 from manager.operator.words import ago, moment, short, span
 
 if TYPE_CHECKING:
+    from manager.operator.output import Cell
     from manager.operator.shapes import JoinToken, KeyChange, Node, Serving
 
 app = group("Add nodes, look at them, and let them join.")
@@ -150,7 +151,8 @@ def _token(answer: bytes) -> "JoinToken":
 
 def _say_join(done: str, token: "JoinToken") -> None:
     left = span(token.expires_s - time.time())
-    say(f"{done} Run this on the node (the token is shown once, works once, and expires in {left}):\n")
+    say(f"{done} Run this on the node (the token is shown once, works once, and expires in {left}):")
+    say("")
     say(f"  certcast-nodeagent join {shlex.quote(token.join_token)}")
 
 
@@ -165,9 +167,9 @@ def _key(change: "KeyChange | None") -> list[tuple[str, str]]:
     return pairs
 
 
-def _facts(node: "Node", now_s: float) -> list[tuple[str, str]]:
+def _facts(node: "Node", now_s: float) -> list[tuple[str, "Cell"]]:
     skew = f", its clock differs by {node.clock_skew_s:+.1f} s" if abs(node.clock_skew_s) >= 1 else ""
-    pairs = [
+    pairs: list[tuple[str, Cell]] = [
         ("names", ", ".join([*node.names, *node.addresses]) or "-"),
         ("joined", "yes" if node.joined else "no; 'certcast node join-token' makes a token"),
         *_key(node.key_change),
@@ -210,7 +212,8 @@ def _facts(node: "Node", now_s: float) -> list[tuple[str, str]]:
         now = "drifted now" if node.drifted else "as it should be now"
         pairs.append(("drift", f"{now}; repaired {counted(node.drifts, 'time')} since the agent started"))
     if node.diagnostics:
-        pairs.append(("seen then", node.diagnostics))
+        # a mark at each line: none of them can pass for a row of ours
+        pairs.append(("seen then", [f"| {line}" for line in node.diagnostics.splitlines()]))
     return pairs
 
 

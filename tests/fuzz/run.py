@@ -75,6 +75,8 @@ def _with_atheris(name: str, seconds: int) -> None:
 def _with_hypothesis(name: str, seconds: int) -> None:
     from hypothesis import HealthCheck, Phase, given, settings
 
+    # the tests' own profile, which pytest would make
+    settings.register_profile("repeatable", deadline=None)
     from tests.fuzz.targets import TARGETS
     from tests.fuzz.test_fuzz import changes, try_in_time
 

@@ -1,5 +1,7 @@
 import pytest
 
+from common.text import HIDDEN
+
 CHAIN = {
     "id": 4,
     "kind": "chain_incomplete",
@@ -21,6 +23,7 @@ def test_alarms_say_what_is_wrong_with_what_and_who_saw_it(api, run):
     shown = run("alarm", "list").stdout
     for text in (CHAIN["name"], CHAIN["label"], CHAIN["details"], "error", "ago", "bert"):
         assert text in shown
+    assert HIDDEN not in shown
     api.answer("GET", "alarms", {"alarms": []})
     assert run("alarm", "list").stdout == "No alarms.\n"
 

@@ -2,6 +2,7 @@ import json
 import shlex
 import time
 
+from common.text import HIDDEN
 from tests.unit.operator.fake_api import failed, node, pushed
 
 TOKEN = "certcast1.abc_DEF-123"
@@ -107,13 +108,16 @@ def test_a_node_is_shown_with_what_waits_and_what_was_seen_at_its_failure(api, r
     assert "it waits for its window" in shown
     assert "/etc/x.toml: line 3: relaod: no such key" in shown
     assert "0600 server/privkey.pem" in shown
+    assert HIDDEN not in shown
     assert "with 1 more, TLSv1.3" in shown
     assert "a strict client refuses it: no issuer" in shown
 
 
 def test_a_join_token_is_made_anew(api, run):
     _joining(api, "nodes/conf1/join-token")
-    assert TOKEN in run("node", "join-token", "conf1").stdout
+    shown = run("node", "join-token", "conf1").stdout
+    assert TOKEN in shown
+    assert HIDDEN not in shown
 
 
 def test_a_node_is_removed_and_an_empty_answer_is_no_json(api, run):
