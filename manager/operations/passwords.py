@@ -37,7 +37,7 @@ VERIFIED_S: Final = 300.0
 """How long a verified password is remembered after its last use: clients of the API send it with each request, and Argon2 takes 50 ms."""
 
 VERIFIED_MAX: Final = 10_000
-"""Users whose verified password is remembered."""
+"""Users whose verified password is remembered, each for every address that proved it."""
 
 NAME_MAX: Final = 150
 """Characters of a name, as somebody claims it, that are counted by and told."""
@@ -53,7 +53,7 @@ class Passwords:
         self._hasher = PasswordHasher()
         self._dummy = _dummy_hash()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
-        self._verified: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
+        self._verified: OrderedDict[tuple[str, str, str], tuple[bytes, float]] = OrderedDict()
         self._salt = secrets.token_bytes(32)
         self.devices = Devices(context)
         self.throttle = Throttle(context.monotonic)
@@ -76,7 +76,9 @@ class Passwords:
 
     async def _prove(self, name: str, password: str, address: str, device: str) -> UserRecord:
         record, hashed = await self._look_up(name)
-        if record is not None and self._is_verified(name, hashed, password):
+        # only where it was proven: from anywhere else, a guess at it would be told apart without waiting
+        place = (name, hashed, source_of(address))
+        if record is not None and self._is_verified(place, password):
             return record
         claimed, source, known = name[:NAME_MAX], source_of(address), False
         if record is not None and device:
@@ -90,7 +92,7 @@ class Passwords:
             proven = await self._aside(lambda: self._matches(hashed, password[:PASSWORD_MAX]))
             if proven and record is not None and len(password) <= PASSWORD_MAX:
                 self.throttle.succeeded(claimed, source)
-                self._remember(name, hashed, password)
+                self._remember(place, password)
                 return record
             self.throttle.failed(claimed, source)
         self._context.attempted(Attempt.SIGN_IN_FAILED, name=claimed, source=source_of(address))
@@ -122,18 +124,18 @@ class Passwords:
     def _mark(self, name: str, password: str) -> bytes:
         return hmac.digest(self._salt, f"{name}\0{password}".encode(errors="replace"), "sha256")
 
-    def _is_verified(self, name: str, hashed: str, password: str) -> bool:
-        known = self._verified.get((name, hashed))
+    def _is_verified(self, place: tuple[str, str, str], password: str) -> bool:
+        known = self._verified.get(place)
         if known is None or known[1] <= self._context.monotonic() or len(password) > PASSWORD_MAX:
             return False
-        if not hmac.compare_digest(known[0], self._mark(name, password)):
+        if not hmac.compare_digest(known[0], self._mark(place[0], password)):
             return False
-        self._remember(name, hashed, password)
+        self._remember(place, password)
         return True
 
-    def _remember(self, name: str, hashed: str, password: str) -> None:
-        self._verified.pop((name, hashed), None)
-        self._verified[name, hashed] = (self._mark(name, password), self._context.monotonic() + VERIFIED_S)
+    def _remember(self, place: tuple[str, str, str], password: str) -> None:
+        self._verified.pop(place, None)
+        self._verified[place] = (self._mark(place[0], password), self._context.monotonic() + VERIFIED_S)
         while len(self._verified) > VERIFIED_MAX:
             self._verified.popitem(last=False)
 

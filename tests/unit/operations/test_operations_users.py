@@ -119,6 +119,15 @@ async def test_a_user_who_fails_waits_longer_each_time_and_nobody_else_does(
     assert users.passwords.throttle.wait_s("ada", HERE) == 0
 
 
+async def test_a_password_that_was_verified_elsewhere_waits_as_any_guess_does(users: UserOperations):
+    await users.by_password("ada", PASSWORD, address=HERE)
+    for _ in range(FREE_FAILURES):
+        with pytest.raises(AccessError):
+            await users.by_password("ada", "a wrong password", address="192.0.2.10")
+    with pytest.raises(ThrottledError):
+        await users.by_password("ada", PASSWORD, address="192.0.2.10")
+
+
 async def test_a_password_that_was_verified_a_moment_ago_passes_while_others_guess_from_the_same_source(
     world: World, users: UserOperations, hasher: CountingHasher
 ):
