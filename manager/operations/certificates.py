@@ -9,7 +9,7 @@ import structlog
 
 from common.bundle.build import SlotMaterial
 from common.bundle.manifest import SLOTS, Slot
-from common.errors import InvalidInputError, NotFoundError, PkiError, Reason
+from common.errors import ChangedMeanwhileError, InvalidInputError, NotFoundError, PkiError, Reason
 from common.ids import NodeName, node_name
 from common.pki.batch import ImportFile
 from common.pki.chain import ChainState
@@ -336,6 +336,12 @@ class CertificateOperations:
         async with self._context.deciding() as inventory:
             before = await store.certificates.nodes_of(certificate_id)
             await store.certificates.check_seen(certificate_id, seen)
+            now = await store.certificates.get(certificate_id)
+            # what was read above, and with which key, was decided by that
+            if replace(now, changed_s=record.changed_s) != record:
+                raise ChangedMeanwhileError(
+                    f"certificate {certificate_id} was changed meanwhile; look at it again"
+                )
             foreseen = await asyncio.to_thread(
                 foresee_edited, inventory, certificate_id, material, where, chosen, rest=rest, now_s=now_s
             )

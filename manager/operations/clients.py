@@ -76,18 +76,20 @@ class ClientOperations:
         Raises InvalidInputError (name, or a role that gives nothing), NotFoundError (role), ConflictError.
         """
         _check_name(name)
-        level = await self._level(api_role_id)
         key = ec.generate_private_key(ec.SECP256R1())
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-        record = await self._add(name, level, read_public_key(public), api_role_id, actor)
+        async with self._context.store.together():
+            # what the role gives now: it may be changed by somebody else meanwhile
+            level = await self._level(api_role_id)
+            record = await self._add(name, level, read_public_key(public), api_role_id, actor)
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         return NewClient(record=record, private_key_pem=private)
 
     async def change(self, number: int, *, name: str, api_role_id: int, actor: str) -> ClientRecord:
         """Rename a client or give it another role; its key and its tokens stay. Raises as `add_with_key` does."""
         _check_name(name)
-        level = await self._level(api_role_id)
         async with self._context.store.together():
+            level = await self._level(api_role_id)
             record = await self._context.store.clients.change(
                 number, name=name, role=level, api_role_id=api_role_id
             )

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from common.errors import Reason, StorageError
 from common.ids import NodeName
@@ -15,6 +15,8 @@ from manager.operations.ports import Fleet
 from manager.operations.workers import Workers
 from manager.store.inventory import Inventories
 from manager.store.store import Store
+
+T = TypeVar("T")
 
 ATTEMPTS: Final = 20
 """Times that somebody else may be faster between reading the inventory, which takes milliseconds, and the transaction."""
@@ -55,6 +57,19 @@ class Context:
                     yield inventory
                     return
         raise StorageError("the store was changed all the time meanwhile; try again", reason=Reason.BUSY)
+
+    @asynccontextmanager
+    async def deciding_on(self, foresee: Callable[[Inventory], T]) -> AsyncIterator[tuple[Inventory, T]]:
+        """Begin a transaction as `deciding` does, with what `foresee` says of its inventory, which may take a while: it is asked in a thread.
+
+        Nobody waits for it, unless somebody else was faster.
+        """
+        early = await self.inventories.current()
+        foreseen = await asyncio.to_thread(foresee, early)
+        async with self.deciding() as inventory:
+            if inventory.revision != early.revision:
+                foreseen = await asyncio.to_thread(foresee, inventory)
+            yield inventory, foreseen
 
     def attempted(self, attempt: Attempt, *, name: str, source: str) -> None:
         """Count what a stranger tried and was refused; the sums are written into the audit log every minute."""

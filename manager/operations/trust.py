@@ -1,12 +1,13 @@
 """Uploading, viewing, editing, exporting and deleting custom trusted CAs, which every node gets."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import structlog
 
-from common.errors import NotFoundError, PkiError
+from common.errors import ChangedMeanwhileError, NotFoundError, PkiError
 from common.pki.certificate import Certificate
 from common.pki.chain import PROBLEM_WORDS
 from common.pki.export import Download, trusted_pem
@@ -16,11 +17,12 @@ from common.pki.redaction import without_private_keys
 from common.pki.status import Status, statuses
 from common.pki.text import text_form
 from manager.domain.consequences import Consequence, ConsequenceCode
-from manager.domain.inventory import Trust
+from manager.domain.inventory import Inventory, Trust
 from manager.domain.model import TrustedCaRecord
 from manager.domain.trust import client_ca_list
+from manager.domain.version import version_of_trusted_ca
 from manager.operations.admission import read_trusted_ca, read_trusted_cas
-from manager.operations.confirming import foresee_trusted, foresee_untrusted
+from manager.operations.confirming import Foreseen, foresee_trusted, foresee_untrusted
 from manager.operations.context import Context
 from manager.operations.workers import READ_TIMEOUT_S
 from manager.store.records import NewTrustedCa
@@ -87,8 +89,6 @@ class TrustOperations:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        # what one change leaves is what the next is judged by: two small losses at once may be a large one
-        self._losing = asyncio.Lock()
 
     async def take(
         self, certificates: str, *, skip_unusable: bool = False, confirm: str | None = None, actor: str
@@ -178,30 +178,29 @@ class TrustOperations:
         """Replace an entry's certificate, or whether an intermediate verifies peers; None leaves either as it is.
 
         An intermediate that no longer does counts as lost. Raises PkiFindingsError, NotFoundError, IdentityConflictError (another entry is
-        the same), ConfirmationNeededError as `delete` and `take` do.
+        the same), ConfirmationNeededError as `delete` and `take` do, ChangedMeanwhileError (it is no longer what was `seen`, or what this was decided by).
         """
         store = self._context.store.trusted_cas
         record = await store.get(trusted_ca_id)
+        _check_same(trusted_ca_id, record, seen)
         text = record.text if certificate is None else certificate
         read = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, text)
         wanted = record.trusted_intermediate if trusted_intermediate is None else trusted_intermediate
         new = await asyncio.to_thread(new_trusted_ca, read, text=text, trusted_intermediate=wanted)
         is_verifying = new.self_signed or new.trusted_intermediate
-        is_lost = record.is_anchor and not is_verifying
-        async with self._losing:
-            meant = await self._confirm(
-                {trusted_ca_id},
-                [] if is_lost else [read],
-                edited=read,
-                verifying=[read] if is_verifying else [],
-                force=force,
-                confirm=confirm,
-            )
-            async with self._context.store.together():
-                await store.mean(meant)
-                kept = await store.update(trusted_ca_id, new, seen=seen)
-                detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
-                await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
+        async with self._losing(
+            {trusted_ca_id},
+            [] if record.is_anchor and not is_verifying else [read],
+            edited=read,
+            verifying=[read] if is_verifying else [],
+            force=force,
+            confirm=confirm,
+        ):
+            # all of this was decided by what was read
+            _check_same(trusted_ca_id, await store.get(trusted_ca_id), version_of_trusted_ca(record))
+            kept = await store.update(trusted_ca_id, new)
+            detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
+            await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
         self._tell(1, cause="edited", actor=actor)
         return kept
 
@@ -219,17 +218,14 @@ class TrustOperations:
         and with a `confirm` of "" whatever goes.
         """
         store = self._context.store.trusted_cas
-        async with self._losing:
-            for number in trusted_ca_ids:
-                await store.get(number)
-            meant = await self._confirm(
-                set(trusted_ca_ids), [], edited=None, verifying=[], force=force, confirm=confirm
-            )
-            async with self._context.store.together():
-                await store.mean(meant)
-                await store.delete(trusted_ca_ids)
-                detail = {"ids": list(trusted_ca_ids)}
-                await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", detail)
+        for number in trusted_ca_ids:
+            await store.get(number)
+        async with self._losing(
+            set(trusted_ca_ids), [], edited=None, verifying=[], force=force, confirm=confirm
+        ):
+            await store.delete(trusted_ca_ids)
+            detail = {"ids": list(trusted_ca_ids)}
+            await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", detail)
         self._tell(len(trusted_ca_ids), cause="deleted", actor=actor)
 
     async def _keep(
@@ -241,7 +237,8 @@ class TrustOperations:
             await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", detail)
         return kept
 
-    async def _confirm(
+    @asynccontextmanager
+    async def _losing(
         self,
         gone: set[int],
         new: Sequence[Certificate],
@@ -250,25 +247,31 @@ class TrustOperations:
         verifying: Sequence[Certificate],
         force: bool,
         confirm: str | None,
-    ) -> int:
-        """Refuse to lose much, or to verify by too much, unless it is forced or confirmed.
+    ) -> AsyncIterator[None]:
+        """Begin the transaction in which trusted CAs are lost, and note how few anchors are meant then, for nodes that ask.
 
-        Returns how few anchors are meant then, for nodes that ask.
+        Refuses to lose much, or to verify by too much, unless it is forced or confirmed. What one change leaves is what the next is
+        judged by: two small losses at once may be a large one.
         """
-        inventory = await self._context.inventories.current()
-        if not force:
-            # chains that nobody has asked for yet are built for this, which takes a while when there are thousands
+
+        def foresee(inventory: Inventory) -> Foreseen | None:
+            if force:
+                return None
             now_s = int(self._context.clock())
-            foreseen = await asyncio.to_thread(
-                foresee_untrusted, inventory, gone, new, edited=edited, verifying=verifying, now_s=now_s
-            )
-            # without a token nothing but a large loss stands in the way, as programs know it
-            is_large = any(each.code == ConsequenceCode.TRUST_SHRINKS for each in foreseen.consequences)
-            foreseen.settle("" if confirm is None and is_large else confirm)
-        # nodes do not get what is held out, so it does not count among what they are to have
-        missing = gone | inventory.trust.held_out.keys()
-        stay = [one for number, one in inventory.trusted_cas.items() if number not in missing]
-        return len(inventory.trust.builtin) + sum(one.is_anchor for one in stay)
+            # chains that nobody has asked for yet are built for this, which takes a while when there are thousands
+            return foresee_untrusted(inventory, gone, new, edited=edited, verifying=verifying, now_s=now_s)
+
+        async with self._context.deciding_on(foresee) as (inventory, foreseen):
+            if foreseen is not None:
+                # without a token nothing but a large loss stands in the way, as programs know it
+                is_large = any(each.code == ConsequenceCode.TRUST_SHRINKS for each in foreseen.consequences)
+                foreseen.settle("" if confirm is None and is_large else confirm)
+            # nodes do not get what is held out, so it does not count among what they are to have
+            missing = gone | inventory.trust.held_out.keys()
+            stay = [one for number, one in inventory.trusted_cas.items() if number not in missing]
+            anchors = len(inventory.trust.builtin) + sum(one.is_anchor for one in stay)
+            await self._context.store.trusted_cas.mean(anchors)
+            yield
 
     def _tell(self, count: int, *, cause: str, actor: str) -> None:
         log.info("trust.changed", count=count, user=actor, cause=cause)
@@ -283,3 +286,9 @@ class TrustOperations:
             held_out=trust.held_out.get(record.id, ""),
             faults=[PROBLEM_WORDS[each] for each in faults_as_ca(certificate, now_s=now_s)],
         )
+
+
+def _check_same(number: int, record: TrustedCaRecord, seen: str | None) -> None:
+    """Check that an entry's version is the one that was `seen`; None is any. Raises ChangedMeanwhileError."""
+    if seen not in {None, version_of_trusted_ca(record)}:
+        raise ChangedMeanwhileError(f"trusted CA {number} was changed meanwhile; look at it again")

@@ -6,11 +6,10 @@ from typing import Any, Final
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.errors import ChangedMeanwhileError, NotFoundError
+from common.errors import NotFoundError
 from common.ids import Fingerprint
 from manager.domain.identity import Identified, IdentityConflictError
 from manager.domain.model import TrustedCaRecord
-from manager.domain.version import version_of_trusted_ca
 from manager.store.engine import Database
 from manager.store.records import NewTrustedCa
 from manager.store.tables import meta, trusted_ca
@@ -34,17 +33,12 @@ class TrustedCas:
         async with self._database.write(content=True) as connection:
             return [await keep_trusted_ca(connection, each, now_s=now_s) for each in new]
 
-    async def update(
-        self, trusted_ca_id: int, new: NewTrustedCa, *, seen: str | None = None
-    ) -> TrustedCaRecord:
+    async def update(self, trusted_ca_id: int, new: NewTrustedCa) -> TrustedCaRecord:
         """Replace an entry's content.
 
-        Raises NotFoundError; IdentityConflictError if another entry has the same issuer, serial number and key;
-        ChangedMeanwhileError if the entry's version is not the one that was `seen`.
+        Raises NotFoundError; IdentityConflictError if another entry has the same issuer, serial number and key.
         """
         async with self._database.write(content=True) as connection:
-            if seen is not None and version_of_trusted_ca(await _get(connection, trusted_ca_id)) != seen:
-                raise ChangedMeanwhileError(f"trusted CA {trusted_ca_id} was changed meanwhile")
             known = await _same(connection, new)
             if known is not None and known.id != trusted_ca_id:
                 raise _conflict(known, new)

@@ -9,6 +9,7 @@ from common.errors import ConflictError, NotFoundError
 from manager.api.management.collection import Made, Rows
 from manager.api.management.documents import Documents
 from manager.domain.model import NodeKind, NodeRecord
+from manager.domain.version import version_of_node
 from manager.management.description import Resource, Values
 from manager.management.errors import ValuesError, taken
 from manager.management.more import check_more
@@ -93,6 +94,8 @@ class Nodes:
                     detail=described.detail,
                     slots=slots,
                 ),
+                # what the request left out was filled in from this
+                seen=version_of_node(record),
                 actor=actor,
             )
 

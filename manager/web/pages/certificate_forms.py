@@ -107,6 +107,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
         seen = form.text("seen")
         return await _edit_form(visit, record, fields, nodes, seen=seen, status=status_of(error), asked=error)
     except ChangedMeanwhileError:
+        record, places = await store.get(number), await store.nodes_of(number)
         theirs = await visit.differences(
             ("TLS certificate", record.text, fields["certificate"]),
             ("TLS parameters", record.parameters_text, fields["parameters"]),

@@ -158,6 +158,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
             visit, record, text, trusted=trusted, seen=seen, status=status_of(error), asked=error
         )
     except ChangedMeanwhileError:
+        record = await visit.operations.context.store.trusted_cas.get(number)
         theirs = await visit.differences(
             ("CA certificate", record.text, text),
             ("Verifies peers", _words(trusted=record.trusted_intermediate), _words(trusted=trusted)),
