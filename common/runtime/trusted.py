@@ -10,6 +10,7 @@ import errno
 import grp
 import os
 import pwd
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -110,10 +111,11 @@ def read_in(parent: int, path: Path, limit_bytes: int) -> bytes:
         return file.read(limit_bytes)
 
 
-def resolve(path: Path) -> Path:
+def resolve(path: Path, *, must_be_trusted: bool = False) -> Path:
     """Return a path without links; what is not there yet stays as it is.
 
-    A link counts if root or this process's user made it in a trusted directory. Raises UntrustedPathError for any other.
+    A link counts if root or this process's user made it in a trusted directory. Raises UntrustedPathError for any other, and,
+    where each directory on the way `must_be_trusted`, for one that is not.
     """
     rest, done, links = list(reversed(path.absolute().parts[1:])), ROOT_DIRECTORY, 0
     distrust: UntrustedPathError | None = None
@@ -123,6 +125,8 @@ def resolve(path: Path) -> Path:
             done = done.parent
             continue
         distrust = distrust or _distrust(done, done.lstat())
+        if distrust is not None and must_be_trusted:
+            raise distrust
         here = done / name
         try:
             facts = here.lstat()
@@ -143,11 +147,37 @@ def resolve(path: Path) -> Path:
     return done
 
 
+def check_unchangeable(path: Path, *, is_data: bool = False) -> os.stat_result | None:
+    """Return what a path leads to, None if nothing is there.
+
+    Raises UntrustedPathError if somebody else could change that, put something else in its place, or make it. What a file that
+    `is_data` holds may be somebody else's.
+    """
+    real = resolve(path, must_be_trusted=True)
+    parent, sticky = _nearest(real.parent)
+    is_shared = bool(sticky.st_mode & _OTHERS_WRITE)
+    try:
+        facts = real.lstat()
+    except FileNotFoundError:
+        if is_shared:
+            raise UntrustedPathError(
+                errno.EPERM,
+                f"{real} is not there, and everybody may write to {parent}, who could make it; choose another path",
+            ) from None
+        return None
+    if stat.S_ISDIR(facts.st_mode):
+        if (distrust := _distrust(real, facts)) is not None:
+            raise distrust
+    elif (is_shared and not _is_own(facts)) or (stat.S_ISREG(facts.st_mode) and not is_data):
+        # others write to a device or a socket, but make no program of it where they cannot replace it
+        _check_own(facts, real)
+    return facts
+
+
 def check_file(facts: os.stat_result, path: Path) -> None:
     """Raise UntrustedPathError for what is no plain file, or is one that somebody else can change."""
     _check_plain(facts, path)
-    if not _is_own(facts) or facts.st_mode & _OTHERS_WRITE:
-        raise _untrusted(path, facts, "could change it", "choose another file")
+    _check_own(facts, path)
 
 
 def name_of(uid: int) -> str:
@@ -179,6 +209,20 @@ def _check_directory(descriptor: int, path: Path) -> None:
         raise distrust
 
 
+def _check_own(facts: os.stat_result, path: Path) -> None:
+    if not _is_own(facts) or facts.st_mode & _OTHERS_WRITE:
+        raise _untrusted(path, facts, "could change it", "choose another file")
+
+
+def _nearest(path: Path) -> tuple[Path, os.stat_result]:
+    """Return a directory and its facts, or those of the nearest one above it that is there."""
+    while True:
+        try:
+            return path, path.lstat()
+        except FileNotFoundError:
+            path = path.parent
+
+
 def _distrust(path: Path, facts: os.stat_result) -> UntrustedPathError | None:
     risk = "could put a link into it"
     is_shared = facts.st_mode & _OTHERS_WRITE and not facts.st_mode & stat.S_ISVTX
@@ -188,11 +232,11 @@ def _distrust(path: Path, facts: os.stat_result) -> UntrustedPathError | None:
 
 
 def _untrusted(path: Path, facts: os.stat_result, risk: str, otherwise: str) -> UntrustedPathError:
+    name = shlex.quote(str(path))
     if not _is_own(facts):
         why, remedy = f"belongs to {name_of(facts.st_uid)}, who", f"give it to {name_of(os.geteuid())}"
     else:
-        mode = f"{stat.S_IMODE(facts.st_mode):04o}"
-        why, remedy = f"can be written by {_writers(facts)} (mode {mode}), who", "run: chmod go-w"
+        why, remedy = f"can be written by {_writers(facts)}, who", f"run: chmod go-w {name}"
     return UntrustedPathError(errno.EPERM, f"{path} {why} {risk}; {remedy}, or {otherwise}")
 
 

@@ -4,10 +4,7 @@ Decides what can be said of a service, and the limits. `nodeagent.core.servicesf
 Invariant: only that file, on the node, names a program to run or a path to write; nothing from the network does.
 """
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Final, Literal, get_args
 
 from common.bundle.manifest import Slot
@@ -41,20 +38,8 @@ INTERVAL_MAX_S: Final = 86_400.0
 INTERVAL_S: Final[dict[Impact, float]] = {"none": 0.0, "new_connections": 60.0, "drops_calls": 3600.0}
 """Between two reloads of a consumer, unless it says otherwise."""
 
-INTERPRETERS: Final = re.compile(r"(?:ba|da|k|z)?sh|python[0-9.]*|perl|ruby|env")
-"""Programs whose first word that is no option is what they run."""
-
 URGENT_HOURS: Final = 24.0
 URGENT_HOURS_MAX: Final = 24.0 * 90
-
-
-def script_of(argv: Sequence[str]) -> str | None:
-    """Return the script that a command has an interpreter run, None if it names none by its absolute path."""
-    if not INTERPRETERS.fullmatch(argv[0].rpartition("/")[2]):
-        return None
-    words = list(takewhile(lambda word: word.startswith("-"), argv[1:]))
-    first = argv[1 + len(words)] if len(argv) > 1 + len(words) else ""
-    return first if first.startswith("/") and "-c" not in words else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
@@ -17,7 +17,7 @@ import structlog
 
 from common.errors import InstallError, Reason
 from nodeagent.core.services import Consumer
-from nodeagent.install.program import check_program
+from nodeagent.install.program import WORKING_DIRECTORY, check_program, search_path
 
 log = structlog.get_logger(__name__)
 
@@ -30,10 +30,7 @@ TERM_GRACE_S: Final = 2.0
 TAIL_S: Final = 0.2
 """How long after its end a command's last words are waited for: a service that it started may hold the pipe for ever."""
 
-ENVIRONMENT: Final = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "LANG": "C.UTF-8",
-}
+LANGUAGE: Final = "C.UTF-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +94,10 @@ async def run_command(argv: Sequence[str], timeout_s: float) -> Ran:
     """Run a command for so long at most. Raises OSError if it cannot be started, or if others could change what it runs."""
     started_s = time.monotonic()
     await asyncio.to_thread(check_program, argv)
+    environment = {"PATH": await asyncio.to_thread(search_path), "LANG": LANGUAGE}
     words = await _Words.open()
     try:
-        process = await _start(argv, words)
+        process = await _start(argv, environment, words)
         status = await _finish(process, words, timeout_s)
     finally:
         words.close()
@@ -146,12 +144,14 @@ class _Words:
         self._transport.close()
 
 
-async def _start(argv: Sequence[str], words: _Words) -> asyncio.subprocess.Process:
+async def _start(
+    argv: Sequence[str], environment: Mapping[str, str], words: _Words
+) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
             *argv,
-            cwd="/",
-            env=ENVIRONMENT,
+            cwd=WORKING_DIRECTORY,
+            env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             # what a service's own command makes is for the service, not a secret of ours
             umask=0o022,

@@ -7,6 +7,7 @@ import errno
 import mmap
 import os
 import pwd
+import shlex
 import signal
 import struct
 import subprocess
@@ -23,8 +24,9 @@ from manager import account
 from manager.settings import Settings
 from nodeagent.app import only_one
 from nodeagent.channel import identity
-from nodeagent.core.services import Copy, script_of
+from nodeagent.core.services import Copy
 from nodeagent.core.servicesfile import ServicesError
+from nodeagent.install import program
 from nodeagent.install.hint import Hint
 from nodeagent.install.installer import Installer
 from nodeagent.install.journalfile import load_journal
@@ -447,19 +449,17 @@ async def test_a_directory_is_watched_through_no_link(node):
 async def test_a_program_that_somebody_else_could_change_is_not_run(node, which):
     home = node.directory / "opt"
     (home / "bin").mkdir(parents=True)
-    program = script(home / "bin/reload", f"echo x >>{node.count}")
-    (home / "bin/link").symlink_to(program)
+    named = script(home / "bin/reload", f"echo x >>{node.count}")
+    (home / "bin/link").symlink_to(named)
     argv = {
         "link": (str(home / "bin/link"),),
-        "script": ("/bin/sh", "-e", str(program)),
-    }.get(which, (str(program),))
+        "script": ("/bin/sh", "-e", str(named)),
+    }.get(which, (str(named),))
     chosen = replace(node.services.consumers[0], reload=argv)
     await reload_consumer(chosen)
     assert node.count.read_text() == "x\n"
 
-    theirs = {"directory": home / "bin", "directory above": home, "link": home / "bin/link"}.get(
-        which, program
-    )
+    theirs = {"directory": home / "bin", "directory above": home, "link": home / "bin/link"}.get(which, named)
     os.chown(theirs, SERVICE.pw_uid, SERVICE.pw_gid, follow_symlinks=False)
     with pytest.raises(ReloadError) as caught:
         await reload_consumer(chosen)
@@ -473,20 +473,154 @@ async def test_a_program_that_somebody_else_could_change_is_not_run(node, which)
     assert "program_untrusted" in {one.code for one in faults}
 
 
+WAYS = {
+    "an interpreter's option": "/bin/bash -o pipefail {script}",
+    "an option's value is another file": "/usr/bin/python3 -W ignore -X dev {script}",
+    "a library's directory": "/usr/bin/perl -I {own} {script}",
+    "timeout": "/usr/bin/timeout -k 5 30 {script}",
+    "env": "/usr/bin/env -u HOME A=1 {script}",
+    "env splits": "/usr/bin/env -S 'nice {script}'",
+    "nice": "/usr/bin/nice -n 5 {script}",
+    "wrappers in wrappers": "/usr/bin/nohup /usr/bin/setsid -w /usr/bin/stdbuf -oL /bin/sh {script}",
+    "flock": "/usr/bin/flock {own}/lock {script}",
+    "xargs": "/usr/bin/xargs {script}",
+    "find": "/usr/bin/find {own} -maxdepth 0 -exec {script} ;",
+    "a shell's line": "/bin/sh -c 'set -e; cd /; {script} now >/dev/null 2>&1'",
+    "a shell's line in a shell's line": """/bin/sh -c 'sh -c "sh -c {script}"'""",
+    "a shell's line with quotes": """/bin/sh -c '"{directory}"/r"e"load'""",
+    "a shell's pattern": "/bin/sh -c '{directory}/reloa?'",
+    "a shell's directory": "/bin/sh -c 'cd {own}; ../opt/reload'",
+    "a shell's reading": "/bin/sh -c '. {script}'",
+    "a shell's input": "/bin/sh -c 'sh <{script}'",
+    "a variable": "/usr/bin/env BASH_ENV={script} /bin/bash -c :",
+    "another directory": "/usr/bin/env -C {own} ../opt/reload",
+    "relative to the working directory": "/bin/sh {relative}",
+    "a link of root's": "/bin/sh {own}/link",
+    "an interpreter that is a script": "{own}/interpreted",
+    "a shebang's words": "{own}/by-env",
+}
+
+
+@pytest.mark.services("root")
+@pytest.mark.parametrize("whose", ["script", "directory"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_whatever_a_command_names_is_run_only_if_nobody_else_can_change_it(node, way, whose):
+    directory, own = node.directory / "opt", node.directory / "own"
+    directory.mkdir()
+    own.mkdir()
+    if way.startswith(("an option's value", "a library's")):
+        language = "python3" if "python3" in WAYS[way] else "perl"
+        code = {"python3": "open({!r}, 'a').write('x\\n')", "perl": "open F, '>>', {!r}; print F qq(x\\n)"}
+        body = f"#!/usr/bin/{language}\n{code[language].format(str(node.count))}\n"
+        (directory / "reload").write_text(body)
+    else:
+        script(directory / "reload", f"echo x >>{node.count}")
+    (directory / "reload").chmod(0o755)
+    for name, interpreter in (
+        ("interpreted", str(directory / "reload")),
+        ("by-env", f"/usr/bin/env -S sh {directory / 'reload'}"),
+    ):
+        (own / name).write_text(f"#!{interpreter}\n")
+        (own / name).chmod(0o755)
+    (own / "link").symlink_to(directory / "reload")
+    line = WAYS[way].format(
+        script=directory / "reload",
+        directory=directory,
+        own=own,
+        relative=str(directory / "reload").lstrip("/"),
+    )
+    chosen = replace(node.services.consumers[0], reload=tuple(shlex.split(line)))
+    await reload_consumer(chosen)
+    assert node.count.read_text() == "x\n"
+
+    theirs = directory / "reload" if whose == "script" else directory
+    os.chown(theirs, SERVICE.pw_uid, SERVICE.pw_gid)
+    if (way, whose) == ("a shell's pattern", "script"):
+        return  # what a pattern finds is not looked at, its directory is
+    with pytest.raises(ReloadError) as caught:
+        await reload_consumer(chosen)
+    assert node.count.read_text() == "x\n"
+    assert f"{theirs} belongs to nobody, who could" in caught.value.message
+
+
+@pytest.mark.services("root")
+async def test_a_file_that_is_not_there_yet_is_named_where_only_root_can_make_it(node):
+    shared = node.directory / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    chosen = replace(node.services.consumers[0], reload=("/bin/sh", str(shared / "reload")))
+    with pytest.raises(ReloadError, match=r"everybody may write to .*/shared, who could make it"):
+        await reload_consumer(chosen)
+    shared.chmod(0o755)
+    with pytest.raises(ReloadError, match="exit status"):
+        await reload_consumer(chosen)
+
+
+@pytest.mark.services("root")
 @pytest.mark.parametrize(
-    ("argv", "found"),
+    "line",
     [
-        (("/usr/sbin/nginx", "-s", "/etc/x"), None),
-        (("/bin/sh", "/opt/x"), "/opt/x"),
-        (("/usr/bin/python3.11", "-I", "-B", "/opt/x.py", "/etc/y"), "/opt/x.py"),
-        (("/bin/sh", "-c", "kill -HUP 1"), None),
-        (("/usr/bin/env", "/opt/x"), "/opt/x"),
-        (("/bin/bash",), None),
-        (("/bin/sh", "relative"), None),
+        "/bin/sh -c 'test -f {theirs}/service.pid'",
+        "/bin/sh -c 'kill -0 $(cat {theirs}/service.pid)'",
+        "/usr/bin/test -S {theirs}/service_ctl",
+        "/usr/bin/test unix:{theirs}/service.sock != tcp:127.0.0.1:2049",
+        "/usr/bin/test -f {own}/copy.pem",
+        "/usr/bin/test -S {own}/odd",
+        "/usr/bin/test s/usr/etc/g != http://127.0.0.1:8080/reload?a=/b",
+        "/bin/sh -c 'true >/dev/null 2>&1 </dev/stdin || exec false; : ~nobody ~nobody-there/x *.conf'",
     ],
 )
-def test_the_script_of_an_interpreter_is_found(argv, found):
-    assert script_of(argv) == found
+async def test_a_pid_file_a_socket_and_a_certificate_of_the_service_may_be_named(node, line):
+    theirs, own = node.directory / "theirs", node.directory / "own"
+    theirs.mkdir()
+    own.mkdir()
+    (theirs / "service.pid").write_text(f"{os.getpid()}\n")
+    os.mknod(theirs / "service_ctl", 0o140666)
+    os.mknod(own / "odd", 0o140666)
+    (own / "copy.pem").write_text("")
+    for path in (theirs / "service.pid", theirs / "service_ctl", own / "odd", own / "copy.pem", theirs):
+        os.chown(path, SERVICE.pw_uid, SERVICE.pw_gid)
+    argv = tuple(shlex.split(line.format(theirs=theirs, own=own)))
+    await reload_consumer(replace(node.services.consumers[0], reload=argv))
+
+
+@pytest.mark.services("root")
+async def test_a_certificates_name_is_no_leave_to_write_where_a_service_can_put_a_link(node):
+    theirs = node.directory / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, SERVICE.pw_uid, SERVICE.pw_gid)
+    argv = ("/usr/bin/install", "-m", "0600", "/dev/null", str(theirs / "key.pem"))
+    with pytest.raises(ReloadError, match="theirs belongs to nobody"):
+        await reload_consumer(replace(node.services.consumers[0], reload=argv))
+    assert not list(theirs.iterdir())
+
+
+@pytest.mark.services("root")
+async def test_a_command_is_looked_for_in_directories_of_roots_only(node, monkeypatch):
+    theirs, own = node.directory / "theirs", node.directory / "own"
+    for place in (theirs, own):
+        place.mkdir()
+        script(place / "reload-it", f"echo {place.name} >>{node.count}")
+    os.chown(theirs, SERVICE.pw_uid, SERVICE.pw_gid)
+    monkeypatch.setattr(program, "SEARCHED", (str(theirs), str(own), *program.SEARCHED))
+    chosen = replace(node.services.consumers[0], reload=("/usr/bin/env", "reload-it"))
+    await reload_consumer(chosen)
+    assert node.count.read_text() == "own\n"
+
+    os.chown(own / "reload-it", SERVICE.pw_uid, SERVICE.pw_gid)
+    with pytest.raises(ReloadError, match="reload-it belongs to nobody, who could change it"):
+        await reload_consumer(chosen)
+    assert node.count.read_text() == "own\n"
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_what_to_do_about_a_mode_can_be_typed_as_it_stands(tmp_path, kind):
+    theirs = tmp_path / "a b"
+    (theirs.mkdir if kind == "directory" else theirs.touch)()
+    theirs.chmod(0o777)
+    with pytest.raises(trusted.UntrustedPathError) as caught:
+        trusted.check_unchangeable(theirs)
+    assert f"; run: chmod go-w '{theirs}', or choose another {kind}" in caught.value.strerror
 
 
 # -- the manager, as root by hand

@@ -1,0 +1,62 @@
+"""Paths that the words of a command may name, whatever program reads them.
+
+Decides by the words alone, so that no list of interpreters, wrappers (`timeout`, `env`, `sudo`) and their options is needed: each
+word, each part of a shell's line in it, and what follows an option's letters or `=` may be a path.
+Invariant: errs by naming too much. What a shell makes from variables or patterns is not found.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+NESTING_MAX: Final = 4
+"""Of a shell's line in a shell's line."""
+
+_PLAIN: Final = re.compile(r"[\w./+~-]+")
+"""What ends at a quote, a bracket or whatever else may stand around a path in a line of code."""
+
+_ASSIGNED: Final = re.compile(r"[=:,@]")
+_OPTION: Final = re.compile(r"-+\w+(/.*)")
+
+_RUNTIME: Final = re.compile(r"(?:.*[._-])?(?:pid|sock|socket|ctl|control|fifo)")
+"""Names of PID files, sockets and pipes, which services keep in directories of their own. By name, since what is there can be
+exchanged after the look; who has root run a file of such a name means it."""
+
+_CERTIFICATE: Final = re.compile(r".*\.(?:pem|crt|cer|key|p12|pfx)")
+
+
+def paths_in(words: Sequence[str]) -> list[str]:
+    """Return what may be a path in these words, absolute or not, each once."""
+    found = dict.fromkeys(path for word in words for path in _paths_in(word, NESTING_MAX))
+    return [path for path in found if path.strip("/") and not _RUNTIME.fullmatch(_name(path))]
+
+
+def is_certificate(path: str) -> bool:
+    """Whether a file's name says that it holds certificates or keys, which may be the service's own and are never run."""
+    return _CERTIFICATE.fullmatch(_name(path)) is not None
+
+
+def _name(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _paths_in(word: str, nesting: int) -> Iterator[str]:
+    for part in (word, *_ASSIGNED.split(word), *_PLAIN.findall(word)):
+        yield part
+        if option := _OPTION.fullmatch(part):
+            yield option[1]
+    if nesting:
+        for token in _tokens(word):
+            if token != word:
+                yield from _paths_in(token, nesting - 1)
+
+
+def _tokens(word: str) -> list[str]:
+    """Return a shell's words, without their quotes."""
+    reader = shlex.shlex(word, posix=True, punctuation_chars=True)
+    reader.whitespace_split, reader.commenters = True, ""
+    try:
+        return list(reader)
+    except ValueError:
+        return []
