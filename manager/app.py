@@ -28,6 +28,7 @@ from manager.domain.model import Role, UserRecord
 from manager.operations import heads
 from manager.operations.alarms import SILENT_S
 from manager.operations.context import Context
+from manager.operations.heads import WITNESS
 from manager.operations.node_keys import NodeKeyOperations
 from manager.operations.nodes import JoinFacts
 from manager.operations.operations import Operations
@@ -47,6 +48,7 @@ from manager.readings import readings_of, readings_of_https
 from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
 from manager.shares import Shares, raise_descriptor_limit, share
+from manager.store.audit import RESTORED
 from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
 from manager.store.sealing import KEK_FILE, create_kek, load_keyring
@@ -143,7 +145,7 @@ async def bump_epoch(settings: Settings) -> int:
         async with store.together():
             epoch = await store.meta.bump_epoch()
             await store.audit.append(
-                at_s=time.time(), actor=CONSOLE, action="store.restored", subject=f"epoch {epoch}"
+                at_s=time.time(), actor=CONSOLE, action=RESTORED, subject=f"epoch {epoch}"
             )
         return epoch
 
@@ -334,7 +336,10 @@ class Manager:
             ("local installs", local.run_installs),
             ("local node", lambda: local.run(fleet.attach)),
             ("audit attempts", operations.audit.run_attempts),
-            ("audit heads", lambda: operations.audit.run_heads(self._settings.audit_heads)),
+            (
+                "audit heads",
+                lambda: operations.audit.run_heads(self._settings.data / WITNESS, self._settings.audit_heads),
+            ),
             ("collect", lambda: self._collect(operations)),
             ("pulse", _pulse),
         ):

@@ -1,18 +1,30 @@
-"""Signed heads of the audit log: telling them to the journal, and adding them to a file.
+"""Signed heads of the audit log: telling them to the journal, keeping the last one beside the store, and adding them to a file.
 
 They are evidence, so this module's logger lets them pass whatever level the settings choose (`always_tell`).
 """
 
+import contextlib
 import logging
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import structlog
 
-from manager.store.chain import SignedHead
+from common.errors import InvalidInputError
+from common.runtime import durable
+from manager.store.chain import SignedHead, parse_signed_head
 
 log = structlog.get_logger(__name__)
+
+
+WITNESS: Final = "audit-head"
+"""The file beside the database that has the last head which was shipped."""
+
+COMPARED_BYTES: Final = 1024 * 1024
+"""Of a file of heads, the end that is compared with the log: some 5,000 of them, which takes about a second."""
 
 
 def always_tell() -> None:
@@ -35,3 +47,24 @@ def append(file: Path, signed: SignedHead) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def keep(file: Path, signed: SignedHead) -> None:
+    """Put a head in the place of the one that was kept before, on disk when this returns."""
+    durable.write_file(file, f"{signed.text}\n".encode(), mode=0o600)
+
+
+def read(file: Path) -> Sequence[SignedHead]:
+    """Return the last heads that a file has, the oldest first; none where there is no such file. What is no head is passed over."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return []
+    with os.fdopen(descriptor, "rb") as opened:
+        opened.seek(max(0, os.fstat(descriptor).st_size - COMPARED_BYTES))
+        lines = opened.read(COMPARED_BYTES).decode(errors="replace").splitlines()
+    found = []
+    for line in lines:
+        with contextlib.suppress(InvalidInputError):
+            found.append(parse_signed_head(line))
+    return found

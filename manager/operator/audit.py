@@ -16,6 +16,10 @@ _FAULTS: Final = {
     "entry": "The log is broken: the first {count} entries fit, and entry {at} was altered, or one before it was removed.",
     "head": "The log is broken: its {count} entries fit, but the record of where it ends is missing or was altered.",
     "end": "The log is broken: its {count} entries fit, but it does not end there; later entries were removed.",
+    "shipped": (
+        "The log is broken: its {count} entries fit, but it lacks entries whose head was shipped. An older copy of the store is in place, "
+        "or its end was cut; after restoring a backup run 'certcast-manager restored'."
+    ),
     "key": "The log cannot be verified: the key of its chain is missing or cannot be opened.",
 }
 _KEPT: Final = {

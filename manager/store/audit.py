@@ -2,18 +2,19 @@
 
 The key of the chain is sealed under the key-encryption key, and the end of the log is sealed apart from its entries: whoever can
 write the database alone can neither make a chain that fits nor cut its end unseen. An older copy of the whole database still
-fits; what tells of that is a signed head that was kept elsewhere.
+fits; what tells of that is a signed head that was kept elsewhere (`compare`).
+Ids rise by one from 1, since the database gives none twice and nothing here removes an entry: any other id is a break.
 Invariant: an entry never mends a break; one that is written after it marks it for good.
 """
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import StorageError
@@ -30,8 +31,8 @@ CHAIN_KEY_IDENTITY: Final = "meta:audit chain key"
 """The chain key's name in `meta`, and the identity that it is sealed for."""
 
 SEALED: Final = ("at_s", "actor", "action", "subject", "detail")
-BEFORE_ALL: Final = -(2**63)
-"""Below every id that a database can hold, so that an entry with a forged one is not passed over."""
+RESTORED: Final = "store.restored"
+"""The act by which an operator says that the store was restored from a backup: heads from before may be lost since."""
 
 PAGE: Final = 500
 """Entries that a verification holds in memory; hashing them takes milliseconds, in a thread."""
@@ -41,7 +42,8 @@ class Fault(StrEnum):
     """What is wrong with the log.
 
     An ENTRY does not fit the one before it; the HEAD is missing or was not sealed with this log's key; the END is not where the head
-    says; the KEY of the chain is missing or does not open; or it was one of these EARLIER, when an entry was written.
+    says; the KEY of the chain is missing or does not open; it was one of these EARLIER, when an entry was written; or the log does
+    not hold a head that was SHIPPED, so it is an older copy or another log.
     """
 
     NONE = ""
@@ -50,6 +52,7 @@ class Fault(StrEnum):
     END = "end"
     KEY = "key"
     EARLIER = "earlier"
+    SHIPPED = "shipped"
 
 
 class Kept(StrEnum):
@@ -98,7 +101,6 @@ class _Walk:
     seals: Seals
     noted: str | None
     kept: SignedHead | None
-    after: int = BEFORE_ALL
     head: Head = EMPTY
     unkeyed: str = GENESIS
     broken_at: int | None = None
@@ -108,19 +110,22 @@ class _Walk:
     def take(self, rows: Sequence[Row[Any]]) -> None:
         """Go along some more entries, up to the first that does not fit."""
         for row in rows:
-            values = {name: getattr(row, name) for name in SEALED}
-            sealed = {**values, "unkeyed": row.unkeyed}
-            fits = row.chain == self.seals.entry(self.head.chain, row.id, sealed)
-            if fits and row.unkeyed:
-                fits = row.unkeyed == unkeyed(self.unkeyed, row.id, values)
-                self.unkeyed = row.unkeyed
-            if not fits:
+            if not self._fits(row):
                 self.broken_at = int(row.id)
                 return
-            self.after = int(row.id)
             self.head = Head(count=self.head.count + 1, last_id=int(row.id), chain=row.chain)
             self.found_noted = self.found_noted or self.noted in {row.chain, row.unkeyed}
             self.found_kept = self.found_kept or (self.kept is not None and self.kept.head == self.head)
+
+    def _fits(self, row: Row[Any]) -> bool:
+        values = {name: getattr(row, name) for name in SEALED}
+        if row.id != self.head.last_id + 1 or any(isinstance(each, bytes) for each in values.values()):
+            return False
+        fits = row.chain == self.seals.entry(self.head.chain, row.id, {**values, "unkeyed": row.unkeyed})
+        if fits and row.unkeyed:
+            fits = row.unkeyed == unkeyed(self.unkeyed, row.id, values)
+            self.unkeyed = row.unkeyed
+        return bool(fits)
 
 
 class Audit:
@@ -130,6 +135,7 @@ class Audit:
         self._database = database
         self._keyring = keyring
         self._verifying = asyncio.Lock()
+        self._lost: SignedHead | None = None
 
     async def append(
         self, *, at_s: float, actor: str, action: str, subject: str, detail: object = None
@@ -146,15 +152,16 @@ class Audit:
         async with self._database.write() as connection:
             seals = await self._seals(connection)
             stored = seals.open_head(await _value(connection, HEAD))
-            end = await _end(connection, count=stored.head.count if stored else 0)
+            end = await _end(connection)
             broken = stored is None or stored.head != end
+            count = (stored.head.count if stored else 0) + 1
             result = await connection.execute(insert(audit).values({**values, "chain": ""}))
             (added,) = result.inserted_primary_key or (0,)
             seal = seals.entry_after_break if broken else seals.entry
             chain = seal(end.chain, int(added), values)
             await connection.execute(update(audit).where(audit.c.id == added).values(chain=chain))
             new = StoredHead(
-                head=Head(count=end.count + 1, last_id=int(added), chain=chain),
+                head=Head(count=count, last_id=int(added), chain=chain),
                 broken=broken or (stored is not None and stored.broken),
             )
             await self._database.upsert(
@@ -198,12 +205,37 @@ class Audit:
             except StorageError:
                 return Fault.KEY
             stored = seals.open_head(await _value(connection, HEAD))
-            end = await _end(connection, count=stored.head.count if stored else 0)
+            end = await _end(connection)
         if stored is None:
             return Fault.HEAD
         if stored.head != end:
             return Fault.END
-        return Fault.EARLIER if stored.broken else Fault.NONE
+        if stored.broken:
+            return Fault.EARLIER
+        return Fault.NONE if self._lost is None else Fault.SHIPPED
+
+    async def compare(self, kept: Sequence[SignedHead]) -> SignedHead | None:
+        """Return the first of these heads that the log does not hold, None if it holds all.
+
+        Once there was one, `find_fault` and `verify` say so as long as this process lasts. Left out are those from before an operator said that the store was restored from a backup.
+        """
+        async with self._database.read() as connection:
+            seals = await self._seals(connection)
+            stored = seals.open_head(await _value(connection, HEAD))
+            count = stored.head.count if stored else 0
+            chains = await _chains(connection, [each.head.last_id for each in kept])
+            lost = [
+                each
+                for each in kept
+                if not seals.has_signed(each)
+                or each.head.count > count
+                or chains.get(each.head.last_id) != each.head.chain
+            ]
+            restored = select(func.max(audit.c.at_s)).where(audit.c.action == RESTORED)
+            restored_s = (await connection.execute(restored)).scalar() if lost else None
+        first = next((each for each in lost if restored_s is None or each.at_s > restored_s), None)
+        self._lost = first or self._lost
+        return first
 
     async def verify(self, *, noted: str | None = None, kept: SignedHead | None = None) -> Verification:
         """Walk the chain, a page at a time; one walk runs at once.
@@ -220,12 +252,14 @@ class Audit:
                 )
             walk = _Walk(seals=seals, noted=noted, kept=kept, found_noted=noted in {None, GENESIS})
             walk.found_kept = kept is not None and kept.head == EMPTY
-            return _judge(walk, await self._walk(walk))
+            return _judge(walk, await self._walk(walk), self._lost)
 
     async def _walk(self, walk: _Walk) -> bytes | None:
         """Go to the end, or the first entry that does not fit; return the stored head as it was when the last page was read."""
         while True:
-            following = select(audit).where(audit.c.id > walk.after).order_by(audit.c.id).limit(PAGE)
+            following = select(audit).order_by(audit.c.id).limit(PAGE)
+            if walk.head is not EMPTY:
+                following = following.where(audit.c.id > walk.head.last_id)
             async with self._database.read() as connection:
                 rows = (await connection.execute(following)).all()
                 stored = await _value(connection, HEAD)
@@ -242,7 +276,7 @@ class Audit:
         return Seals(self._keyring.open(CHAIN_KEY_IDENTITY, sealed))
 
 
-def _judge(walk: _Walk, stored: bytes | None) -> Verification:
+def _judge(walk: _Walk, stored: bytes | None, lost: SignedHead | None) -> Verification:
     sealed, fault = walk.seals.open_head(stored), Fault.NONE
     if walk.broken_at is not None:
         fault = Fault.ENTRY
@@ -250,6 +284,8 @@ def _judge(walk: _Walk, stored: bytes | None) -> Verification:
         fault = Fault.HEAD
     elif sealed.head != walk.head:
         fault = Fault.END
+    elif lost is not None:
+        fault = Fault.SHIPPED
     kept = _lost(walk.kept)
     if walk.kept is not None and not walk.seals.has_signed(walk.kept):
         kept = Kept.FOREIGN
@@ -270,11 +306,25 @@ def _lost(kept: SignedHead | None) -> Kept:
     return Kept.UNASKED if kept is None else Kept.LOST
 
 
-async def _end(connection: AsyncConnection, *, count: int) -> Head:
-    """Return the end that the entries have, for as many of them as the head counts."""
+async def _end(connection: AsyncConnection) -> Head:
+    """Return the end that the entries have, and how many their first and last ids leave room for."""
     latest = select(audit.c.id, audit.c.chain).order_by(audit.c.id.desc()).limit(1)
     last = (await connection.execute(latest)).first()
-    return EMPTY if last is None else Head(count=count, last_id=last.id, chain=last.chain)
+    if last is None:
+        return EMPTY
+    first_id = int((await connection.execute(select(func.min(audit.c.id)))).scalar_one())
+    return Head(count=last.id - first_id + 1, last_id=last.id, chain=last.chain)
+
+
+async def _chains(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, str]:
+    """Return the HMACs of the entries with these ids that are there."""
+    found = {EMPTY.last_id: EMPTY.chain}
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), PAGE):
+        page = wanted[start : start + PAGE]
+        rows = await connection.execute(select(audit.c.id, audit.c.chain).where(audit.c.id.in_(page)))
+        found.update({row.id: row.chain for row in rows})
+    return found
 
 
 async def _value(connection: AsyncConnection, name: str) -> bytes | None:

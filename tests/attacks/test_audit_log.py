@@ -27,7 +27,7 @@ from manager.operations.context import Context
 from manager.operations.node_keys import NodeKeyOperations
 from manager.operations.operations import Operations
 from manager.push.enrolment import Enrolment
-from manager.store.audit import CHAIN_KEY, HEAD, PAGE, Fault, Kept
+from manager.store.audit import CHAIN_KEY, HEAD, PAGE, RESTORED, Fault, Kept
 from manager.store.chain import parse_signed_head, unkeyed
 from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
@@ -297,6 +297,142 @@ def test_two_hundred_thousand_failed_attempts_are_one_entry_of_bounded_size(reco
     assert attempts.take() == []
 
 
+def _forged(number: int, **values: object) -> Attack:
+    """Put an entry beside the others that is theirs in all but its id, and what else is said."""
+    chosen = ", ".join(f"{column} = ?" for column in values) or "actor = actor"
+
+    def attack(raw: sqlite3.Connection) -> None:
+        raw.execute(
+            "INSERT INTO audit (id, at_s, actor, action, subject, detail, chain, unkeyed)"
+            " SELECT ?, at_s, 'somebody else', action, subject, detail, chain, '' FROM audit WHERE id = 5",
+            (number,),
+        )
+        raw.execute(f"UPDATE audit SET {chosen} WHERE id = ?", (*values.values(), number))
+
+    return attack
+
+
+FORGED: dict[str, Attack] = {
+    "the lowest id that there is": _forged(-(2**63)),
+    "an id below zero": _forged(-1),
+    "the id zero": _forged(0),
+    "an id after a gap": _forged(7),
+    "the highest id that there is": _forged(2**63 - 1),
+    "bytes for a text": _forged(6, detail=b"null"),
+    "bytes for a time": _forged(6, at_s=b"1.5"),
+    "bytes for a seal": _forged(6, chain=b"\x00"),
+    "bytes in an entry that was sealed": lambda raw: raw.execute(
+        "UPDATE audit SET subject = CAST(subject AS BLOB) WHERE id = 3"
+    ),
+    "ids that are moved up": lambda raw: raw.execute("UPDATE audit SET id = id + 1000"),
+    "ids that are moved below zero": lambda raw: raw.execute(
+        "UPDATE audit SET id = id - 9223372036854775807"
+    ),
+}
+
+
+@pytest.mark.parametrize("how", FORGED)
+async def test_no_id_and_no_kind_of_value_is_passed_over_by_a_verification(
+    directory: Path, keyring: Keyring, how: str
+):
+    altered(directory, FORGED[how])
+    store = await Store.open(directory, keyring)
+    found = await store.audit.verify()
+    assert found.broken_at is not None
+    assert found.fault is not Fault.NONE
+    if "bytes in" not in how:
+        assert await store.audit.find_fault()
+    await store.close()
+
+
+def _parts(raw: sqlite3.Connection) -> tuple[list[object], bytes]:
+    (head,) = raw.execute("SELECT value FROM meta WHERE name = ?", (HEAD,)).fetchone()
+    return raw.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchall(), head
+
+
+def _put_back(head: bytes) -> Attack:
+    """Put the head of five entries in the place of a later one, and leave nothing of what came after those."""
+
+    def attack(raw: sqlite3.Connection) -> None:
+        raw.execute("DELETE FROM audit WHERE id > 5")
+        raw.execute("UPDATE sqlite_sequence SET seq = 5 WHERE name = 'audit'")
+        raw.execute("UPDATE meta SET value = ? WHERE name = ?", (head, HEAD))
+
+    return attack
+
+
+@pytest.mark.parametrize("kept_in", ["witness", "file"])
+async def test_an_old_head_that_is_put_back_with_its_entries_does_not_verify_against_what_was_shipped(
+    directory: Path, keyring: Keyring, tmp_path: Path, kept_in: str, record_property
+):
+    with closing(sqlite3.connect(directory / DATABASE_FILE)) as raw:
+        _, head = _parts(raw)
+    witness, file = tmp_path / "witness", tmp_path / "heads"
+
+    async def start() -> Operations:
+        store = await Store.open(directory, keyring)
+        context = Context(
+            store=store,
+            inventories=Inventories(store),
+            fleet=FakeFleet(),
+            workers=InPlace(),
+            clock=lambda: 100.0,
+        )
+        made = Operations(context)
+        made.audit.keep_heads_in(witness, file)
+        return made
+
+    operations = await start()
+    await act(operations.context.store, 3)
+    assert await operations.audit.compare() is None
+    shipped = await operations.audit.ship(witness, file, shipped=None)
+    assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
+    await operations.context.store.close()
+
+    altered(directory, _put_back(head))
+    (file if kept_in == "witness" else witness).unlink()
+    for _ in range(2):
+        # more entries than there were, and another start, do not hide it
+        operations = await start()
+        lost = await operations.audit.compare()
+        assert lost is not None
+        assert lost.head == shipped
+        assert await operations.context.store.audit.find_fault() is Fault.SHIPPED
+        found = await operations.audit.verify(noted=None, kept=None)
+        assert (found.fault, found.broken_at is not None) == (Fault.SHIPPED, True)
+        await act(operations.context.store, 10, at_s=2.5)
+        await operations.audit.ship(witness, file, shipped=None)
+        await operations.context.store.close()
+    record_property("found", f"{found.fault} after {found.count} entries")
+    # an operator who restored a backup says so, once, and that is in the log
+    operations = await start()
+    await operations.context.store.audit.append(
+        at_s=200.0, actor="console", action=RESTORED, subject="epoch 2"
+    )
+    await operations.context.store.close()
+    operations = await start()
+    assert await operations.audit.compare() is None
+    assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
+    await operations.context.store.close()
+
+
+async def test_a_store_that_is_rolled_back_while_the_manager_runs_is_an_alarm(
+    operations: Operations, directory: Path, tmp_path: Path
+):
+    with closing(sqlite3.connect(directory / DATABASE_FILE)) as raw:
+        _, head = _parts(raw)
+    witness, context = tmp_path / "witness", operations.context
+    await act(context.store, 3)
+    shipped = await operations.audit.ship(witness, None, shipped=None)
+    altered(directory, _put_back(head))
+    await act(context.store, 1, at_s=2.5)
+    await operations.audit.ship(witness, None, shipped=shipped)
+    await operations.alarms.evaluate(NoNodes())
+    kinds = {each.subject.kind for each in await operations.alarms.active()}
+    assert AlarmKind.AUDIT_LOG_BROKEN in kinds
+    await context.store.close()
+
+
 @pytest.fixture
 async def operations(directory: Path, keyring: Keyring) -> Operations:
     store = await Store.open(directory, keyring)
@@ -363,14 +499,14 @@ async def test_refused_joins_and_rotations_are_in_the_log_with_who_was_named_and
 
 @pytest.mark.parametrize("level", ["info", "warning", "error"])
 async def test_heads_are_in_the_log_whatever_its_level_is(
-    operations: Operations, level: str, capsys: pytest.CaptureFixture[str]
+    operations: Operations, level: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:
         logs.configure(style="json", level=level)
         heads.always_tell()
-        await operations.audit.ship(None, shipped=None)
+        await operations.audit.ship(tmp_path / "witness", None, shipped=None)
     finally:
         root.handlers[:], root.level = before
         structlog.reset_defaults()
@@ -382,11 +518,11 @@ async def test_heads_are_in_the_log_whatever_its_level_is(
 async def test_heads_go_into_a_file_that_grows_only_each_on_disk_and_good_for_verification(
     operations: Operations, tmp_path: Path
 ):
-    file = tmp_path / "heads"
-    shipped = await operations.audit.ship(file, shipped=None)
-    assert await operations.audit.ship(file, shipped=shipped) == shipped
+    witness, file = tmp_path / "witness", tmp_path / "heads"
+    shipped = await operations.audit.ship(witness, file, shipped=None)
+    assert await operations.audit.ship(witness, file, shipped=shipped) == shipped
     await act(operations.context.store, 1)
-    await operations.audit.ship(file, shipped=shipped)
+    await operations.audit.ship(witness, file, shipped=shipped)
     lines = file.read_text().splitlines()
     assert len(lines) == 2
     assert file.stat().st_mode & 0o777 == 0o600
@@ -395,5 +531,5 @@ async def test_heads_go_into_a_file_that_grows_only_each_on_disk_and_good_for_ve
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic"):
-        await operations.audit.ship(link, shipped=None)
+        await operations.audit.ship(witness, link, shipped=None)
     await operations.context.store.close()
