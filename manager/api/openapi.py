@@ -34,6 +34,9 @@ Certcast keeps the TLS certificates and trusted CAs of a fleet of nodes right. T
 `/api/certcast/v1/`, and the management API below `/api/admin/` that clients of the platform speak already. Both take HTTP Basic, an \
 API token or an access token; each operation says which role it needs: read-only, operator or administrator, each of which may do \
 what those before it may. No answer holds a private key."""
+_PROVISIONING: Final = (
+    ", and either the user's own name and password or a token that was made to obtain join tokens"
+)
 _PASSWORD: Final = ", and the user's own name and password: no token may do it"  # noqa: S105 - a sentence
 _FAILURES: Final[Mapping[int, str]] = {
     400: "Something in the request cannot be accepted; `field` and `findings` say what.",
@@ -116,7 +119,7 @@ def _operation(route: Route, by_kind: Mapping[Any, Json]) -> Json:
         "operationId": "_".join(re.findall(r"\w+", f"{route.method.lower()} {route.path}")),
         "tags": [_tag(route)],
         "summary": route.summary,
-        "description": f"{_first(route)} Needs the role {route.role}{_PASSWORD if route.needs_password else ''}.",
+        "description": f"{_first(route)} Needs the role {route.role}{_proof(route)}.",
         "x-role": route.role,
         "responses": {
             **{str(status): _success(answer, by_kind) for status, answer in route.answers.items()},
@@ -129,6 +132,12 @@ def _operation(route: Route, by_kind: Mapping[Any, Json]) -> Json:
         content = {JSON: {"schema": by_kind[route.body]}}
         operation["requestBody"] = {"required": bool(_required(route.body)), "content": content}
     return operation
+
+
+def _proof(route: Route) -> str:
+    if route.needs_password:
+        return _PASSWORD
+    return _PROVISIONING if route.provisions else ""
 
 
 def _failures_of(route: Route) -> list[int]:

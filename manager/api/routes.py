@@ -17,7 +17,7 @@ from common.pki.export import Download
 from common.schema import finding_in
 from manager.api.bodies import decode_json, sender_of
 from manager.api.guard import heavy_turn, read_bytes, take_turn
-from manager.domain.callers import Caller, check_allowed, check_password_given, includes
+from manager.domain.callers import Caller, check_allowed, check_may_provision, check_password_given, includes
 from manager.domain.model import Role, UserRecord
 from manager.operations.clients import ACCESS_PREFIX
 from manager.operations.operations import Operations
@@ -108,7 +108,7 @@ class Route:
     """One entry of the table. `path` is below the API's root; `answers` are the bodies of successes, by status.
 
     An answer is a type that is sent as JSON, None for an empty body, or the media types of something else. `needs_password`: no token
-    may call it; `pushes`: a token for pushing only may. What is `heavy` (it reads what strangers made, or looks at everything there is)
+    may call it; `pushes`: a token for pushing only may; `provisions`: it answers with a join token, which a token must be made for. What is `heavy` (it reads what strangers made, or looks at everything there is)
     waits for a turn; what `streams` has limits of its own.
     """
 
@@ -121,6 +121,7 @@ class Route:
     query: tuple[Query, ...] = ()
     needs_password: bool = False
     pushes: bool = False
+    provisions: bool = False
     answers: Mapping[int, Any]
     heavy: bool = False
     streams: bool = False
@@ -165,7 +166,11 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
     check_allowed(caller, route.role, pushes=route.pushes)
     if route.needs_password:
         check_password_given(caller)
-    rights = api.operations.callers.rights(caller, route.role, pushes=route.pushes)
+    if route.provisions:
+        check_may_provision(caller)
+    rights = api.operations.callers.rights(
+        caller, route.role, pushes=route.pushes, provisions=route.provisions
+    )
     if not route.streams:
         await take_turn(request, caller.user.name)
     body = await read_body(request, caller.user, route.body) if route.body is not None else None

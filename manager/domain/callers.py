@@ -1,7 +1,8 @@
 """Callers: who asks, how it was proven, and what that proof is good for.
 
 Invariant: a credential never gives more than its user's role does now, and only a password that came with the request itself, or
-was given again just now by who is signed in, lets a caller make credentials or take private keys away.
+was given again just now by who is signed in, lets a caller make credentials or take private keys away. A join token is a way to
+private keys, since whoever joins as a node is sent its keys: it takes a password too, or a credential that was made for it.
 """
 
 from dataclasses import dataclass, field
@@ -10,18 +11,20 @@ from typing import Final
 
 from common.errors import AccessError, Reason
 from manager.domain.model import Role, UserRecord
+from manager.domain.permissions import PROVISION
 
 ROLES: Final = (Role.READ_ONLY, Role.OPERATOR, Role.ADMINISTRATOR)
 """All roles; each includes those before it."""
 
 
 class Scope(StrEnum):
-    """What an API token is good for: one of the roles, or pushing and watching pushes alone."""
+    """What an API token is good for: one of the roles, pushing and watching pushes alone, or all of an administrator's and join tokens."""
 
     READ_ONLY = "read-only"
     PUSH_ONLY = "push-only"
     OPERATOR = "operator"
     ADMINISTRATOR = "administrator"
+    PROVISIONING = "provisioning"
 
 
 class Credential(StrEnum):
@@ -37,6 +40,7 @@ _ROLE_OF: Final = {
     Scope.PUSH_ONLY: Role.OPERATOR,
     Scope.OPERATOR: Role.OPERATOR,
     Scope.ADMINISTRATOR: Role.ADMINISTRATOR,
+    Scope.PROVISIONING: Role.ADMINISTRATOR,
 }
 
 
@@ -44,7 +48,7 @@ _ROLE_OF: Final = {
 class Caller:
     """Who asks. `user` has the role that the credential gives now; `proof` is the hash of the credential.
 
-    `token_id` is the API token's number, None for any other credential.
+    `token_id` is the API token's number, None for any other credential; `provisions` says that a token was made to obtain join tokens.
     """
 
     user: UserRecord
@@ -52,6 +56,12 @@ class Caller:
     proof: str = field(repr=False)
     token_id: int | None = None
     push_only: bool = False
+    provisions: bool = False
+
+    @property
+    def may_provision(self) -> bool:
+        """Whether this caller, if it may change nodes, may have join tokens."""
+        return self.credential is Credential.PASSWORD or self.provisions
 
 
 def role_of(scope: Scope, role: Role) -> Role:
@@ -85,5 +95,15 @@ def check_password_given(caller: Caller) -> None:
     if caller.credential is not Credential.PASSWORD:
         raise AccessError(
             f"this needs the user's own name and password; an {caller.credential} does not stand for them",
+            reason=Reason.PASSWORD_REQUIRED,
+        )
+
+
+def check_may_provision(caller: Caller) -> None:
+    """Refuse join tokens to a credential that was not made for them. Raises AccessError PASSWORD_REQUIRED."""
+    if not caller.may_provision:
+        raise AccessError(
+            "whoever has a join token receives a node's private keys: this needs the user's own name and password, an API token with the "
+            f"scope '{Scope.PROVISIONING}', or a program whose role has the permission '{PROVISION}'",
             reason=Reason.PASSWORD_REQUIRED,
         )

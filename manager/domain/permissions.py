@@ -10,6 +10,9 @@ from typing import Final
 
 from manager.domain.model import Role
 
+PROVISION: Final = "provision"
+"""The permission to obtain join tokens. No level has it of itself: whoever joins as a node is sent its private keys."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permission:
@@ -25,6 +28,9 @@ PERMISSIONS: Final = (
     Permission(id=1, codename="use_api", name="May use API", level=Role.READ_ONLY),
     Permission(id=2, codename="operate", name="May push and acknowledge alarms", level=Role.OPERATOR),
     Permission(id=3, codename="is_admin", name="Is administrator", level=Role.ADMINISTRATOR),
+    Permission(
+        id=4, codename=PROVISION, name="Is administrator and may obtain join tokens", level=Role.ADMINISTRATOR
+    ),
 )
 """All permissions, the highest last."""
 

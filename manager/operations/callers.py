@@ -4,7 +4,7 @@ Invariant: a caller is known by the hash of its credential, so that asking again
 """
 
 from common.errors import AccessError, NotFoundError
-from manager.domain.callers import Caller, Credential, check_allowed
+from manager.domain.callers import Caller, Credential, check_allowed, check_may_provision
 from manager.domain.model import Role
 from manager.operations.clients import ClientOperations
 from manager.operations.context import Context
@@ -40,11 +40,16 @@ class CallerOperations:
             raise AccessError("the credentials of this request are not valid any more")
         return found
 
-    def rights(self, caller: Caller, needed: Role, *, pushes: bool = False) -> Rights:
+    def rights(
+        self, caller: Caller, needed: Role, *, pushes: bool = False, provisions: bool = False
+    ) -> Rights:
         """Watch over a long answer to a caller who was allowed to ask just now."""
 
         async def check() -> None:
-            check_allowed(await self.again(caller), needed, pushes=pushes)
+            now = await self.again(caller)
+            check_allowed(now, needed, pushes=pushes)
+            if provisions:
+                check_may_provision(now)
 
         return Rights(self._context, check)
 

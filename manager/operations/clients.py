@@ -19,7 +19,7 @@ from manager.domain.assertion import check_assertion, issuer_of, read_public_key
 from manager.domain.attempts import Attempt
 from manager.domain.callers import Caller, Credential
 from manager.domain.model import ClientRecord, Role, UserRecord
-from manager.domain.permissions import level_of
+from manager.domain.permissions import PROVISION, level_of
 from manager.operations.context import Context
 from manager.operations.lastuse import SOURCE_MAX, LastUse
 from manager.operations.lifetimes import Lifetimes
@@ -187,7 +187,18 @@ class ClientOperations:
         user = UserRecord(
             id=client.id, name=f"{ACTOR_PREFIX}{client.name}", role=client.role, created_s=client.created_s
         )
-        return Caller(user=user, credential=Credential.ACCESS_TOKEN, proof=token_hash)
+        return Caller(
+            user=user,
+            credential=Credential.ACCESS_TOKEN,
+            proof=token_hash,
+            provisions=await self._may_provision(client),
+        )
+
+    async def _may_provision(self, client: ClientRecord) -> bool:
+        if client.api_role_id is None:
+            return False
+        roles = await self._context.store.roles.list()
+        return any(each.id == client.api_role_id and PROVISION in each.permissions for each in roles)
 
     async def _spend(self, assertion: str, client_id: str) -> str:
         client = await self._context.store.clients.find(client_id)

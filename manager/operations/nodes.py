@@ -3,7 +3,8 @@
 import asyncio
 import ipaddress
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
@@ -78,6 +79,35 @@ class NodeOperations:
         `detail` is what a client wants to be kept with it; `slots` have these certificates from the start.
         Raises InvalidInputError, ConflictError (name taken), NotFoundError (certificate).
         """
+        async with self._adding(name, names, addresses, detail, slots, actor) as record:
+            token = await self.new_token(record.name, actor=actor)
+        return record, token
+
+    async def add_without_token(
+        self,
+        name: str,
+        *,
+        names: Sequence[str],
+        addresses: Sequence[str],
+        detail: Mapping[str, Any] = MappingProxyType({}),
+        slots: Mapping[Slot, int | None] = MappingProxyType({}),
+        actor: str,
+    ) -> NodeRecord:
+        """Add a node as `add` does, for a caller that may have no join token. Raises as `add` does."""
+        async with self._adding(name, names, addresses, detail, slots, actor) as record:
+            return record
+
+    @asynccontextmanager
+    async def _adding(
+        self,
+        name: str,
+        names: Sequence[str],
+        addresses: Sequence[str],
+        detail: Mapping[str, Any],
+        slots: Mapping[Slot, int | None],
+        actor: str,
+    ) -> AsyncIterator[NodeRecord]:
+        """Add a node in one transaction with what the caller does."""
         checked = node_name(name)
         if checked == MANAGEMENT_NODE:
             raise ConflictError(f"'{MANAGEMENT_NODE}' is the name of the manager itself")
@@ -87,9 +117,8 @@ class NodeOperations:
         new, temporary = await self._prepared(checked, described)
         async with self._context.store.together():
             record = await self._keep(checked, "node", new, temporary, actor=actor)
-            token = await self.new_token(checked, actor=actor)
+            yield record
         self._added(record, actor=actor)
-        return record, token
 
     async def add_management_node(
         self, *, names: Sequence[str], addresses: Sequence[str], actor: str

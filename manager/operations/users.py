@@ -188,6 +188,7 @@ class UserOperations:
             proof=token_hash,
             token_id=token.id,
             push_only=scope is Scope.PUSH_ONLY,
+            provisions=scope is Scope.PROVISIONING,
         )
 
     async def _has_administrator(self) -> bool:

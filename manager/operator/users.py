@@ -31,12 +31,13 @@ class Role(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a token may do: as the roles, or push and watch pushes alone. The API's words."""
+    """What a token may do: as the roles, push and watch pushes alone, or all of an administrator's and join tokens. The API's words."""
 
     READ_ONLY = "read-only"
     PUSH_ONLY = "push-only"
     OPERATOR = "operator"
     ADMINISTRATOR = "administrator"
+    PROVISIONING = "provisioning"
 
 
 @users.command("add")
@@ -142,7 +143,8 @@ def create_token(
     scope: Annotated[
         Scope | None,
         typer.Option(
-            "--scope", help="What it may do; push-only: push and watch. Without this: what you may do now."
+            "--scope",
+            help="What it may do; push-only: push and watch; provisioning: join tokens too. Without this: what you may do now.",
         ),
     ] = None,
     json: JsonOption = False,

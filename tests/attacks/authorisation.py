@@ -1,7 +1,7 @@
 """Who may do what, for every route that the composed application has; a route that is not stated here fails the test of it.
 
 A row is a method, a path and the least role that it needs; `password` says that no token is enough, `pushing` that a token for pushing
-only is, `own` that a token of a lesser role than administrator is not. This is stated apart from the code's own tables, to be compared with
+only is, `provisioning` that only a token is that was made for join tokens, `own` that a token of a lesser role than administrator is not. This is stated apart from the code's own tables, to be compared with
 them.
 """
 
@@ -41,13 +41,13 @@ GET    /api/certcast/v1/fleet reader pushing
 POST   /api/certcast/v1/import administrator
 GET    /api/certcast/v1/join-tokens administrator
 GET    /api/certcast/v1/nodes reader
-POST   /api/certcast/v1/nodes administrator
+POST   /api/certcast/v1/nodes administrator provisioning
 DELETE /api/certcast/v1/nodes/{name} administrator
 GET    /api/certcast/v1/nodes/{name} reader
 GET    /api/certcast/v1/nodes/{name}/generations reader
 GET    /api/certcast/v1/nodes/{name}/generations/{generation}/difference reader
 POST   /api/certcast/v1/nodes/{name}/generations/{generation}/republish administrator
-POST   /api/certcast/v1/nodes/{name}/join-token administrator
+POST   /api/certcast/v1/nodes/{name}/join-token administrator provisioning
 DELETE /api/certcast/v1/nodes/{name}/join-tokens/{id} administrator
 DELETE /api/certcast/v1/nodes/{name}/slots/{slot} administrator
 PUT    /api/certcast/v1/nodes/{name}/slots/{slot} administrator
@@ -112,8 +112,8 @@ GET    /live/nodes/{name} reader
 GET    /metrics anybody
 HEAD   /metrics anybody
 GET    /nodes reader
-GET    /nodes/new administrator
-POST   /nodes/new administrator
+GET    /nodes/new administrator password
+POST   /nodes/new administrator password
 GET    /nodes/{name} reader
 GET    /nodes/{name}/edit administrator
 POST   /nodes/{name}/edit administrator
@@ -121,8 +121,8 @@ GET    /nodes/{name}/generations reader
 GET    /nodes/{name}/generations/compare reader
 GET    /nodes/{name}/generations/{generation}/republish administrator
 POST   /nodes/{name}/generations/{generation}/republish administrator
-GET    /nodes/{name}/join-token administrator
-POST   /nodes/{name}/join-token administrator
+GET    /nodes/{name}/join-token administrator password
+POST   /nodes/{name}/join-token administrator password
 GET    /nodes/{name}/joining reader
 GET    /nodes/{name}/retire administrator
 POST   /nodes/{name}/retire administrator
@@ -209,6 +209,7 @@ class Principal:
     role: Role | None = None
     has_password: bool = False
     push_only: bool = False
+    provisions: bool = False
 
 
 def stated() -> list[Row]:
@@ -234,5 +235,7 @@ def expected(row: Row, who: Principal) -> str:
         return "forbidden"
     lesser = "own" in row.flags and who.role is not Role.ADMINISTRATOR
     if ("password" in row.flags or lesser) and not who.has_password:
+        return "password"
+    if "provisioning" in row.flags and not (who.has_password or who.provisions):
         return "password"
     return "in"

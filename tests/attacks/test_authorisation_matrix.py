@@ -145,8 +145,15 @@ def by_token(role: Role, scope: Scope | None = None) -> Make:
     async def make(api: ApiClient) -> Principal:
         token = await new_api_token(api, role, scope=scope)
         push_only = scope is Scope.PUSH_ONLY
-        given = Role.OPERATOR if push_only else Role(scope) if scope else role
-        return Principal(f"API token of {role} for {scope}", bearer(token), given, push_only=push_only)
+        provisions = scope is Scope.PROVISIONING
+        given = Role.OPERATOR if push_only else Role(scope) if scope and not provisions else role
+        return Principal(
+            f"API token of {role} for {scope}",
+            bearer(token),
+            given,
+            push_only=push_only,
+            provisions=provisions,
+        )
 
     return make
 

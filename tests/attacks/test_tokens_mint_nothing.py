@@ -90,6 +90,93 @@ async def test_no_token_makes_or_changes_what_lets_anybody_in_or_takes_private_k
     print(f"{tried} attempts with stolen tokens made 0 credentials")
 
 
+def worker(number: int, slots: dict[str, str] | None = None) -> dict[str, Any]:
+    return {
+        "name": f"spare{number}",
+        "hostname": f"spare{number}",
+        "domain": "example.com",
+        "address": f"192.0.2.{number}",
+        "netmask": "255.255.255.0",
+        "gateway": "192.0.2.254",
+        "system_location": f"{CONFIGURATION}/system_location/1/",
+        **(slots or {}),
+    }
+
+
+async def a_location(api: ApiClient) -> None:
+    body = {"name": "Oslo"}
+    assert await status_of(api, "POST", f"{CONFIGURATION}/system_location/", body, basic(ADMIN)) == 201
+
+
+async def join_tokens(api: ApiClient) -> int:
+    return len(await api.operations.nodes.join_tokens())
+
+
+async def test_no_token_obtains_a_join_token_by_which_a_machine_of_its_own_is_sent_private_keys(
+    api: ApiClient, record_property
+):
+    await api.operations.nodes.add("known", names=[], addresses=[], actor=ADMIN)
+    await a_location(api)
+    before, made = await join_tokens(api), 0
+    for number, token in enumerate(
+        (await api_token(api, Role.ADMINISTRATOR), await access_token(api, Role.ADMINISTRATOR)), start=10
+    ):
+        for path, body in (
+            ("nodes", {"name": "mine"}),
+            ("nodes/known/join-token", {}),
+            ("nodes/absent/join-token", {}),
+        ):
+            status, answer = await api.call("POST", path, body, role=None, headers=bearer(token))
+            assert (status, answer["error"]["reason"]) == (403, "password_required"), path
+            made += 1
+        # the existing clients' nodes are made all the same, alone and with others, removed and added again
+        url = f"{CONFIGURATION}/worker_vm/"
+        for attempt in ("first", "again"):
+            async with api.session.post(
+                f"{api.url}{url}", json=worker(number), headers=bearer(token)
+            ) as answered:
+                shown, where = await answered.json(), answered.headers["Location"]
+            assert (answered.status, shown) == (201, {"join_token": "", "join_command": ""}), attempt
+            assert await status_of(api, "DELETE", where, None, bearer(token)) == 204
+        several = {"objects": [worker(number + 100)]}
+        assert await status_of(api, "PATCH", url, several, bearer(token)) == 202
+        made += 3
+    assert await join_tokens(api) == before
+    record_property("attempts", made)
+    print(f"{made} attempts with administrators' tokens made 0 join tokens")
+
+
+async def test_a_password_or_a_token_made_for_it_obtains_join_tokens(api: ApiClient):
+    await a_location(api)
+    for each in (Role.READ_ONLY, Role.OPERATOR):
+        body = {"label": "x", "scope": "provisioning"}
+        assert (await api.call("POST", "tokens", body, role=each))[0] == 403
+    provisioning = await api_token(api, Role.ADMINISTRATOR, scope=Scope.PROVISIONING)
+    role = await api.operations.roles.add("provisioners", ["is_admin", "provision"], actor=ADMIN)
+    program = await access_token(api, Role.ADMINISTRATOR)
+    (record,) = await api.operations.clients.list()
+    for number, (headers, expected) in enumerate(
+        (
+            (basic(ADMIN), True),
+            (bearer(provisioning), True),
+            (bearer(program), False),
+            (bearer(program), True),
+        ),
+        start=20,
+    ):
+        if number == 23:
+            await api.operations.clients.change(record.id, name=record.name, api_role_id=role, actor=ADMIN)
+        status, _ = await api.call("POST", "nodes", {"name": f"n{number}"}, role=None, headers=headers)
+        assert status == (201 if expected else 403), number
+        async with api.session.post(
+            f"{api.url}{CONFIGURATION}/worker_vm/", json=worker(number), headers=headers
+        ) as answered:
+            assert bool((await answered.json())["join_token"]) == expected, number
+    # what it may besides is what any administrator's token may
+    for method, path, body in MINTING:
+        assert (await api.call(method, path, body, role=None, headers=bearer(provisioning)))[0] == 403, path
+
+
 async def test_who_sends_the_password_makes_them(api: ApiClient):
     for method, path, body in MINTING[:-1]:
         assert (await api.call(method, path, body))[0] < 300, path
@@ -138,7 +225,7 @@ async def test_a_scope_is_at_most_the_users_role_and_holds(api: ApiClient):
 @pytest.mark.parametrize("change", ["password", "page", "role", "removed"])
 async def test_tokens_and_what_was_made_with_them_end_when_their_user_changes(api: ApiClient, change: str):
     await api.operations.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
-    token = bearer(await api_token(api, Role.OPERATOR))
+    token = bearer(await api_token(api, Role.OPERATOR, scope=Scope.PROVISIONING))
     program = {"name": "theirs", "role": "administrator", "public_key": PUBLIC_KEY}
     assert (await api.call("POST", "oauth-clients", program, role=None, headers=basic(OPERATOR)))[0] == 201
     assert (await api.call("POST", "nodes", {"name": "n1"}, role=None, headers=token))[0] == 201
@@ -204,7 +291,8 @@ async def test_the_last_use_is_shown_and_written_once_for_many_requests(api: Api
 async def test_a_stolen_session_mints_nothing_without_the_password(api: ApiClient, monkeypatch):
     async with visitor(api, Role.ADMINISTRATOR) as thief:
         monkeypatch.setattr(api.operations.sessions, "is_confirmed", lambda _token: False)
-        before = await credentials(api)
+        await api.operations.nodes.add("known", names=[], addresses=[], actor=ADMIN)
+        before = [*(await credentials(api)), await join_tokens(api)]
         new = {"name": "evil", "password": EVIL, "again": EVIL, "role": "administrator"}
         for path, fields in (
             ("/users/me/tokens", {"label": "evil", "days": "3", "scope": "administrator"}),
@@ -213,13 +301,15 @@ async def test_a_stolen_session_mints_nothing_without_the_password(api: ApiClien
             (f"/users/named/{OPERATOR}/password", {"password": EVIL, "again": EVIL}),
             (f"/users/named/{OPERATOR}/remove", {}),
             ("/users/clients/new", {"name": "evil", "role": "administrator", "public_key": PUBLIC_KEY}),
+            ("/nodes/new", {"name": "evil"}),
+            ("/nodes/known/join-token", {}),
         ):
             answer = await thief.post(path, fields)
             assert (answer.status, "Your password, once more" in answer.text) == (403, True), path
             assert EVIL not in answer.html
         wrong = await thief.post("/confirm", {"password": "guess", "next": "/users/me"})
         assert (wrong.status, "the password is wrong" in wrong.text.lower()) == (401, True)
-        assert await credentials(api) == before
+        assert [*(await credentials(api)), await join_tokens(api)] == before
 
 
 async def test_the_password_opens_the_way_back_for_ten_minutes(api: ApiClient, monkeypatch):

@@ -903,7 +903,12 @@ async def test_roles_are_what_their_permissions_give_and_those_built_in_stay(cli
         "configuration/v1/permission", (await client.call("GET", f"{CONFIGURATION}/permission/")).body
     )
     uri = {each["name"]: each["resource_uri"] for each in listed["objects"]}
-    assert set(uri) == {"May use API", "May push and acknowledge alarms", "Is administrator"}
+    assert set(uri) == {
+        "May use API",
+        "May push and acknowledge alarms",
+        "Is administrator",
+        "Is administrator and may obtain join tokens",
+    }
     at = await client.post(path, {"name": "deploy", "permissions": [uri["May use API"]]})
     read = sdk_client.read_object("configuration/v1/role", (await client.call("GET", at)).body)
     assert [each["id"] for each in read["permissions"]] == [1]

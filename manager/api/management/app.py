@@ -111,7 +111,9 @@ class _Shell:
         check_allowed(caller, role)
         if target.resource is not None and target.resource.gives_access and method in _BODIES:
             check_password_given(caller)
-        rights = self._api.operations.callers.rights(caller, role)
+        rights = self._api.operations.callers.rights(
+            caller, role, provisions=not reads and caller.may_provision
+        )
         body = None
         if method in _BODIES and _takes_body(target, method):
             kind = request.headers.get("Content-Type")
@@ -119,7 +121,7 @@ class _Shell:
                 return unsupported_media_type(kind)
             body = await _decoded(await read_bytes(request, sender_of(caller.user.name, caller.user.role)))
         parameters = [(_clean(name), _clean(text)) for name, text in request.query.items()]
-        ask = Ask(method=method, target=target, parameters=parameters, body=body, actor=caller.user.name)
+        ask = Ask(method=method, target=target, parameters=parameters, body=body, caller=caller)
         heavy = is_heavy(ask)
         async with turn() if heavy else nullcontext():
             if body is not None or heavy:

@@ -2,7 +2,8 @@
 
 import asyncio
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
 from common.bundle.manifest import Slot
 from common.errors import ConflictError, NotFoundError
@@ -17,6 +18,8 @@ from manager.management.nodes import describe, kept_values, new_name, node_row
 from manager.management.query import Row
 from manager.operations.operations import Operations
 from manager.store.catalogue import NodeDescription
+
+T = TypeVar("T")
 
 
 class Nodes:
@@ -57,12 +60,22 @@ class Nodes:
 
     async def create(self, values: Values, *, actor: str) -> Made:
         """Add a node that is to join, and return what it needs for that, which is shown once."""
+        record, token = await self._add(self._operations.nodes.add, values, actor)
+        command = f"certcast-nodeagent join {shlex.quote(token.text)}"
+        return Made(object_id=record.id, document={"join_token": token.text, "join_command": command})
+
+    async def create_without_token(self, values: Values, *, actor: str) -> Made:
+        """Add a node for a caller that may have no join token: the texts are there, and empty."""
+        record = await self._add(self._operations.nodes.add_without_token, values, actor)
+        return Made(object_id=record.id, document=dict.fromkeys(self.resource.shown_once, ""))
+
+    async def _add(self, add: Callable[..., Awaitable[T]], values: Values, actor: str) -> T:
         async with self._naming:
             await self._check_unique(values)
             described = describe(self.resource, values)
             there = (await self._operations.context.inventories.current()).nodes
             try:
-                record, token = await self._operations.nodes.add(
+                return await add(
                     new_name(values, there),
                     names=described.names,
                     addresses=described.addresses,
@@ -73,8 +86,6 @@ class Nodes:
             except ConflictError as error:
                 # somebody else added it meanwhile, not through here
                 raise ValuesError(self.resource.name, {"name": [taken(self.resource, "name")]}) from error
-        command = f"certcast-nodeagent join {shlex.quote(token.text)}"
-        return Made(object_id=record.id, document={"join_token": token.text, "join_command": command})
 
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
         """Change what is known of a node, and its certificates, all at once."""

@@ -284,13 +284,32 @@ async def _joining(visit: Visit, name: NodeName, token: NewToken, *, is_new: boo
 
 PAGES = (
     Page(method="GET", path="/nodes", role=Role.READ_ONLY, handler=list_nodes),
-    Page(method="GET", path="/nodes/new", role=Role.ADMINISTRATOR, handler=new_page),
-    Page(method="POST", path="/nodes/new", role=Role.ADMINISTRATOR, handler=add, heavy=True),
+    Page(method="GET", path="/nodes/new", role=Role.ADMINISTRATOR, handler=new_page, needs_password=True),
+    Page(
+        method="POST",
+        path="/nodes/new",
+        role=Role.ADMINISTRATOR,
+        handler=add,
+        needs_password=True,
+        heavy=True,
+    ),
     Page(method="GET", path="/nodes/{name}/edit", role=Role.ADMINISTRATOR, handler=edit_page),
     Page(method="POST", path="/nodes/{name}/edit", role=Role.ADMINISTRATOR, handler=edit),
     Page(method="GET", path="/nodes/{name}/joining", role=Role.READ_ONLY, handler=joining),
-    Page(method="GET", path="/nodes/{name}/join-token", role=Role.ADMINISTRATOR, handler=token_page),
-    Page(method="POST", path="/nodes/{name}/join-token", role=Role.ADMINISTRATOR, handler=make_token),
+    Page(
+        method="GET",
+        path="/nodes/{name}/join-token",
+        role=Role.ADMINISTRATOR,
+        handler=token_page,
+        needs_password=True,
+    ),
+    Page(
+        method="POST",
+        path="/nodes/{name}/join-token",
+        role=Role.ADMINISTRATOR,
+        handler=make_token,
+        needs_password=True,
+    ),
     Page(method="GET", path="/nodes/{name}/retire", role=Role.ADMINISTRATOR, handler=retire_page),
     Page(method="POST", path="/nodes/{name}/retire", role=Role.ADMINISTRATOR, handler=retire),
 )

@@ -22,7 +22,8 @@ SCOPES: Final = {
     Scope.READ_ONLY: "look at everything but secrets",
     Scope.PUSH_ONLY: "push, watch pushes, and nothing else",
     Scope.OPERATOR: "look, push and acknowledge",
-    Scope.ADMINISTRATOR: "do everything but make users, tokens and programs or take private keys away",
+    Scope.ADMINISTRATOR: "do everything but make users, tokens, programs and join tokens or take private keys away",
+    Scope.PROVISIONING: "the same, and make join tokens: whoever has it can receive private keys as a node",
 }
 DIFFER: Final = "the two passwords differ"
 
