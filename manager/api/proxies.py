@@ -1,18 +1,26 @@
 """Trusted reverse proxies: whose word is taken for where a request comes from, and for the name that the browser used.
 
+Names each connection, too, so that a client can be known again on it; those of trusted proxies have no name, as they carry anybody's requests.
+
 Decides the client's address: the right-most one in `Forwarded` (RFC 7239) or `X-Forwarded-For` that is no trusted proxy's, because only
 what trusted proxies added can be believed. Invariant: whoever is not a trusted proxy is known by the address of its own connection,
 whatever it sends; and where the headers contradict each other or cannot be read, by that of the last trusted proxy.
 """
 
+import asyncio
 import ipaddress
 from collections.abc import Sequence
+from itertools import count
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+CONNECTION: Final = web.RequestKey("connection", str)
+"""What a client's own connection is called, for as long as this process runs; "" where others' requests come on it, too."""
 
 FOR: Final = "X-Forwarded-For"
 HOST: Final = "X-Forwarded-Host"
@@ -25,6 +33,8 @@ class Proxies:
 
     def __init__(self, networks: Sequence[str]) -> None:
         self._networks: tuple[Network, ...] = tuple(ipaddress.ip_network(each) for each in networks)
+        self._connections: WeakKeyDictionary[asyncio.BaseTransport, str] = WeakKeyDictionary()
+        self._numbers = count(1)
 
     def trust(self, address: str) -> bool:
         """Whether this is a trusted proxy's address."""
@@ -43,11 +53,21 @@ class Proxies:
         async def look_behind(request: web.Request, handler: Handler) -> web.StreamResponse:
             peer = request.remote or ""
             if not self.trust(peer):
+                request[CONNECTION] = self._name_of(request.transport)
                 return await handler(request)
             address, host = self.client(request, peer)
-            return await handler(request.clone(remote=address, host=host))
+            behind = request.clone(remote=address, host=host)
+            behind[CONNECTION] = ""
+            return await handler(behind)
 
         return look_behind
+
+    def _name_of(self, transport: asyncio.BaseTransport | None) -> str:
+        if transport is None:
+            return ""
+        if transport not in self._connections:
+            self._connections[transport] = f"connection {next(self._numbers)}"
+        return self._connections[transport]
 
     def client(self, request: web.BaseRequest, peer: str) -> tuple[str, str]:
         """Return the address that a trusted proxy's request comes from, and the host that was asked for."""

@@ -17,6 +17,7 @@ from common.pki.export import Download
 from common.schema import finding_in
 from manager.api.bodies import decode_json, sender_of
 from manager.api.guard import heavy_turn, read_bytes, take_turn
+from manager.api.proxies import CONNECTION
 from manager.domain.callers import Caller, check_allowed, check_may_provision, check_password_given, includes
 from manager.domain.model import Role, UserRecord
 from manager.operations.clients import ACCESS_PREFIX
@@ -222,7 +223,9 @@ async def authenticate(request: web.Request, operations: Operations) -> Caller:
         return await operations.clients.by_token(rest.strip(), address=address)
     if scheme.lower() == "basic":
         name, password = _basic(rest)
-        return await operations.callers.by_password(name, password, address=address)
+        return await operations.callers.by_password(
+            name, password, address=address, connection=request[CONNECTION]
+        )
     raise AccessError("sign in with HTTP Basic, or with an API token as 'Authorization: Bearer ...'")
 
 

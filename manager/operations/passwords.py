@@ -1,14 +1,13 @@
 """Passwords: making what is kept of them, and proving users by them while strangers guess.
 
-Decides in which order a password is tried: one that was verified a moment ago passes at once; one that comes too early after failures
-is refused unread; everything else waits for its turn to be hashed. Invariants: a password is kept as its Argon2id hash; a wrong name,
-and a password that is too long, cost and count as much as a wrong password; neither concerns who comes from elsewhere.
+Decides in which order a password is tried: one that was verified a moment ago on the same connection passes at once; so does one from the
+same address, until somebody there has guessed a few times; one that comes too early after failures is refused unread; everything else waits
+for its turn to be hashed. Invariants: a password is kept as its Argon2id hash; a wrong name, and a password that is too long, cost and
+count as much as a wrong password; no guess is compared with anything without being counted; none concerns who comes from elsewhere.
 """
 
 import asyncio
-import hmac
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -24,6 +23,7 @@ from manager.domain.attempts import Attempt
 from manager.domain.model import UserRecord
 from manager.operations.context import Context
 from manager.operations.devices import Devices
+from manager.operations.remembered import Match, RememberedPasswords
 from manager.operations.throttle import Throttle
 from manager.operations.turns import Turns
 
@@ -33,11 +33,6 @@ PASSWORD_MIN: Final = 12
 """NIST SP 800-63B 3.1.1.2 asks for at least 8; this is for administrators of a fleet's keys."""
 
 PASSWORD_MAX: Final = 1024
-VERIFIED_S: Final = 300.0
-"""How long a verified password is remembered after its last use: clients of the API send it with each request, and Argon2 takes 50 ms."""
-
-VERIFIED_MAX: Final = 10_000
-"""Users whose verified password is remembered, each for every address that proved it."""
 
 NAME_MAX: Final = 150
 """Characters of a name, as somebody claims it, that are counted by and told."""
@@ -53,8 +48,7 @@ class Passwords:
         self._hasher = PasswordHasher()
         self._dummy = _dummy_hash()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
-        self._verified: OrderedDict[tuple[str, str, str], tuple[bytes, float]] = OrderedDict()
-        self._salt = secrets.token_bytes(32)
+        self._remembered = RememberedPasswords(context.monotonic)
         self.devices = Devices(context)
         self.throttle = Throttle(context.monotonic)
         self.turns = Turns(self.throttle.failures_of, context.monotonic)
@@ -63,41 +57,89 @@ class Passwords:
         """Return what is kept of a password."""
         return await self._aside(lambda: self._hasher.hash(password))
 
-    async def prove(self, name: str, password: str, *, address: str, device: str = "") -> UserRecord:
-        """Return the user that name and password prove; `device` is what a browser keeps of an earlier sign-in.
+    async def prove(
+        self,
+        name: str,
+        password: str,
+        *,
+        address: str,
+        device: str = "",
+        connection: str = "",
+        session: str = "",
+    ) -> UserRecord:
+        """Return the user that name and password prove.
 
-        Raises AccessError; ThrottledError if it was not even tried.
+        `device` is what a browser keeps of an earlier sign-in; `connection` names the connection, "" where others may send on it, too;
+        `session` names the session of who is signed in already. Raises AccessError; ThrottledError if it was not even tried.
         """
-        try:
-            return await self._prove(name, password, address, device)
-        except ThrottledError:
-            self._context.attempted(Attempt.SIGN_IN_DELAYED, name=name[:NAME_MAX], source=source_of(address))
-            raise
-
-    async def _prove(self, name: str, password: str, address: str, device: str) -> UserRecord:
         record, hashed = await self._look_up(name)
-        # only where it was proven: from anywhere else, a guess at it would be told apart without waiting
-        place = (name, hashed, source_of(address))
-        if record is not None and self._is_verified(place, password):
+        # what is too long proves nothing, whatever it is compared with
+        user = (name, hashed) if record is not None and len(password) <= PASSWORD_MAX else None
+        # within a session it is asked for on purpose and seldom, so nothing is gained by comparing, except by whoever stole it
+        quick = user is not None and not session and self._is_remembered(user, address, connection, password)
+        if record is not None and quick:
             return record
         claimed, source, known = name[:NAME_MAX], source_of(address), False
         if record is not None and device:
             recognised = await self.devices.recognise(device, name, hashed)
             source, known = recognised or source, recognised is not None
-        self.throttle.check(claimed, source)
-        async with self.turns.take(source, known=known):
-            # again, because those that came at the same time have failed while this one waited
-            self.throttle.check(claimed, source)
-            # what is too long is hashed as far as passwords go, and proves nothing
-            proven = await self._aside(lambda: self._matches(hashed, password[:PASSWORD_MAX]))
-            if proven and record is not None and len(password) <= PASSWORD_MAX:
-                self.throttle.succeeded(claimed, source)
-                self._remember(place, password)
-                return record
-            self.throttle.failed(claimed, source)
+        # a stolen session gives no more guesses for being used from many addresses
+        counted = (source, f"session {session}") if session else (source,)
+        try:
+            proven = await self._try(claimed, counted, hashed, password, known=known)
+        except ThrottledError:
+            self._context.attempted(Attempt.SIGN_IN_DELAYED, name=claimed, source=source_of(address))
+            raise
+        if proven and record is not None and user is not None:
+            self._remembered.remember(user, source_of(address), password)
+            if connection:
+                self._remembered.remember(user, connection, password)
+            return record
         self._context.attempted(Attempt.SIGN_IN_FAILED, name=claimed, source=source_of(address))
         log.warning("login.refused", user=claimed, address=address)
         raise AccessError("the user name or password is wrong")
+
+    async def _try(
+        self, claimed: str, counted: tuple[str, ...], hashed: str, password: str, *, known: bool
+    ) -> bool:
+        """Hash a password when its turn comes, and count what comes of it. Raises ThrottledError."""
+        self._check(claimed, counted)
+        async with self.turns.take(counted[0], known=known):
+            # again, because those that came at the same time have failed while this one waited
+            self._check(claimed, counted)
+            # what is too long is hashed as far as passwords go, and proves nothing
+            matches = await self._aside(lambda: self._matches(hashed, password[:PASSWORD_MAX]))
+            proven = matches and hashed != self._dummy and len(password) <= PASSWORD_MAX
+            for source in counted:
+                if proven:
+                    self.throttle.succeeded(claimed, source)
+                else:
+                    self.throttle.failed(claimed, source)
+        return proven
+
+    def _check(self, claimed: str, counted: tuple[str, ...]) -> None:
+        for source in counted:
+            self.throttle.check(claimed, source)
+
+    def _is_remembered(self, user: tuple[str, str], address: str, connection: str, password: str) -> bool:
+        """Whether a password passes unhashed. A comparison that fails is a guess, and few of them are answered."""
+        source = source_of(address)
+        found = (
+            self._remembered.compare(user, connection, password) if connection else Match.NOTHING_REMEMBERED
+        )
+        if found is Match.WRONG:
+            # whoever guesses on it is not, or not alone, who proved the password on it: a proxy sends everybody's requests on one
+            self._remembered.forget(user, connection)
+        if found is not Match.RIGHT and self.throttle.may_compare(user[0], source):
+            found = self._remembered.compare(user, source, password)
+            if found is Match.WRONG:
+                self.throttle.compared(user[0], source)
+        if found is not Match.RIGHT:
+            return False
+        self._remembered.remember(user, source, password)
+        if connection:
+            self._remembered.remember(user, connection, password)
+        return True
 
     async def new_device(self, name: str) -> str:
         """Return what the browser keeps in which this user has just signed in. Raises NotFoundError."""
@@ -106,7 +148,7 @@ class Passwords:
 
     def forget(self) -> None:
         """Forget every verified password."""
-        self._verified.clear()
+        self._remembered.forget_all()
 
     async def _look_up(self, name: str) -> tuple[UserRecord | None, str]:
         try:
@@ -120,24 +162,6 @@ class Passwords:
         except (Argon2Error, InvalidHashError):
             return False
         return True
-
-    def _mark(self, name: str, password: str) -> bytes:
-        return hmac.digest(self._salt, f"{name}\0{password}".encode(errors="replace"), "sha256")
-
-    def _is_verified(self, place: tuple[str, str, str], password: str) -> bool:
-        known = self._verified.get(place)
-        if known is None or known[1] <= self._context.monotonic() or len(password) > PASSWORD_MAX:
-            return False
-        if not hmac.compare_digest(known[0], self._mark(place[0], password)):
-            return False
-        self._remember(place, password)
-        return True
-
-    def _remember(self, place: tuple[str, str, str], password: str) -> None:
-        self._verified.pop(place, None)
-        self._verified[place] = (self._mark(place[0], password), self._context.monotonic() + VERIFIED_S)
-        while len(self._verified) > VERIFIED_MAX:
-            self._verified.popitem(last=False)
 
     async def _aside(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

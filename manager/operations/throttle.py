@@ -1,7 +1,8 @@
 """Failed sign-ins by password: each makes the next one of the same user from the same source wait longer.
 
-Decides how long. Leaves to others who is asked at all: nobody is who holds a credential that cannot be guessed (256 random bits), or
-whose password was verified a moment ago; and a browser in which the user signed in before is a source of its own.
+Decides how long, and how many guesses are compared with a remembered password. Leaves to others who is asked at all: nobody is who holds a
+credential that cannot be guessed (256 random bits), or whose password was verified a moment ago on the same connection; and a browser in
+which the user signed in before is a source of its own.
 Invariants: nobody can make a user wait who comes from somewhere else; what is remembered is bounded, whoever fails how often;
 time is monotonic, so no step of the clock makes anybody wait longer.
 """
@@ -15,6 +16,10 @@ from common.errors import ThrottledError
 
 FREE_FAILURES: Final = 10
 """Failures of one user from one source before the next attempt has to wait: people mistype."""
+
+COMPARED_MAX: Final = FREE_FAILURES
+"""Guesses at one user from one source that are compared with the password remembered for that source. A comparison takes no time, so with
+more of them whoever shares an address with a client could try hundreds a second; then that client's password is hashed again."""
 
 DELAY_MAX_S: Final = 60.0
 """The longest wait. It is reached after 16 failures, and leaves a guesser 1,440 guesses a day at a password of at least 12 characters."""
@@ -42,6 +47,7 @@ class Throttle:
         self._clock = clock
         self._pairs: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
         self._sources: OrderedDict[str, _Failures] = OrderedDict()
+        self._compared: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
 
     @property
     def remembered(self) -> int:
@@ -70,6 +76,15 @@ class Throttle:
     def succeeded(self, user: str, source: str) -> None:
         """Forget the failures of a user who has proved who it is, at this source."""
         self._pairs.pop((user, source), None)
+
+    def may_compare(self, user: str, source: str) -> bool:
+        """Whether an attempt at this source may be compared with the password that is remembered for it."""
+        known = self._compared.get((user, source))
+        return known is None or known.count < COMPARED_MAX or known.last_s <= self._clock() - FORGET_S
+
+    def compared(self, user: str, source: str) -> None:
+        """Count a guess that was compared with a remembered password: a right one from there does not make up for it, as failures are."""
+        _count(self._compared, (user, source), self._clock())
 
     def failures_of(self, source: str) -> int:
         """Return how often anybody failed from this source of late."""

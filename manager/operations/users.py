@@ -151,12 +151,23 @@ class UserOperations:
             await self._context.note(actor, "token.made", f"user {name}", detail)
         return token, expires_s
 
-    async def by_password(self, name: str, password: str, *, address: str, device: str = "") -> UserRecord:
-        """Return the user that this name and password prove; `device` is what the browser keeps of an earlier sign-in.
+    async def by_password(
+        self,
+        name: str,
+        password: str,
+        *,
+        address: str,
+        device: str = "",
+        connection: str = "",
+        session: str = "",
+    ) -> UserRecord:
+        """Return the user that this name and password prove (`Passwords.prove`).
 
         Raises AccessError; ThrottledError if it was not even tried.
         """
-        return await self.passwords.prove(name, password, address=address, device=device)
+        return await self.passwords.prove(
+            name, password, address=address, device=device, connection=connection, session=session
+        )
 
     async def by_token(self, token: str, *, address: str) -> Caller:
         """Return who asks with this API token. Raises AccessError."""

@@ -23,6 +23,7 @@ from common.errors import AccessError, InvalidInputError, Reason
 from common.source import source_of
 from manager.api.bodies import STRANGER_MAX_BYTES, Sender, sender_of
 from manager.api.guard import heavy_turn, take_turn
+from manager.api.proxies import CONNECTION
 from manager.api.routes import allows, check_origin
 from manager.api.streams import Streams
 from manager.domain.model import Role, UserRecord
@@ -187,8 +188,14 @@ class Visit:
 
     async def prove(self, name: str, password: str) -> UserRecord:
         """Return the user that name and password prove, in this browser. Raises AccessError."""
-        device = self.request.cookies.get(DEVICE, "")
-        return await self.operations.users.by_password(name, password, address=self.address, device=device)
+        return await self.operations.users.by_password(
+            name,
+            password,
+            address=self.address,
+            device=self.request.cookies.get(DEVICE, ""),
+            connection=self.request[CONNECTION],
+            session="" if self.user is None else self.operations.sessions.id_of(self.token),
+        )
 
     async def remember_device(self, response: web.StreamResponse, user: UserRecord) -> None:
         """Let the browser keep that this user has signed in here; it is sent from this site's own pages only, as nothing else signs in."""

@@ -13,7 +13,8 @@ from common.errors import (
 )
 from manager.domain.model import Role
 from manager.operations.devices import DEVICE_S
-from manager.operations.passwords import PASSWORD_MAX, VERIFIED_S
+from manager.operations.passwords import PASSWORD_MAX
+from manager.operations.remembered import VERIFIED_S
 from manager.operations.throttle import DELAY_MAX_S, FREE_FAILURES, delay_s
 from manager.operations.users import UserOperations
 from tests.pki import DAY_S
@@ -128,19 +129,90 @@ async def test_a_password_that_was_verified_elsewhere_waits_as_any_guess_does(us
         await users.by_password("ada", PASSWORD, address="192.0.2.10")
 
 
-async def test_a_password_that_was_verified_a_moment_ago_passes_while_others_guess_from_the_same_source(
+async def test_a_password_that_was_verified_a_moment_ago_passes_on_its_connection_while_others_guess_from_the_same_source(
     world: World, users: UserOperations, hasher: CountingHasher
 ):
-    await users.by_password("ada", PASSWORD, address=HERE)
+    await users.by_password("ada", PASSWORD, address=HERE, connection="own")
     await fail(users, "ada", FREE_FAILURES)
     for _ in range(5):
         # used again before it is forgotten, as a client does that asks each minute
         world.wait(VERIFIED_S - 1)
         hashed = hasher.verified
-        await users.by_password("ada", PASSWORD, address=HERE)
+        await users.by_password("ada", PASSWORD, address=HERE, connection="own")
         assert hasher.verified == hashed
         assert await refusal(users, "ada", "guess") is Reason.UNAUTHENTICATED
         assert await refusal(users, "ada", "guess") is Reason.BUSY
+
+
+async def test_a_few_failures_make_no_client_wait_whose_password_is_remembered_for_the_address(
+    users: UserOperations, hasher: CountingHasher
+):
+    await users.by_password("ada", PASSWORD, address=HERE, connection="first")
+    await fail(users, "ada", FREE_FAILURES - 1)
+    hashed = hasher.verified
+    await users.by_password("ada", PASSWORD, address=HERE, connection="second")
+    assert hasher.verified == hashed
+
+
+async def test_a_right_guess_among_too_many_is_not_told_from_a_wrong_one(users: UserOperations):
+    await users.by_password("ada", PASSWORD, address=HERE, connection="own")
+    await fail(users, "ada", FREE_FAILURES)
+    for connection in ("", "another"):
+        with pytest.raises(ThrottledError):
+            await users.by_password("ada", PASSWORD, address=HERE, connection=connection)
+
+
+async def test_guesses_at_a_remembered_password_are_counted_before_any_of_them_is_hashed(
+    users: UserOperations, hasher: CountingHasher
+):
+    await users.by_password("ada", PASSWORD, address=HERE, connection="own")
+    guesses = [refusal(users, "ada", f"guess {number}") for number in range(60)]
+    right = users.by_password("ada", PASSWORD, address=HERE, connection="another")
+    *reasons, told = await asyncio.gather(*guesses, right, return_exceptions=True)
+    assert hasher.verified <= FREE_FAILURES + 2
+    assert reasons.count(Reason.BUSY) >= 60 - FREE_FAILURES - 1
+    assert isinstance(told, ThrottledError)
+
+
+async def test_a_connection_on_which_somebody_guesses_proves_nothing_any_more(users: UserOperations):
+    await users.by_password("ada", PASSWORD, address=HERE, connection="of a proxy")
+    await fail(users, "ada", FREE_FAILURES)
+    assert await refusal_on(users, "of a proxy", "guess") is Reason.BUSY
+    assert await refusal_on(users, "of a proxy", PASSWORD) is Reason.BUSY
+
+
+async def refusal_on(users: UserOperations, connection: str, password: str) -> Reason:
+    with pytest.raises(AccessError) as caught:
+        await users.by_password("ada", password, address=HERE, connection=connection)
+    return caught.value.reason
+
+
+async def test_guesses_within_a_session_are_counted_together_wherever_they_come_from(users: UserOperations):
+    for number in range(FREE_FAILURES + 5):
+        with pytest.raises(AccessError) as caught:
+            await users.by_password("ada", "guess", address=f"198.51.100.{number}", session="stolen")
+        expected = Reason.UNAUTHENTICATED if number < FREE_FAILURES else Reason.BUSY
+        assert caught.value.reason is expected
+    with pytest.raises(ThrottledError):
+        await users.by_password("ada", PASSWORD, address="203.0.113.1", session="stolen")
+    await users.by_password("ada", PASSWORD, address="203.0.113.1", session="own")
+
+
+async def test_whoever_guesses_beside_a_client_that_asks_all_the_time_has_a_hundred_guesses_an_hour(
+    world: World, users: UserOperations, hasher: CountingHasher, record_property
+):
+    await users.by_password("ada", PASSWORD, address=HERE, connection="own")
+    hashed, hour_s, answered = hasher.verified, 3600, 0
+    for _ in range(hour_s):
+        world.wait(1)
+        await users.by_password("ada", PASSWORD, address=HERE, connection="own")
+        for _ in range(3):
+            with pytest.raises(AccessError) as caught:
+                await users.by_password("ada", "guess", address=HERE, connection="guesser's")
+            answered += caught.value.reason is Reason.UNAUTHENTICATED
+    line = f"{answered} of {3 * hour_s} guesses within an hour were answered"
+    record_property("guesses", line)
+    assert answered == hasher.verified - hashed <= 100
 
 
 async def test_a_device_where_the_user_signed_in_before_does_not_wait_for_others_and_counts_by_itself(

@@ -1,0 +1,92 @@
+"""Guesses at passwords have a budget, whoever signs in beside the guesser: a manager as it is served, and clients of one address.
+
+Quick to run, since the guesses that a budget stops are answered without hashing anything.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from manager.api.app import ROOT
+from manager.domain.model import Role
+from manager.operations.throttle import FREE_FAILURES
+from manager.operations.workers import Workers
+from tests.attacks.test_lock_out import client
+from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
+from tests.integration.web import Visitor
+
+GUESSES = 300
+NAME = USERS[Role.ADMINISTRATOR]
+
+
+@pytest.fixture
+async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiClient]:
+    # never used here, so no process is started
+    async with Workers() as workers, real_api(tmp_path, workers) as made:
+        # time stands, or a wait would be over now and then
+        monkeypatch.setattr(made.operations.users.passwords.throttle, "_clock", lambda: 1000.0)
+        yield made
+
+
+async def ask(session: aiohttp.ClientSession, api: ApiClient, password: str) -> int:
+    headers = {"Authorization": aiohttp.encode_basic_auth(NAME, password)}
+    async with session.get(f"{api.url}{ROOT}/whoami", headers=headers) as answer:
+        await answer.read()
+        return answer.status
+
+
+@asynccontextmanager
+async def signed_in(api: ApiClient) -> AsyncIterator[Visitor]:
+    async with client() as session:
+        visitor = Visitor(api.url, session)
+        assert (await visitor.post("/sign-in", {"name": NAME, "password": PASSWORD})).path == "/"
+        yield visitor
+
+
+async def test_a_client_that_polls_is_no_help_to_who_guesses_its_password_from_the_same_address(
+    api: ApiClient, record_property
+):
+    async with client() as poller, client() as guesser:
+        assert await ask(poller, api, PASSWORD) == 200
+        polls, guesses = Counter[int](), Counter[int]()
+        for number in range(GUESSES):
+            guesses[await ask(guesser, api, f"guess {number}")] += 1
+            polls[await ask(poller, api, PASSWORD)] += 1
+        right = await ask(guesser, api, PASSWORD)
+        line = f"guesses: {dict(guesses)}, then the right one: {right}; polls: {dict(polls)}"
+        print(line)
+        record_property("guesses", line)
+        assert polls == {200: GUESSES}
+        assert guesses == {401: FREE_FAILURES, 429: GUESSES - FREE_FAILURES}
+        assert right == 429
+
+
+async def test_a_stolen_session_gives_no_more_guesses_for_being_used_beside_its_owner_or_from_many_addresses(
+    api: ApiClient, record_property
+):
+    async with signed_in(api) as owner, client() as poller:
+        stolen = {each.key: each.value for each in owner.session.cookie_jar if each.key == "__Host-certcast"}
+        csrf = (await owner.get("/users/me")).hidden["csrf"]
+        guesses = Counter[int]()
+        for number in range(60):
+            assert await ask(poller, api, PASSWORD) == 200
+            async with client(f"127.0.0.{1 + number % 20}") as session:
+                thief = Visitor(api.url, session)
+                sent = {"password": f"guess {number}", "next": "/users/me"}
+                guesses[(await thief.post("/confirm", sent, csrf=csrf, cookies=stolen)).status] += 1
+        async with client() as session:
+            sent = {"password": PASSWORD, "next": "/users/me"}
+            right = await Visitor(api.url, session).post("/confirm", sent, csrf=csrf, cookies=stolen)
+        line = f"guesses: {dict(guesses)}, then the right one: {right.status}"
+        print(line)
+        record_property("guesses in a session", line)
+        assert guesses == {401: FREE_FAILURES, 429: 60 - FREE_FAILURES}
+        assert right.status == 429
+        # the owner signs in again where it is known, and goes on
+        owner.session.cookie_jar.clear(lambda each: each.key == "__Host-certcast")
+        assert (await owner.post("/sign-in", {"name": NAME, "password": PASSWORD})).path == "/"
+        assert (await owner.post("/confirm", {"password": PASSWORD, "next": "/users/me"})).path == "/users/me"
