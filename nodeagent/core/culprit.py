@@ -64,8 +64,13 @@ def needed_at_first(
 
 
 def is_of_use(manifest: Manifest, consumers: Iterable[Consumer]) -> bool:
-    """Whether any service can run on it."""
-    return any(used_digest(manifest, consumer) is not None for consumer in consumers)
+    """Whether any service can run on a slot of it.
+
+    Where no slot is left, the trust store alone is no reason to take the files of the slots from their services.
+    """
+    return any(
+        used_digest(manifest, one) is not None and any(use != TRUST for use in one.uses) for one in consumers
+    )
 
 
 def _by_use(

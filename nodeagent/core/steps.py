@@ -100,11 +100,12 @@ def keep_unproven(
     manifest: Manifest | None,
     now_s: float,
     reloads: int,
+    waiting: Iterable[str] = (),
 ) -> Journal:
     """The target (`manifest`) could not be proven, and there is nothing proven and whole to go back to, so its files stay.
 
-    A service that cannot start without its certificate can then be started. Who is `proven` need not be reloaded again.
-    After a further attempt, with less of a first bundle, it is all of that bundle that stays.
+    A service that cannot start without its certificate can then be started. Who is `proven` need not be reloaded again, and who is
+    `waiting` still does. After a further attempt, with less of a first bundle, it is all of that bundle that stays.
     """
     attempt, proven = _attempt(journal), tuple(proven)
     loaded = with_loaded(journal.loaded, proven, manifest) if manifest is not None else journal.loaded
@@ -117,6 +118,9 @@ def keep_unproven(
         refused=journal.refused if is_less else attempt.refused,
         is_partial=journal.is_partial if is_less else bool(attempt.refused),
         loaded=loaded,
+        waiting=attempt.waiting
+        if is_less
+        else _since({**attempt.waiting, **journal.waiting}, waiting, now_s),
         reloaded={**journal.reloaded, **{one.name: now_s for one in proven}},
     )
     return _failed(kept, attempt, "failed", cause, now_s=now_s, reloads=reloads)

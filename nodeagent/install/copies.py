@@ -1,7 +1,7 @@
 """Copies of files for services that cannot read the tree.
 
 Owns the declared paths and nothing else, and only their last name: directories are neither made nor removed, and a copy that
-is no longer declared stays where it is. Leaves to the caller when a copy is written.
+is no longer declared stays where it is. Leaves to the caller when a copy is written, and when one is taken back.
 Invariant: a copy appears whole, with its owner and mode from its first byte; no path leads over a link, nor through a directory
 that somebody else could replace. That is looked at with each read and write, not only beforehand.
 Blocking; every function is called in a thread.
@@ -69,6 +69,22 @@ def write_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) ->
             raise named(f"the copy {path} could not be written", error) from error
         written += 1
     return written
+
+
+def remove_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -> None:
+    """Remove those that are what `read` gives: an attempt wrote them that came to nothing, and what is installed has none of them.
+
+    What the disk refuses to give up is told in the log.
+    """
+    for copy in copies:
+        body, path = read(copy.path), Path(copy.to)
+        if body is None or look_at(copy) != wanted_copy(copy, digest_of(body)):
+            continue
+        try:
+            durable.remove_file(path)
+        except OSError as error:
+            wrong = named(f"the copy {path} could not be removed", error)
+            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
 
 def look_at(copy: Copy) -> Seen | None:

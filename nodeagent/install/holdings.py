@@ -90,6 +90,11 @@ class NodeHoldings:
         """These endpoints were looked at."""
         self._serving |= {(one.consumer, one.endpoint): one for one in seen}
 
+    @property
+    def waits(self) -> Mapping[str, Wait]:
+        """Why the reloads of these consumers were last seen to wait."""
+        return self._waits
+
     def must_wait(self, waits: Mapping[str, Wait]) -> None:
         """The reloads of these consumers wait, and why."""
         self._waits = dict(waits)

@@ -35,7 +35,7 @@ from nodeagent.core.quarantine import Failed
 from nodeagent.core.retention import next_copy
 from nodeagent.core.services import Consumer
 from nodeagent.core.timing import Wait
-from nodeagent.install.copies import look_at
+from nodeagent.install.copies import look_at, remove_copies
 from nodeagent.install.diagnostics import compose
 from nodeagent.install.fault import named
 from nodeagent.install.preflight import Checked, check_bundle, hold_back
@@ -155,6 +155,9 @@ class Installer:
         """Hold back one set of parts after the other. Return the outcome of the attempt that succeeds, None if none does."""
         state = self._state
         turns, tried = self._turns(changed, {}, needed), set[frozenset[Part]]()
+        # whose copies have no place takes nothing
+        unplaced = {name for name, wait in plan.waits.items() if wait.reason == "service"}
+        placed = [one for one in state.services.consumers if one.name not in unplaced]
         while turns and len(tried) < ATTEMPTS_MAX:
             blamed = turns.pop(0)
             if frozenset(blamed) in tried:
@@ -163,7 +166,7 @@ class Installer:
             narrower = await hold_back(state, checked, blamed)
             if narrower is None:
                 break
-            if needed and not is_of_use(narrower.manifest, state.services.consumers):
+            if needed and not is_of_use(narrower.manifest, placed):
                 continue
             await state.file.keep(steps.note_reloads(state.file.journal, plan.ready, now_s=state.clock()))
             ready, waits = await state.split(
@@ -257,6 +260,8 @@ class Installer:
             )
             if proof.cause is None:
                 plan.say("commit", "")
+                if state.file.journal.applied is None:
+                    await self._take_copies_back(state.file.journal.directory, manifest)
                 return await self._commit(manifest, proof, plan)
             self._suspects = Suspects(tuple(proof.failed), frozenset(proof.unwritten))
             cause = await self._explained(proof.cause, proof, target.directory)
@@ -340,9 +345,9 @@ class Installer:
         old = await asyncio.to_thread(state.tree.manifest, journal.directory) if journal.directory else None
         target = journal.attempt.directory if journal.attempt is not None else ""
         if journal.applied is None or target == journal.directory or old is None:
-            return await self._stay(cause, forward)
+            return await self._stay(cause, plan, forward)
         if not await asyncio.to_thread(state.tree.is_whole, journal.directory, old):
-            return await self._stay(cause, forward)
+            return await self._stay(cause, plan, forward)
         plan.say("rollback", "")
         # who waits for a reload was not reloaded forward, and need not be reloaded back
         suspects = tuple(
@@ -354,6 +359,7 @@ class Installer:
         proof = Proof()
         try:
             await asyncio.to_thread(state.tree.switch, journal.directory)
+            await self._take_copies_back(target, old)
             back = await self._target(journal.directory, old, before=target)
             stopped = await find_stopped(suspects, await look_first(state, suspects))
             proof = await prove_back(
@@ -381,9 +387,16 @@ class Installer:
         state.holdings.went_live(old)
         return self._failed("install.rolled_back" if proof.cause is None else "install.failed")
 
-    async def _stay(self, cause: Cause, forward: Proof) -> Outcome:
+    async def _take_copies_back(self, directory: str, manifest: Manifest) -> None:
+        """Remove the copies that an attempt wrote from a directory, of slots that what runs from now on does not have."""
+        state, entries = self._state, manifest.by_path()
+        gone = [copy for one in state.services.consumers for copy in one.copies if copy.path not in entries]
+        if gone and directory:
+            await asyncio.to_thread(remove_copies, gone, lambda path: state.tree.body(directory, path))
+
+    async def _stay(self, cause: Cause, plan: "_Plan", forward: Proof) -> Outcome:
         """There is no proven generation to go back to: the files stay, so that the services can be started on them."""
-        state = self._state
+        state, waits = self._state, {**plan.waits, **forward.waits}
         await state.file.keep(
             steps.keep_unproven(
                 state.file.journal,
@@ -392,8 +405,10 @@ class Installer:
                 manifest=await asyncio.to_thread(self._manifest_of_attempt),
                 now_s=state.clock(),
                 reloads=forward.reloads,
+                waiting=waits,
             )
         )
+        state.holdings.must_wait({**state.holdings.waits, **waits})
         directory = state.file.journal.directory
         try:
             if await asyncio.to_thread(state.tree.live) != directory:
