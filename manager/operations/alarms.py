@@ -6,7 +6,8 @@ is, so an event that was missed costs time, never an alarm; and that nobody look
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final
 
@@ -65,6 +66,24 @@ _FAULTS: Final[Mapping[Fault, str]] = MappingProxyType(
 _SILENCE: Final = Subject(AlarmKind.EVALUATION_SILENT, "manager")
 
 
+class AlarmNews:
+    """Whether what stands changed since it was last asked; `wake` is called when it does."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._is_news = True
+
+    def note(self) -> None:
+        """Note that something changed."""
+        self._is_news = True
+        self._wake()
+
+    def take(self) -> bool:
+        """Return whether there is news, and wait for the next; to begin with there is."""
+        was, self._is_news = self._is_news, False
+        return was
+
+
 class AlarmOperations:
     """See the module. `evaluate` is kept running by the composition root."""
 
@@ -72,6 +91,21 @@ class AlarmOperations:
         self._context = context
         self._patience = Patience()
         self._evaluated_s = context.monotonic()
+        self._watching: set[AlarmNews] = set()
+
+    @contextmanager
+    def watch(self, wake: Callable[[], None]) -> Iterator[AlarmNews]:
+        """Lend what tells that what `active` returns changed; not that time passes while nobody looks."""
+        news = AlarmNews(wake)
+        self._watching.add(news)
+        try:
+            yield news
+        finally:
+            self._watching.discard(news)
+
+    def _note_change(self) -> None:
+        for news in self._watching:
+            news.note()
 
     async def active(self) -> Sequence[AlarmRecord]:
         """Return what stands, the latest first; first of all that nobody has looked for too long."""
@@ -91,6 +125,7 @@ class AlarmOperations:
             await self._context.store.alarms.acknowledge(alarm_ids, actor=actor, now_s=self._context.clock())
             for number in dict.fromkeys(alarm_ids):
                 await self._context.note(actor, "alarm.acknowledged", f"alarm {number}")
+            self._context.store.after_commit(self._note_change)
 
     def age_s(self) -> float:
         """Return the seconds since the alarms were last evaluated."""
@@ -128,6 +163,7 @@ class AlarmOperations:
         if not changes.is_empty:
             await self._context.store.alarms.apply(changes, now_s=now_s)
             _tell(changes)
+            self._note_change()
         await self._end_silence(now_s)
         return changes
 
@@ -172,6 +208,7 @@ class AlarmOperations:
             await self._context.store.alarms.apply(lowered, now_s=now_s)
             _tell(raised)
             _tell(lowered)
+            self._note_change()
 
     def _silence(self, age_s: float) -> AlarmRecord:
         return AlarmRecord(

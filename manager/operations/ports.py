@@ -54,7 +54,10 @@ class Changes(Protocol):
     gone: list[NodeName]
 
     async def take(self, timeout_s: float) -> list[NodeView]:
-        """Wait for changes; return the nodes that changed as they are now, none if nothing did in time."""
+        """Wait for changes; return the nodes that changed as they are now, none if nothing did in time or it was woken."""
+
+    def wake(self) -> None:
+        """End the wait of `take`, though no node changed: something else did that its watcher shows."""
 
 
 class FleetView(Protocol):

@@ -33,8 +33,12 @@ class Subscription:
         self._changed[name] = None
         self._waiting.set()
 
+    def wake(self) -> None:
+        """End the wait of `take`, though no node changed: something else did that its watcher shows."""
+        self._waiting.set()
+
     async def take(self, timeout_s: float) -> list[NodeView]:
-        """Wait for changes; return the nodes that changed as they are now, none if nothing did in time."""
+        """Wait for changes; return the nodes that changed as they are now, none if nothing did in time or it was woken."""
         self.gone = []
         try:
             async with asyncio.timeout(timeout_s):

@@ -78,6 +78,35 @@ async def test_a_push_is_told_live_node_by_node_and_a_drop_fills_the_form(tmp_pa
         assert (int(local) - int(utc)) % 24 == 9
 
 
+async def test_alarms_come_and_end_on_the_home_page_and_in_the_list_which_keeps_its_ticks(tmp_path: Path):
+    async with (
+        showroom(tmp_path) as room,
+        chromium() as browser,
+        watched_page(browser, room.api.url) as home,
+        watched_page(browser, room.api.url) as listed,
+    ):
+        alarms = room.api.operations.alarms
+        for page, path in ((home, "/"), (listed, "/alarms")):
+            await sign_in(page, ADMIN, PASSWORD)
+            await page.goto(path)
+        first = await listed.locator("input[name='id']").first.get_attribute("id")
+        box = listed.locator(f"#{first}")
+        await box.check()
+        number = await room.upload(["sudden.example.com"], days=-2)
+        total = len(await alarms.active())
+        await alarms.evaluate(room.api.fleet)
+        # neither page is loaded again
+        await expect(home.get_by_role("link", name=f"All {total + 1} alarms")).to_be_visible()
+        await expect(listed.get_by_role("link", name="sudden.example.com")).to_be_visible()
+        await expect(listed.locator("#found")).to_have_text(f"{total + 1} alarms")
+        await expect(box).to_be_checked()
+        await room.api.operations.certificates.delete([number], force=True, actor="test")
+        await alarms.evaluate(room.api.fleet)
+        await expect(home.get_by_role("link", name=f"All {total} alarms")).to_be_visible()
+        await expect(listed.get_by_role("link", name="sudden.example.com")).to_have_count(0)
+        await expect(box).to_be_checked()
+
+
 async def test_searching_needs_no_button_and_the_address_says_what_is_shown(tmp_path: Path):
     async with (
         showroom(tmp_path) as room,

@@ -120,6 +120,57 @@ async def test_who_watches_is_told_tiles_and_pushes_as_they_change(room, browser
             pass
 
 
+async def test_who_watches_is_told_of_an_alarm_that_comes_is_acknowledged_and_ends(
+    room, browser, monkeypatch
+):
+    """No node changes with any of it."""
+    monkeypatch.setattr(subject, "PACE_S", 0.01)
+    monkeypatch.setattr(live, "PACE_S", 0.01)
+    await room.settle()
+    alarms = room.api.operations.alarms
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        browser.session.get(f"{browser.url}/live/fleet") as home,
+        browser.session.get(f"{browser.url}/live/alarms") as page,
+    ):
+
+        async def told(text: str) -> None:
+            while text not in (await home.content.readuntil(b"\n\n")).decode():
+                pass
+            assert (await page.content.readuntil(b"\n\n")).startswith(b"event: changed")
+
+        while not (await home.content.readuntil(b"\n\n")).startswith(b"event: alarms"):
+            pass
+        number = await room.upload(["old.example.com"], days=-2)
+        await alarms.evaluate(room.api.fleet)
+        await told("old.example.com")
+        mine, *_ = [each for each in await alarms.active() if each.subject.key == f"certificate:{number}"]
+        await browser.post("/alarms/acknowledge", {"id": str(mine.id)})
+        await told("event: alarms")
+        await room.api.operations.certificates.delete([number], force=True, actor="test")
+        await alarms.evaluate(room.api.fleet)
+        await told("event: alarms")
+    assert 'sse-swap="alarms"' in (await browser.get("/")).html
+    assert 'sse-connect="/live/alarms"' in (await browser.get("/alarms")).html
+
+
+async def test_a_nodes_page_is_told_of_its_own_alarms_and_no_others(room, browser, monkeypatch):
+    monkeypatch.setattr(live, "PACE_S", 0.01)
+    monkeypatch.setattr(live, "HEARTBEAT_S", 0.05)
+    await room.settle()
+    alarms = room.api.operations.alarms
+    async with asyncio.timeout(PATIENCE_S), browser.session.get(f"{browser.url}/live/nodes/n2") as stream:
+        await stream.content.readuntil(b"\n\n")
+        await room.upload(["old.example.com"], days=-2)
+        await alarms.evaluate(room.api.fleet)
+        for _ in range(3):
+            assert await stream.content.readuntil(b"\n\n") == live.STILL_HERE
+        (mine,) = [each for each in await alarms.active() if each.node == "n2"][:1]
+        await alarms.acknowledge([mine.id], actor="test")
+        while await stream.content.readuntil(b"\n\n") != live.CHANGED:
+            pass
+
+
 async def test_a_removed_user_does_not_watch_on(room, browser, monkeypatch):
     monkeypatch.setattr(subject, "PACE_S", 0.01)
     monkeypatch.setattr(subject, "HEARTBEAT_S", 0.05)

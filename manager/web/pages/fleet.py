@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from common.errors import InvalidInputError
+from common.ids import NodeName
 from common.pki.expiry import nearness
 from common.pki.status import nearness_of
 from manager.api.streams import HEARTBEAT_S, event_stream, write
@@ -34,7 +35,6 @@ async def home(visit: Visit) -> web.StreamResponse:
     """Show how the fleet stands."""
     now_s = visit.now_s
     inventory = await visit.operations.context.inventories.current()
-    alarms = await visit.operations.alarms.active()
     leaves = [entry.leaf for entry in inventory.entries.values()]
     ends = [End(leaf.not_after_s, nearness_of(leaf, now_s=int(now_s))) for leaf in leaves]
     ca_ends = [
@@ -53,10 +53,8 @@ async def home(visit: Visit) -> web.StreamResponse:
     return visit.render(
         "fleet.html",
         **_standing(views, visit.site.fleet.counts(), now_s),
+        **await _alarms(visit),
         lately=lately(views, now_s=now_s),
-        alarms=sorted(alarms, key=lambda each: each.trait.level)[:ALARMS_SHOWN],
-        alarm_levels=Counter(each.trait.level for each in alarms if each.acknowledged_s is None),
-        alarm_count=len(alarms),
         drawings=drawings,
         upcoming=upcoming[:NEXT_SHOWN],
         certificate_count=len(ends),
@@ -65,21 +63,34 @@ async def home(visit: Visit) -> web.StreamResponse:
 
 
 async def live(visit: Visit) -> web.StreamResponse:
-    """Stream the tiles and the pushes, drawn anew when a node changes, until the session ends."""
-    site, stream = visit.site, event_stream()
+    """Stream the tiles, the alarms and the pushes, each drawn anew when it changes, until the session ends."""
+    site, stream, alarms = visit.site, event_stream(), visit.operations.alarms
+
+    async def send(part: str, values: Mapping[str, Any]) -> None:
+        template = site.templates.get_template(f"fleet_{part}.html")
+        await write(visit.request, stream, _event(part, template.render(**values)))
+
     async with site.streams.keep(visit.actor):
-        with site.fleet.subscribe() as changes, contextlib.suppress(ConnectionError):
+        with (
+            site.fleet.subscribe() as changes,
+            alarms.watch(changes.wake) as news,
+            contextlib.suppress(ConnectionError),
+        ):
             await stream.prepare(visit.request)
-            known = {view.name: view for view in site.fleet.view()}
+            changed: Sequence[NodeView] = site.fleet.view()
+            known: dict[NodeName, NodeView] = {}
             while await visit.operations.sessions.find(visit.token, using=False) is not None:
+                known.update((view.name, view) for view in changed)
                 names = set(site.fleet.names())
                 known = {name: view for name, view in known.items() if name in names}
                 standing = _standing(known.values(), site.fleet.counts(), visit.now_s)
                 for part in ("tiles", "wave"):
-                    template = site.templates.get_template(f"fleet_{part}.html")
-                    await write(visit.request, stream, _event(part, template.render(**standing)))
+                    await send(part, standing)
+                # that nobody looks for what is wrong is seen by the time that passes
+                if news.take() or not changed:
+                    await send("alarms", await _alarms(visit))
                 await asyncio.sleep(PACE_S)
-                known.update((view.name, view) for view in await changes.take(HEARTBEAT_S))
+                changed = await changes.take(HEARTBEAT_S)
     return stream
 
 
@@ -112,6 +123,15 @@ async def push(visit: Visit) -> web.StreamResponse:
 
 def _standing(views: Iterable[NodeView], counts: Mapping[str, int], now_s: float) -> dict[str, Any]:
     return {"tiles": tiles(counts), "wave": wave(views, now_s=now_s), "now_s": now_s}
+
+
+async def _alarms(visit: Visit) -> dict[str, Any]:
+    found = await visit.operations.alarms.active()
+    return {
+        "alarms": sorted(found, key=lambda each: each.trait.level)[:ALARMS_SHOWN],
+        "alarm_levels": Counter(each.trait.level for each in found if each.acknowledged_s is None),
+        "alarm_count": len(found),
+    }
 
 
 def _chosen(names: Sequence[str], *, everything: bool) -> list[str] | None:

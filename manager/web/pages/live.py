@@ -15,6 +15,7 @@ from aiohttp import web
 from common.errors import AccessError
 from common.ids import NodeName, node_name
 from manager.api.streams import HEARTBEAT_S, event_stream, write
+from manager.domain.alarms import AlarmRecord
 from manager.domain.model import Role
 from manager.operations.rights import Rights
 from manager.web.visit import Page, Visit
@@ -34,7 +35,7 @@ async def node(visit: Visit) -> web.StreamResponse:
     async def watched() -> AbstractSet[NodeName]:
         return {name}
 
-    return await _tell(visit, watched)
+    return await _tell(visit, watched, lambda alarm: alarm.node == name)
 
 
 async def certificate(visit: Visit) -> web.StreamResponse:
@@ -48,19 +49,45 @@ async def certificate(visit: Visit) -> web.StreamResponse:
     return await _tell(visit, watched)
 
 
-async def _tell(visit: Visit, watched: Callable[[], Awaitable[AbstractSet[NodeName]]]) -> web.StreamResponse:
-    site, stream = visit.site, event_stream()
+async def alarms(visit: Visit) -> web.StreamResponse:
+    """Tell of changes of the alarms that stand."""
+
+    async def watched() -> AbstractSet[NodeName]:
+        return frozenset()
+
+    return await _tell(visit, watched, lambda _: True)
+
+
+async def _tell(
+    visit: Visit,
+    watched: Callable[[], Awaitable[AbstractSet[NodeName]]],
+    is_shown: Callable[[AlarmRecord], bool] | None = None,
+) -> web.StreamResponse:
+    """Tell of changes of the nodes `watched`, and of the alarms that are shown."""
+    site, stream, operations = visit.site, event_stream(), visit.operations
+
+    async def standing() -> list[AlarmRecord]:
+        return [each for each in await operations.alarms.active() if is_shown and is_shown(each)]
+
     rights = Rights(visit.operations.context, partial(_check_signed_in, visit))
     async with site.streams.keep(visit.actor):
-        with site.fleet.subscribe() as changes, contextlib.suppress(ConnectionError, AccessError):
+        with (
+            site.fleet.subscribe() as changes,
+            operations.alarms.watch(changes.wake) as news,
+            contextlib.suppress(ConnectionError, AccessError),
+        ):
             await stream.prepare(visit.request)
-            before = await watched()
+            news.take()
+            before, shown = await watched(), await standing()
             while True:
                 changed = {view.name for view in await changes.take(HEARTBEAT_S)}
                 await rights.check()
                 # a node that lost the certificate changes its page, too
                 is_seen = bool(changed & (before | (now := await watched())))
                 before = now
+                if is_shown is not None and (news.take() or not changed):
+                    former, shown = shown, await standing()
+                    is_seen = is_seen or former != shown
                 await write(visit.request, stream, CHANGED if is_seen else STILL_HERE)
                 await asyncio.sleep(PACE_S)
     return stream
@@ -72,6 +99,7 @@ async def _check_signed_in(visit: Visit) -> None:
 
 
 PAGES = (
+    Page(method="GET", path="/live/alarms", role=Role.READ_ONLY, handler=alarms, streams=True),
     Page(method="GET", path="/live/nodes/{name}", role=Role.READ_ONLY, handler=node, streams=True),
     Page(
         method="GET",
