@@ -11,7 +11,7 @@ from common.pki.chain import PROBLEM_WORDS
 from common.pki.explained_findings import FINDINGS
 from common.pki.explanation import Explanation
 from common.pki.explanations import CHAIN_STATES, STATUSES
-from manager.meanings import ALARM_TITLES, CONSEQUENCES, DIFFERENCES
+from manager.meanings import ALARM_TITLES, CONFIGURATION, CONSEQUENCES, DIFFERENCES, NODE_STATES, WAITS
 from manager.reasons import CLIENT_ALARMS, REASONS
 
 SECTIONS: Final[tuple[tuple[str, str, Sequence[Explanation]], ...]] = (
@@ -28,23 +28,40 @@ SECTIONS: Final[tuple[tuple[str, str, Sequence[Explanation]], ...]] = (
     ),
 )
 
-CHANGES: Final[tuple[tuple[str, str, Mapping[str, tuple[str, str]]], ...]] = (
+MEANINGS: Final[tuple[tuple[str, str, str, Mapping[str, tuple[str, str]]], ...]] = (
     (
         "Differences",
+        "difference",
         "What is different in a certificate that replaces another one or answers a signing request.",
         DIFFERENCES,
     ),
     (
         "Consequences",
+        "consequence",
         "What a change would mean; where that is serious, it wants a confirmation.",
         CONSEQUENCES,
     ),
     (
         "Reasons",
+        "reason",
         "Why something failed or was refused: in the state of a node, in alarms, in what monitoring prints, and in errors of the API.",
         REASONS,
     ),
+    ("Node states", "node_state", "How a node stands, the worst that is known of it.", NODE_STATES),
+    (
+        "Mistakes in a configuration",
+        "configuration",
+        "What a node reports of its own configuration, or the manager of its own: it would fail at the next installation or start.",
+        CONFIGURATION,
+    ),
+    (
+        "Waiting reloads",
+        "wait",
+        "Why a service has not read yet what is installed.",
+        WAITS,
+    ),
 )
+"""Tables of codes that have a name and a meaning: heading, the kind that links begin with, what it is about, and its rows."""
 
 _INTRODUCTION: Final = """\
 # What findings, statuses, chains and reasons mean
@@ -81,7 +98,7 @@ def _lines() -> Iterator[str]:
                 for row in rows
             ),
         )
-    for title, about, meanings in CHANGES:
+    for title, _, about, meanings in MEANINGS:
         yield f"## {title}\n"
         yield f"{about}\n"
         yield from _table(

@@ -1,4 +1,4 @@
-"""Words for node states, alarm kinds and what a change means: what the pages, the alarms and the operator's command say of each code.
+"""Words for node states, alarm kinds, mistakes of configuration, waits and what a change means: what the pages, the alarms and the operator's command say of each code.
 
 Pure, and stands on nothing, so that the command may use it as well as the manager. Which codes there are is decided in `manager.domain`.
 """
@@ -152,3 +152,63 @@ CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 """Of each consequence that a change may have its name and what it means; some want a confirmation."""
+
+CONFIGURATION: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "services_invalid": (
+            "Services file has mistakes",
+            "The agent goes on with the services that it last read without a mistake. Correct the file at the place that is named, and let the agent read it again.",
+        ),
+        "program_missing": (
+            "Program is missing",
+            "The reload or start command of a service is not a program on this node. Install it, or name the one that there is by its full path.",
+        ),
+        "program_untrusted": (
+            "Program could be replaced by others",
+            "Somebody besides root and the agent's own user could change the program or a directory above it, so it is not run. Correct the owner or the mode.",
+        ),
+        "unit_missing": (
+            "Unit is unknown to systemd",
+            "Whether the service runs cannot be seen. Correct the name of its unit, or install the service.",
+        ),
+        "copy_target": (
+            "Copy has no place",
+            "A file that a service wants cannot be written where it is declared. Make the directory, or let the agent write to it; the service waits until then.",
+        ),
+        "identity": (
+            "Identity cannot be read",
+            "After a restart the agent could not sign in. Restore its data directory, or let the node join again.",
+        ),
+        "health_port": (
+            "Health port is not open",
+            "Monitoring gets no answer on the agent's own port. See which program has it, or choose another one.",
+        ),
+        "settings_invalid": (
+            "Manager's settings have mistakes",
+            "The manager runs on, and could not start again. Correct what the message names before the next restart.",
+        ),
+        "store_key": (
+            "Key of the store cannot be read",
+            "The manager runs on, and could not open its store again. Restore the key file, or its owner and mode.",
+        ),
+    }
+)
+"""Of each mistake in a node's own configuration, or the manager's, its name, and what it means with what to do next."""
+
+WAITS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "window": (
+            "Waits for its window",
+            "The service is reloaded within its window only, since a reload drops calls. Nothing needs to be done.",
+        ),
+        "interval": (
+            "Waits since its last reload",
+            "The service was reloaded not long ago, and its interval is not over. Nothing needs to be done.",
+        ),
+        "service": (
+            "Waits for its service",
+            "The service does not run, or a file that it wants has no place. Start it, or make the place; it then goes on by itself.",
+        ),
+    }
+)
+"""Of each reason for which a reload waits its name, and what it means with what to do next."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from common.errors import CertcastError
-from common.wire.messages import ConfigurationFault
+from common.wire.messages import ConfigurationCode, ConfigurationFault
 from manager.settings import Settings
 from manager.store.sealing import load_keyring
 
@@ -19,15 +19,17 @@ def find_faults(read_again: Callable[[], Settings]) -> list[ConfigurationFault]:
     try:
         settings = read_again()
     except CertcastError as error:
-        return [_fault("settings_invalid", f"the manager could not start again: {error.message}")]
+        return [
+            _fault(ConfigurationCode.SETTINGS_INVALID, f"the manager could not start again: {error.message}")
+        ]
     try:
         load_keyring(settings.data)
     except (CertcastError, OSError) as error:
-        return [_fault("store_key", f"the manager could not open its store again: {error}")]
+        return [_fault(ConfigurationCode.STORE_KEY, f"the manager could not open its store again: {error}")]
     return []
 
 
-def _fault(code: str, text: str) -> ConfigurationFault:
+def _fault(code: ConfigurationCode, text: str) -> ConfigurationFault:
     line = " ".join(text.split())
     return ConfigurationFault(
         code=code, message=line if len(line) <= FAULT_MAX_CHARS else line[: FAULT_MAX_CHARS - 1] + "…"

@@ -19,7 +19,7 @@ from common.runtime import durable, sdnotify
 from common.runtime import log as logs
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
-from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
+from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationCode, ConfigurationFault
 from common.wire.receiver import Receiver
 from nodeagent.channel import identity
 from nodeagent.channel.conversation import Conversation
@@ -86,7 +86,7 @@ async def run(settings: Settings) -> None:
                 bound = await stack.enter_async_context(serve_health(health, host=host, port=port))
             except CertcastError as error:
                 log.error("health.unavailable", reason=error.reason, message=error.message)
-                unlistening.append(fault("health_port", error.message))
+                unlistening.append(fault(ConfigurationCode.HEALTH_PORT, error.message))
                 bound = ("", 0)
             supervisor = await stack.enter_async_context(Supervisor())
             await _converse(settings, conversation, supervisor, state, health=f"{bound[0]}:{bound[1]}")

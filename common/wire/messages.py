@@ -9,6 +9,7 @@ The course of a conversation (A agent, M manager):
     -> M outcome_ack)*, and each minute A tick -> M tock.
 """
 
+from enum import StrEnum
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
@@ -46,6 +47,7 @@ Calendar = Annotated[int, Meta(ge=-62_135_596_800, le=253_402_300_799)]
 """Unix seconds of the years 1 to 9999, which is what X.509 can say (RFC 5280 4.1.2.5) and a calendar can show."""
 
 Verdict = Literal["ok", "wait", "re_enrol", "banned", "upgrade", "conflict"]
+WaitReason = Literal["window", "interval", "service"]
 Result = Literal["applied", "rolled_back", "failed"]
 Phase = Literal["receive", "preflight", "check", "stage", "switch", "reload", "verify", "commit", "rollback"]
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
@@ -106,15 +108,28 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
     consumer: Name
     since_s: Moment
-    reason: Literal["window", "interval", "service"]
+    reason: WaitReason
     message: Text = ""
+
+
+class ConfigurationCode(StrEnum):
+    """Mistakes in a node's own configuration, and the last two in the manager's; stable for machines."""
+
+    SERVICES_INVALID = "services_invalid"
+    PROGRAM_MISSING = "program_missing"
+    PROGRAM_UNTRUSTED = "program_untrusted"
+    UNIT_MISSING = "unit_missing"
+    COPY_TARGET = "copy_target"
+    IDENTITY = "identity"
+    HEALTH_PORT = "health_port"
+    SETTINGS_INVALID = "settings_invalid"
+    STORE_KEY = "store_key"
 
 
 class ConfigurationFault(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with the node's own configuration and would fail at the next installation or start.
 
-    `code` is stable: services_invalid, program_missing, program_untrusted, unit_missing, copy_target, identity, health_port; of the
-    manager settings_invalid, store_key.
+    `code` is a `ConfigurationCode`, or what a newer agent calls something else.
     """
 
     code: ReasonText

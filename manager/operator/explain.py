@@ -1,4 +1,4 @@
-"""Explanations of findings, statuses, chain states, node states, alarms, reasons and what changes mean, from the tables that come with the command."""
+"""Explanations of all codes that are shown anywhere, from the tables that come with the command."""
 
 import difflib
 from typing import TYPE_CHECKING, Annotated, Final
@@ -33,7 +33,7 @@ def explain(
         str | None,
         typer.Argument(
             metavar="CODE",
-            help="A code of a finding, status, chain, node state, alarm, reason, or of what a change means; all if none.",
+            help="A code of a finding, status, chain, node state, alarm, reason, configuration, or of what a change means; all if none.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
@@ -59,9 +59,10 @@ def explain(
         raise NotFoundError(_unknown(wanted or "", [*(row.code for row in rows), *_node_codes(), *_MEANT]))
     if json:
         known = [{"kind": row.kind, "anchor": row.anchor, **_facts(row)} for row in found]
+        kinds = [each["is_a"].replace("'", "").replace(" ", "_") for each in of_nodes]
         others = [
-            {"kind": each["is_a"].replace("'", "").replace(" ", "_"), "anchor": "", **each}
-            for each in of_nodes
+            {"kind": kind, "anchor": f"{kind}-{each['code']}", **each}
+            for kind, each in zip(kinds, of_nodes, strict=True)
         ]
         say_raw(msgspec.json.encode([*known, *others]))
         return
@@ -77,8 +78,8 @@ def explain(
 
 
 def _of_nodes(wanted: str | None) -> "Sequence[dict[str, str]]":
-    """Say what a node's state, an alarm, a reason, a difference or a consequence of this code means; None is every code."""
-    from manager.meanings import ALARM_TITLES, CONSEQUENCES, DIFFERENCES, NODE_STATES
+    """Say what a code means that is none of a certificate's; None is every code."""
+    from manager.meanings import ALARM_TITLES, CONFIGURATION, CONSEQUENCES, DIFFERENCES, NODE_STATES, WAITS
     from manager.reasons import CLIENT_ALARMS, REASONS
 
     meanings: dict[str, Mapping[str, tuple[str, str]]] = {
@@ -86,6 +87,8 @@ def _of_nodes(wanted: str | None) -> "Sequence[dict[str, str]]":
         "reason": REASONS,
         "difference": DIFFERENCES,
         "consequence": CONSEQUENCES,
+        "configuration": CONFIGURATION,
+        "wait": WAITS,
     }
     others = [
         {"code": f"{code}", "is_a": kind, "title": title, "means": meaning}

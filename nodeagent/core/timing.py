@@ -7,10 +7,10 @@ expired, or no certificate at all.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from common.errors import Reason
-from common.wire.messages import Serving
+from common.wire.messages import Serving, WaitReason
 from nodeagent.core.services import Consumer
 
 PROOF_SETTLE_S: Final = 2.0
@@ -26,7 +26,7 @@ WAIT_MAX_CHARS: Final = 200
 class Wait:
     """Why a reload waits: for its time, or for what the service lacks to take the files."""
 
-    reason: Literal["window", "interval", "service"]
+    reason: WaitReason
     message: str
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from common.errors import CertcastError, InstallError, Reason
 from common.runtime import trusted
-from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
+from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationCode, ConfigurationFault
 from nodeagent.channel import identity
 from nodeagent.core.services import Consumer, Services
 from nodeagent.core.servicesfile import ServicesError
@@ -33,18 +33,23 @@ async def find_faults(
     try:
         services, _ = await asyncio.to_thread(load_services, services_file)
     except ServicesError as error:
-        faults += [fault("services_invalid", f"{services_file}: {mistake}") for mistake in error.mistakes]
+        faults += [
+            fault(ConfigurationCode.SERVICES_INVALID, f"{services_file}: {mistake}")
+            for mistake in error.mistakes
+        ]
     faults += await asyncio.to_thread(_identity_faults, data)
     faults += await asyncio.to_thread(_program_faults, services.consumers)
     faults += await asyncio.to_thread(_copy_faults, services.consumers, data)
     faults += await _unit_faults(services.consumers)
     if len(faults) > CONFIGURATION_FAULTS_MAX:
         more = len(faults) - CONFIGURATION_FAULTS_MAX + 1
-        faults[CONFIGURATION_FAULTS_MAX - 1 :] = [fault("services_invalid", f"and {more} more")]
+        faults[CONFIGURATION_FAULTS_MAX - 1 :] = [
+            fault(ConfigurationCode.SERVICES_INVALID, f"and {more} more")
+        ]
     return faults
 
 
-def fault(code: str, message: str) -> ConfigurationFault:
+def fault(code: ConfigurationCode, message: str) -> ConfigurationFault:
     """Return a fault, cut to what a report holds."""
     text = " ".join(message.split())
     return ConfigurationFault(
@@ -56,7 +61,9 @@ def _identity_faults(data: Path) -> Iterable[ConfigurationFault]:
     try:
         identity.load(data)
     except CertcastError as error:
-        yield fault("identity", f"after a restart the agent could not sign in: {error.message}")
+        yield fault(
+            ConfigurationCode.IDENTITY, f"after a restart the agent could not sign in: {error.message}"
+        )
 
 
 def _program_faults(consumers: Iterable[Consumer]) -> Iterable[ConfigurationFault]:
@@ -67,10 +74,14 @@ def _program_faults(consumers: Iterable[Consumer]) -> Iterable[ConfigurationFaul
             try:
                 check_program(argv)
             except trusted.UntrustedPathError as error:
-                yield fault("program_untrusted", f"consumer '{consumer.name}': {what}: {error.strerror}")
+                yield fault(
+                    ConfigurationCode.PROGRAM_UNTRUSTED,
+                    f"consumer '{consumer.name}': {what}: {error.strerror}",
+                )
             except OSError:
                 yield fault(
-                    "program_missing", f"consumer '{consumer.name}': {what}: {argv[0]} is not a program here"
+                    ConfigurationCode.PROGRAM_MISSING,
+                    f"consumer '{consumer.name}': {what}: {argv[0]} is not a program here",
                 )
 
 
@@ -81,14 +92,14 @@ def _copy_faults(consumers: Iterable[Consumer], data: Path) -> Iterable[Configur
                 check_copies([copy], data)
             except InstallError as error:
                 if error.reason != Reason.NO_SPACE:
-                    yield fault("copy_target", f"consumer '{consumer.name}': {error.message}")
+                    yield fault(ConfigurationCode.COPY_TARGET, f"consumer '{consumer.name}': {error.message}")
 
 
 async def _unit_faults(consumers: Iterable[Consumer]) -> list[ConfigurationFault]:
     named = {consumer.name: consumer.unit for consumer in consumers if consumer.unit is not None}
     states = await unit_states(named.values())
     return [
-        fault("unit_missing", f"consumer '{name}': systemd knows no unit {unit}")
+        fault(ConfigurationCode.UNIT_MISSING, f"consumer '{name}': systemd knows no unit {unit}")
         for name, unit in named.items()
         if states.get(unit) == "missing"
     ]

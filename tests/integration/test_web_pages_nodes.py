@@ -199,7 +199,7 @@ async def test_a_node_shows_its_endpoints_waiting_reloads_and_diagnostics(api: A
         for text in (
             "TLSv1.3",
             "no path to a trusted root",
-            "verify unreachable: connection refused",
+            "verify unreachable : connection refused",
             "for its window: at 02:00",
             "line 3: relaod",
             "2027-01-15 08:00 UTC",

@@ -1,13 +1,21 @@
 import asyncio
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from common.errors import Reason
 from common.pki.certificate import decode
 from common.pki.explained_findings import FINDINGS
 from common.pki.explanations import CHAIN_STATES, STATUSES
+from common.pki.path import Problem
 from common.pki.pem import pem_of
+from common.wire.messages import ConfigurationCode, WaitReason
+from manager.domain.alarms import AlarmKind
+from manager.domain.comparison import DifferenceCode
+from manager.domain.consequences import ConsequenceCode
 from manager.domain.model import Role
+from manager.domain.view import State
 from manager.operations.trust import new_trusted_ca
 from manager.operations.workers import Workers
 from tests import odd, pki
@@ -88,10 +96,22 @@ async def test_one_that_openssl_cannot_load_is_refused_and_one_that_stands_alrea
     assert "UTF8String that is not UTF-8" in shown
 
 
-async def test_every_finding_status_and_chain_state_is_explained_on_one_page(browser):
-    shown = (await browser.get("/findings")).html
-    for row in (*FINDINGS, *STATUSES, *CHAIN_STATES):
-        assert f'<tr id="{row.anchor}">' in shown
+async def test_every_code_that_a_page_shows_is_explained_on_one_page(browser):
+    answer = await browser.get("/findings")
+    kinds = {
+        "reason": Reason,
+        "node_state": get_args(State),
+        "alarm": AlarmKind,
+        "configuration": ConfigurationCode,
+        "wait": get_args(WaitReason),
+        "difference": DifferenceCode,
+        "consequence": ConsequenceCode,
+        "problem": Problem,
+    }
+    anchors = [row.anchor for row in (*FINDINGS, *STATUSES, *CHAIN_STATES)]
+    anchors += [f"{kind}-{code}" for kind, codes in kinds.items() for code in codes]
+    assert [each for each in anchors if answer.html.count(f'<tr id="{each}">') != 1] == []
+    assert "is not a program on this node. Install it" in answer.text
 
 
 async def test_lists_search_custom_and_built_in_ones(api, browser):

@@ -13,13 +13,14 @@ from common.pki.chain import PROBLEM_WORDS, ChainState
 from common.pki.finding import LintCode
 from common.pki.path import Problem
 from common.pki.status import StatusCode
+from common.wire.messages import ConfigurationCode, WaitReason
 from manager.domain.alarms import AlarmKind
 from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
 from manager.domain.view import State
 from manager.findings import markdown
 from manager.management.alarms import MISSING_ON_MANAGEMENT_NODE, NAMES
-from manager.meanings import ALARM_TITLES, CONSEQUENCES, DIFFERENCES, NODE_STATES
+from manager.meanings import ALARM_TITLES, CONFIGURATION, CONSEQUENCES, DIFFERENCES, NODE_STATES, WAITS
 from manager.operator.cli import app
 from manager.reasons import CLIENT_ALARMS, REASONS
 
@@ -86,6 +87,30 @@ def test_every_code_of_a_difference_and_of_a_consequence_is_explained_by_the_com
         assert said.exit_code == 0
         assert " ".join(title.split()) in " ".join(said.output.split())
         assert f"| `{code}` | {title} | {meaning} |" in DOCUMENT.read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "codes"),
+    [
+        ("configuration", CONFIGURATION, ConfigurationCode),
+        ("wait", WAITS, get_args(WaitReason)),
+        ("node_state", NODE_STATES, get_args(State)),
+    ],
+)
+def test_every_code_that_a_node_reports_is_explained_by_the_command_and_in_the_document(kind, rows, codes):
+    assert set(rows) == set(codes)
+    document = DOCUMENT.read_text()
+    for code, (title, meaning) in rows.items():
+        said = json.loads(CliRunner().invoke(app, ["explain", code, "--json"]).output)
+        assert {(row["title"], row["means"], row["anchor"]) for row in said if row["kind"] == kind} == {
+            (title, meaning, f"{kind}-{code}")
+        }
+        assert f"| `{code}` | {title} | {meaning} |" in document
+
+
+def test_a_configuration_code_is_explained_with_what_to_do_next():
+    for _, meaning in (*CONFIGURATION.values(), *WAITS.values()):
+        assert meaning.count(". ") >= 1
 
 
 @pytest.mark.parametrize("reason", Reason)

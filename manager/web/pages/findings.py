@@ -1,16 +1,25 @@
-"""Reference of findings, statuses and chain states, from the table that the findings themselves are made from."""
+"""Reference of all codes that pages show, from the tables that what they say is made from."""
 
 from aiohttp import web
 
 from common.pki.chain import PROBLEM_WORDS
 from manager.domain.model import Role
-from manager.findings import SECTIONS
+from manager.findings import MEANINGS, SECTIONS
+from manager.meanings import ALARM_TITLES
+from manager.reasons import CLIENT_ALARMS
 from manager.web.visit import Page, Visit
 
 
 async def show(visit: Visit) -> web.StreamResponse:
     """Show every row; links from findings lead to theirs."""
-    return visit.render("findings.html", sections=SECTIONS, problems=PROBLEM_WORDS)
+    return visit.render(
+        "findings.html",
+        sections=SECTIONS,
+        meanings=MEANINGS,
+        alarms=ALARM_TITLES,
+        client_alarms=CLIENT_ALARMS,
+        problems=PROBLEM_WORDS,
+    )
 
 
 PAGES = (Page(method="GET", path="/findings", role=Role.READ_ONLY, handler=show),)
