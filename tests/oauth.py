@@ -7,6 +7,8 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -32,6 +34,17 @@ def claims(client_id: str, now_s: float, **changes: Any) -> dict[str, Any]:
 
 def sign(key: ec.EllipticCurvePrivateKey, what: dict[str, Any]) -> str:
     return jwt.encode(what, key, algorithm="ES256")
+
+
+def sign_raw(key: ec.EllipticCurvePrivateKey, head: str, body: str) -> str:
+    """Sign texts as they are, which a library would not write."""
+
+    def part(data: bytes) -> bytes:
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    said = part(head.encode()) + b"." + part(body.encode())
+    r, s = decode_dss_signature(key.sign(said, ec.ECDSA(SHA256())))
+    return (said + b"." + part(r.to_bytes(32, "big") + s.to_bytes(32, "big"))).decode()
 
 
 def forge(what: dict[str, Any], *, algorithm: str, secret: str = "") -> str:

@@ -47,26 +47,29 @@ class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The node's question. Its key is proven by the channel's login.
 
     The right to that key is shown by a token's secret, or by `proof`: the pinned key's signature over
-    `rotation_statement`, by which a node replaces its own key.
+    `rotation_statement`, by which a node replaces its own key. Who asks with the key that is pinned, and `binds`, is told of its
+    pinning, and vouches for other keys by a statement that names it.
     """
 
     node: Name
     agent_version: Name
     secret: Annotated[str, Meta(max_length=64)] = ""
     proof: Annotated[bytes, Meta(max_length=256)] = b""
+    binds: bool = False
 
     def __repr__(self) -> str:
         return f"<enrol request of {self.node}>"
 
 
 class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The manager's answer: the host keys to pin, or why not."""
+    """The manager's answer: the host keys to pin, or why not; `pinning` is "" from a manager that knows of none."""
 
     ok: bool
     reason: ReasonText = ""
     message: Text = ""
     host_keys: Annotated[list[KeyLine], Meta(max_length=4)] = []
     epoch: Count = 0
+    pinning: Annotated[str, Meta(max_length=64)] = ""
 
 
 _TOKEN = msgspec.msgpack.Decoder(JoinToken)
@@ -85,9 +88,21 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def rotation_statement(node: str, public_key_line: str) -> bytes:
-    """Return what a node's pinned key signs to hand over to another key."""
-    return b"\0".join((b"certcast node key rotation 1", node.encode(), public_key_line.encode()))
+def rotation_statement(node: str, public_key_line: str, pinning: str = "") -> bytes:
+    """Return what a node's pinned key signs to hand over to another key.
+
+    With the pinning it is worth nothing once the key was pinned anew. Without ("" is what agents of an earlier release know of) it
+    is the first form, which is good for as long as, and whenever, that key is the node's.
+    """
+    if not pinning:
+        return b"\0".join((b"certcast node key rotation 1", node.encode(), public_key_line.encode()))
+    parts = (b"certcast node key rotation 2", node.encode(), public_key_line.encode(), pinning.encode())
+    return b"\0".join(parts)
+
+
+def new_pinning() -> str:
+    """Return what tells one pinning of a key from every other."""
+    return secrets.token_urlsafe(SECRET_BYTES)
 
 
 def encode_token(token: JoinToken) -> str:

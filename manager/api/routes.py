@@ -29,6 +29,9 @@ from manager.operations.users import TOKEN_PREFIX
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """An id as bodies have it; larger numbers are none that a database could hold."""
 
+_YES: Final = frozenset({"1", "true", "yes"})
+_NO: Final = frozenset({"0", "false", "no"})
+
 T = TypeVar("T")
 
 
@@ -79,8 +82,8 @@ class Call:
         return int(text)
 
     def flag(self, name: str) -> bool:
-        """Return whether a query parameter says yes."""
-        return self.request.query.get(name, "").lower() in {"1", "true", "yes"}
+        """Return whether a query parameter says yes. Raises InvalidInputError if it says neither that nor no."""
+        return _flag(self.request, name)
 
     def heavy_turn(self) -> AbstractAsyncContextManager[None]:
         """Return a turn for work that takes long (`manager.api.guard`)."""
@@ -172,6 +175,7 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
     rights = api.operations.callers.rights(
         caller, route.role, pushes=route.pushes, provisions=route.provisions
     )
+    _check_query(route, request)
     if not route.streams:
         await take_turn(request, caller.user.name)
     body = await read_body(request, caller.user, route.body) if route.body is not None else None
@@ -182,6 +186,28 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
             await rights.check()
         with api.operations.context.store.on_condition(rights.check):
             return await route.handler(made)
+
+
+def _check_query(route: Route, request: web.Request) -> None:
+    """Refuse what a misspelt or doubtful parameter would otherwise do unasked. Raises InvalidInputError."""
+    known = {each.name: each for each in route.query}
+    for name in request.query:
+        if name not in known:
+            told = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise InvalidInputError(name[:40], f"there is no such query parameter here; {told}")
+        if len(request.query.getall(name)) > 1:
+            raise InvalidInputError(name, "the query parameter is given more than once")
+        if known[name].kind is bool:
+            _flag(request, name)
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    text = request.query.get(name)
+    if text is not None and text.lower() not in _YES | _NO:
+        raise InvalidInputError(
+            name, f"'{text[:40]}' is neither true nor false: say {name}=true or {name}=false"
+        )
+    return text is not None and text.lower() in _YES
 
 
 def check_origin(request: web.Request) -> None:

@@ -1,20 +1,22 @@
 """A client's assertion: a short-lived JSON Web Token, signed with the client's own key (RFC 7523 3).
 
 Decides whether one proves its client. Leaves to others whether it was used before.
-Invariant: only ES256 is ever verified, whatever the token says of itself.
+Invariant: only ES256 is ever verified, whatever the token says of itself; and what two readers could read differently is refused.
 """
 
+import json
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from jwt.exceptions import InvalidJTIError, InvalidSubjectError
+from jwt.utils import base64url_decode
 
 from common.errors import AccessError, InvalidInputError
 
@@ -29,6 +31,16 @@ LEEWAY_S: Final = 60.0
 
 JTI_MAX: Final = 256
 KEY_MAX: Final = 8192
+MOMENT_MAX_S: Final = 2**53
+"""The largest number of seconds that is exact in every reader of JSON (RFC 8259 6)."""
+
+_AUDIENCE: Final = re.compile(
+    r"https://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)(?::[0-9]{1,5})?"
+    + re.escape(TOKEN_PATH)
+    + "?"
+)
+"""Our token endpoint and nothing else: no user, query or fragment, nothing that a parser would take out or add."""
+
 _CLAIMS: Final = ("iss", "sub", "aud", "exp", "iat", "jti")
 
 
@@ -66,7 +78,7 @@ def issuer_of(token: str) -> str:
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise AccessError("the assertion is not a JSON Web Token") from error
     issuer = claims.get("iss")
-    if not isinstance(issuer, str):
+    if not isinstance(issuer, str) or not _is_text(issuer):
         raise AccessError("the assertion does not say who it is from (iss)")
     return issuer
 
@@ -95,6 +107,7 @@ def check_assertion(
         raise AccessError("the assertion's sub and jti must be texts") from error
     except (jwt.PyJWTError, ValueError, TypeError) as error:
         raise unproven() from error
+    _check_members(token)
     if claims["sub"] != client_id or claims["iss"] != client_id:
         raise AccessError("the assertion's iss and sub must both be the client's id")
     if not _is_for(claims["aud"], hosts):
@@ -110,7 +123,7 @@ def unproven() -> AccessError:
 
 
 def _jti(value: str) -> str:
-    if not 1 <= len(value) <= JTI_MAX:
+    if not 1 <= len(value) <= JTI_MAX or not _is_text(value):
         raise AccessError(f"the assertion's jti must have 1 to {JTI_MAX} characters")
     return value
 
@@ -118,9 +131,12 @@ def _jti(value: str) -> str:
 def _expiry(claims: Mapping[str, Any], now_s: float) -> float:
     """Check the times; return until when the jti must be remembered."""
     expires_s, issued_s = _moment(claims, "exp"), _moment(claims, "iat")
+    begins_s = _moment(claims, "nbf") if "nbf" in claims else issued_s
+    if max(issued_s, begins_s) > expires_s:
+        raise AccessError("the assertion ends before it begins: exp must not be earlier than iat and nbf")
     if expires_s <= now_s - LEEWAY_S:
         raise AccessError("the assertion has expired; is the client's clock right?")
-    if issued_s > now_s + LEEWAY_S or ("nbf" in claims and _moment(claims, "nbf") > now_s + LEEWAY_S):
+    if max(issued_s, begins_s) > now_s + LEEWAY_S:
         raise AccessError("the assertion is from the future; is the client's clock right?")
     if expires_s - issued_s > LIFETIME_MAX_S:
         raise AccessError(f"the assertion lives longer than {LIFETIME_MAX_S:.0f} s")
@@ -129,23 +145,56 @@ def _expiry(claims: Mapping[str, Any], now_s: float) -> float:
 
 def _moment(claims: Mapping[str, Any], name: str) -> float:
     value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) <= MOMENT_MAX_S or not math.isfinite(value):
         raise AccessError(f"the assertion's {name} must be a number of seconds")
     return float(value)
+
+
+def _is_text(value: str) -> bool:
+    """Whether this can be written down: half of a surrogate pair cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_members(token: str) -> None:
+    """Refuse a member that stands twice (RFC 7515 4), and extensions that must be understood (4.1.11): we know of none."""
+    for part in token.split(".")[:2]:
+        try:
+            members = json.loads(base64url_decode(part), object_pairs_hook=_once)
+        except ValueError as error:
+            raise AccessError("a member stands twice in the assertion") from error
+        if part == token.partition(".")[0] and "crit" in members:
+            raise AccessError(
+                "the assertion has extensions that must be understood (crit), and none is known here"
+            )
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
 
 
 def _is_for(audience: object, hosts: Collection[str]) -> bool:
     """Whether an audience is our token endpoint, and nothing else is (RFC 7523 3, 3)."""
     if isinstance(audience, list) and len(audience) == 1:
         audience = audience[0]
-    if not isinstance(audience, str):
+    found = _AUDIENCE.fullmatch(_with_lower_host(audience)) if isinstance(audience, str) else None
+    if found is None:
         return False
-    try:
-        parts = urlsplit(audience)
-        host = parts.hostname or ""
-    except ValueError:
-        return False
-    is_ours = host in hosts or any(
+    host = found["host"].strip("[]")
+    return host in hosts or any(
         name.startswith("*.") and host.partition(".")[2] == name[2:] for name in hosts
     )
-    return parts.scheme == "https" and parts.path.rstrip("/") == TOKEN_PATH.rstrip("/") and is_ours
+
+
+def _with_lower_host(audience: str) -> str:
+    """Return an audience with what is before its path in lower case; everything else is compared as it is (RFC 7523 3, 3)."""
+    scheme, separator, rest = audience.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host}".lower() + slash + path

@@ -113,7 +113,7 @@ def foresee_kept(
         found += of_other_key(updates, entry, inventory) if has_other_key else of_content(updates, entry)
     return Foreseen(
         consequences=unique(found),
-        facts=[facts_of(moves), _mark(updates), entry.leaf.fingerprint],
+        facts=[facts_of(moves, inventory), _mark(updates), entry.leaf.fingerprint],
         materials=[material],
         updates=updates,
         other_key=updates if has_other_key else None,
@@ -191,7 +191,7 @@ def foresee_edited(
         found += of_broken_chain(inventory, before, replace(after, places=tuple(stay)), now_s=int(now_s))
     return Foreseen(
         consequences=unique(found),
-        facts=[facts_of(moves), _mark(before), _mark(after)],
+        facts=[facts_of(moves, inventory), _mark(before), _mark(after)],
         materials=[] if material is None else [material],
     )
 
@@ -205,7 +205,8 @@ def foresee_assigned(
         return Foreseen(consequences=(), facts=None)
     moves = moves_to(inventory, entry, nodes, slot)
     return Foreseen(
-        consequences=of_moves(inventory, moves, now_s=int(now_s)), facts=[facts_of(moves), _mark(entry)]
+        consequences=of_moves(inventory, moves, now_s=int(now_s)),
+        facts=[facts_of(moves, inventory), _mark(entry)],
     )
 
 
@@ -214,7 +215,7 @@ def foresee_emptied(inventory: Inventory, name: NodeName, slot: Slot) -> Foresee
     number = inventory.slots.get((name, slot))
     before = inventory.entries[number] if number is not None else None
     moves = [Move(node=name, slot=slot, before=before, after=None)]
-    return Foreseen(consequences=of_moves(inventory, moves, now_s=0), facts=facts_of(moves))
+    return Foreseen(consequences=of_moves(inventory, moves, now_s=0), facts=facts_of(moves, inventory))
 
 
 def foresee_deleted(inventory: Inventory, certificate_ids: Sequence[int]) -> Foreseen:
@@ -250,7 +251,9 @@ def foresee_answered(
         *kept.consequences,
         *of_moves(inventory, moves, now_s=int(now_s)),
     ]
-    return replace(kept, consequences=unique(found), facts=[kept.facts, facts_of(moves), request.id])
+    return replace(
+        kept, consequences=unique(found), facts=[kept.facts, facts_of(moves, inventory), request.id]
+    )
 
 
 def foresee_untrusted(
@@ -295,7 +298,7 @@ def _of_longer_list(
 def foresee_removed(inventory: Inventory, names: Sequence[NodeName]) -> Foreseen:
     """Foresee what removing nodes does; those that are not there are named by the store."""
     gone = [inventory.nodes[name] for name in names if name in inventory.nodes]
-    facts = [[each.name, each.id, bool(each.public_key)] for each in gone]
+    facts = [[each.name, each.id, each.public_key] for each in gone]
     return Foreseen(consequences=of_removing_nodes(gone, inventory), facts=facts)
 
 
@@ -333,9 +336,12 @@ def moves_from(entry: Entry, stay: Sequence[NodeName], slot: Slot) -> list[Move]
     ]
 
 
-def facts_of(moves: Sequence[Move]) -> object:
-    """Return what moves are about, for a token."""
-    return [[move.node, move.slot, _mark(move.before), _mark(move.after)] for move in moves]
+def facts_of(moves: Sequence[Move], inventory: Inventory) -> object:
+    """Return what moves are about, for a token: a node is its number, since its name may be another's by the time of the answer."""
+    return [
+        [move.node, inventory.nodes[move.node].id, move.slot, _mark(move.before), _mark(move.after)]
+        for move in moves
+    ]
 
 
 def _mark(entry: Entry | None) -> object:

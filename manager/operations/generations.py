@@ -198,7 +198,7 @@ class GenerationOperations:
             consequences = of_republishing(
                 inventory, node, leaves(old), leaves(new), difference, longer=longer, now_s=int(now_s)
             )
-            facts = [node, old.digest if old is not None else None, new.digest]
+            facts = [node, inventory.nodes[node].id, old.digest if old is not None else None, new.digest]
             return difference, Foreseen(consequences=consequences, facts=facts)
 
         return await asyncio.to_thread(work)

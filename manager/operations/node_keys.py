@@ -10,6 +10,7 @@ from functools import partial
 from common.ids import NodeName
 from common.runtime.ssh import fingerprint
 from common.source import source_of
+from common.wire.enrolment import new_pinning
 from manager.domain.attempts import Attempt
 from manager.domain.model import KeyChange, KeyChangeKind, NodeRecord
 from manager.operations.context import Context
@@ -24,6 +25,13 @@ class NodeKeyOperations:
     async def key_of(self, name: NodeName) -> str:
         """Return a node's pinned key; "" if it has none, and if there is no such node."""
         return await self._context.store.nodes.key_of(name)
+
+    async def pinning_of(self, name: NodeName, public_key: str, *, make: bool = False) -> str:
+        """Return what a rotation must name of the pinning of this key; "" if the node's agent never asked. `make` is to ask."""
+        nodes = self._context.store.nodes
+        if make and not await nodes.pinning_of(name, public_key):
+            await nodes.keep_pinning(name, public_key, new_pinning())
+        return await nodes.pinning_of(name, public_key)
 
     async def join(self, name: NodeName, *, secret_hash: str, public_key: str, address: str) -> None:
         """Pin a key by a token. With the key that the token has pinned already nothing happens.

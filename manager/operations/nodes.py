@@ -233,7 +233,7 @@ class NodeOperations:
         now_s = int(self._context.clock())
         return Foreseen(
             consequences=of_describing(record, renamed, inventory, moves, now_s=now_s),
-            facts=[facts_of(moves), list(renamed.names)],
+            facts=[facts_of(moves, inventory), record.id, list(renamed.names)],
         )
 
     async def _prepared(

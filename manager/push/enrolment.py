@@ -33,6 +33,9 @@ class NodeKeys(Protocol):
     async def key_of(self, name: NodeName) -> str:
         """Return a node's pinned key; "" if it has none, and if there is no such node."""
 
+    async def pinning_of(self, name: NodeName, public_key: str, *, make: bool = False) -> str:
+        """Return what a rotation must name of the pinning of this key; "" if the node's agent never asked. `make` is to ask."""
+
     async def join(self, name: NodeName, *, secret_hash: str, public_key: str, address: str) -> None:
         """Pin a key by a token, and end what the former one opened. Raises EnrolmentError."""
 
@@ -63,6 +66,8 @@ class Enrolment:
         name = node_name(request.node)
         try:
             if request.proof:
+                if await self._keys.key_of(name) == public_key:
+                    return await self._known(name, public_key, binds=request.binds)
                 await self._rotate(name, public_key, request.proof, address)
             else:
                 await self._keys.join(
@@ -78,16 +83,20 @@ class Enrolment:
         log.info(event, node=name, address=address, version=request.agent_version)
         return EnrolReply(ok=True, host_keys=self._host_keys, epoch=self._epoch)
 
-    async def _rotate(self, name: NodeName, public_key: str, proof: bytes, address: str) -> None:
-        """Pin another key on the word of the one that is pinned.
+    async def _known(self, name: NodeName, public_key: str, *, binds: bool) -> EnrolReply:
+        """Answer who asks with the key that is pinned already: it did not hear our answer, or wants to know its pinning.
 
-        Said again with the key that is pinned already it is harmless: the node did not hear our answer.
+        An agent that asked once vouches by statements which name the pinning; from then on no others count for this pinning.
         """
+        pinning = await self._keys.pinning_of(name, public_key, make=True) if binds else ""
+        return EnrolReply(ok=True, host_keys=self._host_keys, epoch=self._epoch, pinning=pinning)
+
+    async def _rotate(self, name: NodeName, public_key: str, proof: bytes, address: str) -> None:
+        """Pin another key on the word of the one that is pinned."""
         pinned = await self._keys.key_of(name)
-        if pinned == public_key:
-            return
+        pinning = await self._keys.pinning_of(name, pinned)
         # of a node that is unknown, or has not joined, a signature is checked all the same: the time must not tell
-        vouched = has_signed(pinned or _NOBODYS_KEY, rotation_statement(name, public_key), proof)
+        vouched = has_signed(pinned or _NOBODYS_KEY, rotation_statement(name, public_key, pinning), proof)
         if not (pinned and vouched):
             raise EnrolmentError("the pinned key does not vouch for this one", reason=Reason.FORBIDDEN)
         if not self._rotations.allows(name, time.monotonic()):

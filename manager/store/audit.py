@@ -3,7 +3,7 @@
 The key of the chain is sealed under the key-encryption key, and the end of the log is sealed apart from its entries: whoever can
 write the database alone can neither make a chain that fits nor cut its end unseen. An older copy of the whole database still
 fits; what tells of that is a signed head that was kept elsewhere (`compare`).
-Ids rise by one from 1, since the database gives none twice and nothing here removes an entry: any other id is a break.
+Ids are above zero and rise, since the database gives none twice: any other is a break.
 Invariant: an entry never mends a break; one that is written after it marks it for good.
 """
 
@@ -119,7 +119,7 @@ class _Walk:
 
     def _fits(self, row: Row[Any]) -> bool:
         values = {name: getattr(row, name) for name in SEALED}
-        if row.id != self.head.last_id + 1 or any(isinstance(each, bytes) for each in values.values()):
+        if row.id <= self.head.last_id or any(isinstance(each, bytes) for each in values.values()):
             return False
         fits = row.chain == self.seals.entry(self.head.chain, row.id, {**values, "unkeyed": row.unkeyed})
         if fits and row.unkeyed:
@@ -152,16 +152,15 @@ class Audit:
         async with self._database.write() as connection:
             seals = await self._seals(connection)
             stored = seals.open_head(await _value(connection, HEAD))
-            end = await _end(connection)
+            end = await _end(connection, count=stored.head.count if stored else 0)
             broken = stored is None or stored.head != end
-            count = (stored.head.count if stored else 0) + 1
             result = await connection.execute(insert(audit).values({**values, "chain": ""}))
             (added,) = result.inserted_primary_key or (0,)
             seal = seals.entry_after_break if broken else seals.entry
             chain = seal(end.chain, int(added), values)
             await connection.execute(update(audit).where(audit.c.id == added).values(chain=chain))
             new = StoredHead(
-                head=Head(count=count, last_id=int(added), chain=chain),
+                head=Head(count=end.count + 1, last_id=int(added), chain=chain),
                 broken=broken or (stored is not None and stored.broken),
             )
             await self._database.upsert(
@@ -205,7 +204,7 @@ class Audit:
             except StorageError:
                 return Fault.KEY
             stored = seals.open_head(await _value(connection, HEAD))
-            end = await _end(connection)
+            end = await _end(connection, count=stored.head.count if stored else 0)
         if stored is None:
             return Fault.HEAD
         if stored.head != end:
@@ -306,14 +305,14 @@ def _lost(kept: SignedHead | None) -> Kept:
     return Kept.UNASKED if kept is None else Kept.LOST
 
 
-async def _end(connection: AsyncConnection) -> Head:
-    """Return the end that the entries have, and how many their first and last ids leave room for."""
+async def _end(connection: AsyncConnection, *, count: int) -> Head:
+    """Return the end that the entries have, for as many of them as the head counts; it fits no head where an id is not above zero."""
     latest = select(audit.c.id, audit.c.chain).order_by(audit.c.id.desc()).limit(1)
     last = (await connection.execute(latest)).first()
     if last is None:
         return EMPTY
-    first_id = int((await connection.execute(select(func.min(audit.c.id)))).scalar_one())
-    return Head(count=last.id - first_id + 1, last_id=last.id, chain=last.chain)
+    lowest = (await connection.execute(select(func.min(audit.c.id)))).scalar_one()
+    return Head(count=count, last_id=last.id, chain=last.chain if lowest > 0 else "")
 
 
 async def _chains(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, str]:

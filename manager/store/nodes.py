@@ -95,7 +95,9 @@ class Nodes:
                     f"the key of node '{name}' was replaced meanwhile", reason=Reason.FORBIDDEN
                 )
             await _check_free(connection, public_key)
-            await connection.execute(update(node).where(node.c.name == name).values(public_key=public_key))
+            await connection.execute(
+                update(node).where(node.c.name == name).values(public_key=public_key, pinning=None)
+            )
 
     async def key_of(self, name: NodeName) -> str:
         """Return a node's pinned key; "" if it has none, and if there is no such node."""
@@ -103,6 +105,18 @@ class Nodes:
             return (
                 await connection.execute(select(node.c.public_key).where(node.c.name == name))
             ).scalar() or ""
+
+    async def pinning_of(self, name: NodeName, public_key: str) -> str:
+        """Return what tells the pinning of this key from every other; "" if there is none, or another key is pinned."""
+        chosen = (node.c.name == name) & (node.c.public_key == public_key)
+        async with self._database.read() as connection:
+            return (await connection.execute(select(node.c.pinning).where(chosen))).scalar() or ""
+
+    async def keep_pinning(self, name: NodeName, public_key: str, pinning: str) -> None:
+        """Keep this for the pinning of this key, unless it has one or another key is pinned."""
+        chosen = (node.c.name == name) & (node.c.public_key == public_key) & node.c.pinning.is_(None)
+        async with self._database.write() as connection:
+            await connection.execute(update(node).where(chosen).values(pinning=pinning))
 
     async def keep_key_change(self, name: NodeName, change: KeyChange) -> None:
         """Keep how a node came by the key that is pinned. Raises NotFoundError."""
@@ -211,7 +225,9 @@ class Nodes:
             if record.public_key != public_key:
                 await _check_free(connection, public_key)
                 await connection.execute(
-                    update(node).where(node.c.name == name).values(public_key=public_key, enrolled_s=now_s)
+                    update(node)
+                    .where(node.c.name == name)
+                    .values(public_key=public_key, enrolled_s=now_s, pinning=None)
                 )
             return await get_node(connection, name)
 

@@ -155,6 +155,8 @@ node = Table(
     Column("enrolled_s", Float, nullable=True),
     # how it came by its key: a JSON object of `manager.domain.model.KeyChange`
     Column("key_change", Text, nullable=True),
+    # what a rotation must name of this pinning of the key; NULL while the agent that has the key did not ask for it
+    Column("pinning", String(64), nullable=True),
     sqlite_autoincrement=True,
 )
 
@@ -168,6 +170,7 @@ join_token = Table(
     Column("expires_s", Float, nullable=False),
     Column("used_key", String(128), nullable=True),
     Column("created_by", Text, nullable=False, server_default=""),
+    sqlite_autoincrement=True,
 )
 
 assignment = Table(
@@ -235,6 +238,7 @@ api_token = Table(
     # both as of some minutes ago
     Column("last_used_s", Float, nullable=True),
     Column("last_source", String(64), nullable=True),
+    sqlite_autoincrement=True,
 )
 
 session = Table(

@@ -1,7 +1,8 @@
 """Replacing the node's key: candidate, tested, committed, and back to the old one by itself if the candidate fails.
 
 The candidate is made here and logs in to the join channel, which tests it; the pinned key's signature vouches for it; the
-manager pins it, and only then it takes the old key's place. Invariant: at every moment one of the two files opens the
+manager pins it, and only then it takes the old key's place. The statement names the pinning of the old key, so that it is worth
+nothing after that one. Invariant: at every moment one of the two files opens the
 manager, whatever was killed in between: the manager forgets the old key only by pinning the new one, and a dial that is
 refused with the old key is tried with the candidate.
 """
@@ -34,7 +35,8 @@ async def rotate(data_dir: Path, *, agent_version: str) -> Identity:
     new = await asyncio.to_thread(identity.candidate, data_dir)
     if new is None:
         new = await asyncio.to_thread(identity.make_candidate, data_dir)
-    statement = rotation_statement(old.node, new.public_line)
+    pinning = await _pinning(old, agent_version=agent_version)
+    statement = rotation_statement(old.node, new.public_line, pinning)
     reply = await ask(
         old.addresses,
         key=new.key,
@@ -45,6 +47,21 @@ async def rotate(data_dir: Path, *, agent_version: str) -> Identity:
         raise refused(reply)
     await asyncio.to_thread(identity.commit_candidate, data_dir)
     return new
+
+
+async def _pinning(old: Identity, *, agent_version: str) -> str:
+    """Ask the manager for what tells this pinning of the old key from others; "" if it has forgotten that key, or is older than this.
+
+    The question is a rotation of the key to itself, which every manager takes from the one that is pinned.
+    """
+    proof = sign(old.key, rotation_statement(old.node, old.public_line))
+    reply = await ask(
+        old.addresses,
+        key=old.key,
+        trusts=lambda line: line in old.host_keys,
+        request=EnrolRequest(node=old.node, proof=proof, agent_version=agent_version, binds=True),
+    )
+    return reply.pinning
 
 
 async def connect_as(data_dir: Path, *, peer: Peer) -> Transport:

@@ -215,9 +215,9 @@ class Manager:
         await self.until(lambda: self.fleet.node(NodeName(name)).state == "in_sync")
 
 
-def rotation(name: str, old: asyncssh.SSHKey, new: asyncssh.SSHKey) -> EnrolRequest:
-    """Return the request by which the holder of `old` hands over to `new`."""
-    proof = sign(old, rotation_statement(name, public_line(new)))
+def rotation(name: str, old: asyncssh.SSHKey, new: asyncssh.SSHKey, pinning: str = "") -> EnrolRequest:
+    """Return the request by which the holder of `old` hands over to `new`; "" is what an agent of the release before names."""
+    proof = sign(old, rotation_statement(name, public_line(new), pinning))
     return EnrolRequest(node=name, agent_version="0", proof=proof)
 
 

@@ -6,7 +6,9 @@ import statistics
 import time
 from pathlib import Path
 
+import asyncssh
 import pytest
+from msgspec.structs import replace
 
 from common.errors import EnrolmentError, Reason
 from common.ids import NodeName
@@ -205,3 +207,52 @@ async def test_refusing_an_unknown_node_takes_the_same_work_as_refusing_a_known_
                 times.append(time.perf_counter() - started)
         print({name: f"{statistics.median(times) * 1000:.2f} ms" for name, times in took.items()})
         assert len(checked) == 40
+
+
+async def pinning(there: Manager, key: asyncssh.SSHKey) -> str:
+    """Ask as an agent of this release does before it replaces its key."""
+    request = replace(rotation("n1", key, key), binds=True)
+    reply = await there.ask(key, request)
+    assert reply.ok
+    return reply.pinning
+
+
+@pytest.mark.parametrize("bound", [True, False], ids=["names a pinning", "of the form before"])
+async def test_a_proof_is_worth_nothing_once_its_key_was_pinned_anew(
+    tmp_path: Path, bound: bool, record_property
+):
+    async with manager(tmp_path) as there:
+        await there.add("n1")
+        key, later = await there.join("n1"), load_key(generate_key())
+        proof = rotation("n1", key, later, await pinning(there, key) if bound else "")
+        assert (await there.ask(later, proof)).ok
+        # the operator gives the node its former key back, and its agent is one of this release
+        again = EnrolRequest(node="n1", agent_version="0", secret=await there.token("n1"))
+        assert (await there.ask(key, again)).ok
+        second = await pinning(there, key)
+        replayed = [await there.ask(later, proof) for _ in range(3)]
+        assert {(each.ok, each.reason) for each in replayed} == {(False, Reason.FORBIDDEN)}
+        assert await there.store.nodes.keys() == {public_line(key): N1}
+        record_property("replays_taken", sum(each.ok for each in replayed))
+        # what names this pinning is taken, once
+        assert (await there.ask(later, rotation("n1", key, later, second))).ok
+
+
+async def test_the_pinning_is_told_to_the_pinned_key_only_and_says_nothing_of_other_nodes(tmp_path: Path):
+    async with manager(tmp_path) as there:
+        await there.add("n1", "n2")
+        key, other = await there.join("n1"), await there.join("n2")
+        stranger, told = load_key(generate_key()), await pinning(there, key)
+        assert told == await pinning(there, key)
+        for name, asker in (("n1", stranger), ("n1", other), ("n2", key), ("nobody", stranger)):
+            reply = await there.ask(asker, replace(rotation(name, asker, asker), binds=True))
+            assert (reply.ok, reply.pinning) == (False, ""), name
+        assert (await there.ask(key, rotation("n1", key, key))).pinning == "", "an older agent asks for none"
+
+
+async def test_an_agent_of_the_release_before_still_replaces_its_key(tmp_path: Path):
+    async with manager(tmp_path) as there:
+        await there.add("n1")
+        key = await there.join("n1")
+        new = await there.rotate("n1", key)
+        assert await there.store.nodes.keys() == {public_line(new): N1}

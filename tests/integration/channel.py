@@ -12,7 +12,7 @@ from common.errors import EnrolmentError, Reason
 from common.ids import NodeName
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.runtime.transport import Transport
-from common.wire.enrolment import JoinToken, encode_token, hash_secret
+from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_pinning
 from manager.push.directory import Directory, PinnedKey
 from manager.push.enrolment import Enrolment
 from manager.push.gate import Limits
@@ -66,6 +66,7 @@ class Tokens:
     def __init__(self, directory: Directory) -> None:
         self.tokens: dict[str, list[str | float | None]] = {}
         self.pinned: dict[NodeName, str] = {}
+        self.pinnings: dict[tuple[NodeName, str], str] = {}
         self.joined: list[NodeName] = []
         self.directory = directory
 
@@ -74,6 +75,11 @@ class Tokens:
 
     async def key_of(self, name: NodeName) -> str:
         return self.pinned.get(name, "")
+
+    async def pinning_of(self, name: NodeName, public_key: str, *, make: bool = False) -> str:
+        if make:
+            self.pinnings.setdefault((name, public_key), new_pinning())
+        return self.pinnings.get((name, public_key), "")
 
     async def rotate(self, name: NodeName, *, public_key: str, instead_of: str, address: str) -> None:
         if self.pinned[name] != instead_of:

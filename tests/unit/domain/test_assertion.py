@@ -1,3 +1,5 @@
+import json
+
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -12,7 +14,7 @@ from manager.domain.assertion import (
     read_public_key,
 )
 from tests import pki
-from tests.oauth import claims, forge, public_pem, sign
+from tests.oauth import claims, forge, public_pem, sign, sign_raw
 
 NOW_S = pki.NOW_S
 KEY = pki.make_key()
@@ -75,6 +77,29 @@ def test_every_name_of_the_manager_is_an_audience(audience: object):
         "https://manager.example.com/oauth/",
         "https://manager.example.com",
         "https://two.one.wild.example.com/oauth/token/",
+        "https://.wild.example.com/oauth/token/",
+        "https://-@manager.example.com/oauth/token/",
+        "https://@manager.example.com/oauth/token/",
+        "https://other.example.com:443@manager.example.com/oauth/token/",
+        "https://manager.example.com/oauth/token/?for=other.example.com",
+        "https://manager.example.com/oauth/token/?",
+        "https://manager.example.com/oauth/token/#https://other.example.com/",
+        "https://manager.example.com/oauth/token/;x",
+        "https://manager.example.com/oauth/token//",
+        "https://manager.example.com//oauth/token/",
+        "https://manager.example.com/OAUTH/TOKEN/",
+        "https://manager.example.com/oauth/%74oken/",
+        "https://manager.example.com/x/../oauth/token/",
+        "https://manager.example.com\\/oauth/token/",
+        "https://manager.example.com/oauth/\ttoken/",
+        "https://manager.example.com/oauth/token/\n",
+        " https://manager.example.com/oauth/token/",
+        "https://manager.example.com:/oauth/token/",
+        "https://manager.example.com:x/oauth/token/",
+        "https://manager.example.com./oauth/token/",
+        "https://2001:db8::1/oauth/token/",
+        "https:manager.example.com/oauth/token/",
+        "https://manager\uff0eexample.com/oauth/token/",
         "https://[x/oauth/token/",
         "manager.example.com",
         "",
@@ -100,6 +125,16 @@ def test_an_assertion_for_somebody_else_is_refused(audience: object):
         ({"exp": True}, "exp must be a number"),
         ({"iat": float("inf")}, "iat must be a number"),
         ({"iat": [1]}, "iat must be a number"),
+        ({"iat": 10**400}, "iat must be a number"),
+        ({"exp": -(10**400)}, "exp must be a number"),
+        ({"exp": 2**60}, "exp must be a number"),
+        ({"exp": float("nan")}, "exp must be a number"),
+        ({"exp": 1e308}, "exp must be a number"),
+        ({"nbf": "now"}, "nbf must be a number"),
+        ({"iat": NOW_S + 30, "exp": NOW_S + 29}, "ends before it begins"),
+        ({"iat": NOW_S, "exp": NOW_S - 1}, "ends before it begins"),
+        ({"nbf": NOW_S + 50, "exp": NOW_S + 49}, "ends before it begins"),
+        ({"jti": "\ud800"}, "jti must have 1 to 256"),
         ({"jti": ""}, "jti must have 1 to 256"),
         ({"jti": "x" * 257}, "jti must have 1 to 256"),
         ({"jti": 7}, "sub and jti must be texts"),
@@ -111,6 +146,31 @@ def test_an_assertion_for_somebody_else_is_refused(audience: object):
 def test_each_claim_is_checked(changes: dict, text: str):
     with pytest.raises(AccessError, match=text):
         check(signed(**changes))
+
+
+def test_an_issuer_that_is_no_text_is_nobody():
+    with pytest.raises(AccessError, match="who it is from"):
+        issuer_of(signed(iss="\ud800"))
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "text"),
+    [
+        ({"alg": "ES256", "crit": ["b64"], "b64": True}, None, "must be understood"),
+        ({"alg": "ES256", "crit": []}, None, "not signed by its key"),
+        ('{"alg": "ES256", "alg": "ES256"}', None, "stands twice"),
+        ('{"alg": "none", "alg": "ES256"}', None, "stands twice"),
+        ({"alg": "ES256"}, '{"exp": 1, ', "stands twice"),
+        ({"alg": "ES256"}, '{"aud": "https://other.example.com/oauth/token/", ', "stands twice"),
+        ({"alg": "ES256"}, '{"more": {"a": 1, "a": 2}, ', "stands twice"),
+    ],
+)
+def test_what_two_readers_could_read_differently_is_refused(head, body: str | None, text: str):
+    said = json.dumps(claims("abc", NOW_S))
+    whole = said if body is None else body + said[1:]
+    with pytest.raises(AccessError, match=text):
+        check(sign_raw(KEY, head if isinstance(head, str) else json.dumps(head), whole))
+    check(sign_raw(KEY, '{"alg": "ES256"}', said))
 
 
 def test_a_clock_may_differ_by_the_leeway_and_no_more():

@@ -1,0 +1,69 @@
+"""What was shown of one node confirms nothing about another that has its name by now."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from manager.domain.consequences import ConfirmationNeededError
+from manager.store.catalogue import NodeDescription
+from tests.pki import NOW_S, make_leaf
+from tests.unit.operations.conftest import World
+from tests.unit.operations.conftest import world as world  # noqa: PLC0414 - a fixture
+
+Act = Callable[[World, str], Awaitable[object]]
+
+CONFIRMED: dict[str, Act] = {
+    "removing it": lambda world, confirm: world.operations.nodes.remove("n1", confirm=confirm, actor="ada"),
+    "emptying its slot": lambda world, confirm: world.operations.certificates.unassign(
+        "n1", "server", confirm=confirm, actor="ada"
+    ),
+    "giving it a certificate that is not for it": lambda world, confirm: world.operations.certificates.assign(
+        2, nodes=["n1"], slot="server", confirm=confirm, actor="ada"
+    ),
+    "taking its certificate away": lambda world, confirm: world.operations.certificates.edit(
+        1, nodes=[], slot="server", confirm=confirm, actor="ada"
+    ),
+    "giving it other names": lambda world, confirm: world.operations.nodes.describe(
+        "n1", NodeDescription(names=["new.example.com"], addresses=[]), confirm=confirm, actor="ada"
+    ),
+}
+
+
+async def add(world: World) -> None:
+    await world.store.nodes.add("n1", "node", names=["west.example.com"], addresses=[], now_s=NOW_S)
+    world.fleet.nodes.add("n1")
+    await world.operations.certificates.assign(1, nodes=["n1"], slot="server", actor="ada")
+
+
+async def told(act: Act, world: World, confirm: str) -> ConfirmationNeededError:
+    with pytest.raises(ConfirmationNeededError) as caught:
+        await act(world, confirm)
+    return caught.value
+
+
+@pytest.mark.parametrize("what", CONFIRMED)
+async def test_a_confirmation_is_for_the_node_that_was_shown_and_for_none_that_has_its_name_since(
+    world: World, what: str
+):
+    for name in ("west.example.com", "east.example.com"):
+        made = make_leaf(None, [name])
+        await world.operations.certificates.upload(
+            certificate=made.certificate_pem,
+            private_key=made.key_pem,
+            passphrase=None,
+            parameters="",
+            nodes=[],
+            slot="server",
+            actor="ada",
+        )
+    await add(world)
+    act = CONFIRMED[what]
+    asked = await told(act, world, "")
+    before = (await world.store.nodes.get("n1")).id
+    await world.store.nodes.remove("n1")
+    await add(world)
+    again = await told(act, world, asked.token)
+    # what is told reads the same, and is about another node
+    assert [each.message for each in again.consequences] == [each.message for each in asked.consequences]
+    assert (await world.store.nodes.get("n1")).id != before
+    await act(world, again.token)
