@@ -1,15 +1,16 @@
 """What stays with an entry when its certificate is given again: the certificates that completed its chain, and were not given again.
 
 Pure. Decides which of an entry's certificates a new text still needs, and whether a change leaves clients with less of a chain. Leaves the search
-to `common.pki.chain`. Invariant: what a text completes by itself, with the manager's CAs, is kept as it was given.
+to `common.pki.chain`. Invariant: a chain that a text completes by itself, with the manager's CAs, stays as it was given, up to its root.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from common.pki.certificate import Certificate
-from common.pki.chain import ChainState
+from common.pki.chain import Chain, ChainState
 from common.pki.finding import Severity
+from common.pki.identity import key_of
 from common.pki.material import TlsMaterial
 from manager.domain.comparison import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, asked, said
@@ -49,17 +50,36 @@ def completed(
         if one.fingerprint not in source.refused and one not in given
     }
     entry = new_entry(material, places=places, now_s=now_s)
-    if not old or inventory.chain_of(entry, now_s=now_s).state is ChainState.COMPLETE:
+    if not old:
         return material, []
-    whole = replace(entry, uploaded=(*entry.uploaded, *old))
-    best = inventory.chain_of(whole, now_s=now_s)
-    needed = dict.fromkeys((*(link.certificate for link in best.links), *best.serving))
-    kept = [one for one in needed if one in old]
+    alone, best = inventory.chain_of(entry, now_s=now_s), _chain_with(inventory, entry, old, now_s=now_s)
+    if alone.state is ChainState.COMPLETE:
+        kept = _above_root(inventory, entry, alone, [one for one in best.serving if one in old], now_s=now_s)
+    else:
+        needed = dict.fromkeys((*(link.certificate for link in best.links), *best.serving))
+        kept = [one for one in needed if one in old]
     by_source: dict[int, list[Certificate]] = {}
     for one in kept:
         by_source.setdefault(old[one].id, []).append(one)
-    found = [_kept(some, old[some[0]]) for some in by_source.values()]
+    found = [
+        _kept(some, old[some[0]], is_needed=alone.state is not ChainState.COMPLETE)
+        for some in by_source.values()
+    ]
     return replace(material, kept=(*material.kept, *kept)), found
+
+
+def _above_root(
+    inventory: Inventory, entry: Entry, alone: Chain, old: Sequence[Certificate], *, now_s: int
+) -> list[Certificate]:
+    """Return which of these are sent after a chain that is complete without them, for clients that know only who signed its root."""
+    links = {(link.certificate.subject_id, key_of(link.certificate)) for link in alone.links[:-1]}
+    above = [one for one in old if (one.subject_id, key_of(one)) not in links]
+    served = _chain_with(inventory, entry, above, now_s=now_s).serving
+    return [] if served[: len(alone.serving)] != alone.serving else [*served[len(alone.serving) :]]
+
+
+def _chain_with(inventory: Inventory, entry: Entry, more: Iterable[Certificate], *, now_s: int) -> Chain:
+    return inventory.chain_of(replace(entry, uploaded=(*entry.uploaded, *more)), now_s=now_s)
 
 
 def carried(material: TlsMaterial, before: Entry) -> TlsMaterial:
@@ -86,11 +106,12 @@ def of_broken_chain(inventory: Inventory, before: Entry, after: Entry, *, now_s:
     return [replace(asked(ConsequenceCode.CHAIN_BROKEN, message), nodes=nodes)]
 
 
-def _kept(kept: Sequence[Certificate], source: Entry) -> Consequence:
+def _kept(kept: Sequence[Certificate], source: Entry, *, is_needed: bool) -> Consequence:
     was, is_ = ("was", "is") if len(kept) == 1 else ("were", "are")
+    who = "The chain of trust needs" if is_needed else "Clients that do not know its root need"
     return Consequence(
         code=ConsequenceCode.CHAIN_KEPT,
-        message=f"The chain of trust needs {_named(kept)}, which {was} not given again and {is_} kept from {said(source)}.",
+        message=f"{who} {_named(kept)}, which {was} not given again and {is_} kept from {said(source)}.",
         severity=Severity.NOTE,
         asks=False,
     )

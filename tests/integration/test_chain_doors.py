@@ -230,6 +230,45 @@ async def test_what_completes_a_chain_by_itself_is_kept_as_it_was_given(api):
     assert await sent(api) == ("complete", fingerprints(renewed))
 
 
+ELDER, _ = pki.current_ca("Elder")
+CROSS = pki.cross_sign(ELDER, CA, **LIFE)
+"""The root's name and key, signed by a root that older clients know."""
+
+
+async def with_cross_signed(api: ApiClient, *above: Made) -> None:
+    """The certificate came with all of its chain, and the manager has the intermediate, too."""
+    assert await keep(api, LEAF, ISSUER, *above) == NUMBER
+    await api.operations.trust.upload_one(ISSUER.certificate_pem, trusted_intermediate=False, actor="test")
+
+
+@pytest.mark.parametrize("door", {**TOLD, **UNTOLD})
+async def test_a_cross_signed_root_that_came_along_is_sent_on_though_the_leaf_alone_is_given_again(api, door):
+    await with_cross_signed(api, CROSS)
+    assert await sent(api) == ("complete", fingerprints(ISSUER, CROSS))
+    told = await {**TOLD, **UNTOLD}[door](api)
+    assert await sent(api) == ("complete", fingerprints(ISSUER, CROSS))
+    if door in TOLD:
+        assert "Clients that do not know its root need" in told
+        assert fingerprints(CROSS)[0][:16] in told
+        assert fingerprints(ISSUER)[0][:16] not in told, "the manager has that one"
+
+
+async def test_a_cross_signed_root_that_is_wrong_by_now_does_not_stay(api):
+    over = {**LIFE, "not_after_s": int(time.time()) - pki.DAY_S}
+    await with_cross_signed(api, pki.cross_sign(ELDER, CA, **over), pki.cross_sign(ELDER, ELDER, **LIFE))
+    assert "kept from" not in await TOLD["API: upload"](api)
+    assert await sent(api) == ("complete", fingerprints(ISSUER))
+    assert (await api.operations.context.store.certificates.get(NUMBER)).chain_pem == ""
+
+
+async def test_a_renewed_intermediate_of_the_manager_is_served_with_the_cross_signed_root_that_stays(api):
+    assert await keep(api, LEAF, ISSUER, CROSS) == NUMBER
+    renewed = pki.make_intermediate(CA, "Kept Issuing", key=ISSUER.key, **LIFE)
+    await api.operations.trust.upload_one(renewed.certificate_pem, trusted_intermediate=False, actor="test")
+    await TOLD["API: upload"](api)
+    assert await sent(api) == ("complete", fingerprints(renewed, CROSS))
+
+
 async def test_an_answer_of_an_existing_client_that_takes_over_nodes_takes_over_the_chain(api):
     client = Client(api)
     body = {"subject_name": NAMES[0], "tls_certificate": f"{CERTIFICATES}{NUMBER}/"}
