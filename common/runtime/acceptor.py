@@ -35,6 +35,10 @@ def listen(host: str, port: int) -> socket.socket:
     """Bind and listen; an empty host or `::` means all addresses. Raises OSError."""
     everywhere = host in {"", "::"} and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if everywhere or ":" in host else socket.AF_INET
+    try:
+        host.encode("idna")
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "it is not a host name or an address") from error
     listening = socket.create_server(
         (host or ("::" if everywhere else "0.0.0.0"), port),  # noqa: S104 - an empty host says so
         family=family,

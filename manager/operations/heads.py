@@ -15,6 +15,7 @@ import structlog
 
 from common.errors import InvalidInputError
 from common.runtime import durable
+from common.runtime.plain import open_plain
 from manager.store.chain import SignedHead, parse_signed_head
 
 log = structlog.get_logger(__name__)
@@ -40,8 +41,7 @@ def tell(signed: SignedHead) -> None:
 def append(file: Path, signed: SignedHead) -> None:
     """Add a line, and return when it is on disk. The file may be one that its owner made append-only (chattr +a)."""
     moment = datetime.fromtimestamp(signed.at_s, UTC).isoformat()
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
-    descriptor = os.open(file, flags, 0o600)
+    descriptor = open_plain(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
     try:
         os.write(descriptor, f"{moment} {signed.text}\n".encode())
         os.fsync(descriptor)
@@ -57,7 +57,7 @@ def keep(file: Path, signed: SignedHead) -> None:
 def read(file: Path) -> Sequence[SignedHead]:
     """Return the last heads that a file has, the oldest first; none where there is no such file. What is no head is passed over."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = open_plain(file, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return []
     with os.fdopen(descriptor, "rb") as opened:

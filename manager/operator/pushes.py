@@ -67,7 +67,8 @@ def push(
 ) -> None:
     """Push now. It is not needed in daily life: a change is pushed by itself, and every minute what was missed.
 
-    With --wait, exit status 1 says that a node failed, rests after it failed, or did not come to an end in time.
+    With --wait, exit status 1 says that a node failed, rests after it failed, could not be pushed to now (it is offline, or has not
+    joined), or did not come to an end in time.
 
     Example: certcast push conf1 conf2 --wait
     """
@@ -116,6 +117,17 @@ def fate_of(node: "Node", generation: int | None) -> Fate:
     return "open" if node.push.result in {"", "lost"} else "failed"
 
 
+def _just_failed(node: "Node") -> bool:
+    """Whether the push of what is desired, which was under way when it was asked for again, has failed since."""
+    return (
+        node.push is not None
+        and node.desired is not None
+        and node.push.generation == node.desired.generation
+        and node.push.result != "applied"
+        and fate_of(node, node.push.generation) == "failed"
+    )
+
+
 def _sentence(plan: "Planned", *, dry_run: bool) -> str:
     words = _PLANNED_WORDS if dry_run else _DONE_WORDS
     which = f" generation {plan.generation}" if plan.generation is not None and plan.action in ACTED else ""
@@ -144,7 +156,7 @@ class Pursuit:
 
         if node.name in self._unseen:
             self._unseen.discard(node.name)
-            if node.push is not None and node.push.concluded_s is None:
+            if node.push is not None and (node.push.concluded_s is None or _just_failed(node)):
                 self._waiting[node.name] = node.push.generation
         if node.name not in self._waiting:
             return None
@@ -166,19 +178,16 @@ class Pursuit:
 async def _follow(client: "Client", plans: "list[Planned]", *, timeout_s: float) -> bool:
     """Show the steps of each node that is pushed to; return whether all came to be in sync in time.
 
-    A node that rests after a failure is not pushed to, and has failed.
+    A node that nothing is sent to now, because it is offline, say, or rests after a failure, does not come to be.
     """
     from manager.operator.watching import Watch
 
     pursuit, started_s = Pursuit(plans), time.monotonic()
-    resting = [plan for plan in plans if plan.retry_in_s is not None]
-    for plan in resting:
-        _progress(
-            f"{plan.node}: failed before, and is tried again in {span(plan.retry_in_s or 0.0)}; "
-            f"try now: certcast push {plan.node} --force --wait"
-        )
+    left_out = [plan for plan in plans if plan.action not in {*ACTED, "none"}]
+    for plan in left_out:
+        _progress(_left_out(plan))
     if not pursuit.waiting:
-        return not resting
+        return not left_out
     try:
         async with asyncio.timeout(timeout_s), aclosing(Watch(client).changes()) as changes:
             async for node, _ in changes:
@@ -189,7 +198,18 @@ async def _follow(client: "Client", plans: "list[Planned]", *, timeout_s: float)
     except TimeoutError:
         _progress(f"not at an end after {timeout_s:.0f} s: {', '.join(pursuit.waiting)}")
         return False
-    return not (pursuit.failed or resting)
+    return not (pursuit.failed or left_out)
+
+
+def _left_out(plan: "Planned") -> str:
+    if plan.retry_in_s is not None:
+        return (
+            f"{plan.node}: failed before, and is tried again in {span(plan.retry_in_s)}; "
+            f"try now: certcast push {plan.node} --force --wait"
+        )
+    return f"{plan.node}: not pushed now, so there is nothing to wait for" + (
+        f": {plan.why}" if plan.why else ""
+    )
 
 
 def _progress(text: str) -> None:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.runtime import durable
+from common.runtime.plain import open_plain
 
 KEK_BYTES: Final = 32
 KEK_FILE: Final = "kek"
@@ -113,7 +114,7 @@ def load_keyring(directory: Path) -> Keyring:
 
 def _read(path: Path, *, private: bool) -> Keyring:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if private and mode & 0o077:
                 raise ConflictError(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")

@@ -105,6 +105,8 @@ async def _dial_one(
     except (OSError, asyncssh.Error) as error:
         text = getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)
         raise UnreachableError(f"{address}: {text}") from error
+    except (ValueError, OverflowError) as error:  # no HOST:PORT, or a name that is none (RFC 1035, IDNA)
+        raise UnreachableError(f"{address}: it is not an address") from error
     session = _Session(peer, connection, address)
     try:
         await connection.create_session(

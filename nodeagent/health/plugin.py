@@ -50,10 +50,16 @@ class Answer(msgspec.Struct, frozen=True):
 
 def ask(url: str) -> tuple[int, str]:
     """Ask URL/health/ready; return the exit status and the line to print."""
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or http.client.HTTP_PORT
+        is_usable = parts.scheme == "http" and host is not None and "@" not in parts.netloc
+        (host or "").encode("idna")
+        connection = http.client.HTTPConnection(host or "", port, timeout=TIMEOUT_S)
+    except (ValueError, http.client.InvalidURL):
+        is_usable = False
+    if not is_usable:
         return UNKNOWN, f"CERTCAST UNKNOWN: '{url}' is not http://HOST:PORT"
-    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/health/ready", headers={"Connection": "close"})
         answer = msgspec.json.decode(connection.getresponse().read(ANSWER_MAX_BYTES), type=Answer)

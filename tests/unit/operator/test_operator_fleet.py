@@ -158,10 +158,38 @@ def test_waiting_is_exit_status_1_when_nothing_comes_in_time(api, run):
     assert "not at an end after 1 s: conf1" in done.stderr
 
 
-def test_nothing_to_push_is_not_waited_for(api, run):
-    api.answer("POST", "push", {"pushes": [{"node": "a", "action": "wait", "why": "it is offline"}]})
-    assert run("push", "a", "--wait").exit_code == 0
+@pytest.mark.parametrize(
+    "why", ["it is offline; it will be pushed when it connects", "it has not joined", ""]
+)
+def test_waiting_is_exit_status_1_for_a_node_that_is_not_pushed_to_now_and_says_why(api, run, why):
+    api.answer("POST", "push", {"pushes": [{"node": "a", "action": "wait", "why": why}]})
+    done = run("push", "a", "--wait")
+    assert done.exit_code == 1
+    assert f"a: not pushed now, so there is nothing to wait for{why and ': '}{why}\n" in done.stderr
     assert len(api.asked) == 1
+    assert run("push", "a").exit_code == 0, "who does not wait asks for no outcome"
+
+
+def test_a_node_that_is_offline_fails_the_wait_for_all_after_the_others_have_ended(api, run):
+    _pushing(api, node(desired=_version(5), applied=_version(5), push=pushed(result="applied")))
+    plans = [
+        {"node": "conf1", "action": "push", "generation": 5},
+        {"node": "conf2", "action": "wait", "why": "it is offline"},
+    ]
+    api.answer("POST", "push", {"pushes": plans})
+    done = run("push", "--all", "--wait", "--timeout", "30")
+    assert done.exit_code == 1
+    assert "conf1: in sync" in done.stderr
+    assert "conf2: not pushed now" in done.stderr
+
+
+def test_a_push_that_was_under_way_and_failed_before_anybody_looked_is_exit_status_1(api, run):
+    api.answer("POST", "push", {"pushes": [{"node": "conf1", "action": "none", "why": "under way"}]})
+    ended = node(state="failed", desired=_version(5), last_failed=failed(), push=pushed(result="rolled_back"))
+    api.answer("GET", "fleet", {"nodes": [ended]})
+    done = run("push", "conf1", "--wait", "--timeout", "30")
+    assert done.exit_code == 1
+    assert "conf1: failed: reload_failed" in done.stderr
 
 
 def test_waiting_is_exit_status_1_for_a_node_that_rests_after_it_failed_and_says_how_to_try_now(api, run):
