@@ -9,8 +9,12 @@ import stat
 from pathlib import Path
 
 
+class NotPlainError(OSError):
+    """What is there is no plain file (EINVAL)."""
+
+
 def open_plain(path: Path, flags: int, mode: int = 0o600) -> int:
-    """Return a descriptor as os.open does, closed on exec. Raises OSError, EINVAL for what is no plain file."""
+    """Return a descriptor as os.open does, closed on exec. Raises NotPlainError, OSError."""
     try:
         _check(path.stat(), path)
     except FileNotFoundError:
@@ -28,4 +32,4 @@ def open_plain(path: Path, flags: int, mode: int = 0o600) -> int:
 
 def _check(facts: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+        raise NotPlainError(errno.EINVAL, "it is not a plain file", str(path))

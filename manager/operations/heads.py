@@ -15,7 +15,7 @@ import structlog
 
 from common.errors import InvalidInputError
 from common.runtime import durable
-from common.runtime.plain import open_plain
+from common.runtime.plain import NotPlainError, open_plain
 from manager.store.chain import SignedHead, parse_signed_head
 
 log = structlog.get_logger(__name__)
@@ -58,8 +58,8 @@ def read(file: Path) -> Sequence[SignedHead]:
     """Return the last heads that a file has, the oldest first; none where there is no such file. What is no head is passed over."""
     try:
         descriptor = open_plain(file, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return []
+    except (FileNotFoundError, NotPlainError):
+        return []  # adding to it says what it is
     with os.fdopen(descriptor, "rb") as opened:
         opened.seek(max(0, os.fstat(descriptor).st_size - COMPARED_BYTES))
         lines = opened.read(COMPARED_BYTES).decode(errors="replace").splitlines()

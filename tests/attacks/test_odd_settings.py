@@ -137,6 +137,7 @@ def test_signed_heads_are_not_written_to_what_is_no_plain_file(tmp_path, odd, ki
     path = odd(tmp_path / "heads", kind)
     with pytest.raises(OSError, match="it is not a plain file"):
         heads.append(path, HEAD)
+    assert heads.read(path) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,8 +168,11 @@ def test_a_manager_whose_heads_go_into_a_fifo_without_a_reader_says_so_and_ends(
         env={**os.environ, "CERTCAST_MANAGER_AUDIT_HEADS": str(fifo)},
     )
     try:
-        said = next(line for line in serving.stdout if "audit.unshipped" in line)
-        assert "it is not a plain file" in said
+        told = [
+            next(line for line in serving.stdout if f"audit.{word}" in line)
+            for word in ("extended", "unshipped")
+        ]
+        assert "it is not a plain file" in told[1]
         serving.send_signal(signal.SIGTERM)
         serving.communicate(timeout=PATIENCE_S)
     finally:
