@@ -2,20 +2,25 @@
 
 Decides how an answer leaves (within a deadline, large ones in pieces), and what becomes of the rest of a body that nobody read: the
 connection is closed, and no more of it is taken. Invariant: whatever a request holds (its bytes, its turns) is given back once
-its answer has been sent or given up.
+its answer has been sent or given up; and a request begins when it is its turn, those of strangers at a pace that leaves the loop to
+others.
 """
 
 import asyncio
 import io
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from common.source import source_of
 from manager.api.bodies import Bodies, Sender
+from manager.api.heads import Known, fault_of, weight_of
 from manager.api.proxies import Proxies
 from manager.api.queueing import FairQueue, Limit
+from manager.api.turnstile import Pace, Turnstile
 
 WRITE_S: Final = 30.0
 WRITE_RATE_BYTES_S: Final = 64 * 1024
@@ -39,17 +44,45 @@ HEAVY: Final = Limit(
 )
 """Work that takes more than a few milliseconds. More of it at once would be no faster, and slow everything else."""
 
+STRANGERS: Final = Pace(burst=20.0, per_s=200.0, each_burst=60.0, each_per_s=100.0)
+"""Requests of those who have proven nothing lately, by source: a page of theirs costs up to a millisecond.
+
+A browser that was never here asks for ten files at once. Who signs in, and who asks for health, waits with them, and never for long: 512
+connections are through in 3 s.
+"""
+
+USERS: Final = Pace(burst=200.0, per_s=1000.0, each_burst=100.0, each_per_s=300.0)
+"""Requests with a credential that proved a user, by user, whatever they ask for: more than can be answered by a store."""
+
+
+class Seat(Protocol):
+    """The connection of a request."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing has been answered on it yet."""
+
+    def waits(self, leave: Callable[[], None]) -> None:
+        """Note that the request waits for its turn: others may have the place, and `leave` is called if it ends."""
+
+    def begins(self) -> None:
+        """Note that it is being answered."""
+
 
 class Guard:
     """What requests share."""
 
     def __init__(self) -> None:
+        self.known = Known()
+        self.strangers = Turnstile(STRANGERS)
+        self.users = Turnstile(USERS)
         self.bodies = Bodies()
         self.requests = FairQueue(REQUESTS)
         self.heavy = FairQueue(HEAVY)
 
 
 GUARD: Final = web.AppKey("guard", Guard)
+SEAT: Final = web.RequestKey("seat", Seat)
 _KEPT: Final = web.RequestKey("kept", AsyncExitStack)
 
 
@@ -66,8 +99,10 @@ async def read_bytes(request: web.Request, sender: Sender) -> bytearray:
 
 
 async def take_turn(request: web.Request, user: str) -> None:
-    """Wait until this user's request may be served; its turn ends with it. Raises OverloadedError."""
-    await request[_KEPT].enter_async_context(request.config_dict[GUARD].requests.take(user))
+    """Wait until the request of this user, who has proven to be it, may be served; its turn ends with it. Raises OverloadedError."""
+    guard = request.config_dict[GUARD]
+    guard.known.note(request, user)
+    await request[_KEPT].enter_async_context(guard.requests.take(user))
 
 
 def heavy_turn(request: web.Request, user: str) -> AbstractAsyncContextManager[None]:
@@ -81,6 +116,13 @@ async def expect_later(_request: web.Request) -> None:
 
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    fault = fault_of(request)
+    if fault:
+        refusal = web.Response(status=431, text=fault)
+        refusal.force_close()
+        return refusal
+    if not await _comes_in(request):
+        return web.Response(status=503)
     async with AsyncExitStack() as kept:
         request[_KEPT] = kept
         try:
@@ -90,6 +132,23 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise
         await _finish(request, response)
     return response
+
+
+async def _comes_in(request: web.Request) -> bool:
+    """Wait for the request's turn; false if its connection has ended meanwhile."""
+    guard, seat = request.config_dict[GUARD], request.get(SEAT)
+    user = guard.known.find(request)
+    turnstile, owner = (
+        (guard.strangers, source_of(request.remote or "")) if user is None else (guard.users, user)
+    )
+    turn = turnstile.ask(owner, weight=weight_of(request), is_first=seat is not None and seat.is_first)
+    if seat is None or turn.done():
+        return await turn
+    seat.waits(lambda: turnstile.leave(owner, turn))
+    try:
+        return await turn
+    finally:
+        seat.begins()
 
 
 async def _finish(request: web.Request, response: web.StreamResponse) -> None:

@@ -31,10 +31,13 @@ class SetupOperations:
     def __init__(self, context: Context, users: UserOperations) -> None:
         self._context = context
         self._users = users
+        self._is_done = False
 
     async def is_needed(self) -> bool:
-        """Tell whether there is no user yet."""
-        return not await self._users.list()
+        """Tell whether there is no user yet. Once there is one there always is: the last administrator cannot be removed."""
+        if not self._is_done:
+            self._is_done = bool(await self._users.list())
+        return not self._is_done
 
     async def open(self) -> str | None:
         """Make a link's token in place of any earlier one; None where there is a user."""

@@ -17,6 +17,7 @@ from math import inf
 from typing import Final
 
 import structlog
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from common.runtime.acceptor import accept_from
 from common.runtime.places import Paces, Place, Places
@@ -32,6 +33,14 @@ CROWDED: Final = "too many connections from one address"
 HURRIED: Final = "too many new connections from one address in a short time"
 FULL: Final = "too many connections"
 DISPLACED: Final = "idle while others needed the place"
+
+TALKATIVE: Final = "too much came that is no body"
+
+UNASKED_MAX_BYTES: Final = 64 * 1024
+"""What may come between two answers beside the body: heads of requests, and how a body is chunked. Three of the longest fields fit."""
+
+UNASKED_SHARE: Final = 4
+"""And as much as a body's bytes divided by this: one in chunks of 64 bytes, the smallest that are read, has an eighth of them."""
 
 MANY_MORE: Final = 8
 """A source that holds so many more than another gives up even those that it has just opened."""
@@ -183,13 +192,28 @@ class Seats:
 class _Watched(asyncio.Protocol):
     """The protocol of one connection with a clock around it."""
 
-    __slots__ = ("_inner", "_loop", "_seat", "_seats", "_timer", "_transport")
+    __slots__ = (
+        "_body",
+        "_came_bytes",
+        "_inner",
+        "_leave",
+        "_loop",
+        "_seat",
+        "_seats",
+        "_timer",
+        "_transport",
+        "is_first",
+    )
 
     def __init__(self, seats: Seats, seat: Seat, inner: asyncio.Protocol) -> None:
         self._seats, self._seat, self._inner = seats, seat, inner
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
+        self._body: StreamReader = EMPTY_PAYLOAD
+        self._came_bytes = 0
+        self._leave: Callable[[], None] = _nothing
+        self.is_first = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock of the first request."""
@@ -203,8 +227,13 @@ class _Watched(asyncio.Protocol):
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on."""
+        """Count, and pass on."""
+        self._came_bytes += len(data)
         self._inner.data_received(data)
+        # the parser has no limit for a head as a whole, nor for what stands between the chunks of a body
+        body_bytes = self._body.total_bytes
+        if self._came_bytes - body_bytes > UNASKED_MAX_BYTES + body_bytes // UNASKED_SHARE:
+            self._cut(TALKATIVE)
 
     def eof_received(self) -> bool | None:
         """Pass on."""
@@ -213,6 +242,7 @@ class _Watched(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on, and give the place back."""
         self._stop()
+        self._leave()
         self._seats.lost(self._seat, self._inner)
         self._inner.connection_lost(exc)
 
@@ -224,13 +254,23 @@ class _Watched(asyncio.Protocol):
         """Pass on."""
         self._inner.resume_writing()
 
-    def begins(self) -> None:
-        """Note that a request is being answered: the place is safe."""
+    def waits(self, leave: Callable[[], None]) -> None:
+        """Note that a request waits for its turn: the place is others' who need it, and `leave` is called when it is gone."""
+        self._leave = leave
+        self._seat.yields_at_s = self._loop.time()
+
+    def begins(self, body: StreamReader | None = None) -> None:
+        """Note that a request, with this body, is being answered: the place is safe."""
         self._stop()
+        self._leave = _nothing
         self._seat.yields_at_s = inf
+        if body is not None:
+            self._body = body
 
     def ends(self) -> None:
         """Note that it was answered: from now on the place is others' who need it."""
+        self.is_first = False
+        self._body, self._came_bytes = EMPTY_PAYLOAD, 0
         self._seat.yields_at_s = self._loop.time()
         self._expect(self._seats.limits.idle_s, "nothing was asked for too long")
 

@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler
 
 from common.errors import InstallError, Reason, UnreachableError
 from common.runtime.acceptor import listen, stop_listening
+from manager.api.guard import SEAT
 from manager.web.seats import SeatLimits, Seats, give_seats
 
 HSTS: Final = "max-age=31536000"
@@ -105,7 +106,8 @@ class HttpsServer:
         watched = self.seats.answering(request.protocol)
         if watched is None:
             return await handler(request)
-        watched.begins()
+        watched.begins(request.content)
+        request[SEAT] = watched
         try:
             return await handler(request)
         finally:

@@ -23,6 +23,7 @@ from common.errors import AccessError, InvalidInputError, Reason
 from common.source import source_of
 from manager.api.bodies import STRANGER_MAX_BYTES, Sender, sender_of
 from manager.api.guard import heavy_turn, take_turn
+from manager.api.heads import SESSION_COOKIE, cookie
 from manager.api.proxies import CONNECTION
 from manager.api.routes import allows, check_origin
 from manager.api.streams import Streams
@@ -36,9 +37,6 @@ from manager.web.difference import Difference, differences
 from manager.web.forms import Form, read_form
 from manager.web.static import StaticFiles
 from manager.web.uploads import given_text, shown_text
-
-COOKIE: Final = "__Host-certcast"
-"""The prefix makes browsers refuse it unless it is Secure, for this host alone and for every path (RFC 6265bis 4.1.3.2)."""
 
 DEVICE: Final = "__Host-certcast-device"
 """By which a browser is known in which a user signed in before."""
@@ -154,7 +152,7 @@ class Visit:
         )
         if said:
             response.del_cookie(SAID, path="/", secure=True)
-        if self.request.cookies.get(COOKIE) != self.token:
+        if cookie(self.request, SESSION_COOKIE) != self.token:
             self.remember(response, self.token)
         return response
 
@@ -184,7 +182,7 @@ class Visit:
 
     def remember(self, response: web.StreamResponse, token: str) -> None:
         """Let the browser keep a token until it is closed."""
-        response.set_cookie(COOKIE, token, path="/", secure=True, httponly=True, samesite="Lax")
+        response.set_cookie(SESSION_COOKIE, token, path="/", secure=True, httponly=True, samesite="Lax")
 
     async def prove(self, name: str, password: str) -> UserRecord:
         """Return the user that name and password prove, in this browser. Raises AccessError."""
@@ -192,7 +190,7 @@ class Visit:
             name,
             password,
             address=self.address,
-            device=self.request.cookies.get(DEVICE, ""),
+            device=cookie(self.request, DEVICE),
             connection=self.request[CONNECTION],
             session="" if self.user is None else self.operations.sessions.id_of(self.token),
         )
@@ -222,7 +220,7 @@ class Visit:
 
     def _said(self) -> str:
         try:
-            return base64.urlsafe_b64decode(self.request.cookies.get(SAID, "")).decode()[:SAID_MAX]
+            return base64.urlsafe_b64decode(cookie(self.request, SAID)).decode()[:SAID_MAX]
         except ValueError:
             return ""
 
@@ -331,7 +329,7 @@ async def begin_user(site: Site, token: str) -> UserRecord | None:
 
 async def begin_visit(site: Site, request: web.Request) -> Visit:
     """Find out who asks."""
-    token = request.cookies.get(COOKIE, "")
+    token = cookie(request, SESSION_COOKIE)
     user = await begin_user(site, token)
     if not _TOKEN.fullmatch(token):
         token = secrets.token_urlsafe(32)

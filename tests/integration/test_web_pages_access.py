@@ -6,12 +6,12 @@ import pytest
 
 from common.errors import AccessError
 from manager.api.bodies import STRANGER_MAX_BYTES
+from manager.api.heads import SESSION_COOKIE as COOKIE
 from manager.domain.model import Role
 from manager.operations import sessions
 from manager.operations.setup import LINK_S
 from manager.operations.workers import Workers
 from manager.web.site import PAGES
-from manager.web.visit import COOKIE
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.web import Visitor, visitor
 from tests.patience import PATIENCE_S

@@ -1,0 +1,87 @@
+"""Heads of requests: how much they may hold, what they count for, and what of them says who asks.
+
+Reads the few cookies that are ours and no others: reading 1,000 of them takes longer than answering. Invariant: a head that is refused
+has not been read any further than it takes to count.
+"""
+
+import hashlib
+import secrets
+from collections import OrderedDict
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from manager.api.turnstile import HEAD_UNIT_BYTES
+
+SESSION_COOKIE: Final = "__Host-certcast"
+"""The prefix makes browsers refuse it unless it is Secure, for this host alone and for every path (RFC 6265bis 4.1.3.2)."""
+
+COOKIES_MAX: Final = 200
+"""Browsers keep 180 for one site at most, of all that is served there."""
+
+COOKIES_MAX_BYTES: Final = 12 * 1024
+KNOWN_MAX: Final = 4096
+"""Credentials that are remembered; the one that was used least lately is forgotten first."""
+
+
+def fault_of(request: web.BaseRequest) -> str:
+    """Return why this request's head is refused, "" if it is not."""
+    cookies = request.headers.getall(hdrs.COOKIE, ())
+    if (
+        sum(map(len, cookies)) > COOKIES_MAX_BYTES
+        or sum(each.count(";") + 1 for each in cookies) > COOKIES_MAX
+    ):
+        return (
+            f"the request has more than {COOKIES_MAX} cookies or {COOKIES_MAX_BYTES} bytes of them; "
+            "delete the cookies of this host in your browser, and try again"
+        )
+    return ""
+
+
+def weight_of(request: web.BaseRequest) -> float:
+    """Return what a request counts for at the turnstile."""
+    size = len(request.raw_path) + sum(len(name) + len(text) for name, text in request.raw_headers)
+    return 1.0 + size // HEAD_UNIT_BYTES
+
+
+def cookie(request: web.BaseRequest, name: str) -> str:
+    """Return the cookie of this name, "" if there is none."""
+    found = ""
+    for each in request.headers.getall(hdrs.COOKIE, ()):
+        for pair in each.split(";"):
+            key, equals, text = pair.partition("=")
+            if equals and key.strip() == name:
+                found = text.strip().strip('"')
+    return found
+
+
+class Known:
+    """Credentials that have proven a user lately, as digests.
+
+    They prove nothing by themselves: what comes with one is only not made to wait with strangers.
+    """
+
+    def __init__(self) -> None:
+        self._salt = secrets.token_bytes(32)
+        self._users: OrderedDict[bytes, str] = OrderedDict()
+
+    def find(self, request: web.BaseRequest) -> str | None:
+        """Return the user whom this request's credential proved, None if it proved nobody."""
+        digest = self._digest(request)
+        return self._users.get(digest) if digest is not None else None
+
+    def note(self, request: web.BaseRequest, user: str) -> None:
+        """Note that this request's credential proves a user."""
+        digest = self._digest(request)
+        if digest is None:
+            return
+        self._users[digest] = user
+        self._users.move_to_end(digest)
+        if len(self._users) > KNOWN_MAX:
+            self._users.popitem(last=False)
+
+    def _digest(self, request: web.BaseRequest) -> bytes | None:
+        given = request.headers.get(hdrs.AUTHORIZATION) or cookie(request, SESSION_COOKIE)
+        if not given:
+            return None
+        return hashlib.blake2b(given.encode(errors="surrogatepass"), digest_size=16, key=self._salt).digest()

@@ -1,0 +1,122 @@
+"""Turnstile for requests: at what pace they are let in, in all and of each owner, and who is next.
+
+Decides who is next: the owner whose turn has been due for longest; among one owner's requests the first of a connection before those of
+connections that have been served already, as who asks again and again shall not keep out who comes anew. Nobody is refused: a request
+waits, and one connection has one request at a time, so the connections bound who waits. Invariant: an owner with much to ask waits for
+itself, and the event loop never has more requests to begin at once than the pace allows.
+"""
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from common.runtime.places import SOURCES_MAX, Bucket
+
+HEAD_UNIT_BYTES: Final = 4096
+"""A request counts once, and once more for each of these in its head: that is what reading it costs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How many requests are let in: `burst` at once, then `per_s`, in all and of each owner."""
+
+    burst: float
+    per_s: float
+    each_burst: float
+    each_per_s: float
+
+
+@dataclass(slots=True)
+class _Line:
+    """Who waits of one owner, with what it counts for."""
+
+    first: dict[asyncio.Future[bool], float] = field(default_factory=dict)
+    again: dict[asyncio.Future[bool], float] = field(default_factory=dict)
+
+    def next(self) -> tuple[asyncio.Future[bool], float] | None:
+        """Take out who is next."""
+        for line in (self.first, self.again):
+            for turn in line:
+                return turn, line.pop(turn)
+        return None
+
+
+class Turnstile:
+    """See the module."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._all = Bucket(burst=pace.burst, per_s=pace.per_s, now_s=time.monotonic())
+        self._owners: OrderedDict[str, Bucket] = OrderedDict()
+        self._lines: dict[str, _Line] = {}
+        self._due: list[tuple[float, int, str]] = []
+        self._order = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many wait now."""
+        return sum(len(line.first) + len(line.again) for line in self._lines.values())
+
+    def ask(self, owner: str, *, weight: float = 1.0, is_first: bool = False) -> asyncio.Future[bool]:
+        """Return what becomes true when it is this request's turn; false if it left."""
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        line = self._lines.get(owner)
+        if line is None:
+            line = self._lines[owner] = _Line()
+            self._line_up(owner, time.monotonic())
+        (line.first if is_first else line.again)[turn] = weight
+        self._let_in()
+        return turn
+
+    def leave(self, owner: str, turn: asyncio.Future[bool]) -> None:
+        """Note that nobody waits for this turn any more."""
+        line = self._lines.get(owner)
+        if line is not None:
+            line.first.pop(turn, None)
+            line.again.pop(turn, None)
+        if not turn.done():
+            turn.set_result(False)
+
+    def _line_up(self, owner: str, now_s: float) -> None:
+        wait_s = self._bucket(owner, now_s).spend(now_s, 0.0)
+        heapq.heappush(self._due, (now_s + wait_s, next(self._order), owner))
+
+    def _bucket(self, owner: str, now_s: float) -> Bucket:
+        bucket = self._owners.get(owner)
+        if bucket is None:
+            pace = self._pace
+            bucket = Bucket(burst=pace.each_burst, per_s=pace.each_per_s, now_s=now_s)
+            self._owners[owner] = bucket
+            if len(self._owners) > SOURCES_MAX:
+                self._owners.popitem(last=False)
+        self._owners.move_to_end(owner)
+        return bucket
+
+    def _let_in(self) -> None:
+        now_s = time.monotonic()
+        while self._due:
+            due_s = max(self._due[0][0], now_s + self._all.spend(now_s, 0.0))
+            if due_s > now_s:
+                self._come_back(due_s - now_s)
+                return
+            _, _, owner = heapq.heappop(self._due)
+            found = self._lines[owner].next()
+            if found is None:
+                del self._lines[owner]
+                continue
+            turn, weight = found
+            self._all.spend(now_s, weight)
+            self._bucket(owner, now_s).spend(now_s, weight)
+            self._line_up(owner, now_s)
+            if not turn.done():
+                turn.set_result(True)
+
+    def _come_back(self, within_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(within_s, self._let_in)
