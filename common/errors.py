@@ -61,17 +61,31 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
+class Hint(StrEnum):
+    """Where an answer to a failure is found; each front end words it, as a command, a link or a path. Stable for machines."""
+
+    LIST_NODES = "list_nodes"
+    LIST_CERTIFICATES = "list_certificates"
+    LIST_TRUSTED_CAS = "list_trusted_cas"
+    LIST_REQUESTS = "list_requests"
+    LIST_ALARMS = "list_alarms"
+    LIST_USERS = "list_users"
+    LIST_CLIENTS = "list_clients"
+
+
 class CertcastError(Exception):
     """Any failure that we name.
 
     Attributes:
         reason: the stable code.
         message: one sentence for people, which says what to do next where that is known.
+        hint: what a front end knows how to say besides, None for nothing.
         retryable: whether the same request may succeed later without anybody changing anything.
     """
 
     reason: Reason = Reason.INTERNAL
     retryable: bool = False
+    hint: Hint | None = None
 
     def __init__(self, message: str, *, reason: Reason | None = None) -> None:
         super().__init__(message)
@@ -144,9 +158,13 @@ class OverloadedError(CertcastError):
 
 
 class NotFoundError(CertcastError):
-    """The named object does not exist."""
+    """The named object does not exist; `hint` says which list has those that do."""
 
     reason = Reason.NOT_FOUND
+
+    def __init__(self, message: str, *, hint: Hint | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class ConflictError(CertcastError):

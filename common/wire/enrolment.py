@@ -115,7 +115,7 @@ def decode_token(text: str) -> JoinToken:
     text = text.strip()
     if not text.startswith(TOKEN_PREFIX) or len(text) > TOKEN_MAX_CHARS:
         raise InvalidInputError(
-            "token", f"a join token begins with '{TOKEN_PREFIX}'; 'certcast node add' prints one"
+            "token", f"a join token begins with '{TOKEN_PREFIX}'; it is shown when a node is added"
         )
     body = text.removeprefix(TOKEN_PREFIX)
     try:

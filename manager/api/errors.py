@@ -57,6 +57,7 @@ class FailureDetail(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     message: str
     field: str = ""
+    hint: str | msgspec.UnsetType = msgspec.UNSET
     findings: list[FailureFinding] = []
     confirmation: Confirmation | msgspec.UnsetType = msgspec.UNSET
 
@@ -97,6 +98,7 @@ def answer(error: CertcastError) -> web.Response:
         reason=error.reason,
         message=error.message,
         field=error.field if isinstance(error, InvalidInputError) else "",
+        hint=error.hint or msgspec.UNSET,
         findings=_findings(error),
         confirmation=_confirmation(error),
     )

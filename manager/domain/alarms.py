@@ -475,7 +475,7 @@ def _why_state(view: NodeView, state: State) -> str:
                 "machine; what is pushed by force keeps its own numbers."
             )
         case "conflict":
-            return "It runs a generation that this store never published; push with --force to replace it."
+            return "It runs a generation that this store never published; a forced push replaces it."
         case _:
             return "What it applied is not what is desired."
 

@@ -37,9 +37,7 @@ def plan_push(facts: NodeFacts, *, now_s: float, forced: bool = False) -> Planne
     if facts.is_applied:
         return _none(facts, "it runs what is desired")
     if facts.is_in_conflict and not forced:
-        return _wait(
-            facts, "it runs a generation that this store does not know; push with --force to replace it"
-        )
+        return _wait(facts, "it runs a generation that this store does not know; a forced push replaces it")
     if _is_under_way(facts) and not forced:
         return _none(facts, "a push of the same generation is under way")
     if (rest_s := facts.retry_in_s(now_s)) > 0 and not forced:
@@ -47,7 +45,7 @@ def plan_push(facts: NodeFacts, *, now_s: float, forced: bool = False) -> Planne
         if failed is not None and failed.reason == Reason.NOT_YET_VALID:
             return _wait(facts, f"it waits: {failed.message}")
         reason = failed.reason if failed is not None else ""
-        waits = _wait(facts, f"it failed ({reason}); next attempt in {rest_s:.0f} s, --force tries now")
+        waits = _wait(facts, f"it failed ({reason}); next attempt in {rest_s:.0f} s")
         return replace(waits, retry_in_s=round(rest_s, 1))
     return PlannedPush(
         node=facts.name,

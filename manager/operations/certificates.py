@@ -9,7 +9,7 @@ import structlog
 
 from common.bundle.build import SlotMaterial
 from common.bundle.manifest import SLOTS, Slot
-from common.errors import ChangedMeanwhileError, InvalidInputError, NotFoundError, PkiError, Reason
+from common.errors import ChangedMeanwhileError, Hint, InvalidInputError, NotFoundError, PkiError, Reason
 from common.ids import NodeName, node_name
 from common.pki.batch import ImportFile
 from common.pki.chain import ChainState
@@ -425,9 +425,7 @@ class CertificateOperations:
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         numbers = list(dict.fromkeys(certificate_ids))
         if missing := [number for number in numbers if number not in inventory.entries]:
-            raise NotFoundError(
-                f"there is no certificate {missing[0]}; 'certcast certificate list' shows those there are"
-            )
+            raise NotFoundError(f"there is no certificate {missing[0]}", hint=Hint.LIST_CERTIFICATES)
         for number in numbers:
             if inventory.entries[number].leaf.is_self_signed:
                 raise PkiError(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from common.errors import NotFoundError
+from common.errors import Hint, NotFoundError
 from common.ids import NodeName, node_name
 from manager.domain.view import PlannedPush
 from manager.operations.context import Context
@@ -29,9 +29,7 @@ class PushOperations:
         where = _checked(nodes)
         known = [record.name for record in await self._context.store.nodes.list()]
         if where is not None and (unknown := set(where).difference(known)):
-            raise NotFoundError(
-                f"there is no node '{min(unknown)}'; 'certcast node list' shows those there are"
-            )
+            raise NotFoundError(f"there is no node '{min(unknown)}'", hint=Hint.LIST_NODES)
         subject = "all nodes" if where is None else ", ".join(where[:NAMED_MAX])
         detail = {"forced": forced, "count": len(known if where is None else where)}
         await self._context.note(actor, "fleet.pushed", subject, detail)

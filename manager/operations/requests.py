@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from common.errors import InvalidInputError, NotFoundError
+from common.errors import Hint, InvalidInputError, NotFoundError
 from common.ids import node_name
 from common.pki.csr import KeyKind, Request, RequestFields, kind_like, make_key, make_request, prefill
 from common.pki.keys import private_key_pem
@@ -59,9 +59,7 @@ class RequestOperations:
         inventory = await self._context.inventories.current()
         entry = inventory.entries.get(certificate_id)
         if entry is None:
-            raise NotFoundError(
-                f"there is no certificate {certificate_id}; 'certcast certificate list' shows those there are"
-            )
+            raise NotFoundError(f"there is no certificate {certificate_id}", hint=Hint.LIST_CERTIFICATES)
         return prefill(entry.leaf, as_client=any(place.slot == "client" for place in entry.places))
 
     async def kind_for(self, certificate_id: int | None) -> KeyKind:

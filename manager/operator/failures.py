@@ -6,9 +6,10 @@ reached or is not who it should be. Invariant: nothing secret is in an error, so
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from common.errors import CertcastError, InvalidInputError, UnreachableError
+from common.errors import CertcastError, Hint, InvalidInputError, UnreachableError
 
 if TYPE_CHECKING:
     from manager.operator.access import Access
@@ -19,6 +20,19 @@ EXIT_UNREACHABLE: Final = 3
 
 _WANTS_CONFIRMATION: Final = "this wants a confirmation, and nothing was changed"
 HTTP_UNAUTHENTICATED: Final = 401
+
+_LISTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        Hint.LIST_NODES: "node list",
+        Hint.LIST_CERTIFICATES: "certificate list",
+        Hint.LIST_TRUSTED_CAS: "ca list",
+        Hint.LIST_REQUESTS: "csr list",
+        Hint.LIST_ALARMS: "alarm list",
+        Hint.LIST_USERS: "user list",
+        Hint.LIST_CLIENTS: "oauth-client list",
+    }
+)
+"""Of each hint the command that answers it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +140,10 @@ def refusal(status: int, answer: Any) -> RefusedError:
     error = answer["error"]
     listed, confirmation = error.get("findings"), error.get("confirmation")
     told = confirmation if isinstance(confirmation, dict) else {}
-    consequences = told.get("consequences")
+    consequences, command = told.get("consequences"), _LISTS.get(_text(error.get("hint")))
+    message = _text(error.get("message")) or f"the manager refused with HTTP status {status}"
     return RefusedError(
-        _text(error.get("message")) or f"the manager refused with HTTP status {status}",
+        f"{message}; 'certcast {command}' shows those there are" if command else message,
         status=status,
         code=_text(error.get("reason")),
         field=_text(error.get("field")),

@@ -131,7 +131,8 @@ def _just_failed(node: "Node") -> bool:
 def _sentence(plan: "Planned", *, dry_run: bool) -> str:
     words = _PLANNED_WORDS if dry_run else _DONE_WORDS
     which = f" generation {plan.generation}" if plan.generation is not None and plan.action in ACTED else ""
-    why = f" ({plan.why})" if plan.why else ""
+    now = "; --force tries now" if plan.retry_in_s is not None else ""
+    why = f" ({plan.why}{now})" if plan.why else ""
     return f"{plan.node}: {words.get(plan.action, plan.action)}{which}{why}"
 
 

@@ -18,7 +18,7 @@ from typing import Final, assert_never
 import structlog
 
 from common.bundle.manifest import Manifest, parse_manifest
-from common.errors import NotFoundError, Reason, StorageError
+from common.errors import Hint, NotFoundError, Reason, StorageError
 from common.ids import Digest, NodeName
 from common.runtime.transport import Transport
 from common.wire.messages import Accepted, Hello, Outcome, Progress, Rejected, Tick, Welcome
@@ -437,7 +437,7 @@ class Fleet:
     def _known(self, name: NodeName) -> NodeFacts:
         facts = self._facts.get(name)
         if facts is None:
-            raise NotFoundError(f"there is no node '{name}'; 'certcast node list' shows those there are")
+            raise NotFoundError(f"there is no node '{name}'", hint=Hint.LIST_NODES)
         return facts
 
     def _choose(self, nodes: Sequence[NodeName] | None) -> list[NodeFacts]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
 
-from common.errors import NotFoundError
+from common.errors import Hint, NotFoundError
 from manager.domain.alarms import AlarmKind, AlarmRecord, Changes, Subject
 from manager.store.engine import Database, chunks
 from manager.store.tables import alarm
@@ -63,9 +63,7 @@ class Alarms:
                 )
                 row = (await connection.execute(query)).first()
                 if row is None:
-                    raise NotFoundError(
-                        f"there is no active alarm {alarm_id}; 'certcast alarm list' shows those there are"
-                    )
+                    raise NotFoundError(f"there is no active alarm {alarm_id}", hint=Hint.LIST_ALARMS)
                 if row.acknowledged_s is None:
                     seen = {"acknowledged_s": now_s, "acknowledged_by": actor}
                     await connection.execute(update(alarm).where(alarm.c.id == alarm_id).values(seen))

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.bundle.build import SlotMaterial
 from common.bundle.manifest import Slot, SlotFacts
-from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError, NotFoundError
+from common.errors import ChangedMeanwhileError, ConflictError, Hint, InvalidInputError, NotFoundError
 from common.ids import Fingerprint, NodeName
 from manager.domain.identity import Identified, IdentityConflictError
 from manager.domain.model import AssignmentRecord, CertificateRecord
@@ -217,7 +217,7 @@ async def assign_nodes(
     """Put a certificate into a slot of each of these nodes within a transaction. Raises NotFoundError."""
     found = await node_ids(connection, set(nodes))
     if unknown := [name for name in nodes if name not in found]:
-        raise NotFoundError(f"there is no node '{unknown[0]}'; 'certcast node list' shows those there are")
+        raise NotFoundError(f"there is no node '{unknown[0]}'", hint=Hint.LIST_NODES)
     statement = database.insert(assignment)
     statement = statement.on_conflict_do_update(
         index_elements=["node_id", "slot"], set_={"certificate_id": statement.excluded.certificate_id}
@@ -361,9 +361,7 @@ def _identity(certificate_id: int) -> str:
 
 
 def _missing(certificate_id: int) -> NotFoundError:
-    return NotFoundError(
-        f"there is no certificate {certificate_id}; 'certcast certificate list' shows those there are"
-    )
+    return NotFoundError(f"there is no certificate {certificate_id}", hint=Hint.LIST_CERTIFICATES)
 
 
 def _held(assignments: Sequence[AssignmentRecord]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.errors import AccessError, ConflictError, NotFoundError, ThrottledError
+from common.errors import AccessError, ConflictError, Hint, NotFoundError, ThrottledError
 from manager.domain.model import ClientRecord, Role
 from manager.store.engine import Database
 from manager.store.tables import meta, oauth_assertion, oauth_client, oauth_token
@@ -77,9 +77,7 @@ class Clients:
         async with self._database.write(rights=True) as connection:
             result = await connection.execute(delete(oauth_client).where(oauth_client.c.name == name))
             if not result.rowcount:
-                raise NotFoundError(
-                    f"there is no client '{name}'; 'certcast oauth-client list' shows those there are"
-                )
+                raise NotFoundError(f"there is no client '{name}'", hint=Hint.LIST_CLIENTS)
 
     async def spend(
         self,

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.errors import ConflictError, EnrolmentError, NotFoundError, Reason
+from common.errors import ConflictError, EnrolmentError, Hint, NotFoundError, Reason
 from common.ids import NodeName
 from manager.domain.model import JoinTokenRecord, KeyChange, NodeKind, NodeRecord
 from manager.store.engine import SQL_VARIABLES_MAX, Database
@@ -205,12 +205,12 @@ class Nodes:
             token = await _token(connection, name, secret_hash)
             if token.used_key is not None and token.used_key != public_key:
                 raise EnrolmentError(
-                    f"this join token was used with another key; 'certcast node join-token {name}' makes a new one",
+                    f"this join token was used with another key; make a new one for node '{name}' at the manager",
                     reason=Reason.TOKEN_USED,
                 )
             if token.used_key is None and token.expires_s <= now_s:
                 raise EnrolmentError(
-                    f"this join token has expired; 'certcast node join-token {name}' makes a new one",
+                    f"this join token has expired; make a new one for node '{name}' at the manager",
                     reason=Reason.TOKEN_EXPIRED,
                 )
             await connection.execute(
@@ -219,7 +219,7 @@ class Nodes:
             record = await get_node(connection, name)
             if token.used_key is not None and record.public_key != public_key:
                 raise EnrolmentError(
-                    f"node '{name}' has joined with another key since; 'certcast node join-token {name}' makes a new token",
+                    f"node '{name}' has joined with another key since; make a new join token for it at the manager",
                     reason=Reason.TOKEN_USED,
                 )
             if record.public_key != public_key:
@@ -258,7 +258,7 @@ async def _token(connection: AsyncConnection, name: NodeName, secret_hash: str) 
         if hmac.compare_digest(row.secret_hash, secret_hash):
             return row
     raise EnrolmentError(
-        "this join token is not known here; make a new one with 'certcast node join-token NAME'",
+        "this join token is not known here; make a new one at the manager",
         reason=Reason.TOKEN_UNKNOWN,
     )
 
@@ -287,4 +287,4 @@ def _record(row: Row[Any]) -> NodeRecord:
 
 
 def _missing(name: NodeName) -> NotFoundError:
-    return NotFoundError(f"there is no node '{name}'; 'certcast node list' shows those there are")
+    return NotFoundError(f"there is no node '{name}'", hint=Hint.LIST_NODES)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.errors import NotFoundError
+from common.errors import Hint, NotFoundError
 from manager.domain.model import RequestRecord
 from manager.store.engine import Database
 from manager.store.records import NewRequest
@@ -34,7 +34,7 @@ class Requests:
                 known = select(certificate.c.id).where(certificate.c.id == new.replaces_id)
                 if (await connection.execute(known)).first() is None:
                     raise NotFoundError(
-                        f"there is no certificate {new.replaces_id}; 'certcast certificate list' shows those there are"
+                        f"there is no certificate {new.replaces_id}", hint=Hint.LIST_CERTIFICATES
                     )
             values = {name: getattr(new, name) for name in new.__slots__ if name != "private_key_pem"}
             values["subject_alt_names"] = json.dumps(new.subject_alt_names)
@@ -93,6 +93,4 @@ def _identity(request_id: int) -> str:
 
 
 def _missing(request_id: int) -> NotFoundError:
-    return NotFoundError(
-        f"there is no certificate signing request {request_id}; 'certcast csr list' shows those there are"
-    )
+    return NotFoundError(f"there is no certificate signing request {request_id}", hint=Hint.LIST_REQUESTS)

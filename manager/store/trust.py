@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.errors import NotFoundError
+from common.errors import Hint, NotFoundError
 from common.ids import Fingerprint
 from manager.domain.identity import Identified, IdentityConflictError
 from manager.domain.model import TrustedCaRecord
@@ -99,9 +99,7 @@ async def keep_trusted_ca(
 async def _get(connection: AsyncConnection, trusted_ca_id: int) -> TrustedCaRecord:
     row = (await connection.execute(select(*_PLAIN).where(trusted_ca.c.id == trusted_ca_id))).first()
     if row is None:
-        raise NotFoundError(
-            f"there is no trusted CA {trusted_ca_id}; 'certcast ca list' shows those there are"
-        )
+        raise NotFoundError(f"there is no trusted CA {trusted_ca_id}", hint=Hint.LIST_TRUSTED_CAS)
     return _record(row)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.errors import ConflictError, NotFoundError
+from common.errors import ConflictError, Hint, NotFoundError
 from manager.domain.model import Role, TokenRecord, UserRecord
 from manager.store.engine import Database
 from manager.store.tables import api_token, join_token, oauth_client, session, user
@@ -191,4 +191,4 @@ def _token_record(row: Row[Any], *, prefix: str = "") -> TokenRecord:
 
 
 def _missing(name: str) -> NotFoundError:
-    return NotFoundError(f"there is no user '{name}'; 'certcast user list' shows those there are")
+    return NotFoundError(f"there is no user '{name}'", hint=Hint.LIST_USERS)

@@ -7,7 +7,7 @@ import jinja2
 import structlog
 from aiohttp import hdrs, web
 
-from common.errors import CertcastError, OverloadedError
+from common.errors import CertcastError, Hint, OverloadedError
 from manager.api.errors import is_own_failure, status_of
 from manager.api.guard import expect_later
 from manager.api.streams import Streams
@@ -54,6 +54,17 @@ PAGES: Final[tuple[Page, ...]] = (
     *helping.PAGES,
 )
 
+_LISTS: Final = {
+    Hint.LIST_NODES: ("/nodes", "See all nodes"),
+    Hint.LIST_CERTIFICATES: ("/certificates", "See all TLS certificates"),
+    Hint.LIST_TRUSTED_CAS: ("/trusted-cas", "See all trusted CAs"),
+    Hint.LIST_REQUESTS: ("/requests", "See all CSRs"),
+    Hint.LIST_ALARMS: ("/alarms", "See all alarms"),
+    Hint.LIST_USERS: ("/users", "See all users"),
+    Hint.LIST_CLIENTS: ("/users", "See all users and programs"),
+}
+"""Of each hint the page that answers it."""
+
 _TITLES: Final = {
     400: "That cannot be read",
     403: "Not allowed",
@@ -97,7 +108,7 @@ async def _serve(page: Page, site: Site, request: web.Request) -> web.StreamResp
                 reason=error.reason,
                 message=error.message,
             )
-        response = await _failed(site, request, status_of(error), error.message)
+        response = await _failed(site, request, status_of(error), error.message, hint=error.hint)
         if isinstance(error, OverloadedError):
             response.headers[hdrs.RETRY_AFTER] = f"{error.retry_after_s:.0f}"
         return response
@@ -112,14 +123,19 @@ async def _nothing(site: Site, request: web.Request) -> web.StreamResponse:
     return await _failed(site, request, 404, "There is no such page.")
 
 
-async def _failed(site: Site, request: web.Request, status: int, message: str) -> web.StreamResponse:
+async def _failed(
+    site: Site, request: web.Request, status: int, message: str, *, hint: Hint | None = None
+) -> web.StreamResponse:
     try:
         visit = await begin_visit(site, request)
     except CertcastError as error:
         # the store itself does not answer, so nobody knows who asks
         return web.Response(status=status_of(error), text=error.message)
     title = _TITLES.get(status, "That did not work")
-    return visit.render("failure.html", status=status, title=title, message=words.sentence(message))
+    where = _LISTS[hint] if hint is not None else ("/", "Go to the fleet")
+    return visit.render(
+        "failure.html", status=status, title=title, message=words.sentence(message), where=where
+    )
 
 
 def _templates(static: StaticFiles) -> jinja2.Environment:

@@ -353,6 +353,7 @@ def _sign_in_first(visit: Visit) -> web.Response:
         status=401,
         title="You are not signed in",
         message="Your session has ended, and nothing was changed. Sign in in another tab, then go back here and send it again.",
+        where=("/", "Go to the fleet"),
     )
 
 

@@ -196,12 +196,13 @@ def test_waiting_is_exit_status_1_for_a_node_that_rests_after_it_failed_and_says
     rests = {
         "node": "a",
         "action": "wait",
-        "why": "it failed (reload_failed); next attempt in 300 s, --force tries now",
+        "why": "it failed (reload_failed); next attempt in 300 s",
         "retry_in_s": 300.0,
     }
     api.answer("POST", "push", {"pushes": [rests]})
     done = run("push", "a", "--wait")
     assert done.exit_code == 1
+    assert "(it failed (reload_failed); next attempt in 300 s; --force tries now)" in done.output
     assert (
         "a: failed before, and is tried again in 5 min; try now: certcast push a --force --wait"
         in done.stderr

@@ -6,6 +6,7 @@ from manager.web.site import PAGES
 from tests.browser import screenshots
 
 NO_PAGES = {
+    "/live/alarms",
     "/live/fleet",
     "/live/nodes/{name}",
     r"/live/certificates/{id:\d+}",
