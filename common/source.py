@@ -31,3 +31,17 @@ def source_of(address: str) -> str:
         return str(ip.ipv4_mapped)
     # the network drops a zone ("%eth0"): a neighbour on a link is one host whatever the interface is called
     return str(ipaddress.IPv6Network((int(ip), IPV6_PREFIX_BITS), strict=False))
+
+
+@lru_cache(maxsize=4096)
+def networks_of(source: str) -> tuple[str, ...]:
+    """Return the networks that a source is in, the widest first, and the source itself.
+
+    They are those that one owner has many addresses in: an IPv4 /16 and /24, an IPv6 /32 (what a provider has, RFC 6177 2) and /48 (a site).
+    """
+    try:
+        network = ipaddress.ip_network(source)
+    except ValueError:
+        return (source, source, source)
+    wide, narrow = (16, 24) if network.version == 4 else (32, 48)
+    return (str(network.supernet(new_prefix=wide)), str(network.supernet(new_prefix=narrow)), source)

@@ -8,6 +8,7 @@ count as much as a wrong password; no guess is compared with anything without be
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -23,9 +24,10 @@ from manager.domain.attempts import Attempt
 from manager.domain.model import UserRecord
 from manager.operations.context import Context
 from manager.operations.devices import Devices
+from manager.operations.pretence import Pretence
 from manager.operations.remembered import Match, RememberedPasswords
 from manager.operations.throttle import Throttle
-from manager.operations.turns import Turns
+from manager.operations.turns import Claim, Turn, Turns
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +53,8 @@ class Passwords:
         self._remembered = RememberedPasswords(context.monotonic)
         self.devices = Devices(context)
         self.throttle = Throttle(context.monotonic)
-        self.turns = Turns(self.throttle.failures_of, context.monotonic)
+        self.turns = Turns(self.throttle.merit_of, self.throttle.failures_of, context.monotonic)
+        self._pretence = Pretence()
 
     async def hash(self, password: str) -> str:
         """Return what is kept of a password."""
@@ -86,7 +89,7 @@ class Passwords:
         # a stolen session gives no more guesses for being used from many addresses
         counted = (source, f"session {session}") if session else (source,)
         try:
-            proven = await self._try(claimed, counted, hashed, password, known=known)
+            proven = await self._try(claimed, counted, hashed, password, known=known, hopeless=user is None)
         except ThrottledError:
             self._context.attempted(Attempt.SIGN_IN_DELAYED, name=claimed, source=source_of(address))
             raise
@@ -100,22 +103,38 @@ class Passwords:
         raise AccessError("the user name or password is wrong")
 
     async def _try(
-        self, claimed: str, counted: tuple[str, ...], hashed: str, password: str, *, known: bool
+        self,
+        claimed: str,
+        counted: tuple[str, ...],
+        hashed: str,
+        password: str,
+        *,
+        known: bool,
+        hopeless: bool,
     ) -> bool:
         """Hash a password when its turn comes, and count what comes of it. Raises ThrottledError."""
         self._check(claimed, counted)
-        async with self.turns.take(counted[0], known=known):
-            # again, because those that came at the same time have failed while this one waited
+        claim = Claim(user=claimed, source=counted[0], is_known=known, is_hopeless=hopeless)
+        async with self.turns.take(claim) as turn:
+            if turn is Turn.WORK:
+                # again, because those that came at the same time have failed while this one waited
+                self._check(claimed, counted)
+                # what is too long is hashed as far as passwords go, and proves nothing
+                matches = await self._aside(lambda: self._timed_match(hashed, password[:PASSWORD_MAX]))
+                self._count(claimed, counted, proven=matches and not hopeless)
+                return matches and not hopeless
+        async with self._pretence.of(claimed):
             self._check(claimed, counted)
-            # what is too long is hashed as far as passwords go, and proves nothing
-            matches = await self._aside(lambda: self._matches(hashed, password[:PASSWORD_MAX]))
-            proven = matches and hashed != self._dummy and len(password) <= PASSWORD_MAX
-            for source in counted:
-                if proven:
-                    self.throttle.succeeded(claimed, source)
-                else:
-                    self.throttle.failed(claimed, source)
-        return proven
+            await self._pretence.pass_time()
+            self._count(claimed, counted, proven=False)
+        return False
+
+    def _count(self, claimed: str, counted: tuple[str, ...], *, proven: bool) -> None:
+        for source in counted:
+            if proven:
+                self.throttle.succeeded(claimed, source)
+            else:
+                self.throttle.failed(claimed, source)
 
     def _check(self, claimed: str, counted: tuple[str, ...]) -> None:
         for source in counted:
@@ -155,6 +174,12 @@ class Passwords:
             return await self._context.store.users.get(name)
         except NotFoundError:
             return None, self._dummy
+
+    def _timed_match(self, hashed: str, password: str) -> bool:
+        started_s = time.perf_counter()
+        matches = self._matches(hashed, password)
+        self._pretence.learn(time.perf_counter() - started_s)
+        return matches
 
     def _matches(self, hashed: str, password: str) -> bool:
         try:

@@ -9,10 +9,11 @@ time is monotonic, so no step of the clock makes anybody wait longer.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from common.errors import ThrottledError
+from common.source import networks_of
+from manager.operations.failures import FailureCounts
 
 FREE_FAILURES: Final = 10
 """Failures of one user from one source before the next attempt has to wait: people mistype."""
@@ -24,20 +25,8 @@ more of them whoever shares an address with a client could try hundreds a second
 DELAY_MAX_S: Final = 60.0
 """The longest wait. It is reached after 16 failures, and leaves a guesser 1,440 guesses a day at a password of at least 12 characters."""
 
-FORGET_S: Final = 3600.0
-"""Failures are forgotten when there was none for this long."""
-
-REMEMBERED_MAX: Final = 10_000
-"""Pairs of user and source, and sources, whose failures are remembered; those that failed longest ago go first."""
-
-
-K = TypeVar("K")
-
-
-@dataclass(slots=True)
-class _Failures:
-    count: int
-    last_s: float
+FAMILIAR_MAX: Final = 10_000
+"""Sources that somebody signed in from that are remembered; those that were used longest ago go first."""
 
 
 class Throttle:
@@ -45,9 +34,10 @@ class Throttle:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._pairs: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
-        self._sources: OrderedDict[str, _Failures] = OrderedDict()
-        self._compared: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
+        self._pairs: FailureCounts[tuple[str, str]] = FailureCounts(clock)
+        self._compared: FailureCounts[tuple[str, str]] = FailureCounts(clock)
+        self._networks: FailureCounts[str] = FailureCounts(clock)
+        self._familiar: OrderedDict[str, None] = OrderedDict()
 
     @property
     def remembered(self) -> int:
@@ -68,28 +58,39 @@ class Throttle:
         return max(0.0, known.last_s + delay_s(known.count) - self._clock())
 
     def failed(self, user: str, source: str) -> None:
-        """Count a failure."""
-        now_s = self._clock()
-        _count(self._pairs, (user, source), now_s)
-        _count(self._sources, source, now_s)
+        """Count a failure, of the source's networks, too."""
+        self._pairs.count((user, source))
+        for each in dict.fromkeys(networks_of(source)):
+            self._networks.count(each)
 
     def succeeded(self, user: str, source: str) -> None:
-        """Forget the failures of a user who has proved who it is, at this source."""
-        self._pairs.pop((user, source), None)
+        """Forget the failures of a user who has proved who it is, at this source, and remember that people sign in from there."""
+        self._pairs.forget((user, source))
+        self._familiar[source] = None
+        self._familiar.move_to_end(source)
+        while len(self._familiar) > FAMILIAR_MAX:
+            self._familiar.popitem(last=False)
 
     def may_compare(self, user: str, source: str) -> bool:
         """Whether an attempt at this source may be compared with the password that is remembered for it."""
         known = self._compared.get((user, source))
-        return known is None or known.count < COMPARED_MAX or known.last_s <= self._clock() - FORGET_S
+        return known is None or known.count < COMPARED_MAX
 
     def compared(self, user: str, source: str) -> None:
         """Count a guess that was compared with a remembered password: a right one from there does not make up for it, as failures are."""
-        _count(self._compared, (user, source), self._clock())
+        self._compared.count((user, source))
 
     def failures_of(self, source: str) -> int:
         """Return how often anybody failed from this source of late."""
-        known = self._sources.get(source)
-        return known.count if known is not None and known.last_s > self._clock() - FORGET_S else 0
+        known = self._networks.get(source)
+        return known.count if known is not None else 0
+
+    def merit_of(self, source: str) -> tuple[int, ...]:
+        """Return what is less for a source that deserves to be asked before others.
+
+        One that people sign in from does, then one with few failures in its networks, the widest first: a guesser's new address is no stranger.
+        """
+        return (source not in self._familiar, *(self.failures_of(each) for each in networks_of(source)))
 
 
 def delay_s(failures: int) -> float:
@@ -98,12 +99,3 @@ def delay_s(failures: int) -> float:
         return 0.0
     # beyond the tenth doubling there is nothing to gain from large powers
     return min(DELAY_MAX_S, 2.0 ** min(failures - FREE_FAILURES, 10))
-
-
-def _count(remembered: OrderedDict[K, _Failures], key: K, now_s: float) -> None:
-    known = remembered.pop(key, None)
-    if known is None or known.last_s <= now_s - FORGET_S:
-        known = _Failures(0, now_s)
-    remembered[key] = _Failures(known.count + 1, now_s)
-    while len(remembered) > REMEMBERED_MAX:
-        remembered.popitem(last=False)

@@ -1,15 +1,19 @@
 """Turns at what is expensive and done for strangers: hashing passwords.
 
-Decides who is next: known devices, then, by turns, who comes from a source with the fewest failures and who has waited longest. A source
-that fails a lot gets its turns at a slow pace. Invariants: one at a time, so that memory and processor are bounded; who waits is bounded, and is
-told so in time; a flood from some sources takes no turn from others.
+Decides who is next: known devices, then, by turns, who comes from where people sign in and the fewest failures come from, and who has waited
+longest. An attempt that cannot succeed, such as one with a name that nobody has, takes its turn like any other while few wait; in a crowd,
+and from where a lot failed, it is only told when its turn has come, and whoever waits behind it does not wait for it.
+Invariants: one at a time, so that memory and processor are bounded; who waits is bounded, and is told so in time; who goes before whom
+depends on nothing that tells which attempts can succeed.
 """
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from common.errors import ThrottledError
@@ -17,31 +21,60 @@ from common.errors import ThrottledError
 WAITING_MAX: Final = 256
 """Attempts that wait in all: about 12 s of hashing."""
 
-WAITING_PER_SOURCE_MAX: Final = 16
-"""Attempts that wait from one source: a proxy may be one source for many people."""
+WAITING_PER_USER_MAX: Final = 16
+"""Attempts of one user from one source that wait: a program may begin with many requests at once."""
+
+CROWD: Final = 8
+"""Attempts that wait, about 0.4 s of hashing, from which on those that cannot succeed take no turns from others."""
 
 WAIT_S: Final = 10.0
 """How long an attempt waits for its turn, before clients give up by themselves."""
 
 PACED_FROM: Final = 20
-"""Failures of a source after which its turns come at a pace."""
+"""Failures of a source after which its attempts that cannot succeed are hashed at a pace."""
 
 PACE_S: Final = 0.5
-"""Seconds between two turns of such a source: guessing takes a tenth of one core at most."""
+"""Seconds between two that are: guessing takes a tenth of one core at most."""
+
+RANDOM: Final = random.Random()  # noqa: S311 - fairness, not secrecy
+"""Who goes of those that are alike."""
+
+
+class Turn(Enum):
+    """What somebody does whose turn has come: the work, or as if."""
+
+    WORK = auto()
+    PRETEND = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Who wants a turn: a name as somebody claims it, from a source; `is_known` from a known device, `is_hopeless` if it cannot succeed."""
+
+    user: str
+    source: str
+    is_known: bool = False
+    is_hopeless: bool = False
+
+
+Merit = tuple[int, ...]
+"""How little a source deserves a turn, compared like a tuple."""
 
 
 @dataclass(slots=True, eq=False)
 class _Ticket:
-    source: str
-    known: bool
+    claim: Claim
     number: int
-    turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    turn: asyncio.Future[Turn] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Turns:
-    """See the module. `failures_of` tells how often a source failed of late; `clock` is monotonic seconds."""
+    """See the module. `merit_of` a source is less for better ones; `failures_of` tells how often it failed; `clock` is monotonic seconds."""
 
-    def __init__(self, failures_of: Callable[[str], int], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, merit_of: Callable[[str], Merit], failures_of: Callable[[str], int], clock: Callable[[], float]
+    ) -> None:
+        self._merit_of = merit_of
         self._failures_of = failures_of
         self._clock = clock
         self._waiting: list[_Ticket] = []
@@ -49,7 +82,6 @@ class Turns:
         self._turns = 0
         self._taken = False
         self._paced: dict[str, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> int:
@@ -57,80 +89,101 @@ class Turns:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def take(self, source: str, *, known: bool = False) -> AsyncIterator[None]:
+    async def take(self, claim: Claim) -> AsyncIterator[Turn]:
         """Have the turn within the block. Raises ThrottledError if too many wait, or it does not come in time."""
-        ticket = self._queue(source, known=known)
+        ticket = self._queue(claim)
         try:
             async with asyncio.timeout(WAIT_S):
-                await ticket.turn
+                turn = await ticket.turn
         except BaseException as error:
             self._give_up(ticket)
             if isinstance(error, TimeoutError):
                 raise ThrottledError(WAIT_S) from error
             raise
         try:
-            yield
+            yield turn
         finally:
-            self._taken = False
-            self._choose()
+            if turn is Turn.WORK:
+                self._taken = False
+                self._choose()
 
-    def _queue(self, source: str, *, known: bool) -> _Ticket:
+    def _queue(self, claim: Claim) -> _Ticket:
         self._number += 1
-        ticket = _Ticket(source, known, self._number)
+        ticket = _Ticket(claim, self._number)
         self._waiting.append(ticket)
         self._make_room(ticket)
         self._choose()
         return ticket
 
     def _make_room(self, newest: _Ticket) -> None:
-        """Turn somebody away where too many wait: of one source anybody, so that a flood does not choose; in all, who would be last."""
-        own = [each for each in self._waiting if each.source == newest.source]
-        if len(own) > WAITING_PER_SOURCE_MAX:
-            self._turn_away(random.choice(own))  # noqa: S311 - fairness, not secrecy
+        """Turn somebody away where too many wait.
+
+        Of one user at one source that is anybody, so that a flood does not choose; in all, who would be last, and of those that are alike anybody.
+        """
+        who = (newest.claim.user, newest.claim.source)
+        own = [each for each in self._waiting if (each.claim.user, each.claim.source) == who]
+        if len(own) > WAITING_PER_USER_MAX:
+            self._turn_away(RANDOM.choice(own))
         elif len(self._waiting) > WAITING_MAX:
-            self._turn_away(max(self._waiting, key=self._rank))
+            crowds = Counter(each.claim.source for each in self._waiting)
+            self._turn_away(
+                max(
+                    self._waiting,
+                    key=lambda each: (self._merit(each), crowds[each.claim.source], RANDOM.random()),
+                )
+            )
 
     def _turn_away(self, ticket: _Ticket) -> None:
         self._waiting.remove(ticket)
         if not ticket.turn.done():
             ticket.turn.set_exception(ThrottledError(WAIT_S))
 
-    def _rank(self, ticket: _Ticket) -> tuple[bool, int, int]:
-        return (not ticket.known, self._failures_of(ticket.source), ticket.number)
+    def _merit(self, ticket: _Ticket) -> Merit:
+        return (not ticket.claim.is_known, *self._merit_of(ticket.claim.source))
+
+    def _rank(self, ticket: _Ticket) -> tuple[Merit, int]:
+        return (self._merit(ticket), ticket.number)
 
     def _choose(self) -> None:
-        """Give the turn to who is next, now or when the pace allows it."""
-        if self._taken or not self._waiting:
-            return
+        """Give the turn to who is next."""
+        # who has just left is still in line until its task has run
+        while not self._taken and (waiting := [each for each in self._waiting if not each.turn.done()]):
+            self._turns += 1
+            # every other turn by age alone: who is behind one proxy with a guesser waits longer, and not for ever
+            ticket = min(waiting, key=self._rank if self._turns % 2 else _age)
+            turn = Turn.PRETEND if self._is_passed_over(ticket.claim) else Turn.WORK
+            self._waiting.remove(ticket)
+            self._taken = turn is Turn.WORK
+            ticket.turn.set_result(turn)
+
+    def _is_passed_over(self, claim: Claim) -> bool:
+        """Whether this one is not to keep others waiting. Told by nothing that it shows, since it waits on as if its turn had come."""
+        if not claim.is_hopeless:
+            return False
+        if len(self._waiting) > CROWD:
+            return True
+        if self._failures_of(claim.source) < PACED_FROM:
+            return False
         now_s = self._clock()
         self._paced = {source: due_s for source, due_s in self._paced.items() if due_s > now_s}
-        waiting = [each for each in self._waiting if not each.turn.done()]
-        due = [each for each in waiting if each.known or each.source not in self._paced]
-        if not due:
-            if not waiting:
-                return
-            if self._timer is not None:
-                self._timer.cancel()
-            wait_s = min(self._paced.values()) - now_s
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._choose)
-            return
-        self._turns += 1
-        # every other turn by age alone: who is behind one proxy with a guesser waits longer, and not for ever
-        ticket = min(due, key=self._rank if self._turns % 2 else _age)
-        self._waiting.remove(ticket)
-        self._taken = True
-        if not ticket.known and self._failures_of(ticket.source) >= PACED_FROM:
-            self._paced[ticket.source] = now_s + PACE_S
-        ticket.turn.set_result(None)
+        if claim.source in self._paced:
+            return True
+        self._paced[claim.source] = now_s + PACE_S
+        return False
 
     def _give_up(self, ticket: _Ticket) -> None:
         if ticket in self._waiting:
             self._waiting.remove(ticket)
-        elif ticket.turn.done() and not ticket.turn.cancelled() and ticket.turn.exception() is None:
+        elif (
+            ticket.turn.done()
+            and not ticket.turn.cancelled()
+            and ticket.turn.exception() is None
+            and ticket.turn.result() is Turn.WORK
+        ):
             # it was given in the moment in which its owner gave up
             self._taken = False
             self._choose()
 
 
 def _age(ticket: _Ticket) -> tuple[bool, int]:
-    return (not ticket.known, ticket.number)
+    return (not ticket.claim.is_known, ticket.number)

@@ -13,7 +13,7 @@ import pytest
 
 from manager.api.app import ROOT
 from manager.domain.model import Role
-from manager.operations.throttle import FREE_FAILURES
+from manager.operations.throttle import FREE_FAILURES, Throttle
 from manager.operations.workers import Workers
 from tests.attacks.test_lock_out import client
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
@@ -24,11 +24,11 @@ NAME = USERS[Role.ADMINISTRATOR]
 
 
 @pytest.fixture
-async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiClient]:
+async def api(tmp_path: Path) -> AsyncIterator[ApiClient]:
     # never used here, so no process is started
     async with Workers() as workers, real_api(tmp_path, workers) as made:
         # time stands, or a wait would be over now and then
-        monkeypatch.setattr(made.operations.users.passwords.throttle, "_clock", lambda: 1000.0)
+        made.operations.users.passwords.throttle = Throttle(lambda: 1000.0)
         yield made
 
 

@@ -1,4 +1,5 @@
 import asyncio
+from collections import Counter
 
 import pytest
 from argon2 import PasswordHasher
@@ -298,13 +299,39 @@ async def test_guessing_one_user_from_many_sources_locks_nobody_out(users: UserO
 
 
 async def test_a_flood_of_names_is_not_remembered_without_end(users: UserOperations, monkeypatch):
-    monkeypatch.setattr("manager.operations.throttle.REMEMBERED_MAX", 20)
+    monkeypatch.setattr("manager.operations.failures.REMEMBERED_MAX", 20)
     for number in range(60):
         await refusal(users, f"{number}" + "x" * 10_000, "guess", f"198.51.100.{number}")
-    pairs = users.passwords.throttle._pairs
-    assert len(pairs) == users.passwords.throttle.remembered == 20
-    assert len(users.passwords.throttle._sources) == 20
-    assert max(len(user) + len(source) for user, source in pairs) < 200
+    throttle = users.passwords.throttle
+    assert len(throttle._pairs) == throttle.remembered == 20
+    assert len(throttle._networks) == 20
+    assert max(len(user) + len(source) for user, source in throttle._pairs._alike) < 200
+
+
+async def test_who_failed_often_is_not_forgotten_because_many_others_fail_once(
+    users: UserOperations, monkeypatch
+):
+    monkeypatch.setattr("manager.operations.failures.REMEMBERED_MAX", 20)
+    await fail(users, "ada", FREE_FAILURES - 1)
+    for number in range(60):
+        await refusal(users, f"invented{number}", "guess")
+    await fail(users, "ada", 1)
+    assert await refusal(users, "ada", PASSWORD) is Reason.BUSY
+
+
+async def test_guesses_at_an_invented_name_are_stopped_as_those_at_a_users_are_in_a_crowd_too(
+    users: UserOperations, hasher: CountingHasher
+):
+    names = ["ada", "nobody", *(f"invented{number}" for number in range(40))]
+    guesses = [(name, refusal(users, name, f"guess {number}")) for number in range(15) for name in names]
+    reasons = await asyncio.gather(*(guess for _, guess in guesses))
+    told = {
+        name: Counter(why for (of, _), why in zip(guesses, reasons, strict=True) if of == name)
+        for name in names
+    }
+    expected = {Reason.UNAUTHENTICATED: FREE_FAILURES, Reason.BUSY: 5}
+    assert told == dict.fromkeys(names, expected)
+    assert hasher.verified < len(guesses) / 4
 
 
 async def test_a_token_proves_its_user_until_it_expires(world: World, users: UserOperations):

@@ -5,7 +5,16 @@ import pytest
 
 from common.errors import ThrottledError
 from manager.operations import turns as subject
-from manager.operations.turns import PACE_S, PACED_FROM, WAITING_MAX, WAITING_PER_SOURCE_MAX, Turns
+from manager.operations.turns import (
+    CROWD,
+    PACE_S,
+    PACED_FROM,
+    WAITING_MAX,
+    WAITING_PER_USER_MAX,
+    Claim,
+    Turn,
+    Turns,
+)
 from tests.patience import PATIENCE_S
 
 
@@ -15,15 +24,23 @@ class Line:
     def __init__(self) -> None:
         self.failures: Counter[str] = Counter()
         self.elapsed_s = 0.0
-        self.turns = Turns(lambda source: self.failures[source], lambda: self.elapsed_s)
+        self.turns = Turns(
+            lambda source: (self.failures[source],),
+            lambda source: self.failures[source],
+            lambda: self.elapsed_s,
+        )
         self.served: list[str] = []
+        self.pretended: list[str] = []
         self.refused: list[str] = []
         self.done = asyncio.Event()
 
-    async def ask(self, source: str, *, known: bool = False, keep: bool = False) -> None:
+    async def ask(
+        self, source: str, *, user: str = "", known: bool = False, keep: bool = False, hopeless: bool = False
+    ) -> None:
+        claim = Claim(user=user, source=source, is_known=known, is_hopeless=hopeless)
         try:
-            async with self.turns.take(source, known=known):
-                self.served.append(source)
+            async with self.turns.take(claim) as turn:
+                (self.served if turn is Turn.WORK else self.pretended).append(source)
                 if keep:
                     await self.done.wait()
         except ThrottledError:
@@ -41,9 +58,9 @@ async def line():
         made.done.set()
 
 
-async def ask(line: Line, *sources: str, known: bool = False) -> None:
+async def ask(line: Line, *sources: str, user: str = "", known: bool = False, hopeless: bool = False) -> None:
     for source in sources:
-        line.group.create_task(line.ask(source, known=known))
+        line.group.create_task(line.ask(source, user=user, known=known, hopeless=hopeless))
     await asyncio.sleep(0)
 
 
@@ -72,22 +89,34 @@ async def test_a_known_device_goes_before_everybody(line: Line):
     assert (await served(line, 4))[0] == "device"
 
 
-async def test_a_source_that_fails_a_lot_gets_its_turns_at_a_pace_and_keeps_nobody_waiting(line: Line):
+async def test_from_a_source_that_fails_a_lot_what_cannot_succeed_is_hashed_at_a_pace(line: Line):
     line.failures["guesser"] = PACED_FROM
-    await ask(line, "guesser", "guesser", "honest")
-    assert await served(line, 2) == ["guesser", "honest"]
-    assert line.turns.waiting == 1
+    await ask(line, "guesser", "guesser", hopeless=True)
+    await ask(line, "guesser", "guesser")
+    assert await served(line, 3) == ["guesser"] * 3
+    assert line.pretended == ["guesser"]
     line.elapsed_s += PACE_S
-    await line.ask("later")
-    assert line.turns.waiting == 0
-    assert sorted(line.served[3:]) == ["guesser", "later"]
+    await line.ask("guesser", hopeless=True)
+    await line.ask("guesser", hopeless=True)
+    assert (len(line.served), len(line.pretended)) == (5, 2)
 
 
-async def test_one_source_fills_its_own_places_only(line: Line):
-    await ask(line, *["flood"] * 100)
+async def test_in_a_crowd_what_cannot_succeed_waits_for_its_turn_and_keeps_nobody_waiting(line: Line):
+    await ask(line, *["flood"] * 100, user="invented", hopeless=True)
+    for number in range(100):
+        await ask(line, f"flood{number}", user=f"invented{number}", hopeless=True)
     await ask(line, "honest")
-    assert line.turns.waiting == WAITING_PER_SOURCE_MAX + 1
-    assert line.refused == ["flood"] * (100 - WAITING_PER_SOURCE_MAX)
+    assert (line.served, line.pretended) == (["first"], [])
+    assert "honest" in await served(line, CROWD)
+    assert (line.turns.waiting, len(line.served)) == (0, 1 + CROWD)
+    assert len(line.pretended) == 100 + WAITING_PER_USER_MAX + 1 - CROWD
+
+
+async def test_one_user_at_one_source_fills_its_own_places_only(line: Line):
+    await ask(line, *["flood"] * 100)
+    await ask(line, "flood", user="honest")
+    assert line.turns.waiting == WAITING_PER_USER_MAX + 1
+    assert line.refused == ["flood"] * (100 - WAITING_PER_USER_MAX)
 
 
 async def test_where_too_many_wait_those_go_that_failed_most(line: Line):
@@ -96,7 +125,18 @@ async def test_where_too_many_wait_those_go_that_failed_most(line: Line):
     await ask(line, *sources, "honest")
     assert line.turns.waiting == WAITING_MAX
     await asyncio.sleep(0)
-    assert line.refused == [sources[-1]]
+    assert len(line.refused) == 1
+    assert line.refused != ["honest"]
+
+
+async def test_where_too_many_wait_that_are_alike_it_is_not_always_the_newest_who_goes(line: Line):
+    old = [f"old{number}" for number in range(WAITING_MAX)]
+    new = [f"new{number}" for number in range(WAITING_MAX)]
+    await ask(line, *old, *new)
+    await asyncio.sleep(0)
+    assert len(line.refused) == WAITING_MAX
+    assert set(line.refused) & set(old)
+    assert set(line.refused) & set(new)
 
 
 async def test_a_turn_that_does_not_come_is_given_up_in_time_and_keeps_nobody(line: Line, monkeypatch):
@@ -112,7 +152,7 @@ async def test_who_leaves_while_waiting_or_with_the_turn_gives_it_back(line: Lin
     await ask(line, "next")
     leaving.cancel()
     assert await served(line, 1) == ["next"]
-    holder = line.group.create_task(line.turns.take("holder").__aenter__())
+    holder = line.group.create_task(line.turns.take(Claim(user="", source="holder")).__aenter__())
     holder.cancel()
     await asyncio.sleep(0)
     await line.ask("after")

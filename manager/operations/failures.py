@@ -1,0 +1,66 @@
+"""Failures that are remembered for a while, of whatever they are counted for.
+
+Decides which are forgotten where there are too many. Invariant: what is remembered is bounded, and a flood of new ones forgets itself: of
+those with as many failures as most have, the one that failed longest ago goes. Whoever has failed often is not forgotten because of many who
+failed once.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+FORGET_S: Final = 3600.0
+"""Failures are forgotten when there was none for this long."""
+
+REMEMBERED_MAX: Final = 20_000
+"""What failures are remembered of, of each kind: some 12 MiB at most. To have nine of its own forgotten a guesser needs 90,000 others."""
+
+ALIKE: Final = 10
+"""With so many failures or more all are alike."""
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How many, and when the last one was."""
+
+    count: int
+    last_s: float
+
+
+class FailureCounts(Generic[K]):
+    """See the module. `clock` is monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._by_count: tuple[OrderedDict[K, Failures], ...] = tuple(OrderedDict() for _ in range(ALIKE))
+        self._alike: dict[K, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._alike)
+
+    def get(self, key: K) -> Failures | None:
+        """Return the failures of one; None if there was none of late."""
+        alike = self._alike.get(key)
+        known = None if alike is None else self._by_count[alike][key]
+        return known if known is not None and known.last_s > self._clock() - FORGET_S else None
+
+    def count(self, key: K) -> None:
+        """Count a failure."""
+        known = self.get(key)
+        self.forget(key)
+        count = 1 if known is None else known.count + 1
+        alike = min(count, ALIKE) - 1
+        self._alike[key] = alike
+        self._by_count[alike][key] = Failures(count, self._clock())
+        while len(self._alike) > REMEMBERED_MAX:
+            oldest, _ = max(self._by_count, key=len).popitem(last=False)
+            del self._alike[oldest]
+
+    def forget(self, key: K) -> None:
+        """Forget the failures of one."""
+        alike = self._alike.pop(key, None)
+        if alike is not None:
+            del self._by_count[alike][key]
