@@ -5,6 +5,7 @@ open, and the next handshake shows the new one.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -17,6 +18,7 @@ from aiohttp.typedefs import Handler
 
 from common.errors import InstallError, Reason, UnreachableError
 from common.runtime.acceptor import listen, stop_listening
+from common.runtime.handed import handed_over
 from manager.api.guard import SEAT
 from manager.web.seats import SeatLimits, Seats, give_seats
 
@@ -30,6 +32,9 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 }
+
+HTTPS: Final = "https"
+"""The name of the service manager's socket."""
 
 SHUTDOWN_S: Final = 3.0
 HEADER_MAX_BYTES: Final = 16 * 1024
@@ -60,12 +65,14 @@ class HttpsServer:
 
     async def start(self) -> None:
         """Bind. Raises UnreachableError."""
-        try:
-            self._socket = listen(self._host, self._port)
-        except OSError as error:
+        self._socket = handed_over(HTTPS)
+        if self._socket is None:
+            self._socket = self._bound()
+        elif (place := self._socket.getsockname()[:2]) != (self._host, self._port):
             raise UnreachableError(
-                f"https cannot be bound to {self._host}:{self._port}: {error.strerror}"
-            ) from error
+                f"https is set to {self._host}:{self._port}, but the service manager's socket listens at {place[0]}:{place[1]}; "
+                "set both alike, or disable that socket"
+            )
         self._runner = web.AppRunner(
             self.app,
             access_log=None,
@@ -80,6 +87,20 @@ class HttpsServer:
             max_field_size=HEADER_MAX_BYTES,
         )
         await self._runner.setup()
+
+    def _bound(self) -> socket.socket:
+        try:
+            return listen(self._host, self._port)
+        except OSError as error:
+            is_reserved = error.errno == errno.EACCES
+            hint = (
+                "; a port below 1024 takes the service manager's socket, or root's rights"
+                if is_reserved
+                else ""
+            )
+            raise UnreachableError(
+                f"https cannot be bound to {self._host}:{self._port}: {error.strerror}{hint}"
+            ) from error
 
     async def run(self) -> None:
         """Let connections in until cancelled. Until a certificate is given, handshakes are refused."""

@@ -56,6 +56,7 @@ async def run_in_machine(script: str, directory: Path, *, timeout_s: float) -> s
         directory / "test.service": "/etc/systemd/system/certcast-test.service",
         directory / "wants.conf": "/etc/systemd/system/multi-user.target.d/test.conf",
         units / "certcast-manager.service": "/etc/systemd/system/certcast-manager.service",
+        units / "certcast-manager.socket": "/etc/systemd/system/certcast-manager.socket",
         units / "certcast-nodeagent.service": "/etc/systemd/system/certcast-nodeagent.service",
         units / "sysusers.d/certcast.conf": "/usr/lib/sysusers.d/certcast.conf",
         units / "tmpfiles.d/certcast.conf": "/usr/lib/tmpfiles.d/certcast.conf",
@@ -89,7 +90,7 @@ def stub_root(directory: Path) -> Path:
     there.mkdir(parents=True)
     for unit in [
         *Path("/usr/lib/systemd/system").glob("*.target"),
-        *(REPOSITORY / "systemd").glob("*.service"),
+        *(REPOSITORY / "systemd").glob("certcast-*"),
     ]:
         shutil.copy(unit, there)
     return directory

@@ -11,7 +11,7 @@ from tests.patience import PATIENCE_S
 from tests.system.machine import run_in_machine, stub_root
 
 UNITS = ("certcast-manager.service", "certcast-nodeagent.service")
-EXPOSURES = {"certcast-manager.service": 1.4, "certcast-nodeagent.service": 2.3}
+EXPOSURES = {"certcast-manager.service": 1.2, "certcast-nodeagent.service": 2.3}
 """What `systemd-analyze security` says at most (docs/decisions, "exposure")."""
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
@@ -23,7 +23,7 @@ systemd-sysusers && systemd-tmpfiles --create
 manager() { runuser -u certcast -- /opt/certcast/bin/certcast-manager "$@"; }
 manager init --name manager.test --address 127.0.0.1
 echo password-of-this-test | manager user add admin --role administrator --password-stdin
-systemctl start certcast-manager && say manager started
+systemctl enable --now certcast-manager && say manager started
 export CERTCAST_URL=https://127.0.0.1 CERTCAST_USER=admin CERTCAST_PASSWORD=password-of-this-test CERTCAST_INSECURE=1
 export PATH=$PATH:/opt/certcast/bin
 certcast node add node1 --address 127.0.0.1 --json > /tmp/added
@@ -88,7 +88,17 @@ for unit in certcast-manager certcast-nodeagent; do
     echo "core limit of $unit: $(awk '/^Max core file size/ {print $5, $6}' /proc/$pid/limits)"
     runuser -u certcast -- cat /proc/$pid/environ > /dev/null 2>&1 || say "environ of $unit is closed"
 done
+echo "rights of certcast-manager: $(awk '/^Cap(Prm|Eff|Bnd|Amb)/ {print $2}' /proc/$(systemctl show -p MainPID --value certcast-manager)/status | sort -u)"
+systemctl restart certcast-manager && certcast status > /dev/null && say restarted
 systemctl stop certcast-manager certcast-nodeagent
+certcast status 2>&1 | grep "Connection refused" && ! systemctl is-active certcast-manager && say stays stopped
+mkdir /etc/systemd/system/certcast-manager.socket.d
+printf '[Socket]\nListenStream=\nListenStream=0.0.0.0:444\n' > /etc/systemd/system/certcast-manager.socket.d/port.conf
+systemctl daemon-reload && ! systemctl start certcast-manager; systemctl stop certcast-manager
+journalctl -u certcast-manager --no-pager | grep -o "https is set to .* or disable that socket" | head -1
+systemctl disable --now certcast-manager.socket && ! systemctl start certcast-manager; systemctl stop certcast-manager
+journalctl -u certcast-manager --no-pager | grep -o "https cannot be bound to .*" | head -1
+systemctl reset-failed certcast-manager
 systemctl show -p Result certcast-manager certcast-nodeagent | sort | uniq -c
 stat -c '%U %a %n' /var/lib/certcast/manager /var/lib/certcast/manager/* /var/lib/certcast/nodeagent/current/server/* \
     /var/lib/certcast/copies/*
@@ -144,12 +154,20 @@ async def test_the_daemons_run_as_units_under_systemd_and_survive_a_kill(tmp_pat
         "outlived the watchdog",
         "environ of certcast-manager is closed",
         "environ of certcast-nodeagent is closed",
+        "restarted",
+        "stays stopped",
     ):
         assert f"== {sentence}\n" in log, log[-8000:]
     # what the unit's own journal says reaches the manager although the agent lives in a sandbox
     assert '\nunknown directive "this"\n' in log, log[-8000:]
     for unit in UNITS:
         assert f"\ncore limit of {unit.removesuffix('.service')}: 0 0\n" in log, log[-8000:]
+    assert f"\nrights of certcast-manager: {'0' * 16}\n" in log, log[-8000:]
+    for sentence in (
+        "https is set to 0.0.0.0:443, but the service manager's socket listens at 0.0.0.0:444; set both alike, or disable that socket",
+        "https cannot be bound to 0.0.0.0:443: Permission denied",
+    ):
+        assert f"\n{sentence}" in log, log[-8000:]
     assert "2 Result=success" in log, log[-8000:]
     for line in (
         "certcast 600 /var/lib/certcast/manager/kek",
