@@ -11,6 +11,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from manager.api.proxies import CONNECTION
 from manager.api.turnstile import HEAD_UNIT_BYTES
 
 SESSION_COOKIE: Final = "__Host-certcast"
@@ -58,7 +59,8 @@ def cookie(request: web.BaseRequest, name: str) -> str:
 class Known:
     """Credentials that have proven a user lately, as digests.
 
-    They prove nothing by themselves: what comes with one is only not made to wait with strangers.
+    They prove nothing by themselves: what comes with one is only not made to wait with strangers. A password is known on the connection
+    that it came on: elsewhere whoever guesses it would see it answered before wrong ones, whatever the answer is.
     """
 
     def __init__(self) -> None:
@@ -82,6 +84,8 @@ class Known:
 
     def _digest(self, request: web.BaseRequest) -> bytes | None:
         given = request.headers.get(hdrs.AUTHORIZATION) or cookie(request, SESSION_COOKIE)
+        if given.lower().startswith("basic"):
+            given = request[CONNECTION] and f"{request[CONNECTION]} {given}"
         if not given:
             return None
         return hashlib.blake2b(given.encode(errors="surrogatepass"), digest_size=16, key=self._salt).digest()

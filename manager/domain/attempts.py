@@ -1,4 +1,4 @@
-"""Attempts that strangers can repeat as often as they like, counted until they are written into the audit log.
+"""Attempts that can be repeated as often as somebody likes, counted until they are written into the audit log.
 
 Decides what is remembered of them. Pure. Invariant: what is remembered and what is told of an interval is bounded, however many
 attempts there were and from wherever they came; none is left out of the sums.
@@ -25,6 +25,7 @@ class Attempt(StrEnum):
 
     SIGN_IN_FAILED = "sign_in.failed"
     SIGN_IN_DELAYED = "sign_in.delayed"
+    SIGN_IN_REPEATED = "sign_in.repeated"
     JOIN_REFUSED = "join.refused"
     KEY_ROTATION_REFUSED = "key_rotation.refused"
 
@@ -33,6 +34,7 @@ _KINDS: Final[Mapping[Attempt, str]] = MappingProxyType(
     {
         Attempt.SIGN_IN_FAILED: "user",
         Attempt.SIGN_IN_DELAYED: "user",
+        Attempt.SIGN_IN_REPEATED: "user",
         Attempt.JOIN_REFUSED: "node",
         Attempt.KEY_ROTATION_REFUSED: "node",
     }
@@ -42,9 +44,10 @@ _KINDS: Final[Mapping[Attempt, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The attempts of one kind within an interval: who was named, and the details for the audit log."""
+    """The attempts of one kind within an interval: who was named (`only_name`, "" if not just one was), and the details for the audit log."""
 
     attempt: Attempt
+    only_name: str
     subject: str
     detail: Mapping[str, Any]
 
@@ -85,7 +88,8 @@ def _summary(attempt: Attempt, pairs: Mapping[tuple[str, str], _Count], others: 
     named, unnamed = most[:NAMED_MAX], most[NAMED_MAX:]
     names = {name for name, _ in pairs if name}
     kind = _KINDS[attempt]
-    subject = f"{kind} {next(iter(names))}" if len(names) == 1 and not others else f"{kind}s"
+    only_name = next(iter(names)) if len(names) == 1 and not others else ""
+    subject = f"{kind} {only_name}" if only_name else f"{kind}s"
     detail: dict[str, Any] = {
         "attempts": sum(each.attempts for each in pairs.values()) + others,
         "by": [
@@ -101,4 +105,4 @@ def _summary(attempt: Attempt, pairs: Mapping[tuple[str, str], _Count], others: 
     }
     if unnamed or others:
         detail["more"] = sum(each.attempts for _, each in unnamed) + others
-    return Summary(attempt=attempt, subject=subject, detail=detail)
+    return Summary(attempt=attempt, only_name=only_name, subject=subject, detail=detail)

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from common.errors import CertcastError, StorageError
+from manager.domain.attempts import Attempt
 from manager.operations import heads
 from manager.operations.context import Context
 from manager.store.audit import Verification
@@ -27,6 +28,9 @@ SHIP_S: Final = 5.0
 
 STRANGER: Final = "unknown"
 """Who acts in what was refused: the name that was given is a claim, and stands in the details."""
+
+SEVERAL: Final = "several users"
+"""Who acts in what several did; no user's name has a space."""
 
 
 class AuditOperations:
@@ -51,7 +55,11 @@ class AuditOperations:
     async def record_attempts(self) -> None:
         """Write what was tried since the last time into the log. Raises StorageError."""
         for each in self._context.attempts.take():
-            await self._context.note(STRANGER, each.attempt, each.subject, each.detail)
+            actor = STRANGER
+            if each.attempt is Attempt.SIGN_IN_REPEATED:
+                # these names were proven
+                actor = each.only_name or SEVERAL
+            await self._context.note(actor, each.attempt, each.subject, each.detail)
 
     async def run_attempts(self) -> None:
         """Record attempts every minute, until cancelled."""

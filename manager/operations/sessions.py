@@ -12,7 +12,10 @@ from typing import Final
 import structlog
 
 from common.errors import NotFoundError
+from common.source import source_of
+from manager.domain.attempts import Attempt
 from manager.domain.model import SessionRecord, UserRecord
+from manager.operations.allowance import BURST, NOTED_BURST, Allowance
 from manager.operations.context import Context
 from manager.operations.lastuse import REMEMBERED_MAX, SOURCE_MAX
 from manager.operations.lifetimes import Lifetimes
@@ -49,17 +52,26 @@ class SessionOperations:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._confirmed: OrderedDict[str, float] = OrderedDict()
+        self._allowance = Allowance(context.monotonic, burst=BURST)
+        self._noted = Allowance(context.monotonic, burst=NOTED_BURST)
         self._unused = Lifetimes(context.monotonic, lasting_s=IDLE_S)
         self._lives = Lifetimes(context.monotonic, lasting_s=LIFE_S)
 
+    def check_allowance(self, user: UserRecord, *, address: str) -> None:
+        """Raise ThrottledError if this user has begun too many sessions from there of late."""
+        self._allowance.check(user.name, source_of(address))
+
     async def start(self, user: UserRecord, *, address: str) -> str:
-        """Begin a session for a user who has proved who it is; return its token, which is never the one from before."""
+        """Begin a session for a user who has proved who it is; return its token, which is never the one from before.
+
+        Raises ThrottledError if this user has begun too many from there of late.
+        """
+        self._allowance.take(user.name, source_of(address))
         token = secrets.token_urlsafe(32)
         now_s = self._context.clock()
         # who signs in needs no right from before: a session that this one replaces may have ended with the old password
         with self._context.store.on_condition(None):
             await self._keep(user, token, address=address, now_s=now_s)
-        log.info("session.started", user=user.name, address=address)
         self.confirmed(token)
         self._unused.begin(hash_token(token))
         self._lives.begin(hash_token(token))
@@ -70,7 +82,13 @@ class SessionOperations:
             await self._context.store.sessions.add(
                 hash_token(token), user.id, source=address[:SOURCE_MAX], now_s=now_s, keep=PER_USER_MAX
             )
-            await self._context.note(user.name, "session.started", f"user {user.name}", {"address": address})
+            if self._noted.admits(user.name):
+                log.info("session.started", user=user.name, address=address)
+                await self._context.note(
+                    user.name, "session.started", f"user {user.name}", {"address": address}
+                )
+            else:
+                self._context.attempted(Attempt.SIGN_IN_REPEATED, name=user.name, source=source_of(address))
 
     def confirmed(self, token: str) -> None:
         """Remember that the password was given for this session just now."""

@@ -18,6 +18,7 @@ from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.callers import Caller, Credential, Scope, fits, role_of
 from manager.domain.model import Role, TokenRecord, UserRecord
+from manager.operations.allowance import BURST, Allowance
 from manager.operations.context import Context
 from manager.operations.lastuse import SOURCE_MAX, LastUse
 from manager.operations.passwords import Passwords, check_password
@@ -48,6 +49,7 @@ class UserOperations:
         self._context = context
         self.passwords = Passwords(context)
         self._last_use = LastUse(context.clock)
+        self._allowance = Allowance(context.monotonic, burst=BURST)
 
     async def add(
         self, name: str, *, role: Role, password: str, actor: str, only_first: bool = False
@@ -123,10 +125,12 @@ class UserOperations:
     ) -> tuple[str, float]:
         """Make an API token for a user; return it (shown once) and when it expires. Scope None is what the user may do now.
 
-        Raises InvalidInputError, ConflictError (too many), AccessError FORBIDDEN (more than the user may do), NotFoundError.
+        Raises InvalidInputError, ConflictError (too many), AccessError FORBIDDEN (more than the user may do), NotFoundError;
+        ThrottledError if too many were made of late.
         """
         if not 1 <= days <= TOKEN_DAYS_MAX:
             raise InvalidInputError("days", f"a token lives 1 to {TOKEN_DAYS_MAX} days")
+        self._allowance.check(name)
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         now_s = self._context.clock()
         expires_s = now_s + days * 86400
@@ -149,6 +153,8 @@ class UserOperations:
             )
             detail = {"label": label[:NAME_MAX], "scope": chosen, "expires_s": expires_s}
             await self._context.note(actor, "token.made", f"user {name}", detail)
+        # only what was made, and so written down, counts
+        self._allowance.admits(name)
         return token, expires_s
 
     async def by_password(

@@ -167,6 +167,7 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "token.removed": ("revoked an API token of", _by("label", "called ")),
     "sign_in.failed": ("could not sign in as", _by("attempts", "(", " attempts)")),
     "sign_in.delayed": ("was held off after failures to sign in as", _by("attempts", "(", " attempts)")),
+    "sign_in.repeated": ("signed in again and again as", _by("attempts", "(", " times)")),
     "join.refused": ("was refused a join as", _by("attempts", "(", " attempts)")),
     "key_rotation.refused": ("was refused a new key for", _by("attempts", "(", " attempts)")),
     "audit.sealed": ("sealed, entry by entry, the", _by("count", "(", " entries)")),

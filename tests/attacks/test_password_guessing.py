@@ -10,8 +10,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from manager.api.app import ROOT
+from manager.api.heads import Known
 from manager.domain.model import Role
 from manager.operations.throttle import FREE_FAILURES, Throttle
 from manager.operations.workers import Workers
@@ -63,6 +65,25 @@ async def test_a_client_that_polls_is_no_help_to_who_guesses_its_password_from_t
         assert polls == {200: GUESSES}
         assert guesses == {401: FREE_FAILURES, 429: GUESSES - FREE_FAILURES}
         assert right == 429
+
+
+async def test_a_right_guess_is_let_in_no_sooner_than_a_wrong_one(api: ApiClient, monkeypatch):
+    seen: list[str | None] = []
+    find = Known.find
+
+    def watched(known: Known, request: web.BaseRequest) -> str | None:
+        seen.append(find(known, request))
+        return seen[-1]
+
+    monkeypatch.setattr(Known, "find", watched)
+    async with client() as poller, client() as guesser:
+        for _ in range(2):
+            assert await ask(poller, api, PASSWORD) == 200
+        for _ in range(FREE_FAILURES):
+            assert await ask(guesser, api, "guess") == 401
+        for session, password in ((guesser, "guess"), (guesser, PASSWORD), (poller, PASSWORD)):
+            await ask(session, api, password)
+    assert seen == [None, NAME, *[None] * FREE_FAILURES, None, None, NAME]
 
 
 async def test_a_stolen_session_gives_no_more_guesses_for_being_used_beside_its_owner_or_from_many_addresses(

@@ -20,10 +20,10 @@ async def sign_in(visit: Visit) -> web.StreamResponse:
     name, next_path = visit.form.text("name").strip(), inside(visit.form.text(NEXT))
     try:
         user = await visit.prove(name, visit.form.text("password"))
+        token = await visit.operations.sessions.start(user, address=visit.address)
     except AccessError as error:
         return await _ask(visit, next_path=next_path, name=name, error=error)
     await visit.operations.sessions.end(visit.token)
-    token = await visit.operations.sessions.start(user, address=visit.address)
     try:
         # the password may have been replaced meanwhile, which ends only the sessions that there were
         await visit.prove(name, visit.form.text("password"))

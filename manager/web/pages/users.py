@@ -119,6 +119,7 @@ async def own_password(visit: Visit) -> web.StreamResponse:
     user = _signed_in(visit)
     try:
         await visit.prove(user.name, visit.form.text("current"))
+        visit.operations.sessions.check_allowance(user, address=visit.address)
     except AccessError as error:
         busy = error.reason is Reason.BUSY
         return await _own(

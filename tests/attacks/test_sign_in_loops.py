@@ -1,0 +1,96 @@
+"""Whoever signs in over and over, with the right password, fills neither the audit log nor the journal, and keeps nobody else out."""
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from manager.domain.model import Role
+from manager.operations.allowance import BURST, NOTED_BURST
+from manager.operations.workers import Workers
+from tests.attacks.test_lock_out import client
+from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
+from tests.integration.web import Visitor
+
+READER, OTHER = USERS[Role.READ_ONLY], USERS[Role.OPERATOR]
+SIGN_INS = 100
+"""As many as a loop makes in little more than a second; what is allowed meanwhile is one each six seconds."""
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[ApiClient]:
+    # never used here, so no process is started
+    async with Workers() as workers, real_api(tmp_path, workers) as made:
+        yield made
+
+
+async def sign_in(api: ApiClient, name: str, *, address: str = "127.0.0.1", times: int = 1) -> Counter[int]:
+    told = Counter[int]()
+    async with client(address) as session:
+        visitor = Visitor(api.url, session)
+        csrf = (await visitor.get("/sign-in")).hidden["csrf"]
+        kept = {each.key: each.value for each in session.cookie_jar}
+        for _ in range(times):
+            sent = {"name": name, "password": PASSWORD}
+            answer = await visitor.post("/sign-in", sent, csrf=csrf, cookies=kept, allow_redirects=False)
+            told[answer.status] += 1
+            session.cookie_jar.clear()
+    return told
+
+
+async def entries(api: ApiClient, action: str) -> int:
+    return len(await api.operations.context.store.audit.list(action=action))
+
+
+async def test_a_reader_who_signs_in_in_a_loop_is_told_to_wait_and_nobody_else_is(
+    api: ApiClient, record_property
+):
+    with structlog.testing.capture_logs() as lines:
+        told = await sign_in(api, READER, times=SIGN_INS)
+    noted = await entries(api, "session.started")
+    logged = sum(line["event"] == "session.started" for line in lines)
+    line = (
+        f"{SIGN_INS} sign-ins: {dict(told)}, {noted} entries in the audit log, {logged} lines in the journal"
+    )
+    print(line)
+    record_property("sign-ins", line)
+    assert set(told) == {303, 429}
+    assert noted == logged == told[303]
+    assert BURST <= told[303] < 2 * BURST
+    assert await sign_in(api, OTHER) == {303: 1}
+    assert await sign_in(api, READER, address="127.0.0.2") == {303: 1}
+
+
+async def test_sign_ins_of_one_user_from_many_addresses_are_summed_up(api: ApiClient, record_property):
+    sessions = api.operations.sessions
+    user = await api.operations.users.get(READER)
+    made = 2 * NOTED_BURST
+    for number in range(made):
+        await sessions.start(user, address=f"198.51.100.{number}")
+    await api.operations.audit.record_attempts()
+    noted = await entries(api, "session.started")
+    (summed,) = await api.operations.context.store.audit.list(action="sign_in.repeated")
+    line = f"{made} sign-ins: {noted} entries, and one for {json.loads(summed.detail)['attempts']}"
+    print(line)
+    record_property("summed sign-ins", line)
+    assert (summed.actor, summed.subject) == (READER, f"user {READER}")
+    assert noted + json.loads(summed.detail)["attempts"] == made
+    assert noted < NOTED_BURST + 20
+
+
+async def test_tokens_that_are_made_and_revoked_in_a_loop_are_limited_as_well(api: ApiClient):
+    told = Counter[int]()
+    for number in range(2 * BURST):
+        status, answer = await api.call(
+            "POST", "tokens", {"label": f"t{number}", "days": 1}, role=Role.READ_ONLY
+        )
+        told[status] += 1
+        for each in (await api.call("GET", "tokens", role=Role.READ_ONLY))[1]["tokens"]:
+            await api.call("DELETE", f"tokens/{each['id']}", role=Role.READ_ONLY)
+    assert set(told) == {201, 429}, answer
+    assert BURST <= told[201] < 2 * BURST
+    assert await entries(api, "token.made") == told[201]
+    assert (await api.call("POST", "tokens", {"label": "ci", "days": 1}, role=Role.OPERATOR))[0] == 201
