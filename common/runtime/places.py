@@ -101,6 +101,11 @@ class Bucket:
         self._left -= amount
         return True
 
+    def wait_s(self, now_s: float, amount: float = 1.0) -> float:
+        """Return for how many seconds this much is not there yet."""
+        self._refill(now_s)
+        return max(0.0, (amount - self._left) / self._per_s)
+
     def spend(self, now_s: float, amount: float) -> float:
         """Take this much, there or not, and return for how many seconds nothing more should be taken."""
         self._refill(now_s)

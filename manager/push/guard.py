@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from common.runtime.places import Bucket
-from manager.push.gate import Gate, Visitor
+from manager.push.gate import Gate
+from manager.push.visitors import Visitor
 
 READ_BYTES: Final = 4096
 """Read at once from one peer. A packet of 36 bytes costs asyncssh about 60 us, so all others wait for 7 ms at most."""
@@ -24,12 +25,17 @@ class Guard(asyncio.BufferedProtocol):
     """One peer's socket, for as long as it lives. Owns the peer's place at the gate."""
 
     __slots__ = (
+        "_ask_for_turn",
         "_bucket",
         "_buffer",
         "_bytes",
+        "_exchanges",
         "_gate",
+        "_has_exchanged",
+        "_held",
         "_inner",
         "_is_over",
+        "_is_worthy",
         "_loop",
         "_make",
         "_timer",
@@ -43,8 +49,12 @@ class Guard(asyncio.BufferedProtocol):
         visitor: Visitor,
         buffer: bytearray,
         inner: Callable[["Guard"], asyncio.Protocol],
+        ask_for_turn: Callable[[Visitor], float],
     ) -> None:
         self._gate = gate
+        self._ask_for_turn = ask_for_turn
+        self._held = b""
+        self._has_exchanged = self._is_worthy = False
         self._make = inner
         self._inner: asyncio.Protocol | None = None
         self._bytes = 0
@@ -53,6 +63,7 @@ class Guard(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._bucket: Bucket | None = None
+        self._exchanges: Bucket | None = None
         # one for all peers: it is read from in the same turn of the loop that fills it
         self._buffer = buffer
         self.visitor = visitor
@@ -69,7 +80,8 @@ class Guard(asyncio.BufferedProtocol):
             return
         limits = self._gate.limits
         self._expect(limits.version_s, "no version line came")
-        self.visitor.yields_at_s = self._loop.time() + limits.silence_s
+        silence_s = limits.spoiled_silence_s if self.visitor.is_spoiled else limits.silence_s
+        self.visitor.yields_at_s = self._loop.time() + silence_s
         self._inner = self._make(self)
         self._inner.connection_made(transport)
 
@@ -92,9 +104,9 @@ class Guard(asyncio.BufferedProtocol):
             if self._bytes > self._gate.limits.login_bytes:
                 self.refuse("too many bytes before the login")
                 return
-            if self.visitor.is_silent and b"\n" in data and (rest_s := self._hear_version()):
+            if self.visitor.is_silent and b"\n" in data:
                 self._transport.pause_reading()
-                self._loop.call_later(rest_s, self._go_on, data)
+                self._hear_version(data)
                 return
         self._inner.data_received(data)
 
@@ -128,6 +140,7 @@ class Guard(asyncio.BufferedProtocol):
 
     def answering(self) -> None:
         """Give us a moment to answer a request to join, and the peer to take the answer."""
+        self._is_worthy = True
         self.visitor.yields_at_s = float("inf")
         self._expect(self._gate.limits.answer_s, "the answer to a request to join was not taken in time")
 
@@ -135,8 +148,23 @@ class Guard(asyncio.BufferedProtocol):
         """Free the place: the peer has proven that it is a node, and said what it wants."""
         if not self._is_over and self._bucket is None:
             self._bucket = Bucket(burst=NODE_BURST_BYTES, per_s=NODE_BYTES_PER_S, now_s=self._loop.time())
+            limits = self._gate.limits
+            self._exchanges = Bucket(
+                burst=limits.exchanges_burst, per_s=limits.exchanges_per_s, now_s=self._loop.time()
+            )
+            self._is_worthy = True
+            self._gate.judge(self.visitor, self._loop.time(), is_worthy=True)
             self._stop_timer()
             self._gate.leave(self.visitor)
+
+    def exchanging(self) -> None:
+        """Count a key exchange, which keeps the loop for milliseconds; who wants too many is cut off."""
+        if self._exchanges is None:
+            if self._has_exchanged:
+                self.refuse("keys exchanged again before the login was used")
+            self._has_exchanged = True
+        elif not self._exchanges.take(self._loop.time()):
+            self.refuse("too many key exchanges")
 
     def refuse(self, why: str) -> None:
         """Cut the peer off, once."""
@@ -146,19 +174,22 @@ class Guard(asyncio.BufferedProtocol):
             if self._transport is not None:
                 self._transport.abort()
 
-    def _hear_version(self) -> float:
-        """Let the login's clock begin; return how long the peer must rest before its handshake."""
-        rest_s = self._gate.rest_before_handshake_s(self.visitor, self._loop.time())
-        limits = self._gate.limits
+    def _hear_version(self, data: bytes) -> None:
+        """Wait for a turn with what the peer said."""
+        self._held = data
         self.visitor.is_silent = False
-        self.visitor.yields_at_s = self._loop.time() + rest_s + limits.dawdling_s
-        self._expect(rest_s + limits.login_s, "the login took too long")
-        return rest_s
+        self.visitor.begin = self._begin
+        rest_s = self._ask_for_turn(self.visitor)
+        self.visitor.yields_at_s = self._loop.time() + rest_s + self._gate.limits.dawdling_s
+        self._expect(rest_s + self._gate.limits.login_s, "the login took too long")
 
-    def _go_on(self, data: bytes) -> None:
+    def _begin(self) -> None:
+        """Let the handshake begin, and the login's clock."""
         if not self._is_over and self._inner is not None:
+            held, self._held = self._held, b""
+            self._expect(self._gate.limits.login_s, "the login took too long")
             self._resume()
-            self._inner.data_received(data)
+            self._inner.data_received(held)
 
     def _expect(self, within_s: float, why: str) -> None:
         self._stop_timer()
@@ -176,6 +207,8 @@ class Guard(asyncio.BufferedProtocol):
 
     def _leave(self) -> None:
         if not self._is_over:
-            self._is_over = True
+            self._is_over = self.visitor.is_over = True
             self._stop_timer()
+            if not self._is_worthy:
+                self._gate.judge(self.visitor, self._loop.time(), is_worthy=False)
             self._gate.leave(self.visitor)

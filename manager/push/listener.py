@@ -6,9 +6,11 @@ what its key is worth now: that is asked again when a session is opened, and who
 """
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import asyncssh
 import structlog
@@ -21,11 +23,12 @@ from common.runtime.ssh import (
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
 from manager.push.directory import Directory, PinnedKey
-from manager.push.gate import Gate, Limits, Visitor
+from manager.push.gate import GONE, Gate, Limits
 from manager.push.guard import READ_BYTES, Guard
 from manager.push.joining import Enrol, JoinPeer
-from manager.push.login import Accept, Admit, Login
+from manager.push.login import Accept, Admit, CountedConnection, Login
 from manager.push.sources import KnownSources
+from manager.push.visitors import Visitor
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +73,7 @@ class Listener:
         self._arriving: Login | None = None
         self._waiting: dict[Visitor, socket.socket] = {}
         self._buffer = bytearray(READ_BYTES)
+        self._asked = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -114,15 +118,15 @@ class Listener:
         self.supervisor = Supervisor()
         async with self.supervisor:
             self.supervisor.keep("gate", self._sweep)
+            self.supervisor.keep("turns", self._take_turns)
             await accept_from(self._socket, self._admit)
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
         if self._socket is not None:
             stop_listening(self._socket)
-        for accepted in self._waiting.values():
-            accepted.close()
-        self._waiting.clear()
+        for visitor in list(self._waiting):
+            self._no_longer_waiting(visitor).close()
         for connection in list(self._connections):
             connection.close()
 
@@ -134,8 +138,51 @@ class Listener:
             accepted.close()
             return False
         self._waiting[visitor] = accepted
+        visitor.dismiss = partial(self._turn_away, visitor)
+        asyncio.get_running_loop().add_reader(accepted, self._spoke, visitor)
         self._begin()
         return True
+
+    def _spoke(self, visitor: Visitor) -> None:
+        """Tell the gate that one that waits has said something; it is read when there is a place. Or it has gone."""
+        accepted = self._waiting[visitor]
+        asyncio.get_running_loop().remove_reader(accepted)
+        with contextlib.suppress(OSError):
+            if accepted.recv(1, socket.MSG_PEEK):
+                self.gate.spoke(visitor)
+                self._begin()
+                return
+        self._turn_away(visitor, GONE)
+
+    def _turn_away(self, visitor: Visitor, why: str) -> None:
+        """Let go of one that waits for its place."""
+        if visitor in self._waiting:
+            self._no_longer_waiting(visitor).close()
+            self.gate.give_up(visitor, asyncio.get_running_loop().time())
+            self.gate.refuse(visitor.address, why)
+
+    def _no_longer_waiting(self, visitor: Visitor) -> socket.socket:
+        accepted = self._waiting.pop(visitor)
+        asyncio.get_running_loop().remove_reader(accepted)
+        return accepted
+
+    def _ask_for_turn(self, visitor: Visitor) -> float:
+        self._asked.set()
+        return self.gate.ask_for_turn(visitor)
+
+    async def _take_turns(self) -> None:
+        """Let handshakes be worked on one at a time: between two of them everybody else has a turn of the loop."""
+        while True:
+            now_s = asyncio.get_running_loop().time()
+            visitor = self.gate.take_turn(now_s)
+            if visitor is not None:
+                visitor.begin()
+                await asyncio.sleep(0)
+                continue
+            self._asked.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.gate.until_turn_s(now_s)):
+                    await self._asked.wait()
 
     async def _sweep(self) -> None:
         while True:
@@ -145,7 +192,7 @@ class Listener:
     def _begin(self) -> None:
         """Let those begin for whom there is a place."""
         for visitor in self.gate.beginners(asyncio.get_running_loop().time()):
-            self.supervisor.run("arrival", self._connect(visitor, self._waiting.pop(visitor)))
+            self.supervisor.run("arrival", self._connect(visitor, self._no_longer_waiting(visitor)))
 
     async def _connect(self, visitor: Visitor, accepted: socket.socket) -> None:
         try:
@@ -156,6 +203,7 @@ class Listener:
                     visitor,
                     self._buffer,
                     lambda guard: self._connection(guard, visitor.address),
+                    self._ask_for_turn,
                 ),
                 accepted,
             )
@@ -168,7 +216,7 @@ class Listener:
             raise RuntimeError("the listener has not been started")
         # asked for by the connection while it starts, which follows at once in the same turn of the loop
         self._arriving = Login(self, guard, address)
-        return asyncssh.SSHServerConnection(asyncio.get_running_loop(), self._options)
+        return CountedConnection(guard.exchanging, asyncio.get_running_loop(), self._options)
 
     def _arrived(self) -> Login:
         login, self._arriving = self._arriving, None

@@ -18,7 +18,6 @@ import asyncssh
 from common.runtime.ssh import JOIN_SUBSYSTEM, JOIN_USER, common_options, generate_key, load_key
 from demo.run import trusting
 
-AGAIN_S = 0.2
 FIRST_WAVE_S = 10.0
 NICENESS = 10
 """They share the machine with what they attack; elsewhere they would have their own."""
@@ -33,9 +32,10 @@ class Aim:
     ssh: int
     addresses: int
     """From how many addresses the attackers come together."""
+    network: str = "127.9"
 
     def host(self, number: int) -> str:
-        return f"127.9.{number % self.addresses // 250}.{number % self.addresses % 250 + 1}"
+        return f"{self.network}.{number % self.addresses // 250}.{number % self.addresses % 250 + 1}"
 
 
 Hold = Callable[[Aim, str, Callable[[], None]], Awaitable[None]]
@@ -110,6 +110,13 @@ async def rekeying(aim: Aim, host: str, placed: Callable[[], None]) -> None:
             await asyncio.sleep(0.002)
     finally:
         connection.abort()
+
+
+async def greeting(aim: Aim, host: str, placed: Callable[[], None]) -> None:
+    """A handshake and a login as `join`, let go of at once."""
+    connection = await _joined(aim, host)
+    placed()
+    connection.abort()
 
 
 async def opening(aim: Aim, host: str, placed: Callable[[], None]) -> None:
@@ -200,6 +207,7 @@ KINDS: dict[str, Hold] = {
         parked,
         mute,
         rekeying,
+        greeting,
         opening,
         knocking,
         idle_tls,
@@ -210,7 +218,7 @@ KINDS: dict[str, Hold] = {
 }
 
 
-async def main(kinds: list[str], aim: Aim, count: int) -> None:
+async def main(kinds: list[str], aim: Aim, count: int, again_s: float) -> None:
     os.nice(NICENESS)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
@@ -224,7 +232,7 @@ async def main(kinds: list[str], aim: Aim, count: int) -> None:
                 await hold(aim, aim.host(number), lambda: placed.add(number))
             except (OSError, asyncssh.Error, EOFError, TimeoutError):
                 tried.add(number)
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(again_s)
 
     async with asyncio.TaskGroup() as group:
         for number in range(count):
@@ -242,7 +250,13 @@ if __name__ == "__main__":
     asyncio.run(
         main(
             sys.argv[1].split("+"),
-            Aim(int(sys.argv[2]), int(sys.argv[3]), int(named.get("addresses", "8"))),
+            Aim(
+                int(sys.argv[2]),
+                int(sys.argv[3]),
+                int(named.get("addresses", "8")),
+                named.get("network", "127.9"),
+            ),
             int(sys.argv[4]),
+            float(named.get("again_s", "0.2")),
         )
     )

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncssh
 
 from common.errors import AccessError, UnreachableError
 from common.ids import NodeName
-from common.runtime.ssh import fingerprint, generate_key, load_key
+from common.runtime.ssh import JOIN_USER, common_options, fingerprint, generate_key, load_key
 from common.wire.enrolment import EnrolRequest, decode_token
 from demo.run import Api, ready, trusting
 from demo.site import BIN, PASSWORD, Site
@@ -88,6 +89,7 @@ class Ground:
         self.site = site
         self.node = node
         self._began_s = 0.0
+        self._newcomers = 0
 
     @property
     def _pid(self) -> int:
@@ -140,6 +142,31 @@ class Ground:
             async with asyncio.timeout(PATIENCE_S):
                 await node.welcomed.wait()
             transport.close()
+
+        return await _timed(once, count)
+
+    async def newcomers(self, count: int) -> Times:
+        """Let so many log in to join, each from an address that was never seen before, and hang up; one that is cut tries once more, as agents do."""
+        numbers = iter(range(self._newcomers, self._newcomers + count))
+        self._newcomers += count
+
+        async def once() -> None:
+            number = next(numbers)
+            options: dict[str, Any] = {
+                **common_options(),
+                "username": JOIN_USER,
+                "client_keys": [load_key(generate_key())],
+                "agent_path": None,
+                "known_hosts": None,
+                "local_addr": (f"127.77.{number // 250}.{number % 250 + 1}", 0),
+                "login_timeout": PATIENCE_S,
+            }
+            try:
+                connection = await asyncssh.connect("127.0.0.1", self.site.ssh, **options)
+            except (OSError, asyncssh.Error):
+                await asyncio.sleep(AGENTS_WAIT_S)
+                connection = await asyncssh.connect("127.0.0.1", self.site.ssh, **options)
+            connection.abort()
 
         return await _timed(once, count)
 
@@ -207,7 +234,15 @@ async def ground(*, descriptors: int) -> AsyncIterator[Ground]:
         await site.close()
 
 
+AGENTS_WAIT_S = 1.0
+"""What an agent waits before it dials again, at first."""
+
+NEIGHBOUR = "127.10.0.1"
+"""An address that an operator gave to another node, which attackers may have, too."""
+
+
 async def _join(site: Site, api: Api) -> Identity:
+    await api.call("POST", "nodes", {"name": "neighbour", "addresses": [NEIGHBOUR]})
     body = {"name": "honest", "names": ["honest.test"], "addresses": ["127.0.0.1"]}
     token = decode_token((await api.call("POST", "nodes", body))["join_token"])
     key = load_key(generate_key())
@@ -235,6 +270,7 @@ async def _timed(once: Callable[[], Awaitable[None]], count: int) -> Times:
             TimeoutError,
             UnreachableError,
             AccessError,
+            asyncssh.Error,
         ) as error:
             times.refused.append(str(error) or type(error).__name__)
         else:
@@ -260,7 +296,7 @@ def is_bearable(quiet: Times, attacked: Times) -> bool:
 def told(what: str, quiet: Times, attacked: Times) -> None:
     print(
         f"{what}: quiet p95 {quiet.p95_ms:.0f} ms, under attack {attacked.p95_ms:.0f} ms, "
-        f"refused {len(attacked.refused)} of {len(attacked.refused) + len(attacked.took_ms)}"
+        f"refused {len(attacked.refused)} of {len(attacked.refused) + len(attacked.took_ms)} {sorted(set(attacked.refused))}"
     )
 
 

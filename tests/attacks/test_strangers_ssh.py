@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.attacks.ground import LOG_MAX_BYTES, Ground, ground, holds
+from tests.attacks.ground import BOUND_MS, LOG_MAX_BYTES, Ground, ground, holds, told
 
 # the manager is a private process: only root may count its descriptors
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.services("root", "prlimit")]
@@ -28,6 +28,20 @@ async def test_silent_peers_keep_no_honest_node_out(there: Ground):
 
 async def test_floods_from_logins_to_join_disturb_nobody(there: Ground):
     await holds(there, "rekeying+opening+knocking", 24, addresses=24)
+
+
+async def test_key_exchanges_from_a_known_address_disturb_nobody(there: Ground):
+    await holds(there, "greeting+rekeying", 128, addresses=1, network="127.10", again_s=0)
+
+
+async def test_silent_peers_that_come_back_at_once_keep_no_new_address_out(there: Ground, record_property):
+    quiet = await there.newcomers(5)
+    async with there.attacked("silent", 500, addresses=500, again_s=0):
+        during = await there.newcomers(20)
+    told("new addresses", quiet, during)
+    record_property("refused", len(during.refused))
+    assert during.refused == []
+    assert during.p95_ms <= 8 * BOUND_MS
 
 
 async def test_a_full_descriptor_table_costs_neither_cpu_nor_log(there: Ground):

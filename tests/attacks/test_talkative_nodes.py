@@ -228,6 +228,10 @@ async def test_a_node_that_claims_a_number_is_pushed_to_whatever_it_is(tmp_path:
         key = await there.join("n1")
         node = await there.converse("n1", key)
         await there.until_in_sync("n1")
+        # else its outcome may follow the claim so soon that nobody sees the claim
+        await there.until(
+            lambda: (push := there.fleet.node(N1).push) is not None and push.result == "applied"
+        )
         claim = Applied(epoch=1, generation=claimed, digest="f" * 64, leaves={})
         node.transport.write(encode(Tick(report=Report(applied=claim, disk=claim.digest))))
         await there.until(lambda: there.fleet.node(N1).applied.generation == claimed)

@@ -1,7 +1,8 @@
 import pytest
 
-from manager.push.gate import CROWDED, DISPLACED, EXHAUSTED, FULL, HURRIED, Gate, Limits, Visitor
+from manager.push.gate import CROWDED, DISPLACED, EXHAUSTED, FULL, HURRIED, SPEAKS_S, Gate, Limits
 from manager.push.sources import KnownSources
+from manager.push.visitors import Visitor
 
 NODE = "192.0.2.1"
 SILENT = Limits().silence_s
@@ -89,11 +90,104 @@ def test_addresses_of_one_ipv6_network_count_as_one():
     assert there.refused == {CROWDED: 1}
 
 
-def test_handshakes_of_strangers_are_spread_and_those_of_nodes_are_not():
-    there = gate(starts_burst=2, starts_per_s=1)
-    rests = [there.rest_before_handshake_s(come(there, stranger(1)), 0.0) for _ in range(4)]
-    assert rests == [0, 0, 1, 2]
-    assert there.rest_before_handshake_s(come(there, NODE), 0.0) == 0
+def turns(gate: Gate, now_s: float) -> list[str]:
+    taken = []
+    while (visitor := gate.take_turn(now_s)) is not None:
+        taken.append(visitor.address)
+    return taken
+
+
+def test_handshakes_are_spread_source_by_source_and_those_of_nodes_wait_for_no_stranger():
+    there = gate(starts_burst=2, starts_per_s=1, known_starts_per_s=10)
+    for source in (1, 1, 1, 1, 2):
+        there.ask_for_turn(come(there, stranger(source)))
+    for _ in range(3):
+        there.ask_for_turn(come(there, NODE))
+    assert turns(there, 0.0) == [NODE, NODE, stranger(1), stranger(2)]
+    assert there.until_turn_s(0.0) == pytest.approx(0.1)
+    assert turns(there, 0.1) == [NODE]
+    assert there.until_turn_s(0.1) == pytest.approx(0.9)
+    assert turns(there, 1.0) == [stranger(1)]
+
+
+def test_who_is_gone_takes_nobodys_turn_for_a_handshake():
+    there = gate(starts_burst=1, starts_per_s=1)
+    came = [come(there, stranger(1)) for _ in range(30)]
+    for visitor in came:
+        there.ask_for_turn(visitor)
+        visitor.is_over = True
+    there.ask_for_turn(come(there, stranger(2)))
+    assert turns(there, 0.0) == [stranger(2)]
+    assert turns(there, 1.0) == []
+    assert there.until_turn_s(1.0) is None
+
+
+def test_a_source_that_made_nothing_of_its_place_waits_behind_those_who_are_new():
+    there = gate(logins=4, logins_per_address=4, waiting=8)
+    for number in range(12):
+        come(there, stranger(number))
+        for each in there.beginners(0.0):
+            there.judge(each, 0.0, is_worthy=False)
+            there.leave(each)
+    for number in range(12):
+        come(there, stranger(number))
+    begin(there)
+    for number in (*range(4, 12), 99):
+        if (came := come(there, stranger(number))) is not None:
+            there.spoke(came)
+    # one place of four is for the others all the same
+    assert stranger(99) in begin(there, SILENT)[:2]
+
+
+def test_one_that_has_said_something_begins_before_all_that_have_not():
+    there = gate(logins=4, logins_per_address=4)
+    begin(there)
+    for number in range(20):
+        come(there, stranger(number))
+    there.spoke(come(there, stranger(99)))
+    assert begin(there)[0] == stranger(99)
+
+
+def test_the_longest_silent_waiter_goes_for_one_that_is_new_once_it_could_have_spoken():
+    there = gate(logins=0, waiting=3)
+    for number, at_s in ((1, 0.0), (2, 0.01), (3, 0.02)):
+        visitor = come(there, stranger(number), at_s)
+        visitor.dismiss = lambda why, gone=visitor: there.refuse(gone.address, f"{why}: {gone.address}")
+    assert come(there, stranger(4), 0.03) is None
+    assert come(there, stranger(4), SPEAKS_S) is not None
+    assert there.refused == {FULL: 1, f"{DISPLACED}: {stranger(1)}": 1}
+
+
+def test_a_full_queue_turns_away_one_that_made_nothing_of_its_place_before_one_that_is_new():
+    there = gate(logins=1, logins_per_address=1, waiting=2)
+    spoiled = [come(there, stranger(number)) for number in range(3)]
+    for each in (*there.beginners(0.0),):
+        there.judge(each, 0.0, is_worthy=False)
+    assert spoiled[2] is None
+    there = gate(logins=1, logins_per_address=1, waiting=2)
+    came = []
+    for number in range(3):
+        there.judge(Visitor(source=stranger(number), address="", is_known=False), 0.0, is_worthy=False)
+        visitor = come(there, stranger(number))
+        came.append(visitor)
+        if visitor is not None:
+            visitor.dismiss = lambda why, gone=visitor: there.refuse(gone.address, why)
+    assert came[2] is None, "of those that are spoiled nobody goes for another"
+    assert come(there, stranger(9)) is not None
+    assert there.refused == {FULL: 1, DISPLACED: 1}
+    assert there.waiting == 2
+
+
+def test_what_a_source_made_of_its_place_is_forgotten_after_a_minute_or_with_a_node_that_comes():
+    there = gate(logins=0, waiting=1)
+    for source, is_worthy in ((1, False), (2, False), (2, True)):
+        there.judge(Visitor(source=stranger(source), address="", is_known=False), 0.0, is_worthy=is_worthy)
+    come(there, stranger(1), 0.0)
+    assert come(there, stranger(2), 0.0) is not None, "it is as good as new"
+    there = gate(logins=0, waiting=1)
+    there.judge(Visitor(source=stranger(1), address="", is_known=False), 0.0, is_worthy=False)
+    come(there, stranger(1), there.limits.spoiled_s)
+    assert come(there, stranger(2), there.limits.spoiled_s) is None, "nobody is spoiled any more"
 
 
 def test_where_a_node_has_logged_in_it_is_known_and_only_some_such_places_are_kept():
