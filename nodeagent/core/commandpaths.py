@@ -2,7 +2,7 @@
 
 Decides by the words alone, so that no list of interpreters, wrappers (`timeout`, `env`, `sudo`) and their options is needed: each
 word, each part of a shell's line in it, and what follows an option's letters or `=` may be a path.
-Invariant: errs by naming too much. What a shell makes from variables or patterns is not found.
+Invariant: errs by naming too much. What a shell makes of a variable that no path stands in is not found.
 """
 
 import re
@@ -15,6 +15,12 @@ NESTING_MAX: Final = 4
 
 _PLAIN: Final = re.compile(r"[\w./+~-]+")
 """What ends at a quote, a bracket or whatever else may stand around a path in a line of code."""
+
+_LINE: Final = re.compile(r"[;&|<>$`(){}\n]")
+"""A word with one of these is code, and no path as a whole."""
+
+_PATTERN: Final = re.compile(r"[\w./+~*?\[\]!-]+")
+_MAGIC: Final = re.compile(r"[*?\[]")
 
 _ASSIGNED: Final = re.compile(r"[=:,@]")
 _OPTION: Final = re.compile(r"-+\w+(/.*)")
@@ -32,6 +38,11 @@ def paths_in(words: Sequence[str]) -> list[str]:
     return [path for path in found if path.strip("/") and not _RUNTIME.fullmatch(_name(path))]
 
 
+def is_pattern(path: str) -> bool:
+    """Whether a shell would look for what fits. Without a directory it is rather one of names of another kind (`app@*`)."""
+    return "/" in path and _MAGIC.search(path) is not None
+
+
 def is_certificate(path: str) -> bool:
     """Whether a file's name says that it holds certificates or keys, which may be the service's own and are never run."""
     return _CERTIFICATE.fullmatch(_name(path)) is not None
@@ -42,10 +53,13 @@ def _name(path: str) -> str:
 
 
 def _paths_in(word: str, nesting: int) -> Iterator[str]:
-    for part in (word, *_ASSIGNED.split(word), *_PLAIN.findall(word)):
+    whole = () if _LINE.search(word) else (word, *_ASSIGNED.split(word))
+    for part in (*whole, *_PLAIN.findall(word), *_PATTERN.findall(word)):
         yield part
         if option := _OPTION.fullmatch(part):
             yield option[1]
+        # after a variable: $HOME/bin, ${HOME}/bin
+        yield part.lstrip("/") if part.startswith("/") else part.partition("/")[2]
     if nesting:
         for token in _tokens(word):
             if token != word:

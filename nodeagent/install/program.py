@@ -10,12 +10,13 @@ import os
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from typing import Final
 
 from common.runtime import trusted
-from nodeagent.core.commandpaths import is_certificate, paths_in
+from nodeagent.core.commandpaths import is_certificate, is_pattern, paths_in
 
 SEARCHED: Final = (
     "/usr/local/sbin",
@@ -31,6 +32,9 @@ INTERPRETERS_MAX: Final = 5
 
 FIRST_LINE_MAX_BYTES: Final = 256
 """What Linux reads of it (BINPRM_BUF_SIZE)."""
+
+FITTING_MAX: Final = 1000
+"""Names that a pattern may stand for."""
 
 WORKING_DIRECTORY: Final = Path("/")
 
@@ -54,7 +58,9 @@ def check_program(argv: Sequence[str]) -> None:
 def _check_words(words: Sequence[str], nesting: int) -> None:
     if not nesting:
         return
-    paths = [_expanded(path) for path in paths_in(words)]
+    named = paths_in(words)
+    paths = [_home(path) for path in named]
+    paths += [found for path in named if is_pattern(path) for found in _fitting(_home(path))]
     directories = [WORKING_DIRECTORY, *(Path(each) for each in SEARCHED if _is_trusted(Path(each)))]
     directories += [
         path for path in paths if path.is_absolute() and _check_path(path, nesting) == stat.S_IFDIR
@@ -64,7 +70,32 @@ def _check_words(words: Sequence[str], nesting: int) -> None:
             _check_path(directory / path, nesting)
 
 
-def _expanded(path: str) -> Path:
+def _fitting(pattern: Path) -> list[Path]:
+    """Return what a shell finds for a pattern. What is below a directory of somebody else is refused by the directory's own name."""
+    found = [WORKING_DIRECTORY]
+    for name in pattern.parts[pattern.is_absolute() :]:
+        if is_pattern(f"/{name}"):
+            # a shell leaves hidden names out, but not every program that knows patterns does
+            found = [place / each for place in found for each in _names_in(place) if fnmatchcase(each, name)]
+        else:
+            found = [place / name for place in found]
+        if len(found) > FITTING_MAX:
+            raise trusted.UntrustedPathError(
+                errno.E2BIG, f"{pattern} fits more than {FITTING_MAX} names; name those that are meant"
+            )
+    return found
+
+
+def _names_in(path: Path) -> list[str]:
+    try:
+        return trusted.names_in(trusted.resolve(path, must_be_trusted=True))
+    except trusted.UntrustedPathError:
+        raise
+    except OSError:
+        return []
+
+
+def _home(path: str) -> Path:
     try:
         return Path(path).expanduser() if path.startswith("~") else Path(path)
     except RuntimeError:

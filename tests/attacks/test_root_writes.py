@@ -489,6 +489,10 @@ WAYS = {
     "a shell's line in a shell's line": """/bin/sh -c 'sh -c "sh -c {script}"'""",
     "a shell's line with quotes": """/bin/sh -c '"{directory}"/r"e"load'""",
     "a shell's pattern": "/bin/sh -c '{directory}/reloa?'",
+    "a shell's pattern above": "/bin/sh -c '{above}/o[p-q]*/reload'",
+    "a pattern below a link": "/bin/sh -c '{own}/li?k'",
+    "a shell's variable": "/bin/sh -c 'A={above}; $A/opt/reload'",
+    "a shell's variable in braces": "/bin/sh -c 'A={above}; ${{A}}/opt/reload'",
     "a shell's directory": "/bin/sh -c 'cd {own}; ../opt/reload'",
     "a shell's reading": "/bin/sh -c '. {script}'",
     "a shell's input": "/bin/sh -c 'sh <{script}'",
@@ -526,6 +530,7 @@ async def test_whatever_a_command_names_is_run_only_if_nobody_else_can_change_it
     line = WAYS[way].format(
         script=directory / "reload",
         directory=directory,
+        above=node.directory,
         own=own,
         relative=str(directory / "reload").lstrip("/"),
     )
@@ -535,12 +540,23 @@ async def test_whatever_a_command_names_is_run_only_if_nobody_else_can_change_it
 
     theirs = directory / "reload" if whose == "script" else directory
     os.chown(theirs, SERVICE.pw_uid, SERVICE.pw_gid)
-    if (way, whose) == ("a shell's pattern", "script"):
-        return  # what a pattern finds is not looked at, its directory is
     with pytest.raises(ReloadError) as caught:
         await reload_consumer(chosen)
     assert node.count.read_text() == "x\n"
     assert f"{theirs} belongs to nobody, who could" in caught.value.message
+
+
+@pytest.mark.services("root")
+async def test_a_pattern_that_fits_more_than_can_be_looked_at_is_refused(node):
+    place = node.directory / "many"
+    place.mkdir()
+    for number in range(program.FITTING_MAX + 1):
+        (place / str(number)).touch()
+    chosen = replace(node.services.consumers[0], reload=("/bin/sh", "-c", f": {place}/*"))
+    with pytest.raises(ReloadError, match="fits more than 1000 names"):
+        await reload_consumer(chosen)
+    (place / "0").unlink()
+    await reload_consumer(chosen)
 
 
 @pytest.mark.services("root")
@@ -566,6 +582,7 @@ async def test_a_file_that_is_not_there_yet_is_named_where_only_root_can_make_it
         "/usr/bin/test unix:{theirs}/service.sock != tcp:127.0.0.1:2049",
         "/usr/bin/test -f {own}/copy.pem",
         "/usr/bin/test -S {own}/odd",
+        "/usr/bin/test app@*.service != *",
         "/usr/bin/test s/usr/etc/g != http://127.0.0.1:8080/reload?a=/b",
         "/bin/sh -c 'true >/dev/null 2>&1 </dev/stdin || exec false; : ~nobody ~nobody-there/x *.conf'",
     ],
