@@ -220,7 +220,8 @@ class Upkeep:
         after = steps.settle(
             state.file.journal, manifest, proven, waiting=waits, is_settled=is_settled, now_s=state.clock()
         )
-        if is_unproven and all(one in proven or one.name in stopped for one in behind):
+        excused = stopped.keys() | waits.keys()
+        if is_unproven and all(one in proven or one.name in excused for one in behind):
             after = steps.confirm(after, manifest)
             log.info("install.applied", epoch=manifest.epoch, generation=manifest.generation)
         await state.file.save(after)

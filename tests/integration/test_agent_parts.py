@@ -609,3 +609,13 @@ async def test_a_failed_first_bundle_names_the_service_whose_copy_has_no_place(d
     reopened = await open_node(data, state.services)
     await Upkeep(reopened).turn()
     assert [one.consumer for one in reopened.holdings.report(pki.NOW_S).waiting] == ["client"]
+
+    # as after an installation that succeeds, who has no place keeps nobody from being proven
+    service.load()
+    await Upkeep(reopened).turn()
+    assert reopened.holdings.applied() == bundle(2, NEW, client=OTHER).manifest
+    assert [one.consumer for one in reopened.holdings.report(pki.NOW_S).waiting] == ["client"]
+    to.parent.mkdir()
+    await Upkeep(reopened).turn()
+    assert OTHER.key_pem in to.read_text()
+    assert reopened.holdings.report(pki.NOW_S).waiting == []
