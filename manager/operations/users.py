@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from common.errors import AccessError, ConflictError, InvalidInputError, Reason
+from common.errors import AccessError, ChangedMeanwhileError, ConflictError, InvalidInputError, Reason
 from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.callers import Caller, Credential, Scope, fits, role_of
@@ -84,14 +84,20 @@ class UserOperations:
         """Return all."""
         return await self._context.store.users.list()
 
-    async def set_role(self, name: str, *, role: Role, actor: str) -> None:
+    async def set_role(self, name: str, *, role: Role, seen: str | None = None, actor: str) -> None:
         """Replace a user's role, at once for sessions too; the user's API tokens end.
 
-        Raises NotFoundError; ConflictError for the own role, and for the role of the last administrator.
+        `seen` is the role that the change was begun with, None for any. Raises NotFoundError, ChangedMeanwhileError; ConflictError for the
+        own role, and for the role of the last administrator.
         """
         if name == actor:
             raise ConflictError("you cannot change your own role; another administrator can")
         async with self._context.store.together():
+            now = (await self._context.store.users.get(name))[0].role
+            if seen not in {None, now}:
+                raise ChangedMeanwhileError(
+                    f"somebody else made {name} {now} meanwhile (it was {str(seen)[:20]}); choose again if that is not right"
+                )
             had_administrator = await self._has_administrator()
             if not await self._context.store.users.set_role(name, role):
                 return

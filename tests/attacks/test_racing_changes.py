@@ -148,6 +148,19 @@ async def test_a_program_gets_what_its_role_gives_when_it_is_registered(
     assert made.record.role is Role.READ_ONLY
 
 
+async def test_a_role_that_somebody_else_gave_a_moment_ago_is_not_taken_back_unseen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    users = world.operations.users
+    for name in ("ada", "bob", "eve"):
+        await users.add(name, role=Role.ADMINISTRATOR, password="correct horse battery", actor="console")
+    struck = strike(world, monkeypatch, lambda: users.set_role("eve", role=Role.READ_ONLY, actor="bob"))
+    with pytest.raises(ChangedMeanwhileError, match="somebody else made eve read-only meanwhile"):
+        await users.set_role("eve", role=Role.OPERATOR, seen=Role.ADMINISTRATOR, actor="ada")
+    assert struck
+    assert (await users.get("eve")).role is Role.READ_ONLY
+
+
 def test_whatever_asks_for_a_confirmation_does_so_within_the_transaction_that_writes():
     """Each `settle` stands in a block of `deciding` or `deciding_on`; republishing is held against it by the fleet's transaction."""
     asked = list[str]()

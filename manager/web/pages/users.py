@@ -68,11 +68,8 @@ async def set_role(visit: Visit) -> web.StreamResponse:
     """Give a user another role."""
     record = await _user(visit)
     seen, role = visit.form.text("seen"), _role(visit)
-    if seen != record.role:
-        problem = f"somebody else made {record.name} {record.role} meanwhile (it was {seen[:20]}); choose again if that is not right"
-        return await _show(visit, 409, [problem])
     try:
-        await visit.operations.users.set_role(record.name, role=role, actor=visit.actor)
+        await visit.operations.users.set_role(record.name, role=role, seen=seen, actor=visit.actor)
     except ConflictError as error:
         return await _show(visit, 409, [error.message])
     return visit.redirect("/users", f"{record.name} is {role} now.")
