@@ -106,6 +106,7 @@ HEAD   /health/ready anybody
 GET    /health/startup anybody
 HEAD   /health/startup anybody
 GET    /help reader
+GET    /live/alarms reader
 GET    /live/certificates/{id} reader
 GET    /live/fleet reader
 GET    /live/nodes/{name} reader

@@ -150,7 +150,7 @@ async def test_a_node_whose_first_installation_failed_is_not_said_to_serve_what_
         # not "bad" alone: a fingerprint may have it
         assert " bad" not in row.split("<td")[4], "what it serves is what is desired"
         assert (
-            "bad"
+            " bad"
             not in next(row for row in answer.html.split("<tr>") if "127.0.0.1:443" in row).partition(
                 "Protocol"
             )[0]
