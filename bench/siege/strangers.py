@@ -188,6 +188,28 @@ async def wrong_joins(target: Target, told: Counter[str]) -> None:
     await forever(4, once, told, "guesses at join tokens")
 
 
+def _asks(path: str, headers: str, count: int, what: str) -> Attack:
+    """Requests one after the other on connections that stay, all of them from one address."""
+
+    async def attack(target: Target, told: Counter[str]) -> None:
+        context, host = trusting(), address()
+
+        async def once(_: str) -> None:
+            async with tls(target, host, context) as (reader, writer):
+                while True:
+                    writer.write(
+                        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{target.https}\r\n{headers}\r\n".encode()
+                    )
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+                    told[f"{what}, answered {head.split(maxsplit=2)[1]}"] += 1
+                    length = head.partition("content-length:")[2].partition("\r\n")[0]
+                    await reader.readexactly(int(length or 0))
+
+        await forever(count, once, told, what)
+
+    return attack
+
+
 def _guesses(count: int, what: str, headers: Callable[[Target], str]) -> Attack:
     """Wrong credentials, from the address that honest clients have, too: they may sit behind one proxy."""
 
@@ -229,6 +251,13 @@ STRANGERS: Final[dict[str, Attack]] = {
         1_600_000,
         "endless bodies",
         2,
+    ),
+    "pages": _asks("/sign-in", "", 64, "pages on connections that stay"),
+    "cookies": _asks(
+        "/sign-in",
+        f"Cookie: {'; '.join(f'c{number:04}=x' for number in range(1200))}\r\n",
+        36,
+        "pages with 1,200 cookies",
     ),
     "idle TLS": _waits(300, b"", 60.0, "idle TLS connections"),
     "slow headers": _waits(100, b"GET / HTTP/1.1\r\nX-Slow: ", 2.0, "slow headers"),

@@ -41,7 +41,9 @@ class Attacker:
     """Sends one request after the other from a thread, and says to the watchdog which."""
 
     def __init__(self, api: ApiClient, watchdog: Watchdog) -> None:
-        self._port = api.server.port
+        self._connection = http.client.HTTPSConnection(
+            "127.0.0.1", api.server.port, context=client_context(), timeout=PATIENCE_S
+        )
         self._watchdog = watchdog
         self.statuses: dict[int, int] = {}
         self.cookie = self.csrf = ""
@@ -58,19 +60,19 @@ class Attacker:
     def _send(
         self, method: str, path: str, body: Body | None, headers: dict[str, str]
     ) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self._port, context=client_context(), timeout=PATIENCE_S
-        )
+        was_open = self._connection.sock is not None
         try:
-            connection.request(method, path, body() if body is not None else None, headers)
-            answer = connection.getresponse()
+            self._connection.request(method, path, body() if body is not None else None, headers)
+            answer = self._connection.getresponse()
             streamed = answer.headers.get_content_type() == EVENT_STREAM
-            return answer.status, dict(answer.headers), b"" if streamed else answer.read()
+            content = b"" if streamed else answer.read()
         except OSError:
-            # it was refused while it was sent
-            return 0, {}, b""
-        finally:
-            connection.close()
+            self._connection.close()
+            # the manager may have ended it after the request before; else this one was refused while it was sent
+            return self._send(method, path, body, headers) if was_open else (0, {}, b"")
+        if streamed:
+            self._connection.close()
+        return answer.status, dict(answer.headers), content
 
     async def sign_in(self) -> None:
         """Begin a session; what is sent with `cookie` and `csrf` acts in it."""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from aiohttp import hdrs
+from argon2 import extract_parameters
 
 from manager.api import bodies
 from manager.api.app import ROOT
@@ -18,6 +19,7 @@ from manager.api.guard import GUARD, STRANGERS
 from manager.api.heads import COOKIES_MAX, COOKIES_MAX_BYTES
 from manager.api.turnstile import Pace, Turnstile
 from manager.domain.model import Role
+from manager.operations.passwords import new_hasher
 from manager.web.seats import TALKATIVE, UNASKED_MAX_BYTES
 from tests.attacks.flooding import flood
 from tests.attacks.watchdog import watching
@@ -261,3 +263,11 @@ async def test_a_request_that_waits_for_its_turn_gives_its_place_to_a_newcomer(a
         yielding = [place.yields_at_s for place in seats._places._held]
         assert any(at_s <= asyncio.get_running_loop().time() for at_s in yielding)
         last.cancel()
+
+
+def test_a_guess_at_a_password_takes_a_third_of_the_memory_that_all_attacks_may_take():
+    made = extract_parameters(new_hasher().hash("x" * 20))
+    print(f"{made.memory_cost} KiB, {made.time_cost} rounds, {made.parallelism} threads")
+    assert 19 * 1024 <= made.memory_cost < 22 * 1024
+    assert made.time_cost >= 2
+    assert made.parallelism == 1

@@ -124,7 +124,7 @@ async def _serving(
     _, issuer = pki.current_ca("Own")
     own = pki.current_leaf(issuer, ["localhost"])
     async with Supervisor() as supervisor:
-        with patch.object(passwords, "PasswordHasher", QUICK_HASHER):
+        with patch.object(passwords, "new_hasher", QUICK_HASHER):
             operations = Operations(
                 Context(store=store, inventories=inventories, fleet=fleet, workers=workers), join=join
             )
