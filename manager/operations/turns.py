@@ -9,7 +9,7 @@ depends on nothing that tells which attempts can succeed.
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -146,15 +146,23 @@ class Turns:
 
     def _choose(self) -> None:
         """Give the turn to who is next."""
+        if self._taken:
+            return
         # who has just left is still in line until its task has run
-        while not self._taken and (waiting := [each for each in self._waiting if not each.turn.done()]):
+        waiting = [each for each in self._waiting if not each.turn.done()]
+        # in order once, as a crowd may have to be passed over before somebody gets the turn
+        by_age = deque(sorted(waiting, key=_age))
+        by_rank = deque(sorted(waiting, key=self._rank))
+        for _ in waiting:
             self._turns += 1
             # every other turn by age alone: who is behind one proxy with a guesser waits longer, and not for ever
-            ticket = min(waiting, key=self._rank if self._turns % 2 else _age)
+            ticket = _first(by_rank if self._turns % 2 else by_age)
             turn = Turn.PRETEND if self._is_passed_over(ticket.claim) else Turn.WORK
             self._waiting.remove(ticket)
             self._taken = turn is Turn.WORK
             ticket.turn.set_result(turn)
+            if self._taken:
+                return
 
     def _is_passed_over(self, claim: Claim) -> bool:
         """Whether this one is not to keep others waiting. Told by nothing that it shows, since it waits on as if its turn had come."""
@@ -183,6 +191,13 @@ class Turns:
             # it was given in the moment in which its owner gave up
             self._taken = False
             self._choose()
+
+
+def _first(line: deque[_Ticket]) -> _Ticket:
+    """Return the first who has had no turn yet, and shorten the line to those after it."""
+    while line[0].turn.done():
+        line.popleft()
+    return line.popleft()
 
 
 def _age(ticket: _Ticket) -> tuple[bool, int]:

@@ -112,6 +112,23 @@ async def test_in_a_crowd_what_cannot_succeed_waits_for_its_turn_and_keeps_nobod
     assert len(line.pretended) == 100 + WAITING_PER_USER_MAX + 1 - CROWD
 
 
+async def test_passing_over_a_crowd_looks_at_each_of_it_once(line: Line):
+    for number in range(WAITING_MAX):
+        await ask(line, f"flood{number}", user=f"invented{number}", hopeless=True)
+    looked_at = Counter[str]()
+    merit_of = line.turns._merit_of
+
+    def counted(source: str) -> tuple[int, ...]:
+        looked_at[source] += 1
+        return merit_of(source)
+
+    line.turns._merit_of = counted
+    line.done.set()
+    await served(line, 1)
+    assert len(line.pretended) == WAITING_MAX - CROWD
+    assert sum(looked_at.values()) < 2 * WAITING_MAX
+
+
 async def test_one_user_at_one_source_fills_its_own_places_only(line: Line):
     await ask(line, *["flood"] * 100)
     await ask(line, "flood", user="honest")
