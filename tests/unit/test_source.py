@@ -1,6 +1,6 @@
 import pytest
 
-from common.source import UNKNOWN, source_of
+from common.source import UNKNOWN, networks_of, source_of
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,18 @@ def test_an_ipv4_address_counts_by_itself_and_ipv6_addresses_by_their_64(address
 
 def test_all_addresses_of_one_ipv6_host_count_as_one():
     assert len({source_of(f"2001:db8::{number:x}") for number in range(5000)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "networks"),
+    [
+        ("192.0.2.7", ("192.0.0.0/16", "192.0.2.0/24", "192.0.2.7")),
+        ("2001:db8:1:2::/64", ("2001:db8::/32", "2001:db8:1::/48", "2001:db8:1:2::/64")),
+        ("device 0011", ("device 0011",) * 3),
+        (UNKNOWN, (UNKNOWN,) * 3),
+    ],
+)
+def test_a_source_is_in_the_networks_that_one_owner_has_many_addresses_in(
+    source: str, networks: tuple[str, ...]
+):
+    assert networks_of(source) == networks

@@ -431,3 +431,15 @@ async def test_a_new_password_takes_the_place_of_the_old(world: World):
         await users.by_password("bob", "a long password", address="192.0.2.9")
     with pytest.raises(InvalidInputError):
         await users.set_password("bob", password="short", actor="ada")
+
+
+async def test_where_people_sign_in_from_goes_before_new_addresses_and_new_networks_before_guessing_ones(
+    users: UserOperations,
+):
+    await users.by_password("ada", PASSWORD, address=HERE)
+    await refusal(users, "ada", "guess", HERE)
+    await refusal(users, "ada", "guess", "198.18.0.1")
+    merit_of = users.passwords.throttle.merit_of
+    in_order = [HERE, "203.0.113.1", "198.18.1.1", "198.18.0.2", "198.18.0.1"]
+    merits = [merit_of(source) for source in in_order]
+    assert merits == sorted(set(merits))

@@ -5,6 +5,7 @@ import pytest
 
 from common.errors import ThrottledError
 from manager.operations import turns as subject
+from manager.operations.throttle import Throttle
 from manager.operations.turns import (
     CROWD,
     PACE_S,
@@ -174,3 +175,20 @@ async def test_who_leaves_while_waiting_or_with_the_turn_gives_it_back(line: Lin
     await asyncio.sleep(0)
     await line.ask("after")
     assert line.served[-1] == "after"
+
+
+async def test_guesses_at_a_user_from_new_addresses_keep_a_first_sign_in_waiting_for_few_turns():
+    throttle = Throttle(lambda: 0.0)
+    turns = Turns(throttle.merit_of, throttle.failures_of, lambda: 0.0)
+    served: list[str] = []
+
+    async def ask(source: str) -> None:
+        async with turns.take(Claim(user="ada", source=source)):
+            await asyncio.sleep(0)
+            served.append(source)
+            throttle.failed("ada", source)
+
+    sources = [f"198.18.{number // 250 + 1}.{number % 250 + 1}" for number in range(WAITING_MAX - 1)]
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(*map(ask, [*sources, "203.0.113.1"]))
+    assert served.index("203.0.113.1") <= 2
