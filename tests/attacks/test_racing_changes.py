@@ -15,6 +15,11 @@ import manager.operations
 from common.errors import ChangedMeanwhileError
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import Role
+from manager.operations.context import Context
+from manager.store.catalogue import NodeDescription
+from tests.fakes.workers import InPlace
+from tests.integration.api import real_api
+from tests.integration.management import WORKERS, Client
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root
 from tests.unit.operations.conftest import World, world
 
@@ -27,7 +32,7 @@ PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAM
 Act = Callable[[], Awaitable[Any]]
 
 
-def strike(world: World, monkeypatch: pytest.MonkeyPatch, act: Act) -> list[str]:
+def strike(world: World | Context, monkeypatch: pytest.MonkeyPatch, act: Act) -> list[str]:
     """Let `act` come first before the next transaction; return what notes that it did."""
     together, struck = world.store.together, list[str]()
 
@@ -178,3 +183,22 @@ def test_whatever_asks_for_a_confirmation_does_so_within_the_transaction_that_wr
                 assert id(call) in within or path.stem == "generations", f"{path.name}:{call.lineno}"
     print("places that ask:", len(asked))
     assert len(asked) >= 10
+
+
+async def test_an_existing_client_that_leaves_names_out_never_brings_back_those_that_were_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with real_api(tmp_path, InPlace()) as api:
+        await api.add_node("n1")
+        (record,) = [each for each in await api.operations.context.store.nodes.list() if each.name == "n1"]
+        described = NodeDescription(names=["renamed.example.com"], addresses=["192.0.2.77"])
+        struck = strike(
+            api.operations.context,
+            monkeypatch,
+            lambda: api.operations.nodes.describe("n1", described, actor="ada"),
+        )
+        answer = await Client(api).call("PATCH", f"{WORKERS}{record.id}/", {"description": "in the cellar"})
+        assert struck
+        assert (answer.status, b"was changed meanwhile" in answer.body) == (400, True)
+        kept = await api.operations.context.store.nodes.get(record.name)
+        assert (kept.names, kept.addresses) == (("renamed.example.com",), ("192.0.2.77",))
