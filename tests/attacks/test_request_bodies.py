@@ -15,6 +15,7 @@ from manager.api.app import ROOT
 from manager.api.bodies import BODY_MAX_BYTES, STRANGER_MAX_BYTES
 from manager.api.guard import GUARD
 from manager.domain.model import Role
+from manager.web import seats
 from tests.attacks.flooding import TAKEN_MAX, Flooded, flood
 from tests.attacks.watchdog import watching
 from tests.fakes.workers import InPlace
@@ -180,15 +181,18 @@ async def test_an_endless_chunked_body_is_refused_at_the_limit(api: ApiClient):
     assert found.taken < BODY_MAX_BYTES + TAKEN_MAX
 
 
+@pytest.mark.parametrize("first", [b"", b"1\r\n \r\n"], ids=["at once", "after some data"])
 @pytest.mark.parametrize(
     "rest", [b"1;" + b"x" * 65536, b"0\r\n" + b"x: y\r\n" * 8192], ids=["extension", "trailers"]
 )
 async def test_what_is_no_data_of_a_chunked_body_does_not_go_on_for_ever(
-    api: ApiClient, rest: bytes, monkeypatch
+    api: ApiClient, first: bytes, rest: bytes, monkeypatch
 ):
     monkeypatch.setattr(bodies, "GRACE_S", 0.5)
+    # what was not asked for is bounded by its size as well, which would end it first
+    monkeypatch.setattr(seats, "UNASKED_MAX_BYTES", FOR_EVER)
     # no length says how much of it is to come, so the clock ends it, however much that is on a fast line
-    found = await answered(api, CHUNKED + b"1\r\n \r\n", rest, most=FOR_EVER)
+    found = await answered(api, CHUNKED + first, rest, most=FOR_EVER)
     assert found.closed
     assert found.status in {0, 400}
 
