@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,19 @@ async def test_tokens_that_are_made_and_revoked_in_a_loop_are_limited_as_well(ap
     assert BURST <= told[201] < 2 * BURST
     assert await entries(api, "token.made") == told[201]
     assert (await api.call("POST", "tokens", {"label": "ci", "days": 1}, role=Role.OPERATOR))[0] == 201
+
+
+async def test_a_password_that_is_changed_in_a_loop_is_held_to_the_same_allowance(api: ApiClient):
+    told = Counter[int]()
+    passwords = [PASSWORD, *(f"another long password {number}" for number in range(BURST + 10))]
+    async with client() as session:
+        visitor = Visitor(api.url, session)
+        assert (await visitor.post("/sign-in", {"name": READER, "password": PASSWORD})).path == "/"
+        for old, new in pairwise(passwords):
+            sent = {"current": old, "password": new, "again": new}
+            told[(await visitor.post("/users/me/password", sent)).status] += 1
+            if told[429]:
+                break
+    # the sign-in counted as well, and a few may have been in time
+    assert BURST - 1 <= await entries(api, "user.password_changed") == told[200] < BURST + 10
+    assert told[429] == 1
