@@ -22,7 +22,6 @@ from demo.services import NGINX
 from demo.site import DemoNode, Site, free_port
 from tests import pki
 from tests.browser.camera import PATIENCE_MS, chromium, watched_page
-from tests.patience import PATIENCE_S
 from tests.system.fleet import openssl_sees
 
 ROOT, ISSUER = pki.current_ca("Story")
@@ -96,16 +95,6 @@ def encrypted(key_pem: str) -> bytes:
 
 async def content(file: Download) -> bytes:
     return await asyncio.to_thread(Path(await file.path()).read_bytes)
-
-
-async def shown_at_last(page: Page, path: str, text: str) -> None:
-    """Load a page again until it shows what the manager comes to know by itself."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            await page.goto(path)
-            if await page.get_by_text(text).count():
-                return
-            await asyncio.sleep(0.2)
 
 
 async def said(page: Page, text: str) -> None:
@@ -272,7 +261,8 @@ async def test_every_task_of_the_specification_from_a_cold_start(tmp_path: Path)
         await said(page, "every node drops them")
 
         # an alarm says that the node has none, until it is given the first one again
-        await shown_at_last(page, "/", "Node has no TLS certificate")
+        await page.goto("/")
+        await expect(page.get_by_text("Node has no TLS certificate")).to_be_visible()
         await page.goto("/certificates")
         await page.get_by_role("link", name="conf.example.test").first.click()
         await page.get_by_role("link", name="Edit").click()
