@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -34,8 +35,9 @@ class Watch:
         self.refused: dict[str, int] = {}
 
     def figures(self) -> dict[str, object]:
-        """Return the p95s in milliseconds, the slowest, and what was refused."""
+        """Return the medians and p95s in milliseconds, the slowest, and what was refused."""
         return {
+            "median_ms": {name: 1000 * statistics.median(found) for name, found in self.times.items()},
             "p95_ms": {
                 name: 1000 * sorted(found)[int(len(found) * 0.95)] for name, found in self.times.items()
             },
