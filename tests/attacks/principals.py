@@ -6,7 +6,8 @@ import time
 import aiohttp
 
 from manager.domain.callers import Scope
-from manager.domain.model import Role
+from manager.domain.model import ClientRecord, Role
+from manager.domain.permissions import PROVISION
 from manager.operations.clients import ACCESS_PREFIX
 from manager.operations.users import hash_token
 from tests import pki
@@ -36,10 +37,22 @@ async def api_token(
 
 async def access_token(api: ApiClient, role: Role, *, life_s: float = 900.0) -> str:
     """Register a program of this role, and give it an access token as if it had asked for one."""
-    name = f"program-{secrets.token_hex(4)}"
     record = await api.operations.clients.add(
-        name, role=role, public_key=PUBLIC_KEY, actor=USERS[Role.ADMINISTRATOR]
+        f"program-{secrets.token_hex(4)}", role=role, public_key=PUBLIC_KEY, actor=USERS[Role.ADMINISTRATOR]
     )
+    return await access_token_of(api, record, life_s=life_s)
+
+
+async def provisioning_token(api: ApiClient) -> str:
+    """Register a program that may obtain join tokens, and give it an access token."""
+    actor, name = USERS[Role.ADMINISTRATOR], f"provisioning-{secrets.token_hex(4)}"
+    role = await api.operations.roles.add(name, [PROVISION], actor=actor)
+    made = await api.operations.clients.add_with_key(name, api_role_id=role, actor=actor)
+    return await access_token_of(api, made.record)
+
+
+async def access_token_of(api: ApiClient, record: ClientRecord, *, life_s: float = 900.0) -> str:
+    """Give a program an access token as if it had asked for one."""
     token = ACCESS_PREFIX + secrets.token_urlsafe(32)
     now_s = time.time()
     await api.operations.context.store.clients.spend(

@@ -24,7 +24,7 @@ from manager.domain.callers import Scope
 from manager.domain.model import Role
 from manager.operations.rights import RECHECK_S
 from tests import pki
-from tests.attacks.principals import access_token, api_token, basic, bearer
+from tests.attacks.principals import access_token, api_token, basic, bearer, provisioning_token
 from tests.fakes.workers import InPlace
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.management import CERTIFICATES
@@ -242,10 +242,13 @@ async def test_an_act_that_takes_its_time_is_not_carried_out_once_the_right_has_
 ):
     """The right goes after the body was read, while a key is made: the transaction itself asks again."""
     await api.operations.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
-    if kind == "access token":
-        headers = bearer(await access_token(api, Role.ADMINISTRATOR))
-    else:
-        headers = await headers_of(api, kind)
+    match kind:
+        case "access token":
+            headers = bearer(await provisioning_token(api))
+        case "API token":
+            headers = bearer(await api_token(api, Role.OPERATOR, scope=Scope.PROVISIONING))
+        case _:
+            headers = await headers_of(api, kind)
     really = api.operations.nodes._prepared
     change = "program" if kind == "access token" else "deleted"
 
