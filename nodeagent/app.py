@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from common.errors import CertcastError, ConflictError
+from common.errors import CertcastError
 from common.runtime import durable, sdnotify
 from common.runtime import log as logs
 from common.runtime.supervise import Supervisor
@@ -27,6 +27,7 @@ from nodeagent.channel.rotation import connect_as
 from nodeagent.core.drift import Ownership
 from nodeagent.core.services import Services
 from nodeagent.core.servicesfile import ServicesError, parse_services, salvage_services
+from nodeagent.errors import DataInUseError
 from nodeagent.health.checks import Health
 from nodeagent.health.server import serve_health
 from nodeagent.install.hint import Hint
@@ -161,7 +162,7 @@ async def _read_services_again(settings: Settings, state: NodeState, conversatio
 
 @contextmanager
 def only_one(data: Path) -> Iterator[None]:
-    """Hold the data directory's lock. Raises ConflictError if another agent holds it."""
+    """Hold the data directory's lock. Raises DataInUseError if another agent holds it."""
     try:
         descriptor = durable.open_lock(data / LOCK_FILE)
     except OSError as error:
@@ -170,9 +171,7 @@ def only_one(data: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ConflictError(
-                f"another nodeagent runs on {data}; stop it first, or choose another directory with --data"
-            ) from error
+            raise DataInUseError(data) from error
         yield
     finally:
         os.close(descriptor)

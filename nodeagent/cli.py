@@ -14,6 +14,7 @@ from typing import Final
 from common.errors import CertcastError, InvalidInputError
 from common.runtime import log as logs
 from common.runtime.terminal import say, say_lines
+from nodeagent.errors import DataInUseError, NotJoinedError
 from nodeagent.settings import (
     DEFAULT_DATA,
     DEFAULT_HEALTH,
@@ -39,6 +40,12 @@ The first steps, on a new node:
   5. here:            systemctl enable --now certcast-nodeagent    (or certcast-nodeagent run)
        keeps {DEFAULT_DATA}/current right, and reloads what {DEFAULT_SERVICES} says
 """
+
+FAULT_ADVICE: Final = {
+    "services_invalid": "'certcast-nodeagent recipe' prints parts for the services file",
+    "identity": "'certcast-nodeagent join TOKEN' joins a manager, with the token that 'certcast node add' printed",
+}
+"""By the code of a fault of this node's configuration."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -122,6 +129,8 @@ def _services_check(chosen: argparse.Namespace) -> int:
     faults = asyncio.run(find_faults(services_file=chosen.services, data=chosen.data))
     for one in faults:
         say(f"{one.code.replace('_', ' ')}: {one.message}")
+    for code in dict.fromkeys(one.code for one in faults if one.code in FAULT_ADVICE):
+        say(f"{FAULT_ADVICE[code]}.")
     if faults:
         return 1
     services, _ = load_services(chosen.services)
@@ -149,8 +158,24 @@ def _check(chosen: argparse.Namespace) -> int:
 
 
 def _complain(error: CertcastError, code: int) -> int:
-    say(f"certcast-nodeagent: {error.message}", err=True)
+    say(f"certcast-nodeagent: {error.message}{_advice(error)}", err=True)
     return code
+
+
+def _advice(error: CertcastError) -> str:
+    """Return which command or flag puts this right, as the rest of its sentence; "" for most errors."""
+    match error:
+        case NotJoinedError():
+            return (
+                f": run 'certcast-nodeagent join TOKEN --data {error.data}' "
+                "with the token that 'certcast node add' printed"
+            )
+        case InvalidInputError(field="services"):
+            return f"; {FAULT_ADVICE['services_invalid']}"
+        case DataInUseError():
+            return "; stop it first, or choose another directory with --data"
+        case _:
+            return ""
 
 
 _RUNS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {

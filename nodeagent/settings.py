@@ -21,8 +21,8 @@ DEFAULT_SERVICES: Final = Path("/etc/certcast/services.toml")
 DEFAULT_HEALTH: Final = "127.0.0.1:9470"
 
 MISSING: Final = (
-    "there is no such file; it says what to reload and which port proves it. 'certcast-nodeagent recipe' prints parts for it, and an "
-    "empty file is enough for a node that only keeps the files"
+    "there is no such file; it says what to reload and which port proves it, and an empty file is enough for a node that only keeps "
+    "the files"
 )
 
 

@@ -12,10 +12,11 @@ from typing import Final
 import asyncssh
 import msgspec
 
-from common.errors import CertcastError, NotFoundError, Reason
+from common.errors import CertcastError, Reason
 from common.ids import NodeName, node_name
 from common.runtime import durable, trusted
 from common.runtime.ssh import generate_key, load_key, public_line
+from nodeagent.errors import NotJoinedError
 from nodeagent.install.fault import named
 
 DIRECTORY: Final = "identity"
@@ -52,16 +53,13 @@ class Identity:
 
 
 def load(data_dir: Path, *, key_file: str = KEY_FILE) -> Identity:
-    """Read the identity. Raises NotFoundError if the node has not joined, CertcastError if a file is damaged."""
+    """Read the identity. Raises NotJoinedError if the node has not joined, CertcastError if a file is damaged."""
     directory = data_dir / DIRECTORY
     try:
         pin = msgspec.json.decode(trusted.read_file(directory / PIN_FILE, FILE_MAX_BYTES), type=Pin)
         key = load_key(trusted.read_own_file(directory / key_file, FILE_MAX_BYTES))
     except FileNotFoundError as error:
-        raise NotFoundError(
-            f"this node has not joined a manager: run 'certcast-nodeagent join TOKEN --data {data_dir}' "
-            "with the token that 'certcast node add' printed"
-        ) from error
+        raise NotJoinedError(data_dir) from error
     except OSError as error:
         raise named("the node's identity cannot be read", error) from error
     except msgspec.DecodeError as error:
@@ -96,7 +94,7 @@ def candidate(data_dir: Path) -> Identity | None:
     """Return the identity with the candidate key, None if no rotation is open."""
     try:
         return load(data_dir, key_file=CANDIDATE_FILE)
-    except NotFoundError:
+    except NotJoinedError:
         return None
 
 

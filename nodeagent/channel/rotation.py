@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 async def rotate(data_dir: Path, *, agent_version: str) -> Identity:
     """Replace the node's key.
 
-    Raises NotFoundError (not joined), UnreachableError, AccessError, EnrolmentError, InstallError (the disk refuses).
+    Raises NotJoinedError, UnreachableError, AccessError, EnrolmentError, InstallError (the disk refuses).
     After a failure the old key is in use as before, or `connect_as` finds out which one the manager knows.
     """
     old = await asyncio.to_thread(identity.load, data_dir)

@@ -136,7 +136,7 @@ async def serve_health(health: Health, *, host: str, port: int) -> AsyncIterator
         listening = listen(host, port)
     except OSError as error:
         raise CertcastError(
-            f"the health endpoint cannot listen on {host}:{port}: {error.strerror}; choose another with --health",
+            f"the health endpoint cannot listen on {host}:{port}: {error.strerror}; choose another address",
             reason=Reason.UNREACHABLE,
         ) from error
     try:

@@ -254,7 +254,7 @@ async def test_those_who_ask_nothing_keep_nobodys_answer_and_go_one_for_one(stat
 
 async def test_a_port_in_use_is_told_with_what_to_do(state):
     async with serve_health(health(state), host="127.0.0.1", port=0) as (host, port):
-        with pytest.raises(CertcastError, match="choose another with --health"):
+        with pytest.raises(CertcastError, match="choose another address"):
             async with serve_health(health(state), host=host, port=port):
                 pass
 

@@ -14,10 +14,20 @@ from manager.api.errors import answer
 from manager.operator import failures
 from manager.operator.failures import refusal
 from manager.web import site
+from nodeagent import cli
+from nodeagent.app import only_one
+from nodeagent.channel.identity import Pin, ensure_key, save_pin
 
 ROOT = Path(manager.__file__).parents[1]
 BELOW = ("common/wire", "common/pki", "common/bundle", "common/api", "manager/domain", "manager/operations")
-BELOW += ("manager/store", "manager/push", "nodeagent/core")
+BELOW += ("manager/store", "manager/push")
+BELOW_THE_COMMAND_OF_THE_NODE = (
+    *("common", "nodeagent/core", "nodeagent/install", "nodeagent/channel", "nodeagent/health"),
+    *("nodeagent/app.py", "nodeagent/errors.py", "nodeagent/settings.py", "nodeagent/status.py"),
+)
+PLUGIN = "nodeagent/health/plugin.py"
+WORDED = re.compile(r"certcast(-manager|-nodeagent)? |(?<![\w-])--(?!-)")
+OPTION = re.compile(r"--[a-z-]*(=\S*)?")  # alone, it is what a program of the system is run with
 NAMED = re.compile(r"\bcertcast(-manager|-nodeagent)? [a-z]+(-[a-z]+)* |(?<![\w-])--[a-z]{2,}|href=")
 
 # the offline command of the manager is the only one that meets these: no page and no API before there is a store
@@ -49,6 +59,39 @@ def test_no_message_below_the_front_ends_names_a_command_a_flag_or_a_page():
     assert found == []
     assert NAMED.search("there is no node; 'certcast node list' shows those there are")
     assert NAMED.search("push with --force to replace it")
+
+
+def test_no_message_of_a_node_below_its_command_and_its_plugin_names_a_command_or_a_flag():
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text}"
+        for each in BELOW_THE_COMMAND_OF_THE_NODE
+        for path in ([ROOT / each] if each.endswith(".py") else sorted((ROOT / each).rglob("*.py")))
+        if str(path.relative_to(ROOT)) != PLUGIN
+        for line, text in messages(path)
+        if WORDED.search(text) and not OPTION.fullmatch(text)
+    ]
+    assert found == []
+    assert WORDED.search("choose another directory with --data")
+    assert WORDED.search("run 'certcast-nodeagent join TOKEN'")
+
+
+def test_the_command_of_a_node_words_what_to_do_where_it_has_not_joined(tmp_path, capsys):
+    assert cli.main(["rotate-key", "--data", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        f"certcast-nodeagent: this node has not joined a manager: run 'certcast-nodeagent join TOKEN --data {tmp_path}' "
+        "with the token that 'certcast node add' printed\n"
+    )
+
+
+def test_the_command_of_a_node_words_what_to_do_where_another_agent_runs(tmp_path, capsys):
+    ensure_key(tmp_path)
+    save_pin(tmp_path, Pin(node="mcu-1", addresses=["127.0.0.1:9"], host_keys=["ssh-ed25519 AAAA"]))
+    with only_one(tmp_path):
+        assert cli.main(["run", "--data", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        f"certcast-nodeagent: another nodeagent runs on {tmp_path}; stop it first, "
+        "or choose another directory with --data\n"
+    )
 
 
 @pytest.mark.parametrize("hint", Hint)
