@@ -11,6 +11,7 @@ from typing import Protocol
 import asyncssh
 import structlog
 
+from common.runtime.session import RawSession
 from common.runtime.ssh import (
     CHANNEL_WINDOW_BYTES,
     JOIN_SUBSYSTEM,
@@ -29,9 +30,6 @@ log = structlog.get_logger(__name__)
 
 ENVIRONMENT_HANDLER = "_process_env_request"
 """What asyncssh calls on a channel for each variable; it asks no session. The matrix of requests in tests/attacks shows that it does."""
-
-FLUSH_S = 2.0
-"""How long a closing connection may take to send what it still holds; then it is cut."""
 
 OBSTINATE = "too many requests that are refused"
 
@@ -220,26 +218,18 @@ class Login(asyncssh.SSHServer):
         return self.key.node if self.key is not None else ""
 
 
-class _Session(asyncssh.SSHServerSession[bytes]):
-    """The one raw session of a connection. Implements `Transport` for whoever hears it."""
-
-    __slots__ = ("_channel", "_connection", "_listener", "_login", "_peer", "address")
+class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
+    """The one raw session of a connection, and what it may ask for; nobody hears it before its subsystem is granted."""
 
     def __init__(self, listener: Host, login: Login, connection: asyncssh.SSHServerConnection) -> None:
+        super().__init__(connection, login.address, None)
         self._listener = listener
         self._login = login
-        self._connection = connection
-        self._channel: asyncssh.SSHServerChannel[bytes] | None = None
-        self._peer: Peer | None = None
-        self.address = login.address
 
     @property
     def is_begun(self) -> bool:
         """Whether somebody hears it."""
         return self._peer is not None
-
-    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
-        self._channel = chan
 
     def subsystem_requested(self, subsystem: str) -> bool:
         """Grant the one subsystem that this login is for."""
@@ -280,40 +270,19 @@ class _Session(asyncssh.SSHServerSession[bytes]):
         return self._refuse("break")
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        if self._peer is None:
-            return
+        """Hand bytes on."""
         try:
-            self._peer.data_received(data)
+            super().data_received(data, datatype)
         except Exception:  # asyncssh would close the connection without a word
             log.exception("request.failed", node=self._login.name, address=self.address)
             self.close()
 
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        peer, self._peer = self._peer, None
-        if peer is not None:
-            peer.connection_lost(exc)
-
-    @property
-    def buffered_bytes(self) -> int:
-        """What the peer has not taken."""
-        return self._channel.get_write_buffer_size() if self._channel is not None else 0
-
-    def write(self, data: bytes) -> None:
-        """Queue bytes."""
-        if self._channel is not None and not self._channel.is_closing():
-            self._channel.write(data)
-
     def close(self) -> None:
-        """End the connection; what it still holds has a moment to leave."""
-        connection = self._connection
+        """End the connection, at once if its node does not take what it holds."""
         if self.buffered_bytes:
-            connection.abort()
+            self._connection.abort()
             return
-        connection.close()
-        asyncio.get_running_loop().call_later(FLUSH_S, connection.abort)
+        super().close()
 
     def _refuse(self, what: str) -> bool:
         self._login.refused("request.refused", what)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import asyncssh
 
 from common.errors import AccessError, Reason, UnreachableError
+from common.runtime.session import RawSession
 from common.runtime.ssh import (
     CHANNEL_WINDOW_BYTES,
     PACKET_BYTES,
@@ -22,7 +23,6 @@ from common.runtime.transport import Peer, Transport
 from nodeagent.channel.identity import Identity
 
 DIAL_TIMEOUT_S: Final = 15.0
-FLUSH_S: Final = 2.0
 
 
 async def connect(identity: Identity, *, peer: Peer, timeout_s: float = DIAL_TIMEOUT_S) -> Transport:
@@ -107,7 +107,7 @@ async def _dial_one(
         raise UnreachableError(f"{address}: {text}") from error
     except (ValueError, OverflowError) as error:  # no HOST:PORT, or a name that is none (RFC 1035, IDNA)
         raise UnreachableError(f"{address}: it is not an address") from error
-    session = _Session(peer, connection, address)
+    session = _Session(connection, address, peer)
     try:
         await connection.create_session(
             lambda: session,
@@ -138,38 +138,5 @@ class _Judge(asyncssh.SSHClient):
         return self._trusts(line)
 
 
-class _Session(asyncssh.SSHClientSession[bytes]):
-    """The one session. Implements `common.runtime.transport.Transport`."""
-
-    def __init__(self, peer: Peer, connection: asyncssh.SSHClientConnection, address: str) -> None:
-        self._peer: Peer | None = peer
-        self._connection = connection
-        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
-        self.address = address
-
-    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
-        self._channel = chan
-
-    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        if self._peer is not None:
-            self._peer.data_received(data)
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        peer, self._peer = self._peer, None
-        if peer is not None:
-            peer.connection_lost(exc)
-
-    @property
-    def buffered_bytes(self) -> int:
-        return self._channel.get_write_buffer_size() if self._channel is not None else 0
-
-    def write(self, data: bytes) -> None:
-        if self._channel is not None and not self._channel.is_closing():
-            self._channel.write(data)
-
-    def close(self) -> None:
-        self._connection.close()
-        asyncio.get_running_loop().call_later(FLUSH_S, self._connection.abort)
+class _Session(RawSession, asyncssh.SSHClientSession[bytes]):
+    """The one session."""
