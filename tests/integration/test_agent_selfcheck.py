@@ -155,7 +155,7 @@ async def test_an_installation_that_was_interrupted_is_taken_back_where_nothing_
     async def die(*_args, **_kwargs):
         raise asyncio.CancelledError
 
-    monkeypatch.setattr("nodeagent.install.installer.prove_forward", die)
+    monkeypatch.setattr("nodeagent.install.transaction.prove_forward", die)
     with pytest.raises(asyncio.CancelledError):
         await install(state, chained_bundle(LEAF, 2, chain=[]))
     monkeypatch.undo()

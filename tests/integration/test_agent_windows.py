@@ -132,7 +132,7 @@ async def test_it_waits_on_after_a_crash_in_the_midst_of_the_installation(
         shutil.copytree(tmp_path / "data", tmp_path / "crashed", symlinks=True)
         raise RuntimeError("the copy is what a crash would leave")
 
-    monkeypatch.setattr("nodeagent.install.installer.prove_forward", die)
+    monkeypatch.setattr("nodeagent.install.transaction.prove_forward", die)
     await install(node, real_bundle(NEW, 2))
     monkeypatch.undo()
     shutil.rmtree(tmp_path / "data")

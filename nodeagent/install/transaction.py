@@ -1,0 +1,317 @@
+"""One attempt to install a bundle: stage, switch, reload, verify, and commit or go back.
+
+Decides the order of the steps and what a failure in each of them leads to. Leaves to `installer` which attempts are made, the
+bookkeeping to `nodeagent.core.steps`, the disk to `tree`, the evidence to `proof`.
+Invariant: until the switch nothing that a service reads has changed; after it, the journal knows the way out before each
+step is taken; and an attempt ends with an outcome that is durable before it is told.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from common.bundle.manifest import Manifest
+from common.errors import CertcastError, InstallError, Reason
+from common.ids import Digest
+from common.wire.messages import Outcome
+from nodeagent.core import steps
+from nodeagent.core.culprit import Suspects
+from nodeagent.core.drift import find_drift
+from nodeagent.core.journal import Attempt, Cause, cause_of
+from nodeagent.core.plan import due
+from nodeagent.core.retention import next_copy
+from nodeagent.core.services import Consumer
+from nodeagent.core.timing import Wait
+from nodeagent.install.copies import look_at, remove_copies
+from nodeagent.install.diagnostics import compose
+from nodeagent.install.fault import named
+from nodeagent.install.preflight import Checked
+from nodeagent.install.probe import NOTHING_SHOWN, Port
+from nodeagent.install.proof import Proof, Target, look_first, prove_back, prove_forward
+from nodeagent.install.state import NodeState, Say
+from nodeagent.install.stopped import Stopped, find_stopped
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who is reloaded by this installation, who later, which leaf each port showed before it, who did not run, and whom to tell."""
+
+    ready: tuple[Consumer, ...]
+    waits: Mapping[str, Wait]
+    shown: Mapping[Port, str]
+    stopped: Mapping[str, Stopped]
+    say: Say
+
+
+class Transaction:
+    """Attempts on one node, one after the other. `suspects` is who the last one failed for."""
+
+    def __init__(self, state: NodeState) -> None:
+        self._state = state
+        self.suspects = Suspects()
+
+    async def run(self, checked: Checked, plan: Plan) -> Outcome:
+        """Make one attempt, from the staging on."""
+        state, manifest, say = self._state, checked.manifest, plan.say
+        self.suspects = Suspects()
+        say("stage", "")
+        attempt = checked.attempt(started_s=state.clock(), directory="")
+        try:
+            directory = await self._stage(manifest, checked.payloads)
+            attempt = checked.attempt(started_s=state.clock(), directory=directory)
+            await state.file.save(steps.begin(state.file.journal, attempt, plan.ready))
+        except Exception as error:  # noqa: BLE001 - whatever it was, it must become an outcome
+            return await self._fail(attempt, cause_of("stage", _ours(error)))
+        say("switch", "")
+        try:
+            await asyncio.to_thread(self._switch, attempt.directory)
+        except OSError as error:
+            wrong = named("the new generation could not be made live", error)
+            reason = wrong.reason if wrong.reason == Reason.NO_SPACE else Reason.SWITCH_FAILED
+            cause = Cause(phase="switch", reason=reason, message=wrong.message)
+            if await asyncio.to_thread(state.tree.live) != attempt.directory:
+                return await self._fail(attempt, cause)
+            return await self.go_back(cause, plan, Proof())
+        return await self.prove(manifest, plan)
+
+    async def _stage(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> str:
+        """Lay the generation out; return its directory. One that is live already, and right, is not laid out again."""
+        state, directory = self._state, self._state.file.journal.directory
+        if directory and state.holdings.live == manifest:
+            listing = await asyncio.to_thread(state.tree.listing, directory)
+            if not find_drift(listing, manifest, directory=directory, owners=state.tree.owners):
+                return directory
+        names = await asyncio.to_thread(state.tree.names)
+        name = next_copy(names.keys(), manifest.epoch, manifest.generation)
+        try:
+            await asyncio.to_thread(state.tree.stage, name, manifest, payloads)
+        except OSError as error:
+            await asyncio.to_thread(self._drop, name)  # a full disk must not stay full of what was half-made
+            raise named("the new generation could not be written", error) from error
+        return name
+
+    def _switch(self, name: str) -> None:
+        tree = self._state.tree
+        if name != self._state.file.journal.directory:
+            tree.publish(name)
+            tree.switch(name)
+
+    async def prove(self, manifest: Manifest, plan: Plan) -> Outcome:
+        """The target is visible: reload and verify, then commit or go back."""
+        state, proof = self._state, Proof()
+        try:
+            attempt = state.file.journal.attempt
+            directory = attempt.directory if attempt is not None else ""
+            target = await self._target(directory, manifest, before=state.file.journal.directory)
+            proof = await prove_forward(
+                state,
+                plan.ready,
+                target,
+                shown=plan.shown,
+                stopped=plan.stopped,
+                # with nothing to go back to, each service that takes the files is one less to care for
+                goes_on=state.file.journal.applied is None,
+                say=plan.say,
+            )
+            if proof.cause is None:
+                plan.say("commit", "")
+                if state.file.journal.applied is None:
+                    await self._take_copies_back(state.file.journal.directory, manifest)
+                return await self._commit(manifest, proof, plan)
+            self.suspects = Suspects(tuple(proof.failed), frozenset(proof.unwritten))
+            cause = await self._explained(proof.cause, proof, target.directory)
+        except Exception as error:  # noqa: BLE001 - the node must not stay between two generations
+            cause = cause_of("commit", _ours(error))
+        return await self.go_back(cause, plan, proof)
+
+    async def _target(self, directory: str, manifest: Manifest, *, before: str) -> Target:
+        wanted = await asyncio.to_thread(self._state.tree.wanted, directory, manifest, before=before)
+        return Target(directory=directory, wanted=wanted)
+
+    async def _explained(self, cause: Cause, proof: Proof, directory: str) -> Cause:
+        """Add what is seen on the node now, before anything is taken back."""
+        state, copies = self._state, [copy for one in proof.failed for copy in one.copies]
+        listing = await asyncio.to_thread(state.tree.listing, directory)
+        seen = await asyncio.to_thread(lambda: [look_at(copy) for copy in copies])
+        text = await compose(
+            said=proof.said,
+            notes=state.prober.notes,
+            files=(*listing.files, *(one for one in seen if one is not None)),
+            consumers=proof.failed,
+        )
+        return msgspec.structs.replace(cause, diagnostics=text)
+
+    async def _commit(self, manifest: Manifest, proof: Proof, plan: Plan) -> Outcome:
+        state = self._state
+        before, waits = state.file.journal, {**plan.waits, **proof.waits}
+        await state.file.save(
+            steps.commit(
+                before,
+                manifest,
+                proof.proven,
+                now_s=state.clock(),
+                reloads=proof.reloads,
+                waiting={name: wait.message for name, wait in waits.items()},
+            )
+        )
+        state.holdings.went_live(manifest)
+        state.holdings.must_wait(waits)
+        if (previous := state.file.journal.previous) and previous != before.previous:
+            await self._remember(previous)
+        outcome = self.outcome()
+        log.info("install.applied", **_facts(outcome), count=outcome.reloads)
+        return outcome
+
+    async def _remember(self, previous: str) -> None:
+        """Point `previous` at a generation; if the disk refuses now, upkeep does it later."""
+        try:
+            await asyncio.to_thread(self._state.tree.remember, previous)
+        except OSError as error:
+            wrong = named("the link to the previous generation could not be made", error)
+            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+
+    # -- the ways out
+
+    async def _fail(self, attempt: Attempt, cause: Cause) -> Outcome:
+        """Nothing became visible: what ran before runs on."""
+        state = self._state
+        await state.file.keep(steps.fail(state.file.journal, attempt, cause, now_s=state.clock()))
+        if attempt.directory and attempt.directory != state.file.journal.directory:
+            await asyncio.to_thread(self._drop, attempt.directory)
+        return self._failed("install.failed")
+
+    def _drop(self, name: str) -> None:
+        try:
+            self._state.tree.discard(name)
+            self._state.tree.remove(name)
+        except OSError as error:
+            wrong = named("what was staged could not be removed", error)
+            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+
+    async def go_back(self, cause: Cause, plan: Plan, forward: Proof) -> Outcome:
+        """Show the former generation again and prove it, if there is one that is whole; else stay with the files of this attempt.
+
+        `forward` is what was proven, and reloaded, on the way there.
+        """
+        state, journal = self._state, self._state.file.journal
+        old = await asyncio.to_thread(state.tree.manifest, journal.directory) if journal.directory else None
+        target = journal.attempt.directory if journal.attempt is not None else ""
+        if journal.applied is None or target == journal.directory or old is None:
+            return await self._stay(cause, plan, forward)
+        if not await asyncio.to_thread(state.tree.is_whole, journal.directory, old):
+            return await self._stay(cause, plan, forward)
+        plan.say("rollback", "")
+        # who waits for a reload was not reloaded forward, and need not be reloaded back
+        suspects = tuple(
+            one
+            for one in due(state.services.consumers, old, journal.loaded)
+            if one.name not in journal.waiting
+        )
+        await state.file.keep(steps.turn_back(journal, cause, suspects))
+        proof = Proof()
+        try:
+            await asyncio.to_thread(state.tree.switch, journal.directory)
+            await self._take_copies_back(target, old)
+            back = await self._target(journal.directory, old, before=target)
+            stopped = await find_stopped(suspects, await look_first(state, suspects))
+            proof = await prove_back(
+                state,
+                suspects,
+                back,
+                shown=NOTHING_SHOWN,
+                dark={port for port, leaf in plan.shown.items() if not leaf},
+                were_stopped=plan.stopped.keys(),
+                stopped=stopped,
+                say=plan.say,
+            )
+        except Exception as error:  # noqa: BLE001 - a failed rollback is an outcome, too
+            proof.cause = cause_of("rollback", _ours(error))
+        await state.file.keep(
+            steps.turned_back(
+                state.file.journal,
+                old,
+                proof.proven,
+                trouble=proof.cause,
+                now_s=state.clock(),
+                reloads=forward.reloads + proof.reloads,
+            )
+        )
+        state.holdings.went_live(old)
+        return self._failed("install.rolled_back" if proof.cause is None else "install.failed")
+
+    async def _take_copies_back(self, directory: str, manifest: Manifest) -> None:
+        """Remove the copies that an attempt wrote from a directory, of slots that what runs from now on does not have."""
+        state, entries = self._state, manifest.by_path()
+        gone = [copy for one in state.services.consumers for copy in one.copies if copy.path not in entries]
+        if gone and directory:
+            await asyncio.to_thread(remove_copies, gone, lambda path: state.tree.body(directory, path))
+
+    async def _stay(self, cause: Cause, plan: Plan, forward: Proof) -> Outcome:
+        """There is no proven generation to go back to: the files stay, so that the services can be started on them."""
+        state, waits = self._state, {**plan.waits, **forward.waits}
+        await state.file.keep(
+            steps.keep_unproven(
+                state.file.journal,
+                cause,
+                proven=forward.proven,
+                manifest=await asyncio.to_thread(self._manifest_of_attempt),
+                now_s=state.clock(),
+                reloads=forward.reloads,
+                waiting=waits,
+            )
+        )
+        state.holdings.must_wait({**state.holdings.waits, **waits})
+        directory = state.file.journal.directory
+        try:
+            if await asyncio.to_thread(state.tree.live) != directory:
+                await asyncio.to_thread(state.tree.switch, directory)
+        except OSError as error:  # upkeep makes the link right
+            wrong = named("the files of the first attempt could not be shown again", error)
+            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+        state.holdings.went_live(await asyncio.to_thread(state.tree.manifest, directory))
+        return self._failed("install.failed")
+
+    def _manifest_of_attempt(self) -> Manifest | None:
+        attempt = self._state.file.journal.attempt
+        return self._state.tree.manifest(attempt.directory) if attempt is not None else None
+
+    def _failed(self, event: str) -> Outcome:
+        outcome = self.outcome()
+        log.error(
+            event, **_facts(outcome), phase=outcome.phase, reason=outcome.reason, message=outcome.message
+        )
+        return outcome
+
+    def outcome(self) -> Outcome:
+        """Return what the last attempt came to, with the node's report."""
+        state = self._state
+        outcome = state.holdings.owed(state.clock())
+        if outcome is None:
+            raise InstallError("an installation ended without an outcome")
+        return outcome
+
+
+def _facts(outcome: Outcome) -> dict[str, object]:
+    """Return what each line of the log about an outcome has."""
+    return {
+        "epoch": outcome.epoch,
+        "generation": outcome.generation,
+        "digest": outcome.digest,
+        "duration_ms": outcome.duration_ms,
+    }
+
+
+def _ours(error: Exception) -> CertcastError:
+    match error:
+        case CertcastError():
+            return error
+        case OSError():
+            return named("the disk refused", error)
+        case _:
+            log.error("task.failed", task="install", exc_info=error)
+            return InstallError(f"an error of the agent itself: {type(error).__name__}")
