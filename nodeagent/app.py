@@ -63,7 +63,7 @@ async def run(settings: Settings) -> None:
             boot_id=boot_id(),
             instance=secrets.token_hex(8),
             agent_version=version("certcast"),
-            holdings=state.holdings,
+            local=state.local,
         )
 
         async def watch() -> None:
@@ -71,7 +71,7 @@ async def run(settings: Settings) -> None:
             faults = await find_faults(
                 services_file=settings.services, data=settings.data, in_use=state.services
             )
-            state.holdings.was_configured([*unlistening, *faults][:CONFIGURATION_FAULTS_MAX])
+            state.local.was_configured([*unlistening, *faults][:CONFIGURATION_FAULTS_MAX])
 
         unlistening: list[ConfigurationFault] = []
         conversation = Conversation(
@@ -155,7 +155,7 @@ async def _read_services_again(settings: Settings, state: NodeState, conversatio
         return
     async with state.lock:
         state.services, state.tree.owners, state.is_services_known = services, owners, True
-        state.holdings.expect(services.consumers)
+        state.local.expect(services.consumers)
     log.info("services.read", count=len(services.consumers))
     conversation.look_now()
 

@@ -1,23 +1,22 @@
 """The agent's end of the conversation: which offers to take, what to ask for, and what to tell the manager.
 
-Decides whether an offer may replace what runs, which payloads are missing, and what is still owed to the manager.
-Leaves to the shell: the socket, the checks on the files, and the installation. Events go in, commands come out;
-`now_s` is unix seconds. One receiver lives as long as its agent and outlasts connections.
-Invariant: `(epoch, generation)` only rises, one installation runs at a time, the newest offer waits behind it, and an
-outcome is owed until the manager acknowledged it.
+Decides which message is allowed now, which payloads are missing, and what the manager has yet to hear. Leaves to `offers` which
+offer may replace what runs, and to the shell: the socket, the checks on the files, and the installation. Events go in, commands
+come out; `now_s` is unix seconds. One receiver lives as long as its agent and outlasts connections.
+Invariant: one installation runs at a time, the newest offer waits behind it, and an outcome is sent again until the manager
+acknowledged it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
-from common.bundle.manifest import Manifest, is_meant_smaller, parse_manifest
+from common.bundle.manifest import Manifest
 from common.errors import BundleError, ProtocolError, Reason
 from common.ids import Digest, NodeName, digest_of
 from common.wire.messages import (
     PROTOCOL,
     Accepted,
-    Failure,
     Goodbye,
     Hello,
     Message,
@@ -28,7 +27,6 @@ from common.wire.messages import (
     Phase,
     Progress,
     Rejected,
-    Report,
     Tick,
     Tock,
     Verdict,
@@ -36,30 +34,9 @@ from common.wire.messages import (
     Welcome,
     clip,
 )
+from common.wire.offers import LocalState, find_quarantine, is_applied, read_offer
 from common.wire.sender import Send
 from common.words import counted
-
-
-class Holdings(Protocol):
-    """What the agent has; answered from memory."""
-
-    def report(self, now_s: float) -> Report:
-        """Return what the node knows about itself."""
-
-    def applied(self) -> Manifest | None:
-        """Return the manifest that runs."""
-
-    def highest(self) -> tuple[int, int]:
-        """Return the highest `(epoch, generation)` that this node ever applied, (0, 0) at first."""
-
-    def has(self, digest: Digest) -> bool:
-        """Whether a payload with this digest is held and need not travel."""
-
-    def quarantined(self, digest: Digest, now_s: float) -> Failure | None:
-        """Return why this content is in quarantine now, None if it is not."""
-
-    def owed(self, now_s: float) -> Outcome | None:
-        """Return the outcome that the manager has not acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +103,9 @@ class Receiver:
         "_agent_version",
         "_boot_id",
         "_connected",
-        "_holdings",
         "_installing",
         "_instance",
+        "_local",
         "_node",
         "_transfer",
         "_waiting",
@@ -136,13 +113,13 @@ class Receiver:
     )
 
     def __init__(
-        self, *, node: NodeName, boot_id: str, instance: str, agent_version: str, holdings: Holdings
+        self, *, node: NodeName, boot_id: str, instance: str, agent_version: str, local: LocalState
     ) -> None:
         self._node = node
         self._boot_id = boot_id
         self._instance = instance
         self._agent_version = agent_version
-        self._holdings = holdings
+        self._local = local
         self._connected = False
         self._welcomed = False
         self._installing: str | None = None
@@ -164,7 +141,7 @@ class Receiver:
             boot_id=self._boot_id,
             instance=self._instance,
             agent_version=self._agent_version,
-            report=self._holdings.report(now_s),
+            report=self._local.report(now_s),
         )
         return [Send(hello)]
 
@@ -209,11 +186,9 @@ class Receiver:
     def rejected(self, push_id: str, error: BundleError, now_s: float) -> list[Command]:
         """Say that the bundle failed a check before anything was touched."""
         self._installing = None
-        report = self._holdings.report(now_s)
+        report = self._local.report(now_s)
         failure = (
-            self._holdings.quarantined(Digest(report.last_failed.digest), now_s)
-            if report.last_failed
-            else None
+            self._local.quarantined(Digest(report.last_failed.digest), now_s) if report.last_failed else None
         )
         rejection = Rejected(
             push_id=push_id,
@@ -231,7 +206,7 @@ class Receiver:
 
     def tick(self, now_s: float) -> list[Command]:
         """Say the minute's word."""
-        return self._say(Tick(report=self._holdings.report(now_s)))
+        return self._say(Tick(report=self._local.report(now_s)))
 
     def _say(self, message: Message) -> list[Command]:
         return [Send(message)] if self._welcomed else []
@@ -247,7 +222,7 @@ class Receiver:
             return [Welcomed(welcome), Disconnect(reason, message, welcome.retry_after_s)]
         self._welcomed = True
         commands: list[Command] = [Welcomed(welcome), Word(welcome.server_time_s)]
-        if self._installing is None and (owed := self._holdings.owed(now_s)) is not None:
+        if self._installing is None and (owed := self._local.owed(now_s)) is not None:
             commands.append(Send(owed))
         return commands
 
@@ -257,48 +232,20 @@ class Receiver:
             self._waiting = (offer, blob)
             return []
         try:
-            manifest = self._assess(offer, blob)
+            manifest = read_offer(offer, blob, node=self._node, local=self._local)
         except BundleError as error:
             return self._refuse(offer, error.reason, error.message, 0.0)
-        held = self._holdings.applied()
-        if held is not None and held.version == manifest.version and held.digest == manifest.digest:
+        if is_applied(manifest, self._local):
             return self._already_applied(offer, now_s)
-        failure = self._holdings.quarantined(manifest.digest, now_s)
-        is_meant = (
-            failure is not None
-            and failure.reason == Reason.SHRINK_GUARD
-            and is_meant_smaller(manifest, offer.anchors_meant)
-        )
-        if failure is not None and not (offer.forced or is_meant):
+        if (failure := find_quarantine(offer, manifest, self._local, now_s)) is not None:
             text = f"this content failed {counted(failure.attempts, 'time')}, last: {failure.message}"
             return self._refuse(offer, Reason.QUARANTINED, text, failure.retry_after_s, now_s=now_s)
         wanted = dict.fromkeys(
-            entry.digest for entry in manifest.entries if not self._holdings.has(entry.digest)
+            entry.digest for entry in manifest.entries if not self._local.has(entry.digest)
         )
         transfer = self._transfer = _Transfer(offer, manifest, set(wanted))
         commands: list[Command] = [Send(Want(push_id=offer.push_id, digests=list(wanted)))]
         return commands if wanted else [*commands, self._install(transfer)]
-
-    def _assess(self, offer: Offer, blob: bytes) -> Manifest:
-        manifest = parse_manifest(blob)
-        if manifest.node != self._node:
-            raise BundleError(f"the bundle is for node '{manifest.node}'", reason=Reason.WRONG_NODE)
-        if manifest.digest != offer.digest or manifest.version != (offer.epoch, offer.generation):
-            raise BundleError("the manifest is not the one that the offer names", reason=Reason.BAD_DIGEST)
-        highest = self._holdings.highest()
-        held = self._holdings.applied()
-        if manifest.epoch < highest[0]:
-            raise BundleError(
-                f"this node has seen epoch {highest[0]}; an offer of epoch {manifest.epoch} comes from an older manager",
-                reason=Reason.EPOCH_CONFLICT,
-            )
-        is_same = held is not None and held.version == manifest.version and held.digest == manifest.digest
-        if manifest.version <= highest and not is_same:
-            raise BundleError(
-                f"this node has applied generation {highest[1]}; generation {manifest.generation} is not newer",
-                reason=Reason.STALE_GENERATION,
-            )
-        return manifest
 
     def _already_applied(self, offer: Offer, now_s: float) -> list[Command]:
         outcome = Outcome(
@@ -310,7 +257,7 @@ class Receiver:
             phase="commit",
             message="it was applied already",
             at_s=now_s,
-            report=self._holdings.report(now_s),
+            report=self._local.report(now_s),
         )
         return [Send(outcome)]
 
@@ -348,7 +295,7 @@ class Receiver:
     def _refuse(
         self, offer: Offer, reason: Reason, message: str, retry_after_s: float, *, now_s: float | None = None
     ) -> list[Command]:
-        report = self._holdings.report(now_s) if now_s is not None else None
+        report = self._local.report(now_s) if now_s is not None else None
         return [
             Send(
                 Rejected(

@@ -70,7 +70,7 @@ class _FaultError(BundleError):
 
 
 class LocalNode:
-    """The in-process agent. Implements `Peer` and `common.wire.receiver.Holdings`.
+    """The in-process agent. Implements `Peer` and `common.wire.offers.LocalState`.
 
     `own_name` tells what clients dial: the strict client is asked for it. `faults` tells what is wrong with the manager's own
     configuration and would fail at its next start.
@@ -98,7 +98,7 @@ class LocalNode:
             boot_id="in-process",
             instance="in-process",
             agent_version=version,
-            holdings=self,
+            local=self,
         )
         self._decoder = FrameDecoder(FRAME_MAX_BYTES)
         self._transport: Transport | None = None
@@ -127,7 +127,7 @@ class LocalNode:
         self._trust = _trust_file(manifest, payloads) or b""
         await self._look()
 
-    # -- Holdings
+    # -- LocalState
 
     def report(self, now_s: float) -> Report:
         """Return what this node knows about itself; its disk is the store, so it cannot drift."""

@@ -393,7 +393,7 @@ class Conversation:
             await self._looked()
 
     def _facts(self) -> object:
-        report = self._state.holdings.report(0.0)
+        report = self._state.local.report(0.0)
         serving = [
             (seen.consumer, seen.endpoint, seen.leaf, seen.reason, seen.strict_client, seen.stapled)
             for seen in report.serving

@@ -95,7 +95,7 @@ class Health:
         return Check(name="clock", ok=ok, message=message, value=round(skew_s, 1))
 
     def _services(self) -> Check:
-        faults = self.state.holdings.faults
+        faults = self.state.local.faults
         shown = "; ".join(one.message for one in faults[:3])
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
         if not self.state.is_services_known:
@@ -123,19 +123,19 @@ class Health:
         return Check(name="install", ok=True, message=f"generation {applied.generation} is applied")
 
     def _tree(self) -> Check:
-        holdings = self.state.holdings
-        if holdings.is_damaged:
+        local = self.state.local
+        if local.is_damaged:
             return Check(name="files", ok=False, message="files are damaged and must be sent again")
-        ok = holdings.is_disk_right()
+        ok = local.is_disk_right()
         return Check(
             name="files",
             ok=ok,
             message="the live files are what was installed" if ok else "the live files were changed",
-            value=holdings.drifts,
+            value=local.drifts,
         )
 
     def _endpoints(self) -> list[Check]:
-        manifest = self.state.holdings.applied()
+        manifest = self.state.local.applied()
         if manifest is None:
             return []
         slots = manifest.slots
@@ -143,13 +143,13 @@ class Health:
             replace(
                 self._endpoint(seen, slots[seen.slot].leaf), warning=_warning_days(seen, slots[seen.slot])
             )
-            for seen in self.state.holdings.serving
+            for seen in self.state.local.serving
             if seen.slot in slots
         ]
 
     def _down(self, consumer: str) -> str:
         """Return why a service does not run, "" if it is not waited for."""
-        waiting = self.state.holdings.report(0.0).waiting
+        waiting = self.state.local.report(0.0).waiting
         return next(
             (one.message for one in waiting if one.consumer == consumer and one.reason == "service"), ""
         )

@@ -13,7 +13,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 def render(health: Health) -> str:
     """Return the page."""
-    report = health.state.holdings.report(health.state.clock())
+    report = health.state.local.report(health.state.clock())
     ready = is_ready(health.ready())
     lines = [
         *_gauge(
@@ -31,7 +31,7 @@ def render(health: Health) -> str:
         *_gauge(
             "certcast_agent_disk_right",
             "Whether the live files and copies were last seen as they were installed.",
-            [("", int(health.state.holdings.is_disk_right()))],
+            [("", int(health.state.local.is_disk_right()))],
         ),
         *_gauge(
             "certcast_agent_reloads_waiting",

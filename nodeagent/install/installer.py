@@ -59,7 +59,7 @@ class Installer:
             checked = await check_bundle(state, command)
             state.unroomed = None
             state.prober.forget()
-            former = state.holdings.live if state.file.journal.applied is not None else None
+            former = state.local.live if state.file.journal.applied is not None else None
             changed = changed_parts(former, checked.manifest)
             consumers = due(state.services.consumers, checked.manifest, state.file.journal.loaded)
             seen = await look_first(state, consumers)
@@ -78,7 +78,7 @@ class Installer:
         """Bring an installation to its end that was interrupted after the switch. Returns None if there was none."""
         async with self._state.lock:
             state = self._state
-            journal, live = state.file.journal, state.holdings.live
+            journal, live = state.file.journal, state.local.live
             if journal.attempt is None:
                 return None
             state.prober.forget()

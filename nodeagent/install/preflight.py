@@ -105,7 +105,7 @@ async def hold_back(state: NodeState, checked: Checked, blamed: Mapping[Part, Fa
     for part, why in blamed.items():
         fault = PartFault(part=part, reason=Reason(why.reason), message=why.message, file=part)
         refused |= _refusals(state, checked.manifest, {part: fault}, phase=why.phase)
-    former = state.holdings.live if state.file.journal.applied is not None else None
+    former = state.local.live if state.file.journal.applied is not None else None
     try:
         return replace(await _narrowed(state, checked, refused, former), again=True)
     except BundleError:
@@ -120,7 +120,7 @@ def _judge(
 ) -> dict[Part, PartFault | Refusal]:
     """Return why each part that is changed, and cannot be used, cannot. Raises BundleError. For a thread."""
     manifest, journal = command.manifest, state.file.journal
-    proven = state.holdings.live if journal.applied is not None else None
+    proven = state.local.live if journal.applied is not None else None
     now_s = state.clock()
     changed = changed_parts(proven, manifest)
     # the same content again has had its rest; other content must not try a part of it that has not
@@ -192,7 +192,7 @@ def _refusals(
 async def _without(state: NodeState, offer: Checked, refused: Mapping[Part, Refusal]) -> Checked:
     """Return the offer without these parts. Raises BundleError if nothing of it is left."""
     first = leading(refused)
-    former = state.holdings.live
+    former = state.local.live
     wholly = replace(offer, refused=refused, kept=tuple(part for part in refused if _has(former, part)))
     refusal = BundleError(text_of(refused, kept=wholly.kept), reason=Reason(first.reason))
     try:
@@ -293,7 +293,7 @@ async def _held(
         payloads |= await asyncio.to_thread(state.tree.payloads, manifest, [directory])
     if lost := wanted - payloads.keys():
         # no reason for quarantine: with the next offer it will travel
-        state.holdings.was_lost(lost)
+        state.local.was_lost(lost)
         raise BundleError(
             f"{counted(len(lost), 'file')} that this node held cannot be read any more and must be sent again",
             reason=Reason.BAD_DIGEST,

@@ -63,7 +63,7 @@ class Proof:
 async def look_first(state: NodeState, consumers: Sequence[Consumer]) -> list[Serving]:
     """Look at the ports before anything is changed."""
     seen = await state.prober.look(consumers, {}, timeout_s=BASELINE_TIMEOUT_S)
-    state.holdings.was_seen(seen)
+    state.local.was_seen(seen)
     return seen
 
 
@@ -226,7 +226,7 @@ async def _look(
         ]
     seen = [look.result() for look in looks]
     for one in seen:
-        state.holdings.was_seen(one)
+        state.local.was_seen(one)
     return zip(consumers, seen, strict=True)
 
 

@@ -18,8 +18,8 @@ from nodeagent.core.services import Services
 from nodeagent.core.steps import forget
 from nodeagent.install.copies import remove_leftovers
 from nodeagent.install.fault import named
-from nodeagent.install.holdings import NodeHoldings
 from nodeagent.install.journalfile import JournalFile, load_journal
+from nodeagent.install.localstate import NodeLocalState
 from nodeagent.install.state import NodeState
 from nodeagent.install.tree import Tree
 
@@ -39,7 +39,7 @@ async def open_state(directory: Path, *, services: Services, owners: Ownership) 
         if journal is None:
             journal = await asyncio.to_thread(_rebuild, tree)
         file = JournalFile(directory, journal)
-        state = NodeState(tree=tree, file=file, holdings=NodeHoldings(file), services=services)
+        state = NodeState(tree=tree, file=file, local=NodeLocalState(file), services=services)
         if is_new:
             await file.keep(journal)
         await _rest(state)
@@ -57,9 +57,9 @@ async def _rest(state: NodeState) -> None:
     if isinstance(decision, Rest | Forget) and journal.applied is not None and manifest is not None:
         # a manifest that is not the one applied is damage, which upkeep deals with
         manifest = manifest if version_of(manifest) == journal.applied else None
-    state.holdings.went_live(manifest)
+    state.local.went_live(manifest)
     if shown and manifest is None:
-        state.holdings.was_damaged(())
+        state.local.was_damaged(())
 
 
 async def _carry_out(state: NodeState, decision: Decision) -> str:

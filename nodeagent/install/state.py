@@ -12,8 +12,8 @@ from common.wire.messages import Phase
 from nodeagent.core.services import Consumer, Services
 from nodeagent.core.timing import WAIT_MAX_CHARS, Wait, hold_back
 from nodeagent.install.copies import check_copies, try_copies
-from nodeagent.install.holdings import NodeHoldings
 from nodeagent.install.journalfile import JournalFile
+from nodeagent.install.localstate import NodeLocalState
 from nodeagent.install.probe import Prober
 from nodeagent.install.tree import Tree
 
@@ -43,7 +43,7 @@ class NodeState:
 
     tree: Tree
     file: JournalFile
-    holdings: NodeHoldings
+    local: NodeLocalState
     services: Services
     is_services_known: bool = True
     prober: Prober = field(default_factory=Prober)
@@ -62,7 +62,7 @@ class NodeState:
 
         A service whose copies have no place cannot take anything; that is no reason to keep it from the others.
         """
-        now_s, serving, journal = self.clock(), self.holdings.serving, self.file.journal
+        now_s, serving, journal = self.clock(), self.local.serving, self.file.journal
         consumers = tuple(consumers)
         unplaced = await asyncio.to_thread(find_unplaced, consumers, self.tree.directory)
         ready, waits = [], {}

@@ -82,7 +82,7 @@ class Transaction:
     async def _stage(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> str:
         """Lay the generation out; return its directory. One that is live already, and right, is not laid out again."""
         state, directory = self._state, self._state.file.journal.directory
-        if directory and state.holdings.live == manifest:
+        if directory and state.local.live == manifest:
             listing = await asyncio.to_thread(state.tree.listing, directory)
             if not find_drift(listing, manifest, directory=directory, owners=state.tree.owners):
                 return directory
@@ -159,8 +159,8 @@ class Transaction:
                 waiting={name: wait.message for name, wait in waits.items()},
             )
         )
-        state.holdings.went_live(manifest)
-        state.holdings.must_wait(waits)
+        state.local.went_live(manifest)
+        state.local.must_wait(waits)
         if (previous := state.file.journal.previous) and previous != before.previous:
             await self._remember(previous)
         outcome = self.outcome()
@@ -241,7 +241,7 @@ class Transaction:
                 reloads=forward.reloads + proof.reloads,
             )
         )
-        state.holdings.went_live(old)
+        state.local.went_live(old)
         return self._failed("install.rolled_back" if proof.cause is None else "install.failed")
 
     async def _take_copies_back(self, directory: str, manifest: Manifest) -> None:
@@ -265,7 +265,7 @@ class Transaction:
                 waiting=waits,
             )
         )
-        state.holdings.must_wait({**state.holdings.waits, **waits})
+        state.local.must_wait({**state.local.waits, **waits})
         directory = state.file.journal.directory
         try:
             if await asyncio.to_thread(state.tree.live) != directory:
@@ -273,7 +273,7 @@ class Transaction:
         except OSError as error:  # upkeep makes the link right
             wrong = named("the files of the first attempt could not be shown again", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
-        state.holdings.went_live(await asyncio.to_thread(state.tree.manifest, directory))
+        state.local.went_live(await asyncio.to_thread(state.tree.manifest, directory))
         return self._failed("install.failed")
 
     def _manifest_of_attempt(self) -> Manifest | None:
@@ -290,7 +290,7 @@ class Transaction:
     def outcome(self) -> Outcome:
         """Return what the last attempt came to, with the node's report."""
         state = self._state
-        outcome = state.holdings.owed(state.clock())
+        outcome = state.local.owed(state.clock())
         if outcome is None:
             raise InstallError("an installation ended without an outcome")
         return outcome

@@ -2,7 +2,7 @@
 
 Decides nothing about new bundles. A damaged generation is laid out anew under another name and shown with one swap of the
 link, never mended in place, so that no reader meets a mixture. What is nowhere on the node any more is reported as
-lost (`holdings`), and the manager sends it again.
+lost (`local`), and the manager sends it again.
 Invariant: a consumer is reloaded here only if it is unknown, or known to be wrong, what it has loaded.
 """
 
@@ -73,12 +73,12 @@ class Upkeep:
 
     async def _check_drift(self) -> None:
         state, directory = self._state, self._state.file.journal.directory
-        manifest = state.holdings.live
+        manifest = state.local.live
         if not directory or manifest is None:
             return
         listing = await asyncio.to_thread(state.tree.listing, directory)
         drifts = find_drift(listing, manifest, directory=directory, owners=state.tree.owners)
-        state.holdings.was_listed(disk_digest(listing, manifest, drifts))
+        state.local.was_listed(disk_digest(listing, manifest, drifts))
         if drifts:
             _log_drift(drifts)
             await self._repair(manifest, directory, drifts)
@@ -94,7 +94,7 @@ class Upkeep:
             payloads = await asyncio.to_thread(state.tree.payloads, manifest, [directory, *others])
             missing = {entry.digest for entry in manifest.entries} - payloads.keys()
             if missing:
-                state.holdings.was_damaged(missing)
+                state.local.was_damaged(missing)
                 return
             directory = next_copy(names.keys(), manifest.epoch, manifest.generation)
             await asyncio.to_thread(state.tree.stage, directory, manifest, payloads)
@@ -102,8 +102,8 @@ class Upkeep:
             doubtful = _readers(state.services.consumers, drifts)
             await state.file.save(steps.move(steps.doubt(state.file.journal, doubtful), directory))
         await asyncio.to_thread(state.tree.switch, directory)
-        state.holdings.went_live(manifest)
-        state.holdings.was_repaired()
+        state.local.went_live(manifest)
+        state.local.was_repaired()
         log.warning("drift.repaired", count=len(drifts))
 
     # -- drift of the copies
@@ -111,7 +111,7 @@ class Upkeep:
     async def _check_copies(self) -> None:
         """Compare the copies of consumers that have loaded what is live; the others get theirs with their reload."""
         state, journal = self._state, self._state.file.journal
-        manifest = state.holdings.applied()
+        manifest = state.local.applied()
         if manifest is None:
             return
         copies = settled_copies(state.services.consumers, manifest, journal.loaded)
@@ -120,7 +120,7 @@ class Upkeep:
             return
         _log_drift(drifts)
         listing = await asyncio.to_thread(state.tree.listing, journal.directory)
-        state.holdings.was_listed(disk_digest(listing, manifest, drifts))
+        state.local.was_listed(disk_digest(listing, manifest, drifts))
         damaged = damaged_paths(drifts)
         doubtful = [
             one
@@ -130,8 +130,8 @@ class Upkeep:
         await state.file.save(steps.doubt(journal, doubtful))
         directory = journal.directory
         await asyncio.to_thread(write_copies, copies, lambda path: state.tree.body(directory, path))
-        state.holdings.was_listed(manifest.digest)
-        state.holdings.was_repaired()
+        state.local.was_listed(manifest.digest)
+        state.local.was_repaired()
         log.warning("drift.repaired", count=len(drifts))
 
     # -- what the ports serve
@@ -151,13 +151,13 @@ class Upkeep:
         loaded = [one for one in state.services.consumers if one.name in state.file.journal.loaded]
         stale = {one.name for one in loaded if one.name in stale and not await self._passes(one, wanted)}
         if not state.lock.locked() and state.file.journal.directory == directory:
-            state.holdings.expect(state.services.consumers)
-            state.holdings.was_seen(seen)
+            state.local.expect(state.services.consumers)
+            state.local.was_seen(seen)
         return directory, frozenset(stale)
 
     async def _wanted(self) -> Wanted:
         state, journal = self._state, self._state.file.journal
-        manifest = state.holdings.applied() or state.holdings.unproven()
+        manifest = state.local.applied() or state.local.unproven()
         if manifest is None:
             return {}
         return await asyncio.to_thread(
@@ -184,7 +184,7 @@ class Upkeep:
     async def _settle(self) -> None:
         """Reload and prove consumers that have not loaded what is live: new ones, waiting ones, those gone astray."""
         state, journal = self._state, self._state.file.journal
-        manifest = state.holdings.applied() or state.holdings.unproven()
+        manifest = state.local.applied() or state.local.unproven()
         if manifest is None:
             return
         is_unproven = journal.applied is None
@@ -192,7 +192,7 @@ class Upkeep:
         self._tries = {one.name: self._tries[one.name] for one in behind if one.name in self._tries}
         self._stale &= {one.name for one in behind}
         target = Target(directory=journal.directory, wanted=await self._wanted())
-        stopped = await find_stopped(behind, state.holdings.serving)
+        stopped = await find_stopped(behind, state.local.serving)
         ready, waits = await state.split(one for one in behind if one.name not in stopped)
         unplaced = {name for name, wait in waits.items() if wait.reason == "service"}
         waits |= {name: one.wait for name, one in stopped.items() if one.is_excuse}
@@ -215,7 +215,7 @@ class Upkeep:
             proven = [*by_hand, *await self._load(behind, ready, by_hand, stopped, target)]
         for consumer in proven:
             waits.pop(consumer.name, None)
-        state.holdings.must_wait(waits)
+        state.local.must_wait(waits)
         is_settled = len(proven) == len(behind)
         after = steps.settle(
             state.file.journal, manifest, proven, waiting=waits, is_settled=is_settled, now_s=state.clock()
@@ -254,7 +254,7 @@ class Upkeep:
 
     def _is_shown(self, consumer: Consumer, wanted: Wanted) -> bool:
         """Whether somebody else reloaded it meanwhile: its ports show all that it uses."""
-        seen = [one for one in self._state.holdings.serving if one.consumer == consumer.name]
+        seen = [one for one in self._state.local.serving if one.consumer == consumer.name]
         shown = {one.slot for one in seen if one.leaf and complaint(one, wanted) is None}
         return set(consumer.uses) <= shown and len(seen) == len(consumer.endpoints)
 
@@ -267,8 +267,8 @@ class Upkeep:
             state,
             ready,
             target,
-            shown=shown_leaves(state.holdings.serving),
-            dark=dark_ports(state.holdings.serving),
+            shown=shown_leaves(state.local.serving),
+            dark=dark_ports(state.local.serving),
             were_stopped=stopped.keys(),
             stopped=stopped,
             say=say_nothing,
@@ -277,7 +277,7 @@ class Upkeep:
             if consumer in proof.proven:
                 if consumer.name in self._stale:
                     self._stale.discard(consumer.name)
-                    state.holdings.was_repaired()
+                    state.local.was_repaired()
                     log.warning("drift.repaired", count=1)
                 continue
             attempts = self._tries.get(consumer.name, (0, 0.0))[0] + 1

@@ -43,7 +43,7 @@ class PortWatch:
         if state.lock.locked():
             return False  # an installation looks for itself
         seen = await state.prober.look(consumers, {}, timeout_s=LOOK_TIMEOUT_S)
-        before = {(one.consumer, one.endpoint): one.leaf for one in state.holdings.serving}
+        before = {(one.consumer, one.endpoint): one.leaf for one in state.local.serving}
         if all(before.get((one.consumer, one.endpoint), "") == one.leaf for one in seen):
             return False
         self._changed()
@@ -52,9 +52,9 @@ class PortWatch:
     def unsettled(self) -> list[Consumer]:
         """Return the consumers whose ports are worth a look."""
         state = self._state
-        dark = {one.consumer for one in state.holdings.serving if not one.leaf}
-        waiting = {one.consumer for one in state.holdings.report(0.0).waiting if one.reason == "service"}
-        is_unproven = state.holdings.unproven() is not None
+        dark = {one.consumer for one in state.local.serving if not one.leaf}
+        waiting = {one.consumer for one in state.local.report(0.0).waiting if one.reason == "service"}
+        is_unproven = state.local.unproven() is not None
         return [
             one
             for one in state.services.consumers

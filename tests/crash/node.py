@@ -152,7 +152,7 @@ class Node:
 
     async def check_rest(self, state: NodeState) -> Manifest | None:
         """The agent is at rest, and files, journal and service agree. Returns what is applied."""
-        shown, journal, applied = self.shown(), state.file.journal, state.holdings.applied()
+        shown, journal, applied = self.shown(), state.file.journal, state.local.applied()
         assert journal.attempt is None
         assert state.file.is_written
         if applied is not None:
@@ -160,7 +160,7 @@ class Node:
             assert {one.digest for one in shown.manifest.entries} == {one.digest for one in applied.entries}
             assert applied.generation <= journal.highest[1]
             assert self.loaded.read_bytes() == leaf_of(shown)
-            assert state.holdings.is_disk_right()
+            assert state.local.is_disk_right()
         if journal.previous:
             assert state.tree.remembered() == journal.previous
             assert (self.data / "previous/manifest.json").exists()

@@ -14,7 +14,7 @@ import pytest
 from common.ids import NodeName
 from manager.push.connection import Connection
 from manager.store.generations import Generations
-from tests.fakes.holdings import MemoryHoldings
+from tests.fakes.localstate import MemoryLocalState
 from tests.fakes.simulator import NodeSimulator
 from tests.integration.fleet_parts import running
 from tests.patience import PATIENCE_S
@@ -65,9 +65,9 @@ async def install_first(directory: Path, node: NodeSimulator) -> None:
         await parts.until_applied(await parts.assign("n1"), "n1")
 
 
-def be_killed(directory: Path, holdings: MemoryHoldings, strike: Callable[[], None], told: Sender) -> None:
+def be_killed(directory: Path, local: MemoryLocalState, strike: Callable[[], None], told: Sender) -> None:
     """What the process does that dies: assign another certificate, and be killed on the way to the node."""
-    asyncio.run(go_on(directory, NodeSimulator(N1, holdings=holdings), strike, told))
+    asyncio.run(go_on(directory, NodeSimulator(N1, local=local), strike, told))
 
 
 async def go_on(directory: Path, node: NodeSimulator, strike: Callable[[], None], told: Sender) -> None:
@@ -85,9 +85,9 @@ async def converge(directory: Path, node: NodeSimulator, leaf: str, kept: int) -
         parts.dial("n1", node)
         await parts.until_applied(leaf, "n1")
         assert (await parts.store.generations.latest())[N1].generation == 2
-    assert node.holdings.manifest.generation == 2
-    assert node.holdings.manifest.slots["server"].leaf == leaf
-    assert node.holdings.installs == 2
+    assert node.local.manifest.generation == 2
+    assert node.local.manifest.slots["server"].leaf == leaf
+    assert node.local.installs == 2
 
 
 @pytest.mark.parametrize("strike", POINTS, ids=lambda strike: strike.__name__)
@@ -97,7 +97,7 @@ def test_a_manager_that_is_killed_on_its_way_to_a_node_brings_it_there_after_its
     # a process of its own, not a fork: a lock that another thread of this one holds would never be let go there
     processes = get_context("spawn")
     hear, tell = processes.Pipe(duplex=False)
-    dying = processes.Process(target=be_killed, args=(tmp_path, node.holdings, strike, tell))
+    dying = processes.Process(target=be_killed, args=(tmp_path, node.local, strike, tell))
     dying.start()
     tell.close()
     dying.join(PATIENCE_S)

@@ -14,7 +14,7 @@ from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.messages import decode, encode
 from common.wire.receiver import Acknowledged, Command, Disconnect, Install, Receiver, Welcomed
 from common.wire.sender import Send
-from tests.fakes.holdings import MemoryHoldings
+from tests.fakes.localstate import MemoryLocalState
 
 Mood = Literal["works", "rolls_back", "never_answers", "never_concludes"]
 
@@ -23,17 +23,17 @@ class NodeSimulator:
     """One simulated node. Implements `common.runtime.transport.Peer`."""
 
     def __init__(
-        self, name: NodeName, *, holdings: MemoryHoldings | None = None, mood: Mood = "works"
+        self, name: NodeName, *, local: MemoryLocalState | None = None, mood: Mood = "works"
     ) -> None:
         self.name = name
         self.mood = mood
-        self.holdings = holdings or MemoryHoldings()
+        self.local = local or MemoryLocalState()
         self.receiver = Receiver(
             node=name,
             boot_id="simulated",
             instance=secrets.token_hex(8),
             agent_version="0",
-            holdings=self.holdings,
+            local=self.local,
         )
         self.transport: Transport | None = None
         self.applied_at: dict[int, float] = {}
@@ -70,8 +70,8 @@ class NodeSimulator:
                 case Install():
                     self.install(command)
                 case Acknowledged(push_id):
-                    if self.holdings.outcome is not None and self.holdings.outcome.push_id == push_id:
-                        self.holdings.outcome = None
+                    if self.local.outcome is not None and self.local.outcome.push_id == push_id:
+                        self.local.outcome = None
                 case Disconnect():
                     self.disconnects.append(command)
                     if self.transport is not None:
@@ -84,10 +84,10 @@ class NodeSimulator:
         if self.mood == "never_concludes":
             return
         if self.mood == "rolls_back":
-            outcome = self.holdings.roll_back(install, time.time())
+            outcome = self.local.roll_back(install, time.time())
         else:
             for digest, body in install.payloads.items():
                 assert digest_of(body) == digest
-            outcome = self.holdings.apply(install, time.time())
+            outcome = self.local.apply(install, time.time())
             self.applied_at[install.manifest.generation] = time.monotonic()
         self.run(self.receiver.concluded(outcome, time.time()))

@@ -102,7 +102,7 @@ class Agent:
 @asynccontextmanager
 async def agent(data, chosen, dial):
     state = await open_node(data, chosen)
-    receiver = Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", holdings=state.holdings)
+    receiver = Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", local=state.local)
     talk = Conversation(receiver=receiver, state=state, dial=dial, uniform=lambda low, high: low)
     async with Supervisor() as supervisor:
         for name in ("run_pulse", "run_jobs", "run", "run_upkeep"):

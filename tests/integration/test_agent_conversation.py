@@ -136,7 +136,7 @@ async def test_a_manager_that_was_away_is_reached_when_it_is_back(node, peer):
 async def test_a_verdict_to_wait_is_obeyed(tmp_path, reload, peer):
     peer.welcome = Welcome(verdict="wait", retry_after_s=40)
     state = await open_node(tmp_path / "data", services(consumer(reload)))
-    receiver = Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", holdings=state.holdings)
+    receiver = Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", local=state.local)
     talk = Conversation(receiver=receiver, state=state, dial=peer.dial)
 
     assert 40 <= await talk._converse() <= 50
@@ -144,7 +144,7 @@ async def test_a_verdict_to_wait_is_obeyed(tmp_path, reload, peer):
 
 async def test_attempts_are_spread_and_never_more_than_half_a_minute_apart(tmp_path, reload, peer):
     state = await open_node(tmp_path / "data", services(consumer(reload)))
-    receiver = Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", holdings=state.holdings)
+    receiver = Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", local=state.local)
     talk = Conversation(receiver=receiver, state=state, dial=peer.dial, uniform=lambda low, high: high)
 
     pauses = [talk._pause_s(0) for _ in range(12)]

@@ -143,8 +143,8 @@ async def test_a_copy_that_was_changed_is_written_again_reloaded_and_counted(nod
     assert service.path.read_text() == service.live
     assert not service.path.is_symlink()
     assert elsewhere.read_text() == "not ours"
-    assert (service.reloads, node.holdings.report(0).drifts) == (reloads + 1, 1)
-    assert node.holdings.is_disk_right()
+    assert (service.reloads, node.local.report(0).drifts) == (reloads + 1, 1)
+    assert node.local.is_disk_right()
 
 
 async def test_a_copy_whose_mode_was_widened_is_closed_again_without_a_reload(node, service):
@@ -153,7 +153,7 @@ async def test_a_copy_whose_mode_was_widened_is_closed_again_without_a_reload(no
     await Upkeep(node).turn()
 
     assert stat.S_IMODE(service.path.stat().st_mode) == 0o400
-    assert (service.reloads, node.holdings.report(0).drifts) == (reloads, 1)
+    assert (service.reloads, node.local.report(0).drifts) == (reloads, 1)
 
 
 async def test_a_copy_that_cannot_be_repaired_is_reported_as_drift(node, service, monkeypatch):
@@ -165,11 +165,11 @@ async def test_a_copy_that_cannot_be_repaired_is_reported_as_drift(node, service
     monkeypatch.setattr(durable, "write_file", refuse)
     with pytest.raises(Exception, match="could not be written"):
         await Upkeep(node).turn()
-    assert not node.holdings.is_disk_right()
+    assert not node.local.is_disk_right()
 
     monkeypatch.undo()
     await Upkeep(node).turn()
-    assert node.holdings.is_disk_right()
+    assert node.local.is_disk_right()
 
 
 async def test_a_copy_that_is_declared_later_is_written_and_loaded(node, service):
@@ -215,7 +215,7 @@ async def test_a_place_that_cannot_take_a_copy_keeps_its_service_waiting_and_say
     assert re.search(sentence, waiting.message)
     await Upkeep(node).turn()
     assert (service.reloads, service.path.read_text()) == (reloads, before)
-    assert [one.consumer for one in node.holdings.report(pki.NOW_S).waiting] == ["web"]
+    assert [one.consumer for one in node.local.report(pki.NOW_S).waiting] == ["web"]
 
 
 async def test_a_place_that_is_gone_holds_up_only_its_service_and_only_until_it_is_back(node, service):
@@ -231,7 +231,7 @@ async def test_a_place_that_is_gone_holds_up_only_its_service_and_only_until_it_
     service.place.mkdir()
     await Upkeep(node).turn()
     assert service.path.read_text() == service.live == service.loaded
-    assert node.holdings.report(pki.NOW_S).waiting == []
+    assert node.local.report(pki.NOW_S).waiting == []
 
 
 async def test_a_place_that_only_refuses_when_it_is_used_keeps_only_its_service_waiting(

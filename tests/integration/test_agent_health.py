@@ -181,7 +181,7 @@ async def test_the_endpoint_the_metrics_and_the_plugin_say_the_same(state):
             OK,
             (
                 "CERTCAST OK: 1 endpoint serves what is installed, 90 days left | days_left=90;30:;0: endpoints=1 "
-                f"'web {state.holdings.serving[0].endpoint}'=90;30:;0:"
+                f"'web {state.local.serving[0].endpoint}'=90;30:;0:"
             ),
         )
         with await asyncio.to_thread(urllib.request.urlopen, f"{url}/metrics") as answer:
@@ -275,7 +275,7 @@ async def test_a_manager_that_does_not_know_the_nodes_key_any_more_is_told_apart
 
 async def test_mistakes_in_the_nodes_configuration_warn_and_leave_the_node_ready(state):
     well = health(state)
-    state.holdings.was_configured([ConfigurationFault(code="unit_missing", message="no unit x.service")])
+    state.local.was_configured([ConfigurationFault(code="unit_missing", message="no unit x.service")])
     (wrong,) = [check for check in well.ready() if not check.ok]
     assert (wrong.name, wrong.level, wrong.message) == ("services", "warning", "no unit x.service")
     async with serve_health(well, host="127.0.0.1", port=0) as (host, port):

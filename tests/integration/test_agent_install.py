@@ -93,7 +93,7 @@ async def test_a_restart_reloads_nothing(node, service, data):
     await Upkeep(again).turn()
 
     assert service.reloads == reloads
-    assert again.holdings.applied() == real_bundle(OLD, 1).manifest
+    assert again.local.applied() == real_bundle(OLD, 1).manifest
 
 
 async def test_previous_moves_only_when_the_new_generation_is_proven(node, data, tmp_path, service):
@@ -167,7 +167,7 @@ async def test_a_rollback_that_is_not_served_is_told_as_such_and_healed_later(no
     service.reload_script(tmp_path)
     await Upkeep(node).turn()
     assert node.file.journal.unproven is None
-    assert [seen.leaf for seen in node.holdings.serving] == [leaf_of(OLD)]
+    assert [seen.leaf for seen in node.local.serving] == [leaf_of(OLD)]
 
 
 async def test_a_first_generation_that_cannot_be_proven_stays_for_the_service_to_start_on(data, tmp_path):
@@ -220,7 +220,7 @@ async def test_a_bad_bundle_is_refused_and_nothing_is_touched(node, data, servic
     assert snapshot(data) == before
     assert service.reloads == reloads
     assert node.file.journal.last_failed.result == "rejected"
-    assert node.holdings.applied().generation == 1
+    assert node.local.applied().generation == 1
 
 
 async def test_quarantine_and_its_ladder_survive_a_restart(node, data, tmp_path):
@@ -229,10 +229,10 @@ async def test_quarantine_and_its_ladder_survive_a_restart(node, data, tmp_path)
         await install(node, real_bundle(NEW, number))
     again = await open_node(data, node.services)
 
-    failed = again.holdings.report(pki.NOW_S).last_failed
+    failed = again.local.report(pki.NOW_S).last_failed
     assert (failed.attempts, failed.retry_after_s) == (2, 300)
-    assert again.holdings.quarantined(real_bundle(NEW, 4).manifest.digest, pki.NOW_S + 299) is not None
-    assert again.holdings.quarantined(real_bundle(NEW, 4).manifest.digest, pki.NOW_S + 301) is None
+    assert again.local.quarantined(real_bundle(NEW, 4).manifest.digest, pki.NOW_S + 299) is not None
+    assert again.local.quarantined(real_bundle(NEW, 4).manifest.digest, pki.NOW_S + 301) is None
 
 
 async def test_what_a_wrong_clock_cannot_judge_is_refused_as_such_and_not_held_against_the_bundle(node):
@@ -262,13 +262,13 @@ async def test_a_key_that_was_damaged_on_disk_is_asked_for_and_not_held_against_
     (data / "current/server/privkey.pem").write_text("gone")
     bundle = real_bundle(OLD, 2)
     key = bundle.manifest.by_path()["server/privkey.pem"].digest
-    assert node.holdings.has(key)
+    assert node.local.has(key)
     del bundle.payloads[key]
     with pytest.raises(BundleError) as refused:
         await install(node, bundle)
 
     assert refused.value.reason == Reason.BAD_DIGEST
-    assert not node.holdings.has(key)
+    assert not node.local.has(key)
     assert node.file.journal.last_failed is None
 
 
@@ -300,4 +300,4 @@ async def test_repeated_failures_climb_the_ladder_and_other_content_starts_anew(
 
     assert waits == [60, 300, 900, 3600, 3600]
     assert (other.attempts, other.retry_after_s) == (1, 60)
-    assert node.holdings.quarantined(real_bundle(OTHER, 7).manifest.digest, pki.NOW_S + 61) is None
+    assert node.local.quarantined(real_bundle(OTHER, 7).manifest.digest, pki.NOW_S + 61) is None

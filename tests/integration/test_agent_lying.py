@@ -188,7 +188,7 @@ async def test_a_leaf_that_is_served_after_the_deadline_is_rolled_back_and_the_o
     assert outcome.reason in {Reason.VERIFY_MISMATCH, Reason.ROLLBACK_FAILED}
     node.services = services(consumer(tmp_path / "reload", port=service.port, verify_s=3))
     await Upkeep(node).turn()
-    assert [seen.leaf for seen in node.holdings.serving] == [leaf_of(OLD)]
+    assert [seen.leaf for seen in node.local.serving] == [leaf_of(OLD)]
 
 
 def by_name(service: TlsService, tmp_path: Path) -> None:
@@ -327,4 +327,4 @@ async def test_what_was_seen_is_kept_until_the_manager_has_it(node, data, tmp_pa
     await install(node, real_bundle(NEW, 2))
     again = await open_node(data, node.services)
 
-    assert "so it was" in again.holdings.owed(0).diagnostics
+    assert "so it was" in again.local.owed(0).diagnostics

@@ -140,15 +140,15 @@ async def test_what_is_applied_in_part_is_not_called_what_was_offered_and_is_off
     assert (report.applied.generation, report.disk) == (2, report.applied.digest)
     assert report.applied.digest != offered.digest
     assert report.last_failed.digest == offered.digest
-    assert node.holdings.quarantined(offered.digest, pki.NOW_S + 59) is not None
-    assert node.holdings.quarantined(offered.digest, pki.NOW_S + 61) is None
-    receiver = Receiver(node=NODE, boot_id="b", instance="i", agent_version="0", holdings=node.holdings)
+    assert node.local.quarantined(offered.digest, pki.NOW_S + 59) is not None
+    assert node.local.quarantined(offered.digest, pki.NOW_S + 61) is None
+    receiver = Receiver(node=NODE, boot_id="b", instance="i", agent_version="0", local=node.local)
     receiver.connect(pki.NOW_S)
     receiver.receive(Welcome(verdict="ok"), b"", pki.NOW_S)
     offer = Offer(push_id="again", epoch=1, generation=2, digest=offered.digest)
     (answer, *_) = receiver.receive(offer, canonical(offered), pki.NOW_S + 61)
     assert isinstance(answer.message, Want)
-    assert node.holdings.highest() == (1, 1), "the same generation is taken once more"
+    assert node.local.highest() == (1, 1), "the same generation is taken once more"
 
 
 async def test_a_part_that_is_mended_is_installed_under_the_same_generation_or_the_next(node, data, service):
@@ -158,7 +158,7 @@ async def test_a_part_that_is_mended_is_installed_under_the_same_generation_or_t
     assert outcome.result == "applied"
     assert outcome.report.refused == []
     assert outcome.report.last_failed is None
-    assert node.holdings.highest() == (1, 3)
+    assert node.local.highest() == (1, 3)
     assert ANOTHER.certificate_pem in live(data, "trust/ca-certificates.pem")
     assert service.reloads == reloads + 1
 
@@ -194,9 +194,9 @@ async def test_a_partial_installation_survives_a_restart_and_is_at_rest(node, da
     reloads = service.reloads
     again = await open_node(data, node.services)
     await Upkeep(again).turn()
-    assert again.holdings.applied().digest == outcome.report.applied.digest
-    assert again.holdings.report(pki.NOW_S).refused == outcome.report.refused
-    assert again.holdings.is_disk_right()
+    assert again.local.applied().digest == outcome.report.applied.digest
+    assert again.local.report(pki.NOW_S).refused == outcome.report.refused
+    assert again.local.is_disk_right()
     assert service.reloads == reloads
 
 
@@ -351,7 +351,7 @@ async def test_a_certificate_of_the_near_future_waits_and_the_rest_goes_live(nod
     with pytest.raises(BundleError) as refused:
         await install(node, bundle(2, LATER, client=OTHER))
     assert refused.value.reason == Reason.NOT_YET_VALID
-    assert node.holdings.report(pki.NOW_S + 239).last_failed.retry_after_s == 1
+    assert node.local.report(pki.NOW_S + 239).last_failed.retry_after_s == 1
     node.clock = lambda: pki.NOW_S + 240
     outcome = await install(node, bundle(2, LATER, client=OTHER))
     assert outcome.result == "applied"
@@ -498,7 +498,7 @@ async def test_no_service_loses_in_a_search_what_it_has_taken_of_the_first_bundl
     assert live(data, "client/certificate.pem") == OTHER.certificate_pem, "all files are there to start on"
     assert outcome.report.serving[0].leaf == fingerprint_of(OLD.certificate_der)
     reopened = await open_node(data, state.services)
-    assert reopened.holdings.unproven() == bundle(1, client=OTHER).manifest
+    assert reopened.local.unproven() == bundle(1, client=OTHER).manifest
 
     script(tmp_path / "other", "exit 0")
     again = await install(state, bundle(1, client=OTHER))
@@ -534,7 +534,7 @@ async def test_an_agent_that_is_killed_in_the_search_keeps_all_files_of_the_firs
     assert (outcome.result, outcome.report.applied, outcome.report.refused) == ("failed", None, [])
     assert live(data, "server/certificate.pem") == OLD.certificate_pem, "a service can be started on it"
     assert live(data, "client/certificate.pem") == OTHER.certificate_pem
-    assert again.holdings.unproven() == bundle(1, client=OTHER).manifest
+    assert again.local.unproven() == bundle(1, client=OTHER).manifest
 
 
 async def test_the_only_service_of_a_slot_finds_all_files_though_another_runs_on_the_trust_store(
@@ -547,13 +547,13 @@ async def test_the_only_service_of_a_slot_finds_all_files_though_another_runs_on
     outcome = await install(state, bundle(1, NEW))
     assert (outcome.result, outcome.reason, outcome.report.refused) == ("failed", Reason.RELOAD_FAILED, [])
     assert live(data, "server/certificate.pem") == NEW.certificate_pem, "it can be started on it"
-    assert state.holdings.quarantined(bundle(1, NEW).manifest.digest, pki.NOW_S + 1) is not None
+    assert state.local.quarantined(bundle(1, NEW).manifest.digest, pki.NOW_S + 1) is not None
     assert calls_of(tmp_path, "peers") == 1, "who was not at fault has what it needs"
 
     # mended by hand: proven by its port, long before the next attempt
     service.load()
     await Upkeep(state).turn()
-    assert state.holdings.applied() == bundle(1, NEW).manifest
+    assert state.local.applied() == bundle(1, NEW).manifest
     assert calls_of(tmp_path, "peers") == 1
 
 
@@ -605,17 +605,17 @@ async def test_a_failed_first_bundle_names_the_service_whose_copy_has_no_place(d
     assert (waiting.consumer, waiting.reason) == ("client", "service")
     assert "there is no directory" in waiting.message
     await Upkeep(state).turn()
-    assert [one.consumer for one in state.holdings.report(pki.NOW_S).waiting] == ["client"]
+    assert [one.consumer for one in state.local.report(pki.NOW_S).waiting] == ["client"]
     reopened = await open_node(data, state.services)
     await Upkeep(reopened).turn()
-    assert [one.consumer for one in reopened.holdings.report(pki.NOW_S).waiting] == ["client"]
+    assert [one.consumer for one in reopened.local.report(pki.NOW_S).waiting] == ["client"]
 
     # as after an installation that succeeds, who has no place keeps nobody from being proven
     service.load()
     await Upkeep(reopened).turn()
-    assert reopened.holdings.applied() == bundle(2, NEW, client=OTHER).manifest
-    assert [one.consumer for one in reopened.holdings.report(pki.NOW_S).waiting] == ["client"]
+    assert reopened.local.applied() == bundle(2, NEW, client=OTHER).manifest
+    assert [one.consumer for one in reopened.local.report(pki.NOW_S).waiting] == ["client"]
     to.parent.mkdir()
     await Upkeep(reopened).turn()
     assert OTHER.key_pem in to.read_text()
-    assert reopened.holdings.report(pki.NOW_S).waiting == []
+    assert reopened.local.report(pki.NOW_S).waiting == []

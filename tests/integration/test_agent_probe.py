@@ -127,7 +127,7 @@ async def node(service, tmp_path):
 
 
 def report(node) -> Report:
-    return node.holdings.report(0)
+    return node.local.report(0)
 
 
 async def test_a_reload_that_changed_only_the_chain_is_proven(node):

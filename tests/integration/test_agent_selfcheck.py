@@ -163,7 +163,7 @@ async def test_an_installation_that_was_interrupted_is_taken_back_where_nothing_
     again.is_services_known = False
     outcome = await Installer(again).resume(say=say_nothing)
     assert outcome.result == "rolled_back"
-    assert again.holdings.applied().generation == 1
+    assert again.local.applied().generation == 1
 
 
 def test_a_reload_by_the_unit_reaches_the_agent_whatever_is_wrong_and_then_says_what_is():

@@ -62,7 +62,7 @@ def free_port() -> int:
 
 
 def waits(state):
-    return {one.consumer: one.reason for one in state.holdings.report(0).waiting}
+    return {one.consumer: one.reason for one in state.local.report(0).waiting}
 
 
 def ran(tmp_path, name: str) -> int:
@@ -143,7 +143,7 @@ async def test_a_service_that_starts_after_the_first_installation_is_proven_with
         async with started(tmp_path, ports["sip"]):
             await Upkeep(state).turn()
             assert waits(state) == {}
-            assert {seen.leaf for seen in state.holdings.serving} == {leaf_of(NEW)}
+            assert {seen.leaf for seen in state.local.serving} == {leaf_of(NEW)}
 
 
 async def test_a_port_that_comes_up_is_seen_by_the_watch_and_a_quiet_one_is_left_alone(tmp_path):
@@ -176,8 +176,8 @@ async def test_a_first_installation_goes_on_after_one_service_failed(tmp_path):
         # once its administrator has put it right, the ports prove it
         wrong.load()
         await Upkeep(state).turn()
-        assert state.holdings.applied().generation == 1
-        assert state.holdings.report(0).last_failed is None
+        assert state.local.applied().generation == 1
+        assert state.local.report(0).last_failed is None
         assert (ran(tmp_path, "wrong"), ran(tmp_path, "right")) == (1, 1)
 
 
@@ -187,7 +187,7 @@ async def test_a_failed_first_installation_is_not_called_applied_while_a_port_sh
         state = await open_node(tmp_path / "data", services(one))
         await install(state, real_bundle(NEW, 1))
         await Upkeep(state).turn()
-        assert state.holdings.applied() is None
+        assert state.local.applied() is None
 
 
 async def maintained(tmp_path, unit, state: str):

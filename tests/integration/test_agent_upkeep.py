@@ -42,7 +42,7 @@ async def node(data, service, tmp_path):
 
 
 def report(node) -> Report:
-    return node.holdings.report(0)
+    return node.local.report(0)
 
 
 async def test_an_untouched_tree_is_left_alone(node, data, service):
@@ -98,14 +98,14 @@ async def test_content_that_is_nowhere_any_more_is_reported_as_not_applied_and_t
 
     assert report(node).applied is None
     assert report(node).disk not in {"", BUNDLE.manifest.digest}
-    assert not node.holdings.has(key)
-    assert node.holdings.has(BUNDLE.manifest.by_path()["server/chain.pem"].digest)
-    assert node.holdings.highest() < BUNDLE.manifest.version
+    assert not node.local.has(key)
+    assert node.local.has(BUNDLE.manifest.by_path()["server/chain.pem"].digest)
+    assert node.local.highest() < BUNDLE.manifest.version
 
     outcome = await install(node, BUNDLE)
     assert outcome.result == "applied"
     assert report(node).disk == BUNDLE.manifest.digest
-    assert node.holdings.highest() == BUNDLE.manifest.version
+    assert node.local.highest() == BUNDLE.manifest.version
 
 
 async def test_a_tree_that_is_gone_at_start_is_taken_again(node, data, service):
@@ -125,7 +125,7 @@ async def test_a_lost_journal_is_made_anew_from_the_link_with_one_reload(node, d
     await Upkeep(again).turn()
 
     assert report(again).applied.generation == 1
-    assert again.holdings.highest() == (1, 1)
+    assert again.local.highest() == (1, 1)
     assert service.reloads == 2
     assert (data / "journal.json.damaged").exists()
 

@@ -67,11 +67,11 @@ async def node(tmp_path, sip):
 
 
 def waiting(state):
-    return [(one.consumer, one.reason) for one in state.holdings.report(0).waiting]
+    return [(one.consumer, one.reason) for one in state.local.report(0).waiting]
 
 
 def serving(state):
-    return [seen.leaf for seen in state.holdings.serving]
+    return [seen.leaf for seen in state.local.serving]
 
 
 async def test_a_reload_that_ends_calls_waits_while_the_generation_is_applied(node, service):
@@ -115,7 +115,7 @@ async def test_it_waits_on_after_a_restart(node, service, sip, tmp_path):
     await Upkeep(again).turn()
 
     assert (waiting(again), service.reloads) == ([("sip", "window")], 1)
-    assert again.holdings.report(0).waiting[0].since_s == pki.NOW_S
+    assert again.local.report(0).waiting[0].since_s == pki.NOW_S
     again.minute = lambda _: NIGHT
     await Upkeep(again).turn()
     assert (waiting(again), service.reloads) == ([], 2)
@@ -139,7 +139,7 @@ async def test_it_waits_on_after_a_crash_in_the_midst_of_the_installation(
     (tmp_path / "crashed").rename(tmp_path / "data")
     again = await start(tmp_path, sip, web)
 
-    assert again.holdings.applied().generation == 2
+    assert again.local.applied().generation == 2
     assert (waiting(again), service.reloads) == ([("sip", "window")], 1)
 
 
@@ -210,7 +210,7 @@ async def test_a_service_that_went_astray_waits_for_its_window_too_but_is_not_ex
 
     node.minute = lambda _: NIGHT
     await upkeep.turn()
-    assert (service.reloads, serving(node), node.holdings.report(0).drifts) == (2, [leaf_of(OLD)], 1)
+    assert (service.reloads, serving(node), node.local.report(0).drifts) == (2, [leaf_of(OLD)], 1)
 
 
 async def test_a_service_that_is_declared_later_and_shows_the_right_thing_needs_no_reload(node, service, sip):

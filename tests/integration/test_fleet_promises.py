@@ -26,17 +26,17 @@ async def test_a_certificate_that_is_assigned_reaches_its_nodes_and_no_others(tm
         one, two = await parts.assign("n1", "n2"), await parts.assign("n3")
         await parts.until_applied(one, "n1", "n2")
         await parts.until_applied(two, "n3")
-        installs = parts.nodes["n3"].holdings.installs
+        installs = parts.nodes["n3"].local.installs
         await parts.until_applied(await parts.assign("n1"), "n1")
-        assert parts.nodes["n3"].holdings.installs == installs
-        assert parts.nodes["n2"].holdings.outcome is None, "the outcome was acknowledged"
+        assert parts.nodes["n3"].local.installs == installs
+        assert parts.nodes["n2"].local.outcome is None, "the outcome was acknowledged"
 
 
 async def test_custom_cas_are_delivered_in_addition_to_the_built_in_list(tmp_path: Path):
     def trusted(name: str) -> str:
-        holdings = parts.nodes["n1"].holdings
-        entry = next(each for each in holdings.manifest.entries if each.path == f"trust/{name}")
-        return holdings.payloads[entry.digest].decode()
+        local = parts.nodes["n1"].local
+        entry = next(each for each in local.manifest.entries if each.path == f"trust/{name}")
+        return local.payloads[entry.digest].decode()
 
     async with running(tmp_path) as parts:
         await parts.add("n1")
@@ -46,7 +46,7 @@ async def test_custom_cas_are_delivered_in_addition_to_the_built_in_list(tmp_pat
         root = decode(ROOT.certificate_der)
         await parts.store.trusted_cas.add([new_trusted_ca(root)], now_s=time.time())
         parts.fleet.changed(None, cause="test")
-        await parts.until(lambda: parts.nodes["n1"].holdings.installs == 2)
+        await parts.until(lambda: parts.nodes["n1"].local.installs == 2)
         assert trusted("ca-certificates.pem") == ANCHOR.certificate_pem + ROOT.certificate_pem
         assert trusted("custom-ca.pem") == ROOT.certificate_pem
 
@@ -58,7 +58,7 @@ async def test_a_burst_of_changes_becomes_one_generation(tmp_path: Path):
         for _ in range(5):
             leaf = await parts.assign("n1")
         await parts.until_applied(leaf, "n1")
-        assert parts.nodes["n1"].holdings.installs == 1
+        assert parts.nodes["n1"].local.installs == 1
 
 
 async def test_a_reconcile_changes_nothing_where_nothing_changed(tmp_path: Path):
@@ -70,7 +70,7 @@ async def test_a_reconcile_changes_nothing_where_nothing_changed(tmp_path: Path)
         for _ in range(3):
             await parts.fleet.reconcile()
         assert parts.fleet.node(N1).desired == before
-        assert parts.nodes["n1"].holdings.installs == 1
+        assert parts.nodes["n1"].local.installs == 1
 
 
 async def test_a_reconcile_repairs_what_no_event_told(tmp_path: Path):
@@ -96,7 +96,7 @@ async def test_a_restarted_manager_installs_nothing_again_where_nothing_changed(
         await parts.until(lambda: parts.state("n1") == "in_sync")
         await parts.fleet.reconcile()
         await asyncio.sleep(0.7)  # longer than changes are gathered
-        assert node.holdings.installs == 1
+        assert node.local.installs == 1
 
 
 async def test_a_change_that_was_stored_just_before_a_kill_is_pushed_after_the_restart(tmp_path: Path):
@@ -142,7 +142,7 @@ async def test_a_push_whose_outcome_is_lost_is_not_taken_for_applied_and_ends_we
         assert parts.applied("n1") is None
         fresh = parts.dial("n1", NodeSimulator(N1))
         await parts.until_applied(leaf, "n1")
-        assert fresh.holdings.installs == 1
+        assert fresh.local.installs == 1
 
 
 class Deaf:
@@ -199,7 +199,7 @@ async def test_a_second_connection_of_a_node_replaces_the_first(tmp_path: Path):
         assert first.disconnects[0].retry_after_s == 30
         leaf = await parts.assign("n1")
         await parts.until_applied(leaf, "n1")
-        assert (first.holdings.installs, second.holdings.installs) == (0, 1)
+        assert (first.local.installs, second.local.installs) == (0, 1)
 
 
 async def test_a_node_that_was_removed_is_told_to_join_again(tmp_path: Path):
@@ -232,9 +232,9 @@ async def test_an_outcome_is_acknowledged_only_when_it_is_on_disk(
         leaf = await parts.assign("n1")
         await parts.until_applied(leaf, "n1")
         await parts.until(lambda: parts.fleet.reports.failures >= 2)
-        assert isinstance(node.holdings.outcome, Outcome), "the node keeps what nobody wrote down"
+        assert isinstance(node.local.outcome, Outcome), "the node keeps what nobody wrote down"
         failing.clear()
-        await parts.until(lambda: node.holdings.outcome is None)
+        await parts.until(lambda: node.local.outcome is None)
         assert (await parts.store.reports.all())[N1].applied.leaves["server"] == leaf
 
 
@@ -274,10 +274,10 @@ async def test_a_node_that_knows_more_than_a_restored_store_waits_for_an_operato
         parts.dial("n1", node)
         await parts.until(lambda: parts.state("n1") == "conflict")
         await parts.fleet.reconcile()
-        assert node.holdings.applied().slots["server"].leaf == newest
+        assert node.local.applied().slots["server"].leaf == newest
         await parts.fleet.push([N1], forced=True)
         await parts.until_applied(restored, "n1")
-        assert node.holdings.applied().version == (2, 4)
+        assert node.local.applied().version == (2, 4)
 
 
 async def test_a_stored_intermediate_completes_the_chain_that_nodes_serve(tmp_path: Path):
@@ -293,8 +293,8 @@ async def test_a_stored_intermediate_completes_the_chain_that_nodes_serve(tmp_pa
 
 def served(node: NodeSimulator) -> int:
     """How many certificates the node's fullchain holds."""
-    entry = node.holdings.applied().by_path()["server/fullchain.pem"]
-    return node.holdings.payloads[entry.digest].count(b"BEGIN CERTIFICATE")
+    entry = node.local.applied().by_path()["server/fullchain.pem"]
+    return node.local.payloads[entry.digest].count(b"BEGIN CERTIFICATE")
 
 
 async def add_intermediate(parts: Parts) -> None:

@@ -18,7 +18,7 @@ async def test_a_refused_offer_is_an_alarm_with_the_nodes_reason_until_the_node_
     async with running(tmp_path) as parts:
         await parts.add("n1")
         node = NodeSimulator(N1)
-        node.holdings.highest = lambda: (1, 99)  # it has seen more than it says
+        node.local.highest = lambda: (1, 99)  # it has seen more than it says
         parts.dial("n1", node)
         await parts.assign("n1")
         await parts.until(lambda: parts.state("n1") == "failed")
@@ -30,7 +30,7 @@ async def test_a_refused_offer_is_an_alarm_with_the_nodes_reason_until_the_node_
         assert "generation 99" in alarm.details
         assert parts.applied("n1") is None
 
-        node.holdings.highest = lambda: (0, 0)
+        node.local.highest = lambda: (0, 0)
         leaf = await parts.assign("n1")
         await parts.until_applied(leaf, "n1")
         assert conditions_of_nodes([parts.fleet.node(N1)]) == []
@@ -43,11 +43,11 @@ async def test_a_refused_offer_is_made_again_when_its_rest_is_over_without_a_wor
     async with running(tmp_path) as parts:
         await parts.add("n1")
         node = NodeSimulator(N1)
-        node.holdings.highest = lambda: (1, 99)
+        node.local.highest = lambda: (1, 99)
         parts.dial("n1", node)
         leaf = await parts.assign("n1")
         await parts.until(lambda: parts.state("n1") == "failed")
-        node.holdings.highest = lambda: (0, 0)
+        node.local.highest = lambda: (0, 0)
         await parts.until_applied(leaf, "n1")
 
 

@@ -10,17 +10,17 @@ from common.wire import sender as manager
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.messages import Message, Welcome, decode, encode
 from tests.bundles import NODE
-from tests.fakes.holdings import MemoryHoldings
+from tests.fakes.localstate import MemoryLocalState
 
 
 class Stage:
     """One manager's end, one agent's end, and the wire between them, which can be cut."""
 
-    def __init__(self, holdings: MemoryHoldings | None = None) -> None:
+    def __init__(self, local: MemoryLocalState | None = None) -> None:
         self.now_s = 1000.0
-        self.holdings = holdings or MemoryHoldings()
+        self.local = local or MemoryLocalState()
         self.receiver = agent.Receiver(
-            node=NODE, boot_id="boot", instance="one", agent_version="0", holdings=self.holdings
+            node=NODE, boot_id="boot", instance="one", agent_version="0", local=self.local
         )
         self.log: list[Message] = []
         self.payloads: dict[str, bytes] = {}
@@ -54,7 +54,7 @@ class Stage:
         """Let the agent install what it was told to, with success."""
         command = self.installs.pop(0)
         self.play_agent(self.receiver.accepted(command.push_id, 60))
-        outcome = self.holdings.apply(command, self.now_s)
+        outcome = self.local.apply(command, self.now_s)
         self.play_agent(self.receiver.concluded(outcome, self.now_s))
         if ack and outcome in self.heard:
             self.play_manager(self.sender.acknowledge(outcome.push_id))
@@ -63,7 +63,7 @@ class Stage:
         """Let the agent install, fail to prove it, and go back."""
         command = self.installs.pop(0)
         self.play_agent(self.receiver.accepted(command.push_id, 60))
-        outcome = self.holdings.roll_back(command, self.now_s)
+        outcome = self.local.roll_back(command, self.now_s)
         self.play_agent(self.receiver.concluded(outcome, self.now_s))
 
     def said(self, kind: type) -> list[Message]:
@@ -104,7 +104,7 @@ class Stage:
                 case agent.Install():
                     self.installs.append(command)
                 case agent.Acknowledged():
-                    self.holdings.outcome = None
+                    self.local.outcome = None
                 case agent.Disconnect():
                     self.ends.append(command)
 

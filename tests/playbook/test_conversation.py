@@ -30,7 +30,7 @@ from common.wire.sender import (
     Sender,
 )
 from tests.bundles import NODE, opaque_bundle
-from tests.fakes.holdings import MemoryHoldings
+from tests.fakes.localstate import MemoryLocalState
 from tests.playbook.stage import Stage
 
 
@@ -42,8 +42,8 @@ def test_an_offer_is_fetched_installed_reported_and_acknowledged():
     stage.install()
     kinds = [type(message).__name__ for message in stage.log if not isinstance(message, Payload)]
     assert kinds == ["Hello", "Welcome", "Offer", "Want", "Accepted", "Outcome", "OutcomeAck"]
-    assert stage.holdings.applied() == bundle.manifest
-    assert stage.holdings.outcome is None
+    assert stage.local.applied() == bundle.manifest
+    assert stage.local.outcome is None
     assert stage.sender.outstanding is None
 
 
@@ -78,7 +78,7 @@ def test_the_same_generation_again_is_answered_without_a_second_install():
     outcome = stage.heard[-1]
     assert isinstance(outcome, Outcome)
     assert (outcome.push_id, outcome.result) == ("push-2", "applied")
-    assert stage.holdings.installs == 1
+    assert stage.local.installs == 1
 
 
 def test_a_lost_outcome_is_said_again_after_a_reconnect_and_installs_nothing_twice():
@@ -92,8 +92,8 @@ def test_a_lost_outcome_is_said_again_after_a_reconnect_and_installs_nothing_twi
     stage.connect()
     assert isinstance(stage.heard[0], Outcome)
     stage.play_manager(stage.sender.acknowledge("push-1"))
-    assert stage.holdings.outcome is None
-    assert stage.holdings.installs == 1
+    assert stage.local.outcome is None
+    assert stage.local.installs == 1
 
 
 def test_an_outcome_is_owed_until_it_is_acknowledged():
@@ -190,7 +190,7 @@ def test_of_the_offers_made_during_an_installation_only_the_newest_follows_it():
     stage.offer(opaque_bundle("two", generation=2), "push-2")
     stage.offer(opaque_bundle("three", generation=3), "push-3")
     assert stage.installs == []
-    stage.play_agent(stage.receiver.concluded(stage.holdings.apply(running, stage.now_s), stage.now_s))
+    stage.play_agent(stage.receiver.concluded(stage.local.apply(running, stage.now_s), stage.now_s))
     assert [install.push_id for install in stage.installs] == ["push-3"]
 
 
@@ -202,9 +202,9 @@ def test_an_offer_that_arrives_on_a_new_connection_waits_for_the_installation_of
     stage.connect()
     stage.offer(opaque_bundle("one"), "push-2")
     assert stage.installs == []
-    outcome = stage.holdings.apply(running, stage.now_s)
+    outcome = stage.local.apply(running, stage.now_s)
     stage.play_agent(stage.receiver.concluded(outcome, stage.now_s))
-    assert stage.holdings.installs == 1
+    assert stage.local.installs == 1
     results = [(each.push_id, each.result) for each in stage.heard if isinstance(each, Outcome)]
     assert results == [("push-1", "applied"), ("push-2", "applied")]
 
@@ -270,7 +270,7 @@ def test_goodbye_ends_the_conversation_with_a_time_to_come_back():
 
 def test_an_agent_of_an_unknown_protocol_is_told_to_upgrade():
     sender = Sender(0.0)
-    hello = Hello(protocol=99, node="n1", boot_id="b", agent_version="9", report=MemoryHoldings().report(0))
+    hello = Hello(protocol=99, node="n1", boot_id="b", agent_version="9", report=MemoryLocalState().report(0))
     welcome, close = sender.receive(hello, b"", 0.0)
     assert welcome.message.verdict == "upgrade"
     assert close.reason == Reason.UNSUPPORTED
@@ -280,7 +280,7 @@ def test_an_agent_of_an_unknown_protocol_is_told_to_upgrade():
     "message",
     [
         Want(push_id="p", digests=[]),
-        Tick(report=MemoryHoldings().report(0)),
+        Tick(report=MemoryLocalState().report(0)),
         Progress(push_id="p", phase="stage"),
     ],
 )
@@ -316,7 +316,7 @@ def test_the_manager_may_not_send_what_was_not_asked_for():
 
 
 def test_the_manager_may_not_speak_before_its_welcome():
-    receiver = Receiver(node=NODE, boot_id="b", instance="one", agent_version="0", holdings=MemoryHoldings())
+    receiver = Receiver(node=NODE, boot_id="b", instance="one", agent_version="0", local=MemoryLocalState())
     receiver.connect(0.0)
     with pytest.raises(ProtocolError):
         receiver.receive(OutcomeAck(push_id="p"), b"", 0.0)

@@ -61,8 +61,8 @@ async def test_a_service_set_up_by_its_recipe_takes_a_new_certificate_with_its_c
         await service.start()
         state.services = services
         await Upkeep(state).turn()
-        assert state.holdings.report(0).waiting == []
-        assert [seen.leaf for seen in state.holdings.serving] == [leaf_of(OLD)]
+        assert state.local.report(0).waiting == []
+        assert [seen.leaf for seen in state.local.serving] == [leaf_of(OLD)]
 
         outcome = await install(state, chained_bundle(NEW, 2, chain=[ISSUER]))
         assert (outcome.result, outcome.message) == ("applied", "")
@@ -94,6 +94,6 @@ async def test_a_service_set_up_by_its_recipe_takes_a_new_certificate_with_its_c
             state.services = services
             overwrite(copy)
             await Upkeep(state).turn()
-            assert state.holdings.report(0).drifts == 1
-            assert state.holdings.report(0).serving[0].leaf == leaf_of(NEW)
+            assert state.local.report(0).drifts == 1
+            assert state.local.report(0).serving[0].leaf == leaf_of(NEW)
             assert on_disk(copy)[3] == (service.data / "current" / copy.path).read_bytes()

@@ -8,8 +8,8 @@ from common.wire.messages import Applied, Failure, Outcome, Report, Serving
 from common.wire.receiver import Install
 
 
-class MemoryHoldings:
-    """Implements `common.wire.receiver.Holdings` over a dict of payloads."""
+class MemoryLocalState:
+    """Implements `common.wire.offers.LocalState` over a dict of payloads."""
 
     def __init__(self, *, payloads: dict[Digest, bytes] | None = None) -> None:
         self.payloads: dict[Digest, bytes] = dict(payloads or {})

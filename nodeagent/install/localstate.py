@@ -18,8 +18,8 @@ from nodeagent.core.timing import Wait
 from nodeagent.install.journalfile import JournalFile
 
 
-class NodeHoldings:
-    """Implements `common.wire.receiver.Holdings`."""
+class NodeLocalState:
+    """Implements `common.wire.offers.LocalState`."""
 
     def __init__(self, file: JournalFile) -> None:
         self._file = file
@@ -113,7 +113,7 @@ class NodeHoldings:
         """What is wrong with the node's own configuration."""
         return self._faults
 
-    # -- Holdings
+    # -- LocalState
 
     def report(self, now_s: float) -> Report:
         """Return what the node knows about itself."""

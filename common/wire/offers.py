@@ -1,0 +1,73 @@
+"""Offer assessment: which offer may replace what runs on a node.
+
+Decides by the manifest, the versions that this node has applied, and what is in quarantine. Leaves what is answered to `receiver`.
+Invariant: `(epoch, generation)` only rises.
+"""
+
+from typing import Protocol
+
+from common.bundle.manifest import Manifest, is_meant_smaller, parse_manifest
+from common.errors import BundleError, Reason
+from common.ids import Digest, NodeName
+from common.wire.messages import Failure, Offer, Outcome, Report
+
+
+class LocalState(Protocol):
+    """What the agent has; answered from memory."""
+
+    def report(self, now_s: float) -> Report:
+        """Return what the node knows about itself."""
+
+    def applied(self) -> Manifest | None:
+        """Return the manifest that runs."""
+
+    def highest(self) -> tuple[int, int]:
+        """Return the highest `(epoch, generation)` that this node ever applied, (0, 0) at first."""
+
+    def has(self, digest: Digest) -> bool:
+        """Whether a payload with this digest is held and need not travel."""
+
+    def quarantined(self, digest: Digest, now_s: float) -> Failure | None:
+        """Return why this content is in quarantine now, None if it is not."""
+
+    def owed(self, now_s: float) -> Outcome | None:
+        """Return the outcome that the manager has not acknowledged."""
+
+
+def read_offer(offer: Offer, blob: bytes, *, node: NodeName, local: LocalState) -> Manifest:
+    """Return the manifest of an offer that may replace what runs, or that runs. Raises BundleError for any other."""
+    manifest = parse_manifest(blob)
+    if manifest.node != node:
+        raise BundleError(f"the bundle is for node '{manifest.node}'", reason=Reason.WRONG_NODE)
+    if manifest.digest != offer.digest or manifest.version != (offer.epoch, offer.generation):
+        raise BundleError("the manifest is not the one that the offer names", reason=Reason.BAD_DIGEST)
+    highest = local.highest()
+    if manifest.epoch < highest[0]:
+        raise BundleError(
+            f"this node has seen epoch {highest[0]}; an offer of epoch {manifest.epoch} comes from an older manager",
+            reason=Reason.EPOCH_CONFLICT,
+        )
+    if manifest.version <= highest and not is_applied(manifest, local):
+        raise BundleError(
+            f"this node has applied generation {highest[1]}; generation {manifest.generation} is not newer",
+            reason=Reason.STALE_GENERATION,
+        )
+    return manifest
+
+
+def is_applied(manifest: Manifest, local: LocalState) -> bool:
+    """Whether it is this very generation, with this content, that runs."""
+    applied = local.applied()
+    return applied is not None and applied.version == manifest.version and applied.digest == manifest.digest
+
+
+def find_quarantine(offer: Offer, manifest: Manifest, local: LocalState, now_s: float) -> Failure | None:
+    """Return the failure for which this content is left alone now.
+
+    None if there is none, if an administrator forces the offer, or has confirmed as few trusted CAs as it was refused for.
+    """
+    failure = local.quarantined(manifest.digest, now_s)
+    if failure is None or offer.forced:
+        return None
+    is_confirmed = failure.reason == Reason.SHRINK_GUARD and is_meant_smaller(manifest, offer.anchors_meant)
+    return None if is_confirmed else failure
