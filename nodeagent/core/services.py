@@ -4,6 +4,7 @@ Decides what can be said of a service, and the limits. `nodeagent.core.servicesf
 Invariant: only that file, on the node, names a program to run or a path to write; nothing from the network does.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -94,6 +95,18 @@ class Window:
 
     def __str__(self) -> str:
         return "-".join(f"{one // 60:02d}:{one % 60:02d}" for one in (self.start, self.end))
+
+
+_WINDOW: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+
+
+def parse_window(text: str) -> Window | None:
+    """Read a window as its text is, `02:00-04:00`; None if it is none, or an empty one."""
+    found = _WINDOW.fullmatch(text)
+    if found is None or text[:5] == text[6:]:
+        return None
+    start_h, start_m, end_h, end_m = map(int, found.groups())
+    return Window(start=start_h * 60 + start_m, end=end_h * 60 + end_m)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """`services.toml`: the node's own list of its services.
 
-Decides whether the file is usable, and says everything that is wrong with it at once. Leaves to the shell: which accounts
-exist, and whether a program does.
+Decides which values are right. Leaves to `mistakes` how one that is not is told, and to the shell: which accounts exist, and
+whether a program does.
 
     [files]
     group = "ssl-cert"                # optional: key files become 0640 root:ssl-cert instead of 0600
@@ -40,11 +40,12 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from common.bundle.manifest import PATHS, SECRET_FILES, SLOTS
 from common.errors import InvalidInputError
-from nodeagent.core.filelines import Section, lines_of_keys
+from nodeagent.core.filelines import Section
+from nodeagent.core.mistakes import Mistakes
 from nodeagent.core.services import (
     CONSUMERS_MAX,
     COPIES_MAX,
@@ -66,6 +67,7 @@ from nodeagent.core.services import (
     Services,
     Use,
     Window,
+    parse_window,
 )
 
 FILE_MAX_BYTES: Final = 64 * 1024
@@ -83,7 +85,6 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62})")
 _HOST = re.compile(r"[A-Za-z0-9.:_%-]{1,253}")
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}")
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,127}\.(?:service|target)")
-_WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _MODE = re.compile(r"0[0-7]{3}")
 
 
@@ -107,8 +108,8 @@ def parse_services(text: str, accounts: Accounts) -> Services:
     """Read the file. Raises ServicesError, naming every mistake with its line, key and, where one is near, the right word."""
     reader = _Reader(accounts, text)
     services = reader.services(_table(text))
-    if reader.findings:
-        raise ServicesError(reader.findings)
+    if reader.mistakes.found:
+        raise ServicesError(reader.mistakes.found)
     return services
 
 
@@ -119,7 +120,7 @@ def salvage_services(text: str, accounts: Accounts) -> tuple[Services, tuple[str
     """
     reader = _Reader(accounts, text)
     services = reader.services(_table(text))
-    return replace(services, consumers=tuple(reader.sound)), tuple(reader.findings)
+    return replace(services, consumers=tuple(reader.sound)), tuple(reader.mistakes.found)
 
 
 def _table(text: str) -> dict[str, Any]:
@@ -134,62 +135,64 @@ def _table(text: str) -> dict[str, Any]:
 
 
 class _Reader:
-    """Reads tables into values and collects what is wrong; a value with a finding is replaced by a default."""
+    """Reads tables into values; a value with a mistake is replaced by a default."""
 
     def __init__(self, accounts: Accounts, text: str) -> None:
-        self.findings: list[str] = []
+        self.mistakes = Mistakes(text)
+        self.mistakes.enter("files.", ("files",))
         self.sound: list[Consumer] = []
         self._accounts = accounts
-        self._lines = lines_of_keys(text)
-        self._sections: dict[str, Section] = {"": (), "files.": ("files",)}
 
     def services(self, table: Mapping[str, Any]) -> Services:
-        self._known("", table, {"files", "consumer"})
+        self.mistakes.check_keys("", table, {"files", "consumer"})
         files = table.get("files", {})
         secret_gid = None
         if not isinstance(files, dict):
-            self._find("files", files, "must be a table")
+            self.mistakes.reject("files", files, "must be a table")
         else:
-            self._known("files.", files, {"group"})
+            self.mistakes.check_keys("files.", files, {"group"})
             if "group" in files:
                 secret_gid = self._account("files.group", files["group"], "group", self._accounts.gid)
         consumers: list[Consumer] = []
-        for place, one in enumerate(self._tables("", table, "consumer", "[[consumer]]"), 1):
-            before = len(self.findings)
+        for place, one in enumerate(self.mistakes.tables("", table, "consumer", "[[consumer]]"), 1):
+            before = len(self.mistakes.found)
             consumers.append(self._consumer(place, one))
-            if len(self.findings) == before:
+            if len(self.mistakes.found) == before:
                 self.sound.append(consumers[-1])
-        self._together(consumers)
+        self._check_together(consumers)
         return Services(consumers=tuple(consumers), secret_gid=secret_gid)
 
-    def _together(self, consumers: Sequence[Consumer]) -> None:
+    def _check_together(self, consumers: Sequence[Consumer]) -> None:
         names = [one.name for one in consumers if one.name]
         places = [copy.to for one in consumers for copy in one.copies if copy.to]
         for what, given in (("consumer: the name", names), ("copy: the path", places)):
             for twice in sorted({one for one in given if given.count(one) > 1}):
-                self.findings.append(f"{what} '{twice}' is used twice")
+                self.mistakes.found.append(f"{what} '{twice}' is used twice")
         for what, count, limit in (
             ("consumer", len(consumers), CONSUMERS_MAX),
             ("endpoint", sum(len(one.endpoints) for one in consumers), ENDPOINTS_MAX),
             ("copy", sum(len(one.copies) for one in consumers), COPIES_MAX),
         ):
             if count > limit:
-                self.findings.append(f"{what}: {count} are listed; the limit is {limit}")
+                self.mistakes.found.append(f"{what}: {count} are listed; the limit is {limit}")
 
     def _consumer(self, place: int, table: Mapping[str, Any]) -> Consumer:
         name = table.get("name")
         is_named = isinstance(name, str) and _NAME.fullmatch(name) is not None
         at = f"consumer '{name}': " if is_named else f"consumer {place}: "
-        section = self._sections[at] = ("consumer", place)
+        section: Section = ("consumer", place)
+        self.mistakes.enter(at, section)
         if not is_named:
-            self._find(f"{at}name", name, "must be 1 to 63 lower-case letters, digits, '.', '_', '-'")
-        self._known(at, table, CONSUMER_KEYS)
+            self.mistakes.reject(
+                f"{at}name", name, "must be 1 to 63 lower-case letters, digits, '.', '_', '-'"
+            )
+        self.mistakes.check_keys(at, table, CONSUMER_KEYS)
         uses = self._uses(at, table.get("uses", ["server"]))
         impact = self._impact(at, table.get("impact", "none"))
         unit = table.get("unit")
         if unit is not None and not (isinstance(unit, str) and _UNIT.fullmatch(unit)):
-            self._find(f"{at}unit", unit, "must be a unit's full name, such as nginx.service")
-        number = self._number
+            self.mistakes.reject(f"{at}unit", unit, "must be a unit's full name, such as nginx.service")
+        number = self.mistakes.number
         urgent_hours = table.get("urgent_hours", URGENT_HOURS)
         return Consumer(
             name=str(name) if is_named else "",
@@ -200,7 +203,7 @@ class _Reader:
             endpoints=tuple(
                 self._endpoint(self._part(at, section, "endpoint", number_of), one, uses)
                 for number_of, one in enumerate(
-                    self._tables(at, table, "endpoint", "[[consumer.endpoint]]"), 1
+                    self.mistakes.tables(at, table, "endpoint", "[[consumer.endpoint]]"), 1
                 )
             ),
             impact=impact,
@@ -214,40 +217,46 @@ class _Reader:
             start=self._argv(at, table["start"], "start") if "start" in table else (),
             copies=tuple(
                 self._copy(self._part(at, section, "copy", number_of), one, uses)
-                for number_of, one in enumerate(self._tables(at, table, "copy", "[[consumer.copy]]"), 1)
+                for number_of, one in enumerate(
+                    self.mistakes.tables(at, table, "copy", "[[consumer.copy]]"), 1
+                )
             ),
         )
 
     def _part(self, at: str, section: Section, kind: str, place: int) -> str:
         part = f"{at}{kind} {place}: "
-        self._sections[part] = (*section, kind, place)
+        self.mistakes.enter(part, (*section, kind, place))
         return part
 
     def _uses(self, at: str, value: object) -> tuple[Use, ...]:
         if not isinstance(value, list) or not value or len(set(map(str, value))) != len(value):
-            self._find(f"{at}uses", value, f"must list some of {', '.join(USES)}, each once")
+            self.mistakes.reject(f"{at}uses", value, f"must list some of {', '.join(USES)}, each once")
             return ("server",)
         for one in value:
             if one not in USES:
-                self._choose(f"{at}uses", one, USES)
+                self.mistakes.reject_choice(f"{at}uses", one, USES)
         return tuple(use for use in USES if use in value)
 
     def _argv(self, at: str, value: object, name: str = "reload") -> tuple[str, ...]:
         key = f"{at}{name}"
         if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
-            self._find(key, value, 'must be a list of words, such as ["/usr/sbin/nginx", "-s", "reload"]')
+            self.mistakes.reject(
+                key, value, 'must be a list of words, such as ["/usr/sbin/nginx", "-s", "reload"]'
+            )
             return ()
         if len(value) > ARGV_MAX or any(len(one) > PATH_MAX or "\0" in one for one in value):
-            self._say(key, f"more than {ARGV_MAX} words, or one that is too long or holds a NUL")
+            self.mistakes.note(key, f"more than {ARGV_MAX} words, or one that is too long or holds a NUL")
         if not value[0].startswith("/"):
-            self._find(key, value[0], "must begin with the program's absolute path (no shell is involved)")
+            self.mistakes.reject(
+                key, value[0], "must begin with the program's absolute path (no shell is involved)"
+            )
         return tuple(value)
 
     def _impact(self, at: str, value: object) -> Impact:
         for impact in IMPACTS:
             if value == impact:
                 return impact
-        self._choose(f"{at}impact", value, IMPACTS)
+        self.mistakes.reject_choice(f"{at}impact", value, IMPACTS)
         return "none"
 
     def _window(self, at: str, value: object, impact: Impact) -> Window | None:
@@ -255,53 +264,35 @@ class _Reader:
             return None
         if value is None:
             if impact == "drops_calls":
-                self._find(
+                self.mistakes.reject(
                     f"{at}window", value, 'says when calls may be dropped, such as "02:00-04:00", or "any"'
                 )
             return None
-        found = _WINDOW.fullmatch(value) if isinstance(value, str) else None
-        if found is None or found[0][:5] == found[0][6:]:
-            self._find(f"{at}window", value, 'must be a span of the day, such as "02:00-04:00", or "any"')
-            return None
-        first_h, first_m, last_h, last_m = map(int, found.groups())
-        return Window(start=first_h * 60 + first_m, end=last_h * 60 + last_m)
-
-    def _number(
-        self,
-        at: str,
-        table: Mapping[str, Any],
-        key: str,
-        default: float,
-        limit: float,
-        *,
-        zero: bool = False,
-    ) -> float:
-        value = table.get(key, default)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not (0 < value <= limit or (zero and value == 0)):
-            least = "at least 0" if zero else "more than 0"
-            self._find(f"{at}{key}", value, f"must be {least} and at most {limit:g}")
-            return default
-        return float(value)
+        window = parse_window(value) if isinstance(value, str) else None
+        if window is None:
+            self.mistakes.reject(
+                f"{at}window", value, 'must be a span of the day, such as "02:00-04:00", or "any"'
+            )
+        return window
 
     def _endpoint(self, at: str, table: Mapping[str, Any], uses: tuple[Use, ...]) -> Endpoint:
-        self._known(at, table, ENDPOINT_KEYS)
+        self.mistakes.check_keys(at, table, ENDPOINT_KEYS)
         host, port, chain = table.get("host"), table.get("port"), table.get("chain", True)
         protocol, slot, sni = table.get("protocol"), table.get("slot", "server"), table.get("sni")
         if not isinstance(host, str) or not _HOST.fullmatch(host):
-            self._find(f"{at}host", host, "must be a host name or an address")
+            self.mistakes.reject(f"{at}host", host, "must be a host name or an address")
         if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
-            self._find(f"{at}port", port, "must be a port, 1 to 65535")
+            self.mistakes.reject(f"{at}port", port, "must be a port, 1 to 65535")
         if protocol not in PROTOCOLS:
-            self._choose(f"{at}protocol", protocol, PROTOCOLS)
+            self.mistakes.reject_choice(f"{at}protocol", protocol, PROTOCOLS)
         if slot not in SLOTS:
-            self._choose(f"{at}slot", slot, SLOTS)
+            self.mistakes.reject_choice(f"{at}slot", slot, SLOTS)
         elif slot not in uses:
-            self._find(f"{at}slot", slot, "is not among what the consumer uses")
+            self.mistakes.reject(f"{at}slot", slot, "is not among what the consumer uses")
         if sni is not None and not (isinstance(sni, str) and _HOST.fullmatch(sni) and ":" not in sni):
-            self._find(f"{at}sni", sni, "must be a host name")
+            self.mistakes.reject(f"{at}sni", sni, "must be a host name")
         if not isinstance(chain, bool):
-            self._find(f"{at}chain", chain, "must be true or false")
+            self.mistakes.reject(f"{at}chain", chain, "must be true or false")
         return Endpoint(
             host=str(host),
             port=port if isinstance(port, int) else 0,
@@ -312,21 +303,21 @@ class _Reader:
         )
 
     def _copy(self, at: str, table: Mapping[str, Any], uses: tuple[Use, ...]) -> Copy:
-        self._known(at, table, COPY_KEYS)
+        self.mistakes.check_keys(at, table, COPY_KEYS)
         path, to, mode = table.get("file"), table.get("to"), table.get("mode")
         if not isinstance(path, str) or path not in PATHS:
             near = get_close_matches(str(path), sorted(PATHS), 1) or ["server/combined.pem"]
-            self._find(f"{at}file", path, f"is no file of the tree, such as {near[0]}")
+            self.mistakes.reject(f"{at}file", path, f"is no file of the tree, such as {near[0]}")
             path = ""
         elif path.partition("/")[0] not in uses:
-            self._find(f"{at}file", path, "is not among what the consumer uses")
+            self.mistakes.reject(f"{at}file", path, "is not among what the consumer uses")
         if not isinstance(to, str) or not _is_plain_path(to):
-            self._find(f"{at}to", to, "must be a file's absolute path without '..', '//' or a NUL")
+            self.mistakes.reject(f"{at}to", to, "must be a file's absolute path without '..', '//' or a NUL")
         if not isinstance(mode, str) or not _MODE.fullmatch(mode):
-            self._find(f"{at}mode", mode, 'must be four octal digits, such as "0400"')
+            self.mistakes.reject(f"{at}mode", mode, 'must be four octal digits, such as "0400"')
             mode = "0400"
         elif path.rpartition("/")[2] in SECRET_FILES and int(mode, 8) & 0o007:
-            self._find(f"{at}mode", mode, "would let everybody read a private key")
+            self.mistakes.reject(f"{at}mode", mode, "would let everybody read a private key")
         return Copy(
             path=path,
             to=str(to),
@@ -339,46 +330,12 @@ class _Reader:
         self, key: str, value: object, kind: str, number_of: Callable[[str], int | None]
     ) -> int | None:
         if not isinstance(value, str) or not _ACCOUNT.fullmatch(value):
-            self._find(key, value, f"must be a {kind}'s name")
+            self.mistakes.reject(key, value, f"must be a {kind}'s name")
             return None
         number = number_of(value)
         if number is None:
-            self._say(key, f"there is no {kind} '{value}' on this node")
+            self.mistakes.note(key, f"there is no {kind} '{value}' on this node")
         return number
-
-    def _tables(self, at: str, table: Mapping[str, Any], key: str, form: str) -> list[dict[str, Any]]:
-        listed = table.get(key, [])
-        if _is_tables(listed):
-            return listed
-        self._find(f"{at}{key}", listed, f"must be written as {form} tables")
-        return []
-
-    def _known(self, at: str, table: Mapping[str, Any], keys: frozenset[str] | set[str]) -> None:
-        for key in sorted(table.keys() - keys):
-            near = get_close_matches(key, sorted(keys), 1)
-            meant = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(keys))}"
-            self._say(f"{at}{key}", f"no such key; {meant}")
-
-    def _find(self, key: str, value: object, what: str) -> None:
-        shown = "is missing and" if value is None else f"{value!r:.80}"
-        self._say(key, f"{shown} {what}")
-
-    def _choose(self, key: str, value: object, choices: Sequence[str]) -> None:
-        """Say that a word is none of these, and which it may have been."""
-        near = get_close_matches(value, choices, 1) if isinstance(value, str) else []
-        self._find(
-            key,
-            value,
-            f"is none of {', '.join(choices)}" + (f"; did you mean '{near[0]}'?" if near else ""),
-        )
-
-    def _say(self, key: str, what: str) -> None:
-        at = max((one for one in self._sections if key.startswith(one)), key=len)
-        section, name = self._sections[at], key.removeprefix(at)
-        # a key, a table or a list of tables by this name, else what it should stand in
-        places = ((section, name), ((*section, name), ""), ((*section, name, 1), ""), (section, ""))
-        line = next((self._lines[place] for place in places if place in self._lines), None)
-        self.findings.append(f"{f'line {line}: ' if line else ''}{key}: {what}")
 
 
 def _is_plain_path(path: str) -> bool:
@@ -389,7 +346,3 @@ def _is_plain_path(path: str) -> bool:
         and "\0" not in path
         and all(part not in {"", ".", ".."} for part in parts[1:])
     )
-
-
-def _is_tables(value: object) -> TypeGuard[list[dict[str, Any]]]:
-    return isinstance(value, list) and all(isinstance(one, dict) for one in value)

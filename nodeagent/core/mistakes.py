@@ -1,0 +1,85 @@
+"""Mistakes in a TOML file: what is wrong with a value, in which line and key, and which word was probably meant.
+
+Decides how a mistake is worded and where it is said to be. Leaves to the reader of the file which values are right.
+Invariant: a mistake is noted and reading goes on, so that all of them are told at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, TypeGuard
+
+from nodeagent.core.filelines import Section, lines_of_keys
+
+
+class Mistakes:
+    """Collects them for one file. A key is given as it is told: what it stands in (`at`), then its name."""
+
+    def __init__(self, text: str) -> None:
+        self.found: list[str] = []
+        self._lines = lines_of_keys(text)
+        self._sections: dict[str, Section] = {"": ()}
+
+    def enter(self, at: str, section: Section) -> None:
+        """Know that keys told with this prefix stand in this section of the file."""
+        self._sections[at] = section
+
+    def number(
+        self,
+        at: str,
+        table: Mapping[str, Any],
+        key: str,
+        default: float,
+        limit: float,
+        *,
+        zero: bool = False,
+    ) -> float:
+        """Return a number above 0 (or 0 where that is allowed) and at most `limit`; the default if it is none."""
+        value = table.get(key, default)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not (0 < value <= limit or (zero and value == 0)):
+            least = "at least 0" if zero else "more than 0"
+            self.reject(f"{at}{key}", value, f"must be {least} and at most {limit:g}")
+            return default
+        return float(value)
+
+    def tables(self, at: str, table: Mapping[str, Any], key: str, form: str) -> list[dict[str, Any]]:
+        """Return a list of tables, empty if it is none."""
+        listed = table.get(key, [])
+        if _is_tables(listed):
+            return listed
+        self.reject(f"{at}{key}", listed, f"must be written as {form} tables")
+        return []
+
+    def check_keys(self, at: str, table: Mapping[str, Any], keys: frozenset[str] | set[str]) -> None:
+        """Note each key that is none of these."""
+        for key in sorted(table.keys() - keys):
+            near = get_close_matches(key, sorted(keys), 1)
+            meant = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(keys))}"
+            self.note(f"{at}{key}", f"no such key; {meant}")
+
+    def reject(self, key: str, value: object, what: str) -> None:
+        """Note what is wrong with a value; it is quoted, unless it is missing."""
+        shown = "is missing and" if value is None else f"{value!r:.80}"
+        self.note(key, f"{shown} {what}")
+
+    def reject_choice(self, key: str, value: object, choices: Sequence[str]) -> None:
+        """Note that a word is none of these, and which it may have been."""
+        near = get_close_matches(value, choices, 1) if isinstance(value, str) else []
+        self.reject(
+            key,
+            value,
+            f"is none of {', '.join(choices)}" + (f"; did you mean '{near[0]}'?" if near else ""),
+        )
+
+    def note(self, key: str, what: str) -> None:
+        """Note a mistake."""
+        at = max((one for one in self._sections if key.startswith(one)), key=len)
+        section, name = self._sections[at], key.removeprefix(at)
+        # a key, a table or a list of tables by this name, else what it should stand in
+        places = ((section, name), ((*section, name), ""), ((*section, name, 1), ""), (section, ""))
+        line = next((self._lines[place] for place in places if place in self._lines), None)
+        self.found.append(f"{f'line {line}: ' if line else ''}{key}: {what}")
+
+
+def _is_tables(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
