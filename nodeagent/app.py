@@ -75,12 +75,10 @@ async def run(settings: Settings) -> None:
 
         unlistening: list[ConfigurationFault] = []
         conversation = Conversation(
-            receiver=receiver, state=state, dial=connect, alive=watchdog(), looked=watch
+            receiver=receiver, state=state, dial=connect, on_pulse=watchdog(), after_upkeep=watch
         )
         hint = Hint(asyncio.get_running_loop(), conversation.hinted)
-        health = Health(
-            state=state, standing=conversation.standing, is_recovered=conversation.recovered.is_set
-        )
+        health = Health(state=state, status=conversation.status, is_recovered=conversation.recovered.is_set)
         host, port = settings.health
         async with AsyncExitStack() as stack:
             try:
@@ -109,7 +107,7 @@ async def _converse(
     supervisor.keep("jobs", conversation.run_jobs)
     supervisor.keep("conversation", conversation.run)
     supervisor.keep("upkeep", conversation.run_upkeep)
-    supervisor.keep("watch", PortWatch(state, conversation.look_now).run)
+    supervisor.keep("watch", PortWatch(state, conversation.upkeep_soon).run)
     sdnotify.notify(sdnotify.READY)
     log.info("agent.started", health=health, version=version("certcast"), count=len(state.services.consumers))
     await stopped.wait()
@@ -151,13 +149,13 @@ async def _read_services_again(settings: Settings, state: NodeState, conversatio
         services, owners = await asyncio.to_thread(_load_and_keep, settings)
     except ServicesError as error:
         log.error("services.refused", reason=error.reason, message=f"{settings.services}: {error.message}")
-        conversation.look_now()
+        conversation.upkeep_soon()
         return
     async with state.lock:
         state.services, state.tree.owners, state.is_services_known = services, owners, True
         state.local.expect(services.consumers)
     log.info("services.read", count=len(services.consumers))
-    conversation.look_now()
+    conversation.upkeep_soon()
 
 
 @contextmanager

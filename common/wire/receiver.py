@@ -68,7 +68,7 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class ManagerSeen:
     """The manager was heard from. `server_time_s` is its clock, for the skew verdict."""
 
     server_time_s: float
@@ -83,7 +83,7 @@ class Disconnect:
     retry_after_s: float
 
 
-Command = Send | Welcomed | Install | Acknowledged | Word | Disconnect
+Command = Send | Welcomed | Install | Acknowledged | ManagerSeen | Disconnect
 
 
 @dataclass(slots=True)
@@ -167,7 +167,7 @@ class Receiver:
             case OutcomeAck():
                 return [Acknowledged(message.push_id)]
             case Tock():
-                return [Word(message.server_time_s)]
+                return [ManagerSeen(message.server_time_s)]
             case Goodbye():
                 return [Disconnect(_reason(message.reason), "the manager closed", message.retry_after_s)]
             case Hello() | Want() | Accepted() | Rejected() | Progress() | Outcome() | Tick():
@@ -221,7 +221,7 @@ class Receiver:
             reason = _VERDICT_REASONS[welcome.verdict]
             return [Welcomed(welcome), Disconnect(reason, message, welcome.retry_after_s)]
         self._welcomed = True
-        commands: list[Command] = [Welcomed(welcome), Word(welcome.server_time_s)]
+        commands: list[Command] = [Welcomed(welcome), ManagerSeen(welcome.server_time_s)]
         if self._installing is None and (owed := self._local.owed(now_s)) is not None:
             commands.append(Send(owed))
         return commands

@@ -36,7 +36,7 @@ from common.wire.messages import (
     decode,
     encode,
 )
-from common.wire.receiver import Acknowledged, Command, Disconnect, Install, Receiver, Welcomed, Word
+from common.wire.receiver import Acknowledged, Command, Disconnect, Install, ManagerSeen, Receiver, Welcomed
 from common.wire.sender import Send
 from manager.push.pipe import pipe
 
@@ -329,7 +329,7 @@ class LocalNode:
                     if self._transport is not None:
                         self._transport.close()
                         self.connection_lost(None)
-                case Welcomed() | Word():
+                case Welcomed() | ManagerSeen():
                     pass
                 case _:
                     assert_never(command)

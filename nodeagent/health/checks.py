@@ -15,7 +15,7 @@ from common.errors import Reason
 from common.pki.expiry import DAY_S, LONG_LIFE_S, alarm_s, lifetime_s
 from common.wire.messages import Serving
 from common.words import span_of
-from nodeagent.channel.conversation import SILENCE_S, Standing
+from nodeagent.channel.connection import SILENCE_S, ConnectionStatus
 from nodeagent.core.journal import Journal
 from nodeagent.core.quarantine import WHAT, Failed, remaining_s
 from nodeagent.install.state import NodeState
@@ -51,7 +51,7 @@ class Health:
     """Looks when asked. `is_recovered`: what was interrupted has been brought to its end."""
 
     state: NodeState
-    standing: Standing
+    status: ConnectionStatus
     is_recovered: Callable[[], bool]
     monotonic: Callable[[], float] = time.monotonic
 
@@ -74,20 +74,20 @@ class Health:
         ]
 
     def _manager(self) -> Check:
-        standing = self.standing
-        if standing.reason == Reason.FORBIDDEN and not standing.welcomed:
-            text = f"the manager does not know this node's key any more: {standing.trouble}"
+        status = self.status
+        if status.reason == Reason.FORBIDDEN and not status.welcomed:
+            text = f"the manager does not know this node's key any more: {status.trouble}"
             return Check(name="manager", ok=False, message=text)
-        if standing.word_s is None:
-            return Check(name="manager", ok=False, message=f"no word yet: {standing.trouble}")
-        age_s = self.monotonic() - standing.word_s
+        if status.last_seen_s is None:
+            return Check(name="manager", ok=False, message=f"no word yet: {status.trouble}")
+        age_s = self.monotonic() - status.last_seen_s
         since = f"last word {age_s:.0f} s ago"
         ok = age_s <= SILENCE_S
-        message = since if standing.welcomed else f"{since}; {standing.trouble}"
+        message = since if status.welcomed else f"{since}; {status.trouble}"
         return Check(name="manager", ok=ok, message=message, value=round(age_s, 1))
 
     def _clock(self) -> Check:
-        skew_s = self.standing.skew_s
+        skew_s = self.status.skew_s
         ok = abs(skew_s) <= CLOCK_TOLERANCE_S
         message = f"this clock is {skew_s:+.0f} s from the manager's"
         if not ok:
@@ -116,7 +116,7 @@ class Health:
         applied = file.journal.applied
         if (failed := file.journal.last_failed) is not None:
             return _of_failure(
-                file.journal, failed, now_s=self.state.clock(), is_in_touch=self.standing.welcomed
+                file.journal, failed, now_s=self.state.clock(), is_in_touch=self.status.welcomed
             )
         if applied is None:
             return Check(name="install", ok=True, message="nothing was installed yet")

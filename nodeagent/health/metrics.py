@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from common.text import printable
 from common.wire.messages import Report
-from nodeagent.channel.conversation import Standing
+from nodeagent.channel.connection import ConnectionStatus
 from nodeagent.health.checks import Health, is_ready
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -23,9 +23,9 @@ def render(health: Health) -> str:
         *_gauge(
             "certcast_agent_connected",
             "Whether a conversation with the manager is under way.",
-            [("", int(health.standing.welcomed))],
+            [("", int(health.status.welcomed))],
         ),
-        *_manager(health.standing),
+        *_manager(health.status),
         *_applied(report),
         *_counter("certcast_agent_drifts_total", "Drifts repaired since the agent started.", report.drifts),
         *_gauge(
@@ -55,16 +55,16 @@ def render(health: Health) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _manager(standing: Standing) -> list[str]:
-    if standing.word_s is None:
+def _manager(status: ConnectionStatus) -> list[str]:
+    if status.last_seen_s is None:
         return []
-    age_s = round(time.monotonic() - standing.word_s, 1)
+    age_s = round(time.monotonic() - status.last_seen_s, 1)
     return [
         *_gauge("certcast_agent_word_age_seconds", "Since the manager's last word.", [("", age_s)]),
         *_gauge(
             "certcast_agent_clock_skew_seconds",
             "This node's clock less the manager's.",
-            [("", round(standing.skew_s, 3))],
+            [("", round(status.skew_s, 3))],
         ),
     ]
 

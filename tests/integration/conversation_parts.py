@@ -95,15 +95,28 @@ class Agent:
         self.state = state
         self.conversation = conversation
         self.health = Health(
-            state=state, standing=conversation.standing, is_recovered=conversation.recovered.is_set
+            state=state, status=conversation.status, is_recovered=conversation.recovered.is_set
         )
+
+
+def make_conversation(state, dial, **more):
+    async def upkeep_ended():
+        pass
+
+    return Conversation(
+        receiver=Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", local=state.local),
+        state=state,
+        dial=dial,
+        on_pulse=lambda: None,
+        after_upkeep=upkeep_ended,
+        **more,
+    )
 
 
 @asynccontextmanager
 async def agent(data, chosen, dial):
     state = await open_node(data, chosen)
-    receiver = Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", local=state.local)
-    talk = Conversation(receiver=receiver, state=state, dial=dial, uniform=lambda low, high: low)
+    talk = make_conversation(state, dial, uniform=lambda low, high: low)
     async with Supervisor() as supervisor:
         for name in ("run_pulse", "run_jobs", "run", "run_upkeep"):
             supervisor.keep(name, getattr(talk, name))

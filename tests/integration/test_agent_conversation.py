@@ -4,14 +4,13 @@ import pytest
 
 from common.errors import AccessError, Reason
 from common.wire.messages import Accepted, Outcome, Rejected, Tick, Welcome
-from common.wire.receiver import Receiver
 from nodeagent.channel import conversation as module
-from nodeagent.channel.conversation import Conversation
+from nodeagent.channel import managerclock
+from nodeagent.channel.backoff import Backoff
 from nodeagent.health.checks import Health
 from nodeagent.install import tree
 from tests import pki
 from tests.integration.agent_parts import (
-    NODE,
     ROOT,
     consumer,
     open_node,
@@ -20,7 +19,7 @@ from tests.integration.agent_parts import (
     services,
     with_trust,
 )
-from tests.integration.conversation_parts import Manager, agent
+from tests.integration.conversation_parts import Manager, agent, make_conversation
 
 OLD = pki.make_leaf(ROOT, ["old.example.com"])
 NEW = pki.make_leaf(ROOT, ["new.example.com"])
@@ -42,7 +41,7 @@ def reload(tmp_path):
 @pytest.fixture
 async def node(tmp_path, reload, peer):
     async with agent(tmp_path / "data", services(consumer(reload)), peer.dial) as running:
-        await peer.until(lambda: running.conversation.standing.welcomed)
+        await peer.until(lambda: running.conversation.status.welcomed)
         yield running
 
 
@@ -122,13 +121,13 @@ async def test_a_manager_that_falls_silent_is_dialled_again(node, peer, monkeypa
     peer.silent = True
     monkeypatch.setattr(module, "SILENCE_S", 0.1)
     await peer.until(lambda: peer.connections == 2)
-    assert "silent" in node.conversation.standing.trouble or node.conversation.standing.welcomed
+    assert "silent" in node.conversation.status.trouble or node.conversation.status.welcomed
 
 
 async def test_a_manager_that_was_away_is_reached_when_it_is_back(node, peer):
     peer.away = True
     peer.far.close()
-    await peer.until(lambda: "away" in node.conversation.standing.trouble)
+    await peer.until(lambda: "away" in node.conversation.status.trouble)
     peer.away = False
     await peer.until(lambda: peer.connections == 2)
 
@@ -136,18 +135,15 @@ async def test_a_manager_that_was_away_is_reached_when_it_is_back(node, peer):
 async def test_a_verdict_to_wait_is_obeyed(tmp_path, reload, peer):
     peer.welcome = Welcome(verdict="wait", retry_after_s=40)
     state = await open_node(tmp_path / "data", services(consumer(reload)))
-    receiver = Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", local=state.local)
-    talk = Conversation(receiver=receiver, state=state, dial=peer.dial)
+    talk = make_conversation(state, peer.dial)
 
     assert 40 <= await talk._converse() <= 50
 
 
-async def test_attempts_are_spread_and_never_more_than_half_a_minute_apart(tmp_path, reload, peer):
-    state = await open_node(tmp_path / "data", services(consumer(reload)))
-    receiver = Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", local=state.local)
-    talk = Conversation(receiver=receiver, state=state, dial=peer.dial, uniform=lambda low, high: high)
+def test_attempts_are_spread_and_never_more_than_half_a_minute_apart():
+    backoff = Backoff(lambda low, high: high)
 
-    pauses = [talk._pause_s(0) for _ in range(12)]
+    pauses = [backoff.pause_s(0) for _ in range(12)]
     assert pauses[0] == pytest.approx(1.0)
     assert pauses[-1] == pytest.approx(30.0)
     assert pauses == sorted(pauses)
@@ -158,7 +154,7 @@ async def test_lost_content_is_sent_again_without_an_operator(node, peer, tmp_pa
     peer.offer(bundle, "a")
     await peer.until(lambda: node.state.file.journal.applied is not None)
     (tmp_path / "data/current/server/privkey.pem").write_text("gone")
-    node.conversation.look_now()
+    node.conversation.upkeep_soon()
     await peer.until(lambda: any(tick.report.applied is None for tick in peer.said(Tick)))
     peer.offer(bundle, "b")
     await peer.until(lambda: len(peer.said(Outcome)) == 2)
@@ -169,7 +165,7 @@ async def test_lost_content_is_sent_again_without_an_operator(node, peer, tmp_pa
 async def test_a_restarted_agent_owes_and_reports_what_it_did_before(tmp_path, reload, peer):
     peer.acknowledges = False
     async with agent(tmp_path / "data", services(consumer(reload)), peer.dial) as running:
-        await peer.until(lambda: running.conversation.standing.welcomed)
+        await peer.until(lambda: running.conversation.status.welcomed)
         peer.offer(real_bundle(OLD, 1), "a")
         await peer.until(lambda: peer.said(Outcome))
     async with agent(tmp_path / "data", services(consumer(reload)), peer.dial):
@@ -184,7 +180,7 @@ async def test_an_agent_stopped_in_the_middle_of_a_reload_ends_the_installation_
 ):
     (tmp_path / "hold").touch()
     async with agent(tmp_path / "data", services(consumer(reload)), peer.dial) as running:
-        await peer.until(lambda: running.conversation.standing.welcomed)
+        await peer.until(lambda: running.conversation.status.welcomed)
         peer.offer(real_bundle(OLD, 1), "a")
         await peer.until((tmp_path / "count").exists)
     (tmp_path / "hold").unlink()
@@ -200,12 +196,12 @@ async def test_readiness_follows_the_managers_word(node, peer, monkeypatch):
     await peer.until(lambda: node.state.file.journal.applied is not None)
     assert all(check.ok for check in node.health.ready())
 
-    word_s = node.conversation.standing.word_s
+    last_seen_s = node.conversation.status.last_seen_s
     later = Health(
         state=node.state,
-        standing=node.conversation.standing,
+        status=node.conversation.status,
         is_recovered=node.conversation.recovered.is_set,
-        monotonic=lambda: word_s + 151,
+        monotonic=lambda: last_seen_s + 151,
     )
     assert [check.name for check in later.ready() if not check.ok] == ["manager"]
 
@@ -221,8 +217,8 @@ async def test_a_certificate_that_was_not_valid_yet_is_asked_for_at_the_second_i
     assert peer.said(Rejected)[0].reason == Reason.NOT_YET_VALID
     peer.silent = True  # its own clock stands still
     node.conversation._tick_s = float("inf")  # and no minute passes
-    ticks, booted_s = len(peer.said(Tick)), module.since_boot_s()
-    monkeypatch.setattr(module, "since_boot_s", lambda: booted_s + 240)
+    ticks, booted_s = len(peer.said(Tick)), managerclock.since_boot_s()
+    monkeypatch.setattr(managerclock, "since_boot_s", lambda: booted_s + 240)
     # this clock was set back by 100 s meanwhile, so that by it the rest would last as much longer
     node.state.clock = lambda: pki.NOW_S + 140
 
@@ -237,7 +233,7 @@ async def test_a_clock_that_was_corrected_is_told_at_once_and_what_it_refused_is
     peer.offer(real_bundle(OLD, 1), "first")
     await peer.until(lambda: peer.said(Outcome))
     node.state.clock = lambda: pki.NOW_S - 366 * pki.DAY_S
-    await peer.until(lambda: node.conversation.standing.skew_s < -pki.DAY_S)
+    await peer.until(lambda: node.conversation.status.skew_s < -pki.DAY_S)
     peer.offer(real_bundle(NEW, 2), "refused")
     await peer.until(lambda: peer.said(Rejected))
     assert peer.said(Rejected)[0].reason == Reason.CLOCK_SKEW
@@ -254,7 +250,7 @@ async def test_a_part_that_a_clock_ahead_refused_is_taken_as_soon_as_the_clock_i
     peer.offer(real_bundle(OLD, 1), "first")
     await peer.until(lambda: peer.said(Outcome))
     node.state.clock = lambda: pki.NOW_S + 366 * pki.DAY_S
-    await peer.until(lambda: node.conversation.standing.skew_s > pki.DAY_S)
+    await peer.until(lambda: node.conversation.status.skew_s > pki.DAY_S)
     offered = with_trust(real_bundle(NEW, 2), ROOT.certificate_pem * 2)
     peer.offer(offered, "in part")
     await peer.until(lambda: len(peer.said(Outcome)) == 2)
@@ -278,7 +274,7 @@ async def test_room_that_was_made_ends_the_rest_of_what_found_none(node, peer, m
     await peer.until(lambda: peer.said(Rejected))
     assert peer.said(Rejected)[0].reason == Reason.NO_SPACE
     monkeypatch.undo()
-    node.conversation.look_now()
+    node.conversation.upkeep_soon()
     await peer.until(
         lambda: any(
             one.report.last_failed and not one.report.last_failed.retry_after_s for one in peer.said(Tick)
@@ -290,7 +286,7 @@ async def test_a_manager_that_does_not_know_the_key_is_told_apart_from_one_out_o
     async def unknown(_peer):
         raise AccessError("it does not know this node's key", reason=Reason.FORBIDDEN)
 
-    assert node.conversation.standing.reason is None
+    assert node.conversation.status.reason is None
     node.conversation._dial = unknown
     peer.far.close()
-    await peer.until(lambda: node.conversation.standing.reason == Reason.FORBIDDEN)
+    await peer.until(lambda: node.conversation.status.reason == Reason.FORBIDDEN)

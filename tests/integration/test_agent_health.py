@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import CertcastError, Reason
 from common.wire.messages import ConfigurationFault
-from nodeagent.channel.conversation import Standing
+from nodeagent.channel.connection import ConnectionStatus
 from nodeagent.core.services import Consumer
 from nodeagent.health import server
 from nodeagent.health.checks import WITHDRAWN_S, Check, Health
@@ -51,8 +51,10 @@ async def state(service, tmp_path):
 
 
 def health(state, *, word_age_s: float | None = 3.0) -> Health:
-    standing = Standing(welcomed=True, word_s=None if word_age_s is None else 1000.0 - word_age_s, trouble="")
-    return Health(state=state, standing=standing, is_recovered=lambda: True, monotonic=lambda: 1000.0)
+    status = ConnectionStatus(
+        welcomed=True, last_seen_s=None if word_age_s is None else 1000.0 - word_age_s, trouble=""
+    )
+    return Health(state=state, status=status, is_recovered=lambda: True, monotonic=lambda: 1000.0)
 
 
 def failed(state, **what) -> list[str]:
@@ -98,9 +100,9 @@ async def test_a_manager_that_says_nothing_for_too_long_is_not_ready(state):
 
 async def test_a_clock_that_is_far_from_the_managers_is_not_ready(state):
     well = health(state)
-    well.standing.skew_s = 299
+    well.status.skew_s = 299
     assert [check.message for check in well.ready() if not check.ok] == []
-    well.standing.skew_s = -301
+    well.status.skew_s = -301
     (wrong,) = [check for check in well.ready() if not check.ok]
     assert wrong.message.startswith("this clock is -301 s from the manager's")
 
@@ -261,10 +263,10 @@ async def test_a_port_in_use_is_told_with_what_to_do(state):
 
 async def test_a_manager_that_does_not_know_the_nodes_key_any_more_is_told_apart_at_once(state):
     well = health(state)
-    well.standing.welcomed, well.standing.reason = False, Reason.UNREACHABLE
+    well.status.welcomed, well.status.reason = False, Reason.UNREACHABLE
     assert [check.name for check in well.ready() if not check.ok] == []
 
-    well.standing.reason, well.standing.trouble = (
+    well.status.reason, well.status.trouble = (
         Reason.FORBIDDEN,
         "m:9422 does not know this node's key; join again",
     )

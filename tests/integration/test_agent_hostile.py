@@ -22,7 +22,7 @@ async def node(tmp_path, peer):
     """A node that has applied generation 5 of epoch 2."""
     reload = script(tmp_path / "reload", f"echo x >>{tmp_path}/count")
     async with agent(tmp_path / "data", services(consumer(reload)), peer.dial) as running:
-        await peer.until(lambda: running.conversation.standing.welcomed)
+        await peer.until(lambda: running.conversation.status.welcomed)
         await push(running, peer, OLD)
         yield running
 
@@ -54,7 +54,7 @@ async def test_what_a_hostile_manager_says_is_refused_changes_nothing_and_a_good
     with capture_logs() as lines:
         peer.far.write(attack.frames)
         if attack.closes:
-            await peer.until(lambda: peer.connections == 2 and node.conversation.standing.welcomed)
+            await peer.until(lambda: peer.connections == 2 and node.conversation.status.welcomed)
         else:
             await peer.until(lambda: peer.said(Rejected))
 
@@ -118,7 +118,7 @@ async def test_a_frame_that_never_ends_changes_nothing(node, peer):
     before = standing(node)
     peer.far.write(offer(canonical(EVIL.manifest))[:-1])
     peer.far.close()
-    await peer.until(lambda: peer.connections == 2 and node.conversation.standing.welcomed)
+    await peer.until(lambda: peer.connections == 2 and node.conversation.status.welcomed)
 
     assert standing(node) == before
     await push(node, peer, GOOD)
