@@ -30,11 +30,11 @@ from nodeagent.core.servicesfile import ServicesError, parse_services, salvage_s
 from nodeagent.errors import DataInUseError
 from nodeagent.health.checks import Health
 from nodeagent.health.server import serve_health
-from nodeagent.install.hint import Hint
 from nodeagent.install.lastgood import keep_last_good, read_last_good
 from nodeagent.install.selfcheck import fault, find_faults
 from nodeagent.install.start import open_state
 from nodeagent.install.state import NodeState
+from nodeagent.install.treewatch import TreeWatch
 from nodeagent.install.watch import PortWatch
 from nodeagent.settings import ACCOUNTS, Settings, owners_for, read_services
 
@@ -67,7 +67,7 @@ async def run(settings: Settings) -> None:
         )
 
         async def watch() -> None:
-            hint.watch(await asyncio.to_thread(places, state))
+            tree_watch.watch(await asyncio.to_thread(places, state))
             faults = await find_faults(
                 services_file=settings.services, data=settings.data, in_use=state.services
             )
@@ -77,7 +77,7 @@ async def run(settings: Settings) -> None:
         conversation = Conversation(
             receiver=receiver, state=state, dial=connect, on_pulse=watchdog(), after_upkeep=watch
         )
-        hint = Hint(asyncio.get_running_loop(), conversation.hinted)
+        tree_watch = TreeWatch(asyncio.get_running_loop(), conversation.tree_changed)
         health = Health(state=state, status=conversation.status, is_recovered=conversation.recovered.is_set)
         host, port = settings.health
         async with AsyncExitStack() as stack:

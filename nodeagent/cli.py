@@ -61,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             chosen.data = real_directory(chosen.data)
         return _RUNS[chosen.command](chosen)
     except InvalidInputError as error:
-        return _complain(error, 2)
+        return _print_error(error, 2)
     except CertcastError as error:
-        return _complain(error, 1)
+        return _print_error(error, 1)
     except KeyboardInterrupt:
         return 130
 
@@ -157,7 +157,7 @@ def _check(chosen: argparse.Namespace) -> int:
     return code
 
 
-def _complain(error: CertcastError, code: int) -> int:
+def _print_error(error: CertcastError, code: int) -> int:
     say(f"certcast-nodeagent: {error.message}{_advice(error)}", err=True)
     return code
 

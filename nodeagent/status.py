@@ -13,7 +13,7 @@ from nodeagent.core.drift import Ownership, find_drift
 from nodeagent.core.journal import Journal
 from nodeagent.core.plan import settled_copies
 from nodeagent.core.quarantine import WHAT
-from nodeagent.core.served import complaint
+from nodeagent.core.served import mismatch
 from nodeagent.core.services import Services
 from nodeagent.core.servicesfile import ServicesError, salvage_services
 from nodeagent.install.copies import drift_of_copies
@@ -57,8 +57,8 @@ async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
     )
     what = "what is installed" if journal.applied is not None else "what is there, which was never proven,"
     wanted = await asyncio.to_thread(tree.wanted, journal.directory, manifest, before=journal.previous)
-    for seen in await Prober().look(services.consumers, wanted):
-        wrong = complaint(seen, wanted)
+    for seen in await Prober().probe(services.consumers, wanted):
+        wrong = mismatch(seen, wanted)
         is_well = is_well and wrong is None
         left_s = seen.not_after_s - time.time()
         text = (

@@ -30,7 +30,7 @@ class LocalState(Protocol):
     def quarantined(self, digest: Digest, now_s: float) -> Failure | None:
         """Return why this content is in quarantine now, None if it is not."""
 
-    def owed(self, now_s: float) -> Outcome | None:
+    def unacknowledged_outcome(self, now_s: float) -> Outcome | None:
         """Return the outcome that the manager has not acknowledged."""
 
 

@@ -222,8 +222,8 @@ class Receiver:
             return [Welcomed(welcome), Disconnect(reason, message, welcome.retry_after_s)]
         self._welcomed = True
         commands: list[Command] = [Welcomed(welcome), ManagerSeen(welcome.server_time_s)]
-        if self._installing is None and (owed := self._local.owed(now_s)) is not None:
-            commands.append(Send(owed))
+        if self._installing is None and (outcome := self._local.unacknowledged_outcome(now_s)) is not None:
+            commands.append(Send(outcome))
         return commands
 
     def _take_offer(self, offer: Offer, blob: bytes, now_s: float) -> list[Command]:

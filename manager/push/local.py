@@ -162,7 +162,7 @@ class LocalNode:
             else None
         )
 
-    def owed(self, now_s: float) -> Outcome | None:
+    def unacknowledged_outcome(self, now_s: float) -> Outcome | None:
         """Return the outcome that the fleet has not written down."""
         return self._owed
 

@@ -29,7 +29,7 @@ from nodeagent.channel.managerclock import ManagerClock
 from nodeagent.core.steps import acknowledge, end_rest
 from nodeagent.install.installer import Installer
 from nodeagent.install.preflight import check_room
-from nodeagent.install.state import NodeState, say_nothing
+from nodeagent.install.state import NodeState, ignore_progress
 from nodeagent.install.upkeep import Upkeep
 
 log = structlog.get_logger(__name__)
@@ -102,7 +102,7 @@ class Conversation:
         """End what was interrupted, then do what is agreed with the manager, one after the other."""
         if not self.recovered.is_set():
             try:
-                await self._installer.resume(say=say_nothing)
+                await self._installer.resume(progress=ignore_progress)
                 await self._maintain()
             finally:
                 self.recovered.set()
@@ -188,7 +188,7 @@ class Conversation:
         """Do the upkeep soon: what the services need has changed."""
         self._upkeep_due.set()
 
-    def hinted(self) -> None:
+    def tree_changed(self) -> None:
         """Do the upkeep soon: something changed on the disk, and it was not this agent itself."""
         if not self._is_maintaining and not self._state.lock.locked():
             self._upkeep_due.set()
@@ -269,7 +269,7 @@ class Conversation:
             outcome = await self._installer.install(
                 command,
                 accepted=lambda within_s: self._tell(self._receiver.accepted(push_id, within_s)),
-                say=lambda phase, detail: self._tell(self._receiver.progressed(push_id, phase, detail)),
+                progress=lambda phase, detail: self._tell(self._receiver.progressed(push_id, phase, detail)),
             )
         except BundleError as error:
             self._tell(self._receiver.rejected(push_id, error, self._state.clock()))

@@ -68,7 +68,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     diagnostics: str = ""
 
 
-class Owed(msgspec.Struct, frozen=True, kw_only=True):
+class UnacknowledgedOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """An outcome that the manager has not acknowledged. `reason` and `message` are "" for one that was applied."""
 
     push_id: str
@@ -111,7 +111,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Whether `applied` holds former content, or none, in some of its parts."""
     unproven: Cause | None = None
     """Set while a rollback could not be proven: what the consumers serve is not known to be right."""
-    owed: Owed | None = None
+    unacknowledged: UnacknowledgedOutcome | None = msgspec.field(default=None, name="owed")
 
 
 _DECODER = msgspec.json.Decoder(Journal)

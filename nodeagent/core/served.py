@@ -52,7 +52,7 @@ def chain_fault(sent: Sequence[Fingerprint], wanted: Expected) -> tuple[str, str
     )
 
 
-def complaint(seen: Serving, wanted: Wanted) -> InstallError | None:
+def mismatch(seen: Serving, wanted: Wanted) -> InstallError | None:
     """Return what is wrong with what an endpoint serves, None if it is what was installed.
 
     VERIFY_MISMATCH: another leaf or chain; CHAIN_INCOMPLETE; VERIFY_UNREACHABLE: no handshake; VERIFY_TIMEOUT: no answer.

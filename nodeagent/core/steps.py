@@ -1,7 +1,7 @@
 """The steps of the journal: how each moment of an installation, and of the upkeep between two, changes what an agent knows.
 
 Decides it as a pure function from one value to the next. Leaves what the value holds to `nodeagent.core.journal`.
-Invariant: each step keeps a way out, forward or back; and what ends an installation leaves an outcome that is owed.
+Invariant: each step keeps a way out, forward or back; and what ends an installation leaves an outcome that the manager has yet to acknowledge.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from common.bundle.manifest import Manifest
 from common.errors import InstallError, Reason
 from common.wire.ladder import step_s
 from common.wire.messages import Result, clip
-from nodeagent.core.journal import Attempt, Cause, Journal, Owed, version_of
+from nodeagent.core.journal import Attempt, Cause, Journal, UnacknowledgedOutcome, version_of
 from nodeagent.core.plan import with_loaded, without
 from nodeagent.core.quarantine import Failed, Refusal, attempts_with, leading, text_of
 from nodeagent.core.services import Consumer
@@ -46,7 +46,7 @@ def commit(
     reloads: int,
     waiting: Mapping[str, str] = MappingProxyType({}),
 ) -> Journal:
-    """The target is proven: it is what runs, and the outcome is owed.
+    """The target is proven: it is what runs, and the manager has yet to acknowledge the outcome.
 
     `waiting` are the consumers whose reload comes later, and why.
     """
@@ -71,8 +71,9 @@ def commit(
         refused=attempt.refused,
         is_partial=bool(attempt.refused),
         unproven=None,
-        owed=replace(
-            _owed(attempt, "applied", None, now_s=now_s, reloads=reloads), message=clip("; ".join(said))
+        unacknowledged=replace(
+            _unacknowledged(attempt, "applied", None, now_s=now_s, reloads=reloads),
+            message=clip("; ".join(said)),
         ),
     )
 
@@ -126,14 +127,14 @@ def keep_unproven(
     return _failed(kept, attempt, "failed", cause, now_s=now_s, reloads=reloads)
 
 
-def turn_back(journal: Journal, cause: Cause, affected: Iterable[Consumer]) -> Journal:
+def begin_rollback(journal: Journal, cause: Cause, affected: Iterable[Consumer]) -> Journal:
     """The target failed; from the next step on the old generation becomes visible again."""
     return replace(
         journal, state="rolling_back", cause=cause, loaded=without(journal.loaded, affected), unproven=None
     )
 
 
-def turned_back(
+def finish_rollback(
     journal: Journal,
     manifest: Manifest,
     proven: Iterable[Consumer],
@@ -184,12 +185,15 @@ def note_reloads(journal: Journal, consumers: Iterable[Consumer], *, now_s: floa
 
 def tell_first(journal: Journal, first: Journal) -> Journal:
     """Further attempts at one offer failed as well: what the first one met is what is told."""
-    if journal.owed is None or first.owed is None:
+    if journal.unacknowledged is None or first.unacknowledged is None:
         return journal
-    owed = replace(
-        first.owed, at_s=journal.owed.at_s, duration_ms=journal.owed.duration_ms, reloads=journal.owed.reloads
+    unacknowledged = replace(
+        first.unacknowledged,
+        at_s=journal.unacknowledged.at_s,
+        duration_ms=journal.unacknowledged.duration_ms,
+        reloads=journal.unacknowledged.reloads,
     )
-    return replace(journal, owed=owed, last_failed=first.last_failed)
+    return replace(journal, unacknowledged=unacknowledged, last_failed=first.last_failed)
 
 
 def end_rest(journal: Journal, *, now_s: float) -> Journal:
@@ -207,15 +211,19 @@ def end_rest(journal: Journal, *, now_s: float) -> Journal:
 
 def acknowledge(journal: Journal, push_id: str) -> Journal:
     """The manager has this outcome."""
-    return replace(journal, owed=None) if journal.owed and journal.owed.push_id == push_id else journal
+    return (
+        replace(journal, unacknowledged=None)
+        if journal.unacknowledged and journal.unacknowledged.push_id == push_id
+        else journal
+    )
 
 
-def doubt(journal: Journal, consumers: Iterable[Consumer]) -> Journal:
+def mark_unverified(journal: Journal, consumers: Iterable[Consumer]) -> Journal:
     """These consumers may have loaded something else than what was installed."""
     return replace(journal, loaded=without(journal.loaded, consumers))
 
 
-def settle(
+def record_reloads(
     journal: Journal,
     manifest: Manifest,
     proven: Sequence[Consumer],
@@ -281,7 +289,7 @@ def _failed(
         attempt=None,
         cause=None,
         last_failed=_failure(journal.last_failed, attempt, result, cause, now_s=now_s),
-        owed=_owed(attempt, result, cause, now_s=now_s, reloads=reloads),
+        unacknowledged=_unacknowledged(attempt, result, cause, now_s=now_s, reloads=reloads),
     )
 
 
@@ -331,8 +339,10 @@ def _held_back(attempt: Attempt, *, now_s: float) -> Failed | None:
     )
 
 
-def _owed(attempt: Attempt, result: Result, cause: Cause | None, *, now_s: float, reloads: int) -> Owed:
-    return Owed(
+def _unacknowledged(
+    attempt: Attempt, result: Result, cause: Cause | None, *, now_s: float, reloads: int
+) -> UnacknowledgedOutcome:
+    return UnacknowledgedOutcome(
         push_id=attempt.push_id,
         version=attempt.offer,
         result=result,

@@ -61,7 +61,7 @@ def write_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) ->
     written = 0
     for copy in copies:
         body, path = read(copy.path), Path(copy.to)
-        if body is None or look_at(copy) == wanted_copy(copy, digest_of(body)):
+        if body is None or inspect_copy(copy) == wanted_copy(copy, digest_of(body)):
             continue
         try:
             durable.write_file(path, body, mode=copy.mode, uid=copy.uid, gid=copy.gid)
@@ -78,7 +78,7 @@ def remove_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -
     """
     for copy in copies:
         body, path = read(copy.path), Path(copy.to)
-        if body is None or look_at(copy) != wanted_copy(copy, digest_of(body)):
+        if body is None or inspect_copy(copy) != wanted_copy(copy, digest_of(body)):
             continue
         try:
             durable.remove_file(path)
@@ -87,7 +87,7 @@ def remove_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
 
-def look_at(copy: Copy) -> Seen | None:
+def inspect_copy(copy: Copy) -> Seen | None:
     """Return what is on disk, None if nothing is."""
     path = Path(copy.to)
     try:
@@ -113,7 +113,7 @@ def drift_of_copies(copies: Iterable[Copy], manifest: Manifest) -> tuple[Drift, 
     """Return every difference between the copies and what the manifest says."""
     entries, copies = manifest.by_path(), tuple(copies)
     wanted = {copy.to: wanted_copy(copy, entries[copy.path].digest) for copy in copies}
-    return find_copy_drift(wanted, {copy.to: look_at(copy) for copy in copies})
+    return find_copy_drift(wanted, {copy.to: inspect_copy(copy) for copy in copies})
 
 
 def remove_leftovers(copies: Iterable[Copy]) -> None:

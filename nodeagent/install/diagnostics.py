@@ -24,11 +24,11 @@ CUT: Final = "\n[cut]"
 
 
 async def compose(
-    *, said: Iterable[str], notes: Sequence[str], files: Iterable[Seen], consumers: Iterable[Consumer]
+    *, outputs: Iterable[str], notes: Sequence[str], files: Iterable[Seen], consumers: Iterable[Consumer]
 ) -> str:
-    """Return the text. `said` are the reloads' words, `notes` the prober's."""
+    """Return the text. `outputs` are those of reloads, `notes` the prober's."""
     parts = [
-        *(f"reload of {hide_private_keys_in(one)[:PART_MAX_CHARS]}" for one in said),
+        *(f"reload of {hide_private_keys_in(one)[:PART_MAX_CHARS]}" for one in outputs),
         "ports:\n" + "\n".join(notes or ["none was looked at"]),
         "files:\n" + "\n".join(_line(one) for one in files),
     ]

@@ -22,8 +22,8 @@ from nodeagent.core.journal import Cause, version_of
 from nodeagent.core.plan import due, within_s
 from nodeagent.core.quarantine import Failed
 from nodeagent.install.preflight import Checked, check_bundle, hold_back
-from nodeagent.install.proof import Proof, look_first, shown_leaves
-from nodeagent.install.state import NodeState, Say
+from nodeagent.install.proof import Proof, probe_baseline, shown_leaves
+from nodeagent.install.state import NodeState, ProgressCallback
 from nodeagent.install.stopped import find_stopped
 from nodeagent.install.transaction import Plan, Transaction
 
@@ -49,7 +49,9 @@ class Installer:
         self._state = state
         self._transaction = Transaction(state)
 
-    async def install(self, command: Install, *, accepted: Callable[[float], None], say: Say) -> Outcome:
+    async def install(
+        self, command: Install, *, accepted: Callable[[float], None], progress: ProgressCallback
+    ) -> Outcome:
         """Install a bundle; `accepted` is told, once, how long it may take.
 
         Raises BundleError for a bundle that is refused; nothing was touched then.
@@ -62,11 +64,11 @@ class Installer:
             former = state.local.live if state.file.journal.applied is not None else None
             changed = changed_parts(former, checked.manifest)
             consumers = due(state.services.consumers, checked.manifest, state.file.journal.loaded)
-            seen = await look_first(state, consumers)
+            seen = await probe_baseline(state, consumers)
             stopped = await find_stopped(consumers, seen)
             ready, waits = await state.split(consumers)
             accepted(within_s(ready, rounds=1 + ATTEMPTS_MAX if len(changed) > 1 else 1))
-            plan = Plan(ready, waits, shown_leaves(seen), stopped, _logged(say))
+            plan = Plan(ready, waits, shown_leaves(seen), stopped, _logged(progress))
             outcome = await self._transaction.run(checked, plan)
             if outcome.result == "rolled_back" and changed:
                 return await self._search(checked, changed, plan)
@@ -74,7 +76,7 @@ class Installer:
                 return await self._search_at_first(checked, changed, plan)
             return outcome
 
-    async def resume(self, *, say: Say) -> Outcome | None:
+    async def resume(self, *, progress: ProgressCallback) -> Outcome | None:
         """Bring an installation to its end that was interrupted after the switch. Returns None if there was none."""
         async with self._state.lock:
             state = self._state
@@ -83,16 +85,16 @@ class Installer:
                 return None
             state.prober.forget()
             # after a power cut the services may not run yet, which is not the generation's fault
-            seen = await look_first(state, state.services.consumers)
+            seen = await probe_baseline(state, state.services.consumers)
             stopped = await find_stopped(state.services.consumers, seen)
-            plan = Plan((), {}, shown_leaves(seen), stopped, _logged(say))
+            plan = Plan((), {}, shown_leaves(seen), stopped, _logged(progress))
             is_lost = live is None or version_of(live) != journal.attempt.version
             # without its services nothing can be proven, and the old generation was
             if live is None or is_lost or journal.state == "rolling_back" or not state.is_services_known:
                 cause = journal.cause or Cause(
                     phase="switch", reason=Reason.INTERRUPTED, message="the installation was interrupted"
                 )
-                outcome = await self._transaction.go_back(cause, plan, Proof())
+                outcome = await self._transaction.roll_back(cause, plan, Proof())
             else:
                 ready, waits = await state.split(due(state.services.consumers, live, journal.loaded))
                 outcome = await self._transaction.prove(live, replace(plan, ready=ready, waits=waits))
@@ -174,9 +176,9 @@ class Installer:
         return failed if is_blamable else None
 
 
-def _logged(say: Say) -> Say:
-    def say_and_log(phase: Phase, detail: str) -> None:
+def _logged(progress: ProgressCallback) -> ProgressCallback:
+    def log_and_report(phase: Phase, detail: str) -> None:
         log.debug("phase.entered", phase=phase, detail=detail)
-        say(phase, detail)
+        progress(phase, detail)
 
-    return say_and_log
+    return log_and_report

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from common.bundle.manifest import Manifest
 from common.ids import Digest
 from common.wire.messages import Applied, ConfigurationFault, Failure, Outcome, Report, Serving, Waiting
-from nodeagent.core.journal import Owed, version_of
+from nodeagent.core.journal import UnacknowledgedOutcome, version_of
 from nodeagent.core.quarantine import remaining_s, to_failure, to_part_refused
 from nodeagent.core.services import Consumer
 from nodeagent.core.timing import Wait
@@ -178,25 +178,25 @@ class NodeLocalState:
             return None
         return to_failure(failed, now_s)
 
-    def owed(self, now_s: float) -> Outcome | None:
+    def unacknowledged_outcome(self, now_s: float) -> Outcome | None:
         """Return the outcome that the manager has not acknowledged."""
-        owed = self._file.journal.owed
-        return self.outcome(owed, now_s) if owed is not None else None
+        kept = self._file.journal.unacknowledged
+        return self.outcome(kept, now_s) if kept is not None else None
 
-    def outcome(self, owed: Owed, now_s: float) -> Outcome:
+    def outcome(self, kept: UnacknowledgedOutcome, now_s: float) -> Outcome:
         """Return an outcome as it is sent, with the present report."""
         return Outcome(
-            push_id=owed.push_id,
-            epoch=owed.version.epoch,
-            generation=owed.version.generation,
-            digest=owed.version.digest,
-            result=owed.result,
-            phase=owed.phase,
-            reason=owed.reason,
-            message=owed.message,
-            at_s=owed.at_s,
-            duration_ms=owed.duration_ms,
-            reloads=owed.reloads,
-            diagnostics=owed.diagnostics,
+            push_id=kept.push_id,
+            epoch=kept.version.epoch,
+            generation=kept.version.generation,
+            digest=kept.version.digest,
+            result=kept.result,
+            phase=kept.phase,
+            reason=kept.reason,
+            message=kept.message,
+            at_s=kept.at_s,
+            duration_ms=kept.duration_ms,
+            reloads=kept.reloads,
+            diagnostics=kept.diagnostics,
             report=self.report(now_s),
         )

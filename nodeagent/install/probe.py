@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_PAUSE_S: Final = 0.05
 LAST_PAUSE_S: Final = 0.5
-STEADY_LOOKS: Final = 4
+STEADY_PROBES: Final = 4
 STEADY_PAUSE_S: Final = 0.04
 """How often in a row, and how far apart, the new leaf must be seen: after a graceful reload the workers of old and new
 accept side by side for a moment (seen with nginx), so one look may see the new one and the next client the old."""
@@ -78,22 +78,22 @@ class Prober:
         """Begin new notes."""
         self.notes.clear()
 
-    async def look(
+    async def probe(
         self, consumers: Iterable[Consumer], wanted: Wanted, *, timeout_s: float = ATTEMPT_TIMEOUT_S
     ) -> list[Serving]:
         """Look once at every endpoint of these consumers, all at the same time."""
         async with asyncio.TaskGroup() as tasks:
-            looks = [
-                tasks.create_task(self._look(consumer, endpoint, wanted.get(endpoint.slot), timeout_s))
+            probes = [
+                tasks.create_task(self._probe(consumer, endpoint, wanted.get(endpoint.slot), timeout_s))
                 for consumer in consumers
                 for endpoint in consumer.endpoints
             ]
-        return [look.result() for look in looks]
+        return [probe.result() for probe in probes]
 
-    async def look_thoroughly(self, consumers: Iterable[Consumer], wanted: Wanted) -> list[Serving]:
+    async def probe_with_stapling(self, consumers: Iterable[Consumer], wanted: Wanted) -> list[Serving]:
         """Look once at every endpoint, and ask those whose leaf demands it whether they staple an OCSP response."""
         self._demanding.clear()
-        seen = await self.look(consumers, wanted)
+        seen = await self.probe(consumers, wanted)
         async with asyncio.TaskGroup() as tasks:
             asked = {
                 key: tasks.create_task(_see_stapling(endpoint)) for key, endpoint in self._demanding.items()
@@ -147,7 +147,7 @@ class Prober:
                 return seen  # what it was reloaded with is what it refuses by
             since_s = since_s if in_a_row else began_s
             in_a_row = in_a_row + 1 if is_right else 0
-            if in_a_row >= STEADY_LOOKS and began_s - since_s >= settle_s:
+            if in_a_row >= STEADY_PROBES and began_s - since_s >= settle_s:
                 return seen
             steady_s = SETTLE_PAUSE_S if settle_s else STEADY_PAUSE_S
             next_s = steady_s if in_a_row else pause_s
@@ -156,7 +156,7 @@ class Prober:
             await asyncio.sleep(next_s)
             pause_s = min(LAST_PAUSE_S, pause_s * 1.5)
 
-    async def _look(
+    async def _probe(
         self, consumer: Consumer, endpoint: Endpoint, wanted: Expected | None, timeout_s: float
     ) -> Serving:
         seen, _ = await self._try(consumer, endpoint, wanted, timeout_s)

@@ -17,13 +17,13 @@ from common.bundle.parts import Part
 from common.errors import CertcastError, InstallError
 from common.wire.messages import Phase, Serving
 from nodeagent.core.journal import Cause, cause_of
-from nodeagent.core.served import Wanted, complaint
+from nodeagent.core.served import Wanted, mismatch
 from nodeagent.core.services import Consumer
 from nodeagent.core.timing import Wait
 from nodeagent.install.copies import write_copies
 from nodeagent.install.probe import Port
 from nodeagent.install.reload import ReloadError, reload_consumer, start_consumer
-from nodeagent.install.state import NodeState, Say
+from nodeagent.install.state import NodeState, ProgressCallback
 from nodeagent.install.stopped import Stopped, find_stopped
 
 BASELINE_TIMEOUT_S = 2.0
@@ -42,13 +42,13 @@ class Target:
 class Proof:
     """What came of it. `cause` None: every consumer is `proven`, or `waits` for its service to run.
 
-    `said` are the words of reloads that failed, `unwritten` the parts of copies that could not be written.
+    `outputs` are those of reloads that failed, `unwritten` the parts of copies that could not be written.
     """
 
     reloads: int = 0
     proven: list[Consumer] = field(default_factory=list)
     failed: list[Consumer] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
     unwritten: set[Part] = field(default_factory=set)
     cause: Cause | None = None
     waits: dict[str, Wait] = field(default_factory=dict)
@@ -60,9 +60,9 @@ class Proof:
             self.cause = cause_of(phase, error)
 
 
-async def look_first(state: NodeState, consumers: Sequence[Consumer]) -> list[Serving]:
+async def probe_baseline(state: NodeState, consumers: Sequence[Consumer]) -> list[Serving]:
     """Look at the ports before anything is changed."""
-    seen = await state.prober.look(consumers, {}, timeout_s=BASELINE_TIMEOUT_S)
+    seen = await state.prober.probe(consumers, {}, timeout_s=BASELINE_TIMEOUT_S)
     state.local.was_seen(seen)
     return seen
 
@@ -72,7 +72,7 @@ def shown_leaves(seen: Iterable[Serving]) -> dict[Port, str]:
     return {(one.consumer, one.endpoint): one.leaf for one in seen}
 
 
-def dark_ports(seen: Iterable[Serving]) -> frozenset[Port]:
+def unreachable_endpoints(seen: Iterable[Serving]) -> frozenset[Port]:
     """Return the ports that show nothing."""
     return frozenset((one.consumer, one.endpoint) for one in seen if not one.leaf)
 
@@ -85,7 +85,7 @@ async def prove_forward(
     shown: Mapping[Port, str],
     stopped: Mapping[str, Stopped],
     goes_on: bool,
-    say: Say,
+    progress: ProgressCallback,
 ) -> Proof:
     """Write all copies, then reload and verify; stop at the first failure unless it `goes_on`.
 
@@ -104,7 +104,7 @@ async def prove_forward(
         if before is not None and _is_left_alone(state, consumer, before):
             proof.waits[consumer.name] = before.wait
             continue
-        say("reload", consumer.name)
+        progress("reload", consumer.name)
         wrong = await _load(consumer, before, proof)
         still = await _still_stopped(consumer, before)
         if still is not None and ((wrong is not None and still.is_excuse) or still.is_certain):
@@ -115,9 +115,9 @@ async def prove_forward(
             proof.fail(consumer, "reload", wrong)
             if not goes_on:
                 return proof
-    say("verify", "")
-    for consumer, seen in await _look(state, loaded, target.wanted, shown):
-        wrong = next((found for one in seen if (found := complaint(one, target.wanted)) is not None), None)
+    progress("verify", "")
+    for consumer, seen in await _await_endpoints(state, loaded, target.wanted, shown):
+        wrong = next((found for one in seen if (found := mismatch(one, target.wanted)) is not None), None)
         if wrong is None:
             proof.proven.append(consumer)
         elif still := await _still_stopped(consumer, stopped.get(consumer.name), seen):
@@ -127,16 +127,16 @@ async def prove_forward(
     return proof
 
 
-async def prove_back(
+async def prove_rollback(
     state: NodeState,
     consumers: Sequence[Consumer],
     target: Target,
     *,
     shown: Mapping[Port, str],
-    dark: AbstractSet[Port],
+    unreachable: AbstractSet[Port],
     were_stopped: AbstractSet[str],
     stopped: Mapping[str, Stopped],
-    say: Say,
+    progress: ProgressCallback,
 ) -> Proof:
     """Do the same for the old generation; go on after a failure, since every consumer counts.
 
@@ -147,7 +147,7 @@ async def prove_back(
     failed: dict[str, InstallError] = {}
     awaited: list[Consumer] = []
     for consumer in consumers:
-        say("rollback", consumer.name)
+        progress("rollback", consumer.name)
         before, was_stopped = stopped.get(consumer.name), consumer.name in were_stopped
         try:
             await _write_copies(state, [consumer], target, proof)
@@ -162,15 +162,15 @@ async def prove_back(
             if still is not None and still.is_excuse:
                 continue
         awaited.append(consumer)
-    for consumer, seen in await _look(state, awaited, target.wanted, shown):
-        complaints = [(one, found) for one in seen if (found := complaint(one, target.wanted)) is not None]
-        wrong = next((found for one, found in complaints if not _was_dark(one, dark)), None)
+    for consumer, seen in await _await_endpoints(state, awaited, target.wanted, shown):
+        mismatches = [(one, found) for one in seen if (found := mismatch(one, target.wanted)) is not None]
+        wrong = next((found for one, found in mismatches if not _was_unreachable(one, unreachable)), None)
         is_stopped = consumer.name in were_stopped and consumer.name in stopped
         if wrong is None and not seen and not is_stopped:
             wrong = failed.get(consumer.name)
         if wrong is not None:
             proof.fail(consumer, "rollback", wrong)
-        elif not complaints and (seen or consumer.name not in failed):
+        elif not mismatches and (seen or consumer.name not in failed):
             proof.proven.append(consumer)
     return proof
 
@@ -201,7 +201,7 @@ async def _load(consumer: Consumer, before: Stopped | None, proof: Proof) -> Ins
     try:
         await (start_consumer(consumer) if is_starting else reload_consumer(consumer))
     except ReloadError as error:
-        proof.said.append(f"'{consumer.name}': {error.message}\n{error.output}")
+        proof.outputs.append(f"'{consumer.name}': {error.message}\n{error.output}")
         return error
     return None
 
@@ -217,18 +217,18 @@ async def _still_stopped(
     return (await find_stopped([consumer], seen)).get(consumer.name) if before is not None else None
 
 
-async def _look(
+async def _await_endpoints(
     state: NodeState, consumers: Sequence[Consumer], wanted: Wanted, shown: Mapping[Port, str]
 ) -> Iterable[tuple[Consumer, list[Serving]]]:
     async with asyncio.TaskGroup() as tasks:
-        looks = [
+        probes = [
             tasks.create_task(state.prober.wait_for(consumer, wanted, shown=shown)) for consumer in consumers
         ]
-    seen = [look.result() for look in looks]
+    seen = [probe.result() for probe in probes]
     for one in seen:
         state.local.was_seen(one)
     return zip(consumers, seen, strict=True)
 
 
-def _was_dark(seen: Serving, dark: AbstractSet[Port]) -> bool:
-    return not seen.leaf and (seen.consumer, seen.endpoint) in dark
+def _was_unreachable(seen: Serving, unreachable: AbstractSet[Port]) -> bool:
+    return not seen.leaf and (seen.consumer, seen.endpoint) in unreachable

@@ -22,13 +22,13 @@ from nodeagent.install.program import WORKING_DIRECTORY, check_program, search_p
 log = structlog.get_logger(__name__)
 
 OUTPUT_MAX_BYTES: Final = 8 * 1024
-"""What is kept of a command's words; the rest is read and dropped, so that it never blocks on a full pipe."""
+"""What is kept of a command's output; the rest is read and dropped, so that it never blocks on a full pipe."""
 
 TERM_GRACE_S: Final = 2.0
 """Between SIGTERM and SIGKILL."""
 
 TAIL_S: Final = 0.2
-"""How long after its end a command's last words are waited for: a service that it started may hold the pipe for ever."""
+"""How long after its end a command's last output is waited for: a service that it started may hold the pipe for ever."""
 
 LANGUAGE: Final = "C.UTF-8"
 
@@ -43,7 +43,7 @@ class Ran:
 
 
 class ReloadError(InstallError):
-    """A reload failed: RELOAD_FAILED (not started, or not 0), RELOAD_TIMEOUT (and it was killed). `output` are its words."""
+    """A reload failed: RELOAD_FAILED (not started, or not 0), RELOAD_TIMEOUT (and it was killed). `output` is what it printed."""
 
     def __init__(self, message: str, *, reason: Reason, output: str = "") -> None:
         super().__init__(message, reason=reason)
@@ -83,7 +83,7 @@ async def _run_for(consumer: Consumer, what: str, argv: Sequence[str]) -> Ran:
         )
     if ran.status != 0:
         raise ReloadError(
-            _complaint(f"the {what} of '{consumer.name}'", ran.status, ran.output),
+            _failure_text(f"the {what} of '{consumer.name}'", ran.status, ran.output),
             reason=Reason.RELOAD_FAILED,
             output=ran.output,
         )
@@ -95,21 +95,21 @@ async def run_command(argv: Sequence[str], timeout_s: float) -> Ran:
     started_s = time.monotonic()
     await asyncio.to_thread(check_program, argv)
     environment = {"PATH": await asyncio.to_thread(search_path), "LANG": LANGUAGE}
-    words = await _Words.open()
+    pipe = await _OutputPipe.open()
     try:
-        process = await _start(argv, environment, words)
-        status = await _finish(process, words, timeout_s)
+        process = await _start(argv, environment, pipe)
+        status = await _finish(process, pipe, timeout_s)
     finally:
-        words.close()
+        pipe.close()
     return Ran(
         status=status,
-        output=words.kept.decode(errors="replace").strip(),
+        output=pipe.kept.decode(errors="replace").strip(),
         duration_ms=round((time.monotonic() - started_s) * 1000),
     )
 
 
-class _Words:
-    """A pipe for a command's words. Ours, so that it can be closed although a service the command started holds it."""
+class _OutputPipe:
+    """A pipe for a command's output. Ours, so that it can be closed although a service the command started holds it."""
 
     def __init__(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport, write_fd: int) -> None:
         self.kept = bytearray()
@@ -145,7 +145,7 @@ class _Words:
 
 
 async def _start(
-    argv: Sequence[str], environment: Mapping[str, str], words: _Words
+    argv: Sequence[str], environment: Mapping[str, str], pipe: _OutputPipe
 ) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
@@ -155,20 +155,20 @@ async def _start(
             stdin=asyncio.subprocess.DEVNULL,
             # what a service's own command makes is for the service, not a secret of ours
             umask=0o022,
-            stdout=words.write_fd,
-            stderr=words.write_fd,
+            stdout=pipe.write_fd,
+            stderr=pipe.write_fd,
             start_new_session=True,
         )
     finally:
-        words.close_write_end()
+        pipe.close_write_end()
 
 
-async def _finish(process: asyncio.subprocess.Process, words: _Words, timeout_s: float) -> int | None:
+async def _finish(process: asyncio.subprocess.Process, pipe: _OutputPipe, timeout_s: float) -> int | None:
     """Return the exit status, None if the command had to be killed."""
     status: int | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(words.read())
+            reading = tasks.create_task(pipe.read())
             status = await _wait(process, timeout_s)
             if status is not None:
                 await asyncio.wait([reading], timeout=TAIL_S)
@@ -197,7 +197,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def _complaint(what: str, status: int, output: str) -> str:
+def _failure_text(what: str, status: int, output: str) -> str:
     how = f"exit status {status}" if status >= 0 else f"signal {-status}"
     last = output.splitlines()[-1][:200] if output else "it said nothing"
     return f"{what} failed with {how}: {last}"

@@ -17,7 +17,7 @@ from nodeagent.install.localstate import NodeLocalState
 from nodeagent.install.probe import Prober
 from nodeagent.install.tree import Tree
 
-Say = Callable[[Phase, str], None]
+ProgressCallback = Callable[[Phase, str], None]
 """Told of each phase, and of the consumer it concerns ("" for none)."""
 
 
@@ -27,7 +27,7 @@ def local_minute(now_s: float) -> int:
     return local.tm_hour * 60 + local.tm_min
 
 
-def say_nothing(phase: Phase, detail: str) -> None:
+def ignore_progress(phase: Phase, detail: str) -> None:
     """Tell nobody."""
     del phase, detail
 

@@ -25,13 +25,13 @@ from nodeagent.core.plan import due
 from nodeagent.core.retention import next_copy
 from nodeagent.core.services import Consumer
 from nodeagent.core.timing import Wait
-from nodeagent.install.copies import look_at, remove_copies
+from nodeagent.install.copies import inspect_copy, remove_copies
 from nodeagent.install.diagnostics import compose
 from nodeagent.install.fault import named
 from nodeagent.install.preflight import Checked
 from nodeagent.install.probe import NOTHING_SHOWN, Port
-from nodeagent.install.proof import Proof, Target, look_first, prove_back, prove_forward
-from nodeagent.install.state import NodeState, Say
+from nodeagent.install.proof import Proof, Target, probe_baseline, prove_forward, prove_rollback
+from nodeagent.install.state import NodeState, ProgressCallback
 from nodeagent.install.stopped import Stopped, find_stopped
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ class Plan:
     waits: Mapping[str, Wait]
     shown: Mapping[Port, str]
     stopped: Mapping[str, Stopped]
-    say: Say
+    progress: ProgressCallback
 
 
 class Transaction:
@@ -57,9 +57,9 @@ class Transaction:
 
     async def run(self, checked: Checked, plan: Plan) -> Outcome:
         """Make one attempt, from the staging on."""
-        state, manifest, say = self._state, checked.manifest, plan.say
+        state, manifest, progress = self._state, checked.manifest, plan.progress
         self.suspects = Suspects()
-        say("stage", "")
+        progress("stage", "")
         attempt = checked.attempt(started_s=state.clock(), directory="")
         try:
             directory = await self._stage(manifest, checked.payloads)
@@ -67,7 +67,7 @@ class Transaction:
             await state.file.save(steps.begin(state.file.journal, attempt, plan.ready))
         except Exception as error:  # noqa: BLE001 - whatever it was, it must become an outcome
             return await self._fail(attempt, cause_of("stage", _ours(error)))
-        say("switch", "")
+        progress("switch", "")
         try:
             await asyncio.to_thread(self._switch, attempt.directory)
         except OSError as error:
@@ -76,7 +76,7 @@ class Transaction:
             cause = Cause(phase="switch", reason=reason, message=wrong.message)
             if await asyncio.to_thread(state.tree.live) != attempt.directory:
                 return await self._fail(attempt, cause)
-            return await self.go_back(cause, plan, Proof())
+            return await self.roll_back(cause, plan, Proof())
         return await self.prove(manifest, plan)
 
     async def _stage(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> str:
@@ -116,10 +116,10 @@ class Transaction:
                 stopped=plan.stopped,
                 # with nothing to go back to, each service that takes the files is one less to care for
                 goes_on=state.file.journal.applied is None,
-                say=plan.say,
+                progress=plan.progress,
             )
             if proof.cause is None:
-                plan.say("commit", "")
+                plan.progress("commit", "")
                 if state.file.journal.applied is None:
                     await self._take_copies_back(state.file.journal.directory, manifest)
                 return await self._commit(manifest, proof, plan)
@@ -127,7 +127,7 @@ class Transaction:
             cause = await self._explained(proof.cause, proof, target.directory)
         except Exception as error:  # noqa: BLE001 - the node must not stay between two generations
             cause = cause_of("commit", _ours(error))
-        return await self.go_back(cause, plan, proof)
+        return await self.roll_back(cause, plan, proof)
 
     async def _target(self, directory: str, manifest: Manifest, *, before: str) -> Target:
         wanted = await asyncio.to_thread(self._state.tree.wanted, directory, manifest, before=before)
@@ -137,9 +137,9 @@ class Transaction:
         """Add what is seen on the node now, before anything is taken back."""
         state, copies = self._state, [copy for one in proof.failed for copy in one.copies]
         listing = await asyncio.to_thread(state.tree.listing, directory)
-        seen = await asyncio.to_thread(lambda: [look_at(copy) for copy in copies])
+        seen = await asyncio.to_thread(lambda: [inspect_copy(copy) for copy in copies])
         text = await compose(
-            said=proof.said,
+            outputs=proof.outputs,
             notes=state.prober.notes,
             files=(*listing.files, *(one for one in seen if one is not None)),
             consumers=proof.failed,
@@ -193,7 +193,7 @@ class Transaction:
             wrong = named("what was staged could not be removed", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
-    async def go_back(self, cause: Cause, plan: Plan, forward: Proof) -> Outcome:
+    async def roll_back(self, cause: Cause, plan: Plan, forward: Proof) -> Outcome:
         """Show the former generation again and prove it, if there is one that is whole; else stay with the files of this attempt.
 
         `forward` is what was proven, and reloaded, on the way there.
@@ -205,34 +205,34 @@ class Transaction:
             return await self._stay(cause, plan, forward)
         if not await asyncio.to_thread(state.tree.is_whole, journal.directory, old):
             return await self._stay(cause, plan, forward)
-        plan.say("rollback", "")
+        plan.progress("rollback", "")
         # who waits for a reload was not reloaded forward, and need not be reloaded back
         suspects = tuple(
             one
             for one in due(state.services.consumers, old, journal.loaded)
             if one.name not in journal.waiting
         )
-        await state.file.keep(steps.turn_back(journal, cause, suspects))
+        await state.file.keep(steps.begin_rollback(journal, cause, suspects))
         proof = Proof()
         try:
             await asyncio.to_thread(state.tree.switch, journal.directory)
             await self._take_copies_back(target, old)
             back = await self._target(journal.directory, old, before=target)
-            stopped = await find_stopped(suspects, await look_first(state, suspects))
-            proof = await prove_back(
+            stopped = await find_stopped(suspects, await probe_baseline(state, suspects))
+            proof = await prove_rollback(
                 state,
                 suspects,
                 back,
                 shown=NOTHING_SHOWN,
-                dark={port for port, leaf in plan.shown.items() if not leaf},
+                unreachable={port for port, leaf in plan.shown.items() if not leaf},
                 were_stopped=plan.stopped.keys(),
                 stopped=stopped,
-                say=plan.say,
+                progress=plan.progress,
             )
         except Exception as error:  # noqa: BLE001 - a failed rollback is an outcome, too
             proof.cause = cause_of("rollback", _ours(error))
         await state.file.keep(
-            steps.turned_back(
+            steps.finish_rollback(
                 state.file.journal,
                 old,
                 proof.proven,
@@ -290,7 +290,7 @@ class Transaction:
     def outcome(self) -> Outcome:
         """Return what the last attempt came to, with the node's report."""
         state = self._state
-        outcome = state.local.owed(state.clock())
+        outcome = state.local.unacknowledged_outcome(state.clock())
         if outcome is None:
             raise InstallError("an installation ended without an outcome")
         return outcome

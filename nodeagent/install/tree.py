@@ -267,7 +267,7 @@ class Tree:
 
 def _list(root: Path, directory: Path, base: Path) -> Iterable[Seen]:
     """List a directory and, one level down, its directories."""
-    facts = _look(directory, base)
+    facts = _stat(directory, base)
     if facts is None:
         return
     yield _seen(root, directory, facts, base)
@@ -278,7 +278,7 @@ def _list(root: Path, directory: Path, base: Path) -> Iterable[Seen]:
     except OSError:
         return
     for path in (directory / name for name in names):
-        child = _look(path, base)
+        child = _stat(path, base)
         if child is not None and stat.S_ISDIR(child.st_mode) and directory == root:
             yield from _list(root, path, base)
         elif child is not None:
@@ -298,7 +298,7 @@ def _seen(root: Path, path: Path, facts: os.stat_result, base: Path) -> Seen:
     )
 
 
-def _look(path: Path, base: Path) -> os.stat_result | None:
+def _stat(path: Path, base: Path) -> os.stat_result | None:
     try:
         return trusted.look(path, trusted=base)
     except OSError:

@@ -20,12 +20,12 @@ from nodeagent.core import steps
 from nodeagent.core.drift import Drift, damaged_paths, disk_digest, find_drift
 from nodeagent.core.plan import due, settled_copies
 from nodeagent.core.retention import next_copy, removable
-from nodeagent.core.served import Wanted, complaint
+from nodeagent.core.served import Wanted, mismatch
 from nodeagent.core.services import Consumer
 from nodeagent.install.copies import drift_of_copies, write_copies
 from nodeagent.install.fault import named
-from nodeagent.install.proof import Target, dark_ports, prove_back, shown_leaves
-from nodeagent.install.state import NodeState, say_nothing
+from nodeagent.install.proof import Target, prove_rollback, shown_leaves, unreachable_endpoints
+from nodeagent.install.state import NodeState, ignore_progress
 from nodeagent.install.stopped import Stopped, find_stopped
 
 log = structlog.get_logger(__name__)
@@ -48,12 +48,12 @@ class Upkeep:
         async with state.lock:
             await state.file.flush()
             trouble = await self._check_disk()
-        directory, stale = await self._look()
+        directory, stale = await self._probe_endpoints()
         async with state.lock:
             # an installation that came in between knows better what its consumers have loaded
             if state.file.journal.directory == directory:
-                await self._doubt(stale)
-                await self._settle()
+                await self._mark_unverified(stale)
+                await self._reload_due()
         if trouble is not None:
             raise trouble
 
@@ -87,7 +87,7 @@ class Upkeep:
         state = self._state
         if all(drift.what == "link" for drift in drifts):
             # somebody showed the services something else, so nobody knows what they read
-            await state.file.save(steps.doubt(state.file.journal, state.services.consumers))
+            await state.file.save(steps.mark_unverified(state.file.journal, state.services.consumers))
         else:
             names = await asyncio.to_thread(state.tree.names)
             others = sorted(names.keys() - {directory}, reverse=True)
@@ -99,8 +99,10 @@ class Upkeep:
             directory = next_copy(names.keys(), manifest.epoch, manifest.generation)
             await asyncio.to_thread(state.tree.stage, directory, manifest, payloads)
             await asyncio.to_thread(state.tree.publish, directory)
-            doubtful = _readers(state.services.consumers, drifts)
-            await state.file.save(steps.move(steps.doubt(state.file.journal, doubtful), directory))
+            unverified = _readers(state.services.consumers, drifts)
+            await state.file.save(
+                steps.move(steps.mark_unverified(state.file.journal, unverified), directory)
+            )
         await asyncio.to_thread(state.tree.switch, directory)
         state.local.went_live(manifest)
         state.local.was_repaired()
@@ -122,12 +124,12 @@ class Upkeep:
         listing = await asyncio.to_thread(state.tree.listing, journal.directory)
         state.local.was_listed(disk_digest(listing, manifest, drifts))
         damaged = damaged_paths(drifts)
-        doubtful = [
+        unverified = [
             one
             for one in state.services.consumers
             if any(copy in copies and copy.to in damaged for copy in one.copies)
         ]
-        await state.file.save(steps.doubt(journal, doubtful))
+        await state.file.save(steps.mark_unverified(journal, unverified))
         directory = journal.directory
         await asyncio.to_thread(write_copies, copies, lambda path: state.tree.body(directory, path))
         state.local.was_listed(manifest.digest)
@@ -136,18 +138,18 @@ class Upkeep:
 
     # -- what the ports serve
 
-    async def _look(self) -> tuple[str, frozenset[str]]:
+    async def _probe_endpoints(self) -> tuple[str, frozenset[str]]:
         """See what the ports serve, without holding up an installation.
 
         Returns the directory that was live, and the names of consumers that show something else although they loaded it.
         """
         state, directory = self._state, self._state.file.journal.directory
         wanted = await self._wanted()
-        seen = await state.prober.look_thoroughly(state.services.consumers, wanted)
+        seen = await state.prober.probe_with_stapling(state.services.consumers, wanted)
         trust = await asyncio.to_thread(state.tree.trust, directory) if directory else b""
         if await asyncio.to_thread(state.prober.strictness.ask, trust, state.clock()):
-            seen = await state.prober.look(state.services.consumers, wanted)
-        stale = {one.consumer for one in seen if one.leaf and complaint(one, wanted) is not None}
+            seen = await state.prober.probe(state.services.consumers, wanted)
+        stale = {one.consumer for one in seen if one.leaf and mismatch(one, wanted) is not None}
         loaded = [one for one in state.services.consumers if one.name in state.file.journal.loaded]
         stale = {one.name for one in loaded if one.name in stale and not await self._passes(one, wanted)}
         if not state.lock.locked() and state.file.journal.directory == directory:
@@ -167,21 +169,21 @@ class Upkeep:
     async def _passes(self, consumer: Consumer, wanted: Wanted) -> bool:
         """Whether the ports show the right thing after all, given a moment."""
         seen = await self._state.prober.wait_for(replace(consumer, verify_timeout_s=CONFIRM_S), wanted)
-        return all(not one.leaf or complaint(one, wanted) is None for one in seen)
+        return all(not one.leaf or mismatch(one, wanted) is None for one in seen)
 
-    async def _doubt(self, stale: frozenset[str]) -> None:
+    async def _mark_unverified(self, stale: frozenset[str]) -> None:
         """Take it that these consumers have loaded something else, so that they are reloaded."""
         state = self._state
-        doubtful = [one for one in state.services.consumers if one.name in stale]
-        for consumer in doubtful:
+        unverified = [one for one in state.services.consumers if one.name in stale]
+        for consumer in unverified:
             if consumer.name not in self._stale:
                 log.warning("drift.found", count=1, message=f"'{consumer.name}' serves something else")
         self._stale |= stale
-        await state.file.save(steps.doubt(state.file.journal, doubtful))
+        await state.file.save(steps.mark_unverified(state.file.journal, unverified))
 
     # -- consumers that are behind
 
-    async def _settle(self) -> None:
+    async def _reload_due(self) -> None:
         """Reload and prove consumers that have not loaded what is live: new ones, waiting ones, those gone astray."""
         state, journal = self._state, self._state.file.journal
         manifest = state.local.applied() or state.local.unproven()
@@ -217,7 +219,7 @@ class Upkeep:
             waits.pop(consumer.name, None)
         state.local.must_wait(waits)
         is_settled = len(proven) == len(behind)
-        after = steps.settle(
+        after = steps.record_reloads(
             state.file.journal, manifest, proven, waiting=waits, is_settled=is_settled, now_s=state.clock()
         )
         excused = stopped.keys() | waits.keys()
@@ -255,7 +257,7 @@ class Upkeep:
     def _is_shown(self, consumer: Consumer, wanted: Wanted) -> bool:
         """Whether somebody else reloaded it meanwhile: its ports show all that it uses."""
         seen = [one for one in self._state.local.serving if one.consumer == consumer.name]
-        shown = {one.slot for one in seen if one.leaf and complaint(one, wanted) is None}
+        shown = {one.slot for one in seen if one.leaf and mismatch(one, wanted) is None}
         return set(consumer.uses) <= shown and len(seen) == len(consumer.endpoints)
 
     async def _reload(
@@ -263,15 +265,15 @@ class Upkeep:
     ) -> Sequence[Consumer]:
         """Return those that are proven now; the others are tried again, later each time."""
         state = self._state
-        proof = await prove_back(
+        proof = await prove_rollback(
             state,
             ready,
             target,
             shown=shown_leaves(state.local.serving),
-            dark=dark_ports(state.local.serving),
+            unreachable=unreachable_endpoints(state.local.serving),
             were_stopped=stopped.keys(),
             stopped=stopped,
-            say=say_nothing,
+            progress=ignore_progress,
         )
         for consumer in ready:
             if consumer in proof.proven:

@@ -33,16 +33,16 @@ class PortWatch:
             await asyncio.sleep(pause_s)
             consumers = self.unsettled()
             names = frozenset(one.name for one in consumers)
-            is_news = names != watched or await self.look(consumers)
+            has_changed = names != watched or await self.probe(consumers)
             watched = names
-            pause_s = FIRST_PAUSE_S if is_news or not names else min(LAST_PAUSE_S, pause_s * GROWTH)
+            pause_s = FIRST_PAUSE_S if has_changed or not names else min(LAST_PAUSE_S, pause_s * GROWTH)
 
-    async def look(self, consumers: list[Consumer]) -> bool:
+    async def probe(self, consumers: list[Consumer]) -> bool:
         """Look once; return whether a port shows something else than before."""
         state = self._state
         if state.lock.locked():
             return False  # an installation looks for itself
-        seen = await state.prober.look(consumers, {}, timeout_s=LOOK_TIMEOUT_S)
+        seen = await state.prober.probe(consumers, {}, timeout_s=LOOK_TIMEOUT_S)
         before = {(one.consumer, one.endpoint): one.leaf for one in state.local.serving}
         if all(before.get((one.consumer, one.endpoint), "") == one.leaf for one in seen):
             return False

@@ -27,14 +27,14 @@ from nodeagent.channel import identity
 from nodeagent.core.services import Copy
 from nodeagent.core.servicesfile import ServicesError
 from nodeagent.install import program
-from nodeagent.install.hint import Hint
 from nodeagent.install.installer import Installer
 from nodeagent.install.journalfile import load_journal
 from nodeagent.install.lastgood import read_last_good
 from nodeagent.install.reload import ReloadError, reload_consumer
 from nodeagent.install.selfcheck import find_faults
 from nodeagent.install.start import open_state
-from nodeagent.install.state import say_nothing
+from nodeagent.install.state import ignore_progress
+from nodeagent.install.treewatch import TreeWatch
 from nodeagent.install.upkeep import Upkeep
 from nodeagent.settings import load_services, real_directory
 from tests import pki
@@ -229,7 +229,7 @@ async def test_an_installer_in_a_race_with_whoever_swaps_its_directories_writes_
     say(f"{what}: {swaps()} swaps, {installed} of {generation - 2} installations applied, 0 names elsewhere")
 
     state = await node.open()
-    await Installer(state).resume(say=say_nothing)
+    await Installer(state).resume(progress=ignore_progress)
     with contextlib.suppress(CertcastError):
         await Upkeep(state).turn()
     outcome = await install(state, real_bundle(LEAVES[1], generation), forced=True)
@@ -436,7 +436,7 @@ async def test_a_directory_is_watched_through_no_link(node):
             pass
 
     node.redirect(node.place)
-    hint = Hint(Loop(), lambda: None)
+    hint = TreeWatch(Loop(), lambda: None)
     hint.watch([node.place])
     assert hint._watched == {}
 

@@ -24,7 +24,7 @@ from nodeagent.core.services import Consumer
 from nodeagent.install import proof
 from nodeagent.install.installer import Installer
 from nodeagent.install.reload import ReloadError
-from nodeagent.install.state import NodeState, say_nothing
+from nodeagent.install.state import NodeState, ignore_progress
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
@@ -126,7 +126,7 @@ class Node:
     async def start(self) -> NodeState:
         """Open, end what was interrupted, and look after the rest, as an agent does at its start."""
         state = await self.open()
-        await Installer(state).resume(say=say_nothing)
+        await Installer(state).resume(progress=ignore_progress)
         await Upkeep(state).turn()
         return state
 

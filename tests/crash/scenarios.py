@@ -169,7 +169,7 @@ def _interrupted(state: str, target: Bundle) -> Act:
         journal = steps.begin(node.file.journal, attempt, node.services.consumers)
         if state == "rolling_back":
             cause = Cause(phase="reload", reason="reload_failed", message="it failed")
-            journal = steps.turn_back(journal, cause, node.services.consumers)
+            journal = steps.begin_rollback(journal, cause, node.services.consumers)
         await node.file.save(journal)
         node.tree.publish(name)
         node.tree.switch(name)

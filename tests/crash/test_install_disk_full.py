@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import BundleError, Reason
 from nodeagent.install.installer import Installer
-from nodeagent.install.state import NodeState, say_nothing
+from nodeagent.install.state import NodeState, ignore_progress
 from nodeagent.install.upkeep import Upkeep
 from tests.crash.node import NEW, NEXT, OLD, Node
 from tests.integration.agent_parts import command, install
@@ -73,7 +73,7 @@ async def test_a_disk_that_fills_while_an_installation_runs_loses_nothing_and_th
     outcome = await Installer(state).install(
         command(NEW),
         accepted=lambda _within_s: fillers.append(fill(node, pages_left=pages_left)),
-        say=say_nothing,
+        progress=ignore_progress,
     )
     assert (outcome.result, outcome.reason) in {("failed", Reason.NO_SPACE), ("applied", "")}
     assert node.shown() is (NEW if outcome.result == "applied" else OLD)

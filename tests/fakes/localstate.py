@@ -55,7 +55,7 @@ class MemoryLocalState:
             return None
         return msgspec.structs.replace(failure, retry_after_s=failure.at_s + failure.retry_after_s - now_s)
 
-    def owed(self, now_s: float) -> Outcome | None:
+    def unacknowledged_outcome(self, now_s: float) -> Outcome | None:
         return self.outcome
 
     def apply(self, install: Install, now_s: float) -> Outcome:

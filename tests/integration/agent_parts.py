@@ -18,7 +18,7 @@ from nodeagent.core.drift import Ownership
 from nodeagent.core.services import Consumer, Endpoint, Services
 from nodeagent.install.installer import Installer
 from nodeagent.install.start import open_state
-from nodeagent.install.state import NodeState, say_nothing
+from nodeagent.install.state import NodeState, ignore_progress
 from tests import pki
 
 NODE = NodeName("n1")
@@ -159,7 +159,9 @@ async def install(
     state: NodeState, bundle: Bundle, *, forced: bool = False, anchors_meant: int | None = None
 ):
     return await Installer(state).install(
-        command(bundle, forced=forced, anchors_meant=anchors_meant), accepted=lambda _: None, say=say_nothing
+        command(bundle, forced=forced, anchors_meant=anchors_meant),
+        accepted=lambda _: None,
+        progress=ignore_progress,
     )
 
 

@@ -52,7 +52,7 @@ def reloads(tmp_path):
 async def test_an_offer_becomes_an_outcome_that_is_forgotten_once_acknowledged(node, peer):
     peer.offer(real_bundle(OLD, 1), "a")
     await peer.until(lambda: peer.said(Outcome))
-    await peer.until(lambda: node.state.file.journal.owed is None)
+    await peer.until(lambda: node.state.file.journal.unacknowledged is None)
 
     (outcome,) = peer.said(Outcome)
     assert (outcome.push_id, outcome.result) == ("a", "applied")
@@ -80,7 +80,7 @@ async def test_an_outcome_is_sent_again_until_it_is_acknowledged(node, peer, tmp
     await peer.until(lambda: len(peer.said(Outcome)) == 2)
     peer.acknowledges = True
     peer.far.close()
-    await peer.until(lambda: node.state.file.journal.owed is None)
+    await peer.until(lambda: node.state.file.journal.unacknowledged is None)
 
     assert {outcome.push_id for outcome in peer.said(Outcome)} == {"a"}
     assert reloads(tmp_path) == 1

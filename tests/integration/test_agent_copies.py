@@ -15,7 +15,7 @@ from common.runtime import durable
 from nodeagent.core.retention import GRACE_S
 from nodeagent.core.services import Copy, Endpoint
 from nodeagent.install.installer import Installer
-from nodeagent.install.state import say_nothing
+from nodeagent.install.state import ignore_progress
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
@@ -392,7 +392,7 @@ def test_a_kill_at_any_change_leaves_copy_tree_and_service_on_one_generation_aft
 
         async def start_again(service=service):
             state = await open_node(service.data, service.services())
-            await Installer(state).resume(say=say_nothing)
+            await Installer(state).resume(progress=ignore_progress)
             await Upkeep(state).turn()
 
         asyncio.run(begin())

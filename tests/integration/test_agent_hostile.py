@@ -31,7 +31,7 @@ async def push(node, peer, bundle):
     push_id = f"push-{bundle.manifest.generation}"
     peer.offer(bundle, push_id)
     await peer.until(lambda: push_id in {outcome.push_id for outcome in peer.said(Outcome)})
-    await peer.until(lambda: node.state.file.journal.owed is None)
+    await peer.until(lambda: node.state.file.journal.unacknowledged is None)
     assert peer.said(Outcome)[-1].result == "applied"
 
 

@@ -327,4 +327,4 @@ async def test_what_was_seen_is_kept_until_the_manager_has_it(node, data, tmp_pa
     await install(node, real_bundle(NEW, 2))
     again = await open_node(data, node.services)
 
-    assert "so it was" in again.local.owed(0).diagnostics
+    assert "so it was" in again.local.unacknowledged_outcome(0).diagnostics

@@ -16,7 +16,7 @@ from common.wire.receiver import Receiver
 from nodeagent.core.services import Consumer, Copy
 from nodeagent.install import proof
 from nodeagent.install.installer import Installer
-from nodeagent.install.state import say_nothing
+from nodeagent.install.state import ignore_progress
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
@@ -527,9 +527,11 @@ async def test_an_agent_that_is_killed_in_the_search_keeps_all_files_of_the_firs
                 raise Killed
 
     with pytest.raises(Killed):
-        await Installer(state).install(command(bundle(1, client=OTHER)), accepted=lambda _: None, say=say)
+        await Installer(state).install(
+            command(bundle(1, client=OTHER)), accepted=lambda _: None, progress=say
+        )
     again = await open_node(data, state.services)
-    outcome = await Installer(again).resume(say=say_nothing)
+    outcome = await Installer(again).resume(progress=ignore_progress)
 
     assert (outcome.result, outcome.report.applied, outcome.report.refused) == ("failed", None, [])
     assert live(data, "server/certificate.pem") == OLD.certificate_pem, "a service can be started on it"

@@ -62,7 +62,7 @@ def context(tmp_path):
 )
 async def test_a_service_that_upgrades_to_tls_is_seen_with_its_chain(protocol, speak, context):
     async with spoken.serve(speak, context) as port:
-        (seen,) = await Prober().look([asked(protocol, port)], {})
+        (seen,) = await Prober().probe([asked(protocol, port)], {})
 
     assert (seen.leaf, seen.sent, seen.tls, seen.reason) == (leaf_of(LEAF), 1, "TLSv1.3", "")
     assert seen.not_after_s == int(LEAF.certificate.not_valid_after_utc.timestamp())
@@ -104,7 +104,7 @@ async def test_a_service_that_does_not_upgrade_is_unreachable_with_the_reason(
     protocol, speak, sentence, context
 ):
     async with spoken.serve(speak, context) as port:
-        (seen,) = await Prober().look([asked(protocol, port)], {}, timeout_s=0.4)
+        (seen,) = await Prober().probe([asked(protocol, port)], {}, timeout_s=0.4)
 
     assert seen.leaf == ""
     assert seen.reason in {Reason.VERIFY_UNREACHABLE, Reason.VERIFY_TIMEOUT}

@@ -17,7 +17,7 @@ from nodeagent.channel.identity import Pin, ensure_key, save_pin
 from nodeagent.core.servicesfile import parse_services
 from nodeagent.install.installer import Installer
 from nodeagent.install.start import open_state
-from nodeagent.install.state import say_nothing
+from nodeagent.install.state import ignore_progress
 from nodeagent.settings import ACCOUNTS
 from tests import pki
 from tests.integration.agent_parts import OWNERS, command, real_bundle
@@ -202,7 +202,7 @@ def test_a_change_on_the_disk_is_noticed_before_the_minute_is_over(start, tmp_pa
     async def lay():
         state = await open_state(tmp_path / "data", services=parse_services(GOOD, ACCOUNTS), owners=OWNERS)
         await Installer(state).install(
-            command(real_bundle(leaf, 1)), accepted=lambda _: None, say=say_nothing
+            command(real_bundle(leaf, 1)), accepted=lambda _: None, progress=ignore_progress
         )
 
     asyncio.run(lay())

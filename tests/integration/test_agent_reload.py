@@ -103,7 +103,7 @@ async def test_a_service_that_speaks_tls_1_0_is_seen_too(tmp_path):
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        (seen,) = await Prober().look([consumer(tmp_path / "x", port=port)], {})
+        (seen,) = await Prober().probe([consumer(tmp_path / "x", port=port)], {})
 
     assert seen.leaf == fingerprint_of(leaf.certificate_der)
 

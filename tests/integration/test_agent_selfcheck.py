@@ -15,7 +15,7 @@ from nodeagent.install import units
 from nodeagent.install.installer import Installer
 from nodeagent.install.lastgood import FILE, keep_last_good, read_last_good
 from nodeagent.install.selfcheck import FAULT_MAX_CHARS, find_faults
-from nodeagent.install.state import say_nothing
+from nodeagent.install.state import ignore_progress
 from nodeagent.settings import Settings
 from tests import pki
 from tests.integration.agent_parts import ROOT, chained_bundle, install, open_node, real_bundle, script
@@ -161,7 +161,7 @@ async def test_an_installation_that_was_interrupted_is_taken_back_where_nothing_
     monkeypatch.undo()
     again = await open_node(tmp_path / "data", Services())
     again.is_services_known = False
-    outcome = await Installer(again).resume(say=say_nothing)
+    outcome = await Installer(again).resume(progress=ignore_progress)
     assert outcome.result == "rolled_back"
     assert again.local.applied().generation == 1
 

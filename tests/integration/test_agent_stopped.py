@@ -152,12 +152,12 @@ async def test_a_port_that_comes_up_is_seen_by_the_watch_and_a_quiet_one_is_left
     woken = []
     watch = PortWatch(state, lambda: woken.append(1))
     consumers = list(state.services.consumers)
-    assert not await watch.look(consumers)
+    assert not await watch.probe(consumers)
     async with started(tmp_path, ports["web"]):
-        assert await watch.look(consumers)
+        assert await watch.probe(consumers)
         assert woken == [1]
         await Upkeep(state).turn()
-        assert not await watch.look(consumers)
+        assert not await watch.probe(consumers)
         assert [one.name for one in watch.unsettled()] == ["sip"]
         async with started(tmp_path, ports["sip"]):
             await Upkeep(state).turn()

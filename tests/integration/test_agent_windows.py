@@ -8,7 +8,7 @@ import pytest
 from common.ids import fingerprint_of
 from nodeagent.core.services import Window
 from nodeagent.install.installer import Installer
-from nodeagent.install.state import say_nothing
+from nodeagent.install.state import ignore_progress
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
@@ -53,7 +53,7 @@ def sip(service, tmp_path):
 async def start(tmp_path, sip, *others, minute=NOON, now_s=pki.NOW_S):
     state = await open_node(tmp_path / "data", services(sip, *others), now_s=now_s)
     state.minute = lambda _: minute
-    await Installer(state).resume(say=say_nothing)
+    await Installer(state).resume(progress=ignore_progress)
     return state
 
 

@@ -141,10 +141,10 @@ async def test_the_probe_asks_only_where_the_certificate_demands_it(tmp_path, mu
             endpoints=(endpoint,),
         )
         prober = Prober()
-        (seen,) = await prober.look_thoroughly([web], {})
+        (seen,) = await prober.probe_with_stapling([web], {})
         assert seen.stapled is told
         # what is known of this leaf stays known in the looks in between
-        assert [one.stapled for one in await prober.look([web], {})] == [told]
+        assert [one.stapled for one in await prober.probe([web], {})] == [told]
 
 
 async def test_a_port_without_tls_gives_no_answer():

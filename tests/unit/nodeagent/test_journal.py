@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from common.bundle.manifest import Manifest
@@ -56,11 +58,18 @@ def test_a_newer_agents_journal_is_not_guessed_at():
     assert refused.value.reason == Reason.UNSUPPORTED
 
 
-def test_a_commit_makes_the_outcome_owed_in_the_same_step(switching):
+def test_the_file_keeps_the_names_that_other_versions_of_the_agent_read():
+    assert sorted(json.loads(encode_journal(Journal()))) == [
+        *("applied", "attempt", "cause", "directory", "format", "highest", "is_partial", "last_failed"),
+        *("loaded", "owed", "previous", "refused", "reloaded", "state", "unproven", "waiting"),
+    ]
+
+
+def test_a_commit_keeps_the_unacknowledged_outcome_in_the_same_step(switching):
     journal = steps.commit(switching, NEW, [WEB], now_s=103, reloads=1)
 
-    assert journal.owed.result == "applied"
-    assert journal.owed.duration_ms == 3000
+    assert journal.unacknowledged.result == "applied"
+    assert journal.unacknowledged.duration_ms == 3000
     assert (journal.directory, journal.previous, journal.highest) == ("1-000002", "1-000001", (1, 2))
     assert journal.attempt is None
     assert due([WEB, CLIENT], NEW, journal.loaded) == ()
@@ -85,12 +94,12 @@ def test_while_a_switch_is_under_way_nobody_knows_what_its_consumers_have_loaded
 
 
 def test_a_rollback_leaves_the_old_generation_applied_and_the_failure_visible(switching):
-    journal = steps.turned_back(
-        steps.turn_back(switching, CAUSE, [WEB]), OLD, [WEB], trouble=None, now_s=110, reloads=2
+    journal = steps.finish_rollback(
+        steps.begin_rollback(switching, CAUSE, [WEB]), OLD, [WEB], trouble=None, now_s=110, reloads=2
     )
 
     assert (journal.state, journal.directory, journal.applied) == ("idle", "1-000001", version_of(OLD))
-    assert (journal.owed.result, journal.owed.phase, journal.owed.reason) == (
+    assert (journal.unacknowledged.result, journal.unacknowledged.phase, journal.unacknowledged.reason) == (
         "rolled_back",
         "verify",
         "verify_mismatch",
@@ -101,13 +110,13 @@ def test_a_rollback_leaves_the_old_generation_applied_and_the_failure_visible(sw
 
 def test_a_rollback_that_is_not_proven_says_both_troubles(switching):
     trouble = Cause(phase="rollback", reason="verify_unreachable", message="nothing answers")
-    journal = steps.turned_back(
-        steps.turn_back(switching, CAUSE, [WEB]), OLD, [], trouble=trouble, now_s=110, reloads=2
+    journal = steps.finish_rollback(
+        steps.begin_rollback(switching, CAUSE, [WEB]), OLD, [], trouble=trouble, now_s=110, reloads=2
     )
 
-    assert (journal.owed.result, journal.owed.reason) == ("failed", "rollback_failed")
-    assert "nothing answers" in journal.owed.message
-    assert "the old leaf is served" in journal.owed.message
+    assert (journal.unacknowledged.result, journal.unacknowledged.reason) == ("failed", "rollback_failed")
+    assert "nothing answers" in journal.unacknowledged.message
+    assert "the old leaf is served" in journal.unacknowledged.message
     assert journal.unproven is not None
     assert due([WEB], OLD, journal.loaded) == (WEB,)
 
@@ -115,7 +124,7 @@ def test_a_rollback_that_is_not_proven_says_both_troubles(switching):
 def test_a_failure_stays_visible_until_a_success(switching):
     failed = steps.fail(switching, switching.attempt, CAUSE, now_s=110)
     acknowledged = steps.acknowledge(failed, "p")
-    assert acknowledged.owed is None
+    assert acknowledged.unacknowledged is None
     assert acknowledged.last_failed is not None
 
     again = steps.begin(acknowledged, attempt(NEW, "1-000002"), [WEB])
@@ -138,7 +147,7 @@ def test_a_first_generation_stays_without_being_called_applied():
     kept = steps.keep_unproven(journal, CAUSE, proven=[WEB], manifest=OLD, now_s=110, reloads=1)
 
     assert (kept.directory, kept.applied, kept.highest) == ("1-000001", None, (0, 0))
-    assert kept.owed.result == "failed"
+    assert kept.unacknowledged.result == "failed"
     assert set(kept.loaded) == {WEB.name}
 
 
@@ -179,5 +188,5 @@ def test_a_link_that_no_installation_made_is_taken_back(switching):
 
 @pytest.mark.parametrize("link", ["1-000001", "1-000002", None])
 def test_a_rollback_never_turns_forward_again(switching, link):
-    turned = steps.turn_back(switching, CAUSE, [WEB])
+    turned = steps.begin_rollback(switching, CAUSE, [WEB])
     assert recover(turned, link=link, whole=WHOLE) == RollBack("1-000001")

@@ -2,7 +2,7 @@ import pytest
 
 from common.errors import Reason
 from common.wire.messages import Serving
-from nodeagent.core.served import Expected, chain_fault, complaint
+from nodeagent.core.served import Expected, chain_fault, mismatch
 
 LEAF, ONE, TWO, ROOT = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 
@@ -40,5 +40,5 @@ def seen(leaf: str, *, reason: str = "", slot: str = "server") -> Serving:
     ],
 )
 def test_a_port_is_complained_of_for_its_leaf_its_chain_or_its_silence(given, reason):
-    found = complaint(given, {"server": Expected((LEAF,))})
+    found = mismatch(given, {"server": Expected((LEAF,))})
     assert (found.reason if found is not None else None) == reason

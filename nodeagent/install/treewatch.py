@@ -32,7 +32,7 @@ class Signals(Protocol):
         """Call back in the loop when the signal came."""
 
 
-class Hint:
+class TreeWatch:
     """Watches directories. `watch` names those that count from now on."""
 
     def __init__(self, loop: Signals, changed: Callable[[], object]) -> None:
