@@ -65,7 +65,7 @@ lock: $(STAMP) ## resolve the dependencies anew into requirements.lock, and the 
 	  pyproject.toml build-requirements.in --output-file requirements-node.lock
 
 findings: $(STAMP) ## write docs/findings.md anew from the table in the code
-	@$(BIN)/python -m manager.findings > docs/findings.md
+	@$(BIN)/python -m manager.web.reference > docs/findings.md
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

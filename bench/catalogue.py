@@ -12,12 +12,12 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from common.ids import NodeName
-from common.pki.upload import read_tls, read_trusted_cas
-from manager.operations.certificates import new_certificate
-from manager.operations.trust import new_trusted_ca
-from manager.operations.workers import Workers
-from manager.push.builtin import load_builtin
+from manager.fleet.builtin import load_builtin
+from manager.pki.read.upload import read_tls, read_trusted_cas
 from manager.store.inventory import Inventories
+from manager.usecases.certificates import new_certificate
+from manager.usecases.trust import new_trusted_ca
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api
 

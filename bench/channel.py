@@ -20,9 +20,9 @@ from common.ids import NodeName
 from common.runtime.ssh import SUBSYSTEM, common_options, generate_key, load_key, public_line
 from common.runtime.transport import Transport
 from common.wire.enrolment import EnrolReply, EnrolRequest
-from manager.push.directory import Directory, PinnedKey
-from manager.push.listener import Listener
-from manager.push.sources import KnownSources
+from manager.channel.directory import Directory, PinnedKey
+from manager.channel.listener import Listener
+from manager.channel.sources import KnownSources
 
 PUSH_BYTES = 10_000
 PUSHES = 20

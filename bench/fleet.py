@@ -18,20 +18,20 @@ from pathlib import Path
 import asyncssh
 
 from common.ids import NodeName
-from common.pki.upload import read_tls
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
 from common.wire.enrolment import EnrolReply, EnrolRequest
-from manager.operations.certificates import new_certificate
-from manager.push.builtin import load_builtin
-from manager.push.compiler import Compiler
-from manager.push.directory import Directory
-from manager.push.fleet import Fleet
-from manager.push.listener import Listener
-from manager.push.sources import KnownSources
+from manager.channel.directory import Directory
+from manager.channel.listener import Listener
+from manager.channel.sources import KnownSources
+from manager.fleet.builtin import load_builtin
+from manager.fleet.compiler import Compiler
+from manager.fleet.fleet import Fleet
+from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
+from manager.usecases.certificates import new_certificate
 from tests import pki
 
 

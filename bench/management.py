@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from bench.catalogue import Took, fill, p95
 from common.ids import NodeName
-from manager.management.resources.certificates import TLS_CERTIFICATE
-from manager.operations.workers import Workers
+from manager.infinity_api.contract.resources.certificates import TLS_CERTIFICATE
+from manager.usecases.workers import Workers
 from tests.integration.api import real_api
 from tests.integration.management import Client
 

@@ -16,8 +16,8 @@ from playwright.async_api import Page
 from bench.catalogue import fill
 from common.ids import NodeName
 from manager.domain.model import Role
-from manager.operations.workers import Workers
-from manager.push.fleet import Fleet
+from manager.fleet.fleet import Fleet
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.browser.camera import chromium, sign_in, watched_page
 from tests.browser.showroom import Showroom

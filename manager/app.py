@@ -23,27 +23,22 @@ from common.runtime import log as logs
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
 from common.runtime.trimming import give_back
-from manager.api.proxies import Proxies
+from manager.application import build_application
+from manager.channel.directory import Directory
+from manager.channel.enrolment import Enrolment
+from manager.channel.gate import Limits
+from manager.channel.listener import Listener
+from manager.channel.sources import KnownSources
 from manager.domain.model import Role, UserRecord
-from manager.operations import heads
-from manager.operations.alarms import SILENT_S
-from manager.operations.context import Context
-from manager.operations.heads import WITNESS
-from manager.operations.node_keys import NodeKeyOperations
-from manager.operations.nodes import JoinFacts
-from manager.operations.operations import Operations
-from manager.operations.ports import NoFleet
-from manager.operations.users import UserOperations
-from manager.operations.workers import Workers
-from manager.push.builtin import load_builtin
-from manager.push.compiler import Compiler
-from manager.push.directory import Directory
-from manager.push.enrolment import Enrolment
-from manager.push.fleet import RECONCILE_S, Fleet
-from manager.push.gate import Limits
-from manager.push.listener import Listener
-from manager.push.local import LocalNode
-from manager.push.sources import KnownSources
+from manager.fleet.builtin import load_builtin
+from manager.fleet.compiler import Compiler
+from manager.fleet.fleet import RECONCILE_S, Fleet
+from manager.fleet.local import LocalNode
+from manager.http.health import Check, Health
+from manager.http.metrics import Metrics, Sources
+from manager.http.proxies import Proxies
+from manager.http.seats import SeatLimits
+from manager.http.server import HttpsServer
 from manager.readings import readings_of, readings_of_https
 from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
@@ -53,11 +48,16 @@ from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
 from manager.store.sealing import KEK_FILE, create_kek, load_keyring
 from manager.store.store import Store
-from manager.web.application import build_application
-from manager.web.health import Check, Health
-from manager.web.metrics import Metrics, Sources
-from manager.web.seats import SeatLimits
-from manager.web.server import HttpsServer
+from manager.usecases import heads
+from manager.usecases.alarms import SILENT_S
+from manager.usecases.context import Context
+from manager.usecases.heads import WITNESS
+from manager.usecases.node_keys import NodeKeyOperations
+from manager.usecases.nodes import JoinFacts
+from manager.usecases.ports import NoFleet
+from manager.usecases.usecases import Operations
+from manager.usecases.users import UserOperations
+from manager.usecases.workers import Workers
 
 log = structlog.get_logger(__name__)
 

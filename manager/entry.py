@@ -11,12 +11,12 @@ OURS: Final = {"common", "manager"}
 
 def operator() -> NoReturn:
     """Run `certcast`."""
-    _run("certcast", "manager.operator.cli")
+    _run("certcast", "manager.cli.app")
 
 
 def daemon() -> NoReturn:
     """Run `certcast-manager`."""
-    _run("certcast-manager", "manager.cli")
+    _run("certcast-manager", "manager.admin")
 
 
 def _run(name: str, module: str) -> NoReturn:

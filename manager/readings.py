@@ -1,10 +1,10 @@
 """Readings of the running manager for its metrics: one number each, read at each scrape."""
 
-from manager.operations.operations import Operations
-from manager.push.fleet import Fleet
-from manager.push.listener import Listener
-from manager.web.metrics import Reading
-from manager.web.server import HttpsServer
+from manager.channel.listener import Listener
+from manager.fleet.fleet import Fleet
+from manager.http.metrics import Reading
+from manager.http.server import HttpsServer
+from manager.usecases.usecases import Operations
 
 
 def readings_of(fleet: Fleet, operations: Operations, listener: Listener) -> list[Reading]:

@@ -5,10 +5,10 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from manager.api.routes import Call, Id, Query, Route, empty, reply
 from manager.domain.alarms import AlarmRecord
 from manager.domain.model import Role
-from manager.operations.alarms import HISTORY_MAX
+from manager.http.routes import Call, Id, Query, Route, empty, reply
+from manager.usecases.alarms import HISTORY_MAX
 
 
 class Acknowledge(msgspec.Struct, frozen=True, kw_only=True):

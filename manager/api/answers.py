@@ -9,14 +9,14 @@ import msgspec
 
 from common.bundle.manifest import Slot
 from common.errors import PkiError
-from common.pki.chain import Chain
 from common.pki.finding import Finding as JudgedFinding
 from common.pki.finding import by_severity
-from common.pki.headline import Headline as JudgedHeadline
 from manager.domain.consequences import Consequence
 from manager.domain.model import AssignmentRecord, TrustedCaRecord
-from manager.operations.certificates import ListedCertificate, ShownCertificate
-from manager.operations.trust import ShownTrustedCa
+from manager.pki.chain.chain import Chain
+from manager.pki.judge.headline import Headline as JudgedHeadline
+from manager.usecases.certificates import ListedCertificate, ShownCertificate
+from manager.usecases.trust import ShownTrustedCa
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ from manager.api import (
     audit,
     certificates,
     clients,
-    errors,
     fleet,
     generations,
     nodes,
@@ -21,10 +20,11 @@ from manager.api import (
     trust,
     users,
 )
-from manager.api.guard import expect_later
 from manager.api.reference import add_reference
-from manager.api.routes import Api, Route, call
-from manager.api.streams import Streams
+from manager.http import errors
+from manager.http.guard import expect_later
+from manager.http.routes import Api, Route, call
+from manager.http.streams import Streams
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 
 def build_api(api: Api) -> web.Application:
-    """Return the application to mount at `ROOT` of `manager.api.guard.new_application`."""
+    """Return the application to mount at `ROOT` of `manager.http.guard.new_application`."""
     app = web.Application(middlewares=[_failures])
     app[fleet.STREAMS] = Streams()
     app.on_shutdown.append(app[fleet.STREAMS].end)

@@ -6,8 +6,8 @@ import msgspec
 from aiohttp import web
 
 from common.errors import InvalidInputError, StorageError
-from manager.api.routes import Call, Query, Route, reply
 from manager.domain.model import Role
+from manager.http.routes import Call, Query, Route, reply
 from manager.store.audit import AuditRecord, Fault, Kept
 
 PAGE: Final = 100

@@ -8,9 +8,6 @@ import msgspec
 from aiohttp import web
 
 from common.errors import AccessError, InvalidInputError, Reason
-from common.pki.batch import ImportFile
-from common.pki.export import Format
-from common.pki.status import StatusCode
 from manager.api.answers import (
     AssignedAnswer,
     CertificateAnswer,
@@ -27,13 +24,16 @@ from manager.api.answers import (
     shown_answer,
     trusted_ca_record_answer,
 )
-from manager.api.pieces import AT_ONCE, guarded, listed, send
-from manager.api.routes import CONFIRM, FORCE, PEM_FILE, PFX_FILE, Call, Id, Route, allows, attachment, reply
-from manager.api.routes import Query as Parameter
 from manager.domain.callers import check_password_given
 from manager.domain.listing import PAGE, Order, Query
 from manager.domain.model import Role
-from manager.operations.certificates import Assigned, ListedCertificate, Wanted
+from manager.http.pieces import AT_ONCE, guarded, listed, send
+from manager.http.routes import CONFIRM, FORCE, PEM_FILE, PFX_FILE, Call, Id, Route, allows, attachment, reply
+from manager.http.routes import Query as Parameter
+from manager.pki.judge.status import StatusCode
+from manager.pki.read.batch import ImportFile
+from manager.pki.write.export import Format
+from manager.usecases.certificates import Assigned, ListedCertificate, Wanted
 
 Names = Annotated[list[str], msgspec.Meta(max_length=20_000)]
 Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]

@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from manager.api.routes import Call, Route, empty, reply
 from manager.domain.model import ClientRecord, Role
+from manager.http.routes import Call, Route, empty, reply
 
 
 class NewClient(msgspec.Struct, frozen=True, kw_only=True):

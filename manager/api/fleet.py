@@ -7,11 +7,11 @@ import msgspec
 from aiohttp import web
 
 from common.errors import AccessError
-from manager.api.routes import Call, Route, reply
-from manager.api.streams import EVENT_STREAM, HEARTBEAT_S, Streams, event_stream, write
 from manager.domain.difference import Difference
 from manager.domain.model import Role
 from manager.domain.view import NodeView, PlannedPush
+from manager.http.routes import Call, Route, reply
+from manager.http.streams import EVENT_STREAM, HEARTBEAT_S, Streams, event_stream, write
 
 STREAMS: Final = web.AppKey("streams", Streams)
 

@@ -6,10 +6,10 @@ from aiohttp import web
 from common.bundle.manifest import Slot
 from common.ids import Fingerprint
 from manager.api.answers import ConsequenceAnswer, consequence_answers
-from manager.api.routes import CONFIRM, Call, Query, Route, reply
 from manager.domain.difference import Difference
 from manager.domain.model import Role
-from manager.operations.generations import Compared, ShownGeneration
+from manager.http.routes import CONFIRM, Call, Query, Route, reply
+from manager.usecases.generations import Compared, ShownGeneration
 
 
 class GenerationAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,9 +10,9 @@ from msgspec import structs
 from common.ids import node_name
 from manager.api.answers import AssignedAnswer
 from manager.api.certificates import assigned_answer
-from manager.api.routes import CONFIRM, Call, Id, Route, empty, reply
 from manager.domain.model import NodeRecord, Role
 from manager.domain.view import NodeView, State
+from manager.http.routes import CONFIRM, Call, Id, Route, empty, reply
 
 Texts = Annotated[list[str], msgspec.Meta(max_length=64)]
 

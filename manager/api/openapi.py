@@ -12,11 +12,11 @@ from typing import Any, Final, get_args
 import msgspec
 
 from common.bundle.manifest import Slot
-from manager.api.errors import FailureAnswer
-from manager.api.oauth import ASSERTION_TYPE, FORM, GRANT, AccessToken, OAuthFailure
-from manager.api.routes import Route
 from manager.domain.assertion import TOKEN_PATH
-from manager.management.openapi import management_paths, management_schemas
+from manager.http.errors import FailureAnswer
+from manager.http.oauth import ASSERTION_TYPE, FORM, GRANT, AccessToken, OAuthFailure
+from manager.http.routes import Route
+from manager.infinity_api.contract.openapi import management_paths, management_schemas
 
 Json = dict[str, Any]
 

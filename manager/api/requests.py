@@ -6,11 +6,11 @@ import msgspec
 from aiohttp import web
 
 from common.errors import InvalidInputError
-from common.pki.csr import DEFAULT_TEMPLATE, KeyKind
 from manager.api.answers import CertificateAnswer, consequence_answers, shown_answer
-from manager.api.routes import CONFIRM, Call, Id, Route, empty, reply
 from manager.domain.model import RequestRecord, Role
-from manager.operations.requests import KeyChoice, RequestChanges
+from manager.http.routes import CONFIRM, Call, Id, Route, empty, reply
+from manager.pki.read.csr import DEFAULT_TEMPLATE, KeyKind
+from manager.usecases.requests import KeyChoice, RequestChanges
 
 Texts = Annotated[list[str], msgspec.Meta(max_length=1000)]
 Names = Annotated[list[str], msgspec.Meta(max_length=20_000)]

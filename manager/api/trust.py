@@ -15,8 +15,8 @@ from manager.api.answers import (
     trusted_ca_answer,
     trusted_ca_record_answer,
 )
-from manager.api.routes import CONFIRM, FORCE, PEM_FILE, Call, Id, Route, attachment, empty, reply
 from manager.domain.model import Role
+from manager.http.routes import CONFIRM, FORCE, PEM_FILE, Call, Id, Route, attachment, empty, reply
 
 Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
 

@@ -5,10 +5,10 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from manager.api.routes import Call, Query, Route, empty, reply
 from manager.domain.callers import Scope, check_allowed, check_password_given, includes
 from manager.domain.model import Role, TokenRecord, UserRecord
-from manager.operations.users import TOKEN_DAYS
+from manager.http.routes import Call, Query, Route, empty, reply
+from manager.usecases.users import TOKEN_DAYS
 
 
 class NewUser(msgspec.Struct, frozen=True, kw_only=True):

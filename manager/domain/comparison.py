@@ -13,10 +13,10 @@ from typing import Final
 from common.pki.certificate import Certificate
 from common.pki.expiry import DAY_S
 from common.pki.finding import Severity
-from common.pki.lint import covers
 from common.pki.path import has_weak_signature
 from common.words import counted
 from manager.domain.model import NodeRecord
+from manager.pki.judge.lint import covers
 
 NAMED_MAX: Final = 10
 """Names that one sentence tells; of more it has the count."""

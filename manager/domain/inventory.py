@@ -12,16 +12,16 @@ from typing import Final
 from common.bundle.manifest import Slot
 from common.ids import Fingerprint, NodeName
 from common.pki.certificate import Certificate
-from common.pki.chain import Chain, build_chain
 from common.pki.finding import Finding
-from common.pki.headline import Headline, headline
-from common.pki.identity import has_same_identity, key_of
-from common.pki.lint import Circumstances, covers, lint
 from common.pki.path import Purpose, allows
-from common.pki.search import Issuers
-from common.pki.status import Status, statuses
 from common.pki.strict import StrictClient, Verdict
 from manager.domain.model import AssignmentRecord, NodeRecord, TrustedCaRecord
+from manager.pki.chain.chain import Chain, build_chain
+from manager.pki.chain.search import Issuers
+from manager.pki.judge.headline import Headline, headline
+from manager.pki.judge.identity import has_same_identity, key_of
+from manager.pki.judge.lint import Circumstances, covers, lint
+from manager.pki.judge.status import Status, statuses
 
 NAMED_MAX: Final = 5
 """Certificates that a finding names; of more it has the count."""

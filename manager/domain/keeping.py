@@ -1,21 +1,21 @@
 """What stays with an entry when its certificate is given again: the certificates that completed its chain, and were not given again.
 
 Pure. Decides which of an entry's certificates a new text still needs, and whether a change leaves clients with less of a chain. Leaves the search
-to `common.pki.chain`. Invariant: a chain that a text completes by itself, with the manager's CAs, stays as it was given, up to its root.
+to `manager.pki.chain.chain`. Invariant: a chain that a text completes by itself, with the manager's CAs, stays as it was given, up to its root.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from common.pki.certificate import Certificate
-from common.pki.chain import Chain, ChainState
 from common.pki.finding import Severity
-from common.pki.identity import key_of
-from common.pki.material import TlsMaterial
 from manager.domain.comparison import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, asked, said
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import AssignmentRecord
+from manager.pki.chain.chain import Chain, ChainState
+from manager.pki.judge.identity import key_of
+from manager.pki.read.material import TlsMaterial
 
 
 def new_entry(

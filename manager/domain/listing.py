@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from common.errors import InvalidInputError, NotFoundError
 from common.pki.finding import Severity
-from common.pki.headline import headline
 from common.pki.path import Purpose, allows
-from common.pki.status import StatusCode
 from manager.domain.comparison import uncovered
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import NodeRecord
+from manager.pki.judge.headline import headline
+from manager.pki.judge.status import StatusCode
 
 PAGE: Final = 100
 PAGE_MAX: Final = 10_000

@@ -6,13 +6,13 @@ Pure. Decides what would be gone for good, and whom that meets. Invariant: a pri
 from collections.abc import Collection, Sequence
 
 from common.pki.certificate import Certificate
-from common.pki.chain import ChainState
 from common.pki.finding import Severity
-from common.pki.identity import key_of
 from manager.domain.comparison import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, asked, left_without, named
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import NodeRecord, RequestRecord
+from manager.pki.chain.chain import ChainState
+from manager.pki.judge.identity import key_of
 
 
 def of_other_key(known: Entry, given: Entry, inventory: Inventory) -> list[Consequence]:

@@ -9,10 +9,7 @@ from dataclasses import dataclass, replace
 
 from common.bundle.manifest import Slot
 from common.ids import NodeName
-from common.pki.chain import ChainState
 from common.pki.finding import LintCode, Severity, by_severity
-from common.pki.material import TlsMaterial
-from common.pki.status import is_expired
 from manager.domain.comparison import Difference, compare, compare_request, date, listed, uncovered
 from manager.domain.consequences import (
     Consequence,
@@ -24,6 +21,9 @@ from manager.domain.consequences import (
 )
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import AssignmentRecord, NodeRecord, RequestRecord
+from manager.pki.chain.chain import ChainState
+from manager.pki.judge.status import is_expired
+from manager.pki.read.material import TlsMaterial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

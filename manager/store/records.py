@@ -10,7 +10,7 @@ from common.ids import Digest, Fingerprint, NodeName
 class NewCertificate:
     """A TLS certificate as it comes in; see `manager.domain.model.CertificateRecord`. The key never shows in a repr.
 
-    `issuer_id` and `public_key_id` are digests (`common.pki.identity`).
+    `issuer_id` and `public_key_id` are digests (`manager.pki.judge.identity`).
     """
 
     text: str

@@ -61,7 +61,7 @@ certificate = Table(
     Column("temporary", Boolean, nullable=False),
     Column("created_s", Float, nullable=False),
     Column("changed_s", Float, nullable=False),
-    # digests of the issuer's canonical name and of the public key (`common.pki.identity`). Issuer and serial number find an entry;
+    # digests of the issuer's canonical name and of the public key (`manager.pki.judge.identity`). Issuer and serial number find an entry;
     # they are not unique, because a CA may give one number to several keys
     Column("issuer_id", String(64), nullable=False),
     Column("public_key_id", String(64), nullable=False, index=True),

@@ -18,10 +18,10 @@ from multipart import (  # type: ignore[import-untyped] # it has no types
 )
 
 from common.errors import CertcastError, InvalidInputError, Reason
-from common.pki.batch import MAX_FILES, ImportFile
-from manager.api.bodies import Sender
-from manager.api.guard import read_bytes
-from manager.operations.workers import Workers
+from manager.http.bodies import Sender
+from manager.http.guard import read_bytes
+from manager.pki.read.batch import MAX_FILES, ImportFile
+from manager.usecases.workers import Workers
 
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"

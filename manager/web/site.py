@@ -8,11 +8,11 @@ import structlog
 from aiohttp import hdrs, web
 
 from common.errors import CertcastError, Hint, OverloadedError
-from manager.api.errors import is_own_failure, status_of
-from manager.api.guard import expect_later
-from manager.api.streams import Streams
-from manager.operations.operations import Operations
-from manager.operations.ports import FleetView
+from manager.http.errors import is_own_failure, status_of
+from manager.http.guard import expect_later
+from manager.http.streams import Streams
+from manager.usecases.ports import FleetView
+from manager.usecases.usecases import Operations
 from manager.web import words
 from manager.web.pages import (
     access,

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from common.errors import PkiError
-from common.pki.findings import PkiFindingsError, located
-from common.pki.reader import as_text
-from common.pki.redaction import without_private_keys
-from common.pki.upload import CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD
+from manager.pki.read.findings import PkiFindingsError, located
+from manager.pki.read.reader import as_text
+from manager.pki.read.redaction import without_private_keys
+from manager.pki.read.upload import CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD
 from manager.web.forms import Form
 from manager.web.words import Placed
 

@@ -21,18 +21,18 @@ from aiohttp import web
 
 from common.errors import AccessError, InvalidInputError, Reason
 from common.source import source_of
-from manager.api.bodies import STRANGER_MAX_BYTES, Sender, sender_of
-from manager.api.guard import heavy_turn, take_turn
 from manager.api.heads import SESSION_COOKIE, cookie
-from manager.api.proxies import CONNECTION
-from manager.api.routes import allows, check_origin
-from manager.api.streams import Streams
 from manager.domain.model import Role, UserRecord
-from manager.operations.devices import DEVICE_S
-from manager.operations.operations import Operations
-from manager.operations.ports import FleetView
-from manager.operations.rights import Rights
-from manager.operations.workers import READ_TIMEOUT_S
+from manager.http.bodies import STRANGER_MAX_BYTES, Sender, sender_of
+from manager.http.guard import heavy_turn, take_turn
+from manager.http.proxies import CONNECTION
+from manager.http.routes import allows, check_origin
+from manager.http.streams import Streams
+from manager.usecases.devices import DEVICE_S
+from manager.usecases.ports import FleetView
+from manager.usecases.rights import Rights
+from manager.usecases.usecases import Operations
+from manager.usecases.workers import READ_TIMEOUT_S
 from manager.web.difference import Difference, differences
 from manager.web.forms import Form, read_form
 from manager.web.static import StaticFiles

@@ -10,8 +10,8 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from common.pki import der
-from manager.api.bodies import BODY_MAX_BYTES
-from manager.management.description import Kind, Resource
+from manager.http.bodies import BODY_MAX_BYTES
+from manager.infinity_api.contract.description import Kind, Resource
 from tests import odd, pki
 
 TEXT_MAX = 1024 * 1024

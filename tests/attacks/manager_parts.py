@@ -13,28 +13,28 @@ import asyncssh
 
 from common.ids import NodeName
 from common.pki.certificate import decode
-from common.pki.upload import read_tls
 from common.runtime.ssh import common_options, generate_key, load_key, public_line, sign
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
 from common.wire.enrolment import EnrolReply, EnrolRequest, hash_secret, rotation_statement
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
+from manager.channel.directory import Directory
+from manager.channel.enrolment import Enrolment
+from manager.channel.gate import Limits
+from manager.channel.listener import Listener
+from manager.channel.sources import KnownSources
 from manager.domain.consequences import ConfirmationNeededError
-from manager.operations.certificates import new_certificate
-from manager.operations.context import Context
-from manager.operations.node_keys import NodeKeyOperations
-from manager.operations.nodes import JoinFacts
-from manager.operations.operations import Operations
-from manager.push.compiler import Compiler
-from manager.push.directory import Directory
-from manager.push.enrolment import Enrolment
-from manager.push.fleet import Fleet
-from manager.push.gate import Limits
-from manager.push.listener import Listener
-from manager.push.sources import KnownSources
+from manager.fleet.compiler import Compiler
+from manager.fleet.fleet import Fleet
+from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
+from manager.usecases.certificates import new_certificate
+from manager.usecases.context import Context
+from manager.usecases.node_keys import NodeKeyOperations
+from manager.usecases.nodes import JoinFacts
+from manager.usecases.usecases import Operations
 from nodeagent.channel import dial
 from nodeagent.channel.identity import Identity
 from nodeagent.channel.join import ask

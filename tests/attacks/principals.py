@@ -8,8 +8,8 @@ import aiohttp
 from manager.domain.callers import Scope
 from manager.domain.model import ClientRecord, Role
 from manager.domain.permissions import PROVISION
-from manager.operations.clients import ACCESS_PREFIX
-from manager.operations.users import hash_token
+from manager.usecases.clients import ACCESS_PREFIX
+from manager.usecases.users import hash_token
 from tests import pki
 from tests.integration.api import PASSWORD, USERS, ApiClient
 from tests.oauth import public_pem

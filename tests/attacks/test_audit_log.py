@@ -19,23 +19,23 @@ from common.errors import AccessError, EnrolmentError, InvalidInputError, Storag
 from common.runtime import log as logs
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.wire.enrolment import EnrolRequest
+from manager.channel.enrolment import Enrolment
 from manager.domain.alarms import AlarmKind
 from manager.domain.attempts import NAMED_MAX, PAIRS_MAX, Attempt, Attempts
 from manager.domain.model import Role
-from manager.operations import heads
-from manager.operations.context import Context
-from manager.operations.node_keys import NodeKeyOperations
-from manager.operations.operations import Operations
-from manager.push.enrolment import Enrolment
 from manager.store.audit import CHAIN_KEY, HEAD, PAGE, RESTORED, Fault, Kept
 from manager.store.chain import parse_signed_head, unkeyed
 from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
 from manager.store.sealing import Keyring
 from manager.store.store import Store
+from manager.usecases import heads
+from manager.usecases.context import Context
+from manager.usecases.node_keys import NodeKeyOperations
+from manager.usecases.usecases import Operations
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
-from tests.unit.operations.test_operations_alarms import NoNodes
+from tests.unit.usecases.test_usecases_alarms import NoNodes
 
 Attack = Callable[[sqlite3.Connection], object]
 

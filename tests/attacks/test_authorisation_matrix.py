@@ -15,15 +15,15 @@ import pytest
 from aiohttp import web
 from sqlalchemy import update
 
-from manager.api.guard import GUARD
 from manager.api.heads import SESSION_COOKIE as COOKIE
 from manager.api.turnstile import Pace, Turnstile
 from manager.domain.callers import Scope
 from manager.domain.model import Role
-from manager.management.index import RESOURCES, ROOTS
-from manager.operations.throttle import Throttle
-from manager.operations.users import hash_token
+from manager.http.guard import GUARD
+from manager.infinity_api.contract.index import RESOURCES, ROOTS
 from manager.store.tables import api_token, session
+from manager.usecases.throttle import Throttle
+from manager.usecases.users import hash_token
 from tests.attacks.authorisation import (
     GIVES_ACCESS,
     MANAGEMENT_READS,

@@ -47,7 +47,7 @@ from common.wire.messages import (
     encode,
     tag_of,
 )
-from manager.push.gate import Limits
+from manager.channel.gate import Limits
 from tests.attacks.manager_parts import Manager, Raw, ends, manager
 from tests.patience import PATIENCE_S
 

@@ -5,12 +5,12 @@ import pytest
 from common.errors import AccessError
 from common.ids import MANAGEMENT_NODE
 from manager.domain.model import Role, UserRecord
-from manager.operations.clients import ACCESS_S, FORGET_EVERY_S
-from manager.operations.operations import Operations
-from manager.operations.sessions import IDLE_S, LIFE_S, SET_BACK_S
+from manager.usecases.clients import ACCESS_S, FORGET_EVERY_S
+from manager.usecases.sessions import IDLE_S, LIFE_S, SET_BACK_S
+from manager.usecases.usecases import Operations
 from tests import pki
 from tests.oauth import claims, public_pem, sign
-from tests.unit.operations.conftest import World, world
+from tests.unit.usecases.conftest import World, world
 
 __all__ = ["world"]  # a fixture
 

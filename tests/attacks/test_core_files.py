@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from common.runtime.memory import is_private
-from manager.operations.workers import READ_TIMEOUT_S, Workers
+from manager.usecases.workers import READ_TIMEOUT_S, Workers
 from tests.patience import PATIENCE_S, wait_status
 
 TREE = Path(__file__).parents[2]

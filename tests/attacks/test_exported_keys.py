@@ -8,10 +8,10 @@ import pytest
 
 from common.errors import InvalidInputError
 from common.pki import der
-from common.pki.batch import ImportFile, read_batch
 from common.pki.certificate import decode
-from common.pki.export import ExportItem, Format, export
-from common.pki.seal import MAC_ROUNDS, ROUNDS, Sealer
+from manager.pki.read.batch import ImportFile, read_batch
+from manager.pki.write.export import ExportItem, Format, export
+from manager.pki.write.seal import MAC_ROUNDS, ROUNDS, Sealer
 from tests.patience import PATIENCE_S
 from tests.pki import make_intermediate, make_leaf, make_root
 

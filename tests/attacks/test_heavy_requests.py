@@ -16,14 +16,14 @@ from aiohttp import hdrs
 
 from bench.catalogue import fill
 from common.ids import NodeName
-from manager.api import bodies, guard
 from manager.api.app import ROOT
-from manager.api.bodies import BODY_MAX_BYTES, POOLS
-from manager.api.guard import GUARD, HEAVY, REQUESTS
-from manager.api.queueing import FairQueue, Limit
 from manager.app import SWITCH_S
 from manager.domain.model import Role
-from manager.management.query import FILTERS_MAX, ORDERS_MAX, PARAMETERS_MAX
+from manager.http import bodies, guard
+from manager.http.bodies import BODY_MAX_BYTES, POOLS
+from manager.http.guard import GUARD, HEAVY, REQUESTS
+from manager.http.queueing import FairQueue, Limit
+from manager.infinity_api.contract.query import FILTERS_MAX, ORDERS_MAX, PARAMETERS_MAX
 from tests.attacks.flooding import client_context, flood
 from tests.fakes.workers import InPlace
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api

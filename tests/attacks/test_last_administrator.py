@@ -7,10 +7,10 @@ import pytest
 
 from common.errors import AccessError, ConflictError
 from manager.domain.model import Role
-from manager.operations.workers import Workers
+from manager.usecases.workers import Workers
 from tests.integration.api import USERS, ApiClient, real_api
 from tests.integration.web import visitor
-from tests.unit.operations.conftest import World, world
+from tests.unit.usecases.conftest import World, world
 
 __all__ = ["world"]  # a fixture
 

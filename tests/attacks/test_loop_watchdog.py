@@ -15,11 +15,11 @@ from aiohttp import web
 from bench.catalogue import fill
 from common.ids import NodeName
 from manager.api.app import ROOT, ROUTES
-from manager.api.streams import EVENT_STREAM
 from manager.domain.model import Role
-from manager.management.description import Resource
-from manager.management.index import RESOURCES, ROOTS
-from manager.operations.workers import Workers
+from manager.http.streams import EVENT_STREAM
+from manager.infinity_api.contract.description import Resource
+from manager.infinity_api.contract.index import RESOURCES, ROOTS
+from manager.usecases.workers import Workers
 from tests.attacks import hostile_inputs as hostile
 from tests.attacks.flooding import client_context
 from tests.attacks.watchdog import Watchdog, watching

@@ -12,9 +12,9 @@ import pytest
 from common.errors import CertcastError, ConflictError, StorageError, UnreachableError
 from common.runtime.acceptor import listen
 from common.runtime.plain import open_plain
-from manager.operations import heads
 from manager.store.chain import Head, SignedHead
 from manager.store.sealing import KEK_FILE, load_keyring
+from manager.usecases import heads
 from nodeagent.channel.dial import dial
 from nodeagent.channel.identity import ensure_key
 from nodeagent.health import plugin

@@ -15,8 +15,8 @@ from aiohttp import web
 from manager.api.app import ROOT
 from manager.api.heads import Known
 from manager.domain.model import Role
-from manager.operations.throttle import FREE_FAILURES, Throttle
-from manager.operations.workers import Workers
+from manager.usecases.throttle import FREE_FAILURES, Throttle
+from manager.usecases.workers import Workers
 from tests.attacks.test_lock_out import client
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.web import Visitor

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-import manager.operations
+import manager.usecases
 from common.errors import ChangedMeanwhileError
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import Role
-from manager.operations.context import Context
 from manager.store.catalogue import NodeDescription
+from manager.usecases.context import Context
 from tests.fakes.workers import InPlace
 from tests.integration.api import real_api
 from tests.integration.management import WORKERS, Client
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root
-from tests.unit.operations.conftest import World, world
+from tests.unit.usecases.conftest import World, world
 
 __all__ = ["world"]  # a fixture
 
@@ -169,7 +169,7 @@ async def test_a_role_that_somebody_else_gave_a_moment_ago_is_not_taken_back_uns
 def test_whatever_asks_for_a_confirmation_does_so_within_the_transaction_that_writes():
     """Each `settle` stands in a block of `deciding` or `deciding_on`; republishing is held against it by the fleet's transaction."""
     asked = list[str]()
-    for path in sorted(Path(manager.operations.__file__).parent.glob("*.py")):
+    for path in sorted(Path(manager.usecases.__file__).parent.glob("*.py")):
         tree = ast.parse(path.read_text())
         within = {
             id(inner)

@@ -10,12 +10,11 @@ import aiohttp
 import pytest
 from aiohttp import hdrs
 
-from manager.api import bodies
 from manager.api.app import ROOT
-from manager.api.bodies import BODY_MAX_BYTES, STRANGER_MAX_BYTES
-from manager.api.guard import GUARD
 from manager.domain.model import Role
-from manager.web import seats
+from manager.http import bodies, seats
+from manager.http.bodies import BODY_MAX_BYTES, STRANGER_MAX_BYTES
+from manager.http.guard import GUARD
 from tests.attacks.flooding import TAKEN_MAX, Flooded, flood
 from tests.attacks.watchdog import watching
 from tests.fakes.workers import InPlace

@@ -7,8 +7,8 @@ import pytest
 from manager.domain.consequences import ConfirmationNeededError
 from manager.store.catalogue import NodeDescription
 from tests.pki import NOW_S, make_leaf
-from tests.unit.operations.conftest import World
-from tests.unit.operations.conftest import world as world  # noqa: PLC0414 - a fixture
+from tests.unit.usecases.conftest import World
+from tests.unit.usecases.conftest import world as world  # noqa: PLC0414 - a fixture
 
 Act = Callable[[World, str], Awaitable[object]]
 

@@ -11,9 +11,9 @@ from asyncssh.channel import SSHClientChannel
 from common.ids import Digest, NodeName
 from common.runtime.ssh import JOIN_USER, SUBSYSTEM, common_options, generate_key, load_key, public_line
 from common.wire.messages import Hello, Report, encode
-from manager.push.allowance import Allowance
-from manager.push.connection import Connection
-from manager.push.gate import Limits
+from manager.channel.allowance import Allowance
+from manager.channel.connection import Connection
+from manager.channel.gate import Limits
 from tests.attacks.manager_parts import Manager, Raw, Watched, ends, manager
 from tests.patience import PATIENCE_S
 

@@ -15,14 +15,14 @@ import aiohttp
 import pytest
 
 from manager.api import certificates as certificate_routes
-from manager.api import pieces
 from manager.api.app import ROOT
 from manager.api.heads import SESSION_COOKIE as COOKIE
-from manager.api.management import handlers
-from manager.api.streams import HEARTBEAT_S
 from manager.domain.callers import Scope
 from manager.domain.model import Role
-from manager.operations.rights import RECHECK_S
+from manager.http import pieces
+from manager.http.streams import HEARTBEAT_S
+from manager.infinity_api import handlers
+from manager.usecases.rights import RECHECK_S
 from tests import pki
 from tests.attacks.principals import access_token, api_token, basic, bearer, provisioning_token
 from tests.fakes.workers import InPlace

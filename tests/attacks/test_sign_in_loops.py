@@ -10,8 +10,8 @@ import pytest
 import structlog
 
 from manager.domain.model import Role
-from manager.operations.allowance import BURST, NOTED_BURST
-from manager.operations.workers import Workers
+from manager.usecases.allowance import BURST, NOTED_BURST
+from manager.usecases.workers import Workers
 from tests.attacks.test_lock_out import client
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.web import Visitor

@@ -15,7 +15,7 @@ from common.ids import NodeName
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.wire.enrolment import EnrolRequest
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
-from manager.operations.node_keys import NodeKeyOperations
+from manager.usecases.node_keys import NodeKeyOperations
 from tests.attacks.manager_parts import Manager, manager, rotation
 from tests.patience import PATIENCE_S
 
@@ -66,7 +66,7 @@ async def test_a_thief_never_rotates_the_key_that_a_rescuer_has_pinned_meanwhile
 async def test_of_many_races_between_thief_and_rescuer_the_rescuer_loses_none(
     tmp_path: Path, record_property, monkeypatch
 ):
-    monkeypatch.setattr("manager.push.enrolment.ROTATIONS_BURST", 10 * RACES)
+    monkeypatch.setattr("manager.channel.enrolment.ROTATIONS_BURST", 10 * RACES)
     async with manager(tmp_path) as there:
         await there.add("n1")
         copied, lost = await there.join("n1"), 0
@@ -187,7 +187,7 @@ async def test_refusing_an_unknown_node_takes_the_same_work_as_refusing_a_known_
         await there.add("n1")
         await there.join("n1")
         stranger, checked = load_key(generate_key()), []
-        from manager.push import enrolment as module
+        from manager.channel import enrolment as module
 
         has_signed = module.has_signed
 

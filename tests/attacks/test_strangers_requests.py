@@ -13,14 +13,14 @@ import pytest
 from aiohttp import hdrs
 from argon2 import extract_parameters
 
-from manager.api import bodies
 from manager.api.app import ROOT
-from manager.api.guard import GUARD, STRANGERS
 from manager.api.heads import COOKIES_MAX, COOKIES_MAX_BYTES
 from manager.api.turnstile import Pace, Turnstile
 from manager.domain.model import Role
-from manager.operations.passwords import new_hasher
-from manager.web.seats import TALKATIVE, UNASKED_MAX_BYTES
+from manager.http import bodies
+from manager.http.guard import GUARD, STRANGERS
+from manager.http.seats import TALKATIVE, UNASKED_MAX_BYTES
+from manager.usecases.passwords import new_hasher
 from tests.attacks.flooding import flood
 from tests.attacks.watchdog import watching
 from tests.fakes.workers import InPlace

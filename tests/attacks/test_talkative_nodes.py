@@ -33,10 +33,10 @@ from common.wire.messages import (
     Welcome,
     encode,
 )
+from manager.channel.allowance import MESSAGES, Allowance, Rate
+from manager.channel.enrolment import ROTATIONS_BURST
+from manager.channel.gate import Limits
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
-from manager.push.allowance import MESSAGES, Allowance, Rate
-from manager.push.enrolment import ROTATIONS_BURST
-from manager.push.gate import Limits
 from tests.attacks.manager_parts import Manager, Raw, ends, manager, rotation
 
 N1 = NodeName("n1")
@@ -144,7 +144,7 @@ async def test_a_node_that_connects_without_end_is_cut_and_an_alarm(
     tmp_path: Path, record_property, monkeypatch
 ):
     rate = Rate(20, 0.001)
-    monkeypatch.setattr("manager.push.allowance.CONNECTIONS", rate)
+    monkeypatch.setattr("manager.channel.allowance.CONNECTIONS", rate)
     async with manager(tmp_path, Limits(known_burst=1000, pace_burst=1000)) as there:
         await there.add("n1")
         key, served = await there.join("n1"), 0

@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 from common.runtime import log as logs
 from common.runtime import terminal
 from common.text import printable
-from manager.operator import shapes
-from manager.operator.cli import app
-from manager.operator.client import Client, Download
-from manager.operator.failures import Consequence, RefusedError
+from manager.cli import shapes
+from manager.cli.app import app
+from manager.cli.client import Client, Download
+from manager.cli.failures import Consequence, RefusedError
 from nodeagent import cli as nodeagent_cli
 from nodeagent import status as nodeagent_status
 from nodeagent.health import plugin

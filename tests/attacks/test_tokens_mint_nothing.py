@@ -8,9 +8,9 @@ import pytest
 
 from manager.domain.callers import Scope
 from manager.domain.model import Role
-from manager.operations.lastuse import NOTED_S
-from manager.operations.users import TOKEN_DAYS_MAX, TOKENS_PER_USER_MAX
 from manager.store.users import Users
+from manager.usecases.lastuse import NOTED_S
+from manager.usecases.users import TOKEN_DAYS_MAX, TOKENS_PER_USER_MAX
 from tests.attacks.principals import PUBLIC_KEY, access_token, api_token, basic, bearer
 from tests.fakes.workers import InPlace
 from tests.integration.api import USERS, ApiClient, real_api

@@ -9,8 +9,8 @@ import pytest
 
 from manager.api.app import ROOT
 from manager.domain.model import Role
-from manager.operations.throttle import FREE_FAILURES
-from manager.operations.workers import Workers
+from manager.usecases.throttle import FREE_FAILURES
+from manager.usecases.workers import Workers
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 
 RIGHT = aiohttp.encode_basic_auth(USERS[Role.OPERATOR], PASSWORD)

@@ -12,10 +12,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from common.ids import NodeName
+from manager.channel.pipe import pipe
 from manager.domain.model import Role
-from manager.operations.requests import KeyChoice, RequestChanges
-from manager.operations.workers import Workers
-from manager.push.pipe import pipe
+from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.fakes.simulator import Mood, NodeSimulator
 from tests.integration.api import ApiClient, real_api

@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from common.ids import NodeName
-from manager.push.connection import Connection
+from manager.channel.connection import Connection
 from manager.store.generations import Generations
 from tests.fakes.localstate import MemoryLocalState
 from tests.fakes.simulator import NodeSimulator

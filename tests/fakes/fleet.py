@@ -1,4 +1,4 @@
-"""A fleet that remembers what it was told. Implements `manager.operations.ports.Fleet`."""
+"""A fleet that remembers what it was told. Implements `manager.usecases.ports.Fleet`."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common.pki.selfsigned import make_temporary
+from manager.pki.write.selfsigned import make_temporary
 
 
 class InPlace:

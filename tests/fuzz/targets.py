@@ -26,24 +26,24 @@ from common.errors import (
     PkiError,
     ProtocolError,
 )
-from common.pki.batch import ImportFile, read_batch
 from common.pki.certificate import decode
-from common.pki.csr import read_request
-from common.pki.findings import PkiFindingsError
-from common.pki.keys import load_private_key, private_key_pem
-from common.pki.lint import lint
 from common.pki.pem import Block, pem_of, read_blocks
-from common.pki.pfx import open_pfx
-from common.pki.reader import as_text, read_file
-from common.pki.redaction import without_private_keys
-from common.pki.text import text_form
 from common.wire import enrolment, frames, messages
 from manager.domain import assertion
-from manager.management.bodies import read_bulk, read_values
-from manager.management.description import Kind, Resource
-from manager.management.errors import RefusedError
-from manager.management.index import RESOURCES
-from manager.management.query import read_query, select
+from manager.infinity_api.contract.bodies import read_bulk, read_values
+from manager.infinity_api.contract.description import Kind, Resource
+from manager.infinity_api.contract.errors import RefusedError
+from manager.infinity_api.contract.index import RESOURCES
+from manager.infinity_api.contract.query import read_query, select
+from manager.pki.judge.lint import lint
+from manager.pki.read.batch import ImportFile, read_batch
+from manager.pki.read.csr import read_request
+from manager.pki.read.findings import PkiFindingsError
+from manager.pki.read.keys import load_private_key, private_key_pem
+from manager.pki.read.pfx import open_pfx
+from manager.pki.read.reader import as_text, read_file
+from manager.pki.read.redaction import without_private_keys
+from manager.pki.text.certificate import text_form
 from manager.web.forms import parse_form
 from nodeagent.core.journal import Journal, decode_journal, encode_journal
 from nodeagent.core.servicesfile import Accounts, ServicesError, parse_services, salvage_services

@@ -17,23 +17,23 @@ from common.ids import NodeName
 from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT
-from manager.api.proxies import Proxies
+from manager.application import build_application
+from manager.channel.directory import Directory
 from manager.domain.model import Role
-from manager.operations import passwords
-from manager.operations.context import Context
-from manager.operations.nodes import JoinFacts
-from manager.operations.operations import Operations
-from manager.operations.workers import Workers
-from manager.push.compiler import Compiler
-from manager.push.directory import Directory
-from manager.push.fleet import Fleet
+from manager.fleet.compiler import Compiler
+from manager.fleet.fleet import Fleet
+from manager.http.health import Health
+from manager.http.metrics import Metrics, Sources
+from manager.http.proxies import Proxies
+from manager.http.server import HttpsServer
 from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
-from manager.web.application import build_application
-from manager.web.health import Health
-from manager.web.metrics import Metrics, Sources
-from manager.web.server import HttpsServer
+from manager.usecases import passwords
+from manager.usecases.context import Context
+from manager.usecases.nodes import JoinFacts
+from manager.usecases.usecases import Operations
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.leaks import Leaks
 

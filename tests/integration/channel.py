@@ -13,11 +13,11 @@ from common.ids import NodeName
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.runtime.transport import Transport
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_pinning
-from manager.push.directory import Directory, PinnedKey
-from manager.push.enrolment import Enrolment
-from manager.push.gate import Limits
-from manager.push.listener import Listener
-from manager.push.sources import KnownSources
+from manager.channel.directory import Directory, PinnedKey
+from manager.channel.enrolment import Enrolment
+from manager.channel.gate import Limits
+from manager.channel.listener import Listener
+from manager.channel.sources import KnownSources
 from nodeagent.channel.identity import Identity
 from tests.patience import PATIENCE_S
 
@@ -61,7 +61,7 @@ class Ear:
 
 
 class Tokens:
-    """Join tokens and pinned keys in memory, with the store's rules. Implements `manager.push.enrolment.NodeKeys`."""
+    """Join tokens and pinned keys in memory, with the store's rules. Implements `manager.channel.enrolment.NodeKeys`."""
 
     def __init__(self, directory: Directory) -> None:
         self.tokens: dict[str, list[str | float | None]] = {}

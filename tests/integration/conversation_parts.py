@@ -9,7 +9,7 @@ from common.wire import sender as manager
 from common.wire.frames import FrameDecoder
 from common.wire.messages import Outcome, Tick, Welcome, decode, encode
 from common.wire.receiver import Receiver
-from manager.push.pipe import pipe
+from manager.channel.pipe import pipe
 from nodeagent.channel.conversation import Conversation
 from nodeagent.health.checks import Health
 from tests import pki

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from common.ids import NodeName
 from common.pki.certificate import decode
-from common.pki.upload import read_tls
 from common.runtime.supervise import Supervisor
-from manager.operations.certificates import new_certificate
-from manager.push.compiler import Compiler
-from manager.push.directory import Directory
-from manager.push.fleet import Fleet
-from manager.push.pipe import pipe
+from manager.channel.directory import Directory
+from manager.channel.pipe import pipe
+from manager.fleet.compiler import Compiler
+from manager.fleet.fleet import Fleet
+from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
+from manager.usecases.certificates import new_certificate
 from tests import pki
 from tests.fakes.simulator import NodeSimulator
 from tests.patience import PATIENCE_S

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from manager.web.server import HttpsServer
+from manager.http.server import HttpsServer
 
 
 @asynccontextmanager

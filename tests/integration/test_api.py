@@ -9,11 +9,11 @@ import pytest
 
 from common.errors import StorageError
 from manager.api.app import ROOT, ROUTES
-from manager.api.bodies import BODY_MAX_BYTES
-from manager.api.routes import allows
 from manager.domain.callers import ROLES
 from manager.domain.model import Role, UserRecord
-from manager.operations.workers import Workers
+from manager.http.bodies import BODY_MAX_BYTES
+from manager.http.routes import allows
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.patience import PATIENCE_S
@@ -237,7 +237,7 @@ async def test_bodies_are_bounded_and_plain(api: ApiClient):
 
 
 async def test_a_body_that_drips_is_not_waited_for(api: ApiClient, monkeypatch):
-    monkeypatch.setattr("manager.api.bodies.BODY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("manager.http.bodies.BODY_TIMEOUT_S", 0.2)
 
     async def drip():
         yield b"{"

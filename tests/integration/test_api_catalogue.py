@@ -9,10 +9,10 @@ import pytest
 
 from manager.api import certificates
 from manager.api.answers import CertificateAnswer, certificate_answer
-from manager.api.pieces import listed
 from manager.domain.model import Role
-from manager.operations.certificates import ListedCertificate
-from manager.operations.workers import Workers
+from manager.http.pieces import listed
+from manager.usecases.certificates import ListedCertificate
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.conftest import find_program
 from tests.integration.api import ApiClient, real_api

@@ -8,12 +8,12 @@ import pytest
 
 from common.errors import StorageError
 from common.ids import NodeName
+from manager.channel.pipe import pipe
 from manager.domain import trust
 from manager.domain.alarms import AlarmKind
 from manager.domain.model import Role
-from manager.operations.workers import Workers
-from manager.push.pipe import pipe
 from manager.store.catalogue import NodeDescription
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.fakes.simulator import NodeSimulator
 from tests.integration.api import ApiClient, real_api

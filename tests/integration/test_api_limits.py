@@ -8,11 +8,11 @@ import structlog
 
 from common.errors import Reason, StorageError
 from manager.api import fleet as subject
-from manager.api import streams
 from manager.api.app import ROOT
 from manager.domain.model import Role
-from manager.operations.throttle import FREE_FAILURES
-from manager.operations.workers import Workers
+from manager.http import streams
+from manager.usecases.throttle import FREE_FAILURES
+from manager.usecases.workers import Workers
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.patience import PATIENCE_S
 
@@ -120,7 +120,7 @@ async def test_watchers_are_few(api: ApiClient, monkeypatch):
 
 
 async def test_one_user_leaves_streams_for_the_others(api: ApiClient, monkeypatch):
-    monkeypatch.setattr("manager.api.streams.STREAMS_PER_USER", 1)
+    monkeypatch.setattr("manager.http.streams.STREAMS_PER_USER", 1)
     async with api.session.get(f"{api.url}{ROOT}/events", headers=AUTH) as first:
         assert await first.content.readline() == b": listening\n"
         status, answer = await api.call("GET", "events")
@@ -170,7 +170,7 @@ async def test_a_watcher_that_does_not_read_is_dropped(api: ApiClient, monkeypat
             ended.set()
 
     ended = asyncio.Event()
-    monkeypatch.setattr("manager.push.fleet.Fleet.subscribe", lambda *_: Subscribed())
+    monkeypatch.setattr("manager.fleet.fleet.Fleet.subscribe", lambda *_: Subscribed())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     host, port = own(api).split(":")

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
-from manager.operations.workers import READ_TIMEOUT_S, Workers
+from manager.usecases.workers import READ_TIMEOUT_S, Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api
 from tests.unit.pki.openssl import openssl

@@ -15,8 +15,8 @@ from common.errors import (
 )
 from common.runtime.ssh import JOIN_SUBSYSTEM, SUBSYSTEM, common_options, generate_key, load_key, public_line
 from common.wire.enrolment import hash_secret
-from manager.push import guard
-from manager.push.gate import Limits
+from manager.channel import guard
+from manager.channel.gate import Limits
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect, dial
 from nodeagent.channel.join import join

@@ -11,7 +11,7 @@ from common.ids import NodeName
 from common.pki.certificate import decode
 from common.wire.messages import Outcome
 from manager.domain.model import NodeReportRecord
-from manager.operations.trust import new_trusted_ca
+from manager.usecases.trust import new_trusted_ca
 from tests.fakes.simulator import NodeSimulator
 from tests.integration.fleet_parts import ANCHOR, ISSUER, ROOT, Parts, running
 
@@ -227,7 +227,7 @@ async def test_an_outcome_is_acknowledged_only_when_it_is_on_disk(
             await record(records)
 
         monkeypatch.setattr(parts.store.reports, "record", broken)
-        monkeypatch.setattr("manager.push.reports.RETRY_S", 0.05)
+        monkeypatch.setattr("manager.fleet.reports.RETRY_S", 0.05)
         node = parts.dial("n1")
         leaf = await parts.assign("n1")
         await parts.until_applied(leaf, "n1")
@@ -298,8 +298,8 @@ def served(node: NodeSimulator) -> int:
 
 
 async def add_intermediate(parts: Parts) -> None:
-    from common.pki.upload import read_trusted_cas
-    from manager.operations.trust import new_trusted_ca
+    from manager.pki.read.upload import read_trusted_cas
+    from manager.usecases.trust import new_trusted_ca
 
     found = read_trusted_cas(ISSUER.certificate_pem).certificates
     await parts.store.trusted_cas.add([new_trusted_ca(each) for each in found], now_s=time.time())

@@ -10,7 +10,7 @@ from aiohttp import web
 from common.errors import UnreachableError
 from common.runtime import handed
 from common.runtime.handed import handed_over
-from manager.web.server import HttpsServer
+from manager.http.server import HttpsServer
 from tests.patience import PATIENCE_S
 
 

@@ -11,7 +11,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from common.errors import InvalidInputError
-from manager.operations.workers import Workers
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api
 
@@ -98,7 +98,7 @@ async def test_keys_are_looked_for_in_streams_and_in_what_tests_read_themselves(
 
     async with leaking(tmp_path, "an answer holds a private key") as api:
         await send(api, made)
-        monkeypatch.setattr("manager.push.fleet.Fleet.subscribe", lambda *_: nullcontext(Subscription()))
+        monkeypatch.setattr("manager.fleet.fleet.Fleet.subscribe", lambda *_: nullcontext(Subscription()))
         async with api.raw("GET", "events") as stream:
             while b"PRIVATE" not in await stream.content.readline():
                 pass

@@ -9,10 +9,10 @@ import aiohttp
 import pytest
 
 from common.pki.certificate import decode
-from common.pki.material import TlsMaterial
-from manager.api.pieces import AT_ONCE
 from manager.domain.model import Role
-from manager.operations.certificates import new_certificate
+from manager.http.pieces import AT_ONCE
+from manager.pki.read.material import TlsMaterial
+from manager.usecases.certificates import new_certificate
 from tests import pki
 from tests.integration.api import PASSWORD, USERS
 from tests.integration.management import CERTIFICATES, ISSUER, Client, management

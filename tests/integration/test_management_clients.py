@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from manager.domain.model import Role
-from manager.management.index import RESOURCES
+from manager.infinity_api.contract.index import RESOURCES
 from tests.fakes import cli_client, sdk_client
 from tests.integration.management import (
     AUTHORITIES,

@@ -10,12 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.errors import Reason, StorageError
-from manager.api.management import handlers
-from manager.api.management.documents import Documents
-from manager.api.pieces import AT_ONCE
 from manager.domain.model import Role
-from manager.management.description import Method, Resource
-from manager.management.index import RESOURCES
+from manager.http.pieces import AT_ONCE
+from manager.infinity_api import handlers
+from manager.infinity_api.contract.description import Method, Resource
+from manager.infinity_api.contract.index import RESOURCES
+from manager.infinity_api.documents import Documents
 from tests import pki
 from tests.fakes import cli_client, sdk_client
 from tests.integration.api import USERS

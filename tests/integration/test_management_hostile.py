@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from manager.management.description import Kind, Lookup
-from manager.management.index import RESOURCES, ROOTS
+from manager.infinity_api.contract.description import Kind, Lookup
+from manager.infinity_api.contract.index import RESOURCES, ROOTS
 from tests.integration.management import Client, leaf, management, upload
 
 LISTS = [resource for resource in RESOURCES if not resource.is_command]

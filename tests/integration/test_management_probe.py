@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from manager.push.local import LocalNode
-from manager.web.server import HttpsServer
+from manager.fleet.local import LocalNode
+from manager.http.server import HttpsServer
 from tests import pki
 from tests.integration.agent_parts import ROOT, chained_bundle, command
 from tests.integration.serving import serving

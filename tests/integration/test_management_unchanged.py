@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
 from manager.domain.model import Role
-from manager.management.alarms import LEVELS
-from manager.management.description import Method, Namespace
-from manager.management.index import RESOURCES
-from manager.management.resources.platform import GLOBAL
-from manager.management.resources.small import SMALL
+from manager.infinity_api.contract.alarms import LEVELS
+from manager.infinity_api.contract.description import Method, Namespace
+from manager.infinity_api.contract.index import RESOURCES
+from manager.infinity_api.contract.resources.platform import GLOBAL
+from manager.infinity_api.contract.resources.small import SMALL
 from tests import pki
 from tests.fakes import sdk_client, splunk_client
 from tests.integration.management import (

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from common.ids import MANAGEMENT_NODE
-from manager.api.oauth import FORM_MAX_BYTES
 from manager.domain.model import Role
-from manager.operations import clients as subject
-from manager.operations.workers import Workers
+from manager.http.oauth import FORM_MAX_BYTES
+from manager.usecases import clients as subject
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api
 from tests.oauth import claims, forge, form, public_pem, sign

@@ -20,8 +20,8 @@ from schemathesis.specs.openapi import checks as openapi
 
 from manager.api.app import ROOT
 from manager.domain.model import Role
-from manager.management.resources.small import SMALL
-from manager.operations.workers import Workers
+from manager.infinity_api.contract.resources.small import SMALL
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 

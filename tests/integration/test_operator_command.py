@@ -9,9 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
+from manager.cli.app import app
 from manager.domain.model import Role
-from manager.operations.workers import Workers
-from manager.operator.cli import app
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.unit.pki.openssl import openssl, sign_request

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from common.errors import AccessError
-from manager.api.bodies import STRANGER_MAX_BYTES
 from manager.api.heads import SESSION_COOKIE as COOKIE
 from manager.domain.model import Role
-from manager.operations import sessions
-from manager.operations.setup import LINK_S
-from manager.operations.workers import Workers
+from manager.http.bodies import STRANGER_MAX_BYTES
+from manager.usecases import sessions
+from manager.usecases.setup import LINK_S
+from manager.usecases.workers import Workers
 from manager.web.site import PAGES
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.web import Visitor, visitor
@@ -254,7 +254,7 @@ async def test_a_stranger_may_send_little(api: ApiClient):
 
 
 async def test_a_form_that_does_not_arrive_is_not_waited_for(api: ApiClient, monkeypatch):
-    monkeypatch.setattr("manager.api.bodies.BODY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("manager.http.bodies.BODY_TIMEOUT_S", 0.1)
 
     async def dripping():
         yield b"csrf=1&"

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from manager.domain.model import Role
-from manager.operations.workers import Workers
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api
 from tests.integration.web import Visitor, visitor

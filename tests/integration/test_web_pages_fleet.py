@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from manager.domain.model import Role
-from manager.operations.workers import Workers
+from manager.usecases.workers import Workers
 from manager.web.pages import fleet as subject
 from manager.web.pages import live
 from tests.browser.showroom import Showroom

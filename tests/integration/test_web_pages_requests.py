@@ -5,7 +5,7 @@ import pytest
 from cryptography import x509
 
 from manager.domain.model import Role
-from manager.operations.workers import Workers
+from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api
 from tests.integration.web import visitor

@@ -4,10 +4,10 @@ from typing import get_args
 
 import pytest
 
+from common.api.explained.findings import FINDINGS
+from common.api.explained.statuses import CHAIN_STATES, STATUSES
 from common.errors import Reason
 from common.pki.certificate import decode
-from common.pki.explained_findings import FINDINGS
-from common.pki.explanations import CHAIN_STATES, STATUSES
 from common.pki.path import Problem
 from common.pki.pem import pem_of
 from common.wire.messages import ConfigurationCode, WaitReason
@@ -16,8 +16,8 @@ from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
 from manager.domain.model import Role
 from manager.domain.view import State
-from manager.operations.trust import new_trusted_ca
-from manager.operations.workers import Workers
+from manager.usecases.trust import new_trusted_ca
+from manager.usecases.workers import Workers
 from tests import odd, pki
 from tests.integration.api import ApiClient, real_api
 from tests.integration.web import Visitor, visitor

@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from common.errors import InstallError, UnreachableError
-from manager.web import server as subject
-from manager.web.seats import SeatLimits
-from manager.web.server import HttpsServer
+from manager.http import server as subject
+from manager.http.seats import SeatLimits
+from manager.http.server import HttpsServer
 from tests.integration.serving import serving
 from tests.patience import PATIENCE_S
 from tests.pki import DAY_S, Made, current_ca, current_leaf, make_leaf, make_rsa_key

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from common.errors import CertcastError, InvalidInputError, PkiError, Reason
-from common.pki.findings import PkiFindingsError
 from common.pki.pem import pem_of
-from common.pki.upload import read_tls
-from manager.operations.admission import read_trusted_cas
-from manager.operations.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S, Workers
+from manager.pki.read.findings import PkiFindingsError
+from manager.pki.read.upload import read_tls
+from manager.usecases.admission import read_trusted_cas
+from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S, Workers
 from tests.pki import make_leaf, make_root, spoiled
 
 

@@ -13,9 +13,9 @@ from typing import Final
 from common.errors import EnrolmentError, Reason
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.wire.enrolment import EnrolReply
-from manager.push.directory import Directory
-from manager.push.listener import Listener
-from manager.push.sources import KnownSources
+from manager.channel.directory import Directory
+from manager.channel.listener import Listener
+from manager.channel.sources import KnownSources
 from nodeagent.channel.identity import Pin, ensure_key, save_pin
 from tests.conftest import find_program
 from tests.integration.agent_parts import NODE

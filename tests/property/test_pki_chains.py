@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.pki.certificate import decode
-from common.pki.chain import ChainState, build_chain
-from common.pki.search import Issuers
 from common.pki.strict import MAX_INTERMEDIATES, StrictClient
+from manager.pki.chain.chain import ChainState, build_chain
+from manager.pki.chain.search import Issuers
 from tests.pki import DAY_S, NOW_S, Made, _ca_extensions, _make, _name, make_key, make_leaf, make_root
 
 KEYS = [make_key() for _ in range(6)]

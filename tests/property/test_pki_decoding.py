@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from common.errors import PkiError
 from common.pki import der
 from common.pki.certificate import MAX_CERTIFICATE_BYTES, decode, is_signed_by
-from common.pki.lint import lint
-from common.pki.text import text_form
+from manager.pki.judge.lint import lint
+from manager.pki.text.certificate import text_form
 from tests.odd import GENERALIZED, certificate
 from tests.pki import make_leaf, make_root
 from tests.shapes import extensions

@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 
 from common.errors import PkiError
 from common.pki import der
-from common.pki.batch import MAX_FILE_BYTES, ImportFile, read_batch
-from common.pki.binary import label_of
 from common.pki.certificate import decode
-from common.pki.chain import build_chain
-from common.pki.findings import PkiFindingsError
-from common.pki.keys import load_private_key
-from common.pki.lint import lint
 from common.pki.name import canonical_name
-from common.pki.parameters import FFDHE2048_PEM
 from common.pki.pem import MAX_TEXT_CHARS, Block, pem_of, read_blocks
-from common.pki.pfx import open_pfx
-from common.pki.redaction import without_private_keys
-from common.pki.search import Issuers
-from common.pki.status import statuses
-from common.pki.text import text_form
-from common.pki.upload import read_for_key, read_tls, read_trusted_cas
+from manager.pki.chain.chain import build_chain
+from manager.pki.chain.search import Issuers
+from manager.pki.judge.lint import lint
+from manager.pki.judge.status import statuses
+from manager.pki.read.batch import MAX_FILE_BYTES, ImportFile, read_batch
+from manager.pki.read.binary import label_of
+from manager.pki.read.findings import PkiFindingsError
+from manager.pki.read.keys import load_private_key
+from manager.pki.read.parameters import FFDHE2048_PEM
+from manager.pki.read.pfx import open_pfx
+from manager.pki.read.redaction import without_private_keys
+from manager.pki.read.upload import read_for_key, read_tls, read_trusted_cas
+from manager.pki.text.certificate import text_form
 from tests.pki import NOW_S, make_intermediate, make_leaf, make_root
 
 ROOT = make_root()

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from common.errors import PkiError
-from common.pki.batch import ImportFile, read_batch
-from common.pki.findings import PkiFindingsError
 from common.pki.pem import Block, read_blocks
-from common.pki.reader import read_file
-from common.pki.redaction import without_private_keys
+from manager.pki.read.batch import ImportFile, read_batch
+from manager.pki.read.findings import PkiFindingsError
+from manager.pki.read.reader import read_file
+from manager.pki.read.redaction import without_private_keys
 from tests.pki import make_intermediate, make_leaf, make_root
 
 ROOT = make_root()

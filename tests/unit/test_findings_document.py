@@ -8,21 +8,28 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
+from common.api.explained.meanings import (
+    ALARM_TITLES,
+    CONFIGURATION,
+    CONSEQUENCES,
+    DIFFERENCES,
+    NODE_STATES,
+    WAITS,
+)
+from common.api.explained.reasons import CLIENT_ALARMS, REASONS
 from common.errors import Reason
-from common.pki.chain import PROBLEM_WORDS, ChainState
 from common.pki.finding import LintCode
 from common.pki.path import Problem
-from common.pki.status import StatusCode
 from common.wire.messages import ConfigurationCode, WaitReason
+from manager.cli.app import app
 from manager.domain.alarms import AlarmKind
 from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
 from manager.domain.view import State
-from manager.findings import markdown
-from manager.management.alarms import MISSING_ON_MANAGEMENT_NODE, NAMES
-from manager.meanings import ALARM_TITLES, CONFIGURATION, CONSEQUENCES, DIFFERENCES, NODE_STATES, WAITS
-from manager.operator.cli import app
-from manager.reasons import CLIENT_ALARMS, REASONS
+from manager.infinity_api.contract.alarms import MISSING_ON_MANAGEMENT_NODE, NAMES
+from manager.pki.chain.chain import PROBLEM_WORDS, ChainState
+from manager.pki.judge.status import StatusCode
+from manager.web.reference import markdown
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "findings.md"
 

@@ -10,17 +10,17 @@ import pytest
 
 import manager
 from common.errors import Hint, NotFoundError
-from manager.api.errors import answer
-from manager.operator import failures
-from manager.operator.failures import refusal
+from manager.cli import failures
+from manager.cli.failures import refusal
+from manager.http.errors import answer
 from manager.web import site
 from nodeagent import cli
 from nodeagent.app import only_one
 from nodeagent.channel.identity import Pin, ensure_key, save_pin
 
 ROOT = Path(manager.__file__).parents[1]
-BELOW = ("common/wire", "common/pki", "common/bundle", "common/api", "manager/domain", "manager/operations")
-BELOW += ("manager/store", "manager/push")
+BELOW = ("common/wire", "common/pki", "common/bundle", "common/api", "manager/domain", "manager/usecases")
+BELOW += ("manager/store", "manager/channel")
 BELOW_THE_COMMAND_OF_THE_NODE = (
     *("common", "nodeagent/core", "nodeagent/install", "nodeagent/channel", "nodeagent/health"),
     *("nodeagent/app.py", "nodeagent/errors.py", "nodeagent/settings.py", "nodeagent/status.py"),

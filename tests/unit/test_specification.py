@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from manager import cli as daemon
-from manager.operator.cli import app
+from manager import admin as daemon
+from manager.cli.app import app
 
 TOP = Path(__file__).parents[2]
 ROWS = [

@@ -1,6 +1,6 @@
 import pytest
 
-from manager.push.watch import Watchers
+from manager.fleet.watch import Watchers
 
 NODES = {"n1": "view of n1", "n2": "view of n2"}
 

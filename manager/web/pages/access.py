@@ -3,8 +3,8 @@
 from aiohttp import web
 
 from common.errors import AccessError, CertcastError, Reason
-from manager.api.errors import status_of
 from manager.domain.model import Role
+from manager.http.errors import status_of
 from manager.web.visit import NEXT, Page, Visit, ask_password, inside
 
 

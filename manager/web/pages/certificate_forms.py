@@ -6,11 +6,11 @@ from typing import Any
 from aiohttp import web
 
 from common.errors import CertcastError, ChangedMeanwhileError
-from manager.api.errors import status_of
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import AssignmentRecord, CertificateRecord, Role
 from manager.domain.version import version_of_certificate
-from manager.operations.certificates import slot_name
+from manager.http.errors import status_of
+from manager.usecases.certificates import slot_name
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.difference import Difference
 from manager.web.uploads import findings_of, sentences

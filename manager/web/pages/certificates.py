@@ -7,18 +7,18 @@ from aiohttp import web
 
 from common.errors import CertcastError, ConflictError, InvalidInputError, NotFoundError
 from common.pki.certificate import Certificate
-from common.pki.chain import Chain, ChainState
-from common.pki.export import Format
-from common.pki.headline import headline
-from common.pki.status import StatusCode
-from manager.api.errors import status_of
-from manager.api.routes import attachment
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry
 from manager.domain.listing import Order, Query
 from manager.domain.model import Role
-from manager.operations.certificates import Wanted
-from manager.operations.views import views_of
+from manager.http.errors import status_of
+from manager.http.routes import attachment
+from manager.pki.chain.chain import Chain, ChainState
+from manager.pki.judge.headline import headline
+from manager.pki.judge.status import StatusCode
+from manager.pki.write.export import Format
+from manager.usecases.certificates import Wanted
+from manager.usecases.views import views_of
 from manager.web.standing import rollout_of
 from manager.web.uploads import findings_of
 from manager.web.visit import Page, Visit

@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
-from common.pki.chain import PROBLEM_WORDS
+from common.api.explained.meanings import ALARM_TITLES
+from common.api.explained.reasons import CLIENT_ALARMS
 from manager.domain.model import Role
-from manager.findings import MEANINGS, SECTIONS
-from manager.meanings import ALARM_TITLES
-from manager.reasons import CLIENT_ALARMS
+from manager.pki.chain.chain import PROBLEM_WORDS
+from manager.web.reference import MEANINGS, SECTIONS
 from manager.web.visit import Page, Visit
 
 

@@ -11,10 +11,10 @@ from aiohttp import web
 from common.errors import InvalidInputError
 from common.ids import NodeName
 from common.pki.expiry import nearness
-from common.pki.status import nearness_of
-from manager.api.streams import HEARTBEAT_S, event_stream, write
 from manager.domain.model import Role
 from manager.domain.view import NodeView, PlannedPush
+from manager.http.streams import HEARTBEAT_S, event_stream, write
+from manager.pki.judge.status import nearness_of
 from manager.web.pages.nodes import show_list
 from manager.web.standing import lately, tiles, wave
 from manager.web.timeline import End, draw_timeline

@@ -14,10 +14,10 @@ from aiohttp import web
 
 from common.errors import AccessError
 from common.ids import NodeName, node_name
-from manager.api.streams import HEARTBEAT_S, event_stream, write
 from manager.domain.alarms import AlarmRecord
 from manager.domain.model import Role
-from manager.operations.rights import Rights
+from manager.http.streams import HEARTBEAT_S, event_stream, write
+from manager.usecases.rights import Rights
 from manager.web.visit import Page, Visit
 
 PACE_S: Final = 0.5

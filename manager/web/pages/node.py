@@ -8,11 +8,11 @@ from aiohttp import web
 from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, NotFoundError
 from common.ids import node_name
-from manager.api.errors import status_of
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.listing import Order, Query, fits
 from manager.domain.model import NodeRecord, Role
-from manager.operations.certificates import slot_name
+from manager.http.errors import status_of
+from manager.usecases.certificates import slot_name
 from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows, what_it_has
 from manager.web.pages.nodes import locations
 from manager.web.visit import Page, Visit

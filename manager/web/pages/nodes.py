@@ -9,14 +9,14 @@ from aiohttp import web
 
 from common.errors import CertcastError, ChangedMeanwhileError, InvalidInputError
 from common.ids import NodeName, node_name
-from manager.api.errors import status_of
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import NodeRecord, Role
 from manager.domain.version import version_of_node
 from manager.domain.view import NodeView, State
-from manager.operations.nodes import NewToken, findings_of_node
-from manager.operations.views import views_of
+from manager.http.errors import status_of
 from manager.store.catalogue import NodeDescription
+from manager.usecases.nodes import NewToken, findings_of_node
+from manager.usecases.views import views_of
 from manager.web.difference import Difference
 from manager.web.noderows import (
     Order,

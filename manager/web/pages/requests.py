@@ -7,12 +7,12 @@ from typing import Any, Final
 from aiohttp import web
 
 from common.errors import CertcastError, InvalidInputError
-from common.pki.csr import DEFAULT_TEMPLATE, KeyKind
-from common.pki.export import Download
-from manager.api.errors import status_of
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import RequestRecord, Role
-from manager.operations.requests import KeyChoice, RequestChanges
+from manager.http.errors import status_of
+from manager.pki.read.csr import DEFAULT_TEMPLATE, KeyKind
+from manager.pki.write.export import Download
+from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.uploads import findings_of
 from manager.web.visit import Page, Visit

@@ -12,13 +12,13 @@ from common.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from common.pki.batch import ImportFile
-from manager.api.errors import status_of
-from manager.api.routes import attachment
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import Role, TrustedCaRecord
 from manager.domain.version import version_of_trusted_ca
+from manager.http.errors import status_of
+from manager.http.routes import attachment
+from manager.pki.read.batch import ImportFile
 from manager.web.difference import Difference
 from manager.web.uploads import PASTED, findings_of, sentences
 from manager.web.visit import Page, Visit

@@ -7,10 +7,10 @@ from urllib.parse import quote
 from aiohttp import web
 
 from common.errors import AccessError, CertcastError, ConflictError, InvalidInputError, NotFoundError, Reason
-from manager.api.errors import status_of
 from manager.domain.callers import Scope, fits
 from manager.domain.model import Role, UserRecord
-from manager.operations.users import TOKEN_DAYS, TOKEN_DAYS_MAX, findings_of_user
+from manager.http.errors import status_of
+from manager.usecases.users import TOKEN_DAYS, TOKEN_DAYS_MAX, findings_of_user
 from manager.web.visit import Page, Visit
 
 ROLES: Final = {

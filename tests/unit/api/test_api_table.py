@@ -17,13 +17,13 @@ from common.errors import (
     StorageError,
     ThrottledError,
 )
-from common.pki.findings import PkiFindingsError
 from manager.api.app import ROUTES
 from manager.api.certificates import NewCertificate
-from manager.api.errors import answer, status_of
-from manager.api.routes import _basic, check_origin
 from manager.api.users import NewUser
 from manager.domain.model import Role
+from manager.http.errors import answer, status_of
+from manager.http.routes import _basic, check_origin
+from manager.pki.read.findings import PkiFindingsError
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "api.md"
 

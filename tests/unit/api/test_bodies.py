@@ -3,8 +3,9 @@ import json
 import pytest
 
 from common.errors import InvalidInputError, Reason
-from manager.api import bodies
-from manager.api.bodies import (
+from manager.domain.model import Role
+from manager.http import bodies
+from manager.http.bodies import (
     BODY_MAX_BYTES,
     ORDINARY_MAX_BYTES,
     POOLS,
@@ -14,7 +15,6 @@ from manager.api.bodies import (
     has_many_values,
     sender_of,
 )
-from manager.domain.model import Role
 
 
 @pytest.mark.parametrize(

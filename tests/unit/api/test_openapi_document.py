@@ -4,9 +4,9 @@ import re
 from manager.api.app import ROOT, ROUTES
 from manager.api.openapi import build_document
 from manager.api.reference import _marked, groups
-from manager.management.description import Method
-from manager.management.index import RESOURCES, ROOTS
-from manager.management.openapi import management_schemas
+from manager.infinity_api.contract.description import Method
+from manager.infinity_api.contract.index import RESOURCES, ROOTS
+from manager.infinity_api.contract.openapi import management_schemas
 
 DOCUMENT = build_document(ROUTES, root=ROOT)
 OPERATIONS = {

@@ -12,8 +12,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from common.errors import StorageError
-from manager.api import pieces
-from manager.api.pieces import listed
+from manager.http import pieces
+from manager.http.pieces import listed
 
 
 class Thing(msgspec.Struct, weakref=True):

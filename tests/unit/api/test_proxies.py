@@ -2,7 +2,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from manager.api.proxies import HOPS_MAX, Proxies
+from manager.http.proxies import HOPS_MAX, Proxies
 
 PROXY = "10.0.0.1"
 PROXIES = Proxies(["10.0.0.0/24", "2001:db8:9::/64"])

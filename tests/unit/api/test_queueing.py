@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from common.errors import OverloadedError
-from manager.api.queueing import FairQueue, Limit
+from manager.http.queueing import FairQueue, Limit
 from tests.patience import PATIENCE_S
 
 

@@ -5,14 +5,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from common.errors import PkiError, Reason
 from common.pki import der
-from common.pki.batch import MAX_FILE_BYTES, MAX_FILES, ImportFile, read_batch
 from common.pki.certificate import decode
-from common.pki.findings import PkiFindingsError
-from common.pki.identity import key_of
-from common.pki.parameters import FFDHE2048_PEM
 from common.pki.pem import pem_of
-from common.pki.pfx import open_pfx
-from common.pki.upload import read_trusted_cas
+from manager.pki.judge.identity import key_of
+from manager.pki.read.batch import MAX_FILE_BYTES, MAX_FILES, ImportFile, read_batch
+from manager.pki.read.findings import PkiFindingsError
+from manager.pki.read.parameters import FFDHE2048_PEM
+from manager.pki.read.pfx import open_pfx
+from manager.pki.read.upload import read_trusted_cas
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import openssl
 

@@ -137,7 +137,7 @@ def test_der_is_read_without_ever_leaving_its_input():
 def test_every_built_in_root_is_decoded():
     import certifi
 
-    from common.pki.text import text_form
+    from manager.pki.text.certificate import text_form
 
     reading = read_blocks(certifi.contents())
     roots = [decode(block.der) for block in reading.blocks]

@@ -5,10 +5,10 @@ import pytest
 from cryptography import x509
 
 from common.pki.certificate import decode
-from common.pki.chain import ChainState, build_chain, serving_chain
 from common.pki.path import Problem
-from common.pki.search import Issuers, Search, Source, WorkLimits
 from common.pki.strict import StrictClient
+from manager.pki.chain.chain import ChainState, build_chain, serving_chain
+from manager.pki.chain.search import Issuers, Search, Source, WorkLimits
 from tests.pki import (
     DAY_S,
     NOW_S,
@@ -333,7 +333,7 @@ def test_a_thousand_look_alikes_without_the_right_one_are_said_not_taken_for_a_m
 
 
 def test_of_look_alikes_with_one_key_one_signature_is_verified(monkeypatch):
-    from common.pki import search
+    from manager.pki.chain import search
 
     calls = []
     real = search.is_signed_by
@@ -358,7 +358,7 @@ def test_a_chain_deeper_than_the_limit_is_cut():
 
 
 def test_edges_between_known_cas_are_verified_once(monkeypatch):
-    from common.pki import search
+    from manager.pki.chain import search
 
     issuers = Issuers(trusted=decoded([ROOT]), intermediates=decoded([LOW]))
     calls = []
@@ -391,7 +391,7 @@ def test_a_strict_client_refuses_what_lenient_ones_take():
 
 
 def test_no_more_signatures_are_verified_than_allowed(monkeypatch):
-    from common.pki import search
+    from manager.pki.chain import search
 
     calls = []
     monkeypatch.setattr(search, "is_signed_by", lambda *pair: calls.append(pair))

@@ -4,7 +4,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.errors import InvalidInputError, PkiError, Reason
 from common.pki.certificate import decode
-from common.pki.csr import (
+from manager.pki.read.csr import (
     DEFAULT_TEMPLATE,
     KeyKind,
     RequestFields,
@@ -14,8 +14,8 @@ from common.pki.csr import (
     prefill,
     read_request,
 )
-from common.pki.keys import private_key_pem
-from common.pki.upload import read_tls
+from manager.pki.read.keys import private_key_pem
+from manager.pki.read.upload import read_tls
 from tests.pki import make_leaf, make_root
 from tests.unit.pki.openssl import openssl
 

@@ -2,10 +2,10 @@ import pytest
 from cryptography import x509
 
 from common.errors import InvalidInputError, PkiError, Reason
-from common.pki.batch import ImportFile, read_batch
 from common.pki.certificate import decode
-from common.pki.export import ExportItem, Format, export, file_name, trusted_pem
-from common.pki.upload import read_tls, read_trusted_cas
+from manager.pki.read.batch import ImportFile, read_batch
+from manager.pki.read.upload import read_tls, read_trusted_cas
+from manager.pki.write.export import ExportItem, Format, export, file_name, trusted_pem
 from tests.patience import PATIENCE_S
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import openssl
@@ -100,7 +100,7 @@ def shown(folder, *arguments):
 @pytest.mark.parametrize("made", [[LEAF], [LEAF, SECOND]])
 def test_certificates_alone_are_written_as_pfx(made, passphrase):
     download = export([item(one, key=False) for one in made], Format.PFX, passphrase=passphrase)
-    from common.pki.pfx import open_pfx
+    from manager.pki.read.pfx import open_pfx
 
     opened = open_pfx(download.content, passphrase)
     assert opened.keys == ()

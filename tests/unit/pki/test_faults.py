@@ -11,9 +11,9 @@ from common.pki import der
 from common.pki.certificate import decode
 from common.pki.faults import faults, too_long, wrong_with
 from common.pki.finding import LintCode, Severity
-from common.pki.lint import Circumstances, lint
 from common.pki.pem import read_blocks
 from common.pki.strict import StrictClient
+from manager.pki.judge.lint import Circumstances, lint
 from tests.pki import DAY_S, NOW_S, _make, _name, make_leaf, make_root, make_rsa_key, spoiled
 from tests.unit.pki.openssl import accepts, openssl
 

@@ -1,11 +1,11 @@
 import pytest
 
-from common.pki.chain import ChainState
-from common.pki.explanations import CHAIN_STATES, FINDINGS, STATUSES, explain
+from common.api.explained.statuses import CHAIN_STATES, FINDINGS, STATUSES, explain
 from common.pki.finding import LintCode, Severity
-from common.pki.headline import headline
-from common.pki.lint import found
-from common.pki.status import Status, StatusCode
+from manager.pki.chain.chain import ChainState
+from manager.pki.judge.headline import headline
+from manager.pki.judge.lint import found
+from manager.pki.judge.status import Status, StatusCode
 
 GOOD = [Status(code=StatusCode.GOOD, text="Good")]
 

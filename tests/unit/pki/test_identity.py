@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 
-from common.pki.batch import ImportFile, read_batch
 from common.pki.certificate import Certificate, decode
-from common.pki.findings import PkiFindingsError
-from common.pki.identity import clashes, has_same_identity
 from common.pki.pem import read_blocks
+from manager.pki.judge.identity import clashes, has_same_identity
+from manager.pki.read.batch import ImportFile, read_batch
+from manager.pki.read.findings import PkiFindingsError
 from tests.pki import Made, chain_pem, make_intermediate, make_key, make_leaf, make_root
 from tests.unit.pki.openssl import openssl
 

@@ -4,8 +4,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.certificate import decode
-from common.pki.keys import load_private_key, pairs, private_key_pem
 from common.pki.pem import Block, read_blocks
+from manager.pki.read.keys import load_private_key, pairs, private_key_pem
 from tests.pki import make_key, make_leaf, make_root
 from tests.unit.pki.openssl import openssl
 

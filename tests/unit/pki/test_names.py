@@ -5,9 +5,9 @@ import pytest
 from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.certificate import decode
-from common.pki.csr import KeyKind, RequestFields, make_key, make_request, prefill, read_request
 from common.pki.oids import ATTRIBUTES
 from common.pki.pem import pem_of, read_blocks
+from manager.pki.read.csr import KeyKind, RequestFields, make_key, make_request, prefill, read_request
 from tests.odd import KEY, NAMES, PRINTABLE, attribute, certificate, name, rdn, seq, spki, tagged
 from tests.unit.pki.openssl import openssl
 

@@ -11,15 +11,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.certificate import decode, is_signed_by
-from common.pki.chain import ChainState, build_chain
 from common.pki.constraints import Comparisons, constraints_hold
-from common.pki.export import ExportItem, Format, export
 from common.pki.finding import LintCode
-from common.pki.lint import lint
 from common.pki.pem import pem_of
-from common.pki.search import Issuers
 from common.pki.strict import StrictClient
 from common.runtime.handshake import leaf_not_after_s
+from manager.pki.chain.chain import ChainState, build_chain
+from manager.pki.chain.search import Issuers
+from manager.pki.judge.lint import lint
+from manager.pki.write.export import ExportItem, Format, export
 from tests.odd import (
     AKI,
     BASIC,

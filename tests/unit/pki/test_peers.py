@@ -3,12 +3,12 @@
 import pytest
 
 from common.errors import Reason
-from common.pki.batch import ImportFile, read_batch
 from common.pki.certificate import decode
-from common.pki.chain import ChainState, build_chain
-from common.pki.findings import PkiFindingsError
-from common.pki.search import Issuers
-from common.pki.upload import read_trusted_ca
+from manager.pki.chain.chain import ChainState, build_chain
+from manager.pki.chain.search import Issuers
+from manager.pki.read.batch import ImportFile, read_batch
+from manager.pki.read.findings import PkiFindingsError
+from manager.pki.read.upload import read_trusted_ca
 from tests.odd import AKI, BASIC, TRUE, certificate, extension, name, seq, tagged
 from tests.pki import NOW_S, make_leaf, make_root
 from tests.unit.pki.openssl import openssl

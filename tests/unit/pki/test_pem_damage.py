@@ -8,8 +8,8 @@ import quopri
 import pytest
 
 from common.pki.pem import read_blocks, text_of
-from common.pki.reader import read_file
-from common.pki.redaction import without_private_keys
+from manager.pki.read.reader import read_file
+from manager.pki.read.redaction import without_private_keys
 from tests.pki import make_leaf, make_root, make_rsa_key
 
 ROOT = make_root("First")

@@ -11,12 +11,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from common.errors import Reason
 from common.pki import der
-from common.pki.batch import ImportFile, read_batch
-from common.pki.findings import PkiFindingsError
-from common.pki.parameters import FFDHE2048_PEM
 from common.pki.pem import pem_of, read_blocks
-from common.pki.reader import as_text
-from common.pki.upload import read_for_key, read_private_key, read_tls, read_trusted_ca, read_trusted_cas
+from manager.pki.read.batch import ImportFile, read_batch
+from manager.pki.read.findings import PkiFindingsError
+from manager.pki.read.parameters import FFDHE2048_PEM
+from manager.pki.read.reader import as_text
+from manager.pki.read.upload import (
+    read_for_key,
+    read_private_key,
+    read_tls,
+    read_trusted_ca,
+    read_trusted_cas,
+)
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.ber import as_ber, pfx_as_ber
 from tests.unit.pki.openssl import openssl

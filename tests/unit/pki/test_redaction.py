@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from common.pki.redaction import without_private_keys
+from manager.pki.read.redaction import without_private_keys
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import openssl
 

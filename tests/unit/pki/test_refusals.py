@@ -7,12 +7,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from common.errors import Reason
 from common.pki import der
-from common.pki.batch import MAX_BATCH_BYTES, ImportFile, read_batch
-from common.pki.findings import PkiFindingsError
-from common.pki.kdf import MAX_ITERATIONS
-from common.pki.parameters import FFDHE2048_PEM, MAX_DH_BITS
 from common.pki.pem import pem_of, read_blocks
-from common.pki.upload import read_tls, read_trusted_cas
+from manager.pki.read.batch import MAX_BATCH_BYTES, ImportFile, read_batch
+from manager.pki.read.findings import PkiFindingsError
+from manager.pki.read.kdf import MAX_ITERATIONS
+from manager.pki.read.parameters import FFDHE2048_PEM, MAX_DH_BITS
+from manager.pki.read.upload import read_tls, read_trusted_cas
 from tests.pki import make_leaf, make_root
 from tests.unit.pki.openssl import openssl
 

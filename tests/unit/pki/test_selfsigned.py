@@ -2,9 +2,9 @@ import pickle
 
 import pytest
 
-from common.pki.parameters import FFDHE2048_PEM
-from common.pki.selfsigned import make_temporary
-from common.pki.upload import read_tls
+from manager.pki.read.parameters import FFDHE2048_PEM
+from manager.pki.read.upload import read_tls
+from manager.pki.write.selfsigned import make_temporary
 from tests.pki import DAY_S, NOW_S
 from tests.unit.pki.openssl import openssl
 

@@ -4,13 +4,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.pki.certificate import decode
-from common.pki.chain import build_chain
 from common.pki.expiry import Nearness
 from common.pki.finding import LintCode, Severity, by_severity, worst
-from common.pki.lint import Circumstances, covers, lint
 from common.pki.pem import read_blocks
-from common.pki.search import Issuers
-from common.pki.status import is_expired, nearness_of, status_of, statuses
+from manager.pki.chain.chain import build_chain
+from manager.pki.chain.search import Issuers
+from manager.pki.judge.lint import Circumstances, covers, lint
+from manager.pki.judge.status import is_expired, nearness_of, status_of, statuses
 from tests.pki import DAY_S, NOW_S, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import accepts, openssl
 

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from common.pki.batch import ImportFile, read_batch
-from common.pki.reader import read_file
+from manager.pki.read.batch import ImportFile, read_batch
+from manager.pki.read.reader import read_file
 from tests.pki import make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import openssl
 

@@ -6,7 +6,7 @@ from cryptography.x509.oid import NameOID
 
 from common.pki.certificate import decode
 from common.pki.pem import pem_of, read_blocks
-from common.pki.text import text_form
+from manager.pki.text.certificate import text_form
 from tests.odd import certificate
 from tests.pki import make_leaf, make_root
 from tests.shapes import extensions

@@ -1,10 +1,10 @@
 import pytest
 
 from common.errors import Reason
-from common.pki.findings import PkiFindingsError
-from common.pki.parameters import FFDHE2048_PEM
 from common.pki.pem import pem_of, read_blocks
-from common.pki.upload import read_tls, read_trusted_cas
+from manager.pki.read.findings import PkiFindingsError
+from manager.pki.read.parameters import FFDHE2048_PEM
+from manager.pki.read.upload import read_tls, read_trusted_cas
 from tests.pki import chain_pem, make_intermediate, make_key, make_leaf, make_root
 from tests.unit.pki.openssl import openssl
 

@@ -109,7 +109,7 @@ def test_a_table_whose_reader_goes_away_ends_quietly_too():
     os.close(reads)
     code = (
         "from common.runtime import command\n"
-        "from manager.operator.output import show_table\n"
+        "from manager.cli.output import show_table\n"
         "command.run('x', lambda: show_table(('a',), [('1',)] * 9999, nothing=''))"
     )
     with os.fdopen(writes) as pipe:

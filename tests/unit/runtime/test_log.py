@@ -60,7 +60,7 @@ def test_the_level_is_ours_and_foreign_libraries_are_heard_from_warning_up(lines
 def test_reading_the_built_in_roots_says_nothing_in_the_journal():
     script = (
         "from common.runtime import log; log.configure(style='json')\n"
-        "from manager.push.builtin import load_builtin\n"
+        "from manager.fleet.builtin import load_builtin\n"
         "from common.pki.strict import StrictClient\n"
         "StrictClient(load_builtin())"
     )

@@ -8,13 +8,13 @@ import pytest
 from alembic import command
 
 from common.pki.certificate import decode
-from common.pki.identity import issuer_of, key_of
-from common.pki.upload import read_tls
-from manager.operations.certificates import new_certificate
-from manager.operations.trust import new_trusted_ca
+from manager.pki.judge.identity import issuer_of, key_of
+from manager.pki.read.upload import read_tls
 from manager.store.engine import DATABASE_FILE
 from manager.store.store import Store
 from manager.store.tables import certificate as certificate_table
+from manager.usecases.certificates import new_certificate
+from manager.usecases.trust import new_trusted_ca
 from tests.pki import make_leaf, make_root
 from tests.unit.store.given import KEY_PEM
 

@@ -1,8 +1,8 @@
 import pytest
 
 from common.errors import InvalidInputError
-from common.pki.batch import ImportFile
-from common.pki.findings import PkiFindingsError
+from manager.pki.read.batch import ImportFile
+from manager.pki.read.findings import PkiFindingsError
 from manager.web.choices import chosen_nodes
 from manager.web.forms import Form
 from manager.web.uploads import findings_of, given_text, shown_text

@@ -6,8 +6,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from common.errors import StorageError
-from manager.web import health as subject
-from manager.web.health import REMEMBERED_S, Check, Health
+from manager.http import health as subject
+from manager.http.health import REMEMBERED_S, Check, Health
 
 ASKED = make_mocked_request("GET", "/health/ready")
 

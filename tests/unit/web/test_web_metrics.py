@@ -12,7 +12,7 @@ from common.errors import StorageError
 from common.wire.messages import Serving
 from manager.domain.alarms import AlarmKind
 from manager.domain.view import NodeView, PushView
-from manager.web.metrics import CERTIFICATES_MAX, Metrics, Reading, Sources
+from manager.http.metrics import CERTIFICATES_MAX, Metrics, Reading, Sources
 
 ASKED = make_mocked_request("GET", "/metrics")
 NOW_S = time.time()

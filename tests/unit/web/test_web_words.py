@@ -2,9 +2,9 @@ from typing import get_args
 
 import pytest
 
-from common.pki.chain import ChainState
-from common.pki.status import StatusCode
 from manager.domain.view import State
+from manager.pki.chain.chain import ChainState
+from manager.pki.judge.status import StatusCode
 from manager.web import words
 from tests.pki import NOW_S
 

@@ -12,8 +12,8 @@ from alembic import op
 from common.errors import PkiError
 from common.ids import digest_of
 from common.pki.certificate import decode
-from common.pki.identity import issuer_of, key_of
 from common.pki.pem import read_blocks
+from manager.pki.judge.identity import issuer_of, key_of
 
 revision = "0007"
 down_revision = "0006"

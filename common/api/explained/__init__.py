@@ -1,0 +1,1 @@
+"""What the public codes mean: findings, statuses, states, alarms and reasons."""

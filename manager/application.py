@@ -1,0 +1,29 @@
+"""The HTTPS endpoint's application: everything that answers a request, mounted in the one order that works."""
+
+from aiohttp import web
+
+from manager.api.app import ROOT, build_api
+from manager.http.guard import new_application
+from manager.http.health import Health, add_routes
+from manager.http.metrics import Metrics
+from manager.http.oauth import add_oauth
+from manager.http.proxies import Proxies
+from manager.http.routes import Api
+from manager.infinity_api.app import add_management_api
+from manager.usecases.ports import FleetView
+from manager.usecases.usecases import Operations
+from manager.web.site import add_pages
+
+
+def build_application(
+    operations: Operations, fleet: FleetView, health: Health, metrics: Metrics, *, proxies: Proxies
+) -> web.Application:
+    """Return the application with all routes there are."""
+    app, api = new_application(proxies), Api(operations=operations, fleet=fleet)
+    add_routes(app, health, metrics)
+    app.add_subapp(ROOT, build_api(api))
+    add_management_api(app, api)
+    add_oauth(app, api)
+    # the last of the pages is every other address
+    add_pages(app, operations, fleet)
+    return app

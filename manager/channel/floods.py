@@ -1,0 +1,56 @@
+"""Floods: which nodes have taken more than their allowance, and until when that is shown.
+
+Owns the allowances, one for each node over all of its connections. Leaves to the fleet how a node is sent away.
+"""
+
+import time
+from collections.abc import Mapping
+
+import structlog
+
+from common.ids import NodeName
+from manager.channel.allowance import Allowance
+from manager.domain.facts import NodeFacts
+
+log = structlog.get_logger(__name__)
+
+
+class Floods:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._allowances: dict[NodeName, Allowance] = {}
+        self._flooding: set[NodeName] = set()
+
+    def allowance_of(self, name: NodeName) -> Allowance:
+        """Return a node's allowance."""
+        allowance = self._allowances.get(name)
+        if allowance is None:
+            allowance = self._allowances[name] = Allowance(time.monotonic())
+        return allowance
+
+    def rest_s(self, name: NodeName) -> float:
+        """Return how much longer a node rests, 0 if it may go on."""
+        return self.allowance_of(name).rest_s(time.monotonic())
+
+    def note(self, facts: NodeFacts, address: str, what: str) -> float:
+        """Note that a node took too much, of what and from where; return how long it rests."""
+        rest_s = self.allowance_of(facts.name).flooded(time.monotonic())
+        facts.flood = f"{what}, from {address}"
+        self._flooding.add(facts.name)
+        log.warning("node.flooded", node=facts.name, address=address, message=what, retry_after_s=rest_s)
+        return rest_s
+
+    def calm(self, known: Mapping[NodeName, NodeFacts], now_s: float) -> list[NodeName]:
+        """Forget the floods that are over; return whose they were."""
+        over = [name for name in self._flooding if self.allowance_of(name).is_calm(now_s)]
+        self._flooding.difference_update(over)
+        for name in over:
+            if (facts := known.get(name)) is not None:
+                facts.flood = ""
+        return over
+
+    def forget(self, name: NodeName) -> None:
+        """Drop what is known of a node that was removed."""
+        self._allowances.pop(name, None)
+        self._flooding.discard(name)

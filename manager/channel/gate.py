@@ -1,0 +1,313 @@
+"""The gate of the nodes' channel: who of those that arrive may begin to log in, who waits, and who is turned away.
+
+Decides only; opens and closes nothing and reads no clock. Addresses from which nodes are known to come have places, and a queue, of
+their own. Strangers whose source had a place lately and made nothing of it wait behind those who did not. Invariant: whatever
+strangers hold, a node at a known address finds a place as if they were not there, and a stranger who says who they are finds one
+before those who say nothing or hold more. What says nothing takes a place only where nobody who spoke waits.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+import structlog
+
+from common.runtime.places import SOURCES_MAX, Paces, Places
+from common.source import source_of
+from manager.channel.visitors import Queue, Turns, Visitor
+
+log = structlog.get_logger(__name__)
+
+CROWDED: Final = "too many connections from one address"
+HURRIED: Final = "too many new connections from one address in a short time"
+FULL: Final = "too many connections wait for their login"
+EXHAUSTED: Final = "no descriptor is left for another connection"
+DISPLACED: Final = "too slow while others waited"
+GONE: Final = "gone before there was a place"
+
+SPEAKS_S: Final = 0.05
+"""Who waits and has said nothing for so long goes when a new source needs its turn: a client's version line follows its first packet."""
+
+HASTY_S: Final = 0.5
+"""Who is back so soon after it was turned away has not waited as agents do."""
+
+SPOILED_EVERY: Final = 4
+"""Of so many places one goes to a source that made nothing of its last one: there may be somebody honest behind the same address."""
+
+LOOKED_AT: Final = 16
+"""Sources that are asked in one go whether they may begin; the others have their turn at the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What peers may do before they have logged in and said what for.
+
+    Attributes:
+        logins: handshakes of strangers at once, and again as many of peers at known addresses; more wait for a place.
+        logins_per_address: of a stranger's address, at work and waiting each. A fleet may sit behind one NAT.
+        waiting: strangers that wait for a place; of peers at one known address a quarter of all connections may.
+        pace_burst, pace_per_s: new connections from one stranger's address.
+        starts_burst, starts_per_s: handshakes of all strangers together; one keeps the loop for about 7 ms.
+        known_starts_per_s: the same of peers at known addresses; a thousand nodes are back after a quarter of a minute.
+        exchanges_burst, exchanges_per_s: key exchanges of one node's connection after its first. Agents want one in an hour or after
+            a GB (RFC 4253 9). Who has proven nothing has no more than the first.
+        spoiled_s: how long a source waits behind others after it had a place and made nothing of it.
+        known_burst, known_per_s: new connections from one known address; a whole fleet may come back behind it.
+        login_bytes: sent by one peer before it has proven what it came for; a login and a join take about 5 KB.
+        version_s: until the peer's version line, which it sends at once (RFC 4253 4.2).
+        silence_s, spoiled_silence_s: the same while others wait for the place, and for a source that made nothing of its last one.
+        login_s: from there until the login.
+        dawdling_s: the same while others wait for the place.
+        session_s, request_s, answer_s: from the login to a session, from there to a request to join, from there until it is answered.
+        attempts: keys that one connection may try.
+        refusals: requests that are refused on one connection before it is cut.
+        connections_per_key: connections that a node's key may have logged in at once; more end the oldest. An agent has one, and
+            a second one while the manager has not noticed that the first is dead.
+        connections: all connections of the port, whatever they have proven.
+    """
+
+    logins: int = 128
+    logins_per_address: int = 32
+    waiting: int = 256
+    pace_burst: float = 128.0
+    pace_per_s: float = 8.0
+    starts_burst: float = 4.0
+    starts_per_s: float = 32.0
+    known_starts_per_s: float = 64.0
+    exchanges_burst: float = 3.0
+    exchanges_per_s: float = 1 / 60
+    spoiled_s: float = 60.0
+    known_burst: float = 10_000.0
+    known_per_s: float = 64.0
+    login_bytes: int = 16 * 1024
+    version_s: float = 3.0
+    silence_s: float = 0.5
+    spoiled_silence_s: float = 0.1
+    login_s: float = 15.0
+    dawdling_s: float = 5.0
+    session_s: float = 15.0
+    request_s: float = 5.0
+    answer_s: float = 15.0
+    attempts: int = 3
+    refusals: int = 8
+    connections_per_key: int = 4
+    connections: int = 65536
+
+
+class _Side:
+    """The places and the queue of one kind of peers."""
+
+    def __init__(
+        self,
+        *,
+        places: int,
+        per_source: int,
+        paces: Paces,
+        waiting: int,
+        waiting_per_source: int,
+        turns: Turns,
+    ) -> None:
+        self.places: Places[Visitor] = Places(total=places, per_source=per_source)
+        self.turns = turns
+        self._silent, self._fresh, self._spoiled = Queue(), Queue(), Queue()
+        self._begun = 0
+        self._paces = paces
+        self._waiting, self._waiting_per_source = waiting, waiting_per_source
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._queues))
+
+    @property
+    def _queues(self) -> tuple[Queue, ...]:
+        return (self._fresh, self._spoiled, self._silent)
+
+    def reason_against(self, source: str, now_s: float, *, is_spoiled: bool) -> str:
+        """Return why one more of this source is turned away, "" if it may wait. For who is new one goes that says nothing."""
+        if not self._paces.allows(source, now_s):
+            return HURRIED
+        if sum(each.of(source) for each in self._queues) >= self._waiting_per_source:
+            return CROWDED
+        if self.waiting < self._waiting:
+            return ""
+        displaced = None if is_spoiled else self._first_to_go(now_s)
+        if displaced is None:
+            return FULL
+        displaced.dismiss(DISPLACED)
+        # dismissing takes it out, but for one that nobody holds
+        self.leave(displaced)
+        return ""
+
+    def _first_to_go(self, now_s: float) -> Visitor | None:
+        spoiled = self._silent.oldest(is_spoiled=True) or self._spoiled.oldest(is_spoiled=True)
+        fresh = self._silent.oldest(is_spoiled=False)
+        if spoiled is None and fresh is not None and fresh.arrived_s <= now_s - SPEAKS_S:
+            return fresh
+        return spoiled
+
+    def put(self, visitor: Visitor) -> None:
+        """Let one wait for a place that has said nothing yet."""
+        self._silent.put(visitor)
+
+    def spoke(self, visitor: Visitor) -> None:
+        """Let one that has said something wait before those that have not."""
+        if self._silent.remove(visitor):
+            (self._spoiled if visitor.is_spoiled else self._fresh).put(visitor)
+
+    def leave(self, visitor: Visitor) -> None:
+        """Let one wait no longer."""
+        any(each.remove(visitor) for each in self._queues)
+
+    def next(self, now_s: float) -> Visitor | None:
+        """Take who may begin now, if anybody may, and dismiss whose place that is."""
+        spoken = (self._fresh, self._spoiled)
+        order = spoken if self._begun % SPOILED_EVERY else reversed(spoken)
+        for queue in (*order, self._silent):
+            visitor = self._next_of(queue, now_s)
+            if visitor is not None:
+                self._begun += 1
+                return visitor
+        return None
+
+    def _next_of(self, queue: Queue, now_s: float) -> Visitor | None:
+        for source in queue.first(LOOKED_AT):
+            if not self.places.has_room_for(source):
+                displaced = self.places.first_to_go(source, now_s)
+                if displaced is None:
+                    queue.skip(source)
+                    continue
+                displaced.dismiss(DISPLACED)
+                # dismissing frees it, but for one that has no guard yet
+                self.places.free(displaced)
+            visitor = queue.pop(source)
+            self.places.take(visitor)
+            return visitor
+        return None
+
+
+class Gate:
+    """See the module. `known` are the sources that nodes are known to come from."""
+
+    def __init__(self, limits: Limits, known: Container[str], now_s: float) -> None:
+        self.limits = limits
+        self.refused: Counter[str] = Counter()
+        self._known_sources = known
+        self._spoiled: OrderedDict[str, float] = OrderedDict()
+        self._refused_s: OrderedDict[str, float] = OrderedDict()
+        self._strangers = _Side(
+            places=limits.logins,
+            per_source=limits.logins_per_address,
+            paces=Paces(burst=limits.pace_burst, per_s=limits.pace_per_s),
+            waiting=limits.waiting,
+            waiting_per_source=limits.logins_per_address,
+            turns=Turns(burst=limits.starts_burst, per_s=limits.starts_per_s, now_s=now_s),
+        )
+        self._known = _Side(
+            places=limits.logins,
+            per_source=limits.logins,
+            paces=Paces(burst=limits.known_burst, per_s=limits.known_per_s),
+            waiting=limits.connections,
+            waiting_per_source=max(1, limits.connections // 4),
+            turns=Turns(burst=limits.starts_burst, per_s=limits.known_starts_per_s, now_s=now_s),
+        )
+
+    @property
+    def logging_in(self) -> int:
+        """How many peers have begun and have not proven what they came for."""
+        return len(self._strangers.places) + len(self._known.places)
+
+    @property
+    def waiting(self) -> int:
+        """How many peers wait for a place."""
+        return self._strangers.waiting + self._known.waiting
+
+    def arrive(self, address: str, *, connections: int, now_s: float) -> Visitor | None:
+        """Let a peer wait for its place; None, and the refusal is counted, if it is turned away.
+
+        `connections` is how many there are on the port.
+        """
+        source = source_of(address)
+        if connections + self.waiting >= self.limits.connections:
+            self.refuse(address, EXHAUSTED)
+            return None
+        side = self._known if source in self._known_sources else self._strangers
+        is_spoiled = side is self._strangers and self._spoiled.get(source, -inf) > now_s
+        if against := side.reason_against(source, now_s, is_spoiled=is_spoiled):
+            if against == FULL:
+                self._turned_away(source, now_s)
+            self.refuse(address, against)
+            return None
+        visitor = Visitor(
+            source=source,
+            address=address,
+            is_known=side is self._known,
+            arrived_s=now_s,
+            is_spoiled=is_spoiled,
+        )
+        side.put(visitor)
+        return visitor
+
+    def beginners(self, now_s: float) -> Iterator[Visitor]:
+        """Yield who may begin now; each has its place."""
+        for side in (self._known, self._strangers):
+            while (visitor := side.next(now_s)) is not None:
+                yield visitor
+
+    def _turned_away(self, source: str, now_s: float) -> None:
+        """Spoil a source that is back at once after it was turned away: an agent waits for a second at least."""
+        if now_s - self._refused_s.pop(source, -inf) < HASTY_S:
+            self._spoil(source, now_s)
+        self._refused_s[source] = now_s
+        if len(self._refused_s) > SOURCES_MAX:
+            self._refused_s.popitem(last=False)
+
+    def _spoil(self, source: str, now_s: float) -> None:
+        self._spoiled.pop(source, None)
+        self._spoiled[source] = now_s + self.limits.spoiled_s
+        if len(self._spoiled) > SOURCES_MAX:
+            self._spoiled.popitem(last=False)
+
+    def spoke(self, visitor: Visitor) -> None:
+        """Note that one that waits for its place has said something."""
+        self._side(visitor).spoke(visitor)
+
+    def give_up(self, visitor: Visitor, now_s: float) -> None:
+        """Note that one that waited for its place is gone."""
+        self._side(visitor).leave(visitor)
+        self.judge(visitor, now_s, is_worthy=False)
+
+    def _side(self, visitor: Visitor) -> _Side:
+        return self._known if visitor.is_known else self._strangers
+
+    def ask_for_turn(self, visitor: Visitor) -> float:
+        """Let a peer that has said its version wait until its handshake is worked on; return about how long that takes."""
+        return self._side(visitor).turns.ask(visitor)
+
+    def take_turn(self, now_s: float) -> Visitor | None:
+        """Take the peer whose handshake is worked on now."""
+        return self._known.turns.next(now_s) or self._strangers.turns.next(now_s)
+
+    def until_turn_s(self, now_s: float) -> float | None:
+        """Return when the next turn may be taken, None if nobody waits for one."""
+        waits = [side.turns.wait_s(now_s) for side in (self._known, self._strangers)]
+        return min((each for each in waits if each is not None), default=None)
+
+    def judge(self, visitor: Visitor, now_s: float, *, is_worthy: bool) -> None:
+        """Remember whether a peer made something of its place, or came and went."""
+        if is_worthy:
+            self._spoiled.pop(visitor.source, None)
+        else:
+            self._spoil(visitor.source, now_s)
+
+    def leave(self, visitor: Visitor) -> None:
+        """Free a peer's place: it has proven what it came for, or is gone. Harmless if it has none."""
+        self._strangers.places.free(visitor)
+        self._known.places.free(visitor)
+
+    def refuse(self, address: str, why: str) -> None:
+        """Count and tell a refusal."""
+        self.refused[why] += 1
+        log.info("connection.refused", address=address, message=why)

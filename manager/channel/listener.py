@@ -1,0 +1,261 @@
+"""The nodes' channel: an SSH server that offers one subsystem, one raw session, and nothing else.
+
+Owns the listening socket and every SSH connection. Whose key is whose is the directory's word; what is said on a session
+is its peer's business. Invariant: no shell, exec, pty, sftp, forwarding or second session, for anybody; and a login is worth
+what its key is worth now: that is asked again when a session is opened, and whoever's key is revoked is cut at once.
+"""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import asyncssh
+import structlog
+
+from common.errors import Reason, UnreachableError
+from common.runtime.acceptor import accept_from, listen, stop_listening
+from common.runtime.ssh import (
+    common_options,
+)
+from common.runtime.supervise import Supervisor
+from common.runtime.transport import Peer, Transport
+from manager.channel.directory import Directory, PinnedKey
+from manager.channel.gate import GONE, Gate, Limits
+from manager.channel.guard import READ_BYTES, Guard
+from manager.channel.joining import Enrol, JoinPeer
+from manager.channel.login import Accept, Admit, CountedConnection, Login
+from manager.channel.sources import KnownSources
+from manager.channel.visitors import Visitor
+
+log = structlog.get_logger(__name__)
+
+
+SWEEP_S = 0.25
+"""How often it is looked whether somebody has become slow enough to give a place to who waits for it."""
+
+
+class Listener:
+    """See the module. `enrol` gets a request, the peer's address, and the key that the login proved.
+
+    `admit` tells whether a node that has just logged in, from this address, may stay; `sources` are where nodes are known to come from.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        host_keys: Sequence[asyncssh.SSHKey],
+        directory: Directory,
+        admit: Admit,
+        accept: Accept,
+        enrol: Enrol,
+        sources: KnownSources,
+        limits: Limits | None = None,
+    ) -> None:
+        self._host, self._port = host, port
+        self._host_keys = list(host_keys)
+        self.directory = directory
+        directory.watchers.append(self._key_revoked)
+        self.admit = admit
+        self.accept = accept
+        self.enrol = enrol
+        self.sources = sources
+        self.gate = Gate(limits or Limits(), sources, time.monotonic())
+        self.supervisor = Supervisor()
+        self._socket: socket.socket | None = None
+        self._options: asyncssh.SSHServerConnectionOptions | None = None
+        self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._logins: dict[PinnedKey, list[Login]] = {}
+        self._arriving: Login | None = None
+        self._waiting: dict[Visitor, socket.socket] = {}
+        self._buffer = bytearray(READ_BYTES)
+        self._asked = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+        return int(self._socket.getsockname()[1]) if self._socket is not None else self._port
+
+    @property
+    def connections(self) -> int:
+        """How many SSH connections there are."""
+        return len(self._connections)
+
+    async def start(self) -> None:
+        """Bind. Raises UnreachableError if the address cannot be had."""
+        self._options = await asyncssh.SSHServerConnectionOptions.construct(
+            None,
+            **common_options(),
+            server_host_keys=self._host_keys,
+            public_key_auth=True,
+            password_auth=False,
+            kbdint_auth=False,
+            host_based_auth=False,
+            gss_host=None,
+            allow_pty=False,
+            line_editor=False,
+            agent_forwarding=False,
+            x11_forwarding=False,
+            allow_scp=False,
+            server_version="Certcast",
+            server_factory=self._arrived,
+        )
+        try:
+            self._socket = listen(self._host, self._port)
+        except OSError as error:
+            raise UnreachableError(
+                f"the nodes' channel cannot be bound to {self._host}:{self._port}: {error.strerror}"
+            ) from error
+
+    async def run(self) -> None:
+        """Accept connections until cancelled."""
+        if self._socket is None:
+            raise RuntimeError("the listener has not been started")
+        self.supervisor = Supervisor()
+        async with self.supervisor:
+            self.supervisor.keep("gate", self._sweep)
+            self.supervisor.keep("turns", self._take_turns)
+            await accept_from(self._socket, self._admit)
+
+    async def close(self) -> None:
+        """Stop listening and end every connection."""
+        if self._socket is not None:
+            stop_listening(self._socket)
+        for visitor in list(self._waiting):
+            self._no_longer_waiting(visitor).close()
+        for connection in list(self._connections):
+            connection.close()
+
+    def _admit(self, accepted: socket.socket, address: str) -> bool:
+        visitor = self.gate.arrive(
+            address, connections=len(self._connections), now_s=asyncio.get_running_loop().time()
+        )
+        if visitor is None:
+            accepted.close()
+            return False
+        self._waiting[visitor] = accepted
+        visitor.dismiss = partial(self._turn_away, visitor)
+        asyncio.get_running_loop().add_reader(accepted, self._spoke, visitor)
+        self._begin()
+        return True
+
+    def _spoke(self, visitor: Visitor) -> None:
+        """Tell the gate that one that waits has said something; it is read when there is a place. Or it has gone."""
+        accepted = self._waiting[visitor]
+        asyncio.get_running_loop().remove_reader(accepted)
+        with contextlib.suppress(OSError):
+            if accepted.recv(1, socket.MSG_PEEK):
+                self.gate.spoke(visitor)
+                self._begin()
+                return
+        self._turn_away(visitor, GONE)
+
+    def _turn_away(self, visitor: Visitor, why: str) -> None:
+        """Let go of one that waits for its place."""
+        if visitor in self._waiting:
+            self._no_longer_waiting(visitor).close()
+            self.gate.give_up(visitor, asyncio.get_running_loop().time())
+            self.gate.refuse(visitor.address, why)
+
+    def _no_longer_waiting(self, visitor: Visitor) -> socket.socket:
+        accepted = self._waiting.pop(visitor)
+        asyncio.get_running_loop().remove_reader(accepted)
+        return accepted
+
+    def _ask_for_turn(self, visitor: Visitor) -> float:
+        self._asked.set()
+        return self.gate.ask_for_turn(visitor)
+
+    async def _take_turns(self) -> None:
+        """Let handshakes be worked on one at a time: between two of them everybody else has a turn of the loop."""
+        while True:
+            now_s = asyncio.get_running_loop().time()
+            visitor = self.gate.take_turn(now_s)
+            if visitor is not None:
+                visitor.begin()
+                await asyncio.sleep(0)
+                continue
+            self._asked.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.gate.until_turn_s(now_s)):
+                    await self._asked.wait()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self._begin()
+
+    def _begin(self) -> None:
+        """Let those begin for whom there is a place."""
+        for visitor in self.gate.beginners(asyncio.get_running_loop().time()):
+            self.supervisor.run("arrival", self._connect(visitor, self._no_longer_waiting(visitor)))
+
+    async def _connect(self, visitor: Visitor, accepted: socket.socket) -> None:
+        try:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Guard(
+                    self.gate,
+                    visitor,
+                    self._buffer,
+                    lambda guard: self._connection(guard, visitor.address),
+                    self._ask_for_turn,
+                ),
+                accepted,
+            )
+        except OSError:
+            self.gate.leave(visitor)
+            accepted.close()
+
+    def _connection(self, guard: Guard, address: str) -> asyncssh.SSHServerConnection:
+        if self._options is None:
+            raise RuntimeError("the listener has not been started")
+        # asked for by the connection while it starts, which follows at once in the same turn of the loop
+        self._arriving = Login(self, guard, address)
+        return CountedConnection(guard.exchanging, asyncio.get_running_loop(), self._options)
+
+    def _arrived(self) -> Login:
+        login, self._arriving = self._arriving, None
+        if login is None:
+            raise RuntimeError("a connection that the guard did not announce")
+        return login
+
+    def opened(self, connection: asyncssh.SSHServerConnection) -> None:
+        """Count a connection."""
+        self._connections.add(connection)
+
+    def closed(self, connection: asyncssh.SSHServerConnection) -> None:
+        """Count one less."""
+        self._connections.discard(connection)
+
+    def join_peer(self, guard: Guard, transport: Transport, line: str) -> Peer:
+        """Return who hears one that wants to join with the key of this line."""
+        return JoinPeer(guard, transport, line, self.enrol, self.supervisor)
+
+    def logged_in(self, login: Login, key: PinnedKey) -> None:
+        """Keep who has logged in with a node's key; of too many the oldest goes."""
+        logins = self._logins.setdefault(key, [])
+        logins.append(login)
+        if len(logins) > self.gate.limits.connections_per_key:
+            oldest = logins.pop(0)
+            self.gate.refuse(oldest.address, "too many connections of one key")
+            oldest.end()
+
+    def logged_out(self, login: Login, key: PinnedKey) -> None:
+        """Forget a login."""
+        logins = self._logins.get(key, [])
+        if login in logins:
+            logins.remove(login)
+        if not logins:
+            self._logins.pop(key, None)
+
+    def _key_revoked(self, key: PinnedKey, reason: Reason) -> None:
+        """Cut whoever logged in with a key, whatever has become of the login since; where a removed node came from is strange again."""
+        if reason == Reason.FORBIDDEN:
+            self.sources.forget(key.node)
+        for login in list(self._logins.get(key, ())):
+            login.end()

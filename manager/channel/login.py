@@ -1,0 +1,289 @@
+"""One connection to the nodes' channel: its login, its one session, and what it may ask for.
+
+Decides by the key that was proven and by what that key is worth now. Leaves to the listener who else is connected, and to a peer what
+is said. Invariant: whoever is refused is refused the same way, counted, and cut when it goes on asking.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import asyncssh
+import structlog
+
+from common.runtime.session import RawSession
+from common.runtime.ssh import (
+    CHANNEL_WINDOW_BYTES,
+    JOIN_SUBSYSTEM,
+    JOIN_USER,
+    PACKET_BYTES,
+    SUBSYSTEM,
+    public_line,
+)
+from common.runtime.transport import Peer, Transport
+from manager.channel.directory import Directory, PinnedKey
+from manager.channel.gate import Gate
+from manager.channel.guard import Guard
+from manager.channel.sources import KnownSources
+
+log = structlog.get_logger(__name__)
+
+ENVIRONMENT_HANDLER = "_process_env_request"
+"""What asyncssh calls on a channel for each variable; it asks no session. The matrix of requests in tests/attacks shows that it does."""
+
+OBSTINATE = "too many requests that are refused"
+
+Accept = Callable[[PinnedKey, Transport], Peer]
+Admit = Callable[[PinnedKey, str], bool]
+
+
+class Host(Protocol):
+    """Whom a connection has come to; the listener."""
+
+    gate: Gate
+    directory: Directory
+    sources: KnownSources
+    accept: Accept
+    admit: Admit
+
+    def opened(self, connection: asyncssh.SSHServerConnection) -> None:
+        """Count a connection."""
+
+    def closed(self, connection: asyncssh.SSHServerConnection) -> None:
+        """Count one less."""
+
+    def logged_in(self, login: "Login", key: PinnedKey) -> None:
+        """Keep who has logged in with a node's key."""
+
+    def logged_out(self, login: "Login", key: PinnedKey) -> None:
+        """Forget a login."""
+
+    def join_peer(self, guard: Guard, transport: Transport, line: str) -> Peer:
+        """Return who hears one that wants to join with the key of this line."""
+
+
+class CountedConnection(asyncssh.SSHServerConnection):
+    """A connection that tells of each key exchange, whoever begins it; asyncssh has no word for that.
+
+    The floods of key exchanges in tests/attacks show that it does.
+    """
+
+    def __init__(
+        self,
+        exchanging: Callable[[], None],
+        loop: asyncio.AbstractEventLoop,
+        options: asyncssh.SSHServerConnectionOptions,
+    ) -> None:
+        self._exchanging = exchanging
+        super().__init__(loop, options)
+
+    def _send_kexinit(self) -> None:
+        self._exchanging()
+        super()._send_kexinit()
+
+
+class Login(asyncssh.SSHServer):
+    """One connection's authentication and what it may ask for afterwards."""
+
+    def __init__(self, listener: Host, guard: Guard, address: str) -> None:
+        self._listener = listener
+        self.guard = guard
+        self._connection: asyncssh.SSHServerConnection | None = None
+        self._session: _Session | None = None
+        self._attempts = 0
+        self._refusals = 0
+        self.address = address
+        self.line = ""
+        """The key that the last attempt was made with; after the login, the one that was proven."""
+        self.is_joining = False
+        self.key: PinnedKey | None = None
+        """Whose it was then; None of who joins."""
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Note that the handshake begins."""
+        self._connection = conn
+        self._listener.opened(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
+        if self.key is not None:
+            self._listener.logged_out(self, self.key)
+        if self._connection is not None:
+            self._listener.closed(self._connection)
+
+    def begin_auth(self, username: str) -> bool:
+        """Ask everybody for a key."""
+        return True
+
+    def password_auth_supported(self) -> bool:
+        """Take no password."""
+        return False
+
+    def public_key_auth_supported(self) -> bool:
+        """Take a key."""
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Look the key up in memory. Called before and after its signature is checked, so twice for one login."""
+        self._attempts += 1
+        if self._attempts > 2 * self._listener.gate.limits.attempts:
+            self.refused("login.refused", "too many keys tried")
+            if self._connection is not None:
+                self._connection.abort()
+            return False
+        # what was asked before counts for nothing: a peer may ask about a node's key and then log in as somebody else
+        self.line, self.is_joining, self.key = public_line(key), username == JOIN_USER, None
+        if self.is_joining:
+            return key.get_algorithm() == "ssh-ed25519"
+        owner = self._listener.directory.find(self.line)
+        if owner is None or owner.node != username:
+            self.refused("login.refused", f"the key is not that of node '{username[:63]}'")
+            return False
+        self.key = owner
+        return True
+
+    def auth_completed(self) -> None:
+        """Keep who it is, unless that node connects all the time."""
+        self.guard.logged_in()
+        if self.key is not None:
+            self._listener.logged_in(self, self.key)
+            if not self._listener.admit(self.key, self.address):
+                self.end()
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the key that was proven is still what it was."""
+        return self.is_joining or (self.key is not None and self._listener.directory.is_current(self.key))
+
+    def end(self) -> None:
+        """Cut the connection; a goodbye that was just written has a moment to leave."""
+        if self._connection is None:
+            return
+        if self._session is not None and self._session.is_begun:
+            self._session.close()
+        else:
+            self._connection.abort()
+
+    def session_requested(
+        self,
+    ) -> "tuple[asyncssh.SSHServerChannel[bytes], asyncssh.SSHServerSession[bytes]] | bool":
+        """Open the one session, if the key is still what it was."""
+        if self._session is not None or self._connection is None:
+            self.refused("request.refused", "a second session")
+            return False
+        if not self.is_valid:
+            self.refused("request.refused", "a session for a key that was revoked")
+            return False
+        channel = self._connection.create_server_channel(
+            encoding=None, window=CHANNEL_WINDOW_BYTES, max_pktsize=PACKET_BYTES
+        )
+        self._session = _Session(self._listener, self, self._connection)
+        setattr(channel, ENVIRONMENT_HANDLER, self._session.env_requested)
+        return channel, self._session
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+        """Refuse to forward."""
+        self.refused("request.refused", "forwarding")
+        return False
+
+    def unix_connection_requested(self, dest_path: str) -> bool:
+        """Refuse to forward."""
+        self.refused("request.refused", "forwarding")
+        return False
+
+    def server_requested(self, listen_host: str, listen_port: int) -> bool:
+        """Refuse to forward."""
+        self.refused("request.refused", "forwarding")
+        return False
+
+    def unix_server_requested(self, listen_path: str) -> bool:
+        """Refuse to forward."""
+        self.refused("request.refused", "forwarding")
+        return False
+
+    def refused(self, event: str, what: str) -> None:
+        """Count and tell a refusal; who goes on asking is cut, so that the log stays as short as the patience."""
+        self._listener.gate.refused[what.partition(" '")[0]] += 1
+        self._refusals += 1
+        if self._refusals <= self._listener.gate.limits.refusals:
+            log.warning(event, address=self.address, node=self.name, request=what)
+        elif self._connection is not None:
+            if self._refusals == self._listener.gate.limits.refusals + 1:
+                self._listener.gate.refuse(self.address, OBSTINATE)
+            self._connection.abort()
+
+    @property
+    def name(self) -> str:
+        """The node's name, "" of who joins."""
+        return self.key.node if self.key is not None else ""
+
+
+class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
+    """The one raw session of a connection, and what it may ask for; nobody hears it before its subsystem is granted."""
+
+    def __init__(self, listener: Host, login: Login, connection: asyncssh.SSHServerConnection) -> None:
+        super().__init__(connection, login.address, None)
+        self._listener = listener
+        self._login = login
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether somebody hears it."""
+        return self._peer is not None
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        """Grant the one subsystem that this login is for."""
+        key = self._login.key
+        wanted = JOIN_SUBSYSTEM if key is None else SUBSYSTEM
+        if subsystem != wanted or self._peer is not None:
+            return self._refuse(f"subsystem '{subsystem[:40]}'")
+        if not self._login.is_valid:
+            return self._refuse("a subsystem for a key that was revoked")
+        if key is None:
+            self._peer = self._listener.join_peer(self._login.guard, self, self._login.line)
+        else:
+            self._login.guard.passed()
+            self._listener.sources.saw(key.node, self.address)
+            self._peer = self._listener.accept(key, self)
+        return True
+
+    def shell_requested(self) -> bool:
+        return self._refuse("shell")
+
+    def exec_requested(self, command: str) -> bool:
+        return self._refuse("exec")
+
+    def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: object) -> bool:
+        return self._refuse("pty")
+
+    def env_requested(self, _packet: object) -> bool:
+        """Refuse a variable of the environment: without this asyncssh keeps every one of them, however many come."""
+        return self._refuse("environment")
+
+    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
+        self._refuse("a terminal's size")
+
+    def signal_received(self, signal: str) -> None:
+        self._refuse("signal")
+
+    def break_received(self, msec: int) -> bool:
+        return self._refuse("break")
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        """Hand bytes on."""
+        try:
+            super().data_received(data, datatype)
+        except Exception:  # asyncssh would close the connection without a word
+            log.exception("request.failed", node=self._login.name, address=self.address)
+            self.close()
+
+    def close(self) -> None:
+        """End the connection, at once if its node does not take what it holds."""
+        if self.buffered_bytes:
+            self._connection.abort()
+            return
+        super().close()
+
+    def _refuse(self, what: str) -> bool:
+        self._login.refused("request.refused", what)
+        return False

@@ -1,0 +1,128 @@
+"""`certcast alarm`: what is wrong, and what was."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common.errors import InvalidInputError
+from common.runtime.terminal import say
+from manager.cli.completion import node_names
+from manager.cli.running import JsonOption, ask, group, say_raw
+
+if TYPE_CHECKING:
+    from manager.cli.certificate_shapes import Alarms
+    from manager.cli.client import Client
+
+app = group("See what is wrong, and what was.")
+
+
+@app.command("list")
+def list_alarms(context: typer.Context, json: JsonOption = False) -> None:
+    """List what is wrong now, the latest first.
+
+    An alarm ends by itself when its cause has ended.
+
+    Example: certcast alarm list
+    """
+    answer = ask(context, lambda client: client.get("alarms"))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_tables import ALARM_HEADINGS, FOLDED, alarm_row
+    from manager.cli.output import show_table
+
+    now_s = time.time()
+    rows = [alarm_row(each, now_s) for each in _read(answer).alarms]
+    show_table(ALARM_HEADINGS, rows, nothing="No alarms.", folded=FOLDED)
+
+
+@app.command()
+def acknowledge(
+    context: typer.Context,
+    alarms: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ALARM",
+            help="Numbers in 'certcast alarm list', or nodes: all alarms of theirs.",
+            autocompletion=node_names,
+        ),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that nobody has seen yet.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Say that you have seen alarms.
+
+    They stay until their cause has ended, and who saw them is kept.
+
+    Example: certcast alarm acknowledge 4 5 conf1
+    """
+    if bool(alarms) == everything:
+        raise InvalidInputError("ids", "say which alarms: their numbers, nodes, or --all")
+
+    async def work(client: "Client") -> list[int]:
+        numbers = await _chosen(client, alarms or [])
+        if numbers:
+            await client.post("alarms", "acknowledge", body={"ids": numbers})
+        return numbers
+
+    seen = ask(context, work)
+    if json:
+        import msgspec
+
+        say_raw(msgspec.json.encode({"acknowledged": seen}))
+        return
+    say(
+        f"Acknowledged {', '.join(str(number) for number in seen)}."
+        if seen
+        else "There was nothing to acknowledge."
+    )
+
+
+@app.command()
+def history(
+    context: typer.Context,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many to list at most.")
+    ] = 100,
+    json: JsonOption = False,
+) -> None:
+    """List alarms that have ended, the latest first.
+
+    Example: certcast alarm history --limit 20
+    """
+    answer = ask(context, lambda client: client.get("alarms", "history", query={"limit": str(limit)}))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_tables import FOLDED, HISTORY_HEADINGS, alarm_row
+    from manager.cli.output import show_table
+
+    now_s = time.time()
+    rows = [alarm_row(each, now_s) for each in _read(answer).alarms]
+    show_table(HISTORY_HEADINGS, rows, nothing="No alarm has ended yet.", folded=FOLDED)
+
+
+async def _chosen(client: "Client", wanted: list[str]) -> list[int]:
+    """Return the numbers of these alarms, or of all that nobody has seen yet. Raises InvalidInputError."""
+    if wanted and all(each.isascii() and each.isdecimal() for each in wanted):
+        return [int(each) for each in wanted]
+    there = [each for each in _read(await client.get("alarms")).alarms if each.id]
+    if not wanted:
+        return [each.id for each in there if not each.acknowledged_s]
+    numbers: list[int] = []
+    for word in wanted:
+        found = [each.id for each in there if word in {str(each.id), each.node}]
+        if not found:
+            raise InvalidInputError(
+                "ids", f"there is no alarm of '{word}': 'certcast alarm list' shows those there are"
+            )
+        numbers += found
+    return list(dict.fromkeys(numbers))
+
+
+def _read(answer: bytes) -> "Alarms":
+    from manager.cli.certificate_shapes import Alarms
+    from manager.cli.shapes import read
+
+    return read(answer, Alarms)

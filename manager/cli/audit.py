@@ -1,0 +1,145 @@
+"""`certcast audit`: who did what, and whether the log still says all of it."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from common.runtime.terminal import say
+from manager.cli.failures import EXIT_REFUSED
+from manager.cli.running import JsonOption, ask, say_raw
+from manager.cli.words import moment
+
+if TYPE_CHECKING:
+    from manager.cli.shapes import Verification
+
+_FAULTS: Final = {
+    "entry": "The log is broken: the first {count} entries fit, and entry {at} was altered, or one before it was removed.",
+    "head": "The log is broken: its {count} entries fit, but the record of where it ends is missing or was altered.",
+    "end": "The log is broken: its {count} entries fit, but it does not end there; later entries were removed.",
+    "shipped": (
+        "The log is broken: its {count} entries fit, but it lacks entries whose head was shipped. An older copy of the store is in place, "
+        "or its end was cut; after restoring a backup run 'certcast-manager restored'."
+    ),
+    "key": "The log cannot be verified: the key of its chain is missing or cannot be opened.",
+}
+_KEPT: Final = {
+    "lost": "The head that was kept is not in the log: entries were removed, or an older copy of the store was put in place.",
+    "foreign": "The head that was kept was not signed by this log: it is another manager's, or the log was replaced.",
+}
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def audit(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many acts.")] = 100,
+    before: Annotated[
+        int | None, typer.Option("--before", metavar="ID", min=1, help="Only acts before this one.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show who did what, and check the log.
+
+    Without a command: the acts, the newest first.
+
+    Example: certcast audit --limit 20
+    """
+    if context.invoked_subcommand is not None:
+        return
+    query = {"limit": str(limit), **({} if before is None else {"before": str(before)})}
+    answer = ask(context, lambda client: client.get("audit", query=query))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.output import show_table
+    from manager.cli.shapes import Audit, read
+
+    found = read(answer, Audit)
+    rows = [
+        (moment(entry.at_s), entry.actor, entry.action, entry.subject, _detail(entry.detail))
+        for entry in found.entries
+    ]
+    show_table(
+        ("when", "who", "did", "to", "detail"), rows, nothing="Nothing was done yet.", folded={"to", "detail"}
+    )
+    if found.next_before is not None:
+        say(f"There is more: certcast audit --before {found.next_before}", err=True)
+
+
+@app.command()
+def head(context: typer.Context, json: JsonOption = False) -> None:
+    """Print the log's signed head, to be kept where the manager cannot write.
+
+    The manager also writes it into the journal whenever it changes, and into a file if audit_heads is set.
+
+    Example: certcast audit head >> /srv/evidence/certcast-heads
+    """
+    answer = ask(context, lambda client: client.get("audit", "head"))
+    from manager.cli.shapes import AuditHead, read
+
+    found = read(answer, AuditHead)
+    if json:
+        say_raw(answer)
+    else:
+        say(found.head)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    kept: Annotated[
+        str | None,
+        typer.Option("--head", metavar="HEAD", help="A signed head that was kept, or the line that has it."),
+    ] = None,
+    noted: Annotated[
+        str | None,
+        typer.Option("--noted", metavar="HASH", help="A last hash that an earlier version printed."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Check that no entry was altered, added or removed. Exit status 1 says that one was.
+
+    Whoever can copy the whole store can put an older copy in its place. With --head, that is found: keep what 'certcast audit head'
+    prints, or the journal's lines, on another machine.
+
+    Example: certcast audit verify --head "$(tail -n 1 /srv/evidence/certcast-heads)"
+    """
+    given = {"head": kept, "noted": noted}
+    query = {name: value for name, value in given.items() if value is not None}
+    answer = ask(context, lambda client: client.get("audit", "verify", query=query))
+    from manager.cli.shapes import Verification, read
+
+    found = read(answer, Verification)
+    if json:
+        say_raw(answer)
+    else:
+        for sentence in _sentences(found):
+            say(sentence)
+    if found.broken_at is not None or not found.noted or found.kept in _KEPT:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _sentences(found: "Verification") -> list[str]:
+    said = []
+    if found.broken_at is not None:
+        said.append(_FAULTS.get(found.fault, _FAULTS["entry"]).format(at=found.broken_at, count=found.count))
+    if not found.noted:
+        said.append("The hash that was noted is not in the log: the log was replaced.")
+    if found.kept in _KEPT:
+        said.append(_KEPT[found.kept])
+    if not said:
+        held = " and the head that was kept is among them" if found.kept == "held" else ""
+        said = [f"All {found.count} entries are intact{held}.", f"The head to keep: {found.signed_head}"]
+    return said
+
+
+def _detail(detail: object) -> str:
+    """Return a detail as text; the manager keeps it as JSON, and sends it so or as a text that holds it."""
+    import msgspec
+
+    text = detail if isinstance(detail, str) else msgspec.json.encode(detail).decode()
+    return "" if text in {"null", "{}"} else text

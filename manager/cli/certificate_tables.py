@@ -1,0 +1,334 @@
+"""Certificates, chains of trust and alarms as tables. Pure: what they show follows from the answers and the time given."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from common.pki.finding import LintCode
+from common.text import printable
+from manager.cli import output
+from manager.cli.certificate_shapes import (
+    Alarm,
+    BuiltinCa,
+    Certificate,
+    Chain,
+    NodeSlot,
+    Place,
+    Remark,
+    Request,
+)
+from manager.cli.failures import Consequence, consequence_line
+from manager.cli.words import ago, moment, until
+
+PLACES_SHOWN: Final = 3
+"""A certificate may be on thousands of nodes; showing one tells all of them."""
+
+STATUS_STYLES: Final[Mapping[str, str]] = {
+    "good": "green",
+    "expiring": "yellow",
+    "temporary": "yellow",
+    "weak_signature": "red",
+    "empty_subject": "yellow",
+    "expired": "bold red",
+    "error": "bold red",
+    "warning": "yellow",
+}
+"""Colour only repeats the word beside it."""
+
+_SOURCES: Final[Mapping[str, str]] = {
+    "leaf": "this certificate",
+    "uploaded": "came with it",
+    "intermediate": "trusted CAs",
+    "trusted": "trusted root",
+}
+
+_NO_ROOT: Final = frozenset({"incomplete", "untrusted", "undetermined", "self_signed"})
+_FINE_CHAINS: Final = frozenset({"", "complete", "self_signed"})
+"""That a certificate signed itself is told by its status."""
+
+HINT: Final = "certcast explain CODE says who refuses it"
+"""The last line after lines with codes."""
+
+_EXPLAINED: Final = frozenset({*LintCode, "name_mismatch", "expired", "self_signed"})
+"""Codes of findings, and those of consequences, of which `certcast explain` knows more."""
+
+_CODED: Final = re.compile(r" \[[a-z_]+\]$")
+_LABEL: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
+
+LIST_HEADINGS: Final = ("id", "subject\nissuer", "expires", "leaf", "status", "nodes")
+NODE_HEADINGS: Final = ("node", "slot", "id", "subject", "expires", "status")
+IMPORT_HEADINGS: Final = ("id", "subject", "was", "expires", "status", "nodes")
+CA_HEADINGS: Final = ("id", "subject\nissuer", "expires", "leaf", "status", "kind")
+ALARM_HEADINGS: Final = ("id", "level", "what", "raised", "seen by")
+HISTORY_HEADINGS: Final = ("id", "level", "what", "raised", "lowered", "seen by")
+CHAIN_HEADINGS: Final = ("", "chain of trust", "from", "expires", "problems")
+REQUEST_HEADINGS: Final = ("id", "subject\nnames", "key", "made", "replaces", "answered by")
+BUILTIN_HEADINGS: Final = ("subject", "expires", "leaf", "status")
+FOLDED: Final = frozenset(
+    {"subject", "subject\nissuer", "subject\nnames", "nodes", "what", "chain of trust", "problems", "kind"}
+)
+"""What may be longer than a terminal is wide; the rest stays whole."""
+
+Row = tuple[output.Cell, ...]
+
+
+def list_row(each: Certificate, now_s: float) -> Row:
+    """Return a certificate's row in the list of all."""
+    return (
+        str(each.id),
+        _with_issuer(each),
+        expiry(each, now_s),
+        each.fingerprint[:8],
+        _standing(each),
+        _some_places(each.nodes),
+    )
+
+
+def node_row(slot: NodeSlot, now_s: float) -> Row:
+    """Return the row of what a node's slot has."""
+    if (found := slot.certificate) is None:
+        return (slot.node, slot.slot, "-", Text("no certificate", style="red"), "-", "-")
+    return (slot.node, slot.slot, str(found.id), name(found), expiry(found, now_s), _standing(found))
+
+
+def import_row(each: Certificate, now_s: float) -> Row:
+    """Return the row of a certificate or CA that was imported."""
+    was = "added" if each.created else "updated"
+    return (
+        str(each.id),
+        name(each),
+        was,
+        expiry(each, now_s),
+        _standing(each) if each.status else ca_kind(each),
+        _some_places(each.nodes) if each.status else "all",
+    )
+
+
+def ca_row(each: Certificate, now_s: float) -> Row:
+    """Return a trusted CA's row."""
+    return (
+        str(each.id),
+        _with_issuer(each),
+        expiry(each, now_s),
+        each.fingerprint[:8],
+        Text("of no use", style="bold red") if each.faults else _standing(each),
+        ca_kind(each),
+    )
+
+
+def builtin_row(each: BuiltinCa, now_s: float) -> Row:
+    """Return the row of a CA that is built in."""
+    return (
+        each.subject_name or each.raw_subject,
+        until(each.not_after_s, now_s),
+        each.fingerprint[:8],
+        each.status,
+    )
+
+
+def request_row(each: Request, now_s: float) -> Row:
+    """Return a request's row."""
+    answered = "deleted" if each.answered_s is not None else "-"
+    return (
+        str(each.id),
+        [each.raw_subject or "-", *each.subject_alt_names],
+        each.key_type,
+        ago(each.created_s, now_s),
+        str(each.replaces or "-"),
+        str(each.answered_by or answered),
+    )
+
+
+def alarm_row(each: Alarm, now_s: float) -> Row:
+    """Return an alarm's row."""
+    level = Text(printable(each.level), style=STATUS_STYLES.get(each.level, ""))
+    ended = (ago(each.lowered_s, now_s),) if each.lowered_s is not None else ()
+    return (
+        str(each.id),
+        level,
+        (each.name, f"{each.label}: {each.details}"),
+        ago(each.raised_s, now_s),
+        *ended,
+        each.acknowledged_by or "-",
+    )
+
+
+def decoded(found: Certificate, now_s: float) -> Group:
+    """Return all that is known of a certificate."""
+    chain = found.chain_of_trust or Chain()
+    parts: list[RenderableType] = [output.pairs(_facts(found, chain, now_s))]
+    if chain.links:
+        parts += [Text(""), output.table(CHAIN_HEADINGS, _links(chain, now_s), folded=FOLDED)]
+    return Group(*parts)
+
+
+def decoded_ca(found: Certificate, now_s: float) -> Table:
+    """Return all that is known of a trusted CA."""
+    rows: list[tuple[str, output.Cell]] = [
+        ("id", str(found.id)),
+        ("subject", found.raw_subject or found.subject_name),
+        ("issuer", found.raw_issuer or found.issuer_name),
+        ("serial number", found.serial_no),
+        ("valid", _validity(found, now_s)),
+        ("fingerprint", found.fingerprint),
+        ("status", "of no use" if found.faults else _all_statuses(found)),
+        ("kind", ca_kind(found)),
+    ]
+    if found.held_out:
+        rows.append(("held out", f"nodes do not get it, because OpenSSL cannot load it: {found.held_out}"))
+    if found.faults:
+        rows.append(("why", f"clients accept nothing that it signed: {', '.join(found.faults)}"))
+    return output.pairs(rows)
+
+
+def said_of(consequences: Iterable[Consequence], findings: Iterable[Remark]) -> list[str]:
+    """Return, each once and with how bad it is, what a change means and what is wrong with a certificate; notes about it are in `show`."""
+    told = list(consequences)
+    codes = {each.code for each in told}
+    if "name_mismatch" in codes:
+        codes.add("node_name_mismatch")
+    found = [
+        f"{each.severity or 'warning'}: {coded(each.message, each.code)}"
+        for each in findings
+        if each.severity != "note" and each.code not in {*codes, "unassigned"}
+    ]
+    lines = [coded(consequence_line(each), each.code) for each in told]
+    return list(dict.fromkeys([*lines, *found]))
+
+
+def coded(message: str, code: str) -> str:
+    """Return a message with its code, if there is more to be read about it."""
+    return f"{message} [{code}]" if code in _EXPLAINED else message
+
+
+def is_coded(lines: Iterable[str]) -> bool:
+    """Whether any of these lines has a code to look up."""
+    return any(_CODED.search(line) for line in lines)
+
+
+def places(nodes: Iterable[Place]) -> str:
+    """Name every place."""
+    return ", ".join(_place(each) for each in nodes)
+
+
+def expiry(each: Certificate, now_s: float) -> str:
+    """Say until when it is good."""
+    return until(each.not_after_s, now_s) if each.not_after_s is not None else "-"
+
+
+def name(each: Certificate) -> str:
+    """Name a certificate in a word or two; one without a subject by its first alternative name."""
+    return each.subject_name or each.raw_subject or (each.subject_alt_names or ["-"])[0]
+
+
+def ca_kind(each: Certificate) -> str:
+    """Say what a trusted CA is used for."""
+    if each.held_out:
+        return "held out"
+    if each.self_signed:
+        return "peer, trusted as itself" if each.is_ca is False else "root"
+    return "intermediate" if each.trusted_intermediate else "intermediate, chains only"
+
+
+def _facts(found: Certificate, chain: Chain, now_s: float) -> list[tuple[str, output.Cell]]:
+    key = f"{found.key_type} {found.key_bits}" if found.key_type == "RSA" else found.key_type
+    findings = [
+        coded(each.message, each.code) for each in found.findings if each.message != chain.explanation
+    ]
+    facts: list[tuple[str, output.Cell]] = [
+        ("id", str(found.id)),
+        ("subject", found.raw_subject or "-"),
+        ("issuer", found.raw_issuer or "-"),
+        ("serial number", found.serial_no),
+        ("names", ", ".join(found.subject_alt_names) or "-"),
+        ("key", key or "-"),
+        ("valid", _validity(found, now_s)),
+        ("fingerprint", found.fingerprint),
+        ("parameters", ", ".join(_LABEL.findall(found.parameters)) or "-"),
+        ("nodes", places(found.nodes) or "-"),
+        ("status", _all_statuses(found)),
+        ("chain", chain.explanation or "-"),
+        ("strict client", _verdict(chain)),
+        ("findings", [*findings, *([HINT] if is_coded(findings) else [])] or "-"),
+    ]
+    if found.undecodable:
+        facts.append(("undecodable", ", ".join(found.undecodable)))
+    if found.oddities:
+        facts.append(("encoding", list(found.oddities)))
+    return facts
+
+
+def _validity(found: Certificate, now_s: float) -> str:
+    return f"{moment(found.not_before_s)} to {moment(found.not_after_s)} ({expiry(found, now_s)})"
+
+
+def _all_statuses(found: Certificate, between: str = ", ") -> Text:
+    """Return what is worst, then the other statuses; Good stands only where nothing is worse."""
+    named: list[Text] = []
+    if found.held_out:
+        named.append(Text("Held out", style=STATUS_STYLES["error"]))
+    first = found.headline
+    if first is not None:
+        style = STATUS_STYLES.get(first.code, STATUS_STYLES.get(first.severity, ""))
+        named.append(Text(printable(first.text), style=style))
+    said = {first.code, "good"} if first is not None else {"good"} if found.held_out else set()
+    named += [
+        Text(printable(each.text), style=STATUS_STYLES.get(each.code, ""))
+        for each in found.statuses
+        if each.code not in said
+    ]
+    return Text(between).join(named) if named else Text(printable(found.status or "-"))
+
+
+def _links(chain: Chain, now_s: float) -> list[Row]:
+    rows: list[Row] = [
+        (
+            str(number),
+            link.subject,
+            _SOURCES.get(link.source, link.source),
+            until(link.not_after_s, now_s),
+            ", ".join(link.problems).replace("_", " ") or "-",
+        )
+        for number, link in enumerate(chain.links, start=1)
+    ]
+    if chain.missing_issuer:
+        missing = Text("not found", style="bold red")
+        rows.append(("?", chain.missing_issuer, missing, "-", "add it: certcast ca add"))
+    return rows
+
+
+def _verdict(chain: Chain) -> str:
+    if not chain.strict_client:
+        return "accepts it"
+    if chain.state in _NO_ROOT:  # the verifier's own words tell only how it searched
+        return "refuses it: there is no way to a trusted root"
+    return f"refuses it: {chain.strict_client}"
+
+
+def _standing(each: Certificate) -> Text:
+    """Return what is worst in its colour, the other statuses, and what is wrong with the chain unless that is worst."""
+    shown = _all_statuses(each, "\n")
+    worst = each.headline.code if each.headline is not None else ""
+    if each.chain_state not in _FINE_CHAINS and each.chain_state != worst:
+        shown.append(f"\nchain {printable(each.chain_state.replace('_', ' '))}", style="yellow")
+    return shown
+
+
+def _with_issuer(each: Certificate) -> output.Cell:
+    issuer = each.issuer_name or each.raw_issuer
+    return name(each) if issuer == each.subject_name else (name(each), issuer)
+
+
+def _place(each: Place) -> str:
+    return each.node if each.slot == "server" else f"{each.node} ({each.slot})"
+
+
+def _some_places(nodes: Sequence[Place]) -> output.Cell:
+    shown = [_place(each) for each in nodes[:PLACES_SHOWN]]
+    if (more := len(nodes) - len(shown)) > 0:
+        shown.append(f"and {more} more")
+    return shown or "-"

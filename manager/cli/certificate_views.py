@@ -1,0 +1,282 @@
+"""`certcast certificate list|show|download`: looking at certificates, and taking them away as files."""
+
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from common.errors import InvalidInputError
+from common.ids import node_name
+from common.runtime.terminal import say, say_document
+from manager.cli.access import prompt, read_line
+from manager.cli.completion import node_names
+from manager.cli.files import check_output, save
+from manager.cli.naming import CertificateArgument, CertificatesArgument
+from manager.cli.running import (
+    JsonOption,
+    OutputOption,
+    PemOption,
+    ReplaceOption,
+    TextOption,
+    ask,
+    login,
+    only_one_form,
+    say_raw,
+)
+
+if TYPE_CHECKING:
+    from manager.cli.client import Client
+
+PAGE_MAX: Final = 10_000
+"""The most that the manager tells in one answer."""
+
+
+class Status(StrEnum):
+    """What a certificate may be; the API's words."""
+
+    EXPIRED = "expired"
+    EXPIRING = "expiring"
+    TEMPORARY = "temporary"
+    WEAK_SIGNATURE = "weak_signature"
+    EMPTY_SUBJECT = "empty_subject"
+    GOOD = "good"
+
+
+class Order(StrEnum):
+    """By what a list can be ordered; the API's words."""
+
+    ID = "id"
+    SUBJECT = "subject"
+    ISSUER = "issuer"
+    EXPIRY = "expiry"
+    STATUS = "status"
+    NODES = "nodes"
+
+
+class Format(StrEnum):
+    """How a download is written."""
+
+    PEM = "pem"
+    PFX = "pfx"
+    PFX_LEGACY = "pfx-legacy"
+
+
+def list_certificates(
+    context: typer.Context,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search",
+            metavar="TEXT",
+            help="Those with this in a name, issuer, serial number or fingerprint.",
+        ),
+    ] = None,
+    status: Annotated[Status | None, typer.Option("--status", help="Those with this status.")] = None,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", metavar="NAME", help="Those that a node has.", autocompletion=node_names),
+    ] = None,
+    fitting: Annotated[
+        str | None,
+        typer.Option(
+            "--fitting",
+            metavar="NAME",
+            help="First those that are valid for all names of a node.",
+            autocompletion=node_names,
+        ),
+    ] = None,
+    unassigned: Annotated[bool, typer.Option("--unassigned", help="Those that no node has.")] = False,
+    order: Annotated[Order, typer.Option("--order", help="By what to order.")] = Order.ID,
+    reverse: Annotated[bool, typer.Option("--reverse", help="In the other direction.")] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=PAGE_MAX, help="How many to list at most.")
+    ] = 100,
+    everything: Annotated[bool, typer.Option("--all", help="List all of them.")] = False,
+    by_node: Annotated[
+        bool, typer.Option("--by-node", help="List nodes instead, with the certificate of each slot.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """List the certificates, or what each node has.
+
+    Example: certcast certificate list --status expiring --order expiry
+    """
+    if by_node:
+        if search or status or unassigned or fitting or order is not Order.ID or reverse:
+            raise InvalidInputError("by-node", "--by-node goes with --node only; it lists what nodes have")
+        _list_by_node(context, node, json=json)
+        return
+    query = _query(search, status, node, unassigned=unassigned)
+    filtered = bool(query)
+    query["order"] = f"-{order}" if reverse else str(order)
+    if fitting is not None:
+        query["fitting"] = node_name(fitting)
+
+    async def work(client: "Client") -> bytes:
+        if not everything:
+            return await client.get("certificates", query={**query, "limit": str(limit)})
+        return await _all_pages(client, query)
+
+    answer = ask(context, work)
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_shapes import Certificates
+    from manager.cli.certificate_tables import FOLDED, LIST_HEADINGS, list_row
+    from manager.cli.output import show_table
+    from manager.cli.shapes import read
+
+    found, now_s = read(answer, Certificates), time.time()
+    nothing = (
+        "No certificate is like that." if filtered else "No certificates yet: certcast certificate add --help"
+    )
+    rows = [list_row(each, now_s) for each in found.certificates]
+    show_table(LIST_HEADINGS, rows, nothing=nothing, folded=FOLDED)
+    if (more := found.total - len(found.certificates)) > 0:
+        say(f"{more} more of {found.total}: --all lists them, --search finds some.", err=True)
+
+
+def show(
+    context: typer.Context,
+    certificate_id: CertificateArgument,
+    text: TextOption = False,
+    pem: PemOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show all about one certificate.
+
+    Its data, its chain of trust link by link, whether a strict client accepts it, and what else was found. Private keys are never shown; 'certcast certificate download' hands them out encrypted.
+
+    Example: certcast certificate show conf.example.com
+    """
+    only_one_form(text=text, pem=pem, json=json)
+    answer = ask(context, lambda client: client.get("certificates", str(certificate_id)))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_shapes import Certificate
+    from manager.cli.certificate_tables import decoded
+    from manager.cli.output import console
+    from manager.cli.shapes import read
+
+    found = read(answer, Certificate)
+    if text or pem:
+        say_document(found.text if text else found.certificate)
+        return
+    console().print(decoded(found, time.time()))
+
+
+def download(
+    context: typer.Context,
+    certificate_ids: CertificatesArgument,
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format", help="pfx is PKCS#12; pfx-legacy is weak, for old devices only (3DES, SHA-1)."
+        ),
+    ] = Format.PEM,
+    no_leaf: Annotated[bool, typer.Option("--no-leaf", help="Leave out the certificate itself.")] = False,
+    no_intermediates: Annotated[
+        bool, typer.Option("--no-intermediates", help="Leave out the intermediates.")
+    ] = False,
+    with_key: Annotated[
+        bool,
+        typer.Option("--with-key", help="With the private key, encrypted. A passphrase for it is asked for."),
+    ] = False,
+    passphrase_stdin: Annotated[
+        bool,
+        typer.Option("--passphrase-stdin", help="Read that passphrase from a line of standard input."),
+    ] = False,
+    output: OutputOption = None,
+    force: ReplaceOption = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Say what was written as JSON: name, bytes, with_key.")
+    ] = False,
+) -> None:
+    """Download certificates as a file.
+
+    With their intermediates, and with the private keys if that is wanted. The file is named after the subject: SUBJECT_certificate or SUBJECT_keycert, all_certificates or all_keycerts for several.
+    Temporary (self-signed) certificates cannot be downloaded. Only administrators get private keys, with their password and no token, and each time is audited.
+
+    Example: certcast certificate download 3 --format pfx --with-key
+    """
+    if passphrase_stdin and not with_key:
+        raise InvalidInputError("passphrase", "--passphrase-stdin is the passphrase for --with-key")
+    check_output(output, force=force)
+    login(context, needs_password=with_key)
+    passphrase = _new_passphrase(from_stdin=passphrase_stdin) if with_key else None
+    body = {
+        "ids": certificate_ids,
+        "format": form.replace("-", "_"),
+        "include_certificate": not no_leaf,
+        "include_intermediates": not no_intermediates,
+        "include_key": with_key,
+        "passphrase": passphrase,
+    }
+    made = ask(context, lambda client: client.post_file("certificates", "download", body=body))
+    path = save(made, output, force=force, secret=with_key)
+    if path is None:
+        return
+    if json:
+        import msgspec
+
+        told = {"name": str(path), "bytes": len(made.content), "with_key": with_key}
+        say_raw(msgspec.json.encode(told))
+        return
+    kept = " Only you can read it; the private key in it is encrypted." if with_key else ""
+    say(f"Wrote {path}.{kept}")
+
+
+def _query(
+    search: str | None, status: Status | None, node: str | None, *, unassigned: bool
+) -> dict[str, str]:
+    """Return which certificates to ask for. Raises InvalidInputError."""
+    if node is not None and unassigned:
+        raise InvalidInputError("node", "--node and --unassigned exclude each other; leave one out")
+    query = {}
+    if search:
+        query["search"] = search
+    if status is not None:
+        query["status"] = str(status)
+    if node is not None or unassigned:
+        query["node"] = node_name(node) if node is not None else ""
+    return query
+
+
+def _new_passphrase(*, from_stdin: bool) -> str:
+    if from_stdin:
+        return read_line("the passphrase (--passphrase-stdin)")
+    return prompt("Passphrase for the private key in the file", instead="--passphrase-stdin", confirm=True)
+
+
+def _list_by_node(context: typer.Context, node: str | None, *, json: bool) -> None:
+    answer = ask(context, lambda client: client.get("certificates", "by-node"))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_shapes import NodeSlots
+    from manager.cli.certificate_tables import FOLDED, NODE_HEADINGS, node_row
+    from manager.cli.output import show_table
+    from manager.cli.shapes import read
+
+    now_s = time.time()
+    slots = [each for each in read(answer, NodeSlots).slots if node is None or each.node == node]
+    nothing = "No nodes yet: certcast node add NAME" if node is None else f"There is no node {node}."
+    show_table(NODE_HEADINGS, [node_row(each, now_s) for each in slots], nothing=nothing, folded=FOLDED)
+
+
+async def _all_pages(client: "Client", query: dict[str, str]) -> bytes:
+    """Return what one page without a limit would be."""
+    import msgspec
+
+    from manager.cli.certificate_shapes import RawPage
+    from manager.cli.shapes import read
+
+    listed: list[msgspec.Raw] = []
+    while True:
+        page = {**query, "limit": str(PAGE_MAX), "offset": str(len(listed))}
+        answer = read(await client.get("certificates", query=page), RawPage)
+        listed += answer.certificates
+        if not answer.certificates or len(listed) >= answer.total:
+            return msgspec.json.encode({"total": answer.total, "certificates": listed})

@@ -1,0 +1,344 @@
+"""`certcast certificate`: add certificates, change them, assign them to nodes, delete them; what only looks is in the views."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from common.errors import InvalidInputError
+from common.ids import node_name
+from common.runtime.terminal import say
+from manager.cli import certificate_views, differing
+from manager.cli.access import passphrase
+from manager.cli.completion import node_names
+from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed
+from manager.cli.failures import RefusedError
+from manager.cli.files import only_one_from_stdin, read_text, shown_name
+from manager.cli.importing import SkipUnusableOption, import_files
+from manager.cli.naming import CertificateArgument, CertificatesArgument
+from manager.cli.running import (
+    AskPassphraseOption,
+    JsonOption,
+    PassphraseStdinOption,
+    group,
+    login,
+    say_raw,
+)
+
+if TYPE_CHECKING:
+    from manager.cli.certificate_shapes import Assigned, Certificate
+
+app = group("Keep certificates, and give them to nodes.")
+
+NodesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--node", metavar="NAME", help="A node that gets it; may be repeated.", autocompletion=node_names
+    ),
+]
+SlotOption = Annotated[str, typer.Option("--slot", metavar="SLOT", help="The node's slot: server or client.")]
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    certificate: Annotated[
+        str,
+        typer.Option(
+            "--certificate", metavar="FILE", help="PEM: the certificate, and its chain; - is standard input."
+        ),
+    ],
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="PEM: the private key, if it is not in the certificate's file; - is standard input.",
+        ),
+    ] = None,
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
+    parameters: Annotated[
+        str | None, typer.Option("--parameters", metavar="FILE", help="PEM: DH or EC parameters.")
+    ] = None,
+    nodes: NodesOption = None,
+    slot: SlotOption = "server",
+    replaces: ReplaceKeyOption = False,
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Add a certificate, and assign it to nodes.
+
+    One with the issuer, serial number and private key of one that is there takes its place; any other is kept beside those there are.
+    If it lacks names of a node, has expired or is worse than what it replaces, that is shown and asked before; a script says --force.
+    With several things from standard input, lines come first: the login's password, then the key's passphrase, then
+    the file.
+
+    Example: certcast certificate add --certificate conf.pem --key conf.key --node conf1 --node conf2
+    """
+    only_one_from_stdin(certificate, key, parameters)
+    where = [node_name(name) for name in nodes or ()]
+    login(context)
+    body: dict[str, Any] = {
+        "private_key_passphrase": passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin),
+        "certificate": read_text(certificate),
+        "private_key": read_text(key) if key else "",
+        "parameters": read_text(parameters) if parameters else "",
+        "nodes": where,
+        "slot": slot,
+    }
+    if replaces:
+        body["replace"] = True
+    try:
+        answer = ask_confirmed(
+            context,
+            lambda client, confirm: client.post("certificates", body=body | confirm),
+            force=force,
+            replaces=replaces,
+        )
+    except RefusedError as error:
+        # the manager names the fields of the request; people know their files
+        raise error.named(_files(certificate, key, parameters)) from error
+    if json:
+        say_raw(answer)
+        return
+    kept = _read(answer)
+    done = "Added" if kept.created else "Replaced the content of"
+    say(f"{done} certificate {kept.id} ({kept.fingerprint[:8]}){going_to(where)}.")
+    say_remarks(kept)
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="PEM, DER, PKCS#12, PKCS#7 or ZIP: certificates, keys, parameters, CAs; - is standard input.",
+        ),
+    ],
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
+    skip_unusable: SkipUnusableOption = False,
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Import files, sorted by what they hold.
+
+    Certificates come with their keys, intermediates and parameters, in one file or in several; CAs are trusted. The passphrase is tried on everything that is encrypted. A finding in one file keeps all of them out, unless --skip-unusable is given. A certificate without its key updates the entry that has it.
+
+    Example: certcast certificate import conf1.pem conf1.key conf2.pfx root.crt
+    """
+    import_files(
+        context,
+        files,
+        ask_passphrase=ask_passphrase,
+        passphrase_stdin=passphrase_stdin,
+        skip_unusable=skip_unusable,
+        force=force,
+        json=json,
+    )
+
+
+app.command("list")(certificate_views.list_certificates)
+app.command("show")(certificate_views.show)
+app.command("diff")(differing.diff)
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    certificate_id: CertificateArgument,
+    certificate: Annotated[
+        str | None,
+        typer.Option(
+            "--certificate",
+            metavar="FILE",
+            help="PEM, DER, PKCS#7 or PKCS#12: the certificate, and its chain, in place of what is there; - is standard input.",
+        ),
+    ] = None,
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
+    parameters: Annotated[
+        str | None,
+        typer.Option("--parameters", metavar="FILE", help="PEM: DH or EC parameters; - is standard input."),
+    ] = None,
+    no_parameters: Annotated[
+        bool, typer.Option("--no-parameters", help="Without the parameters that were given beside it.")
+    ] = False,
+    nodes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--node",
+            metavar="NAME",
+            help="A node that has it from now on; may be repeated, no other keeps it.",
+            autocompletion=node_names,
+        ),
+    ] = None,
+    no_nodes: Annotated[bool, typer.Option("--no-nodes", help="No node has it from now on.")] = False,
+    slot: SlotOption = "server",
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Change a certificate, its parameters or its nodes.
+
+    What is not said stays, and so does the private key. The certificate must pair with that key: for another key, add another certificate and assign it.
+
+    Example: certcast certificate edit 3 --certificate renewed-with-new-chain.pem
+    """
+    if nodes and no_nodes:
+        raise InvalidInputError("nodes", "--node and --no-nodes exclude each other")
+    if certificate is None and (ask_passphrase or passphrase_stdin):
+        raise InvalidInputError("passphrase", "a passphrase is for a file that --certificate names")
+    only_one_from_stdin(certificate, parameters)
+    body: dict[str, Any] = {"slot": slot} | _without_parameters(parameters, chosen=no_parameters)
+    if nodes or no_nodes:
+        body["nodes"] = [node_name(name) for name in nodes or ()]
+    if certificate is None and parameters is None and len(body) == 1:
+        raise InvalidInputError(
+            "edit", "say what to change: --certificate, --parameters, --no-parameters, --node or --no-nodes"
+        )
+    login(context)
+    body |= _secret(ask=ask_passphrase, from_stdin=passphrase_stdin) | _texts(certificate, parameters)
+    try:
+        answer = ask_confirmed(
+            context,
+            lambda client, confirm: client.patch("certificates", str(certificate_id), body=body | confirm),
+            force=force,
+        )
+    except RefusedError as error:
+        raise error.named(_files(certificate, None, parameters)) from error
+    if json:
+        say_raw(answer)
+        return
+    kept = _read(answer)
+    say(
+        f"Changed certificate {kept.id} ({kept.fingerprint[:8]}){going_to([each.node for each in kept.nodes])}."
+    )
+    say_remarks(kept)
+
+
+@app.command()
+def assign(
+    context: typer.Context,
+    certificate_id: CertificateArgument,
+    nodes: NodesOption = None,
+    everywhere: Annotated[bool, typer.Option("--all", help="All conferencing nodes.")] = False,
+    slot: SlotOption = "server",
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Give a certificate to nodes.
+
+    It takes the place of the one that is in their slot. If it is not valid for a node's names, has expired, or lacks what that one has, it is
+    shown and asked before; a script says --force. 'certcast certificate list --fitting NODE' lists those that are valid for a node first.
+
+    Example: certcast certificate assign conf.example.com --node conf1 --node conf2
+    """
+    if bool(nodes) == everywhere:
+        raise InvalidInputError("node", "say to which nodes: --node NAME (may be repeated), or --all")
+    body = {"nodes": None if everywhere else [node_name(name) for name in nodes or ()], "slot": slot}
+    answer = ask_confirmed(
+        context,
+        lambda client, confirm: client.post(
+            "certificates", str(certificate_id), "assign", body=body | confirm
+        ),
+        force=force,
+    )
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_shapes import Assigned
+    from manager.cli.shapes import read
+
+    found = read(answer, Assigned)
+    to = "all nodes" if everywhere else ", ".join(nodes or ())
+    say(f"Certificate {certificate_id} goes to {to} now; 'certcast status' shows how far.")
+    say_remarks(found)
+
+
+app.command("download")(certificate_views.download)
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    certificate_ids: CertificatesArgument,
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Delete certificates, and their private keys.
+
+    All of those named are deleted, or none. It is shown which private keys would be lost and which nodes would lose their certificate, and asked before; a script says
+    --force. Those nodes go on serving what they have until they get another.
+
+    Example: certcast certificate delete 3 4
+    """
+    body = {"ids": certificate_ids, "force": force}
+    answer = ask_confirmed(
+        context,
+        lambda client, confirm: client.post("certificates", "delete", body=body | confirm),
+        force=force,
+    )
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_shapes import Places
+    from manager.cli.certificate_tables import places
+    from manager.cli.shapes import read
+
+    had = places(read(answer, Places).nodes)
+    numbers = ", ".join(str(number) for number in dict.fromkeys(certificate_ids))
+    which = "certificate" if len(set(certificate_ids)) == 1 else "certificates"
+    say(f"Deleted {which} {numbers}." + (f" Nothing is assigned any more to {had}." if had else ""))
+
+
+def going_to(nodes: Sequence[str]) -> str:
+    """Say where a certificate goes."""
+    if not nodes:
+        return ""
+    return f"; it goes to {', '.join(nodes)} now ('certcast status' shows how far)"
+
+
+def say_remarks(kept: "Certificate | Assigned") -> None:
+    """Say what somebody who has just given a certificate should know about it."""
+    from manager.cli.certificate_tables import HINT, is_coded, said_of
+
+    lines = said_of(kept.consequences, kept.findings)
+    for line in [*lines, *([HINT] if is_coded(lines) else [])]:
+        say(f"  {line}")
+
+
+def _without_parameters(parameters: str | None, *, chosen: bool) -> dict[str, str]:
+    """Return what an edit says of parameters that go. Raises InvalidInputError."""
+    if parameters is not None and chosen:
+        raise InvalidInputError("parameters", "--parameters and --no-parameters exclude each other")
+    return {"parameters": ""} if chosen else {}
+
+
+def _texts(certificate: str | None, parameters: str | None) -> dict[str, str]:
+    """Return the texts that an edit changes, by the field of the request."""
+    named = {"certificate": certificate, "parameters": parameters}
+    return {field: read_text(name) for field, name in named.items() if name is not None}
+
+
+def _secret(*, ask: bool, from_stdin: bool) -> dict[str, str]:
+    """Return the passphrase, if one is given: an older manager does not know the field."""
+    secret = passphrase(ask=ask, from_stdin=from_stdin)
+    return {} if secret is None else {"passphrase": secret}
+
+
+def _read(answer: bytes) -> "Certificate":
+    from manager.cli.certificate_shapes import Certificate
+    from manager.cli.shapes import read
+
+    return read(answer, Certificate)
+
+
+def _files(certificate: str | None, key: str | None, parameters: str | None) -> dict[str, str]:
+    return {
+        "certificate": shown_name(certificate or "the certificate"),
+        "private key": shown_name(key or "--key"),
+        "parameters": shown_name(parameters or "the parameters"),
+    }

@@ -1,0 +1,86 @@
+"""What a shell completes beyond commands, options and their choices: the names of nodes, users and certificates.
+
+Decides when to ask the manager: only where nobody would be asked for a password. Invariant: completion never fails, waits or prints;
+whatever goes wrong, it offers nothing, and the command itself will say what is wrong.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from common.errors import CertcastError
+from manager.cli.access import Access, Options
+
+if TYPE_CHECKING:
+    from manager.cli.client import Client
+
+OFFERED_MAX: Final = 100
+WAIT_S: Final = 2.0
+"""Who pressed a key waits for an answer."""
+
+
+def node_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the nodes whose name begins like this."""
+
+    async def names(client: "Client") -> list[str]:
+        from manager.cli.shapes import ListedNodes, read
+
+        return [node.name for node in read(await client.get("nodes"), ListedNodes).nodes]
+
+    return _beginning(context, incomplete, names)
+
+
+def user_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the users whose name begins like this."""
+
+    async def names(client: "Client") -> list[str]:
+        from manager.cli.shapes import Users, read
+
+        return [user.name for user in read(await client.get("users"), Users).users]
+
+    return _beginning(context, incomplete, names)
+
+
+def certificate_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the certificates' names that begin like this."""
+
+    async def names(client: "Client") -> list[str]:
+        from manager.cli.certificate_shapes import Certificates
+        from manager.cli.shapes import read
+
+        query = {"search": incomplete, "limit": str(OFFERED_MAX)}
+        found = read(await client.get("certificates", query=query), Certificates).certificates
+        return [name for each in found for name in (each.subject_name, *each.subject_alt_names)]
+
+    return _beginning(context, incomplete, names)
+
+
+def _beginning(
+    context: typer.Context, incomplete: str, names: Callable[["Client"], Awaitable[list[str]]]
+) -> list[str]:
+    given = context.find_root().params
+    if not (given.get("token") or "CERTCAST_PASSWORD" in os.environ):
+        return []
+    try:
+        access = Options(
+            url=given.get("url"),
+            user=given.get("user"),
+            token=given.get("token"),
+            password_stdin=False,
+            ca=given.get("ca"),
+            insecure=bool(given.get("insecure")),
+        ).resolve()
+        found = asyncio.run(_asked(access, names))
+    except (CertcastError, TimeoutError):
+        return []
+    return sorted({name for name in found if name.startswith(incomplete)})
+
+
+async def _asked(access: Access, names: Callable[["Client"], Awaitable[list[str]]]) -> list[str]:
+    from manager.cli.client import Client
+
+    async with asyncio.timeout(WAIT_S), Client(access) as client:
+        return await names(client)

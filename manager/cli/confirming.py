@@ -1,0 +1,109 @@
+"""Questions before a change: what the manager says that it would mean, shown, and asked at the terminal.
+
+Decides who is asked: whoever sits at a terminal and did not say yes beforehand. Invariant: what is confirmed is what was shown; if it would mean
+something else by then, that is shown and asked anew. Nothing is asked where nobody could answer.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from common.runtime.terminal import say
+from manager.cli.failures import Consequence, RefusedError, consequence_line
+from manager.cli.running import ask, confirm
+
+if TYPE_CHECKING:
+    from manager.cli.client import Client
+
+YesOption = Annotated[
+    bool,
+    typer.Option("--force", help="Do it without a question, whatever the manager says that it would mean."),
+]
+ReplaceKeyOption = Annotated[
+    bool,
+    typer.Option(
+        "--replace",
+        help="Take the place of the one with its issuer and serial number even if that has another private key, which is lost.",
+    ),
+]
+
+REPLACED: Final = "key_replaced"
+_CONFLICT: Final = "identity_conflict"
+
+Work = Callable[["Client", dict[str, str]], Awaitable[bytes]]
+"""Sends the change, with what confirms it as a part of its body or query."""
+
+
+def ask_confirmed(
+    context: typer.Context, work: Work, *, force: bool, replaces: bool | None = None, confirmed: str = ""
+) -> bytes:
+    """Make a change, after a question if it wants one. Raises CertcastError; RefusedError if the answer is no.
+
+    `replaces` is what was said about replacing a private key; None for a change that never does. `confirmed` is
+    the token of what was shown and confirmed already.
+    """
+    may_replace = replaces is not None
+    if force:
+        return _hinted(context, work, {}, may_replace=may_replace)
+    confirm = confirmed
+    while True:
+        try:
+            return _hinted(context, work, {"confirm": confirm}, may_replace=may_replace)
+        except RefusedError as error:
+            if error.token is None:
+                raise
+            option = "--replace" if not replaces and _replaces_key(error.consequences) else "--force"
+            if not can_ask():
+                raise error.hinted(f"give {option} if that is meant") from error
+            if not _is_meant(error.consequences):
+                raise RefusedError("nothing was changed", status=error.status, code=error.code) from error
+            confirm = error.token
+
+
+def check_meant(question: str, *, force: bool, check: Callable[[], None]) -> None:
+    """Ask at the terminal whether something is meant that can be made again; a script is not asked. Raises RefusedError.
+
+    `check` raises before the question if there is no use in asking it.
+    """
+    if force or not can_ask():
+        return
+    check()
+    if not confirm(question):
+        raise RefusedError("nothing was changed", status=0)
+
+
+def can_ask() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin.isatty()
+
+
+def show_consequences(found: Sequence[Consequence]) -> None:
+    """Show, beside standard output, what a change would mean."""
+    for each in found:
+        say(consequence_line(each), err=True)
+
+
+def say_consequences(found: Sequence[Consequence]) -> None:
+    """Say what a change that was made means."""
+    for each in found:
+        say(f"  {consequence_line(each)}")
+
+
+def _hinted(context: typer.Context, work: Work, confirmation: dict[str, str], *, may_replace: bool) -> bytes:
+    try:
+        return ask(context, lambda client: work(client, confirmation))
+    except RefusedError as error:
+        if error.code == _CONFLICT and may_replace:
+            raise error.hinted("give --replace if it shall take its place") from error
+        raise
+
+
+def _replaces_key(found: Sequence[Consequence]) -> bool:
+    return any(each.code == REPLACED for each in found)
+
+
+def _is_meant(found: Sequence[Consequence]) -> bool:
+    show_consequences(found)
+    return confirm("Do it all the same?")

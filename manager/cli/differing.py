@@ -1,0 +1,109 @@
+"""`certcast certificate diff`: in what two certificates differ."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from common.runtime.terminal import say
+from manager.cli.completion import certificate_names
+from manager.cli.naming import resolve_certificate
+from manager.cli.running import JsonOption, ask, say_raw
+from manager.cli.words import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from manager.cli.certificate_shapes import Certificate
+    from manager.cli.client import Client
+    from manager.cli.output import Cell
+
+_First = Annotated[
+    int,
+    typer.Argument(
+        metavar="CERTIFICATE",
+        help="One: its number, a name of it, or how its fingerprint begins.",
+        parser=str,
+        callback=resolve_certificate,
+        autocompletion=certificate_names,
+    ),
+]
+_Second = Annotated[
+    int,
+    typer.Argument(
+        metavar="OTHER",
+        help="The other, likewise.",
+        parser=str,
+        callback=resolve_certificate,
+        autocompletion=certificate_names,
+    ),
+]
+
+
+def diff(context: typer.Context, certificate: _First, other: _Second, json: JsonOption = False) -> None:
+    """Show in what two certificates differ.
+
+    Subject, names, validity, key, issuer, chain of trust and nodes. What is the same in both is left out. With --json, both as 'certificate show --json' has them, and the fields that differ.
+
+    Example: certcast certificate diff 3 7
+    """
+
+    async def work(client: "Client") -> tuple[bytes, bytes]:
+        return (
+            await client.get("certificates", str(certificate)),
+            await client.get("certificates", str(other)),
+        )
+
+    answers = ask(context, work)
+    from manager.cli.certificate_shapes import Certificate
+    from manager.cli.shapes import read
+
+    one, two = (read(each, Certificate) for each in answers)
+    found = differences(one, two)
+    if json:
+        import msgspec
+
+        both: dict[str, Any] = {
+            "differs": [name for name, _, _ in found],
+            "certificates": [msgspec.Raw(each) for each in answers],
+        }
+        say_raw(msgspec.json.encode(both))
+        return
+    if not found:
+        say(f"Certificates {one.id} and {two.id} have the same content.")
+        return
+    from manager.cli.output import show_table
+
+    headings = ("", f"certificate {one.id}", f"certificate {two.id}")
+    show_table(headings, found, nothing="")
+
+
+def differences(one: "Certificate", two: "Certificate") -> "Sequence[tuple[str, Cell, Cell]]":
+    """Return the facts in which they differ: what it is called, and each one's."""
+    pairs: list[tuple[str, Cell, Cell]] = [
+        (name, value, again) for (name, value), (_, again) in zip(_facts(one), _facts(two), strict=True)
+    ]
+    only_one = [name for name in one.subject_alt_names if name not in two.subject_alt_names]
+    only_two = [name for name in two.subject_alt_names if name not in one.subject_alt_names]
+    if only_one or only_two:
+        pairs.insert(1, ("names only here", only_one or "-", only_two or "-"))
+    return [each for each in pairs if each[1] != each[2]]
+
+
+def _facts(each: "Certificate") -> "list[tuple[str, Cell]]":
+    from manager.cli.certificate_tables import places
+
+    chain = each.chain_of_trust
+    links = chain.links if chain is not None else []
+    return [
+        ("subject", each.raw_subject or "-"),
+        ("issuer", each.raw_issuer or "-"),
+        ("serial number", each.serial_no),
+        ("valid from", moment(each.not_before_s)),
+        ("valid until", moment(each.not_after_s)),
+        ("key", f"{each.key_type} {each.key_bits}" if each.key_type == "RSA" else each.key_type or "-"),
+        ("fingerprint", each.fingerprint),
+        ("status", ", ".join(status.text for status in each.statuses) or each.status or "-"),
+        ("chain of trust", [link.subject for link in links[1:]] or "-"),
+        ("chain", chain.explanation if chain is not None else "-"),
+        ("nodes", places(each.nodes) or "-"),
+    ]

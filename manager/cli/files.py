@@ -1,0 +1,196 @@
+"""Files that an operator names: read whole within a limit, written without harm to what is there.
+
+Decides what `-` means, how several files become one text, and the mode of what is written. Leaves to the commands what is in them.
+Invariant: a file that holds private keys is readable by its owner only from its first byte on; nothing is replaced unasked.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from common.errors import InvalidInputError
+from common.runtime.durable import create_in, write_in
+from common.runtime.terminal import say_lines
+from manager.cli.failures import Finding
+
+INPUT_MAX_BYTES: Final = 8 * 1024 * 1024
+"""More than any certificate, key or list of CAs; it stops a device file or a wrong path from filling memory."""
+
+STDIN: Final = "-"
+STDOUT: Final = "-"
+
+_SECRET_MODE: Final = 0o600
+_PLAIN_MODE: Final = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that the manager hands out. `name` has no directory in it."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Several files as the one text that is sent."""
+
+    names: Sequence[str]
+    texts: Sequence[str]
+
+    @property
+    def text(self) -> str:
+        """The text; each file ends its last line, so that the next one begins a new line."""
+        return "".join(self.texts)
+
+    def located(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Say in which file each finding is: the manager counts lines and blocks through."""
+        return [self._located(each) for each in findings]
+
+    def _located(self, finding: Finding) -> Finding:
+        if len(self.names) == 1:
+            return replace(finding, file=shown_name(self.names[0]))
+        if finding.line is None:
+            return replace(finding, file=None)
+        from common.pki.pem import count_blocks
+
+        line, block = finding.line, finding.block
+        for name, text in zip(self.names, self.texts, strict=True):
+            if line <= (held := text.count("\n")):
+                return replace(finding, file=shown_name(name), line=line, block=block)
+            line -= held
+            block = block - count_blocks(text) if block is not None else None
+        return finding
+
+
+def shown_name(name: str) -> str:
+    """Name a file for people."""
+    return "standard input" if name == STDIN else name
+
+
+def read_bytes(name: str, *, may_be_empty: bool = False) -> bytes:
+    """Read a file, or what is left of standard input for `-`. Raises InvalidInputError."""
+    what = shown_name(name)
+    try:
+        if name == STDIN:
+            content = sys.stdin.buffer.read(INPUT_MAX_BYTES + 1)
+        else:
+            with Path(name).open("rb") as file:
+                content = file.read(INPUT_MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidInputError("file", f"cannot read {what}: {error.strerror}") from error
+    if len(content) > INPUT_MAX_BYTES:
+        raise InvalidInputError("file", f"{what} is larger than {INPUT_MAX_BYTES // 2**20} MiB")
+    if not may_be_empty and not content.strip():
+        raise InvalidInputError("file", f"{what} is empty")
+    return content
+
+
+def read_text(name: str) -> str:
+    """Read a file as text, with its bytes as they are; what is no text (DER, PKCS#12, PKCS#7, ZIP) is written as PEM.
+
+    Raises InvalidInputError.
+    """
+    from manager.pki.read.findings import PkiFindingsError, located
+    from manager.pki.read.reader import as_text
+
+    content, what = read_bytes(name), shown_name(name)
+    try:
+        return as_text(content, "a certificate or key", file=what)
+    except PkiFindingsError as error:
+        raise InvalidInputError("file", "; ".join(located(each) for each in error.findings)) from error
+
+
+def read_joined(names: Sequence[str]) -> Joined:
+    """Read several files as one text. Raises InvalidInputError."""
+    texts = [read_text(name) for name in names]
+    return Joined(names, [text if text.endswith("\n") else f"{text}\n" for text in texts])
+
+
+def decoded(content: bytes, what: str) -> str:
+    """Return text. Raises InvalidInputError."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInputError("file", f"{what} is not text") from error
+
+
+def only_one_from_stdin(*names: str | None) -> None:
+    """Refuse two files that are both to be standard input. Raises InvalidInputError."""
+    if sum(name == STDIN for name in names) > 1:
+        raise InvalidInputError("file", "only one file can be - (standard input)")
+
+
+def check_output(output: str | None, *, force: bool) -> None:
+    """Refuse what could not be written, before the manager is asked. Raises InvalidInputError."""
+    if output is None or output == STDOUT:
+        return
+    path = Path(output)
+    if path.exists() and not path.is_dir():
+        _check_replaceable(path, force=force)
+
+
+def save(made: Download, output: str | None, *, force: bool, secret: bool) -> Path | None:
+    """Write a download: to standard output for `-` (returns None), into a directory, to a file, or under its own name here.
+
+    Raises InvalidInputError if there is such a file and `force` is not given, or if it cannot be written.
+    """
+    if output == STDOUT:
+        if sys.stdout.isatty() and not made.name.endswith(".pem"):
+            raise InvalidInputError("output", "this is no text; send it to a file or into a pipe")
+        if sys.stdout.isatty():
+            say_lines(made.content.decode(errors="replace"))
+            return None
+        sys.stdout.buffer.write(made.content)
+        sys.stdout.buffer.flush()
+        return None
+    path = Path(output if output is not None else made.name)
+    if path.is_dir():
+        path /= made.name
+    mode = _SECRET_MODE if secret else _PLAIN_MODE
+    try:
+        # whoever typed the path answers for it, so links to its directory are followed, as by any command
+        with _directory(path.parent) as parent:
+            if path.exists():
+                _check_replaceable(path, force=force)
+                write_in(parent, path.name, made.content, mode=mode)
+            else:
+                _create(parent, path.name, made.content, mode)
+    except FileExistsError as error:  # a broken link, or made since
+        raise InvalidInputError("output", f"{path} is there already; choose another --output") from error
+    except OSError as error:
+        raise InvalidInputError("output", f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+@contextmanager
+def _directory(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _create(parent: int, name: str, content: bytes, mode: int) -> None:
+    try:
+        create_in(parent, name, content, mode=mode)
+    except FileExistsError:
+        raise
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=parent)  # a part of it would look like all of it
+        raise
+
+
+def _check_replaceable(path: Path, *, force: bool) -> None:
+    if not path.is_file():
+        raise InvalidInputError("output", f"{path} is not a file; use --output - for standard output")
+    if not force:
+        raise InvalidInputError(
+            "output", f"{path} is there already; --force replaces it, --output FILE writes another"
+        )

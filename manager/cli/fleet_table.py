@@ -1,0 +1,114 @@
+"""The fleet as a table. Pure: what it shows follows from the answer and the time given."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from rich.console import Group
+from rich.text import Text
+
+from common.text import printable
+from manager.cli import output
+from manager.cli.shapes import Node, Serving, SlotFacts, Version
+from manager.cli.words import ago, short, until
+
+HEADINGS: Final = ("node", "state", "generation", "leaf", "expires", "last heard")
+
+
+def fleet(nodes: Iterable[Node], now_s: float) -> Group:
+    """Return the table, a line for each node that something is wrong with, and a line of counts."""
+    listed = sorted(nodes, key=lambda node: node.name)
+    if not listed:
+        return Group(Text("No nodes yet: certcast node add NAME"))
+    table = output.table(HEADINGS, [_row(node, now_s) for node in listed], folded={"node"})
+    wrong = [Text(printable(f"{node.name}: {why}")) for node in listed if (why := failure(node))]
+    return Group(table, *wrong, counts(listed))
+
+
+def counts(nodes: Iterable[Node]) -> Text:
+    """Return how many nodes are in which state, in the table's own colours."""
+    found: dict[str, int] = {}
+    for node in nodes:
+        found[node.state] = found.get(node.state, 0) + 1
+    total = sum(found.values())
+    line = Text(f"{total} node{'' if total == 1 else 's'}:")
+    for place, (word, count) in enumerate(sorted(found.items(), key=lambda item: (-item[1], item[0]))):
+        line.append(f"{',' if place else ''} {count} ")
+        line.append_text(output.state(word))
+    return line
+
+
+def line(node: Node) -> str:
+    """Say how a node stands in one line, for where no table can be redrawn."""
+    why = failure(node)
+    return f"{node.name} {node.state} {_number(node.desired)}/{_number(node.applied)}" + (
+        f" {why}" if why else ""
+    )
+
+
+def failure(node: Node) -> str:
+    """Say what is wrong with a node in one line, "" if nothing is known to be.
+
+    The node's last failure stays until a success, so it is shown whatever the state; else a push that ended badly, or an
+    endpoint that could not be proven.
+    """
+    if node.last_failed is not None:
+        return _because(node.last_failed.reason, node.last_failed.message)
+    if node.state == "in_sync":
+        return ""
+    if node.state == "reload_waiting":
+        return "; ".join(f"the reload of {one.consumer}: {one.message}" for one in node.waiting)
+    if (push := node.push) is not None and push.result not in {"", "applied"}:
+        return _because(push.reason or push.result, push.message)
+    if (seen := _unproven(node)) is not None:
+        return f"{seen.endpoint}: {_because(seen.reason, seen.message)}"
+    return ""
+
+
+def _row(node: Node, now_s: float) -> tuple[output.Cell, ...]:
+    leaves, ends = [], []
+    for slot, facts in node.slots.items():
+        told = _leaves(slot, facts)
+        leaves += told
+        ends += [_expires(node, slot, now_s), *[""] * (len(told) - 1)]
+    desired, applied = _number(node.desired), _number(node.applied)
+    return (
+        node.name,
+        output.state(node.state),
+        desired if desired == applied else (f"desired {desired}", f"applied {applied}"),
+        leaves or "-",
+        ends or "-",
+        ago(node.heard_s, now_s),
+    )
+
+
+def _leaves(slot: str, facts: SlotFacts) -> list[str]:
+    """Return one line where all is as it should be, else one for what is desired, applied and served."""
+    mark = "" if slot == "server" else f" ({slot})"
+    if facts.desired == facts.applied == facts.serving:
+        return [f"{short(facts.desired)}{mark}"]
+    return [
+        f"desired {short(facts.desired)}{mark}",
+        f"applied {short(facts.applied)}",
+        f"serving {short(facts.serving)}",
+    ]
+
+
+def _expires(node: Node, slot: str, now_s: float) -> str:
+    ends = [seen.not_after_s for seen in node.serving if seen.slot == slot and seen.leaf and seen.not_after_s]
+    return until(min(ends), now_s) if ends else "-"
+
+
+def _unproven(node: Node) -> Serving | None:
+    for seen in node.serving:
+        slot = node.slots.get(seen.slot)
+        if seen.reason or (slot is not None and slot.applied and seen.leaf != slot.applied):
+            return seen
+    return None
+
+
+def _because(reason: str, message: str) -> str:
+    return f"{reason}: {message}" if message and reason else message or reason or "it serves another leaf"
+
+
+def _number(version: Version | None) -> str:
+    return str(version.generation) if version is not None else "-"

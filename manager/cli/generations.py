@@ -1,0 +1,173 @@
+"""`certcast node generations`, `difference` and `republish`: what a node had, and older content once more."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common.ids import node_name
+from common.runtime.terminal import say
+from manager.cli.confirming import (
+    YesOption,
+    ask_confirmed,
+    check_meant,
+    say_consequences,
+    show_consequences,
+)
+from manager.cli.running import JsonOption, ask, say_raw
+from manager.cli.words import moment, short
+
+if TYPE_CHECKING:
+    from manager.cli.shapes import Difference, Named
+
+NodeArgument = Annotated[str, typer.Argument(metavar="NAME", help="The node's name.")]
+GenerationArgument = Annotated[
+    int, typer.Argument(metavar="GENERATION", min=1, help="A number that 'certcast node generations' lists.")
+]
+
+
+def generations(context: typer.Context, name: NodeArgument, json: JsonOption = False) -> None:
+    """List what was published for a node, the newest first.
+
+    Example: certcast node generations conf1
+    """
+    where = node_name(name)
+    answer = ask(context, lambda client: client.get("nodes", where, "generations"))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.output import show_table
+    from manager.cli.shapes import Generations, read
+
+    rows = [
+        (
+            str(each.generation),
+            moment(each.created_s),
+            each.cause + (" (stands in for what is assigned)" if each.stands_in else ""),
+            [f"{slot} {short(leaf)}" for slot, leaf in each.slots.items()] or "-",
+            str(each.anchors),
+        )
+        for each in read(answer, Generations).generations
+    ]
+    show_table(
+        ("generation", "published", "because of", "leaves", "anchors"),
+        rows,
+        nothing="Nothing was published for it yet.",
+    )
+
+
+def difference(
+    context: typer.Context,
+    name: NodeArgument,
+    generation: GenerationArgument,
+    before: Annotated[
+        int | None,
+        typer.Option(
+            "--from",
+            metavar="GENERATION",
+            min=1,
+            help="The one to compare with instead of the one before it.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what differs between two generations.
+
+    Files, certificates and chains by name, anchors; never what a key file holds.
+
+    Example: certcast node difference conf1 7 --from 4
+    """
+    path = ("nodes", node_name(name), "generations", str(generation), "difference")
+    query = {} if before is None else {"from": str(before)}
+    answer = ask(context, lambda client: client.get(*path, query=query))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.shapes import Compared, read
+
+    found = read(answer, Compared)
+    against = "nothing: it is the first" if found.before is None else f"generation {found.before}"
+    say(f"{name}: generation {found.after}, compared with {against}")
+    for line in lines(found.difference) or ["nothing differs"]:
+        say(f"  {line}")
+
+
+def republish(
+    context: typer.Context,
+    name: NodeArgument,
+    generation: GenerationArgument,
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Publish older content once more, and push it now.
+
+    At a terminal, what differs and what it means for clients and peers is shown, and asked before; a script says --force.
+
+    The node keeps it until something changes that concerns the node: another certificate is assigned, a chain or a trusted
+    CA changes. To go back before that, republish the generation that was the newest.
+
+    Example: certcast node republish conf1 6
+    """
+    path = ("nodes", node_name(name), "generations", str(generation), "republish")
+    shown: list[str] = []
+    check_meant(
+        f"Publish generation {generation} of {name} again?",
+        force=force,
+        check=lambda: shown.append(_show_change(context, name, generation)),
+    )
+    answer = ask_confirmed(
+        context,
+        lambda client, confirm: client.post(*path, query=confirm, body={}),
+        force=force,
+        confirmed="".join(shown),
+    )
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.shapes import Republished, read
+
+    done = read(answer, Republished)
+    say(f"Generation {generation} of {name} was published again as generation {done.generation}: {done.why}.")
+    say_consequences(done.consequences)
+
+
+def _show_change(context: typer.Context, name: str, generation: int) -> str:
+    """Show, beside standard output, what republishing changes against the newest generation, and means; return what confirms it."""
+    from manager.cli.shapes import Compared, Generations, read
+
+    path = ("nodes", node_name(name), "generations")
+    listed = read(ask(context, lambda client: client.get(*path)), Generations).generations
+    newest = max((each.generation for each in listed), default=generation)
+    query = {"from": str(newest)}
+    answer = ask(context, lambda client: client.get(*path, str(generation), "difference", query=query))
+    found = read(answer, Compared)
+    for line in lines(found.difference) or ["nothing differs"]:
+        say(f"  {line}", err=True)
+    show_consequences(found.consequences)
+    return found.confirmation
+
+
+def lines(difference: "Difference") -> list[str]:
+    """Say a difference, a line each: certificates first, then anchors, then files."""
+    said = []
+    for slot in difference.slots:
+        said.append(f"{slot.slot}: {_chain(slot.before)}")
+        said.append(f"{'':{len(slot.slot)}}  becomes {_chain(slot.after)}")
+    said += [f"anchor added: {_named(each)}" for each in difference.anchors_added]
+    said += [f"anchor removed: {_named(each)}" for each in difference.anchors_removed]
+    said += [
+        f"{each.change} {each.path} ({_size(each.before_bytes)} -> {_size(each.after_bytes)})"
+        for each in difference.files
+    ]
+    return said
+
+
+def _chain(certificates: "list[Named]") -> str:
+    return ", ".join(_named(each) for each in certificates) or "empty"
+
+
+def _named(each: "Named") -> str:
+    return f"{each.subject} ({short(each.fingerprint)}, until {moment(each.not_after_s)})"
+
+
+def _size(size_bytes: int | None) -> str:
+    return "none" if size_bytes is None else f"{size_bytes} bytes"

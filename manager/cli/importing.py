@@ -1,0 +1,119 @@
+"""Importing files, which the manager sorts into TLS certificates and trusted CAs: the same from both lists."""
+
+import base64
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from common.errors import InvalidInputError
+from common.runtime.terminal import say
+from manager.cli.access import passphrase
+from manager.cli.confirming import ask_confirmed, say_consequences
+from manager.cli.failures import Finding
+from manager.cli.files import only_one_from_stdin, read_bytes, shown_name
+from manager.cli.running import login, say_raw
+
+if TYPE_CHECKING:
+    from manager.cli.certificate_shapes import Certificate
+
+BATCH_MAX_BYTES: Final = 8 * 1024 * 1024
+"""What the manager takes in one import."""
+
+_NAME_MAX: Final = 255
+
+SkipUnusableOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-unusable",
+        help="Take what can be used, and leave the rest out, which is then listed; otherwise one finding keeps everything out.",
+    ),
+]
+
+
+def import_files(
+    context: typer.Context,
+    names: Sequence[str],
+    *,
+    ask_passphrase: bool,
+    passphrase_stdin: bool,
+    skip_unusable: bool,
+    force: bool,
+    json: bool,
+) -> None:
+    """Import files, all or none or what is usable of them, and show what became of them."""
+    only_one_from_stdin(*names)
+    login(context)
+    secret = passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin)
+    body: dict[str, Any] = {"files": _read(names), "private_key_passphrase": secret} | skipping(skip_unusable)
+    answer = ask_confirmed(
+        context, lambda client, confirm: client.post("import", body=body | confirm), force=force
+    )
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_shapes import Imported
+    from manager.cli.shapes import read
+
+    found = read(answer, Imported)
+    _show("TLS certificates", found.certificates)
+    _show("trusted CAs", found.trusted_cas)
+    say_left_out(found.left_out)
+    say_consequences(found.consequences)
+    for warning in found.warnings:
+        say(f"Warning: {warning}")
+    if loose := [each for each in found.certificates if not each.nodes]:
+        say(f"Now assign what no node has: certcast certificate assign {loose[0].id} --node NAME")
+
+
+def skipping(chosen: bool) -> dict[str, bool]:
+    """Return what a request says of it: nothing unless it is chosen, so that an older manager understands the rest."""
+    return {"skip_unusable": True} if chosen else {}
+
+
+def say_left_out(findings: Sequence[Finding]) -> None:
+    """Say what was not taken, on standard error: what was taken may go into a pipe."""
+    if not findings:
+        return
+    say(f"Left out ({len(findings)}):", err=True)
+    for each in findings:
+        say(f"  {each}", err=True)
+
+
+def _read(names: Sequence[str]) -> list[dict[str, str]]:
+    files, total = [], 0
+    for name in names:
+        # the manager says of an empty one that it is, beside what else it finds
+        content = read_bytes(name, may_be_empty=True)
+        total += len(content)
+        if total > BATCH_MAX_BYTES:
+            raise InvalidInputError(
+                "file",
+                f"the files are larger than {BATCH_MAX_BYTES // 2**20} MiB together; import them in several steps",
+            )
+        shown = shown_name(name)[-_NAME_MAX:]
+        files.append({"name": shown, "content": base64.b64encode(content).decode()})
+    return files
+
+
+def _show(what: str, found: "Sequence[Certificate]") -> None:
+    if not found:
+        return
+    from manager.cli.certificate_tables import (
+        FOLDED,
+        HINT,
+        IMPORT_HEADINGS,
+        import_row,
+        is_coded,
+        said_of,
+    )
+    from manager.cli.output import show_table
+
+    now_s = time.time()
+    say(f"{len(found)} {what if len(found) != 1 else what.removesuffix('s')}:")
+    show_table(IMPORT_HEADINGS, [import_row(each, now_s) for each in found], nothing="", folded=FOLDED)
+    lines = [f"{each.id}: {line}" for each in found for line in said_of((), each.findings)]
+    for line in [*lines, *([HINT] if is_coded(lines) else [])]:
+        say(f"  {line}")
+    say("")

@@ -1,0 +1,52 @@
+"""`certcast node join-tokens` and `revoke-join-token`: the join tokens that can still be used."""
+
+from typing import Annotated
+
+import typer
+
+from common.ids import node_name
+from common.runtime.terminal import say
+from manager.cli.nodes import NodeArgument
+from manager.cli.running import JsonOption, ask, say_raw
+from manager.cli.words import moment
+
+
+def list_tokens(context: typer.Context, json: JsonOption = False) -> None:
+    """List the join tokens that can be used.
+
+    Those of all nodes, with who made them; never what a node joins with.
+
+    Example: certcast node join-tokens
+    """
+    answer = ask(context, lambda client: client.get("join-tokens"))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.output import show_table
+    from manager.cli.shapes import JoinTokens, read
+
+    rows = [
+        (str(each.id), each.node, each.created_by or "-", moment(each.created_s), moment(each.expires_s))
+        for each in read(answer, JoinTokens).join_tokens
+    ]
+    show_table(("id", "node", "created by", "created", "expires"), rows, nothing="No join token can be used.")
+
+
+def revoke(
+    context: typer.Context,
+    name: NodeArgument,
+    number: Annotated[
+        int, typer.Argument(metavar="ID", min=0, help="Its number in 'certcast node join-tokens'.")
+    ],
+    json: JsonOption = False,
+) -> None:
+    """Revoke a join token that was not used.
+
+    Example: certcast node revoke-join-token conf1 3
+    """
+    where = node_name(name)
+    answer = ask(context, lambda client: client.delete("nodes", where, "join-tokens", str(number)))
+    if json:
+        say_raw(answer)
+        return
+    say(f"Revoked join token {number} of {name}.")

@@ -1,0 +1,186 @@
+"""Which entry a person means by a number, a name or the beginning of a fingerprint.
+
+Decides when words name exactly one. Invariant: where they could name several, nothing is chosen, and all of them are told.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from common.errors import InvalidInputError
+from manager.cli.completion import certificate_names
+from manager.cli.running import ask
+
+if TYPE_CHECKING:
+    from manager.cli.certificate_shapes import Certificate, Request
+    from manager.cli.client import Client
+
+    Entry = Certificate | Request
+
+ID_DIGITS: Final = 18
+"""Longer numbers are none that a store has, but may begin a fingerprint."""
+
+FINGERPRINT_MIN: Final = 4
+TOLD_MAX: Final = 10
+FOUND_MAX: Final = 1000
+
+_HEX: Final = re.compile(rf"[0-9a-f]{{{FINGERPRINT_MIN},64}}")
+
+_Find = Callable[["Client", str], Awaitable[Sequence["Entry"]]]
+
+
+def matching(wanted: str, entries: Sequence["Entry"]) -> Sequence["Entry"]:
+    """Return the entries that these words name: by a name as a whole, else by the beginning of a fingerprint.
+
+    Temporary certificates count where nothing else has the name, since each node's real one has it too.
+    """
+    words = wanted.strip().lower()
+    named = [each for each in entries if words in _names(each)]
+    lasting = [each for each in named if "temporary" not in _codes(each)]
+    if named:
+        return lasting or named
+    digits = words.replace(":", "")
+    if not _HEX.fullmatch(digits):
+        return []
+    return [each for each in entries if str(getattr(each, "fingerprint", "")).startswith(digits)]
+
+
+def the_number(kind: str, wanted: str, entries: Sequence["Entry"]) -> int:
+    """Return the id of the one entry that is meant. Raises InvalidInputError."""
+    found = matching(wanted, entries)
+    if len(found) == 1:
+        return found[0].id
+    if not found:
+        raise InvalidInputError(
+            "id",
+            f"no {kind} is called '{wanted}': give a number of the list, a whole name, or a fingerprint's beginning",
+        )
+    told = "; ".join(f"{each.id} {_described(each)}" for each in found[:TOLD_MAX])
+    more = f"; and {len(found) - TOLD_MAX} more" if len(found) > TOLD_MAX else ""
+    raise InvalidInputError("id", f"{len(found)} {kind}s are called '{wanted}', say which: {told}{more}")
+
+
+async def find_certificates(client: "Client", wanted: str) -> Sequence["Entry"]:
+    """Return the certificates that may be meant. Raises CertcastError."""
+    from manager.cli.certificate_shapes import Certificates
+    from manager.cli.shapes import read
+
+    query = {"search": wanted.strip().replace(":", "") if _is_fingerprint(wanted) else wanted.strip()}
+    answer = await client.get("certificates", query={**query, "limit": str(FOUND_MAX)})
+    return read(answer, Certificates).certificates
+
+
+async def find_cas(client: "Client", _wanted: str) -> Sequence["Entry"]:
+    """Return all trusted CAs. Raises CertcastError."""
+    from manager.cli.certificate_shapes import TrustedCas
+    from manager.cli.shapes import read
+
+    return read(await client.get("trusted-cas"), TrustedCas).trusted_cas
+
+
+async def find_requests(client: "Client", _wanted: str) -> Sequence["Entry"]:
+    """Return all signing requests. Raises CertcastError."""
+    from manager.cli.certificate_shapes import Requests
+    from manager.cli.shapes import read
+
+    return read(await client.get("requests"), Requests).requests
+
+
+def _resolver(kind: str, find: _Find) -> Callable[[typer.Context, Any], Any]:
+    """Return a parameter's callback that turns words into numbers, and asks the manager only for what is no number."""
+
+    def number(context: typer.Context, wanted: str) -> int:
+        if wanted.isascii() and wanted.isdecimal() and len(wanted) <= ID_DIGITS:
+            return int(wanted)
+        if not wanted.strip():
+            raise InvalidInputError("id", f"an empty word names no {kind}")
+
+        async def work(client: "Client") -> int:
+            return the_number(kind, wanted, await find(client, wanted))
+
+        return ask(context, work)
+
+    def resolve(context: typer.Context, value: Any) -> Any:
+        if value is None or context.resilient_parsing:
+            return value
+        if isinstance(value, str):
+            return number(context, value)
+        return [number(context, each) for each in value]
+
+    return resolve
+
+
+resolve_certificate: Final = _resolver("certificate", find_certificates)
+_CA: Final = _resolver("trusted CA", find_cas)
+_REQUEST: Final = _resolver("request", find_requests)
+_WHICH: Final = "its number in the list, a name of it, or how its fingerprint begins"
+
+CertificateArgument = Annotated[
+    int,
+    typer.Argument(
+        metavar="CERTIFICATE",
+        help=f"Which: {_WHICH}.",
+        parser=str,
+        callback=resolve_certificate,
+        autocompletion=certificate_names,
+    ),
+]
+CertificatesArgument = Annotated[
+    list[int],
+    typer.Argument(
+        metavar="CERTIFICATE",
+        help=f"One or more: {_WHICH}.",
+        parser=str,
+        callback=resolve_certificate,
+        autocompletion=certificate_names,
+    ),
+]
+CertificateOption = Annotated[
+    int | None,
+    typer.Option(
+        "--certificate",
+        metavar="CERTIFICATE",
+        help="The certificate to replace; what is not said is taken from it.",
+        parser=str,
+        callback=resolve_certificate,
+        autocompletion=certificate_names,
+    ),
+]
+CaArgument = Annotated[int, typer.Argument(metavar="CA", help=f"Which: {_WHICH}.", parser=str, callback=_CA)]
+CasArgument = Annotated[
+    list[int], typer.Argument(metavar="CA", help=f"One or more: {_WHICH}.", parser=str, callback=_CA)
+]
+RequestArgument = Annotated[
+    int,
+    typer.Argument(
+        metavar="REQUEST",
+        help="Which: its number in 'certcast csr list', or a name of it.",
+        parser=str,
+        callback=_REQUEST,
+    ),
+]
+
+
+def _names(each: "Entry") -> set[str]:
+    names = (each.subject_name, each.raw_subject, *each.subject_alt_names)
+    return {name.lower() for name in names if name}
+
+
+def _codes(each: "Entry") -> set[str]:
+    return {status.code for status in getattr(each, "statuses", ())}
+
+
+def _described(each: "Entry") -> str:
+    from manager.cli.words import moment, short
+
+    name = each.subject_name or each.raw_subject or (each.subject_alt_names or ["-"])[0]
+    expires_s = getattr(each, "not_after_s", None)
+    until = f", expires {moment(expires_s)[:10]}" if expires_s is not None else ""
+    leaf = getattr(each, "fingerprint", "")
+    return f"({name}{until}{f', {short(leaf)}' if leaf else ''})"
+
+
+def _is_fingerprint(wanted: str) -> bool:
+    return _HEX.fullmatch(wanted.strip().lower().replace(":", "")) is not None

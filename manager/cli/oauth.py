@@ -1,0 +1,115 @@
+"""`certcast oauth-client`: programs that sign in with a key of their own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.errors import InvalidInputError, NotFoundError
+from common.runtime.terminal import say
+from manager.cli.confirming import YesOption, check_meant
+from manager.cli.running import JsonOption, ask, group, login, say_raw
+from manager.cli.users import Role
+from manager.cli.words import moment
+
+app = group("Let programs sign in with a key of their own.")
+
+KEY_MAX_BYTES = 8192
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the program is called here.")],
+    role: Annotated[Role, typer.Option("--role", help="What the program may do.")],
+    public_key: Annotated[
+        Path, typer.Option("--public-key", metavar="FILE", help="Its public key in PEM, ECDSA P-256.")
+    ],
+    json: JsonOption = False,
+) -> None:
+    """Register a program with its public key, and print its client id.
+
+    The program keeps the private key: openssl ecparam -name prime256v1 -genkey -noout -out client.key,
+    and for this command: openssl pkey -in client.key -pubout -out client.pub
+
+    Example: certcast oauth-client add terraform --role administrator --public-key client.pub
+    """
+    try:
+        with public_key.open("rb") as file:
+            pem = file.read(KEY_MAX_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not PEM"
+        raise InvalidInputError("public-key", f"{public_key} cannot be read: {why}") from error
+    if "PRIVATE KEY" in pem:
+        raise InvalidInputError(
+            "public-key",
+            f"{public_key} holds a private key, which was not sent; 'openssl pkey -pubout' gives its public key",
+        )
+    body = {"name": name, "role": role, "public_key": pem}
+    access = login(context, needs_password=True)
+    answer = ask(context, lambda client: client.post("oauth-clients", body=body))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.shapes import OAuthClient, read
+
+    made = read(answer, OAuthClient)
+    say(f"Registered {made.name} ({made.role}). It asks for tokens at {access.url}/oauth/token/ as client")
+    say("")
+    say(f"  {made.client_id}")
+
+
+@app.command("list")
+def list_clients(context: typer.Context, json: JsonOption = False) -> None:
+    """List the programs that are registered.
+
+    Example: certcast oauth-client list
+    """
+    answer = ask(context, lambda client: client.get("oauth-clients"))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.output import show_table
+    from manager.cli.shapes import OAuthClients, read
+
+    rows = [
+        (each.name, each.role, each.client_id, moment(each.created_s))
+        for each in read(answer, OAuthClients).clients
+    ]
+    show_table(("program", "role", "client id", "added"), rows, nothing="No programs are registered.")
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The program.")],
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Remove a program; its tokens end.
+
+    Example: certcast oauth-client remove terraform
+    """
+    if name in {"", ".", ".."}:  # they would name another path
+        raise InvalidInputError("name", f"'{name}' is not a program's name")
+    check_meant(
+        f"Remove the program {name}; its tokens end?",
+        force=force,
+        check=lambda: _check_is_there(context, name),
+    )
+    answer = ask(context, lambda client: client.delete("oauth-clients", name))
+    if json:
+        say_raw(answer)
+        return
+    say(f"Removed {name}.")
+
+
+def _check_is_there(context: typer.Context, name: str) -> None:
+    """Refuse a name that no program has. Raises NotFoundError."""
+    from manager.cli.shapes import OAuthClients, read
+
+    answer = ask(context, lambda client: client.get("oauth-clients"))
+    if all(each.name != name for each in read(answer, OAuthClients).clients):
+        raise NotFoundError(
+            f"there is no client '{name}'; 'certcast oauth-client list' shows those there are"
+        )

@@ -1,0 +1,217 @@
+"""`certcast push`: deliver now, and wait for what comes of it.
+
+Decides when a node's push has come to its end. Leaves to the manager what is pushed and when.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from common.errors import InvalidInputError
+from common.ids import node_name
+from common.runtime.terminal import say
+from manager.cli.completion import node_names
+from manager.cli.failures import EXIT_REFUSED
+from manager.cli.generations import lines
+from manager.cli.running import JsonOption, ask, say_raw
+from manager.cli.words import span
+
+if TYPE_CHECKING:
+    from manager.cli.client import Client
+    from manager.cli.shapes import Node, Planned
+
+ACTED: Final = {"push", "publish_and_push"}
+
+_DONE_WORDS: Final = {
+    "push": "pushed",
+    "publish_and_push": "published and pushed",
+    "wait": "waits",
+    "none": "nothing to do",
+}
+_PLANNED_WORDS: Final = {
+    "push": "would push",
+    "publish_and_push": "would publish and push",
+    "wait": "would wait",
+    "none": "nothing to do",
+}
+
+Fate = Literal["open", "in_sync", "failed"]
+
+
+def push(
+    context: typer.Context,
+    nodes: Annotated[
+        list[str] | None, typer.Argument(metavar="NODE", help="Nodes to push to.", autocompletion=node_names)
+    ] = None,
+    everywhere: Annotated[bool, typer.Option("--all", help="Push to all nodes.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Also what failed lately, and in place of what this manager does not know."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done, and what that would change.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until each node that is pushed to is in sync or has failed.")
+    ] = False,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="The longest that --wait waits.")
+    ] = 600,
+    json: JsonOption = False,
+) -> None:
+    """Push now. It is not needed in daily life: a change is pushed by itself, and every minute what was missed.
+
+    With --wait, exit status 1 says that a node failed, rests after it failed, could not be pushed to now (it is offline, or has not
+    joined), or did not come to an end in time.
+
+    Example: certcast push conf1 conf2 --wait
+    """
+    if bool(nodes) == everywhere:
+        raise InvalidInputError("nodes", "say which nodes to push to: their names, or --all")
+    if wait and dry_run:
+        raise InvalidInputError("wait", "--dry-run pushes nothing that --wait could wait for")
+    body = {
+        "nodes": None if everywhere else [node_name(name) for name in nodes or ()],
+        "forced": force,
+        "dry_run": dry_run,
+    }
+
+    async def work(client: "Client") -> bool:
+        from manager.cli.shapes import Pushes, read
+
+        answer = await client.post("push", body=body)
+        plans = read(answer, Pushes).pushes
+        if json:
+            say_raw(answer)
+        else:
+            for plan in plans:
+                say(_sentence(plan, dry_run=dry_run))
+                for line in lines(plan.difference) if plan.difference is not None else ():
+                    say(f"  {line}")
+        return await _follow(client, plans, timeout_s=timeout_s) if wait else True
+
+    if not ask(context, work):
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def fate_of(node: "Node", generation: int | None) -> Fate:
+    """Say what came of pushing a generation (None: one that was under way) to a node.
+
+    A connection that was lost meanwhile leaves it open: the node will say what came of it when it is back.
+    """
+    number = generation or 0
+    if (
+        node.state in {"in_sync", "reload_waiting"}
+        and node.applied is not None
+        and node.applied.generation >= number
+    ):
+        return "in_sync"
+    if node.push is None or node.push.generation < number or node.push.concluded_s is None:
+        return "open"
+    return "open" if node.push.result in {"", "lost"} else "failed"
+
+
+def _just_failed(node: "Node") -> bool:
+    """Whether the push of what is desired, which was under way when it was asked for again, has failed since."""
+    return (
+        node.push is not None
+        and node.desired is not None
+        and node.push.generation == node.desired.generation
+        and node.push.result != "applied"
+        and fate_of(node, node.push.generation) == "failed"
+    )
+
+
+def _sentence(plan: "Planned", *, dry_run: bool) -> str:
+    words = _PLANNED_WORDS if dry_run else _DONE_WORDS
+    which = f" generation {plan.generation}" if plan.generation is not None and plan.action in ACTED else ""
+    now = "; --force tries now" if plan.retry_in_s is not None else ""
+    why = f" ({plan.why}{now})" if plan.why else ""
+    return f"{plan.node}: {words.get(plan.action, plan.action)}{which}{why}"
+
+
+class Pursuit:
+    """The nodes that a push concerns, until each has come to its end."""
+
+    def __init__(self, plans: Iterable["Planned"]) -> None:
+        self._waiting = {plan.node: plan.generation for plan in plans if plan.action in ACTED}
+        # "none" may mean that a push of the same generation is already under way; only the node's facts tell
+        self._unseen = {plan.node for plan in plans if plan.action == "none"}
+        self._shown: dict[str, str] = {}
+        self.failed: list[str] = []
+
+    @property
+    def waiting(self) -> list[str]:
+        """The nodes that have not come to an end, by name."""
+        return sorted({*self._waiting, *self._unseen})
+
+    def take(self, node: "Node") -> str | None:
+        """Take a node's facts; return the step that it entered, None if it is the one before or none of ours."""
+        from manager.cli.fleet_table import failure
+
+        if node.name in self._unseen:
+            self._unseen.discard(node.name)
+            if node.push is not None and (node.push.concluded_s is None or _just_failed(node)):
+                self._waiting[node.name] = node.push.generation
+        if node.name not in self._waiting:
+            return None
+        match fate_of(node, self._waiting[node.name]):
+            case "in_sync":
+                step = "in sync" if node.state == "in_sync" else f"in sync but for {failure(node)}"
+                del self._waiting[node.name]
+            case "failed":
+                step = f"failed: {failure(node) or node.state}"
+                self.failed.append(node.name)
+                del self._waiting[node.name]
+            case _:
+                under_way = node.push is not None and node.push.concluded_s is None
+                step = (node.push.phase if under_way and node.push else None) or node.state
+        before, self._shown[node.name] = self._shown.get(node.name), step
+        return step if step != before else None
+
+
+async def _follow(client: "Client", plans: "list[Planned]", *, timeout_s: float) -> bool:
+    """Show the steps of each node that is pushed to; return whether all came to be in sync in time.
+
+    A node that nothing is sent to now, because it is offline, say, or rests after a failure, does not come to be.
+    """
+    from manager.cli.watching import Watch
+
+    pursuit, started_s = Pursuit(plans), time.monotonic()
+    left_out = [plan for plan in plans if plan.action not in {*ACTED, "none"}]
+    for plan in left_out:
+        _progress(_left_out(plan))
+    if not pursuit.waiting:
+        return not left_out
+    try:
+        async with asyncio.timeout(timeout_s), aclosing(Watch(client).changes()) as changes:
+            async for node, _ in changes:
+                if (step := pursuit.take(node)) is not None:
+                    _progress(f"{node.name}: {step} ({time.monotonic() - started_s:.1f} s)")
+                if not pursuit.waiting:
+                    break
+    except TimeoutError:
+        _progress(f"not at an end after {timeout_s:.0f} s: {', '.join(pursuit.waiting)}")
+        return False
+    return not (pursuit.failed or left_out)
+
+
+def _left_out(plan: "Planned") -> str:
+    if plan.retry_in_s is not None:
+        return (
+            f"{plan.node}: failed before, and is tried again in {span(plan.retry_in_s)}; "
+            f"try now: certcast push {plan.node} --force --wait"
+        )
+    return f"{plan.node}: not pushed now, so there is nothing to wait for" + (
+        f": {plan.why}" if plan.why else ""
+    )
+
+
+def _progress(text: str) -> None:
+    say(text, err=True)

@@ -1,0 +1,278 @@
+"""`certcast csr`: certificate signing requests, and the certificates that CAs make from them."""
+
+import time
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from common.errors import InvalidInputError
+from common.ids import node_name
+from common.runtime.terminal import say, say_document
+from manager.cli.access import passphrase
+from manager.cli.certificates import NodesOption, SlotOption, going_to, say_remarks
+from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed
+from manager.cli.failures import RefusedError
+from manager.cli.files import only_one_from_stdin, read_joined, read_text
+from manager.cli.naming import CertificateOption, RequestArgument
+from manager.cli.running import (
+    AskPassphraseOption,
+    JsonOption,
+    PassphraseStdinOption,
+    ask,
+    group,
+    login,
+    say_raw,
+)
+from manager.cli.words import moment
+
+if TYPE_CHECKING:
+    from manager.cli.certificate_shapes import Request
+
+app = group("Make signing requests, upload the answers.")
+
+
+class KeyType(StrEnum):
+    """Keys that the manager makes; the API's words."""
+
+    RSA2048 = "RSA2048"
+    RSA4096 = "RSA4096"
+    ECDSAP256 = "ECDSAP256"
+    ECDSAP384 = "ECDSAP384"
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    certificate_id: CertificateOption = None,
+    subject: Annotated[
+        str | None,
+        typer.Option("--subject", metavar="DN", help="The subject, such as 'CN=conf.example.com,O=Example'."),
+    ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="A subject alternative name: host name, IP address, URI or mail address; may be repeated.",
+        ),
+    ] = None,
+    only_names: Annotated[
+        bool,
+        typer.Option("--only-these-names", help="Ask for no names of the certificate but those of --name."),
+    ] = False,
+    key_type: Annotated[
+        KeyType | None,
+        typer.Option(
+            "--key-type",
+            help="The new key; if nothing is said, like that of the certificate to be replaced, else RSA2048.",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="FILE", help="PEM: a private key of your own instead; - is standard input."
+        ),
+    ] = None,
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
+    ad_compatible: Annotated[
+        bool,
+        typer.Option("--ad-compatible", help="Name the template WebServer, as Microsoft's CA wants it."),
+    ] = False,
+    server_auth: Annotated[
+        bool | None,
+        typer.Option("--server-auth/--no-server-auth", help="For a TLS server; yes if nothing is said."),
+    ] = None,
+    client_auth: Annotated[
+        bool | None,
+        typer.Option(
+            "--client-auth/--no-client-auth",
+            help="For a TLS client; no if nothing is said, unless it replaces one in a client slot.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a signing request, and its key.
+
+    It is for a new certificate, or to replace one, and is printed in PEM. The private key stays in the manager. Send the request to your CA, then upload its answer: certcast csr answer.
+
+    Example: certcast csr create --certificate 3 --name extra.example.com > conf.csr
+    """
+    if key is not None and key_type is not None:
+        raise InvalidInputError("key", "--key and --key-type exclude each other; leave one out")
+    if certificate_id is None and subject is None and not names:
+        raise InvalidInputError("subject", "say for what: --certificate ID, or --subject DN and --name NAME")
+    login(context)
+    body: dict[str, Any] = {
+        "certificate": certificate_id,
+        "subject": subject,
+        "subject_alt_names": (names or []) if only_names else None,
+        "extra_subject_alt_names": [] if only_names else names or [],
+        "private_key_type": "UPLOAD" if key is not None else key_type,
+        "private_key_passphrase": passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin),
+        "private_key": read_text(key) if key is not None else "",
+        "ad_compatible": ad_compatible,
+        "eku_server_auth": server_auth,
+        "eku_client_auth": client_auth,
+    }
+    answer = ask(context, lambda client: client.post("requests", body=body))
+    if json:
+        say_raw(answer)
+        return
+    made = _read(answer)
+    _say_beside(made, f"Made request {made.id}")
+    say(f"Send it to your CA, then upload what comes back: certcast csr answer {made.id} FILE", err=True)
+    say_document(made.csr)
+
+
+@app.command("list")
+def list_requests(context: typer.Context, json: JsonOption = False) -> None:
+    """List the requests.
+
+    With the certificates that they are to replace, and were answered by.
+
+    Example: certcast csr list
+    """
+    answer = ask(context, lambda client: client.get("requests"))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_shapes import Requests
+    from manager.cli.certificate_tables import FOLDED, REQUEST_HEADINGS, request_row
+    from manager.cli.output import show_table
+    from manager.cli.shapes import read
+
+    now_s = time.time()
+    rows = [request_row(each, now_s) for each in read(answer, Requests).requests]
+    nothing = "No requests yet: certcast csr create --help"
+    show_table(REQUEST_HEADINGS, rows, nothing=nothing, folded=FOLDED)
+
+
+@app.command()
+def show(context: typer.Context, request_id: RequestArgument, json: JsonOption = False) -> None:
+    """Print a request in PEM.
+
+    What it asks for is told beside it, on standard error.
+
+    Example: certcast csr show 5 > conf.csr
+    """
+    answer = ask(context, lambda client: client.get("requests", str(request_id)))
+    if json:
+        say_raw(answer)
+        return
+    found = _read(answer)
+    _say_beside(found, f"Request {found.id} of {moment(found.created_s)}")
+    if found.answered_by is not None:
+        say(f"It was answered by certificate {found.answered_by}.", err=True)
+    say_document(found.csr)
+
+
+@app.command()
+def answer(
+    context: typer.Context,
+    request_id: RequestArgument,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="PEM, DER, PKCS#7 or PKCS#12: the signed certificate, and its chain; - is standard input.",
+        ),
+    ],
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Give it all nodes of the certificate that it replaces.")
+    ] = False,
+    nodes: NodesOption = None,
+    slot: SlotOption = "server",
+    parameters: Annotated[
+        str | None, typer.Option("--parameters", metavar="FILE", help="PEM: DH or EC parameters.")
+    ] = None,
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
+    replaces: ReplaceKeyOption = False,
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Upload what a CA made from a request.
+
+    The certificate gets the request's private key, and may go to nodes at once. What it lacks of what the request asked for, or of the certificate that it replaces, is
+    shown and asked before; a script says --force.
+
+    Example: certcast csr answer 5 signed.pem chain.pem --take-over
+    """
+    only_one_from_stdin(*files, parameters)
+    where = [node_name(name) for name in nodes or ()]
+    login(context)
+    secret = passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin)
+    sent = read_joined(files)
+    body: dict[str, Any] = {
+        "certificate": sent.text,
+        "parameters": read_text(parameters) if parameters else "",
+        "take_over": take_over,
+        "nodes": where,
+        "slot": slot,
+    } | ({"passphrase": secret} if secret is not None else {})
+    if replaces:
+        body["replace"] = True
+    try:
+        taken = ask_confirmed(
+            context,
+            lambda client, confirm: client.post("requests", str(request_id), "answer", body=body | confirm),
+            force=force,
+            replaces=replaces,
+        )
+    except RefusedError as error:
+        # the manager names the fields of the request; people know their files
+        mine = sent.located(each for each in error.findings if each.file != "parameters")
+        beside = [replace(each, file=parameters) for each in error.findings if each.file == "parameters"]
+        raise error.with_findings([*mine, *beside]) from error
+    if json:
+        say_raw(taken)
+        return
+    from manager.cli.certificate_shapes import Certificate
+    from manager.cli.shapes import read
+
+    kept = read(taken, Certificate)
+    done = "is now" if kept.created else "updated"
+    say(
+        f"Request {request_id} {done} certificate {kept.id} ({kept.fingerprint[:8]})"
+        f"{going_to([each.node for each in kept.nodes])}."
+    )
+    say_remarks(kept)
+
+
+@app.command()
+def delete(
+    context: typer.Context, request_id: RequestArgument, force: YesOption = False, json: JsonOption = False
+) -> None:
+    """Delete a request, and its private key.
+
+    A certificate that answered it stays; an answer can no longer be uploaded. If there is none yet, it is asked before; a script says --force.
+
+    Example: certcast csr delete 5
+    """
+    gone = ask_confirmed(
+        context,
+        lambda client, confirm: client.delete("requests", str(request_id), query=confirm),
+        force=force,
+    )
+    if json:
+        say_raw(gone)
+        return
+    say(f"Deleted request {request_id}.")
+
+
+def _read(answer: bytes) -> "Request":
+    from manager.cli.certificate_shapes import Request
+    from manager.cli.shapes import read
+
+    return read(answer, Request)
+
+
+def _say_beside(request: "Request", what: str) -> None:
+    """Say what a request asks for beside its text, so that the text alone goes into a file."""
+    replaces = f", to replace certificate {request.replaces}" if request.replaces is not None else ""
+    names = ", ".join(request.subject_alt_names) or "none"
+    say(f"{what}: {request.raw_subject or 'no subject'} ({request.key_type}){replaces}.", err=True)
+    say(f"Names: {names}.", err=True)

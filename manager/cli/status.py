@@ -1,0 +1,96 @@
+"""`certcast status`: how all nodes stand, once or as it changes."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from common.runtime.terminal import say
+from common.text import printable
+from manager.cli.running import JsonOption, ask, say_raw
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from manager.cli.client import Client
+    from manager.cli.watching import Watch
+
+_REDRAWS_A_SECOND: Final = 2
+
+
+def status(
+    context: typer.Context,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing what changes, until Ctrl-C.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show how all nodes stand.
+
+    A leaf is shown by the first eight digits of its fingerprint. Where what is desired, applied and served differs, each is told.
+    With --watch and --json each change is one line: the node's facts as the manager sends them.
+
+    Example: certcast status --watch
+    """
+    if not watch:
+        answer = ask(context, lambda client: client.get("fleet"))
+        if json:
+            say_raw(answer)
+        else:
+            _show(answer)
+        return
+    try:
+        ask(context, _watch_json if json else _watch)
+    except KeyboardInterrupt:  # the ordinary end of watching
+        return
+
+
+def _show(answer: bytes) -> None:
+    from manager.cli.fleet_table import fleet
+    from manager.cli.output import console
+    from manager.cli.shapes import Fleet, read
+
+    console().print(fleet(read(answer, Fleet).nodes, time.time()))
+
+
+async def _watch_json(client: "Client") -> None:
+    from manager.cli.watching import Watch
+
+    async for _, event in Watch(client).changes():
+        if event is not None:
+            say_raw(event)
+            sys.stdout.flush()
+
+
+async def _watch(client: "Client") -> None:
+    """Redraw the table in place on a terminal; elsewhere print a line for each change."""
+    from manager.cli.output import console
+    from manager.cli.watching import Watch
+
+    watch, out = Watch(client), console()
+    if not out.is_terminal:
+        from manager.cli.fleet_table import line
+
+        async for node, _ in watch.changes():
+            say(line(node))
+        return
+
+    from rich.live import Live
+
+    with Live(console=out, get_renderable=lambda: _drawn(watch), refresh_per_second=_REDRAWS_A_SECOND):
+        async for _ in watch.changes():
+            pass
+
+
+def _drawn(watch: "Watch") -> "Group":
+    """Draw the fleet as it is known; ages and expiries move though nothing changes. Called from rich's own thread."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from manager.cli.fleet_table import fleet
+
+    drawn = fleet(list(watch.nodes.values()), time.time())
+    return (
+        Group(drawn, Text(printable(f"Not up to date: {watch.lost}"), style="bold red"))
+        if watch.lost
+        else drawn
+    )

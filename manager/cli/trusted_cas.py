@@ -1,0 +1,294 @@
+"""`certcast ca`: the trusted CAs of all nodes."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from common.errors import InvalidInputError
+from common.runtime.terminal import say, say_document
+from manager.cli.confirming import YesOption, ask_confirmed
+from manager.cli.failures import RefusedError
+from manager.cli.files import check_output, only_one_from_stdin, read_joined, save
+from manager.cli.importing import SkipUnusableOption, import_files, say_left_out, skipping
+from manager.cli.naming import CaArgument, CasArgument
+from manager.cli.running import (
+    AskPassphraseOption,
+    JsonOption,
+    OutputOption,
+    PassphraseStdinOption,
+    PemOption,
+    ReplaceOption,
+    TextOption,
+    ask,
+    group,
+    login,
+    only_one_form,
+    say_raw,
+)
+
+app = group("Trust CAs, on all nodes.")
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="PEM, DER or PKCS#7: CA certificates; - is standard input."),
+    ],
+    skip_unusable: SkipUnusableOption = False,
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Add CA certificates.
+
+    All nodes get them at once; one certificate that cannot be used stops them all, unless --skip-unusable is given. Before there are more than TLS can name to clients, it is asked; a script says --force.
+
+    Example: certcast ca add root.pem intermediate.pem
+    """
+    only_one_from_stdin(*files)
+    login(context)
+    sent = read_joined(files)
+    try:
+        body = {"certificates": sent.text} | skipping(skip_unusable)
+        answer = ask_confirmed(
+            context, lambda client, confirm: client.post("trusted-cas", body=body | confirm), force=force
+        )
+    except RefusedError as error:
+        raise error.with_findings(sent.located(error.findings)) from error
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_shapes import TrustedCas
+    from manager.cli.shapes import read
+
+    taken = read(answer, TrustedCas)
+    for each in taken.trusted_cas:
+        done = "Added" if each.created else "Updated"
+        say(f"{done} trusted CA {each.id}, {each.subject_name or each.raw_subject}.")
+    say_left_out(sent.located(taken.left_out))
+    for warning in taken.warnings:
+        say(f"Warning: {warning}")
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="PEM, DER, PKCS#12, PKCS#7 or ZIP: CAs, certificates, keys; - is standard input.",
+        ),
+    ],
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
+    skip_unusable: SkipUnusableOption = False,
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Import files, sorted by what they hold.
+
+    CAs are trusted, and TLS certificates with their keys go to their own list. It is the same as 'certcast certificate import'; 'certcast ca add' takes nothing but CAs.
+
+    Example: certcast ca import root.crt issuing.der
+    """
+    import_files(
+        context,
+        files,
+        ask_passphrase=ask_passphrase,
+        passphrase_stdin=passphrase_stdin,
+        skip_unusable=skip_unusable,
+        force=force,
+        json=json,
+    )
+
+
+@app.command("list")
+def list_cas(
+    context: typer.Context,
+    builtin: Annotated[
+        bool, typer.Option("--builtin", help="List the built-in CAs instead, which cannot be changed.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """List the trusted CAs.
+
+    Those that were added here come in addition to the built-in ones.
+
+    Example: certcast ca list
+    """
+    path = ("trusted-cas", "builtin") if builtin else ("trusted-cas",)
+    answer = ask(context, lambda client: client.get(*path))
+    if json:
+        say_raw(answer)
+    elif builtin:
+        _show_builtin(answer)
+    else:
+        _show_custom(answer)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    ca_id: CaArgument,
+    text: TextOption = False,
+    pem: PemOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show one trusted CA.
+
+    Example: certcast ca show 2 --text
+    """
+    only_one_form(text=text, pem=pem, json=json)
+    answer = ask(context, lambda client: client.get("trusted-cas", str(ca_id)))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_shapes import Certificate
+    from manager.cli.certificate_tables import decoded_ca
+    from manager.cli.output import console
+    from manager.cli.shapes import read
+
+    found = read(answer, Certificate)
+    if text or pem:
+        say_document(found.text if text else found.certificate)
+        return
+    console().print(decoded_ca(found, time.time()))
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    ca_id: CaArgument,
+    certificate: Annotated[
+        str | None,
+        typer.Option("--certificate", metavar="FILE", help="PEM: what takes its place; - is standard input."),
+    ] = None,
+    trusted_intermediate: Annotated[
+        bool | None,
+        typer.Option(
+            "--verify-peers/--chains-only",
+            help="Whether nodes trust an intermediate itself when they verify others, or only complete chains with it.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if that drops more than a fifth of the trusted CAs.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Change a trusted CA, on all nodes.
+
+    What is not said stays.
+
+    Example: certcast ca edit 2 --certificate renewed-root.pem
+    """
+    body: dict[str, Any] = {"force": force}
+    if trusted_intermediate is not None:
+        body["trusted_intermediate"] = trusted_intermediate
+    if certificate is None and trusted_intermediate is None:
+        raise InvalidInputError(
+            "edit", "say what to change: --certificate, or --verify-peers or --chains-only"
+        )
+    login(context)
+    sent = read_joined([certificate]) if certificate is not None else None
+    if sent is not None:
+        body["certificate"] = sent.text
+    try:
+        answer = ask_confirmed(
+            context,
+            lambda client, confirm: client.patch("trusted-cas", str(ca_id), body=body | confirm),
+            force=force,
+        )
+    except RefusedError as error:
+        raise (error.with_findings(sent.located(error.findings)) if sent else error) from error
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.certificate_shapes import Certificate
+    from manager.cli.certificate_tables import ca_kind
+    from manager.cli.shapes import read
+
+    kept = read(answer, Certificate)
+    say(
+        f"Changed trusted CA {kept.id}, {kept.subject_name or kept.raw_subject}: {kept.status}, {ca_kind(kept)}."
+    )
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    output: OutputOption = None,
+    force: ReplaceOption = False,
+    json: Annotated[bool, typer.Option("--json", help="Say what was written as JSON: name, bytes.")] = False,
+) -> None:
+    """Write the trusted CAs into a file.
+
+    All that were added here, in PEM, as ca-certificates.pem.
+
+    Example: certcast ca export --output -
+    """
+    check_output(output, force=force)
+    made = ask(context, lambda client: client.get_file("trusted-cas", "export"))
+    path = save(made, output, force=force, secret=False)
+    if path is None:
+        return
+    if json:
+        import msgspec
+
+        say_raw(msgspec.json.encode({"name": str(path), "bytes": len(made.content)}))
+        return
+    say(f"Wrote {path}.")
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    ca_ids: CasArgument,
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Stop trusting CAs, on all nodes.
+
+    All of those named are deleted, or none. It is shown which peers and chains of trust that concerns, and asked before; a script says --force.
+
+    Example: certcast ca delete 2 5
+    """
+    body = {"ids": ca_ids, "force": force}
+    answer = ask_confirmed(
+        context,
+        lambda client, confirm: client.post("trusted-cas", "delete", body=body | confirm),
+        force=force,
+    )
+    if json:
+        say_raw(answer)
+        return
+    which = "trusted CA" if len(set(ca_ids)) == 1 else "trusted CAs"
+    say(f"Deleted {which} {', '.join(str(number) for number in dict.fromkeys(ca_ids))}.")
+
+
+def _show_custom(answer: bytes) -> None:
+    from manager.cli.certificate_shapes import TrustedCas
+    from manager.cli.certificate_tables import CA_HEADINGS, FOLDED, ca_row
+    from manager.cli.output import show_table
+    from manager.cli.shapes import read
+
+    now_s = time.time()
+    found = read(answer, TrustedCas)
+    rows = [ca_row(each, now_s) for each in found.trusted_cas]
+    nothing = "No trusted CAs were added: certcast ca add FILE. The built-in ones: certcast ca list --builtin"
+    show_table(CA_HEADINGS, rows, nothing=nothing, folded=FOLDED)
+    for warning in found.warnings:
+        say(f"Warning: {warning}")
+
+
+def _show_builtin(answer: bytes) -> None:
+    from manager.cli.certificate_shapes import BuiltinCas
+    from manager.cli.certificate_tables import BUILTIN_HEADINGS, FOLDED, builtin_row
+    from manager.cli.output import show_table
+    from manager.cli.shapes import read
+
+    now_s = time.time()
+    rows = [builtin_row(each, now_s) for each in read(answer, BuiltinCas).builtin]
+    show_table(BUILTIN_HEADINGS, rows, nothing="The built-in list is empty.", folded=FOLDED)

@@ -1,0 +1,146 @@
+"""`certcast trust`: believe a manager whose certificate no CA of this machine vouches for, after its fingerprint was compared.
+
+Decides what is shown and asked. Invariant: no credential is sent, and nothing is believed unless a person or --fingerprint said so.
+"""
+
+import hashlib
+import re
+import shlex
+import socket
+import ssl
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import typer
+
+from common.errors import InvalidInputError
+from common.runtime.terminal import say, say_lines
+from manager.cli.access import Options, check_url
+from manager.cli.failures import RefusedError
+from manager.cli.files import Download, check_output, save
+from manager.cli.running import JsonOption, ReplaceOption, confirm, say_raw
+from manager.cli.unreachable import failed
+
+CONNECT_S: Final = 10.0
+HTTPS: Final = 443
+FILE: Final = "manager.pem"
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def trust(
+    context: typer.Context,
+    fingerprint: Annotated[
+        str | None,
+        typer.Option(
+            "--fingerprint",
+            metavar="SHA256",
+            help="What 'certcast-manager fingerprint' printed; then nothing is asked.",
+        ),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", metavar="FILE", help="Where to keep the manager's certificate.")
+    ] = FILE,
+    force: ReplaceOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Trust the manager's own certificate, once compared.
+
+    For a manager whose certificate no CA of this machine vouches for, as on its first day. It prints the fingerprint of what the manager shows; compare it with what 'certcast-manager fingerprint' prints on the manager.
+
+    Example: certcast trust --output manager.pem
+    """
+    if not isinstance(context.obj, Options):
+        raise TypeError("the global options were not read")
+    url = check_url(context.obj.url, insecure=False)
+    expected = _expected(fingerprint)
+    check_output(output, force=force)
+    host, port = _endpoint(url)
+    if (trouble := _verify(url, host, port, None)) == "":
+        _conclude(url, None, "", json=json)
+        return
+    pem = _shown(url, host, port)
+    found = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+    if expected is not None and found != expected:
+        raise RefusedError(
+            f"{url} shows another certificate, whose fingerprint is {found}; it is not trusted", status=0
+        )
+    # before anybody is asked: what is trusted must also work
+    if (trouble := _verify(url, host, port, pem)) != "":
+        raise RefusedError(f"the certificate that {url} shows is of no use there: {trouble}", status=0)
+    if expected is None:
+        _ask(url, found)
+    path = save(Download(FILE, pem.encode()), output, force=force, secret=False)
+    _conclude(url, path, found, json=json)
+
+
+def _expected(fingerprint: str | None) -> str | None:
+    if fingerprint is None:
+        return None
+    plain = fingerprint.replace(":", "").strip().lower()
+    if not _FINGERPRINT.fullmatch(plain):
+        raise InvalidInputError(
+            "fingerprint",
+            "--fingerprint is a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons",
+        )
+    return plain
+
+
+def _endpoint(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        raise InvalidInputError("url", "there is a certificate to trust with https only")
+    return parts.hostname or "", parts.port or HTTPS
+
+
+def _shown(url: str, host: str, port: int) -> str:
+    try:
+        return ssl.get_server_certificate((host, port), timeout=CONNECT_S)
+    except OSError as error:
+        raise failed(url, error) from error
+
+
+def _verify(url: str, host: str, port: int, pem: str | None) -> str:
+    """Return why the manager is not believed with this certificate, or with the CAs of this machine; "" if it is."""
+    context = ssl.create_default_context(cadata=pem)
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        with (
+            socket.create_connection((host, port), timeout=CONNECT_S) as connection,
+            context.wrap_socket(connection, server_hostname=host),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message.rstrip(".")
+    except OSError as error:
+        raise failed(url, error) from error
+
+
+def _ask(url: str, found: str) -> None:
+    say(f"{url} shows a certificate with the SHA-256 fingerprint")
+    say_lines(f"\n  {found}\n\n")
+    if not _at_terminal():
+        raise InvalidInputError(
+            "fingerprint",
+            "there is no terminal to ask at; give the fingerprint that 'certcast-manager fingerprint' printed with "
+            "--fingerprint",
+        )
+    if not confirm("Does 'certcast-manager fingerprint', on the manager, print the same?"):
+        raise RefusedError("nothing was trusted", status=0)
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _conclude(url: str, path: Path | None, found: str, *, json: bool) -> None:
+    if json:
+        import msgspec
+
+        say_raw(msgspec.json.encode({"url": url, "file": str(path) if path else None, "fingerprint": found}))
+    elif path is None:
+        say(f"This machine trusts {url} already: a CA that it knows vouches for it.")
+    else:
+        say(f"Wrote {path}. From now on:")
+        say_lines(f"\n  export CERTCAST_CA={shlex.quote(str(path.absolute()))}")

@@ -1,0 +1,273 @@
+"""`certcast user` and `certcast token`: who may do what."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common.errors import InvalidInputError, NotFoundError
+from common.runtime.terminal import say
+from manager.cli.access import prompt, read_line
+from manager.cli.completion import user_names
+from manager.cli.confirming import YesOption, check_meant
+from manager.cli.running import JsonOption, ask, group, login, say_raw
+from manager.cli.words import moment
+
+if TYPE_CHECKING:
+    from manager.cli.client import Client
+    from manager.cli.shapes import ListedToken
+
+users = group("Add, list and remove those who may sign in.")
+tokens = group("API tokens, for programs.")
+
+
+class Role(StrEnum):
+    """What a user may do: look; push and acknowledge too; everything. The API's words."""
+
+    READ_ONLY = "read-only"
+    OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
+
+
+class Scope(StrEnum):
+    """What a token may do: as the roles, push and watch pushes alone, or all of an administrator's and join tokens. The API's words."""
+
+    READ_ONLY = "read-only"
+    PUSH_ONLY = "push-only"
+    OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
+    PROVISIONING = "provisioning"
+
+
+@users.command("add")
+def add_user(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the user signs in with.")],
+    role: Annotated[Role, typer.Option("--role", help="What the user may do.")],
+    new_password_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--new-password-stdin", help="Read the new user's password from a line of standard input."
+        ),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Add a user. The password is asked for, or read with --new-password-stdin.
+
+    Example: certcast user add anna --role operator
+    """
+    login(context, needs_password=True)
+    if new_password_stdin:
+        password = read_line("the new password (--new-password-stdin)")
+    else:
+        password = prompt(f"New password of {name}", instead="--new-password-stdin", confirm=True)
+    body = {"name": name, "role": role, "password": password}
+    answer = ask(context, lambda client: client.post("users", body=body))
+    if json:
+        say_raw(answer)
+        return
+    say(f"Added {name} ({role}).")
+
+
+@users.command("list")
+def list_users(context: typer.Context, json: JsonOption = False) -> None:
+    """List those who may sign in.
+
+    Example: certcast user list
+    """
+    answer = ask(context, lambda client: client.get("users"))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.output import show_table
+    from manager.cli.shapes import Users, read
+
+    rows = [(user.name, user.role, moment(user.created_s)) for user in read(answer, Users).users]
+    show_table(("user", "role", "added"), rows, nothing="No users.")
+
+
+@users.command("remove")
+def remove_user(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user.", autocompletion=user_names)],
+    force: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Remove a user and what stands on it.
+
+    The user's tokens end, and the programs that the user registered and the unused join tokens that it made are removed.
+
+    Example: certcast user remove anna
+    """
+    check_name(name)
+    login(context, needs_password=True)
+    check_meant(
+        f"Remove the user {name} with all tokens?", force=force, check=lambda: _check_is_there(context, name)
+    )
+    answer = ask(context, lambda client: client.delete("users", name))
+    if json:
+        say_raw(answer)
+        return
+    say(f"Removed {name}.")
+
+
+@users.command("role")
+def set_role(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user.", autocompletion=user_names)],
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="read-only, operator or administrator.")],
+    json: JsonOption = False,
+) -> None:
+    """Change what a user may do, at once; the user's tokens end.
+
+    Example: certcast user role anna administrator
+    """
+    check_name(name)
+    answer = ask(
+        context, lambda client: client.put("users", name, "role", body={"role": role}), needs_password=True
+    )
+    if json:
+        say_raw(answer)
+        return
+    say(f"{name} is {role} now.")
+
+
+@tokens.command("create")
+def create_token(
+    context: typer.Context,
+    label: Annotated[str, typer.Option("--label", metavar="LABEL", help="What it is for.")],
+    days: Annotated[
+        int, typer.Option("--days", metavar="N", min=1, help="How long it is valid: a year at most.")
+    ] = 90,
+    scope: Annotated[
+        Scope | None,
+        typer.Option(
+            "--scope",
+            help="What it may do; push-only: push and watch; provisioning: join tokens too. Without this: what you may do now.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make an API token. This needs your password: no token can make another.
+
+    It is shown once. Give it to programs as CERTCAST_TOKEN. It ends when your password or your role changes.
+
+    Example: certcast token create --label backup --days 30 --scope read-only
+    """
+    body = {"label": label, "days": days} | ({} if scope is None else {"scope": scope})
+    answer = ask(context, lambda client: client.post("tokens", body=body), needs_password=True)
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.shapes import ApiToken, read
+
+    made = read(answer, ApiToken)
+    say(f"Valid until {moment(made.expires_s)}; it is not shown again:", err=True)
+    say(made.token)
+
+
+@tokens.command("list")
+def list_tokens(
+    context: typer.Context,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Everybody's tokens; this needs the role administrator.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """List API tokens that are still good.
+
+    Yours or, for administrators, everybody's; with their last use, which is known to five minutes.
+
+    Example: certcast token list --all
+    """
+    answer = ask(context, lambda client: client.get("tokens", query=_query(everybody=everybody)))
+    if json:
+        say_raw(answer)
+        return
+    from manager.cli.output import show_table
+    from manager.cli.shapes import Tokens, read
+
+    rows = [
+        (
+            str(each.id),
+            *((each.user,) if everybody else ()),
+            each.label or "-",
+            each.scope or "-",
+            moment(each.expires_s),
+            "never"
+            if each.last_used_s is None
+            else f"{moment(each.last_used_s)} from {each.last_source or '?'}",
+        )
+        for each in read(answer, Tokens).tokens
+    ]
+    heads = ("id", *(("user",) if everybody else ()), "label", "scope", "expires", "last used")
+    show_table(heads, rows, nothing="No tokens." if everybody else "You have no tokens.")
+
+
+@tokens.command("revoke")
+def revoke_token(
+    context: typer.Context,
+    token: Annotated[
+        str,
+        typer.Argument(metavar="TOKEN", help="Its number in 'certcast token list', or its label."),
+    ],
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Look among everybody's tokens, as an administrator.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Revoke an API token.
+
+    Yours or, for administrators, anybody's; it is worth nothing from then on.
+
+    Example: certcast token revoke backup
+    """
+
+    async def work(client: "Client") -> "tuple[bytes, ListedToken]":
+        from manager.cli.shapes import Tokens, read
+
+        listed = await client.get("tokens", query=_query(everybody=everybody))
+        found = _the_token(token, read(listed, Tokens).tokens)
+        return await client.delete("tokens", str(found.id)), found
+
+    answer, found = ask(context, work)
+    if json:
+        say_raw(answer)
+        return
+    whose = f" of {found.user}" if everybody else ""
+    say(f"Revoked token {found.id}{whose} ({found.label or '-'}).")
+
+
+def _query(*, everybody: bool) -> "dict[str, str] | None":
+    return {"all": "true"} if everybody else None
+
+
+def _the_token(wanted: str, tokens: "Sequence[ListedToken]") -> "ListedToken":
+    """Return the token with this number or label. Raises InvalidInputError."""
+    found = [each for each in tokens if str(each.id) == wanted] or [
+        each for each in tokens if each.label == wanted
+    ]
+    if not found:
+        raise InvalidInputError(
+            "token", f"there is no token '{wanted}' among these; 'certcast token list' shows yours"
+        )
+    if len(found) > 1:
+        numbers = ", ".join(str(each.id) for each in found)
+        raise InvalidInputError("token", f"several tokens are called '{wanted}': say which of {numbers}")
+    return found[0]
+
+
+def _check_is_there(context: typer.Context, name: str) -> None:
+    """Refuse a name that no user has. Raises NotFoundError."""
+    from manager.cli.shapes import Users, read
+
+    answer = ask(context, lambda client: client.get("users"))
+    if all(each.name != name for each in read(answer, Users).users):
+        raise NotFoundError(f"there is no user '{name}'; 'certcast user list' shows those there are")
+
+
+def check_name(name: str) -> None:
+    """Refuse what would name another path. Raises InvalidInputError."""
+    if name in {"", ".", ".."}:
+        raise InvalidInputError("name", f"'{name}' is not a user's name")

@@ -1,0 +1,1 @@
+"""All nodes: what each must hold, the pushes that follow, and what became of them."""

@@ -1,0 +1,98 @@
+"""Brings wanted payloads from the store to the connections that want them.
+
+Decides how much may be on its way at once. Invariant: it writes and never waits for a peer, so one that does not read
+holds back only itself, until its deadline ends it.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
+
+import structlog
+
+from common.errors import Reason, StorageError
+from common.ids import Digest
+from manager.channel.connection import Connection
+
+log = structlog.get_logger(__name__)
+
+CACHE_BYTES: Final = 32 * 1024 * 1024
+"""A wave of pushes asks for the same few payloads; a hundred trust stores fit."""
+
+UNDER_WAY_BYTES: Final = 256 * 1024 * 1024
+"""What all transports together may hold unsent: a thousand nodes that lack the trust store at once."""
+
+BATCH: Final = 256
+"""How many requests one query of the store answers."""
+
+_POLL_S: Final = 0.01
+
+
+class Payloads(Protocol):
+    """Where payloads are kept."""
+
+    async def payloads(self, digests: Iterable[Digest]) -> dict[Digest, bytes]:
+        """Return those that exist, unsealed. Raises StorageError."""
+
+
+class Delivery:
+    """One queue of wants, served in order."""
+
+    def __init__(self, source: Payloads) -> None:
+        self._source = source
+        self._wants: asyncio.Queue[tuple[Connection, str, tuple[Digest, ...]]] = asyncio.Queue()
+        self._cache: OrderedDict[Digest, bytes] = OrderedDict()
+        self._cached_bytes = 0
+        self._draining: set[Connection] = set()
+
+    def want(self, connection: Connection, push_id: str, digests: tuple[Digest, ...]) -> None:
+        """Queue a request."""
+        self._wants.put_nowait((connection, push_id, digests))
+
+    async def run(self) -> None:
+        """Serve requests until cancelled."""
+        while True:
+            batch = [await self._wants.get()]
+            while len(batch) < BATCH and not self._wants.empty():
+                batch.append(self._wants.get_nowait())
+            await self._serve(batch)
+
+    async def _serve(self, batch: list[tuple[Connection, str, tuple[Digest, ...]]]) -> None:
+        wanted = {digest for _, _, digests in batch for digest in digests}
+        try:
+            bodies = await self._load(wanted)
+        except StorageError as error:
+            log.error("store.failed", reason=error.reason, message=error.message, count=len(batch))
+            bodies = {}
+        for connection, push_id, digests in batch:
+            if any(digest not in bodies for digest in digests):
+                connection.close(Reason.STORAGE)  # it dials anew, and is offered anew
+                continue
+            payloads = {digest: bodies[digest] for digest in digests}
+            await self._room(sum(map(len, payloads.values())))
+            connection.supply(push_id, payloads)
+            if connection.unsent_bytes:
+                self._draining.add(connection)
+
+    async def _load(self, wanted: set[Digest]) -> Mapping[Digest, bytes]:
+        bodies = {digest: self._cache[digest] for digest in wanted if digest in self._cache}
+        for digest in bodies:
+            self._cache.move_to_end(digest)
+        missing = wanted - bodies.keys()
+        if missing:
+            for digest, body in (await self._source.payloads(missing)).items():
+                bodies[digest] = self._cache[digest] = body
+                self._cached_bytes += len(body)
+            while self._cached_bytes > CACHE_BYTES:
+                _, dropped = self._cache.popitem(last=False)
+                self._cached_bytes -= len(dropped)
+        return bodies
+
+    async def _room(self, size_bytes: int) -> None:
+        while self._draining and self._unsent() + size_bytes > UNDER_WAY_BYTES:  # noqa: ASYNC110 - a transport has no event for this
+            await asyncio.sleep(_POLL_S)
+
+    def _unsent(self) -> int:
+        self._draining = {connection for connection in self._draining if connection.unsent_bytes}
+        return sum(connection.unsent_bytes for connection in self._draining)

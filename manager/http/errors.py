@@ -1,0 +1,133 @@
+"""How a failure is answered: one shape, a status by kind, every finding with its place.
+
+{"error": {"reason": "...", "message": "...", "field": "...", "findings": [{"message", "file", "block", "line"}]}}
+
+and, where a change wants a confirmation, "confirmation": {"token", "consequences": [...]}.
+"""
+
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+
+from common.errors import (
+    AccessError,
+    CertcastError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    PkiError,
+    Reason,
+    StorageError,
+    ThrottledError,
+)
+from manager.api.answers import ConsequenceAnswer, consequence_answers
+from manager.domain.consequences import ConfirmationNeededError
+from manager.pki.read.findings import PkiFindingsError
+
+_ACCESS: Final = {Reason.FORBIDDEN: 403, Reason.PASSWORD_REQUIRED: 403, Reason.BUSY: 429}
+_BY_REASON: Final = {Reason.BUSY: 503, Reason.TIMEOUT: 503, Reason.TOO_BIG: 413, Reason.UNSUPPORTED: 415}
+
+
+_HEADERS: Final = {
+    401: {"WWW-Authenticate": 'Basic realm="Certcast", charset="UTF-8"'},
+}
+
+
+class FailureFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong, and where."""
+
+    message: str
+    file: str | None = None
+    block: int | None = None
+    line: int | None = None
+
+
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change would mean; the same request with `token` as its `confirm` makes it, as long as it means just this."""
+
+    token: str
+    consequences: list[ConsequenceAnswer]
+
+
+class FailureDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong."""
+
+    reason: str
+    message: str
+    field: str = ""
+    hint: str | msgspec.UnsetType = msgspec.UNSET
+    findings: list[FailureFinding] = []
+    confirmation: Confirmation | msgspec.UnsetType = msgspec.UNSET
+
+
+class FailureAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every answer that is not a success."""
+
+    error: FailureDetail
+
+
+def status_of(error: CertcastError) -> int:
+    """Return the HTTP status of a failure."""
+    match error:
+        case PkiFindingsError() | PkiError() | InvalidInputError():
+            return 413 if error.reason is Reason.TOO_BIG else 400
+        case OverloadedError():
+            return 429 if error.own else 503
+        case AccessError():
+            return _ACCESS.get(error.reason, 401)
+        case NotFoundError():
+            return 404
+        case ConflictError():
+            return 409
+        case StorageError():
+            return 507 if error.reason is Reason.NO_SPACE else 503
+        case _:
+            return _BY_REASON.get(error.reason, 500)
+
+
+def is_own_failure(error: CertcastError) -> bool:
+    """Whether a failure is the manager's, so that its log must tell; that others ask too much is none."""
+    return status_of(error) >= 500 and not isinstance(error, OverloadedError)
+
+
+def answer(error: CertcastError) -> web.Response:
+    """Return the answer to a failure."""
+    failure = FailureDetail(
+        reason=error.reason,
+        message=error.message,
+        field=error.field if isinstance(error, InvalidInputError) else "",
+        hint=error.hint or msgspec.UNSET,
+        findings=_findings(error),
+        confirmation=_confirmation(error),
+    )
+    response = failed(status_of(error), failure)
+    if isinstance(error, OverloadedError | ThrottledError):
+        response.headers[hdrs.RETRY_AFTER] = f"{error.retry_after_s:.0f}"
+    return response
+
+
+def failed(status: int, failure: FailureDetail) -> web.Response:
+    """Return an answer with this status and failure."""
+    headers = _HEADERS.get(status)
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(FailureAnswer(error=failure)),
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+def _confirmation(error: CertcastError) -> Confirmation | msgspec.UnsetType:
+    if not isinstance(error, ConfirmationNeededError):
+        return msgspec.UNSET
+    return Confirmation(token=error.token, consequences=consequence_answers(error.consequences))
+
+
+def _findings(error: CertcastError) -> list[FailureFinding]:
+    found = error.findings if isinstance(error, PkiFindingsError) else ()
+    return [
+        FailureFinding(message=each.message, file=each.file, block=each.block, line=each.line)
+        for each in found
+    ]

@@ -1,0 +1,194 @@
+"""The manager's HTTP application as a whole: what holds for every request, whichever route serves it.
+
+Decides how an answer leaves (within a deadline, large ones in pieces), and what becomes of the rest of a body that nobody read: the
+connection is closed, and no more of it is taken. Invariant: whatever a request holds (its bytes, its turns) is given back once
+its answer has been sent or given up; and a request begins when it is its turn, those of strangers at a pace that leaves the loop to
+others.
+"""
+
+import asyncio
+import io
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Final, Protocol
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from common.source import source_of
+from manager.api.heads import Known, fault_of, weight_of
+from manager.api.turnstile import Pace, Turnstile
+from manager.http.bodies import Bodies, Sender
+from manager.http.proxies import Proxies
+from manager.http.queueing import FairQueue, Limit
+
+WRITE_S: Final = 30.0
+WRITE_RATE_BYTES_S: Final = 64 * 1024
+"""A reader may take WRITE_S for an answer, and longer for a long one at this pace."""
+
+PIECE_BYTES: Final = 256 * 1024
+"""Longer answers are encrypted and buffered in pieces: all of one at once would keep the loop."""
+
+LINGER_S: Final = 1.0
+LINGER_MAX_BYTES: Final = 64 * 1024
+"""What is still taken of a body that was refused, so that its sender can read why: closing at once resets the connection (RFC 9112 9.6)."""
+
+
+REQUESTS: Final = Limit(
+    what="requests", in_all=64, each=8, waiting_in_all=1000, waiting_each=200, wait_s=30.0
+)
+"""Requests of users that are served at once, from when they are known to when the answer has been read."""
+
+HEAVY: Final = Limit(
+    what="long lists, downloads or uploads", in_all=2, each=1, waiting_in_all=50, waiting_each=10, wait_s=30.0
+)
+"""Work that takes more than a few milliseconds. More of it at once would be no faster, and slow everything else."""
+
+STRANGERS: Final = Pace(burst=20.0, per_s=200.0, each_burst=60.0, each_per_s=100.0)
+"""Requests of those who have proven nothing lately, by source: a page of theirs costs up to a millisecond.
+
+A browser that was never here asks for ten files at once. Who signs in, and who asks for health, waits with them, and never for long: 512
+connections are through in 3 s.
+"""
+
+USERS: Final = Pace(burst=200.0, per_s=1000.0, each_burst=100.0, each_per_s=300.0)
+"""Requests with a credential that proved a user, by user, whatever they ask for: more than can be answered by a store."""
+
+
+class Seat(Protocol):
+    """The connection of a request."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing has been answered on it yet."""
+
+    def waits(self, leave: Callable[[], None]) -> None:
+        """Note that the request waits for its turn: others may have the place, and `leave` is called if it ends."""
+
+    def begins(self) -> None:
+        """Note that it is being answered."""
+
+
+class Guard:
+    """What requests share."""
+
+    def __init__(self) -> None:
+        self.known = Known()
+        self.strangers = Turnstile(STRANGERS)
+        self.users = Turnstile(USERS)
+        self.bodies = Bodies()
+        self.requests = FairQueue(REQUESTS)
+        self.heavy = FairQueue(HEAVY)
+
+
+GUARD: Final = web.AppKey("guard", Guard)
+SEAT: Final = web.RequestKey("seat", Seat)
+_KEPT: Final = web.RequestKey("kept", AsyncExitStack)
+
+
+def new_application(proxies: Proxies) -> web.Application:
+    """Return the application that everything is mounted in."""
+    app = web.Application(middlewares=[proxies.middleware(), _guard])
+    app[GUARD] = Guard()
+    return app
+
+
+async def read_bytes(request: web.Request, sender: Sender) -> bytearray:
+    """Read the body of a request (`manager.http.bodies`)."""
+    return await request.config_dict[GUARD].bodies.read(request, sender, request[_KEPT])
+
+
+async def take_turn(request: web.Request, user: str) -> None:
+    """Wait until the request of this user, who has proven to be it, may be served; its turn ends with it. Raises OverloadedError."""
+    guard = request.config_dict[GUARD]
+    guard.known.note(request, user)
+    await request[_KEPT].enter_async_context(guard.requests.take(user))
+
+
+def heavy_turn(request: web.Request, user: str) -> AbstractAsyncContextManager[None]:
+    """Return a turn for work that takes long. Raises OverloadedError when it is entered."""
+    return request.config_dict[GUARD].heavy.take(user)
+
+
+async def expect_later(_request: web.Request) -> None:
+    """Leave `100 Continue` to whoever reads the body: only then it is known whether it will be."""
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    fault = fault_of(request)
+    if fault:
+        refusal = web.Response(status=431, text=fault)
+        refusal.force_close()
+        return refusal
+    if not await _comes_in(request):
+        return web.Response(status=503)
+    async with AsyncExitStack() as kept:
+        request[_KEPT] = kept
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            await _finish(request, error)
+            raise
+        await _finish(request, response)
+    return response
+
+
+async def _comes_in(request: web.Request) -> bool:
+    """Wait for the request's turn; false if its connection has ended meanwhile."""
+    guard, seat = request.config_dict[GUARD], request.get(SEAT)
+    user = guard.known.find(request)
+    turnstile, owner = (
+        (guard.strangers, source_of(request.remote or "")) if user is None else (guard.users, user)
+    )
+    turn = turnstile.ask(owner, weight=weight_of(request), is_first=seat is not None and seat.is_first)
+    if seat is None or turn.done():
+        return await turn
+    seat.waits(lambda: turnstile.leave(owner, turn))
+    try:
+        return await turn
+    finally:
+        seat.begins()
+
+
+async def _finish(request: web.Request, response: web.StreamResponse) -> None:
+    unread = not request.content.is_eof()
+    if unread:
+        response.force_close()
+    await _send(request, response)
+    if unread:
+        await _linger(request)
+
+
+async def _send(request: web.Request, response: web.StreamResponse) -> None:
+    size = 0
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+        size = len(response.body)
+        if size > PIECE_BYTES:
+            response.body = io.BytesIO(response.body)
+    try:
+        async with asyncio.timeout(WRITE_S + size / WRITE_RATE_BYTES_S):
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+    except ConnectionError:
+        # the reader went
+        pass
+
+
+async def _linger(request: web.Request) -> None:
+    """Give the sender of a refused body a moment to read the answer, and end the connection."""
+    taken = 0
+    try:
+        async with asyncio.timeout(LINGER_S):
+            while taken <= LINGER_MAX_BYTES and not request.content.at_eof():
+                taken += len(await request.content.readany())
+            if not request.content.at_eof() and request.transport is not None:
+                request.transport.pause_reading()
+                await asyncio.sleep(LINGER_S)
+    except (TimeoutError, ConnectionError, web.RequestPayloadError):
+        pass
+    if request.transport is not None and not request.content.at_eof():
+        request.transport.abort()

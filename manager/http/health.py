@@ -1,0 +1,114 @@
+"""Health, for machines that ask every few seconds.
+
+Decides nothing: the composition root says what to check. Invariant: ready means that the store answers, the reconcile
+advances, and the own certificate is the one that was installed and has not expired.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from common.errors import CertcastError
+from manager.http.guard import expect_later
+from manager.http.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+CHECK_TIMEOUT_S: Final = 5.0
+REMEMBERED_S: Final = 1.0
+"""How long answers are given again: anybody may ask, and a check writes to the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition: `probe` returns "" if it holds, else why it does not."""
+
+    name: str
+    probe: Callable[[], Awaitable[str]]
+
+
+class CheckAnswer(msgspec.Struct, frozen=True):
+    """How one check came out."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+class HealthAnswer(msgspec.Struct, frozen=True):
+    """All checks, and whether all hold."""
+
+    status: str
+    checks: list[CheckAnswer]
+
+
+class Health:
+    """The three health endpoints. `ready` are the checks; startup is over once all have held."""
+
+    def __init__(self, ready: Sequence[Check], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ready = ready
+        self._clock = clock
+        self._started = False
+        self._checking = asyncio.Lock()
+        self._answers: list[CheckAnswer] = []
+        self._until_s = float("-inf")
+
+    async def live(self, _request: web.Request) -> web.Response:
+        """Answer, which is all that this asks."""
+        return _answer([])
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """Answer 200 if every check holds, else 503 with the reasons."""
+        return _answer(await self.check())
+
+    async def startup(self, _request: web.Request) -> web.Response:
+        """Answer 503 until every check has held once."""
+        return _answer([] if self._started else await self.check())
+
+    async def check(self) -> list[CheckAnswer]:
+        """Make every check, all at once; who asks meanwhile or right after is given the same answers."""
+        async with self._checking:
+            if self._clock() >= self._until_s:
+                self._answers = list(await asyncio.gather(*(_check(each) for each in self._ready)))
+                self._until_s = self._clock() + REMEMBERED_S
+                self._started = self._started or all(each.ok for each in self._answers)
+            return self._answers
+
+
+def add_routes(app: web.Application, health: Health, metrics: Metrics) -> None:
+    """Mount all of it."""
+    app.router.add_get("/health/live", health.live, expect_handler=expect_later)
+    app.router.add_get("/health/ready", health.ready, expect_handler=expect_later)
+    app.router.add_get("/health/startup", health.startup, expect_handler=expect_later)
+    app.router.add_get("/metrics", metrics.show, expect_handler=expect_later)
+
+
+async def _check(check: Check) -> CheckAnswer:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            found = await check.probe()
+    except TimeoutError:
+        found = f"no answer within {CHECK_TIMEOUT_S:g} s"
+    except CertcastError as error:
+        found = error.message
+    except Exception:
+        log.exception("request.failed", path=f"/health, {check.name}")
+        found = "the check itself failed; the log says why"
+    return CheckAnswer(check.name, not found, found or "ok")
+
+
+def _answer(checks: list[CheckAnswer]) -> web.Response:
+    healthy = all(check.ok for check in checks)
+    body = HealthAnswer("ok" if healthy else "failing", checks)
+    return web.Response(
+        status=200 if healthy else 503,
+        body=msgspec.json.encode(body),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

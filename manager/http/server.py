@@ -1,0 +1,202 @@
+"""The manager's HTTPS endpoint.
+
+Owns the listening socket and the certificate it shows. Invariant: changing the certificate touches no connection that is
+open, and the next handshake shows the new one.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import ssl
+from typing import Final, Self
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
+
+from common.errors import InstallError, Reason, UnreachableError
+from common.runtime.acceptor import listen, stop_listening
+from common.runtime.handed import handed_over
+from manager.http.guard import SEAT
+from manager.http.seats import SeatLimits, Seats, give_seats
+
+HSTS: Final = "max-age=31536000"
+"""One year, as RFC 6797 6.1.1 allows and browsers' preload lists ask."""
+
+SECURITY_HEADERS: Final = {
+    "Strict-Transport-Security": HSTS,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+}
+
+HTTPS: Final = "https"
+"""The name of the service manager's socket."""
+
+SHUTDOWN_S: Final = 3.0
+HEADER_MAX_BYTES: Final = 16 * 1024
+READ_BUFFER_BYTES: Final = 64 * 1024
+"""What is taken of a body before anybody reads it is twice as much. It bounds the number of chunks in one go, too."""
+
+
+class HttpsServer:
+    """See the module. Implements `manager.fleet.local.Endpoint`."""
+
+    def __init__(
+        self, app: web.Application, *, host: str, port: int, limits: SeatLimits | None = None
+    ) -> None:
+        self.app = app
+        self.seats = Seats(limits or SeatLimits())
+        self._host, self._port = host, port
+        self._runner: web.AppRunner | None = None
+        self._socket: socket.socket | None = None
+        self._current: ssl.SSLContext | None = None
+        app.on_response_prepare.append(_add_headers)
+        # around all others: a connection is being answered until its answer has left
+        app.middlewares.insert(0, self._attend)
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+        return int(self._socket.getsockname()[1]) if self._socket is not None else self._port
+
+    async def start(self) -> None:
+        """Bind. Raises UnreachableError."""
+        self._socket = handed_over(HTTPS)
+        if self._socket is None:
+            self._socket = self._bound()
+        elif (place := self._socket.getsockname()[:2]) != (self._host, self._port):
+            raise UnreachableError(
+                f"https is set to {self._host}:{self._port}, but the service manager's socket listens at {place[0]}:{place[1]}; "
+                "set both alike, or disable that socket"
+            )
+        self._runner = web.AppRunner(
+            self.app,
+            access_log=None,
+            logger=_quiet_logger(),
+            keepalive_timeout=self.seats.limits.idle_s,
+            shutdown_timeout=SHUTDOWN_S,
+            # what becomes of the rest of a body, and of a compressed one, is decided in manager.http.guard and .bodies
+            lingering_time=0.0,
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER_BYTES,
+            max_line_size=HEADER_MAX_BYTES,
+            max_field_size=HEADER_MAX_BYTES,
+        )
+        await self._runner.setup()
+
+    def _bound(self) -> socket.socket:
+        try:
+            return listen(self._host, self._port)
+        except OSError as error:
+            is_reserved = error.errno == errno.EACCES
+            hint = (
+                "; a port below 1024 takes the service manager's socket, or root's rights"
+                if is_reserved
+                else ""
+            )
+            raise UnreachableError(
+                f"https cannot be bound to {self._host}:{self._port}: {error.strerror}{hint}"
+            ) from error
+
+    async def run(self) -> None:
+        """Let connections in until cancelled. Until a certificate is given, handshakes are refused."""
+        if self._socket is None or self._runner is None or self._runner.server is None:
+            raise RuntimeError("the endpoint has not been started")
+        base = _server_context()
+        # called in every handshake, with or without a server name
+        base.sni_callback = self._choose
+        await give_seats(self.seats, base, self._runner.server, self._socket)
+
+    async def use_certificate(self, *, fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> None:
+        """Show this certificate from the next handshake on. Raises InstallError; then the old one stays."""
+        self._current = await asyncio.to_thread(_load, fullchain_pem, private_key_pem, parameters_pem)
+
+    async def close(self) -> None:
+        """Stop listening, and give requests under way a moment to end."""
+        if self._socket is not None:
+            stop_listening(self._socket)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @web.middleware
+    async def _attend(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        watched = self.seats.answering(request.protocol)
+        if watched is None:
+            return await handler(request)
+        watched.begins(request.content)
+        request[SEAT] = watched
+        try:
+            return await handler(request)
+        finally:
+            watched.ends()
+
+    def _choose(self, connection: ssl.SSLObject, _name: str | None, _base: ssl.SSLContext) -> int | None:
+        if self._current is None:
+            return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
+        connection.context = self._current
+        return None
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    # aiohttp has put its version there
+    response.headers["Server"] = "certcast"
+
+
+def _quiet_logger() -> logging.Logger:
+    """Return a logger that leaves out what strangers wrote: malformed requests, which may quote a secret."""
+    logger = logging.getLogger(f"{__name__}.http")
+    logger.addFilter(_is_ours)
+    return logger
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+def _server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # a resumed session shows no certificate, so its client would believe in the old one for hours after a change
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _load(fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> ssl.SSLContext:
+    context = _server_context()
+    try:
+        # the ssl module reads files only; these are in memory, and nobody else can open them
+        with _MemoryFile(fullchain_pem) as chain, _MemoryFile(private_key_pem) as key:
+            context.load_cert_chain(chain.path, key.path)
+        if "-----BEGIN DH PARAMETERS-----" in parameters_pem:
+            with _MemoryFile(parameters_pem) as parameters:
+                context.load_dh_params(parameters.path)
+    except (OSError, ssl.SSLError) as error:
+        raise InstallError(
+            f"the certificate cannot be used by this endpoint: {getattr(error, 'reason', None) or 'unreadable'}",
+            reason=Reason.RELOAD_FAILED,
+        ) from error
+    return context
+
+
+class _MemoryFile:
+    """A text as a file without a name."""
+
+    def __init__(self, text: str) -> None:
+        self._descriptor = os.memfd_create("certcast", os.MFD_CLOEXEC)
+        os.write(self._descriptor, text.encode())
+        self.path = f"/proc/self/fd/{self._descriptor}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)

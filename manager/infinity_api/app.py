@@ -1,0 +1,171 @@
+"""The management API as an application: from a request to what is asked, and from an answer to a response.
+
+Decides who may ask (the roles and checks of `manager.http.routes`), and how a body is read. Leaves what is done to the handlers.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from common.errors import CertcastError, OverloadedError
+from manager.domain.callers import Caller, check_allowed, check_password_given
+from manager.domain.model import Role
+from manager.http.bodies import decode_json, sender_of
+from manager.http.guard import expect_later, heavy_turn, read_bytes, take_turn
+from manager.http.pieces import guarded, send
+from manager.http.routes import (
+    Api,
+    authenticate,
+    check_origin,
+)
+from manager.infinity_api.contract.description import ROOT
+from manager.infinity_api.contract.errors import (
+    INTERNAL,
+    JSON,
+    NOT_FOUND,
+    Answer,
+    RefusedError,
+    unsuited,
+    unsupported_media_type,
+)
+from manager.infinity_api.contract.index import Part, Target, find
+from manager.infinity_api.contract.refusals import answer_to
+from manager.infinity_api.handlers import Ask, Handlers, is_heavy
+
+log = structlog.get_logger(__name__)
+
+PREFIXES: Final = (ROOT, f"/{ROOT}")
+"""Where it is mounted: one client begins its paths with two slashes."""
+
+_UNCACHED: Final[Mapping[str, str]] = MappingProxyType({"Cache-Control": "no-store"})
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_BODIES: Final = frozenset({"POST", "PATCH", "PUT"})
+_OVERRIDE: Final = "X-HTTP-Method-Override"
+_INSTEAD_OF_POST: Final = frozenset({"PATCH", "PUT", "DELETE"})
+"""What a POST may stand for: clients behind proxies that know no other methods say so in a header, as the framework lets them."""
+
+
+Turn = Callable[[], AbstractAsyncContextManager[None]]
+
+
+def add_management_api(app: web.Application, api: Api) -> None:
+    """Serve the management API below each of `PREFIXES` of `manager.http.guard.new_application`."""
+    shell = _Shell(api)
+    for prefix in PREFIXES:
+        below = web.Application()
+        below.router.add_route("*", "/{path:.*}", shell.serve, expect_handler=expect_later)
+        app.add_subapp(prefix, below)
+
+
+class _Shell:
+    """Serves every request."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._handlers = Handlers(api)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, whatever happens."""
+        target = find(request.path)
+        resource = target.resource if target is not None else None
+        try:
+            check_origin(request)
+            caller = await authenticate(request, self._api.operations)
+            await take_turn(request, caller.user.name)
+            turn = partial(heavy_turn, request, caller.user.name)
+            answer = await self._answer(request, target, caller, turn)
+            if answer.chunks is not None:
+                return await send(request, answer.chunks, status=answer.status, headers=_UNCACHED, turn=turn)
+        except CertcastError as error:
+            answer = answer_to(error, resource)
+            if answer.status >= 500 and not isinstance(error, OverloadedError):
+                log.error(
+                    "request.failed",
+                    method=request.method,
+                    path=request.path,
+                    reason=error.reason,
+                    message=error.message,
+                )
+        except web.HTTPException:
+            raise
+        except Exception:
+            log.exception("request.failed", method=request.method, path=request.path)
+            answer = INTERNAL
+        return _response(answer)
+
+    async def _answer(
+        self, request: web.Request, target: Target | None, caller: Caller, turn: Turn
+    ) -> Answer:
+        if target is None:
+            return NOT_FOUND
+        method = _meant(request)
+        reads = method in _READS
+        role = Role.READ_ONLY if reads else Role.ADMINISTRATOR
+        check_allowed(caller, role)
+        if target.resource is not None and target.resource.gives_access and method in _BODIES:
+            check_password_given(caller)
+        rights = self._api.operations.callers.rights(
+            caller, role, provisions=not reads and caller.may_provision
+        )
+        body = None
+        if method in _BODIES and _takes_body(target, method):
+            kind = request.headers.get("Content-Type")
+            if kind is not None and request.content_type not in {JSON, "text/json"}:
+                return unsupported_media_type(kind)
+            body = await _decoded(await read_bytes(request, sender_of(caller.user.name, caller.user.role)))
+        parameters = [(_clean(name), _clean(text)) for name, text in request.query.items()]
+        ask = Ask(method=method, target=target, parameters=parameters, body=body, caller=caller)
+        heavy = is_heavy(ask)
+        async with turn() if heavy else nullcontext():
+            if body is not None or heavy:
+                # they may take their time, and the right may have gone meanwhile
+                await rights.check()
+            with self._api.operations.context.store.on_condition(rights.check):
+                answer = await self._handlers.answer(ask)
+        if answer.chunks is None:
+            return answer
+        return replace(answer, chunks=guarded(answer.chunks, rights.check))
+
+
+def _meant(request: web.Request) -> str:
+    """Return the method that a request stands for. Only what changes something can stand for another change."""
+    override = request.headers.get(_OVERRIDE, "").strip().upper()
+    return override if request.method == "POST" and override in _INSTEAD_OF_POST else request.method
+
+
+def _takes_body(target: Target, method: str) -> bool:
+    """Return whether the body of such a request is looked at: one that is refused anyway is not waited for."""
+    if target.resource is None or target.part in {Part.SCHEMA, Part.SET}:
+        return False
+    return unsuited(target.resource, method, to_one=target.part is Part.OBJECT) is None
+
+
+async def _decoded(data: bytearray) -> object:
+    """Decode JSON. Raises RefusedError, which quotes nothing: what was sent may be a key."""
+    if not data.strip():
+        raise RefusedError("The body is empty; send a JSON object.")
+    try:
+        return await decode_json(data, object)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError("The body is not valid JSON.") from error
+
+
+def _clean(text: str) -> str:
+    """Replace what is no text: bytes of a query that are not UTF-8."""
+    return text.encode(errors="replace").decode()
+
+
+def _response(answer: Answer) -> web.Response:
+    response = web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
+    if answer.body:
+        response.content_type = JSON
+    for name, text in _UNCACHED.items():
+        response.headers.setdefault(name, text)
+    return response

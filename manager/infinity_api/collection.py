@@ -1,0 +1,48 @@
+"""What the handlers need of a resource's objects. Each kind of object has a class of its own beside this module."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from manager.infinity_api.contract.description import Resource, Values
+from manager.infinity_api.contract.query import Row
+
+Rows = Mapping[int, Row]
+
+SPARED = "__spared"
+"""Where a row says why the object is not to be deleted; a list that is deleted leaves it out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A new object. `document` goes back to the client; it may hold what is shown once."""
+
+    object_id: int
+    document: Mapping[str, str] | None = None
+
+
+class Collection(Protocol):
+    """The objects of a resource. A row has held values (`manager.infinity_api.contract.values`), at least those that filters use."""
+
+    @property
+    def resource(self) -> Resource:
+        """Which resource."""
+
+    async def rows(self) -> Rows:
+        """Return all by id, in the order of ids. They are not to be changed."""
+
+    async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return these with every value that is shown; an object that was deleted meanwhile is left out."""
+
+
+class Writable(Collection, Protocol):
+    """Objects that can be changed. `values` were checked against the description, and related objects exist."""
+
+    async def create(self, values: Values, *, actor: str) -> Made:
+        """Make an object of these values, which are all that can be set."""
+
+    async def change(self, object_id: int, values: Values, *, actor: str) -> None:
+        """Set these values of an object, and leave the others."""
+
+    async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
+        """Delete all of these or none."""

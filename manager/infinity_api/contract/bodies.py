@@ -1,0 +1,110 @@
+"""What the body of a request says, as values that the operations can work with.
+
+Decides what a create, a change and a change of several objects may contain (the contract's sections 2.1 and 2.3): what a change
+leaves out stays, whether it is a PUT or a PATCH, and null where null is no value says nothing. Read-only fields are ignored, and so
+are unknown ones unless the resource keeps them. Leaves to others whether related objects exist.
+Invariant: either all of a body was understood, or every finding is raised and none quotes a secret.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from manager.infinity_api.contract.description import Field, Resource, Value, Values
+from manager.infinity_api.contract.errors import WHOLE, RefusedError, ValuesError
+from manager.infinity_api.contract.more import read_more
+from manager.infinity_api.contract.values import WrongValueError, quote, read_reference, read_value
+
+BULK_MAX: Final = 1000
+"""Objects that one request may change and delete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One of several changes; `object_id` is None for an object that is to be made."""
+
+    object_id: int | None
+    values: Values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bulk:
+    """What a change of several objects is to do, in this order; `deleted` are ids."""
+
+    changes: Sequence[Change]
+    deleted: Sequence[int]
+
+
+def missing_text(field: Field) -> str:
+    """Return what is said about a field that must be there."""
+    return f"The '{field.name}' field has no data and doesn't allow a default or null value."
+
+
+def read_values(resource: Resource, body: object, *, whole: bool) -> Values:
+    """Return the values of a body: with `whole` of every field that can be set, else of those that were given.
+
+    Raises RefusedError if the body is no object or only lacks fields, ValuesError with every finding otherwise.
+    """
+    if not isinstance(body, dict):
+        raise RefusedError("The body must be a JSON object.")
+    values: Values = {}
+    missing: dict[str, str] = {}
+    wrong: dict[str, str] = {}
+    for field in resource.writable:
+        if field.name not in body or field.is_absent(body[field.name]):
+            if whole and field.is_required:
+                missing[field.name] = missing_text(field)
+            elif whole:
+                values[field.name] = field.initial
+            continue
+        try:
+            values[field.name] = read_value(field, body[field.name])
+        except WrongValueError as error:
+            wrong[field.name] = str(error)
+    if wrong:
+        raise ValuesError(resource.name, {name: [text] for name, text in (missing | wrong).items()})
+    if missing:
+        raise RefusedError(" ".join(missing.values()))
+    return values | read_more(resource, body)
+
+
+def read_bulk(resource: Resource, body: object) -> Bulk:
+    """Return what a PATCH of a collection says. Raises RefusedError, ValuesError; which object it is stands in the text."""
+    if not isinstance(body, dict) or not isinstance(body.get("objects", []), list):
+        raise RefusedError("The body must be a JSON object with a list 'objects'.")
+    objects, deleted = body.get("objects", []), body.get("deleted_objects", [])
+    if "objects" not in body and "deleted_objects" not in body:
+        raise RefusedError("Invalid data sent, missing 'objects'.")
+    if not isinstance(deleted, list):
+        raise RefusedError("'deleted_objects' must be a list of resource URIs.")
+    if len(objects) + len(deleted) > BULK_MAX:
+        raise RefusedError(f"One request changes and deletes at most {BULK_MAX} objects.")
+    changes = [_change(resource, number, each) for number, each in enumerate(objects)]
+    return Bulk(changes=changes, deleted=[_own_id(resource, each, "deleted_objects") for each in deleted])
+
+
+def _change(resource: Resource, number: int, body: object) -> Change:
+    place = f"objects[{number}]"
+    if not isinstance(body, Mapping):
+        raise RefusedError(f"{place}: each object must be a JSON object.")
+    uri = body.get("resource_uri")
+    object_id = None if uri is None or uri == "" else _own_id(resource, uri, place)
+    try:
+        return Change(object_id=object_id, values=read_values(resource, dict(body), whole=object_id is None))
+    except ValuesError as error:
+        findings = {name: [f"{place}: {text}" for text in texts] for name, texts in error.findings.items()}
+        raise ValuesError(resource.name, findings) from error
+    except RefusedError as error:
+        raise RefusedError(f"{place}: {error.message}") from error
+
+
+def _own_id(resource: Resource, uri: Value, place: str) -> int:
+    reference = read_reference(uri) if isinstance(uri, str) else None
+    if reference is None or (reference.namespace, reference.group, reference.name) != (
+        resource.namespace,
+        resource.group,
+        resource.name,
+    ):
+        named = quote(resource.by_name["resource_uri"], uri)
+        raise ValuesError(resource.name, {WHOLE: [f"{place}: {named} is not the URI of a {resource.name}."]})
+    return reference.id

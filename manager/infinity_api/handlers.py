@@ -1,0 +1,362 @@
+"""What each method does to what a path means. Knows nothing of HTTP but the answers of `manager.infinity_api.contract.errors`.
+
+Decides the order of checks: whether the method is allowed, what the body says, whether everything that it refers to is there; only
+then something is changed. Invariant: a refused request has changed nothing; of several objects in one PATCH, which are
+made and changed one by one, the answer to a failure says how many came before it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from common.errors import CertcastError
+from manager.domain.callers import Caller
+from manager.http.pieces import AT_ONCE, listed
+from manager.http.routes import Api
+from manager.infinity_api.access import Clients, Permissions, Roles
+from manager.infinity_api.certificates import TlsCertificates, TrustedCas
+from manager.infinity_api.collection import SPARED, Collection, Made, Writable
+from manager.infinity_api.conferencing import Licensing, LocationStatus, Nothing
+from manager.infinity_api.contract.bodies import Change, read_bulk, read_values
+from manager.infinity_api.contract.description import Method, Resource, Values
+from manager.infinity_api.contract.errors import (
+    ACCEPTED,
+    BAD_ID,
+    COMMAND_DONE,
+    NO_CONTENT,
+    WHOLE,
+    Answer,
+    NoObjectError,
+    RefusedError,
+    ValuesError,
+    created,
+    found,
+    method_not_allowed,
+    options,
+    unsuited,
+)
+from manager.infinity_api.contract.index import Part, Target
+from manager.infinity_api.contract.query import Parameters, Row, envelope, page, read_query, select
+from manager.infinity_api.contract.resources.access import OAUTH2_CLIENT
+from manager.infinity_api.contract.resources.certificates import (
+    CA_CERTIFICATE,
+    CERTIFICATE_SIGNING_REQUEST,
+    CERTIFICATES_IMPORT,
+    TLS_CERTIFICATE,
+)
+from manager.infinity_api.contract.resources.conferencing import EMPTY
+from manager.infinity_api.contract.resources.nodes import MANAGEMENT_VM, SYSTEM_LOCATION, WORKER_VM
+from manager.infinity_api.contract.resources.platform import GLOBAL
+from manager.infinity_api.contract.resources.small import SMALL
+from manager.infinity_api.contract.resources.status import MANAGEMENT_STATUS, WORKER_STATUS
+from manager.infinity_api.contract.schema import root_document, schema_document
+from manager.infinity_api.contract.values import read_path_id, write_object
+from manager.infinity_api.documents import Documents, Settings
+from manager.infinity_api.links import Linked, Links, resolved
+from manager.infinity_api.nodes import Nodes
+from manager.infinity_api.requests import CertificatesImport, SigningRequests
+from manager.infinity_api.status import AlarmHistory, Alarms, NodeStatus
+
+READ_BY_WORKERS: Final = (
+    TLS_CERTIFICATE,
+    CA_CERTIFICATE,
+    CERTIFICATE_SIGNING_REQUEST,
+    CERTIFICATES_IMPORT,
+    WORKER_VM,
+    MANAGEMENT_VM,
+)
+"""Resources whose bodies hold texts of certificates or keys, or let keys be made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A request that is allowed to its sender. `method` is in upper case; `body` is decoded JSON, None where there is none."""
+
+    method: str
+    target: Target
+    parameters: Parameters
+    body: object
+    caller: Caller
+
+    @property
+    def actor(self) -> str:
+        """Who is asking, for the audit log."""
+        return self.caller.user.name
+
+
+class Handlers:
+    """See the module."""
+
+    def __init__(self, api: Api) -> None:
+        operations, fleet = api.operations, api.fleet
+        naming = asyncio.Lock()
+        locations, clients = Documents(SYSTEM_LOCATION, operations), Clients(operations)
+        writable: list[Writable] = [
+            TlsCertificates(operations),
+            TrustedCas(operations),
+            SigningRequests(operations),
+            Nodes(WORKER_VM, "node", operations, locations, naming),
+            Nodes(MANAGEMENT_VM, "management", operations, locations, naming),
+            locations,
+            *(Documents(resource, operations) for resource in SMALL),
+            Settings(GLOBAL, operations),
+            Roles(operations),
+            clients,
+        ]
+        readable: list[Collection] = [
+            *writable,
+            Alarms(operations),
+            AlarmHistory(operations),
+            NodeStatus(WORKER_STATUS, "node", operations, fleet, locations),
+            NodeStatus(MANAGEMENT_STATUS, "management", operations, fleet, locations),
+            LocationStatus(operations, fleet, locations),
+            Permissions(),
+            Licensing(),
+            *(Nothing(resource) for resource in EMPTY),
+        ]
+        self._clients = clients
+        self._links = Links(readable, writable)
+        self._import = CertificatesImport(operations)
+        self._writable = {each.resource.path: each for each in writable}
+        self._readable = {each.resource.path: each for each in readable}
+
+    async def answer(self, ask: Ask) -> Answer:
+        """Do what is asked. Raises CertcastError."""
+        target, resource = ask.target, ask.target.resource
+        if ask.method == "OPTIONS":
+            return options(_allowed(target))
+        if resource is None:
+            return _looked(ask) or found(root_document(target.text))
+        match target.part:
+            case Part.SCHEMA:
+                return _looked(ask) or found(schema_document(resource))
+            case Part.SET:
+                return _looked(ask) or await self._set(resource, target.text)
+            case Part.STATISTICS:
+                return _looked(ask) or await self._statistics(ask, resource)
+            case Part.OBJECT:
+                return await self._object(ask, resource)
+            case Part.COMMAND:
+                return unsuited(resource, ask.method, to_one=False) or await self._command(ask, resource)
+            case _:
+                return unsuited(resource, ask.method, to_one=False) or await self._collection(ask, resource)
+
+    async def _collection(self, ask: Ask, resource: Resource) -> Answer:
+        match ask.method:
+            case "POST":
+                values = read_values(resource, ask.body, whole=True)
+                await self._links.check(resource, values)
+                made = await self._create(resource, values, ask)
+                document: Mapping[str, object] | None = made.document
+                if resource.shown_on_creation:
+                    rows = await self._readable[resource.path].rows()
+                    (shown,) = await self._shown(self._readable[resource.path], [rows[made.object_id]])
+                    document = {**shown, **(document or {})}
+                return created(resource.uri(made.object_id), document)
+            case "PATCH":
+                return await self._several(ask, resource)
+            case "DELETE":
+                query = read_query(resource, ask.parameters)
+                rows = await self._readable[resource.path].rows()
+                wanted = await asyncio.to_thread(select, query, list(rows.values()))
+                await self._delete(resource, [_id(row) for row in wanted if SPARED not in row], ask.actor)
+                return NO_CONTENT
+            case _:
+                return await self._list(ask, resource)
+
+    async def _create(self, resource: Resource, values: Values, ask: Ask) -> Made:
+        collection = self._writable[resource.path]
+        if isinstance(collection, Nodes) and not ask.caller.may_provision:
+            return await collection.create_without_token(values, actor=ask.actor)
+        return await collection.create(values, actor=ask.actor)
+
+    async def _list(self, ask: Ask, resource: Resource) -> Answer:
+        collection = self._readable[resource.path]
+        query = read_query(resource, ask.parameters)
+        rows = await collection.rows()
+        # off the loop, because there may be thousands
+        wanted = await asyncio.to_thread(select, query, list(rows.values()))
+        cut = page(query, wanted)
+        if len(cut) > AT_ONCE:
+            empty = envelope(resource, query, total=len(wanted), objects=[])
+            return Answer(200, chunks=listed(empty, self._parts(collection, cut)))
+        document = envelope(resource, query, total=len(wanted), objects=await self._shown(collection, cut))
+        return await asyncio.to_thread(found, document)
+
+    async def _parts(self, collection: Collection, cut: Sequence[Row]) -> AsyncIterator[Sequence[object]]:
+        """Return the objects of a long list part by part, whole."""
+        linked = await self._links.targets(collection.resource)
+        for start in range(0, len(cut), AT_ONCE):
+            yield await self._shown(collection, cut[start : start + AT_ONCE], linked)
+
+    async def _statistics(self, ask: Ask, resource: Resource) -> Answer:
+        """Answer that nothing is measured on a node."""
+        object_id = read_path_id(ask.target.text)
+        if object_id is None:
+            return BAD_ID
+        if object_id not in await self._readable[resource.path].rows():
+            raise _missing(resource, object_id)
+        query = read_query(resource, ask.parameters)
+        return found(envelope(resource, query, total=0, objects=[]))
+
+    async def _object(self, ask: Ask, resource: Resource) -> Answer:
+        refused = unsuited(resource, ask.method, to_one=True)
+        if refused is not None:
+            return refused
+        object_id = read_path_id(ask.target.text)
+        if object_id is None and resource is OAUTH2_CLIENT:
+            object_id = await self._clients.number_of(ask.target.text)
+        if object_id is None:
+            return BAD_ID
+        rows = await self._readable[resource.path].rows()
+        if object_id not in rows:
+            raise _missing(resource, object_id)
+        match ask.method:
+            case "PATCH" | "PUT":
+                values = read_values(resource, ask.body, whole=False)
+                if ask.method == "PATCH":
+                    _check_needed(resource, values, rows[object_id])
+                await self._links.check(resource, values)
+                await self._writable[resource.path].change(object_id, values, actor=ask.actor)
+                return NO_CONTENT if ask.method == "PUT" else ACCEPTED
+            case "DELETE":
+                _check_not_spared(resource, [rows[object_id]])
+                await self._delete(resource, [object_id], ask.actor)
+                return NO_CONTENT
+            case _:
+                shown = await self._shown(self._readable[resource.path], [rows[object_id]])
+                if not shown:
+                    raise _missing(resource, object_id)
+                return found(shown[0])
+
+    async def _set(self, resource: Resource, text: str) -> Answer:
+        collection = self._readable[resource.path]
+        rows = await collection.rows()
+        wanted = [(part, read_path_id(part)) for part in text.split(";") if part]
+        there = [rows[number] for _, number in wanted if number is not None and number in rows]
+        document: dict[str, object] = {"objects": await self._shown(collection, there)}
+        absent = [part for part, number in wanted if number not in rows]
+        return found(document | ({"not_found": absent} if absent else {}))
+
+    async def _command(self, ask: Ask, resource: Resource) -> Answer:
+        await self._import.run(read_values(resource, ask.body, whole=True), actor=ask.actor)
+        return COMMAND_DONE
+
+    async def _several(self, ask: Ask, resource: Resource) -> Answer:
+        """Change, make and delete several objects. Everything is checked before anything is done."""
+        bulk = read_bulk(resource, ask.body)
+        rows = await self._readable[resource.path].rows()
+        for change in bulk.changes:
+            if change.object_id is not None and change.object_id not in rows:
+                raise _missing(resource, change.object_id)
+            await self._links.check(resource, change.values)
+        deleted = [number for number in dict.fromkeys(bulk.deleted) if number in rows]
+        _check_not_spared(resource, [rows[number] for number in deleted])
+        await self._links.check_unused(resource, deleted)
+        ids = await self._carry_out(resource, bulk.changes, ask.actor)
+        if deleted:
+            try:
+                await self._delete(resource, deleted, ask.actor)
+            except CertcastError as error:
+                if not ids:
+                    raise
+                raise _partly("deleted_objects", error, len(ids)) from error
+        rows = await self._readable[resource.path].rows()
+        shown = await self._shown(self._readable[resource.path], [rows[each] for each in ids if each in rows])
+        uris = [resource.uri(number) for number in bulk.deleted]
+        return Answer(202, msgspec.json.encode({"objects": shown, "deleted_objects": uris}))
+
+    async def _carry_out(self, resource: Resource, changes: Sequence[Change], actor: str) -> list[int]:
+        collection, ids = self._writable[resource.path], list[int]()
+        for number, change in enumerate(changes):
+            try:
+                if change.object_id is None:
+                    # what is shown once would not be shown here
+                    create = (
+                        collection.create_without_token
+                        if isinstance(collection, Nodes)
+                        else collection.create
+                    )
+                    ids.append((await create(change.values, actor=actor)).object_id)
+                else:
+                    await collection.change(change.object_id, change.values, actor=actor)
+                    ids.append(change.object_id)
+            except CertcastError as error:
+                if number == 0:
+                    raise
+                raise _partly(f"objects[{number}]", error, number) from error
+        return ids
+
+    async def _delete(self, resource: Resource, object_ids: Sequence[int], actor: str) -> None:
+        await self._links.check_unused(resource, object_ids)
+        if object_ids:
+            await self._writable[resource.path].delete(object_ids, actor=actor)
+
+    async def _shown(
+        self, collection: Collection, rows: Sequence[Row], linked: Linked | None = None
+    ) -> list[dict[str, object]]:
+        """Return rows as answers have them: whole objects where links are nested, null for a link to what is gone."""
+        resource = collection.resource
+        if linked is None:
+            linked = await self._links.targets(resource)
+        complete = await collection.complete(rows)
+        shown: list[dict[str, object]] = []
+        for start in range(0, len(complete), AT_ONCE):
+            part = complete[start : start + AT_ONCE]
+            shown += [write_object(resource, resolved(resource, row, linked)) for row in part]
+            await asyncio.sleep(0)
+        return shown
+
+
+def is_heavy(ask: Ask) -> bool:
+    """Whether a request may take long: one that reads what strangers made, or a long list. Raises RefusedError."""
+    resource = ask.target.resource
+    if resource is None:
+        return False
+    if ask.method in {"GET", "HEAD"}:
+        return ask.target.part is Part.COLLECTION and read_query(resource, ask.parameters).is_long
+    return ask.body is not None and resource in READ_BY_WORKERS
+
+
+def _allowed(target: Target) -> frozenset[Method]:
+    if target.resource is not None and target.part is Part.OBJECT:
+        return target.resource.detail_methods
+    if target.resource is not None and target.part in {Part.COLLECTION, Part.COMMAND}:
+        return target.resource.list_methods
+    return frozenset({Method.GET})
+
+
+def _looked(ask: Ask) -> Answer | None:
+    """Return the refusal of any other method where there is only something to read."""
+    return None if ask.method in {"GET", "HEAD"} else method_not_allowed([Method.GET])
+
+
+def _check_needed(resource: Resource, values: Values, row: Row) -> None:
+    missing = [name for name in resource.patch_needs if not values.get(name) and not row.get(name)]
+    if missing:
+        raise ValuesError(resource.name, {name: [f"The {name} is required."] for name in missing})
+
+
+def _check_not_spared(resource: Resource, rows: Iterable[Row]) -> None:
+    reasons = [str(row[SPARED]) for row in rows if SPARED in row]
+    if reasons:
+        raise ValuesError(resource.name, {WHOLE: reasons})
+
+
+def _partly(where: str, error: CertcastError, done: int) -> RefusedError:
+    # no 5xx, or a client would send again what was done
+    return RefusedError(f"{where}: {error.message}; the {done} before it were carried out.")
+
+
+def _missing(resource: Resource, object_id: int) -> NoObjectError:
+    return NoObjectError(f"there is no {resource.name} {object_id}")
+
+
+def _id(row: Row) -> int:
+    number = row["id"]
+    if not isinstance(number, int):
+        raise TypeError("a row's id is a number")
+    return number

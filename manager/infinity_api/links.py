@@ -1,0 +1,97 @@
+"""Links between objects: what they point to, whether it is there, and what must stay because something needs it.
+
+Decides that a link to what is gone reads as null, and that a required one protects what it points to.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from manager.infinity_api.collection import Collection, Rows, Writable
+from manager.infinity_api.contract.description import Field, Resource, Values, root_path
+from manager.infinity_api.contract.errors import WHOLE, ValuesError
+from manager.infinity_api.contract.query import Row
+from manager.infinity_api.contract.values import write_object
+
+Linked: TypeAlias = Mapping[str, tuple[Resource, Rows]]
+"""What the links of a resource may point to, by the name of the field."""
+
+
+class Links:
+    """See the module; over all collections that there are."""
+
+    def __init__(self, readable: Iterable[Collection], writable: Sequence[Writable]) -> None:
+        self._readable = {each.resource.path: each for each in readable}
+        self._writable = writable
+
+    async def targets(self, resource: Resource) -> Linked:
+        """Return the objects that a resource's links may point to; of kinds that are kept here."""
+        found: dict[str, tuple[Resource, Rows]] = {}
+        known: dict[str, tuple[Resource, Rows]] = {}
+        for field in resource.shown:
+            path = _path(field)
+            # certificates are never linked to when they are gone, and are many
+            if not field.related or path not in self._readable or field.related == "tls_certificate":
+                continue
+            if path not in found:
+                collection = self._readable[path]
+                found[path] = collection.resource, await collection.rows()
+            known[field.name] = found[path]
+        return known
+
+    async def check(self, resource: Resource, values: Values) -> None:
+        """Check that what these values refer to is there. Raises ValuesError."""
+        findings: dict[str, list[str]] = {}
+        for field in resource.writable:
+            value, path = values.get(field.name), _path(field)
+            if not field.related or not value or path not in self._readable:
+                continue
+            rows = await self._readable[path].rows()
+            missing = [each for each in (value if isinstance(value, list) else [value]) if each not in rows]
+            if missing:
+                findings[field.name] = [f"There is no {path}{each}/." for each in missing]
+        if findings:
+            raise ValuesError(resource.name, findings)
+
+    async def check_unused(self, resource: Resource, object_ids: Iterable[int]) -> None:
+        """Check that no object would be left without a link that it must have. Raises ValuesError."""
+        gone = set(object_ids)
+        for collection in self._writable:
+            other = collection.resource
+            needed = [
+                field.name for field in other.fields if field.related == resource.name and field.is_required
+            ]
+            if not needed or not gone:
+                continue
+            users = [
+                _label(other, row)
+                for row in (await collection.rows()).values()
+                if any(row.get(name) in gone for name in needed)
+            ]
+            if users:
+                named = ", ".join(users[:5])
+                raise ValuesError(
+                    resource.name, {WHOLE: [f"Still used by {other.name} {named}; move these first."]}
+                )
+
+
+def resolved(resource: Resource, row: Row, linked: Linked) -> Row:
+    """Return a row as answers have it: whole objects where links are nested, null for a link to what is gone."""
+    changed: dict[str, Any] = {}
+    for name, (other, rows) in linked.items():
+        field, value = resource.by_name[name], row.get(name)
+        if field.is_many and isinstance(value, list):
+            there = [number for number in value if number in rows]
+            changed[name] = [write_object(other, rows[number]) for number in there] if field.nested else there
+        elif isinstance(value, int) and value not in rows:
+            changed[name] = None
+    return {**row, **changed} if changed else row
+
+
+def _path(field: Field) -> str:
+    return f"{root_path(field.related_namespace)}{field.related}/"
+
+
+def _label(resource: Resource, row: Row) -> str:
+    """Return what people call an object: the first of its fields that no two have."""
+    names = [field.name for field in resource.fields if field.unique and not field.readonly]
+    return str(row[names[0] if names else "id"])

@@ -1,0 +1,172 @@
+"""Conferencing Nodes and the Management Node."""
+
+import asyncio
+import shlex
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from common.bundle.manifest import Slot
+from common.errors import ConflictError, NotFoundError
+from manager.domain.model import NodeKind, NodeRecord
+from manager.domain.version import version_of_node
+from manager.infinity_api.collection import Made, Rows
+from manager.infinity_api.contract.description import Resource, Values
+from manager.infinity_api.contract.errors import ValuesError, taken
+from manager.infinity_api.contract.more import check_more
+from manager.infinity_api.contract.nodes import describe, kept_values, new_name, node_row
+from manager.infinity_api.contract.query import Row
+from manager.infinity_api.documents import Documents
+from manager.store.catalogue import NodeDescription
+from manager.usecases.usecases import Operations
+
+T = TypeVar("T")
+
+
+class Nodes:
+    """See the module; `kind` says which of the two. A change of names waits for others (`naming`), so that none is given twice."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        kind: NodeKind,
+        operations: Operations,
+        locations: Documents,
+        naming: asyncio.Lock,
+    ) -> None:
+        self.resource = resource
+        self._kind = kind
+        self._operations = operations
+        self._locations = locations
+        self._naming = naming
+
+    async def rows(self) -> Rows:
+        """Return all."""
+        inventory = await self._operations.context.inventories.current()
+        locations = await location_names(self._locations)
+        found = [each for each in inventory.nodes.values() if each.kind == self._kind]
+        slots = {
+            place: number
+            for place, number in inventory.slots.items()
+            if not inventory.entries[number].temporary
+        }
+        return {
+            record.id: node_row(self.resource, record, slots, locations)
+            for record in sorted(found, key=lambda each: each.id)
+        }
+
+    async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return these as they are."""
+        return rows
+
+    async def create(self, values: Values, *, actor: str) -> Made:
+        """Add a node that is to join, and return what it needs for that, which is shown once."""
+        record, token = await self._add(self._operations.nodes.add, values, actor)
+        command = f"certcast-nodeagent join {shlex.quote(token.text)}"
+        return Made(object_id=record.id, document={"join_token": token.text, "join_command": command})
+
+    async def create_without_token(self, values: Values, *, actor: str) -> Made:
+        """Add a node for a caller that may have no join token: the texts are there, and empty."""
+        record = await self._add(self._operations.nodes.add_without_token, values, actor)
+        return Made(object_id=record.id, document=dict.fromkeys(self.resource.shown_once, ""))
+
+    async def _add(self, add: Callable[..., Awaitable[T]], values: Values, actor: str) -> T:
+        async with self._naming:
+            await self._check_unique(values)
+            described = describe(self.resource, values)
+            there = (await self._operations.context.inventories.current()).nodes
+            try:
+                return await add(
+                    new_name(values, there),
+                    names=described.names,
+                    addresses=described.addresses,
+                    detail=described.detail,
+                    slots={slot: number for slot, number in described.slots.items() if number is not None},
+                    actor=actor,
+                )
+            except ConflictError as error:
+                # somebody else added it meanwhile, not through here
+                raise ValuesError(self.resource.name, {"name": [taken(self.resource, "name")]}) from error
+
+    async def change(self, object_id: int, values: Values, *, actor: str) -> None:
+        """Change what is known of a node, and its certificates, all at once."""
+        async with self._naming:
+            record = await self._record(object_id)
+            before = kept_values(self.resource, (await self.rows())[object_id])
+            whole = {**before, **values}
+            check_more(self.resource, whole)
+            await self._check_unique(whole, object_id, before)
+            described = describe(self.resource, whole, known=record, before=before)
+            slots = await self._changed_slots(record, described.slots)
+            await self._operations.nodes.describe(
+                record.name,
+                NodeDescription(
+                    names=described.names,
+                    addresses=described.addresses,
+                    detail=described.detail,
+                    slots=slots,
+                ),
+                # what the request left out was filled in from this
+                seen=version_of_node(record),
+                actor=actor,
+            )
+
+    async def _changed_slots(
+        self, record: NodeRecord, wanted: Mapping[Slot, int | None]
+    ) -> Mapping[Slot, int | None]:
+        """Return the slots that are to change: null, which clients read where only the temporary certificate is, leaves it there."""
+        inventory = await self._operations.context.inventories.current()
+        held = {slot: inventory.slots.get((record.name, slot)) for slot in wanted}
+        temporary = {
+            slot
+            for slot, number in held.items()
+            if number is not None and inventory.entries[number].temporary
+        }
+        return {
+            slot: number for slot, number in wanted.items() if number is not None or slot not in temporary
+        }
+
+    async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
+        """Remove nodes; their services stay as they are."""
+        names = [(await self._record(number)).name for number in dict.fromkeys(object_ids)]
+        if names:
+            await self._operations.nodes.remove(*names, actor=actor)
+
+    async def _record(self, object_id: int) -> NodeRecord:
+        inventory = await self._operations.context.inventories.current()
+        for record in inventory.nodes.values():
+            if record.id == object_id and record.kind == self._kind:
+                return record
+        raise NotFoundError(f"there is no {self.resource.name} {object_id}")
+
+    async def _check_unique(
+        self, values: Values, own: int | None = None, before: Values | None = None
+    ) -> None:
+        """Refuse what another node has, of either kind; but what stays as it was is not asked again.
+
+        Only nodes of the same kind must have addresses of their own: the manager may run where a node does.
+        """
+        rows = await self.rows()
+        same = [row for number, row in rows.items() if number != own]
+        inventory = await self._operations.context.inventories.current()
+        every = [
+            *same,
+            *(
+                node_row(self.resource, each, inventory.slots, {})
+                for each in inventory.nodes.values()
+                if each.id not in rows
+            ),
+        ]
+        findings: dict[str, list[str]] = {}
+        for fields, others in ((("name",), every), (("address",), same), (("hostname", "domain"), every)):
+            mine = tuple(str(values[name]).lower() for name in fields)
+            if before is not None and mine == tuple(str(before[name]).lower() for name in fields):
+                continue
+            if any(mine) and any(mine == tuple(str(row[name]).lower() for name in fields) for row in others):
+                findings[fields[0]] = [taken(self.resource, *fields)]
+        if findings:
+            raise ValuesError(self.resource.name, findings)
+
+
+async def location_names(locations: Documents) -> Mapping[int, str]:
+    """Return the locations' names by id."""
+    return {number: str(row["name"]) for number, row in (await locations.rows()).items()}

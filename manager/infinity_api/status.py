@@ -1,0 +1,128 @@
+"""What is: the state of nodes, and alarms."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
+
+from common.errors import NotFoundError
+from manager.domain.alarms import AlarmRecord
+from manager.domain.inventory import Inventory
+from manager.domain.model import NodeKind
+from manager.infinity_api.collection import Rows
+from manager.infinity_api.contract.alarms import alarm_level, alarm_name
+from manager.infinity_api.contract.description import Resource
+from manager.infinity_api.contract.nodes import status_row
+from manager.infinity_api.contract.query import Row
+from manager.infinity_api.contract.resources.status import ALARM, ALARM_HISTORY
+from manager.infinity_api.documents import Documents
+from manager.infinity_api.nodes import location_names
+from manager.usecases.alarms import HISTORY_KEPT
+from manager.usecases.ports import FleetView
+from manager.usecases.usecases import Operations
+
+
+class NodeStatus:
+    """The state of nodes of a kind, by their own word."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        kind: NodeKind,
+        operations: Operations,
+        fleet: FleetView,
+        locations: Documents,
+    ) -> None:
+        self.resource = resource
+        self._kind = kind
+        self._context = operations.context
+        self._fleet = fleet
+        self._locations = locations
+
+    async def rows(self) -> Rows:
+        """Return all."""
+        inventory, names = await self._context.inventories.current(), await location_names(self._locations)
+        found: dict[int, Row] = {}
+        for record in sorted(inventory.nodes.values(), key=lambda each: each.id):
+            if record.kind != self._kind:
+                continue
+            try:
+                view = self._fleet.node(record.name)
+            except NotFoundError:
+                # removed a moment ago
+                continue
+            found[record.id] = status_row(record, view, names.get(record.detail.get("system_location", 0)))
+        return found
+
+    async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return these as they are."""
+        return rows
+
+
+class Alarms:
+    """What is wrong now."""
+
+    resource = ALARM
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+
+    async def rows(self) -> Rows:
+        """Return all."""
+        inventory = await self._operations.context.inventories.current()
+        return _rows(await self._operations.alarms.active(), inventory)
+
+    async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return these as they are."""
+        return rows
+
+
+class AlarmHistory:
+    """What was wrong and what is: clients follow what was raised since, and what was lowered since, here."""
+
+    resource = ALARM_HISTORY
+
+    def __init__(self, operations: Operations) -> None:
+        self._context = operations.context
+
+    async def rows(self) -> Rows:
+        """Return all that are kept."""
+        inventory, alarms = await self._context.inventories.current(), self._context.store.alarms
+        records = {each.id: each for each in await alarms.active()}
+        # read last, and so what was lowered in between is told as lowered
+        records |= {each.id: each for each in await alarms.history(limit=HISTORY_KEPT)}
+        return _rows(records.values(), inventory)
+
+    async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return these as they are."""
+        return rows
+
+
+def _rows(records: Iterable[AlarmRecord], inventory: Inventory) -> Rows:
+    return {
+        record.id: {
+            "id": record.id,
+            "identifier": record.trait.number,
+            "name": alarm_name(
+                record.subject.kind, of_management_node=_is_of_management_node(record, inventory)
+            ),
+            "summary": record.trait.title,
+            "level": alarm_level(record),
+            "details": record.details,
+            "instance": record.label,
+            "node": _address(record, inventory),
+            "acknowledged": record.acknowledged_s is not None,
+            "time_raised": record.raised_s,
+            "time_lowered": record.lowered_s,
+        }
+        for record in sorted(records, key=lambda each: each.id)
+    }
+
+
+def _is_of_management_node(record: AlarmRecord, inventory: Inventory) -> bool:
+    return any(name == record.node and each.kind == "management" for name, each in inventory.nodes.items())
+
+
+def _address(record: AlarmRecord, inventory: Inventory) -> str:
+    """Return the IPv4 address of the node that an alarm is about; its name if none is known."""
+    node = next((each for name, each in inventory.nodes.items() if name == record.node), None)
+    found = [text for text in node.addresses if ip_address(text).version == 4] if node is not None else []
+    return found[0] if found else record.node

@@ -1,0 +1,1 @@
+"""X.509 that the manager alone needs, without I/O."""

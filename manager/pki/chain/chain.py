@@ -1,0 +1,270 @@
+"""The chain of trust of a leaf: which certificates make it, how good it is, what is missing, what to serve.
+
+Decides by a bounded search with backtracking over what was uploaded, stored intermediates and the trust store. Whether a
+strict client would accept it now is the second answer, in `strict`.
+Invariant: the answer stays the same until `stands_until_s` unless the certificates change; so it can be kept.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from common.pki.certificate import Certificate, is_signed_by
+from common.pki.constraints import Comparisons
+from common.pki.path import Problem, Purpose, is_usable, problems_of
+from manager.pki.chain.search import DEFAULT_LIMITS, End, Issuers, Path, Search, Source, WorkLimits
+
+
+class ChainState(StrEnum):
+    """How good the best chain is; in the order in which one is preferred to another."""
+
+    COMPLETE = "complete"
+    WEAK = "weak"
+    NOT_YET_VALID = "not_yet_valid"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+    UNTRUSTED = "untrusted"
+    INCOMPLETE = "incomplete"
+    UNDETERMINED = "undetermined"
+    SELF_SIGNED = "self_signed"
+
+
+_ROOTLESS = frozenset(
+    {ChainState.INCOMPLETE, ChainState.UNTRUSTED, ChainState.UNDETERMINED, ChainState.SELF_SIGNED}
+)
+_PREFERENCE = {state: place for place, state in enumerate(ChainState)}
+_FOREVER_S = 2**63 - 1
+
+MAX_SERVED = 8
+"""Certificates after the leaf; as many as a path may have."""
+
+CROWD = 10
+"""So many CA certificates of one name are worth a word where the search met its limit."""
+
+_STATES = (
+    (ChainState.EXPIRED, frozenset({Problem.EXPIRED})),
+    (ChainState.NOT_YET_VALID, frozenset({Problem.NOT_YET_VALID})),
+    (ChainState.WEAK, frozenset({Problem.WEAK_SIGNATURE, Problem.WEAK_KEY})),
+)
+_MILD = frozenset[Problem]().union(*(problems for _, problems in _STATES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One certificate of a chain, where it came from, and what is wrong with it."""
+
+    certificate: Certificate
+    source: Source
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """The best chain that was found.
+
+    Attributes:
+        state: how good it is.
+        links: leaf first; the root last, where it is known.
+        missing_issuer: for INCOMPLETE, the name that was looked for (RFC 4514).
+        serving: what a server sends after its leaf: no self-signed root, but what came with the leaf for clients that know only
+            another root (a cross-signed certificate of the root), unless that is wrong.
+        stands_until_s: the first second at which this answer may be another.
+        exhausted: a work limit was met, so a better chain may exist; `crowd` is the issuer's name with the most candidates, and their
+            number.
+        looked_for: the canonical names of all issuers that were looked for; a CA of another name cannot change the chain.
+    """
+
+    state: ChainState
+    links: tuple[Link, ...]
+    missing_issuer: str
+    serving: tuple[Certificate, ...]
+    stands_until_s: int
+    exhausted: bool
+    crowd: tuple[str, int]
+    looked_for: frozenset[bytes]
+
+    @property
+    def reaches_root(self) -> bool:
+        """Whether a trusted root was reached, however good the way there is."""
+        return self.state not in _ROOTLESS
+
+    @property
+    def explanation(self) -> str:
+        """One or two sentences for people."""
+        more = " The search met its limit, so a better chain may exist." if self.exhausted else ""
+        match self.state:
+            case ChainState.COMPLETE:
+                return "The chain of trust is complete."
+            case ChainState.SELF_SIGNED:
+                return "The certificate is self-signed; clients will not trust it."
+            case ChainState.INCOMPLETE:
+                return f"The chain of trust is incomplete: issuer {self.missing_issuer or '(no name)'} not found."
+            case ChainState.UNDETERMINED:
+                name, count = self.crowd
+                crowd = (
+                    f" ({count} CA certificates are named {name or '(no name)'})" if count >= CROWD else ""
+                )
+                return f"The chain of trust could not be determined: the search met its limit{crowd}."
+            case ChainState.UNTRUSTED:
+                return (
+                    f"The chain ends at {self.links[-1].certificate.label}, which is not a trusted CA.{more}"
+                )
+            case _:
+                wrong = "; ".join(
+                    f"{link.certificate.label}: {', '.join(PROBLEM_WORDS[each] for each in link.problems)}"
+                    for link in self.links
+                    if link.problems
+                )
+                return f"The chain of trust is complete, but not good: {wrong}.{more}"
+
+
+PROBLEM_WORDS: Mapping[Problem, str] = MappingProxyType(
+    {
+        Problem.EXPIRED: "expired",
+        Problem.NOT_YET_VALID: "not valid yet",
+        Problem.WEAK_SIGNATURE: "weak signature",
+        Problem.WEAK_KEY: "weak key",
+        Problem.NOT_A_CA: "not a CA certificate",
+        Problem.KEY_USAGE: "its key usage does not allow it to sign certificates",
+        Problem.PURPOSE: "its extended key usage does not allow this use",
+        Problem.EXPLICIT_CURVE: "its public key spells out the curve's parameters instead of naming the curve",
+        Problem.PATH_LENGTH: "more intermediates follow than its path length allows",
+        Problem.NAME_CONSTRAINTS: "a name is outside what a CA above may sign for",
+        Problem.POLICY: "a CA above demands a certificate policy that it does not have",
+        Problem.CRITICAL_EXTENSION: "a critical extension that clients do not know",
+        Problem.UNDECODABLE: "it cannot be read completely",
+    }
+)
+"""Each problem in words that complete a certificate's name and a colon."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    rank: tuple[int, int]
+    path: Path
+    state: ChainState
+    problems: tuple[tuple[Problem, ...], ...]
+
+
+def build_chain(
+    leaf: Certificate,
+    issuers: Issuers,
+    *,
+    uploaded: Iterable[Certificate] = (),
+    now_s: int,
+    purpose: Purpose = Purpose.SERVER,
+    limits: WorkLimits = DEFAULT_LIMITS,
+) -> Chain:
+    """Find the best chain for `leaf`. `issuers` is made once for many leaves; `uploaded` came with this one."""
+    came_along = tuple(uploaded)
+    search = Search(issuers, came_along, limits, purpose)
+    best = _best(search, leaf, now_s=now_s, purpose=purpose, limits=limits)
+    state, path = best.state, best.path
+    if state is ChainState.INCOMPLETE and search.exhausted:
+        state = ChainState.UNDETERMINED
+    serving = _served(path, came_along, lambda one: is_usable(one, now_s=now_s, purpose=purpose))
+    return Chain(
+        state=state,
+        links=tuple(
+            Link(
+                certificate=certificate,
+                source=issuers.source_of(certificate) if place else Source.LEAF,
+                problems=found,
+            )
+            for place, (certificate, found) in enumerate(zip(path.certificates, best.problems, strict=True))
+        ),
+        missing_issuer=path.certificates[-1].raw_issuer if state is ChainState.INCOMPLETE else "",
+        serving=serving,
+        stands_until_s=_next_change_s({*search.seen, *came_along}, now_s),
+        exhausted=search.exhausted,
+        crowd=search.crowd,
+        looked_for=frozenset(one.issuer_id for one in search.seen),
+    )
+
+
+def _best(
+    search: Search, leaf: Certificate, *, now_s: int, purpose: Purpose, limits: WorkLimits
+) -> _Candidate:
+    comparisons = Comparisons(limits.comparisons)
+    best: _Candidate | None = None
+    for path in search.paths(leaf):
+        problems = problems_of(path.certificates, now_s=now_s, comparisons=comparisons, purpose=purpose)
+        state = _state(path, problems)
+        # the longest incomplete chain says best what is missing; of others the shortest is the one to serve
+        length = len(path.certificates)
+        rank = (_PREFERENCE[state], -length if state is ChainState.INCOMPLETE else length)
+        if best is None or rank < best.rank:
+            best = _Candidate(rank, path, state, problems)
+        if state is ChainState.COMPLETE:
+            break
+    if best is None:
+        raise AssertionError("a search yields at least one path")
+    return best
+
+
+def serving_chain(leaf: Certificate, pool: Iterable[Certificate]) -> tuple[Certificate, ...]:
+    """Return the intermediates above `leaf`, its issuer first, without the self-signed root; asks for no clock.
+
+    Of the paths that the pool allows, the first that ends at a self-signed root in the pool is taken, else the longest; a root's
+    cross-signed certificates follow for clients that know only their signers.
+    """
+    return tuple(one for one in ancestors(leaf, pool) if not one.is_self_signed)
+
+
+def ancestors(leaf: Certificate, pool: Iterable[Certificate]) -> tuple[Certificate, ...]:
+    """Return the CAs above `leaf` as `serving_chain` does, with the root if the pool has it."""
+    cas = tuple(one for one in pool if one.is_ca)
+    best = Path((leaf,), End.OPEN)
+    for path in Search(Issuers(), cas).paths(leaf):
+        if path.end is End.UNTRUSTED:
+            best = path
+            break
+        if len(path.certificates) > len(best.certificates):
+            best = path
+    roots = tuple(one for one in best.certificates[1:] if one.is_self_signed)
+    return (*_served(best, cas, lambda one: one.is_ca), *roots)
+
+
+def _state(path: Path, problems: tuple[tuple[Problem, ...], ...]) -> ChainState:
+    if path.end is End.UNTRUSTED:
+        return ChainState.SELF_SIGNED if len(path.certificates) == 1 else ChainState.UNTRUSTED
+    if path.end is not End.TRUSTED:
+        return ChainState.INCOMPLETE
+    found = {problem for link in problems for problem in link}
+    if found - _MILD:
+        return ChainState.INVALID
+    return next((state for state, kinds in _STATES if found & kinds), ChainState.COMPLETE)
+
+
+def _served(
+    path: Path, came_along: Sequence[Certificate], is_good: Callable[[Certificate], bool]
+) -> tuple[Certificate, ...]:
+    """Return what a server sends: the path without its root, and then what came along to certify that root's name and key."""
+    served = [one for one in path.certificates[1:] if not one.is_self_signed]
+    top = path.certificates[-1]
+    if len(path.certificates) == 1 or not top.is_self_signed:
+        return tuple(served)
+    while len(served) < MAX_SERVED:
+        following = next(
+            (one for one in came_along if one not in served and is_good(one) and _follows(one, top)), None
+        )
+        if following is None:
+            break
+        if not following.is_self_signed:
+            served.append(following)
+        top = following
+    return tuple(served)
+
+
+def _follows(certificate: Certificate, top: Certificate) -> bool:
+    """Tell whether a certificate leads further up: it certifies a root's name and key, or signed what is no root."""
+    if top.is_self_signed:
+        same = (certificate.subject_id, certificate.public_key_id) == (top.subject_id, top.public_key_id)
+        return same and not certificate.is_self_signed
+    return certificate.subject_id == top.issuer_id and is_signed_by(top, certificate)
+
+
+def _next_change_s(seen: Iterable[Certificate], now_s: int) -> int:
+    moments = (moment for one in seen for moment in (one.not_before_s, one.not_after_s + 1) if moment > now_s)
+    return min(moments, default=_FOREVER_S)

@@ -1,0 +1,201 @@
+"""Certificate lint: what else an operator should know about a certificate, beyond its status.
+
+Decides from the certificate, its chain, and what the store knows about it. Nothing here stops a certificate from being used.
+Invariant: findings come in a fixed order, each code at most once per name.
+"""
+
+import ipaddress
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from common.api.explained.statuses import explain
+from common.pki.certificate import Certificate
+from common.pki.faults import faults, too_long
+from common.pki.finding import Finding, LintCode, Severity
+from common.pki.path import Purpose, allows, has_weak_key
+from manager.pki.chain.chain import Chain, ChainState
+
+_EXAMINED = frozenset(
+    {
+        *("subject_alt_names", "key_usage", "extended_key_usage", "basic_constraints"),
+        *("name_constraints", "key_id", "issuer_key_id"),
+    }
+)
+"""OpenSSL refuses a certificate in which one of these cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What the store knows about a certificate.
+
+    Attributes:
+        slots: the kinds of slot that it is in ("server", "client"); none if no node has it.
+        node_names: the FQDN and alternative FQDNs of the nodes that have it in their server slot.
+        client_names: those of the nodes that show it as a client.
+        key_shared_by: labels of other certificates with the same key.
+        chain: its chain of trust, where it was built.
+        has_public_root: whether its chain ends at a root of the built-in list.
+        ca_key_of: labels of trusted CAs with the same key.
+        unloadable: labels of those, of it and of what came with it, that OpenSSL cannot load, and why.
+    """
+
+    slots: Collection[str] = ("server",)
+    node_names: Sequence[str] = ()
+    client_names: Sequence[str] = ()
+    key_shared_by: Sequence[str] = ()
+    chain: Chain | None = None
+    unloadable: Sequence[tuple[str, str]] = ()
+    has_public_root: bool = False
+    ca_key_of: Sequence[str] = ()
+
+
+def covers(certificate: Certificate, name: str) -> bool:
+    """Tell whether a client that asks for `name` (host name or IP address) would accept the certificate's names.
+
+    RFC 6125 6.4.3: a wildcard is the whole left-most label and stands for one label. The Common Name does not count.
+    """
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        wanted = name.lower().rstrip(".")
+        parent = "*." + wanted.partition(".")[2]
+        known = {dns.lower().rstrip(".") for dns in certificate.dns_names}
+        return wanted in known or parent in known
+    return str(address) in certificate.ip_addresses
+
+
+def lint(
+    certificate: Certificate, *, now_s: int, circumstances: Circumstances | None = None
+) -> tuple[Finding, ...]:
+    """Return everything worth knowing about a TLS certificate."""
+    known = circumstances if circumstances is not None else Circumstances()
+    return (
+        *_about_itself(certificate, now_s),
+        *(found(code, message, severity) for code, message, severity in faults(certificate)),
+        *_about_lifetime(certificate, known),
+        *_about_purpose(certificate, known),
+        *_about_names(certificate, known),
+        *_about_place(known),
+    )
+
+
+def found(code: LintCode, message: str, severity: Severity | None = None) -> Finding:
+    """Make a finding as severe as its code is, unless its place says otherwise."""
+    return Finding(code, message, severity if severity is not None else explain(code).severity)
+
+
+def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
+    undecodable, oddities = ", ".join(certificate.undecodable), " ".join(certificate.oddities)
+    checks = (
+        (now_s < certificate.not_before_s, LintCode.NOT_YET_VALID, "It is not valid yet."),
+        (
+            has_weak_key(certificate),
+            LintCode.WEAK_KEY,
+            f"Its key is weak: {certificate.key_type} with {certificate.key_bits} bits.",
+        ),
+        (
+            bool(undecodable),
+            LintCode.UNDECODABLE,
+            f"These of its fields cannot be decoded, so they are unknown: {undecodable}.",
+        ),
+        (
+            bool(oddities) and not certificate.opens_strictly,
+            LintCode.ODD_ENCODING,
+            f"It is not encoded as the standard says: {oddities}",
+        ),
+        (
+            certificate.is_ca and not certificate.is_self_signed,
+            LintCode.IS_CA,
+            "It is a CA certificate; clients may refuse it as a server's.",
+        ),
+    )
+    unread = _EXAMINED.intersection(certificate.undecodable)
+    worse = {LintCode.UNDECODABLE: Severity.ERROR} if unread else {}
+    return [found(code, message, worse.get(code)) for there, code, message in checks if there]
+
+
+def _about_lifetime(certificate: Certificate, known: Circumstances) -> list[Finding]:
+    # what signed itself is no certificate of a CA, and its status says that it is temporary
+    message = "" if certificate.is_self_signed else too_long(certificate, public=known.has_public_root)
+    severity = Severity.ERROR if known.has_public_root else None
+    return [found(LintCode.LONG_LIFETIME, message, severity)] if message else []
+
+
+def _about_purpose(certificate: Certificate, known: Circumstances) -> list[Finding]:
+    """Judge the extended key usage by the slots: a server's purpose is no affair of the client slot, nor the other way round."""
+    findings = []
+    names_none = certificate.extended_usages is None and certificate.knows("extended_key_usage")
+    if names_none and "server" in known.slots:
+        message = "It has no extended key usage; Apple's clients want serverAuth to be named."
+        findings.append(found(LintCode.NO_PURPOSE, message))
+    if not allows(certificate, Purpose.SERVER) and ("server" in known.slots or not known.slots):
+        message = "Its extended key usage lacks serverAuth; TLS clients will refuse it."
+        severity = None if known.slots else Severity.WARNING
+        findings.append(found(LintCode.NO_SERVER_AUTH, message, severity))
+    if not allows(certificate, Purpose.CLIENT) and "client" in known.slots:
+        message = "Its extended key usage lacks clientAuth; peers will refuse it as a TLS client certificate (SIP mutual TLS)."
+        findings.append(found(LintCode.NO_CLIENT_AUTH, message))
+    return findings
+
+
+def _about_names(certificate: Certificate, known: Circumstances) -> list[Finding]:
+    findings = []
+    name = certificate.subject_name
+    if not certificate.knows("subject_alt_names"):
+        pass  # unknown is not absent
+    elif not certificate.has_subject_alt_names:
+        findings.append(
+            found(
+                LintCode.NO_SAN,
+                "It has no subject alternative name; browsers no longer match the Common Name.",
+            )
+        )
+    elif not certificate.subject_alt_names:
+        message = "Its subject alternative name holds no host name and no address; browsers do not match the Common Name."
+        findings.append(found(LintCode.NO_SAN, message))
+    elif _looks_like_host(name) and not covers(certificate, name):
+        # the specification's "typically a repeat of the Common Name"
+        findings.append(
+            found(LintCode.NAME_NOT_IN_SAN, f"Its name {name} is not among its subject alternative names.")
+        )
+    wild = [dns for dns in (*certificate.dns_names, name) if dns.startswith("*")]
+    if wild:
+        findings.append(
+            found(LintCode.WILDCARD, f"{wild[0]} is a wildcard; SIP does not allow those (RFC 5922 7.2).")
+        )
+    # a peer asks a client's certificate for a name only where its policy says so (RFC 5922 7.1)
+    names = dict.fromkeys(known.client_names, Severity.WARNING) | dict.fromkeys(known.node_names)
+    findings.extend(
+        found(LintCode.NODE_NAME_MISMATCH, f"It is not valid for the node's name {name}.", severity)
+        for name, severity in names.items()
+        if not covers(certificate, name)
+    )
+    return findings
+
+
+def _about_place(known: Circumstances) -> list[Finding]:
+    findings = [
+        found(
+            LintCode.UNLOADABLE,
+            f"{label} is held out of what nodes get, because OpenSSL cannot load it: {why}.",
+        )
+        for label, why in known.unloadable
+    ]
+    # a self-signed certificate's status says so already
+    if known.chain is not None and known.chain.state not in {ChainState.COMPLETE, ChainState.SELF_SIGNED}:
+        findings.append(found(LintCode.CHAIN, known.chain.explanation, explain(known.chain.state).severity))
+    if known.ca_key_of:
+        findings.append(
+            found(LintCode.CA_KEY, f"Its key is also that of the trusted CA {', '.join(known.ca_key_of)}.")
+        )
+    if known.key_shared_by:
+        findings.append(
+            found(LintCode.KEY_SHARED, f"Its key is also used by {', '.join(known.key_shared_by)}.")
+        )
+    if not known.slots:
+        findings.append(found(LintCode.UNASSIGNED, "It is not assigned to any node."))
+    return findings
+
+
+def _looks_like_host(name: str) -> bool:
+    return "." in name and " " not in name

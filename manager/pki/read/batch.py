@@ -1,0 +1,310 @@
+"""Sort a batch of files into TLS certificates, with their keys, chains and parameters, and trusted CAs.
+
+Decides by what the files hold, not by what they are called (the specification's "Uploading multiple TLS certificate files").
+CA certificates that stand in one file with a leaf and chain to it stay with that leaf; all others are trusted CAs.
+Invariant: everything in the batch has its place and is returned, or every finding is raised and nothing is returned; where what is
+usable is asked for, everything is returned or in a finding.
+Opening keys may take seconds each: run it where it can be killed.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from common.errors import PkiError, Reason
+from common.pki.certificate import Certificate
+from common.pki.pem import CERTIFICATE, Block, at
+from manager.pki.chain.chain import ancestors, serving_chain
+from manager.pki.judge.identity import clashes, key_of
+from manager.pki.read.binary import PFX
+from manager.pki.read.findings import raise_findings
+from manager.pki.read.keys import PrivateKey, is_private_key, load_private_key, private_key_pem
+from manager.pki.read.material import TlsMaterial
+from manager.pki.read.parameters import MAX_PARAMETERS, combine, is_parameters, parameters_pem
+from manager.pki.read.pbes import deriving_once
+from manager.pki.read.pfx import open_pfx
+from manager.pki.read.reader import read_file
+from manager.pki.read.refusal import refusal
+from manager.pki.read.upload import NAMED_MAX, decode_block
+
+MAX_FILES = 200
+MAX_FILE_BYTES = 1024 * 1024
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+MAX_KEYS = 100
+"""Each may cost seconds to open."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFile:
+    """One chosen file. May hold private keys."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a batch holds, in the order of the files; each certificate once.
+
+    Attributes:
+        tls: certificates with their keys.
+        trusted_cas: CA certificates that came with no leaf.
+        without_key: certificates whose key is stored already; `private_key_pem` is "".
+        left_out: findings about what is not taken; only where what is usable was asked for.
+    """
+
+    tls: tuple[TlsMaterial, ...]
+    trusted_cas: tuple[Certificate, ...]
+    without_key: tuple[TlsMaterial, ...] = ()
+    left_out: tuple[PkiError, ...] = ()
+
+
+@dataclass(slots=True)
+class _File:
+    """One file's content, each with the block that it came from."""
+
+    certificates: dict[Certificate, Block] = field(default_factory=dict)
+    keys: list[tuple[PrivateKey, Block]] = field(default_factory=list)
+    parameters: list[tuple[str, Block]] = field(default_factory=list)
+
+
+def read_batch(
+    files: Sequence[ImportFile],
+    *,
+    passphrase: str | None = None,
+    stored_keys: Collection[str] = frozenset(),
+    skip_unusable: bool = False,
+) -> Batch:
+    """Read all files; the passphrase is tried on every encrypted key and PKCS#12 file.
+
+    A certificate without its key is taken if that is one of the `stored_keys` (`identity.key_of`). With `skip_unusable` what cannot be used is left out,
+    and named; nothing usable at all is an error all the same.
+    Raises PkiFindingsError with every finding, each with its file, block and line.
+    """
+    reader = _Reader(passphrase)
+    raise_findings(_size_findings(files))
+    # a file with many keys that is sealed as ours are costs what one key costs
+    with deriving_once():
+        for one in files:
+            reader.read(one)
+    if not skip_unusable:
+        # what could not be read would only produce misleading findings about what is missing
+        raise_findings(reader.findings)
+    sorter = _Sorter(reader.files, frozenset(stored_keys))
+    batch = sorter.sort()
+    findings = (*reader.findings, *sorter.findings)
+    if not skip_unusable or not (batch.tls or batch.trusted_cas or batch.without_key):
+        raise_findings(findings)
+    return replace(batch, left_out=findings)
+
+
+def _size_findings(files: Sequence[ImportFile]) -> list[PkiError]:
+    if not files:
+        return [PkiError("there is no file to import", reason=Reason.INVALID)]
+    if len(files) > MAX_FILES:
+        return [PkiError(f"there are more than {MAX_FILES} files", reason=Reason.TOO_BIG)]
+    if sum(len(one.data) for one in files) > MAX_BATCH_BYTES:
+        return [PkiError(f"the files have more than {MAX_BATCH_BYTES} bytes together", reason=Reason.TOO_BIG)]
+    return []
+
+
+class _Reader:
+    """Turns files into content, and collects what cannot be."""
+
+    def __init__(self, passphrase: str | None) -> None:
+        self._passphrase = passphrase
+        self._keys_left = MAX_KEYS
+        self._parameters_left = MAX_PARAMETERS
+        self.files: list[_File] = []
+        self.findings: list[PkiError] = []
+
+    def read(self, file: ImportFile) -> None:
+        content = _File()
+        self.files.append(content)
+        for block in self._blocks(file):
+            try:
+                self._take(block, content)
+            except PkiError as error:
+                self.findings.append(
+                    error if error.file is not None else at(block, error.message, error.reason)
+                )
+
+    def _blocks(self, file: ImportFile) -> tuple[Block, ...]:
+        if len(file.data) > MAX_FILE_BYTES:
+            said = f"the file is larger than {MAX_FILE_BYTES} bytes"
+            self.findings.append(PkiError(said, reason=Reason.TOO_BIG, file=file.name))
+            return ()
+        reading = read_file(file.data, "a certificate or key", file=file.name)
+        self.findings.extend(reading.findings)
+        return reading.blocks
+
+    def _take(self, block: Block, content: _File) -> None:
+        if block.label == CERTIFICATE:
+            content.certificates.setdefault(decode_block(block), block)
+        elif is_private_key(block):
+            self._spend_key()
+            content.keys.append((load_private_key(block, self._passphrase), block))
+        elif is_parameters(block):
+            self._spend_parameters()
+            content.parameters.append((parameters_pem(block), block))
+        elif block.label == PFX:
+            self._spend_key()
+            opened = open_pfx(block.der, self._passphrase)
+            self.findings.extend(at(block, each.message, each.reason) for each in opened.findings)
+            content.keys.extend((key, block) for key in opened.keys)
+            for certificate in opened.certificates:
+                content.certificates.setdefault(certificate, block)
+        else:
+            raise refusal(block, "a private key or a certificate")
+
+    def _spend_parameters(self) -> None:
+        self._parameters_left -= 1
+        if self._parameters_left < 0:
+            raise PkiError(f"there are more than {MAX_PARAMETERS} parameters", reason=Reason.TOO_BIG)
+
+    def _spend_key(self) -> None:
+        self._keys_left -= 1
+        if self._keys_left < 0:
+            raise PkiError(f"there are more than {MAX_KEYS} private keys", reason=Reason.TOO_BIG)
+
+
+class _Sorter:
+    """Finds the place of everything that was read."""
+
+    def __init__(self, files: list[_File], stored_keys: frozenset[str]) -> None:
+        self.findings: list[PkiError] = []
+        self._files = files
+        self._stored_keys = stored_keys
+        self._keys = {key.public_key_id: key for one in files for key, _ in one.keys}
+        self._leaves: dict[Certificate, PrivateKey | None] = {
+            certificate: self._keys.get(certificate.public_key_id or "")
+            for one in files
+            for certificate in one.certificates
+            if certificate.public_key_id in self._keys or self._is_stored(certificate)
+        }
+
+    def sort(self) -> Batch:
+        above: dict[Certificate, dict[Certificate, None]] = {leaf: {} for leaf in self._leaves}
+        trusted: dict[Certificate, None] = {}
+        for one in self._files:
+            trusted.update(dict.fromkeys(self._sort_file(one, above)))
+        self._name_unpaired_keys()
+        # two leaves of one number would take each other's place; two CAs do only with the same key
+        clashing = {
+            *self._name_clashes(clashes(self._leaves)),
+            *self._name_clashes(clashes(trusted, with_key=True)),
+        }
+        parameters = self._place_parameters()
+        made = [
+            self._material(leaf, tuple(above[leaf]), parameters.get(leaf, ()))
+            for leaf in self._leaves
+            if leaf not in clashing
+        ]
+        return Batch(
+            tls=tuple(one for one in made if one.private_key_pem),
+            trusted_cas=tuple(one for one in trusted if one not in clashing),
+            without_key=tuple(one for one in made if not one.private_key_pem),
+        )
+
+    def _is_stored(self, certificate: Certificate) -> bool:
+        return not certificate.is_ca and key_of(certificate) in self._stored_keys
+
+    def _sort_file(self, one: _File, above: dict[Certificate, dict[Certificate, None]]) -> list[Certificate]:
+        """Keep each leaf's own CAs with it, and return the other CAs of the file."""
+        cas = [found for found in one.certificates if self._is_authority(found)]
+        used: set[Certificate] = set()
+        for leaf in one.certificates:
+            if leaf in self._leaves:
+                own = ancestors(leaf, cas)
+                above[leaf].update(dict.fromkeys(own))
+                used.update(own)
+        for certificate, block in one.certificates.items():
+            if certificate not in self._leaves and not self._is_authority(certificate):
+                self.findings.append(
+                    at(block, f"'{certificate.label}' has no private key in this batch", Reason.KEY_MISMATCH)
+                )
+        return [found for found in cas if found not in used]
+
+    def _is_authority(self, certificate: Certificate) -> bool:
+        """Tell what may become a trusted CA; a self-signed peer only in a batch without keys: else its own may be missing."""
+        may_be = certificate.is_ca if self._keys else certificate.may_be_trusted
+        return may_be and certificate not in self._leaves
+
+    def _name_clashes(self, groups: Sequence[Sequence[Certificate]]) -> Iterator[Certificate]:
+        """Name certificates that would take each other's place, and yield them."""
+        places: dict[Certificate, Block] = {}
+        for one in self._files:
+            for certificate, block in one.certificates.items():
+                places.setdefault(certificate, block)
+        for group in groups:
+            named = ", ".join(
+                f"'{each.label}' in {places[each].file} (fingerprint {each.fingerprint[:16]})"
+                for each in group[:NAMED_MAX]
+            )
+            more = f" and {len(group) - NAMED_MAX} more" if len(group) > NAMED_MAX else ""
+            self.findings.append(
+                at(
+                    places[group[1]],
+                    f"{len(group)} certificates have one issuer and serial number ({group[0].serial_no}), so that each would "
+                    f"take the place of another: {named}{more}; import the one that is meant",
+                    Reason.CONFLICT,
+                )
+            )
+            yield from group
+
+    def _name_unpaired_keys(self) -> None:
+        paired = {leaf.public_key_id for leaf in self._leaves}
+        for one in self._files:
+            for key, block in one.keys:
+                if key.public_key_id not in paired:
+                    self.findings.append(
+                        at(
+                            block,
+                            "the private key pairs with no certificate of the batch",
+                            Reason.KEY_MISMATCH,
+                        )
+                    )
+
+    def _place_parameters(self) -> dict[Certificate, list[tuple[str, Block]]]:
+        placed: dict[Certificate, list[tuple[str, Block]]] = {}
+        for one in self._files:
+            for pem, block in one.parameters:
+                owner = self._owner(one, block)
+                if owner is None:
+                    self.findings.append(
+                        at(block, "the parameters belong to none of the certificates", Reason.INVALID)
+                    )
+                else:
+                    placed.setdefault(owner, []).append((pem, block))
+        return placed
+
+    def _owner(self, one: _File, block: Block) -> Certificate | None:
+        """Return the leaf that parameters are appended to, else one that follows, or whose key they are beside."""
+        own = [(place.number, leaf) for leaf, place in one.certificates.items() if leaf in self._leaves]
+        before = [leaf for number, leaf in own if number < block.number]
+        if before:
+            return before[-1]
+        beside = {key.public_key_id for key, _ in one.keys}
+        candidates = [
+            *(leaf for _, leaf in own),
+            *(leaf for leaf in self._leaves if leaf.public_key_id in beside),
+        ]
+        if candidates:
+            return candidates[0]
+        return next(iter(self._leaves)) if len(self._leaves) == 1 else None
+
+    def _material(
+        self, leaf: Certificate, above: tuple[Certificate, ...], parameters: Iterable[tuple[str, Block]]
+    ) -> TlsMaterial:
+        pem, conflicts = combine(parameters)
+        self.findings.extend(conflicts)
+        # it may have stood in several files with different chains: one of them is served
+        chain = serving_chain(leaf, above)
+        key = self._leaves[leaf]
+        return TlsMaterial(
+            leaf=leaf,
+            chain=chain,
+            extras=tuple(found for found in above if found not in chain),
+            private_key_pem=private_key_pem(key) if key is not None else "",
+            parameters_pem=pem,
+            certificate_text=leaf.pem + "".join(found.pem for found in above) + pem,
+        )

@@ -1,0 +1,260 @@
+"""Certificate signing requests: making one, reading one, and telling whether a certificate answers it.
+
+Decides what a request contains (the specification's "Requesting a certificate signing request"). Making an RSA key takes seconds: run
+`make_key` where it does not block. Invariant: a request that was made here is signed by its own key and reads back equal.
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from common.errors import InvalidInputError, PkiError, Reason
+from common.pki import der
+from common.pki.certificate import Certificate
+from common.pki.extensions import read_extensions
+from common.pki.frame import read_request_frame
+from common.pki.name import parse_name, read_name
+from common.pki.pem import at, pem_of
+from common.pki.public_key import read_public_key
+from common.pki.signature import verify
+from manager.pki.read.keys import PrivateKey, wrap
+from manager.pki.read.reader import read_text
+from manager.pki.read.refusal import refusal, unreadable
+
+REQUEST_LABEL = "CERTIFICATE REQUEST"
+
+MAX_ALTERNATIVES = 500
+"""More names than any public CA signs (100 to 250)."""
+
+DEFAULT_TEMPLATE = "WebServer"
+"""The template of Microsoft's CA for TLS servers."""
+
+_TEMPLATE_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2")
+_BMP_STRING = 0x1E
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?")
+_HOST_MAX = 253
+
+
+P256_BITS = 256
+RSA_BITS = 2048
+
+
+class KeyKind(StrEnum):
+    """Keys that can be made here."""
+
+    RSA2048 = "RSA2048"
+    RSA4096 = "RSA4096"
+    ECDSAP256 = "ECDSAP256"
+    ECDSAP384 = "ECDSAP384"
+
+
+def kind_like(key_type: str, key_bits: int) -> KeyKind:
+    """Return the kind of key that is at least as strong as one of this type; RSA with 2048 bits for what cannot be made here."""
+    if key_type.startswith("EC "):
+        return KeyKind.ECDSAP256 if key_bits <= P256_BITS else KeyKind.ECDSAP384
+    return KeyKind.RSA4096 if key_type == "RSA" and key_bits > RSA_BITS else KeyKind.RSA2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFields:
+    """What to ask for.
+
+    `subject` is RFC 4514, and may be "" where there are `alternatives`: host names, IP addresses, URIs, mail addresses in plain
+    text. `template` is a Microsoft certificate template's name, None for none.
+    """
+
+    subject: str
+    alternatives: Sequence[str] = ()
+    server_auth: bool = True
+    client_auth: bool = False
+    template: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request that was read; fields as in Certificate."""
+
+    der: bytes
+    pem: str
+    subject_name: str
+    raw_subject: str
+    subject_alt_names: tuple[str, ...]
+    key_type: str
+    key_bits: int
+    public_key_id: str
+
+
+def make_key(kind: KeyKind) -> PrivateKey:
+    """Make a key. RSA 4096 takes seconds of CPU."""
+    match kind:
+        case KeyKind.RSA2048:
+            return wrap(rsa.generate_private_key(public_exponent=65537, key_size=2048))
+        case KeyKind.RSA4096:
+            return wrap(rsa.generate_private_key(public_exponent=65537, key_size=4096))
+        case KeyKind.ECDSAP256:
+            return wrap(ec.generate_private_key(ec.SECP256R1()))
+        case KeyKind.ECDSAP384:
+            return wrap(ec.generate_private_key(ec.SECP384R1()))
+
+
+def prefill(certificate: Certificate, *, as_client: bool) -> RequestFields:
+    """Return what a request to replace this certificate asks for, to be edited.
+
+    Public CAs refuse a request for clientAuth, so that is asked for only where it is used (`as_client`) or nothing else was.
+    """
+    server_auth = certificate.extended_usages is None or certificate.server_auth_usage
+    return RequestFields(
+        subject=certificate.raw_subject,
+        alternatives=certificate.subject_alt_names,
+        server_auth=server_auth,
+        client_auth=as_client or (certificate.client_auth_usage and not server_auth),
+    )
+
+
+def make_request(fields: RequestFields, key: PrivateKey) -> Request:
+    """Make and sign a request. Raises InvalidInputError: `subject`, `subject_alt_names`, `template`."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(fields))
+    alternatives = _alternatives(fields.alternatives)
+    if alternatives:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName(alternatives),
+            # RFC 5280 4.2.1.6: critical where the subject is empty
+            critical=not fields.subject,
+        )
+    builder = builder.add_extension(_key_usage(key), critical=True)
+    wanted = (
+        (fields.server_auth, ExtendedKeyUsageOID.SERVER_AUTH),
+        (fields.client_auth, ExtendedKeyUsageOID.CLIENT_AUTH),
+    )
+    usages = [usage for there, usage in wanted if there]
+    if usages:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+    if fields.template is not None:
+        builder = builder.add_extension(_template(fields.template), critical=False)
+    try:
+        signed = builder.sign(key.loaded, hashes.SHA384() if key.key_type == "EC P-384" else hashes.SHA256())
+    except ValueError as error:
+        raise InvalidInputError("subject", "the subject cannot be put into a request") from error
+    return _decode(signed.public_bytes(Encoding.DER))
+
+
+def read_request(text: str, *, file: str | None = None) -> Request:
+    """Read the one request in a text. Raises PkiError: PARSE, UNSUPPORTED, INVALID (signature, more than one)."""
+    reading = read_text(text, "a certificate signing request", file=file)
+    if reading.findings:
+        raise reading.findings[0]
+    if not reading.blocks:
+        raise unreadable(text, "a certificate signing request", file=file)
+    block = reading.blocks[0]
+    if len(reading.blocks) > 1:
+        raise at(reading.blocks[1], "one request at a time is read", Reason.INVALID)
+    if block.label != REQUEST_LABEL:
+        raise refusal(block, "a certificate signing request")
+    try:
+        return _decode(block.der)
+    except der.DerError as error:
+        raise at(block, "the block is not a certificate signing request") from error
+    except PkiError as error:
+        raise at(block, error.message, error.reason) from error
+
+
+def check_answer(request: Request, certificate: Certificate) -> None:
+    """Check that a certificate answers a request. Raises PkiError KEY_MISMATCH; a CA may change everything but the key."""
+    if certificate.public_key_id != request.public_key_id:
+        raise PkiError(
+            f"'{certificate.label}' was not made from this request: its key is another",
+            reason=Reason.KEY_MISMATCH,
+        )
+
+
+def _decode(data: bytes) -> Request:
+    frame = read_request_frame(data)
+    subject, key = read_name(frame.subject), read_public_key(frame.public_key)
+    signed = verify(
+        algorithm=frame.signature_algorithm, signed=frame.signed, signature=frame.signature, key=key.loaded
+    )
+    if not signed:
+        raise PkiError("the request is not signed by its own key", reason=Reason.INVALID)
+    return Request(
+        der=frame.raw,
+        pem=pem_of(frame.raw, label=REQUEST_LABEL),
+        subject_name=subject.short,
+        raw_subject=subject.rfc4514,
+        subject_alt_names=read_extensions(frame.extensions).plain_names,
+        key_type=key.kind,
+        key_bits=key.bits,
+        public_key_id=key.key_id,
+    )
+
+
+def _subject(fields: RequestFields) -> x509.Name:
+    if not fields.subject:
+        if not fields.alternatives:
+            raise InvalidInputError("subject", "a request needs a subject or subject alternative names")
+        return x509.Name([])
+    try:
+        return parse_name(fields.subject)
+    except ValueError as error:
+        raise InvalidInputError(
+            "subject",
+            "the subject is not a distinguished name; write it like 'CN=node.example.com,O=Example'",
+        ) from error
+
+
+def _alternatives(texts: Sequence[str]) -> list[x509.GeneralName]:
+    kept = list(dict.fromkeys(text.strip() for text in texts if text.strip()))
+    if len(kept) > MAX_ALTERNATIVES:
+        raise InvalidInputError(
+            "subject_alt_names", f"there are more than {MAX_ALTERNATIVES} names", reason=Reason.TOO_BIG
+        )
+    return [_alternative(text) for text in kept]
+
+
+def _alternative(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    try:
+        if "://" in text:
+            return x509.UniformResourceIdentifier(text)
+        if "@" in text:
+            return x509.RFC822Name(text)
+        if len(text) <= _HOST_MAX and _HOST.fullmatch(text):
+            return x509.DNSName(text)
+    except ValueError:
+        pass
+    raise InvalidInputError(
+        "subject_alt_names",
+        f"'{text[:80]}' is not a host name, IP address, URI or mail address "
+        "(write international names in their xn-- form)",
+    )
+
+
+def _template(name: str) -> x509.UnrecognizedExtension:
+    if not name or len(name) > 64 or not name.isprintable():
+        raise InvalidInputError("template", "a certificate template's name has 1 to 64 printable characters")
+    return x509.UnrecognizedExtension(_TEMPLATE_NAME, der.encode(_BMP_STRING, name.encode("utf-16-be")))
+
+
+def _key_usage(key: PrivateKey) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        # an ECDSA key cannot encipher (RFC 5480 3)
+        key_encipherment=key.key_type == "RSA",
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

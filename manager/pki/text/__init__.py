@@ -1,0 +1,1 @@
+"""The text form of a certificate, as OpenSSL prints it."""

@@ -1,0 +1,1 @@
+"""Writing what other products open."""

@@ -1,0 +1,129 @@
+"""Admission: everything that is read to be kept is tried by OpenSSL before it is.
+
+Decides that what the nodes' services could not load is refused by name, at whichever entrance it comes. Run these where they can be
+killed, in place of the readers of the same names. Invariant: whatever enters the store has passed through here.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from common.errors import PkiError, Reason
+from common.pki.certificate import Certificate
+from common.runtime.openssl import refusal_of_server, refusals
+from manager.pki.read import batch as batches
+from manager.pki.read import upload as uploads
+from manager.pki.read.batch import Batch, ImportFile
+from manager.pki.read.findings import raise_findings
+from manager.pki.read.material import TlsMaterial
+from manager.pki.read.upload import TrustedCas
+
+
+def read_tls(
+    *, certificate: str, private_key: str, passphrase: str | None = None, parameters: str = ""
+) -> TlsMaterial:
+    """Read and try the texts of one TLS certificate. Raises PkiFindingsError."""
+    material = uploads.read_tls(
+        certificate=certificate, private_key=private_key, passphrase=passphrase, parameters=parameters
+    )
+    raise_findings(_of_material(material))
+    return material
+
+
+def read_for_key(
+    *,
+    certificate: str,
+    private_key: str,
+    parameters: str = "",
+    passphrase: str | None = None,
+    owner: str,
+) -> TlsMaterial:
+    """Read and try a certificate for a key that is kept already. Raises PkiFindingsError."""
+    material = uploads.read_for_key(
+        certificate=certificate,
+        private_key=private_key,
+        parameters=parameters,
+        passphrase=passphrase,
+        owner=owner,
+    )
+    raise_findings(_of_material(material))
+    return material
+
+
+def read_trusted_cas(text: str, *, skip_unusable: bool = False) -> TrustedCas:
+    """Read and try a text of CA certificates. With `skip_unusable` those that cannot be loaded are left out, and named.
+
+    Raises PkiFindingsError.
+    """
+    found = uploads.read_trusted_cas(text, skip_unusable=skip_unusable)
+    findings = (*found.left_out, *_of_certificates(found.certificates))
+    refused = refusals(found.certificates)
+    usable = tuple(each for each in found.certificates if each.fingerprint not in refused)
+    if not skip_unusable or not usable:
+        raise_findings(findings)
+    return TrustedCas(usable, findings)
+
+
+def read_trusted_ca(text: str) -> Certificate:
+    """Read and try a text of one CA certificate. Raises PkiFindingsError."""
+    found = uploads.read_trusted_ca(text)
+    raise_findings(_of_certificates([found]))
+    return found
+
+
+def read_batch(
+    files: Sequence[ImportFile],
+    *,
+    passphrase: str | None = None,
+    stored_keys: Collection[str] = frozenset(),
+    skip_unusable: bool = False,
+) -> Batch:
+    """Read and try a batch of files. With `skip_unusable` what cannot be loaded is left out, and named.
+
+    Raises PkiFindingsError.
+    """
+    found = batches.read_batch(
+        files, passphrase=passphrase, stored_keys=stored_keys, skip_unusable=skip_unusable
+    )
+    tls = {material: _of_material(material) for material in found.tls}
+    keyless = {
+        material: _of_certificates((material.leaf, *material.chain, *material.extras))
+        for material in found.without_key
+    }
+    refused = refusals(found.trusted_cas)
+    findings = (
+        *found.left_out,
+        *(finding for each in (*tls.values(), *keyless.values()) for finding in each),
+        *_of_certificates(found.trusted_cas),
+    )
+    usable = replace(
+        found,
+        tls=tuple(material for material, wrong in tls.items() if not wrong),
+        without_key=tuple(material for material, wrong in keyless.items() if not wrong),
+        trusted_cas=tuple(each for each in found.trusted_cas if each.fingerprint not in refused),
+        left_out=findings,
+    )
+    if not skip_unusable or not (usable.tls or usable.trusted_cas or usable.without_key):
+        raise_findings(findings)
+    return usable
+
+
+def _of_certificates(certificates: Iterable[Certificate]) -> list[PkiError]:
+    known = list(certificates)
+    said = refusals(known)
+    return [_refused(each.label, said[each.fingerprint]) for each in known if each.fingerprint in said]
+
+
+def _of_material(material: TlsMaterial) -> list[PkiError]:
+    findings = _of_certificates([material.leaf, *material.chain, *material.extras])
+    if findings:
+        return findings
+    fullchain = "".join(each.pem for each in (material.leaf, *material.chain))
+    said = refusal_of_server(fullchain, material.private_key_pem, material.parameters_pem)
+    return [_refused(material.leaf.label, f"OpenSSL says: {said}")] if said else []
+
+
+def _refused(label: str, why: str) -> PkiError:
+    return PkiError(
+        f"'{label}' cannot be loaded by OpenSSL, which the nodes' services use: {why}",
+        reason=Reason.UNSUPPORTED,
+    )

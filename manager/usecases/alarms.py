@@ -1,0 +1,237 @@
+"""Alarms: finding what is wrong, again and again, and letting operators see and acknowledge it.
+
+Decides when to look; `manager.domain.alarms` decides what is found. Invariant: what raises or lowers an alarm is the state as it
+is, so an event that was missed costs time, never an alarm; and that nobody looked is an alarm too.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Final
+
+import structlog
+
+from common.bundle.manifest import CERTIFICATE, CHAIN, parse_manifest
+from common.errors import NotFoundError, StorageError
+from common.ids import NodeName
+from manager.domain.alarms import (
+    AlarmKind,
+    AlarmRecord,
+    Changes,
+    Condition,
+    Patience,
+    Subject,
+    compare,
+    conditions_of_inventory,
+    conditions_of_nodes,
+)
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.republishing import entry_of
+from manager.domain.view import NodeView
+from manager.store.audit import Fault
+from manager.usecases.context import Context
+from manager.usecases.ports import FleetView
+from manager.usecases.views import views_of
+
+log = structlog.get_logger(__name__)
+
+EVALUATE_S: Final = 10.0
+"""How often to look when nothing happens: time alone raises alarms."""
+
+SETTLE_S: Final = 1.0
+"""How long to wait after something happened, so that a wave of changes is one evaluation."""
+
+SILENT_S: Final = 120.0
+"""An evaluation that is older than this is an alarm of its own."""
+
+HISTORY_KEPT: Final = 10_000
+HISTORY_MAX: Final = 1_000
+"""Alarms that one answer tells of the past."""
+
+_AUDIT: Final = Subject(AlarmKind.AUDIT_LOG_BROKEN, "manager")
+_FAULTS: Final[Mapping[Fault, str]] = MappingProxyType(
+    {
+        Fault.HEAD: "The record of where it ends is missing or was altered, so entries may be missing at its end.",
+        Fault.END: "It does not end where it should: entries at its end are missing, or were added or altered.",
+        Fault.KEY: "The key of its chain is missing or cannot be opened, so nothing that is recorded can be changed.",
+        Fault.EARLIER: "When an entry was written, those before it were not all there; verify the log to see where.",
+        Fault.SHIPPED: (
+            "It does not hold a head that was shipped: an older copy of the store is in place, or its end was cut. If the store was restored "
+            "from a backup, mark it as restored."
+        ),
+    }
+)
+_SILENCE: Final = Subject(AlarmKind.EVALUATION_SILENT, "manager")
+
+
+class AlarmNews:
+    """Whether what stands changed since it was last asked; `wake` is called when it does."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._is_news = True
+
+    def note(self) -> None:
+        """Note that something changed."""
+        self._is_news = True
+        self._wake()
+
+    def take(self) -> bool:
+        """Return whether there is news, and wait for the next; to begin with there is."""
+        was, self._is_news = self._is_news, False
+        return was
+
+
+class AlarmOperations:
+    """See the module. `evaluate` is kept running by the composition root."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._patience = Patience()
+        self._evaluated_s = context.monotonic()
+        self._watching: set[AlarmNews] = set()
+
+    @contextmanager
+    def watch(self, wake: Callable[[], None]) -> Iterator[AlarmNews]:
+        """Lend what tells that what `active` returns changed; not that time passes while nobody looks."""
+        news = AlarmNews(wake)
+        self._watching.add(news)
+        try:
+            yield news
+        finally:
+            self._watching.discard(news)
+
+    def _note_change(self) -> None:
+        for news in self._watching:
+            news.note()
+
+    async def active(self) -> Sequence[AlarmRecord]:
+        """Return what stands, the latest first; first of all that nobody has looked for too long."""
+        active = list(await self._context.store.alarms.active())
+        age_s = self.age_s()
+        if age_s > SILENT_S and all(record.subject != _SILENCE for record in active):
+            active.insert(0, self._silence(age_s))
+        return active
+
+    async def history(self, *, limit: int = HISTORY_MAX) -> Sequence[AlarmRecord]:
+        """Return what stood and no longer does, the latest first."""
+        return await self._context.store.alarms.history(limit=max(1, min(limit, HISTORY_MAX)))
+
+    async def acknowledge(self, alarm_ids: Sequence[int], *, actor: str) -> None:
+        """Note that an operator has seen these. Raises NotFoundError if one of them does not stand."""
+        async with self._context.store.together():
+            await self._context.store.alarms.acknowledge(alarm_ids, actor=actor, now_s=self._context.clock())
+            for number in dict.fromkeys(alarm_ids):
+                await self._context.note(actor, "alarm.acknowledged", f"alarm {number}")
+            self._context.store.after_commit(self._note_change)
+
+    def age_s(self) -> float:
+        """Return the seconds since the alarms were last evaluated."""
+        return self._context.monotonic() - self._evaluated_s
+
+    async def run(self, fleet: FleetView) -> None:
+        """Evaluate whenever something changed, and every few seconds, until cancelled."""
+        stirred = self._context.stirred
+        while True:
+            stirred.clear()
+            try:
+                await self.evaluate(fleet)
+            except StorageError as error:
+                log.error("alarms.failed", reason=error.reason, message=error.message)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVALUATE_S):
+                    await stirred.wait()
+            await asyncio.sleep(SETTLE_S)
+
+    async def evaluate(self, fleet: FleetView) -> Changes:
+        """Look at everything once, and make the alarms say what is. Raises StorageError."""
+        inventory = await self._context.inventories.current()
+        views = await views_of(fleet, fleet.names())
+        now_s = self._context.clock()
+        # building chains for the first time takes a while when there are thousands
+        republished = await self._republished(inventory, views, now_s)
+        found = await asyncio.to_thread(
+            conditions_of_inventory, inventory, republished=republished, now_s=now_s
+        )
+        found += conditions_of_nodes(views)
+        if fault := await self._context.store.audit.find_fault():
+            found.append(Condition(subject=_AUDIT, label="audit log", details=_FAULTS[fault]))
+        lasting = self._patience.lasting(found, now_s=self._context.monotonic())
+        changes = compare(await self._context.store.alarms.active(), lasting)
+        if not changes.is_empty:
+            await self._context.store.alarms.apply(changes, now_s=now_s)
+            _tell(changes)
+            self._note_change()
+        await self._end_silence(now_s)
+        return changes
+
+    async def collect(self) -> None:
+        """Forget what stood long ago. Raises StorageError."""
+        await self._context.store.alarms.collect(keep=HISTORY_KEPT)
+
+    async def _republished(
+        self, inventory: Inventory, views: Sequence[NodeView], now_s: float
+    ) -> dict[NodeName, Entry]:
+        """Return the server certificate of each node whose older content was published again."""
+        store, found = self._context.store.generations, {}
+        for view in views:
+            if not view.republished or view.desired is None:
+                continue
+            # what was published a moment ago is told of at the next look
+            with contextlib.suppress(NotFoundError):
+                record = await store.get(view.name, number=view.desired.generation)
+                files = parse_manifest(record.manifest).by_path()
+                wanted = [
+                    files[path].digest
+                    for path in (f"server/{CERTIFICATE}", f"server/{CHAIN}")
+                    if path in files
+                ]
+                bodies = await store.payloads(frozenset(wanted))
+                entry = entry_of(inventory, [bodies.get(each, b"") for each in wanted], now_s=now_s)
+                if entry is not None:
+                    found[view.name] = entry
+        return found
+
+    async def _end_silence(self, now_s: float) -> None:
+        """Leave a trace of a time in which nobody looked."""
+        silent_s, self._evaluated_s = self.age_s(), self._context.monotonic()
+        if silent_s > SILENT_S:
+            condition = Condition(subject=_SILENCE, label="manager", details=_silence_details(silent_s))
+            raised = Changes(raised=[condition], lowered=[], reworded={})
+            await self._context.store.alarms.apply(raised, now_s=now_s - silent_s + SILENT_S)
+            standing = [
+                each for each in await self._context.store.alarms.active() if each.subject == _SILENCE
+            ]
+            lowered = Changes(raised=[], lowered=standing, reworded={})
+            await self._context.store.alarms.apply(lowered, now_s=now_s)
+            _tell(raised)
+            _tell(lowered)
+            self._note_change()
+
+    def _silence(self, age_s: float) -> AlarmRecord:
+        return AlarmRecord(
+            id=0,
+            subject=_SILENCE,
+            label="manager",
+            node="",
+            details=_silence_details(age_s),
+            raised_s=self._context.clock() - age_s + SILENT_S,
+            lowered_s=None,
+            acknowledged_s=None,
+            acknowledged_by=None,
+        )
+
+
+def _silence_details(age_s: float) -> str:
+    return f"Nobody has looked for what is wrong for {age_s:.0f} s; what other alarms say is as old as that."
+
+
+def _tell(changes: Changes) -> None:
+    for condition in changes.raised:
+        log.warning(
+            "alarm.raised", alarm=condition.subject.kind, subject=condition.label, message=condition.details
+        )
+    for record in changes.lowered:
+        log.info("alarm.lowered", alarm=record.subject.kind, subject=record.label)

@@ -1,0 +1,108 @@
+"""Audit log: recording what strangers tried, shipping signed heads, comparing the log with them, and verifying.
+
+Decides how often. Invariant: what is shipped is signed by the log's key, so it can be presented later as what the log was then.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from common.errors import CertcastError, StorageError
+from manager.domain.attempts import Attempt
+from manager.store.audit import Verification
+from manager.store.chain import Head, SignedHead, parse_signed_head
+from manager.usecases import heads
+from manager.usecases.context import Context
+
+log = structlog.get_logger(__name__)
+
+RECORD_S: Final = 60.0
+"""How often attempts are summed up: one entry a kind and minute, whoever tries how often."""
+
+SHIP_S: Final = 5.0
+"""How long the end of the log may go unshipped; at most twelve lines a minute."""
+
+STRANGER: Final = "unknown"
+"""Who acts in what was refused: the name that was given is a claim, and stands in the details."""
+
+SEVERAL: Final = "several users"
+"""Who acts in what several did; no user's name has a space."""
+
+
+class AuditOperations:
+    """See the module. `run_attempts` and `run_heads` are kept running by the composition root."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._files: Sequence[Path] = ()
+
+    async def head(self) -> SignedHead | None:
+        """Return the end of the log, signed, to be kept elsewhere; None if it is missing or was altered. Raises StorageError."""
+        return await self._context.store.audit.signed_head(at_s=self._context.clock())
+
+    async def verify(self, *, noted: str | None, kept: str | None) -> Verification:
+        """Walk the chain; `kept` is a signed head, or a line that has it. Raises InvalidInputError, StorageError."""
+        signed = None if kept is None else parse_signed_head(kept)
+        # without the chain key nothing can be compared, and the walk says that it is missing
+        with contextlib.suppress(StorageError, OSError):
+            await self.compare()
+        return await self._context.store.audit.verify(noted=noted, kept=signed)
+
+    async def record_attempts(self) -> None:
+        """Write what was tried since the last time into the log. Raises StorageError."""
+        for each in self._context.attempts.take():
+            actor = STRANGER
+            if each.attempt is Attempt.SIGN_IN_REPEATED:
+                # these names were proven
+                actor = each.only_name or SEVERAL
+            await self._context.note(actor, each.attempt, each.subject, each.detail)
+
+    async def run_attempts(self) -> None:
+        """Record attempts every minute, until cancelled."""
+        while True:
+            await asyncio.sleep(RECORD_S)
+            try:
+                await self.record_attempts()
+            except CertcastError as error:
+                log.error("store.failed", reason=error.reason, message=error.message)
+
+    async def run_heads(self, witness: Path, file: Path | None) -> None:
+        """Ship the head whenever it changed, until cancelled: to the journal, to the witness, and to a file if one is given."""
+        self.keep_heads_in(witness, file)
+        shipped: Head | None = None
+        while True:
+            try:
+                if shipped is None:
+                    await self.compare()
+                shipped = await self.ship(witness, file, shipped=shipped)
+            except (CertcastError, OSError) as error:
+                log.error("audit.unshipped", message=str(error), path=str(file or witness))
+            await asyncio.sleep(SHIP_S)
+
+    def keep_heads_in(self, witness: Path, file: Path | None) -> None:
+        """Compare the log with the heads that are in these files from now on."""
+        self._files = (witness,) if file is None else (witness, file)
+
+    async def compare(self) -> SignedHead | None:
+        """Return the first head that was shipped into a file and that the log does not hold. Raises StorageError, OSError."""
+        known = [each for file in self._files for each in await asyncio.to_thread(heads.read, file)]
+        return await self._context.store.audit.compare(known)
+
+    async def ship(self, witness: Path, file: Path | None, *, shipped: Head | None) -> Head | None:
+        """Ship the head unless it is the one that was shipped last; return it. Raises StorageError, OSError.
+
+        A witness whose head the log does not hold stays as it is: it is what tells, also after the next start.
+        """
+        signed = await self.head()
+        if signed is None or signed.head == shipped:
+            return shipped
+        heads.tell(signed)
+        if await self._context.store.audit.compare(await asyncio.to_thread(heads.read, witness)) is None:
+            await asyncio.to_thread(heads.keep, witness, signed)
+        if file is not None:
+            await asyncio.to_thread(heads.append, file, signed)
+        return signed.head

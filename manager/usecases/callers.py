@@ -1,0 +1,63 @@
+"""Callers of the APIs: finding out who asks, and asking again while an answer lasts.
+
+Invariant: a caller is known by the hash of its credential, so that asking again costs no password and counts for no lock-out.
+"""
+
+from common.errors import AccessError, NotFoundError
+from manager.domain.callers import Caller, Credential, check_allowed, check_may_provision
+from manager.domain.model import Role
+from manager.usecases.clients import ClientOperations
+from manager.usecases.context import Context
+from manager.usecases.rights import Rights
+from manager.usecases.users import UserOperations
+
+
+class CallerOperations:
+    """See the module."""
+
+    def __init__(self, context: Context, users: UserOperations, clients: ClientOperations) -> None:
+        self._context = context
+        self._users = users
+        self._clients = clients
+
+    async def by_password(self, name: str, password: str, *, address: str, connection: str) -> Caller:
+        """Return who proves to be a user. Raises AccessError."""
+        user = await self._users.by_password(name, password, address=address, connection=connection)
+        _, hashed = await self._context.store.users.get(name)
+        return Caller(user=user, credential=Credential.PASSWORD, proof=hashed)
+
+    async def again(self, caller: Caller) -> Caller:
+        """Return the same caller as it is now. Raises AccessError if its credential is worth nothing any more."""
+        found: Caller | None = None
+        match caller.credential:
+            case Credential.PASSWORD:
+                found = await self._by_hash(caller)
+            case Credential.API_TOKEN:
+                found = await self._users.find_token(caller.proof)
+            case Credential.ACCESS_TOKEN:
+                found = await self._clients.find_token(caller.proof)
+        if found is None:
+            raise AccessError("the credentials of this request are not valid any more")
+        return found
+
+    def rights(
+        self, caller: Caller, needed: Role, *, pushes: bool = False, provisions: bool = False
+    ) -> Rights:
+        """Watch over a long answer to a caller who was allowed to ask just now."""
+
+        async def check() -> None:
+            now = await self.again(caller)
+            check_allowed(now, needed, pushes=pushes)
+            if provisions:
+                check_may_provision(now)
+
+        return Rights(self._context, check)
+
+    async def _by_hash(self, caller: Caller) -> Caller | None:
+        try:
+            user, hashed = await self._context.store.users.get(caller.user.name)
+        except NotFoundError:
+            return None
+        if (user.id, hashed) != (caller.user.id, caller.proof):
+            return None
+        return Caller(user=user, credential=Credential.PASSWORD, proof=hashed)

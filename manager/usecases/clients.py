@@ -1,0 +1,253 @@
+"""Programs that sign in with a key of their own (OAuth 2.0 client credentials, RFC 6749 4.4 and RFC 7523).
+
+Invariant: the manager knows public keys only; an access token is kept as its SHA-256, and is worth what its client's role is.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from common.errors import AccessError, InvalidInputError, NotFoundError, Reason
+from common.ids import MANAGEMENT_NODE
+from common.source import source_of
+from manager.domain.assertion import check_assertion, issuer_of, read_public_key, unproven
+from manager.domain.attempts import Attempt
+from manager.domain.callers import Caller, Credential
+from manager.domain.model import ClientRecord, Role, UserRecord
+from manager.domain.permissions import PROVISION, level_of
+from manager.usecases.context import Context
+from manager.usecases.lastuse import SOURCE_MAX, LastUse
+from manager.usecases.lifetimes import Lifetimes
+from manager.usecases.users import NAME_MAX, NAME_PATTERN, hash_token
+
+log = structlog.get_logger(__name__)
+
+ACCESS_PREFIX: Final = "cca_"
+ACCESS_S: Final = 900.0
+"""How long an access token lives: a client makes another assertion when it has expired."""
+
+FORGET_EVERY_S: Final = 300.0
+"""How often spent assertions that have expired are forgotten; a client makes 1,000 within an hour at most that have not."""
+
+TOKENS_MAX: Final = 1000
+"""Assertions of one client that are remembered at once, and so the tokens that it gets within about an hour."""
+
+CLIENTS_MAX: Final = 100
+"""Clients that are registered at once: few enough to know them all."""
+
+ACTOR_PREFIX: Final = "oauth:"
+"""Before a client's name where it acts: no user's name has a colon, so a client is never taken for a user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewClient:
+    """A client whose key was made here; the key is shown once."""
+
+    record: ClientRecord
+    private_key_pem: str = field(repr=False)
+
+
+class ClientOperations:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._last_use = LastUse(context.clock)
+        self._lives = Lifetimes(context.monotonic, lasting_s=ACCESS_S)
+        self._forget_s, self._expired_s = float("-inf"), float("-inf")
+
+    async def add(self, name: str, *, role: Role, public_key: str, actor: str) -> ClientRecord:
+        """Register a client. Raises InvalidInputError, ConflictError."""
+        if len(name) > NAME_MAX or not NAME_PATTERN.fullmatch(name):
+            raise InvalidInputError(
+                "name",
+                f"a client's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
+            )
+        return await self._add(name, role, read_public_key(public_key), None, actor)
+
+    async def add_with_key(self, name: str, *, api_role_id: int, actor: str) -> NewClient:
+        """Register a client with a role of the management API, and make its key: it is returned and not kept.
+
+        Raises InvalidInputError (name, or a role that gives nothing), NotFoundError (role), ConflictError.
+        """
+        _check_name(name)
+        key = ec.generate_private_key(ec.SECP256R1())
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        async with self._context.store.together():
+            # what the role gives now: it may be changed by somebody else meanwhile
+            level = await self._level(api_role_id)
+            record = await self._add(name, level, read_public_key(public), api_role_id, actor)
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        return NewClient(record=record, private_key_pem=private)
+
+    async def change(self, number: int, *, name: str, api_role_id: int, actor: str) -> ClientRecord:
+        """Rename a client or give it another role; its key and its tokens stay. Raises as `add_with_key` does."""
+        _check_name(name)
+        async with self._context.store.together():
+            level = await self._level(api_role_id)
+            record = await self._context.store.clients.change(
+                number, name=name, role=level, api_role_id=api_role_id
+            )
+            detail = {"role": level, "client_id": record.client_id}
+            await self._context.note(actor, "oauth_client.changed", f"client {name}", detail)
+        return record
+
+    async def _add(
+        self, name: str, role: Role, public_key: str, api_role_id: int | None, actor: str
+    ) -> ClientRecord:
+        async with self._context.store.together():
+            record = await self._context.store.clients.add(
+                name,
+                role,
+                client_id=secrets.token_hex(16),
+                public_key=public_key,
+                created_by=actor,
+                now_s=self._context.clock(),
+                most=CLIENTS_MAX,
+                api_role_id=api_role_id,
+            )
+            detail = {"role": role, "client_id": record.client_id}
+            await self._context.note(actor, "oauth_client.added", f"client {name}", detail)
+        return record
+
+    async def _level(self, api_role_id: int) -> Role:
+        for role in await self._context.store.roles.list():
+            if role.id == api_role_id:
+                level = level_of(role.permissions)
+                if level is None:
+                    raise InvalidInputError(
+                        "role", f"the role '{role.name}' lets nobody in; give it a permission"
+                    )
+                return level
+        raise NotFoundError(f"there is no role {api_role_id}")
+
+    async def list(self) -> Sequence[ClientRecord]:
+        """Return all."""
+        return await self._context.store.clients.list()
+
+    async def made_by(self, name: str) -> Sequence[ClientRecord]:
+        """Return the clients that a user registered; they go with that user."""
+        return await self._context.store.clients.made_by(name)
+
+    async def remove(self, name: str, *, actor: str) -> None:
+        """Remove a client; its access tokens are worth nothing from then on. Raises NotFoundError."""
+        async with self._context.store.together():
+            await self._context.store.clients.remove(name)
+            await self._context.store.nodes.remove_join_tokens_of(f"{ACTOR_PREFIX}{name}")
+            await self._context.note(actor, "oauth_client.removed", f"client {name}")
+
+    async def new_token(self, assertion: str, *, address: str) -> str:
+        """Return an access token for a client's assertion; it lives ACCESS_S. Raises AccessError.
+
+        Checking a signature takes less than a millisecond, and nobody guesses one: whoever can sign never waits because of others.
+        """
+        client_id = ""
+        try:
+            client_id = issuer_of(assertion)[:NAME_MAX]
+            return await self._spend(assertion, client_id)
+        except AccessError as error:
+            if error.reason is not Reason.BUSY:
+                source = source_of(address)
+                self._context.attempted(Attempt.SIGN_IN_FAILED, name=client_id, source=source)
+                log.warning("login.refused", address=address, message=error.message)
+            raise
+
+    async def by_token(self, token: str, *, address: str) -> Caller:
+        """Return who acts with an access token. Raises AccessError."""
+        caller = await self.find_token(hash_token(token), source=address)
+        if caller is None:
+            self._context.attempted(Attempt.SIGN_IN_FAILED, name="", source=source_of(address))
+            log.warning("login.refused", address=address)
+            raise AccessError(
+                "the access token is not known or has expired; ask for another at /oauth/token/"
+            )
+        return caller
+
+    async def find_token(self, token_hash: str, *, source: str | None = None) -> Caller | None:
+        """Return who acts with the access token of this hash, None if it is worth nothing; `source` says where it is used."""
+        clients = self._context.store.clients
+        client = await clients.for_token(token_hash, now_s=self._context.clock())
+        if client is None:
+            return None
+        if self._lives.is_over(token_hash):
+            # gone for good: a clock that is set back later does not bring it back
+            await clients.remove_token(token_hash)
+            return None
+        if source is not None:
+
+            async def write(now_s: float) -> None:
+                await clients.used(client.id, source=source[:SOURCE_MAX], now_s=now_s)
+
+            await self._last_use.note(client.id, client.last_used_s, write)
+        user = UserRecord(
+            id=client.id, name=f"{ACTOR_PREFIX}{client.name}", role=client.role, created_s=client.created_s
+        )
+        return Caller(
+            user=user,
+            credential=Credential.ACCESS_TOKEN,
+            proof=token_hash,
+            provisions=await self._may_provision(client),
+        )
+
+    async def _may_provision(self, client: ClientRecord) -> bool:
+        if client.api_role_id is None:
+            return False
+        roles = await self._context.store.roles.list()
+        return any(each.id == client.api_role_id and PROVISION in each.permissions for each in roles)
+
+    async def _spend(self, assertion: str, client_id: str) -> str:
+        client = await self._context.store.clients.find(client_id)
+        if client is None:
+            raise unproven()
+        now_s = self._context.clock()
+        proven = check_assertion(
+            assertion, client.public_key, client_id=client_id, hosts=await self._own_names(), now_s=now_s
+        )
+        await self._forget_assertions(now_s)
+        token = ACCESS_PREFIX + secrets.token_urlsafe(32)
+        await self._context.store.clients.spend(
+            client,
+            jti_hash=hash_token(proven.jti),
+            jti_until_s=proven.expires_s,
+            token_hash=hash_token(token),
+            expires_s=now_s + ACCESS_S,
+            now_s=now_s,
+            most=TOKENS_MAX,
+        )
+        self._lives.begin(hash_token(token))
+        return token
+
+    async def _forget_assertions(self, now_s: float) -> None:
+        """Forget spent assertions that have expired, now and then, and by the clock as it was the time before, too.
+
+        A clock that is ahead for a moment has none forgotten that are good for longer.
+        """
+        if self._context.monotonic() < self._forget_s:
+            return
+        before_s = min(now_s, self._expired_s)
+        self._forget_s, self._expired_s = self._context.monotonic() + FORGET_EVERY_S, now_s
+        await self._context.store.clients.forget_assertions(before_s=before_s)
+
+    async def _own_names(self) -> set[str]:
+        """Return what clients may call this manager: its names and addresses, and those in the certificate that it shows."""
+        try:
+            node = await self._context.store.nodes.get(MANAGEMENT_NODE)
+        except NotFoundError:
+            return set()
+        inventory = await self._context.inventories.current()
+        number = inventory.slots.get((MANAGEMENT_NODE, "server"))
+        shown = inventory.entries[number].leaf.subject_alt_names if number is not None else ()
+        return {name.lower() for name in (*node.names, *node.addresses, *shown)}
+
+
+def _check_name(name: str) -> None:
+    """Clients of the management API name programs in words, with spaces; a line that nobody can read is none."""
+    if not (1 <= len(name) <= NAME_MAX and name.isprintable() and name == name.strip()):
+        raise InvalidInputError(
+            "name", f"a client's name is 1 to {NAME_MAX} printable characters, without spaces around them"
+        )

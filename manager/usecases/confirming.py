@@ -1,0 +1,348 @@
+"""Confirmation of consequences: what a change would do is told before, and held against what it would do by the time it is made.
+
+Decides which entries an upload, an edit, an answer and an import concern, so that `manager.domain.consequences` can judge them.
+Invariant: what is confirmed is what was told. The consequences are worked out within the transaction that makes the change, from what is
+stored then; if they are no longer those that a token stands for, nothing is changed and the new ones are told.
+
+A use case's `confirm` is None for whoever takes the consequences as they are (a program, or somebody who said so beforehand), "" for
+whoever wants to be told first, else the token of what was told.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from common.bundle.manifest import Slot
+from common.ids import NodeName
+from common.pki.certificate import Certificate
+from common.pki.finding import LintCode
+from manager.domain.consequences import (
+    ConfirmationNeededError,
+    Consequence,
+    ConsequenceCode,
+    asked,
+    token_of,
+    unique,
+)
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.keeping import carried, completed, new_entry, of_broken_chain
+from manager.domain.losing import (
+    of_deleting,
+    of_deleting_requests,
+    of_lost_keys,
+    of_other_key,
+    of_removing_nodes,
+    of_untrusting,
+)
+from manager.domain.model import AssignmentRecord, RequestRecord
+from manager.domain.placing import Move, of_answer, of_companions, of_content, of_moves
+from manager.domain.trust import longer_client_ca_list, loss
+from manager.pki.judge.identity import key_of
+from manager.pki.read.material import TlsMaterial
+
+
+class Rest(Enum):
+    """What becomes of the other certificates of an entry whose certificate is edited."""
+
+    GOES = auto()
+    AS_NEEDED = auto()
+    STAYS = auto()
+
+
+_BY_REPLACING = frozenset({ConsequenceCode.KEY_REPLACED, ConsequenceCode.KEY_LOST})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What would come of a change.
+
+    `updates` is the entry that would get the new content, `other_key` that entry if its key is another. `materials` is what was given, with what
+    stays of what it replaces: this is to be stored.
+    """
+
+    consequences: Sequence[Consequence]
+    facts: object
+    updates: Entry | None = None
+    other_key: Entry | None = None
+    materials: Sequence[TlsMaterial] = ()
+
+    @property
+    def token(self) -> str:
+        """Return what confirms exactly this."""
+        return token_of(self.consequences, self.facts)
+
+    def settle(self, confirm: str | None, *, replaces: bool = False) -> None:
+        """Let the change go on, or raise ConfirmationNeededError. `replaces` agrees that another key may be replaced."""
+        if confirm is None or not self.asks(replaces=replaces) or confirm == self.token:
+            return
+        raise ConfirmationNeededError(self.consequences, self.token)
+
+    def asks(self, *, replaces: bool = False) -> bool:
+        """Whether anything wants a confirmation."""
+        return any(each.asks and not (replaces and each.code in _BY_REPLACING) for each in self.consequences)
+
+    def replaced(self, confirm: str | None, *, replaces: bool = False) -> Sequence[int]:
+        """Return which entries may get another key, once this is settled."""
+        return [self.other_key.id] if self.other_key is not None and (replaces or confirm) else []
+
+
+def foresee_kept(
+    inventory: Inventory,
+    material: TlsMaterial,
+    nodes: Sequence[NodeName],
+    slot: Slot,
+    *,
+    beside: Sequence[Entry] = (),
+    now_s: float,
+) -> Foreseen:
+    """Foresee what an upload does: to the entry that it updates, and to the nodes that get it.
+
+    What came with that entry before, or with those `beside`, stays as far as the chain of trust needs it.
+    """
+    namesakes = inventory.namesakes(material.leaf)
+    updates = namesakes[0] if namesakes else None
+    sources = beside if updates is None else [updates, *beside]
+    places = [AssignmentRecord(node=name, slot=slot, certificate_id=0) for name in nodes]
+    places += [place for source in sources for place in source.places]
+    material, keeping = completed(inventory, material, sources, places, now_s=int(now_s))
+    entry = new_entry(material, number=updates.id if updates is not None else 0, now_s=now_s)
+    has_other_key = updates is not None and key_of(updates.leaf) != key_of(entry.leaf)
+    moves = [*moves_of_content(updates, entry), *moves_to(inventory, entry, nodes, slot)]
+    found = [*of_moves(inventory, moves, now_s=int(now_s)), *of_companions(material), *keeping]
+    if updates is not None:
+        found += of_other_key(updates, entry, inventory) if has_other_key else of_content(updates, entry)
+    return Foreseen(
+        consequences=unique(found),
+        facts=[facts_of(moves, inventory), _mark(updates), entry.leaf.fingerprint],
+        materials=[material],
+        updates=updates,
+        other_key=updates if has_other_key else None,
+    )
+
+
+def foresee_imported(
+    inventory: Inventory, tls: Sequence[TlsMaterial], trusted: Sequence[Certificate], *, now_s: float
+) -> Foreseen:
+    """Foresee what an import does to the entries that it updates, and to services by the CAs that it brings."""
+    trusting = foresee_trusted(inventory, trusted)
+    # the CAs of a batch complete the chains of its certificates
+    then = inventory.with_trust(inventory.trust.changed(new=trusted)) if trusted else inventory
+    each = [(material, foresee_kept(then, material, (), "server", now_s=now_s)) for material in tls]
+    # another key is refused by the store: in a batch nobody could tell which of the files was confirmed
+    updated = [(material, one) for material, one in each if one.updates is not None and one.other_key is None]
+    found = [
+        replace(consequence, message=f"{material.leaf.label}: {consequence.message}")
+        for material, one in updated
+        for consequence in one.consequences
+    ]
+    facts = [[one.facts for _, one in updated], trusting.facts]
+    return Foreseen(
+        consequences=unique([*found, *trusting.consequences]),
+        facts=facts,
+        materials=[whole for _, one in each for whole in one.materials],
+    )
+
+
+def other_keys(inventory: Inventory, tls: Sequence[TlsMaterial]) -> list[tuple[TlsMaterial, str]]:
+    """Return which would take the place of an entry with another private key, each with a sentence that names both."""
+    found = []
+    for material in tls:
+        namesakes = inventory.namesakes(material.leaf)
+        if namesakes and key_of(namesakes[0].leaf) != key_of(material.leaf):
+            entry = new_entry(material, now_s=0.0)
+            found.append((material, of_other_key(namesakes[0], entry, inventory)[0].message))
+    return found
+
+
+def foresee_edited(
+    inventory: Inventory,
+    certificate_id: int,
+    material: TlsMaterial | None,
+    nodes: Sequence[NodeName] | None,
+    slot: Slot,
+    *,
+    rest: Rest,
+    now_s: float,
+) -> Foreseen:
+    """Foresee what an edit does: to the slots that keep the entry, get it and lose it."""
+    before = inventory.entries[certificate_id]
+    keeping: list[Consequence] = []
+    if material is not None and rest is Rest.STAYS:
+        material = carried(material, before)
+    elif material is not None and rest is Rest.AS_NEEDED:
+        material, keeping = completed(inventory, material, [before], before.places, now_s=int(now_s))
+    after = before if material is None else new_entry(material, number=before.id, now_s=now_s)
+    moves: list[Move] = []
+    left: list[Move] = []
+    if nodes is not None:
+        left = moves_from(before, nodes, slot)
+        moves = moves_to(inventory, after, nodes, slot)
+    gone = {(move.node, move.slot) for move in left}
+    moves += [move for move in moves_of_content(before, after) if (move.node, move.slot) not in gone]
+    moves += left
+    found = [] if before.leaf == after.leaf else of_content(before, after)
+    if key_of(before.leaf) != key_of(after.leaf):
+        found += of_lost_keys([before], inventory)
+    found += of_moves(inventory, moves, now_s=int(now_s))
+    if material is not None:
+        found += [*of_companions(material), *keeping]
+    if not any(each.asks and each.code == LintCode.CHAIN for each in found):
+        stay = [place for place in before.places if (place.node, place.slot) not in gone]
+        found += of_broken_chain(inventory, before, replace(after, places=tuple(stay)), now_s=int(now_s))
+    return Foreseen(
+        consequences=unique(found),
+        facts=[facts_of(moves, inventory), _mark(before), _mark(after)],
+        materials=[] if material is None else [material],
+    )
+
+
+def foresee_assigned(
+    inventory: Inventory, certificate_id: int, nodes: Sequence[NodeName], slot: Slot, *, now_s: float
+) -> Foreseen:
+    """Foresee what an assignment does to the nodes that get it."""
+    entry = inventory.entries.get(certificate_id)
+    if entry is None:
+        return Foreseen(consequences=(), facts=None)
+    moves = moves_to(inventory, entry, nodes, slot)
+    return Foreseen(
+        consequences=of_moves(inventory, moves, now_s=int(now_s)),
+        facts=[facts_of(moves, inventory), _mark(entry)],
+    )
+
+
+def foresee_emptied(inventory: Inventory, name: NodeName, slot: Slot) -> Foreseen:
+    """Foresee what emptying a slot does."""
+    number = inventory.slots.get((name, slot))
+    before = inventory.entries[number] if number is not None else None
+    moves = [Move(node=name, slot=slot, before=before, after=None)]
+    return Foreseen(consequences=of_moves(inventory, moves, now_s=0), facts=facts_of(moves, inventory))
+
+
+def foresee_deleted(inventory: Inventory, certificate_ids: Sequence[int]) -> Foreseen:
+    """Foresee what deleting certificates does; those that are not there are named by the store."""
+    gone = [
+        inventory.entries[number] for number in dict.fromkeys(certificate_ids) if number in inventory.entries
+    ]
+    return Foreseen(consequences=of_deleting(gone, inventory), facts=[_mark(each) for each in gone])
+
+
+def foresee_answered(
+    inventory: Inventory,
+    request: RequestRecord,
+    material: TlsMaterial,
+    nodes: Sequence[NodeName],
+    slot: Slot,
+    *,
+    take_over: bool,
+    now_s: float,
+) -> Foreseen:
+    """Foresee what a signed answer does: it may lack what was asked for, and takes over nodes."""
+    replaced = inventory.entries.get(request.replaces_id or 0)
+    earlier = inventory.entries.get(request.answer_id or 0)
+    beside = [each for each in (earlier, replaced) if each is not None]
+    kept = foresee_kept(inventory, material, nodes, slot, beside=beside, now_s=now_s)
+    answer = new_entry(kept.materials[0], number=kept.updates.id if kept.updates else 0, now_s=now_s)
+    moves = [
+        Move(node=place.node, slot=place.slot, before=replaced, after=answer)
+        for place in (replaced.places if replaced is not None and take_over else ())
+    ]
+    found = [
+        *of_answer(request, answer, replaced if kept.updates is not replaced else None),
+        *kept.consequences,
+        *of_moves(inventory, moves, now_s=int(now_s)),
+    ]
+    return replace(
+        kept, consequences=unique(found), facts=[kept.facts, facts_of(moves, inventory), request.id]
+    )
+
+
+def foresee_untrusted(
+    inventory: Inventory,
+    gone: Collection[int],
+    new: Sequence[Certificate],
+    *,
+    edited: Certificate | None,
+    verifying: Sequence[Certificate] = (),
+    now_s: int,
+) -> Foreseen:
+    """Foresee what follows when trusted CAs go, or become `new` ones, of which nodes verify peers by those `verifying`.
+
+    `edited` is what an entry holds after an edit, None if it is deleted: the same is lost by either, but one confirms not the other. Builds chains: takes a while when there are thousands.
+    """
+    custom = inventory.trust.custom
+    lost = loss(custom.values(), [*(one for number, one in custom.items() if number not in gone), *new])
+    found = of_untrusting(inventory, gone, new, lost, edited=edited, now_s=now_s)
+    found += _of_longer_list(inventory, verifying, gone)
+    facts = [
+        [[number, custom[number].fingerprint] for number in sorted(gone) if number in custom],
+        [each.fingerprint for each in new],
+        [each.fingerprint for each in verifying],
+        edited.fingerprint if edited is not None else None,
+    ]
+    return Foreseen(consequences=found, facts=facts)
+
+
+def foresee_trusted(inventory: Inventory, new: Sequence[Certificate]) -> Foreseen:
+    """Foresee what follows when nodes verify peers by `new` trusted CAs, too."""
+    found = _of_longer_list(inventory, new, ())
+    return Foreseen(consequences=found, facts=[each.fingerprint for each in new])
+
+
+def _of_longer_list(
+    inventory: Inventory, new: Sequence[Certificate], gone: Collection[int]
+) -> list[Consequence]:
+    text = longer_client_ca_list(inventory.trusted_cas, inventory.trust, new, gone=gone)
+    return [asked(ConsequenceCode.CLIENT_CA_LIST_TOO_LONG, text)] if text else []
+
+
+def foresee_removed(inventory: Inventory, names: Sequence[NodeName]) -> Foreseen:
+    """Foresee what removing nodes does; those that are not there are named by the store."""
+    gone = [inventory.nodes[name] for name in names if name in inventory.nodes]
+    facts = [[each.name, each.id, each.public_key] for each in gone]
+    return Foreseen(consequences=of_removing_nodes(gone, inventory), facts=facts)
+
+
+def foresee_unasked(inventory: Inventory, records: Sequence[RequestRecord]) -> Foreseen:
+    """Foresee what deleting certificate signing requests does."""
+    facts = [[each.id, each.answer_id] for each in records]
+    return Foreseen(consequences=of_deleting_requests(records, inventory), facts=facts)
+
+
+def moves_of_content(before: Entry | None, after: Entry) -> list[Move]:
+    """Return what an entry's new content is to the slots that have it."""
+    if before is None or before.leaf == after.leaf:
+        return []
+    return [Move(node=place.node, slot=place.slot, before=before, after=after) for place in before.places]
+
+
+def moves_to(inventory: Inventory, entry: Entry, nodes: Sequence[NodeName], slot: Slot) -> list[Move]:
+    """Return what assigning a certificate is to the slots that get it; those that have it already stay."""
+    moves = []
+    # a node that is not there is named by the store
+    for name in (each for each in dict.fromkeys(nodes) if each in inventory.nodes):
+        number = inventory.slots.get((name, slot))
+        if number is None or number != entry.id:
+            before = inventory.entries[number] if number is not None else None
+            moves.append(Move(node=name, slot=slot, before=before, after=entry))
+    return moves
+
+
+def moves_from(entry: Entry, stay: Sequence[NodeName], slot: Slot) -> list[Move]:
+    """Return what the slots of an entry lose that are not among those that stay."""
+    return [
+        Move(node=place.node, slot=slot, before=entry, after=None)
+        for place in entry.places
+        if place.slot == slot and place.node not in stay
+    ]
+
+
+def facts_of(moves: Sequence[Move], inventory: Inventory) -> object:
+    """Return what moves are about, for a token: a node is its number, since its name may be another's by the time of the answer."""
+    return [
+        [move.node, inventory.nodes[move.node].id, move.slot, _mark(move.before), _mark(move.after)]
+        for move in moves
+    ]
+
+
+def _mark(entry: Entry | None) -> object:
+    return None if entry is None else [entry.id, entry.leaf.fingerprint]

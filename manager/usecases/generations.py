@@ -1,0 +1,224 @@
+"""What was published for nodes: looking at it, comparing it, and publishing older content once more."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from common.bundle.manifest import CERTIFICATE, CHAIN, SLOTS, Manifest, Slot, parse_manifest
+from common.errors import Reason, StorageError
+from common.ids import Digest, NodeName, node_name
+from common.pki.certificate import Certificate
+from manager.domain.consequences import Consequence
+from manager.domain.difference import ANCHORS, Comparison, Difference, looked_into
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.model import GenerationRecord
+from manager.domain.planner import unpublishable
+from manager.domain.republishing import entry_of, of_republishing, trusted_of
+from manager.domain.trust import longer_published_list
+from manager.domain.view import PlannedPush, Previews
+from manager.store.generations import KEEP
+from manager.usecases.confirming import Foreseen
+from manager.usecases.context import ATTEMPTS, Context
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownGeneration:
+    """A generation with its manifest."""
+
+    record: GenerationRecord
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What differs between two generations of a node; `before` is None where the node had nothing."""
+
+    before: int | None
+    after: int
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedChange:
+    """What a push would do to a node. `difference` is None where nothing would change, or what it runs is not in the store."""
+
+    plan: PlannedPush
+    difference: Difference | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Republishing:
+    """What publishing older content once more would change and mean; `refusal` says why it is refused, "" if it is not."""
+
+    compared: Compared
+    foreseen: Foreseen
+    refusal: str
+
+
+class _ChangedError(Exception):
+    """The store was changed between reading it and the transaction."""
+
+
+class GenerationOperations:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def history(self, name: str) -> Sequence[ShownGeneration]:
+        """Return what was published for a node, the newest first. Raises InvalidInputError, NotFoundError."""
+        node = await self._known(name)
+        records = await self._context.store.generations.history(node, limit=KEEP)
+        return [ShownGeneration(record=each, manifest=parse_manifest(each.manifest)) for each in records]
+
+    async def compare(self, name: str, number: int, *, before: int | None = None) -> Compared:
+        """Return what differs between a generation and an earlier or later one (None: the one published before it).
+
+        Raises InvalidInputError, NotFoundError.
+        """
+        node, store = await self._known(name), self._context.store.generations
+        after = parse_manifest((await store.get(node, number=number)).manifest)
+        if before is None:
+            earlier = [each.generation for each in await store.history(node) if each.generation < number]
+            before = max(earlier, default=None)
+        old = parse_manifest((await store.get(node, number=before)).manifest) if before is not None else None
+        (difference,) = await self._differences([(old, after)], {})
+        return Compared(before=before, after=number, difference=difference)
+
+    async def foresee(self, name: str, number: int, *, desired: int | None) -> Republishing:
+        """Say what republishing a generation would mean while `desired` is what is wanted of the node. Raises InvalidInputError, NotFoundError."""
+        node, store = await self._known(name), self._context.store.generations
+        new = parse_manifest((await store.get(node, number=number)).manifest)
+        old = (
+            parse_manifest((await store.get(node, number=desired)).manifest) if desired is not None else None
+        )
+        inventory = await self._context.inventories.current()
+        difference, foreseen = await self._foresee(inventory, node, old, new)
+        return Republishing(
+            compared=Compared(before=desired, after=number, difference=difference),
+            foreseen=foreseen,
+            refusal=unpublishable(new, old.digest if old is not None else None, now_s=self._context.clock()),
+        )
+
+    async def republish(
+        self, name: str, number: int, *, confirm: str | None = None, actor: str
+    ) -> tuple[PlannedPush, Sequence[Consequence]]:
+        """Publish an older generation's content as a new one and push it at once; say what was done, and what that means.
+
+        It stays until what the store wants of the node changes. `confirm` as in `manager.usecases.confirming`. Raises
+        InvalidInputError, NotFoundError, ConflictError, ConfirmationNeededError.
+        """
+        node = await self._known(name)
+        new = parse_manifest((await self._context.store.generations.get(node, number=number)).manifest)
+        for _ in range(ATTEMPTS):
+            inventory = await self._context.inventories.current()
+            told: list[Consequence] = []
+
+            # bound to this attempt's inventory, which is read before the transaction that calls it
+            note = partial(self._settle, inventory, new, confirm, told, actor)
+            with contextlib.suppress(_ChangedError):
+                done = await self._context.fleet.republish(node, number, note=note)
+                self._context.stirred.set()
+                return done, told
+        raise StorageError("the store was changed all the time meanwhile; try again", reason=Reason.BUSY)
+
+    async def _settle(
+        self,
+        inventory: Inventory,
+        new: Manifest,
+        confirm: str | None,
+        told: list[Consequence],
+        actor: str,
+        published: int,
+        before: Manifest | None,
+    ) -> None:
+        """Hold what republishing means against what was confirmed, and note it: within the transaction that publishes."""
+        if not await self._context.store.meta.is_at(inventory.revision):
+            raise _ChangedError
+        _, foreseen = await self._foresee(inventory, new.node, before, new)
+        foreseen.settle(confirm)
+        told += foreseen.consequences
+        detail = {"generation": new.generation, "as": published}
+        await self._context.note(actor, "generation.republished", f"node {new.node}", detail)
+
+    async def changes(self, previews: Previews) -> Sequence[PlannedChange]:
+        """Say of each node what its push would change, file by file."""
+        running = {each.plan.node: each.runs for each in previews.nodes if each.becomes is not None}
+        records = await self._context.store.generations.some(
+            {name: runs.generation for name, runs in running.items() if runs is not None}
+        )
+        # off the loop, because there may be thousands
+        compared = await asyncio.to_thread(_compared, previews, records)
+        found = dict(
+            zip(compared, await self._differences(list(compared.values()), previews.bodies), strict=True)
+        )
+        return [
+            PlannedChange(plan=each.plan, difference=found.get(each.plan.node)) for each in previews.nodes
+        ]
+
+    async def _differences(
+        self, pairs: Sequence[tuple[Manifest | None, Manifest]], bodies: Mapping[Digest, bytes]
+    ) -> Sequence[Difference]:
+        wanted = await asyncio.to_thread(
+            lambda: {digest for pair in pairs for each in pair for digest in looked_into(each)}
+        )
+        stored = await self._context.store.generations.payloads(wanted - bodies.keys())
+        comparison = Comparison({**{each: bodies[each] for each in wanted & bodies.keys()}, **stored})
+        return await asyncio.to_thread(lambda: [comparison.difference(*pair) for pair in pairs])
+
+    async def _foresee(
+        self, inventory: Inventory, node: NodeName, old: Manifest | None, new: Manifest
+    ) -> tuple[Difference, Foreseen]:
+        now_s = self._context.clock()
+        bodies = await self._context.store.generations.payloads(looked_into(old) | looked_into(new))
+
+        def leaves(manifest: Manifest | None) -> dict[Slot, Entry]:
+            files = manifest.by_path() if manifest is not None else {}
+            paths = {slot: (f"{slot}/{CERTIFICATE}", f"{slot}/{CHAIN}") for slot in SLOTS}
+            texts = {
+                slot: [bodies.get(files[path].digest, b"") for path in paths[slot] if path in files]
+                for slot in SLOTS
+            }
+            found = {slot: entry_of(inventory, texts[slot], now_s=now_s) for slot in SLOTS}
+            return {slot: entry for slot, entry in found.items() if entry is not None}
+
+        def trusted(manifest: Manifest | None) -> list[Certificate]:
+            entry = manifest.by_path().get(ANCHORS) if manifest is not None else None
+            return trusted_of(bodies.get(entry.digest, b"")) if entry is not None else []
+
+        def work() -> tuple[Difference, Foreseen]:
+            difference = Comparison(bodies).difference(old, new)
+            longer = longer_published_list(trusted(old), trusted(new)) if difference.anchors_added else ""
+            consequences = of_republishing(
+                inventory, node, leaves(old), leaves(new), difference, longer=longer, now_s=int(now_s)
+            )
+            facts = [node, inventory.nodes[node].id, old.digest if old is not None else None, new.digest]
+            return difference, Foreseen(consequences=consequences, facts=facts)
+
+        return await asyncio.to_thread(work)
+
+    async def _known(self, name: str) -> NodeName:
+        return (await self._context.store.nodes.get(node_name(name))).name
+
+
+def _compared(
+    previews: Previews, records: Mapping[NodeName, GenerationRecord]
+) -> dict[NodeName, tuple[Manifest | None, Manifest]]:
+    """Return what each node runs and what it would run; without those of which it is not known here what they run."""
+    compared: dict[NodeName, tuple[Manifest | None, Manifest]] = {}
+    for each in previews.nodes:
+        record = records.get(each.plan.node)
+        if each.becomes is None:
+            continue
+        if each.runs is None:
+            compared[each.plan.node] = None, each.becomes
+        # a node may have a generation of this number that another store published
+        elif record is not None and record.digest == each.runs.digest:
+            compared[each.plan.node] = parse_manifest(record.manifest), each.becomes
+    return compared

@@ -1,0 +1,91 @@
+"""Node key pinning: a node joins with a token, or hands over to another key of its own.
+
+Decides what is recorded of it. Leaves to the caller the proof that whoever asks holds the new key, and that the old one vouched for
+it. Invariant: a key takes the place of the one that was expected and of no other, in the transaction that records it; and whatever
+the former key had opened ends before anybody else writes.
+"""
+
+from functools import partial
+
+from common.ids import NodeName
+from common.runtime.ssh import fingerprint
+from common.source import source_of
+from common.wire.enrolment import new_pinning
+from manager.domain.attempts import Attempt
+from manager.domain.model import KeyChange, KeyChangeKind, NodeRecord
+from manager.usecases.context import Context
+
+
+class NodeKeyOperations:
+    """See the module. `address` is where the request came from."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def key_of(self, name: NodeName) -> str:
+        """Return a node's pinned key; "" if it has none, and if there is no such node."""
+        return await self._context.store.nodes.key_of(name)
+
+    async def pinning_of(self, name: NodeName, public_key: str, *, make: bool = False) -> str:
+        """Return what a rotation must name of the pinning of this key; "" if the node's agent never asked. `make` is to ask."""
+        nodes = self._context.store.nodes
+        if make and not await nodes.pinning_of(name, public_key):
+            await nodes.keep_pinning(name, public_key, new_pinning())
+        return await nodes.pinning_of(name, public_key)
+
+    async def join(self, name: NodeName, *, secret_hash: str, public_key: str, address: str) -> None:
+        """Pin a key by a token. With the key that the token has pinned already nothing happens.
+
+        Raises EnrolmentError, ConflictError (the key is another node's).
+        """
+        store = self._context.store
+        # guesses end here, so that no flood of them keeps writers waiting
+        await store.nodes.check_join_token(name, secret_hash=secret_hash)
+        async with store.together():
+            former = await store.nodes.key_of(name)
+            await store.nodes.redeem_join_token(
+                name, secret_hash=secret_hash, public_key=public_key, now_s=self._context.clock()
+            )
+            if former != public_key:
+                record = await self._record(
+                    name, "rejoined" if former else "joined", public_key, former, address
+                )
+                store.after_commit(partial(self._context.fleet.node_joined, record))
+                store.after_commit(self._context.stirred.set)
+
+    async def rotate(self, name: NodeName, *, public_key: str, instead_of: str, address: str) -> None:
+        """Pin a key in place of the one that vouched for it. Raises EnrolmentError if that one is no longer pinned, ConflictError."""
+        store = self._context.store
+        async with store.together():
+            former = await store.nodes.key_of(name)
+            await store.nodes.pin(name, public_key, instead_of=instead_of)
+            if former != public_key:
+                record = await self._record(name, "rotated", public_key, former, address)
+                store.after_commit(partial(self._context.fleet.node_rotated, record))
+                store.after_commit(self._context.stirred.set)
+
+    def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
+        """Count a join, or a rotation `by_proof`, that was refused."""
+        attempt = Attempt.KEY_ROTATION_REFUSED if by_proof else Attempt.JOIN_REFUSED
+        self._context.attempted(attempt, name=name, source=source_of(address))
+
+    async def _record(
+        self, name: NodeName, how: KeyChangeKind, public_key: str, former: str, address: str
+    ) -> NodeRecord:
+        change = KeyChange(
+            how=how,
+            at_s=self._context.clock(),
+            address=address,
+            fingerprint=fingerprint(public_key),
+            former=fingerprint(former) if former else "",
+            former_address=self._context.fleet.address_of(name) if former else "",
+        )
+        await self._context.store.nodes.keep_key_change(name, change)
+        detail = {
+            "address": change.address,
+            "key": change.fingerprint,
+            "former_key": change.former,
+            "former_address": change.former_address,
+        }
+        await self._context.note(f"node {name}", f"node.{how}", f"node {name}", detail)
+        return await self._context.store.nodes.get(name)

@@ -1,0 +1,326 @@
+"""Adding and removing nodes, and the tokens with which they join."""
+
+import asyncio
+import ipaddress
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final
+
+import structlog
+
+from common.bundle.manifest import Slot
+from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError
+from common.ids import MANAGEMENT_NODE, NodeName, node_name
+from common.runtime.ssh import JOIN_USER
+from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
+from manager.domain.consequences import Consequence
+from manager.domain.inventory import Inventory
+from manager.domain.model import JoinTokenRecord, NodeKind, NodeRecord
+from manager.domain.placing import Move, of_describing
+from manager.domain.version import version_of_node
+from manager.pki.write.selfsigned import make_temporary
+from manager.store.catalogue import NodeDescription
+from manager.store.records import NewCertificate
+from manager.usecases.certificates import new_certificate
+from manager.usecases.confirming import Foreseen, facts_of, foresee_removed
+from manager.usecases.context import Context
+from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
+
+log = structlog.get_logger(__name__)
+
+NAMES_MAX: Final = 32
+"""Names or addresses of one node: a temporary certificate carries them all."""
+
+_DNS_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)*"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinFacts:
+    """What a join token says besides its node: where to dial, whom to expect, how long it lives."""
+
+    addresses: Callable[[], Sequence[str]]
+    fingerprint: str
+    lifetime_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewToken:
+    """A join token, shown once."""
+
+    text: str = field(repr=False)
+    expires_s: float
+
+
+class NodeOperations:
+    """See the module. `join` is None where no token can be made (while the store is being initialised)."""
+
+    def __init__(self, context: Context, join: JoinFacts | None) -> None:
+        self._context = context
+        self._join = join
+
+    async def add(
+        self,
+        name: str,
+        *,
+        names: Sequence[str],
+        addresses: Sequence[str],
+        detail: Mapping[str, Any] = MappingProxyType({}),
+        slots: Mapping[Slot, int | None] = MappingProxyType({}),
+        actor: str,
+    ) -> tuple[NodeRecord, NewToken]:
+        """Add a node with a temporary certificate; return it and its join token.
+
+        `detail` is what a client wants to be kept with it; `slots` have these certificates from the start.
+        Raises InvalidInputError, ConflictError (name taken), NotFoundError (certificate).
+        """
+        async with self._adding(name, names, addresses, detail, slots, actor) as record:
+            token = await self.new_token(record.name, actor=actor)
+        return record, token
+
+    async def add_without_token(
+        self,
+        name: str,
+        *,
+        names: Sequence[str],
+        addresses: Sequence[str],
+        detail: Mapping[str, Any] = MappingProxyType({}),
+        slots: Mapping[Slot, int | None] = MappingProxyType({}),
+        actor: str,
+    ) -> NodeRecord:
+        """Add a node as `add` does, for a caller that may have no join token. Raises as `add` does."""
+        async with self._adding(name, names, addresses, detail, slots, actor) as record:
+            return record
+
+    @asynccontextmanager
+    async def _adding(
+        self,
+        name: str,
+        names: Sequence[str],
+        addresses: Sequence[str],
+        detail: Mapping[str, Any],
+        slots: Mapping[Slot, int | None],
+        actor: str,
+    ) -> AsyncIterator[NodeRecord]:
+        """Add a node in one transaction with what the caller does."""
+        checked = node_name(name)
+        if checked == MANAGEMENT_NODE:
+            raise ConflictError(f"'{MANAGEMENT_NODE}' is the name of the manager itself")
+        if checked == JOIN_USER:
+            raise ConflictError(f"'{JOIN_USER}' is the name under which nodes log in to join; choose another")
+        described = NodeDescription(names=names or [checked], addresses=addresses, detail=detail, slots=slots)
+        new, temporary = await self._prepared(checked, described)
+        async with self._context.store.together():
+            record = await self._keep(checked, "node", new, temporary, actor=actor)
+            yield record
+        self._added(record, actor=actor)
+
+    async def add_management_node(
+        self, *, names: Sequence[str], addresses: Sequence[str], actor: str
+    ) -> NodeRecord:
+        """Add the node that is the manager itself."""
+        described = NodeDescription(names=names or [MANAGEMENT_NODE], addresses=addresses)
+        new, temporary = await self._prepared(MANAGEMENT_NODE, described)
+        async with self._context.store.together():
+            record = await self._keep(MANAGEMENT_NODE, "management", new, temporary, actor=actor)
+        self._added(record, actor=actor)
+        return record
+
+    async def describe(
+        self,
+        name: str,
+        described: NodeDescription,
+        *,
+        seen: str | None = None,
+        confirm: str | None = None,
+        actor: str,
+    ) -> Sequence[Consequence]:
+        """Replace what is known of a node besides its key, and change slots, all at once; return what follows.
+
+        `seen` is the version that the change was begun with (`manager.domain.version`), `confirm` as in `manager.usecases.confirming`.
+        Raises InvalidInputError, NotFoundError (node, certificate), ChangedMeanwhileError, ConfirmationNeededError; then nothing was
+        changed.
+        """
+        checked, new = node_name(name), _checked(described)
+        slots = dict(new.slots)
+        detail = {"names": new.names, "addresses": new.addresses, "slots": slots}
+        async with self._context.deciding() as inventory:
+            foreseen = await self._foresee(checked, new, seen, inventory)
+            foreseen.settle(confirm)
+            await self._context.store.catalogue.describe(checked, new)
+            await self._context.note(actor, "node.described", f"node {checked}", detail)
+        for slot, certificate_id in slots.items():
+            if certificate_id is not None:
+                log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=1, user=actor)
+        self._context.changed([checked], cause=f"node {checked} described")
+        return foreseen.consequences
+
+    async def remove(self, *names: str, confirm: str | None = None, actor: str) -> None:
+        """Remove all of these nodes or none: keys are forgotten and connections end; their services stay as they are.
+
+        Raises NotFoundError, ConflictError (the management node), ConfirmationNeededError (`manager.usecases.confirming`).
+        """
+        checked = list(dict.fromkeys(node_name(name) for name in names))
+        if MANAGEMENT_NODE in checked:
+            raise ConflictError("the management node cannot be removed")
+        async with self._context.deciding() as inventory:
+            foreseen = await asyncio.to_thread(foresee_removed, inventory, checked)
+            foreseen.settle(confirm)
+            places = [each for each in await self._context.store.assignments.list() if each.node in checked]
+            await self._context.store.nodes.remove(*checked)
+            await self._drop_temporary({each.certificate_id for each in places})
+            for name in checked:
+                await self._context.note(actor, "node.removed", f"node {name}")
+                self._context.store.after_commit(partial(self._context.fleet.node_removed, name))
+        for name in checked:
+            log.info("node.removed", node=name, user=actor)
+        self._context.stirred.set()
+
+    async def new_token(self, name: str, *, actor: str) -> NewToken:
+        """Make a join token for a node. Raises NotFoundError, ConflictError (too many unused ones)."""
+        checked = node_name(name)
+        if self._join is None or checked == MANAGEMENT_NODE:
+            raise ConflictError("the management node does not join")
+        now_s = self._context.clock()
+        secret, expires_s = new_secret(), now_s + self._join.lifetime_s
+        async with self._context.store.together():
+            await self._context.store.nodes.add_join_token(
+                checked, secret_hash=hash_secret(secret), created_by=actor, expires_s=expires_s, now_s=now_s
+            )
+            await self._context.note(actor, "node.token_made", f"node {checked}", {"expires_s": expires_s})
+        token = JoinToken(
+            node=checked,
+            addresses=list(self._join.addresses()),
+            fingerprint=self._join.fingerprint,
+            secret=secret,
+            expires_s=expires_s,
+        )
+        return NewToken(text=encode_token(token), expires_s=expires_s)
+
+    async def join_tokens(self, name: str | None = None) -> Sequence[JoinTokenRecord]:
+        """Return the join tokens of a node (None: of all) that can still be used, without their secrets. Raises NotFoundError."""
+        if name is not None:
+            await self._context.store.nodes.get(node_name(name))
+        checked = None if name is None else node_name(name)
+        return await self._context.store.nodes.join_tokens(checked, now_s=self._context.clock())
+
+    async def remove_token(self, name: str, token_id: int, *, actor: str) -> None:
+        """Revoke an unused join token of a node. Raises NotFoundError."""
+        checked = node_name(name)
+        async with self._context.store.together():
+            await self._context.store.nodes.remove_join_token(checked, token_id)
+            await self._context.note(actor, "node.token_removed", f"node {checked}", {"token": token_id})
+
+    async def _foresee(
+        self, name: NodeName, described: NodeDescription, seen: str | None, inventory: Inventory
+    ) -> Foreseen:
+        """Foresee what a description does to the certificates of a node. Raises NotFoundError, ChangedMeanwhileError."""
+        record = await self._context.store.nodes.get(name)
+        if seen is not None and version_of_node(record) != seen:
+            raise ChangedMeanwhileError(f"node '{name}' was changed meanwhile")
+        moves = []
+        for slot, number in described.slots.items():
+            before = inventory.entries.get(inventory.slots.get((name, slot), 0))
+            after = inventory.entries.get(number or 0)
+            if before is not after:
+                moves.append(Move(node=name, slot=slot, before=before, after=after))
+        renamed = replace(record, names=tuple(described.names), addresses=tuple(described.addresses))
+        now_s = int(self._context.clock())
+        return Foreseen(
+            consequences=of_describing(record, renamed, inventory, moves, now_s=now_s),
+            facts=[facts_of(moves, inventory), record.id, list(renamed.names)],
+        )
+
+    async def _prepared(
+        self, name: NodeName, described: NodeDescription
+    ) -> tuple[NodeDescription, NewCertificate]:
+        """Check a node that is to be added, and make its temporary certificate: that takes seconds and may fail."""
+        new = _checked(described)
+        if any(known_node.name == name for known_node in await self._context.store.nodes.list()):
+            raise ConflictError(f"there is a node '{name}' already")
+        material = await self._context.workers.run(
+            MAKE_KEY_TIMEOUT_S,
+            make_temporary,
+            names=new.names,
+            addresses=new.addresses,
+            now_s=int(self._context.clock()),
+        )
+        return new, new_certificate(material, temporary=True)
+
+    async def _keep(
+        self, name: NodeName, kind: NodeKind, new: NodeDescription, temporary: NewCertificate, *, actor: str
+    ) -> NodeRecord:
+        store, now_s = self._context.store, self._context.clock()
+        record = await store.nodes.add(
+            name, kind, names=new.names, addresses=new.addresses, detail=new.detail, now_s=now_s
+        )
+        await store.certificates.add(temporary, nodes=[name], now_s=now_s)
+        if new.slots:
+            await store.catalogue.describe(name, new)
+        detail = {"names": new.names, "addresses": new.addresses}
+        await self._context.note(actor, "node.added", f"node {name}", detail)
+        store.after_commit(lambda: self._context.fleet.node_added(record))
+        return record
+
+    def _added(self, record: NodeRecord, *, actor: str) -> None:
+        log.info("node.added", node=record.name, user=actor)
+        self._context.stirred.set()
+
+    async def _drop_temporary(self, certificate_ids: Collection[int]) -> None:
+        """A temporary certificate goes with its node."""
+        certificates = self._context.store.certificates
+        for certificate_id in certificate_ids:
+            record = await certificates.get(certificate_id)
+            if record.temporary and not await certificates.nodes_of(certificate_id):
+                await certificates.delete([certificate_id], even_assigned=False)
+
+
+def findings_of_node(
+    name: str, names: Sequence[str], addresses: Sequence[str]
+) -> Sequence[InvalidInputError]:
+    """Return all that is wrong with what is to be known of a node."""
+    found: list[InvalidInputError] = []
+    for check, values in ((node_name, [name]), (_dns_name, names), (_address, addresses)):
+        for value in values:
+            try:
+                check(value)
+            except InvalidInputError as error:
+                found.append(error)
+    for field_name, values in (("names", names), ("addresses", addresses)):
+        if len(values) > NAMES_MAX:
+            found.append(InvalidInputError(field_name, f"a node has at most {NAMES_MAX} {field_name}"))
+    return found
+
+
+def _checked(described: NodeDescription) -> NodeDescription:
+    for field_name, values in (("names", described.names), ("addresses", described.addresses)):
+        if len(values) > NAMES_MAX:
+            raise InvalidInputError(field_name, f"a node has at most {NAMES_MAX} {field_name}")
+    return replace(
+        described,
+        names=tuple(dict.fromkeys(map(_dns_name, described.names))),
+        addresses=tuple(dict.fromkeys(map(_address, described.addresses))),
+    )
+
+
+def _dns_name(name: str) -> str:
+    lowered = name.strip().lower().removesuffix(".")
+    if not _DNS_NAME.fullmatch(lowered):
+        raise InvalidInputError(
+            "names", f"'{lowered[:80]}' is not a DNS name (for example node1.example.com)"
+        )
+    return lowered
+
+
+def _address(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address.strip()))
+    except ValueError as error:
+        raise InvalidInputError(
+            "addresses", f"'{address[:80]}' is not an IP address (for example 192.0.2.10 or 2001:db8::10)"
+        ) from error

@@ -1,0 +1,218 @@
+"""Passwords: making what is kept of them, and proving users by them while strangers guess.
+
+Decides in which order a password is tried: one that was verified a moment ago on the same connection passes at once; so does one from the
+same address, until somebody there has guessed a few times; one that comes too early after failures is refused unread; everything else waits
+for its turn to be hashed. Invariants: a password is kept as its Argon2id hash; a wrong name, and a password that is too long, cost and
+count as much as a wrong password; no guess is compared with anything without being counted; none concerns who comes from elsewhere.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Final, TypeVar
+
+import structlog
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from common.errors import AccessError, InvalidInputError, NotFoundError, ThrottledError
+from common.source import source_of
+from manager.domain.attempts import Attempt
+from manager.domain.model import UserRecord
+from manager.usecases.context import Context
+from manager.usecases.devices import Devices
+from manager.usecases.pretence import Pretence
+from manager.usecases.remembered import Match, RememberedPasswords
+from manager.usecases.throttle import Throttle
+from manager.usecases.turns import Claim, Turn, Turns
+
+log = structlog.get_logger(__name__)
+
+PASSWORD_MIN: Final = 12
+"""NIST SP 800-63B 3.1.1.2 asks for at least 8; this is for administrators of a fleet's keys."""
+
+PASSWORD_MAX: Final = 1024
+
+HASH_MEMORY_KIB: Final = 19 * 1024
+HASH_ROUNDS: Final = 5
+"""OWASP's password storage cheat sheet asks for 19 MiB and 2 rounds at least, in one thread.
+
+The library's own choice is 64 MiB in four threads: every guess of a stranger would take that much memory, and all cores of a small machine.
+"""
+
+NAME_MAX: Final = 150
+"""Characters of a name, as somebody claims it, that are counted by and told."""
+
+T = TypeVar("T")
+
+
+class Passwords:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._hasher = new_hasher()
+        self._dummy = _dummy_hash()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
+        self._remembered = RememberedPasswords(context.monotonic)
+        self.devices = Devices(context)
+        self.throttle = Throttle(context.monotonic)
+        self.turns = Turns(self.throttle.merit_of, self.throttle.failures_of, context.monotonic)
+        self._pretence = Pretence()
+
+    async def hash(self, password: str) -> str:
+        """Return what is kept of a password."""
+        return await self._aside(lambda: self._hasher.hash(password))
+
+    async def prove(
+        self,
+        name: str,
+        password: str,
+        *,
+        address: str,
+        device: str = "",
+        connection: str = "",
+        session: str = "",
+    ) -> UserRecord:
+        """Return the user that name and password prove.
+
+        `device` is what a browser keeps of an earlier sign-in; `connection` names the connection, "" where others may send on it, too;
+        `session` names the session of who is signed in already. Raises AccessError; ThrottledError if it was not even tried.
+        """
+        record, hashed = await self._look_up(name)
+        # what is too long proves nothing, whatever it is compared with
+        user = (name, hashed) if record is not None and len(password) <= PASSWORD_MAX else None
+        # within a session it is asked for on purpose and seldom, so nothing is gained by comparing, except by whoever stole it
+        quick = user is not None and not session and self._is_remembered(user, address, connection, password)
+        if record is not None and quick:
+            return record
+        claimed, source, known = name[:NAME_MAX], source_of(address), False
+        if record is not None and device:
+            recognised = await self.devices.recognise(device, name, hashed)
+            source, known = recognised or source, recognised is not None
+        # a stolen session gives no more guesses for being used from many addresses
+        counted = (source, f"session {session}") if session else (source,)
+        try:
+            proven = await self._try(claimed, counted, hashed, password, known=known, hopeless=user is None)
+        except ThrottledError:
+            self._context.attempted(Attempt.SIGN_IN_DELAYED, name=claimed, source=source_of(address))
+            raise
+        if proven and record is not None and user is not None:
+            self._remembered.remember(user, source_of(address), password)
+            if connection:
+                self._remembered.remember(user, connection, password)
+            return record
+        self._context.attempted(Attempt.SIGN_IN_FAILED, name=claimed, source=source_of(address))
+        log.warning("login.refused", user=claimed, address=address)
+        raise AccessError("the user name or password is wrong")
+
+    async def _try(
+        self,
+        claimed: str,
+        counted: tuple[str, ...],
+        hashed: str,
+        password: str,
+        *,
+        known: bool,
+        hopeless: bool,
+    ) -> bool:
+        """Hash a password when its turn comes, and count what comes of it. Raises ThrottledError."""
+        self._check(claimed, counted)
+        claim = Claim(user=claimed, source=counted[0], is_known=known, is_hopeless=hopeless)
+        async with self.turns.take(claim) as turn:
+            if turn is Turn.WORK:
+                # again, because those that came at the same time have failed while this one waited
+                self._check(claimed, counted)
+                # what is too long is hashed as far as passwords go, and proves nothing
+                matches = await self._aside(lambda: self._timed_match(hashed, password[:PASSWORD_MAX]))
+                self._count(claimed, counted, proven=matches and not hopeless)
+                return matches and not hopeless
+        async with self._pretence.of(claimed):
+            self._check(claimed, counted)
+            await self._pretence.pass_time()
+            self._count(claimed, counted, proven=False)
+        return False
+
+    def _count(self, claimed: str, counted: tuple[str, ...], *, proven: bool) -> None:
+        for source in counted:
+            if proven:
+                self.throttle.succeeded(claimed, source)
+            else:
+                self.throttle.failed(claimed, source)
+
+    def _check(self, claimed: str, counted: tuple[str, ...]) -> None:
+        for source in counted:
+            self.throttle.check(claimed, source)
+
+    def _is_remembered(self, user: tuple[str, str], address: str, connection: str, password: str) -> bool:
+        """Whether a password passes unhashed. A comparison that fails is a guess, and few of them are answered."""
+        source = source_of(address)
+        found = (
+            self._remembered.compare(user, connection, password) if connection else Match.NOTHING_REMEMBERED
+        )
+        if found is Match.WRONG:
+            # whoever guesses on it is not, or not alone, who proved the password on it: a proxy sends everybody's requests on one
+            self._remembered.forget(user, connection)
+        if found is not Match.RIGHT and self.throttle.may_compare(user[0], source):
+            found = self._remembered.compare(user, source, password)
+            if found is Match.WRONG:
+                self.throttle.compared(user[0], source)
+        if found is not Match.RIGHT:
+            return False
+        self._remembered.remember(user, source, password)
+        if connection:
+            self._remembered.remember(user, connection, password)
+        return True
+
+    async def new_device(self, name: str) -> str:
+        """Return what the browser keeps in which this user has just signed in. Raises NotFoundError."""
+        _, hashed = await self._context.store.users.get(name)
+        return await self.devices.issue(name, hashed)
+
+    def forget(self) -> None:
+        """Forget every verified password."""
+        self._remembered.forget_all()
+
+    async def _look_up(self, name: str) -> tuple[UserRecord | None, str]:
+        try:
+            return await self._context.store.users.get(name)
+        except NotFoundError:
+            return None, self._dummy
+
+    def _timed_match(self, hashed: str, password: str) -> bool:
+        started_s = time.perf_counter()
+        matches = self._matches(hashed, password)
+        self._pretence.learn(time.perf_counter() - started_s)
+        return matches
+
+    def _matches(self, hashed: str, password: str) -> bool:
+        try:
+            self._hasher.verify(hashed, password)
+        except (Argon2Error, InvalidHashError):
+            return False
+        return True
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def new_hasher() -> PasswordHasher:
+    """Return what makes and verifies hashes."""
+    return PasswordHasher(time_cost=HASH_ROUNDS, memory_cost=HASH_MEMORY_KIB, parallelism=1)
+
+
+def check_password(password: str) -> None:
+    """Refuse what cannot be a password. Raises InvalidInputError."""
+    if len(password) < PASSWORD_MIN:
+        raise InvalidInputError("password", f"a password has at least {PASSWORD_MIN} characters")
+    if len(password) > PASSWORD_MAX:
+        raise InvalidInputError("password", f"a password has at most {PASSWORD_MAX} characters")
+
+
+@cache
+def _dummy_hash() -> str:
+    """Return what a password is compared to where there is no such user; nothing matches it."""
+    return new_hasher().hash(secrets.token_hex())

@@ -1,0 +1,150 @@
+"""Reading an upload without keeping it: what was understood, and what would come of it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.bundle.manifest import Slot
+from common.errors import NotFoundError
+from common.ids import NodeName, node_name
+from common.pki.certificate import Certificate
+from manager.domain.inventory import Entry, Judgement
+from manager.domain.model import AssignmentRecord, RequestRecord
+from manager.pki.judge.headline import Headline, headline
+from manager.pki.read.material import TlsMaterial
+from manager.usecases.admission import read_tls
+from manager.usecases.certificates import slot_name
+from manager.usecases.confirming import (
+    Foreseen,
+    foresee_deleted,
+    foresee_emptied,
+    foresee_kept,
+    foresee_removed,
+    foresee_unasked,
+    foresee_untrusted,
+)
+from manager.usecases.context import Context
+from manager.usecases.workers import READ_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a TLS certificate is understood to be.
+
+    `updates` is the entry that has the same issuer and serial number, and would be replaced; `beside` are others of the
+    same subject; `replaces` says for each chosen node which certificate it has there now; `foreseen` what it would mean.
+    """
+
+    material: TlsMaterial
+    judgement: Judgement
+    updates: Entry | None
+    beside: Sequence[Entry]
+    replaces: Sequence[tuple[NodeName, Entry]]
+    foreseen: Foreseen
+
+    @property
+    def headline(self) -> Headline:
+        """Return what to say first."""
+        found = self.judgement
+        return headline(found.statuses, found.chain.state, found.findings)
+
+    @property
+    def roots(self) -> Sequence[Certificate]:
+        """Return what came along and is the root of its chain, which nobody serves."""
+        linked = {link.certificate for link in self.judgement.chain.links}
+        return [each for each in self.material.extras if each in linked and each.is_self_signed]
+
+    @property
+    def unrelated(self) -> Sequence[Certificate]:
+        """Return CAs that came along and have no part in its chain; other servers' certificates are consequences."""
+        judged = self.judgement.chain
+        linked = {*(link.certificate for link in judged.links), *judged.serving}
+        return [each for each in self.material.extras if each.is_ca and each not in linked]
+
+
+class PreviewOperations:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def certificate(
+        self,
+        *,
+        certificate: str,
+        private_key: str,
+        passphrase: str | None,
+        parameters: str,
+        nodes: Sequence[str],
+        slot: str,
+    ) -> Preview:
+        """Read what `certificates.upload` would keep. Raises PkiFindingsError, InvalidInputError, NotFoundError."""
+        chosen, where = slot_name(slot), [node_name(name) for name in nodes]
+        inventory, now_s = await self._context.inventories.current(), self._context.clock()
+        if unknown := [name for name in where if name not in inventory.nodes]:
+            raise NotFoundError(f"there is no node '{unknown[0]}'")
+        material = await self._context.workers.run(
+            READ_TIMEOUT_S,
+            read_tls,
+            certificate=certificate,
+            private_key=private_key,
+            passphrase=passphrase,
+            parameters=parameters,
+        )
+        foreseen = await asyncio.to_thread(foresee_kept, inventory, material, where, chosen, now_s=now_s)
+        updates, (material,) = foreseen.updates, foreseen.materials
+        # as the entry that it updates, beside which it would share its own key
+        number = updates.id if updates is not None else 0
+        entry = Entry(
+            id=number,
+            leaf=material.leaf,
+            uploaded=material.companions,
+            temporary=False,
+            created_s=now_s,
+            changed_s=now_s,
+            places=tuple(AssignmentRecord(node=name, slot=chosen, certificate_id=number) for name in where),
+        )
+        return Preview(
+            material=material,
+            judgement=await asyncio.to_thread(inventory.judge_new, entry, now_s=int(now_s)),
+            updates=updates,
+            beside=[
+                each
+                for each in inventory.entries.values()
+                if each.leaf.subject_id == entry.leaf.subject_id and each is not updates
+            ],
+            replaces=[
+                (name, inventory.entries[held])
+                for name in where
+                if (held := inventory.slots.get((name, chosen))) is not None
+                and (updates is None or held != updates.id)
+            ],
+            foreseen=foreseen,
+        )
+
+    async def deleting(self, certificate_ids: Sequence[int]) -> Foreseen:
+        """Foresee what `certificates.delete` does."""
+        inventory = await self._context.inventories.current()
+        return await asyncio.to_thread(foresee_deleted, inventory, certificate_ids)
+
+    async def emptying(self, node: NodeName, slot: Slot) -> Foreseen:
+        """Foresee what `certificates.unassign` does."""
+        inventory = await self._context.inventories.current()
+        return await asyncio.to_thread(foresee_emptied, inventory, node, slot)
+
+    async def removing(self, *names: NodeName) -> Foreseen:
+        """Foresee what `nodes.remove` does."""
+        inventory = await self._context.inventories.current()
+        return await asyncio.to_thread(foresee_removed, inventory, names)
+
+    async def unasking(self, records: Sequence[RequestRecord]) -> Foreseen:
+        """Foresee what `requests.delete` does."""
+        inventory = await self._context.inventories.current()
+        return await asyncio.to_thread(foresee_unasked, inventory, records)
+
+    async def untrusting(self, trusted_ca_ids: Sequence[int]) -> Foreseen:
+        """Foresee what `trust.delete` does."""
+        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
+        return await asyncio.to_thread(
+            foresee_untrusted, inventory, set(trusted_ca_ids), (), edited=None, now_s=now_s
+        )

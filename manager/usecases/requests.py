@@ -1,0 +1,197 @@
+"""Certificate signing requests: making one for a new or an existing certificate, and taking the signed answer."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from common.errors import Hint, InvalidInputError, NotFoundError
+from common.ids import node_name
+from manager.domain.model import RequestRecord
+from manager.pki.read.csr import KeyKind, Request, RequestFields, kind_like, make_key, make_request, prefill
+from manager.pki.read.keys import private_key_pem
+from manager.pki.read.upload import read_private_key
+from manager.store.catalogue import Answered
+from manager.store.records import NewRequest
+from manager.usecases.admission import read_for_key
+from manager.usecases.certificates import new_certificate, slot_name
+from manager.usecases.confirming import foresee_answered, foresee_unasked
+from manager.usecases.context import Context
+from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChoice:
+    """Which key a request gets: a new one of a kind, one that is given (PEM, perhaps encrypted), or (`is_alike`) a new one like that of what it replaces."""
+
+    kind: KeyKind | None = None
+    is_alike: bool = False
+    private_key: str = field(default="", repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestChanges:
+    """What a request asks for where it differs from what it was prefilled with; None leaves a field as it is.
+
+    `extra_alt_names` come in addition. `template` names a Microsoft certificate template, "" for none.
+    """
+
+    subject: str | None = None
+    alt_names: Sequence[str] | None = None
+    extra_alt_names: Sequence[str] = ()
+    server_auth: bool | None = None
+    client_auth: bool | None = None
+    template: str = ""
+
+
+class RequestOperations:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def fields_for(self, certificate_id: int) -> RequestFields:
+        """Return what a request to replace a certificate asks for, to be edited. Raises NotFoundError."""
+        inventory = await self._context.inventories.current()
+        entry = inventory.entries.get(certificate_id)
+        if entry is None:
+            raise NotFoundError(f"there is no certificate {certificate_id}", hint=Hint.LIST_CERTIFICATES)
+        return prefill(entry.leaf, as_client=any(place.slot == "client" for place in entry.places))
+
+    async def kind_for(self, certificate_id: int | None) -> KeyKind:
+        """Return the kind of key that is no weaker than that of the certificate to be replaced."""
+        inventory = await self._context.inventories.current()
+        entry = inventory.entries.get(certificate_id or 0)
+        return kind_like(entry.leaf.key_type, entry.leaf.key_bits) if entry is not None else KeyKind.RSA2048
+
+    async def create(
+        self, *, replaces: int | None, changes: RequestChanges, key: KeyChoice, actor: str
+    ) -> RequestRecord:
+        """Make a key (or take one) and a request signed by it, and keep both.
+
+        Raises InvalidInputError, PkiFindingsError, NotFoundError.
+        """
+        base = RequestFields(subject="") if replaces is None else await self.fields_for(replaces)
+        if key.is_alike:
+            key = replace(key, kind=await self.kind_for(replaces))
+        made, key_pem = await self._context.workers.run(
+            MAKE_KEY_TIMEOUT_S, _make, _merged(base, changes), key
+        )
+        new = NewRequest(
+            pem=made.pem,
+            private_key_pem=key_pem,
+            subject_name=made.subject_name,
+            raw_subject=made.raw_subject,
+            subject_alt_names=made.subject_alt_names,
+            key_type=f"{made.key_type} {made.key_bits}" if made.key_type == "RSA" else made.key_type,
+            replaces_id=replaces,
+        )
+        async with self._context.store.together():
+            record = await self._context.store.requests.add(new, now_s=self._context.clock())
+            detail = {"subject": made.raw_subject}
+            await self._context.note(actor, "request.made", f"request {record.id}", detail)
+        log.info("request.made", csr=record.id, user=actor)
+        return record
+
+    async def list(self) -> Sequence[RequestRecord]:
+        """Return all."""
+        return await self._context.store.requests.list()
+
+    async def get(self, request_id: int) -> RequestRecord:
+        """Return one. Raises NotFoundError."""
+        return await self._context.store.requests.get(request_id)
+
+    async def answer(
+        self,
+        request_id: int,
+        *,
+        certificate: str,
+        parameters: str,
+        passphrase: str | None = None,
+        take_over: bool,
+        nodes: Sequence[str],
+        slot: str,
+        confirm: str | None = None,
+        replaces: bool = False,
+        actor: str,
+    ) -> Answered:
+        """Take the certificate that a CA made from a request, with its chain.
+
+        It becomes a TLS certificate beside the one that it replaces (or in its place, if issuer and serial number are the
+        same); `passphrase` opens a PKCS#12 file; `take_over` gives it that one's nodes in the same step. What it lacks beside its request, and beside the one that it
+        replaces, is among the consequences; `confirm` and `replaces` as for an upload. Raises PkiFindingsError if it does not match
+        the request's key, InvalidInputError, NotFoundError, IdentityConflictError, ConfirmationNeededError; then nothing was changed.
+        """
+        store, chosen, where = self._context.store, slot_name(slot), [node_name(name) for name in nodes]
+        record = await store.requests.get(request_id)
+        if take_over and record.replaces_id is None:
+            raise InvalidInputError(
+                "take_over", "this request replaces no certificate, so there are no nodes to take over"
+            )
+        material = await self._context.workers.run(
+            READ_TIMEOUT_S,
+            read_for_key,
+            certificate=certificate,
+            private_key=await store.requests.private_key(request_id),
+            parameters=parameters,
+            passphrase=passphrase,
+            owner=f"the key of request {request_id} ({record.raw_subject or 'no subject'})",
+        )
+        now_s = self._context.clock()
+        async with self._context.deciding() as inventory:
+            record = await store.requests.get(request_id)
+            foreseen = await asyncio.to_thread(
+                foresee_answered, inventory, record, material, where, chosen, take_over=take_over, now_s=now_s
+            )
+            foreseen.settle(confirm, replaces=replaces)
+            answered = await store.catalogue.answer(
+                request_id,
+                new_certificate(foreseen.materials[0]),
+                take_over=take_over,
+                nodes=where,
+                slot=chosen,
+                replaced=foreseen.replaced(confirm, replaces=replaces),
+                now_s=now_s,
+            )
+            answered = replace(answered, consequences=foreseen.consequences)
+            number = answered.certificate.id
+            detail = {"certificate": number, "take_over": take_over, "nodes": answered.nodes}
+            await self._context.note(actor, "request.answered", f"request {request_id}", detail)
+        log.info("request.answered", csr=request_id, certificate=number, user=actor)
+        self._context.changed(answered.nodes, cause=f"request {request_id} answered")
+        return answered
+
+    async def delete(self, request_ids: Sequence[int], *, confirm: str | None = None, actor: str) -> None:
+        """Remove all of these with their keys, or none. Raises NotFoundError, ConfirmationNeededError (`manager.usecases.confirming`)."""
+        async with self._context.deciding() as inventory:
+            records = [await self._context.store.requests.get(number) for number in request_ids]
+            foreseen = await asyncio.to_thread(foresee_unasked, inventory, records)
+            foreseen.settle(confirm)
+            await self._context.store.requests.delete(request_ids)
+            for number in dict.fromkeys(request_ids):
+                await self._context.note(actor, "request.deleted", f"request {number}")
+
+
+def _merged(base: RequestFields, changes: RequestChanges) -> RequestFields:
+    names = base.alternatives if changes.alt_names is None else changes.alt_names
+    return replace(
+        base,
+        subject=base.subject if changes.subject is None else changes.subject,
+        alternatives=tuple(dict.fromkeys((*names, *changes.extra_alt_names))),
+        server_auth=base.server_auth if changes.server_auth is None else changes.server_auth,
+        client_auth=base.client_auth if changes.client_auth is None else changes.client_auth,
+        template=changes.template or None,
+    )
+
+
+def _make(fields: RequestFields, choice: KeyChoice) -> tuple[Request, str]:
+    """Make the request, in a worker: an RSA key takes seconds, and so may opening one that is given."""
+    if choice.kind is not None:
+        key = make_key(choice.kind)
+    else:
+        key = read_private_key(choice.private_key, choice.passphrase)
+    return make_request(fields, key), private_key_pem(key)

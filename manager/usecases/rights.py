@@ -1,0 +1,31 @@
+"""Rights behind long answers: whether who asked may still be told.
+
+Invariant: after a change of rights in this process nothing more is told; after one from elsewhere (`certcast-manager` on the same
+store) or by the clock, nothing more later than RECHECK_S.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from manager.usecases.context import Context
+
+RECHECK_S: Final = 5.0
+"""How long an answer goes on by what was read of the store before."""
+
+
+class Rights:
+    """See the module. `check` reads the store, and raises AccessError if the right has gone."""
+
+    def __init__(self, context: Context, check: Callable[[], Awaitable[None]]) -> None:
+        self._context = context
+        self._check = check
+        self._revision = -1
+        self._until_s = float("-inf")
+
+    async def check(self) -> None:
+        """Ask whether the answer may go on, right before something is told. Raises AccessError."""
+        revision, now_s = self._context.store.rights_revision, self._context.monotonic()
+        if revision == self._revision and now_s < self._until_s:
+            return
+        await self._check()
+        self._revision, self._until_s = revision, now_s + RECHECK_S

@@ -1,0 +1,171 @@
+"""Signing in to the pages, staying signed in, and signing out.
+
+Invariant: the store has only a hash of what a browser keeps; a session that nobody uses ends, and every session ends,
+whatever is done to the clock.
+"""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from common.errors import NotFoundError
+from common.source import source_of
+from manager.domain.attempts import Attempt
+from manager.domain.model import SessionRecord, UserRecord
+from manager.store.sessions import session_id
+from manager.usecases.allowance import BURST, NOTED_BURST, Allowance
+from manager.usecases.context import Context
+from manager.usecases.lastuse import REMEMBERED_MAX, SOURCE_MAX
+from manager.usecases.lifetimes import Lifetimes
+from manager.usecases.users import hash_token
+
+log = structlog.get_logger(__name__)
+
+IDLE_S: Final = 30 * 60.0
+"""How long a session lasts without a request (NIST SP 800-63B 4.2.3)."""
+
+LIFE_S: Final = 12 * 3600.0
+"""How long a session lasts at most (the same)."""
+
+SEEN_S: Final = 60.0
+"""How coarsely use is noted: not every request is worth a write."""
+
+PER_USER_MAX: Final = 20
+"""Sessions that one user has; with one more the one that was longest unused ends."""
+
+CLOCK: Final = "clock"
+"""Where the store has what the clock said last."""
+
+SET_BACK_S: Final = 300.0
+"""How far a clock may be set back before what it measured is not believed; smaller corrections are everyday ones."""
+
+CONFIRMED_S: Final = 600.0
+"""How long after the password was given a session may make credentials and take private keys away."""
+
+
+class SessionOperations:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._confirmed: OrderedDict[str, float] = OrderedDict()
+        self._allowance = Allowance(context.monotonic, burst=BURST)
+        self._noted = Allowance(context.monotonic, burst=NOTED_BURST)
+        self._unused = Lifetimes(context.monotonic, lasting_s=IDLE_S)
+        self._lives = Lifetimes(context.monotonic, lasting_s=LIFE_S)
+
+    def check_allowance(self, user: UserRecord, *, address: str) -> None:
+        """Raise ThrottledError if this user has begun too many sessions from there of late."""
+        self._allowance.check(user.name, source_of(address))
+
+    async def start(self, user: UserRecord, *, address: str) -> str:
+        """Begin a session for a user who has proved who it is; return its token, which is never the one from before.
+
+        Raises ThrottledError if this user has begun too many from there of late.
+        """
+        self._allowance.take(user.name, source_of(address))
+        token = secrets.token_urlsafe(32)
+        now_s = self._context.clock()
+        # who signs in needs no right from before: a session that this one replaces may have ended with the old password
+        with self._context.store.on_condition(None):
+            await self._keep(user, token, address=address, now_s=now_s)
+        self.confirmed(token)
+        self._unused.begin(hash_token(token))
+        self._lives.begin(hash_token(token))
+        return token
+
+    async def _keep(self, user: UserRecord, token: str, *, address: str, now_s: float) -> None:
+        async with self._context.store.together():
+            await self._context.store.sessions.add(
+                hash_token(token), user.id, source=address[:SOURCE_MAX], now_s=now_s, keep=PER_USER_MAX
+            )
+            if self._noted.admits(user.name):
+                log.info("session.started", user=user.name, address=address)
+                await self._context.note(
+                    user.name, "session.started", f"user {user.name}", {"address": address}
+                )
+            else:
+                self._context.attempted(Attempt.SIGN_IN_REPEATED, name=user.name, source=source_of(address))
+
+    def confirmed(self, token: str) -> None:
+        """Remember that the password was given for this session just now."""
+        self._confirmed[hash_token(token)] = self._context.monotonic() + CONFIRMED_S
+        self._confirmed.move_to_end(hash_token(token))
+        while len(self._confirmed) > REMEMBERED_MAX:
+            self._confirmed.popitem(last=False)
+
+    def is_confirmed(self, token: str) -> bool:
+        """Tell whether the password was given for this session just now. A manager that was started since does not know."""
+        return self._confirmed.get(hash_token(token), float("-inf")) > self._context.monotonic()
+
+    async def list(self, name: str) -> Sequence[SessionRecord]:
+        """Return where a user is signed in."""
+        now_s = self._context.clock()
+        return await self._context.store.sessions.list(
+            name, seen_after_s=now_s - IDLE_S, created_after_s=now_s - LIFE_S
+        )
+
+    def id_of(self, token: str) -> str:
+        """Return what the session of this token is called."""
+        return session_id(hash_token(token))
+
+    async def end_of(
+        self, name: str, *, only: str | None = None, keep: str | None = None, actor: str
+    ) -> None:
+        """End a user's sessions: the one with the id `only`, or all but that with the id `keep`. Raises NotFoundError."""
+        async with self._context.store.together():
+            count = await self._context.store.sessions.remove_of(name, only=only, keep=keep)
+            if only is not None and not count:
+                raise NotFoundError(f"user '{name}' is not signed in there any more")
+            if count:
+                await self._context.note(actor, "session.ended", f"user {name}", {"count": count})
+
+    async def find(self, token: str, *, using: bool = True) -> UserRecord | None:
+        """Return who is signed in with this token, None if nobody; `using` keeps the session from ending unused."""
+        hashed, now_s = hash_token(token), self._context.clock()
+        found = await self._context.store.sessions.find(hashed)
+        if found is None:
+            return None
+        user, began_s, seen_s = found
+        if (
+            seen_s <= now_s - IDLE_S
+            or began_s <= now_s - LIFE_S
+            or self._unused.is_over(hashed)
+            or self._lives.is_over(hashed)
+        ):
+            # gone for good: a clock that is set back later does not bring it back
+            await self._context.store.sessions.remove(hashed)
+            return None
+        if using:
+            self._unused.begin(hashed)
+            if abs(now_s - seen_s) >= SEEN_S:
+                await self._context.store.sessions.seen(hashed, now_s=now_s)
+        return user
+
+    async def end(self, token: str) -> None:
+        """Sign out."""
+        await self._context.store.sessions.remove(hash_token(token))
+
+    async def distrust_clock(self) -> None:
+        """End every session and access token if the clock was set back: how old they are is not known. Raises StorageError.
+
+        Asked at the start and now and then, because only the store remembers what the clock said before a restart.
+        """
+        store, now_s = self._context.store, self._context.clock()
+        async with store.together():
+            kept = await store.meta.get(CLOCK)
+            if kept is not None and now_s < float(kept) - SET_BACK_S:
+                await store.sessions.remove_every()
+                await store.clients.remove_every_token()
+                log.warning("clock.set_back", duration_ms=round((float(kept) - now_s) * 1000))
+            await store.meta.set(CLOCK, str(now_s).encode())
+
+    async def collect(self) -> None:
+        """Forget sessions that are over. Raises StorageError."""
+        now_s = self._context.clock()
+        await self._context.store.sessions.collect(
+            seen_before_s=now_s - IDLE_S, created_before_s=now_s - LIFE_S
+        )

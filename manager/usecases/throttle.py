@@ -1,0 +1,101 @@
+"""Failed sign-ins by password: each makes the next one of the same user from the same source wait longer.
+
+Decides how long, and how many guesses are compared with a remembered password. Leaves to others who is asked at all: nobody is who holds a
+credential that cannot be guessed (256 random bits), or whose password was verified a moment ago on the same connection; and a browser in
+which the user signed in before is a source of its own.
+Invariants: nobody can make a user wait who comes from somewhere else; what is remembered is bounded, whoever fails how often;
+time is monotonic, so no step of the clock makes anybody wait longer.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from common.errors import ThrottledError
+from common.source import networks_of
+from manager.usecases.failures import FailureCounts
+
+FREE_FAILURES: Final = 10
+"""Failures of one user from one source before the next attempt has to wait: people mistype."""
+
+COMPARED_MAX: Final = FREE_FAILURES
+"""Guesses at one user from one source that are compared with the password remembered for that source. A comparison takes no time, so with
+more of them whoever shares an address with a client could try hundreds a second; then that client's password is hashed again."""
+
+DELAY_MAX_S: Final = 60.0
+"""The longest wait. It is reached after 16 failures, and leaves a guesser 1,440 guesses a day at a password of at least 12 characters."""
+
+FAMILIAR_MAX: Final = 10_000
+"""Sources that somebody signed in from that are remembered; those that were used longest ago go first."""
+
+
+class Throttle:
+    """See the module. `clock` is monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._pairs: FailureCounts[tuple[str, str]] = FailureCounts(clock)
+        self._compared: FailureCounts[tuple[str, str]] = FailureCounts(clock)
+        self._networks: FailureCounts[str] = FailureCounts(clock)
+        self._familiar: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def remembered(self) -> int:
+        """How many pairs of user and source are remembered."""
+        return len(self._pairs)
+
+    def check(self, user: str, source: str) -> None:
+        """Refuse an attempt that comes too early. Raises ThrottledError."""
+        wait_s = self.wait_s(user, source)
+        if wait_s > 0:
+            raise ThrottledError(wait_s)
+
+    def wait_s(self, user: str, source: str) -> float:
+        """Return how long this user has to wait at this source."""
+        known = self._pairs.get((user, source))
+        if known is None:
+            return 0.0
+        return max(0.0, known.last_s + delay_s(known.count) - self._clock())
+
+    def failed(self, user: str, source: str) -> None:
+        """Count a failure, of the source's networks, too."""
+        self._pairs.count((user, source))
+        for each in dict.fromkeys(networks_of(source)):
+            self._networks.count(each)
+
+    def succeeded(self, user: str, source: str) -> None:
+        """Forget the failures of a user who has proved who it is, at this source, and remember that people sign in from there."""
+        self._pairs.forget((user, source))
+        self._familiar[source] = None
+        self._familiar.move_to_end(source)
+        while len(self._familiar) > FAMILIAR_MAX:
+            self._familiar.popitem(last=False)
+
+    def may_compare(self, user: str, source: str) -> bool:
+        """Whether an attempt at this source may be compared with the password that is remembered for it."""
+        known = self._compared.get((user, source))
+        return known is None or known.count < COMPARED_MAX
+
+    def compared(self, user: str, source: str) -> None:
+        """Count a guess that was compared with a remembered password: a right one from there does not make up for it, as failures are."""
+        self._compared.count((user, source))
+
+    def failures_of(self, source: str) -> int:
+        """Return how often anybody failed from this source of late."""
+        known = self._networks.get(source)
+        return known.count if known is not None else 0
+
+    def merit_of(self, source: str) -> tuple[int, ...]:
+        """Return what is less for a source that deserves to be asked before others.
+
+        One that people sign in from does, then one with few failures in its networks, the widest first: a guesser's new address is no stranger.
+        """
+        return (source not in self._familiar, *(self.failures_of(each) for each in networks_of(source)))
+
+
+def delay_s(failures: int) -> float:
+    """Return how long the attempt after so many failures waits."""
+    if failures < FREE_FAILURES:
+        return 0.0
+    # beyond the tenth doubling there is nothing to gain from large powers
+    return min(DELAY_MAX_S, 2.0 ** min(failures - FREE_FAILURES, 10))

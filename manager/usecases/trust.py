@@ -1,0 +1,294 @@
+"""Uploading, viewing, editing, exporting and deleting custom trusted CAs, which every node gets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+import structlog
+
+from common.errors import ChangedMeanwhileError, NotFoundError, PkiError
+from common.pki.certificate import Certificate
+from common.pki.path import faults_as_ca
+from manager.domain.consequences import Consequence, ConsequenceCode
+from manager.domain.inventory import Inventory, Trust
+from manager.domain.model import TrustedCaRecord
+from manager.domain.trust import client_ca_list
+from manager.domain.version import version_of_trusted_ca
+from manager.pki.chain.chain import PROBLEM_WORDS
+from manager.pki.judge.identity import issuer_of, key_of
+from manager.pki.judge.status import Status, statuses
+from manager.pki.read.redaction import without_private_keys
+from manager.pki.text.certificate import text_form
+from manager.pki.write.export import Download, trusted_pem
+from manager.store.records import NewTrustedCa
+from manager.usecases.admission import read_trusted_ca, read_trusted_cas
+from manager.usecases.confirming import Foreseen, foresee_trusted, foresee_untrusted
+from manager.usecases.context import Context
+from manager.usecases.workers import READ_TIMEOUT_S
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownTrustedCa:
+    """A trusted CA with its statuses.
+
+    `held_out` says why nodes do not get it, "" if they do; `faults` why clients accept nothing below it, in words; `text` is "" in a list.
+    """
+
+    record: TrustedCaRecord
+    certificate: Certificate
+    statuses: Sequence[Status]
+    held_out: str = ""
+    faults: Sequence[str] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenCas:
+    """What came of an upload: each record and whether it is a new entry, findings about the rest, and what it means."""
+
+    kept: Sequence[tuple[TrustedCaRecord, bool]]
+    left_out: Sequence[PkiError]
+    consequences: Sequence[Consequence]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinCa:
+    """A CA of the built-in list, which nobody can change."""
+
+    certificate: Certificate
+    statuses: Sequence[Status]
+
+
+def new_trusted_ca(
+    certificate: Certificate, *, text: str = "", trusted_intermediate: bool = True
+) -> NewTrustedCa:
+    """Return what the store keeps of a CA certificate, `text` as it was given. A root is trusted as itself."""
+    return NewTrustedCa(
+        text=without_private_keys(text) or certificate.pem,
+        certificate_pem=certificate.pem,
+        fingerprint=certificate.fingerprint,
+        subject_name=certificate.subject_name,
+        issuer_name=certificate.issuer_name,
+        raw_subject=certificate.raw_subject,
+        raw_issuer=certificate.raw_issuer,
+        issuer_id=issuer_of(certificate),
+        serial_no=certificate.serial_no,
+        public_key_id=key_of(certificate),
+        not_before_s=certificate.not_before_s,
+        not_after_s=certificate.not_after_s,
+        self_signed=certificate.is_self_signed,
+        trusted_intermediate=trusted_intermediate and not certificate.is_self_signed,
+    )
+
+
+class TrustOperations:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def take(
+        self, certificates: str, *, skip_unusable: bool = False, confirm: str | None = None, actor: str
+    ) -> TakenCas:
+        """Keep every CA certificate of a text, or none; with `skip_unusable` those that can be used.
+
+        Raises PkiFindingsError with every finding, or if none can be used; ConfirmationNeededError if the list of client CAs grows
+        too long for TLS.
+        """
+        found = await self._context.workers.run(
+            READ_TIMEOUT_S, read_trusted_cas, certificates, skip_unusable=skip_unusable
+        )
+        async with self._context.deciding() as inventory:
+            foreseen = await asyncio.to_thread(foresee_trusted, inventory, found.certificates)
+            foreseen.settle(confirm)
+            new = await asyncio.to_thread(lambda: [new_trusted_ca(each) for each in found.certificates])
+            kept = await self._keep(new, actor=actor)
+        self._tell(len(kept), cause="uploaded", actor=actor)
+        return TakenCas(kept=kept, left_out=found.left_out, consequences=foreseen.consequences)
+
+    async def upload_one(
+        self, certificate: str, *, trusted_intermediate: bool, actor: str
+    ) -> tuple[TrustedCaRecord, bool]:
+        """Keep the one CA certificate of a text, with the text as it came; return it, and whether it is a new entry.
+
+        For programs that cannot confirm: a list of client CAs that grows too long for TLS is an alarm, as it is after each other change
+        (docs/decisions/0018-programs-that-cannot-confirm.md). Raises PkiFindingsError with every finding, also for more than one.
+        """
+        found = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, certificate)
+        new = await asyncio.to_thread(
+            new_trusted_ca, found, text=certificate, trusted_intermediate=trusted_intermediate
+        )
+        (kept,) = await self._keep([new], actor=actor)
+        self._tell(1, cause="uploaded", actor=actor)
+        return kept
+
+    async def list(self) -> Sequence[ShownTrustedCa]:
+        """Return all custom ones."""
+        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
+        return await asyncio.to_thread(
+            lambda: [self._shown(record, inventory.trust, now_s) for record in inventory.trusted_cas.values()]
+        )
+
+    async def builtin(self) -> Sequence[BuiltinCa]:
+        """Return the built-in list."""
+        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
+        return await asyncio.to_thread(
+            lambda: [
+                BuiltinCa(one, statuses(one, now_s=now_s, trusted_ca=True)) for one in inventory.trust.builtin
+            ]
+        )
+
+    async def show(self, trusted_ca_id: int) -> ShownTrustedCa:
+        """Return one, decoded. Raises NotFoundError."""
+        record = await self._context.store.trusted_cas.get(trusted_ca_id)
+        inventory = await self._context.inventories.current()
+        if trusted_ca_id not in inventory.trust.custom:
+            raise NotFoundError(f"trusted CA {trusted_ca_id} was deleted a moment ago")
+        shown = self._shown(record, inventory.trust, int(self._context.clock()))
+        return replace(shown, text=await asyncio.to_thread(text_form, shown.certificate))
+
+    async def warnings(self, *, of: Collection[int] | None = None) -> Sequence[str]:
+        """Return what is wrong with the trusted CAs: with each that is of no use, and with all of them as a whole.
+
+        After an addition `of` are those that were added: what was wrong with another one before is no news.
+        """
+        inventory = await self._context.inventories.current()
+        useless = [
+            f"clients accept nothing that {shown.certificate.label} signed: {', '.join(shown.faults)}"
+            for shown in await self.list()
+            if shown.faults and (of is None or shown.record.id in of)
+        ]
+        too_long = client_ca_list(inventory.trusted_cas, inventory.trust)
+        return [*useless, *([too_long] if too_long else [])]
+
+    async def edit(
+        self,
+        trusted_ca_id: int,
+        *,
+        certificate: str | None,
+        trusted_intermediate: bool | None,
+        force: bool,
+        seen: str | None = None,
+        confirm: str | None = None,
+        actor: str,
+    ) -> TrustedCaRecord:
+        """Replace an entry's certificate, or whether an intermediate verifies peers; None leaves either as it is.
+
+        An intermediate that no longer does counts as lost. Raises PkiFindingsError, NotFoundError, IdentityConflictError (another entry is
+        the same), ConfirmationNeededError as `delete` and `take` do, ChangedMeanwhileError (it is no longer what was `seen`, or what this was decided by).
+        """
+        store = self._context.store.trusted_cas
+        record = await store.get(trusted_ca_id)
+        _check_same(trusted_ca_id, record, seen)
+        text = record.text if certificate is None else certificate
+        read = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, text)
+        wanted = record.trusted_intermediate if trusted_intermediate is None else trusted_intermediate
+        new = await asyncio.to_thread(new_trusted_ca, read, text=text, trusted_intermediate=wanted)
+        is_verifying = new.self_signed or new.trusted_intermediate
+        async with self._losing(
+            {trusted_ca_id},
+            [] if record.is_anchor and not is_verifying else [read],
+            edited=read,
+            verifying=[read] if is_verifying else [],
+            force=force,
+            confirm=confirm,
+        ):
+            # all of this was decided by what was read
+            _check_same(trusted_ca_id, await store.get(trusted_ca_id), version_of_trusted_ca(record))
+            kept = await store.update(trusted_ca_id, new)
+            detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
+            await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
+        self._tell(1, cause="edited", actor=actor)
+        return kept
+
+    async def export(self) -> Download:
+        """Return all custom ones in one file."""
+        inventory = await self._context.inventories.current()
+        return trusted_pem(inventory.trust.custom.values())
+
+    async def delete(
+        self, trusted_ca_ids: Sequence[int], *, force: bool, confirm: str | None = None, actor: str
+    ) -> None:
+        """Remove all of these or none.
+
+        Raises NotFoundError; ConfirmationNeededError if all or more than a fifth of the custom ones would go, unless forced or confirmed,
+        and with a `confirm` of "" whatever goes.
+        """
+        store = self._context.store.trusted_cas
+        for number in trusted_ca_ids:
+            await store.get(number)
+        async with self._losing(
+            set(trusted_ca_ids), [], edited=None, verifying=[], force=force, confirm=confirm
+        ):
+            await store.delete(trusted_ca_ids)
+            detail = {"ids": list(trusted_ca_ids)}
+            await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", detail)
+        self._tell(len(trusted_ca_ids), cause="deleted", actor=actor)
+
+    async def _keep(
+        self, new: Sequence[NewTrustedCa], *, actor: str
+    ) -> Sequence[tuple[TrustedCaRecord, bool]]:
+        async with self._context.store.together():
+            kept = await self._context.store.trusted_cas.add(new, now_s=self._context.clock())
+            detail = {"subjects": [record.subject_name for record, _ in kept]}
+            await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", detail)
+        return kept
+
+    @asynccontextmanager
+    async def _losing(
+        self,
+        gone: set[int],
+        new: Sequence[Certificate],
+        *,
+        edited: Certificate | None,
+        verifying: Sequence[Certificate],
+        force: bool,
+        confirm: str | None,
+    ) -> AsyncIterator[None]:
+        """Begin the transaction in which trusted CAs are lost, and note how few anchors are meant then, for nodes that ask.
+
+        Refuses to lose much, or to verify by too much, unless it is forced or confirmed. What one change leaves is what the next is
+        judged by: two small losses at once may be a large one.
+        """
+
+        def foresee(inventory: Inventory) -> Foreseen | None:
+            if force:
+                return None
+            now_s = int(self._context.clock())
+            # chains that nobody has asked for yet are built for this, which takes a while when there are thousands
+            return foresee_untrusted(inventory, gone, new, edited=edited, verifying=verifying, now_s=now_s)
+
+        async with self._context.deciding_on(foresee) as (inventory, foreseen):
+            if foreseen is not None:
+                # without a token nothing but a large loss stands in the way, as programs know it
+                is_large = any(each.code == ConsequenceCode.TRUST_SHRINKS for each in foreseen.consequences)
+                foreseen.settle("" if confirm is None and is_large else confirm)
+            # nodes do not get what is held out, so it does not count among what they are to have
+            missing = gone | inventory.trust.held_out.keys()
+            stay = [one for number, one in inventory.trusted_cas.items() if number not in missing]
+            anchors = len(inventory.trust.builtin) + sum(one.is_anchor for one in stay)
+            await self._context.store.trusted_cas.mean(anchors)
+            yield
+
+    def _tell(self, count: int, *, cause: str, actor: str) -> None:
+        log.info("trust.changed", count=count, user=actor, cause=cause)
+        self._context.changed(None, cause=f"trusted CAs {cause}")
+
+    def _shown(self, record: TrustedCaRecord, trust: Trust, now_s: int) -> ShownTrustedCa:
+        certificate = trust.custom[record.id]
+        return ShownTrustedCa(
+            record=record,
+            certificate=certificate,
+            statuses=statuses(certificate, now_s=now_s, trusted_ca=True),
+            held_out=trust.held_out.get(record.id, ""),
+            faults=[PROBLEM_WORDS[each] for each in faults_as_ca(certificate, now_s=now_s)],
+        )
+
+
+def _check_same(number: int, record: TrustedCaRecord, seen: str | None) -> None:
+    """Check that an entry's version is the one that was `seen`; None is any. Raises ChangedMeanwhileError."""
+    if seen not in {None, version_of_trusted_ca(record)}:
+        raise ChangedMeanwhileError(f"trusted CA {number} was changed meanwhile; look at it again")

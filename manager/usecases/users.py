@@ -1,0 +1,247 @@
+"""Who may sign in, and whether somebody is who they say.
+
+Invariant: a token is kept as the SHA-256 of its 256 random bits, and whoever holds it never waits because of others; passwords are
+the business of `manager.usecases.passwords`.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from common.errors import AccessError, ChangedMeanwhileError, ConflictError, InvalidInputError, Reason
+from common.source import source_of
+from manager.domain.attempts import Attempt
+from manager.domain.callers import Caller, Credential, Scope, fits, role_of
+from manager.domain.model import Role, TokenRecord, UserRecord
+from manager.usecases.allowance import BURST, Allowance
+from manager.usecases.context import Context
+from manager.usecases.lastuse import SOURCE_MAX, LastUse
+from manager.usecases.passwords import Passwords, check_password
+
+log = structlog.get_logger(__name__)
+
+TOKEN_PREFIX: Final = "cct_"  # noqa: S105 - what a token begins with, not a token
+TOKEN_DAYS_MAX: Final = 365
+"""How long an API token lives at most: who needs it longer makes another, and the old one is forgotten in time."""
+
+TOKEN_DAYS: Final = 90
+"""How long it lives if nothing is said."""
+
+TOKENS_PER_USER_MAX: Final = 20
+"""API tokens of one user that are good at once: one for each program, and few enough to know them all."""
+
+SETUP_LINK: Final = "setup"
+"""Where the store has the link that makes the first administrator."""
+
+NAME_MAX: Final = 150
+NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
+
+
+class UserOperations:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.passwords = Passwords(context)
+        self._last_use = LastUse(context.clock)
+        self._allowance = Allowance(context.monotonic, burst=BURST)
+
+    async def add(
+        self, name: str, *, role: Role, password: str, actor: str, only_first: bool = False
+    ) -> UserRecord:
+        """Add a user. Raises InvalidInputError, ConflictError (also where there is any user and this is to be the first)."""
+        _check_name(name)
+        check_password(password)
+        hashed = await self.passwords.hash(password)
+        async with self._context.store.together():
+            record = await self._context.store.users.add(
+                name, role, password_hash=hashed, now_s=self._context.clock(), only_first=only_first
+            )
+            # whoever is added, the link for the first one has done its work: it is not to come back should all users go
+            await self._context.store.meta.remove(SETUP_LINK)
+            await self._context.note(actor, "user.added", f"user {name}", {"role": role})
+        log.info("user.added", user=name)
+        return record
+
+    async def set_password(self, name: str, *, password: str, actor: str) -> None:
+        """Replace a user's password; the user's sessions and API tokens end. Raises InvalidInputError, NotFoundError."""
+        check_password(password)
+        hashed = await self.passwords.hash(password)
+        async with self._context.store.together():
+            await self._context.store.users.set_password(name, hashed)
+            await self._context.note(actor, "user.password_changed", f"user {name}")
+
+    async def get(self, name: str) -> UserRecord:
+        """Return one. Raises NotFoundError."""
+        return (await self._context.store.users.get(name))[0]
+
+    async def list(self) -> Sequence[UserRecord]:
+        """Return all."""
+        return await self._context.store.users.list()
+
+    async def set_role(self, name: str, *, role: Role, seen: str | None = None, actor: str) -> None:
+        """Replace a user's role, at once for sessions too; the user's API tokens end.
+
+        `seen` is the role that the change was begun with, None for any. Raises NotFoundError, ChangedMeanwhileError; ConflictError for the
+        own role, and for the role of the last administrator.
+        """
+        if name == actor:
+            raise ConflictError("you cannot change your own role; another administrator can")
+        async with self._context.store.together():
+            now = (await self._context.store.users.get(name))[0].role
+            if seen not in {None, now}:
+                raise ChangedMeanwhileError(
+                    f"somebody else made {name} {now} meanwhile (it was {str(seen)[:20]}); choose again if that is not right"
+                )
+            had_administrator = await self._has_administrator()
+            if not await self._context.store.users.set_role(name, role):
+                return
+            await self._check_administrator(name, had_administrator=had_administrator)
+            await self._context.note(actor, "user.role_changed", f"user {name}", {"role": role})
+
+    async def tokens(self, name: str | None) -> Sequence[TokenRecord]:
+        """Return the API tokens of a user (None: of all), without the tokens."""
+        return await self._context.store.users.tokens(name, now_s=self._context.clock())
+
+    async def remove_token(self, token_id: int, *, name: str | None, actor: str) -> TokenRecord:
+        """Revoke an API token, of this user if one is named; it is worth nothing from then on. Raises NotFoundError."""
+        async with self._context.store.together():
+            record = await self._context.store.users.remove_token(token_id, name=name)
+            await self._context.note(actor, "token.removed", f"user {record.user}", {"label": record.label})
+        return record
+
+    async def remove(self, name: str, *, actor: str) -> None:
+        """Remove a user and all tokens. Raises NotFoundError; ConflictError for the own account, and for the last administrator."""
+        if name == actor:
+            raise ConflictError("you cannot delete your own account; another administrator can")
+        async with self._context.store.together():
+            had_administrator = await self._has_administrator()
+            await self._context.store.users.remove(name)
+            await self._check_administrator(name, had_administrator=had_administrator)
+            await self._context.note(actor, "user.removed", f"user {name}")
+        self.passwords.forget()
+
+    async def new_token(
+        self, name: str, *, label: str, days: int, scope: Scope | None, actor: str
+    ) -> tuple[str, float]:
+        """Make an API token for a user; return it (shown once) and when it expires. Scope None is what the user may do now.
+
+        Raises InvalidInputError, ConflictError (too many), AccessError FORBIDDEN (more than the user may do), NotFoundError;
+        ThrottledError if too many were made of late.
+        """
+        if not 1 <= days <= TOKEN_DAYS_MAX:
+            raise InvalidInputError("days", f"a token lives 1 to {TOKEN_DAYS_MAX} days")
+        self._allowance.check(name)
+        token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        now_s = self._context.clock()
+        expires_s = now_s + days * 86400
+        async with self._context.store.together():
+            user, _ = await self._context.store.users.get(name)
+            chosen = Scope(user.role) if scope is None else scope
+            if not fits(chosen, user.role):
+                raise AccessError(
+                    f"a token of '{name}', who is {user.role}, cannot be for {chosen}",
+                    reason=Reason.FORBIDDEN,
+                )
+            await self._context.store.users.add_token(
+                name,
+                token_hash=hash_token(token),
+                label=label[:NAME_MAX],
+                scope=chosen,
+                expires_s=expires_s,
+                now_s=now_s,
+                most=TOKENS_PER_USER_MAX,
+            )
+            detail = {"label": label[:NAME_MAX], "scope": chosen, "expires_s": expires_s}
+            await self._context.note(actor, "token.made", f"user {name}", detail)
+        # only what was made, and so written down, counts
+        self._allowance.admits(name)
+        return token, expires_s
+
+    async def by_password(
+        self,
+        name: str,
+        password: str,
+        *,
+        address: str,
+        device: str = "",
+        connection: str = "",
+        session: str = "",
+    ) -> UserRecord:
+        """Return the user that this name and password prove (`Passwords.prove`).
+
+        Raises AccessError; ThrottledError if it was not even tried.
+        """
+        return await self.passwords.prove(
+            name, password, address=address, device=device, connection=connection, session=session
+        )
+
+    async def by_token(self, token: str, *, address: str) -> Caller:
+        """Return who asks with this API token. Raises AccessError."""
+        # nobody guesses 256 bits, so who holds them never waits because of others
+        caller = await self.find_token(hash_token(token), source=address)
+        if caller is None:
+            self._context.attempted(Attempt.SIGN_IN_FAILED, name="", source=source_of(address))
+            log.warning("login.refused", address=address)
+            raise AccessError("the token is unknown, revoked or expired")
+        return caller
+
+    async def find_token(self, token_hash: str, *, source: str | None = None) -> Caller | None:
+        """Return who asks with the API token of this hash, None if it is worth nothing; `source` says where it is used."""
+        users = self._context.store.users
+        found = await users.owner_of_token(token_hash, now_s=self._context.clock())
+        if found is None:
+            return None
+        user, token = found
+        if source is not None:
+
+            async def write(now_s: float) -> None:
+                await users.token_used(token.id, source=source[:SOURCE_MAX], now_s=now_s)
+
+            await self._last_use.note(token.id, token.last_used_s, write)
+        scope = Scope(token.scope)
+        return Caller(
+            user=replace(user, role=role_of(scope, user.role)),
+            credential=Credential.API_TOKEN,
+            proof=token_hash,
+            token_id=token.id,
+            push_only=scope is Scope.PUSH_ONLY,
+            provisions=scope is Scope.PROVISIONING,
+        )
+
+    async def _has_administrator(self) -> bool:
+        return any(each.role is Role.ADMINISTRATOR for each in await self._context.store.users.list())
+
+    async def _check_administrator(self, name: str, *, had_administrator: bool) -> None:
+        """Undo, within a transaction, what left nobody who could add users: two administrators may remove each other at once."""
+        if had_administrator and not await self._has_administrator():
+            raise ConflictError(f"'{name}' is the last administrator; make somebody else one first")
+
+
+def findings_of_user(name: str, password: str) -> Sequence[InvalidInputError]:
+    """Return all that is wrong with a new user's name and password."""
+    found: list[InvalidInputError] = []
+    for check, value in ((_check_name, name), (check_password, password)):
+        try:
+            check(value)
+        except InvalidInputError as error:
+            found.append(error)
+    return found
+
+
+def _check_name(name: str) -> None:
+    if len(name) > NAME_MAX or not NAME_PATTERN.fullmatch(name):
+        raise InvalidInputError(
+            "name",
+            f"a user's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
+        )
+
+
+def hash_token(token: str) -> str:
+    """Return what is kept of a token: it has 256 random bits, so one round is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()

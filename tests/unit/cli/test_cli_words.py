@@ -1,0 +1,38 @@
+import pytest
+
+from manager.cli import words
+from manager.cli.failures import Finding
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-5, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (3600, "1 h"),
+        (5400, "1 h 30 min"),
+        (86400 * 3 + 3600 * 4, "3 d 4 h"),
+        (86400 * 10 + 3600 * 4, "10 d"),
+    ],
+)
+def test_a_span_is_said_in_its_largest_units(seconds, said):
+    assert words.span(seconds) == said
+
+
+def test_past_and_future_are_told_apart():
+    assert words.until(160, 100) == "in 1 min"
+    assert words.until(100, 160) == "expired 1 min ago"
+    assert words.ago(None, 100) == "never"
+
+
+def test_a_moment_is_utc_and_an_impossible_one_is_no_crash():
+    assert words.moment(0) == "1970-01-01 00:00:00Z"
+    assert words.moment(1e18).endswith(" s")
+    assert words.moment(None) == "-"
+
+
+def test_a_finding_names_the_places_that_are_known():
+    assert str(Finding(message="bad")) == "bad"
+    assert str(Finding(message="bad", file="a.pem", block=2, line=9)) == "a.pem, block 2, line 9: bad"
+    assert str(Finding(message="bad", line=9)) == "line 9: bad"

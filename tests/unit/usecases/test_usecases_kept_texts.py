@@ -1,0 +1,132 @@
+"""What is kept of a text, whichever way it comes in: as it was given, and never a key."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from common.pki.pem import pem_of
+from manager.pki.read.batch import ImportFile
+from manager.pki.read.parameters import FFDHE2048_PEM
+from manager.pki.read.upload import read_tls
+from manager.usecases.certificates import new_certificate
+from manager.usecases.requests import KeyChoice, RequestChanges
+from tests.pki import NOW_S, Made, make_intermediate, make_leaf, make_root
+from tests.unit.usecases.conftest import World
+
+ROOT = make_root()
+ISSUER = make_intermediate(ROOT)
+SHORT = 10
+
+
+def wrapped(made: Made) -> str:
+    """Return a key that no reader recognises as one: its marks are lost, and its lines are shorter than any tool's."""
+    return "Private-Key\n" + "".join(f"{piece}\n" for piece in pieces(made))
+
+
+def pieces(made: Made) -> list[str]:
+    body = "".join(made.key_pem.splitlines()[1:-1])
+    return [body[at : at + SHORT] for at in range(0, len(body), SHORT)]
+
+
+def stored(directory: Path, text: str) -> bool:
+    return any(text.encode() in path.read_bytes() for path in directory.glob("*.db*"))
+
+
+async def upload(world: World, made: Made, *, before: str = "", parameters: str = "") -> int:
+    uploaded = await world.operations.certificates.upload(
+        certificate=before + made.certificate_pem,
+        private_key=made.key_pem,
+        passphrase=None,
+        parameters=parameters,
+        nodes=[],
+        slot="server",
+        actor="ada",
+    )
+    return uploaded.record.id
+
+
+async def test_no_way_in_keeps_a_key_in_the_clear(world: World, tmp_path: Path):
+    certificates, made = world.operations.certificates, make_leaf(ISSUER)
+    number = await upload(world, made, before=wrapped(made), parameters=wrapped(made) + FFDHE2048_PEM)
+    await certificates.edit(
+        number,
+        certificate=wrapped(made) + made.certificate_pem,
+        parameters=made.key_pem + wrapped(made) + FFDHE2048_PEM,
+        slot="server",
+        actor="ada",
+    )
+    text = f"{wrapped(made)}{made.certificate_pem}{made.key_pem}"
+    await certificates.import_files([ImportFile("a.pem", text.encode())], passphrase=None, actor="ada")
+    ((trusted, _),) = (
+        await world.operations.trust.take(wrapped(made) + ROOT.certificate_pem, actor="ada")
+    ).kept
+    await world.operations.trust.edit(
+        trusted.id,
+        certificate=wrapped(made) + ROOT.certificate_pem,
+        trusted_intermediate=None,
+        force=False,
+        actor="ada",
+    )
+    request = await world.operations.requests.create(
+        replaces=number, changes=RequestChanges(), key=KeyChoice(private_key=made.key_pem), actor="ada"
+    )
+    await world.operations.requests.answer(
+        request.id,
+        certificate=wrapped(made) + make_leaf(ISSUER, key=made.key).certificate_pem,
+        parameters="",
+        take_over=False,
+        nodes=[],
+        slot="server",
+        actor="ada",
+    )
+    await world.store.close()
+    assert stored(tmp_path, made.certificate_pem)
+    # a key names its kind as its certificate does
+    own = [piece for piece in pieces(made) if len(piece) == SHORT and piece not in made.certificate_pem]
+    assert not any(stored(tmp_path, piece) for piece in own)
+
+
+async def test_texts_without_a_key_are_kept_as_they_were_given(world: World):
+    made = make_leaf(ISSUER)
+    number = await upload(world, made, before="# ours\r\n", parameters=f"\n{FFDHE2048_PEM}\n# theirs")
+    record = await world.store.certificates.get(number)
+    assert record.text == "# ours\r\n" + made.certificate_pem
+    assert record.parameters_text == f"\n{FFDHE2048_PEM}\n# theirs"
+    ((trusted, _),) = (await world.operations.trust.take(ROOT.certificate_pem, actor="ada")).kept
+    given = f"# our root\n{ROOT.certificate_pem}\n\n"
+    kept = await world.operations.trust.edit(
+        trusted.id, certificate=given, trusted_intermediate=None, force=False, actor="ada"
+    )
+    assert kept.text == given
+
+
+async def test_parameters_that_came_with_an_answer_outlive_an_edit_of_the_certificate(world: World):
+    made = make_leaf(ISSUER)
+    request = await world.operations.requests.create(
+        replaces=None,
+        changes=RequestChanges(subject="CN=node.example.com"),
+        key=KeyChoice(private_key=made.key_pem),
+        actor="ada",
+    )
+    answered = await world.operations.requests.answer(
+        request.id,
+        certificate=made.certificate_pem,
+        parameters=FFDHE2048_PEM,
+        take_over=False,
+        nodes=[],
+        slot="server",
+        actor="ada",
+    )
+    number = answered.certificate.id
+    await world.operations.certificates.edit(
+        number, certificate=made.certificate_pem + ISSUER.certificate_pem, slot="server", actor="ada"
+    )
+    assert (await world.store.certificates.get(number)).parameters_pem == FFDHE2048_PEM
+
+
+async def test_a_text_that_an_earlier_release_took_stops_nothing_where_this_one_sees_more_of_it(world: World):
+    made = make_leaf(ISSUER)
+    new = new_certificate(read_tls(certificate=made.certificate_pem, private_key=made.key_pem))
+    unseen = f"an old note: {pem_of(b'this is no certificate at all, and nobody could tell')}"
+    record, _ = await world.store.certificates.add(replace(new, text=unseen + new.text), now_s=NOW_S)
+    shown = await world.operations.certificates.show(record.id)
+    assert shown.entry.leaf.der == made.certificate_der
