@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
+from common.api.codes import StatusCode
 from common.errors import AccessError, InvalidInputError, Reason
 from manager.api.answers import (
     AssignedAnswer,
@@ -30,7 +31,6 @@ from manager.domain.model import Role
 from manager.http.pieces import AT_ONCE, guarded, listed, send
 from manager.http.routes import CONFIRM, FORCE, PEM_FILE, PFX_FILE, Call, Id, Route, allows, attachment, reply
 from manager.http.routes import Query as Parameter
-from manager.pki.judge.status import StatusCode
 from manager.pki.read.batch import ImportFile
 from manager.pki.write.export import Format
 from manager.usecases.certificates import Assigned, ListedCertificate, Wanted

@@ -32,7 +32,7 @@ from manager.cli import (
 )
 from manager.cli.access import Options
 from manager.cli.failures import exit_status, lines
-from manager.cli.usage import PlainGroup
+from manager.usage import PlainGroup
 
 INTRODUCTION: Final = """\
 Keeps the TLS certificates of a fleet of video-conferencing nodes right. First say which manager, and who you are:

@@ -7,13 +7,14 @@ to `manager.pki.chain.chain`. Invariant: a chain that a text completes by itself
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from common.api.codes import ChainState
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
 from manager.domain.comparison import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, asked, said
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import AssignmentRecord
-from manager.pki.chain.chain import Chain, ChainState
+from manager.pki.chain.chain import Chain
 from manager.pki.judge.identity import key_of
 from manager.pki.read.material import TlsMaterial
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+from common.api.codes import StatusCode
 from common.errors import InvalidInputError, NotFoundError
 from common.pki.finding import Severity
 from common.pki.path import Purpose, allows
@@ -16,7 +17,6 @@ from manager.domain.comparison import uncovered
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import NodeRecord
 from manager.pki.judge.headline import headline
-from manager.pki.judge.status import StatusCode
 
 PAGE: Final = 100
 PAGE_MAX: Final = 10_000

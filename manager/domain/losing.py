@@ -5,13 +5,13 @@ Pure. Decides what would be gone for good, and whom that meets. Invariant: a pri
 
 from collections.abc import Collection, Sequence
 
+from common.api.codes import ChainState
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
 from manager.domain.comparison import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, asked, left_without, named
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import NodeRecord, RequestRecord
-from manager.pki.chain.chain import ChainState
 from manager.pki.judge.identity import key_of
 
 

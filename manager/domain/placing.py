@@ -7,6 +7,7 @@ consequence of replacing it.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from common.api.codes import ChainState
 from common.bundle.manifest import Slot
 from common.ids import NodeName
 from common.pki.finding import LintCode, Severity, by_severity
@@ -21,7 +22,6 @@ from manager.domain.consequences import (
 )
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import AssignmentRecord, NodeRecord, RequestRecord
-from manager.pki.chain.chain import ChainState
 from manager.pki.judge.status import is_expired
 from manager.pki.read.material import TlsMaterial
 

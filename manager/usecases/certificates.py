@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import structlog
 
+from common.api.codes import ChainState
 from common.bundle.build import SlotMaterial
 from common.bundle.manifest import SLOTS, Slot
 from common.errors import ChangedMeanwhileError, Hint, InvalidInputError, NotFoundError, PkiError, Reason
@@ -16,7 +17,6 @@ from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.inventory import Entry, Inventory, Judgement
 from manager.domain.listing import Page, Query, list_page
 from manager.domain.model import AssignmentRecord, CertificateRecord, TrustedCaRecord
-from manager.pki.chain.chain import ChainState
 from manager.pki.judge.headline import Headline, headline
 from manager.pki.judge.identity import issuer_of, key_of
 from manager.pki.judge.status import Status

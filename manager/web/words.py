@@ -11,14 +11,14 @@ from typing import Any, Final, Literal
 
 from markupsafe import Markup
 
+from common.api.codes import ChainState, StatusCode
 from common.api.explained.meanings import NODE_STATES
 from common.pki.finding import Severity, by_severity
 from common.words import counted
 from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.model import Role
 from manager.domain.view import State
-from manager.pki.chain.chain import PROBLEM_WORDS, ChainState
-from manager.pki.judge.status import StatusCode
+from manager.pki.chain.chain import PROBLEM_WORDS
 
 Kind = Literal["ok", "info", "wait", "warn", "bad", "off"]
 """How good something is; each has its own colour and its own shape."""

@@ -8,9 +8,10 @@ import random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from common.api.codes import ChainState
 from common.pki.certificate import decode
 from common.pki.strict import MAX_INTERMEDIATES, StrictClient
-from manager.pki.chain.chain import ChainState, build_chain
+from manager.pki.chain.chain import build_chain
 from manager.pki.chain.search import Issuers
 from tests.pki import DAY_S, NOW_S, Made, _ca_extensions, _make, _name, make_key, make_leaf, make_root
 

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
+from common.api.codes import ChainState, StatusCode
 from common.api.explained.meanings import (
     ALARM_TITLES,
     CONFIGURATION,
@@ -27,8 +28,7 @@ from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
 from manager.domain.view import State
 from manager.infinity_api.contract.alarms import MISSING_ON_MANAGEMENT_NODE, NAMES
-from manager.pki.chain.chain import PROBLEM_WORDS, ChainState
-from manager.pki.judge.status import StatusCode
+from manager.pki.chain.chain import PROBLEM_WORDS
 from manager.web.reference import markdown
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "findings.md"

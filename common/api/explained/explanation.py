@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from common.api.codes import ChainState, StatusCode
 from common.pki.finding import LintCode, Severity
-from manager.pki.chain.chain import ChainState
-from manager.pki.judge.status import StatusCode
 
 
 class Client(StrEnum):

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from common.api.codes import ChainState, StatusCode
 from common.api.explained.explanation import ALL, Client, Explanation
 from common.api.explained.findings import FINDINGS
 from common.pki.finding import LintCode, Severity
-from manager.pki.chain.chain import ChainState
-from manager.pki.judge.status import StatusCode
 
 STATUSES: Final = (
     Explanation(

@@ -7,28 +7,13 @@ Invariant: the answer stays the same until `stands_until_s` unless the certifica
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 
+from common.api.codes import ChainState
 from common.pki.certificate import Certificate, is_signed_by
 from common.pki.constraints import Comparisons
 from common.pki.path import Problem, Purpose, is_usable, problems_of
 from manager.pki.chain.search import DEFAULT_LIMITS, End, Issuers, Path, Search, Source, WorkLimits
-
-
-class ChainState(StrEnum):
-    """How good the best chain is; in the order in which one is preferred to another."""
-
-    COMPLETE = "complete"
-    WEAK = "weak"
-    NOT_YET_VALID = "not_yet_valid"
-    EXPIRED = "expired"
-    INVALID = "invalid"
-    UNTRUSTED = "untrusted"
-    INCOMPLETE = "incomplete"
-    UNDETERMINED = "undetermined"
-    SELF_SIGNED = "self_signed"
-
 
 _ROOTLESS = frozenset(
     {ChainState.INCOMPLETE, ChainState.UNTRUSTED, ChainState.UNDETERMINED, ChainState.SELF_SIGNED}

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from common.api.codes import ChainState, StatusCode
 from common.api.explained.statuses import explain
 from common.pki.finding import Finding, LintCode, Severity
-from manager.pki.chain.chain import ChainState
-from manager.pki.judge.status import Status, StatusCode
+from manager.pki.judge.status import Status
 
 _ORDER: Final = tuple(Severity)
 

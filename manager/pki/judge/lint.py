@@ -8,12 +8,13 @@ import ipaddress
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from common.api.codes import ChainState
 from common.api.explained.statuses import explain
 from common.pki.certificate import Certificate
 from common.pki.faults import faults, too_long
 from common.pki.finding import Finding, LintCode, Severity
 from common.pki.path import Purpose, allows, has_weak_key
-from manager.pki.chain.chain import Chain, ChainState
+from manager.pki.chain.chain import Chain
 
 _EXAMINED = frozenset(
     {

@@ -5,23 +5,12 @@ What else may be wrong is in `lint`. Invariant: there is always at least one sta
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from common.api.codes import StatusCode
 from common.pki.certificate import Certificate
 from common.pki.expiry import DAY_S, Nearness, lifetime_s, nearness
 from common.pki.path import has_weak_signature
 from common.words import counted
-
-
-class StatusCode(StrEnum):
-    """The specification's statuses; stable for machines."""
-
-    EXPIRED = "expired"
-    EXPIRING = "expiring"
-    TEMPORARY = "temporary"
-    WEAK_SIGNATURE = "weak_signature"
-    EMPTY_SUBJECT = "empty_subject"
-    GOOD = "good"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,11 @@
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from common.api.codes import ChainState
 from common.ids import NodeName
 from common.pki.certificate import decode
 from common.pki.finding import LintCode, Severity
 from manager.domain.inventory import Entry, Inventory, Trust
 from manager.domain.model import AssignmentRecord, NodeRecord
-from manager.pki.chain.chain import ChainState
 from tests.pki import NOW_S, make_intermediate, make_leaf, make_root
 
 ROOT = make_root()

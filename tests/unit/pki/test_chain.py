@@ -4,10 +4,11 @@ import random
 import pytest
 from cryptography import x509
 
+from common.api.codes import ChainState
 from common.pki.certificate import decode
 from common.pki.path import Problem
 from common.pki.strict import StrictClient
-from manager.pki.chain.chain import ChainState, build_chain, serving_chain
+from manager.pki.chain.chain import build_chain, serving_chain
 from manager.pki.chain.search import Issuers, Search, Source, WorkLimits
 from tests.pki import (
     DAY_S,

@@ -10,15 +10,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from common.api.codes import ChainState, StatusCode
 from common.api.explained.explanation import Client
 from common.api.explained.statuses import CHAIN_STATES, FINDINGS, STATUSES, explain
 from common.pki.certificate import Certificate, decode
 from common.pki.finding import LintCode, Severity
 from common.pki.pem import pem_of, read_blocks
-from manager.pki.chain.chain import ChainState, build_chain
+from manager.pki.chain.chain import build_chain
 from manager.pki.chain.search import Issuers
 from manager.pki.judge.lint import lint
-from manager.pki.judge.status import StatusCode
 from tests import odd
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import accepts, openssl

@@ -1,11 +1,11 @@
 import pytest
 
+from common.api.codes import ChainState, StatusCode
 from common.api.explained.statuses import CHAIN_STATES, FINDINGS, STATUSES, explain
 from common.pki.finding import LintCode, Severity
-from manager.pki.chain.chain import ChainState
 from manager.pki.judge.headline import headline
 from manager.pki.judge.lint import found
-from manager.pki.judge.status import Status, StatusCode
+from manager.pki.judge.status import Status
 
 GOOD = [Status(code=StatusCode.GOOD, text="Good")]
 

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from common.api.codes import ChainState
 from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.certificate import decode, is_signed_by
@@ -16,7 +17,7 @@ from common.pki.finding import LintCode
 from common.pki.pem import pem_of
 from common.pki.strict import StrictClient
 from common.runtime.handshake import leaf_not_after_s
-from manager.pki.chain.chain import ChainState, build_chain
+from manager.pki.chain.chain import build_chain
 from manager.pki.chain.search import Issuers
 from manager.pki.judge.lint import lint
 from manager.pki.write.export import ExportItem, Format, export

@@ -2,9 +2,10 @@
 
 import pytest
 
+from common.api.codes import ChainState
 from common.errors import Reason
 from common.pki.certificate import decode
-from manager.pki.chain.chain import ChainState, build_chain
+from manager.pki.chain.chain import build_chain
 from manager.pki.chain.search import Issuers
 from manager.pki.read.batch import ImportFile, read_batch
 from manager.pki.read.findings import PkiFindingsError

@@ -6,11 +6,12 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from common.api.codes import ChainState
 from common.pki.certificate import decode
 from common.pki.path import Problem, Purpose
 from common.pki.pem import read_blocks
 from common.pki.strict import StrictClient
-from manager.pki.chain.chain import ChainState, build_chain
+from manager.pki.chain.chain import build_chain
 from manager.pki.chain.search import Issuers
 from tests.pki import NOW_S, chain_pem, make_intermediate, make_key, make_leaf, make_root
 from tests.unit.pki.openssl import accepts, openssl

@@ -1,8 +1,9 @@
 import random
 
+from common.api.codes import ChainState
 from common.pki.certificate import decode
 from common.pki.strict import StrictClient
-from manager.pki.chain.chain import ChainState, build_chain, serving_chain
+from manager.pki.chain.chain import build_chain, serving_chain
 from manager.pki.chain.search import Issuers
 from tests.pki import NOW_S, cross_sign, make_intermediate, make_key, make_leaf, make_root
 

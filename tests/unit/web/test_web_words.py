@@ -2,9 +2,8 @@ from typing import get_args
 
 import pytest
 
+from common.api.codes import ChainState, StatusCode
 from manager.domain.view import State
-from manager.pki.chain.chain import ChainState
-from manager.pki.judge.status import StatusCode
 from manager.web import words
 from tests.pki import NOW_S
 
