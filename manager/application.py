@@ -10,6 +10,7 @@ from manager.http.oauth import add_oauth
 from manager.http.proxies import Proxies
 from manager.http.routes import Api
 from manager.infinity_api.app import add_management_api
+from manager.infinity_api.contract.openapi import management_document
 from manager.usecases.ports import FleetView
 from manager.usecases.usecases import Operations
 from manager.web.site import add_pages
@@ -21,7 +22,7 @@ def build_application(
     """Return the application with all routes there are."""
     app, api = new_application(proxies), Api(operations=operations, fleet=fleet)
     add_routes(app, health, metrics)
-    app.add_subapp(ROOT, build_api(api))
+    app.add_subapp(ROOT, build_api(api, others=management_document))
     add_management_api(app, api)
     add_oauth(app, api)
     # the last of the pages is every other address

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from common.api.errors import ConsequenceAnswer
 from common.bundle.manifest import Slot
 from common.errors import PkiError
 from common.pki.finding import Finding as JudgedFinding
 from common.pki.finding import by_severity
-from manager.domain.consequences import Consequence
 from manager.domain.model import AssignmentRecord, TrustedCaRecord
 from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import Headline as JudgedHeadline
@@ -47,16 +47,6 @@ class Headline(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     text: str
     severity: str
-
-
-class ConsequenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a change means for nodes, clients or private keys; `asks` says that a person wants to be asked before."""
-
-    code: str
-    message: str
-    severity: str
-    asks: bool
-    nodes: tuple[str, ...]
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,16 +217,6 @@ def left_out(findings: Sequence[PkiError]) -> list[LeftOut]:
     """Say what was not taken."""
     return [
         LeftOut(message=each.message, file=each.file, block=each.block, line=each.line) for each in findings
-    ]
-
-
-def consequence_answers(found: Iterable[Consequence]) -> list[ConsequenceAnswer]:
-    """Say what a change means."""
-    return [
-        ConsequenceAnswer(
-            code=each.code, message=each.message, severity=each.severity, asks=each.asks, nodes=each.nodes
-        )
-        for each in found
     ]
 
 

@@ -1,5 +1,6 @@
 """The API as an application: every route of the tables, and every failure in one shape."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -7,6 +8,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from common.api.errors import FailureDetail
 from common.errors import CertcastError, Reason
 from manager.api import (
     alarms,
@@ -20,6 +22,7 @@ from manager.api import (
     trust,
     users,
 )
+from manager.api.openapi import Json
 from manager.api.reference import add_reference
 from manager.http import errors
 from manager.http.guard import expect_later
@@ -43,15 +46,18 @@ ROUTES: Final[tuple[Route, ...]] = (
 )
 
 
-def build_api(api: Api) -> web.Application:
-    """Return the application to mount at `ROOT` of `manager.http.guard.new_application`."""
+def build_api(api: Api, *, others: Callable[[], Json]) -> web.Application:
+    """Return the application to mount at `ROOT` of `manager.http.guard.new_application`.
+
+    `others` makes another API's share of the OpenAPI document.
+    """
     app = web.Application(middlewares=[_failures])
     app[fleet.STREAMS] = Streams()
     app.on_shutdown.append(app[fleet.STREAMS].end)
     for route in ROUTES:
         handler = partial(call, route, api)
         app.router.add_route(route.method, f"/{route.path}", handler, expect_handler=expect_later)
-    add_reference(app, ROUTES, root=ROOT)
+    add_reference(app, ROUTES, root=ROOT, others=others)
     return app
 
 
@@ -72,12 +78,12 @@ async def _failures(request: web.Request, handler: Handler) -> web.StreamRespons
     except web.HTTPException as error:
         reason = Reason.NOT_FOUND if error.status == 404 else Reason.INVALID
         response = errors.failed(
-            error.status, errors.FailureDetail(reason=reason, message=f"{error.status} {error.reason}")
+            error.status, FailureDetail(reason=reason, message=f"{error.status} {error.reason}")
         )
         if isinstance(error, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except Exception:
         log.exception("request.failed", method=request.method, path=request.path)
-        failure = errors.FailureDetail(reason=Reason.INTERNAL, message="the manager failed; its log says why")
+        failure = FailureDetail(reason=Reason.INTERNAL, message="the manager failed; its log says why")
         return errors.failed(500, failure)

@@ -18,7 +18,6 @@ from manager.api.answers import (
     SlotAnswer,
     SlotsAnswer,
     certificate_answer,
-    consequence_answers,
     finding_answers,
     left_out,
     place,
@@ -28,6 +27,7 @@ from manager.api.answers import (
 from manager.domain.callers import check_password_given
 from manager.domain.listing import PAGE, Order, Query
 from manager.domain.model import Role
+from manager.http.errors import consequence_answers
 from manager.http.pieces import AT_ONCE, guarded, listed, send
 from manager.http.routes import CONFIRM, FORCE, PEM_FILE, PFX_FILE, Call, Id, Route, allows, attachment, reply
 from manager.http.routes import Query as Parameter

@@ -3,11 +3,12 @@
 import msgspec
 from aiohttp import web
 
+from common.api.errors import ConsequenceAnswer
 from common.bundle.manifest import Slot
 from common.ids import Fingerprint
-from manager.api.answers import ConsequenceAnswer, consequence_answers
 from manager.domain.difference import Difference
 from manager.domain.model import Role
+from manager.http.errors import consequence_answers
 from manager.http.routes import CONFIRM, Call, Query, Route, reply
 from manager.usecases.generations import Compared, ShownGeneration
 

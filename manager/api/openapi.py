@@ -11,12 +11,11 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+from common.api.errors import FailureAnswer
 from common.bundle.manifest import Slot
 from manager.domain.assertion import TOKEN_PATH
-from manager.http.errors import FailureAnswer
 from manager.http.oauth import ASSERTION_TYPE, FORM, GRANT, AccessToken, OAuthFailure
 from manager.http.routes import Route
-from manager.infinity_api.contract.openapi import management_paths, management_schemas
 
 Json = dict[str, Any]
 
@@ -52,8 +51,8 @@ _FAILURES: Final[Mapping[int, str]] = {
 }
 
 
-def build_document(routes: Sequence[Route], *, root: str) -> Json:
-    """Return the document. `routes` stand below the path `root`."""
+def build_document(routes: Sequence[Route], *, root: str, others: Json) -> Json:
+    """Return the document. `routes` stand below the path `root`; `others` has the `paths` and `schemas` of another API beside it."""
     kinds = _types(routes)
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCES)
     by_kind = dict(zip(kinds, schemas, strict=True))
@@ -61,7 +60,7 @@ def build_document(routes: Sequence[Route], *, root: str) -> Json:
     for route in routes:
         paths.setdefault(f"{root}/{route.path}", {})[route.method.lower()] = _operation(route, by_kind)
     paths[TOKEN_PATH] = {"post": _token(by_kind)}
-    paths |= management_paths()
+    paths |= others["paths"]
     return {
         "openapi": OPENAPI,
         "info": {"title": "Certcast", "version": version("certcast"), "description": _ABOUT},
@@ -70,7 +69,7 @@ def build_document(routes: Sequence[Route], *, root: str) -> Json:
         "security": [{"basic": []}, {"bearer": []}],
         "paths": paths,
         "components": {
-            "schemas": components | management_schemas(),
+            "schemas": components | others["schemas"],
             "securitySchemes": {
                 "basic": {"type": "http", "scheme": "basic"},
                 "bearer": {

@@ -6,7 +6,7 @@ Decides how an operation reads on the page. What the API is like is no secret, s
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -63,12 +63,17 @@ class Shown:
         return f"{self.method.lower()}{self.path}"
 
 
-def add_reference(app: web.Application, routes: Sequence[Route], *, root: str) -> None:
-    """Serve the document, the page and its style sheet below an application that is mounted at `root`."""
+def add_reference(
+    app: web.Application, routes: Sequence[Route], *, root: str, others: Callable[[], Json]
+) -> None:
+    """Serve the document, the page and its style sheet below an application that is mounted at `root`.
+
+    `others` makes another API's share of the document, once and only where it is asked for.
+    """
 
     @cache
     def document() -> Json:
-        return build_document(routes, root=root)
+        return build_document(routes, root=root, others=others())
 
     @cache
     def encoded() -> bytes:

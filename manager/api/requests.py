@@ -6,8 +6,9 @@ import msgspec
 from aiohttp import web
 
 from common.errors import InvalidInputError
-from manager.api.answers import CertificateAnswer, consequence_answers, shown_answer
+from manager.api.answers import CertificateAnswer, shown_answer
 from manager.domain.model import RequestRecord, Role
+from manager.http.errors import consequence_answers
 from manager.http.routes import CONFIRM, Call, Id, Route, empty, reply
 from manager.pki.read.csr import DEFAULT_TEMPLATE, KeyKind
 from manager.usecases.requests import KeyChoice, RequestChanges

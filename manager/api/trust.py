@@ -10,12 +10,12 @@ from manager.api.answers import (
     BuiltinCas,
     TrustedCaAnswer,
     TrustedCasAnswer,
-    consequence_answers,
     left_out,
     trusted_ca_answer,
     trusted_ca_record_answer,
 )
 from manager.domain.model import Role
+from manager.http.errors import consequence_answers
 from manager.http.routes import CONFIRM, FORCE, PEM_FILE, Call, Id, Route, attachment, empty, reply
 
 Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]

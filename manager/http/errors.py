@@ -5,11 +5,13 @@
 and, where a change wants a confirmation, "confirmation": {"token", "consequences": [...]}.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 from aiohttp import hdrs, web
 
+from common.api.errors import Confirmation, ConsequenceAnswer, FailureAnswer, FailureDetail, FailureFinding
 from common.errors import (
     AccessError,
     CertcastError,
@@ -22,8 +24,7 @@ from common.errors import (
     StorageError,
     ThrottledError,
 )
-from manager.api.answers import ConsequenceAnswer, consequence_answers
-from manager.domain.consequences import ConfirmationNeededError
+from manager.domain.consequences import ConfirmationNeededError, Consequence
 from manager.pki.read.findings import PkiFindingsError
 
 _ACCESS: Final = {Reason.FORBIDDEN: 403, Reason.PASSWORD_REQUIRED: 403, Reason.BUSY: 429}
@@ -33,39 +34,6 @@ _BY_REASON: Final = {Reason.BUSY: 503, Reason.TIMEOUT: 503, Reason.TOO_BIG: 413,
 _HEADERS: Final = {
     401: {"WWW-Authenticate": 'Basic realm="Certcast", charset="UTF-8"'},
 }
-
-
-class FailureFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong, and where."""
-
-    message: str
-    file: str | None = None
-    block: int | None = None
-    line: int | None = None
-
-
-class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a change would mean; the same request with `token` as its `confirm` makes it, as long as it means just this."""
-
-    token: str
-    consequences: list[ConsequenceAnswer]
-
-
-class FailureDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong."""
-
-    reason: str
-    message: str
-    field: str = ""
-    hint: str | msgspec.UnsetType = msgspec.UNSET
-    findings: list[FailureFinding] = []
-    confirmation: Confirmation | msgspec.UnsetType = msgspec.UNSET
-
-
-class FailureAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of every answer that is not a success."""
-
-    error: FailureDetail
 
 
 def status_of(error: CertcastError) -> int:
@@ -117,6 +85,16 @@ def failed(status: int, failure: FailureDetail) -> web.Response:
         content_type="application/json",
         headers=headers,
     )
+
+
+def consequence_answers(found: Iterable[Consequence]) -> list[ConsequenceAnswer]:
+    """Say what a change means."""
+    return [
+        ConsequenceAnswer(
+            code=each.code, message=each.message, severity=each.severity, asks=each.asks, nodes=each.nodes
+        )
+        for each in found
+    ]
 
 
 def _confirmation(error: CertcastError) -> Confirmation | msgspec.UnsetType:

@@ -53,6 +53,11 @@ _REFUSED: Final[Json] = {
 _SAID: Final[Json] = {JSON: {"schema": {"type": "object", "properties": {"error": _TEXT}}}}
 
 
+def management_document() -> Json:
+    """Return this API's share of the document: its `paths` and the `schemas` that they refer to."""
+    return {"paths": management_paths(), "schemas": management_schemas()}
+
+
 def management_paths() -> Json:
     """Return the operations of all resources by path."""
     paths = _tagged("roots", {path: {"get": _root()} for path in ROOTS})

@@ -6,9 +6,9 @@ from manager.api.openapi import build_document
 from manager.api.reference import _marked, groups
 from manager.infinity_api.contract.description import Method
 from manager.infinity_api.contract.index import RESOURCES, ROOTS
-from manager.infinity_api.contract.openapi import management_schemas
+from manager.infinity_api.contract.openapi import management_document, management_schemas
 
-DOCUMENT = build_document(ROUTES, root=ROOT)
+DOCUMENT = build_document(ROUTES, root=ROOT, others=management_document())
 OPERATIONS = {
     (method, path): operation
     for path, item in DOCUMENT["paths"].items()
