@@ -14,7 +14,7 @@ from common.ids import NodeName
 from manager.infinity_api.contract.resources.certificates import TLS_CERTIFICATE
 from manager.usecases.workers import Workers
 from tests.integration.api import real_api
-from tests.integration.management import Client
+from tests.integration.infinity_api.platform import Client
 
 QUERIES = {
     "ordered": {"subject_name__icontains": "example", "order_by": "-end_date"},

@@ -27,7 +27,7 @@ from manager.infinity_api.contract.query import FILTERS_MAX, ORDERS_MAX, PARAMET
 from tests.attacks.flooding import client_context, flood
 from tests.fakes.workers import InPlace
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
-from tests.integration.management import CERTIFICATES, Client
+from tests.integration.infinity_api.platform import CERTIFICATES, Client
 from tests.patience import PATIENCE_S
 
 ADMIN = aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], PASSWORD)

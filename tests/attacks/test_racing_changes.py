@@ -19,7 +19,7 @@ from manager.store.catalogue import NodeDescription
 from manager.usecases.context import Context
 from tests.fakes.workers import InPlace
 from tests.integration.api import real_api
-from tests.integration.management import WORKERS, Client
+from tests.integration.infinity_api.platform import WORKERS, Client
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root
 from tests.unit.usecases.conftest import World, world
 

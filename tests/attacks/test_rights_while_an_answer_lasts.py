@@ -27,7 +27,7 @@ from tests import pki
 from tests.attacks.principals import access_token, api_token, basic, bearer, provisioning_token
 from tests.fakes.workers import InPlace
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
-from tests.integration.management import CERTIFICATES
+from tests.integration.infinity_api.platform import CERTIFICATES
 from tests.integration.web import visitor
 from tests.patience import PATIENCE_S
 

@@ -14,7 +14,7 @@ from manager.usecases.users import TOKEN_DAYS_MAX, TOKENS_PER_USER_MAX
 from tests.attacks.principals import PUBLIC_KEY, access_token, api_token, basic, bearer
 from tests.fakes.workers import InPlace
 from tests.integration.api import USERS, ApiClient, real_api
-from tests.integration.management import CONFIGURATION
+from tests.integration.infinity_api.platform import CONFIGURATION
 from tests.integration.web import visitor
 
 ADMIN, OPERATOR, READER = (USERS[role] for role in (Role.ADMINISTRATOR, Role.OPERATOR, Role.READ_ONLY))

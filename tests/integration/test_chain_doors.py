@@ -17,7 +17,7 @@ from manager.domain.model import Role
 from tests import pki
 from tests.fakes.workers import InPlace
 from tests.integration.api import ApiClient, real_api
-from tests.integration.management import CERTIFICATES, IMPORT, REQUESTS, Client
+from tests.integration.infinity_api.platform import CERTIFICATES, IMPORT, REQUESTS, Client
 from tests.integration.web import visitor
 from tests.pki import Made
 

@@ -16,7 +16,7 @@ from manager.domain.model import Role
 from tests import pki
 from tests.fakes.workers import InPlace
 from tests.integration.api import ApiClient, real_api
-from tests.integration.management import AUTHORITIES, IMPORT, Client
+from tests.integration.infinity_api.platform import AUTHORITIES, IMPORT, Client
 from tests.integration.web import visitor
 
 WRITERS = {

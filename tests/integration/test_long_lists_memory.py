@@ -15,7 +15,7 @@ from manager.pki.read.material import TlsMaterial
 from manager.usecases.certificates import new_certificate
 from tests import pki
 from tests.integration.api import PASSWORD, USERS
-from tests.integration.management import CERTIFICATES, ISSUER, Client, management
+from tests.integration.infinity_api.platform import CERTIFICATES, ISSUER, Client, management
 
 COUNT = 2400
 PAGES_IN_MEMORY = 16

@@ -11,7 +11,7 @@ import pytest
 from manager.domain.model import Role
 from manager.infinity_api.contract.index import RESOURCES
 from tests.fakes import cli_client, sdk_client
-from tests.integration.management import (
+from tests.integration.infinity_api.platform import (
     AUTHORITIES,
     CA,
     CERTIFICATES,
@@ -26,19 +26,12 @@ from tests.integration.management import (
     Answer,
     Client,
     leaf,
-    management,
     upload,
     worker,
 )
 from tests.unit.pki.openssl import sign_request
 
 JSON = {"Accept": "application/json", "Content-Type": "application/json"}
-
-
-@pytest.fixture
-async def client(tmp_path: Path):
-    async with management(tmp_path) as made:
-        yield made
 
 
 class Sdk:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from manager.infinity_api.contract.description import Kind, Lookup
 from manager.infinity_api.contract.index import RESOURCES, ROOTS
-from tests.integration.management import Client, leaf, management, upload
+from tests.integration.infinity_api.platform import Client, leaf, management, upload
 
 LISTS = [resource for resource in RESOURCES if not resource.is_command]
 EXAMPLES = 150
