@@ -80,11 +80,9 @@ class CertcastError(Exception):
         reason: the stable code.
         message: one sentence for people, which says what to do next where that is known.
         hint: what a front end knows how to say besides, None for nothing.
-        retryable: whether the same request may succeed later without anybody changing anything.
     """
 
     reason: Reason = Reason.INTERNAL
-    retryable: bool = False
     hint: Hint | None = None
 
     def __init__(self, message: str, *, reason: Reason | None = None) -> None:
@@ -149,7 +147,6 @@ class OverloadedError(CertcastError):
     """There is too much to do: by the sender itself (`own`), or in all. `retry_after_s` is when to ask again."""
 
     reason = Reason.BUSY
-    retryable = True
 
     def __init__(self, message: str, *, retry_after_s: float, own: bool) -> None:
         super().__init__(message)
@@ -187,7 +184,6 @@ class ThrottledError(AccessError):
     """Who asks has to wait for `retry_after_s`, because of failed sign-ins or because too many want to sign in; nothing was done."""
 
     reason = Reason.BUSY
-    retryable = True
 
     def __init__(self, retry_after_s: float, message: str = "") -> None:
         self.retry_after_s = max(1, math.ceil(retry_after_s))
@@ -204,7 +200,6 @@ class StorageError(CertcastError):
     """The store could not answer or could not keep what it was given (NO_SPACE where the disk is full)."""
 
     reason = Reason.STORAGE
-    retryable = True
 
 
 class InstallError(CertcastError):
@@ -217,4 +212,3 @@ class UnreachableError(CertcastError):
     """A peer did not answer in time or refused the connection."""
 
     reason = Reason.UNREACHABLE
-    retryable = True

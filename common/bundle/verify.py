@@ -65,19 +65,6 @@ class PartFault:
         return f"{where}: {self.message}" if where else self.message
 
 
-def verify_bundle(
-    manifest: Manifest,
-    payloads: Mapping[Digest, bytes],
-    *,
-    applied: Manifest | None,
-    now_s: float,
-    forced: bool = False,
-) -> None:
-    """Check a bundle that is installed as a whole or not at all. Raises BundleError with the first fault's reason."""
-    for fault in find_faults(manifest, payloads, applied=applied, now_s=now_s, forced=forced):
-        raise BundleError(fault.text, reason=fault.reason)
-
-
 def find_faults(
     manifest: Manifest,
     payloads: Mapping[Digest, bytes],

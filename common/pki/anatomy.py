@@ -13,7 +13,6 @@ from common.pki import der
 from common.pki.certificate import Certificate
 
 KEY_USAGE: Final = "2.5.29.15"
-ALTERNATIVE_NAMES: Final = "2.5.29.17"
 BASIC_CONSTRAINTS: Final = "2.5.29.19"
 POLICIES: Final = "2.5.29.32"
 POLICY_MAPPINGS: Final = "2.5.29.33"

@@ -115,12 +115,9 @@ class RequestFrame:
     """The parts of a certificate signing request (RFC 2986 4). `extensions` are those that it asks for."""
 
     raw: bytes
-    signed: bytes
     subject: bytes
     public_key: bytes
     extensions: tuple[RawExtension, ...]
-    signature_algorithm: bytes
-    signature: bytes
 
 
 def read_request_frame(data: bytes) -> RequestFrame:
@@ -134,12 +131,9 @@ def read_request_frame(data: bytes) -> RequestFrame:
     attributes = [one for part in rest if part.tag == _ATTRIBUTES for one in der.children(part.content)]
     return RequestFrame(
         raw=whole.raw,
-        signed=outer[0].raw,
         subject=subject.raw,
         public_key=public_key.raw,
         extensions=tuple(one for attribute in attributes for one in _requested(attribute)),
-        signature_algorithm=outer[1].raw,
-        signature=der.bits(outer[2])[1],
     )
 
 

@@ -10,7 +10,7 @@ The course of a conversation (A agent, M manager):
 """
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -50,7 +50,6 @@ Verdict = Literal["ok", "wait", "re_enrol", "banned", "upgrade", "conflict"]
 WaitReason = Literal["window", "interval", "service"]
 Result = Literal["applied", "rolled_back", "failed"]
 Phase = Literal["receive", "preflight", "check", "stage", "switch", "reload", "verify", "commit", "rollback"]
-PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):

@@ -174,7 +174,7 @@ class Nodes:
     async def remove_join_token(self, name: NodeName, token_id: int) -> None:
         """Forget an unused join token of a node. Raises NotFoundError."""
         async with self._database.write() as connection:
-            owner = await require_node(connection, name)
+            owner = (await get_node(connection, name)).id
             chosen = (join_token.c.id == token_id) & (join_token.c.node_id == owner)
             result = await connection.execute(
                 delete(join_token).where(chosen & join_token.c.used_key.is_(None))
@@ -239,11 +239,6 @@ async def node_ids(connection: AsyncConnection, names: Collection[NodeName]) -> 
         query = query.where(node.c.name.in_(names))
     wanted = set(names)
     return {NodeName(row.name): int(row.id) for row in await connection.execute(query) if row.name in wanted}
-
-
-async def require_node(connection: AsyncConnection, name: NodeName) -> int:
-    """Return a node's id within a transaction. Raises NotFoundError."""
-    return (await get_node(connection, name)).id
 
 
 async def _check_free(connection: AsyncConnection, public_key: str) -> None:

@@ -17,7 +17,7 @@ from unittest import mock
 from common.bundle.build import Bundle
 from common.bundle.manifest import Manifest
 from common.bundle.parts import with_former
-from common.bundle.verify import verify_bundle
+from common.bundle.verify import find_faults
 from common.errors import Reason
 from common.ids import digest_of
 from nodeagent.core.services import Consumer
@@ -143,7 +143,7 @@ class Node:
         for one in BUNDLES:
             if digests == {path: entry.digest for path, entry in one.manifest.by_path().items()}:
                 payloads = {digest: files[path].read_bytes() for path, digest in digests.items()}
-                verify_bundle(one.manifest, payloads, applied=None, now_s=pki.NOW_S)
+                assert not find_faults(one.manifest, payloads, applied=None, now_s=pki.NOW_S)
                 for entry in one.manifest.entries:
                     mode = stat.S_IMODE(files[entry.path].stat().st_mode)
                     assert mode == (0o600 if entry.secret else 0o644), (entry.path, oct(mode))

@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl
 
 import jwt
 import msgspec
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
@@ -37,7 +36,6 @@ from manager.infinity_api.contract.index import RESOURCES
 from manager.infinity_api.contract.query import read_query, select
 from manager.pki.judge.lint import lint
 from manager.pki.read.batch import ImportFile, read_batch
-from manager.pki.read.csr import read_request
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.keys import load_private_key, private_key_pem
 from manager.pki.read.pfx import open_pfx
@@ -134,13 +132,6 @@ def _pkcs12() -> bytes:
     builder = serialization.PrivateFormat.PKCS12.encryption_builder().kdf_rounds(10)
     sealed = builder.key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC).build(PASSPHRASE.encode())
     return pkcs12.serialize_key_and_certificates(b"a", LEAF.key, LEAF.certificate, [ROOT.certificate], sealed)
-
-
-def _request() -> bytes:
-    builder = x509.CertificateSigningRequestBuilder().subject_name(LEAF.certificate.subject)
-    return builder.sign(LEAF.key, LEAF.certificate.signature_hash_algorithm).public_bytes(
-        serialization.Encoding.PEM
-    )
 
 
 def _plain_key() -> bytes:
@@ -362,12 +353,6 @@ TARGETS: Final[Mapping[str, Target]] = {
             run=_batch,
             refusals=_PKI,
             seeds=lambda: [f"{LEAF.certificate_pem}{ROOT.certificate_pem}{LEAF.key_pem}".encode(), _pkcs12()],
-        ),
-        Target(
-            name="csr",
-            run=lambda data: read_request(_text(data)),
-            refusals=(PkiError,),
-            seeds=lambda: [_request()],
         ),
         Target(name="frames", run=_frames, refusals=(ProtocolError,), seeds=lambda: _vectors(*_MESSAGES)),
         Target(

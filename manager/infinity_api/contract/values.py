@@ -21,7 +21,6 @@ from manager.infinity_api.contract.description import (
     RelatedType,
     Resource,
     Value,
-    Values,
     root_path,
 )
 from manager.infinity_api.contract.more import DEPTH_MAX, is_deep, without_secrets
@@ -325,8 +324,3 @@ def write_object(resource: Resource, row: Mapping[str, object]) -> dict[str, obj
 def read_path_id(text: str) -> int | None:
     """Return the id in a path; None if it is not a number that an object could have."""
     return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else None
-
-
-def initial_values(resource: Resource) -> Values:
-    """Return what a new object has before anything was given."""
-    return {field.name: field.initial for field in resource.writable}

@@ -1,7 +1,7 @@
-"""Certificate signing requests: making one, reading one, and telling whether a certificate answers it.
+"""Certificate signing requests (PKCS#10): making them.
 
 Decides what a request contains (the specification's "Requesting a certificate signing request"). Making an RSA key takes seconds: run
-`make_key` where it does not block. Invariant: a request that was made here is signed by its own key and reads back equal.
+`make_key` where it does not block. Invariant: a request is signed by its own key, and asks for what its fields say.
 """
 
 import ipaddress
@@ -16,18 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from common.errors import InvalidInputError, PkiError, Reason
+from common.errors import InvalidInputError, Reason
 from common.pki import der
 from common.pki.certificate import Certificate
 from common.pki.extensions import read_extensions
 from common.pki.frame import read_request_frame
 from common.pki.name import parse_name, read_name
-from common.pki.pem import at, pem_of
+from common.pki.pem import pem_of
 from common.pki.public_key import read_public_key
-from common.pki.signature import verify
 from manager.pki.read.keys import PrivateKey, wrap
-from manager.pki.read.reader import read_text
-from manager.pki.read.refusal import refusal, unreadable
 
 REQUEST_LABEL = "CERTIFICATE REQUEST"
 
@@ -146,43 +143,9 @@ def make_request(fields: RequestFields, key: PrivateKey) -> Request:
     return _decode(signed.public_bytes(Encoding.DER))
 
 
-def read_request(text: str, *, file: str | None = None) -> Request:
-    """Read the one request in a text. Raises PkiError: PARSE, UNSUPPORTED, INVALID (signature, more than one)."""
-    reading = read_text(text, "a certificate signing request", file=file)
-    if reading.findings:
-        raise reading.findings[0]
-    if not reading.blocks:
-        raise unreadable(text, "a certificate signing request", file=file)
-    block = reading.blocks[0]
-    if len(reading.blocks) > 1:
-        raise at(reading.blocks[1], "one request at a time is read", Reason.INVALID)
-    if block.label != REQUEST_LABEL:
-        raise refusal(block, "a certificate signing request")
-    try:
-        return _decode(block.der)
-    except der.DerError as error:
-        raise at(block, "the block is not a certificate signing request") from error
-    except PkiError as error:
-        raise at(block, error.message, error.reason) from error
-
-
-def check_answer(request: Request, certificate: Certificate) -> None:
-    """Check that a certificate answers a request. Raises PkiError KEY_MISMATCH; a CA may change everything but the key."""
-    if certificate.public_key_id != request.public_key_id:
-        raise PkiError(
-            f"'{certificate.label}' was not made from this request: its key is another",
-            reason=Reason.KEY_MISMATCH,
-        )
-
-
 def _decode(data: bytes) -> Request:
     frame = read_request_frame(data)
     subject, key = read_name(frame.subject), read_public_key(frame.public_key)
-    signed = verify(
-        algorithm=frame.signature_algorithm, signed=frame.signed, signature=frame.signature, key=key.loaded
-    )
-    if not signed:
-        raise PkiError("the request is not signed by its own key", reason=Reason.INVALID)
     return Request(
         der=frame.raw,
         pem=pem_of(frame.raw, label=REQUEST_LABEL),

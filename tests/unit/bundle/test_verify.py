@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from common.bundle.build import Bundle, SlotMaterial, TrustMaterial, build_bundle, slot_files, trust_files
 from common.bundle.manifest import Entry, SlotFacts
-from common.bundle.verify import find_faults, verify_bundle
+from common.bundle.verify import find_faults
 from common.errors import BundleError, Reason
 from common.ids import NodeName, digest_of
 from common.pki.certificate import decode
@@ -59,7 +59,7 @@ def refusal(
     bundle: Bundle, *, applied: Bundle | None = None, now_s: float = NOW_S, forced: bool = False
 ) -> Reason | None:
     try:
-        verify_bundle(
+        faults = find_faults(
             bundle.manifest,
             bundle.payloads,
             applied=applied.manifest if applied else None,
@@ -68,7 +68,7 @@ def refusal(
         )
     except BundleError as error:
         return error.reason
-    return None
+    return faults[0].reason if faults else None
 
 
 def test_a_whole_bundle_passes():

@@ -10,7 +10,6 @@ from manager.infinity_api.contract.description import Field, Kind, Namespace
 from manager.infinity_api.contract.values import (
     Reference,
     WrongValueError,
-    initial_values,
     read_path_id,
     read_reference,
     read_time,
@@ -258,11 +257,6 @@ def test_an_object_is_written_with_every_shown_field_its_uri_and_no_secret():
     assert written["key_id"] is None
     assert "private_key" not in written
     assert written["private_key_passphrase"] == ""
-
-
-def test_an_object_has_values_before_anything_was_given():
-    assert initial_values(WORKER)["node_type"] == "CONFERENCING"
-    assert initial_values(WORKER)["tls_certificate"] is None
 
 
 def test_lists_and_floats_read_as_such():

@@ -2,13 +2,11 @@
 
 import pytest
 
-from common.errors import PkiError, Reason
-from common.pki import der
 from common.pki.certificate import decode
 from common.pki.oids import ATTRIBUTES
-from common.pki.pem import pem_of, read_blocks
-from manager.pki.read.csr import KeyKind, RequestFields, make_key, make_request, prefill, read_request
-from tests.odd import KEY, NAMES, PRINTABLE, attribute, certificate, name, rdn, seq, spki, tagged
+from common.pki.pem import read_blocks
+from manager.pki.read.csr import KeyKind, RequestFields, make_key, make_request, prefill
+from tests.odd import attribute, certificate, name, rdn, seq
 from tests.unit.pki.openssl import openssl
 
 FULL = (
@@ -32,8 +30,6 @@ def test_a_name_is_shown_without_numbers_where_there_is_a_name(tmp_path):
     )
     pem = openssl("req", "-new", "-x509", *arguments, cwd=tmp_path)
     assert decode(read_blocks(pem).blocks[0].der).raw_subject == FULL
-    request = openssl("req", "-new", "-key", "key.pem", "-subj", subject, cwd=tmp_path)
-    assert read_request(request).raw_subject == FULL
 
 
 def test_a_name_that_is_shown_can_be_asked_for_again():
@@ -57,30 +53,3 @@ def test_what_has_to_be_escaped_in_a_name_survives(value):
     fields = prefill(decode(certificate(subject=name(value))), as_client=False)
     made = make_request(fields, make_key(KeyKind.ECDSAP256))
     assert (made.subject_name, made.raw_subject) == (value, fields.subject)
-
-
-def odd_request(subject):
-    """Return a request whose subject a strict parser refuses, signed by its key."""
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    asked = seq(der.encode_object_id("1.2.840.113549.1.9.14"), tagged(der.SET, seq(NAMES)))
-    signed = seq(b"\x02\x01\x00", subject, spki(), tagged(0xA0, asked))
-    algorithm = seq(der.encode_object_id("1.2.840.10045.4.3.2"))
-    signature = KEY.sign(signed, ec.ECDSA(hashes.SHA256()))
-    return seq(signed, algorithm, tagged(der.BIT_STRING, b"\x00" + signature))
-
-
-def test_a_request_that_a_strict_parser_refuses_is_read(tmp_path):
-    pem = pem_of(odd_request(name("*.example.com", PRINTABLE)), label="CERTIFICATE REQUEST")
-    assert "CN = *.example.com" in openssl("req", "-noout", "-subject", cwd=tmp_path, stdin=pem)
-    request = read_request(pem)
-    assert request.raw_subject == "CN=*.example.com"
-    assert request.subject_alt_names == ("odd.example.com", "www.example.com")
-
-
-def test_a_request_that_is_not_signed_by_its_own_key_is_refused():
-    data = odd_request(name("a.example.com"))
-    with pytest.raises(PkiError) as caught:
-        read_request(pem_of(data.replace(b"a.example.com", b"b.example.com"), label="CERTIFICATE REQUEST"))
-    assert caught.value.reason is Reason.INVALID

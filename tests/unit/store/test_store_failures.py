@@ -34,7 +34,7 @@ def operational(text: str) -> OperationalError:
 def test_a_foreign_error_becomes_ours_with_its_reason(error, reason):
     ours = translated(error)
     assert isinstance(ours, StorageError)
-    assert (ours.reason, ours.retryable) == (reason, True)
+    assert ours.reason == reason
 
 
 def test_an_error_that_quotes_a_value_is_told_by_its_kind_only():
