@@ -1,0 +1,64 @@
+"""The documents name only files, targets and commands that exist, and the decisions have their form and their index."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+DECISIONS = TOP / "docs" / "decisions"
+DOCUMENTS = sorted(
+    path for path in (*TOP.glob("*.md"), *TOP.glob("docs/**/*.md")) if path.name != "CHANGELOG.md"
+)
+PAGES = sorted(DECISIONS.glob("0*.md"))
+FILE = re.compile(r"`((?:bench|common|demo|docs|manager|nodeagent|systemd|tests)/[^`\s*<>{}]+)`")
+LINK = re.compile(r"\]\(([^)#\s]+)")
+PLACEHOLDER = "NN"
+"""In the name of a file that is still to be written."""
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(TOP))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_a_document_names_only_files_that_exist(document: Path):
+    text = document.read_text()
+    files = [name for name in FILE.findall(text) if PLACEHOLDER not in name and not (TOP / name).exists()]
+    links = [
+        link for link in LINK.findall(text) if "://" not in link and not (document.parent / link).exists()
+    ]
+    assert (files, links) == ([], [])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_a_document_names_only_targets_that_the_makefile_has(document: Path):
+    targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^    )make ([a-z-]+)", document.read_text(), re.MULTILINE)) <= targets
+
+
+def test_a_link_to_a_section_leads_to_one():
+    for document in DOCUMENTS:
+        for link, section in re.findall(r"\]\(([^)#\s]*\.md)#([\w-]+)\)", document.read_text()):
+            titles = re.findall(r"^#+ (.+)$", (document.parent / link).read_text(), re.MULTILINE)
+            sections = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert section in sections, named(document)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_decision_has_a_number_a_status_and_a_date(page: Path):
+    title, _, rest = page.read_text().partition("\n\n")
+    assert re.fullmatch(rf"# {int(page.stem[:4])}\. .+", title)
+    assert re.match(r"\*\*Status:\*\* (accepted|proposed|superseded by \d+), \d{4}-\d\d-\d\d[.;]", rest)
+
+
+def test_the_index_of_decisions_has_each_with_its_title_and_status():
+    rows = re.findall(
+        r"^\| (\d+) \| \[(.+)\]\((.+)\) \| (.+) \| (\S+) \|$",
+        (DECISIONS / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    assert [row[2] for row in rows] == [page.name for page in PAGES]
+    for number, title, name, status, date in rows:
+        text = (DECISIONS / name).read_text()
+        assert text.startswith(f"# {number}. {title}\n\n**Status:** {status}, {date}")
