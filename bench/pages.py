@@ -14,8 +14,8 @@ from pathlib import Path
 from playwright.async_api import Page
 
 from bench.catalogue import fill
+from common.api.codes import Role
 from common.ids import NodeName
-from manager.domain.model import Role
 from manager.fleet.fleet import Fleet
 from manager.usecases.workers import Workers
 from tests import pki

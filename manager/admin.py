@@ -13,11 +13,11 @@ from typing import Annotated
 
 import typer
 
+from common.api.codes import Role
 from common.errors import CertcastError
 from common.runtime import log as logs
 from common.runtime.terminal import say, say_lines, write_exact
 from manager.account import become_owner, give_to_account, real_directory, refuse_foreign
-from manager.domain.model import Role
 from manager.settings import DEFAULT_CONFIG, DEFAULT_DATA, DEFAULT_HTTPS, DEFAULT_SSH, Settings
 from manager.usage import PlainGroup
 

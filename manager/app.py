@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from common.api.codes import Role
 from common.bundle.manifest import parse_manifest
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
@@ -29,7 +30,7 @@ from manager.channel.enrolment import Enrolment
 from manager.channel.gate import Limits
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
-from manager.domain.model import Role, UserRecord
+from manager.domain.model import UserRecord
 from manager.fleet.builtin import load_builtin
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import RECONCILE_S, Fleet

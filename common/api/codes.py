@@ -1,9 +1,90 @@
-"""Codes that programs go by: statuses of certificates, and states of chains.
+"""Codes that programs go by: statuses of certificates, states of chains and nodes, roles, formats.
 
-Decides which there are. Leaves finding them to `manager.pki`. Pure. Invariant: a code never changes its meaning.
+Decides which there are. Leaves finding them to `manager.pki` and `manager.domain`. Pure. Invariant: a code never changes its meaning.
 """
 
 from enum import StrEnum
+from typing import Literal
+
+Slot = Literal["server", "client"]
+"""A node's places for certificates: what it serves, and what it shows to its peers."""
+
+NodeKind = Literal["management", "node"]
+KeyChangeKind = Literal["joined", "rejoined", "rotated"]
+PushAction = Literal["push", "publish_and_push", "wait", "none"]
+
+State = Literal[
+    "in_sync",
+    "pending",
+    "installing",
+    "failed",
+    "drifted",
+    "not_serving",
+    "reload_waiting",
+    "scheduled",
+    "offline",
+    "conflict",
+    "never_joined",
+]
+"""One word a node: `failed` is the last attempt at what is desired; `conflict` waits for an operator; `reload_waiting` is in
+sync but for a service that waits for its window, or to be started; `scheduled` is in sync but for a certificate that is not
+valid yet."""
+
+
+class Role(StrEnum):
+    """What a user may do: look; push and acknowledge too; everything."""
+
+    READ_ONLY = "read-only"
+    OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
+
+
+class Scope(StrEnum):
+    """What an API token is good for: one of the roles, pushing and watching pushes alone, or all of an administrator's and join tokens."""
+
+    READ_ONLY = "read-only"
+    PUSH_ONLY = "push-only"
+    OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
+    PROVISIONING = "provisioning"
+
+
+class Format(StrEnum):
+    """How to write.
+
+    PFX_LEGACY is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds, as OpenSSL 1.x wrote. Whoever gets the file guesses
+    its passphrase hundreds of times faster.
+    """
+
+    PEM = "pem"
+    PFX = "pfx"
+    PFX_LEGACY = "pfx_legacy"
+
+
+class Fault(StrEnum):
+    """What is wrong with the audit log.
+
+    An ENTRY does not fit the one before it; the HEAD is missing or was not sealed with this log's key; the END is not where the head
+    says; the KEY of the chain is missing or does not open; it was one of these EARLIER, when an entry was written; or the log does
+    not hold a head that was SHIPPED, so it is an older copy or another log.
+    """
+
+    NONE = ""
+    ENTRY = "entry"
+    HEAD = "head"
+    END = "end"
+    KEY = "key"
+    EARLIER = "earlier"
+    SHIPPED = "shipped"
+
+
+class Kept(StrEnum):
+    """What became of an audit log's head that was kept elsewhere: FOREIGN was not signed with this log's key."""
+
+    UNASKED = ""
+    HELD = "held"
+    LOST = "lost"
+    FOREIGN = "foreign"
 
 
 class StatusCode(StrEnum):

@@ -1,44 +1,12 @@
 """Alarms over HTTP."""
 
-from typing import Annotated
-
-import msgspec
 from aiohttp import web
 
+from common.api.alarms import Acknowledge, AlarmAnswer, AlarmsAnswer
+from common.api.codes import Role
 from manager.domain.alarms import AlarmRecord
-from manager.domain.model import Role
-from manager.http.routes import Call, Id, Query, Route, empty, reply
+from manager.http.routes import Call, Query, Route, empty, reply
 from manager.usecases.alarms import HISTORY_MAX
-
-
-class Acknowledge(msgspec.Struct, frozen=True, kw_only=True):
-    """Which alarms somebody has seen."""
-
-    ids: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
-
-
-class AlarmAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """An alarm: `kind` and `number` for machines, `name` and `details` for people, `subject` what it is about."""
-
-    id: int
-    kind: str
-    number: int
-    name: str
-    level: str
-    subject: str
-    label: str
-    node: str
-    details: str
-    raised_s: float
-    lowered_s: float | None
-    acknowledged_s: float | None
-    acknowledged_by: str | None
-
-
-class AlarmsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Alarms, the latest first."""
-
-    alarms: list[AlarmAnswer]
 
 
 async def list_active(call: Call) -> web.StreamResponse:

@@ -2,43 +2,16 @@
 
 from typing import Final
 
-import msgspec
 from aiohttp import web
 
+from common.api.audit import AuditAnswer, AuditRecord, HeadAnswer, VerificationAnswer
+from common.api.codes import Fault, Role
 from common.errors import InvalidInputError, StorageError
-from manager.domain.model import Role
 from manager.http.routes import Call, Query, Route, reply
-from manager.store.audit import AuditRecord, Fault, Kept
+from manager.store import audit as store
 
 PAGE: Final = 100
 PAGE_MAX: Final = 1000
-
-
-class AuditAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Acts, the newest first; `next_before` asks for the page that follows, null at the end."""
-
-    entries: list[AuditRecord]
-    next_before: int | None
-
-
-class VerificationAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a walk along the chain found; `signed_head` is the end of the log, signed, null where that is missing or was altered."""
-
-    broken_at: int | None
-    fault: Fault
-    count: int
-    head: str
-    noted: bool
-    kept: Kept
-    signed_head: str | None
-
-
-class HeadAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of the log, signed, to be kept elsewhere; `head` is what `audit/verify` takes."""
-
-    head: str
-    count: int
-    at_s: int
 
 
 async def show(call: Call) -> web.StreamResponse:
@@ -48,7 +21,7 @@ async def show(call: Call) -> web.StreamResponse:
         raise InvalidInputError("limit", f"a page of the audit log has 1 to {PAGE_MAX} entries")
     # one more than is shown tells whether there is a next page
     found = await call.api.operations.context.store.audit.list(limit=limit + 1, before=before)
-    page = list(found[:limit])
+    page = [_entry(each) for each in found[:limit]]
     return reply(AuditAnswer(entries=page, next_before=page[-1].id if len(found) > limit else None))
 
 
@@ -76,6 +49,18 @@ async def head(call: Call) -> web.StreamResponse:
     if signed is None:
         raise StorageError("the end of the audit log is missing or was altered; verify the log")
     return reply(HeadAnswer(head=signed.text, count=signed.head.count, at_s=signed.at_s))
+
+
+def _entry(record: store.AuditRecord) -> AuditRecord:
+    return AuditRecord(
+        id=record.id,
+        at_s=record.at_s,
+        actor=record.actor,
+        action=record.action,
+        subject=record.subject,
+        detail=record.detail,
+        chain=record.chain,
+    )
 
 
 ROUTES = (

@@ -2,14 +2,11 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
-from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
-from common.api.codes import StatusCode
-from common.errors import AccessError, InvalidInputError, Reason
-from manager.api.answers import (
+from common.api.certificates import (
     AssignedAnswer,
     CertificateAnswer,
     CertificatesAnswer,
@@ -17,6 +14,18 @@ from manager.api.answers import (
     Places,
     SlotAnswer,
     SlotsAnswer,
+)
+from common.api.codes import Role, StatusCode
+from common.api.uploads import (
+    Assign,
+    CertificateEdit,
+    CertificatesToDelete,
+    DownloadRequest,
+    Import,
+    NewCertificate,
+)
+from common.errors import AccessError, InvalidInputError, Reason
+from manager.api.answers import (
     certificate_answer,
     finding_answers,
     left_out,
@@ -26,113 +35,12 @@ from manager.api.answers import (
 )
 from manager.domain.callers import check_password_given
 from manager.domain.listing import PAGE, Order, Query
-from manager.domain.model import Role
 from manager.http.errors import consequence_answers
 from manager.http.pieces import AT_ONCE, guarded, listed, send
-from manager.http.routes import CONFIRM, FORCE, PEM_FILE, PFX_FILE, Call, Id, Route, allows, attachment, reply
+from manager.http.routes import CONFIRM, FORCE, PEM_FILE, PFX_FILE, Call, Route, allows, attachment, reply
 from manager.http.routes import Query as Parameter
 from manager.pki.read.batch import ImportFile
-from manager.pki.write.export import Format
 from manager.usecases.certificates import Assigned, ListedCertificate, Wanted
-
-Names = Annotated[list[str], msgspec.Meta(max_length=20_000)]
-Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
-
-
-class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):
-    """An upload. The key may stand in `certificate` too; `nodes` get it in `slot` at once.
-
-    `replace` allows that it takes the place of one with its issuer and serial number whose private key is another, which is lost then.
-    `confirm` is an empty string to be told what the change means before it is made, and then the token that came with that.
-    """
-
-    certificate: str
-    private_key: str = ""
-    private_key_passphrase: str | None = None
-    parameters: str = ""
-    nodes: Names = []
-    slot: str = "server"
-    replace: bool = False
-    confirm: str | None = None
-
-    def __repr__(self) -> str:
-        return "<upload>"
-
-
-class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of an import; `content` is base64."""
-
-    name: Annotated[str, msgspec.Meta(max_length=255)]
-    content: bytes
-
-    def __repr__(self) -> str:
-        return "<file>"
-
-
-class Import(msgspec.Struct, frozen=True, kw_only=True):
-    """Files with certificates, keys, parameters and trusted CAs; the passphrase is tried on every encrypted key.
-
-    One finding keeps everything out; with `skip_unusable` only what cannot be used is left out, and the answer says so.
-    `confirm` as for an upload.
-    """
-
-    files: Annotated[list[ImportedFile], msgspec.Meta(max_length=1000)]
-    private_key_passphrase: str | None = None
-    skip_unusable: bool = False
-    confirm: str | None = None
-
-    def __repr__(self) -> str:
-        return "<import>"
-
-
-class CertificateEdit(msgspec.Struct, frozen=True, kw_only=True):
-    """What to change; what is left out stays. `nodes` are all that shall have it in `slot`. The key cannot be changed.
-
-    `passphrase` opens a PKCS#12 file. `confirm` as for an upload.
-    """
-
-    certificate: str | None = None
-    passphrase: str | None = None
-    parameters: str | None = None
-    nodes: Names | None = None
-    slot: str = "server"
-    confirm: str | None = None
-
-    def __repr__(self) -> str:
-        return "<edit>"
-
-
-class Assign(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to assign; null means every node but the management node. `confirm` as for an upload."""
-
-    nodes: Names | None
-    slot: str = "server"
-    confirm: str | None = None
-
-
-class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What one file shall hold.
-
-    `include_key` needs the role of an administrator, that user's password, and a passphrase of at least 12 characters. `pfx_legacy` is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds.
-    """
-
-    ids: Ids
-    format: Format = Format.PEM
-    include_certificate: bool = True
-    include_intermediates: bool = True
-    include_key: bool = False
-    passphrase: str | None = None
-
-    def __repr__(self) -> str:
-        return "<download>"
-
-
-class CertificatesToDelete(msgspec.Struct, frozen=True, kw_only=True):
-    """Which to delete, all or none; `force` even where they are in use. `confirm` as for an upload, in place of `force`."""
-
-    ids: Ids
-    force: bool = False
-    confirm: str | None = None
 
 
 async def list_all(call: Call) -> web.StreamResponse:

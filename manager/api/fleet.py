@@ -1,59 +1,27 @@
 """The fleet over HTTP: how all nodes stand, pushes, and what changes as it changes."""
 
 import contextlib
-from typing import Annotated, Final, Literal
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
+from common.api.codes import Role
+from common.api.fleet import FleetAnswer, Push, PushAnswer, PushesAnswer
 from common.errors import AccessError
+from manager.api.facts import difference_answer, node_answers
 from manager.domain.difference import Difference
-from manager.domain.model import Role
-from manager.domain.view import NodeView, PlannedPush
+from manager.domain.view import PlannedPush
 from manager.http.routes import Call, Route, reply
 from manager.http.streams import EVENT_STREAM, HEARTBEAT_S, Streams, event_stream, write
 
 STREAMS: Final = web.AppKey("streams", Streams)
 
 
-class Push(msgspec.Struct, frozen=True, kw_only=True):
-    """Which nodes (null: all); `forced` overrides quarantine and conflict; `dry_run` only says what would happen."""
-
-    nodes: Annotated[list[str], msgspec.Meta(max_length=20_000)] | None = None
-    forced: bool = False
-    dry_run: bool = False
-
-
-class FleetAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """All nodes' facts, and how many are in which state."""
-
-    nodes: list[NodeView]
-    counts: dict[str, int]
-
-
-class PushAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done with one node, and why. `difference` is what a dry run would change, null if nothing that is known.
-
-    `retry_in_s` is how much longer a node rests after what is desired of it failed, null for any other.
-    """
-
-    node: str
-    action: Literal["push", "publish_and_push", "wait", "none"]
-    why: str
-    generation: int | None
-    difference: Difference | None = None
-    retry_in_s: float | None = None
-
-
-class PushesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done with each node."""
-
-    pushes: list[PushAnswer]
-
-
 async def show(call: Call) -> web.StreamResponse:
     """Answer with all nodes' facts."""
-    return reply(FleetAnswer(nodes=call.api.fleet.view(), counts=dict(call.api.fleet.counts())))
+    nodes = node_answers(call.api.fleet.view())
+    return reply(FleetAnswer(nodes=nodes, counts=dict(call.api.fleet.counts())))
 
 
 async def push(call: Call) -> web.StreamResponse:
@@ -79,7 +47,7 @@ async def events(call: Call) -> web.StreamResponse:
             await write(call.request, stream, b": listening\n\n")
             while True:
                 views = await changes.take(HEARTBEAT_S)
-                events = [b"data: " + msgspec.json.encode(view) + b"\n\n" for view in views]
+                events = [b"data: " + msgspec.json.encode(node) + b"\n\n" for node in node_answers(views)]
                 events += [
                     b"event: removed\ndata: " + msgspec.json.encode({"name": name}) + b"\n\n"
                     for name in changes.gone
@@ -98,7 +66,7 @@ def _answer(plan: PlannedPush, difference: Difference | None = None) -> PushAnsw
         action=plan.action,
         why=plan.why,
         generation=plan.generation,
-        difference=difference,
+        difference=None if difference is None else difference_answer(difference),
         retry_in_s=plan.retry_in_s,
     )
 

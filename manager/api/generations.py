@@ -3,58 +3,12 @@
 import msgspec
 from aiohttp import web
 
-from common.api.errors import ConsequenceAnswer
-from common.bundle.manifest import Slot
-from common.ids import Fingerprint
-from manager.domain.difference import Difference
-from manager.domain.model import Role
+from common.api.codes import Role
+from common.api.generations import DifferenceAnswer, GenerationAnswer, GenerationsAnswer, RepublishedAnswer
+from manager.api.facts import difference_answer
 from manager.http.errors import consequence_answers
 from manager.http.routes import CONFIRM, Call, Query, Route, reply
 from manager.usecases.generations import Compared, ShownGeneration
-
-
-class GenerationAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A generation: `slots` are the leaves' fingerprints; `stands_in` says that older content was republished with it."""
-
-    epoch: int
-    generation: int
-    digest: str
-    created_s: float
-    cause: str
-    slots: dict[Slot, Fingerprint]
-    anchors: int
-    stands_in: bool
-
-
-class GenerationsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A node's generations, the newest first."""
-
-    generations: list[GenerationAnswer]
-
-
-class DifferenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs between two generations; `before` is null where there was none.
-
-    With `from`, `consequences` is what it would mean for the node's clients and peers to go from that one to this one now, and
-    `confirmation` the token that confirms republishing it if `from` is the newest.
-    """
-
-    node: str
-    before: int | None
-    after: int
-    difference: Difference
-    consequences: list[ConsequenceAnswer] = []
-    confirmation: str = ""
-
-
-class RepublishedAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done, as for a push, and what it means for the node's clients and peers."""
-
-    node: str
-    action: str
-    why: str
-    generation: int | None
-    consequences: list[ConsequenceAnswer] = []
 
 
 async def history(call: Call) -> web.StreamResponse:
@@ -94,7 +48,9 @@ async def republish(call: Call) -> web.StreamResponse:
 
 
 def _compared(name: str, found: Compared) -> DifferenceAnswer:
-    return DifferenceAnswer(node=name, before=found.before, after=found.after, difference=found.difference)
+    return DifferenceAnswer(
+        node=name, before=found.before, after=found.after, difference=difference_answer(found.difference)
+    )
 
 
 def _answer(shown: ShownGeneration) -> GenerationAnswer:

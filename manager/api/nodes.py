@@ -1,97 +1,27 @@
 """Nodes over HTTP: adding, joining, and the four facts of each."""
 
-from dataclasses import dataclass, fields
-from typing import Annotated
-
-import msgspec
 from aiohttp import web
 from msgspec import structs
 
+from common.api.certificates import AssignedAnswer
+from common.api.codes import Role
+from common.api.nodes import (
+    AddedNode,
+    JoinTokenAnswer,
+    JoinTokensAnswer,
+    ListedJoinToken,
+    ListedNode,
+    NewNode,
+    NodeAnswer,
+    NodesAnswer,
+    ShownNode,
+    SlotContent,
+)
 from common.ids import node_name
-from manager.api.answers import AssignedAnswer
 from manager.api.certificates import assigned_answer
-from manager.domain.model import NodeRecord, Role
-from manager.domain.view import NodeView, State
-from manager.http.routes import CONFIRM, Call, Id, Route, empty, reply
-
-Texts = Annotated[list[str], msgspec.Meta(max_length=64)]
-
-
-class NewNode(msgspec.Struct, frozen=True, kw_only=True):
-    """A node to add; names and addresses go into its temporary certificate."""
-
-    name: str
-    names: Texts = []
-    addresses: Texts = []
-
-
-class SlotContent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a slot shall hold; `confirm` as for an upload."""
-
-    certificate: Id
-    confirm: str | None = None
-
-
-class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as it was added."""
-
-    name: str
-    kind: str
-    names: tuple[str, ...]
-    addresses: tuple[str, ...]
-    joined: bool
-    created_s: float
-    enrolled_s: float | None
-
-
-class ListedNode(NodeAnswer, frozen=True, kw_only=True):
-    """A node as it was added, and its state now."""
-
-    state: State
-
-
-class NodesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """All nodes as they were added."""
-
-    nodes: list[ListedNode]
-
-
-class JoinTokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A join token, shown once."""
-
-    join_token: str
-    expires_s: float
-
-
-class ListedJoinToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A join token that was not used yet, without its secret."""
-
-    id: int
-    node: str
-    created_s: float
-    expires_s: float
-    created_by: str
-
-
-class JoinTokensAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Join tokens of all nodes that can still be used, the latest first."""
-
-    join_tokens: list[ListedJoinToken]
-
-
-class AddedNode(JoinTokenAnswer, frozen=True, kw_only=True):
-    """A node that was added, with its join token."""
-
-    node: NodeAnswer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownNode(NodeView):
-    """One node with all its facts, its names and addresses, and what was seen on it when its last installation failed."""
-
-    names: tuple[str, ...]
-    addresses: tuple[str, ...]
-    diagnostics: str
+from manager.api.facts import node_answers
+from manager.domain.model import NodeRecord
+from manager.http.routes import CONFIRM, Call, Route, empty, reply
 
 
 async def list_all(call: Call) -> web.StreamResponse:
@@ -118,10 +48,9 @@ async def show(call: Call) -> web.StreamResponse:
     """Answer with one: its facts, its names and addresses."""
     name = node_name(call.name("name"))
     record = await call.api.operations.context.store.nodes.get(name)
-    view = call.api.fleet.node(name)
-    facts = {each.name: getattr(view, each.name) for each in fields(view)}
+    (view,) = node_answers([call.api.fleet.node(name)])
     answer = ShownNode(
-        **facts,
+        **structs.asdict(view),
         names=record.names,
         addresses=record.addresses,
         diagnostics=call.api.fleet.diagnostics(name),

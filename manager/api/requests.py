@@ -1,91 +1,24 @@
 """Certificate signing requests over HTTP."""
 
-from typing import Annotated, Literal
-
 import msgspec
 from aiohttp import web
 
+from common.api.certificates import CertificateAnswer
+from common.api.codes import Role
+from common.api.signing_requests import (
+    NewRequest,
+    RequestAnswer,
+    RequestFields,
+    RequestsAnswer,
+    SignedCertificate,
+)
 from common.errors import InvalidInputError
-from manager.api.answers import CertificateAnswer, shown_answer
-from manager.domain.model import RequestRecord, Role
+from manager.api.answers import shown_answer
+from manager.domain.model import RequestRecord
 from manager.http.errors import consequence_answers
-from manager.http.routes import CONFIRM, Call, Id, Route, empty, reply
+from manager.http.routes import CONFIRM, Call, Route, empty, reply
 from manager.pki.read.csr import DEFAULT_TEMPLATE, KeyKind
 from manager.usecases.requests import KeyChoice, RequestChanges
-
-Texts = Annotated[list[str], msgspec.Meta(max_length=1000)]
-Names = Annotated[list[str], msgspec.Meta(max_length=20_000)]
-
-
-class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to make. `certificate` is the one that it is to replace: its subject and names are then the default.
-
-    Without a `private_key_type` the new key is like that of the certificate to be replaced, RSA2048 if there is none; UPLOAD takes
-    `private_key`. `ad_compatible` adds the Microsoft certificate-template extension.
-    """
-
-    certificate: Id | None = None
-    subject: str | None = None
-    subject_alt_names: Texts | None = None
-    extra_subject_alt_names: Texts = []
-    private_key_type: Literal["RSA2048", "RSA4096", "ECDSAP256", "ECDSAP384", "UPLOAD"] | None = None
-    private_key: str = ""
-    private_key_passphrase: str | None = None
-    ad_compatible: bool = False
-    eku_server_auth: bool | None = None
-    eku_client_auth: bool | None = None
-
-    def __repr__(self) -> str:
-        return "<request>"
-
-
-class SignedCertificate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a CA made of a request, with its chain. `take_over` gives it the nodes of the certificate that it replaces.
-
-    `passphrase` opens a PKCS#12 file. `replace` and `confirm` as for an upload.
-    """
-
-    certificate: str
-    passphrase: str | None = None
-    parameters: str = ""
-    take_over: bool = False
-    nodes: Names = []
-    slot: str = "server"
-    replace: bool = False
-    confirm: str | None = None
-
-    def __repr__(self) -> str:
-        return "<answer>"
-
-
-class RequestAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A request; never its key."""
-
-    id: int
-    subject_name: str
-    raw_subject: str
-    subject_alt_names: tuple[str, ...]
-    key_type: str
-    csr: str
-    replaces: int | None
-    answered_by: int | None
-    created_s: float
-    answered_s: float | None
-
-
-class RequestsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """All requests."""
-
-    requests: list[RequestAnswer]
-
-
-class RequestFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request to replace a certificate asks for, unless it is told otherwise."""
-
-    subject: str
-    subject_alt_names: list[str]
-    eku_server_auth: bool
-    eku_client_auth: bool
 
 
 async def list_all(call: Call) -> web.StreamResponse:

@@ -1,55 +1,20 @@
 """Custom trusted CAs over HTTP, and the built-in list to look at."""
 
-from typing import Annotated
-
-import msgspec
 from aiohttp import web
 
-from manager.api.answers import (
+from common.api.codes import Role
+from common.api.trust import (
     BuiltinCa,
     BuiltinCas,
+    NewTrustedCas,
     TrustedCaAnswer,
+    TrustedCaEdit,
     TrustedCasAnswer,
-    left_out,
-    trusted_ca_answer,
-    trusted_ca_record_answer,
+    TrustedCasToDelete,
 )
-from manager.domain.model import Role
+from manager.api.answers import left_out, trusted_ca_answer, trusted_ca_record_answer
 from manager.http.errors import consequence_answers
-from manager.http.routes import CONFIRM, FORCE, PEM_FILE, Call, Id, Route, attachment, empty, reply
-
-Ids = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=10_000)]
-
-
-class NewTrustedCas(msgspec.Struct, frozen=True, kw_only=True):
-    """One or more CA certificates in PEM. One that cannot be used stops them all, unless `skip_unusable` leaves it out.
-
-    `confirm` as for an upload of a certificate: "" asks before the list of client CAs grows too long for TLS.
-    """
-
-    certificates: str
-    skip_unusable: bool = False
-    confirm: str | None = None
-
-
-class TrustedCaEdit(msgspec.Struct, frozen=True, kw_only=True):
-    """What to change; what is left out stays. `trusted_intermediate` says whether nodes verify peers with it.
-
-    `confirm` as for an upload, in place of `force`.
-    """
-
-    certificate: str | None = None
-    trusted_intermediate: bool | None = None
-    force: bool = False
-    confirm: str | None = None
-
-
-class TrustedCasToDelete(msgspec.Struct, frozen=True, kw_only=True):
-    """Which to delete, all or none; `force` even if that is all or more than a fifth of them. `confirm` as for an upload, in place of `force`."""
-
-    ids: Ids
-    force: bool = False
-    confirm: str | None = None
+from manager.http.routes import CONFIRM, FORCE, PEM_FILE, Call, Route, attachment, empty, reply
 
 
 async def list_all(call: Call) -> web.StreamResponse:

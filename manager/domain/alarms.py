@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal
 
-from common.api.codes import ChainState
+from common.api.codes import ChainState, State
 from common.api.explained.meanings import ALARM_TITLES
 from common.ids import NodeName
 from common.pki.expiry import DAY_S, LONG_LIFE_S, Nearness, lifetime_s, nearness
@@ -22,7 +22,7 @@ from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import KeyChange, TrustedCaRecord
 from manager.domain.placing import its_names, mismatches
 from manager.domain.trust import client_ca_list
-from manager.domain.view import NodeView, State, is_stale
+from manager.domain.view import NodeView, is_stale
 
 Level = Literal["error", "warning"]
 

@@ -9,22 +9,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from common.api.codes import Role, Scope
 from common.errors import AccessError, Reason
-from manager.domain.model import Role, UserRecord
+from manager.domain.model import UserRecord
 from manager.domain.permissions import PROVISION
 
 ROLES: Final = (Role.READ_ONLY, Role.OPERATOR, Role.ADMINISTRATOR)
 """All roles; each includes those before it."""
-
-
-class Scope(StrEnum):
-    """What an API token is good for: one of the roles, pushing and watching pushes alone, or all of an administrator's and join tokens."""
-
-    READ_ONLY = "read-only"
-    PUSH_ONLY = "push-only"
-    OPERATOR = "operator"
-    ADMINISTRATOR = "administrator"
-    PROVISIONING = "provisioning"
 
 
 class Credential(StrEnum):

@@ -7,6 +7,7 @@ Invariant: `desired` moves only by publishing, `offered` only by offering, `appl
 from dataclasses import dataclass, field
 from typing import Final
 
+from common.api.codes import NodeKind, State
 from common.bundle.manifest import SLOTS, Manifest, Slot
 from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import Reason
@@ -25,9 +26,9 @@ from common.wire.messages import (
     Serving,
     Waiting,
 )
-from manager.domain.model import KeyChange, NodeKind, NodeReportRecord
+from manager.domain.model import KeyChange, NodeReportRecord
 from manager.domain.seats import Seats
-from manager.domain.view import NodeView, PushView, SlotView, State, Version, excused_consumers, is_stale
+from manager.domain.view import NodeView, PushView, SlotView, Version, excused_consumers, is_stale
 
 
 @dataclass(frozen=True, slots=True)

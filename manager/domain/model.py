@@ -6,24 +6,12 @@ Times are unix seconds. Invariant: no record here carries a private key; keys ar
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
+from common.api.codes import KeyChangeKind, NodeKind, Role
 from common.bundle.manifest import Slot
 from common.ids import Digest, Fingerprint, NodeName
 from common.wire.messages import Applied, ConfigurationFault, Failure, Serving, Waiting
-
-
-class Role(StrEnum):
-    """What a user may do: look; push and acknowledge too; everything."""
-
-    READ_ONLY = "read-only"
-    OPERATOR = "operator"
-    ADMINISTRATOR = "administrator"
-
-
-NodeKind = Literal["management", "node"]
-KeyChangeKind = Literal["joined", "rejoined", "rotated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +216,7 @@ class ApiRoleRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRecord:
-    """An API token of a user, without the token. `scope` is a `manager.domain.callers.Scope`; last use is as of some minutes ago."""
+    """An API token of a user, without the token. `scope` is a `common.api.codes.Scope`; last use is as of some minutes ago."""
 
     id: int
     user: str

@@ -6,30 +6,14 @@ none is derived from another, and only the node's own report moves `applied` and
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
+from common.api.codes import NodeKind, PushAction, State
 from common.bundle.manifest import Manifest, Slot
 from common.errors import Reason
 from common.ids import Digest, Fingerprint, NodeName
 from common.wire.messages import ConfigurationFault, Failure, PartRefused, Phase, Serving, Waiting
-from manager.domain.model import KeyChange, NodeKind
-
-State = Literal[
-    "in_sync",
-    "pending",
-    "installing",
-    "failed",
-    "drifted",
-    "not_serving",
-    "reload_waiting",
-    "scheduled",
-    "offline",
-    "conflict",
-    "never_joined",
-]
-"""One word a node: `failed` is the last attempt at what is desired; `conflict` waits for an operator; `reload_waiting` is in
-sync but for a service that waits for its window, or to be started; `scheduled` is in sync but for a certificate that is not
-valid yet."""
+from manager.domain.model import KeyChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +145,7 @@ class PlannedPush:
     """
 
     node: NodeName
-    action: Literal["push", "publish_and_push", "wait", "none"]
+    action: PushAction
     why: str
     generation: int | None
     retry_in_s: float | None = None

@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 import msgspec
 from aiohttp import hdrs, web
 
+from common.api.codes import Role
 from common.errors import CertcastError, InvalidInputError, Reason
-from manager.domain.model import Role
 from manager.http.queueing import FairQueue, Limit
 
 BODY_MAX_BYTES: Final = 12 * 1024 * 1024

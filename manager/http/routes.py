@@ -7,15 +7,16 @@ from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from common.api.codes import Role
 from common.errors import AccessError, InvalidInputError, Reason
 from common.schema import finding_in
 from manager.domain.callers import Caller, check_allowed, check_may_provision, check_password_given, includes
-from manager.domain.model import Role, UserRecord
+from manager.domain.model import UserRecord
 from manager.http.bodies import decode_json, sender_of
 from manager.http.guard import heavy_turn, read_bytes, take_turn
 from manager.http.proxies import CONNECTION
@@ -25,9 +26,6 @@ from manager.usecases.ports import FleetView
 from manager.usecases.rights import Rights
 from manager.usecases.usecases import Operations
 from manager.usecases.users import TOKEN_PREFIX
-
-Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""An id as bodies have it; larger numbers are none that a database could hold."""
 
 _YES: Final = frozenset({"1", "true", "yes"})
 _NO: Final = frozenset({"0", "false", "no"})

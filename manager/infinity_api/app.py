@@ -14,9 +14,9 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from common.api.codes import Role
 from common.errors import CertcastError, OverloadedError
 from manager.domain.callers import Caller, check_allowed, check_password_given
-from manager.domain.model import Role
 from manager.http.bodies import decode_json, sender_of
 from manager.http.guard import expect_later, heavy_turn, read_bytes, take_turn
 from manager.http.pieces import guarded, send

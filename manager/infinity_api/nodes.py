@@ -5,9 +5,10 @@ import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+from common.api.codes import NodeKind
 from common.bundle.manifest import Slot
 from common.errors import ConflictError, NotFoundError
-from manager.domain.model import NodeKind, NodeRecord
+from manager.domain.model import NodeRecord
 from manager.domain.version import version_of_node
 from manager.infinity_api.collection import Made, Rows
 from manager.infinity_api.contract.description import Resource, Values

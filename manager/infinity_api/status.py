@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
+from common.api.codes import NodeKind
 from common.errors import NotFoundError
 from manager.domain.alarms import AlarmRecord
 from manager.domain.inventory import Inventory
-from manager.domain.model import NodeKind
 from manager.infinity_api.collection import Rows
 from manager.infinity_api.contract.alarms import alarm_level, alarm_name
 from manager.infinity_api.contract.description import Resource

@@ -11,12 +11,12 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from common.api.codes import Fault, Kept
 from common.errors import StorageError
 from manager.store.chain import EMPTY, GENESIS, Head, Seals, SignedHead, StoredHead, unkeyed
 from manager.store.engine import Database
@@ -36,32 +36,6 @@ RESTORED: Final = "store.restored"
 
 PAGE: Final = 500
 """Entries that a verification holds in memory; hashing them takes milliseconds, in a thread."""
-
-
-class Fault(StrEnum):
-    """What is wrong with the log.
-
-    An ENTRY does not fit the one before it; the HEAD is missing or was not sealed with this log's key; the END is not where the head
-    says; the KEY of the chain is missing or does not open; it was one of these EARLIER, when an entry was written; or the log does
-    not hold a head that was SHIPPED, so it is an older copy or another log.
-    """
-
-    NONE = ""
-    ENTRY = "entry"
-    HEAD = "head"
-    END = "end"
-    KEY = "key"
-    EARLIER = "earlier"
-    SHIPPED = "shipped"
-
-
-class Kept(StrEnum):
-    """What became of a head that was kept elsewhere: FOREIGN was not signed with this log's key."""
-
-    UNASKED = ""
-    HELD = "held"
-    LOST = "lost"
-    FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

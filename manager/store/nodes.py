@@ -13,9 +13,10 @@ import msgspec
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from common.api.codes import NodeKind
 from common.errors import ConflictError, EnrolmentError, Hint, NotFoundError, Reason
 from common.ids import NodeName
-from manager.domain.model import JoinTokenRecord, KeyChange, NodeKind, NodeRecord
+from manager.domain.model import JoinTokenRecord, KeyChange, NodeRecord
 from manager.store.engine import SQL_VARIABLES_MAX, Database
 from manager.store.tables import join_token, node
 

@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from common.api.codes import Role
 from common.errors import ConflictError, Hint, NotFoundError
-from manager.domain.model import Role, TokenRecord, UserRecord
+from manager.domain.model import TokenRecord, UserRecord
 from manager.store.engine import Database
 from manager.store.tables import api_token, join_token, oauth_client, session, user
 

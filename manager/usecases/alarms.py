@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from common.api.codes import Fault
 from common.bundle.manifest import CERTIFICATE, CHAIN, parse_manifest
 from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
@@ -30,7 +31,6 @@ from manager.domain.alarms import (
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.republishing import entry_of
 from manager.domain.view import NodeView
-from manager.store.audit import Fault
 from manager.usecases.context import Context
 from manager.usecases.ports import FleetView
 from manager.usecases.views import views_of

@@ -3,9 +3,9 @@
 Invariant: a caller is known by the hash of its credential, so that asking again costs no password and counts for no lock-out.
 """
 
+from common.api.codes import Role
 from common.errors import AccessError, NotFoundError
 from manager.domain.callers import Caller, Credential, check_allowed, check_may_provision
-from manager.domain.model import Role
 from manager.usecases.clients import ClientOperations
 from manager.usecases.context import Context
 from manager.usecases.rights import Rights

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import structlog
 
-from common.api.codes import ChainState
+from common.api.codes import ChainState, Format
 from common.bundle.build import SlotMaterial
 from common.bundle.manifest import SLOTS, Slot
 from common.errors import ChangedMeanwhileError, Hint, InvalidInputError, NotFoundError, PkiError, Reason
@@ -24,7 +24,7 @@ from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import raise_findings
 from manager.pki.read.material import TlsMaterial
 from manager.pki.text.certificate import text_form
-from manager.pki.write.export import Download, ExportItem, Format, export
+from manager.pki.write.export import Download, ExportItem, export
 from manager.store.records import NewCertificate
 from manager.usecases.admission import read_batch, read_for_key, read_tls
 from manager.usecases.confirming import (

@@ -12,13 +12,14 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from common.api.codes import Role
 from common.errors import AccessError, InvalidInputError, NotFoundError, Reason
 from common.ids import MANAGEMENT_NODE
 from common.source import source_of
 from manager.domain.assertion import check_assertion, issuer_of, read_public_key, unproven
 from manager.domain.attempts import Attempt
 from manager.domain.callers import Caller, Credential
-from manager.domain.model import ClientRecord, Role, UserRecord
+from manager.domain.model import ClientRecord, UserRecord
 from manager.domain.permissions import PROVISION, level_of
 from manager.usecases.context import Context
 from manager.usecases.lastuse import SOURCE_MAX, LastUse

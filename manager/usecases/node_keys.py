@@ -7,12 +7,13 @@ the former key had opened ends before anybody else writes.
 
 from functools import partial
 
+from common.api.codes import KeyChangeKind
 from common.ids import NodeName
 from common.runtime.ssh import fingerprint
 from common.source import source_of
 from common.wire.enrolment import new_pinning
 from manager.domain.attempts import Attempt
-from manager.domain.model import KeyChange, KeyChangeKind, NodeRecord
+from manager.domain.model import KeyChange, NodeRecord
 from manager.usecases.context import Context
 
 

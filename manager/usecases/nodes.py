@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 
+from common.api.codes import NodeKind
 from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError
 from common.ids import MANAGEMENT_NODE, NodeName, node_name
@@ -19,7 +20,7 @@ from common.runtime.ssh import JOIN_USER
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
-from manager.domain.model import JoinTokenRecord, NodeKind, NodeRecord
+from manager.domain.model import JoinTokenRecord, NodeRecord
 from manager.domain.placing import Move, of_describing
 from manager.domain.version import version_of_node
 from manager.pki.write.selfsigned import make_temporary

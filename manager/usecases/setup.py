@@ -9,8 +9,9 @@ from typing import Final
 
 import msgspec
 
+from common.api.codes import Role
 from common.errors import AccessError, Reason
-from manager.domain.model import Role, UserRecord
+from manager.domain.model import UserRecord
 from manager.usecases.context import Context
 from manager.usecases.users import SETUP_LINK, UserOperations, hash_token
 

@@ -13,11 +13,12 @@ from typing import Final
 
 import structlog
 
+from common.api.codes import Role, Scope
 from common.errors import AccessError, ChangedMeanwhileError, ConflictError, InvalidInputError, Reason
 from common.source import source_of
 from manager.domain.attempts import Attempt
-from manager.domain.callers import Caller, Credential, Scope, fits, role_of
-from manager.domain.model import Role, TokenRecord, UserRecord
+from manager.domain.callers import Caller, Credential, fits, role_of
+from manager.domain.model import TokenRecord, UserRecord
 from manager.usecases.allowance import BURST, Allowance
 from manager.usecases.context import Context
 from manager.usecases.lastuse import SOURCE_MAX, LastUse
@@ -28,9 +29,6 @@ log = structlog.get_logger(__name__)
 TOKEN_PREFIX: Final = "cct_"  # noqa: S105 - what a token begins with, not a token
 TOKEN_DAYS_MAX: Final = 365
 """How long an API token lives at most: who needs it longer makes another, and the old one is forgotten in time."""
-
-TOKEN_DAYS: Final = 90
-"""How long it lives if nothing is said."""
 
 TOKENS_PER_USER_MAX: Final = 20
 """API tokens of one user that are good at once: one for each program, and few enough to know them all."""

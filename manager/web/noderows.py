@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+from common.api.codes import State
 from common.bundle.manifest import SLOTS, Slot
 from common.bundle.parts import Part
 from common.ids import NodeName
@@ -16,7 +17,7 @@ from common.wire.messages import Serving
 from manager.domain.comparison import listed
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import NodeRecord
-from manager.domain.view import NodeView, SlotView, State
+from manager.domain.view import NodeView, SlotView
 from manager.web.words import STATES, Kind, short
 
 LATEST_S: Final = 2.0**53

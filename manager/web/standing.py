@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from common.api.codes import State
 from common.bundle.manifest import Slot
 from common.ids import NodeName
 from manager.domain.inventory import Entry
-from manager.domain.view import NodeView, PushView, State
+from manager.domain.view import NodeView, PushView
 from manager.web.words import STATES, Kind
 
 LATELY_S: Final = 24 * 3600.0

@@ -19,10 +19,11 @@ from urllib.parse import quote, urlencode
 import jinja2
 from aiohttp import web
 
+from common.api.codes import Role
 from common.errors import AccessError, InvalidInputError, Reason
 from common.source import source_of
 from manager.api.heads import SESSION_COOKIE, cookie
-from manager.domain.model import Role, UserRecord
+from manager.domain.model import UserRecord
 from manager.http.bodies import STRANGER_MAX_BYTES, Sender, sender_of
 from manager.http.guard import heavy_turn, take_turn
 from manager.http.proxies import CONNECTION

@@ -11,13 +11,11 @@ from typing import Any, Final, Literal
 
 from markupsafe import Markup
 
-from common.api.codes import ChainState, StatusCode
+from common.api.codes import ChainState, Role, State, StatusCode
 from common.api.explained.meanings import NODE_STATES
 from common.pki.finding import Severity, by_severity
 from common.words import counted
 from manager.domain.consequences import Consequence, ConsequenceCode
-from manager.domain.model import Role
-from manager.domain.view import State
 from manager.pki.chain.chain import PROBLEM_WORDS
 
 Kind = Literal["ok", "info", "wait", "warn", "bad", "off"]

@@ -7,7 +7,7 @@ them.
 
 from dataclasses import dataclass, field
 
-from manager.domain.model import Role
+from common.api.codes import Role
 
 _TEXT = """
 GET    / reader

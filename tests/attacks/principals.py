@@ -5,8 +5,8 @@ import time
 
 import aiohttp
 
-from manager.domain.callers import Scope
-from manager.domain.model import ClientRecord, Role
+from common.api.codes import Role, Scope
+from manager.domain.model import ClientRecord
 from manager.domain.permissions import PROVISION
 from manager.usecases.clients import ACCESS_PREFIX
 from manager.usecases.users import hash_token

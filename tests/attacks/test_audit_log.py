@@ -15,6 +15,7 @@ import pytest
 import structlog
 from alembic import command
 
+from common.api.codes import Fault, Kept, Role
 from common.errors import AccessError, EnrolmentError, InvalidInputError, StorageError
 from common.runtime import log as logs
 from common.runtime.ssh import generate_key, load_key, public_line
@@ -22,8 +23,7 @@ from common.wire.enrolment import EnrolRequest
 from manager.channel.enrolment import Enrolment
 from manager.domain.alarms import AlarmKind
 from manager.domain.attempts import NAMED_MAX, PAIRS_MAX, Attempt, Attempts
-from manager.domain.model import Role
-from manager.store.audit import CHAIN_KEY, HEAD, PAGE, RESTORED, Fault, Kept
+from manager.store.audit import CHAIN_KEY, HEAD, PAGE, RESTORED
 from manager.store.chain import parse_signed_head, unkeyed
 from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories

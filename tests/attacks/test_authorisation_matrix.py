@@ -15,10 +15,9 @@ import pytest
 from aiohttp import web
 from sqlalchemy import update
 
+from common.api.codes import Role, Scope
 from manager.api.heads import SESSION_COOKIE as COOKIE
 from manager.api.turnstile import Pace, Turnstile
-from manager.domain.callers import Scope
-from manager.domain.model import Role
 from manager.http.guard import GUARD
 from manager.infinity_api.contract.index import RESOURCES, ROOTS
 from manager.store.tables import api_token, session

@@ -2,9 +2,10 @@
 
 import pytest
 
+from common.api.codes import Role
 from common.errors import AccessError
 from common.ids import MANAGEMENT_NODE
-from manager.domain.model import Role, UserRecord
+from manager.domain.model import UserRecord
 from manager.usecases.clients import ACCESS_S, FORGET_EVERY_S
 from manager.usecases.sessions import IDLE_S, LIFE_S, SET_BACK_S
 from manager.usecases.usecases import Operations

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from common.api.codes import Format
 from common.errors import InvalidInputError
 from common.pki import der
 from common.pki.certificate import decode
 from manager.pki.read.batch import ImportFile, read_batch
-from manager.pki.write.export import ExportItem, Format, export
+from manager.pki.write.export import ExportItem, export
 from manager.pki.write.seal import MAC_ROUNDS, ROUNDS, Sealer
 from tests.patience import PATIENCE_S
 from tests.pki import make_intermediate, make_leaf, make_root

@@ -15,10 +15,10 @@ import pytest
 from aiohttp import hdrs
 
 from bench.catalogue import fill
+from common.api.codes import Role
 from common.ids import NodeName
 from manager.api.app import ROOT
 from manager.app import SWITCH_S
-from manager.domain.model import Role
 from manager.http import bodies, guard
 from manager.http.bodies import BODY_MAX_BYTES, POOLS
 from manager.http.guard import GUARD, HEAVY, REQUESTS

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from common.api.codes import Role
 from common.errors import AccessError, ConflictError
-from manager.domain.model import Role
 from manager.usecases.workers import Workers
 from tests.integration.api import USERS, ApiClient, real_api
 from tests.integration.web import visitor

@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 
 from bench.catalogue import fill
+from common.api.codes import Role
 from common.ids import NodeName
 from manager.api.app import ROOT, ROUTES
-from manager.domain.model import Role
 from manager.http.streams import EVENT_STREAM
 from manager.infinity_api.contract.description import Resource
 from manager.infinity_api.contract.index import RESOURCES, ROOTS

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from aiohttp import hdrs
 
+from common.api.codes import Role
 from manager.api.app import ROOT
-from manager.domain.model import Role
 from manager.http import bodies, seats
 from manager.http.bodies import BODY_MAX_BYTES, STRANGER_MAX_BYTES
 from manager.http.guard import GUARD

@@ -14,11 +14,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from common.api.codes import Role, Scope
 from manager.api import certificates as certificate_routes
 from manager.api.app import ROOT
 from manager.api.heads import SESSION_COOKIE as COOKIE
-from manager.domain.callers import Scope
-from manager.domain.model import Role
 from manager.http import pieces
 from manager.http.streams import HEARTBEAT_S
 from manager.infinity_api import handlers

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from manager.domain.callers import Scope
-from manager.domain.model import Role
+from common.api.codes import Role, Scope
 from manager.store.users import Users
 from manager.usecases.lastuse import NOTED_S
 from manager.usecases.users import TOKEN_DAYS_MAX, TOKENS_PER_USER_MAX

@@ -7,8 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from common.api.codes import Role
 from manager.api.app import ROOT
-from manager.domain.model import Role
 from manager.usecases.throttle import FREE_FAILURES
 from manager.usecases.workers import Workers
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page
 
+from common.api.codes import Role
 from common.runtime import log as logs
-from manager.domain.model import Role
 from tests.browser.camera import chromium, sign_in, watched_page
 from tests.browser.showroom import Showroom, showroom
 from tests.integration.api import PASSWORD, USERS

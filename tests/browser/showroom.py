@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from common.api.codes import Role
 from common.ids import NodeName
 from manager.channel.pipe import pipe
-from manager.domain.model import Role
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.workers import Workers
 from tests import pki

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
+from common.api.codes import Role
 from common.ids import NodeName
-from manager.domain.model import Role
 from tests import pki
 from tests.browser.camera import PATIENCE_MS, chromium, sign_in, watched_page
 from tests.browser.showroom import ISSUER, showroom

@@ -13,13 +13,13 @@ from unittest.mock import patch
 import aiohttp
 from argon2 import PasswordHasher
 
+from common.api.codes import Role
 from common.ids import NodeName
 from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT
 from manager.application import build_application
 from manager.channel.directory import Directory
-from manager.domain.model import Role
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.http.health import Health

@@ -7,10 +7,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from common.api.codes import Role
 from common.errors import StorageError
 from manager.api.app import ROOT, ROUTES
 from manager.domain.callers import ROLES
-from manager.domain.model import Role, UserRecord
+from manager.domain.model import UserRecord
 from manager.http.bodies import BODY_MAX_BYTES
 from manager.http.routes import allows
 from manager.usecases.workers import Workers

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from common.api.certificates import CertificateAnswer
+from common.api.codes import Role
 from manager.api import certificates
-from manager.api.answers import CertificateAnswer, certificate_answer
-from manager.domain.model import Role
+from manager.api.answers import certificate_answer
 from manager.http.pieces import listed
 from manager.usecases.certificates import ListedCertificate
 from manager.usecases.workers import Workers

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from common.api.codes import Role
 from common.errors import StorageError
 from common.ids import NodeName
 from manager.channel.pipe import pipe
 from manager.domain import trust
 from manager.domain.alarms import AlarmKind
-from manager.domain.model import Role
 from manager.store.catalogue import NodeDescription
 from manager.usecases.workers import Workers
 from tests import pki

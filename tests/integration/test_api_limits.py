@@ -6,10 +6,10 @@ import aiohttp
 import pytest
 import structlog
 
+from common.api.codes import Role
 from common.errors import Reason, StorageError
 from manager.api import fleet as subject
 from manager.api.app import ROOT
-from manager.domain.model import Role
 from manager.http import streams
 from manager.usecases.throttle import FREE_FAILURES
 from manager.usecases.workers import Workers

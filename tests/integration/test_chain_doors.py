@@ -12,8 +12,8 @@ from cryptography.x509 import ExtendedKeyUsage
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 import manager
+from common.api.codes import Role
 from common.pki.certificate import decode
-from manager.domain.model import Role
 from tests import pki
 from tests.fakes.workers import InPlace
 from tests.integration.api import ApiClient, real_api

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import manager
+from common.api.codes import Role
 from common.pki.certificate import decode
 from manager.domain import trust
 from manager.domain.alarms import AlarmKind, conditions_of_inventory
-from manager.domain.model import Role
 from tests import pki
 from tests.fakes.workers import InPlace
 from tests.integration.api import ApiClient, real_api

@@ -8,8 +8,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from common.api.codes import Role
 from common.pki.certificate import decode
-from manager.domain.model import Role
 from manager.http.pieces import AT_ONCE
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.certificates import new_certificate

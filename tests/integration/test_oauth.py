@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from common.api.codes import Role
 from common.ids import MANAGEMENT_NODE
-from manager.domain.model import Role
 from manager.http.oauth import FORM_MAX_BYTES
 from manager.usecases import clients as subject
 from manager.usecases.workers import Workers

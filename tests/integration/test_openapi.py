@@ -18,8 +18,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi import checks as openapi
 
+from common.api.codes import Role
 from manager.api.app import ROOT
-from manager.domain.model import Role
 from manager.infinity_api.contract.resources.small import SMALL
 from manager.usecases.workers import Workers
 from tests import pki

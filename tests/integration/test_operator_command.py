@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
+from common.api.codes import Role
 from manager.cli.app import app
-from manager.domain.model import Role
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api

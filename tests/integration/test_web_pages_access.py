@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from common.api.codes import Role
 from common.errors import AccessError
 from manager.api.heads import SESSION_COOKIE as COOKIE
-from manager.domain.model import Role
 from manager.http.bodies import STRANGER_MAX_BYTES
 from manager.usecases import sessions
 from manager.usecases.setup import LINK_S

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from manager.domain.model import Role
+from common.api.codes import Role
 from manager.web.pages import alarms, audit
 from tests.browser.showroom import Showroom
 from tests.fakes.workers import InPlace

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from manager.domain.model import Role
+from common.api.codes import Role
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api

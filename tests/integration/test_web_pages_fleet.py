@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from manager.domain.model import Role
+from common.api.codes import Role
 from manager.usecases.workers import Workers
 from manager.web.pages import fleet as subject
 from manager.web.pages import live

@@ -3,9 +3,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from common.api.codes import Role
 from common.ids import NodeName
 from common.wire.messages import Applied, ConfigurationFault, Failure, PartRefused, Serving, Waiting
-from manager.domain.model import Role
 from manager.web.pages import nodes as pages
 from tests.browser.showroom import Showroom
 from tests.fakes.workers import InPlace

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from manager.domain.model import Role
+from common.api.codes import Role
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api

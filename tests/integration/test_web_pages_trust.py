@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from common.api.codes import Role
 from common.api.explained.findings import FINDINGS
 from common.api.explained.statuses import CHAIN_STATES, STATUSES
 from common.errors import Reason
@@ -14,7 +15,6 @@ from common.wire.messages import ConfigurationCode, WaitReason
 from manager.domain.alarms import AlarmKind
 from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
-from manager.domain.model import Role
 from manager.domain.view import State
 from manager.usecases.trust import new_trusted_ca
 from manager.usecases.workers import Workers

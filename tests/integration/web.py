@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from manager.domain.model import Role
+from common.api.codes import Role
 from tests.integration.api import PASSWORD, USERS, ApiClient
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from common.api.codes import ChainState, StatusCode
+from common.api.codes import ChainState, State, StatusCode
 from common.api.explained.meanings import (
     ALARM_TITLES,
     CONFIGURATION,
@@ -26,7 +26,6 @@ from manager.cli.app import app
 from manager.domain.alarms import AlarmKind
 from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
-from manager.domain.view import State
 from manager.infinity_api.contract.alarms import MISSING_ON_MANAGEMENT_NODE, NAMES
 from manager.pki.chain.chain import PROBLEM_WORDS
 from manager.web.reference import markdown

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from common.api.codes import State
 from common.bundle.manifest import Slot
 from common.errors import InvalidInputError
 from common.ids import NODE_NAME_MAX, NodeName, node_name
 from manager.domain.model import NodeRecord
-from manager.domain.view import NodeView, State
+from manager.domain.view import NodeView
 from manager.infinity_api.contract.description import Resource, Values
 from manager.infinity_api.contract.errors import ValuesError
 

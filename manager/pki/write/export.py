@@ -13,7 +13,6 @@ import secrets
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from common.api.codes import Format
 from common.errors import InvalidInputError, PkiError, Reason
 from common.pki import der
 from common.pki.certificate import Certificate, load
@@ -48,18 +48,6 @@ _ENCRYPTED_OID = der.encode_object_id("1.2.840.113549.1.7.6")
 _KEY_BAG = "1.2.840.113549.1.12.10.1.1"
 _SEALED_KEY_BAG_OID = der.encode_object_id("1.2.840.113549.1.12.10.1.2")
 _DIGEST_OIDS = {"sha256": bytes.fromhex("0609608648016503040201"), "sha1": bytes.fromhex("06052b0e03021a")}
-
-
-class Format(StrEnum):
-    """How to write.
-
-    PFX_LEGACY is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds, as OpenSSL 1.x wrote. Whoever gets the file guesses
-    its passphrase hundreds of times faster.
-    """
-
-    PEM = "pem"
-    PFX = "pfx"
-    PFX_LEGACY = "pfx_legacy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
+from common.api.codes import Role
 from common.errors import AccessError, CertcastError, Reason
-from manager.domain.model import Role
 from manager.http.errors import status_of
 from manager.web.visit import NEXT, Page, Visit, ask_password, inside
 

@@ -5,8 +5,8 @@ from typing import Final
 
 from aiohttp import web
 
+from common.api.codes import Role
 from manager.domain.alarms import AlarmRecord
-from manager.domain.model import Role
 from manager.web.visit import Page, Visit
 from manager.web.words import plural
 

@@ -5,9 +5,8 @@ from typing import Final
 
 from aiohttp import web
 
+from common.api.codes import Fault, Role
 from common.errors import InvalidInputError
-from manager.domain.model import Role
-from manager.store.audit import Fault
 from manager.web.acts import act_of
 from manager.web.visit import Page, Visit
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from aiohttp import web
 
+from common.api.codes import Role
 from common.errors import CertcastError, ChangedMeanwhileError
 from manager.domain.consequences import ConfirmationNeededError
-from manager.domain.model import AssignmentRecord, CertificateRecord, Role
+from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.domain.version import version_of_certificate
 from manager.http.errors import status_of
 from manager.usecases.certificates import slot_name

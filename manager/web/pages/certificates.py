@@ -5,18 +5,16 @@ from typing import Final
 
 from aiohttp import web
 
-from common.api.codes import ChainState, StatusCode
+from common.api.codes import ChainState, Format, Role, StatusCode
 from common.errors import CertcastError, ConflictError, InvalidInputError, NotFoundError
 from common.pki.certificate import Certificate
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry
 from manager.domain.listing import Order, Query
-from manager.domain.model import Role
 from manager.http.errors import status_of
 from manager.http.routes import attachment
 from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import headline
-from manager.pki.write.export import Format
 from manager.usecases.certificates import Wanted
 from manager.usecases.views import views_of
 from manager.web.standing import rollout_of

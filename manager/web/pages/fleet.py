@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from common.api.codes import Role
 from common.errors import InvalidInputError
 from common.ids import NodeName
 from common.pki.expiry import nearness
-from manager.domain.model import Role
 from manager.domain.view import NodeView, PlannedPush
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.pki.judge.status import nearness_of

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from common.api.codes import Role
 from common.errors import InvalidInputError
 from common.ids import node_name
 from manager.domain.consequences import ConfirmationNeededError
-from manager.domain.model import Role
 from manager.web.noderows import entries_by_leaf
 from manager.web.visit import Page, Visit
 

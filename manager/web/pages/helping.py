@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from aiohttp import web
 
-from manager.domain.model import Role
+from common.api.codes import Role
 from manager.web.visit import Page, Visit
 
 

@@ -12,10 +12,10 @@ from typing import Final
 
 from aiohttp import web
 
+from common.api.codes import Role
 from common.errors import AccessError
 from common.ids import NodeName, node_name
 from manager.domain.alarms import AlarmRecord
-from manager.domain.model import Role
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.usecases.rights import Rights
 from manager.web.visit import Page, Visit

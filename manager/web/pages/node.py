@@ -5,12 +5,13 @@ from typing import Final
 
 from aiohttp import web
 
+from common.api.codes import Role
 from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, NotFoundError
 from common.ids import node_name
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.listing import Order, Query, fits
-from manager.domain.model import NodeRecord, Role
+from manager.domain.model import NodeRecord
 from manager.http.errors import status_of
 from manager.usecases.certificates import slot_name
 from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows, what_it_has

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from common.api.codes import Role
 from common.errors import CertcastError, InvalidInputError
 from manager.domain.consequences import ConfirmationNeededError
-from manager.domain.model import RequestRecord, Role
+from manager.domain.model import RequestRecord
 from manager.http.errors import status_of
 from manager.pki.read.csr import DEFAULT_TEMPLATE, KeyKind
 from manager.pki.write.export import Download

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from common.api.codes import Role
 from common.errors import (
     CertcastError,
     ChangedMeanwhileError,
@@ -14,7 +15,7 @@ from common.errors import (
 )
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.model import Role, TrustedCaRecord
+from manager.domain.model import TrustedCaRecord
 from manager.domain.version import version_of_trusted_ca
 from manager.http.errors import status_of
 from manager.http.routes import attachment

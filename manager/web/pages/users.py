@@ -6,11 +6,13 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from common.api.codes import Role, Scope
+from common.api.users import TOKEN_DAYS
 from common.errors import AccessError, CertcastError, ConflictError, InvalidInputError, NotFoundError, Reason
-from manager.domain.callers import Scope, fits
-from manager.domain.model import Role, UserRecord
+from manager.domain.callers import fits
+from manager.domain.model import UserRecord
 from manager.http.errors import status_of
-from manager.usecases.users import TOKEN_DAYS, TOKEN_DAYS_MAX, findings_of_user
+from manager.usecases.users import TOKEN_DAYS_MAX, findings_of_user
 from manager.web.visit import Page, Visit
 
 ROLES: Final = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from manager.domain.model import Role
+from common.api.codes import Role
 from tests import pki
 from tests.fakes.workers import InPlace
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api

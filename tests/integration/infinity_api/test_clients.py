@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from manager.domain.model import Role
+from common.api.codes import Role
 from manager.infinity_api.contract.index import RESOURCES
 from tests.fakes import cli_client, sdk_client
 from tests.integration.infinity_api.platform import (

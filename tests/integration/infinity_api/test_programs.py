@@ -9,7 +9,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from manager.domain.model import Role
+from common.api.codes import Role
 from tests.fakes import sdk_client
 from tests.integration.api import USERS
 from tests.integration.infinity_api.parts import ROOTS

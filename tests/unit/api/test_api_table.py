@@ -5,6 +5,9 @@ import msgspec
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from common.api.codes import Role
+from common.api.uploads import NewCertificate
+from common.api.users import NewUser
 from common.errors import (
     AccessError,
     BundleError,
@@ -18,9 +21,6 @@ from common.errors import (
     ThrottledError,
 )
 from manager.api.app import ROUTES
-from manager.api.certificates import NewCertificate
-from manager.api.users import NewUser
-from manager.domain.model import Role
 from manager.http.errors import answer, status_of
 from manager.http.routes import _basic, check_origin
 from manager.pki.read.findings import PkiFindingsError

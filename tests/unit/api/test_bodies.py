@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from common.api.codes import Role
 from common.errors import InvalidInputError, Reason
-from manager.domain.model import Role
 from manager.http import bodies
 from manager.http.bodies import (
     BODY_MAX_BYTES,

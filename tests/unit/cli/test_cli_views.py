@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from common.api import codes
 from manager.cli import certificate_views, requests
 from manager.domain import listing
 from manager.pki.judge import status
 from manager.pki.read import csr
-from manager.pki.write import export
 from tests.patience import PATIENCE_S
 from tests.unit.cli.fake_api import LEAF
 
@@ -294,6 +294,6 @@ def test_what_cannot_be_downloaded_or_written_is_exit_status_2(api, run, here, a
 def test_the_words_for_choices_are_the_managers():
     assert list(certificate_views.Status) == list(status.StatusCode)
     assert list(certificate_views.Order) == list(listing.Order)
-    assert [each.replace("-", "_") for each in certificate_views.Format] == list(export.Format)
+    assert [each.replace("-", "_") for each in certificate_views.Format] == list(codes.Format)
     assert certificate_views.PAGE_MAX == listing.PAGE_MAX
     assert list(requests.KeyType) == list(csr.KeyKind)

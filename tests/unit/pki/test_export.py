@@ -1,11 +1,12 @@
 import pytest
 from cryptography import x509
 
+from common.api.codes import Format
 from common.errors import InvalidInputError, PkiError, Reason
 from common.pki.certificate import decode
 from manager.pki.read.batch import ImportFile, read_batch
 from manager.pki.read.upload import read_tls, read_trusted_cas
-from manager.pki.write.export import ExportItem, Format, export, file_name, trusted_pem
+from manager.pki.write.export import ExportItem, export, file_name, trusted_pem
 from tests.patience import PATIENCE_S
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import openssl

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from common.api.codes import ChainState
+from common.api.codes import ChainState, Format
 from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.certificate import decode, is_signed_by
@@ -20,7 +20,7 @@ from common.runtime.handshake import leaf_not_after_s
 from manager.pki.chain.chain import build_chain
 from manager.pki.chain.search import Issuers
 from manager.pki.judge.lint import lint
-from manager.pki.write.export import ExportItem, Format, export
+from manager.pki.write.export import ExportItem, export
 from tests.odd import (
     AKI,
     BASIC,

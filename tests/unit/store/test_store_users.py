@@ -1,7 +1,8 @@
 import pytest
 
+from common.api.codes import Role
 from common.errors import ConflictError, NotFoundError
-from manager.domain.model import Role, UserRecord
+from manager.domain.model import UserRecord
 from tests.unit.store.given import NOW_S
 
 TOKEN = "a" * 64

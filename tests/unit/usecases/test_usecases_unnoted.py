@@ -9,13 +9,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
+from common.api.codes import Format, Role
 from common.errors import StorageError
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
-from manager.domain.model import Role
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.csr import KeyKind
-from manager.pki.write.export import Format
 from manager.store.catalogue import NodeDescription
 from manager.store.engine import Database
 from manager.store.tables import metadata

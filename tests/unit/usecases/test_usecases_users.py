@@ -4,6 +4,7 @@ from collections import Counter
 import pytest
 from argon2 import PasswordHasher
 
+from common.api.codes import Role
 from common.errors import (
     AccessError,
     ConflictError,
@@ -12,7 +13,6 @@ from common.errors import (
     Reason,
     ThrottledError,
 )
-from manager.domain.model import Role
 from manager.usecases.devices import DEVICE_S
 from manager.usecases.passwords import PASSWORD_MAX
 from manager.usecases.remembered import VERIFIED_S

@@ -2,9 +2,10 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import get_args
 
+from common.api.codes import State
 from common.ids import NodeName
 from manager.domain.facts import NodeFacts
-from manager.domain.view import NodeView, PushView, SlotView, State
+from manager.domain.view import NodeView, PushView, SlotView
 from manager.web.standing import LATELY_S, PLACES_MAX, ROWS_MAX, WAVE_S, lately, rollout_of, tiles, wave
 from tests.pki import NOW_S
 

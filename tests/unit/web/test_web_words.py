@@ -2,8 +2,7 @@ from typing import get_args
 
 import pytest
 
-from common.api.codes import ChainState, StatusCode
-from manager.domain.view import State
+from common.api.codes import ChainState, State, StatusCode
 from manager.web import words
 from tests.pki import NOW_S
 

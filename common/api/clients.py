@@ -1,0 +1,38 @@
+"""Programs that sign in with a key of their own (OAuth clients). Pure."""
+
+from typing import Annotated
+
+import msgspec
+
+from common.api.codes import Role
+from common.api.values import RoleCode
+
+
+class NewClient(msgspec.Struct, frozen=True, kw_only=True):
+    """A client to register. `public_key` is PEM, ECDSA on the curve P-256."""
+
+    name: str
+    role: Role
+    public_key: Annotated[str, msgspec.Meta(max_length=8192)]
+
+
+class ClientAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered client; it names itself by `client_id` in its assertions.
+
+    It is removed with the administrator that registered it. The last use is known to five minutes, and null if there was none.
+    """
+
+    client_id: str
+    name: str
+    role: RoleCode
+    public_key: str
+    created_s: float
+    created_by: str
+    last_used_s: float | None
+    last_source: str | None
+
+
+class ClientsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All registered clients."""
+
+    clients: list[ClientAnswer]

@@ -1,0 +1,86 @@
+"""Nodes: adding, joining and showing them, and what their slots hold. Pure."""
+
+from typing import Annotated
+
+import msgspec
+
+from common.api.facts import NodeView
+from common.api.values import Id, StateCode
+
+Texts = Annotated[list[str], msgspec.Meta(max_length=64)]
+
+
+class NewNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node to add; names and addresses go into its temporary certificate."""
+
+    name: str
+    names: Texts = []
+    addresses: Texts = []
+
+
+class SlotContent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a slot shall hold; `confirm` as for an upload."""
+
+    certificate: Id
+    confirm: str | None = None
+
+
+class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as it was added."""
+
+    name: str
+    kind: str
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    joined: bool
+    created_s: float
+    enrolled_s: float | None
+
+
+class ListedNode(NodeAnswer, frozen=True, kw_only=True):
+    """A node as it was added, and its state now."""
+
+    state: StateCode
+
+
+class NodesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All nodes as they were added."""
+
+    nodes: list[ListedNode]
+
+
+class JoinTokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A join token, shown once."""
+
+    join_token: str
+    expires_s: float
+
+
+class ListedJoinToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A join token that was not used yet, without its secret."""
+
+    id: int
+    node: str
+    created_s: float
+    expires_s: float
+    created_by: str
+
+
+class JoinTokensAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Join tokens of all nodes that can still be used, the latest first."""
+
+    join_tokens: list[ListedJoinToken]
+
+
+class AddedNode(JoinTokenAnswer, frozen=True, kw_only=True):
+    """A node that was added, with its join token."""
+
+    node: NodeAnswer
+
+
+class ShownNode(NodeView, frozen=True, kw_only=True):
+    """One node with all its facts, its names and addresses, and what was seen on it when its last installation failed."""
+
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    diagnostics: str

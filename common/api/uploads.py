@@ -1,0 +1,107 @@
+"""TLS certificates: what requests send to add, import, change, assign, download or delete them. Pure.
+
+Invariant: what may hold a private key or a passphrase is not shown by its `repr`.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from common.api.codes import Format
+from common.api.values import Ids, Nodes
+
+
+class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """An upload. The key may stand in `certificate` too; `nodes` get it in `slot` at once.
+
+    `replace` allows that it takes the place of one with its issuer and serial number whose private key is another, which is lost then.
+    `confirm` is an empty string to be told what the change means before it is made, and then the token that came with that.
+    """
+
+    certificate: str
+    private_key: str = ""
+    private_key_passphrase: str | None = None
+    parameters: str = ""
+    nodes: Nodes = []
+    slot: str = "server"
+    replace: bool = False
+    confirm: str | None = None
+
+    def __repr__(self) -> str:
+        return "<upload>"
+
+
+class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of an import; `content` is base64."""
+
+    name: Annotated[str, msgspec.Meta(max_length=255)]
+    content: bytes
+
+    def __repr__(self) -> str:
+        return "<file>"
+
+
+class Import(msgspec.Struct, frozen=True, kw_only=True):
+    """Files with certificates, keys, parameters and trusted CAs; the passphrase is tried on every encrypted key.
+
+    One finding keeps everything out; with `skip_unusable` only what cannot be used is left out, and the answer says so.
+    `confirm` as for an upload.
+    """
+
+    files: Annotated[list[ImportedFile], msgspec.Meta(max_length=1000)]
+    private_key_passphrase: str | None = None
+    skip_unusable: bool = False
+    confirm: str | None = None
+
+    def __repr__(self) -> str:
+        return "<import>"
+
+
+class CertificateEdit(msgspec.Struct, frozen=True, kw_only=True):
+    """What to change; what is left out stays. `nodes` are all that shall have it in `slot`. The key cannot be changed.
+
+    `passphrase` opens a PKCS#12 file. `confirm` as for an upload.
+    """
+
+    certificate: str | None = None
+    passphrase: str | None = None
+    parameters: str | None = None
+    nodes: Nodes | None = None
+    slot: str = "server"
+    confirm: str | None = None
+
+    def __repr__(self) -> str:
+        return "<edit>"
+
+
+class Assign(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to assign; null means every node but the management node. `confirm` as for an upload."""
+
+    nodes: Nodes | None
+    slot: str = "server"
+    confirm: str | None = None
+
+
+class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What one file shall hold.
+
+    `include_key` needs the role of an administrator, that user's password, and a passphrase of at least 12 characters. `pfx_legacy` is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds.
+    """
+
+    ids: Ids
+    format: Format = Format.PEM
+    include_certificate: bool = True
+    include_intermediates: bool = True
+    include_key: bool = False
+    passphrase: str | None = None
+
+    def __repr__(self) -> str:
+        return "<download>"
+
+
+class CertificatesToDelete(msgspec.Struct, frozen=True, kw_only=True):
+    """Which to delete, all or none; `force` even where they are in use. `confirm` as for an upload, in place of `force`."""
+
+    ids: Ids
+    force: bool = False
+    confirm: str | None = None

@@ -1,0 +1,58 @@
+"""What the fields of requests and answers may hold.
+
+Decides which limits a request is held to, and which an answer promises. A promise is documented and not held against the answer: a
+command reads the answers of a later manager, which may know more states and longer texts. Pure.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, get_args
+
+from msgspec import Meta
+
+from common.api import codes
+
+Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""An id; larger numbers are none that a database could hold."""
+
+Ids = Annotated[list[Id], Meta(min_length=1, max_length=10_000)]
+Nodes = Annotated[list[str], Meta(max_length=20_000)]
+
+
+def one_of(choices: Iterable[str]) -> Meta:
+    """Document the codes that a text is one of."""
+    return Meta(extra_json_schema={"enum": sorted(choices)})
+
+
+def _text(length: int, pattern: str | None = None) -> Meta:
+    limits: dict[str, object] = {"maxLength": length}
+    return Meta(extra_json_schema=limits if pattern is None else {**limits, "pattern": pattern})
+
+
+def _between(minimum: int, maximum: int) -> Meta:
+    return Meta(extra_json_schema={"minimum": minimum, "maximum": maximum})
+
+
+SlotCode = Annotated[str, one_of(get_args(codes.Slot))]
+NodeKindCode = Annotated[str, one_of(get_args(codes.NodeKind))]
+StateCode = Annotated[str, one_of(get_args(codes.State))]
+RoleCode = Annotated[str, one_of(codes.Role)]
+ScopeCode = Annotated[str, one_of(codes.Scope)]
+ActionCode = Annotated[str, one_of(get_args(codes.PushAction))]
+PhaseCode = Annotated[
+    str,
+    one_of(
+        ("receive", "preflight", "check", "stage", "switch", "reload", "verify", "commit", "rollback"),
+    ),
+]
+
+Text = Annotated[str, _text(512)]
+PartText = Annotated[str, _text(120)]
+Name = Annotated[str, _text(128)]
+Hex = Annotated[str, _text(64, "^[0-9a-f]*$")]
+ReasonText = Annotated[str, _text(64, "^[a-z0-9_]*$")]
+Count = Annotated[int, _between(0, 2**53)]
+Moment = Annotated[float, _between(0, 2**40)]
+"""Unix seconds."""
+Duration = Annotated[float, _between(0, 2**31)]
+Calendar = Annotated[int, _between(-62_135_596_800, 253_402_300_799)]
+"""Unix seconds of the years 1 to 9999, which is what X.509 can say (RFC 5280 4.1.2.5) and a calendar can show."""
