@@ -7,8 +7,8 @@ from aiohttp import web
 from common.api.audit import AuditAnswer, AuditRecord, HeadAnswer, VerificationAnswer
 from common.api.codes import Fault, Role
 from common.errors import InvalidInputError, StorageError
+from manager.domain import audit as domain
 from manager.http.routes import Call, Query, Route, reply
-from manager.store import audit as store
 
 PAGE: Final = 100
 PAGE_MAX: Final = 1000
@@ -51,7 +51,7 @@ async def head(call: Call) -> web.StreamResponse:
     return reply(HeadAnswer(head=signed.text, count=signed.head.count, at_s=signed.at_s))
 
 
-def _entry(record: store.AuditRecord) -> AuditRecord:
+def _entry(record: domain.AuditRecord) -> AuditRecord:
     return AuditRecord(
         id=record.id,
         at_s=record.at_s,

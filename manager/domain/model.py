@@ -4,7 +4,7 @@ Times are unix seconds. Invariant: no record here carries a private key; keys ar
 `common.bundle.build.SlotMaterial`, by the store, for a bundle that is being compiled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -236,6 +236,19 @@ class SessionRecord:
     created_s: float
     seen_s: float
     source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDescription:
+    """What is known of a node besides its key; see `NodeRecord`.
+
+    `slots` are those that change, with the certificate that each is to have, None to empty it.
+    """
+
+    names: Sequence[str]
+    addresses: Sequence[str]
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    slots: Mapping[Slot, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TypeVar
 from common.api.codes import NodeKind
 from common.bundle.manifest import Slot
 from common.errors import ConflictError, NotFoundError
-from manager.domain.model import NodeRecord
+from manager.domain.model import NodeDescription, NodeRecord
 from manager.domain.version import version_of_node
 from manager.infinity_api.collection import Made, Rows
 from manager.infinity_api.contract.description import Resource, Values
@@ -17,7 +17,6 @@ from manager.infinity_api.contract.more import check_more
 from manager.infinity_api.contract.nodes import describe, kept_values, new_name, node_row
 from manager.infinity_api.contract.query import Row
 from manager.infinity_api.documents import Documents
-from manager.store.catalogue import NodeDescription
 from manager.usecases.usecases import Operations
 
 T = TypeVar("T")

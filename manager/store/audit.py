@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.api.codes import Fault, Kept
 from common.errors import StorageError
+from manager.domain.audit import AuditRecord, Verification
 from manager.store.chain import EMPTY, GENESIS, Head, Seals, SignedHead, StoredHead, unkeyed
 from manager.store.engine import Database
 from manager.store.sealing import Keyring
@@ -36,36 +37,6 @@ RESTORED: Final = "store.restored"
 
 PAGE: Final = 500
 """Entries that a verification holds in memory; hashing them takes milliseconds, in a thread."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRecord:
-    """One act: when, who, what, on what, and details as JSON text without secrets."""
-
-    id: int
-    at_s: float
-    actor: str
-    action: str
-    subject: str
-    detail: str
-    chain: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """What a walk along the chain found.
-
-    `broken_at` is the id of the first entry that does not fit, or that of the first missing at the end, None if all fit;
-    `count` entries before it do, and `head` is the HMAC of the last of these. `noted` says whether the hash that was asked for is
-    among them, `kept` what became of the signed head that was asked for.
-    """
-
-    broken_at: int | None
-    fault: Fault
-    count: int
-    head: str
-    noted: bool
-    kept: Kept
 
 
 @dataclass(slots=True, kw_only=True)

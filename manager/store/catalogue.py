@@ -4,16 +4,15 @@ Invariant: one transaction each, so nothing is half-imported, and no node is wit
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import delete, select, update
 
 from common.bundle.manifest import Slot
 from common.ids import NodeName
 from manager.domain.consequences import Consequence
-from manager.domain.model import CertificateRecord, TrustedCaRecord
+from manager.domain.model import CertificateRecord, NodeDescription, TrustedCaRecord
 from manager.store.certificates import assign_nodes, keep_certificate, require_certificate
 from manager.store.engine import Database
 from manager.store.nodes import get_node
@@ -40,19 +39,6 @@ class Answered:
     created: bool
     nodes: Sequence[NodeName]
     consequences: Sequence[Consequence] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeDescription:
-    """What is known of a node besides its key; see `manager.domain.model.NodeRecord`.
-
-    `slots` are those that change, with the certificate that each is to have, None to empty it.
-    """
-
-    names: Sequence[str]
-    addresses: Sequence[str]
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    slots: Mapping[Slot, int | None] = field(default_factory=dict)
 
 
 class Catalogue:

@@ -10,24 +10,10 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.errors import ConflictError, NotFoundError
+from common.errors import NotFoundError
+from manager.domain.documents import Body, TakenError
 from manager.store.engine import Database
 from manager.store.tables import document
-
-Body = dict[str, Any]
-
-
-class TakenError(ConflictError):
-    """Another document of the kind has the value of a unique field; `field` is its name."""
-
-    def __init__(self, kind: str, field: str) -> None:
-        super().__init__(f"a {kind} with this {field} already exists")
-        self.kind = kind
-        self.field = field
-
-    def __reduce__(self) -> tuple[type["TakenError"], tuple[str, str]]:
-        """Let the error be copied with its data."""
-        return type(self), (self.kind, self.field)
 
 
 class Documents:

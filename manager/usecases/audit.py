@@ -13,7 +13,7 @@ import structlog
 
 from common.errors import CertcastError, StorageError
 from manager.domain.attempts import Attempt
-from manager.store.audit import Verification
+from manager.domain.audit import Verification
 from manager.store.chain import Head, SignedHead, parse_signed_head
 from manager.usecases import heads
 from manager.usecases.context import Context

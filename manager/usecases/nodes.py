@@ -20,11 +20,10 @@ from common.runtime.ssh import JOIN_USER
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
-from manager.domain.model import JoinTokenRecord, NodeRecord
+from manager.domain.model import JoinTokenRecord, NodeDescription, NodeRecord
 from manager.domain.placing import Move, of_describing
 from manager.domain.version import version_of_node
 from manager.pki.write.selfsigned import make_temporary
-from manager.store.catalogue import NodeDescription
 from manager.store.records import NewCertificate
 from manager.usecases.certificates import new_certificate
 from manager.usecases.confirming import Foreseen, facts_of, foresee_removed

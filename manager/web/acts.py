@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from manager.store.audit import AuditRecord
+from manager.domain.audit import AuditRecord
 
 Detail = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from common.ids import NodeName
 from manager.channel.pipe import pipe
 from manager.domain import trust
 from manager.domain.alarms import AlarmKind
-from manager.store.catalogue import NodeDescription
+from manager.domain.model import NodeDescription
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.fakes.simulator import NodeSimulator

@@ -11,11 +11,10 @@ from common.api.codes import Role, State
 from common.errors import CertcastError, ChangedMeanwhileError, InvalidInputError
 from common.ids import NodeName, node_name
 from manager.domain.consequences import ConfirmationNeededError
-from manager.domain.model import NodeRecord
+from manager.domain.model import NodeDescription, NodeRecord
 from manager.domain.version import version_of_node
 from manager.domain.view import NodeView
 from manager.http.errors import status_of
-from manager.store.catalogue import NodeDescription
 from manager.usecases.nodes import NewToken, findings_of_node
 from manager.usecases.views import views_of
 from manager.web.difference import Difference

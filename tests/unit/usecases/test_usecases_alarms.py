@@ -6,8 +6,8 @@ import pytest
 from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind
+from manager.domain.model import NodeDescription
 from manager.domain.view import NodeView
-from manager.store.catalogue import NodeDescription
 from manager.usecases.alarms import SILENT_S
 from tests.pki import DAY_S, NOW_S, make_leaf, make_root
 from tests.unit.usecases.conftest import World

@@ -7,10 +7,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from manager.domain.consequences import ConfirmationNeededError, Consequence
 from manager.domain.identity import IdentityConflictError
+from manager.domain.model import NodeDescription
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.reader import as_text
-from manager.store.catalogue import NodeDescription
 from manager.usecases.requests import KeyChoice, RequestChanges
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root, make_rsa_key, sign_request
 from tests.unit.usecases.conftest import World

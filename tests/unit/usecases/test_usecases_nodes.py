@@ -6,7 +6,7 @@ from common.errors import ConflictError, InvalidInputError, NotFoundError, Reaso
 from common.ids import MANAGEMENT_NODE
 from common.wire.enrolment import decode_token, hash_secret
 from manager.domain.listing import Query
-from manager.store.catalogue import NodeDescription
+from manager.domain.model import NodeDescription
 from tests.pki import NOW_S, make_leaf
 from tests.unit.usecases.conftest import WITHIN_S, World
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import manager
-from manager.store.audit import AuditRecord
+from manager.domain.audit import AuditRecord
 from manager.web.acts import _WORDS, act_of
 
 SOURCES = Path(manager.__file__).parent
