@@ -60,7 +60,7 @@ async def measure(count: int) -> Figures:
 async def _measure(api: ApiClient, count: int) -> Figures:
     nodes = [NodeName(f"n{number}") for number in range(count // 10)]
     issuers = await fill(api, count, nodes)
-    context, alarms = api.operations.context, api.operations.alarms
+    context, alarms = api.context, api.operations.alarms
     first_look = await _timed(Inventories(context.store, load_builtin()).current)
     # the first time, a password is proven and chains are built
     await api.call("GET", "whoami")
@@ -101,14 +101,14 @@ async def _measure(api: ApiClient, count: int) -> Figures:
 async def _after_ca(api: ApiClient, look: Callable[[], Awaitable[None]]) -> Took:
     """Measure after an unrelated CA came."""
     (found,) = read_trusted_cas(pki.current_ca("Other")[0].certificate_pem).certificates
-    store = api.operations.context.store
+    store = api.context.store
     await store.trusted_cas.add([new_trusted_ca(found)], now_s=time.time())
     return await _timed(look)
 
 
 async def fill(api: ApiClient, count: int, nodes: list[NodeName]) -> list[pki.Made]:
     """Put that many certificates there, and these nodes with one each; return who issued them."""
-    store, now_s = api.operations.context.store, time.time()
+    store, now_s = api.context.store, time.time()
     pairs = [pki.current_ca(f"Bench {number}") for number in range(ISSUERS)]
     for root, issuer in pairs:
         found = read_trusted_cas(root.certificate_pem + issuer.certificate_pem).certificates
@@ -141,7 +141,7 @@ async def _assign(api: ApiClient, issuer: pki.Made, node: NodeName) -> None:
     """Give a node another certificate, as an upload does, without telling the fleet."""
     leaf = pki.current_leaf(issuer, [f"{node}.example.com"])
     material = read_tls(certificate=leaf.certificate_pem, private_key=leaf.key_pem)
-    store = api.operations.context.store
+    store = api.context.store
     await store.certificates.add(new_certificate(material), nodes=[node], now_s=time.time())
 
 

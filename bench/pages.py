@@ -63,8 +63,8 @@ async def measure(count: int) -> Figures:
             await fill(api, count, names)
             room = Showroom(api)
             for name in names:
-                await api.operations.context.store.nodes.pin(name, f"ssh-ed25519 {name}", instead_of="")
-                api.fleet.node_joined(await api.operations.context.store.nodes.get(name))
+                await api.context.store.nodes.pin(name, f"ssh-ed25519 {name}", instead_of="")
+                api.fleet.node_joined(await api.context.store.nodes.get(name))
                 room.dial(name)
             await api.fleet.push(None, forced=False)
             await _settled(api.fleet)

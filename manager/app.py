@@ -258,7 +258,7 @@ class Manager:
                 nodes=fleet.counts,
                 views=fleet.view,
                 alarms=operations.alarms.active,
-                inventory=operations.context.inventories.current,
+                inventory=operations.inventory,
                 readings=readings,
             )
         )

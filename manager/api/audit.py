@@ -19,10 +19,9 @@ async def show(call: Call) -> web.StreamResponse:
     limit, before = call.count("limit", PAGE), call.count("before", 0) or None
     if not 1 <= limit <= PAGE_MAX:
         raise InvalidInputError("limit", f"a page of the audit log has 1 to {PAGE_MAX} entries")
-    # one more than is shown tells whether there is a next page
-    found = await call.api.operations.context.store.audit.list(limit=limit + 1, before=before)
-    page = [_entry(each) for each in found[:limit]]
-    return reply(AuditAnswer(entries=page, next_before=page[-1].id if len(found) > limit else None))
+    found = await call.api.operations.audit.page(domain.AuditSearch(), size=limit, before=before)
+    entries = [_entry(each) for each in found.entries]
+    return reply(AuditAnswer(entries=entries, next_before=found.next_before))
 
 
 async def verify(call: Call) -> web.StreamResponse:

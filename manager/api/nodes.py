@@ -26,7 +26,7 @@ from manager.http.routes import CONFIRM, Call, Route, empty, reply
 
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with all."""
-    found = await call.api.operations.context.store.nodes.list()
+    found = await call.api.operations.nodes.list()
     listed = [
         ListedNode(**structs.asdict(_answer(each)), state=call.api.fleet.node(each.name).state)
         for each in found
@@ -47,7 +47,7 @@ async def add(call: Call) -> web.StreamResponse:
 async def show(call: Call) -> web.StreamResponse:
     """Answer with one: its facts, its names and addresses."""
     name = node_name(call.name("name"))
-    record = await call.api.operations.context.store.nodes.get(name)
+    record = await call.api.operations.nodes.get(name)
     (view,) = node_answers([call.api.fleet.node(name)])
     answer = ShownNode(
         **structs.asdict(view),

@@ -37,6 +37,15 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSearch:
+    """Texts that stand in an act's actor, action and subject, without regard to case."""
+
+    actor: str = ""
+    action: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditPage:
     """Acts, the newest first; `next_before` asks for the page that follows, None at the end."""
 

@@ -182,7 +182,7 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
         if body is not None or route.heavy:
             # they may take their time, and the right may have gone meanwhile
             await rights.check()
-        with api.operations.context.store.on_condition(rights.check):
+        with rights.enforced():
             return await route.handler(made)
 
 

@@ -81,7 +81,6 @@ class Clients:
     def __init__(self, operations: Operations) -> None:
         self._clients = operations.clients
         self._roles = operations.roles
-        self._store = operations.context.store
 
     async def rows(self) -> Rows:
         """Return all."""
@@ -131,9 +130,7 @@ class Clients:
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Remove; their access tokens are worth nothing from then on."""
         names = [(await self._record(number)).name for number in dict.fromkeys(object_ids)]
-        async with self._store.together():
-            for name in names:
-                await self._clients.remove(name, actor=actor)
+        await self._clients.remove(*names, actor=actor)
 
     async def _record(self, object_id: int) -> ClientRecord:
         for record in await self._clients.list():

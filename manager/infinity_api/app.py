@@ -127,7 +127,7 @@ class _Shell:
             if body is not None or heavy:
                 # they may take their time, and the right may have gone meanwhile
                 await rights.check()
-            with self._api.operations.context.store.on_condition(rights.check):
+            with rights.enforced():
                 answer = await self._handlers.answer(ask)
         if answer.chunks is None:
             return answer

@@ -45,7 +45,7 @@ class TlsCertificates:
         found: list[Row] = []
         for start in range(0, len(rows), AT_ONCE):
             part = {int(str(row["id"])): row for row in rows[start : start + AT_ONCE]}
-            records = await self._operations.context.store.certificates.list(part)
+            records = await self._operations.certificates.records(part)
             leaves = [inventory.entries[each.id].leaf for each in records if each.id in inventory.entries]
             texts = await asyncio.to_thread(_texts, leaves)
             shown = {
@@ -100,7 +100,7 @@ class TlsCertificates:
         await self._operations.certificates.delete(object_ids, force=True, actor=actor)
 
     async def _inventory(self) -> Inventory:
-        return await self._operations.context.inventories.current()
+        return await self._operations.inventory()
 
     async def _nodes_called(self, texts: object) -> list[str]:
         wanted = [str(text) for text in texts] if isinstance(texts, list) else []
@@ -132,7 +132,7 @@ class TrustedCas:
 
     async def rows(self) -> Rows:
         """Return the custom ones."""
-        inventory = await self._operations.context.inventories.current()
+        inventory = await self._operations.inventory()
         return {
             number: {
                 "id": number,
@@ -145,7 +145,7 @@ class TrustedCas:
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Add the decoded texts."""
-        custom = (await self._operations.context.inventories.current()).trust.custom
+        custom = (await self._operations.inventory()).trust.custom
         there = [row for row in rows if row["id"] in custom]
         leaves = [custom[int(str(row["id"]))] for row in there]
         texts = await asyncio.to_thread(_texts, leaves)

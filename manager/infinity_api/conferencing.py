@@ -10,7 +10,6 @@ from manager.infinity_api.contract.query import Row
 from manager.infinity_api.contract.resources.conferencing import LICENCES, LICENSING
 from manager.infinity_api.contract.resources.status import LOCATION_STATUS
 from manager.infinity_api.documents import Documents
-from manager.usecases.context import Context
 from manager.usecases.ports import FleetView
 from manager.usecases.usecases import Operations
 
@@ -51,13 +50,13 @@ class LocationStatus:
     resource = LOCATION_STATUS
 
     def __init__(self, operations: Operations, fleet: FleetView, locations: Documents) -> None:
-        self._context: Context = operations.context
+        self._operations = operations
         self._fleet = fleet
         self._locations = locations
 
     async def rows(self) -> Rows:
         """Return all."""
-        inventory = await self._context.inventories.current()
+        inventory = await self._operations.inventory()
         total: dict[int, int] = {}
         active: dict[int, int] = {}
         for record in inventory.nodes.values():

@@ -1,6 +1,7 @@
 """System locations, the small resources and the platform's settings, which are kept as they came."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from common.errors import NotFoundError
 from manager.domain.documents import TakenError
@@ -18,13 +19,13 @@ class Documents:
 
     def __init__(self, resource: Resource, operations: Operations) -> None:
         self.resource = resource
-        self._context = operations.context
+        self._documents = operations.documents
         self._unique = [field.name for field in resource.fields if field.unique and not field.readonly]
 
     async def rows(self) -> Rows:
         """Return all."""
         initial = _initial(self.resource)
-        found = await self._context.store.documents.all(self.resource.name)
+        found = await self._documents.all(self.resource.name)
         return {number: {**initial, **body, "id": number} for number, body in found.items()}
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -34,42 +35,33 @@ class Documents:
     async def create(self, values: Values, *, actor: str) -> Made:
         """Keep one."""
         try:
-            async with self._context.store.together():
-                number = await self._context.store.documents.add(
-                    self.resource.name, _kept(self.resource, values), unique=self._unique
-                )
-                await self._note("added", [number], actor)
+            number = await self._documents.add(
+                self.resource.name, _kept(self.resource, values), unique=self._unique, actor=actor
+            )
         except TakenError as error:
             raise self._taken(error) from error
         return Made(object_id=number)
 
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
         """Change one."""
-        store = self._context.store.documents
         try:
-            async with self._context.store.together():
-                known = (await store.all(self.resource.name)).get(object_id)
-                if known is None:
-                    raise NotFoundError(f"there is no {self.resource.name} {object_id}")
-                changed = {**known, **_kept(self.resource, values)}
-                check_more(self.resource, changed)
-                await store.replace(self.resource.name, object_id, changed, unique=self._unique)
-                await self._note("changed", [object_id], actor)
+            await self._documents.change(
+                self.resource.name,
+                object_id,
+                _kept(self.resource, values),
+                unique=self._unique,
+                check=partial(check_more, self.resource),
+                actor=actor,
+            )
         except TakenError as error:
             raise self._taken(error) from error
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete."""
-        async with self._context.store.together():
-            await self._context.store.documents.delete(self.resource.name, object_ids)
-            await self._note("deleted", object_ids, actor)
+        await self._documents.delete(self.resource.name, object_ids, actor=actor)
 
     def _taken(self, error: TakenError) -> ValuesError:
         return ValuesError(self.resource.name, {error.field: [taken(self.resource, error.field)]})
-
-    async def _note(self, what: str, object_ids: Sequence[int], actor: str) -> None:
-        for number in object_ids:
-            await self._context.note(actor, f"document.{what}", f"{self.resource.name} {number}")
 
 
 class Settings:
@@ -77,11 +69,11 @@ class Settings:
 
     def __init__(self, resource: Resource, operations: Operations) -> None:
         self.resource = resource
-        self._context = operations.context
+        self._documents = operations.documents
 
     async def rows(self) -> Rows:
         """Return the one."""
-        documents = await self._context.store.documents.all(self.resource.name)
+        documents = await self._documents.all(self.resource.name)
         kept = next(iter(documents.values()), {})
         return {GLOBAL_ID: {**_initial(self.resource), **kept, "id": GLOBAL_ID}}
 
@@ -95,17 +87,13 @@ class Settings:
 
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
         """Set what is given."""
-        store, name = self._context.store, self.resource.name
-        async with store.together():
-            documents = await store.documents.all(name)
-            number, kept = next(iter(documents.items()), (None, {}))
-            changed = {**kept, **_kept(self.resource, values)}
-            check_more(self.resource, changed)
-            if number is None:
-                await store.documents.add(name, changed)
-            else:
-                await store.documents.replace(name, number, changed)
-            await self._context.note(actor, "document.changed", f"{name} {object_id}")
+        await self._documents.change_only(
+            self.resource.name,
+            _kept(self.resource, values),
+            check=partial(check_more, self.resource),
+            shown_id=object_id,
+            actor=actor,
+        )
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Refuse: it is always there."""

@@ -41,7 +41,7 @@ class Nodes:
 
     async def rows(self) -> Rows:
         """Return all."""
-        inventory = await self._operations.context.inventories.current()
+        inventory = await self._operations.inventory()
         locations = await location_names(self._locations)
         found = [each for each in inventory.nodes.values() if each.kind == self._kind]
         slots = {
@@ -73,7 +73,7 @@ class Nodes:
         async with self._naming:
             await self._check_unique(values)
             described = describe(self.resource, values)
-            there = (await self._operations.context.inventories.current()).nodes
+            there = (await self._operations.inventory()).nodes
             try:
                 return await add(
                     new_name(values, there),
@@ -114,7 +114,7 @@ class Nodes:
         self, record: NodeRecord, wanted: Mapping[Slot, int | None]
     ) -> Mapping[Slot, int | None]:
         """Return the slots that are to change: null, which clients read where only the temporary certificate is, leaves it there."""
-        inventory = await self._operations.context.inventories.current()
+        inventory = await self._operations.inventory()
         held = {slot: inventory.slots.get((record.name, slot)) for slot in wanted}
         temporary = {
             slot
@@ -132,7 +132,7 @@ class Nodes:
             await self._operations.nodes.remove(*names, actor=actor)
 
     async def _record(self, object_id: int) -> NodeRecord:
-        inventory = await self._operations.context.inventories.current()
+        inventory = await self._operations.inventory()
         for record in inventory.nodes.values():
             if record.id == object_id and record.kind == self._kind:
                 return record
@@ -147,7 +147,7 @@ class Nodes:
         """
         rows = await self.rows()
         same = [row for number, row in rows.items() if number != own]
-        inventory = await self._operations.context.inventories.current()
+        inventory = await self._operations.inventory()
         every = [
             *same,
             *(

@@ -15,7 +15,6 @@ from manager.infinity_api.contract.query import Row
 from manager.infinity_api.contract.resources.status import ALARM, ALARM_HISTORY
 from manager.infinity_api.documents import Documents
 from manager.infinity_api.nodes import location_names
-from manager.usecases.alarms import HISTORY_KEPT
 from manager.usecases.ports import FleetView
 from manager.usecases.usecases import Operations
 
@@ -33,13 +32,13 @@ class NodeStatus:
     ) -> None:
         self.resource = resource
         self._kind = kind
-        self._context = operations.context
+        self._operations = operations
         self._fleet = fleet
         self._locations = locations
 
     async def rows(self) -> Rows:
         """Return all."""
-        inventory, names = await self._context.inventories.current(), await location_names(self._locations)
+        inventory, names = await self._operations.inventory(), await location_names(self._locations)
         found: dict[int, Row] = {}
         for record in sorted(inventory.nodes.values(), key=lambda each: each.id):
             if record.kind != self._kind:
@@ -67,7 +66,7 @@ class Alarms:
 
     async def rows(self) -> Rows:
         """Return all."""
-        inventory = await self._operations.context.inventories.current()
+        inventory = await self._operations.inventory()
         return _rows(await self._operations.alarms.active(), inventory)
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -81,15 +80,12 @@ class AlarmHistory:
     resource = ALARM_HISTORY
 
     def __init__(self, operations: Operations) -> None:
-        self._context = operations.context
+        self._operations = operations
 
     async def rows(self) -> Rows:
         """Return all that are kept."""
-        inventory, alarms = await self._context.inventories.current(), self._context.store.alarms
-        records = {each.id: each for each in await alarms.active()}
-        # read last, and so what was lowered in between is told as lowered
-        records |= {each.id: each for each in await alarms.history(limit=HISTORY_KEPT)}
-        return _rows(records.values(), inventory)
+        inventory = await self._operations.inventory()
+        return _rows(await self._operations.alarms.everything(), inventory)
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return these as they are."""

@@ -119,6 +119,13 @@ class AlarmOperations:
         """Return what stood and no longer does, the latest first."""
         return await self._context.store.alarms.history(limit=max(1, min(limit, HISTORY_MAX)))
 
+    async def everything(self) -> Sequence[AlarmRecord]:
+        """Return all alarms that are kept, standing or not, each once."""
+        records = {each.id: each for each in await self._context.store.alarms.active()}
+        # read last, and so what was lowered in between is told as lowered
+        records |= {each.id: each for each in await self._context.store.alarms.history(limit=HISTORY_KEPT)}
+        return list(records.values())
+
     async def acknowledge(self, alarm_ids: Sequence[int], *, actor: str) -> None:
         """Note that an operator has seen these. Raises NotFoundError if one of them does not stand."""
         async with self._context.store.together():

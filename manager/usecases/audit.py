@@ -13,7 +13,7 @@ import structlog
 
 from common.errors import CertcastError, StorageError
 from manager.domain.attempts import Attempt
-from manager.domain.audit import Verification
+from manager.domain.audit import AuditPage, AuditSearch, Verification
 from manager.store.chain import Head, SignedHead, parse_signed_head
 from manager.usecases import heads
 from manager.usecases.context import Context
@@ -39,6 +39,19 @@ class AuditOperations:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._files: Sequence[Path] = ()
+
+    async def page(self, search: AuditSearch, *, size: int, before: int | None) -> AuditPage:
+        """Return the latest acts that a search finds, of those before an id if one is given."""
+        # one more than is shown tells whether there is a next page
+        found = await self._context.store.audit.list(
+            limit=size + 1,
+            before=before,
+            actor=search.actor,
+            action=search.action,
+            subject=search.subject,
+        )
+        entries = found[:size]
+        return AuditPage(entries=entries, next_before=entries[-1].id if len(found) > size else None)
 
     async def head(self) -> SignedHead | None:
         """Return the end of the log, signed, to be kept elsewhere; None if it is missing or was altered. Raises StorageError."""

@@ -1,7 +1,7 @@
 """Uploading, importing, viewing, editing, assigning, downloading and deleting TLS certificates."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -67,6 +67,14 @@ class ShownCertificate:
     record: CertificateRecord
     judgement: Judgement
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditableCertificate:
+    """What can be changed of a certificate: its texts, and the slots that it is assigned to."""
+
+    record: CertificateRecord
+    places: Sequence[AssignmentRecord]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +294,17 @@ class CertificateOperations:
         if entry is None:
             raise NotFoundError(f"certificate {certificate_id} was deleted a moment ago")
         return await asyncio.to_thread(_show, inventory, entry, record, int(self._context.clock()))
+
+    async def records(self, certificate_ids: Collection[int]) -> Sequence[CertificateRecord]:
+        """Return what is kept of those of these that there are."""
+        return await self._context.store.certificates.list(certificate_ids)
+
+    async def editable(self, certificate_id: int) -> EditableCertificate:
+        """Return what can be changed of one. Raises NotFoundError."""
+        store = self._context.store.certificates
+        return EditableCertificate(
+            record=await store.get(certificate_id), places=await store.nodes_of(certificate_id)
+        )
 
     async def by_node(self) -> Sequence[tuple[NodeName, Slot, ListedCertificate | None]]:
         """Return what each node's slots have: every node's server slot, and client slots that have something."""

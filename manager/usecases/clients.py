@@ -135,12 +135,13 @@ class ClientOperations:
         """Return the clients that a user registered; they go with that user."""
         return await self._context.store.clients.made_by(name)
 
-    async def remove(self, name: str, *, actor: str) -> None:
-        """Remove a client; its access tokens are worth nothing from then on. Raises NotFoundError."""
+    async def remove(self, *names: str, actor: str) -> None:
+        """Remove all of these clients or none; their access tokens are worth nothing from then on. Raises NotFoundError."""
         async with self._context.store.together():
-            await self._context.store.clients.remove(name)
-            await self._context.store.nodes.remove_join_tokens_of(f"{ACTOR_PREFIX}{name}")
-            await self._context.note(actor, "oauth_client.removed", f"client {name}")
+            for name in names:
+                await self._context.store.clients.remove(name)
+                await self._context.store.nodes.remove_join_tokens_of(f"{ACTOR_PREFIX}{name}")
+                await self._context.note(actor, "oauth_client.removed", f"client {name}")
 
     async def new_token(self, assertion: str, *, address: str) -> str:
         """Return an access token for a client's assertion; it lives ACCESS_S. Raises AccessError.

@@ -64,6 +64,19 @@ class NodeOperations:
         self._context = context
         self._join = join
 
+    async def get(self, name: NodeName) -> NodeRecord:
+        """Return one. Raises NotFoundError."""
+        return await self._context.store.nodes.get(name)
+
+    async def list(self) -> Sequence[NodeRecord]:
+        """Return all by name."""
+        return await self._context.store.nodes.list()
+
+    async def locations(self) -> Mapping[int, str]:
+        """Return the names of the system locations that clients of the existing API keep, by id."""
+        found = await self._context.store.documents.all("system_location")
+        return {number: str(body.get("name", "")) for number, body in found.items()}
+
     async def add(
         self,
         name: str,

@@ -5,6 +5,7 @@ store) or by the clock, nothing more later than RECHECK_S.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
 from manager.usecases.context import Context
@@ -29,3 +30,7 @@ class Rights:
             return
         await self._check()
         self._revision, self._until_s = revision, now_s + RECHECK_S
+
+    def enforced(self) -> AbstractContextManager[None]:
+        """Let every change that this task makes in the block be made only if the right still stands in its transaction."""
+        return self._context.store.on_condition(self.check)

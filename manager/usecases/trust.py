@@ -132,6 +132,10 @@ class TrustOperations:
             lambda: [self._shown(record, inventory.trust, now_s) for record in inventory.trusted_cas.values()]
         )
 
+    async def get(self, trusted_ca_id: int) -> TrustedCaRecord:
+        """Return what is kept of one. Raises NotFoundError."""
+        return await self._context.store.trusted_cas.get(trusted_ca_id)
+
     async def builtin(self) -> Sequence[BuiltinCa]:
         """Return the built-in list."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())

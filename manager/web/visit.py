@@ -31,7 +31,6 @@ from manager.http.routes import allows, check_origin
 from manager.http.streams import Streams
 from manager.usecases.devices import DEVICE_S
 from manager.usecases.ports import FleetView
-from manager.usecases.rights import Rights
 from manager.usecases.usecases import Operations
 from manager.usecases.workers import READ_TIMEOUT_S
 from manager.web.difference import Difference, differences
@@ -174,12 +173,12 @@ class Visit:
         """Read texts that somebody sent: long ones in a worker, as they may be made to take long."""
         if size <= INLINE_MAX:
             return function(*args, **kwargs)
-        return await self.operations.context.workers.run(READ_TIMEOUT_S, function, *args, **kwargs)
+        return await self.operations.workers.run(READ_TIMEOUT_S, function, *args, **kwargs)
 
     @property
     def now_s(self) -> float:
         """The moment, by the manager's clock."""
-        return self.operations.context.clock()
+        return self.operations.now_s
 
     def remember(self, response: web.StreamResponse, token: str) -> None:
         """Let the browser keep a token until it is closed."""
@@ -257,7 +256,7 @@ async def visit_page(page: Page, site: Site, request: web.Request) -> web.Stream
         await take_turn(request, visit.user.name)
     if page.method == "POST":
         check_origin(request)
-        visit.form = await read_form(request, _sender(page, visit), site.operations.context.workers)
+        visit.form = await read_form(request, _sender(page, visit), site.operations.workers)
         if not hmac.compare_digest(visit.form.text(CSRF).encode(), visit.csrf.encode()):
             raise AccessError(
                 "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
@@ -274,12 +273,11 @@ async def visit_page(page: Page, site: Site, request: web.Request) -> web.Stream
 
 
 async def _handled(page: Page, visit: Visit) -> web.StreamResponse:
-    site = visit.site
-    rights = Rights(site.operations.context, partial(_check_still, page, visit))
+    rights = visit.operations.rights(partial(_check_still, page, visit))
     try:
         if page.needs_password:
             visit.check_confirmed()
-        with site.operations.context.store.on_condition(None if page.role is None else rights.check):
+        with nullcontext() if page.role is None else rights.enforced():
             return await page.handler(visit)
     except AccessError as error:
         if error.reason is not Reason.PASSWORD_REQUIRED:

@@ -55,7 +55,7 @@ async def access_token_of(api: ApiClient, record: ClientRecord, *, life_s: float
     """Give a program an access token as if it had asked for one."""
     token = ACCESS_PREFIX + secrets.token_urlsafe(32)
     now_s = time.time()
-    await api.operations.context.store.clients.spend(
+    await api.context.store.clients.spend(
         record,
         jti_hash=secrets.token_hex(32),
         jti_until_s=now_s + 3600,

@@ -383,11 +383,11 @@ async def test_an_old_head_that_is_put_back_with_its_entries_does_not_verify_aga
         return made
 
     operations = await start()
-    await act(operations.context.store, 3)
+    await act(operations._context.store, 3)
     assert await operations.audit.compare() is None
     shipped = await operations.audit.ship(witness, file, shipped=None)
     assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
-    await operations.context.store.close()
+    await operations._context.store.close()
 
     altered(directory, _put_back(head))
     (file if kept_in == "witness" else witness).unlink()
@@ -397,23 +397,23 @@ async def test_an_old_head_that_is_put_back_with_its_entries_does_not_verify_aga
         lost = await operations.audit.compare()
         assert lost is not None
         assert lost.head == shipped
-        assert await operations.context.store.audit.find_fault() is Fault.SHIPPED
+        assert await operations._context.store.audit.find_fault() is Fault.SHIPPED
         found = await operations.audit.verify(noted=None, kept=None)
         assert (found.fault, found.broken_at is not None) == (Fault.SHIPPED, True)
-        await act(operations.context.store, 10, at_s=2.5)
+        await act(operations._context.store, 10, at_s=2.5)
         await operations.audit.ship(witness, file, shipped=None)
-        await operations.context.store.close()
+        await operations._context.store.close()
     record_property("found", f"{found.fault} after {found.count} entries")
     # an operator who restored a backup says so, once, and that is in the log
     operations = await start()
-    await operations.context.store.audit.append(
+    await operations._context.store.audit.append(
         at_s=200.0, actor="console", action=RESTORED, subject="epoch 2"
     )
-    await operations.context.store.close()
+    await operations._context.store.close()
     operations = await start()
     assert await operations.audit.compare() is None
     assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
-    await operations.context.store.close()
+    await operations._context.store.close()
 
 
 async def test_a_store_that_is_rolled_back_while_the_manager_runs_is_an_alarm(
@@ -421,7 +421,7 @@ async def test_a_store_that_is_rolled_back_while_the_manager_runs_is_an_alarm(
 ):
     with closing(sqlite3.connect(directory / DATABASE_FILE)) as raw:
         _, head = _parts(raw)
-    witness, context = tmp_path / "witness", operations.context
+    witness, context = tmp_path / "witness", operations._context
     await act(context.store, 3)
     shipped = await operations.audit.ship(witness, None, shipped=None)
     altered(directory, _put_back(head))
@@ -445,7 +445,7 @@ async def operations(directory: Path, keyring: Keyring) -> Operations:
 async def test_a_log_that_was_cut_is_an_alarm_that_a_later_entry_does_not_lower(
     operations: Operations, directory: Path
 ):
-    context, fleet = operations.context, NoNodes()
+    context, fleet = operations._context, NoNodes()
     await operations.alarms.evaluate(fleet)
     assert AlarmKind.AUDIT_LOG_BROKEN not in {each.subject.kind for each in await operations.alarms.active()}
     altered(directory, CUTS["the tail and the head"])
@@ -462,7 +462,7 @@ async def test_a_log_that_was_cut_is_an_alarm_that_a_later_entry_does_not_lower(
 
 
 async def test_failed_sign_ins_are_in_the_log_with_who_was_named_and_from_where(operations: Operations):
-    context = operations.context
+    context = operations._context
     await operations.users.add("anna", role=Role.OPERATOR, password="correct horse battery", actor="test")
     for _ in range(3):
         with pytest.raises(AccessError):
@@ -483,7 +483,7 @@ async def test_failed_sign_ins_are_in_the_log_with_who_was_named_and_from_where(
 async def test_refused_joins_and_rotations_are_in_the_log_with_who_was_named_and_from_where(
     operations: Operations,
 ):
-    context = operations.context
+    context = operations._context
     enrolment = Enrolment(NodeKeyOperations(context), host_keys=["ssh-ed25519 A"], epoch=1)
     for proof in (b"", b"no proof"):
         request = EnrolRequest(node="conf1", secret="guessed", agent_version="1", proof=proof)
@@ -512,7 +512,7 @@ async def test_heads_are_in_the_log_whatever_its_level_is(
         structlog.reset_defaults()
     (line,) = capsys.readouterr().err.splitlines()
     assert (await operations.audit.verify(noted=None, kept=line)).kept is Kept.HELD
-    await operations.context.store.close()
+    await operations._context.store.close()
 
 
 async def test_heads_go_into_a_file_that_grows_only_each_on_disk_and_good_for_verification(
@@ -521,7 +521,7 @@ async def test_heads_go_into_a_file_that_grows_only_each_on_disk_and_good_for_ve
     witness, file = tmp_path / "witness", tmp_path / "heads"
     shipped = await operations.audit.ship(witness, file, shipped=None)
     assert await operations.audit.ship(witness, file, shipped=shipped) == shipped
-    await act(operations.context.store, 1)
+    await act(operations._context.store, 1)
     await operations.audit.ship(witness, file, shipped=shipped)
     lines = file.read_text().splitlines()
     assert len(lines) == 2
@@ -532,4 +532,4 @@ async def test_heads_go_into_a_file_that_grows_only_each_on_disk_and_good_for_ve
     link.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic"):
         await operations.audit.ship(witness, link, shipped=None)
-    await operations.context.store.close()
+    await operations._context.store.close()

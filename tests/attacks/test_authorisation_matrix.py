@@ -192,7 +192,7 @@ def worthless(kind: str) -> Make:
     """Return who had a credential of an administrator that is over."""
 
     async def make(api: ApiClient) -> Principal:
-        operations, store = api.operations, api.operations.context.store
+        operations, store = api.operations, api.context.store
         name = f"gone-{secrets.token_hex(4)}"
         user = await operations.users.add(name, role=Role.ADMINISTRATOR, password=NEW, actor="test")
         token, _ = await operations.users.new_token(name, label="x", days=1, scope=None, actor=name)
@@ -223,7 +223,7 @@ def worthless(kind: str) -> Make:
 
 async def removed_client(api: ApiClient) -> Principal:
     token = await access_token(api, Role.ADMINISTRATOR)
-    client = await api.operations.context.store.clients.for_token(hash_token(token), now_s=time.time())
+    client = await api.context.store.clients.for_token(hash_token(token), now_s=time.time())
     assert client is not None
     await api.operations.clients.remove(client.name, actor="test")
     return Principal("access token of a removed program", bearer(token))
@@ -302,7 +302,7 @@ async def _as_stated(api: ApiClient, kind: str, makes: list[Make], rows: list[Ro
 
 
 async def objects(api: ApiClient) -> list[str]:
-    operations, store = api.operations, api.operations.context.store
+    operations, store = api.operations, api.context.store
     return [
         *(each.name for each in await operations.users.list()),
         *(each.name for each in await store.nodes.list()),
@@ -344,7 +344,7 @@ async def test_saying_another_method_gives_nobody_more(api: ApiClient):
         ),
         ({}, "?_method=DELETE"),
     ]
-    nodes = await api.operations.context.store.nodes.list()
+    nodes = await api.context.store.nodes.list()
     number = next(each.id for each in nodes if each.name == "n1")
     one = f"/api/admin/configuration/v1/worker_vm/{number}/"
     for role in (Role.READ_ONLY, Role.OPERATOR):
@@ -429,7 +429,7 @@ async def test_a_role_that_was_lowered_holds_for_every_credential_at_the_next_re
 
 async def access_token_of(api: ApiClient, record: Any) -> dict[str, str]:
     token = "cca_" + secrets.token_urlsafe(32)
-    await api.operations.context.store.clients.spend(
+    await api.context.store.clients.spend(
         record,
         jti_hash=secrets.token_hex(32),
         jti_until_s=time.time() + 60,
@@ -442,7 +442,7 @@ async def access_token_of(api: ApiClient, record: Any) -> dict[str, str]:
 
 
 async def secrets_in_store(api: ApiClient) -> AsyncIterator[str]:
-    store = api.operations.context.store
+    store = api.context.store
     for name in USERS.values():
         yield (await store.users.get(name))[1]
     async with store._database.read() as connection:

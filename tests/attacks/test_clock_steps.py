@@ -73,11 +73,11 @@ async def test_what_was_measured_before_a_restart_ends_if_the_clock_was_set_back
     )
     await world.operations.sessions.distrust_clock()
     world.now[0] -= SET_BACK_S - 1
-    again = Operations(world.operations.context)
+    again = Operations(world.operations._context)
     await again.sessions.distrust_clock()
     assert await again.sessions.find(token) is not None
     world.now[0] -= SET_BACK_S + 1
-    again = Operations(world.operations.context)
+    again = Operations(world.operations._context)
     await again.sessions.distrust_clock()
     assert await again.sessions.find(token) is None
     with pytest.raises(AccessError):

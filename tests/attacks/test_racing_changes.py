@@ -190,15 +190,15 @@ async def test_an_existing_client_that_leaves_names_out_never_brings_back_those_
 ):
     async with real_api(tmp_path, InPlace()) as api:
         await api.add_node("n1")
-        (record,) = [each for each in await api.operations.context.store.nodes.list() if each.name == "n1"]
+        (record,) = [each for each in await api.operations._context.store.nodes.list() if each.name == "n1"]
         described = NodeDescription(names=["renamed.example.com"], addresses=["192.0.2.77"])
         struck = strike(
-            api.operations.context,
+            api.operations._context,
             monkeypatch,
             lambda: api.operations.nodes.describe("n1", described, actor="ada"),
         )
         answer = await Client(api).call("PATCH", f"{WORKERS}{record.id}/", {"description": "in the cellar"})
         assert struck
         assert (answer.status, b"was changed meanwhile" in answer.body) == (400, True)
-        kept = await api.operations.context.store.nodes.get(record.name)
+        kept = await api.operations._context.store.nodes.get(record.name)
         assert (kept.names, kept.addresses) == (("renamed.example.com",), ("192.0.2.77",))

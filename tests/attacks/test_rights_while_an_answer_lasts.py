@@ -124,12 +124,12 @@ async def test_a_quiet_stream_asks_again_by_the_clock(api: ApiClient, monkeypatc
     assert (RECHECK_S, HEARTBEAT_S) == (5.0, 15.0)
     monkeypatch.setattr("manager.api.fleet.HEARTBEAT_S", 0.05)
     now = [1000.0]
-    object.__setattr__(api.operations.context, "monotonic", lambda: now[0])
+    object.__setattr__(api.context, "monotonic", lambda: now[0])
     async with api.session.get(f"{api.url}{ROOT}/events", headers=basic(OPERATOR)) as answer:
         assert b"listening" in await answer.content.readany()
         await api.operations.users.remove(OPERATOR, actor=ADMIN)
         # as if it had been somebody else
-        api.operations.context.store._database.rights_revision = 0
+        api.context.store._database.rights_revision = 0
         now[0] += RECHECK_S
         await rest_of(answer)
 
@@ -232,7 +232,7 @@ async def test_a_body_that_was_begun_with_a_right_does_nothing_without_it(
             await CHANGES[change](api)
         goes_on.set()
     assert sending.result() in {401, 403}
-    assert name not in [each.name for each in await api.operations.context.store.nodes.list()]
+    assert name not in [each.name for each in await api.context.store.nodes.list()]
 
 
 @pytest.mark.parametrize("kind", ["password", "API token", "access token", "session"])
@@ -270,7 +270,7 @@ async def test_an_act_that_takes_its_time_is_not_carried_out_once_the_right_has_
     async with sent as answer:
         await answer.read()
         assert answer.status == 401
-    assert [each.name for each in await api.operations.context.store.nodes.list()] == []
+    assert [each.name for each in await api.context.store.nodes.list()] == []
 
 
 async def aside(change: Awaitable[Any]) -> None:

@@ -313,7 +313,7 @@ async def test_a_stolen_session_mints_nothing_without_the_password(api: ApiClien
 
 async def test_the_password_opens_the_way_back_for_ten_minutes(api: ApiClient, monkeypatch):
     now = [1000.0]
-    object.__setattr__(api.operations.context, "monotonic", lambda: now[0])
+    object.__setattr__(api.context, "monotonic", lambda: now[0])
     async with visitor(api, Role.ADMINISTRATOR) as browser:
         assert (await browser.get("/users/new")).status == 200
         now[0] += 601

@@ -36,7 +36,7 @@ class Showroom:
 
     async def add_node(self, name: str, *, joined: bool = True) -> None:
         """Add a node, which has joined but not connected."""
-        store, fleet = self.api.operations.context.store, self.api.fleet
+        store, fleet = self.api.context.store, self.api.fleet
         record = await store.nodes.add(
             NodeName(name), "node", names=[f"{name}.example.com"], addresses=["192.0.2.10"], now_s=time.time()
         )

@@ -65,9 +65,14 @@ class ApiClient:
         self.fleet = fleet
         self.answers: list[bytes] = []
 
+    @property
+    def context(self) -> Context:
+        """What the use cases work with."""
+        return self.operations._context
+
     async def add_node(self, name: str) -> None:
         """Add a node as an entry only: no key is made for it."""
-        record = await self.operations.context.store.nodes.add(
+        record = await self.context.store.nodes.add(
             NodeName(name), "node", names=[f"{name}.example.test"], addresses=[], now_s=time.time()
         )
         self.fleet.node_added(record)
@@ -104,7 +109,7 @@ async def real_api(
         async with _serving(directory, workers, leaks, proxies) as client:
             yield client
             if watched:
-                await leaks.learn_store(client.operations.context.store)
+                await leaks.learn_store(client.context.store)
     if watched:
         leaks.check()
 

@@ -342,7 +342,7 @@ async def test_what_cannot_be_written_down_is_503_and_was_not_done(api: ApiClien
     async def fail(**_values):
         raise StorageError("the store says no")
 
-    monkeypatch.setattr(api.operations.context.store.audit, "append", fail)
+    monkeypatch.setattr(api.context.store.audit, "append", fail)
     for method, path, body in calls:
         status, answer = await api.call(method, path, body)
         assert (status, answer["error"]["message"]) == (503, "the store says no"), (method, path, answer)
@@ -356,7 +356,7 @@ async def test_what_is_done_is_written_down_with_who_did_it(api: ApiClient):
     assert ("administrator", "node.added", "node n1") in {
         (act["actor"], act["action"], act["subject"]) for act in acts
     }
-    assert (await api.operations.context.store.audit.verify()).broken_at is None
+    assert (await api.context.store.audit.verify()).broken_at is None
 
 
 def test_a_role_includes_those_below_it():

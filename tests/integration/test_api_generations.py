@@ -98,7 +98,7 @@ async def test_older_content_whose_publication_cannot_be_noted_is_not_published(
         raise StorageError("the store says no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(api.operations.context.store.audit, "append", fail)
+        patch.setattr(api.context.store.audit, "append", fail)
         status, _ = await api.call("POST", f"nodes/n1/generations/{first}/republish")
     assert (status, await generations(api), api.fleet.node(N1).desired) == (503, before, desired)
     _, done = await api.call("POST", f"nodes/n1/generations/{first}/republish")
@@ -147,7 +147,7 @@ async def test_older_content_with_more_client_cas_than_tls_can_name_wants_a_conf
     assert (await api.call("DELETE", "trusted-cas/1?force=true"))[0] == 204
     await api.call("POST", "push", {"nodes": ["n1"]})
     assert max(each["generation"] for each in await generations(api)) > first
-    builtin = (await api.operations.context.inventories.current()).trust.builtin
+    builtin = (await api.operations.inventory()).trust.builtin
     monkeypatch.setattr(trust, "CLIENT_CA_LIST_MAX_BYTES", trust.client_ca_list_bytes(builtin))
     status, refused = await api.call("POST", f"nodes/n1/generations/{first}/republish?confirm=")
     told = refused["error"]["confirmation"]
@@ -169,9 +169,7 @@ async def test_older_content_for_another_name_is_an_alarm_of_the_node_for_as_lon
 
     old, new = await assign(api, "old.example.test"), await assign(api, "new.example.test")
     first = next(each["generation"] for each in await generations(api) if each["slots"]["server"] == old)
-    await api.operations.context.store.catalogue.describe(
-        N1, NodeDescription(names=["new.example.test"], addresses=[])
-    )
+    await api.context.store.catalogue.describe(N1, NodeDescription(names=["new.example.test"], addresses=[]))
     assert await mismatches() == []
     # the entry is gone: what is published is all that is known of it
     assert (await api.call("DELETE", "certificates/1?force=true"))[0] == 200
@@ -188,7 +186,7 @@ async def test_a_restarted_manager_knows_what_stands_in(api: ApiClient):
     old, _ = await assign(api, "old.example.test"), await assign(api, "new.example.test")
     first = next(each for each in await generations(api) if each["slots"]["server"] == old)
     await api.call("POST", f"nodes/n1/generations/{first['generation']}/republish")
-    again = type(api.fleet)(api.operations.context.store, api.fleet._compiler, api.fleet._directory, epoch=1)
+    again = type(api.fleet)(api.context.store, api.fleet._compiler, api.fleet._directory, epoch=1)
     await again.load()
     before = again.node(N1).desired
     await again.push([N1], forced=False)
@@ -225,7 +223,7 @@ async def test_a_dry_run_shows_what_would_change_on_the_node_and_publishes_nothi
     dial(api)
     await until_applied(api, old := await assign(api, "old.example.test"))
     # whatever is changed now, only the dry run looks at it
-    api.operations.context.fleet.changed = lambda *_args, **_more: None
+    api.context.fleet.changed = lambda *_args, **_more: None
     made = pki.current_leaf(ISSUER, ["new.example.test"])
     body = {"certificate": made.certificate_pem + ISSUER.certificate_pem, "private_key": made.key_pem}
     await api.call("POST", "certificates", {**body, "nodes": ["n1"]})
@@ -286,7 +284,7 @@ async def test_what_is_desired_already_is_not_republished(api: ApiClient):
 
 async def test_the_audit_log_comes_in_pages_and_its_chain_is_walked(api: ApiClient):
     for number in range(5):
-        await api.operations.context.note("ada", "test.done", f"thing {number}")
+        await api.context.note("ada", "test.done", f"thing {number}")
     seen, before = [], ""
     while True:
         _, page = await api.call("GET", f"audit?limit=3{before}")
@@ -297,7 +295,7 @@ async def test_the_audit_log_comes_in_pages_and_its_chain_is_walked(api: ApiClie
     assert seen == list(range(len(seen), 0, -1))
     _, found = await api.call("GET", "audit/verify")
     assert (found["broken_at"], found["count"], found["noted"]) == (None, len(seen), True)
-    await api.operations.context.note("ada", "test.done", "one more")
+    await api.context.note("ada", "test.done", "one more")
     assert (await api.call("GET", f"audit/verify?noted={found['head']}"))[1]["noted"]
     assert not (await api.call("GET", "audit/verify?noted=feed"))[1]["noted"]
     assert (await api.call("GET", "audit?limit=0"))[1]["error"]["field"] == "limit"

@@ -79,8 +79,8 @@ async def keep(api: ApiClient, leaf: Made, *above: Made) -> int:
 
 async def sent(api: ApiClient, number: int = NUMBER) -> tuple[str, list[str]]:
     """Return how good the chain is, and what a server sends after its leaf."""
-    inventory = await api.operations.context.inventories.current()
-    chain = inventory.chain(number, now_s=int(api.operations.context.clock()))
+    inventory = await api.operations.inventory()
+    chain = inventory.chain(number, now_s=int(api.context.clock()))
     return chain.state, [one.fingerprint for one in chain.serving]
 
 
@@ -225,7 +225,7 @@ async def test_what_completes_a_chain_by_itself_is_kept_as_it_was_given(api):
     assert await sent(api) == ("complete", fingerprints(renewed))
     await api.operations.trust.upload_one(renewed.certificate_pem, trusted_intermediate=False, actor="test")
     assert "kept from" not in await TOLD["API: upload"](api)
-    record = await api.operations.context.store.certificates.get(NUMBER)
+    record = await api.context.store.certificates.get(NUMBER)
     assert record.chain_pem == ""
     assert await sent(api) == ("complete", fingerprints(renewed))
 
@@ -258,7 +258,7 @@ async def test_a_cross_signed_root_that_is_wrong_by_now_does_not_stay(api):
     await with_cross_signed(api, pki.cross_sign(ELDER, CA, **over), pki.cross_sign(ELDER, ELDER, **LIFE))
     assert "kept from" not in await TOLD["API: upload"](api)
     assert await sent(api) == ("complete", fingerprints(ISSUER))
-    assert (await api.operations.context.store.certificates.get(NUMBER)).chain_pem == ""
+    assert (await api.operations._context.store.certificates.get(NUMBER)).chain_pem == ""
 
 
 async def test_a_renewed_intermediate_of_the_manager_is_served_with_the_cross_signed_root_that_stays(api):
@@ -275,7 +275,7 @@ async def test_an_answer_of_an_existing_client_that_takes_over_nodes_takes_over_
     at = await client.post(REQUESTS, {**body, "private_key_type": "UPLOAD", "private_key": LEAF.key_pem})
     renewed = pki.make_leaf(ISSUER, NAMES, key=LEAF.key, **LIFE)
     await by_existing_client("PATCH", at, certificate=renewed.certificate_pem)(api)
-    inventory = await api.operations.context.inventories.current()
+    inventory = await api.operations.inventory()
     number = inventory.slots["n1", "server"]
     assert number != NUMBER
     assert await sent(api, number) == ("complete", fingerprints(ISSUER))

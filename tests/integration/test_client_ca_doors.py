@@ -72,7 +72,7 @@ async def full(api: ApiClient, monkeypatch):
         slot="server",
         actor="test",
     )
-    held = (await api.operations.context.inventories.current()).trust
+    held = (await api.operations.inventory()).trust
     room = trust.client_ca_list_bytes([decode(ROOT.certificate_der), *held.builtin])
     monkeypatch.setattr(trust, "CLIENT_CA_LIST_MAX_BYTES", room)
     assert await too_long(api) == []
@@ -80,7 +80,7 @@ async def full(api: ApiClient, monkeypatch):
 
 
 async def too_long(api: ApiClient) -> list[str]:
-    inventory = await api.operations.context.inventories.current()
+    inventory = await api.operations.inventory()
     found = conditions_of_inventory(inventory, republished={}, now_s=int(time.time()))
     return [one.details for one in found if one.subject.kind is AlarmKind.CLIENT_CA_LIST_TOO_LONG]
 

@@ -65,7 +65,7 @@ async def drain(client: Client, path: str) -> int:
 async def test_a_list_without_a_limit_takes_the_memory_of_some_pages_and_not_of_the_whole(
     client, record_property
 ):
-    store = client.api.operations.context.store
+    store = client.api.context.store
     await store.catalogue.keep([new_certificate(each) for each in materials(COUNT)], [], now_s=pki.NOW_S)
     path = f"{CERTIFICATES}?limit=0"
     # what is kept for the next list, as rows and decoded certificates are, is no part of an answer

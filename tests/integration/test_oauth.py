@@ -22,7 +22,7 @@ KEY = pki.make_key()
 @pytest.fixture
 async def api(tmp_path: Path):
     async with Workers() as workers, real_api(tmp_path, workers) as client:
-        await client.operations.context.store.nodes.add(
+        await client.context.store.nodes.add(
             MANAGEMENT_NODE, "management", names=["manager.example.com"], addresses=[], now_s=0
         )
         yield client
@@ -170,7 +170,7 @@ async def test_tokens_end_with_their_time_and_with_their_client(api: ApiClient, 
 
 async def test_a_manager_that_has_no_name_takes_no_assertion(api: ApiClient):
     client_id = await register(api)
-    await api.operations.context.store.nodes.remove(MANAGEMENT_NODE)
+    await api.context.store.nodes.remove(MANAGEMENT_NODE)
     assert (await ask_for(api, client_id))[0] == 401
 
 

@@ -208,7 +208,7 @@ async def test_three_leaves_of_one_serial_number_lose_no_key_whichever_way_they_
     asked = await certcast("certificate add --certificate two.pem --key two.key", exit_code=1)
     assert "give --replace if that is meant" in asked
     assert "would be lost for good" in asked
-    assert await api.operations.context.store.certificates.private_key(1) == keys["one"]
+    assert await api.context.store.certificates.private_key(1) == keys["one"]
     # the same certificate once more is no conflict
     assert "Replaced the content of certificate 1" in await certcast(
         "certificate add --certificate one.pem --key one.key"
@@ -216,7 +216,7 @@ async def test_three_leaves_of_one_serial_number_lose_no_key_whichever_way_they_
     told = await certcast("certificate add --certificate two.pem --key two.key --replace")
     assert "Replaced the content of certificate 1" in told
     assert "lost for good" in told
-    assert await api.operations.context.store.certificates.private_key(1) == keys["two"]
+    assert await api.context.store.certificates.private_key(1) == keys["two"]
 
 
 async def test_a_certificate_for_other_names_is_asked_about_and_the_fitting_ones_come_first(
@@ -264,6 +264,6 @@ async def test_the_command_keeps_a_chain_whole_and_asks_before_an_edit_breaks_it
     (here / "other.pem").write_text("# by hand\n" + leaf.certificate_pem)
     line = "certificate edit 1 --certificate other.pem"
     assert "The chain of trust of certificate 1 breaks" in await certcast(line, exit_code=1)
-    inventory = await api.operations.context.inventories.current()
-    assert len(inventory.chain(1, now_s=int(api.operations.context.clock())).serving) == 1
+    inventory = await api.operations.inventory()
+    assert len(inventory.chain(1, now_s=int(api.context.clock())).serving) == 1
     await certcast(f"{line} --force")

@@ -30,8 +30,8 @@ async def api(tmp_path: Path):
 
 @pytest.fixture
 async def clock(api: ApiClient, monkeypatch):
-    now = [api.operations.context.clock()]
-    object.__setattr__(api.operations.context, "clock", lambda: now[0])
+    now = [api.context.clock()]
+    object.__setattr__(api.context, "clock", lambda: now[0])
     return now
 
 
@@ -88,7 +88,7 @@ async def test_signing_in_leads_to_the_page_that_was_wanted_and_gives_another_co
         assert (answer.status, answer.path) == (200, "/?from=mail")
         assert cookie(browser) != before
         assert ("administrator", "session.started") in [
-            (act.actor, act.action) for act in await api.operations.context.store.audit.list()
+            (act.actor, act.action) for act in await api.context.store.audit.list()
         ]
 
 
@@ -169,7 +169,7 @@ async def test_a_new_password_or_removal_signs_a_user_out(api: ApiClient):
 
 
 async def test_one_user_has_few_sessions_and_the_longest_unused_goes(api: ApiClient, clock):
-    user = (await api.operations.context.store.users.get(ADMIN))[0]
+    user = (await api.context.store.users.get(ADMIN))[0]
     tokens = []
     for _ in range(sessions.PER_USER_MAX + 1):
         clock[0] += 1
@@ -180,7 +180,7 @@ async def test_one_user_has_few_sessions_and_the_longest_unused_goes(api: ApiCli
 
 async def test_the_set_up_link_makes_the_first_administrator_once_and_signs_in(api: ApiClient):
     for name in USERS.values():
-        await api.operations.context.store.users.remove(name)
+        await api.context.store.users.remove(name)
     old, token = await api.operations.setup.open(), await api.operations.setup.open()
     async with visitor(api) as browser:
         assert "set-up link" in (await browser.get("/")).text
@@ -210,7 +210,7 @@ async def test_the_set_up_link_makes_the_first_administrator_once_and_signs_in(a
 
 async def test_a_set_up_link_expires(api: ApiClient, clock):
     for name in USERS.values():
-        await api.operations.context.store.users.remove(name)
+        await api.context.store.users.remove(name)
     token = await api.operations.setup.open()
     clock[0] += LINK_S
     with pytest.raises(AccessError):

@@ -81,7 +81,7 @@ async def test_lists_of_alarms_are_in_pages(api: ApiClient, room: Showroom, monk
 
 
 async def test_the_audit_log_is_searched_and_in_pages(api: ApiClient, monkeypatch):
-    store = api.operations.context.store
+    store = api.context.store
     for number in range(3):
         await store.audit.append(at_s=number, actor="ada", action="node.pet", subject=f"node n%{number}")
     async with visitor(api, Role.ADMINISTRATOR) as browser:
@@ -101,7 +101,7 @@ async def test_the_audit_log_is_searched_and_in_pages(api: ApiClient, monkeypatc
 
 
 async def test_whether_the_audit_log_was_altered_is_shown(api: ApiClient):
-    store = api.operations.context.store
+    store = api.context.store
     async with visitor(api, Role.ADMINISTRATOR) as browser:
         answer = await browser.get("/audit/verify")
         found = await store.audit.verify()
@@ -160,5 +160,5 @@ async def test_two_generations_are_compared_and_older_content_is_published_again
         )
         assert f"published again as generation {new + 1}" in answer.text
         desired = api.fleet.node("n1").slots["server"].desired
-        inventory = await api.operations.context.inventories.current()
+        inventory = await api.operations.inventory()
         assert desired == inventory.entries[first].leaf.fingerprint

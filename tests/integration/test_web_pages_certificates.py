@@ -60,7 +60,7 @@ async def add(browser: Visitor, made: pki.Made, **fields):
 
 
 async def the_only(api: ApiClient):
-    ((number, entry),) = (await api.operations.context.inventories.current()).entries.items()
+    ((number, entry),) = (await api.operations.inventory()).entries.items()
     return number, entry
 
 
@@ -71,7 +71,7 @@ async def test_a_pasted_certificate_is_kept_as_it_was_typed_and_assigned(api, br
     assert answer.path == f"/certificates/{number}"
     assert "Added conf.example.com. It goes to 2 nodes now." in answer.text
     assert [place.node for place in entry.places] == ["n1", "n2"]
-    record = await api.operations.context.store.certificates.get(number)
+    record = await api.context.store.certificates.get(number)
     assert record.text == made.certificate_pem + ISSUER.certificate_pem
 
 
@@ -91,7 +91,7 @@ async def test_files_are_taken_in_place_of_text_in_pem_and_der_and_with_an_encry
 async def test_a_preview_tells_everything_and_keeps_nothing(api, browser):
     old = leaf()
     await add(browser, old, node="n1")
-    before = await api.operations.context.store.meta.revision()
+    before = await api.context.store.meta.revision()
     answer = await add(browser, leaf(), node="n1", preview="1")
     assert answer.status == 200
     for said in (
@@ -109,7 +109,7 @@ async def test_a_preview_tells_everything_and_keeps_nothing(api, browser):
         assert said in answer.text, said
     again = await add(browser, old, preview="1")
     assert "Updates conf.example.com (certificate 1) in place" in again.text
-    assert await api.operations.context.store.meta.revision() == before
+    assert await api.context.store.meta.revision() == before
 
 
 async def test_a_refused_form_comes_back_with_all_findings_and_all_fields_but_the_key(api, browser):
@@ -136,7 +136,7 @@ async def test_a_refused_form_comes_back_with_all_findings_and_all_fields_but_th
     assert "Give the private key and its passphrase again" in answer.text
     assert "PRIVATE KEY-----" not in answer.html
     assert PHRASE not in answer.html
-    assert (await api.operations.context.inventories.current()).entries == {}
+    assert (await api.operations.inventory()).entries == {}
 
 
 async def test_a_script_is_given_the_preview_alone(api, browser):
@@ -191,7 +191,7 @@ async def test_editing_moves_nodes_and_leaves_the_text_as_it_is(api, browser):
     await add(browser, made, node="n1")
     form = await browser.get("/certificates/1/edit")
     assert form.values["node"] == ["n1"]
-    before = (await api.operations.context.store.certificates.get(1)).changed_s
+    before = (await api.context.store.certificates.get(1)).changed_s
     answer = await browser.post_confirmed(
         "/certificates/1/edit",
         {
@@ -204,7 +204,7 @@ async def test_editing_moves_nodes_and_leaves_the_text_as_it_is(api, browser):
     assert "Saved." in answer.text
     _, entry = await the_only(api)
     assert [place.node for place in entry.places] == ["n2"]
-    assert (await api.operations.context.store.certificates.get(1)).changed_s == before
+    assert (await api.context.store.certificates.get(1)).changed_s == before
 
 
 async def test_a_certificate_for_another_key_is_refused_and_what_was_typed_stays(api, browser):
@@ -245,11 +245,11 @@ async def test_the_second_of_two_administrators_is_told_the_difference_and_loses
         assert "stored: n2" in told.text
         assert told.values["certificate"][0].strip() == mine["certificate"].strip()
         assert told.values["node"] == ["n1"]
-        record = await api.operations.context.store.certificates.get(1)
+        record = await api.context.store.certificates.get(1)
         assert record.text.startswith("the first was here")
         saved = await second.post_confirmed("/certificates/1/edit", {**mine, "seen": told.hidden["seen"]})
         assert "Saved." in saved.text
-    record = await api.operations.context.store.certificates.get(1)
+    record = await api.context.store.certificates.get(1)
     assert record.text.startswith("the second was here")
 
 
@@ -268,7 +268,7 @@ async def test_deleting_says_who_loses_what_and_then_does_it(api, browser):
         "/certificates/delete", {"id": ["1", "2"], "confirm": asked.hidden["confirm"]}
     )
     assert "Deleted 2 certificates. 1 node now without" in answer.text
-    assert (await api.operations.context.inventories.current()).entries == {}
+    assert (await api.operations.inventory()).entries == {}
 
 
 async def test_a_download_has_what_was_ticked_under_the_name_of_the_specification(api, browser):
@@ -391,7 +391,7 @@ async def test_another_key_of_the_same_serial_number_takes_the_place_only_of_wha
         "/certificates/new", {**fields[1], "confirm": again.hidden["confirm"]}, files={}
     )
     assert answer.path == "/certificates/1"
-    assert await api.operations.context.store.certificates.private_key(1) == made[1].key_pem
+    assert await api.context.store.certificates.private_key(1) == made[1].key_pem
 
 
 async def test_a_certificate_for_another_name_is_not_good_and_one_without_a_node_is_not_blamed(api, browser):

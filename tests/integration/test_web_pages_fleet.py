@@ -88,7 +88,7 @@ async def test_a_push_goes_out_and_says_to_how_many(room, browser):
     assert answer.path == "/"
     assert "Pushing to 1 node." in answer.text
     assert ("operator", "fleet.pushed") in [
-        (act.actor, act.action) for act in await room.api.operations.context.store.audit.list()
+        (act.actor, act.action) for act in await room.api.context.store.audit.list()
     ]
 
 
@@ -189,8 +189,8 @@ async def test_a_stream_needs_a_session(room, api):
 async def test_watching_does_not_keep_a_session_from_ending_unused(room, browser):
     token = next(each.value for each in browser.session.cookie_jar)
     sessions = room.api.operations.sessions
-    now = [room.api.operations.context.clock()]
-    object.__setattr__(room.api.operations.context, "clock", lambda: now[0])
+    now = [room.api.context.clock()]
+    object.__setattr__(room.api.context, "clock", lambda: now[0])
     for _ in range(4):
         now[0] += 600
         found = await sessions.find(token, using=False)
@@ -203,7 +203,7 @@ async def test_a_nodes_and_a_certificates_page_are_told_of_changes_of_their_node
     monkeypatch.setattr(live, "PACE_S", 0.01)
     await room.settle()
     await room.upload(["live.example.com"], days=90, nodes=["n1"])
-    number = max((await room.api.operations.context.inventories.current()).entries)
+    number = max((await room.api.operations.inventory()).entries)
     page = await browser.get(f"/certificates/{number}")
     assert f'sse-connect="/live/certificates/{number}"' in page.html
     assert "of 1 node" in page.text

@@ -59,8 +59,8 @@ async def test_the_list_says_how_each_node_stands_and_what_it_serves(api: ApiCli
 async def test_the_list_is_searched_by_name_address_location_and_certificate_and_kept_by_state(
     api: ApiClient, room: Showroom
 ):
-    number = await api.operations.context.store.documents.add("system_location", {"name": "Oslo"})
-    await api.operations.context.store.nodes.add(
+    number = await api.context.store.documents.add("system_location", {"name": "Oslo"})
+    await api.context.store.nodes.add(
         NodeName("fjord"),
         "node",
         names=["bergen.example.com"],
@@ -68,7 +68,7 @@ async def test_the_list_is_searched_by_name_address_location_and_certificate_and
         detail={"system_location": number},
         now_s=0,
     )
-    api.fleet.node_added(await api.operations.context.store.nodes.get(NodeName("fjord")))
+    api.fleet.node_added(await api.context.store.nodes.get(NodeName("fjord")))
     await room.add_node("other")
     await room.upload(["west.example.com"], days=9, nodes=["fjord"])
     async with visitor(api, Role.READ_ONLY) as browser:
@@ -219,7 +219,7 @@ async def test_adding_a_node_shows_its_join_command_once(api: ApiClient):
         assert answer.status == 200
         assert "certcast-nodeagent join certcast1." in answer.text
         assert answer.headers["Cache-Control"] == "no-store"
-        record = await api.operations.context.store.nodes.get(NodeName("conf1"))
+        record = await api.context.store.nodes.get(NodeName("conf1"))
         assert (record.names, record.addresses) == (
             ("conf1.example.com", "meet.example.com"),
             ("192.0.2.21",),
@@ -278,7 +278,7 @@ async def test_a_certificate_is_chosen_for_a_slot_and_taken_away(api: ApiClient,
             "/nodes/n1/slots/server", {"certificate": str(number), "confirm": asked.hidden["confirm"]}
         )
         assert f"Certificate {number} is assigned" in answer.text
-        inventory = await api.operations.context.inventories.current()
+        inventory = await api.operations.inventory()
         assert inventory.slots == {("n1", "server"): number}
         asked = await browser.get("/nodes/n1/slots/server/empty")
         assert "keeps serving what it has" in asked.text
@@ -286,7 +286,7 @@ async def test_a_certificate_is_chosen_for_a_slot_and_taken_away(api: ApiClient,
             "/nodes/n1/slots/server/empty", {"seen": str(number), "confirm": asked.hidden["confirm"]}
         )
         assert "has no certificate now" in answer.text
-        inventory = await api.operations.context.inventories.current()
+        inventory = await api.operations.inventory()
         assert inventory.slots == {}
         assert (await browser.get("/nodes/n1/slots/server/empty")).status == 404
         assert (await browser.get("/nodes/n1/slots/attic")).status == 400
@@ -318,14 +318,14 @@ async def test_the_second_of_two_administrators_is_told_what_the_first_assigned(
         answer = await two.post("/nodes/n1/slots/server", {"certificate": str(second)})
         assert answer.status == 409
         assert "Somebody else changed this meanwhile" in answer.text
-        inventory = await api.operations.context.inventories.current()
+        inventory = await api.operations.inventory()
         assert inventory.slots == {("n1", "server"): first}
         fields = {name: answer.hidden[name] for name in ("certificate", "seen")}
         assert fields == {"certificate": str(second), "seen": str(first)}
         assert (await two.post_confirmed("/nodes/n1/slots/server", fields)).status == 200
         # who looked before that empties nothing
         assert (await one.post("/nodes/n1/slots/server/empty", {"seen": str(first)})).status == 409
-        inventory = await api.operations.context.inventories.current()
+        inventory = await api.operations.inventory()
         assert inventory.slots == {("n1", "server"): second}
 
 
@@ -348,7 +348,7 @@ async def test_the_second_of_two_administrators_is_told_how_the_first_described_
         assert "mine.example.com" in answer.values["names"][0]
         answer = await two.post("/nodes/n1/edit", {**mine, "seen": answer.hidden["seen"]})
         assert answer.status == 200
-        record = await api.operations.context.store.nodes.get(NodeName("n1"))
+        record = await api.context.store.nodes.get(NodeName("n1"))
         assert (record.names, record.addresses) == (("mine.example.com",), ("192.0.2.8",))
 
 

@@ -87,9 +87,7 @@ async def test_one_that_openssl_cannot_load_is_refused_and_one_that_stands_alrea
     answer = await browser.post("/trusted-cas/import", {"pasted": pem_of(odd)}, files={})
     assert answer.status == 400
     assert "cannot be loaded by OpenSSL" in answer.text
-    ((record, _),) = await api.operations.context.store.trusted_cas.add(
-        [new_trusted_ca(decode(odd))], now_s=pki.NOW_S
-    )
+    ((record, _),) = await api.context.store.trusted_cas.add([new_trusted_ca(decode(odd))], now_s=pki.NOW_S)
     assert "Held out" in (await browser.get("/trusted-cas")).text
     shown = (await browser.get(f"/trusted-cas/{record.id}")).text
     assert "nodes do not get it, because OpenSSL cannot load it" in shown

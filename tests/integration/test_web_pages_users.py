@@ -89,7 +89,7 @@ async def test_an_administrator_replaces_a_password_and_deletes_a_user_but_never
         assert (await browser.post(f"/users/named/{ADMIN}/remove")).status == 409
         assert "is deleted" in (await browser.post(f"/users/named/{OPERATOR}/remove")).text
         with pytest.raises(NotFoundError):
-            await api.operations.context.store.users.get(OPERATOR)
+            await api.context.store.users.get(OPERATOR)
 
 
 async def test_the_own_password_is_changed_with_the_current_one_and_other_sessions_end(api: ApiClient):

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from common.api.codes import Fault, Role
 from common.errors import InvalidInputError
+from manager.domain.audit import AuditSearch
 from manager.web.acts import act_of
 from manager.web.visit import Page, Visit
 
@@ -19,15 +20,13 @@ _OLD_HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
 async def show(visit: Visit) -> web.StreamResponse:
     """Show a page of acts, the newest first."""
     wanted = {name: visit.query(name).strip() for name in ("actor", "action", "subject")}
-    # one more than is shown tells whether there is a next page
-    found = await visit.operations.context.store.audit.list(limit=SIZE + 1, before=_before(visit), **wanted)
-    shown = list(found[:SIZE])
+    found = await visit.operations.audit.page(AuditSearch(**wanted), size=SIZE, before=_before(visit))
     return visit.render(
         "audit.html",
-        acts=[act_of(each) for each in shown],
+        acts=[act_of(each) for each in found.entries],
         wanted=wanted,
         before=visit.query("before"),
-        next_before=shown[-1].id if len(found) > SIZE else None,
+        next_before=found.next_before,
     )
 
 

@@ -68,8 +68,8 @@ async def add(visit: Visit) -> web.StreamResponse:
 
 async def edit_form(visit: Visit) -> web.StreamResponse:
     """Show what can be changed of a certificate."""
-    store = visit.operations.context.store.certificates
-    record, places = await store.get(visit.number()), await store.nodes_of(visit.number())
+    found = await visit.operations.certificates.editable(visit.number())
+    record, places = found.record, found.places
     fields = {"certificate": record.text, "parameters": record.parameters_text}
     return await _edit_form(
         visit, record, fields, _server_nodes(places), seen=version_of_certificate(record, places)
@@ -79,8 +79,8 @@ async def edit_form(visit: Visit) -> web.StreamResponse:
 async def edit(visit: Visit) -> web.StreamResponse:
     """Change it; who comes second is told what the first one changed, and loses nothing."""
     form, number, nodes = visit.form, visit.number(), chosen_nodes(visit.form)
-    store = visit.operations.context.store.certificates
-    record, places = await store.get(number), await store.nodes_of(number)
+    found = await visit.operations.certificates.editable(number)
+    record, places = found.record, found.places
     fields = {name: form.text(name) for name in ("certificate", "parameters")}
     try:
         fields = {name: await visit.given_text(name) for name in fields}
@@ -108,7 +108,8 @@ async def edit(visit: Visit) -> web.StreamResponse:
         seen = form.text("seen")
         return await _edit_form(visit, record, fields, nodes, seen=seen, status=status_of(error), asked=error)
     except ChangedMeanwhileError:
-        record, places = await store.get(number), await store.nodes_of(number)
+        found = await visit.operations.certificates.editable(number)
+        record, places = found.record, found.places
         theirs = await visit.differences(
             ("TLS certificate", record.text, fields["certificate"]),
             ("TLS parameters", record.parameters_text, fields["parameters"]),
@@ -172,7 +173,7 @@ async def _new_form(
     preview: object = None,
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     slot = slot_name(shown["slot"]) if shown["slot"] in {"server", "client"} else "server"
     return visit.render(
         "certificate_new.html",
@@ -198,7 +199,7 @@ async def _edit_form(
     theirs: Sequence[Difference] = (),
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     return visit.render(
         "certificate_edit.html",
         status=status,

@@ -100,7 +100,7 @@ async def _show(
 async def trust_root(visit: Visit) -> web.StreamResponse:
     """Trust the root that came with a certificate, as it was shown."""
     number = visit.number()
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     if number not in inventory.entries:
         raise NotFoundError(f"there is no certificate {number} any more")
     root = _untrusted_root(inventory.chain(number, now_s=int(visit.now_s)))
@@ -202,7 +202,7 @@ async def _chosen(visit: Visit, ids: Sequence[int]) -> list[Entry]:
     """Return the entries of ids. Raises NotFoundError, InvalidInputError if there are none."""
     if not ids:
         raise InvalidInputError("id", "no certificate was chosen; go back and tick at least one")
-    entries = (await visit.operations.context.inventories.current()).entries
+    entries = (await visit.operations.inventory()).entries
     if missing := [number for number in ids if number not in entries]:
         raise NotFoundError(f"there is no certificate {missing[0]} any more")
     return [entries[number] for number in ids]

@@ -34,7 +34,7 @@ NARROW: Final = (340, 130)
 async def home(visit: Visit) -> web.StreamResponse:
     """Show how the fleet stands."""
     now_s = visit.now_s
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     leaves = [entry.leaf for entry in inventory.entries.values()]
     ends = [End(leaf.not_after_s, nearness_of(leaf, now_s=int(now_s))) for leaf in leaves]
     ca_ends = [

@@ -20,7 +20,7 @@ async def history(visit: Visit) -> web.StreamResponse:
 async def _history(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     name = node_name(visit.name("name"))
     found = await visit.operations.generations.history(name)
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     return visit.render(
         "generations.html",
         status=400 if problems else 200,

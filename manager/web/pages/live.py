@@ -17,7 +17,6 @@ from common.errors import AccessError
 from common.ids import NodeName, node_name
 from manager.domain.alarms import AlarmRecord
 from manager.http.streams import HEARTBEAT_S, event_stream, write
-from manager.usecases.rights import Rights
 from manager.web.visit import Page, Visit
 
 PACE_S: Final = 0.5
@@ -30,7 +29,7 @@ STILL_HERE: Final = b": still here\n\n"
 async def node(visit: Visit) -> web.StreamResponse:
     """Tell of changes of one node."""
     name = node_name(visit.name("name"))
-    await visit.operations.context.store.nodes.get(name)
+    await visit.operations.nodes.get(name)
 
     async def watched() -> AbstractSet[NodeName]:
         return {name}
@@ -43,7 +42,7 @@ async def certificate(visit: Visit) -> web.StreamResponse:
     number = visit.number()
 
     async def watched() -> AbstractSet[NodeName]:
-        entry = (await visit.operations.context.inventories.current()).entries.get(number)
+        entry = (await visit.operations.inventory()).entries.get(number)
         return {place.node for place in entry.places} if entry is not None else frozenset()
 
     return await _tell(visit, watched)
@@ -69,7 +68,7 @@ async def _tell(
     async def standing() -> list[AlarmRecord]:
         return [each for each in await operations.alarms.active() if is_shown and is_shown(each)]
 
-    rights = Rights(visit.operations.context, partial(_check_signed_in, visit))
+    rights = operations.rights(partial(_check_signed_in, visit))
     async with site.streams.keep(visit.actor):
         with (
             site.fleet.subscribe() as changes,

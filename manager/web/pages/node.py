@@ -15,7 +15,6 @@ from manager.domain.model import NodeRecord
 from manager.http.errors import status_of
 from manager.usecases.certificates import slot_name
 from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows, what_it_has
-from manager.web.pages.nodes import locations
 from manager.web.visit import Page, Visit
 
 CHOICES: Final = 50
@@ -25,15 +24,15 @@ CHOICES: Final = 50
 async def show(visit: Visit) -> web.StreamResponse:
     """Show all that is known of a node."""
     name = node_name(visit.name("name"))
-    record = await visit.operations.context.store.nodes.get(name)
+    record = await visit.operations.nodes.get(name)
     view = visit.site.fleet.node(name)
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     alarms = [each for each in await visit.operations.alarms.active() if each.node == name]
     return visit.render(
         "node.html",
         record=record,
         view=view,
-        location=location_of(record, await locations(visit)),
+        location=location_of(record, await visit.operations.nodes.locations()),
         slots=slot_rows(view, inventory),
         endpoints=endpoint_rows(view, inventory),
         what_it_has=what_it_has(view),
@@ -59,7 +58,7 @@ async def _choose(
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     """Offer certificates; `wanted` is the one that was chosen while somebody else changed the slot, or that wants a confirmation."""
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     number, search = visit.page(), visit.query("search")
     total, found = await visit.operations.certificates.list(
         Query(
@@ -122,7 +121,7 @@ async def empty_page(visit: Visit) -> web.StreamResponse:
 
 
 async def _empty_page(visit: Visit, record: NodeRecord, slot: Slot, *, status: int = 200) -> web.Response:
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     current = assigned_to(inventory, record.name, slot)
     if current is None:
         raise NotFoundError(f"the {slot} slot of node '{record.name}' has no certificate")
@@ -155,7 +154,7 @@ def _seen(visit: Visit) -> int | None:
 
 
 async def _place(visit: Visit) -> tuple[NodeRecord, Slot]:
-    record = await visit.operations.context.store.nodes.get(node_name(visit.name("name")))
+    record = await visit.operations.nodes.get(node_name(visit.name("name")))
     return record, slot_name(visit.name("slot"))
 
 

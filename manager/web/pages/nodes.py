@@ -62,11 +62,14 @@ async def list_nodes(visit: Visit) -> web.StreamResponse:
 
 async def show_list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     """Show a page of nodes, below why nothing was done with any."""
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     order, descending = ordering(visit, Order, Order.NAME)
     states = _states(visit)
     rows = find_rows(
-        inventory, list(inventory.nodes.values()), await locations(visit), search := visit.query("search")
+        inventory,
+        list(inventory.nodes.values()),
+        await visit.operations.nodes.locations(),
+        search := visit.query("search"),
     )
     views: Mapping[NodeName, NodeView] = {}
     if states or order is not Order.NAME:
@@ -172,7 +175,7 @@ async def retire_page(visit: Visit) -> web.StreamResponse:
 
 
 async def _retire_page(visit: Visit, record: NodeRecord, *, status: int = 200) -> web.Response:
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     held = [assigned_to(inventory, record.name, slot) for slot in ("server", "client")]
     return visit.render(
         "node_retire.html",
@@ -203,18 +206,12 @@ def ordering(visit: Visit, orders: type[Choice], default: Choice) -> tuple[Choic
     return orders(name), text.startswith("-")
 
 
-async def locations(visit: Visit) -> Mapping[int, str]:
-    """Return the names of the system locations that clients of the management API keep."""
-    found = await visit.operations.context.store.documents.all("system_location")
-    return {number: str(body.get("name", "")) for number, body in found.items()}
-
-
 async def _views(visit: Visit, names: Sequence[NodeName]) -> dict[NodeName, NodeView]:
     return {view.name: view for view in await views_of(visit.site.fleet, names)}
 
 
 async def _record(visit: Visit) -> NodeRecord:
-    return await visit.operations.context.store.nodes.get(node_name(visit.name("name")))
+    return await visit.operations.nodes.get(node_name(visit.name("name")))
 
 
 def _states(visit: Visit) -> list[State]:
@@ -275,7 +272,7 @@ async def _joining(visit: Visit, name: NodeName, token: NewToken, *, is_new: boo
             f"certcast-nodeagent join {shlex.quote(token.text)}",
             *START,
         ],
-        record=await visit.operations.context.store.nodes.get(name),
+        record=await visit.operations.nodes.get(name),
         view=visit.site.fleet.node(name),
         expires_s=token.expires_s,
         is_new=is_new,

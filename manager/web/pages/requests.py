@@ -37,7 +37,7 @@ async def list_all(visit: Visit) -> web.StreamResponse:
 
 async def _list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     found = sorted(await visit.operations.requests.list(), key=lambda each: -each.id)
-    entries = (await visit.operations.context.inventories.current()).entries
+    entries = (await visit.operations.inventory()).entries
     return visit.render(
         "requests.html", status=400 if problems else 200, problems=problems, found=found, entries=entries
     )
@@ -210,7 +210,7 @@ async def _new_form(
     status: int = 200,
     problems: Sequence[str] = (),
 ) -> web.Response:
-    entries = (await visit.operations.context.inventories.current()).entries
+    entries = (await visit.operations.inventory()).entries
     return visit.render(
         "request_new.html",
         status=status,
@@ -234,7 +234,7 @@ async def _request(
     problems: Sequence[str] = (),
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     return visit.render(
         "request.html",
         status=status,

@@ -131,7 +131,7 @@ async def export(visit: Visit) -> web.StreamResponse:
 
 async def edit_form(visit: Visit) -> web.StreamResponse:
     """Show what can be changed."""
-    record = await visit.operations.context.store.trusted_cas.get(visit.number())
+    record = await visit.operations.trust.get(visit.number())
     return await _edit_form(
         visit, record, record.text, trusted=record.trusted_intermediate, seen=version_of_trusted_ca(record)
     )
@@ -140,7 +140,7 @@ async def edit_form(visit: Visit) -> web.StreamResponse:
 async def edit(visit: Visit) -> web.StreamResponse:
     """Change it; who comes second is told what the first one changed, and loses nothing."""
     form, number = visit.form, visit.number()
-    record = await visit.operations.context.store.trusted_cas.get(number)
+    record = await visit.operations.trust.get(number)
     trusted, seen, text = form.flag("trusted"), form.text("seen"), form.text("certificate")
     try:
         text = await visit.given_text("certificate")
@@ -159,7 +159,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
             visit, record, text, trusted=trusted, seen=seen, status=status_of(error), asked=error
         )
     except ChangedMeanwhileError:
-        record = await visit.operations.context.store.trusted_cas.get(number)
+        record = await visit.operations.trust.get(number)
         theirs = await visit.differences(
             ("CA certificate", record.text, text),
             ("Verifies peers", _words(trusted=record.trusted_intermediate), _words(trusted=trusted)),
@@ -195,7 +195,7 @@ async def delete_form(visit: Visit) -> web.StreamResponse:
 
 async def _delete_form(visit: Visit, ids: Sequence[int], *, status: int = 200) -> web.Response:
     records = await _chosen(visit, ids)
-    total = len((await visit.operations.context.inventories.current()).trusted_cas)
+    total = len((await visit.operations.inventory()).trusted_cas)
     return visit.render(
         "trusted_cas_delete.html",
         status=status,
@@ -222,7 +222,7 @@ async def delete(visit: Visit) -> web.StreamResponse:
 async def _chosen(visit: Visit, ids: Sequence[int]) -> list[TrustedCaRecord]:
     if not ids:
         raise InvalidInputError("id", "no trusted CA was chosen; go back and tick at least one")
-    known = (await visit.operations.context.inventories.current()).trusted_cas
+    known = (await visit.operations.inventory()).trusted_cas
     if missing := [number for number in ids if number not in known]:
         raise NotFoundError(f"there is no trusted CA {missing[0]} any more")
     return [known[number] for number in ids]
@@ -230,7 +230,7 @@ async def _chosen(visit: Visit, ids: Sequence[int]) -> list[TrustedCaRecord]:
 
 async def _needing(visit: Visit, ids: Collection[int]) -> list[Entry]:
     """Return the TLS certificates whose chain of trust goes through one of these."""
-    inventory = await visit.operations.context.inventories.current()
+    inventory = await visit.operations.inventory()
     # chains that nobody has asked for yet are built now, which takes a while when there are thousands
     return await asyncio.to_thread(_going_through, inventory, ids, int(visit.now_s))
 

@@ -251,8 +251,7 @@ def _password_problems(visit: Visit, user: UserRecord) -> list[str]:
 
 
 async def _user(visit: Visit) -> UserRecord:
-    record, _ = await visit.operations.context.store.users.get(visit.name("name"))
-    return record
+    return await visit.operations.users.get(visit.name("name"))
 
 
 def _new(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:

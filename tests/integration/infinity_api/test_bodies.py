@@ -152,7 +152,7 @@ async def test_what_cannot_be_written_into_the_audit_log_is_503_and_was_not_done
     kinds = (LOCATIONS, CERTIFICATES, WORKERS, MANAGERS)
     before = [await client.get(path) for path in kinds]
     with monkeypatch.context() as patch:
-        patch.setattr(client.api.operations.context.store.audit, "append", fail)
+        patch.setattr(client.api.context.store.audit, "append", fail)
         for method, path, body in calls:
             answer = await client.call(method, path, body)
             assert (answer.status, answer.error) == (503, "the store says no"), (method, path, answer.body)
@@ -169,11 +169,11 @@ async def test_a_store_that_fails_is_503_or_507_and_nothing_was_done(client: Cli
             raise StorageError("the store says no", reason=reason)
 
         with monkeypatch.context() as patched:
-            patched.setattr(client.api.operations.context.store.documents, "add", fail)
+            patched.setattr(client.api.context.store.documents, "add", fail)
             answer = await client.call("POST", LOCATIONS, {"name": "Oslo"})
         assert (answer.status, answer.json) == (status, {"error": "the store says no"})
     with monkeypatch.context() as patched:
-        patched.setattr(client.api.operations.context.store.documents, "add", lambda *_a, **_m: 1 / 0)
+        patched.setattr(client.api.context.store.documents, "add", lambda *_a, **_m: 1 / 0)
         with capture_logs() as logged:
             answer = await client.call("POST", LOCATIONS, {"name": "Oslo"})
     assert [each["event"] for each in logged] == ["request.failed"]

@@ -375,7 +375,7 @@ async def test_the_command_line_client_caches_gets_posts_patches_and_deletes(cli
 async def test_the_command_line_client_reads_more_than_a_page(client: Client):
     cli = Cli(client)
     await cli.cache()
-    store = client.api.operations.context.store.documents
+    store = client.api.context.store.documents
     for number in range(501):
         await store.add("dns_server", {"address": f"198.51.100.{number}", "description": ""})
     assert len(await cli.get("configuration/v1/dns_server")) == 501

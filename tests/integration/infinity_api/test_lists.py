@@ -88,7 +88,7 @@ async def test_several_that_are_changed_but_not_deleted_are_not_to_be_sent_again
     async def fail(*_args: object) -> None:
         raise StorageError("the store says no")
 
-    monkeypatch.setattr(client.api.operations.context.store.documents, "delete", fail)
+    monkeypatch.setattr(client.api.context.store.documents, "delete", fail)
     both = {"objects": [{"name": "two"}], "deleted_objects": [one]}
     partly = await client.call("PATCH", LOCATIONS, both)
     assert (partly.status, partly.error) == (
@@ -119,9 +119,9 @@ async def test_a_list_is_deleted_as_far_as_its_filter_goes_all_or_nothing(client
 
 
 async def test_a_long_list_is_made_and_sent_in_pieces(client: Client, monkeypatch):
-    store = client.api.operations.context.store.documents
+    store = client.api.context.store.documents
     count = AT_ONCE * 2 + 7
-    async with client.api.operations.context.store.together():
+    async with client.api.context.store.together():
         for number in range(count):
             await store.add("dns_server", {"address": f"198.51.{number // 256}.{number % 256}"})
     made, whole = [], Documents.complete
@@ -146,7 +146,7 @@ async def test_a_long_list_is_made_and_sent_in_pieces(client: Client, monkeypatc
 
 async def test_a_long_list_leaves_out_what_was_deleted_while_it_was_sent(client: Client, monkeypatch):
     monkeypatch.setattr(handlers, "AT_ONCE", 2)
-    store, whole = client.api.operations.context.store.documents, Documents.complete
+    store, whole = client.api.context.store.documents, Documents.complete
     for number in range(6):
         await store.add("dns_server", {"address": f"198.51.100.{number}"})
 
@@ -162,7 +162,7 @@ async def test_a_long_list_that_fails_on_the_way_is_cut_off_and_never_looks_whol
     client: Client, monkeypatch
 ):
     monkeypatch.setattr(handlers, "AT_ONCE", 2)
-    store, whole = client.api.operations.context.store.documents, Documents.complete
+    store, whole = client.api.context.store.documents, Documents.complete
     for number in range(6):
         await store.add("dns_server", {"address": f"198.51.100.{number}"})
     path, failing_at = f"{CONFIGURATION}/dns_server/?limit=0", 5

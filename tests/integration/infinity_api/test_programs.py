@@ -151,7 +151,7 @@ async def test_a_program_is_made_with_a_key_that_is_shown_once_and_signs_in_with
     assert (await client.get(made.location))["client_name"] == "renamed"
     (own,) = (await client.api.call("GET", "oauth-clients"))[1]["clients"]
     assert (own["name"], own["role"], own["client_id"]) == ("renamed", "administrator", created["client_id"])
-    acts = await client.api.operations.context.store.audit.list(limit=50)
+    acts = await client.api.context.store.audit.list(limit=50)
     assert not any("PRIVATE" in str(act) for act in acts)
     assert (await client.call("DELETE", f"{path}{created['client_id']}/")).status == 204
     assert (await client.call("GET", CERTIFICATES, role=None, headers=headers)).status == 401

@@ -251,7 +251,7 @@ async def test_a_connection_string_is_kept_without_its_key(client: Client):
         f"{CONFIGURATION}/teams_proxy/", {**teams, "notifications_queue": queue.format("a-secret/x=")}
     )
     assert (await client.get(at))["notifications_queue"] == queue.format("")
-    stored = await client.api.operations.context.store.documents.all("teams_proxy")
+    stored = await client.api.context.store.documents.all("teams_proxy")
     assert "a-secret" not in json.dumps(stored)
 
 

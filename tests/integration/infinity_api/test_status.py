@@ -29,7 +29,7 @@ async def raise_every_alarm(client: Client) -> None:
         )
         for kind in AlarmKind
     ]
-    await client.api.operations.context.store.alarms.apply(
+    await client.api.context.store.alarms.apply(
         Changes(raised=conditions, lowered=[], reworded={}), now_s=1_800_000_000.0
     )
 
@@ -69,7 +69,7 @@ async def test_resources_that_clients_look_for_and_that_do_not_exist_are_404(cli
 
 async def test_the_splunk_add_on_finds_alarms_by_name_and_level_and_reads_their_times(client: Client):
     await raise_every_alarm(client)
-    store = client.api.operations.context.store.alarms
+    store = client.api.context.store.alarms
     since, hour = datetime(2027, 1, 15), timedelta(hours=1)  # noqa: DTZ001 - as the add-on has it
     found = await splunk_client.alarms(client.get, since)
     assert len(found) == len(AlarmKind)

@@ -34,6 +34,6 @@ async def test_a_push_to_no_such_node_is_refused_and_not_written_down(world: Wor
 
 
 async def test_without_a_running_manager_nothing_is_pushed(world: World):
-    alone = Operations(replace(world.operations.context, fleet=NoFleet())).pushes
+    alone = Operations(replace(world.operations._context, fleet=NoFleet())).pushes
     with pytest.raises(ConflictError):
         await alone.push(None, forced=False, actor="console")

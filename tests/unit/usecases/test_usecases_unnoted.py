@@ -56,6 +56,10 @@ def _files(*made: Made) -> list[ImportFile]:
     ]
 
 
+def _accept(_document: object) -> None:
+    """Every document will do."""
+
+
 ACTS: dict[str, Callable[[Operations], Awaitable[Any]]] = {
     "users.add": lambda o: o.users.add("cy", role=Role.OPERATOR, password=PASSWORD, actor="ada"),
     "users.set_password": lambda o: o.users.set_password(
@@ -115,6 +119,14 @@ ACTS: dict[str, Callable[[Operations], Awaitable[Any]]] = {
     "nodes.remove_token": lambda o: o.nodes.remove_token("n1", 1, actor="ada"),
     "sessions.end_of": lambda o: o.sessions.end_of("bob", actor="ada"),
     "nodes.new_token": lambda o: o.nodes.new_token("n1", actor="ada"),
+    "documents.add": lambda o: o.documents.add("other", {"name": "b"}, unique=["name"], actor="ada"),
+    "documents.change": lambda o: o.documents.change(
+        "thing", 1, {"name": "b"}, unique=["name"], check=_accept, actor="ada"
+    ),
+    "documents.change_only": lambda o: o.documents.change_only(
+        "thing", {"name": "b"}, check=_accept, shown_id=1, actor="ada"
+    ),
+    "documents.delete": lambda o: o.documents.delete("thing", [1], actor="ada"),
     "generations.republish": lambda o: o.generations.republish("n1", 1, actor="ada"),
     "pushes.push": lambda o: o.pushes.push(["n1"], forced=True, actor="ada"),
 }
@@ -150,11 +162,12 @@ async def arranged(world: World) -> World:
         most=9,
     )
     await store.roles.add("mine", ["operate"])
+    await store.documents.add("thing", {"name": "a"})
     condition = Condition(subject=Subject(AlarmKind.EVALUATION_SILENT, "x"), label="x", details="x")
     await store.alarms.apply(Changes(raised=[condition], lowered=[], reworded={}), now_s=NOW_S)
     await store.generations.publish([new_generation(1)])
     world.fleet.told.clear()
-    world.operations.context.stirred.clear()
+    world.operations._context.stirred.clear()
     return world
 
 
@@ -170,7 +183,7 @@ def test_every_act_that_names_who_did_it_is_tried_here(world: World):
     found = {
         f"{topic}.{name}"
         for topic, operations in vars(world.operations).items()
-        if topic != "context"
+        if topic != "_context"
         for name, method in inspect.getmembers(operations, inspect.iscoroutinefunction)
         if not name.startswith("_") and "actor" in inspect.signature(method).parameters
     }
@@ -184,7 +197,7 @@ async def test_an_act_that_cannot_be_noted_changes_nothing_and_tells_nobody(
     database, fleet, stirred = (
         arranged.store._database,
         arranged.fleet,
-        arranged.operations.context.stirred,
+        arranged.operations._context.stirred,
     )
     before = await everything(database)
 

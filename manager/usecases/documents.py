@@ -1,0 +1,77 @@
+"""Keeping, changing and deleting documents: small resources that are given back as they came.
+
+Decides nothing about their fields: the front end checks them, with `check` in the transaction for what depends on what is kept.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from common.errors import NotFoundError
+from manager.domain.documents import Body
+from manager.usecases.context import Context
+
+Check = Callable[[Body], None]
+
+
+class DocumentOperations:
+    """See the module. `unique` names fields of which no two documents of a kind have the same value."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def all(self, kind: str) -> Mapping[int, Body]:
+        """Return all of a kind by id."""
+        return await self._context.store.documents.all(kind)
+
+    async def add(self, kind: str, body: Mapping[str, Any], *, unique: Collection[str], actor: str) -> int:
+        """Keep a new one; return its id. Raises TakenError."""
+        async with self._context.store.together():
+            number = await self._context.store.documents.add(kind, body, unique=unique)
+            await self._note("added", kind, [number], actor)
+        return number
+
+    async def change(
+        self,
+        kind: str,
+        document_id: int,
+        changes: Mapping[str, Any],
+        *,
+        unique: Collection[str],
+        check: Check,
+        actor: str,
+    ) -> None:
+        """Change fields of one. Raises NotFoundError, TakenError, and what `check` raises of the whole."""
+        store = self._context.store.documents
+        async with self._context.store.together():
+            known = (await store.all(kind)).get(document_id)
+            if known is None:
+                raise NotFoundError(f"there is no {kind} {document_id}")
+            changed = {**known, **changes}
+            check(changed)
+            await store.replace(kind, document_id, changed, unique=unique)
+            await self._note("changed", kind, [document_id], actor)
+
+    async def change_only(
+        self, kind: str, changes: Mapping[str, Any], *, check: Check, shown_id: int, actor: str
+    ) -> None:
+        """Change fields of the one document of a kind that has exactly one, called `shown_id`. Raises what `check` raises of the whole."""
+        store = self._context.store.documents
+        async with self._context.store.together():
+            number, known = next(iter((await store.all(kind)).items()), (None, {}))
+            changed = {**known, **changes}
+            check(changed)
+            if number is None:
+                await store.add(kind, changed)
+            else:
+                await store.replace(kind, number, changed)
+            await self._note("changed", kind, [shown_id], actor)
+
+    async def delete(self, kind: str, document_ids: Sequence[int], *, actor: str) -> None:
+        """Remove all of these or none. Raises NotFoundError."""
+        async with self._context.store.together():
+            await self._context.store.documents.delete(kind, document_ids)
+            await self._note("deleted", kind, document_ids, actor)
+
+    async def _note(self, what: str, kind: str, document_ids: Sequence[int], actor: str) -> None:
+        for number in document_ids:
+            await self._context.note(actor, f"document.{what}", f"{kind} {number}")
