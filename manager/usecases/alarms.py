@@ -6,27 +6,24 @@ is, so an event that was missed costs time, never an alarm; and that nobody look
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Final
 
 import structlog
 
-from common.api.codes import Fault
 from common.bundle.manifest import CERTIFICATE, CHAIN, parse_manifest
 from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
 from manager.domain.alarms import (
-    AlarmKind,
     AlarmRecord,
     Changes,
-    Condition,
     Patience,
-    Subject,
+    audit_log_broken,
     compare,
     conditions_of_inventory,
     conditions_of_nodes,
+    evaluation_silent,
 )
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.republishing import entry_of
@@ -49,21 +46,6 @@ SILENT_S: Final = 120.0
 HISTORY_KEPT: Final = 10_000
 HISTORY_MAX: Final = 1_000
 """Alarms that one answer tells of the past."""
-
-_AUDIT: Final = Subject(AlarmKind.AUDIT_LOG_BROKEN, "manager")
-_FAULTS: Final[Mapping[Fault, str]] = MappingProxyType(
-    {
-        Fault.HEAD: "The record of where it ends is missing or was altered, so entries may be missing at its end.",
-        Fault.END: "It does not end where it should: entries at its end are missing, or were added or altered.",
-        Fault.KEY: "The key of its chain is missing or cannot be opened, so nothing that is recorded can be changed.",
-        Fault.EARLIER: "When an entry was written, those before it were not all there; verify the log to see where.",
-        Fault.SHIPPED: (
-            "It does not hold a head that was shipped: an older copy of the store is in place, or its end was cut. If the store was restored "
-            "from a backup, mark it as restored."
-        ),
-    }
-)
-_SILENCE: Final = Subject(AlarmKind.EVALUATION_SILENT, "manager")
 
 
 class AlarmNews:
@@ -111,7 +93,7 @@ class AlarmOperations:
         """Return what stands, the latest first; first of all that nobody has looked for too long."""
         active = list(await self._context.store.alarms.active())
         age_s = self.age_s()
-        if age_s > SILENT_S and all(record.subject != _SILENCE for record in active):
+        if age_s > SILENT_S and all(record.subject != evaluation_silent.SUBJECT for record in active):
             active.insert(0, self._silence(age_s))
         return active
 
@@ -164,7 +146,7 @@ class AlarmOperations:
         )
         found += conditions_of_nodes(views)
         if fault := await self._context.store.audit.find_fault():
-            found.append(Condition(subject=_AUDIT, label="audit log", details=_FAULTS[fault]))
+            found.append(audit_log_broken.condition(fault))
         lasting = self._patience.lasting(found, now_s=self._context.monotonic())
         changes = compare(await self._context.store.alarms.active(), lasting)
         if not changes.is_empty:
@@ -205,11 +187,12 @@ class AlarmOperations:
         """Leave a trace of a time in which nobody looked."""
         silent_s, self._evaluated_s = self.age_s(), self._context.monotonic()
         if silent_s > SILENT_S:
-            condition = Condition(subject=_SILENCE, label="manager", details=_silence_details(silent_s))
-            raised = Changes(raised=[condition], lowered=[], reworded={})
+            raised = Changes(raised=[evaluation_silent.condition(silent_s)], lowered=[], reworded={})
             await self._context.store.alarms.apply(raised, now_s=now_s - silent_s + SILENT_S)
             standing = [
-                each for each in await self._context.store.alarms.active() if each.subject == _SILENCE
+                each
+                for each in await self._context.store.alarms.active()
+                if each.subject == evaluation_silent.SUBJECT
             ]
             lowered = Changes(raised=[], lowered=standing, reworded={})
             await self._context.store.alarms.apply(lowered, now_s=now_s)
@@ -218,21 +201,18 @@ class AlarmOperations:
             self._note_change()
 
     def _silence(self, age_s: float) -> AlarmRecord:
+        condition = evaluation_silent.condition(age_s)
         return AlarmRecord(
             id=0,
-            subject=_SILENCE,
-            label="manager",
-            node="",
-            details=_silence_details(age_s),
+            subject=condition.subject,
+            label=condition.label,
+            node=condition.node,
+            details=condition.details,
             raised_s=self._context.clock() - age_s + SILENT_S,
             lowered_s=None,
             acknowledged_s=None,
             acknowledged_by=None,
         )
-
-
-def _silence_details(age_s: float) -> str:
-    return f"Nobody has looked for what is wrong for {age_s:.0f} s; what other alarms say is as old as that."
 
 
 def _tell(changes: Changes) -> None:

@@ -1,0 +1,65 @@
+"""Subjects of conditions, and the words that several kinds share."""
+
+from common.api.codes import State
+from common.pki.expiry import DAY_S, LONG_LIFE_S, Nearness, nearness
+from common.words import counted, span_of
+from manager.domain.alarms.kinds import AlarmKind, Condition, Subject
+from manager.domain.inventory import Entry
+from manager.domain.model import TrustedCaRecord
+from manager.domain.view import NodeView
+
+
+def about_certificate(entry: Entry, kind: AlarmKind, details: str) -> Condition:
+    """Say what is wrong with a certificate, and where it is assigned."""
+    subject = Subject(kind, f"certificate:{entry.id}")
+    return Condition(subject=subject, label=entry.label, details=details + _where(entry))
+
+
+def about_trusted_ca(record: TrustedCaRecord, kind: AlarmKind, details: str) -> Condition:
+    """Say what is wrong with a trusted CA."""
+    label = f"{record.subject_name or record.raw_subject} (trusted CA {record.id})"
+    return Condition(subject=Subject(kind, f"trusted_ca:{record.id}"), label=label, details=details)
+
+
+def about_node(name: str, kind: AlarmKind, details: str, *, sustains: bool = False) -> Condition:
+    """Say what is wrong with a node."""
+    subject = Subject(kind, f"node:{name}")
+    return Condition(subject=subject, label=name, node=name, details=details, sustains=sustains)
+
+
+def alarming_state(view: NodeView) -> State:
+    """Return the state that alarms go by: what will be tried again has failed."""
+    return "failed" if view.tries_again else view.state
+
+
+def with_refusals(view: NodeView, text: str) -> str:
+    """Add what else the node refuses to the one reason that leads."""
+    untold = [each for each in view.refused if each.reason not in text]
+    return " ".join([text, *(f"It refuses {each.part} ({each.reason}): {each.message}." for each in untold)])
+
+
+def expired(not_after_s: int, *, now_s: int) -> str | None:
+    """Say how long ago something expired; None if it has not."""
+    if nearness(not_after_s, now_s=now_s, life_s=LONG_LIFE_S) is not Nearness.OVER:
+        return None
+    return f"It expired {_span(now_s - not_after_s)} ago."
+
+
+def expiring(not_after_s: int, *, now_s: int, life_s: int = LONG_LIFE_S) -> str | None:
+    """Say how soon something expires; None while its end is not near enough for an alarm, and after it."""
+    if nearness(not_after_s, now_s=now_s, life_s=life_s) is not Nearness.ALARM:
+        return None
+    return f"It expires in {_span(not_after_s - now_s)}."
+
+
+def _span(seconds: int) -> str:
+    """Say whole days, as the list of certificates does; of less than one, hours or minutes."""
+    return counted(seconds // DAY_S, "day") if seconds >= DAY_S else span_of(seconds)
+
+
+def _where(entry: Entry) -> str:
+    names = list(dict.fromkeys(place.node for place in entry.places))
+    if not names:
+        return " It is not assigned to any node."
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f" It is assigned to {shown}."

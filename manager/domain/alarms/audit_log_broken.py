@@ -1,0 +1,29 @@
+"""The audit log's chain or its end does not hold."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from common.api.codes import Fault
+from manager.domain.alarms.kinds import AlarmKind, Condition, Subject, manager_trait
+
+TRAIT: Final = manager_trait(AlarmKind.AUDIT_LOG_BROKEN, 22, "error")
+
+_FAULTS: Final[Mapping[Fault, str]] = MappingProxyType(
+    {
+        Fault.HEAD: "The record of where it ends is missing or was altered, so entries may be missing at its end.",
+        Fault.END: "It does not end where it should: entries at its end are missing, or were added or altered.",
+        Fault.KEY: "The key of its chain is missing or cannot be opened, so nothing that is recorded can be changed.",
+        Fault.EARLIER: "When an entry was written, those before it were not all there; verify the log to see where.",
+        Fault.SHIPPED: (
+            "It does not hold a head that was shipped: an older copy of the store is in place, or its end was cut. If the store was restored "
+            "from a backup, mark it as restored."
+        ),
+    }
+)
+
+
+def condition(fault: Fault) -> Condition:
+    """Say what is wrong with the log."""
+    subject = Subject(AlarmKind.AUDIT_LOG_BROKEN, "manager")
+    return Condition(subject=subject, label="audit log", details=_FAULTS[fault])

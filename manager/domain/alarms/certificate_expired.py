@@ -1,0 +1,17 @@
+"""A certificate is no longer valid."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from manager.domain.alarms.about import about_certificate, expired
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_trait
+
+
+def _find(stored: Stored) -> Iterable[Condition]:
+    for entry in stored.inventory.entries.values():
+        details = expired(entry.leaf.not_after_s, now_s=stored.now_s)
+        if details is not None:
+            yield about_certificate(entry, AlarmKind.CERTIFICATE_EXPIRED, details)
+
+
+TRAIT: Final = stored_trait(AlarmKind.CERTIFICATE_EXPIRED, 4, "error", _find)

@@ -1,0 +1,32 @@
+"""A certificate's chain of trust leads to no trusted root."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from common.api.codes import ChainState
+from manager.domain.alarms.about import about_certificate
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_trait
+
+_NO_WAY_TO_A_ROOT: Final = frozenset(
+    {
+        ChainState.INCOMPLETE,
+        ChainState.UNDETERMINED,
+        ChainState.UNTRUSTED,
+        ChainState.INVALID,
+        ChainState.EXPIRED,
+    }
+)
+"""Chains that no client will follow up to a trusted root; a self-signed certificate says so by its status."""
+
+
+def _find(stored: Stored) -> Iterable[Condition]:
+    inventory = stored.inventory
+    for entry in inventory.entries.values():
+        chain = inventory.chain(entry.id, now_s=stored.now_s)
+        # a leaf that has expired has an alarm of its own
+        only_leaf = chain.state is ChainState.EXPIRED and not any(link.problems for link in chain.links[1:])
+        if chain.state in _NO_WAY_TO_A_ROOT and not only_leaf:
+            yield about_certificate(entry, AlarmKind.CHAIN_INCOMPLETE, chain.explanation)
+
+
+TRAIT: Final = stored_trait(AlarmKind.CHAIN_INCOMPLETE, 2, "error", _find)

@@ -1,0 +1,17 @@
+"""Trusted CAs have more names than a server can list for its clients."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, Subject, stored_trait
+from manager.domain.trust import client_ca_list
+
+
+def _find(stored: Stored) -> Iterable[Condition]:
+    details = client_ca_list(stored.inventory.trusted_cas, stored.inventory.trust)
+    if details:
+        subject = Subject(AlarmKind.CLIENT_CA_LIST_TOO_LONG, "trusted_cas")
+        yield Condition(subject=subject, label="Trusted CAs", details=details)
+
+
+TRAIT: Final = stored_trait(AlarmKind.CLIENT_CA_LIST_TOO_LONG, 19, "warning", _find)

@@ -1,0 +1,21 @@
+"""A node's clock is off."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from manager.domain.alarms.about import about_node
+from manager.domain.alarms.kinds import OUT_OF_SYNC_S, AlarmKind, Condition, node_trait
+from manager.domain.view import NodeView
+
+CLOCK_SKEW_S: Final = 300.0
+"""A node's clock that is further off than this calls fresh certificates not yet valid."""
+
+
+def _find(view: NodeView) -> Iterable[Condition]:
+    # a clock that was heard long ago says nothing
+    if view.connected_s is not None and abs(view.clock_skew_s) > CLOCK_SKEW_S:
+        details = f"Its clock is {view.clock_skew_s:+.0f} s from the manager's; check its time service."
+        yield about_node(view.name, AlarmKind.CLOCK_SKEW, details)
+
+
+TRAIT: Final = node_trait(AlarmKind.CLOCK_SKEW, 13, "warning", _find, delay_s=OUT_OF_SYNC_S)

@@ -1,0 +1,16 @@
+"""Nobody has looked for alarms for too long."""
+
+from typing import Final
+
+from manager.domain.alarms.kinds import AlarmKind, Condition, Subject, manager_trait
+
+SUBJECT: Final = Subject(AlarmKind.EVALUATION_SILENT, "manager")
+TRAIT: Final = manager_trait(AlarmKind.EVALUATION_SILENT, 14, "error")
+
+
+def condition(age_s: float) -> Condition:
+    """Say how old the last evaluation is."""
+    details = (
+        f"Nobody has looked for what is wrong for {age_s:.0f} s; what other alarms say is as old as that."
+    )
+    return Condition(subject=SUBJECT, label="manager", details=details)

@@ -1,0 +1,27 @@
+"""A node's pinned key was replaced a short while ago."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from manager.domain.alarms.about import about_node
+from manager.domain.alarms.kinds import AlarmKind, Condition, node_trait
+from manager.domain.comparison import date
+from manager.domain.model import KeyChange
+from manager.domain.view import NodeView
+
+
+def _find(view: NodeView) -> Iterable[Condition]:
+    if view.key_replaced is not None:
+        yield about_node(view.name, AlarmKind.KEY_REPLACED, _details(view.key_replaced))
+
+
+def _details(change: KeyChange) -> str:
+    how = "with a join token" if change.how == "rejoined" else "on the word of its former key"
+    until = f"; its former key was last used from {change.former_address}" if change.former_address else ""
+    return (
+        f"Its key was replaced on {date(int(change.at_s))} {how}, from {change.address}{until}. The new key is {change.fingerprint}. "
+        "If nobody did that on purpose, a copy of its key or a token is in other hands: remove the node, and let it join anew."
+    )
+
+
+TRAIT: Final = node_trait(AlarmKind.KEY_REPLACED, 23, "warning", _find)

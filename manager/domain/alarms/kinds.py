@@ -1,0 +1,120 @@
+"""What an alarm's kind is made of, and what it finds."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+from common.api.explained.meanings import ALARM_TITLES
+from common.ids import NodeName
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.view import NodeView
+
+Level = Literal["error", "warning"]
+
+OUT_OF_SYNC_S: Final = 60.0
+"""What is not repaired within the minute that the specification allows is worth an alarm."""
+
+
+class AlarmKind(StrEnum):
+    """What can be wrong; stable for machines."""
+
+    NO_CERTIFICATE = "no_certificate"
+    CHAIN_INCOMPLETE = "chain_incomplete"
+    CERTIFICATE_EXPIRING = "certificate_expiring"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CA_EXPIRING = "ca_expiring"
+    CA_EXPIRED = "ca_expired"
+    OUT_OF_SYNC = "out_of_sync"
+    NOT_SERVING = "not_serving"
+    INSTALL_FAILED = "install_failed"
+    DRIFTED = "drifted"
+    OFFLINE = "offline"
+    CONFLICT = "conflict"
+    CLOCK_SKEW = "clock_skew"
+    EVALUATION_SILENT = "evaluation_silent"
+    NAME_MISMATCH = "name_mismatch"
+    DUPLICATE_IDENTITY = "duplicate_identity"
+    SERVICES_INVALID = "services_invalid"
+    MUST_STAPLE_UNPROVEN = "must_staple_unproven"
+    TRUSTED_CA_HELD_OUT = "trusted_ca_held_out"
+    CLIENT_CA_LIST_TOO_LONG = "client_ca_list_too_long"
+    CERTIFICATE_HELD_OUT = "certificate_held_out"
+    AUDIT_LOG_BROKEN = "audit_log_broken"
+    KEY_REPLACED = "key_replaced"
+    NODE_FLOODS = "node_floods"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an alarm is about, as one word: `node:conf1`, `certificate:12`, `trusted_ca:3`, `manager`."""
+
+    kind: AlarmKind
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """Something that is wrong now. `label` names the subject for people, `node` is a node's name or "".
+
+    One that only `sustains` keeps an alarm that stands, and raises none.
+    """
+
+    subject: Subject
+    label: str
+    details: str
+    node: str = ""
+    sustains: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What is stored, at a second; `republished` are the certificates that nodes are to serve by older content."""
+
+    inventory: Inventory
+    republished: Mapping[NodeName, Entry]
+    now_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trait:
+    """What is the same for all alarms of a kind. `delay_s` is how long the condition must have lasted.
+
+    `in_store` finds it in what is stored, `on_node` in what is known of a node; None where it is not found there.
+    """
+
+    kind: AlarmKind
+    number: int
+    level: Level
+    delay_s: float
+    in_store: Callable[[Stored], Iterable[Condition]] | None
+    on_node: Callable[[NodeView], Iterable[Condition]] | None
+
+    @property
+    def title(self) -> str:
+        """Name the kind for people."""
+        return ALARM_TITLES[self.kind]
+
+
+def stored_trait(
+    kind: AlarmKind, number: int, level: Level, find: Callable[[Stored], Iterable[Condition]]
+) -> Trait:
+    """Return a kind that is found in what is stored, at once."""
+    return Trait(kind=kind, number=number, level=level, delay_s=0.0, in_store=find, on_node=None)
+
+
+def node_trait(
+    kind: AlarmKind,
+    number: int,
+    level: Level,
+    find: Callable[[NodeView], Iterable[Condition]],
+    *,
+    delay_s: float = 0.0,
+) -> Trait:
+    """Return a kind that is found in what is known of a node."""
+    return Trait(kind=kind, number=number, level=level, delay_s=delay_s, in_store=None, on_node=find)
+
+
+def manager_trait(kind: AlarmKind, number: int, level: Level) -> Trait:
+    """Return a kind that the manager finds in itself."""
+    return Trait(kind=kind, number=number, level=level, delay_s=0.0, in_store=None, on_node=None)

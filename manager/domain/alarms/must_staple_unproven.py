@@ -1,0 +1,21 @@
+"""A service staples no OCSP response to a certificate that demands one."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from manager.domain.alarms.about import about_node
+from manager.domain.alarms.kinds import AlarmKind, Condition, node_trait
+from manager.domain.view import NodeView
+
+STAPLING_S: Final = 600.0
+"""A service that was just reloaded asks its CA's responder at the first handshake, and staples from then on."""
+
+
+def _find(view: NodeView) -> Iterable[Condition]:
+    if unstapled := [seen for seen in view.serving if seen.stapled is False]:
+        named = ", ".join(f"{seen.consumer} at {seen.endpoint}" for seen in unstapled[:5])
+        details = f"No OCSP response comes from {named}; clients that honour must-staple refuse it."
+        yield about_node(view.name, AlarmKind.MUST_STAPLE_UNPROVEN, details)
+
+
+TRAIT: Final = node_trait(AlarmKind.MUST_STAPLE_UNPROVEN, 20, "warning", _find, delay_s=STAPLING_S)

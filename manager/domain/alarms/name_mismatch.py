@@ -1,0 +1,27 @@
+"""Clients refuse what a node serves by a name of the node: the strict client is asked for each."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from manager.domain.alarms.about import about_node
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_trait
+from manager.domain.comparison import listed
+from manager.domain.placing import its_names, mismatches
+
+
+def _find(stored: Stored) -> Iterable[Condition]:
+    inventory = stored.inventory
+    assigned = {
+        name: inventory.entries[number]
+        for (name, slot), number in inventory.slots.items()
+        if slot == "server"
+    }
+    for name, entry in {**assigned, **stored.republished}.items():
+        missing = mismatches(inventory, entry, [name]).get(name) if name in inventory.nodes else None
+        if missing:
+            which = "this name" if len(missing) == 1 else "these names"
+            details = f"{entry.label} is not valid for {listed(missing)}: clients that use {which} refuse it. {its_names(entry)}"
+            yield about_node(name, AlarmKind.NAME_MISMATCH, details)
+
+
+TRAIT: Final = stored_trait(AlarmKind.NAME_MISMATCH, 15, "error", _find)

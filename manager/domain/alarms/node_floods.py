@@ -1,0 +1,20 @@
+"""A node says or connects more than any agent has to."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from manager.domain.alarms.about import about_node
+from manager.domain.alarms.kinds import AlarmKind, Condition, node_trait
+from manager.domain.view import NodeView
+
+
+def _find(view: NodeView) -> Iterable[Condition]:
+    if view.flood:
+        details = (
+            f"Too many {view.flood}. No agent says that much: it is sent away for a while, longer each time. "
+            "Look at what runs on that machine."
+        )
+        yield about_node(view.name, AlarmKind.NODE_FLOODS, details)
+
+
+TRAIT: Final = node_trait(AlarmKind.NODE_FLOODS, 24, "error", _find)

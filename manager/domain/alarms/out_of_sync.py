@@ -1,0 +1,17 @@
+"""A node has not applied what is desired within the minute that the specification allows."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from manager.domain.alarms.about import about_node, alarming_state, with_refusals
+from manager.domain.alarms.kinds import OUT_OF_SYNC_S, AlarmKind, Condition, node_trait
+from manager.domain.view import NodeView
+
+
+def _find(view: NodeView) -> Iterable[Condition]:
+    if alarming_state(view) in {"pending", "installing"}:
+        details = with_refusals(view, "What it applied is not what is desired.")
+        yield about_node(view.name, AlarmKind.OUT_OF_SYNC, details)
+
+
+TRAIT: Final = node_trait(AlarmKind.OUT_OF_SYNC, 7, "warning", _find, delay_s=OUT_OF_SYNC_S)

@@ -1,0 +1,79 @@
+"""Alarms as they are kept, and what makes them say what is."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from manager.domain.alarms.kinds import Condition, Subject, Trait
+from manager.domain.alarms.registry import TRAITS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRecord:
+    """An alarm as the store keeps it; active while `lowered_s` is None. Times are unix seconds."""
+
+    id: int
+    subject: Subject
+    label: str
+    node: str
+    details: str
+    raised_s: float
+    lowered_s: float | None
+    acknowledged_s: float | None
+    acknowledged_by: str | None
+
+    @property
+    def trait(self) -> Trait:
+        """Return what is the same for all alarms of this kind."""
+        return TRAITS[self.subject.kind]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What to do so that the active alarms say what is: raise, lower (by id), and word anew (by id)."""
+
+    raised: Sequence[Condition]
+    lowered: Sequence[AlarmRecord]
+    reworded: Mapping[int, Condition]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything stays as it is."""
+        return not (self.raised or self.lowered or self.reworded)
+
+
+class Patience:
+    """Remembers since when conditions have lasted, and lets through those that have lasted long enough."""
+
+    def __init__(self) -> None:
+        self._since: dict[Subject, float] = {}
+
+    def lasting(self, conditions: Iterable[Condition], *, now_s: float) -> list[Condition]:
+        """Return the conditions whose kind's delay is over; those that are no longer there are forgotten. `now_s` is monotonic."""
+        since: dict[Subject, float] = {}
+        lasting = []
+        for condition in conditions:
+            first_s = since[condition.subject] = self._since.get(condition.subject, now_s)
+            if now_s - first_s >= TRAITS[condition.subject.kind].delay_s:
+                lasting.append(condition)
+        self._since = since
+        return lasting
+
+
+def compare(active: Iterable[AlarmRecord], conditions: Iterable[Condition]) -> Changes:
+    """Return what makes the active alarms equal to the conditions."""
+    wanted = {condition.subject: condition for condition in conditions}
+    standing = {record.subject: record for record in active}
+    return Changes(
+        raised=[
+            condition
+            for subject, condition in wanted.items()
+            if subject not in standing and not condition.sustains
+        ],
+        lowered=[record for subject, record in standing.items() if subject not in wanted],
+        reworded={
+            record.id: wanted[subject]
+            for subject, record in standing.items()
+            if subject in wanted
+            and (wanted[subject].details, wanted[subject].label) != (record.details, record.label)
+        },
+    )
