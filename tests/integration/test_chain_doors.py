@@ -27,12 +27,12 @@ LEAF = pki.current_leaf(ISSUER, NAMES)
 LIFE = {"not_before_s": int(time.time()) - 20 * pki.DAY_S, "not_after_s": int(time.time()) + 900 * pki.DAY_S}
 
 WRITERS = {
-    ("operations/certificates.py", "upload"),
-    ("operations/certificates.py", "import_files"),
-    ("operations/certificates.py", "edit"),
-    ("operations/requests.py", "answer"),
+    ("usecases/certificates.py", "upload"),
+    ("usecases/certificates.py", "import_files"),
+    ("usecases/certificates.py", "edit"),
+    ("usecases/requests.py", "answer"),
     # makes a new temporary one
-    ("operations/nodes.py", "_keep"),
+    ("usecases/nodes.py", "_keep"),
 }
 """The functions that write certificates into the store."""
 

@@ -20,11 +20,11 @@ from tests.integration.infinity_api.platform import AUTHORITIES, IMPORT, Client
 from tests.integration.web import visitor
 
 WRITERS = {
-    ("operations/trust.py", "_keep"),
-    ("operations/trust.py", "edit"),
-    ("operations/certificates.py", "import_files"),
+    ("usecases/trust.py", "_keep"),
+    ("usecases/trust.py", "edit"),
+    ("usecases/certificates.py", "import_files"),
     # takes no trusted CAs
-    ("operations/requests.py", "answer"),
+    ("usecases/requests.py", "answer"),
 }
 """The functions that write trusted CAs, or what may hold some, into the store."""
 
@@ -45,7 +45,7 @@ def test_the_functions_that_write_trusted_cas_are_the_doors_that_are_tried_here(
             calls = [ast.unparse(one.func) for one in ast.walk(outer) if isinstance(one, ast.Call)]
             written = ("trusted_cas.add", "trusted_cas.update", "catalogue.keep", "catalogue.answer")
             if any(call.endswith(written) for call in calls) or (
-                name == "operations/trust.py" and "store.update" in calls
+                name == "usecases/trust.py" and "store.update" in calls
             ):
                 found.add((name, outer.name))
     assert found == WRITERS
