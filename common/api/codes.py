@@ -110,3 +110,23 @@ class ChainState(StrEnum):
     INCOMPLETE = "incomplete"
     UNDETERMINED = "undetermined"
     SELF_SIGNED = "self_signed"
+
+
+class Order(StrEnum):
+    """By what a list of certificates can be ordered."""
+
+    ID = "id"
+    SUBJECT = "subject"
+    ISSUER = "issuer"
+    EXPIRY = "expiry"
+    STATUS = "status"
+    NODES = "nodes"
+
+
+class KeyKind(StrEnum):
+    """Keys that the manager makes."""
+
+    RSA2048 = "RSA2048"
+    RSA4096 = "RSA4096"
+    ECDSAP256 = "ECDSAP256"
+    ECDSAP384 = "ECDSAP384"

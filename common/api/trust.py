@@ -2,9 +2,9 @@
 
 import msgspec
 
+from common.api.deleting import ToDelete
 from common.api.errors import ConsequenceAnswer
 from common.api.findings import LeftOut, Status
-from common.api.values import Ids
 
 
 class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,9 +81,5 @@ class TrustedCaEdit(msgspec.Struct, frozen=True, kw_only=True):
     confirm: str | None = None
 
 
-class TrustedCasToDelete(msgspec.Struct, frozen=True, kw_only=True):
+class TrustedCasToDelete(ToDelete, frozen=True, kw_only=True):
     """Which to delete, all or none; `force` even if that is all or more than a fifth of them. `confirm` as for an upload, in place of `force`."""
-
-    ids: Ids
-    force: bool = False
-    confirm: str | None = None

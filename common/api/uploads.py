@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from common.api.codes import Format
+from common.api.deleting import ToDelete
 from common.api.values import Ids, Nodes
 
 
@@ -99,9 +100,5 @@ class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
         return "<download>"
 
 
-class CertificatesToDelete(msgspec.Struct, frozen=True, kw_only=True):
+class CertificatesToDelete(ToDelete, frozen=True, kw_only=True):
     """Which to delete, all or none; `force` even where they are in use. `confirm` as for an upload, in place of `force`."""
-
-    ids: Ids
-    force: bool = False
-    confirm: str | None = None

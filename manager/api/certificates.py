@@ -15,7 +15,7 @@ from common.api.certificates import (
     SlotAnswer,
     SlotsAnswer,
 )
-from common.api.codes import Role, StatusCode
+from common.api.codes import Order, Role, StatusCode
 from common.api.uploads import (
     Assign,
     CertificateEdit,
@@ -34,7 +34,7 @@ from manager.api.answers import (
     trusted_ca_record_answer,
 )
 from manager.domain.callers import check_password_given
-from manager.domain.listing import PAGE, Order, Query
+from manager.domain.listing import PAGE, Query
 from manager.http.errors import consequence_answers
 from manager.http.pieces import AT_ONCE, guarded, listed, send
 from manager.http.routes import CONFIRM, FORCE, PEM_FILE, PFX_FILE, Call, Route, allows, attachment, reply

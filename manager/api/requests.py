@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web
 
 from common.api.certificates import CertificateAnswer
-from common.api.codes import Role
+from common.api.codes import KeyKind, Role
 from common.api.signing_requests import (
     NewRequest,
     RequestAnswer,
@@ -17,7 +17,7 @@ from manager.api.answers import shown_answer
 from manager.domain.model import RequestRecord
 from manager.http.errors import consequence_answers
 from manager.http.routes import CONFIRM, Call, Route, empty, reply
-from manager.pki.read.csr import DEFAULT_TEMPLATE, KeyKind
+from manager.pki.read.csr import DEFAULT_TEMPLATE
 from manager.usecases.requests import KeyChoice, RequestChanges
 
 

@@ -11,7 +11,7 @@ from manager.cli.completion import node_names
 from manager.cli.running import JsonOption, ask, group, say_raw
 
 if TYPE_CHECKING:
-    from manager.cli.certificate_shapes import Alarms
+    from common.api.alarms import AlarmsAnswer
     from manager.cli.client import Client
 
 app = group("See what is wrong, and what was.")
@@ -121,8 +121,8 @@ async def _chosen(client: "Client", wanted: list[str]) -> list[int]:
     return list(dict.fromkeys(numbers))
 
 
-def _read(answer: bytes) -> "Alarms":
-    from manager.cli.certificate_shapes import Alarms
-    from manager.cli.shapes import read
+def _read(answer: bytes) -> "AlarmsAnswer":
+    from common.api.alarms import AlarmsAnswer
+    from manager.cli.decoding import read
 
-    return read(answer, Alarms)
+    return read(answer, AlarmsAnswer)

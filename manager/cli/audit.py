@@ -10,7 +10,7 @@ from manager.cli.running import JsonOption, ask, say_raw
 from manager.cli.words import moment
 
 if TYPE_CHECKING:
-    from manager.cli.shapes import Verification
+    from common.api.audit import VerificationAnswer
 
 _FAULTS: Final = {
     "entry": "The log is broken: the first {count} entries fit, and entry {at} was altered, or one before it was removed.",
@@ -55,10 +55,11 @@ def audit(
     if json:
         say_raw(answer)
         return
+    from common.api.audit import AuditAnswer
+    from manager.cli.decoding import read
     from manager.cli.output import show_table
-    from manager.cli.shapes import Audit, read
 
-    found = read(answer, Audit)
+    found = read(answer, AuditAnswer)
     rows = [
         (moment(entry.at_s), entry.actor, entry.action, entry.subject, _detail(entry.detail))
         for entry in found.entries
@@ -79,9 +80,10 @@ def head(context: typer.Context, json: JsonOption = False) -> None:
     Example: certcast audit head >> /srv/evidence/certcast-heads
     """
     answer = ask(context, lambda client: client.get("audit", "head"))
-    from manager.cli.shapes import AuditHead, read
+    from common.api.audit import HeadAnswer
+    from manager.cli.decoding import read
 
-    found = read(answer, AuditHead)
+    found = read(answer, HeadAnswer)
     if json:
         say_raw(answer)
     else:
@@ -111,9 +113,10 @@ def verify(
     given = {"head": kept, "noted": noted}
     query = {name: value for name, value in given.items() if value is not None}
     answer = ask(context, lambda client: client.get("audit", "verify", query=query))
-    from manager.cli.shapes import Verification, read
+    from common.api.audit import VerificationAnswer
+    from manager.cli.decoding import read
 
-    found = read(answer, Verification)
+    found = read(answer, VerificationAnswer)
     if json:
         say_raw(answer)
     else:
@@ -123,7 +126,7 @@ def verify(
         raise typer.Exit(EXIT_REFUSED)
 
 
-def _sentences(found: "Verification") -> list[str]:
+def _sentences(found: "VerificationAnswer") -> list[str]:
     said = []
     if found.broken_at is not None:
         said.append(_FAULTS.get(found.fault, _FAULTS["entry"]).format(at=found.broken_at, count=found.count))

@@ -2,26 +2,23 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from common.api.alarms import AlarmAnswer
+from common.api.certificates import CertificateAnswer, ChainAnswer, Place, SlotAnswer
+from common.api.errors import ConsequenceAnswer
+from common.api.findings import Finding, Status
+from common.api.signing_requests import RequestAnswer
+from common.api.trust import BuiltinCa, TrustedCaAnswer
 from common.pki.finding import LintCode
 from common.text import printable
 from manager.cli import output
-from manager.cli.certificate_shapes import (
-    Alarm,
-    BuiltinCa,
-    Certificate,
-    Chain,
-    NodeSlot,
-    Place,
-    Remark,
-    Request,
-)
-from manager.cli.failures import Consequence, consequence_line
+from manager.cli.failures import consequence_line
 from manager.cli.words import ago, moment, until
 
 PLACES_SHOWN: Final = 3
@@ -74,9 +71,11 @@ FOLDED: Final = frozenset(
 """What may be longer than a terminal is wide; the rest stays whole."""
 
 Row = tuple[output.Cell, ...]
+Stored = CertificateAnswer | TrustedCaAnswer
+"""What the store has: a TLS certificate or a trusted CA."""
 
 
-def list_row(each: Certificate, now_s: float) -> Row:
+def list_row(each: CertificateAnswer, now_s: float) -> Row:
     """Return a certificate's row in the list of all."""
     return (
         str(each.id),
@@ -88,34 +87,32 @@ def list_row(each: Certificate, now_s: float) -> Row:
     )
 
 
-def node_row(slot: NodeSlot, now_s: float) -> Row:
+def node_row(slot: SlotAnswer, now_s: float) -> Row:
     """Return the row of what a node's slot has."""
     if (found := slot.certificate) is None:
         return (slot.node, slot.slot, "-", Text("no certificate", style="red"), "-", "-")
     return (slot.node, slot.slot, str(found.id), name(found), expiry(found, now_s), _standing(found))
 
 
-def import_row(each: Certificate, now_s: float) -> Row:
+def import_row(each: Stored, now_s: float) -> Row:
     """Return the row of a certificate or CA that was imported."""
-    was = "added" if each.created else "updated"
-    return (
-        str(each.id),
-        name(each),
-        was,
-        expiry(each, now_s),
-        _standing(each) if each.status else ca_kind(each),
-        _some_places(each.nodes) if each.status else "all",
+    was = "updated" if each.created is False else "added"
+    what: tuple[output.Cell, output.Cell] = (
+        (ca_kind(each), "all")
+        if isinstance(each, TrustedCaAnswer)
+        else (_standing(each), _some_places(each.nodes))
     )
+    return (str(each.id), name(each), was, expiry(each, now_s), *what)
 
 
-def ca_row(each: Certificate, now_s: float) -> Row:
+def ca_row(each: TrustedCaAnswer, now_s: float) -> Row:
     """Return a trusted CA's row."""
     return (
         str(each.id),
         _with_issuer(each),
         expiry(each, now_s),
         each.fingerprint[:8],
-        Text("of no use", style="bold red") if each.faults else _standing(each),
+        Text("of no use", style="bold red") if each.faults else _ca_statuses(each, "\n"),
         ca_kind(each),
     )
 
@@ -130,7 +127,7 @@ def builtin_row(each: BuiltinCa, now_s: float) -> Row:
     )
 
 
-def request_row(each: Request, now_s: float) -> Row:
+def request_row(each: RequestAnswer, now_s: float) -> Row:
     """Return a request's row."""
     answered = "deleted" if each.answered_s is not None else "-"
     return (
@@ -143,7 +140,7 @@ def request_row(each: Request, now_s: float) -> Row:
     )
 
 
-def alarm_row(each: Alarm, now_s: float) -> Row:
+def alarm_row(each: AlarmAnswer, now_s: float) -> Row:
     """Return an alarm's row."""
     level = Text(printable(each.level), style=STATUS_STYLES.get(each.level, ""))
     ended = (ago(each.lowered_s, now_s),) if each.lowered_s is not None else ()
@@ -157,16 +154,16 @@ def alarm_row(each: Alarm, now_s: float) -> Row:
     )
 
 
-def decoded(found: Certificate, now_s: float) -> Group:
+def decoded(found: CertificateAnswer, now_s: float) -> Group:
     """Return all that is known of a certificate."""
-    chain = found.chain_of_trust or Chain()
+    chain = found.chain_of_trust
     parts: list[RenderableType] = [output.pairs(_facts(found, chain, now_s))]
-    if chain.links:
+    if chain is not None and chain.links:
         parts += [Text(""), output.table(CHAIN_HEADINGS, _links(chain, now_s), folded=FOLDED)]
     return Group(*parts)
 
 
-def decoded_ca(found: Certificate, now_s: float) -> Table:
+def decoded_ca(found: TrustedCaAnswer, now_s: float) -> Table:
     """Return all that is known of a trusted CA."""
     rows: list[tuple[str, output.Cell]] = [
         ("id", str(found.id)),
@@ -175,7 +172,7 @@ def decoded_ca(found: Certificate, now_s: float) -> Table:
         ("serial number", found.serial_no),
         ("valid", _validity(found, now_s)),
         ("fingerprint", found.fingerprint),
-        ("status", "of no use" if found.faults else _all_statuses(found)),
+        ("status", "of no use" if found.faults else _ca_statuses(found)),
         ("kind", ca_kind(found)),
     ]
     if found.held_out:
@@ -185,7 +182,7 @@ def decoded_ca(found: Certificate, now_s: float) -> Table:
     return output.pairs(rows)
 
 
-def said_of(consequences: Iterable[Consequence], findings: Iterable[Remark]) -> list[str]:
+def said_of(consequences: Iterable[ConsequenceAnswer], findings: Iterable[Finding]) -> list[str]:
     """Return, each once and with how bad it is, what a change means and what is wrong with a certificate; notes about it are in `show`."""
     told = list(consequences)
     codes = {each.code for each in told}
@@ -215,17 +212,18 @@ def places(nodes: Iterable[Place]) -> str:
     return ", ".join(_place(each) for each in nodes)
 
 
-def expiry(each: Certificate, now_s: float) -> str:
+def expiry(each: Stored, now_s: float) -> str:
     """Say until when it is good."""
-    return until(each.not_after_s, now_s) if each.not_after_s is not None else "-"
+    return until(each.not_after_s, now_s)
 
 
-def name(each: Certificate) -> str:
+def name(each: Stored) -> str:
     """Name a certificate in a word or two; one without a subject by its first alternative name."""
-    return each.subject_name or each.raw_subject or (each.subject_alt_names or ["-"])[0]
+    alternatives = each.subject_alt_names if isinstance(each, CertificateAnswer) else ()
+    return each.subject_name or each.raw_subject or (alternatives or ("-",))[0]
 
 
-def ca_kind(each: Certificate) -> str:
+def ca_kind(each: TrustedCaAnswer) -> str:
     """Say what a trusted CA is used for."""
     if each.held_out:
         return "held out"
@@ -234,10 +232,13 @@ def ca_kind(each: Certificate) -> str:
     return "intermediate" if each.trusted_intermediate else "intermediate, chains only"
 
 
-def _facts(found: Certificate, chain: Chain, now_s: float) -> list[tuple[str, output.Cell]]:
+def _facts(
+    found: CertificateAnswer, chain: ChainAnswer | None, now_s: float
+) -> list[tuple[str, output.Cell]]:
     key = f"{found.key_type} {found.key_bits}" if found.key_type == "RSA" else found.key_type
+    explanation = chain.explanation if chain is not None else ""
     findings = [
-        coded(each.message, each.code) for each in found.findings if each.message != chain.explanation
+        coded(each.message, each.code) for each in found.findings or () if each.message != explanation
     ]
     facts: list[tuple[str, output.Cell]] = [
         ("id", str(found.id)),
@@ -248,11 +249,11 @@ def _facts(found: Certificate, chain: Chain, now_s: float) -> list[tuple[str, ou
         ("key", key or "-"),
         ("valid", _validity(found, now_s)),
         ("fingerprint", found.fingerprint),
-        ("parameters", ", ".join(_LABEL.findall(found.parameters)) or "-"),
+        ("parameters", ", ".join(_LABEL.findall(found.parameters or "")) or "-"),
         ("nodes", places(found.nodes) or "-"),
         ("status", _all_statuses(found)),
-        ("chain", chain.explanation or "-"),
-        ("strict client", _verdict(chain)),
+        ("chain", explanation or "-"),
+        ("strict client", "-" if chain is None else _verdict(chain)),
         ("findings", [*findings, *([HINT] if is_coded(findings) else [])] or "-"),
     ]
     if found.undecodable:
@@ -262,29 +263,35 @@ def _facts(found: Certificate, chain: Chain, now_s: float) -> list[tuple[str, ou
     return facts
 
 
-def _validity(found: Certificate, now_s: float) -> str:
+def _validity(found: Stored, now_s: float) -> str:
     return f"{moment(found.not_before_s)} to {moment(found.not_after_s)} ({expiry(found, now_s)})"
 
 
-def _all_statuses(found: Certificate, between: str = ", ") -> Text:
+def _all_statuses(found: CertificateAnswer, between: str = ", ") -> Text:
     """Return what is worst, then the other statuses; Good stands only where nothing is worse."""
-    named: list[Text] = []
-    if found.held_out:
-        named.append(Text("Held out", style=STATUS_STYLES["error"]))
     first = found.headline
-    if first is not None:
-        style = STATUS_STYLES.get(first.code, STATUS_STYLES.get(first.severity, ""))
-        named.append(Text(printable(first.text), style=style))
-    said = {first.code, "good"} if first is not None else {"good"} if found.held_out else set()
-    named += [
+    style = STATUS_STYLES.get(first.code, STATUS_STYLES.get(first.severity, ""))
+    worst = Text(printable(first.text), style=style)
+    return Text(between).join([worst, *_statuses(found.statuses, without={first.code, "good"})])
+
+
+def _ca_statuses(found: TrustedCaAnswer, between: str = ", ") -> Text:
+    """Return that nodes do not get it, if so, and its statuses; Good stands only where nothing is worse."""
+    if found.held_out:
+        held_out = Text("Held out", style=STATUS_STYLES["error"])
+        return Text(between).join([held_out, *_statuses(found.statuses or (), without={"good"})])
+    return Text(between).join(_statuses(found.statuses or (), without=set()))
+
+
+def _statuses(found: Iterable[Status], *, without: AbstractSet[str]) -> list[Text]:
+    return [
         Text(printable(each.text), style=STATUS_STYLES.get(each.code, ""))
-        for each in found.statuses
-        if each.code not in said
+        for each in found
+        if each.code not in without
     ]
-    return Text(between).join(named) if named else Text(printable(found.status or "-"))
 
 
-def _links(chain: Chain, now_s: float) -> list[Row]:
+def _links(chain: ChainAnswer, now_s: float) -> list[Row]:
     rows: list[Row] = [
         (
             str(number),
@@ -301,7 +308,7 @@ def _links(chain: Chain, now_s: float) -> list[Row]:
     return rows
 
 
-def _verdict(chain: Chain) -> str:
+def _verdict(chain: ChainAnswer) -> str:
     if not chain.strict_client:
         return "accepts it"
     if chain.state in _NO_ROOT:  # the verifier's own words tell only how it searched
@@ -309,17 +316,16 @@ def _verdict(chain: Chain) -> str:
     return f"refuses it: {chain.strict_client}"
 
 
-def _standing(each: Certificate) -> Text:
+def _standing(each: CertificateAnswer) -> Text:
     """Return what is worst in its colour, the other statuses, and what is wrong with the chain unless that is worst."""
     shown = _all_statuses(each, "\n")
-    worst = each.headline.code if each.headline is not None else ""
-    if each.chain_state not in _FINE_CHAINS and each.chain_state != worst:
+    if each.chain_state not in _FINE_CHAINS and each.chain_state != each.headline.code:
         shown.append(f"\nchain {printable(each.chain_state.replace('_', ' '))}", style="yellow")
     return shown
 
 
-def _with_issuer(each: Certificate) -> output.Cell:
-    issuer = each.issuer_name or each.raw_issuer
+def _with_issuer(each: Stored) -> output.Cell:
+    issuer = each.issuer_name or each.raw_issuer or ""
     return name(each) if issuer == each.subject_name else (name(each), issuer)
 
 

@@ -2,10 +2,12 @@
 
 import time
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common.api.codes import Order, StatusCode
+from common.api.limits import PAGE_MAX
 from common.errors import InvalidInputError
 from common.ids import node_name
 from common.runtime.terminal import say, say_document
@@ -28,31 +30,6 @@ from manager.cli.running import (
 if TYPE_CHECKING:
     from manager.cli.client import Client
 
-PAGE_MAX: Final = 10_000
-"""The most that the manager tells in one answer."""
-
-
-class Status(StrEnum):
-    """What a certificate may be; the API's words."""
-
-    EXPIRED = "expired"
-    EXPIRING = "expiring"
-    TEMPORARY = "temporary"
-    WEAK_SIGNATURE = "weak_signature"
-    EMPTY_SUBJECT = "empty_subject"
-    GOOD = "good"
-
-
-class Order(StrEnum):
-    """By what a list can be ordered; the API's words."""
-
-    ID = "id"
-    SUBJECT = "subject"
-    ISSUER = "issuer"
-    EXPIRY = "expiry"
-    STATUS = "status"
-    NODES = "nodes"
-
 
 class Format(StrEnum):
     """How a download is written."""
@@ -72,7 +49,7 @@ def list_certificates(
             help="Those with this in a name, issuer, serial number or fingerprint.",
         ),
     ] = None,
-    status: Annotated[Status | None, typer.Option("--status", help="Those with this status.")] = None,
+    status: Annotated[StatusCode | None, typer.Option("--status", help="Those with this status.")] = None,
     node: Annotated[
         str | None,
         typer.Option("--node", metavar="NAME", help="Those that a node has.", autocompletion=node_names),
@@ -122,12 +99,12 @@ def list_certificates(
     if json:
         say_raw(answer)
         return
-    from manager.cli.certificate_shapes import Certificates
+    from common.api.certificates import CertificatesAnswer
     from manager.cli.certificate_tables import FOLDED, LIST_HEADINGS, list_row
+    from manager.cli.decoding import read
     from manager.cli.output import show_table
-    from manager.cli.shapes import read
 
-    found, now_s = read(answer, Certificates), time.time()
+    found, now_s = read(answer, CertificatesAnswer), time.time()
     nothing = (
         "No certificate is like that." if filtered else "No certificates yet: certcast certificate add --help"
     )
@@ -155,14 +132,14 @@ def show(
     if json:
         say_raw(answer)
         return
-    from manager.cli.certificate_shapes import Certificate
+    from common.api.certificates import CertificateAnswer
     from manager.cli.certificate_tables import decoded
+    from manager.cli.decoding import read
     from manager.cli.output import console
-    from manager.cli.shapes import read
 
-    found = read(answer, Certificate)
+    found = read(answer, CertificateAnswer)
     if text or pem:
-        say_document(found.text if text else found.certificate)
+        say_document((found.text if text else found.certificate) or "")
         return
     console().print(decoded(found, time.time()))
 
@@ -229,7 +206,7 @@ def download(
 
 
 def _query(
-    search: str | None, status: Status | None, node: str | None, *, unassigned: bool
+    search: str | None, status: StatusCode | None, node: str | None, *, unassigned: bool
 ) -> dict[str, str]:
     """Return which certificates to ask for. Raises InvalidInputError."""
     if node is not None and unassigned:
@@ -255,13 +232,13 @@ def _list_by_node(context: typer.Context, node: str | None, *, json: bool) -> No
     if json:
         say_raw(answer)
         return
-    from manager.cli.certificate_shapes import NodeSlots
+    from common.api.certificates import SlotsAnswer
     from manager.cli.certificate_tables import FOLDED, NODE_HEADINGS, node_row
+    from manager.cli.decoding import read
     from manager.cli.output import show_table
-    from manager.cli.shapes import read
 
     now_s = time.time()
-    slots = [each for each in read(answer, NodeSlots).slots if node is None or each.node == node]
+    slots = [each for each in read(answer, SlotsAnswer).slots if node is None or each.node == node]
     nothing = "No nodes yet: certcast node add NAME" if node is None else f"There is no node {node}."
     show_table(NODE_HEADINGS, [node_row(each, now_s) for each in slots], nothing=nothing, folded=FOLDED)
 
@@ -270,13 +247,12 @@ async def _all_pages(client: "Client", query: dict[str, str]) -> bytes:
     """Return what one page without a limit would be."""
     import msgspec
 
-    from manager.cli.certificate_shapes import RawPage
-    from manager.cli.shapes import read
+    from manager.cli.decoding import RawPage, read
 
     listed: list[msgspec.Raw] = []
     while True:
-        page = {**query, "limit": str(PAGE_MAX), "offset": str(len(listed))}
-        answer = read(await client.get("certificates", query=page), RawPage)
-        listed += answer.certificates
-        if not answer.certificates or len(listed) >= answer.total:
-            return msgspec.json.encode({"total": answer.total, "certificates": listed})
+        wanted = {**query, "limit": str(PAGE_MAX), "offset": str(len(listed))}
+        page = read(await client.get("certificates", query=wanted), RawPage)
+        listed += page["certificates"]
+        if not page["certificates"] or len(listed) >= page["total"]:
+            return msgspec.json.encode({"total": page["total"], "certificates": listed})

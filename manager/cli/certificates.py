@@ -26,7 +26,7 @@ from manager.cli.running import (
 )
 
 if TYPE_CHECKING:
-    from manager.cli.certificate_shapes import Assigned, Certificate
+    from common.api.certificates import AssignedAnswer, CertificateAnswer
 
 app = group("Keep certificates, and give them to nodes.")
 
@@ -249,10 +249,10 @@ def assign(
     if json:
         say_raw(answer)
         return
-    from manager.cli.certificate_shapes import Assigned
-    from manager.cli.shapes import read
+    from common.api.certificates import AssignedAnswer
+    from manager.cli.decoding import read
 
-    found = read(answer, Assigned)
+    found = read(answer, AssignedAnswer)
     to = "all nodes" if everywhere else ", ".join(nodes or ())
     say(f"Certificate {certificate_id} goes to {to} now; 'certcast status' shows how far.")
     say_remarks(found)
@@ -284,9 +284,9 @@ def delete(
     if json:
         say_raw(answer)
         return
-    from manager.cli.certificate_shapes import Places
+    from common.api.certificates import Places
     from manager.cli.certificate_tables import places
-    from manager.cli.shapes import read
+    from manager.cli.decoding import read
 
     had = places(read(answer, Places).nodes)
     numbers = ", ".join(str(number) for number in dict.fromkeys(certificate_ids))
@@ -301,11 +301,11 @@ def going_to(nodes: Sequence[str]) -> str:
     return f"; it goes to {', '.join(nodes)} now ('certcast status' shows how far)"
 
 
-def say_remarks(kept: "Certificate | Assigned") -> None:
+def say_remarks(kept: "CertificateAnswer | AssignedAnswer") -> None:
     """Say what somebody who has just given a certificate should know about it."""
     from manager.cli.certificate_tables import HINT, is_coded, said_of
 
-    lines = said_of(kept.consequences, kept.findings)
+    lines = said_of(kept.consequences or (), kept.findings or ())
     for line in [*lines, *([HINT] if is_coded(lines) else [])]:
         say(f"  {line}")
 
@@ -329,11 +329,11 @@ def _secret(*, ask: bool, from_stdin: bool) -> dict[str, str]:
     return {} if secret is None else {"passphrase": secret}
 
 
-def _read(answer: bytes) -> "Certificate":
-    from manager.cli.certificate_shapes import Certificate
-    from manager.cli.shapes import read
+def _read(answer: bytes) -> "CertificateAnswer":
+    from common.api.certificates import CertificateAnswer
+    from manager.cli.decoding import read
 
-    return read(answer, Certificate)
+    return read(answer, CertificateAnswer)
 
 
 def _files(certificate: str | None, key: str | None, parameters: str | None) -> dict[str, str]:

@@ -23,7 +23,8 @@ from common.errors import CertcastError, InvalidInputError, UnreachableError
 from common.runtime.terminal import say
 from manager.cli import unreachable
 from manager.cli.access import Access
-from manager.cli.failures import RefusedError, explained, is_refusal, refusal
+from manager.cli.decoding import refusal
+from manager.cli.failures import RefusedError, explained
 from manager.cli.files import Download
 
 API: Final = "/api/certcast/v1/"
@@ -138,12 +139,8 @@ class Client:
                 f"the manager points to {where}; use that in --url (redirects are not followed)",
                 status=response.status,
             )
-        try:
-            document = msgspec.json.decode(answer)
-        except msgspec.DecodeError:
-            document = None
-        if is_refusal(document):
-            return explained(refusal(response.status, document), self._access)
+        if (refused := refusal(response.status, answer)) is not None:
+            return explained(refused, self._access)
         if response.status in unreachable.GATEWAY:
             return unreachable.behind_proxy(self._access.url, response.status)
         return unreachable.no_manager(self._access.url, f"it answered with HTTP status {response.status}")

@@ -26,9 +26,10 @@ def node_names(context: typer.Context, incomplete: str) -> list[str]:
     """Return the nodes whose name begins like this."""
 
     async def names(client: "Client") -> list[str]:
-        from manager.cli.shapes import ListedNodes, read
+        from common.api.nodes import NodesAnswer
+        from manager.cli.decoding import read
 
-        return [node.name for node in read(await client.get("nodes"), ListedNodes).nodes]
+        return [node.name for node in read(await client.get("nodes"), NodesAnswer).nodes]
 
     return _beginning(context, incomplete, names)
 
@@ -37,9 +38,10 @@ def user_names(context: typer.Context, incomplete: str) -> list[str]:
     """Return the users whose name begins like this."""
 
     async def names(client: "Client") -> list[str]:
-        from manager.cli.shapes import Users, read
+        from common.api.users import UsersAnswer
+        from manager.cli.decoding import read
 
-        return [user.name for user in read(await client.get("users"), Users).users]
+        return [user.name for user in read(await client.get("users"), UsersAnswer).users]
 
     return _beginning(context, incomplete, names)
 
@@ -48,11 +50,11 @@ def certificate_names(context: typer.Context, incomplete: str) -> list[str]:
     """Return the certificates' names that begin like this."""
 
     async def names(client: "Client") -> list[str]:
-        from manager.cli.certificate_shapes import Certificates
-        from manager.cli.shapes import read
+        from common.api.certificates import CertificatesAnswer
+        from manager.cli.decoding import read
 
         query = {"search": incomplete, "limit": str(OFFERED_MAX)}
-        found = read(await client.get("certificates", query=query), Certificates).certificates
+        found = read(await client.get("certificates", query=query), CertificatesAnswer).certificates
         return [name for each in found for name in (each.subject_name, *each.subject_alt_names)]
 
     return _beginning(context, incomplete, names)

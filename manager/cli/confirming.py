@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from common.runtime.terminal import say
-from manager.cli.failures import Consequence, RefusedError, consequence_line
+from manager.cli.failures import RefusedError, consequence_line
 from manager.cli.running import ask, confirm
 
 if TYPE_CHECKING:
+    from common.api.errors import ConsequenceAnswer
     from manager.cli.client import Client
 
 YesOption = Annotated[
@@ -79,13 +80,13 @@ def can_ask() -> bool:
     return sys.stdin.isatty()
 
 
-def show_consequences(found: Sequence[Consequence]) -> None:
+def show_consequences(found: Sequence["ConsequenceAnswer"]) -> None:
     """Show, beside standard output, what a change would mean."""
     for each in found:
         say(consequence_line(each), err=True)
 
 
-def say_consequences(found: Sequence[Consequence]) -> None:
+def say_consequences(found: Sequence["ConsequenceAnswer"]) -> None:
     """Say what a change that was made means."""
     for each in found:
         say(f"  {consequence_line(each)}")
@@ -100,10 +101,10 @@ def _hinted(context: typer.Context, work: Work, confirmation: dict[str, str], *,
         raise
 
 
-def _replaces_key(found: Sequence[Consequence]) -> bool:
+def _replaces_key(found: Sequence["ConsequenceAnswer"]) -> bool:
     return any(each.code == REPLACED for each in found)
 
 
-def _is_meant(found: Sequence[Consequence]) -> bool:
+def _is_meant(found: Sequence["ConsequenceAnswer"]) -> bool:
     show_consequences(found)
     return confirm("Do it all the same?")

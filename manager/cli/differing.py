@@ -13,7 +13,7 @@ from manager.cli.words import moment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from manager.cli.certificate_shapes import Certificate
+    from common.api.certificates import CertificateAnswer
     from manager.cli.client import Client
     from manager.cli.output import Cell
 
@@ -54,10 +54,10 @@ def diff(context: typer.Context, certificate: _First, other: _Second, json: Json
         )
 
     answers = ask(context, work)
-    from manager.cli.certificate_shapes import Certificate
-    from manager.cli.shapes import read
+    from common.api.certificates import CertificateAnswer
+    from manager.cli.decoding import read
 
-    one, two = (read(each, Certificate) for each in answers)
+    one, two = (read(each, CertificateAnswer) for each in answers)
     found = differences(one, two)
     if json:
         import msgspec
@@ -77,7 +77,7 @@ def diff(context: typer.Context, certificate: _First, other: _Second, json: Json
     show_table(headings, found, nothing="")
 
 
-def differences(one: "Certificate", two: "Certificate") -> "Sequence[tuple[str, Cell, Cell]]":
+def differences(one: "CertificateAnswer", two: "CertificateAnswer") -> "Sequence[tuple[str, Cell, Cell]]":
     """Return the facts in which they differ: what it is called, and each one's."""
     pairs: list[tuple[str, Cell, Cell]] = [
         (name, value, again) for (name, value), (_, again) in zip(_facts(one), _facts(two), strict=True)
@@ -89,7 +89,7 @@ def differences(one: "Certificate", two: "Certificate") -> "Sequence[tuple[str, 
     return [each for each in pairs if each[1] != each[2]]
 
 
-def _facts(each: "Certificate") -> "list[tuple[str, Cell]]":
+def _facts(each: "CertificateAnswer") -> "list[tuple[str, Cell]]":
     from manager.cli.certificate_tables import places
 
     chain = each.chain_of_trust

@@ -5,13 +5,12 @@ reached or is not who it should be. Invariant: nothing secret is in an error, so
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from common.errors import CertcastError, Hint, InvalidInputError, UnreachableError
+from common.errors import CertcastError, InvalidInputError, UnreachableError
 
 if TYPE_CHECKING:
+    from common.api.errors import ConsequenceAnswer, FailureFinding
     from manager.cli.access import Access
 
 EXIT_REFUSED: Final = 1
@@ -20,44 +19,6 @@ EXIT_UNREACHABLE: Final = 3
 
 _WANTS_CONFIRMATION: Final = "this wants a confirmation, and nothing was changed"
 HTTP_UNAUTHENTICATED: Final = 401
-
-_LISTS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        Hint.LIST_NODES: "node list",
-        Hint.LIST_CERTIFICATES: "certificate list",
-        Hint.LIST_TRUSTED_CAS: "ca list",
-        Hint.LIST_REQUESTS: "csr list",
-        Hint.LIST_ALARMS: "alarm list",
-        Hint.LIST_USERS: "user list",
-        Hint.LIST_CLIENTS: "oauth-client list",
-    }
-)
-"""Of each hint the command that answers it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that is wrong with what was sent; each place is None where it is unknown, and counts from 1."""
-
-    message: str
-    file: str | None = None
-    block: int | None = None
-    line: int | None = None
-
-    def __str__(self) -> str:
-        block = f"block {self.block}" if self.block is not None else None
-        line = f"line {self.line}" if self.line is not None else None
-        place = ", ".join(part for part in (self.file, block, line) if part)
-        return f"{place}: {self.message}" if place else self.message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consequence:
-    """What a change means for nodes, clients or private keys."""
-
-    code: str = ""
-    message: str = ""
-    severity: str = "warning"
 
 
 class RefusedError(CertcastError):
@@ -73,8 +34,8 @@ class RefusedError(CertcastError):
         status: int,
         code: str = "",
         field: str = "",
-        findings: Sequence[Finding] = (),
-        consequences: Sequence[Consequence] = (),
+        findings: Sequence["FailureFinding"] = (),
+        consequences: Sequence["ConsequenceAnswer"] = (),
         token: str | None = None,
     ) -> None:
         super().__init__(message)
@@ -87,8 +48,10 @@ class RefusedError(CertcastError):
 
     def named(self, files: Mapping[str, str]) -> "RefusedError":
         """Return the same with findings that name the operator's files instead of the request's fields."""
+        from msgspec import structs
+
         found = [
-            replace(each, file=files.get(each.file, each.file) if each.file else None)
+            structs.replace(each, file=files.get(each.file, each.file) if each.file else None)
             for each in self.findings
         ]
         return self.with_findings(found)
@@ -117,7 +80,7 @@ class RefusedError(CertcastError):
             token=self.token,
         )
 
-    def with_findings(self, findings: Sequence[Finding]) -> "RefusedError":
+    def with_findings(self, findings: Sequence["FailureFinding"]) -> "RefusedError":
         """Return the same with other findings."""
         return RefusedError(
             self.message,
@@ -128,33 +91,6 @@ class RefusedError(CertcastError):
             consequences=self.consequences,
             token=self.token,
         )
-
-
-def is_refusal(answer: object) -> bool:
-    """Whether an answer is the API's error document; a proxy's page, say, is none."""
-    return isinstance(answer, dict) and isinstance(answer.get("error"), dict)
-
-
-def refusal(status: int, answer: Any) -> RefusedError:
-    """Read the API's error document."""
-    error = answer["error"]
-    listed, confirmation = error.get("findings"), error.get("confirmation")
-    told = confirmation if isinstance(confirmation, dict) else {}
-    consequences, command = told.get("consequences"), _LISTS.get(_text(error.get("hint")))
-    message = _text(error.get("message")) or f"the manager refused with HTTP status {status}"
-    return RefusedError(
-        f"{message}; 'certcast {command}' shows those there are" if command else message,
-        status=status,
-        code=_text(error.get("reason")),
-        field=_text(error.get("field")),
-        findings=[_finding(each) for each in listed if isinstance(each, dict)]
-        if isinstance(listed, list)
-        else (),
-        consequences=[_consequence(each) for each in consequences if isinstance(each, dict)]
-        if isinstance(consequences, list)
-        else (),
-        token=_text(told.get("token")) or None,
-    )
 
 
 def explained(error: RefusedError, access: "Access") -> RefusedError:
@@ -184,43 +120,26 @@ def lines(error: CertcastError) -> Iterator[str]:
     message, findings = error.message, error.findings if isinstance(error, RefusedError) else ()
     if findings and all(each.message in message for each in findings):  # said once is enough
         if len(findings) == 1:
-            message, findings = str(findings[0]), ()
+            message, findings = finding_line(findings[0]), ()
         else:
             message = f"{len(findings)} findings, so nothing was taken:"
     if isinstance(error, RefusedError) and error.field and error.field not in message:
         message = f"{error.field}: {message}"
     yield f"certcast: {message}"
     for finding in findings:
-        yield f"  {finding}"
+        yield f"  {finding_line(finding)}"
     if isinstance(error, RefusedError):
         yield from (f"  {consequence_line(each)}" for each in error.consequences)
 
 
-def consequence_line(each: Consequence) -> str:
+def finding_line(each: "FailureFinding") -> str:
+    """Say a finding, and where it is as far as that is known; blocks and lines count from 1."""
+    block = f"block {each.block}" if each.block is not None else None
+    line = f"line {each.line}" if each.line is not None else None
+    place = ", ".join(part for part in (each.file, block, line) if part)
+    return f"{place}: {each.message}" if place else each.message
+
+
+def consequence_line(each: "ConsequenceAnswer") -> str:
     """Say a consequence, and how bad it is."""
     return f"{each.severity}: {each.message}"
-
-
-def _consequence(each: Mapping[str, Any]) -> Consequence:
-    return Consequence(
-        code=_text(each.get("code")),
-        message=_text(each.get("message")),
-        severity=_text(each.get("severity")) or "warning",
-    )
-
-
-def _finding(each: Mapping[str, Any]) -> Finding:
-    return Finding(
-        message=_text(each.get("message")),
-        file=_text(each.get("file")) or None,
-        block=_number(each.get("block")),
-        line=_number(each.get("line")),
-    )
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) else None

@@ -8,14 +8,16 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from common.errors import InvalidInputError
 from common.runtime.durable import create_in, write_in
 from common.runtime.terminal import say_lines
-from manager.cli.failures import Finding
+
+if TYPE_CHECKING:
+    from common.api.errors import FailureFinding
 
 INPUT_MAX_BYTES: Final = 8 * 1024 * 1024
 """More than any certificate, key or list of CAs; it stops a device file or a wrong path from filling memory."""
@@ -47,21 +49,23 @@ class Joined:
         """The text; each file ends its last line, so that the next one begins a new line."""
         return "".join(self.texts)
 
-    def located(self, findings: Iterable[Finding]) -> list[Finding]:
+    def located(self, findings: Iterable["FailureFinding"]) -> list["FailureFinding"]:
         """Say in which file each finding is: the manager counts lines and blocks through."""
         return [self._located(each) for each in findings]
 
-    def _located(self, finding: Finding) -> Finding:
+    def _located(self, finding: "FailureFinding") -> "FailureFinding":
+        from msgspec import structs
+
         if len(self.names) == 1:
-            return replace(finding, file=shown_name(self.names[0]))
+            return structs.replace(finding, file=shown_name(self.names[0]))
         if finding.line is None:
-            return replace(finding, file=None)
+            return structs.replace(finding, file=None)
         from common.pki.pem import count_blocks
 
         line, block = finding.line, finding.block
         for name, text in zip(self.names, self.texts, strict=True):
             if line <= (held := text.count("\n")):
-                return replace(finding, file=shown_name(name), line=line, block=block)
+                return structs.replace(finding, file=shown_name(name), line=line, block=block)
             line -= held
             block = block - count_blocks(text) if block is not None else None
         return finding

@@ -6,15 +6,15 @@ from typing import Final
 from rich.console import Group
 from rich.text import Text
 
+from common.api.facts import NodeView, Serving, SlotView, Version
 from common.text import printable
 from manager.cli import output
-from manager.cli.shapes import Node, Serving, SlotFacts, Version
 from manager.cli.words import ago, short, until
 
 HEADINGS: Final = ("node", "state", "generation", "leaf", "expires", "last heard")
 
 
-def fleet(nodes: Iterable[Node], now_s: float) -> Group:
+def fleet(nodes: Iterable[NodeView], now_s: float) -> Group:
     """Return the table, a line for each node that something is wrong with, and a line of counts."""
     listed = sorted(nodes, key=lambda node: node.name)
     if not listed:
@@ -24,7 +24,7 @@ def fleet(nodes: Iterable[Node], now_s: float) -> Group:
     return Group(table, *wrong, counts(listed))
 
 
-def counts(nodes: Iterable[Node]) -> Text:
+def counts(nodes: Iterable[NodeView]) -> Text:
     """Return how many nodes are in which state, in the table's own colours."""
     found: dict[str, int] = {}
     for node in nodes:
@@ -37,7 +37,7 @@ def counts(nodes: Iterable[Node]) -> Text:
     return line
 
 
-def line(node: Node) -> str:
+def line(node: NodeView) -> str:
     """Say how a node stands in one line, for where no table can be redrawn."""
     why = failure(node)
     return f"{node.name} {node.state} {_number(node.desired)}/{_number(node.applied)}" + (
@@ -45,7 +45,7 @@ def line(node: Node) -> str:
     )
 
 
-def failure(node: Node) -> str:
+def failure(node: NodeView) -> str:
     """Say what is wrong with a node in one line, "" if nothing is known to be.
 
     The node's last failure stays until a success, so it is shown whatever the state; else a push that ended badly, or an
@@ -64,7 +64,7 @@ def failure(node: Node) -> str:
     return ""
 
 
-def _row(node: Node, now_s: float) -> tuple[output.Cell, ...]:
+def _row(node: NodeView, now_s: float) -> tuple[output.Cell, ...]:
     leaves, ends = [], []
     for slot, facts in node.slots.items():
         told = _leaves(slot, facts)
@@ -81,7 +81,7 @@ def _row(node: Node, now_s: float) -> tuple[output.Cell, ...]:
     )
 
 
-def _leaves(slot: str, facts: SlotFacts) -> list[str]:
+def _leaves(slot: str, facts: SlotView) -> list[str]:
     """Return one line where all is as it should be, else one for what is desired, applied and served."""
     mark = "" if slot == "server" else f" ({slot})"
     if facts.desired == facts.applied == facts.serving:
@@ -93,12 +93,12 @@ def _leaves(slot: str, facts: SlotFacts) -> list[str]:
     ]
 
 
-def _expires(node: Node, slot: str, now_s: float) -> str:
+def _expires(node: NodeView, slot: str, now_s: float) -> str:
     ends = [seen.not_after_s for seen in node.serving if seen.slot == slot and seen.leaf and seen.not_after_s]
     return until(min(ends), now_s) if ends else "-"
 
 
-def _unproven(node: Node) -> Serving | None:
+def _unproven(node: NodeView) -> Serving | None:
     for seen in node.serving:
         slot = node.slots.get(seen.slot)
         if seen.reason or (slot is not None and slot.applied and seen.leaf != slot.applied):

@@ -17,7 +17,9 @@ from manager.cli.running import JsonOption, ask, say_raw
 from manager.cli.words import moment, short
 
 if TYPE_CHECKING:
-    from manager.cli.shapes import Difference, Named
+    from collections.abc import Sequence
+
+    from common.api.generations import Difference, Named
 
 NodeArgument = Annotated[str, typer.Argument(metavar="NAME", help="The node's name.")]
 GenerationArgument = Annotated[
@@ -35,8 +37,9 @@ def generations(context: typer.Context, name: NodeArgument, json: JsonOption = F
     if json:
         say_raw(answer)
         return
+    from common.api.generations import GenerationsAnswer
+    from manager.cli.decoding import read
     from manager.cli.output import show_table
-    from manager.cli.shapes import Generations, read
 
     rows = [
         (
@@ -46,7 +49,7 @@ def generations(context: typer.Context, name: NodeArgument, json: JsonOption = F
             [f"{slot} {short(leaf)}" for slot, leaf in each.slots.items()] or "-",
             str(each.anchors),
         )
-        for each in read(answer, Generations).generations
+        for each in read(answer, GenerationsAnswer).generations
     ]
     show_table(
         ("generation", "published", "because of", "leaves", "anchors"),
@@ -82,9 +85,10 @@ def difference(
     if json:
         say_raw(answer)
         return
-    from manager.cli.shapes import Compared, read
+    from common.api.generations import DifferenceAnswer
+    from manager.cli.decoding import read
 
-    found = read(answer, Compared)
+    found = read(answer, DifferenceAnswer)
     against = "nothing: it is the first" if found.before is None else f"generation {found.before}"
     say(f"{name}: generation {found.after}, compared with {against}")
     for line in lines(found.difference) or ["nothing differs"]:
@@ -123,23 +127,25 @@ def republish(
     if json:
         say_raw(answer)
         return
-    from manager.cli.shapes import Republished, read
+    from common.api.generations import RepublishedAnswer
+    from manager.cli.decoding import read
 
-    done = read(answer, Republished)
+    done = read(answer, RepublishedAnswer)
     say(f"Generation {generation} of {name} was published again as generation {done.generation}: {done.why}.")
     say_consequences(done.consequences)
 
 
 def _show_change(context: typer.Context, name: str, generation: int) -> str:
     """Show, beside standard output, what republishing changes against the newest generation, and means; return what confirms it."""
-    from manager.cli.shapes import Compared, Generations, read
+    from common.api.generations import DifferenceAnswer, GenerationsAnswer
+    from manager.cli.decoding import read
 
     path = ("nodes", node_name(name), "generations")
-    listed = read(ask(context, lambda client: client.get(*path)), Generations).generations
+    listed = read(ask(context, lambda client: client.get(*path)), GenerationsAnswer).generations
     newest = max((each.generation for each in listed), default=generation)
     query = {"from": str(newest)}
     answer = ask(context, lambda client: client.get(*path, str(generation), "difference", query=query))
-    found = read(answer, Compared)
+    found = read(answer, DifferenceAnswer)
     for line in lines(found.difference) or ["nothing differs"]:
         say(f"  {line}", err=True)
     show_consequences(found.consequences)
@@ -161,7 +167,7 @@ def lines(difference: "Difference") -> list[str]:
     return said
 
 
-def _chain(certificates: "list[Named]") -> str:
+def _chain(certificates: "Sequence[Named]") -> str:
     return ", ".join(_named(each) for each in certificates) or "empty"
 
 

@@ -11,12 +11,13 @@ from common.errors import InvalidInputError
 from common.runtime.terminal import say
 from manager.cli.access import passphrase
 from manager.cli.confirming import ask_confirmed, say_consequences
-from manager.cli.failures import Finding
+from manager.cli.failures import finding_line
 from manager.cli.files import only_one_from_stdin, read_bytes, shown_name
 from manager.cli.running import login, say_raw
 
 if TYPE_CHECKING:
-    from manager.cli.certificate_shapes import Certificate
+    from common.api.errors import FailureFinding
+    from manager.cli.certificate_tables import Stored
 
 BATCH_MAX_BYTES: Final = 8 * 1024 * 1024
 """What the manager takes in one import."""
@@ -53,10 +54,10 @@ def import_files(
     if json:
         say_raw(answer)
         return
-    from manager.cli.certificate_shapes import Imported
-    from manager.cli.shapes import read
+    from common.api.certificates import ImportAnswer
+    from manager.cli.decoding import read
 
-    found = read(answer, Imported)
+    found = read(answer, ImportAnswer)
     _show("TLS certificates", found.certificates)
     _show("trusted CAs", found.trusted_cas)
     say_left_out(found.left_out)
@@ -72,13 +73,13 @@ def skipping(chosen: bool) -> dict[str, bool]:
     return {"skip_unusable": True} if chosen else {}
 
 
-def say_left_out(findings: Sequence[Finding]) -> None:
+def say_left_out(findings: Sequence["FailureFinding"]) -> None:
     """Say what was not taken, on standard error: what was taken may go into a pipe."""
     if not findings:
         return
     say(f"Left out ({len(findings)}):", err=True)
     for each in findings:
-        say(f"  {each}", err=True)
+        say(f"  {finding_line(each)}", err=True)
 
 
 def _read(names: Sequence[str]) -> list[dict[str, str]]:
@@ -97,9 +98,10 @@ def _read(names: Sequence[str]) -> list[dict[str, str]]:
     return files
 
 
-def _show(what: str, found: "Sequence[Certificate]") -> None:
+def _show(what: str, found: "Sequence[Stored]") -> None:
     if not found:
         return
+    from common.api.certificates import CertificateAnswer
     from manager.cli.certificate_tables import (
         FOLDED,
         HINT,
@@ -113,7 +115,8 @@ def _show(what: str, found: "Sequence[Certificate]") -> None:
     now_s = time.time()
     say(f"{len(found)} {what if len(found) != 1 else what.removesuffix('s')}:")
     show_table(IMPORT_HEADINGS, [import_row(each, now_s) for each in found], nothing="", folded=FOLDED)
-    lines = [f"{each.id}: {line}" for each in found for line in said_of((), each.findings)]
+    leaves = [each for each in found if isinstance(each, CertificateAnswer)]
+    lines = [f"{each.id}: {line}" for each in leaves for line in said_of((), each.findings or ())]
     for line in [*lines, *([HINT] if is_coded(lines) else [])]:
         say(f"  {line}")
     say("")

@@ -22,12 +22,13 @@ def list_tokens(context: typer.Context, json: JsonOption = False) -> None:
     if json:
         say_raw(answer)
         return
+    from common.api.nodes import JoinTokensAnswer
+    from manager.cli.decoding import read
     from manager.cli.output import show_table
-    from manager.cli.shapes import JoinTokens, read
 
     rows = [
         (str(each.id), each.node, each.created_by or "-", moment(each.created_s), moment(each.expires_s))
-        for each in read(answer, JoinTokens).join_tokens
+        for each in read(answer, JoinTokensAnswer).join_tokens
     ]
     show_table(("id", "node", "created by", "created", "expires"), rows, nothing="No join token can be used.")
 

@@ -14,10 +14,12 @@ from manager.cli.completion import certificate_names
 from manager.cli.running import ask
 
 if TYPE_CHECKING:
-    from manager.cli.certificate_shapes import Certificate, Request
+    from common.api.certificates import CertificateAnswer
+    from common.api.signing_requests import RequestAnswer
+    from common.api.trust import TrustedCaAnswer
     from manager.cli.client import Client
 
-    Entry = Certificate | Request
+    Entry = CertificateAnswer | RequestAnswer | TrustedCaAnswer
 
 ID_DIGITS: Final = 18
 """Longer numbers are none that a store has, but may begin a fingerprint."""
@@ -64,28 +66,28 @@ def the_number(kind: str, wanted: str, entries: Sequence["Entry"]) -> int:
 
 async def find_certificates(client: "Client", wanted: str) -> Sequence["Entry"]:
     """Return the certificates that may be meant. Raises CertcastError."""
-    from manager.cli.certificate_shapes import Certificates
-    from manager.cli.shapes import read
+    from common.api.certificates import CertificatesAnswer
+    from manager.cli.decoding import read
 
     query = {"search": wanted.strip().replace(":", "") if _is_fingerprint(wanted) else wanted.strip()}
     answer = await client.get("certificates", query={**query, "limit": str(FOUND_MAX)})
-    return read(answer, Certificates).certificates
+    return read(answer, CertificatesAnswer).certificates
 
 
 async def find_cas(client: "Client", _wanted: str) -> Sequence["Entry"]:
     """Return all trusted CAs. Raises CertcastError."""
-    from manager.cli.certificate_shapes import TrustedCas
-    from manager.cli.shapes import read
+    from common.api.trust import TrustedCasAnswer
+    from manager.cli.decoding import read
 
-    return read(await client.get("trusted-cas"), TrustedCas).trusted_cas
+    return read(await client.get("trusted-cas"), TrustedCasAnswer).trusted_cas
 
 
 async def find_requests(client: "Client", _wanted: str) -> Sequence["Entry"]:
     """Return all signing requests. Raises CertcastError."""
-    from manager.cli.certificate_shapes import Requests
-    from manager.cli.shapes import read
+    from common.api.signing_requests import RequestsAnswer
+    from manager.cli.decoding import read
 
-    return read(await client.get("requests"), Requests).requests
+    return read(await client.get("requests"), RequestsAnswer).requests
 
 
 def _resolver(kind: str, find: _Find) -> Callable[[typer.Context, Any], Any]:
@@ -164,18 +166,23 @@ RequestArgument = Annotated[
 
 
 def _names(each: "Entry") -> set[str]:
-    names = (each.subject_name, each.raw_subject, *each.subject_alt_names)
+    names = (each.subject_name, each.raw_subject, *_alternatives(each))
     return {name.lower() for name in names if name}
 
 
+def _alternatives(each: "Entry") -> tuple[str, ...]:
+    found: tuple[str, ...] = getattr(each, "subject_alt_names", ())  # a trusted CA's are of no use
+    return found
+
+
 def _codes(each: "Entry") -> set[str]:
-    return {status.code for status in getattr(each, "statuses", ())}
+    return {status.code for status in getattr(each, "statuses", None) or ()}
 
 
 def _described(each: "Entry") -> str:
     from manager.cli.words import moment, short
 
-    name = each.subject_name or each.raw_subject or (each.subject_alt_names or ["-"])[0]
+    name = each.subject_name or each.raw_subject or (_alternatives(each) or ("-",))[0]
     expires_s = getattr(each, "not_after_s", None)
     until = f", expires {moment(expires_s)[:10]}" if expires_s is not None else ""
     leaf = getattr(each, "fingerprint", "")

@@ -15,8 +15,9 @@ from manager.cli.running import JsonOption, ask, group, say_raw
 from manager.cli.words import ago, moment, short, span
 
 if TYPE_CHECKING:
+    from common.api.facts import KeyChange, NodeView, Serving
+    from common.api.nodes import JoinTokenAnswer, ShownNode
     from manager.cli.output import Cell
-    from manager.cli.shapes import JoinToken, KeyChange, Node, Serving
 
 app = group("Add nodes, look at them, and let them join.")
 
@@ -63,8 +64,9 @@ def list_nodes(context: typer.Context, json: JsonOption = False) -> None:
     if json:
         say_raw(answer)
         return
+    from common.api.nodes import NodesAnswer
+    from manager.cli.decoding import read
     from manager.cli.output import show_table, state
-    from manager.cli.shapes import ListedNodes, read
 
     rows = [
         (
@@ -74,7 +76,7 @@ def list_nodes(context: typer.Context, json: JsonOption = False) -> None:
             state(node.state) if node.state else "yes" if node.joined else "no",
             moment(node.created_s),
         )
-        for node in read(answer, ListedNodes).nodes
+        for node in read(answer, NodesAnswer).nodes
     ]
     show_table(
         ("node", "kind", "names and addresses", "state", "added"),
@@ -94,10 +96,11 @@ def show(context: typer.Context, name: NodeArgument, json: JsonOption = False) -
     if json:
         say_raw(answer)
         return
+    from common.api.nodes import ShownNode
+    from manager.cli.decoding import read
     from manager.cli.output import show_pairs, state
-    from manager.cli.shapes import Node, read
 
-    node = read(answer, Node)
+    node = read(answer, ShownNode)
     show_pairs(
         [
             ("node", f"{node.name} ({node.kind})"),
@@ -143,13 +146,14 @@ def join_token(context: typer.Context, name: NodeArgument, json: JsonOption = Fa
     _say_join(f"A new join token for {name}.", _token(answer))
 
 
-def _token(answer: bytes) -> "JoinToken":
-    from manager.cli.shapes import JoinToken, read
+def _token(answer: bytes) -> "JoinTokenAnswer":
+    from common.api.nodes import JoinTokenAnswer
+    from manager.cli.decoding import read
 
-    return read(answer, JoinToken)
+    return read(answer, JoinTokenAnswer)
 
 
-def _say_join(done: str, token: "JoinToken") -> None:
+def _say_join(done: str, token: "JoinTokenAnswer") -> None:
     left = span(token.expires_s - time.time())
     say(f"{done} Run this on the node (the token is shown once, works once, and expires in {left}):")
     say("")
@@ -167,7 +171,7 @@ def _key(change: "KeyChange | None") -> list[tuple[str, str]]:
     return pairs
 
 
-def _facts(node: "Node", now_s: float) -> list[tuple[str, "Cell"]]:
+def _facts(node: "ShownNode", now_s: float) -> list[tuple[str, "Cell"]]:
     skew = f", its clock differs by {node.clock_skew_s:+.1f} s" if abs(node.clock_skew_s) >= 1 else ""
     pairs: list[tuple[str, Cell]] = [
         ("names", ", ".join([*node.names, *node.addresses]) or "-"),
@@ -229,7 +233,7 @@ def _seen(seen: "Serving") -> str:
     )
 
 
-def _push(node: "Node") -> str:
+def _push(node: "NodeView") -> str:
     push = node.push
     if push is None:
         return "-"

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from common.api.codes import Role
 from common.errors import InvalidInputError, NotFoundError
 from common.runtime.terminal import say
 from manager.cli.confirming import YesOption, check_meant
 from manager.cli.running import JsonOption, ask, group, login, say_raw
-from manager.cli.users import Role
 from manager.cli.words import moment
 
 app = group("Let programs sign in with a key of their own.")
@@ -51,9 +51,10 @@ def add(
     if json:
         say_raw(answer)
         return
-    from manager.cli.shapes import OAuthClient, read
+    from common.api.clients import ClientAnswer
+    from manager.cli.decoding import read
 
-    made = read(answer, OAuthClient)
+    made = read(answer, ClientAnswer)
     say(f"Registered {made.name} ({made.role}). It asks for tokens at {access.url}/oauth/token/ as client")
     say("")
     say(f"  {made.client_id}")
@@ -69,12 +70,13 @@ def list_clients(context: typer.Context, json: JsonOption = False) -> None:
     if json:
         say_raw(answer)
         return
+    from common.api.clients import ClientsAnswer
+    from manager.cli.decoding import read
     from manager.cli.output import show_table
-    from manager.cli.shapes import OAuthClients, read
 
     rows = [
         (each.name, each.role, each.client_id, moment(each.created_s))
-        for each in read(answer, OAuthClients).clients
+        for each in read(answer, ClientsAnswer).clients
     ]
     show_table(("program", "role", "client id", "added"), rows, nothing="No programs are registered.")
 
@@ -106,10 +108,11 @@ def remove(
 
 def _check_is_there(context: typer.Context, name: str) -> None:
     """Refuse a name that no program has. Raises NotFoundError."""
-    from manager.cli.shapes import OAuthClients, read
+    from common.api.clients import ClientsAnswer
+    from manager.cli.decoding import read
 
     answer = ask(context, lambda client: client.get("oauth-clients"))
-    if all(each.name != name for each in read(answer, OAuthClients).clients):
+    if all(each.name != name for each in read(answer, ClientsAnswer).clients):
         raise NotFoundError(
             f"there is no client '{name}'; 'certcast oauth-client list' shows those there are"
         )

@@ -21,8 +21,9 @@ from manager.cli.running import JsonOption, ask, say_raw
 from manager.cli.words import span
 
 if TYPE_CHECKING:
+    from common.api.facts import NodeView
+    from common.api.fleet import PushAnswer
     from manager.cli.client import Client
-    from manager.cli.shapes import Node, Planned
 
 ACTED: Final = {"push", "publish_and_push"}
 
@@ -83,10 +84,11 @@ def push(
     }
 
     async def work(client: "Client") -> bool:
-        from manager.cli.shapes import Pushes, read
+        from common.api.fleet import PushesAnswer
+        from manager.cli.decoding import read
 
         answer = await client.post("push", body=body)
-        plans = read(answer, Pushes).pushes
+        plans = read(answer, PushesAnswer).pushes
         if json:
             say_raw(answer)
         else:
@@ -100,7 +102,7 @@ def push(
         raise typer.Exit(EXIT_REFUSED)
 
 
-def fate_of(node: "Node", generation: int | None) -> Fate:
+def fate_of(node: "NodeView", generation: int | None) -> Fate:
     """Say what came of pushing a generation (None: one that was under way) to a node.
 
     A connection that was lost meanwhile leaves it open: the node will say what came of it when it is back.
@@ -117,7 +119,7 @@ def fate_of(node: "Node", generation: int | None) -> Fate:
     return "open" if node.push.result in {"", "lost"} else "failed"
 
 
-def _just_failed(node: "Node") -> bool:
+def _just_failed(node: "NodeView") -> bool:
     """Whether the push of what is desired, which was under way when it was asked for again, has failed since."""
     return (
         node.push is not None
@@ -128,7 +130,7 @@ def _just_failed(node: "Node") -> bool:
     )
 
 
-def _sentence(plan: "Planned", *, dry_run: bool) -> str:
+def _sentence(plan: "PushAnswer", *, dry_run: bool) -> str:
     words = _PLANNED_WORDS if dry_run else _DONE_WORDS
     which = f" generation {plan.generation}" if plan.generation is not None and plan.action in ACTED else ""
     now = "; --force tries now" if plan.retry_in_s is not None else ""
@@ -139,7 +141,7 @@ def _sentence(plan: "Planned", *, dry_run: bool) -> str:
 class Pursuit:
     """The nodes that a push concerns, until each has come to its end."""
 
-    def __init__(self, plans: Iterable["Planned"]) -> None:
+    def __init__(self, plans: Iterable["PushAnswer"]) -> None:
         self._waiting = {plan.node: plan.generation for plan in plans if plan.action in ACTED}
         # "none" may mean that a push of the same generation is already under way; only the node's facts tell
         self._unseen = {plan.node for plan in plans if plan.action == "none"}
@@ -151,7 +153,7 @@ class Pursuit:
         """The nodes that have not come to an end, by name."""
         return sorted({*self._waiting, *self._unseen})
 
-    def take(self, node: "Node") -> str | None:
+    def take(self, node: "NodeView") -> str | None:
         """Take a node's facts; return the step that it entered, None if it is the one before or none of ours."""
         from manager.cli.fleet_table import failure
 
@@ -176,7 +178,7 @@ class Pursuit:
         return step if step != before else None
 
 
-async def _follow(client: "Client", plans: "list[Planned]", *, timeout_s: float) -> bool:
+async def _follow(client: "Client", plans: "list[PushAnswer]", *, timeout_s: float) -> bool:
     """Show the steps of each node that is pushed to; return whether all came to be in sync in time.
 
     A node that nothing is sent to now, because it is offline, say, or rests after a failure, does not come to be.
@@ -202,7 +204,7 @@ async def _follow(client: "Client", plans: "list[Planned]", *, timeout_s: float)
     return not (pursuit.failed or left_out)
 
 
-def _left_out(plan: "Planned") -> str:
+def _left_out(plan: "PushAnswer") -> str:
     if plan.retry_in_s is not None:
         return (
             f"{plan.node}: failed before, and is tried again in {span(plan.retry_in_s)}; "

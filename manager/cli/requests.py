@@ -1,12 +1,11 @@
 """`certcast csr`: certificate signing requests, and the certificates that CAs make from them."""
 
 import time
-from dataclasses import replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from common.api.codes import KeyKind
 from common.errors import InvalidInputError
 from common.ids import node_name
 from common.runtime.terminal import say, say_document
@@ -28,18 +27,9 @@ from manager.cli.running import (
 from manager.cli.words import moment
 
 if TYPE_CHECKING:
-    from manager.cli.certificate_shapes import Request
+    from common.api.signing_requests import RequestAnswer
 
 app = group("Make signing requests, upload the answers.")
-
-
-class KeyType(StrEnum):
-    """Keys that the manager makes; the API's words."""
-
-    RSA2048 = "RSA2048"
-    RSA4096 = "RSA4096"
-    ECDSAP256 = "ECDSAP256"
-    ECDSAP384 = "ECDSAP384"
 
 
 @app.command()
@@ -63,7 +53,7 @@ def create(
         typer.Option("--only-these-names", help="Ask for no names of the certificate but those of --name."),
     ] = False,
     key_type: Annotated[
-        KeyType | None,
+        KeyKind | None,
         typer.Option(
             "--key-type",
             help="The new key; if nothing is said, like that of the certificate to be replaced, else RSA2048.",
@@ -139,13 +129,13 @@ def list_requests(context: typer.Context, json: JsonOption = False) -> None:
     if json:
         say_raw(answer)
         return
-    from manager.cli.certificate_shapes import Requests
+    from common.api.signing_requests import RequestsAnswer
     from manager.cli.certificate_tables import FOLDED, REQUEST_HEADINGS, request_row
+    from manager.cli.decoding import read
     from manager.cli.output import show_table
-    from manager.cli.shapes import read
 
     now_s = time.time()
-    rows = [request_row(each, now_s) for each in read(answer, Requests).requests]
+    rows = [request_row(each, now_s) for each in read(answer, RequestsAnswer).requests]
     nothing = "No requests yet: certcast csr create --help"
     show_table(REQUEST_HEADINGS, rows, nothing=nothing, folded=FOLDED)
 
@@ -223,17 +213,21 @@ def answer(
             replaces=replaces,
         )
     except RefusedError as error:
+        from msgspec import structs
+
         # the manager names the fields of the request; people know their files
         mine = sent.located(each for each in error.findings if each.file != "parameters")
-        beside = [replace(each, file=parameters) for each in error.findings if each.file == "parameters"]
+        beside = [
+            structs.replace(each, file=parameters) for each in error.findings if each.file == "parameters"
+        ]
         raise error.with_findings([*mine, *beside]) from error
     if json:
         say_raw(taken)
         return
-    from manager.cli.certificate_shapes import Certificate
-    from manager.cli.shapes import read
+    from common.api.certificates import CertificateAnswer
+    from manager.cli.decoding import read
 
-    kept = read(taken, Certificate)
+    kept = read(taken, CertificateAnswer)
     done = "is now" if kept.created else "updated"
     say(
         f"Request {request_id} {done} certificate {kept.id} ({kept.fingerprint[:8]})"
@@ -263,14 +257,14 @@ def delete(
     say(f"Deleted request {request_id}.")
 
 
-def _read(answer: bytes) -> "Request":
-    from manager.cli.certificate_shapes import Request
-    from manager.cli.shapes import read
+def _read(answer: bytes) -> "RequestAnswer":
+    from common.api.signing_requests import RequestAnswer
+    from manager.cli.decoding import read
 
-    return read(answer, Request)
+    return read(answer, RequestAnswer)
 
 
-def _say_beside(request: "Request", what: str) -> None:
+def _say_beside(request: "RequestAnswer", what: str) -> None:
     """Say what a request asks for beside its text, so that the text alone goes into a file."""
     replaces = f", to replace certificate {request.replaces}" if request.replaces is not None else ""
     names = ", ".join(request.subject_alt_names) or "none"

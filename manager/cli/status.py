@@ -45,11 +45,12 @@ def status(
 
 
 def _show(answer: bytes) -> None:
+    from common.api.fleet import FleetAnswer
+    from manager.cli.decoding import read
     from manager.cli.fleet_table import fleet
     from manager.cli.output import console
-    from manager.cli.shapes import Fleet, read
 
-    console().print(fleet(read(answer, Fleet).nodes, time.time()))
+    console().print(fleet(read(answer, FleetAnswer).nodes, time.time()))
 
 
 async def _watch_json(client: "Client") -> None:

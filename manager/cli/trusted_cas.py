@@ -60,14 +60,14 @@ def add(
     if json:
         say_raw(answer)
         return
-    from manager.cli.certificate_shapes import TrustedCas
-    from manager.cli.shapes import read
+    from common.api.trust import TrustedCasAnswer
+    from manager.cli.decoding import read
 
-    taken = read(answer, TrustedCas)
+    taken = read(answer, TrustedCasAnswer)
     for each in taken.trusted_cas:
         done = "Added" if each.created else "Updated"
         say(f"{done} trusted CA {each.id}, {each.subject_name or each.raw_subject}.")
-    say_left_out(sent.located(taken.left_out))
+    say_left_out(sent.located(taken.left_out or ()))
     for warning in taken.warnings:
         say(f"Warning: {warning}")
 
@@ -146,14 +146,14 @@ def show(
     if json:
         say_raw(answer)
         return
-    from manager.cli.certificate_shapes import Certificate
+    from common.api.trust import TrustedCaAnswer
     from manager.cli.certificate_tables import decoded_ca
+    from manager.cli.decoding import read
     from manager.cli.output import console
-    from manager.cli.shapes import read
 
-    found = read(answer, Certificate)
+    found = read(answer, TrustedCaAnswer)
     if text or pem:
-        say_document(found.text if text else found.certificate)
+        say_document((found.text if text else found.certificate) or "")
         return
     console().print(decoded_ca(found, time.time()))
 
@@ -206,11 +206,11 @@ def edit(
     if json:
         say_raw(answer)
         return
-    from manager.cli.certificate_shapes import Certificate
+    from common.api.trust import TrustedCaAnswer
     from manager.cli.certificate_tables import ca_kind
-    from manager.cli.shapes import read
+    from manager.cli.decoding import read
 
-    kept = read(answer, Certificate)
+    kept = read(answer, TrustedCaAnswer)
     say(
         f"Changed trusted CA {kept.id}, {kept.subject_name or kept.raw_subject}: {kept.status}, {ca_kind(kept)}."
     )
@@ -269,13 +269,13 @@ def delete(
 
 
 def _show_custom(answer: bytes) -> None:
-    from manager.cli.certificate_shapes import TrustedCas
+    from common.api.trust import TrustedCasAnswer
     from manager.cli.certificate_tables import CA_HEADINGS, FOLDED, ca_row
+    from manager.cli.decoding import read
     from manager.cli.output import show_table
-    from manager.cli.shapes import read
 
     now_s = time.time()
-    found = read(answer, TrustedCas)
+    found = read(answer, TrustedCasAnswer)
     rows = [ca_row(each, now_s) for each in found.trusted_cas]
     nothing = "No trusted CAs were added: certcast ca add FILE. The built-in ones: certcast ca list --builtin"
     show_table(CA_HEADINGS, rows, nothing=nothing, folded=FOLDED)
@@ -284,10 +284,10 @@ def _show_custom(answer: bytes) -> None:
 
 
 def _show_builtin(answer: bytes) -> None:
-    from manager.cli.certificate_shapes import BuiltinCas
+    from common.api.trust import BuiltinCas
     from manager.cli.certificate_tables import BUILTIN_HEADINGS, FOLDED, builtin_row
+    from manager.cli.decoding import read
     from manager.cli.output import show_table
-    from manager.cli.shapes import read
 
     now_s = time.time()
     rows = [builtin_row(each, now_s) for each in read(answer, BuiltinCas).builtin]

@@ -1,11 +1,11 @@
 """`certcast user` and `certcast token`: who may do what."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common.api.codes import Role, Scope
 from common.errors import InvalidInputError, NotFoundError
 from common.runtime.terminal import say
 from manager.cli.access import prompt, read_line
@@ -15,29 +15,11 @@ from manager.cli.running import JsonOption, ask, group, login, say_raw
 from manager.cli.words import moment
 
 if TYPE_CHECKING:
+    from common.api.users import ListedToken
     from manager.cli.client import Client
-    from manager.cli.shapes import ListedToken
 
 users = group("Add, list and remove those who may sign in.")
 tokens = group("API tokens, for programs.")
-
-
-class Role(StrEnum):
-    """What a user may do: look; push and acknowledge too; everything. The API's words."""
-
-    READ_ONLY = "read-only"
-    OPERATOR = "operator"
-    ADMINISTRATOR = "administrator"
-
-
-class Scope(StrEnum):
-    """What a token may do: as the roles, push and watch pushes alone, or all of an administrator's and join tokens. The API's words."""
-
-    READ_ONLY = "read-only"
-    PUSH_ONLY = "push-only"
-    OPERATOR = "operator"
-    ADMINISTRATOR = "administrator"
-    PROVISIONING = "provisioning"
 
 
 @users.command("add")
@@ -80,10 +62,11 @@ def list_users(context: typer.Context, json: JsonOption = False) -> None:
     if json:
         say_raw(answer)
         return
+    from common.api.users import UsersAnswer
+    from manager.cli.decoding import read
     from manager.cli.output import show_table
-    from manager.cli.shapes import Users, read
 
-    rows = [(user.name, user.role, moment(user.created_s)) for user in read(answer, Users).users]
+    rows = [(user.name, user.role, moment(user.created_s)) for user in read(answer, UsersAnswer).users]
     show_table(("user", "role", "added"), rows, nothing="No users.")
 
 
@@ -160,9 +143,10 @@ def create_token(
     if json:
         say_raw(answer)
         return
-    from manager.cli.shapes import ApiToken, read
+    from common.api.users import TokenAnswer
+    from manager.cli.decoding import read
 
-    made = read(answer, ApiToken)
+    made = read(answer, TokenAnswer)
     say(f"Valid until {moment(made.expires_s)}; it is not shown again:", err=True)
     say(made.token)
 
@@ -185,8 +169,9 @@ def list_tokens(
     if json:
         say_raw(answer)
         return
+    from common.api.users import TokensAnswer
+    from manager.cli.decoding import read
     from manager.cli.output import show_table
-    from manager.cli.shapes import Tokens, read
 
     rows = [
         (
@@ -199,7 +184,7 @@ def list_tokens(
             if each.last_used_s is None
             else f"{moment(each.last_used_s)} from {each.last_source or '?'}",
         )
-        for each in read(answer, Tokens).tokens
+        for each in read(answer, TokensAnswer).tokens
     ]
     heads = ("id", *(("user",) if everybody else ()), "label", "scope", "expires", "last used")
     show_table(heads, rows, nothing="No tokens." if everybody else "You have no tokens.")
@@ -225,10 +210,11 @@ def revoke_token(
     """
 
     async def work(client: "Client") -> "tuple[bytes, ListedToken]":
-        from manager.cli.shapes import Tokens, read
+        from common.api.users import TokensAnswer
+        from manager.cli.decoding import read
 
         listed = await client.get("tokens", query=_query(everybody=everybody))
-        found = _the_token(token, read(listed, Tokens).tokens)
+        found = _the_token(token, read(listed, TokensAnswer).tokens)
         return await client.delete("tokens", str(found.id)), found
 
     answer, found = ask(context, work)
@@ -260,10 +246,11 @@ def _the_token(wanted: str, tokens: "Sequence[ListedToken]") -> "ListedToken":
 
 def _check_is_there(context: typer.Context, name: str) -> None:
     """Refuse a name that no user has. Raises NotFoundError."""
-    from manager.cli.shapes import Users, read
+    from common.api.users import UsersAnswer
+    from manager.cli.decoding import read
 
     answer = ask(context, lambda client: client.get("users"))
-    if all(each.name != name for each in read(answer, Users).users):
+    if all(each.name != name for each in read(answer, UsersAnswer).users):
         raise NotFoundError(f"there is no user '{name}'; 'certcast user list' shows those there are")
 
 

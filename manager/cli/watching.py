@@ -9,9 +9,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
+from common.api.facts import NodeView
+from common.api.fleet import FleetAnswer
 from common.errors import UnreachableError
 from manager.cli.client import Client
-from manager.cli.shapes import Fleet, Node, read
+from manager.cli.decoding import read
 
 AGAIN_S: Final = 2.0
 """Before the stream is opened again."""
@@ -25,10 +27,10 @@ class Watch:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, NodeView] = {}
         self.lost = ""
 
-    async def changes(self) -> AsyncGenerator[tuple[Node, bytes | None], None]:
+    async def changes(self) -> AsyncGenerator[tuple[NodeView, bytes | None], None]:
         """Yield each node: once at the start and after a reconnection, then as it changes with the event's own JSON.
 
         Raises RefusedError, and UnreachableError if the first reading fails or the manager stays away.
@@ -52,14 +54,14 @@ class Watch:
             self.lost = ended
             await asyncio.sleep(AGAIN_S)
 
-    async def _once(self) -> AsyncGenerator[tuple[Node, bytes | None], None]:
+    async def _once(self) -> AsyncGenerator[tuple[NodeView, bytes | None], None]:
         # the stream is opened first: a change between the two is then heard twice instead of never
         async with self._client.stream() as events:
-            found = read(await self._client.get("fleet"), Fleet).nodes
+            found = read(await self._client.get("fleet"), FleetAnswer).nodes
             self.nodes = {node.name: node for node in found}
             for node in found:
                 yield node, None
             async for event in events:
-                node = read(event, Node)
+                node = read(event, NodeView)
                 self.nodes[node.name] = node
                 yield node, event

@@ -5,11 +5,11 @@ Pure. Invariant: the order is total (the id decides between equals), so that pag
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from common.api.codes import StatusCode
+from common.api.codes import Order, StatusCode
+from common.api.limits import PAGE_MAX
 from common.errors import InvalidInputError, NotFoundError
 from common.pki.finding import Severity
 from common.pki.path import Purpose, allows
@@ -19,19 +19,7 @@ from manager.domain.model import NodeRecord
 from manager.pki.judge.headline import headline
 
 PAGE: Final = 100
-PAGE_MAX: Final = 10_000
 _SEVERITIES: Final = tuple(Severity)
-
-
-class Order(StrEnum):
-    """By what a list can be ordered."""
-
-    ID = "id"
-    SUBJECT = "subject"
-    ISSUER = "issuer"
-    EXPIRY = "expiry"
-    STATUS = "status"
-    NODES = "nodes"
 
 
 _KEYS: Final[Mapping[Order, Callable[[Entry], Any]]] = MappingProxyType(

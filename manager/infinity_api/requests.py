@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from common.api.codes import KeyKind
 from common.errors import InvalidInputError
 from manager.infinity_api.collection import Made, Rows
 from manager.infinity_api.contract.description import Values
@@ -13,7 +14,7 @@ from manager.infinity_api.contract.errors import ValuesError
 from manager.infinity_api.contract.query import Row
 from manager.infinity_api.contract.resources.certificates import CERTIFICATE_SIGNING_REQUEST
 from manager.pki.read.batch import ImportFile
-from manager.pki.read.csr import DEFAULT_TEMPLATE, KeyKind
+from manager.pki.read.csr import DEFAULT_TEMPLATE
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.usecases import Operations
 

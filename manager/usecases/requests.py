@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from common.api.codes import KeyKind
 from common.errors import Hint, InvalidInputError, NotFoundError
 from common.ids import node_name
 from manager.domain.model import RequestRecord
-from manager.pki.read.csr import KeyKind, Request, RequestFields, kind_like, make_key, make_request, prefill
+from manager.pki.read.csr import Request, RequestFields, kind_like, make_key, make_request, prefill
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.upload import read_private_key
 from manager.store.catalogue import Answered

@@ -17,13 +17,14 @@ import structlog
 import typer
 from typer.testing import CliRunner
 
+from common.api.errors import ConsequenceAnswer
 from common.runtime import log as logs
 from common.runtime import terminal
 from common.text import printable
-from manager.cli import shapes
+from manager.cli import decoding
 from manager.cli.app import app
 from manager.cli.client import Client, Download
-from manager.cli.failures import Consequence, RefusedError
+from manager.cli.failures import RefusedError
 from nodeagent import cli as nodeagent_cli
 from nodeagent import status as nodeagent_status
 from nodeagent.health import plugin
@@ -109,7 +110,7 @@ def arguments_of(command: Any, folder: Path) -> list[str]:
 def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Run a command against a manager that answers whatever is asked, with the hostile text in every field."""
     (tmp_path / "file").write_text("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")
-    monkeypatch.setattr(shapes, "read", lambda _answer, kind: hostile(kind))
+    monkeypatch.setattr(decoding, "read", lambda _answer, kind: hostile(kind))
     answers: list[Exception] = []
 
     async def answer(*_args: Any, **_named: Any) -> bytes:
@@ -166,7 +167,7 @@ def test_nor_does_any_command_when_it_is_refused(shown: Any, path: tuple[str, ..
         HOSTILE,
         status=400,
         code=HOSTILE,
-        consequences=(Consequence(code="x", message=HOSTILE, severity=HOSTILE),),
+        consequences=(ConsequenceAnswer(code="x", message=HOSTILE, severity=HOSTILE, asks=True, nodes=()),),
     )
     assert_harmless(shown(path, error=error).output)
 

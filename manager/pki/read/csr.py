@@ -8,7 +8,6 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from common.api.codes import KeyKind
 from common.errors import InvalidInputError, Reason
 from common.pki import der
 from common.pki.certificate import Certificate
@@ -42,15 +42,6 @@ _HOST_MAX = 253
 
 P256_BITS = 256
 RSA_BITS = 2048
-
-
-class KeyKind(StrEnum):
-    """Keys that can be made here."""
-
-    RSA2048 = "RSA2048"
-    RSA4096 = "RSA4096"
-    ECDSAP256 = "ECDSAP256"
-    ECDSAP384 = "ECDSAP384"
 
 
 def kind_like(key_type: str, key_bits: int) -> KeyKind:

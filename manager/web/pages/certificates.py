@@ -5,12 +5,12 @@ from typing import Final
 
 from aiohttp import web
 
-from common.api.codes import ChainState, Format, Role, StatusCode
+from common.api.codes import ChainState, Format, Order, Role, StatusCode
 from common.errors import CertcastError, ConflictError, InvalidInputError, NotFoundError
 from common.pki.certificate import Certificate
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry
-from manager.domain.listing import Order, Query
+from manager.domain.listing import Query
 from manager.http.errors import status_of
 from manager.http.routes import attachment
 from manager.pki.chain.chain import Chain

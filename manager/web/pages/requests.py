@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from common.api.codes import Role
+from common.api.codes import KeyKind, Role
 from common.errors import CertcastError, InvalidInputError
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import RequestRecord
 from manager.http.errors import status_of
-from manager.pki.read.csr import DEFAULT_TEMPLATE, KeyKind
+from manager.pki.read.csr import DEFAULT_TEMPLATE
 from manager.pki.write.export import Download
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.web.choices import chosen_nodes, node_choices

@@ -11,6 +11,9 @@ from typing import Any
 
 from aiohttp import web
 
+from common.api.facts import NodeView
+from tests.unit.cli.contract import answer_type, complete
+
 PREFIX = "/api/certcast/v1/"
 LEAF, OLD = "ab" * 32, "cd" * 32
 
@@ -98,7 +101,9 @@ class FakeApi:
     ends_streams: int = 0
 
     def answer(self, method: str, path: str, body: Any, status: int = 200) -> None:
-        """Set an answer."""
+        """Set an answer. A text is sent as it is, and anything else completed to what the contract says of the route."""
+        if not isinstance(body, str) and (kind := answer_type(method, path, status)) is not None:
+            body = complete(body, kind)
         self.answers[method, path] = (status, body)
 
     def answer_file(self, method: str, path: str, name: str, content: str) -> None:
@@ -134,7 +139,7 @@ class FakeApi:
             self.ends_streams -= 1
             return stream
         for each in self.events:
-            await stream.write(b"data: " + json.dumps(each).encode() + b"\r\n\r\n")
+            await stream.write(b"data: " + json.dumps(complete(each, NodeView)).encode() + b"\r\n\r\n")
         await asyncio.Event().wait()
         return stream
 

@@ -196,7 +196,7 @@ def test_what_is_not_a_managers_answer_is_told_as_such(api, run):
     done = run("status")
     assert done.exit_code == 3
     assert "no Certcast manager: it answered with HTTP status 404" in done.stderr
-    api.answer("GET", "fleet", {"something": "else"})
+    api.answer("GET", "fleet", '{"something": "else"}')
     done = run("status")
     assert done.exit_code == 1
     assert "not understood" in done.stderr

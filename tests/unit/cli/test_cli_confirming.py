@@ -6,7 +6,8 @@ import pytest
 from aiohttp import web
 
 from manager.cli import confirming
-from tests.unit.cli.fake_api import LEAF, FakeApi
+from tests.unit.cli.contract import complete, success_type
+from tests.unit.cli.fake_api import LEAF, PREFIX, FakeApi
 
 NAMES = {
     "code": "name_mismatch",
@@ -66,7 +67,8 @@ def asking(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
                 told = {"token": left.pop(0), "consequences": found}
                 error = {"reason": "confirmation_needed", "message": "asked", "confirmation": told}
                 return web.json_response({"error": error}, status=409)
-            return web.json_response(KEPT)
+            kind = success_type(request.method, request.path.removeprefix(PREFIX))
+            return web.json_response(complete(KEPT, kind) if kind is not None else KEPT)
 
         monkeypatch.setattr(api, "handle", handle)
         return confirmed

@@ -3,17 +3,24 @@ import signal
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
+from common.api.facts import NodeView
+from common.api.fleet import PushAnswer
 from manager.cli.client import _events
 from manager.cli.fleet_table import failure
 from manager.cli.pushes import Pursuit
-from manager.cli.shapes import Node, Planned, read
+from tests.unit.cli.contract import complete
 from tests.unit.cli.fake_api import LEAF, OLD, failed, node, pushed
 
 
-def _node(*given, **changes) -> Node:
-    return read(json.dumps(node(*given, **changes)).encode(), Node)
+def _node(*given, **changes) -> NodeView:
+    return msgspec.convert(complete(node(*given, **changes), NodeView), NodeView)
+
+
+def _plan(action: str, why: str = "", generation: int | None = None) -> PushAnswer:
+    return PushAnswer(node="conf1", action=action, why=why, generation=generation)
 
 
 def _version(generation: int):
@@ -211,13 +218,13 @@ def test_waiting_is_exit_status_1_for_a_node_that_rests_after_it_failed_and_says
 
 
 def test_an_older_generation_in_sync_is_not_the_end():
-    pursuit = Pursuit([Planned(node="conf1", action="push", generation=5)])
+    pursuit = Pursuit([_plan("push", generation=5)])
     assert pursuit.take(_node(state="in_sync")) == "in_sync"
     assert pursuit.waiting == ["conf1"]
 
 
 def test_a_connection_that_was_lost_leaves_the_push_open():
-    pursuit = Pursuit([Planned(node="conf1", action="push", generation=5)])
+    pursuit = Pursuit([_plan("push", generation=5)])
     assert pursuit.take(_node(state="offline", push=pushed(result="lost"))) == "offline"
     assert pursuit.waiting == ["conf1"]
     assert pursuit.take(_node(applied=_version(5), push=pushed(result="applied"))) == "in sync"
@@ -225,7 +232,7 @@ def test_a_connection_that_was_lost_leaves_the_push_open():
 
 
 def test_an_earlier_failure_is_not_taken_for_this_pushs():
-    pursuit = Pursuit([Planned(node="conf1", action="push", generation=6)])
+    pursuit = Pursuit([_plan("push", generation=6)])
     assert (
         pursuit.take(_node(state="pending", last_failed=failed(), push=pushed(5, result="failed")))
         == "pending"
@@ -235,7 +242,7 @@ def test_an_earlier_failure_is_not_taken_for_this_pushs():
 
 @pytest.mark.parametrize(("result", "waiting"), [("", ["conf1"]), ("applied", [])])
 def test_a_push_that_was_under_way_already_is_waited_for(result, waiting):
-    pursuit = Pursuit([Planned(node="conf1", action="none", why="a push is under way")])
+    pursuit = Pursuit([_plan("none", why="a push is under way")])
     pursuit.take(_node(state="installing", push=pushed(result=result)))
     assert pursuit.waiting == waiting
 

@@ -1,16 +1,14 @@
 import stat
-import subprocess
-import sys
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from common.api import codes
-from manager.cli import certificate_views, requests
-from manager.domain import listing
-from manager.pki.judge import status
-from manager.pki.read import csr
-from tests.patience import PATIENCE_S
+from common.api.certificates import CertificateAnswer
+from manager.cli import certificate_tables, certificate_views, output
+from tests.unit.cli.contract import complete
 from tests.unit.cli.fake_api import LEAF
 
 PEM = "-----BEGIN CERTIFICATE-----\r\nMIIx\r\n-----END CERTIFICATE-----\r\n"
@@ -66,22 +64,24 @@ def test_a_list_shows_status_chain_expiry_and_a_few_places(api, run):
     assert "conf3" not in shown
 
 
-def test_a_list_fits_an_ordinary_terminal():
-    program = (
-        "import time\nfrom rich.console import Console\n"
-        "from manager.cli.certificate_shapes import Certificate\n"
-        "from manager.cli.certificate_tables import FOLDED, LIST_HEADINGS, list_row\n"
-        "from manager.cli.output import table\n"
-        "one = Certificate(id=12345, subject_name='conference.example.com', fingerprint='ab' * 32, not_after_s=4e9,\n"
-        "                  status='Weak signature', chain_state='not_yet_valid', issuer_name='Example Issuing CA 1')\n"
-        "Console(width=80).print(table(LIST_HEADINGS, [list_row(one, time.time())], folded=FOLDED))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
-    )
-    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+def test_a_list_fits_an_ordinary_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(output, "WIDE", 80)
+    listed = LISTED | {
+        "id": 12345,
+        "subject_name": "conference.example.com",
+        "issuer_name": "Example Issuing CA 1",
+        "chain_state": "not_yet_valid",
+        "headline": {"code": "weak_signature", "text": "Weak signature", "severity": "error"},
+        "statuses": [],
+        "nodes": [],
+    }
+    one = msgspec.convert(complete(listed, CertificateAnswer), CertificateAnswer)
+    rows = [certificate_tables.list_row(one, time.time())]
+    output.show_table(certificate_tables.LIST_HEADINGS, rows, nothing="", folded=certificate_tables.FOLDED)
+    shown = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in shown.splitlines())
     for whole in ("12345", "conference.example.com", "abababab", "Weak signature", "chain not yet valid"):
-        assert whole in done.stdout
+        assert whole in shown
 
 
 def test_filters_order_and_limit_are_sent_and_what_is_left_out_is_told(api, run):
@@ -291,9 +291,5 @@ def test_what_cannot_be_downloaded_or_written_is_exit_status_2(api, run, here, a
     assert [each.name for each in here.iterdir()] == ["link"]
 
 
-def test_the_words_for_choices_are_the_managers():
-    assert list(certificate_views.Status) == list(status.StatusCode)
-    assert list(certificate_views.Order) == list(listing.Order)
+def test_each_form_of_a_download_is_one_of_the_apis():
     assert [each.replace("-", "_") for each in certificate_views.Format] == list(codes.Format)
-    assert certificate_views.PAGE_MAX == listing.PAGE_MAX
-    assert list(requests.KeyType) == list(csr.KeyKind)

@@ -1,7 +1,8 @@
 import pytest
 
+from common.api.errors import FailureFinding
 from manager.cli import words
-from manager.cli.failures import Finding
+from manager.cli.failures import finding_line
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,9 @@ def test_a_moment_is_utc_and_an_impossible_one_is_no_crash():
 
 
 def test_a_finding_names_the_places_that_are_known():
-    assert str(Finding(message="bad")) == "bad"
-    assert str(Finding(message="bad", file="a.pem", block=2, line=9)) == "a.pem, block 2, line 9: bad"
-    assert str(Finding(message="bad", line=9)) == "line 9: bad"
+    assert finding_line(FailureFinding(message="bad")) == "bad"
+    assert (
+        finding_line(FailureFinding(message="bad", file="a.pem", block=2, line=9))
+        == "a.pem, block 2, line 9: bad"
+    )
+    assert finding_line(FailureFinding(message="bad", line=9)) == "line 9: bad"

@@ -2,16 +2,10 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from common.api.codes import KeyKind
 from common.errors import InvalidInputError
 from common.pki.certificate import decode
-from manager.pki.read.csr import (
-    DEFAULT_TEMPLATE,
-    KeyKind,
-    RequestFields,
-    make_key,
-    make_request,
-    prefill,
-)
+from manager.pki.read.csr import DEFAULT_TEMPLATE, RequestFields, make_key, make_request, prefill
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.upload import read_tls
 from tests.pki import make_leaf, make_root

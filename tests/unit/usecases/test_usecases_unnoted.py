@@ -9,13 +9,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
-from common.api.codes import Format, Role
+from common.api.codes import Format, KeyKind, Role
 from common.errors import StorageError
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
 from manager.domain.model import NodeDescription
 from manager.pki.read.batch import ImportFile
-from manager.pki.read.csr import KeyKind
 from manager.store.engine import Database
 from manager.store.tables import metadata
 from manager.usecases.certificates import Wanted
