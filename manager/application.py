@@ -3,12 +3,12 @@
 from aiohttp import web
 
 from manager.api.app import ROOT, build_api
+from manager.http.gate import Api
 from manager.http.guard import new_application
 from manager.http.health import Health, add_routes
 from manager.http.metrics import Metrics
 from manager.http.oauth import add_oauth
 from manager.http.proxies import Proxies
-from manager.http.routes import Api
 from manager.infinity_api.app import add_management_api
 from manager.infinity_api.contract.openapi import management_document
 from manager.usecases.ports import FleetView

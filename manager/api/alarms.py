@@ -4,8 +4,8 @@ from aiohttp import web
 
 from common.api.alarms import Acknowledge, AlarmAnswer, AlarmsAnswer
 from common.api.codes import Role
+from manager.api.routes import Call, Query, Route, empty, reply
 from manager.domain.alarms import AlarmRecord
-from manager.http.routes import Call, Query, Route, empty, reply
 from manager.usecases.alarms import HISTORY_MAX
 
 

@@ -24,9 +24,10 @@ from manager.api import (
 )
 from manager.api.openapi import Json
 from manager.api.reference import add_reference
+from manager.api.routes import Route, call
 from manager.http import errors
+from manager.http.gate import Api
 from manager.http.guard import expect_later
-from manager.http.routes import Api, Route, call
 from manager.http.streams import Streams
 
 log = structlog.get_logger(__name__)

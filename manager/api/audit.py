@@ -7,8 +7,8 @@ from aiohttp import web
 from common.api.audit import AuditAnswer, AuditRecord, HeadAnswer, VerificationAnswer
 from common.api.codes import Fault, Role
 from common.errors import InvalidInputError, StorageError
+from manager.api.routes import Call, Query, Route, reply
 from manager.domain import audit as domain
-from manager.http.routes import Call, Query, Route, reply
 
 PAGE: Final = 100
 PAGE_MAX: Final = 1000

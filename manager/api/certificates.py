@@ -33,12 +33,13 @@ from manager.api.answers import (
     shown_answer,
     trusted_ca_record_answer,
 )
-from manager.domain.callers import check_password_given
+from manager.api.routes import CONFIRM, FORCE, Call, Route, reply
+from manager.api.routes import Query as Parameter
+from manager.domain.callers import check_password_given, includes
 from manager.domain.listing import PAGE, Query
+from manager.http.downloads import PEM_FILE, PFX_FILE, attachment
 from manager.http.errors import consequence_answers
 from manager.http.pieces import AT_ONCE, guarded, listed, send
-from manager.http.routes import CONFIRM, FORCE, PEM_FILE, PFX_FILE, Call, Route, allows, attachment, reply
-from manager.http.routes import Query as Parameter
 from manager.pki.read.batch import ImportFile
 from manager.usecases.certificates import Assigned, ListedCertificate, Wanted
 
@@ -168,7 +169,7 @@ async def assigned_answer(call: Call, number: int, assigned: Assigned) -> Assign
 async def download(call: Call) -> web.StreamResponse:
     """Answer with one file."""
     body: DownloadRequest = call.body
-    if body.include_key and not allows(call.user, Role.ADMINISTRATOR):
+    if body.include_key and not includes(call.user.role, Role.ADMINISTRATOR):
         raise AccessError(
             f"a download with private keys needs the role {Role.ADMINISTRATOR}", reason=Reason.FORBIDDEN
         )

@@ -4,8 +4,8 @@ from aiohttp import web
 
 from common.api.clients import ClientAnswer, ClientsAnswer, NewClient
 from common.api.codes import Role
+from manager.api.routes import Call, Route, empty, reply
 from manager.domain.model import ClientRecord
-from manager.http.routes import Call, Route, empty, reply
 
 
 async def list_all(call: Call) -> web.StreamResponse:

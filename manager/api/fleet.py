@@ -10,9 +10,9 @@ from common.api.codes import Role
 from common.api.fleet import FleetAnswer, Push, PushAnswer, PushesAnswer
 from common.errors import AccessError
 from manager.api.facts import difference_answer, node_answers
+from manager.api.routes import Call, Route, reply
 from manager.domain.difference import Difference
 from manager.domain.view import PlannedPush
-from manager.http.routes import Call, Route, reply
 from manager.http.streams import EVENT_STREAM, HEARTBEAT_S, Streams, event_stream, write
 
 STREAMS: Final = web.AppKey("streams", Streams)

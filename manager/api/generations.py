@@ -6,8 +6,8 @@ from aiohttp import web
 from common.api.codes import Role
 from common.api.generations import DifferenceAnswer, GenerationAnswer, GenerationsAnswer, RepublishedAnswer
 from manager.api.facts import difference_answer
+from manager.api.routes import CONFIRM, Call, Query, Route, reply
 from manager.http.errors import consequence_answers
-from manager.http.routes import CONFIRM, Call, Query, Route, reply
 from manager.usecases.generations import Compared, ShownGeneration
 
 

@@ -20,8 +20,8 @@ from common.api.nodes import (
 from common.ids import node_name
 from manager.api.certificates import assigned_answer
 from manager.api.facts import node_answers
+from manager.api.routes import CONFIRM, Call, Route, empty, reply
 from manager.domain.model import NodeRecord
-from manager.http.routes import CONFIRM, Call, Route, empty, reply
 
 
 async def list_all(call: Call) -> web.StreamResponse:

@@ -13,9 +13,9 @@ import msgspec
 
 from common.api.errors import FailureAnswer
 from common.bundle.manifest import Slot
+from manager.api.routes import Route
 from manager.domain.assertion import TOKEN_PATH
 from manager.http.oauth import ASSERTION_TYPE, FORM, GRANT, AccessToken, OAuthFailure
-from manager.http.routes import Route
 
 Json = dict[str, Any]
 

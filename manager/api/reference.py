@@ -18,8 +18,8 @@ from aiohttp import web
 from markupsafe import Markup, escape
 
 from manager.api.openapi import Json, build_document
+from manager.api.routes import Route
 from manager.http.guard import expect_later
-from manager.http.routes import Route
 
 STYLE: Final = "docs/style.css"
 DOCUMENT: Final = "openapi.json"

@@ -14,9 +14,9 @@ from common.api.signing_requests import (
 )
 from common.errors import InvalidInputError
 from manager.api.answers import shown_answer
+from manager.api.routes import CONFIRM, Call, Route, empty, reply
 from manager.domain.model import RequestRecord
 from manager.http.errors import consequence_answers
-from manager.http.routes import CONFIRM, Call, Route, empty, reply
 from manager.pki.read.csr import DEFAULT_TEMPLATE
 from manager.usecases.requests import KeyChoice, RequestChanges
 

@@ -13,8 +13,9 @@ from common.api.trust import (
     TrustedCasToDelete,
 )
 from manager.api.answers import left_out, trusted_ca_answer, trusted_ca_record_answer
+from manager.api.routes import CONFIRM, FORCE, Call, Route, empty, reply
+from manager.http.downloads import PEM_FILE, attachment
 from manager.http.errors import consequence_answers
-from manager.http.routes import CONFIRM, FORCE, PEM_FILE, Call, Route, attachment, empty, reply
 
 
 async def list_all(call: Call) -> web.StreamResponse:

@@ -16,9 +16,9 @@ from common.api.users import (
     UserAnswer,
     UsersAnswer,
 )
+from manager.api.routes import Call, Query, Route, empty, reply
 from manager.domain.callers import check_allowed, check_password_given, includes
 from manager.domain.model import TokenRecord, UserRecord
-from manager.http.routes import Call, Query, Route, empty, reply
 
 
 async def whoami(call: Call) -> web.StreamResponse:

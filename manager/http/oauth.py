@@ -22,8 +22,8 @@ from common.source import source_of
 from manager.domain.assertion import TOKEN_PATH
 from manager.http.bodies import Sender
 from manager.http.errors import is_own_failure, status_of
+from manager.http.gate import Api, check_origin
 from manager.http.guard import expect_later, read_bytes
-from manager.http.routes import Api, check_origin
 from manager.usecases.clients import ACCESS_S
 
 log = structlog.get_logger(__name__)

@@ -1,10 +1,9 @@
 """The management API as an application: from a request to what is asked, and from an answer to a response.
 
-Decides who may ask (the roles and checks of `manager.http.routes`), and how a body is read. Leaves what is done to the handlers.
+Decides who may ask (the roles; `manager.http.gate` has the order of checks), and how a body is read. Leaves what is done to the handlers.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -18,13 +17,9 @@ from common.api.codes import Role
 from common.errors import CertcastError, OverloadedError
 from manager.domain.callers import Caller, check_allowed, check_password_given
 from manager.http.bodies import decode_json, sender_of
-from manager.http.guard import expect_later, heavy_turn, read_bytes, take_turn
+from manager.http.gate import Admission, Api, identify, let_through
+from manager.http.guard import expect_later, heavy_turn, read_bytes
 from manager.http.pieces import guarded, send
-from manager.http.routes import (
-    Api,
-    authenticate,
-    check_origin,
-)
 from manager.infinity_api.contract.description import ROOT
 from manager.infinity_api.contract.errors import (
     INTERNAL,
@@ -52,9 +47,6 @@ _INSTEAD_OF_POST: Final = frozenset({"PATCH", "PUT", "DELETE"})
 """What a POST may stand for: clients behind proxies that know no other methods say so in a header, as the framework lets them."""
 
 
-Turn = Callable[[], AbstractAsyncContextManager[None]]
-
-
 def add_management_api(app: web.Application, api: Api) -> None:
     """Serve the management API below each of `PREFIXES` of `manager.http.guard.new_application`."""
     shell = _Shell(api)
@@ -76,12 +68,10 @@ class _Shell:
         target = find(request.path)
         resource = target.resource if target is not None else None
         try:
-            check_origin(request)
-            caller = await authenticate(request, self._api.operations)
-            await take_turn(request, caller.user.name)
-            turn = partial(heavy_turn, request, caller.user.name)
-            answer = await self._answer(request, target, caller, turn)
+            caller = await identify(request, self._api.operations)
+            answer = await self._answer(request, target, caller)
             if answer.chunks is not None:
+                turn = partial(heavy_turn, request, caller.user.name)
                 return await send(request, answer.chunks, status=answer.status, headers=_UNCACHED, turn=turn)
         except CertcastError as error:
             answer = answer_to(error, resource)
@@ -100,9 +90,7 @@ class _Shell:
             answer = INTERNAL
         return _response(answer)
 
-    async def _answer(
-        self, request: web.Request, target: Target | None, caller: Caller, turn: Turn
-    ) -> Answer:
+    async def _answer(self, request: web.Request, target: Target | None, caller: Caller) -> Answer:
         if target is None:
             return NOT_FOUND
         method = _meant(request)
@@ -114,21 +102,28 @@ class _Shell:
         rights = self._api.operations.callers.rights(
             caller, role, provisions=not reads and caller.may_provision
         )
-        body = None
-        if method in _BODIES and _takes_body(target, method):
-            kind = request.headers.get("Content-Type")
-            if kind is not None and request.content_type not in {JSON, "text/json"}:
-                return unsupported_media_type(kind)
-            body = await _decoded(await read_bytes(request, sender_of(caller.user.name, caller.user.role)))
+        takes_body = method in _BODIES and _takes_body(target, method)
+        kind = request.headers.get("Content-Type")
+        if takes_body and kind is not None and request.content_type not in {JSON, "text/json"}:
+            return unsupported_media_type(kind)
+
+        async def read() -> object:
+            if not takes_body:
+                return None
+            return await _decoded(await read_bytes(request, sender_of(caller.user.name, caller.user.role)))
+
         parameters = [(_clean(name), _clean(text)) for name, text in request.query.items()]
-        ask = Ask(method=method, target=target, parameters=parameters, body=body, caller=caller)
-        heavy = is_heavy(ask)
-        async with turn() if heavy else nullcontext():
-            if body is not None or heavy:
-                # they may take their time, and the right may have gone meanwhile
-                await rights.check()
-            with rights.enforced():
-                answer = await self._handlers.answer(ask)
+
+        def ask_with(body: object) -> Ask:
+            return Ask(method=method, target=target, parameters=parameters, body=body, caller=caller)
+
+        answer = await let_through(
+            request,
+            Admission(user=caller.user.name, rights=rights, recheck=rights.check, takes_turn=True),
+            read=read,
+            is_heavy=lambda body: is_heavy(ask_with(body)),
+            handle=lambda body: self._handlers.answer(ask_with(body)),
+        )
         if answer.chunks is None:
             return answer
         return replace(answer, chunks=guarded(answer.chunks, rights.check))

@@ -14,8 +14,8 @@ import msgspec
 
 from common.errors import CertcastError
 from manager.domain.callers import Caller
+from manager.http.gate import Api
 from manager.http.pieces import AT_ONCE, listed
-from manager.http.routes import Api
 from manager.infinity_api.access import Clients, Permissions, Roles
 from manager.infinity_api.certificates import TlsCertificates, TrustedCas
 from manager.infinity_api.collection import SPARED, Collection, Made, Writable

@@ -10,7 +10,6 @@ import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
@@ -23,11 +22,11 @@ from common.api.codes import Role
 from common.errors import AccessError, InvalidInputError, Reason
 from common.source import source_of
 from manager.api.heads import SESSION_COOKIE, cookie
+from manager.domain.callers import includes
 from manager.domain.model import UserRecord
 from manager.http.bodies import STRANGER_MAX_BYTES, Sender, sender_of
-from manager.http.guard import heavy_turn, take_turn
+from manager.http.gate import Admission, check_origin, let_through
 from manager.http.proxies import CONNECTION
-from manager.http.routes import allows, check_origin
 from manager.http.streams import Streams
 from manager.usecases.devices import DEVICE_S
 from manager.usecases.ports import FleetView
@@ -109,7 +108,7 @@ class Visit:
 
     def may(self, role: Role) -> bool:
         """Whether who asks has at least this role."""
-        return self.user is not None and allows(self.user, role)
+        return self.user is not None and includes(self.user.role, role)
 
     def check_confirmed(self) -> None:
         """Refuse unless the password was given for this session just now. Raises AccessError PASSWORD_REQUIRED."""
@@ -252,33 +251,54 @@ async def visit_page(page: Page, site: Site, request: web.Request) -> web.Stream
     if page.role is not None and visit.user is None:
         return _sign_in_first(visit)
     _check_role(page, visit)
-    if visit.user is not None and not page.streams:
-        await take_turn(request, visit.user.name)
-    if page.method == "POST":
-        check_origin(request)
-        visit.form = await read_form(request, _sender(page, visit), site.operations.workers)
-        if not hmac.compare_digest(visit.form.text(CSRF).encode(), visit.csrf.encode()):
-            raise AccessError(
-                "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
-                reason=Reason.FORBIDDEN,
-            )
-    async with heavy_turn(request, visit.actor) if page.heavy else nullcontext():
-        if page.method == "POST" or page.heavy:
-            # form and turn may take their time, and the right may have gone meanwhile
-            visit.user = await begin_user(site, visit.token)
-            if page.role is not None and visit.user is None:
-                return _sign_in_first(visit)
-            _check_role(page, visit)
-        return await _handled(page, visit)
+    check_origin(request)
+    admission = Admission(
+        user=None if visit.user is None else visit.user.name,
+        rights=None if page.role is None else visit.operations.rights(partial(_check_still, page, visit)),
+        recheck=partial(_recheck, page, visit),
+        takes_turn=not page.streams,
+    )
+    try:
+        return await let_through(
+            request,
+            admission,
+            read=partial(_read_form, page, visit),
+            is_heavy=lambda _: page.heavy,
+            handle=lambda _: _handled(page, visit),
+        )
+    except _SignedOutError:
+        return _sign_in_first(visit)
+
+
+class _SignedOutError(Exception):
+    """The session ended while the request waited."""
+
+
+async def _read_form(page: Page, visit: Visit) -> Form | None:
+    if page.method != "POST":
+        return None
+    visit.form = await read_form(visit.request, _sender(page, visit), visit.operations.workers)
+    if not hmac.compare_digest(visit.form.text(CSRF).encode(), visit.csrf.encode()):
+        raise AccessError(
+            "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
+            reason=Reason.FORBIDDEN,
+        )
+    return visit.form
+
+
+async def _recheck(page: Page, visit: Visit) -> None:
+    """Find out anew who asks. Raises _SignedOutError, AccessError."""
+    visit.user = await begin_user(visit.site, visit.token)
+    if page.role is not None and visit.user is None:
+        raise _SignedOutError
+    _check_role(page, visit)
 
 
 async def _handled(page: Page, visit: Visit) -> web.StreamResponse:
-    rights = visit.operations.rights(partial(_check_still, page, visit))
     try:
         if page.needs_password:
             visit.check_confirmed()
-        with nullcontext() if page.role is None else rights.enforced():
-            return await page.handler(visit)
+        return await page.handler(visit)
     except AccessError as error:
         if error.reason is not Reason.PASSWORD_REQUIRED:
             raise
@@ -290,7 +310,7 @@ async def _check_still(page: Page, visit: Visit) -> None:
     user = await visit.operations.sessions.find(visit.token, using=False)
     if user is None:
         raise AccessError("your session has ended, and nothing was changed; sign in again")
-    if page.role is not None and not allows(user, page.role):
+    if page.role is not None and not includes(user.role, page.role):
         raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
 
 

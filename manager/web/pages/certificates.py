@@ -11,8 +11,8 @@ from common.pki.certificate import Certificate
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry
 from manager.domain.listing import Query
+from manager.http.downloads import attachment
 from manager.http.errors import status_of
-from manager.http.routes import attachment
 from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import headline
 from manager.usecases.certificates import Wanted

@@ -17,8 +17,8 @@ from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import TrustedCaRecord
 from manager.domain.version import version_of_trusted_ca
+from manager.http.downloads import attachment
 from manager.http.errors import status_of
-from manager.http.routes import attachment
 from manager.pki.read.batch import ImportFile
 from manager.web.difference import Difference
 from manager.web.uploads import PASTED, findings_of, sentences

@@ -22,7 +22,7 @@ from common.errors import (
 )
 from manager.api.app import ROUTES
 from manager.http.errors import answer, status_of
-from manager.http.routes import _basic, check_origin
+from manager.http.gate import _basic, check_origin
 from manager.pki.read.findings import PkiFindingsError
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "api.md"
