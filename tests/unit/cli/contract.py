@@ -8,7 +8,7 @@ from msgspec import inspect
 
 from common.api.errors import FailureAnswer
 from manager.api.app import ROUTES
-from manager.http.routes import Route
+from manager.api.routes import Route
 
 
 def answer_type(method: str, path: str, status: int) -> Any:
