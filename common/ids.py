@@ -5,6 +5,7 @@ Invariant: a value of one of these types is well-formed wherever it is seen.
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import NewType
 
 from common.errors import InvalidInputError
@@ -24,6 +25,9 @@ MANAGEMENT_NODE = NodeName("management")
 NODE_NAME_MAX = 63
 """RFC 1035 2.3.4: a label's length; a node's name also serves as a path and a label in metrics."""
 
+ID_DIGITS_MAX = 18
+"""Every number of as many digits fits into 63 bits."""
+
 _NODE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 
@@ -37,6 +41,18 @@ def node_name(text: str) -> NodeName:
             "hyphens, beginning and ending with a letter or digit",
         )
     return NodeName(text)
+
+
+def node_names(texts: Iterable[str]) -> list[NodeName]:
+    """Check nodes' names. Raises InvalidInputError with field `name` if one is none."""
+    return [node_name(text) for text in texts]
+
+
+def parse_id(text: str, *, field: str, what: str = "an id") -> int:
+    """Read an id or another number that a database keeps. Raises InvalidInputError with this field."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS_MAX):
+        raise InvalidInputError(field, f"'{text[:40]}' is not {what}")
+    return int(text)
 
 
 def digest_of(data: bytes) -> Digest:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from common.api.codes import Slot
 from common.api.values import Id, Nodes
 
 Texts = Annotated[list[str], msgspec.Meta(max_length=1000)]
@@ -42,7 +43,7 @@ class SignedCertificate(msgspec.Struct, frozen=True, kw_only=True):
     parameters: str = ""
     take_over: bool = False
     nodes: Nodes = []
-    slot: str = "server"
+    slot: Slot = "server"
     replace: bool = False
     confirm: str | None = None
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from common.api.codes import Format
+from common.api.codes import Format, Slot
 from common.api.deleting import ToDelete
 from common.api.values import Ids, Nodes
 
@@ -24,7 +24,7 @@ class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):
     private_key_passphrase: str | None = None
     parameters: str = ""
     nodes: Nodes = []
-    slot: str = "server"
+    slot: Slot = "server"
     replace: bool = False
     confirm: str | None = None
 
@@ -68,7 +68,7 @@ class CertificateEdit(msgspec.Struct, frozen=True, kw_only=True):
     passphrase: str | None = None
     parameters: str | None = None
     nodes: Nodes | None = None
-    slot: str = "server"
+    slot: Slot = "server"
     confirm: str | None = None
 
     def __repr__(self) -> str:
@@ -79,7 +79,7 @@ class Assign(msgspec.Struct, frozen=True, kw_only=True):
     """Where to assign; null means every node but the management node. `confirm` as for an upload."""
 
     nodes: Nodes | None
-    slot: str = "server"
+    slot: Slot = "server"
     confirm: str | None = None
 
 

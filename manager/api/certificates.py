@@ -25,6 +25,7 @@ from common.api.uploads import (
     NewCertificate,
 )
 from common.errors import AccessError, InvalidInputError, Reason
+from common.ids import node_names
 from manager.api.answers import (
     certificate_answer,
     finding_answers,
@@ -42,6 +43,7 @@ from manager.http.errors import consequence_answers
 from manager.http.pieces import AT_ONCE, guarded, listed, send
 from manager.pki.read.batch import ImportFile
 from manager.usecases.certificates import Assigned, ListedCertificate, Wanted
+from manager.usecases.uploads import Upload
 
 
 async def list_all(call: Call) -> web.StreamResponse:
@@ -81,17 +83,15 @@ async def add(call: Call) -> web.StreamResponse:
     """Take an upload; 201 for a new entry, 200 for one that was updated in place."""
     body: NewCertificate = call.body
     operations = call.api.operations.certificates
-    kept = await operations.upload(
+    upload = Upload(
         certificate=body.certificate,
         private_key=body.private_key,
         passphrase=body.private_key_passphrase,
         parameters=body.parameters,
-        nodes=body.nodes,
+        nodes=node_names(body.nodes),
         slot=body.slot,
-        confirm=body.confirm,
-        replaces=body.replace,
-        actor=call.actor,
     )
+    kept = await operations.upload(upload, confirm=body.confirm, replaces=body.replace, actor=call.actor)
     made = msgspec.structs.replace(
         shown_answer(await operations.show(kept.record.id)),
         created=kept.created,
@@ -137,7 +137,7 @@ async def edit(call: Call) -> web.StreamResponse:
         certificate=body.certificate,
         passphrase=body.passphrase,
         parameters=body.parameters,
-        nodes=body.nodes,
+        nodes=None if body.nodes is None else node_names(body.nodes),
         slot=body.slot,
         confirm=body.confirm,
         actor=call.actor,
@@ -151,7 +151,11 @@ async def assign(call: Call) -> web.StreamResponse:
     body: Assign = call.body
     number = call.number("id")
     found = await call.api.operations.certificates.assign(
-        number, nodes=body.nodes, slot=body.slot, confirm=body.confirm, actor=call.actor
+        number,
+        nodes=None if body.nodes is None else node_names(body.nodes),
+        slot=body.slot,
+        confirm=body.confirm,
+        actor=call.actor,
     )
     return reply(await assigned_answer(call, number, found))
 

@@ -22,6 +22,7 @@ from manager.api.certificates import assigned_answer
 from manager.api.facts import node_answers
 from manager.api.routes import CONFIRM, Call, Route, empty, reply
 from manager.domain.model import NodeRecord
+from manager.usecases.certificates import slot_name
 
 
 async def list_all(call: Call) -> web.StreamResponse:
@@ -97,8 +98,8 @@ async def fill_slot(call: Call) -> web.StreamResponse:
     body: SlotContent = call.body
     found = await call.api.operations.certificates.assign(
         body.certificate,
-        nodes=[call.name("name")],
-        slot=call.name("slot"),
+        nodes=[node_name(call.name("name"))],
+        slot=slot_name(call.name("slot")),
         confirm=body.confirm,
         actor=call.actor,
     )
@@ -108,7 +109,7 @@ async def fill_slot(call: Call) -> web.StreamResponse:
 async def empty_slot(call: Call) -> web.StreamResponse:
     """Take a slot's assignment away."""
     await call.api.operations.certificates.unassign(
-        call.name("name"), call.name("slot"), confirm=call.confirm(), actor=call.actor
+        node_name(call.name("name")), slot_name(call.name("slot")), confirm=call.confirm(), actor=call.actor
     )
     return empty()
 

@@ -13,6 +13,7 @@ from common.api.signing_requests import (
     SignedCertificate,
 )
 from common.errors import InvalidInputError
+from common.ids import node_names
 from manager.api.answers import shown_answer
 from manager.api.routes import CONFIRM, Call, Route, empty, reply
 from manager.domain.model import RequestRecord
@@ -82,7 +83,7 @@ async def answer(call: Call) -> web.StreamResponse:
         passphrase=body.passphrase,
         parameters=body.parameters,
         take_over=body.take_over,
-        nodes=body.nodes,
+        nodes=node_names(body.nodes),
         slot=body.slot,
         confirm=body.confirm,
         replaces=body.replace,

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from common.api.codes import Role
 from common.errors import InvalidInputError
+from common.ids import parse_id
 from common.schema import finding_in
 from manager.domain.callers import Caller, check_allowed, check_may_provision, check_password_given
 from manager.domain.model import UserRecord
@@ -53,10 +54,7 @@ class Call:
 
     def number(self, part: str) -> int:
         """Return a part of the path that is an id. Raises InvalidInputError."""
-        text = self.name(part)
-        if not text.isascii() or not text.isdecimal() or len(text) > 18:
-            raise InvalidInputError(part, f"'{text[:40]}' is not an id, which is a number")
-        return int(text)
+        return parse_id(self.name(part), field=part, what="an id, which is a number")
 
     def count(self, name: str, default: int) -> int:
         """Return a query parameter that is a count. Raises InvalidInputError."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from common.errors import InvalidInputError
+from common.ids import ID_DIGITS_MAX
 from manager.cli.completion import certificate_names
 from manager.cli.running import ask
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from manager.cli.client import Client
 
     Entry = CertificateAnswer | RequestAnswer | TrustedCaAnswer
-
-ID_DIGITS: Final = 18
-"""Longer numbers are none that a store has, but may begin a fingerprint."""
 
 FINGERPRINT_MIN: Final = 4
 TOLD_MAX: Final = 10
@@ -94,7 +92,9 @@ def _resolver(kind: str, find: _Find) -> Callable[[typer.Context, Any], Any]:
     """Return a parameter's callback that turns words into numbers, and asks the manager only for what is no number."""
 
     def number(context: typer.Context, wanted: str) -> int:
-        if wanted.isascii() and wanted.isdecimal() and len(wanted) <= ID_DIGITS:
+        if (
+            wanted.isascii() and wanted.isdecimal() and len(wanted) <= ID_DIGITS_MAX
+        ):  # longer ones may begin a fingerprint
             return int(wanted)
         if not wanted.strip():
             raise InvalidInputError("id", f"an empty word names no {kind}")

@@ -13,6 +13,7 @@ from manager.infinity_api.contract.query import Row
 from manager.infinity_api.contract.resources.certificates import CA_CERTIFICATE, TLS_CERTIFICATE
 from manager.pki.text.certificate import text_form
 from manager.usecases.certificates import NewKey
+from manager.usecases.uploads import Upload
 from manager.usecases.usecases import Operations
 
 AT_ONCE = 200
@@ -65,12 +66,13 @@ class TlsCertificates:
     async def create(self, values: Values, *, actor: str) -> Made:
         """Take an upload; one with the same issuer and serial number is updated, and has its id already."""
         kept = await self._operations.certificates.upload(
-            certificate=str(values["certificate"]),
-            private_key=str(values["private_key"]),
-            passphrase=str(values["private_key_passphrase"]) or None,
-            parameters=str(values["parameters"]),
-            nodes=await self._nodes_called(values["nodes"]),
-            slot="server",
+            Upload(
+                certificate=str(values["certificate"]),
+                private_key=str(values["private_key"]),
+                passphrase=str(values["private_key_passphrase"]) or None,
+                parameters=str(values["parameters"]),
+                nodes=await self._nodes_called(values["nodes"]),
+            ),
             actor=actor,
         )
         return Made(object_id=kept.record.id)
@@ -102,7 +104,7 @@ class TlsCertificates:
     async def _inventory(self) -> Inventory:
         return await self._operations.inventory()
 
-    async def _nodes_called(self, texts: object) -> list[str]:
+    async def _nodes_called(self, texts: object) -> list[NodeName]:
         wanted = [str(text) for text in texts] if isinstance(texts, list) else []
         records = (await self._inventory()).nodes.values()
         return [*nodes_called(self.resource, wanted, records)]

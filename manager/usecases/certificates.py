@@ -11,7 +11,7 @@ from common.api.codes import ChainState, Format
 from common.bundle.build import SlotMaterial
 from common.bundle.manifest import SLOTS, Slot
 from common.errors import ChangedMeanwhileError, Hint, InvalidInputError, NotFoundError, PkiError, Reason
-from common.ids import NodeName, node_name
+from common.ids import NodeName
 from common.pki.finding import Finding
 from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.inventory import Entry, Inventory, Judgement
@@ -39,6 +39,7 @@ from manager.usecases.confirming import (
 )
 from manager.usecases.context import Context
 from manager.usecases.trust import new_trusted_ca
+from manager.usecases.uploads import Upload, read_upload
 from manager.usecases.workers import EXPORT_TIMEOUT_S, READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
@@ -167,17 +168,7 @@ class CertificateOperations:
         self._context = context
 
     async def upload(
-        self,
-        *,
-        certificate: str,
-        private_key: str,
-        passphrase: str | None,
-        parameters: str,
-        nodes: Sequence[str],
-        slot: str,
-        confirm: str | None = None,
-        replaces: bool = False,
-        actor: str,
+        self, upload: Upload, *, confirm: str | None = None, replaces: bool = False, actor: str
     ) -> Uploaded:
         """Read, keep and assign a certificate.
 
@@ -185,17 +176,10 @@ class CertificateOperations:
         (`manager.usecases.confirming`). Raises PkiFindingsError (every finding), InvalidInputError, NotFoundError,
         IdentityConflictError, ConfirmationNeededError; then nothing was kept.
         """
-        chosen, where = slot_name(slot), [node_name(name) for name in nodes]
+        where, chosen = list(upload.nodes), upload.slot
         for name in where:
             await self._context.store.nodes.get(name)
-        material = await self._context.workers.run(
-            READ_TIMEOUT_S,
-            read_tls,
-            certificate=certificate,
-            private_key=private_key,
-            passphrase=passphrase,
-            parameters=parameters,
-        )
+        material = await self._context.workers.run(READ_TIMEOUT_S, read_upload, upload)
         now_s = self._context.clock()
         async with self._context.deciding() as inventory:
             foreseen = await asyncio.to_thread(foresee_kept, inventory, material, where, chosen, now_s=now_s)
@@ -319,8 +303,8 @@ class CertificateOperations:
         parameters: str | None = None,
         key: NewKey | None = None,
         passphrase: str | None = None,
-        nodes: Sequence[str] | None = None,
-        slot: str,
+        nodes: Sequence[NodeName] | None = None,
+        slot: Slot,
         seen: str | None = None,
         confirm: str | None = None,
         completes: bool = False,
@@ -334,8 +318,7 @@ class CertificateOperations:
         change is returned, and `confirm` as in `manager.usecases.confirming`. Raises PkiFindingsError, InvalidInputError, NotFoundError,
         ConflictError, ChangedMeanwhileError, ConfirmationNeededError; then nothing was changed.
         """
-        store, chosen = self._context.store, slot_name(slot)
-        where = None if nodes is None else [node_name(name) for name in nodes]
+        store, where = self._context.store, None if nodes is None else list(nodes)
         record = await store.certificates.get(certificate_id)
         material = None
         if certificate is not None or parameters is not None or key is not None:
@@ -362,13 +345,13 @@ class CertificateOperations:
                     f"certificate {certificate_id} was changed meanwhile; look at it again"
                 )
             foreseen = await asyncio.to_thread(
-                foresee_edited, inventory, certificate_id, material, where, chosen, rest=rest, now_s=now_s
+                foresee_edited, inventory, certificate_id, material, where, slot, rest=rest, now_s=now_s
             )
             foreseen.settle(confirm)
             new = None
             for whole in foreseen.materials:
                 new = new_certificate(whole, temporary=record.temporary and whole.leaf.is_self_signed)
-            await store.certificates.update(certificate_id, new, nodes=where, slot=chosen, now_s=now_s)
+            await store.certificates.update(certificate_id, new, nodes=where, slot=slot, now_s=now_s)
             after = await store.certificates.nodes_of(certificate_id)
             await self._context.note(actor, "certificate.edited", f"certificate {certificate_id}", detail)
         concerned = {each.node for each in (*before, *after)}
@@ -380,8 +363,8 @@ class CertificateOperations:
         self,
         certificate_id: int,
         *,
-        nodes: Sequence[str] | None,
-        slot: str,
+        nodes: Sequence[NodeName] | None,
+        slot: Slot,
         seen: Mapping[NodeName, int | None] = MappingProxyType({}),
         confirm: str | None = None,
         actor: str,
@@ -391,50 +374,46 @@ class CertificateOperations:
         `seen` is what those slots had when the change was begun; `confirm` as in `manager.usecases.confirming`. Raises NotFoundError,
         ChangedMeanwhileError, ConfirmationNeededError.
         """
-        chosen = slot_name(slot)
         if nodes is None:
             where = [
                 record.name for record in await self._context.store.nodes.list() if record.kind == "node"
             ]
         else:
-            where = [node_name(name) for name in nodes]
+            where = list(nodes)
         now_s = self._context.clock()
         async with self._context.deciding() as inventory:
             # what was not found is named by the store, and undoes this
-            await self._context.store.assignments.check_seen(chosen, seen)
+            await self._context.store.assignments.check_seen(slot, seen)
             foreseen = await asyncio.to_thread(
-                foresee_assigned, inventory, certificate_id, where, chosen, now_s=now_s
+                foresee_assigned, inventory, certificate_id, where, slot, now_s=now_s
             )
             foreseen.settle(confirm)
-            await self._context.store.assignments.assign(certificate_id, where, chosen)
-            detail = {"nodes": where, "slot": chosen}
+            await self._context.store.assignments.assign(certificate_id, where, slot)
+            detail = {"nodes": where, "slot": slot}
             await self._context.note(actor, "certificate.assigned", f"certificate {certificate_id}", detail)
-        log.info(
-            "certificate.assigned", certificate=certificate_id, slot=chosen, count=len(where), user=actor
-        )
+        log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=len(where), user=actor)
         self._context.changed(where, cause=f"certificate {certificate_id} assigned")
         return Assigned(nodes=where, consequences=foreseen.consequences)
 
     async def unassign(
         self,
-        node: str,
-        slot: str,
+        node: NodeName,
+        slot: Slot,
         *,
         seen: Mapping[NodeName, int | None] = MappingProxyType({}),
         confirm: str | None = None,
         actor: str,
     ) -> None:
         """Empty a slot. A node keeps serving what it has until another certificate is assigned; the rest as for `assign`."""
-        name, chosen = node_name(node), slot_name(slot)
-        await self._context.store.nodes.get(name)
+        await self._context.store.nodes.get(node)
         async with self._context.deciding() as inventory:
-            foreseen = await asyncio.to_thread(foresee_emptied, inventory, name, chosen)
+            foreseen = await asyncio.to_thread(foresee_emptied, inventory, node, slot)
             foreseen.settle(confirm)
-            was_full = await self._context.store.assignments.unassign(name, chosen, seen=seen)
+            was_full = await self._context.store.assignments.unassign(node, slot, seen=seen)
             if was_full:
-                await self._context.note(actor, "certificate.unassigned", f"node {name}", {"slot": chosen})
+                await self._context.note(actor, "certificate.unassigned", f"node {node}", {"slot": slot})
         if was_full:
-            self._context.changed([name], cause=f"{chosen} slot emptied")
+            self._context.changed([node], cause=f"{slot} slot emptied")
 
     async def download(self, certificate_ids: Sequence[int], wanted: Wanted, *, actor: str) -> Download:
         """Return one file with these certificates.

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 from common.bundle.manifest import Slot
 from common.errors import NotFoundError
-from common.ids import NodeName, node_name
+from common.ids import NodeName
 from common.pki.certificate import Certificate
 from manager.domain.inventory import Entry, Judgement
 from manager.domain.model import AssignmentRecord, RequestRecord
 from manager.pki.judge.headline import Headline, headline
 from manager.pki.read.material import TlsMaterial
-from manager.usecases.admission import read_tls
-from manager.usecases.certificates import slot_name
 from manager.usecases.confirming import (
     Foreseen,
     foresee_deleted,
@@ -24,6 +22,7 @@ from manager.usecases.confirming import (
     foresee_untrusted,
 )
 from manager.usecases.context import Context
+from manager.usecases.uploads import Upload, read_upload
 from manager.usecases.workers import READ_TIMEOUT_S
 
 
@@ -68,29 +67,13 @@ class PreviewOperations:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def certificate(
-        self,
-        *,
-        certificate: str,
-        private_key: str,
-        passphrase: str | None,
-        parameters: str,
-        nodes: Sequence[str],
-        slot: str,
-    ) -> Preview:
+    async def certificate(self, upload: Upload) -> Preview:
         """Read what `certificates.upload` would keep. Raises PkiFindingsError, InvalidInputError, NotFoundError."""
-        chosen, where = slot_name(slot), [node_name(name) for name in nodes]
+        where, chosen = list(upload.nodes), upload.slot
         inventory, now_s = await self._context.inventories.current(), self._context.clock()
         if unknown := [name for name in where if name not in inventory.nodes]:
             raise NotFoundError(f"there is no node '{unknown[0]}'")
-        material = await self._context.workers.run(
-            READ_TIMEOUT_S,
-            read_tls,
-            certificate=certificate,
-            private_key=private_key,
-            passphrase=passphrase,
-            parameters=parameters,
-        )
+        material = await self._context.workers.run(READ_TIMEOUT_S, read_upload, upload)
         foreseen = await asyncio.to_thread(foresee_kept, inventory, material, where, chosen, now_s=now_s)
         updates, (material,) = foreseen.updates, foreseen.materials
         # as the entry that it updates, beside which it would share its own key

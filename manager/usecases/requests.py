@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from common.api.codes import KeyKind
+from common.bundle.manifest import Slot
 from common.errors import Hint, InvalidInputError, NotFoundError
-from common.ids import node_name
+from common.ids import NodeName
 from manager.domain.model import RequestRecord
 from manager.pki.read.csr import Request, RequestFields, kind_like, make_key, make_request, prefill
 from manager.pki.read.keys import private_key_pem
@@ -16,7 +17,7 @@ from manager.pki.read.upload import read_private_key
 from manager.store.catalogue import Answered
 from manager.store.records import NewRequest
 from manager.usecases.admission import read_for_key
-from manager.usecases.certificates import new_certificate, slot_name
+from manager.usecases.certificates import new_certificate
 from manager.usecases.confirming import foresee_answered, foresee_unasked
 from manager.usecases.context import Context
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
@@ -114,8 +115,8 @@ class RequestOperations:
         parameters: str,
         passphrase: str | None = None,
         take_over: bool,
-        nodes: Sequence[str],
-        slot: str,
+        nodes: Sequence[NodeName],
+        slot: Slot,
         confirm: str | None = None,
         replaces: bool = False,
         actor: str,
@@ -127,7 +128,7 @@ class RequestOperations:
         replaces, is among the consequences; `confirm` and `replaces` as for an upload. Raises PkiFindingsError if it does not match
         the request's key, InvalidInputError, NotFoundError, IdentityConflictError, ConfirmationNeededError; then nothing was changed.
         """
-        store, chosen, where = self._context.store, slot_name(slot), [node_name(name) for name in nodes]
+        store, where = self._context.store, list(nodes)
         record = await store.requests.get(request_id)
         if take_over and record.replaces_id is None:
             raise InvalidInputError(
@@ -146,7 +147,7 @@ class RequestOperations:
         async with self._context.deciding() as inventory:
             record = await store.requests.get(request_id)
             foreseen = await asyncio.to_thread(
-                foresee_answered, inventory, record, material, where, chosen, take_over=take_over, now_s=now_s
+                foresee_answered, inventory, record, material, where, slot, take_over=take_over, now_s=now_s
             )
             foreseen.settle(confirm, replaces=replaces)
             answered = await store.catalogue.answer(
@@ -154,7 +155,7 @@ class RequestOperations:
                 new_certificate(foreseen.materials[0]),
                 take_over=take_over,
                 nodes=where,
-                slot=chosen,
+                slot=slot,
                 replaced=foreseen.replaced(confirm, replaces=replaces),
                 now_s=now_s,
             )

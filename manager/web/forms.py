@@ -18,6 +18,7 @@ from multipart import (  # type: ignore[import-untyped] # it has no types
 )
 
 from common.errors import CertcastError, InvalidInputError, Reason
+from common.ids import parse_id
 from manager.http.bodies import Sender
 from manager.http.guard import read_bytes
 from manager.pki.read.batch import MAX_FILES, ImportFile
@@ -61,10 +62,7 @@ class Form:
 
     def ids(self, name: str = "id") -> list[int]:
         """Return the ids of ticked boxes. Raises InvalidInputError."""
-        found = self.all(name)
-        if bad := [text for text in found if not (text.isascii() and text.isdecimal() and len(text) <= 18)]:
-            raise InvalidInputError(name, f"'{bad[0][:40]}' is not an id")
-        return [int(text) for text in found]
+        return [parse_id(text, field=name) for text in self.all(name)]
 
     def flag(self, name: str) -> bool:
         """Return whether a box was ticked."""

@@ -19,7 +19,8 @@ import jinja2
 from aiohttp import web
 
 from common.api.codes import Role
-from common.errors import AccessError, InvalidInputError, Reason
+from common.errors import AccessError, Reason
+from common.ids import parse_id
 from common.source import source_of
 from manager.api.heads import SESSION_COOKIE, cookie
 from manager.domain.callers import includes
@@ -125,15 +126,18 @@ class Visit:
 
     def number(self, part: str = "id") -> int:
         """Return a part of the path that is an id. Raises InvalidInputError."""
-        return _number(part, self.name(part))
+        return parse_id(self.name(part), field=part, what="a number")
 
     def page(self) -> int:
         """Return which page of a list is wanted, from 1. Raises InvalidInputError."""
-        return max(1, _number("page", self.query("page") or "1"))
+        return max(1, parse_id(self.query("page") or "1", field="page", what="a number"))
 
     def ids(self) -> list[int]:
         """Return the ids in the address, each once. Raises InvalidInputError."""
-        return [_number("id", text) for text in dict.fromkeys(self.request.query.getall("id", []))]
+        return [
+            parse_id(text, field="id", what="a number")
+            for text in dict.fromkeys(self.request.query.getall("id", []))
+        ]
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """Answer with a page."""
@@ -374,9 +378,3 @@ def _sign_in_first(visit: Visit) -> web.Response:
         message="Your session has ended, and nothing was changed. Sign in in another tab, then go back here and send it again.",
         where=("/", "Go to the fleet"),
     )
-
-
-def _number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise InvalidInputError(name, f"'{text[:40]}' is not a number")
-    return int(text)

@@ -15,6 +15,7 @@ from common.api.codes import Role
 from common.ids import NodeName
 from manager.channel.pipe import pipe
 from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.uploads import Upload
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.fakes.simulator import Mood, NodeSimulator
@@ -70,12 +71,14 @@ class Showroom:
             issuer, names, not_before_s=now_s - 90 * pki.DAY_S, not_after_s=now_s + days * pki.DAY_S
         )
         kept = await self.api.operations.certificates.upload(
-            certificate=made.certificate_pem + chain,
-            private_key=made.key_pem,
-            passphrase=None,
-            parameters="",
-            nodes=nodes or [],
-            slot="server",
+            Upload(
+                certificate=made.certificate_pem + chain,
+                private_key=made.key_pem,
+                passphrase=None,
+                parameters="",
+                nodes=nodes or [],
+                slot="server",
+            ),
             actor=ACTOR,
         )
         return kept.record.id

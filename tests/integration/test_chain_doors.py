@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 import manager
 from common.api.codes import Role
 from common.pki.certificate import decode
+from manager.usecases.uploads import Upload
 from tests import pki
 from tests.fakes.workers import InPlace
 from tests.integration.api import ApiClient, real_api
@@ -66,12 +67,14 @@ NUMBER = 1
 
 async def keep(api: ApiClient, leaf: Made, *above: Made) -> int:
     kept = await api.operations.certificates.upload(
-        certificate=pki.chain_pem(leaf, *above),
-        private_key=leaf.key_pem,
-        passphrase=None,
-        parameters="",
-        nodes=["n1"],
-        slot="server",
+        Upload(
+            certificate=pki.chain_pem(leaf, *above),
+            private_key=leaf.key_pem,
+            passphrase=None,
+            parameters="",
+            nodes=["n1"],
+            slot="server",
+        ),
         actor="test",
     )
     return kept.record.id

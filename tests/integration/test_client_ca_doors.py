@@ -13,6 +13,7 @@ from common.api.codes import Role
 from common.pki.certificate import decode
 from manager.domain import trust
 from manager.domain.alarms import AlarmKind, conditions_of_inventory
+from manager.usecases.uploads import Upload
 from tests import pki
 from tests.fakes.workers import InPlace
 from tests.integration.api import ApiClient, real_api
@@ -64,12 +65,14 @@ async def full(api: ApiClient, monkeypatch):
     await api.operations.trust.upload_one(ISSUER.certificate_pem, trusted_intermediate=False, actor="test")
     leaf = pki.current_leaf(OWN_ISSUER, ["conf.example.com"])
     await api.operations.certificates.upload(
-        certificate=pki.chain_pem(leaf, OWN_ISSUER, OWN_ROOT),
-        private_key=leaf.key_pem,
-        passphrase=None,
-        parameters="",
-        nodes=[],
-        slot="server",
+        Upload(
+            certificate=pki.chain_pem(leaf, OWN_ISSUER, OWN_ROOT),
+            private_key=leaf.key_pem,
+            passphrase=None,
+            parameters="",
+            nodes=[],
+            slot="server",
+        ),
         actor="test",
     )
     held = (await api.operations.inventory()).trust

@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from common.api.codes import Fault, Role
-from common.errors import InvalidInputError
+from common.ids import parse_id
 from manager.domain.audit import AuditSearch
 from manager.web.acts import act_of
 from manager.web.visit import Page, Visit
@@ -44,11 +44,7 @@ async def verify(visit: Visit) -> web.StreamResponse:
 
 def _before(visit: Visit) -> int | None:
     text = visit.query("before")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise InvalidInputError("before", f"'{text[:40]}' is not a number")
-    return int(text)
+    return parse_id(text, field="before", what="a number") if text else None
 
 
 PAGES = (

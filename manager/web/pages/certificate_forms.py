@@ -1,17 +1,18 @@
 """Adding TLS certificates, with a preview; editing one; importing files."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from aiohttp import web
 
 from common.api.codes import Role
 from common.errors import CertcastError, ChangedMeanwhileError
+from common.ids import node_names
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.domain.version import version_of_certificate
 from manager.http.errors import status_of
 from manager.usecases.certificates import slot_name
+from manager.usecases.uploads import Upload
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.difference import Difference
 from manager.web.uploads import findings_of, sentences
@@ -35,24 +36,25 @@ async def add(visit: Visit) -> web.StreamResponse:
     }
     preview = None
     try:
-        given: dict[str, Any] = {
-            name: await visit.given_text(name) for name in ("certificate", "private_key", "parameters")
-        }
+        given = {name: await visit.given_text(name) for name in ("certificate", "private_key", "parameters")}
         shown.update(
             certificate=await visit.shown_text(given["certificate"]),
             parameters=await visit.shown_text(given["parameters"]),
         )
-        given.update(
-            passphrase=form.text("passphrase") or None, nodes=nodes, slot=form.text("slot", "server")
+        upload = Upload(
+            **given,
+            passphrase=form.text("passphrase") or None,
+            nodes=node_names(nodes),
+            slot=slot_name(form.text("slot", "server")),
         )
         if not form.flag("preview"):
             kept = await visit.operations.certificates.upload(
-                **given, confirm=form.text("confirm"), actor=visit.actor
+                upload, confirm=form.text("confirm"), actor=visit.actor
             )
             added = _added(kept.record, created=kept.created, nodes=nodes)
             said = with_notes(added, kept.consequences)
             return visit.redirect(f"/certificates/{kept.record.id}", said)
-        preview = await visit.operations.previews.certificate(**given)
+        preview = await visit.operations.previews.certificate(upload)
     except ConfirmationNeededError as error:
         return await _new_form(visit, shown, nodes, status=status_of(error), asked=error)
     except CertcastError as error:
@@ -98,7 +100,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
             certificate=changed.get("certificate"),
             parameters=changed.get("parameters"),
             passphrase=form.text("passphrase") or None,
-            nodes=nodes,
+            nodes=node_names(nodes),
             slot="server",
             seen=form.text("seen"),
             confirm=form.text("confirm"),

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from common.api.codes import Role
-from common.errors import InvalidInputError
-from common.ids import node_name
+from common.ids import node_name, parse_id
 from manager.domain.consequences import ConfirmationNeededError
 from manager.web.noderows import entries_by_leaf
 from manager.web.visit import Page, Visit
@@ -79,11 +78,7 @@ async def republish(visit: Visit) -> web.StreamResponse:
 
 def _chosen(visit: Visit, which: str) -> int | None:
     text = visit.query(which)
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise InvalidInputError(which, f"'{text[:40]}' is not a generation")
-    return int(text)
+    return parse_id(text, field=which, what="a generation") if text else None
 
 
 PAGES = (

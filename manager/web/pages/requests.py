@@ -8,11 +8,13 @@ from aiohttp import web
 
 from common.api.codes import KeyKind, Role
 from common.errors import CertcastError, InvalidInputError
+from common.ids import node_names, parse_id
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import RequestRecord
 from manager.http.errors import status_of
 from manager.pki.read.csr import DEFAULT_TEMPLATE
 from manager.pki.write.export import Download
+from manager.usecases.certificates import slot_name
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.uploads import findings_of
@@ -126,8 +128,8 @@ async def answer(visit: Visit) -> web.StreamResponse:
             parameters=fields["parameters"],
             passphrase=form.text("passphrase") or None,
             take_over=take_over,
-            nodes=nodes,
-            slot=fields["slot"],
+            nodes=node_names(nodes),
+            slot=slot_name(fields["slot"]),
             confirm=form.text("confirm"),
             actor=visit.actor,
         )
@@ -195,11 +197,7 @@ async def _key(visit: Visit) -> KeyChoice:
 
 
 def _replaces(text: str) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise InvalidInputError("replaces", f"'{text[:40]}' is not a certificate's id")
-    return int(text)
+    return parse_id(text, field="replaces", what="a certificate's id") if text else None
 
 
 async def _new_form(

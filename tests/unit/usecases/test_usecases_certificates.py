@@ -8,6 +8,8 @@ from manager.domain.listing import Query
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import PkiFindingsError
 from manager.store import inventory as subject
+from manager.usecases.certificates import slot_name
+from manager.usecases.uploads import Upload
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root
 from tests.unit.usecases.conftest import World
 
@@ -28,7 +30,7 @@ async def upload(world: World, made: Made, nodes=(), slot="server", **changes):
         "parameters": "",
     }
     kept = await world.operations.certificates.upload(
-        **{**given, **changes}, nodes=list(nodes), slot=slot, actor="ada"
+        Upload(**{**given, **changes}, nodes=list(nodes), slot=slot), actor="ada"
     )
     return kept.record, kept.created
 
@@ -171,9 +173,9 @@ async def test_an_upload_that_cannot_be_served_is_refused_whole(world: World, ch
     assert (world.fleet.told, await world.acts()) == ([], [])
 
 
-async def test_a_slot_that_no_node_has_is_refused(world: World):
+def test_a_slot_that_no_node_has_is_refused():
     with pytest.raises(InvalidInputError) as caught:
-        await upload(world, make_leaf(ISSUER), slot="third")
+        slot_name("third")
     assert caught.value.field == "slot"
 
 

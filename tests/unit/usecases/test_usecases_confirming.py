@@ -12,6 +12,7 @@ from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.reader import as_text
 from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.uploads import Upload
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root, make_rsa_key, sign_request
 from tests.unit.usecases.conftest import World
 
@@ -30,14 +31,17 @@ async def add_node(world: World, name: str, *names: str) -> None:
     world.fleet.nodes.add(name)
 
 
-async def upload(world: World, made: Made, nodes=(), **more):
+async def upload(world: World, made: Made, nodes=(), slot="server", **more):
     return await world.operations.certificates.upload(
-        certificate=made.certificate_pem + ISSUER.certificate_pem,
-        private_key=made.key_pem,
-        passphrase=None,
-        parameters="",
-        nodes=list(nodes),
-        **{"slot": "server", **more},
+        Upload(
+            certificate=made.certificate_pem + ISSUER.certificate_pem,
+            private_key=made.key_pem,
+            passphrase=None,
+            parameters="",
+            nodes=list(nodes),
+            slot=slot,
+        ),
+        **more,
         actor="ada",
     )
 
@@ -320,12 +324,14 @@ async def test_a_chain_without_its_root_is_told_and_only_asked_about_where_it_wa
 
     async def give(made: Made, issuer: Made):
         return await world.operations.certificates.upload(
-            certificate=made.certificate_pem + issuer.certificate_pem,
-            private_key=made.key_pem,
-            passphrase=None,
-            parameters="",
-            nodes=["n1"],
-            slot="server",
+            Upload(
+                certificate=made.certificate_pem + issuer.certificate_pem,
+                private_key=made.key_pem,
+                passphrase=None,
+                parameters="",
+                nodes=["n1"],
+                slot="server",
+            ),
             confirm="",
             actor="ada",
         )
@@ -379,15 +385,17 @@ async def test_a_request_that_says_no_kind_of_key_asks_for_one_no_weaker_than_th
 async def test_another_servers_certificate_that_came_along_is_named_and_holds_nobody_up(world: World):
     made, other = make_leaf(ISSUER), make_leaf(ISSUER, ["other.example.com"])
     found = await world.operations.certificates.upload(
-        certificate=made.certificate_pem
-        + other.certificate_pem
-        + ISSUER.certificate_pem
-        + ROOT.certificate_pem,
-        private_key=made.key_pem,
-        passphrase=None,
-        parameters="",
-        nodes=[],
-        slot="server",
+        Upload(
+            certificate=made.certificate_pem
+            + other.certificate_pem
+            + ISSUER.certificate_pem
+            + ROOT.certificate_pem,
+            private_key=made.key_pem,
+            passphrase=None,
+            parameters="",
+            nodes=[],
+            slot="server",
+        ),
         confirm="",
         actor="ada",
     )
@@ -411,7 +419,7 @@ async def test_an_entry_that_is_updated_in_place_does_not_share_its_key_with_its
     texts = {"certificate": again.certificate_pem + ISSUER.certificate_pem, "private_key": made.key_pem}
     kept = (await upload(world, made, ["n1"])).record
     preview = await world.operations.previews.certificate(
-        **texts, passphrase=None, parameters="", nodes=["n1"], slot="server"
+        Upload(**texts, passphrase=None, parameters="", nodes=["n1"], slot="server")
     )
     assert preview.updates is not None
     assert "key_shared" not in {each.code for each in preview.judgement.findings}

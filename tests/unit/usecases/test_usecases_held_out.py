@@ -19,6 +19,7 @@ from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
 from manager.usecases.certificates import new_certificate
 from manager.usecases.trust import new_trusted_ca
+from manager.usecases.uploads import Upload
 from tests.pki import NOW_S, chain_pem, make_intermediate, make_leaf, make_root, spoiled
 from tests.unit.usecases.conftest import BUILTIN, World
 
@@ -38,12 +39,9 @@ async def refused(entrance) -> str:
 
 async def upload(world: World, certificate: str = "", key: str = LEAF.key_pem):
     return await world.operations.certificates.upload(
-        certificate=certificate,
-        private_key=key,
-        passphrase=None,
-        parameters="",
-        nodes=[],
-        slot="server",
+        Upload(
+            certificate=certificate, private_key=key, passphrase=None, parameters="", nodes=[], slot="server"
+        ),
         actor="ada",
     )
 
@@ -82,7 +80,14 @@ async def test_a_certificate_that_openssl_cannot_load_is_refused_when_uploaded_e
     )
     assert "cannot be loaded by OpenSSL" in await refused(
         world.operations.previews.certificate(
-            certificate=odd, private_key=LEAF.key_pem, passphrase=None, parameters="", nodes=[], slot="server"
+            Upload(
+                certificate=odd,
+                private_key=LEAF.key_pem,
+                passphrase=None,
+                parameters="",
+                nodes=[],
+                slot="server",
+            )
         )
     )
 

@@ -9,6 +9,7 @@ from manager.pki.read.parameters import FFDHE2048_PEM
 from manager.pki.read.upload import read_tls
 from manager.usecases.certificates import new_certificate
 from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.uploads import Upload
 from tests.pki import NOW_S, Made, make_intermediate, make_leaf, make_root
 from tests.unit.usecases.conftest import World
 
@@ -33,12 +34,14 @@ def stored(directory: Path, text: str) -> bool:
 
 async def upload(world: World, made: Made, *, before: str = "", parameters: str = "") -> int:
     uploaded = await world.operations.certificates.upload(
-        certificate=before + made.certificate_pem,
-        private_key=made.key_pem,
-        passphrase=None,
-        parameters=parameters,
-        nodes=[],
-        slot="server",
+        Upload(
+            certificate=before + made.certificate_pem,
+            private_key=made.key_pem,
+            passphrase=None,
+            parameters=parameters,
+            nodes=[],
+            slot="server",
+        ),
         actor="ada",
     )
     return uploaded.record.id

@@ -7,6 +7,7 @@ from common.ids import MANAGEMENT_NODE
 from common.wire.enrolment import decode_token, hash_secret
 from manager.domain.listing import Query
 from manager.domain.model import NodeDescription
+from manager.usecases.uploads import Upload
 from tests.pki import NOW_S, make_leaf
 from tests.unit.usecases.conftest import WITHIN_S, World
 
@@ -127,12 +128,14 @@ async def test_a_removed_node_takes_its_temporary_certificate_along_and_no_other
     await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
     await world.operations.nodes.add("n2", names=[], addresses=[], actor="ada")
     uploaded = await world.operations.certificates.upload(
-        certificate=made.certificate_pem,
-        private_key=made.key_pem,
-        passphrase=None,
-        parameters="",
-        nodes=["n1"],
-        slot="client",
+        Upload(
+            certificate=made.certificate_pem,
+            private_key=made.key_pem,
+            passphrase=None,
+            parameters="",
+            nodes=["n1"],
+            slot="client",
+        ),
         actor="ada",
     )
     await world.operations.nodes.remove("n1", actor="ada")
@@ -150,12 +153,14 @@ async def test_a_node_is_described_with_its_slots_all_at_once_or_not_at_all(worl
     made = make_leaf(None, ["shared.example.com"])
     await world.operations.nodes.add("n1", names=["a.example.com"], addresses=[], actor="ada")
     uploaded = await world.operations.certificates.upload(
-        certificate=made.certificate_pem,
-        private_key=made.key_pem,
-        passphrase=None,
-        parameters="",
-        nodes=[],
-        slot="server",
+        Upload(
+            certificate=made.certificate_pem,
+            private_key=made.key_pem,
+            passphrase=None,
+            parameters="",
+            nodes=[],
+            slot="server",
+        ),
         actor="ada",
     )
     new = NodeDescription(names=["B.example.com"], addresses=["192.0.2.9"], detail={"x": 1})

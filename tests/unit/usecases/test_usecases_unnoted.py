@@ -19,6 +19,7 @@ from manager.store.engine import Database
 from manager.store.tables import metadata
 from manager.usecases.certificates import Wanted
 from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.uploads import Upload
 from manager.usecases.usecases import Operations
 from tests.pki import NOW_S, Made, chain_pem, make_intermediate, make_leaf, make_root
 from tests.unit.store.given import new_generation
@@ -39,12 +40,14 @@ FIRST, SECOND, ANSWER = make_leaf(ISSUER), make_leaf(ISSUER), make_leaf(ISSUER)
 
 def _upload(operations: Operations, made: Made, nodes: list[str]) -> Awaitable[Any]:
     return operations.certificates.upload(
-        certificate=made.certificate_pem + ISSUER.certificate_pem,
-        private_key=made.key_pem,
-        passphrase=None,
-        parameters="",
-        nodes=nodes,
-        slot="server",
+        Upload(
+            certificate=made.certificate_pem + ISSUER.certificate_pem,
+            private_key=made.key_pem,
+            passphrase=None,
+            parameters="",
+            nodes=nodes,
+            slot="server",
+        ),
         actor="ada",
     )
 
