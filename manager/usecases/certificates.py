@@ -353,7 +353,7 @@ class CertificateOperations:
                 new = new_certificate(whole, temporary=record.temporary and whole.leaf.is_self_signed)
             await store.certificates.update(certificate_id, new, nodes=where, slot=slot, now_s=now_s)
             after = await store.certificates.nodes_of(certificate_id)
-            await self._context.note(actor, "certificate.edited", f"certificate {certificate_id}", detail)
+            await self._context.note(actor, "certificate.updated", f"certificate {certificate_id}", detail)
         concerned = {each.node for each in (*before, *after)}
         log.info("certificate.updated", certificate=certificate_id, user=actor, count=len(concerned))
         self._context.changed(concerned, cause=f"certificate {certificate_id} edited")

@@ -27,7 +27,7 @@ class DocumentOperations:
         """Keep a new one; return its id. Raises TakenError."""
         async with self._context.store.together():
             number = await self._context.store.documents.add(kind, body, unique=unique)
-            await self._note("added", kind, [number], actor)
+            await self._note("document.added", kind, [number], actor)
         return number
 
     async def change(
@@ -49,7 +49,7 @@ class DocumentOperations:
             changed = {**known, **changes}
             check(changed)
             await store.replace(kind, document_id, changed, unique=unique)
-            await self._note("changed", kind, [document_id], actor)
+            await self._note("document.changed", kind, [document_id], actor)
 
     async def change_only(
         self, kind: str, changes: Mapping[str, Any], *, check: Check, shown_id: int, actor: str
@@ -64,14 +64,14 @@ class DocumentOperations:
                 await store.add(kind, changed)
             else:
                 await store.replace(kind, number, changed)
-            await self._note("changed", kind, [shown_id], actor)
+            await self._note("document.changed", kind, [shown_id], actor)
 
     async def delete(self, kind: str, document_ids: Sequence[int], *, actor: str) -> None:
         """Remove all of these or none. Raises NotFoundError."""
         async with self._context.store.together():
             await self._context.store.documents.delete(kind, document_ids)
-            await self._note("deleted", kind, document_ids, actor)
+            await self._note("document.deleted", kind, document_ids, actor)
 
-    async def _note(self, what: str, kind: str, document_ids: Sequence[int], actor: str) -> None:
+    async def _note(self, act: str, kind: str, document_ids: Sequence[int], actor: str) -> None:
         for number in document_ids:
-            await self._context.note(actor, f"document.{what}", f"{kind} {number}")
+            await self._context.note(actor, act, f"{kind} {number}")

@@ -23,7 +23,7 @@ class RoleOperations:
         _check(permissions)
         async with self._context.store.together():
             role_id = await self._context.store.roles.add(name, permissions)
-            await self._note(actor, "added", role_id, name, permissions)
+            await self._note(actor, "role.added", role_id, name, permissions)
         return role_id
 
     async def change(self, role_id: int, name: str, permissions: Collection[str], *, actor: str) -> None:
@@ -34,7 +34,7 @@ class RoleOperations:
             return
         async with self._context.store.together():
             await self._context.store.roles.change(role_id, name, permissions, level=level_of(permissions))
-            await self._note(actor, "changed", role_id, name, permissions)
+            await self._note(actor, "role.changed", role_id, name, permissions)
 
     async def remove(self, role_ids: Sequence[int], *, actor: str) -> None:
         """Remove all of these roles or none. Raises NotFoundError, ConflictError if one is built in or a program has it."""
@@ -44,10 +44,10 @@ class RoleOperations:
                 await self._context.note(actor, "role.removed", f"role {role_id}")
 
     async def _note(
-        self, actor: str, what: str, role_id: int, name: str, permissions: Collection[str]
+        self, actor: str, act: str, role_id: int, name: str, permissions: Collection[str]
     ) -> None:
         detail = {"name": name, "permissions": sorted(permissions)}
-        await self._context.note(actor, f"role.{what}", f"role {role_id}", detail)
+        await self._context.note(actor, act, f"role {role_id}", detail)
 
 
 def _check(permissions: Collection[str]) -> None:

@@ -129,7 +129,11 @@ def _by(key: str, before: str = "", after: str = "") -> Callable[[Detail], str]:
 
 _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "certificate.uploaded": ("added", _for_nodes),
-    "certificate.updated": ("updated", _used_by),
+    "certificate.updated": (
+        "updated",
+        lambda detail: _edited(detail) if "certificate" in detail else _used_by(detail),
+    ),
+    # the name of an edit until there was one list of acts
     "certificate.edited": ("changed", _edited),
     "certificate.assigned": ("assigned", _to_nodes),
     "certificate.unassigned": ("emptied a slot of", _by("slot", "(", ")")),

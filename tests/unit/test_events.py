@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.events import EVENTS, KEYS
+from common.events import ACTS, EVENTS, KEYS
 
 ROOT = Path(__file__).parents[2]
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -65,4 +65,21 @@ def test_every_listed_event_is_spoken_somewhere():
 
 
 def test_an_event_is_a_noun_and_what_happened_to_it():
-    assert [event for event in EVENTS if not re.fullmatch(r"[a-z]+\.[a-z_]+", event)] == []
+    assert [event for event in EVENTS if not re.fullmatch(r"[a-z_]+\.[a-z_]+", event)] == []
+
+
+def test_every_act_that_is_written_into_the_audit_log_is_listed():
+    written = set()
+    for path in (ROOT / "manager").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".note", "._note")):
+                texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
+                written |= {text for text in texts if re.fullmatch(r"[a-z_]+\.[a-z_]+", str(text))}
+            if (
+                isinstance(node, ast.keyword)
+                and node.arg == "action"
+                and isinstance(node.value, ast.Constant)
+            ):
+                written.add(node.value.value)
+    assert len(written) > 30
+    assert written - set(ACTS) == set()
