@@ -72,14 +72,11 @@ def test_every_act_that_is_written_into_the_audit_log_is_listed():
     written = set()
     for path in (ROOT / "manager").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".note", "._note")):
-                texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
-                written |= {text for text in texts if re.fullmatch(r"[a-z_]+\.[a-z_]+", str(text))}
-            if (
-                isinstance(node, ast.keyword)
-                and node.arg == "action"
-                and isinstance(node.value, ast.Constant)
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+                (".note", "._note", "audit.append")
             ):
-                written.add(node.value.value)
+                values = [*node.args, *(each.value for each in node.keywords)]
+                texts = {str(each.value) for each in values if isinstance(each, ast.Constant)}
+                written |= {text for text in texts if re.fullmatch(r"[a-z_]+\.[a-z_]+", text)}
     assert len(written) > 30
     assert written - set(ACTS) == set()

@@ -54,6 +54,12 @@ def said(action: str, subject: str, detail: object = None) -> str:
         ("certificate.updated", "certificate 7", {"nodes": ["a"]}, "updated certificate 7 (used by a)"),
         ("certificate.updated", "certificate 7", {"nodes": []}, "updated certificate 7"),
         (
+            "certificate.updated",
+            "certificate 7",
+            {"certificate": False, "parameters": True, "private_key": False, "nodes": None},
+            "updated certificate 7 (its parameters)",
+        ),
+        (
             "generation.republished",
             "node a",
             {"generation": 4, "as": 9},
