@@ -15,6 +15,8 @@ from common.api.values import Ids, Nodes
 class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):
     """An upload. The key may stand in `certificate` too; `nodes` get it in `slot` at once.
 
+    A file that is no text (DER, PKCS#12, PKCS#7, ZIP) is sent as one PEM block of its bytes: what a block holds is told by its content.
+
     `replace` allows that it takes the place of one with its issuer and serial number whose private key is another, which is lost then.
     `confirm` is an empty string to be told what the change means before it is made, and then the token that came with that.
     """

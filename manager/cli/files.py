@@ -5,6 +5,7 @@ Invariant: a file that holds private keys is readable by its owner only from its
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +25,14 @@ INPUT_MAX_BYTES: Final = 8 * 1024 * 1024
 
 STDIN: Final = "-"
 STDOUT: Final = "-"
+
+_HEAD_CHARS: Final = 256
+_CONTROL: Final = re.compile("[\x01-\x08\x0e-\x1f\x7f-\x9f]")
+"""What no text begins with; the lengths of DER and the headers of archives are full of it."""
+
+_MARK: Final = "-----"
+_BINARY: Final = (b"\x30", b"PK\x03\x04")
+"""How DER (an ASN.1 SEQUENCE) and ZIP archives begin, which somebody may have written as base64 without marks."""
 
 _SECRET_MODE: Final = 0o600
 _PLAIN_MODE: Final = 0o644
@@ -95,18 +104,24 @@ def read_bytes(name: str, *, may_be_empty: bool = False) -> bytes:
 
 
 def read_text(name: str) -> str:
-    """Read a file as text, with its bytes as they are; what is no text (DER, PKCS#12, PKCS#7, ZIP) is written as PEM.
+    """Read a file as the text that is sent (`text_to_send`). Raises InvalidInputError."""
+    return text_to_send(read_bytes(name))
 
-    Raises InvalidInputError.
+
+def text_to_send(content: bytes) -> str:
+    """Return a text with its characters as they are; what is none (DER, PKCS#12, PKCS#7, ZIP) as one PEM block of its bytes.
+
+    The manager tells by a block's content what it holds, whatever its label says.
     """
-    from manager.pki.read.findings import PkiFindingsError, located
-    from manager.pki.read.reader import as_text
+    from common.pki.body import decode_base64
+    from common.pki.pem import pem_of, text_of
 
-    content, what = read_bytes(name), shown_name(name)
-    try:
-        return as_text(content, "a certificate or key", file=what)
-    except PkiFindingsError as error:
-        raise InvalidInputError("file", "; ".join(located(each) for each in error.findings)) from error
+    text = text_of(content)
+    if _CONTROL.search(text[:_HEAD_CHARS]):
+        return pem_of(content)
+    if _MARK not in text and decode_base64(text).startswith(_BINARY):
+        return pem_of(decode_base64(text))
+    return text
 
 
 def read_joined(names: Sequence[str]) -> Joined:

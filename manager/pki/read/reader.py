@@ -31,7 +31,27 @@ _MAX_IN_ONE = 1000
 
 
 def read_text(text: str, wanted: str, *, file: str | None = None) -> Reading:
-    """Read a text's blocks. `wanted` completes "there is no ..." where it has none; an empty text is an empty reading."""
+    """Read a text's blocks. `wanted` completes "there is no ..." where it has none; an empty text is an empty reading.
+
+    A block may hold a file that is no text, as the operator's command sends it: a ZIP archive is unpacked, once.
+    """
+    found = _read_text(text, wanted, file=file)
+    blocks: list[Block] = []
+    findings = list(found.findings)
+    for block in found.blocks:
+        name = foreign(block.der) if block.label == CERTIFICATE else None
+        if name is None:
+            blocks.append(block)
+        elif block.der.startswith(_ZIP):
+            packed = read_file(block.der, wanted, file=file)
+            blocks += packed.blocks
+            findings += packed.findings
+        else:
+            findings.append(at(block, f"this is {name}", Reason.UNSUPPORTED))
+    return Reading(tuple(blocks), tuple(findings))
+
+
+def _read_text(text: str, wanted: str, *, file: str | None) -> Reading:
     if not text.strip(_BLANK):
         return Reading((), ())
     if (packed := _without_marks(text)) is not None:
@@ -76,7 +96,7 @@ def _read_member(data: bytes, wanted: str, *, file: str | None) -> Reading:
     if _is_bytes(data):
         return _read_content(data, file=file, line=None)
     text = text_of(data)
-    return read_text(text, wanted, file=file) if text.strip(_BLANK) else Reading((), (_empty(file),))
+    return _read_text(text, wanted, file=file) if text.strip(_BLANK) else Reading((), (_empty(file),))
 
 
 def _read_content(data: bytes, *, file: str | None, line: int | None) -> Reading:

@@ -98,10 +98,12 @@ def test_what_cannot_be_sent_is_exit_status_2(api, run, arguments, told):
 
 
 def test_a_damaged_binary_file_is_named(api, run, tmp_path):
+    finding = {"message": "the CERTIFICATE block is damaged", "file": "certificate", "block": 1, "line": 1}
+    api.refuse("POST", "certificates", 400, "the CERTIFICATE block is damaged", findings=[finding])
     (tmp_path / "a.der").write_bytes(b"\x30\x82\xff\xfe")
     done = run("certificate", "add", "--certificate", str(tmp_path / "a.der"))
-    assert done.exit_code == 2
-    assert "cut short" in done.stderr
+    assert done.exit_code == 1
+    assert api.asked[0][2]["certificate"].splitlines()[1] == "MIL//g=="
     assert "a.der" in done.stderr
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from common.errors import Reason
 from common.pki import der
 from common.pki.pem import pem_of, read_blocks
+from manager.cli.files import text_to_send
 from manager.pki.read.batch import ImportFile, read_batch
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.parameters import FFDHE2048_PEM
@@ -107,10 +108,11 @@ FORMS = [
 ]
 
 
+@pytest.mark.parametrize("sends", [lambda data: as_text(data, "a certificate", file="x"), text_to_send])
 @pytest.mark.parametrize("form", FORMS)
-def test_certificates_are_read_in_every_form_at_every_entrance(folder, form):
+def test_certificates_are_read_in_every_form_at_every_entrance(folder, form, sends):
     data = forms(folder)[form]
-    text = as_text(data, "a certificate", file="x")
+    text = sends(data)
     uploaded = read_tls(certificate=text, private_key=LEAF.key_pem, passphrase="word")
     answered = read_for_key(certificate=text, private_key=LEAF.key_pem, passphrase="word", owner="the key")
     files = [ImportFile("x", data), ImportFile("key.pem", LEAF.key_pem.encode())]
@@ -122,9 +124,10 @@ def test_certificates_are_read_in_every_form_at_every_entrance(folder, form):
         assert standing == [LEAF.certificate_der, LOW.certificate_der], "it is kept as what others can read"
 
 
+@pytest.mark.parametrize("sends", [lambda data: as_text(data, "a certificate", file="x"), text_to_send])
 @pytest.mark.parametrize("form", [each for each in FORMS if "pkcs12" not in each])
-def test_trusted_cas_are_read_in_every_form(folder, form):
-    text = as_text(forms(folder)[form], "a certificate", file="x")
+def test_trusted_cas_are_read_in_every_form(folder, form, sends):
+    text = sends(forms(folder)[form])
     found = read_trusted_cas(text, skip_unusable=True)
     assert [each.der for each in found.certificates] == [LOW.certificate_der]
     (left,) = found.left_out
@@ -445,3 +448,19 @@ def test_a_self_signed_certificate_that_is_no_ca_can_be_trusted_as_itself():
     assert read_trusted_ca(own.certificate_pem).der == own.certificate_der
     with pytest.raises(PkiFindingsError, match="not a CA certificate"):
         read_trusted_ca(make_leaf(ROOT).certificate_pem)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"), [(b"\xfe\xed\xfe\xed\x00\x00\x00\x02", "Java keystore"), (b"\x1f\x8b\x08\x00", "gzip")]
+)
+def test_a_file_of_another_kind_is_named_when_it_comes_in_a_block(data, told):
+    with pytest.raises(PkiFindingsError, match=told):
+        read_tls(certificate=text_to_send(data), private_key=LEAF.key_pem)
+
+
+def test_an_archive_in_a_block_is_unpacked_once(folder):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("inner.pem", text_to_send(forms(folder)["zip"]))
+    with pytest.raises(PkiFindingsError):
+        read_tls(certificate=text_to_send(packed.getvalue()), private_key=LEAF.key_pem)
