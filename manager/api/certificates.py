@@ -37,7 +37,7 @@ from manager.api.answers import (
 from manager.api.routes import CONFIRM, FORCE, Call, Route, reply
 from manager.api.routes import Query as Parameter
 from manager.domain.callers import check_password_given, includes
-from manager.domain.listing import PAGE, Query
+from manager.domain.certificate_list import PAGE, Query
 from manager.http.downloads import PEM_FILE, PFX_FILE, attachment
 from manager.http.errors import consequence_answers
 from manager.http.pieces import AT_ONCE, guarded, listed, send

@@ -1,119 +1,51 @@
-"""Which certificates a list shows, and in which order.
+"""Lists: rows in an order, and a part of them.
 
-Pure. Invariant: the order is total (the id decides between equals), so that pages neither repeat nor skip an entry.
+Pure. Invariant: sorting keeps the order of equals, so that pages neither repeat nor skip a row where the rows came in a total order
+or the last key is one of its own for each.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Generic, TypeVar
 
-from common.api.codes import Order, StatusCode
-from common.api.limits import PAGE_MAX
-from common.errors import InvalidInputError, NotFoundError
-from common.pki.finding import Severity
-from common.pki.path import Purpose, allows
-from manager.domain.comparison import uncovered
-from manager.domain.inventory import Entry, Inventory
-from manager.domain.model import NodeRecord
-from manager.pki.judge.headline import headline
-
-PAGE: Final = 100
-_SEVERITIES: Final = tuple(Severity)
-
-
-_KEYS: Final[Mapping[Order, Callable[[Entry], Any]]] = MappingProxyType(
-    {
-        Order.ID: lambda entry: entry.id,
-        Order.SUBJECT: lambda entry: (entry.leaf.subject_name.lower(), entry.id),
-        Order.ISSUER: lambda entry: (entry.leaf.issuer_name.lower(), entry.id),
-        Order.EXPIRY: lambda entry: (entry.leaf.not_after_s, entry.id),
-        Order.NODES: lambda entry: (len(entry.places), entry.id),
-    }
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """What is wanted. `search` is looked for in names, issuer, serial number and fingerprint, without regard to case.
-
-    `status` keeps those that have it among their statuses; `node` those assigned to it ("" for unassigned ones). Those that are
-    valid for every name of the node `fitting`, and are valid now, come before all others.
-    """
-
-    search: str = ""
-    status: StatusCode | None = None
-    node: str | None = None
-    fitting: str | None = None
-    order: Order = Order.ID
-    descending: bool = False
-    offset: int = 0
-    limit: int = PAGE
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.limit <= PAGE_MAX:
-            raise InvalidInputError("limit", f"a page has 1 to {PAGE_MAX} entries")
-        if self.offset < 0:
-            raise InvalidInputError("offset", "an offset is not negative")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a list, and how many entries the whole has."""
+class Sort(Generic[T]):
+    """By what to sort."""
+
+    key: Callable[[T], Any]
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list, and how many rows the whole has."""
 
     total: int
-    entries: Sequence[Entry]
+    entries: Sequence[T]
 
 
-def list_page(inventory: Inventory, query: Query, *, now_s: int) -> Page:
-    """Return the entries of one page."""
-    found = [
-        entry
-        for entry in inventory.entries.values()
-        if _is_wanted(entry, query)
-        and (
-            query.status is None
-            or any(status.code is query.status for status in inventory.statuses(entry.id, now_s=now_s))
-        )
-    ]
-    if query.order is Order.STATUS:
-        found.sort(key=lambda entry: _badness(inventory, entry, now_s), reverse=query.descending)
-    elif query.order is not Order.ID or query.descending:
-        found.sort(key=_KEYS[query.order], reverse=query.descending)
-    if query.fitting is not None:
-        node = next((each for name, each in inventory.nodes.items() if name == query.fitting), None)
-        if node is None:
-            raise NotFoundError(f"there is no node '{query.fitting}'")
-        found.sort(key=lambda entry: not fits(entry, node, now_s=now_s))
-    return Page(len(found), found[query.offset : query.offset + query.limit])
+def ordered(rows: Iterable[T], sorts: Sequence[Sort[T]]) -> list[T]:
+    """Sort rows by the first of these, equals by the next, and so on."""
+    found = list(rows)
+    for sort in reversed(sorts):
+        found.sort(key=sort.key, reverse=sort.descending)
+    return found
 
 
-def fits(entry: Entry, node: NodeRecord, *, now_s: int) -> bool:
-    """Whether clients of a node would accept a certificate by its names, its time and its purpose, and the node could load it."""
-    leaf = entry.leaf
-    is_usable = allows(leaf, Purpose.SERVER) and not entry.is_held_out
-    return is_usable and leaf.not_before_s <= now_s <= leaf.not_after_s and not uncovered(leaf, node)
+def page_from(rows: Sequence[T], *, offset: int, limit: int) -> Page[T]:
+    """Return so many rows after the first `offset`."""
+    return Page(len(rows), rows[offset : offset + limit])
 
 
-def _badness(inventory: Inventory, entry: Entry, now_s: int) -> tuple[int, int, int]:
-    """Return what an entry sorts by, the worst first; of equally bad ones the first to expire."""
-    number = entry.id
-    found = headline(
-        inventory.statuses(number, now_s=now_s),
-        inventory.chain(number, now_s=now_s).state,
-        inventory.findings(number, now_s=now_s),
-    )
-    return _SEVERITIES.index(found.severity), entry.leaf.not_after_s, number
+def page_of(rows: Sequence[T], number: int, *, size: int) -> Page[T]:
+    """Return a page by its number, from 1."""
+    return page_from(rows, offset=(number - 1) * size, limit=size)
 
 
-def _is_wanted(entry: Entry, query: Query) -> bool:
-    if query.node is not None and not (
-        any(place.node == query.node for place in entry.places) if query.node else not entry.places
-    ):
-        return False
-    if not query.search:
-        return True
-    wanted = query.search.lower()
-    leaf = entry.leaf
-    texts = (leaf.raw_subject, leaf.issuer_name, leaf.serial_no, leaf.fingerprint, *leaf.subject_alt_names)
-    return any(wanted in text.lower() for text in texts)
+def mentions(texts: Iterable[str], wanted: str) -> bool:
+    """Whether a text stands in one of these, without regard to case."""
+    lowered = wanted.lower()
+    return any(lowered in text.lower() for text in texts)

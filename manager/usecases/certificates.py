@@ -13,9 +13,9 @@ from common.bundle.manifest import SLOTS, Slot
 from common.errors import ChangedMeanwhileError, Hint, InvalidInputError, NotFoundError, PkiError, Reason
 from common.ids import NodeName
 from common.pki.finding import Finding
+from manager.domain.certificate_list import Query, list_page
 from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.inventory import Entry, Inventory, Judgement
-from manager.domain.listing import Page, Query, list_page
 from manager.domain.model import AssignmentRecord, CertificateRecord, TrustedCaRecord
 from manager.pki.judge.headline import Headline, headline
 from manager.pki.judge.identity import issuer_of, key_of
@@ -510,7 +510,7 @@ class CertificateOperations:
 
 
 def _list(inventory: Inventory, query: Query, now_s: int) -> tuple[int, Sequence[ListedCertificate]]:
-    page: Page = list_page(inventory, query, now_s=now_s)
+    page = list_page(inventory, query, now_s=now_s)
     return page.total, [_listed(inventory, entry, now_s) for entry in page.entries]
 
 

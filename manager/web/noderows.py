@@ -16,6 +16,7 @@ from common.ids import NodeName
 from common.wire.messages import Serving
 from manager.domain.comparison import listed
 from manager.domain.inventory import Entry, Inventory
+from manager.domain.listing import Sort, mentions, ordered
 from manager.domain.model import NodeRecord
 from manager.domain.view import NodeView, SlotView
 from manager.web.words import STATES, Kind, short
@@ -89,7 +90,7 @@ def find_rows(
     inventory: Inventory, records: Collection[NodeRecord], locations: Mapping[int, str], search: str
 ) -> list[Row]:
     """Return the nodes in whose names, addresses, location or certificate the text stands, by name."""
-    wanted = search.strip().lower()
+    wanted = search.strip()
     rows = [
         Row(
             record=record,
@@ -119,7 +120,7 @@ def order_rows(
             case Order.NAME:
                 return (row.record.name,)
 
-    return sorted(rows, key=key, reverse=descending)
+    return ordered(rows, [Sort(key, descending)])
 
 
 def in_states(
@@ -246,4 +247,4 @@ def _has(row: Row, wanted: str) -> bool:
     texts = [record.name, row.location, *record.names, *record.addresses]
     if row.assigned is not None:
         texts += [row.assigned.leaf.subject_name, *row.assigned.leaf.subject_alt_names]
-    return any(wanted in text.lower() for text in texts)
+    return mentions(texts, wanted)

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import re2  # type: ignore[import-untyped] # it has no types
 
+from manager.domain.listing import Sort, ordered, page_from
 from manager.infinity_api.contract.description import Field, Kind, Lookup, Resource
 from manager.infinity_api.contract.errors import MISMATCH, RefusedError
 from manager.infinity_api.contract.values import (
@@ -133,16 +134,12 @@ def select(query: Query, rows: Sequence[Row]) -> Sequence[Row]:
             _check_cost(condition, found)
         key, test = condition.key, condition.test
         found = [row for row in found if test(row.get(key))]
-    if query.orders:
-        found = list(found)
-        for order in reversed(query.orders):
-            found.sort(key=_sort_key(order.key), reverse=order.descending)
-    return found
+    return ordered(found, [Sort(_sort_key(order.key), order.descending) for order in query.orders])
 
 
 def page(query: Query, found: Sequence[Row]) -> Sequence[Row]:
     """Return the rows of a query's page."""
-    return found[query.offset : query.offset + query.limit]
+    return page_from(found, offset=query.offset, limit=query.limit).entries
 
 
 def envelope(resource: Resource, query: Query, *, total: int, objects: Sequence[object]) -> dict[str, object]:

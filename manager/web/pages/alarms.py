@@ -7,6 +7,7 @@ from aiohttp import web
 
 from common.api.codes import Role
 from manager.domain.alarms import AlarmRecord
+from manager.domain.listing import mentions, page_of
 from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
@@ -47,14 +48,12 @@ def _list(
     visit: Visit, template: str, records: Sequence[AlarmRecord], *, problems: Sequence[str] = ()
 ) -> web.Response:
     search, level, page = visit.query("search"), visit.query("level"), visit.page()
-    found = [
-        each for each in records if _has(each, search.strip().lower()) and level in {"", each.trait.level}
-    ]
+    found = [each for each in records if _has(each, search.strip()) and level in {"", each.trait.level}]
     return visit.render(
         template,
         status=400 if problems else 200,
         problems=problems,
-        alarms=found[(page - 1) * SIZE : page * SIZE],
+        alarms=page_of(found, page, size=SIZE).entries,
         total=len(found),
         search=search,
         level=level,
@@ -66,7 +65,7 @@ def _list(
 
 def _has(record: AlarmRecord, wanted: str) -> bool:
     texts = (record.trait.title, record.label, record.details, record.node)
-    return any(wanted in text.lower() for text in texts)
+    return mentions(texts, wanted)
 
 
 PAGES = (

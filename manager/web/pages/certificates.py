@@ -8,9 +8,10 @@ from aiohttp import web
 from common.api.codes import ChainState, Format, Order, Role, StatusCode
 from common.errors import CertcastError, ConflictError, InvalidInputError, NotFoundError
 from common.pki.certificate import Certificate
+from manager.domain.certificate_list import Query
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry
-from manager.domain.listing import Query
+from manager.domain.listing import page_of
 from manager.http.downloads import attachment
 from manager.http.errors import status_of
 from manager.pki.chain.chain import Chain
@@ -61,10 +62,9 @@ async def by_node(visit: Visit) -> web.StreamResponse:
         for node, slot, listed in await visit.operations.certificates.by_node()
         if search in node or (listed is not None and search in listed.entry.leaf.subject_name.lower())
     ]
-    start = (visit.page() - 1) * PAGE_SIZE
     return visit.render(
         "certificates_by_node.html",
-        slots=found[start : start + PAGE_SIZE],
+        slots=page_of(found, visit.page(), size=PAGE_SIZE).entries,
         total=len(found),
         number=visit.page(),
         size=PAGE_SIZE,

@@ -9,8 +9,8 @@ from common.api.codes import Order, Role
 from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, NotFoundError
 from common.ids import node_name
+from manager.domain.certificate_list import Query, fits
 from manager.domain.consequences import ConfirmationNeededError
-from manager.domain.listing import Query, fits
 from manager.domain.model import NodeRecord
 from manager.http.errors import status_of
 from manager.usecases.certificates import slot_name

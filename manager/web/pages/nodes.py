@@ -11,6 +11,7 @@ from common.api.codes import Role, State
 from common.errors import CertcastError, ChangedMeanwhileError, InvalidInputError
 from common.ids import NodeName, node_name
 from manager.domain.consequences import ConfirmationNeededError
+from manager.domain.listing import page_of
 from manager.domain.model import NodeDescription, NodeRecord
 from manager.domain.version import version_of_node
 from manager.domain.view import NodeView
@@ -77,7 +78,8 @@ async def show_list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Respon
     if states:
         rows = in_states(rows, views, states)
     page = visit.page()
-    shown = order_rows(rows, views, order, descending=descending)[(page - 1) * SIZE : page * SIZE]
+    ranked = order_rows(rows, views, order, descending=descending)
+    shown = page_of(ranked, page, size=SIZE).entries
     views = views or await _views(visit, [row.record.name for row in shown])
     by_leaf = entries_by_leaf(inventory)
     counts = visit.site.fleet.counts()

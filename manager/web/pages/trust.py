@@ -15,6 +15,7 @@ from common.errors import (
 )
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry, Inventory
+from manager.domain.listing import mentions, page_of
 from manager.domain.model import TrustedCaRecord
 from manager.domain.version import version_of_trusted_ca
 from manager.http.downloads import attachment
@@ -38,15 +39,14 @@ async def _list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     found = [
         each
         for each in await visit.operations.trust.list()
-        if search in each.certificate.raw_subject.lower() or search in each.record.fingerprint
+        if mentions((each.certificate.raw_subject, each.record.fingerprint), search)
     ]
-    start = (visit.page() - 1) * PAGE_SIZE
     return visit.render(
         "trusted_cas.html",
         status=400 if problems else 200,
         problems=problems,
         warnings=await visit.operations.trust.warnings(),
-        found=found[start : start + PAGE_SIZE],
+        found=page_of(found, visit.page(), size=PAGE_SIZE).entries,
         total=len(found),
         number=visit.page(),
         size=PAGE_SIZE,
@@ -59,7 +59,7 @@ async def list_builtin(visit: Visit) -> web.StreamResponse:
     search = visit.query("search").strip().lower()
     everything = await visit.operations.trust.builtin()
     found = sorted(
-        (each for each in everything if search in each.certificate.raw_subject.lower()),
+        (each for each in everything if mentions([each.certificate.raw_subject], search)),
         key=lambda each: each.certificate.label.lower(),
     )
     return visit.render("trusted_cas_builtin.html", found=found, total=len(everything), search=search)

@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, Reason
 from common.pki.certificate import decode
-from manager.domain.listing import Query
+from manager.domain.certificate_list import Query
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import PkiFindingsError
 from manager.store import inventory as subject

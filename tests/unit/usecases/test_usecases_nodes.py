@@ -5,7 +5,7 @@ import pytest
 from common.errors import ConflictError, InvalidInputError, NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
 from common.wire.enrolment import decode_token, hash_secret
-from manager.domain.listing import Query
+from manager.domain.certificate_list import Query
 from manager.domain.model import NodeDescription
 from manager.usecases.uploads import Upload
 from tests.pki import NOW_S, make_leaf

@@ -1,0 +1,117 @@
+"""Certificate list: which certificates it shows, and in which order.
+
+Pure. Invariant: the order is total (the id decides between equals), so that pages neither repeat nor skip an entry.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from common.api.codes import Order, StatusCode
+from common.api.limits import PAGE_MAX
+from common.errors import InvalidInputError, NotFoundError
+from common.pki.finding import Severity
+from common.pki.path import Purpose, allows
+from manager.domain.comparison import uncovered
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.listing import Page, Sort, mentions, ordered, page_from
+from manager.domain.model import NodeRecord
+from manager.pki.judge.headline import headline
+
+PAGE: Final = 100
+_SEVERITIES: Final = tuple(Severity)
+
+
+_KEYS: Final[Mapping[Order, Callable[[Entry], Any]]] = MappingProxyType(
+    {
+        Order.ID: lambda entry: entry.id,
+        Order.SUBJECT: lambda entry: (entry.leaf.subject_name.lower(), entry.id),
+        Order.ISSUER: lambda entry: (entry.leaf.issuer_name.lower(), entry.id),
+        Order.EXPIRY: lambda entry: (entry.leaf.not_after_s, entry.id),
+        Order.NODES: lambda entry: (len(entry.places), entry.id),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is wanted. `search` is looked for in names, issuer, serial number and fingerprint, without regard to case.
+
+    `status` keeps those that have it among their statuses; `node` those assigned to it ("" for unassigned ones). Those that are
+    valid for every name of the node `fitting`, and are valid now, come before all others.
+    """
+
+    search: str = ""
+    status: StatusCode | None = None
+    node: str | None = None
+    fitting: str | None = None
+    order: Order = Order.ID
+    descending: bool = False
+    offset: int = 0
+    limit: int = PAGE
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= PAGE_MAX:
+            raise InvalidInputError("limit", f"a page has 1 to {PAGE_MAX} entries")
+        if self.offset < 0:
+            raise InvalidInputError("offset", "an offset is not negative")
+
+
+def list_page(inventory: Inventory, query: Query, *, now_s: int) -> Page[Entry]:
+    """Return the entries of one page."""
+    found = [
+        entry
+        for entry in inventory.entries.values()
+        if _is_wanted(entry, query)
+        and (
+            query.status is None
+            or any(status.code is query.status for status in inventory.statuses(entry.id, now_s=now_s))
+        )
+    ]
+    found = ordered(found, _sorts(inventory, query, now_s))
+    return page_from(found, offset=query.offset, limit=query.limit)
+
+
+def _sorts(inventory: Inventory, query: Query, now_s: int) -> list[Sort[Entry]]:
+    sorts: list[Sort[Entry]] = []
+    if query.fitting is not None:
+        node = next((each for name, each in inventory.nodes.items() if name == query.fitting), None)
+        if node is None:
+            raise NotFoundError(f"there is no node '{query.fitting}'")
+        sorts.append(Sort(lambda entry: not fits(entry, node, now_s=now_s)))
+    if query.order is Order.STATUS:
+        sorts.append(Sort(lambda entry: _badness(inventory, entry, now_s), query.descending))
+    elif query.order is not Order.ID or query.descending:
+        sorts.append(Sort(_KEYS[query.order], query.descending))
+    return sorts
+
+
+def fits(entry: Entry, node: NodeRecord, *, now_s: int) -> bool:
+    """Whether clients of a node would accept a certificate by its names, its time and its purpose, and the node could load it."""
+    leaf = entry.leaf
+    is_usable = allows(leaf, Purpose.SERVER) and not entry.is_held_out
+    return is_usable and leaf.not_before_s <= now_s <= leaf.not_after_s and not uncovered(leaf, node)
+
+
+def _badness(inventory: Inventory, entry: Entry, now_s: int) -> tuple[int, int, int]:
+    """Return what an entry sorts by, the worst first; of equally bad ones the first to expire."""
+    number = entry.id
+    found = headline(
+        inventory.statuses(number, now_s=now_s),
+        inventory.chain(number, now_s=now_s).state,
+        inventory.findings(number, now_s=now_s),
+    )
+    return _SEVERITIES.index(found.severity), entry.leaf.not_after_s, number
+
+
+def _is_wanted(entry: Entry, query: Query) -> bool:
+    if query.node is not None and not (
+        any(place.node == query.node for place in entry.places) if query.node else not entry.places
+    ):
+        return False
+    if not query.search:
+        return True
+    leaf = entry.leaf
+    texts = (leaf.raw_subject, leaf.issuer_name, leaf.serial_no, leaf.fingerprint, *leaf.subject_alt_names)
+    return mentions(texts, query.search)
