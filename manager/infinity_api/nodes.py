@@ -8,8 +8,8 @@ from typing import TypeVar
 from common.api.codes import NodeKind
 from common.bundle.manifest import Slot
 from common.errors import ConflictError, NotFoundError
+from manager.domain.etag import etag_of_node
 from manager.domain.model import NodeDescription, NodeRecord
-from manager.domain.version import version_of_node
 from manager.infinity_api.collection import Made, Rows
 from manager.infinity_api.contract.description import Resource, Values
 from manager.infinity_api.contract.errors import ValuesError, taken
@@ -106,7 +106,7 @@ class Nodes:
                     slots=slots,
                 ),
                 # what the request left out was filled in from this
-                seen=version_of_node(record),
+                seen=etag_of_node(record),
                 actor=actor,
             )
 

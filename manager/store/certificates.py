@@ -16,9 +16,9 @@ from common.bundle.build import SlotMaterial
 from common.bundle.manifest import Slot, SlotFacts
 from common.errors import ChangedMeanwhileError, ConflictError, Hint, InvalidInputError, NotFoundError
 from common.ids import Fingerprint, NodeName
+from manager.domain.etag import etag_of_certificate
 from manager.domain.identity import Identified, IdentityConflictError
 from manager.domain.model import AssignmentRecord, CertificateRecord
-from manager.domain.version import version_of_certificate
 from manager.store.engine import Database, chunks
 from manager.store.nodes import node_ids
 from manager.store.records import NewCertificate
@@ -91,10 +91,10 @@ class Certificates:
             return await _get(connection, certificate_id)
 
     async def check_seen(self, certificate_id: int, seen: str | None) -> None:
-        """Check that an entry's version is the one that was `seen`; None is any. Raises NotFoundError, ChangedMeanwhileError."""
+        """Check that an entry's tag (`manager.domain.etag`) is the one that was `seen`; None is any. Raises NotFoundError, ChangedMeanwhileError."""
         async with self._database.read() as connection:
             places = await _assignments(connection, certificate_id=certificate_id)
-            found = version_of_certificate(await _get(connection, certificate_id), places)
+            found = etag_of_certificate(await _get(connection, certificate_id), places)
         if seen not in {None, found}:
             raise ChangedMeanwhileError(f"certificate {certificate_id} was changed meanwhile")
 

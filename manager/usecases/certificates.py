@@ -314,7 +314,7 @@ class CertificateOperations:
 
         The private key stays, and the certificate must pair with it, unless `key` comes along, which only the management
         API's contract allows; `passphrase` opens a PKCS#12 file in `certificate`. A certificate replaces all that there was, unless `completes` lets stay what its
-        chain needs, for who cannot confirm. `seen` is the version that the change was begun with (`manager.domain.version`); what follows from the
+        chain needs, for who cannot confirm. `seen` is the tag that the change was begun with (`manager.domain.etag`); what follows from the
         change is returned, and `confirm` as in `manager.usecases.confirming`. Raises PkiFindingsError, InvalidInputError, NotFoundError,
         ConflictError, ChangedMeanwhileError, ConfirmationNeededError; then nothing was changed.
         """

@@ -19,10 +19,10 @@ from common.ids import MANAGEMENT_NODE, NodeName, node_name
 from common.runtime.ssh import JOIN_USER
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
 from manager.domain.consequences import Consequence
+from manager.domain.etag import etag_of_node
 from manager.domain.inventory import Inventory
 from manager.domain.model import JoinTokenRecord, NodeDescription, NodeRecord
 from manager.domain.placing import Move, of_describing
-from manager.domain.version import version_of_node
 from manager.pki.write.selfsigned import make_temporary
 from manager.store.records import NewCertificate
 from manager.usecases.certificates import new_certificate
@@ -155,7 +155,7 @@ class NodeOperations:
     ) -> Sequence[Consequence]:
         """Replace what is known of a node besides its key, and change slots, all at once; return what follows.
 
-        `seen` is the version that the change was begun with (`manager.domain.version`), `confirm` as in `manager.usecases.confirming`.
+        `seen` is the tag that the change was begun with (`manager.domain.etag`), `confirm` as in `manager.usecases.confirming`.
         Raises InvalidInputError, NotFoundError (node, certificate), ChangedMeanwhileError, ConfirmationNeededError; then nothing was
         changed.
         """
@@ -234,7 +234,7 @@ class NodeOperations:
     ) -> Foreseen:
         """Foresee what a description does to the certificates of a node. Raises NotFoundError, ChangedMeanwhileError."""
         record = await self._context.store.nodes.get(name)
-        if seen is not None and version_of_node(record) != seen:
+        if seen is not None and etag_of_node(record) != seen:
             raise ChangedMeanwhileError(f"node '{name}' was changed meanwhile")
         moves = []
         for slot, number in described.slots.items():

@@ -11,10 +11,10 @@ from common.errors import ChangedMeanwhileError, NotFoundError, PkiError
 from common.pki.certificate import Certificate
 from common.pki.path import faults_as_ca
 from manager.domain.consequences import Consequence, ConsequenceCode
+from manager.domain.etag import etag_of_trusted_ca
 from manager.domain.inventory import Inventory, Trust
 from manager.domain.model import TrustedCaRecord
 from manager.domain.trust import client_ca_list
-from manager.domain.version import version_of_trusted_ca
 from manager.pki.chain.chain import PROBLEM_WORDS
 from manager.pki.judge.identity import issuer_of, key_of
 from manager.pki.judge.status import Status, statuses
@@ -201,7 +201,7 @@ class TrustOperations:
             confirm=confirm,
         ):
             # all of this was decided by what was read
-            _check_same(trusted_ca_id, await store.get(trusted_ca_id), version_of_trusted_ca(record))
+            _check_same(trusted_ca_id, await store.get(trusted_ca_id), etag_of_trusted_ca(record))
             kept = await store.update(trusted_ca_id, new)
             detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
             await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
@@ -294,5 +294,5 @@ class TrustOperations:
 
 def _check_same(number: int, record: TrustedCaRecord, seen: str | None) -> None:
     """Check that an entry's version is the one that was `seen`; None is any. Raises ChangedMeanwhileError."""
-    if seen not in {None, version_of_trusted_ca(record)}:
+    if seen not in {None, etag_of_trusted_ca(record)}:
         raise ChangedMeanwhileError(f"trusted CA {number} was changed meanwhile; look at it again")

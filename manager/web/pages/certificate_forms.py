@@ -8,8 +8,8 @@ from common.api.codes import Role
 from common.errors import CertcastError, ChangedMeanwhileError
 from common.ids import node_names
 from manager.domain.consequences import ConfirmationNeededError
+from manager.domain.etag import etag_of_certificate
 from manager.domain.model import AssignmentRecord, CertificateRecord
-from manager.domain.version import version_of_certificate
 from manager.http.errors import status_of
 from manager.usecases.certificates import slot_name
 from manager.usecases.uploads import Upload
@@ -74,7 +74,7 @@ async def edit_form(visit: Visit) -> web.StreamResponse:
     record, places = found.record, found.places
     fields = {"certificate": record.text, "parameters": record.parameters_text}
     return await _edit_form(
-        visit, record, fields, _server_nodes(places), seen=version_of_certificate(record, places)
+        visit, record, fields, _server_nodes(places), seen=etag_of_certificate(record, places)
     )
 
 
@@ -117,7 +117,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
             ("TLS parameters", record.parameters_text, fields["parameters"]),
             ("Nodes", "\n".join(_server_nodes(places)), "\n".join(sorted(nodes))),
         )
-        seen = version_of_certificate(record, places)
+        seen = etag_of_certificate(record, places)
         return await _edit_form(visit, record, fields, nodes, seen=seen, status=409, theirs=theirs)
     except CertcastError as error:
         return await _edit_form(

@@ -11,9 +11,9 @@ from common.api.codes import Role, State
 from common.errors import CertcastError, ChangedMeanwhileError, InvalidInputError
 from common.ids import NodeName, node_name
 from manager.domain.consequences import ConfirmationNeededError
+from manager.domain.etag import etag_of_node
 from manager.domain.listing import page_of
 from manager.domain.model import NodeDescription, NodeRecord
-from manager.domain.version import version_of_node
 from manager.domain.view import NodeView
 from manager.http.errors import status_of
 from manager.usecases.nodes import NewToken, findings_of_node
@@ -127,7 +127,7 @@ async def add(visit: Visit) -> web.StreamResponse:
 async def edit_page(visit: Visit) -> web.StreamResponse:
     """Show what is known of a node besides its key, to be changed."""
     record = await _record(visit)
-    return _edit(visit, record, list(record.names), list(record.addresses), seen=version_of_node(record))
+    return _edit(visit, record, list(record.names), list(record.addresses), seen=etag_of_node(record))
 
 
 async def edit(visit: Visit) -> web.StreamResponse:
@@ -153,7 +153,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
             ("DNS names", "\n".join(record.names), "\n".join(names)),
             ("IP addresses", "\n".join(record.addresses), "\n".join(addresses)),
         )
-        return _edit(visit, record, names, addresses, seen=version_of_node(record), theirs=theirs)
+        return _edit(visit, record, names, addresses, seen=etag_of_node(record), theirs=theirs)
     return visit.redirect(f"/nodes/{record.name}", "Saved.")
 
 

@@ -14,10 +14,10 @@ from common.errors import (
     NotFoundError,
 )
 from manager.domain.consequences import ConfirmationNeededError
+from manager.domain.etag import etag_of_trusted_ca
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.listing import mentions, page_of
 from manager.domain.model import TrustedCaRecord
-from manager.domain.version import version_of_trusted_ca
 from manager.http.downloads import attachment
 from manager.http.errors import status_of
 from manager.pki.read.batch import ImportFile
@@ -133,7 +133,7 @@ async def edit_form(visit: Visit) -> web.StreamResponse:
     """Show what can be changed."""
     record = await visit.operations.trust.get(visit.number())
     return await _edit_form(
-        visit, record, record.text, trusted=record.trusted_intermediate, seen=version_of_trusted_ca(record)
+        visit, record, record.text, trusted=record.trusted_intermediate, seen=etag_of_trusted_ca(record)
     )
 
 
@@ -169,7 +169,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
             record,
             text,
             trusted=trusted,
-            seen=version_of_trusted_ca(record),
+            seen=etag_of_trusted_ca(record),
             status=409,
             theirs=theirs,
         )
