@@ -16,11 +16,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from common.source import source_of
-from manager.api.heads import Known, fault_of, weight_of
-from manager.api.turnstile import Pace, Turnstile
 from manager.http.bodies import Bodies, Sender
+from manager.http.heads import Known, fault_of, weight_of
 from manager.http.proxies import Proxies
 from manager.http.queueing import FairQueue, Limit
+from manager.http.turnstile import Pace, Turnstile
 
 WRITE_S: Final = 30.0
 WRITE_RATE_BYTES_S: Final = 64 * 1024

@@ -22,11 +22,11 @@ from common.api.codes import Role
 from common.errors import AccessError, Reason
 from common.ids import parse_id
 from common.source import source_of
-from manager.api.heads import SESSION_COOKIE, cookie
 from manager.domain.callers import includes
 from manager.domain.model import UserRecord
 from manager.http.bodies import STRANGER_MAX_BYTES, Sender, sender_of
 from manager.http.gate import Admission, check_origin, let_through
+from manager.http.heads import SESSION_COOKIE, cookie
 from manager.http.proxies import CONNECTION
 from manager.http.streams import Streams
 from manager.usecases.devices import DEVICE_S

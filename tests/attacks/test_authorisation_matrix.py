@@ -16,9 +16,9 @@ from aiohttp import web
 from sqlalchemy import update
 
 from common.api.codes import Role, Scope
-from manager.api.heads import SESSION_COOKIE as COOKIE
-from manager.api.turnstile import Pace, Turnstile
 from manager.http.guard import GUARD
+from manager.http.heads import SESSION_COOKIE as COOKIE
+from manager.http.turnstile import Pace, Turnstile
 from manager.infinity_api.contract.index import RESOURCES, ROOTS
 from manager.store.tables import api_token, session
 from manager.usecases.throttle import Throttle

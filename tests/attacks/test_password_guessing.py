@@ -13,8 +13,8 @@ import pytest
 from aiohttp import web
 
 from manager.api.app import ROOT
-from manager.api.heads import Known
 from manager.domain.model import Role
+from manager.http.heads import Known
 from manager.usecases.throttle import FREE_FAILURES, Throttle
 from manager.usecases.workers import Workers
 from tests.attacks.test_lock_out import client

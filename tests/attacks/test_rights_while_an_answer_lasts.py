@@ -17,8 +17,8 @@ import pytest
 from common.api.codes import Role, Scope
 from manager.api import certificates as certificate_routes
 from manager.api.app import ROOT
-from manager.api.heads import SESSION_COOKIE as COOKIE
 from manager.http import pieces
+from manager.http.heads import SESSION_COOKIE as COOKIE
 from manager.http.streams import HEARTBEAT_S
 from manager.infinity_api import handlers
 from manager.usecases.rights import RECHECK_S

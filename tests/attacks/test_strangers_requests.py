@@ -14,12 +14,12 @@ from aiohttp import hdrs
 from argon2 import extract_parameters
 
 from manager.api.app import ROOT
-from manager.api.heads import COOKIES_MAX, COOKIES_MAX_BYTES
-from manager.api.turnstile import Pace, Turnstile
 from manager.domain.model import Role
 from manager.http import bodies
 from manager.http.guard import GUARD, STRANGERS
+from manager.http.heads import COOKIES_MAX, COOKIES_MAX_BYTES
 from manager.http.seats import TALKATIVE, UNASKED_MAX_BYTES
+from manager.http.turnstile import Pace, Turnstile
 from manager.usecases.passwords import new_hasher
 from tests.attacks.flooding import flood
 from tests.attacks.watchdog import watching

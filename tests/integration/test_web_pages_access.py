@@ -6,8 +6,8 @@ import pytest
 
 from common.api.codes import Role
 from common.errors import AccessError
-from manager.api.heads import SESSION_COOKIE as COOKIE
 from manager.http.bodies import STRANGER_MAX_BYTES
+from manager.http.heads import SESSION_COOKIE as COOKIE
 from manager.usecases import sessions
 from manager.usecases.setup import LINK_S
 from manager.usecases.workers import Workers

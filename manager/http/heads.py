@@ -11,8 +11,8 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from manager.api.turnstile import HEAD_UNIT_BYTES
 from manager.http.proxies import CONNECTION
+from manager.http.turnstile import HEAD_UNIT_BYTES
 
 SESSION_COOKIE: Final = "__Host-certcast"
 """The prefix makes browsers refuse it unless it is Secure, for this host alone and for every path (RFC 6265bis 4.1.3.2)."""

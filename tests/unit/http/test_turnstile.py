@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import pytest
 
-from manager.api.turnstile import Pace, Turnstile
+from manager.http.turnstile import Pace, Turnstile
 from tests.patience import PATIENCE_S
 
 SLOW = Pace(burst=2.0, per_s=0.001, each_burst=1.0, each_per_s=0.001)
@@ -36,7 +36,7 @@ async def test_a_heavy_request_counts_for_several():
 
 async def test_who_has_waited_for_longest_is_next_whoever_asks_most():
     clock = 0.0
-    with patch("manager.api.turnstile.time.monotonic", lambda: clock):
+    with patch("manager.http.turnstile.time.monotonic", lambda: clock):
         turnstile = Turnstile(Pace(burst=1.0, per_s=1.0, each_burst=100.0, each_per_s=100.0))
         many = [turnstile.ask("many") for _ in range(10)]
         few = turnstile.ask("few")
@@ -51,7 +51,7 @@ async def test_who_has_waited_for_longest_is_next_whoever_asks_most():
 
 async def test_a_connection_that_is_new_goes_before_those_that_ask_again():
     clock = 0.0
-    with patch("manager.api.turnstile.time.monotonic", lambda: clock):
+    with patch("manager.http.turnstile.time.monotonic", lambda: clock):
         turnstile = Turnstile(Pace(burst=1.0, per_s=1.0, each_burst=1.0, each_per_s=1.0))
         again = [turnstile.ask("a") for _ in range(10)]
         new = turnstile.ask("a", is_first=True)
