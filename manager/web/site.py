@@ -31,8 +31,9 @@ from manager.web.pages import (
     trust,
     users,
 )
+from manager.web.serving import visit_page
 from manager.web.static import StaticFiles
-from manager.web.visit import Page, Site, begin_visit, visit_page
+from manager.web.visit import Page, Site, begin_visit
 
 log = structlog.get_logger(__name__)
 

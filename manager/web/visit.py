@@ -1,8 +1,6 @@
 """One request for a page: who asks, what was sent, and how it is answered.
 
-Decides who may see and do what. Pages are rows of a table (`Page`), as the API's routes are.
-Invariants: no page but signing in and setting up is shown to who is not signed in; nothing is changed without the form's
-own token, which another site cannot know.
+Pages are rows of a table (`Page`), as the API's routes are; `manager.web.serving` decides who may see and do what.
 """
 
 import base64
@@ -11,7 +9,6 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -21,11 +18,8 @@ from aiohttp import web
 from common.api.codes import Role
 from common.errors import AccessError, Reason
 from common.ids import parse_id
-from common.source import source_of
 from manager.domain.callers import includes
 from manager.domain.model import UserRecord
-from manager.http.bodies import STRANGER_MAX_BYTES, Sender, sender_of
-from manager.http.gate import Admission, check_origin, let_through
 from manager.http.heads import SESSION_COOKIE, cookie
 from manager.http.proxies import CONNECTION
 from manager.http.streams import Streams
@@ -34,7 +28,7 @@ from manager.usecases.ports import FleetView
 from manager.usecases.usecases import Operations
 from manager.usecases.workers import READ_TIMEOUT_S
 from manager.web.difference import Difference, differences
-from manager.web.forms import Form, read_form
+from manager.web.forms import Form
 from manager.web.static import StaticFiles
 from manager.web.uploads import given_text, shown_text
 
@@ -249,91 +243,6 @@ class Page:
     streams: bool = False
 
 
-async def visit_page(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
-    """Serve one request of a page. Raises CertcastError."""
-    visit = await begin_visit(site, request)
-    if page.role is not None and visit.user is None:
-        return _sign_in_first(visit)
-    _check_role(page, visit)
-    check_origin(request)
-    admission = Admission(
-        user=None if visit.user is None else visit.user.name,
-        rights=None if page.role is None else visit.operations.rights(partial(_check_still, page, visit)),
-        recheck=partial(_recheck, page, visit),
-        takes_turn=not page.streams,
-    )
-    try:
-        return await let_through(
-            request,
-            admission,
-            read=partial(_read_form, page, visit),
-            is_heavy=lambda _: page.heavy,
-            handle=lambda _: _handled(page, visit),
-        )
-    except _SignedOutError:
-        return _sign_in_first(visit)
-
-
-class _SignedOutError(Exception):
-    """The session ended while the request waited."""
-
-
-async def _read_form(page: Page, visit: Visit) -> Form | None:
-    if page.method != "POST":
-        return None
-    visit.form = await read_form(visit.request, _sender(page, visit), visit.operations.workers)
-    if not hmac.compare_digest(visit.form.text(CSRF).encode(), visit.csrf.encode()):
-        raise AccessError(
-            "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
-            reason=Reason.FORBIDDEN,
-        )
-    return visit.form
-
-
-async def _recheck(page: Page, visit: Visit) -> None:
-    """Find out anew who asks. Raises _SignedOutError, AccessError."""
-    visit.user = await begin_user(visit.site, visit.token)
-    if page.role is not None and visit.user is None:
-        raise _SignedOutError
-    _check_role(page, visit)
-
-
-async def _handled(page: Page, visit: Visit) -> web.StreamResponse:
-    try:
-        if page.needs_password:
-            visit.check_confirmed()
-        return await page.handler(visit)
-    except AccessError as error:
-        if error.reason is not Reason.PASSWORD_REQUIRED:
-            raise
-        return ask_password(visit, status=403, next_path=_form_of(page, visit))
-
-
-async def _check_still(page: Page, visit: Visit) -> None:
-    """Refuse a change by who is not signed in any more, or has a lesser role by now. Raises AccessError."""
-    user = await visit.operations.sessions.find(visit.token, using=False)
-    if user is None:
-        raise AccessError("your session has ended, and nothing was changed; sign in again")
-    if page.role is not None and not includes(user.role, page.role):
-        raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
-
-
-def _check_role(page: Page, visit: Visit) -> None:
-    if page.role is not None and not visit.may(page.role):
-        raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
-
-
-def _form_of(page: Page, visit: Visit) -> str:
-    """Return where the form stands that was sent, or the page that was asked for."""
-    if visit.request.method == "GET":
-        return visit.request.path_qs
-    path = visit.request.rel_url.raw_path
-    if page.form_above:
-        return path.rpartition("/")[0]
-    ids = [("id", text) for text in visit.form.all("id")]
-    return f"{path}?{urlencode(ids)}" if ids else path
-
-
 def ask_password(visit: Visit, *, status: int, next_path: str, error: str = "") -> web.Response:
     """Ask who is signed in for the password again. What was sent was not done; then the way leads to `next_path`."""
     return visit.render("confirm.html", status=status, next_path=inside(next_path), error=error)
@@ -359,14 +268,8 @@ async def begin_visit(site: Site, request: web.Request) -> Visit:
     return Visit(site=site, request=request, token=token, user=user)
 
 
-def _sender(page: Page, visit: Visit) -> Sender:
-    """Return who sends a form: pages for who is not signed in take no more from anybody else."""
-    if page.role is None or visit.user is None:
-        return Sender(owner=source_of(visit.address), most=STRANGER_MAX_BYTES, is_stranger=True)
-    return sender_of(visit.user.name, visit.user.role)
-
-
-def _sign_in_first(visit: Visit) -> web.Response:
+def sign_in_first(visit: Visit) -> web.Response:
+    """Send who is not signed in to do that; a form stays in the browser, as its answer is a page."""
     request = visit.request
     if request.method == "GET" and not visit.is_fragment:
         return visit.redirect(f"/sign-in?next={quote(request.path_qs)}")

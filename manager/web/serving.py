@@ -1,0 +1,111 @@
+"""Serving a page: through the gate, with the form's own token, to who may see it.
+
+Invariants: no page but signing in and setting up is shown to who is not signed in; nothing is changed without the form's
+own token, which another site cannot know.
+"""
+
+import hmac
+from functools import partial
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from common.errors import AccessError, Reason
+from common.source import source_of
+from manager.domain.callers import includes
+from manager.http.bodies import STRANGER_MAX_BYTES, Sender, sender_of
+from manager.http.gate import Admission, check_origin, let_through
+from manager.web.forms import Form, read_form
+from manager.web.visit import CSRF, Page, Site, Visit, ask_password, begin_user, begin_visit, sign_in_first
+
+
+async def visit_page(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
+    """Serve one request of a page. Raises CertcastError."""
+    visit = await begin_visit(site, request)
+    if page.role is not None and visit.user is None:
+        return sign_in_first(visit)
+    _check_role(page, visit)
+    check_origin(request)
+    admission = Admission(
+        user=None if visit.user is None else visit.user.name,
+        rights=None if page.role is None else visit.operations.rights(partial(_check_still, page, visit)),
+        recheck=partial(_recheck, page, visit),
+        takes_turn=not page.streams,
+    )
+    try:
+        return await let_through(
+            request,
+            admission,
+            read=partial(_read_form, page, visit),
+            is_heavy=lambda _: page.heavy,
+            handle=lambda _: _handled(page, visit),
+        )
+    except _SignedOutError:
+        return sign_in_first(visit)
+
+
+class _SignedOutError(Exception):
+    """The session ended while the request waited."""
+
+
+async def _read_form(page: Page, visit: Visit) -> Form | None:
+    if page.method != "POST":
+        return None
+    visit.form = await read_form(visit.request, _sender(page, visit), visit.operations.workers)
+    if not hmac.compare_digest(visit.form.text(CSRF).encode(), visit.csrf.encode()):
+        raise AccessError(
+            "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
+            reason=Reason.FORBIDDEN,
+        )
+    return visit.form
+
+
+async def _recheck(page: Page, visit: Visit) -> None:
+    """Find out anew who asks. Raises _SignedOutError, AccessError."""
+    visit.user = await begin_user(visit.site, visit.token)
+    if page.role is not None and visit.user is None:
+        raise _SignedOutError
+    _check_role(page, visit)
+
+
+async def _handled(page: Page, visit: Visit) -> web.StreamResponse:
+    try:
+        if page.needs_password:
+            visit.check_confirmed()
+        return await page.handler(visit)
+    except AccessError as error:
+        if error.reason is not Reason.PASSWORD_REQUIRED:
+            raise
+        return ask_password(visit, status=403, next_path=_form_of(page, visit))
+
+
+async def _check_still(page: Page, visit: Visit) -> None:
+    """Refuse a change by who is not signed in any more, or has a lesser role by now. Raises AccessError."""
+    user = await visit.operations.sessions.find(visit.token, using=False)
+    if user is None:
+        raise AccessError("your session has ended, and nothing was changed; sign in again")
+    if page.role is not None and not includes(user.role, page.role):
+        raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
+
+
+def _check_role(page: Page, visit: Visit) -> None:
+    if page.role is not None and not visit.may(page.role):
+        raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
+
+
+def _form_of(page: Page, visit: Visit) -> str:
+    """Return where the form stands that was sent, or the page that was asked for."""
+    if visit.request.method == "GET":
+        return visit.request.path_qs
+    path = visit.request.rel_url.raw_path
+    if page.form_above:
+        return path.rpartition("/")[0]
+    ids = [("id", text) for text in visit.form.all("id")]
+    return f"{path}?{urlencode(ids)}" if ids else path
+
+
+def _sender(page: Page, visit: Visit) -> Sender:
+    """Return who sends a form: pages for who is not signed in take no more from anybody else."""
+    if page.role is None or visit.user is None:
+        return Sender(owner=source_of(visit.address), most=STRANGER_MAX_BYTES, is_stranger=True)
+    return sender_of(visit.user.name, visit.user.role)
