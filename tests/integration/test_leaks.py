@@ -4,6 +4,7 @@ import base64
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from common.errors import InvalidInputError
+from common.ids import NodeName
+from manager.domain.view import NodeView
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api
@@ -93,12 +96,17 @@ async def test_keys_are_looked_for_in_streams_and_in_what_tests_read_themselves(
     class Subscription:
         mark, gone = "", ()
 
-        async def take(self, timeout_s: float) -> list[str]:
-            return [made.key_pem]
+        def __init__(self, view: NodeView) -> None:
+            self.views = [replace(view, turned_away=made.key_pem)]
+
+        async def take(self, timeout_s: float) -> list[NodeView]:
+            return self.views
 
     async with leaking(tmp_path, "an answer holds a private key") as api:
         await send(api, made)
-        monkeypatch.setattr("manager.fleet.fleet.Fleet.subscribe", lambda *_: nullcontext(Subscription()))
+        await api.add_node("n1")
+        changes = Subscription(api.fleet.node(NodeName("n1")))
+        monkeypatch.setattr("manager.fleet.fleet.Fleet.subscribe", lambda *_: nullcontext(changes))
         async with api.raw("GET", "events") as stream:
             while b"PRIVATE" not in await stream.content.readline():
                 pass
