@@ -177,5 +177,5 @@ def test_a_manager_whose_heads_go_into_a_fifo_without_a_reader_says_so_and_ends(
         serving.communicate(timeout=PATIENCE_S)
     finally:
         serving.kill()
-        serving.communicate()
+        serving.communicate(timeout=PATIENCE_S)
     assert serving.returncode == 0

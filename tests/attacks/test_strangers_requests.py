@@ -26,7 +26,7 @@ from tests.attacks.watchdog import watching
 from tests.fakes.workers import InPlace
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.web import visitor
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, ended
 
 CLOSED = Pace(burst=1.0, per_s=1e-6, each_burst=1.0, each_per_s=1e-6)
 """Under which strangers wait for ever once one of them has been."""
@@ -77,7 +77,7 @@ async def strangers(api: ApiClient, path: str, count: int) -> AsyncIterator[asyn
         yield process
     finally:
         process.kill()
-        await process.communicate()
+        await ended(process)
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/health/live", "/static/certcast.css"])

@@ -10,8 +10,7 @@ import pytest
 
 import manager
 from common.errors import Hint, NotFoundError
-from manager.cli import failures
-from manager.cli.failures import refusal
+from manager.cli import decoding
 from manager.http.errors import answer
 from manager.web import site
 from nodeagent import cli
@@ -20,7 +19,7 @@ from nodeagent.channel.identity import Pin, ensure_key, save_pin
 
 ROOT = Path(manager.__file__).parents[1]
 BELOW = ("common/wire", "common/pki", "common/bundle", "common/api", "manager/domain", "manager/usecases")
-BELOW += ("manager/store", "manager/channel")
+BELOW += ("manager/store", "manager/channel", "manager/fleet", "manager/pki")
 BELOW_THE_COMMAND_OF_THE_NODE = (
     *("common", "nodeagent/core", "nodeagent/install", "nodeagent/channel", "nodeagent/health"),
     *("nodeagent/app.py", "nodeagent/errors.py", "nodeagent/settings.py", "nodeagent/status.py"),
@@ -100,14 +99,14 @@ def test_each_hint_is_a_command_of_the_operator_and_a_link_on_a_page(hint):
     document = json.loads(body)
     assert document["error"]["hint"] == hint
     assert document["error"]["message"] == "there is no such thing"
-    command = failures._LISTS[hint]
-    assert refusal(404, document).message == (
+    command = decoding._LISTS[hint]
+    assert decoding.refusal(404, body).message == (
         f"there is no such thing; 'certcast {command}' shows those there are"
     )
     assert site._LISTS[hint][0].startswith("/")
 
 
 def test_a_hint_of_a_newer_manager_is_left_out_and_an_error_without_one_has_none():
-    document = {"error": {"message": "there is no such thing", "hint": "list_moons"}}
-    assert refusal(404, document).message == "there is no such thing"
+    body = b'{"error": {"reason": "not_found", "message": "there is no such thing", "hint": "list_moons"}}'
+    assert decoding.refusal(404, body).message == "there is no such thing"
     assert "hint" not in json.loads(answer(NotFoundError("no")).body)["error"]
