@@ -5,9 +5,11 @@ Invariant: a node is never called ready while a port serves something else than 
 """
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec.structs import replace
 
 from common.bundle.manifest import SlotFacts
 from common.bundle.verify import CLOCK_TOLERANCE_S
@@ -18,32 +20,11 @@ from common.words import span_of
 from nodeagent.channel.connection import SILENCE_S, ConnectionStatus
 from nodeagent.core.journal import Journal
 from nodeagent.core.quarantine import WHAT, Failed, remaining_s
+from nodeagent.health.check import Check
 from nodeagent.install.state import NodeState
-
-Level = Literal["warning", "critical"]
 
 WITHDRAWN_S: Final = 600.0
 """A manager offers each minute what is due; what it has not offered for so long after its rest, it wants no longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One finding. `value` is a number for monitoring, None where there is none; `warning` is where it begins to matter.
-
-    `level` says how bad it is where it is not `ok`; a warning does not make the node unready.
-    """
-
-    name: str
-    ok: bool
-    message: str
-    value: float | None = None
-    warning: float | None = None
-    level: Level = "critical"
-
-
-def is_ready(checks: Iterable[Check]) -> bool:
-    """Whether nothing critical was found."""
-    return all(check.ok or check.level == "warning" for check in checks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from importlib.metadata import version
 from common.text import printable
 from common.wire.messages import Report
 from nodeagent.channel.connection import ConnectionStatus
-from nodeagent.health.checks import Health, is_ready
+from nodeagent.health.check import is_ready
+from nodeagent.health.checks import Health
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

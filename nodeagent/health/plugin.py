@@ -13,6 +13,7 @@ import msgspec
 
 from common.pki.expiry import ALARM_DAYS, DAY_S
 from common.words import span_of
+from nodeagent.health.check import Check
 
 ENDPOINT: Final = "endpoint "
 LABELS_MAX: Final = 16
@@ -25,27 +26,11 @@ OK, WARNING, CRITICAL, UNKNOWN = range(4)
 _NAMES: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One check, as the endpoint tells it."""
-
-    name: str
-    ok: bool
-    message: str
-    value: float | None = None
-    warning: float | None = None
-    level: str = "critical"
-
-    @property
-    def warns_at(self) -> float:
-        """The days left at which an endpoint begins to matter."""
-        return self.warning if self.warning is not None else ALARM_DAYS
-
-
 class Answer(msgspec.Struct, frozen=True):
     """The endpoint's answer."""
 
     status: str
-    checks: list[Finding]
+    checks: list[Check]
 
 
 def ask(url: str) -> tuple[int, str]:
@@ -82,7 +67,7 @@ def judge(answer: Answer) -> tuple[int, str]:
     warned += [
         f"{check.name}: the served certificate expires in {span_of(days * DAY_S)}"
         for check, days in timed
-        if check.ok and days <= check.warns_at
+        if check.ok and days <= _warns_at(check)
     ]
     if failed:
         code, text = CRITICAL, "; ".join(f"{check.name}: {check.message}" for check in failed)
@@ -97,16 +82,21 @@ def judge(answer: Answer) -> tuple[int, str]:
     return code, f"CERTCAST {_NAMES[code]}: {line} | {_performance(len(endpoints), timed)}"
 
 
-def _performance(count: int, timed: Sequence[tuple[Finding, float]]) -> str:
+def _performance(count: int, timed: Sequence[tuple[Check, float]]) -> str:
     """Return the numbers: days left at least, and of each endpoint. `30:` is the plugins' range for "below 30 matters"."""
     data = [f"endpoints={count}"]
     if timed:
         least, days = min(timed, key=lambda each: each[1])
-        data.insert(0, f"days_left={days:g};{least.warns_at:g}:;0:")
+        data.insert(0, f"days_left={days:g};{_warns_at(least):g}:;0:")
         data += [
-            f"'{_label(check.name)}'={days:g};{check.warns_at:g}:;0:" for check, days in timed[:LABELS_MAX]
+            f"'{_label(check.name)}'={days:g};{_warns_at(check):g}:;0:" for check, days in timed[:LABELS_MAX]
         ]
     return " ".join(data)
+
+
+def _warns_at(check: Check) -> float:
+    """Return the days left at which an endpoint begins to matter."""
+    return check.warning if check.warning is not None else ALARM_DAYS
 
 
 def _label(name: str) -> str:

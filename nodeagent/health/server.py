@@ -20,7 +20,8 @@ from common.runtime.acceptor import accept_from, listen
 from common.runtime.places import Place, Places
 from common.runtime.supervise import Supervisor
 from common.source import source_of
-from nodeagent.health.checks import Check, Health, is_ready
+from nodeagent.health.check import Check, is_ready
+from nodeagent.health.checks import Health
 from nodeagent.health.metrics import CONTENT_TYPE, render
 
 REQUEST_MAX_BYTES: Final = 8 * 1024

@@ -28,7 +28,8 @@ from manager.cli.failures import RefusedError
 from nodeagent import cli as nodeagent_cli
 from nodeagent import status as nodeagent_status
 from nodeagent.health import plugin
-from nodeagent.health.plugin import Answer, Finding
+from nodeagent.health.check import Check
+from nodeagent.health.plugin import Answer
 
 FORGED = "FORGED-LINE"
 HOSTILE = f"a\x1b[2J\x1b]52;c;Zm9v\x07\x9b31m\x85\u202egnp\u2066\u200b\u2028\r\n{FORGED} \x00\x7f\tb"
@@ -201,7 +202,7 @@ def test_the_agents_command_prints_nothing_of_the_kind_either(
 
 
 def test_the_plugins_line_is_one_line_with_one_bar(capsys: pytest.CaptureFixture[str]):
-    check = Finding(name=f"endpoint {HOSTILE}|'=", ok=False, message=f"{HOSTILE}|x=1")
+    check = Check(name=f"endpoint {HOSTILE}|'=", ok=False, message=f"{HOSTILE}|x=1")
     _, line = plugin.judge(Answer(status="failed", checks=(check,)))
     terminal.say(line)
     told = capsys.readouterr().out

@@ -13,7 +13,8 @@ from common.wire.messages import ConfigurationFault
 from nodeagent.channel.connection import ConnectionStatus
 from nodeagent.core.services import Consumer
 from nodeagent.health import server
-from nodeagent.health.checks import WITHDRAWN_S, Check, Health
+from nodeagent.health.check import Check
+from nodeagent.health.checks import WITHDRAWN_S, Health
 from nodeagent.health.plugin import CRITICAL, OK, WARNING, ask
 from nodeagent.health.server import serve_health
 from nodeagent.install.upkeep import Upkeep

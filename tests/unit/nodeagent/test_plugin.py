@@ -1,12 +1,13 @@
 import pytest
 
-from nodeagent.health.plugin import CRITICAL, OK, UNKNOWN, WARNING, Answer, Finding, ask, judge
+from nodeagent.health.check import Check
+from nodeagent.health.plugin import CRITICAL, OK, UNKNOWN, WARNING, Answer, ask, judge
 
-WELL = Finding("manager", True, "last word 3 s ago", 3.0)
+WELL = Check("manager", True, "last word 3 s ago", 3.0)
 
 
-def answer(days: float | None, *, ok: bool = True, others: tuple[Finding, ...] = (WELL,)) -> Answer:
-    endpoint = Finding("endpoint web 127.0.0.1:443", ok, "serves", days)
+def answer(days: float | None, *, ok: bool = True, others: tuple[Check, ...] = (WELL,)) -> Answer:
+    endpoint = Check("endpoint web 127.0.0.1:443", ok, "serves", days)
     return Answer("ok", [*others, endpoint] if days is not None else [*others])
 
 
@@ -18,7 +19,7 @@ def answer(days: float | None, *, ok: bool = True, others: tuple[Finding, ...] =
         (answer(0.5), WARNING),
         (answer(-1, ok=False), CRITICAL),
         (answer(90, ok=False), CRITICAL),
-        (answer(90, others=(Finding("manager", False, "no word yet"),)), CRITICAL),
+        (answer(90, others=(Check("manager", False, "no word yet"),)), CRITICAL),
         (answer(None), OK),
     ],
 )
@@ -27,7 +28,7 @@ def test_the_exit_status_is_that_of_a_monitoring_plugin(given, code):
 
 
 def test_the_line_is_one_line_with_performance_data():
-    code, line = judge(answer(12.25, others=(Finding("manager", False, "no\nword | yet"),)))
+    code, line = judge(answer(12.25, others=(Check("manager", False, "no\nword | yet"),)))
     assert (code, line) == (
         CRITICAL,
         (
