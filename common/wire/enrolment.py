@@ -15,8 +15,8 @@ from msgspec import Meta
 
 from common.errors import InvalidInputError, ProtocolError, Reason
 from common.ids import node_name
+from common.wire.fields import Count, Name, ReasonText, Text
 from common.wire.frames import FrameDecoder, encode_frame
-from common.wire.messages import Count, Name, ReasonText, Text
 
 _T = TypeVar("_T")
 

@@ -19,6 +19,17 @@ from common.bundle.manifest import Slot
 from common.bundle.parts import Part
 from common.errors import ProtocolError, Reason
 from common.schema import finding_text
+from common.wire.fields import (
+    Calendar,
+    Count,
+    Duration,
+    Hex,
+    Moment,
+    Name,
+    PartText,
+    ReasonText,
+    Text,
+)
 from common.wire.frames import encode_frame
 
 PROTOCOL: Final = 1
@@ -30,23 +41,7 @@ DIAGNOSTICS_MAX_BYTES: Final = 8 * 1024
 """As UTF-8; ASCII, so that bytes and characters are the same."""
 
 CONFIGURATION_FAULTS_MAX: Final = 16
-PART_TEXT_MAX_CHARS: Final = 120
-"""Three refused parts must fit beside everything else that a report can hold."""
-
-Text = Annotated[str, Meta(max_length=512)]
-PartText = Annotated[str, Meta(max_length=PART_TEXT_MAX_CHARS)]
-Name = Annotated[str, Meta(max_length=128)]
-Hex = Annotated[str, Meta(max_length=64, pattern="^[0-9a-f]*$")]
-ReasonText = Annotated[str, Meta(max_length=64, pattern="^[a-z0-9_]*$")]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-
-Moment = Annotated[float, Meta(ge=0, le=2**40)]
-"""Unix seconds. No number is no moment: what is not finite passes no comparison, and would go on into every answer."""
-Duration = Annotated[float, Meta(ge=0, le=2**31)]
-Calendar = Annotated[int, Meta(ge=-62_135_596_800, le=253_402_300_799)]
-"""Unix seconds of the years 1 to 9999, which is what X.509 can say (RFC 5280 4.1.2.5) and a calendar can show."""
-
-Verdict = Literal["ok", "wait", "re_enrol", "banned", "upgrade", "conflict"]
+Verdict = Literal["ok", "wait", "re_enrol", "upgrade"]
 WaitReason = Literal["window", "interval", "service"]
 Result = Literal["applied", "rolled_back", "failed"]
 Phase = Literal["receive", "preflight", "check", "stage", "switch", "reload", "verify", "commit", "rollback"]

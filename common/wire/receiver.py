@@ -310,12 +310,9 @@ class Receiver:
 
 
 _VERDICT_REASONS: Final[dict[Verdict, Reason]] = {
-    "ok": Reason.INTERNAL,
     "wait": Reason.BUSY,
     "re_enrol": Reason.FORBIDDEN,
-    "banned": Reason.FORBIDDEN,
     "upgrade": Reason.UNSUPPORTED,
-    "conflict": Reason.EPOCH_CONFLICT,
 }
 
 

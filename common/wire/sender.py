@@ -111,7 +111,7 @@ class Push:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outstanding:
     push: Push
-    stage: str  # "want", "check" or "outcome": what the agent owes
+    stage: str  # "want", "check" or "outcome": what the agent is to answer with
     deadline_s: float
 
 
@@ -235,7 +235,7 @@ class Sender:
             self._outstanding = self._next = None
             return [
                 Overdue(push_id, stage),
-                Close(Reason.TIMEOUT, f"the agent owed a word ({stage}) and did not answer"),
+                Close(Reason.TIMEOUT, f"the agent timed out in stage '{stage}'"),
             ]
         what = "did not greet" if not self._welcomed else "has been silent"
         return [Close(Reason.TIMEOUT, f"the agent {what}")]
@@ -271,7 +271,7 @@ class Sender:
                 "the agent asked for payloads that its offer does not name", reason=Reason.BAD_DIGEST
             )
         digests = tuple(Digest(digest) for digest in want.digests)
-        # while payloads are owed, the debt is ours: the agent's time begins when they are sent
+        # while payloads are on their way to us, the delay is ours: the agent's time begins when they are sent
         deadline_s = math.inf if digests else now_s + CHECK_DEADLINE_S
         self._outstanding = replace(outstanding, stage="check", deadline_s=deadline_s)
         return [Fetch(want.push_id, digests)] if digests else []
@@ -298,7 +298,5 @@ class Sender:
 _VERDICT_REASONS: Final[dict[Verdict, Reason]] = {
     "wait": Reason.BUSY,
     "re_enrol": Reason.UNAUTHENTICATED,
-    "banned": Reason.FORBIDDEN,
     "upgrade": Reason.UNSUPPORTED,
-    "conflict": Reason.EPOCH_CONFLICT,
 }

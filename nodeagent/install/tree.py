@@ -23,12 +23,12 @@ from common.bundle.manifest import (
     ENTRY_MAX_BYTES,
     FULLCHAIN,
     MANIFEST_MAX_BYTES,
-    TRUST,
     Manifest,
     Slot,
     canonical,
     parse_manifest,
 )
+from common.bundle.verify import CA_CERTIFICATES
 from common.errors import BundleError, InstallError, Reason
 from common.ids import Digest, Fingerprint, digest_of, fingerprint_of
 from common.pki.pem import read_blocks
@@ -40,7 +40,6 @@ from nodeagent.install.fault import named
 from nodeagent.install.plainfile import read_plain
 
 GENERATIONS: Final = "generations"
-CA_CERTIFICATES: Final = "ca-certificates.pem"
 STAGING: Final = ".staging"
 CURRENT: Final = "current"
 PREVIOUS: Final = "previous"
@@ -156,7 +155,7 @@ class Tree:
 
     def trust(self, name: str) -> bytes:
         """Return the trust store of a directory, b"" if there is none."""
-        return self.body(name, f"{TRUST}/{CA_CERTIFICATES}") or b""
+        return self.body(name, CA_CERTIFICATES) or b""
 
     def _read(self, path: str, limit_bytes: int) -> bytes | None:
         """Read what is compared with a digest afterwards: whose directories it lies in is a drift, and no reason to lose it."""

@@ -8,6 +8,7 @@ import pytest
 from common.bundle.manifest import canonical
 from common.pki.strictness import ANSWER_MAX_CHARS
 from common.wire import messages as m
+from common.wire.fields import PART_TEXT_MAX_CHARS
 from nodeagent.core.services import CONSUMERS_MAX, ENDPOINTS_MAX
 from nodeagent.install.probe import MESSAGE_MAX_CHARS
 from nodeagent.install.selfcheck import FAULT_MAX_CHARS
@@ -154,9 +155,9 @@ def test_the_longest_report_with_diagnostics_fits_into_a_frame():
     waiting = m.Waiting(consumer="c" * 63, since_s=1.5, reason="interval", message="w" * WAIT_MAX_CHARS)
     refused = msgspec.structs.replace(
         REPORT.refused[0],
-        message="m" * m.PART_TEXT_MAX_CHARS,
+        message="m" * PART_TEXT_MAX_CHARS,
         file="trust/ca-certificates.pem",
-        certificate="c" * m.PART_TEXT_MAX_CHARS,
+        certificate="c" * PART_TEXT_MAX_CHARS,
     )
     report = msgspec.structs.replace(
         REPORT,

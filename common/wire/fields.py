@@ -1,0 +1,24 @@
+"""Field types of the messages: each string and number with its limits, and what a number counts.
+
+Invariant: every string from the network has a ceiling, and every number is one that JSON, a calendar and SQL can hold.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+PART_TEXT_MAX_CHARS: Final = 120
+"""Three refused parts must fit beside everything else that a report can hold."""
+
+Text = Annotated[str, Meta(max_length=512)]
+PartText = Annotated[str, Meta(max_length=PART_TEXT_MAX_CHARS)]
+Name = Annotated[str, Meta(max_length=128)]
+Hex = Annotated[str, Meta(max_length=64, pattern="^[0-9a-f]*$")]
+ReasonText = Annotated[str, Meta(max_length=64, pattern="^[a-z0-9_]*$")]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+Moment = Annotated[float, Meta(ge=0, le=2**40)]
+"""Unix seconds. No number is no moment: what is not finite passes no comparison, and would go on into every answer."""
+Duration = Annotated[float, Meta(ge=0, le=2**31)]
+Calendar = Annotated[int, Meta(ge=-62_135_596_800, le=253_402_300_799)]
+"""Unix seconds of the years 1 to 9999, which is what X.509 can say (RFC 5280 4.1.2.5) and a calendar can show."""
