@@ -144,16 +144,8 @@ def decode(data: bytes) -> Certificate:
     """Decode one DER certificate. Raises PkiError PARSE if it is none, TOO_BIG above 64 KiB."""
     frame = _frame(data)
     fields = _Fields(list(frame.oddities))
-    subject = fields.read("subject", lambda: read_name(frame.subject), Name())
-    issuer = fields.read("issuer", lambda: read_name(frame.issuer), Name())
-    fields.note(*(f"Its subject has {each}." for each in subject.oddities))
-    fields.note(
-        *(f"Its issuer's name has {each}." for each in issuer.oddities if frame.issuer != frame.subject)
-    )
-    key = fields.read("public_key", lambda: read_public_key(frame.public_key), None)
-    fields.note(*((key.oddity,) if key is not None and key.oddity else ()))
-    if key is not None and key.loaded is None:
-        fields.failed.append("public_key")
+    subject, issuer = _names(frame, fields)
+    key = _public_key(frame, fields)
     extensions = _extensions(frame, fields)
     subject_id, issuer_id = canonical_name(frame.subject), canonical_name(frame.issuer)
     self_signed = subject_id == issuer_id and _signs_itself(frame, key, extensions)
@@ -259,6 +251,25 @@ def _frame(data: bytes) -> Frame:
         return read_frame(data)
     except asn1.DerError as error:
         raise PkiError("the block is not an X.509 certificate") from error
+
+
+def _names(frame: Frame, fields: _Fields) -> tuple[Name, Name]:
+    """Return the subject and the issuer; what is odd of both is noted once where they are the same."""
+    subject = fields.read("subject", lambda: read_name(frame.subject), Name())
+    issuer = fields.read("issuer", lambda: read_name(frame.issuer), Name())
+    fields.note(*(f"Its subject has {each}." for each in subject.oddities))
+    fields.note(
+        *(f"Its issuer's name has {each}." for each in issuer.oddities if frame.issuer != frame.subject)
+    )
+    return subject, issuer
+
+
+def _public_key(frame: Frame, fields: _Fields) -> PublicKey | None:
+    key = fields.read("public_key", lambda: read_public_key(frame.public_key), None)
+    fields.note(*((key.oddity,) if key is not None and key.oddity else ()))
+    if key is not None and key.loaded is None:
+        fields.failed.append("public_key")
+    return key
 
 
 def _extensions(frame: Frame, fields: _Fields) -> Extensions:
