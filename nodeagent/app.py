@@ -182,7 +182,7 @@ def places(state: NodeState) -> list[Path]:
     try:
         tree = state.tree.directories(directory) if directory else []
     except OSError:
-        tree = []  # the next look finds what is wrong
+        tree = []  # the next upkeep finds what is wrong
     return [*tree, *sorted(copies)]
 
 

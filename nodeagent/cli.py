@@ -1,4 +1,4 @@
-"""`certcast-nodeagent`: join a manager, run the agent, and see how it stands.
+"""`certcast-nodeagent`: join a manager, run the agent, and see its status.
 
 Decides exit statuses: 0 done, 1 it could not be done, 2 it was asked wrongly; `check` exits as a monitoring plugin.
 """

@@ -1,4 +1,4 @@
-"""What the command `certcast-nodeagent` begins with."""
+"""Entry point of the command `certcast-nodeagent`."""
 
 from typing import NoReturn
 
@@ -7,5 +7,5 @@ from nodeagent.cli import main
 
 
 def agent() -> NoReturn:
-    """Run `certcast-nodeagent`."""
+    """Run the command, and exit with its status."""
     command.run("certcast-nodeagent", main)

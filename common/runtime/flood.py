@@ -55,7 +55,7 @@ class HeldBack:
 
 
 class Flood:
-    """See the module."""
+    """Counts lines by event and kind. Safe to use from any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

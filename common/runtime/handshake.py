@@ -1,4 +1,4 @@
-"""See what a port really serves: the leaf, and the chain that it sends along.
+"""TLS handshake as a client's: the leaf that a port really serves, and the chain that it sends along.
 
 A TLS handshake that trusts anything, since the question is what is served and not whether it is good.
 """
@@ -35,7 +35,7 @@ class Served:
 
     @property
     def der(self) -> bytes:
-        """The leaf."""
+        """The leaf's DER, which is sent first."""
         return self.chain[0]
 
 

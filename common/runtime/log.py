@@ -1,4 +1,4 @@
-"""Where log lines go and how they look: JSON for the journal, readable on a terminal. No secret passes, and no flood.
+"""Log output: JSON for the journal, readable on a terminal. No secret passes, and no flood.
 
 Invariants: a private key's PEM never leaves through here, whatever key or message it stands in; what strangers cause is bounded
 (`common.runtime.flood`), whoever logs it.

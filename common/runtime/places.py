@@ -25,7 +25,7 @@ PlaceT = TypeVar("PlaceT", bound=Place)
 
 
 class Places(Generic[PlaceT]):
-    """See the module."""
+    """At most `total` places, and `per_source` of them for one source."""
 
     def __init__(self, *, total: int, per_source: int) -> None:
         self._total, self._per_source = total, per_source

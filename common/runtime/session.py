@@ -36,7 +36,7 @@ class RawSession:
         self._channel = chan
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        """Hand bytes on; there is nobody to hear them before the session is granted and after its end."""
+        """Hand bytes on; there is nobody to take them before the session is granted and after its end."""
         if self._peer is not None:
             self._peer.data_received(data)
 

@@ -1,4 +1,4 @@
-"""What a conversation is carried on: an ordered, authenticated stream of bytes, whatever is below it.
+"""Transport of a conversation: an ordered, authenticated stream of bytes, whatever is below it.
 
 The SSH channel, the pipe within a process and the tests' streams have these two shapes.
 """
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Transport(Protocol):
-    """The writing side."""
+    """The writing side. Called on the loop."""
 
     @property
     def address(self) -> str:
@@ -25,7 +25,7 @@ class Transport(Protocol):
 
 
 class Peer(Protocol):
-    """The hearing side. Called on the loop; must not raise."""
+    """The reading side. Called on the loop; must not raise."""
 
     def data_received(self, data: bytes) -> None:
         """Take the next bytes."""

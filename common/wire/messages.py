@@ -274,13 +274,13 @@ class OutcomeAck(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="tick"):
-    """The minute's word from the node: digests only."""
+    """The minute's report of the node: digests only."""
 
     report: Report
 
 
 class Tock(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="tock"):
-    """The minute's word from the manager."""
+    """The manager's answer to a tick."""
 
     server_time_s: Moment
     epoch: Count

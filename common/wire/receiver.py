@@ -1,4 +1,4 @@
-"""The agent's end of the conversation: which offers to take, what to ask for, and what to tell the manager.
+"""The agent's end of the conversation: which offers to take, what to ask for, and what to report to the manager.
 
 Decides which message is allowed now, which payloads are missing, and what the manager has yet to hear. Leaves to `offers` which
 offer may replace what runs, and to the shell: the socket, the checks on the files, and the installation. Events go in, commands
@@ -69,7 +69,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class ManagerSeen:
-    """The manager was heard from. `server_time_s` is its clock, for the skew verdict."""
+    """The manager sent something. `server_time_s` is its clock, for the skew verdict."""
 
     server_time_s: float
 
@@ -205,7 +205,7 @@ class Receiver:
         return [*self._say(outcome), *self._next_offer(now_s)]
 
     def tick(self, now_s: float) -> list[Command]:
-        """Say the minute's word."""
+        """Send the minute's report."""
         return self._say(Tick(report=self._local.report(now_s)))
 
     def _say(self, message: Message) -> list[Command]:

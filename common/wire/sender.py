@@ -1,4 +1,4 @@
-"""The manager's end of one conversation: what to say to one agent, and what its words mean.
+"""The manager's end of one conversation: which messages go to one agent, and what its messages mean.
 
 Decides which message is allowed now, which push is outstanding, and when an answer is overdue. Leaves to the shell:
 sockets, the store, and which generation to offer. Events go in, commands come out; `now_s` is monotonic seconds.
@@ -89,7 +89,7 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """End the connection."""
+    """End the connection, for this reason."""
 
     reason: Reason
     message: str
@@ -174,7 +174,7 @@ class Sender:
                 assert_never(message)
 
     def welcome(self, welcome: Welcome) -> list[Command]:
-        """Answer the hello."""
+        """Answer the hello; with any verdict but ok the connection ends."""
         self._welcomed = welcome.verdict == "ok"
         commands: list[Command] = [Send(welcome)]
         if not self._welcomed:
@@ -216,7 +216,7 @@ class Sender:
         return [Send(OutcomeAck(push_id=push_id))]
 
     def tock(self, *, server_time_s: float, epoch: int) -> list[Command]:
-        """Answer a tick."""
+        """Answer a tick, so that the agent knows that its manager lives, and by which clock."""
         return [Send(Tock(server_time_s=server_time_s, epoch=epoch))]
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> list[Command]:

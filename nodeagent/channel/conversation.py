@@ -1,4 +1,4 @@
-"""Keep a conversation with the manager up, and carry out what is agreed in it.
+"""Conversation with the manager: kept up for good, and what is agreed in it is carried out.
 
 Drives `common.wire.receiver` over whatever `dial` returns, and dials again when a connection ends. Decides when
 a silent manager is given up, and in which order jobs run. Leaves when to dial to `backoff`, protocol and policy to the receiver,

@@ -1,4 +1,4 @@
-"""Dials the manager: one SSH connection, its host key pinned, one raw session on one subsystem.
+"""Connection to the manager: one SSH connection, its host key pinned, one raw session on one subsystem.
 
 Owns the SSH connection. When to dial again is the caller's business.
 """
@@ -139,4 +139,4 @@ class _Judge(asyncssh.SSHClient):
 
 
 class _Session(RawSession, asyncssh.SSHClientSession[bytes]):
-    """The one session."""
+    """The dialling end of the one session, which grants no request."""

@@ -1,4 +1,4 @@
-"""Who this node is, and which manager it trusts: one private key and one pin, in `DIR/identity/`.
+"""Node identity, and the manager that it trusts: one private key and one pin, in `DIR/identity/`.
 
 Owns the two files. Invariant: the key is made on the node, is readable by its owner only, and never leaves it.
 """

@@ -1,4 +1,4 @@
-"""Joining a manager: make the key here, prove the token's secret to the manager that it names, pin both sides.
+"""Enrolment with a manager: make the key here, prove the token's secret to the manager that it names, pin both sides.
 
 Invariant: the secret is sent only to the host key whose fingerprint the token carries; nothing is pinned unless the
 manager said so; doing it again with the same token and key is harmless.

@@ -1,4 +1,4 @@
-"""Whether the live tree is still what was installed.
+"""Drift detection: whether the live tree and the copies are still what was installed.
 
 Decides by comparing a listing with the manifest. Leaves reading the disk, and repair, to `nodeagent.install`.
 Invariant: an empty answer means that every file has its content, mode and owner, that nothing was added, and that the
@@ -53,7 +53,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One difference."""
+    """How one path differs from what was installed."""
 
     what: What
     path: str

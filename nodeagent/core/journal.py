@@ -1,4 +1,4 @@
-"""The journal: everything that an agent must still know after it was killed, in one value.
+"""Journal: everything that an agent must still know after it was killed, in one value.
 
 Decides what is in it and how it is written down. Leaves how it changes to `nodeagent.core.steps`, writing it to
 `nodeagent.install.journalfile`, and what to do with it at start to `nodeagent.core.recovery`. One file holds all of it, so that
@@ -84,7 +84,7 @@ class UnacknowledgedOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """See the module.
+    """The file's content.
 
     `directory` is what `current` shows while nothing is under way ("" before the first installation); `applied` is
     None until that was proven. `highest` is the highest version ever applied. `loaded`: consumer -> digest of the

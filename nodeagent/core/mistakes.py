@@ -72,7 +72,7 @@ class Mistakes:
         )
 
     def note(self, key: str, what: str) -> None:
-        """Note a mistake."""
+        """Note what is wrong with a key, with the line in which it, or what it should stand in, begins."""
         at = max((one for one in self._sections if key.startswith(one)), key=len)
         section, name = self._sections[at], key.removeprefix(at)
         # a key, a table or a list of tables by this name, else what it should stand in

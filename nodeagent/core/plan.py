@@ -1,4 +1,4 @@
-"""Which consumers must be reloaded for which content.
+"""Reload planning: which consumers must be reloaded for which content.
 
 Decides from what each consumer uses and what it has loaded. Invariant: a consumer that has loaded the very entries it
 uses is not reloaded, whatever the generation is called.

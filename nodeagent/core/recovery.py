@@ -1,4 +1,4 @@
-"""What to do at start with what the journal says and what the link shows.
+"""Recovery at start, from what the journal says and the link shows.
 
 Decides between going on, going back, and forgetting. Leaves carrying it out to `nodeagent.install.start`.
 Invariant: a rollback that began never turns forward again, and what is not whole is never shown.

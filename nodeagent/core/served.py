@@ -1,4 +1,4 @@
-"""Whether what a port sends is what was installed.
+"""Served certificates: whether what a port sends is what was installed.
 
 Decides by comparing fingerprints. Leaves the handshake to `nodeagent.install.probe`.
 Invariant: a port that is called right sends the installed leaf, and the installed chain unless it is known not to.
@@ -23,7 +23,7 @@ class Expected:
 
     @property
     def leaf(self) -> Fingerprint:
-        """The leaf."""
+        """The fingerprint of the leaf, which is sent first."""
         return self.sent[0]
 
 

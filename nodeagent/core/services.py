@@ -1,4 +1,4 @@
-"""What a node's services are: who uses the files, what reloads each, when it may, and which endpoints prove it.
+"""The node's services: who uses the files, what reloads each, when it may, and which endpoints prove it.
 
 Decides what can be said of a service, and the limits. `nodeagent.core.servicesfile` reads it from `services.toml`.
 Invariant: only that file, on the node, names a program to run or a path to write; nothing from the network does.

@@ -1,4 +1,4 @@
-"""When a consumer that is due may be reloaded.
+"""Reload timing: when a consumer that is due may be reloaded.
 
 Decides from the consumer's window and interval, and from what its ports serve. Leaves the clock to the caller: `minute` is
 the minute of the local day. Invariant: nothing is held back while a port shows a certificate that is, or soon will be,

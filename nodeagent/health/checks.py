@@ -1,4 +1,4 @@
-"""Whether this node is well: the truth behind /health and the metrics.
+"""Health checks of this node: the truth behind /health and the metrics.
 
 Decides from what the agent knows about itself and `now_s`. Leaves serving it to `server`.
 Invariant: a node is never called ready while a port serves something else than what was installed, or nothing valid.
@@ -29,7 +29,7 @@ WITHDRAWN_S: Final = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Looks when asked. `is_recovered`: what was interrupted has been brought to its end."""
+    """Checks when asked. `is_recovered`: what was interrupted has been brought to its end."""
 
     state: NodeState
     status: ConnectionStatus
@@ -60,9 +60,9 @@ class Health:
             text = f"the manager does not know this node's key any more: {status.trouble}"
             return Check(name="manager", ok=False, message=text)
         if status.last_seen_s is None:
-            return Check(name="manager", ok=False, message=f"no word yet: {status.trouble}")
+            return Check(name="manager", ok=False, message=f"not seen yet: {status.trouble}")
         age_s = self.monotonic() - status.last_seen_s
-        since = f"last word {age_s:.0f} s ago"
+        since = f"last seen {age_s:.0f} s ago"
         ok = age_s <= SILENCE_S
         message = since if status.welcomed else f"{since}; {status.trouble}"
         return Check(name="manager", ok=ok, message=message, value=round(age_s, 1))

@@ -13,7 +13,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def render(health: Health) -> str:
-    """Return the page."""
+    """Return the text of /metrics."""
     report = health.state.local.report(health.state.clock())
     ready = is_ready(health.ready())
     lines = [
@@ -61,7 +61,7 @@ def _manager(status: ConnectionStatus) -> list[str]:
         return []
     age_s = round(time.monotonic() - status.last_seen_s, 1)
     return [
-        *_gauge("certcast_agent_word_age_seconds", "Since the manager's last word.", [("", age_s)]),
+        *_gauge("certcast_agent_word_age_seconds", "Since the manager's last message.", [("", age_s)]),
         *_gauge(
             "certcast_agent_clock_skew_seconds",
             "This node's clock less the manager's.",

@@ -27,7 +27,7 @@ _NAMES: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The endpoint's answer."""
+    """What /health/ready answers, as far as the plugin reads it."""
 
     status: str
     checks: list[Check]

@@ -86,7 +86,7 @@ class _Endpoint:
         return visit
 
     async def _serve(self, visit: _Visit, accepted: socket.socket) -> None:
-        """Answer one question."""
+        """Answer one request, and close."""
         if visit.is_over:
             accepted.close()
             return

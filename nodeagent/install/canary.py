@@ -78,7 +78,7 @@ def _try_slot(slot: Part, bodies: Mapping[str, bytes]) -> PartFault | None:
 
 
 def _culprit(body: bytes) -> tuple[str, str]:
-    """Return the first certificate of a file that OpenSSL refuses by itself, and its words; "" for none."""
+    """Return the first certificate of a file that OpenSSL refuses by itself, and its message; "" for none."""
     for number, block in enumerate(_CERTIFICATE.findall(body), start=1):
         if (why := _why_not_anchors(block)) is not None:
             return f"certificate {number} ({_name(block)})", why

@@ -3,7 +3,7 @@
 Owns the declared paths and nothing else, and only their last name: directories are neither made nor removed, and a copy that
 is no longer declared stays where it is. Leaves to the caller when a copy is written, and when one is taken back.
 Invariant: a copy appears whole, with its owner and mode from its first byte; no path leads over a link, nor through a directory
-that somebody else could replace. That is looked at with each read and write, not only beforehand.
+that somebody else could replace. That is checked with each read and write, not only beforehand.
 Blocking; every function is called in a thread.
 """
 
@@ -43,7 +43,7 @@ def check_copies(copies: Iterable[Copy], data: Path) -> None:
 
 
 def try_copies(copies: Iterable[Copy]) -> None:
-    """Try what no look can tell: whether a file with the copy's owner can be made in its place. Raises InstallError."""
+    """Try what no check can tell: whether a file with the copy's owner can be made in its place. Raises InstallError."""
     for copy in copies:
         try:
             durable.try_file(Path(copy.to), uid=copy.uid, gid=copy.gid)

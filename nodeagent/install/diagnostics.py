@@ -1,4 +1,4 @@
-"""What was seen on the node when an installation failed, for people who were not there.
+"""Diagnostics of a failed installation: what was seen on the node, for people who were not there.
 
 Decides what is worth telling, and its order: what the reloads said, what the ports showed, which files lay there with
 which modes, and the last words of the services' own journals. Leaves out what is in the files.
@@ -18,7 +18,7 @@ JOURNALCTL: Final = "/usr/bin/journalctl"
 JOURNAL_LINES: Final = 30
 JOURNAL_TIMEOUT_S: Final = 3.0
 PART_MAX_CHARS: Final = 2500
-"""Of one command's words, so that the first does not crowd out the others."""
+"""Of one command's output, so that the first does not crowd out the others."""
 
 CUT: Final = "\n[cut]"
 

@@ -1,4 +1,4 @@
-"""What the disk's errors are called."""
+"""Disk errors as errors of ours, with stable reasons."""
 
 import errno
 from typing import Final

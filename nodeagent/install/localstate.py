@@ -1,6 +1,6 @@
-"""What the agent has, answered from memory: the conversation's view of the journal, the live tree and the ports.
+"""Local state, answered from memory: the conversation's view of the journal, the live tree and the ports.
 
-Decides what is reported. Leaves looking at the disk and the ports to `upkeep` and `proof`, which say here what they saw.
+Decides what is reported. Leaves reading the disk and probing the ports to `upkeep` and `proof`, which record here what they saw.
 A live tree whose content is lost and cannot be restored on the node is reported as not applied, and its own generation
 is taken again if it is offered: that way the manager sends what is missing, with no message of its own for it.
 Invariant: nothing is reported as applied that was not proven, nor as held that was not seen.
@@ -87,7 +87,7 @@ class NodeLocalState:
         self._lost |= frozenset(digests)
 
     def was_seen(self, seen: Iterable[Serving]) -> None:
-        """These endpoints were looked at."""
+        """These endpoints were probed."""
         self._serving |= {(one.consumer, one.endpoint): one for one in seen}
 
     @property
@@ -105,7 +105,7 @@ class NodeLocalState:
         self._serving = {key: seen for key, seen in self._serving.items() if key in known}
 
     def was_configured(self, faults: Sequence[ConfigurationFault]) -> None:
-        """The node's own configuration was looked at."""
+        """The node's own configuration was checked."""
         self._faults = list(faults)
 
     @property

@@ -1,4 +1,4 @@
-"""Read a plain file, and nothing that only looks like one."""
+"""Reads of plain files, and of nothing that only looks like one."""
 
 from pathlib import Path
 

@@ -1,9 +1,9 @@
-"""See what the endpoints really serve, and wait until it is what was installed.
+"""TLS probes: what the endpoints really serve, and waiting until it is what was installed.
 
 Decides whether a reload took effect. A reload's exit status says nothing, and reloads are asynchronous, so an endpoint is
 asked again until it sends the wanted leaf and chain or its time is over. A leaf that was served before the reload shows nothing
 about it; then new handshakes must go on succeeding until the reload is over. Invariant: nothing is called served that no
-handshake showed. Each look is a connection and a full handshake of its own: no session is resumed.
+handshake showed. Each probe is a connection and a full handshake of its own: no session is resumed.
 """
 
 import asyncio
@@ -36,10 +36,10 @@ LAST_PAUSE_S: Final = 0.5
 STEADY_PROBES: Final = 4
 STEADY_PAUSE_S: Final = 0.04
 """How often in a row, and how far apart, the new leaf must be seen: after a graceful reload the workers of old and new
-accept side by side for a moment (seen with nginx), so one look may see the new one and the next client the old."""
+accept side by side for a moment (seen with nginx), so one probe may see the new one and the next client the old."""
 
 SETTLE_PAUSE_S: Final = 0.1
-"""How far apart the looks are while a reload settles."""
+"""How far apart the probes are while a reload settles."""
 
 ATTEMPT_TIMEOUT_S: Final = 3.0
 """One handshake; a service that is being restarted may accept and not answer."""
@@ -59,7 +59,7 @@ NOTHING_SHOWN: Final[Mapping[Port, str]] = MappingProxyType({})
 
 
 class Prober:
-    """Looks at endpoints. One TLS context serves all: making one takes longer than a handshake.
+    """Probes endpoints. One TLS context serves all: making one takes longer than a handshake.
 
     `notes` tells what the last waits saw, change by change, until `forget` is called. Whether a port staples is asked only on
     request, and remembered for its leaf.
@@ -75,13 +75,13 @@ class Prober:
         self._stapled: dict[tuple[str, str], bool | None] = {}
 
     def forget(self) -> None:
-        """Begin new notes."""
+        """Drop the notes of earlier waits."""
         self.notes.clear()
 
     async def probe(
         self, consumers: Iterable[Consumer], wanted: Wanted, *, timeout_s: float = ATTEMPT_TIMEOUT_S
     ) -> list[Serving]:
-        """Look once at every endpoint of these consumers, all at the same time."""
+        """Probe every endpoint of these consumers once, all at the same time."""
         async with asyncio.TaskGroup() as tasks:
             probes = [
                 tasks.create_task(self._probe(consumer, endpoint, wanted.get(endpoint.slot), timeout_s))
@@ -91,7 +91,7 @@ class Prober:
         return [probe.result() for probe in probes]
 
     async def probe_with_stapling(self, consumers: Iterable[Consumer], wanted: Wanted) -> list[Serving]:
-        """Look once at every endpoint, and ask those whose leaf demands it whether they staple an OCSP response."""
+        """Probe every endpoint once, and ask those whose leaf demands it whether they staple an OCSP response."""
         self._demanding.clear()
         seen = await self.probe(consumers, wanted)
         async with asyncio.TaskGroup() as tasks:
@@ -106,7 +106,7 @@ class Prober:
     ) -> list[Serving]:
         """Ask until all of the consumer's endpoints send what they must, or its time is over; return what was seen.
 
-        An endpoint whose slot is not wanted is not looked at. `shown` is the leaf that each port sent before a reload: one that is
+        An endpoint whose slot is not wanted is not probed. `shown` is the leaf that each port sent before a reload: one that is
         wanted and was sent before must go on being sent for PROOF_SETTLE_S, and a TLS alert within that time ends the wait.
         """
         deadline_s = time.monotonic() + consumer.verify_timeout_s
@@ -165,7 +165,7 @@ class Prober:
     async def _try(
         self, consumer: Consumer, endpoint: Endpoint, wanted: Expected | None, timeout_s: float
     ) -> tuple[Serving, bool]:
-        """Look once; return what was seen, and whether the service refused the handshake by an alert."""
+        """Probe once; return what was seen, and whether the service refused the handshake by an alert."""
         served, reason, message, has_alert = None, "", "", False
         try:
             served = await see_served(

@@ -1,8 +1,8 @@
-"""Reload consumers, and prove on the real ports that they took what was installed.
+"""Proof of an installation: reload consumers, and see on the real ports that they took it.
 
-Decides which evidence counts. Forward, a reload that fails is enough to turn back, and one that claims success is
-believed only once every endpoint sends the new leaf and chain, or goes on sending those that have not changed. Back, only the ports count, if a consumer has any: a command
-that fails does not matter as long as the old leaf is served; and a port that was dark before the installation began is no
+Decides which evidence counts. Forward, a reload that fails is enough to roll back, and one that claims success is
+believed only once every endpoint sends the new leaf and chain, or goes on sending those that have not changed. Back, only the
+ports count, if a consumer has any: a command that fails does not matter as long as the old leaf is served; and a port that was unreachable before the installation began is no
 sign that the way back failed. A service that did not run before and does not run after proves nothing either way: it finds its
 files when it starts, and the others go on.
 Invariant: each consumer is reloaded at most once a call, and all copies are written before the first reload.
@@ -27,7 +27,7 @@ from nodeagent.install.state import NodeState, ProgressCallback
 from nodeagent.install.stopped import Stopped, find_stopped
 
 BASELINE_TIMEOUT_S = 2.0
-"""For the look at the ports before an installation; a port that takes longer counts as dark."""
+"""For the probe of the ports before an installation; a port that takes longer counts as unreachable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Proof:
 
 
 async def probe_baseline(state: NodeState, consumers: Sequence[Consumer]) -> list[Serving]:
-    """Look at the ports before anything is changed."""
+    """Probe the ports before anything is changed."""
     seen = await state.prober.probe(consumers, {}, timeout_s=BASELINE_TIMEOUT_S)
     state.local.was_seen(seen)
     return seen

@@ -1,4 +1,4 @@
-"""Run a consumer's reload command: its argv, nothing else, in a clean environment, for a bounded time.
+"""Reload commands of consumers: its argv, nothing else, in a clean environment, for a bounded time.
 
 Decides when a command has had its time. Leaves to the probe whether the reload did anything: an exit status of 0 is not
 proof. Invariant: no command outlives its timeout, and none can end or block the agent.
@@ -119,7 +119,7 @@ class _OutputPipe:
 
     @classmethod
     async def open(cls) -> Self:
-        """Make the pipe."""
+        """Return a pipe whose read end the loop reads."""
         read_fd, write_fd = os.pipe()
         reader = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -134,7 +134,7 @@ class _OutputPipe:
             self.write_fd = -1
 
     async def read(self) -> None:
-        """Keep the first words and drop the rest, until the last holder of the pipe closed it."""
+        """Keep the first bytes and drop the rest, until the last holder of the pipe closed it."""
         while chunk := await self._reader.read(4096):
             self.kept += chunk[: OUTPUT_MAX_BYTES - len(self.kept)]
 

@@ -1,4 +1,4 @@
-"""What the agent does with the disk before anything else: read the journal, and undo or keep what was interrupted.
+"""Start-up recovery on disk: read the journal, and undo or keep what was interrupted.
 
 Decides nothing itself (`nodeagent.core.recovery` does). Leaves reloads and proofs to `Installer.resume`.
 Invariant: afterwards `current` shows one whole generation (or none was ever installed), and nobody was reloaded.

@@ -1,4 +1,4 @@
-"""What is said in clear text before TLS begins: SMTP, LDAP and XMPP (STARTTLS).
+"""STARTTLS preambles: the exchange in clear text before TLS begins, for SMTP, LDAP and XMPP.
 
 Decides whether a peer agrees to begin. Leaves time to the caller, which bounds the whole attempt.
 Invariant: no more than `SAID_MAX_BYTES` of a peer's words are read.

@@ -1,4 +1,4 @@
-"""What the parts of the installer share: one tree, one journal, one lock."""
+"""Shared state of the installer's parts: one tree, one journal, one lock."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ def local_minute(now_s: float) -> int:
 
 
 def ignore_progress(phase: Phase, detail: str) -> None:
-    """Tell nobody."""
+    """Report to nobody, as where no manager waits for an answer."""
     del phase, detail
 
 

@@ -1,4 +1,4 @@
-"""The generations on disk, and the one link that publishes.
+"""Generations on disk, and the one link that publishes one of them.
 
     DIR/generations/<epoch>-<generation>/   manifest.json and the files
     DIR/current  -> generations/...         what services read
@@ -58,7 +58,7 @@ LISTED_MAX: Final = 256
 
 
 class Tree:
-    """See the module. `owners` is given to every file that is laid out from now on."""
+    """One data directory. `owners` is given to every file that is laid out from now on."""
 
     def __init__(self, directory: Path, owners: Ownership) -> None:
         self.directory = directory

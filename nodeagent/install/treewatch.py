@@ -1,6 +1,6 @@
-"""A hint that somebody changed the live tree: the kernel's directory notification (fcntl F_NOTIFY, a signal).
+"""Tree watch: a hint that somebody changed the live tree, by the kernel's directory notification (fcntl F_NOTIFY, a signal).
 
-Decides nothing: the minute's look is the truth, and this only makes it come sooner. The old interface is enough for that, comes
+Decides nothing: the minute's upkeep is the truth, and this only makes it come sooner. The old interface is enough for that, comes
 with Python, and costs an open directory each; inotify would need a library over ctypes or a compiled one.
 Invariant: SIGIO has a handler before the first directory is watched, since it ends a process that has none.
 """

@@ -1,4 +1,4 @@
-"""The minute's work on what is installed: find and repair drift, look at the ports, reload who is behind, collect.
+"""Upkeep of what is installed: repair drift, probe the ports, reload consumers that are behind, remove old generations.
 
 Decides nothing about new bundles. A damaged generation is laid out anew under another name and shown with one swap of the
 link, never mended in place, so that no reader meets a mixture. What is nowhere on the node any more is reported as
@@ -35,7 +35,7 @@ CONFIRM_S: Final = 2.0
 
 
 class Upkeep:
-    """See the module. Remembers, in memory, how often consumers that are behind were reloaded in vain."""
+    """Remembers, in memory, how often consumers that are behind were reloaded in vain."""
 
     def __init__(self, state: NodeState) -> None:
         self._state = state
@@ -58,7 +58,7 @@ class Upkeep:
             raise trouble
 
     async def _check_disk(self) -> InstallError | None:
-        """Look after tree and copies; a disk that refuses one step is told at the end, and keeps none of the others."""
+        """Check tree and copies; where the disk refuses one step, the others are done all the same. Returns the first error."""
         trouble: InstallError | None = None
         for step in (self._check_drift, self._check_copies, self._collect):
             try:
@@ -139,7 +139,7 @@ class Upkeep:
     # -- what the ports serve
 
     async def _probe_endpoints(self) -> tuple[str, frozenset[str]]:
-        """See what the ports serve, without holding up an installation.
+        """Probe what the ports serve, without holding up an installation.
 
         Returns the directory that was live, and the names of consumers that show something else although they loaded it.
         """

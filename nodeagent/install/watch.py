@@ -1,4 +1,4 @@
-"""A cheap look at ports that show nothing, or not what was installed, so that a service is seen soon after it starts.
+"""Port watch: cheap probes of ports that show nothing, or not what was installed, so that a service is seen soon after it starts.
 
 Decides how often: a second after the last change, then less and less. Leaves to the upkeep what a change means.
 Invariant: while every port shows what it should, none is touched.
@@ -16,7 +16,7 @@ LAST_PAUSE_S: Final = 15.0
 GROWTH: Final = 1.2
 """Half a minute after the last change a port is asked every seven seconds, a minute and a half after it every fifteen."""
 
-LOOK_TIMEOUT_S: Final = 2.0
+PROBE_TIMEOUT_S: Final = 2.0
 
 
 class PortWatch:
@@ -27,7 +27,7 @@ class PortWatch:
         self._changed = changed
 
     async def run(self) -> None:
-        """Watch for good."""
+        """Watch until cancelled."""
         pause_s, watched = FIRST_PAUSE_S, frozenset[str]()
         while True:
             await asyncio.sleep(pause_s)
@@ -38,11 +38,11 @@ class PortWatch:
             pause_s = FIRST_PAUSE_S if has_changed or not names else min(LAST_PAUSE_S, pause_s * GROWTH)
 
     async def probe(self, consumers: list[Consumer]) -> bool:
-        """Look once; return whether a port shows something else than before."""
+        """Probe once; return whether a port shows something else than before."""
         state = self._state
         if state.lock.locked():
-            return False  # an installation looks for itself
-        seen = await state.prober.probe(consumers, {}, timeout_s=LOOK_TIMEOUT_S)
+            return False  # an installation probes for itself
+        seen = await state.prober.probe(consumers, {}, timeout_s=PROBE_TIMEOUT_S)
         before = {(one.consumer, one.endpoint): one.leaf for one in state.local.serving}
         if all(before.get((one.consumer, one.endpoint), "") == one.leaf for one in seen):
             return False
@@ -50,7 +50,7 @@ class PortWatch:
         return True
 
     def unsettled(self) -> list[Consumer]:
-        """Return the consumers whose ports are worth a look."""
+        """Return the consumers whose ports are worth a probe."""
         state = self._state
         dark = {one.consumer for one in state.local.serving if not one.leaf}
         waiting = {one.consumer for one in state.local.report(0.0).waiting if one.reason == "service"}

@@ -95,8 +95,8 @@ async def test_a_leaf_that_lives_short_is_near_its_end_only_in_the_last_third_of
 
 async def test_a_manager_that_says_nothing_for_too_long_is_not_ready(state):
     assert failed(state, word_age_s=150) == []
-    assert failed(state, word_age_s=151) == ["last word 151 s ago"]
-    assert failed(state, word_age_s=None) == ["no word yet: "]
+    assert failed(state, word_age_s=151) == ["last seen 151 s ago"]
+    assert failed(state, word_age_s=None) == ["not seen yet: "]
 
 
 async def test_a_clock_that_is_far_from_the_managers_is_not_ready(state):

@@ -3,7 +3,7 @@ import pytest
 from nodeagent.health.check import Check
 from nodeagent.health.plugin import CRITICAL, OK, UNKNOWN, WARNING, Answer, ask, judge
 
-WELL = Check("manager", True, "last word 3 s ago", 3.0)
+WELL = Check("manager", True, "last seen 3 s ago", 3.0)
 
 
 def answer(days: float | None, *, ok: bool = True, others: tuple[Check, ...] = (WELL,)) -> Answer:
