@@ -167,6 +167,6 @@ def _check_sizes(entries: tuple[Entry, ...]) -> None:
         raise BundleError(f"the bundle is larger than {BUNDLE_MAX_BYTES} bytes", reason=Reason.TOO_BIG)
 
 
-def is_meant_smaller(manifest: Manifest, anchors_meant: int | None) -> bool:
+def is_confirmed_shrink(manifest: Manifest, confirmed_anchors: int | None) -> bool:
     """Whether an operator has confirmed a trust store of no more anchors than this one has."""
-    return anchors_meant is not None and manifest.anchors >= anchors_meant
+    return confirmed_anchors is not None and manifest.anchors >= confirmed_anchors

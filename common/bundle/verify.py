@@ -22,7 +22,7 @@ from common.bundle.manifest import (
     TRUST,
     Manifest,
     Slot,
-    is_meant_smaller,
+    is_confirmed_shrink,
 )
 from common.bundle.parts import Part
 from common.errors import BundleError, PkiError, Reason
@@ -72,18 +72,18 @@ def find_faults(
     applied: Manifest | None,
     now_s: float,
     forced: bool = False,
-    anchors_meant: int | None = None,
+    confirmed_anchors: int | None = None,
 ) -> tuple[PartFault, ...]:
     """Check a complete bundle against what the node runs now (`applied`, None on a new node); at most one fault a part.
 
-    `forced` lets the trust store shrink, to whatever; `anchors_meant` to as few anchors as an operator has confirmed.
+    `forced` lets the trust store shrink, to whatever; `confirmed_anchors` to as few anchors as an operator has confirmed.
     Reasons: EMPTY_BUNDLE, SHRINK_GUARD, PARSE, KEY_MISMATCH, BAD_DIGEST, NOT_YET_VALID, EXPIRED. Raises BundleError: BAD_DIGEST if a file is not the one that the manifest names. A leaf that is installed already is
     not refused for having expired: the rest of the bundle must still be able to change.
     """
     bodies = bodies_of(manifest, payloads)
     faults = [
         *_check_trust(
-            manifest, bodies, applied, may_shrink=forced or is_meant_smaller(manifest, anchors_meant)
+            manifest, bodies, applied, may_shrink=forced or is_confirmed_shrink(manifest, confirmed_anchors)
         )
     ]
     if applied is not None and "server" in applied.slots and "server" not in manifest.slots:

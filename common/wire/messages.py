@@ -196,7 +196,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="wel
 class Offer(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="offer"):
     """A generation to install; the blob is its canonical manifest. `forced` overrides quarantine and shrink guard.
 
-    `anchors_meant` is how few anchors an operator has confirmed: the shrink guard lets a trust store of as many pass.
+    `confirmed_anchors` is how few anchors an operator has confirmed: the shrink guard lets a trust store of as many pass.
     """
 
     push_id: Name
@@ -204,7 +204,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="offer
     generation: Count
     digest: Hex
     forced: bool = False
-    anchors_meant: Count | None = None
+    confirmed_anchors: Count | None = msgspec.field(default=None, name="anchors_meant")
 
 
 class Want(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="want"):

@@ -6,7 +6,7 @@ Invariant: `(epoch, generation)` only rises.
 
 from typing import Protocol
 
-from common.bundle.manifest import Manifest, is_meant_smaller, parse_manifest
+from common.bundle.manifest import Manifest, is_confirmed_shrink, parse_manifest
 from common.errors import BundleError, Reason
 from common.ids import Digest, NodeName
 from common.wire.messages import Failure, Offer, Outcome, Report
@@ -69,5 +69,7 @@ def find_quarantine(offer: Offer, manifest: Manifest, local: LocalState, now_s: 
     failure = local.quarantined(manifest.digest, now_s)
     if failure is None or offer.forced:
         return None
-    is_confirmed = failure.reason == Reason.SHRINK_GUARD and is_meant_smaller(manifest, offer.anchors_meant)
+    is_confirmed = failure.reason == Reason.SHRINK_GUARD and is_confirmed_shrink(
+        manifest, offer.confirmed_anchors
+    )
     return None if is_confirmed else failure

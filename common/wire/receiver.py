@@ -57,7 +57,7 @@ class Install:
     manifest: Manifest
     payloads: Mapping[Digest, bytes] = field(repr=False)
     forced: bool
-    anchors_meant: int | None = None
+    confirmed_anchors: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ class Receiver:
             manifest=transfer.manifest,
             payloads=transfer.payloads,
             forced=transfer.offer.forced,
-            anchors_meant=transfer.offer.anchors_meant,
+            confirmed_anchors=transfer.offer.confirmed_anchors,
         )
 
     def _next_offer(self, now_s: float) -> list[Command]:

@@ -73,8 +73,8 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """The agent said something about a push or itself; the fleet keeps what it needs."""
+class Received:
+    """The agent reported something about a push or itself; the fleet keeps what it needs."""
 
     message: Accepted | Rejected | Progress | Outcome | Tick
 
@@ -95,7 +95,7 @@ class Close:
     message: str
 
 
-Command = Send | Greeted | Fetch | Heard | Overdue | Close
+Command = Send | Greeted | Fetch | Received | Overdue | Close
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class Push:
     push_id: str
     manifest: Manifest
     forced: bool = False
-    anchors_meant: int | None = None
+    confirmed_anchors: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +118,11 @@ class _Outstanding:
 class Sender:
     """One conversation, from the accepted connection to its end."""
 
-    __slots__ = ("_greeted", "_heard_s", "_next", "_outstanding", "_started_s", "_welcomed")
+    __slots__ = ("_greeted", "_last_received_s", "_next", "_outstanding", "_started_s", "_welcomed")
 
     def __init__(self, now_s: float) -> None:
         self._started_s = now_s
-        self._heard_s = now_s
+        self._last_received_s = now_s
         self._greeted = False
         self._welcomed = False
         self._outstanding: _Outstanding | None = None
@@ -145,29 +145,29 @@ class Sender:
         """When `expire` must be called, in the caller's monotonic seconds."""
         if not self._welcomed:
             return self._started_s + GREETING_DEADLINE_S
-        silence_s = self._heard_s + SILENCE_DEADLINE_S
+        silence_s = self._last_received_s + SILENCE_DEADLINE_S
         return min(self._outstanding.deadline_s, silence_s) if self._outstanding else silence_s
 
     def receive(self, message: Message, blob: bytes, now_s: float) -> list[Command]:
         """Take one message. Raises ProtocolError if it is not allowed now."""
         if blob:
             raise ProtocolError("an agent sends no blobs")
-        self._heard_s = now_s
+        self._last_received_s = now_s
         if isinstance(message, Hello):
             return self._hello(message)
         if not self._welcomed:
             raise ProtocolError("the agent spoke before it was welcomed")
         match message:
             case Tick():
-                return [Heard(message)]
+                return [Received(message)]
             case Want():
                 return self._want(message, now_s)
             case Accepted():
                 return self._accepted(message, now_s)
             case Progress():
-                return [Heard(message)] if self._is_current(message.push_id) else []
+                return [Received(message)] if self._is_current(message.push_id) else []
             case Rejected() | Outcome():
-                return [Heard(message), *self._conclude(message.push_id, now_s)]
+                return [Received(message), *self._conclude(message.push_id, now_s)]
             case Welcome() | Offer() | Payload() | OutcomeAck() | Tock() | Goodbye():
                 raise ProtocolError("the agent sent a message that only a manager sends")
             case _:
@@ -200,7 +200,7 @@ class Sender:
             generation=manifest.generation,
             digest=manifest.digest,
             forced=push.forced,
-            anchors_meant=push.anchors_meant,
+            confirmed_anchors=push.confirmed_anchors,
         )
         return [Send(offer, canonical(manifest))]
 
@@ -282,7 +282,7 @@ class Sender:
             return []
         deadline_s = now_s + accepted.within_s + OUTCOME_GRACE_S
         self._outstanding = replace(outstanding, stage="outcome", deadline_s=deadline_s)
-        return [Heard(accepted)]
+        return [Received(accepted)]
 
     def _conclude(self, push_id: str, now_s: float) -> list[Command]:
         if not self._is_current(push_id):

@@ -28,7 +28,7 @@ from common.wire.messages import (
     encode,
     tag_of,
 )
-from common.wire.sender import Close, Command, Fetch, Greeted, Heard, Overdue, Push, Send, Sender
+from common.wire.sender import Close, Command, Fetch, Greeted, Overdue, Push, Received, Send, Sender
 from manager.channel.allowance import Allowance
 
 log = structlog.get_logger(__name__)
@@ -214,13 +214,13 @@ class Connection:
             self._act(command)
         self._write(frames)
 
-    def _act(self, command: Greeted | Fetch | Heard | Overdue | Close) -> None:
+    def _act(self, command: Greeted | Fetch | Received | Overdue | Close) -> None:
         match command:
             case Greeted(hello):
                 self._listener.greeted(self, hello)
             case Fetch(push_id, digests):
                 self._listener.wanted(self, push_id, digests)
-            case Heard(message):
+            case Received(message):
                 self._listener.heard(self, message)
             case Overdue(push_id, stage):
                 self._listener.overdue(self, push_id, stage)

@@ -312,10 +312,10 @@ class NodeFacts:
             and self.last_failed.digest == self.desired.version.digest
         )
 
-    def guards_what_is_meant(self, anchors_meant: int) -> bool:
+    def should_override_shrink_guard(self, confirmed_anchors: int) -> bool:
         """Whether the node refused a trust store for having lost too much, though an operator wanted no more than that.
 
-        `anchors_meant` is how few anchors an operator has confirmed. Not once a forced offer was refused for that very reason.
+        `confirmed_anchors` is how few anchors an operator has confirmed. Not once a forced offer was refused for that very reason.
         """
         desired, failed, push = self.desired, self.last_failed, self.push
         if desired is None or failed is None or self.is_pushing:
@@ -329,7 +329,7 @@ class NodeFacts:
         return (
             failed.digest == desired.version.digest
             and failed.reason == Reason.SHRINK_GUARD
-            and desired.manifest.anchors >= anchors_meant
+            and desired.manifest.anchors >= confirmed_anchors
             and not was_forced
         )
 

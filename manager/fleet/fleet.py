@@ -69,7 +69,7 @@ class Fleet:
         self._dirty = Dirty(quiet_s=QUIET_S, quiet_max_s=QUIET_MAX_S)
         self._reconciled_s = time.monotonic()
         self._reconciled_revision = -1
-        self._anchors_meant: int | None = None
+        self._confirmed_anchors: int | None = None
         self._watchers = Watchers()
         self._retries: dict[NodeName, float] = {}
         self.reports = ReportWriter(store.reports)
@@ -78,7 +78,7 @@ class Fleet:
 
     async def load(self) -> None:
         """Take what the store knows. Raises StorageError."""
-        self._anchors_meant = await self._store.trusted_cas.anchors_meant()
+        self._confirmed_anchors = await self._store.trusted_cas.confirmed_anchors()
         latest, reports = await self._store.generations.latest(), await self._store.reports.all()
         for record in await self._store.nodes.list():
             facts = self._add(record)
@@ -452,7 +452,7 @@ class Fleet:
         self, nodes: Collection[NodeFacts], *, cause: str, changed_s: float, forced: bool = False
     ) -> set[NodeName]:
         async with self._publishing:
-            self._anchors_meant = await self._store.trusted_cas.anchors_meant()
+            self._confirmed_anchors = await self._store.trusted_cas.confirmed_anchors()
             chosen = self._publishable(nodes, forced=forced)
             published = await self._compiler.publish(
                 chosen, epoch=self._epoch, cause=cause, changed_s=changed_s
@@ -471,7 +471,9 @@ class Fleet:
     def _pursue(self, facts: NodeFacts, *, forced: bool = False) -> PlannedPush:
         """Ask the planner about one node, and do what it says."""
         now_s = time.time()
-        if self._anchors_meant is not None and facts.guards_what_is_meant(self._anchors_meant):
+        if self._confirmed_anchors is not None and facts.should_override_shrink_guard(
+            self._confirmed_anchors
+        ):
             # who confirmed the loss here need not do it again for each node; an agent of an earlier release does not know from the offer
             forced = True
         plan = plan_push(facts, now_s=now_s, forced=forced)
@@ -493,7 +495,7 @@ class Fleet:
                 push_id=push_id,
                 manifest=facts.desired.manifest,
                 forced=forced,
-                anchors_meant=self._anchors_meant,
+                confirmed_anchors=self._confirmed_anchors,
             )
             connection.offer(push)
             self._watchers.note(facts.name)

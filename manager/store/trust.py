@@ -14,7 +14,7 @@ from manager.store.engine import Database
 from manager.store.records import NewTrustedCa
 from manager.store.tables import meta, trusted_ca
 
-_MEANT: Final = "anchors_meant"
+_CONFIRMED: Final = "anchors_meant"
 
 _INTERNAL: Final = frozenset({"issuer_id", "public_key_id"})
 _PLAIN = [column for column in trusted_ca.columns if column.name not in _INTERNAL]
@@ -60,16 +60,16 @@ class TrustedCas:
         async with self._database.read() as connection:
             return await _get(connection, trusted_ca_id)
 
-    async def anchors_meant(self) -> int | None:
+    async def confirmed_anchors(self) -> int | None:
         """Return how few anchors an operator wanted when last some were taken away, None if that never was."""
         async with self._database.read() as connection:
-            value = (await connection.execute(select(meta.c.value).where(meta.c.name == _MEANT))).scalar()
+            value = (await connection.execute(select(meta.c.value).where(meta.c.name == _CONFIRMED))).scalar()
         return None if value is None else int(value)
 
-    async def mean(self, anchors: int) -> None:
+    async def confirm_anchor_count(self, anchors: int) -> None:
         """Note that an operator wants as few anchors as this, before any is taken away."""
         async with self._database.write() as connection:
-            row = {"name": _MEANT, "value": str(anchors).encode()}
+            row = {"name": _CONFIRMED, "value": str(anchors).encode()}
             await self._database.upsert(connection, meta, [row], key="name")
 
     async def delete(self, trusted_ca_ids: Collection[int]) -> None:

@@ -274,7 +274,7 @@ class TrustOperations:
             missing = gone | inventory.trust.held_out.keys()
             stay = [one for number, one in inventory.trusted_cas.items() if number not in missing]
             anchors = len(inventory.trust.builtin) + sum(one.is_anchor for one in stay)
-            await self._context.store.trusted_cas.mean(anchors)
+            await self._context.store.trusted_cas.confirm_anchor_count(anchors)
             yield
 
     def _tell(self, count: int, *, cause: str, actor: str) -> None:

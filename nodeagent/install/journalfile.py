@@ -25,9 +25,9 @@ FILE_MAX_BYTES = 4 * 1024 * 1024
 class JournalFile:
     """Holds the journal in memory as it is on disk, but for a change that `keep` could not write yet."""
 
-    def __init__(self, directory: Path, journal: Journal | None = None) -> None:
+    def __init__(self, directory: Path, journal: Journal) -> None:
         self._path = directory / JOURNAL_FILE
-        self._journal = journal or Journal()
+        self._journal = journal
         self._is_written = True
 
     @property

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import structlog
 
-from common.bundle.manifest import TRUST, Entry, Manifest, Slot, is_meant_smaller
+from common.bundle.manifest import TRUST, Entry, Manifest, Slot, is_confirmed_shrink
 from common.bundle.parts import Part, changed_parts, entries_of, part_digest, with_former
 from common.bundle.verify import (
     CA_CERTIFICATES,
@@ -125,13 +125,13 @@ def _judge(
     changed = changed_parts(proven, manifest)
     # the same content again has had its rest; other content must not try a part of it that has not
     is_same = journal.last_failed is not None and journal.last_failed.digest == manifest.digest
-    is_meant = is_meant_smaller(manifest, command.anchors_meant)
+    is_confirmed = is_confirmed_shrink(manifest, command.confirmed_anchors)
     found: dict[Part, PartFault | Refusal] = {
         part: refusal
         for part in changed
         if (refusal := journal.refused.get(part)) is not None
         and resting(refusal, part_digest(manifest, part), now_s)
-        and not (is_same or command.forced or (refusal.reason == Reason.SHRINK_GUARD and is_meant))
+        and not (is_same or command.forced or (refusal.reason == Reason.SHRINK_GUARD and is_confirmed))
     }
     faults = find_faults(
         manifest,
@@ -139,7 +139,7 @@ def _judge(
         applied=proven,
         now_s=state.true_s(),
         forced=command.forced,
-        anchors_meant=command.anchors_meant,
+        confirmed_anchors=command.confirmed_anchors,
     )
     own = [
         fault

@@ -112,14 +112,14 @@ def with_trust(bundle: Bundle, trusted: str) -> Bundle:
     return Bundle(manifest, {**bundle.payloads, **files.payloads})
 
 
-def command(bundle: Bundle, *, forced: bool = False, anchors_meant: int | None = None) -> Install:
+def command(bundle: Bundle, *, forced: bool = False, confirmed_anchors: int | None = None) -> Install:
     """What the conversation hands to the installer."""
     return Install(
         push_id=f"push-{bundle.manifest.generation}",
         manifest=bundle.manifest,
         payloads=bundle.payloads,
         forced=forced,
-        anchors_meant=anchors_meant,
+        confirmed_anchors=confirmed_anchors,
     )
 
 
@@ -156,10 +156,10 @@ async def open_node(data: Path, chosen: Services, *, now_s: float = pki.NOW_S) -
 
 
 async def install(
-    state: NodeState, bundle: Bundle, *, forced: bool = False, anchors_meant: int | None = None
+    state: NodeState, bundle: Bundle, *, forced: bool = False, confirmed_anchors: int | None = None
 ):
     return await Installer(state).install(
-        command(bundle, forced=forced, anchors_meant=anchors_meant),
+        command(bundle, forced=forced, confirmed_anchors=confirmed_anchors),
         accepted=lambda _: None,
         progress=ignore_progress,
     )

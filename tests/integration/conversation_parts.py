@@ -69,7 +69,7 @@ class Manager:
                     self.play(self.sender.welcome(self.welcome))
                 case manager.Fetch(push_id, digests):
                     self.play(self.sender.supply(push_id, {one: self.bundles[one] for one in digests}, 0.0))
-                case manager.Heard(message):
+                case manager.Received(message):
                     self.heard.append(message)
                     if isinstance(message, Outcome) and self.acknowledges:
                         self.play(self.sender.acknowledge(message.push_id))

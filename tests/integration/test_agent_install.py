@@ -284,8 +284,8 @@ async def test_a_trust_store_that_shrinks_needs_force(node):
 async def test_a_smaller_trust_store_is_taken_once_its_offer_says_that_an_operator_meant_it(node):
     await install(node, real_bundle(OLD, 2, anchors=10))
     with pytest.raises(BundleError):
-        await install(node, real_bundle(OLD, 3, anchors=4), anchors_meant=5)
-    outcome = await install(node, real_bundle(NEW, 3, anchors=4), anchors_meant=4)
+        await install(node, real_bundle(OLD, 3, anchors=4), confirmed_anchors=5)
+    outcome = await install(node, real_bundle(NEW, 3, anchors=4), confirmed_anchors=4)
 
     assert (outcome.result, outcome.message) == ("applied", ""), "the refusal of before does not rest on"
 

@@ -87,7 +87,7 @@ class Stage:
                     self.fetches.append(command)
                     bodies = {digest: self.payloads[digest] for digest in digests}
                     self.play_manager(self.sender.supply(push_id, bodies, self.now_s))
-                case manager.Heard(message):
+                case manager.Received(message):
                     self.heard.append(message)
                 case manager.Overdue() | manager.Close():
                     self.ends.append(command)

@@ -180,9 +180,9 @@ def test_each_bad_part_has_a_fault_of_its_own_that_names_its_file():
 def test_a_trust_store_may_shrink_to_as_few_anchors_as_an_operator_has_confirmed_and_no_fewer():
     applied, fewer = bundle_of(anchors=4).manifest, bundle_of(anchors=1)
 
-    def reasons(anchors_meant: int | None):
+    def reasons(confirmed_anchors: int | None):
         faults = find_faults(
-            fewer.manifest, fewer.payloads, applied=applied, now_s=NOW_S, anchors_meant=anchors_meant
+            fewer.manifest, fewer.payloads, applied=applied, now_s=NOW_S, confirmed_anchors=confirmed_anchors
         )
         return [fault.reason for fault in faults]
 

@@ -158,28 +158,28 @@ def test_a_push_that_was_rolled_back_is_retried_when_its_quarantine_ends_and_sta
 def test_a_trust_store_that_a_node_guards_is_forced_once_if_an_operator_meant_it():
     bundle = opaque_bundle("fewer", generation=2)
     facts = node(bundle)
-    assert not facts.guards_what_is_meant(1), "nothing was refused"
+    assert not facts.should_override_shrink_guard(1), "nothing was refused"
     facts.offer("p", facts.desired, NOW_S)
     failure = msgspec.structs.replace(failure_of(bundle), result="rejected", reason="shrink_guard")
     report = report_of(opaque_bundle("old"), last_failed=failure)
     facts.conclude(Rejected(push_id="p", reason="shrink_guard", message="no", report=report), NOW_S)
-    assert facts.guards_what_is_meant(bundle.manifest.anchors)
-    assert not facts.guards_what_is_meant(bundle.manifest.anchors + 1), "nobody meant as few as this"
+    assert facts.should_override_shrink_guard(bundle.manifest.anchors)
+    assert not facts.should_override_shrink_guard(bundle.manifest.anchors + 1), "nobody meant as few as this"
     facts.offer("q", facts.desired, NOW_S, forced=True)
-    assert not facts.guards_what_is_meant(1), "it is under way"
+    assert not facts.should_override_shrink_guard(1), "it is under way"
     facts.disconnect(NOW_S)
     facts.connect(address="", agent_version="1", now_s=NOW_S)
-    assert facts.guards_what_is_meant(1), "the forced offer was lost before the node answered it"
+    assert facts.should_override_shrink_guard(1), "the forced offer was lost before the node answered it"
     facts.offer("q", facts.desired, NOW_S, forced=True)
     facts.conclude(Rejected(push_id="q", reason="shrink_guard", message="no", report=report), NOW_S)
-    assert not facts.guards_what_is_meant(1), "it was forced already"
+    assert not facts.should_override_shrink_guard(1), "it was forced already"
 
 
 def test_a_failure_of_another_kind_is_never_forced():
     bundle = opaque_bundle("new", generation=2)
     facts = node(bundle)
     facts.hear(report_of(opaque_bundle("old"), last_failed=failure_of(bundle)), NOW_S)
-    assert not facts.guards_what_is_meant(0)
+    assert not facts.should_override_shrink_guard(0)
 
 
 def test_another_content_is_not_held_back_by_the_quarantine_of_the_last():

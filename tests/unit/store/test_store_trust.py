@@ -42,10 +42,10 @@ async def test_a_missing_one_is_named(store):
 
 
 async def test_how_few_anchors_are_meant_is_kept_and_unknown_at_first(store):
-    assert await store.trusted_cas.anchors_meant() is None
-    await store.trusted_cas.mean(130)
-    await store.trusted_cas.mean(117)
-    assert await store.trusted_cas.anchors_meant() == 117
+    assert await store.trusted_cas.confirmed_anchors() is None
+    await store.trusted_cas.confirm_anchor_count(130)
+    await store.trusted_cas.confirm_anchor_count(117)
+    assert await store.trusted_cas.confirmed_anchors() == 117
 
 
 async def test_two_cas_of_one_issuer_and_serial_number_with_different_keys_are_both_kept(store):

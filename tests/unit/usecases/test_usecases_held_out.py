@@ -204,4 +204,4 @@ async def test_a_trusted_ca_that_is_held_out_is_not_among_those_that_a_confirmed
     before = (await Inventories(world.store, [decode(BUILTIN.certificate_der)]).current()).trust
     assert len(before.held_out) == 1
     await world.operations.trust.delete([second, third, fourth], force=True, actor="ada")
-    assert await world.store.trusted_cas.anchors_meant() == len(before.builtin) + 1
+    assert await world.store.trusted_cas.confirmed_anchors() == len(before.builtin) + 1

@@ -69,7 +69,7 @@ REPORT = m.Report(
 MESSAGES = {
     "hello": m.Hello(protocol=1, node="n1", boot_id="b", agent_version="0.1.0", instance="i", report=REPORT),
     "welcome": m.Welcome(verdict="ok", server_time_s=1.5, epoch=1),
-    "offer": m.Offer(push_id="p", epoch=1, generation=42, digest="ab" * 32, forced=True, anchors_meant=7),
+    "offer": m.Offer(push_id="p", epoch=1, generation=42, digest="ab" * 32, forced=True, confirmed_anchors=7),
     "want": m.Want(push_id="p", digests=["ab" * 32]),
     "payload": m.Payload(push_id="p", digest="ab" * 32),
     "accepted": m.Accepted(push_id="p", within_s=60.0),
@@ -133,7 +133,7 @@ def test_an_offer_of_an_earlier_manager_says_nothing_of_what_an_operator_confirm
     frame = bytes.fromhex((VECTORS / "earlier/offer.hex").read_text())
     header_length = int.from_bytes(frame[4:6], "big")
     assert m.decode(frame[6 : 6 + header_length]) == msgspec.structs.replace(
-        MESSAGES["offer"], anchors_meant=None
+        MESSAGES["offer"], confirmed_anchors=None
     )
 
 
