@@ -1,7 +1,7 @@
 """One connection to the manager: its bytes become frames, and its end has a reason.
 
 Decides when a connection is over, and remembers why. Leaves what frames mean to the conversation.
-Invariant: a connection ends once, and what arrives afterwards is not heard.
+Invariant: a connection ends once, and what arrives afterwards is dropped.
 """
 
 import asyncio

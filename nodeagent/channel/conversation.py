@@ -120,7 +120,7 @@ class Conversation:
                     self._send_tick()
 
     async def run_upkeep(self) -> None:
-        """Do the upkeep each minute, or soon when asked; tell the manager what changed."""
+        """Do the upkeep each minute, or soon when asked; report to the manager what changed."""
         await self.recovered.wait()
         while True:
             with suppress(TimeoutError):
@@ -256,7 +256,7 @@ class Conversation:
         return TICK_S * self._uniform(1 - TICK_JITTER, 1)
 
     def _log_trouble(self, event: str, reason: Reason, message: str) -> None:
-        # a manager that is away for hours is told once, not at each attempt
+        # a manager that is away for hours is logged once, not at each attempt
         write = log.warning if message != self.status.trouble else log.debug
         self.status.trouble, self.status.reason = message, reason
         write(event, reason=reason, message=message)

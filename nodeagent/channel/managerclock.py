@@ -1,4 +1,4 @@
-"""The manager's clock: its time as it was told last, carried on by this machine's time since boot.
+"""The manager's clock: its time as it sent it last, carried on by this machine's time since boot.
 
 Invariant: no step of this machine's clock moves it.
 """
@@ -22,5 +22,5 @@ class ManagerClock:
         self._ahead_s = server_time_s - since_boot_s()
 
     def now_s(self) -> float | None:
-        """Return its time, None before it was told."""
+        """Return its time, None before the manager sent it."""
         return None if self._ahead_s is None else self._ahead_s + since_boot_s()

@@ -1,7 +1,7 @@
 """Mistakes in a TOML file: what is wrong with a value, in which line and key, and which word was probably meant.
 
 Decides how a mistake is worded and where it is said to be. Leaves to the reader of the file which values are right.
-Invariant: a mistake is noted and reading goes on, so that all of them are told at once.
+Invariant: a mistake is noted and reading goes on, so that all of them are reported at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from nodeagent.core.filelines import Section, lines_of_keys
 
 
 class Mistakes:
-    """Collects them for one file. A key is given as it is told: what it stands in (`at`), then its name."""
+    """Collects them for one file. A key is given as it is reported: what it stands in (`at`), then its name."""
 
     def __init__(self, text: str) -> None:
         self.found: list[str] = []
@@ -20,7 +20,7 @@ class Mistakes:
         self._sections: dict[str, Section] = {"": ()}
 
     def enter(self, at: str, section: Section) -> None:
-        """Know that keys told with this prefix stand in this section of the file."""
+        """Know that keys reported with this prefix are in this section of the file."""
         self._sections[at] = section
 
     def number(

@@ -1,6 +1,6 @@
 """`services.toml`: the node's own list of its services.
 
-Decides which values are right. Leaves to `mistakes` how one that is not is told, and to the shell: which accounts exist, and
+Decides which values are right. Leaves to `mistakes` how one that is not is reported, and to the shell: which accounts exist, and
 whether a program does.
 
     [files]

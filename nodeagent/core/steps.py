@@ -183,8 +183,8 @@ def note_reloads(journal: Journal, consumers: Iterable[Consumer], *, now_s: floa
     return replace(journal, reloaded={**journal.reloaded, **{one.name: now_s for one in consumers}})
 
 
-def tell_first(journal: Journal, first: Journal) -> Journal:
-    """Further attempts at one offer failed as well: what the first one met is what is told."""
+def report_first_failure(journal: Journal, first: Journal) -> Journal:
+    """Further attempts at one offer failed as well: what is reported is what the first one met."""
     if journal.unacknowledged is None or first.unacknowledged is None:
         return journal
     unacknowledged = replace(
@@ -320,7 +320,7 @@ def _failure(
 
 
 def _held_back(attempt: Attempt, *, now_s: float) -> Failed | None:
-    """Return what is told of an offer of which some parts were refused, None if none was."""
+    """Return what is reported of an offer of which some parts were refused, None if none was."""
     if not attempt.refused:
         return None
     first, offer = leading(attempt.refused), attempt.offer

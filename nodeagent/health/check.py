@@ -1,4 +1,4 @@
-"""One finding of the health endpoint, as it is told there and read by the monitoring plugin."""
+"""One finding of the health endpoint, as it is reported there and read by the monitoring plugin."""
 
 from collections.abc import Iterable
 from typing import Literal

@@ -17,7 +17,7 @@ from nodeagent.health.check import Check
 
 ENDPOINT: Final = "endpoint "
 LABELS_MAX: Final = 16
-"""Of as many endpoints the days left are told one by one; a line of monitoring has its limits."""
+"""Of as many endpoints the days left are listed one by one; a line of monitoring has its limits."""
 
 TIMEOUT_S: Final = 10.0
 ANSWER_MAX_BYTES: Final = 256 * 1024

@@ -74,7 +74,7 @@ def write_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) ->
 def remove_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -> None:
     """Remove those that are what `read` gives: an attempt wrote them that came to nothing, and what is installed has none of them.
 
-    What the disk refuses to give up is told in the log.
+    What the disk refuses to give up is logged.
     """
     for copy in copies:
         body, path = read(copy.path), Path(copy.to)

@@ -1,7 +1,7 @@
 """Diagnostics of a failed installation: what was seen on the node, for people who were not there.
 
 Decides what is worth telling, and its order: what the reloads said, what the ports showed, which files lay there with
-which modes, and the last words of the services' own journals. Leaves out what is in the files.
+which modes, and the last lines of the services' own journals. Leaves out what is in the files.
 Invariant: no private key, and no more than the protocol carries.
 """
 

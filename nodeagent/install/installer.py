@@ -2,7 +2,7 @@
 
 Decides which attempts are made: the whole bundle first, then, if that did not succeed, less of it. Leaves each attempt to
 `transaction`, and which parts are held back to `nodeagent.core.culprit`.
-Invariant: an attempt has come to its own end before the next begins, and the manager is told one outcome: of the attempt that
+Invariant: an attempt has come to its own end before the next begins, and the manager is sent one outcome: of the attempt that
 succeeded, else of the first.
 """
 
@@ -52,7 +52,7 @@ class Installer:
     async def install(
         self, command: Install, *, accepted: Callable[[float], None], progress: ProgressCallback
     ) -> Outcome:
-        """Install a bundle; `accepted` is told, once, how long it may take.
+        """Install a bundle; `accepted` is called once, with how long it may take.
 
         Raises BundleError for a bundle that is refused; nothing was touched then.
         """
@@ -118,7 +118,7 @@ class Installer:
                 await self._state.file.keep(
                     steps.blame(self._state.file.journal, blaming.refused[changed[0]])
                 )
-        await self._state.file.keep(steps.tell_first(self._state.file.journal, first))
+        await self._state.file.keep(steps.report_first_failure(self._state.file.journal, first))
         return self._transaction.outcome()
 
     async def _search_at_first(self, checked: Checked, changed: Sequence[Part], plan: Plan) -> Outcome:
@@ -127,7 +127,7 @@ class Installer:
         needed = needed_at_first(checked.manifest, state.services.consumers, first.loaded)
         if (applied := await self._without_culprit(checked, changed, plan, needed=needed)) is not None:
             return applied
-        await state.file.keep(steps.tell_first(state.file.journal, first))
+        await state.file.keep(steps.report_first_failure(state.file.journal, first))
         return self._transaction.outcome()
 
     async def _without_culprit(

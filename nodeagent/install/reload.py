@@ -199,5 +199,5 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def _failure_text(what: str, status: int, output: str) -> str:
     how = f"exit status {status}" if status >= 0 else f"signal {-status}"
-    last = output.splitlines()[-1][:200] if output else "it said nothing"
+    last = output.splitlines()[-1][:200] if output else "it printed nothing"
     return f"{what} failed with {how}: {last}"

@@ -1,7 +1,7 @@
 """STARTTLS preambles: the exchange in clear text before TLS begins, for SMTP, LDAP and XMPP.
 
 Decides whether a peer agrees to begin. Leaves time to the caller, which bounds the whole attempt.
-Invariant: no more than `SAID_MAX_BYTES` of a peer's words are read.
+Invariant: no more than `ANSWER_MAX_BYTES` of a peer's answers are read.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from common.errors import UnreachableError
 from common.runtime.handshake import Preamble
 from nodeagent.core.services import Protocol
 
-SAID_MAX_BYTES: Final = 16 * 1024
+ANSWER_MAX_BYTES: Final = 16 * 1024
 """Real greetings and features are below 2 KiB."""
 
 # RFC 4511 4.14.1: ExtendedRequest with the OID of StartTLS, message 1
@@ -21,7 +21,7 @@ _SEQUENCE, _INTEGER, _ENUMERATED, _EXTENDED_RESPONSE = 0x30, 0x02, 0x0A, 0x78
 
 
 def preamble_of(protocol: Protocol, domain: str) -> Preamble | None:
-    """Return what is said before the handshake, None for a protocol that begins with it. `domain` is XMPP's `to`."""
+    """Return the exchange before the handshake, None for a protocol that begins with it. `domain` is XMPP's `to`."""
     match protocol:
         case "smtp":
             return smtp
@@ -38,7 +38,7 @@ def preamble_of(protocol: Protocol, domain: str) -> Preamble | None:
 
 
 async def smtp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """RFC 3207."""
+    """Ask for TLS as an SMTP client does (RFC 3207)."""
     await _smtp_reply(reader, "220", "the greeting")
     writer.write(b"EHLO localhost\r\n")
     offers = await _smtp_reply(reader, "250", "EHLO")
@@ -49,7 +49,7 @@ async def smtp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def ldap(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """RFC 4511 4.14."""
+    """Ask for TLS as an LDAP client does (RFC 4511 4.14)."""
     writer.write(LDAP_REQUEST)
     try:
         body = await _ldap_message(reader)
@@ -80,16 +80,16 @@ async def xmpp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, domai
 async def _smtp_reply(reader: asyncio.StreamReader, wanted: str, what: str) -> list[str]:
     """Read one reply of one or more lines (RFC 5321 4.2.1)."""
     lines: list[str] = []
-    said_bytes = 0
+    answer_bytes = 0
     while True:
         try:
             raw = await reader.readline()
         except ValueError as error:  # a line over the reader's limit
-            raise UnreachableError("the SMTP server says too much") from error
-        said_bytes += len(raw)
+            raise UnreachableError("the SMTP server sends too much") from error
+        answer_bytes += len(raw)
         line = raw.decode("ascii", "replace").rstrip("\r\n")
-        if said_bytes > SAID_MAX_BYTES:
-            raise UnreachableError("the SMTP server says too much")
+        if answer_bytes > ANSWER_MAX_BYTES:
+            raise UnreachableError("the SMTP server sends too much")
         if not line.startswith(wanted):
             raise UnreachableError(f"the SMTP server answers {what} with '{line:.80}'")
         lines.append(line)
@@ -105,7 +105,7 @@ async def _ldap_message(reader: asyncio.StreamReader) -> bytes:
     if length & 0x80:
         # OpenLDAP sends short forms; Active Directory four bytes of length
         length = int.from_bytes(await reader.readexactly(length & 0x7F), "big")
-    if length > SAID_MAX_BYTES:
+    if length > ANSWER_MAX_BYTES:
         raise ValueError(length)
     return await reader.readexactly(length)
 
@@ -124,12 +124,12 @@ def _element(data: bytes, tag: int) -> tuple[bytes, bytes]:
 
 
 async def _xmpp_until(reader: asyncio.StreamReader, ends: tuple[bytes, ...]) -> bytes:
-    said = b""
-    while not any(end in said for end in ends):
-        if len(said) > SAID_MAX_BYTES:
-            raise UnreachableError("the XMPP server says too much")
+    answer = b""
+    while not any(end in answer for end in ends):
+        if len(answer) > ANSWER_MAX_BYTES:
+            raise UnreachableError("the XMPP server sends too much")
         chunk = await reader.read(4096)
         if not chunk:
             raise UnreachableError("the XMPP server closed before TLS began")
-        said += chunk
-    return said
+        answer += chunk
+    return answer

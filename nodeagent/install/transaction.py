@@ -3,7 +3,7 @@
 Decides the order of the steps and what a failure in each of them leads to. Leaves to `installer` which attempts are made, the
 bookkeeping to `nodeagent.core.steps`, the disk to `tree`, the evidence to `proof`.
 Invariant: until the switch nothing that a service reads has changed; after it, the journal knows the way out before each
-step is taken; and an attempt ends with an outcome that is durable before it is told.
+step is taken; and an attempt ends with an outcome that is durable before it is reported.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who is reloaded by this installation, who later, which leaf each port showed before it, who did not run, and whom to tell."""
+    """Who is reloaded by this installation, who later, which leaf each port showed before it, who did not run, and who follows the progress."""
 
     ready: tuple[Consumer, ...]
     waits: Mapping[str, Wait]
