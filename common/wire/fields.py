@@ -7,10 +7,11 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+TEXT_MAX_CHARS: Final = 512
 PART_TEXT_MAX_CHARS: Final = 120
 """Three refused parts must fit beside everything else that a report can hold."""
 
-Text = Annotated[str, Meta(max_length=512)]
+Text = Annotated[str, Meta(max_length=TEXT_MAX_CHARS)]
 PartText = Annotated[str, Meta(max_length=PART_TEXT_MAX_CHARS)]
 Name = Annotated[str, Meta(max_length=128)]
 Hex = Annotated[str, Meta(max_length=64, pattern="^[0-9a-f]*$")]
@@ -22,3 +23,8 @@ Moment = Annotated[float, Meta(ge=0, le=2**40)]
 Duration = Annotated[float, Meta(ge=0, le=2**31)]
 Calendar = Annotated[int, Meta(ge=-62_135_596_800, le=253_402_300_799)]
 """Unix seconds of the years 1 to 9999, which is what X.509 can say (RFC 5280 4.1.2.5) and a calendar can show."""
+
+
+def clip(text: str, limit: int = TEXT_MAX_CHARS) -> str:
+    """Cut a message for people to what a field holds."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -343,8 +343,3 @@ def decode(header: bytes) -> Message:
 def tag_of(kind: type[Message]) -> str:
     """Return the word by which a kind of message is told on the wire."""
     return str(kind.__struct_config__.tag)
-
-
-def clip(text: str, limit: int = 512) -> str:
-    """Cut a message for people to what a field holds."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -14,6 +14,7 @@ from typing import Final, assert_never
 from common.bundle.manifest import Manifest
 from common.errors import BundleError, ProtocolError, Reason
 from common.ids import Digest, NodeName, digest_of
+from common.wire.fields import clip
 from common.wire.messages import (
     PROTOCOL,
     Accepted,
@@ -32,7 +33,6 @@ from common.wire.messages import (
     Verdict,
     Want,
     Welcome,
-    clip,
 )
 from common.wire.offers import LocalState, find_quarantine, is_applied, read_offer
 from common.wire.sender import Send

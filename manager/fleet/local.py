@@ -21,6 +21,7 @@ from common.pki.strictness import Strictness
 from common.runtime.handshake import lax_context, leaf_not_after_s, see_served
 from common.runtime.stapling import demands_stapling
 from common.runtime.transport import Peer, Transport
+from common.wire.fields import clip
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.ladder import remaining_s, step_s
 from common.wire.messages import (
@@ -32,7 +33,6 @@ from common.wire.messages import (
     Report,
     Result,
     Serving,
-    clip,
     decode,
     encode,
 )

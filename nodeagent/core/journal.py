@@ -16,7 +16,8 @@ from common.bundle.parts import Part
 from common.errors import CertcastError, InstallError, Reason
 from common.ids import Digest
 from common.schema import finding_text
-from common.wire.messages import Phase, Result, clip
+from common.wire.fields import clip
+from common.wire.messages import Phase, Result
 from nodeagent.core.quarantine import Failed, Refusal
 
 FORMAT: Final = 1

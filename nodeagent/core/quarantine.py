@@ -14,9 +14,9 @@ from common.bundle.verify import PartFault
 from common.errors import Reason
 from common.ids import Digest
 from common.wire import ladder
-from common.wire.fields import PART_TEXT_MAX_CHARS
+from common.wire.fields import PART_TEXT_MAX_CHARS, clip
 from common.wire.ladder import step_s
-from common.wire.messages import Failure, PartRefused, Phase, clip
+from common.wire.messages import Failure, PartRefused, Phase
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,9 @@
 """The steps of the journal: how each moment of an installation, and of the upkeep between two, changes what an agent knows.
 
-Decides it as a pure function from one value to the next. Leaves what the value holds to `nodeagent.core.journal`.
-Invariant: each step keeps a way out, forward or back; and what ends an installation leaves an outcome that the manager has yet to acknowledge.
+Decides it as a pure function from one value to the next. Leaves what the value holds to `nodeagent.core.journal`, and what is
+reported of an attempt that ended to `nodeagent.core.outcomes`.
+Invariant: each step keeps a way out, forward or back; and what ends an installation leaves an outcome that the manager has yet to
+acknowledge.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,11 +14,11 @@ from msgspec.structs import replace
 
 from common.bundle.manifest import Manifest
 from common.errors import InstallError, Reason
-from common.wire.ladder import step_s
-from common.wire.messages import Result, clip
-from nodeagent.core.journal import Attempt, Cause, Journal, UnacknowledgedOutcome, version_of
+from common.wire.fields import clip
+from nodeagent.core.journal import Attempt, Cause, Journal, version_of
+from nodeagent.core.outcomes import failure_of, failure_of_parts, outcome_of
 from nodeagent.core.plan import with_loaded, without
-from nodeagent.core.quarantine import Failed, Refusal, attempts_with, leading, text_of
+from nodeagent.core.quarantine import Refusal, text_of
 from nodeagent.core.services import Consumer
 
 T = TypeVar("T")
@@ -67,12 +69,12 @@ def commit(
         loaded=with_loaded(_less(journal.loaded, waiting), proven, manifest),
         waiting=_since({**attempt.waiting, **journal.waiting}, waiting, now_s),
         reloaded={**journal.reloaded, **{one.name: now_s for one in proven}},
-        last_failed=_held_back(attempt, now_s=now_s),
+        last_failed=failure_of_parts(attempt, now_s=now_s),
         refused=attempt.refused,
         is_partial=bool(attempt.refused),
         unproven=None,
         unacknowledged=replace(
-            _unacknowledged(attempt, "applied", None, now_s=now_s, reloads=reloads),
+            outcome_of(attempt, "applied", None, now_s=now_s, reloads=reloads),
             message=clip("; ".join(said)),
         ),
     )
@@ -167,9 +169,9 @@ def finish_rollback(
 
 def reject(journal: Journal, attempt: Attempt, cause: Cause, *, now_s: float) -> Journal:
     """The bundle was refused; nothing was touched, and nothing but the refusal itself is to be reported."""
-    failed = _held_back(attempt, now_s=now_s)
+    failed = failure_of_parts(attempt, now_s=now_s)
     if failed is None:
-        failed = _failure(journal.last_failed, attempt, "rejected", cause, now_s=now_s)
+        failed = failure_of(journal.last_failed, attempt, "rejected", cause, now_s=now_s)
     return replace(journal, last_failed=failed, refused={**journal.refused, **attempt.refused})
 
 
@@ -288,69 +290,6 @@ def _failed(
         journal,
         attempt=None,
         cause=None,
-        last_failed=_failure(journal.last_failed, attempt, result, cause, now_s=now_s),
-        unacknowledged=_unacknowledged(attempt, result, cause, now_s=now_s, reloads=reloads),
-    )
-
-
-def _failure(
-    before: Failed | None,
-    attempt: Attempt,
-    result: Literal["rolled_back", "failed", "rejected"],
-    cause: Cause,
-    *,
-    now_s: float,
-) -> Failed:
-    offer = attempt.offer
-    attempts = attempts_with(before, offer.digest)
-    if attempt.again and before is not None and before.digest == offer.digest:
-        attempts = before.attempts
-    return Failed(
-        epoch=offer.epoch,
-        generation=offer.generation,
-        digest=offer.digest,
-        result=result,
-        phase=cause.phase,
-        reason=cause.reason,
-        message=clip(cause.message),
-        at_s=now_s,
-        attempts=attempts,
-        until_s=now_s + step_s(attempts),
-    )
-
-
-def _held_back(attempt: Attempt, *, now_s: float) -> Failed | None:
-    """Return what is reported of an offer of which some parts were refused, None if none was."""
-    if not attempt.refused:
-        return None
-    first, offer = leading(attempt.refused), attempt.offer
-    soonest = min(attempt.refused.values(), key=lambda one: one.until_s)
-    return Failed(
-        epoch=offer.epoch,
-        generation=offer.generation,
-        digest=offer.digest,
-        result="rejected",
-        phase=first.phase,
-        reason=first.reason,
-        message=text_of(attempt.refused, kept=attempt.kept),
-        at_s=now_s,
-        attempts=soonest.attempts,
-        until_s=soonest.until_s,
-    )
-
-
-def _unacknowledged(
-    attempt: Attempt, result: Result, cause: Cause | None, *, now_s: float, reloads: int
-) -> UnacknowledgedOutcome:
-    return UnacknowledgedOutcome(
-        push_id=attempt.push_id,
-        version=attempt.offer,
-        result=result,
-        phase=cause.phase if cause is not None else "commit",
-        reason=cause.reason if cause is not None else "",
-        message=clip(cause.message) if cause is not None else "",
-        at_s=now_s,
-        duration_ms=max(0, round((now_s - attempt.started_s) * 1000)),
-        reloads=reloads,
-        diagnostics=cause.diagnostics if cause is not None else "",
+        last_failed=failure_of(journal.last_failed, attempt, result, cause, now_s=now_s),
+        unacknowledged=outcome_of(attempt, result, cause, now_s=now_s, reloads=reloads),
     )
