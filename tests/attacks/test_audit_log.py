@@ -35,7 +35,7 @@ from manager.usecases.node_keys import NodeKeyOperations
 from manager.usecases.usecases import Operations
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
-from tests.unit.usecases.test_usecases_alarms import NoNodes
+from tests.unit.usecases.test_alarms import NoNodes
 
 Attack = Callable[[sqlite3.Connection], object]
 

@@ -16,7 +16,7 @@ from manager.infinity_api.contract.refusals import answer_to
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.upload import CERTIFICATE_FIELD, KEY_FIELD
 from tests.unit.infinity_api.examples import CERTIFICATE, IMPORT, WORKER
-from tests.unit.infinity_api.test_management_errors import read
+from tests.unit.infinity_api.test_errors import read
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.events import ACTS, EVENTS, KEYS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 NOT_KEYS = {"exc_info"}
 

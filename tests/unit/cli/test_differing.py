@@ -2,7 +2,7 @@
 
 import json
 
-from tests.unit.cli.test_cli_naming import entry
+from tests.unit.cli.test_naming import entry
 
 CHAIN = {"state": "complete", "explanation": "complete", "links": [{"subject": "leaf"}, {"subject": "CN=CA"}]}
 OLD = entry(3, "a.example.com", "abcd", "a.example.com", "old.example.com", key_type="RSA", key_bits=2048)
