@@ -31,7 +31,7 @@ from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
-from manager.usecases.certificates import new_certificate
+from manager.usecases.kept import new_certificate
 from tests import pki
 
 
@@ -98,7 +98,7 @@ async def _measure(store: Store, directory: Path, count: int) -> Figures:
 async def _push(fleet: Fleet, connect_s: float, first_s: float, count: int) -> Figures:
     times: list[float] = []
     before = time.monotonic()
-    fleet.observers.append(lambda _name, _push: times.append(time.monotonic() - before))
+    fleet.pushes.observers.append(lambda _name, _push: times.append(time.monotonic() - before))
     await fleet.push(None, forced=False)
     await _until(lambda: len(times) >= count)
     await fleet.reports.flush()
@@ -129,14 +129,14 @@ async def _serving(
         port=0,
         host_keys=[host_key],
         directory=directory,
-        admit=fleet.admit,
-        accept=fleet.accept,
+        admit=fleet.conversations.admit,
+        accept=fleet.conversations.accept,
         enrol=enrol,
         sources=KnownSources(["127.0.0.1"]),
     )
     await listener.start()
     async with Supervisor() as supervisor:
-        for loop in (fleet.reports.run, fleet.delivery.run, fleet.run_sweep, listener.run):
+        for loop in (fleet.reports.run, fleet.delivery.run, fleet.conversations.run_sweep, listener.run):
             supervisor.keep(loop.__qualname__, loop)
         try:
             yield fleet, listener

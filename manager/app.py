@@ -33,8 +33,9 @@ from manager.channel.sources import KnownSources
 from manager.domain.model import UserRecord
 from manager.fleet.builtin import load_builtin
 from manager.fleet.compiler import Compiler
-from manager.fleet.fleet import RECONCILE_S, Fleet
+from manager.fleet.fleet import Fleet
 from manager.fleet.local import LocalNode
+from manager.fleet.reconcile import RECONCILE_S
 from manager.http.health import Check, Health
 from manager.http.metrics import Metrics, Sources
 from manager.http.proxies import Proxies
@@ -197,8 +198,8 @@ class Manager:
             port=ssh_port,
             host_keys=[host_key],
             directory=directory,
-            admit=fleet.admit,
-            accept=fleet.accept,
+            admit=fleet.conversations.admit,
+            accept=fleet.conversations.accept,
             enrol=enrolment.enrol,
             sources=sources,
             limits=Limits(
@@ -262,7 +263,7 @@ class Manager:
                 readings=readings,
             )
         )
-        fleet.observers.append(metrics.observe)
+        fleet.pushes.observers.append(metrics.observe)
         health = Health(self._checks(fleet, operations))
         proxies = Proxies(self._settings.trusted_proxies)
         app = build_application(operations, fleet, health, metrics, proxies=proxies)
@@ -290,7 +291,7 @@ class Manager:
             return ""
 
         async def reconcile() -> str:
-            age_s = fleet.reconcile_age_s()
+            age_s = fleet.reconciler.age_s()
             return f"the reconcile has not advanced for {age_s:.0f} s" if age_s > STALE_RECONCILE_S else ""
 
         async def certificate() -> str:
@@ -327,15 +328,15 @@ class Manager:
         for name, loop in (
             ("reports", fleet.reports.run),
             ("delivery", fleet.delivery.run),
-            ("changes", fleet.run_changes),
-            ("reconcile", fleet.run_reconcile),
-            ("sweep", fleet.run_sweep),
+            ("changes", fleet.reconciler.run_changes),
+            ("reconcile", fleet.reconciler.run),
+            ("sweep", fleet.conversations.run_sweep),
             ("alarms", lambda: operations.alarms.run(fleet)),
             ("listener", listener.run),
             ("sources", lambda: listener.sources.run(self._store.nodes, fleet)),
             ("log", logs.tell_held_back),
             ("local installs", local.run_installs),
-            ("local node", lambda: local.run(fleet.attach)),
+            ("local node", lambda: local.run(fleet.conversations.attach)),
             ("audit attempts", operations.audit.run_attempts),
             (
                 "audit heads",

@@ -10,7 +10,7 @@ from manager.usecases.usecases import Operations
 def readings_of(fleet: Fleet, operations: Operations, listener: Listener) -> list[Reading]:
     """Return what the fleet and the nodes' channel tell."""
     return [
-        Reading("reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconcile_age_s),
+        Reading("reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconciler.age_s),
         Reading("alarms_age_seconds", "Time since the alarms were last evaluated.", operations.alarms.age_s),
         Reading(
             "report_write_failures_total",

@@ -4,7 +4,7 @@ Owns the allowances, one for each node over all of its connections. Leaves to th
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import structlog
 
@@ -41,12 +41,12 @@ class Floods:
         log.warning("node.flooded", node=facts.name, address=address, message=what, retry_after_s=rest_s)
         return rest_s
 
-    def calm(self, known: Mapping[NodeName, NodeFacts], now_s: float) -> list[NodeName]:
-        """Forget the floods that are over; return whose they were."""
+    def calm(self, find: Callable[[NodeName], NodeFacts | None], now_s: float) -> list[NodeName]:
+        """Forget the floods that are over, whose facts `find` has; return whose they were."""
         over = [name for name in self._flooding if self.allowance_of(name).is_calm(now_s)]
         self._flooding.difference_update(over)
         for name in over:
-            if (facts := known.get(name)) is not None:
+            if (facts := find(name)) is not None:
                 facts.flood = ""
         return over
 

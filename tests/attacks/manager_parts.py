@@ -30,8 +30,8 @@ from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
-from manager.usecases.certificates import new_certificate
 from manager.usecases.context import Context
+from manager.usecases.kept import new_certificate
 from manager.usecases.node_keys import NodeKeyOperations
 from manager.usecases.nodes import JoinFacts
 from manager.usecases.usecases import Operations
@@ -243,8 +243,8 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
         port=0,
         host_keys=[host_key],
         directory=keys,
-        admit=fleet.admit,
-        accept=fleet.accept,
+        admit=fleet.conversations.admit,
+        accept=fleet.conversations.accept,
         enrol=enrolment.enrol,
         limits=limits,
         sources=KnownSources(),
@@ -253,8 +253,8 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
     try:
         async with Supervisor() as supervisor:
             for loop in (
-                fleet.run_changes,
-                fleet.run_sweep,
+                fleet.reconciler.run_changes,
+                fleet.conversations.run_sweep,
                 fleet.reports.run,
                 fleet.delivery.run,
                 listener.run,

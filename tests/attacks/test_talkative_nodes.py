@@ -132,7 +132,7 @@ async def test_a_node_that_rests_is_told_how_long_and_one_that_is_calm_is_welcom
         await there.until(lambda: bool(again.node.disconnects))
         assert again.node.disconnects[0].reason == "busy"
         assert 0 < again.node.disconnects[0].retry_after_s <= 60
-        allowance = there.fleet._floods.allowance_of(N1)
+        allowance = there.fleet.connections.floods.allowance_of(N1)
         allowance._rest_until_s = time.monotonic() - 1e6
         await there.until(lambda: alarm(there) == "")
         back = await there.converse("n1", key)

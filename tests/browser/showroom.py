@@ -50,7 +50,7 @@ class Showroom:
         """Let a simulated node connect."""
         node = NodeSimulator(NodeName(name), mood=mood)
         near, far = pipe(asyncio.get_running_loop())
-        far.attach(self.api.fleet.attach(NodeName(name), far))
+        far.attach(self.api.fleet.conversations.attach(NodeName(name), far))
         near.attach(node)
         node.greet(near)
         self.simulators[name] = node

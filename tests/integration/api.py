@@ -153,7 +153,7 @@ async def _serving(
         await server.use_certificate(
             fullchain_pem=own.certificate_pem, private_key_pem=own.key_pem, parameters_pem=""
         )
-        supervisor.keep("changes", fleet.run_changes)
+        supervisor.keep("changes", fleet.reconciler.run_changes)
         supervisor.keep("reports", fleet.reports.run)
         supervisor.keep("delivery", fleet.delivery.run)
         trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -17,7 +17,7 @@ from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
-from manager.usecases.certificates import new_certificate
+from manager.usecases.kept import new_certificate
 from tests import pki
 from tests.fakes.simulator import NodeSimulator
 from tests.patience import PATIENCE_S
@@ -47,7 +47,7 @@ class Parts:
         """Connect a node, the one given or a new one."""
         node = node or NodeSimulator(NodeName(name))
         near, far = pipe(asyncio.get_running_loop())
-        far.attach(self.fleet.attach(NodeName(name), far))
+        far.attach(self.fleet.conversations.attach(NodeName(name), far))
         near.attach(node)
         node.greet(near)
         self.nodes[name] = node
@@ -100,7 +100,12 @@ async def running(directory: Path, *, epoch: int = 1) -> AsyncIterator[Parts]:
     await fleet.load()
     try:
         async with Supervisor() as supervisor:
-            for loop in (fleet.run_changes, fleet.run_sweep, fleet.reports.run, fleet.delivery.run):
+            for loop in (
+                fleet.reconciler.run_changes,
+                fleet.conversations.run_sweep,
+                fleet.reports.run,
+                fleet.delivery.run,
+            ):
                 supervisor.keep(loop.__qualname__, loop)
             yield Parts(store, fleet)
             await fleet.close()

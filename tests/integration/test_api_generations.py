@@ -9,10 +9,13 @@ import pytest
 from common.api.codes import Role
 from common.errors import StorageError
 from common.ids import NodeName
+from manager.channel.directory import Directory
 from manager.channel.pipe import pipe
 from manager.domain import trust
 from manager.domain.alarms import AlarmKind
 from manager.domain.model import NodeDescription
+from manager.fleet.compiler import Compiler
+from manager.fleet.fleet import Fleet
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.fakes.simulator import NodeSimulator
@@ -50,7 +53,7 @@ async def assign(api: ApiClient, name: str) -> str:
 def dial(api: ApiClient) -> NodeSimulator:
     node = NodeSimulator(N1)
     near, far = pipe(asyncio.get_running_loop())
-    far.attach(api.fleet.attach(N1, far))
+    far.attach(api.fleet.conversations.attach(N1, far))
     near.attach(node)
     node.greet(near)
     return node
@@ -80,7 +83,7 @@ async def test_older_content_comes_back_and_stays_until_something_changes(api: A
     assert (await api.call("GET", "nodes/n1"))[1]["republished"]
 
     await api.call("POST", "push", {"nodes": ["n1"]})
-    await api.fleet.reconcile()
+    await api.fleet.reconciler.reconcile()
     assert len(await generations(api)) == top + 1, "nothing changed, so nothing is published"
 
     assert (await api.call("POST", "trusted-cas", {"certificates": ROOT.certificate_pem}))[0] == 201
@@ -186,7 +189,8 @@ async def test_a_restarted_manager_knows_what_stands_in(api: ApiClient):
     old, _ = await assign(api, "old.example.test"), await assign(api, "new.example.test")
     first = next(each for each in await generations(api) if each["slots"]["server"] == old)
     await api.call("POST", f"nodes/n1/generations/{first['generation']}/republish")
-    again = type(api.fleet)(api.context.store, api.fleet._compiler, api.fleet._directory, epoch=1)
+    store = api.context.store
+    again = Fleet(store, Compiler(store, api.context.inventories), Directory({}), epoch=1)
     await again.load()
     before = again.node(N1).desired
     await again.push([N1], forced=False)

@@ -11,7 +11,7 @@ from common.ids import NodeName
 from common.pki.certificate import decode
 from common.wire.messages import Outcome
 from manager.domain.model import NodeReportRecord
-from manager.usecases.trust import new_trusted_ca
+from manager.usecases.kept import new_trusted_ca
 from tests.fakes.simulator import NodeSimulator
 from tests.integration.fleet_parts import ANCHOR, ISSUER, ROOT, Parts, running
 
@@ -68,7 +68,7 @@ async def test_a_reconcile_changes_nothing_where_nothing_changed(tmp_path: Path)
         await parts.until_applied(await parts.assign("n1"), "n1")
         before = parts.fleet.node(N1).desired
         for _ in range(3):
-            await parts.fleet.reconcile()
+            await parts.fleet.reconciler.reconcile()
         assert parts.fleet.node(N1).desired == before
         assert parts.nodes["n1"].local.installs == 1
 
@@ -80,7 +80,7 @@ async def test_a_reconcile_repairs_what_no_event_told(tmp_path: Path):
         await parts.until_applied(await parts.assign("n1"), "n1")
         parts.fleet.changed = lambda *_args, **_kwargs: None
         leaf = await parts.assign("n1")
-        await parts.fleet.reconcile()
+        await parts.fleet.reconciler.reconcile()
         await parts.until_applied(leaf, "n1")
 
 
@@ -94,7 +94,7 @@ async def test_a_restarted_manager_installs_nothing_again_where_nothing_changed(
         assert parts.applied("n1") == leaf
         parts.dial("n1", node)
         await parts.until(lambda: parts.state("n1") == "in_sync")
-        await parts.fleet.reconcile()
+        await parts.fleet.reconciler.reconcile()
         await asyncio.sleep(0.7)  # longer than changes are gathered
         assert node.local.installs == 1
 
@@ -177,7 +177,7 @@ async def test_agents_that_never_answer_or_stop_reading_delay_nobody(tmp_path: P
         for name in deaf:
             # it greets and asks for everything, and then reads nothing
             transport = Deaf()
-            connection = parts.fleet.attach(NodeName(name), transport)
+            connection = parts.fleet.conversations.attach(NodeName(name), transport)
             node = NodeSimulator(NodeName(name))
             node.greet(
                 type("Wire", (Deaf,), {"write": lambda _self, data, to=connection: to.data_received(data)})()
@@ -273,7 +273,7 @@ async def test_a_node_that_knows_more_than_a_restored_store_waits_for_an_operato
         await parts.until(lambda: parts.fleet.node(N1).desired is not None)
         parts.dial("n1", node)
         await parts.until(lambda: parts.state("n1") == "conflict")
-        await parts.fleet.reconcile()
+        await parts.fleet.reconciler.reconcile()
         assert node.local.applied().slots["server"].leaf == newest
         await parts.fleet.push([N1], forced=True)
         await parts.until_applied(restored, "n1")
@@ -299,7 +299,7 @@ def served(node: NodeSimulator) -> int:
 
 async def add_intermediate(parts: Parts) -> None:
     from manager.pki.read.upload import read_trusted_cas
-    from manager.usecases.trust import new_trusted_ca
+    from manager.usecases.kept import new_trusted_ca
 
     found = read_trusted_cas(ISSUER.certificate_pem).certificates
     await parts.store.trusted_cas.add([new_trusted_ca(each) for each in found], now_s=time.time())

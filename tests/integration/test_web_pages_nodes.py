@@ -125,7 +125,7 @@ async def test_a_node_whose_first_installation_failed_is_not_said_to_serve_what_
     api: ApiClient, room: Showroom
 ):
     await applied(room, "n1")
-    facts = api.fleet._facts[NodeName("n1")]
+    facts = api.fleet.registry.get(NodeName("n1"))
     version, leaf = facts.desired.version, facts.applied.leaves["server"]
     failed = Failure(
         epoch=version.epoch,
@@ -170,7 +170,7 @@ async def test_a_node_whose_first_installation_failed_is_not_said_to_serve_what_
 
 async def test_a_node_shows_its_endpoints_waiting_reloads_and_diagnostics(api: ApiClient, room: Showroom):
     await applied(room, "n1")
-    facts = api.fleet._facts[NodeName("n1")]
+    facts = api.fleet.registry.get(NodeName("n1"))
     leaf = facts.applied.leaves["server"]
     facts.serving = (
         Serving(
@@ -294,7 +294,7 @@ async def test_a_certificate_is_chosen_for_a_slot_and_taken_away(api: ApiClient,
 
 async def test_what_is_typed_or_reported_is_never_markup(api: ApiClient, room: Showroom):
     await applied(room, "n1")
-    facts = api.fleet._facts[NodeName("n1")]
+    facts = api.fleet.registry.get(NodeName("n1"))
     facts.serving = (
         Serving(
             consumer="<b>x", endpoint="<i>y", slot="server", leaf="", reason="timeout", message="<script>"

@@ -1,4 +1,4 @@
-"""Gathers changes until things are quiet, so that a burst of edits becomes one generation.
+"""Change queue: gathers changes until things are quiet, so that a burst of edits becomes one generation.
 
 Invariant: a change that was marked is in exactly one batch, and waits at most `quiet_max_s`.
 """
@@ -21,8 +21,8 @@ class Batch:
     changed_s: float
 
 
-class Dirty:
-    """The nodes whose content may have changed since the last batch. `now_s` is monotonic."""
+class ChangeQueue:
+    """The nodes whose content may have changed since the last batch."""
 
     def __init__(self, *, quiet_s: float, quiet_max_s: float) -> None:
         self._quiet_s = quiet_s
@@ -35,25 +35,13 @@ class Dirty:
         self._last_s = 0.0
         self._marked = asyncio.Event()
 
-    def mark(self, nodes: Iterable[NodeName] | None, *, cause: str, now_s: float, changed_s: float) -> None:
-        """Add nodes, None for all."""
-        if not self._marked.is_set():
-            self._first_s, self._changed_s, self._cause = now_s, changed_s, cause
-        self._last_s = now_s
-        if nodes is None:
-            self._everything = True
-        else:
-            self._names.update(nodes)
-        self._marked.set()
+    def note(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
+        """Add nodes, None for all, that have changed just now."""
+        self._mark(nodes, cause=cause, changed_s=time.time())
 
     def restore(self, batch: Batch) -> None:
         """Put a batch back whose publishing failed; it keeps its time of change."""
-        self.mark(
-            None if batch.everything else batch.names,
-            cause=batch.cause,
-            now_s=time.monotonic(),
-            changed_s=batch.changed_s,
-        )
+        self._mark(None if batch.everything else batch.names, cause=batch.cause, changed_s=batch.changed_s)
         self._changed_s = min(self._changed_s, batch.changed_s)
 
     def due_s(self) -> float:
@@ -69,3 +57,14 @@ class Dirty:
         self._names, self._everything = set(), False
         self._marked.clear()
         return batch
+
+    def _mark(self, nodes: Iterable[NodeName] | None, *, cause: str, changed_s: float) -> None:
+        now_s = time.monotonic()
+        if not self._marked.is_set():
+            self._first_s, self._changed_s, self._cause = now_s, changed_s, cause
+        self._last_s = now_s
+        if nodes is None:
+            self._everything = True
+        else:
+            self._names.update(nodes)
+        self._marked.set()

@@ -1,0 +1,113 @@
+"""Connections by node: which one counts, which have not greeted yet, and how much each node may say.
+
+Decides when a node's connections end because of its key. Invariant: of a node at most one connection counts; who holds a key that
+is no longer pinned has none.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from common.errors import Reason
+from common.ids import NodeName
+from common.runtime.transport import Transport
+from manager.channel.connection import Connection, Listener
+from manager.channel.directory import Directory, PinnedKey
+from manager.channel.floods import Floods
+
+log = structlog.get_logger(__name__)
+
+REPLACED_RETRY_S: Final = 30.0
+"""How long an agent whose connection was replaced stays away; two machines with one key then do not fight."""
+
+GOODBYE_RETRY_S: Final = 2.0
+"""When the manager stops, or the agent's key was replaced, agents try again about this soon, each with its own jitter."""
+
+
+class Connections:
+    """All connections to nodes, and the allowances that they share."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        directory.watchers.append(self._key_revoked)
+        self._current: dict[NodeName, Connection] = {}
+        self._greeting: set[Connection] = set()
+        self.floods = Floods()
+
+    def accept(self, key: PinnedKey, transport: Transport, listener: Listener) -> Connection:
+        """Take a transport whose peer has proven this key."""
+        return self._open(key.node, transport, listener, lambda: self._directory.is_current(key))
+
+    def attach(self, node: NodeName, transport: Transport, listener: Listener) -> Connection:
+        """Take a transport within this process, whose other end nobody else can hold."""
+        return self._open(node, transport, listener, lambda: True)
+
+    def greeted(self, connection: Connection) -> None:
+        """Note that a connection has greeted, whether it will count or not."""
+        self._greeting.discard(connection)
+
+    def count_on(self, connection: Connection) -> Connection | None:
+        """Let a connection be the one of its node; return the one that it replaces, after a goodbye."""
+        older = self._current.pop(connection.node, None)
+        if older is not None:
+            log.info("node.replaced", node=older.node, address=older.address)
+            older.goodbye(Reason.CONFLICT, REPLACED_RETRY_S)
+        self._current[connection.node] = connection
+        return older
+
+    def of(self, name: NodeName) -> Connection | None:
+        """Return the connection that counts."""
+        return self._current.get(name)
+
+    def all(self) -> list[Connection]:
+        """Return all, those that have not greeted included."""
+        return [*self._current.values(), *self._greeting]
+
+    def discard(self, connection: Connection) -> bool:
+        """Drop a connection that is over; return whether it was the one that counts."""
+        self._greeting.discard(connection)
+        if self._current.get(connection.node) is not connection:
+            return False
+        del self._current[connection.node]
+        return True
+
+    def pin(self, name: NodeName, public_key_line: str) -> None:
+        """Let a node have this key, and end what its former one opened."""
+        self._directory.pin(name, public_key_line)
+
+    def forget(self, name: NodeName) -> None:
+        """Drop a node's key and its allowance, and end all its connections."""
+        self.floods.forget(name)
+        self._directory.forget(name)
+        self._end_all(name, Reason.FORBIDDEN, REPLACED_RETRY_S)
+
+    def close(self) -> None:
+        """Say goodbye to all."""
+        for connection in self.all():
+            connection.goodbye(Reason.BUSY, GOODBYE_RETRY_S)
+
+    def _open(
+        self, node: NodeName, transport: Transport, listener: Listener, is_authorised: Callable[[], bool]
+    ) -> Connection:
+        connection = Connection(
+            node=node,
+            transport=transport,
+            listener=listener,
+            is_authorised=is_authorised,
+            allowance=self.floods.allowance_of(node),
+        )
+        self._greeting.add(connection)
+        return connection
+
+    def _key_revoked(self, key: PinnedKey, reason: Reason) -> None:
+        """End what the key opened; who replaced it may come back at once."""
+        retry_s = REPLACED_RETRY_S if reason == Reason.FORBIDDEN else GOODBYE_RETRY_S
+        self._end_all(key.node, reason, retry_s)
+
+    def _end_all(self, name: NodeName, reason: Reason, retry_after_s: float) -> None:
+        """End every connection of a node, greeted or not."""
+        current = self._current.get(name)
+        greeting = [each for each in self._greeting if each.node == name]
+        for connection in [*greeting, *([current] if current is not None else [])]:
+            connection.goodbye(reason, retry_after_s)

@@ -1,0 +1,179 @@
+"""Conversations: what each message of a node changes.
+
+Decides who is welcomed, and which connection of a node counts. Leaves what is pushed to `manager.fleet.pushes`.
+Invariant: an outcome is acknowledged only once it is on disk.
+"""
+
+import asyncio
+import time
+from typing import Final, assert_never
+
+import structlog
+
+from common.errors import Reason
+from common.ids import Digest, NodeName
+from common.runtime.transport import Transport
+from common.wire.messages import Accepted, Hello, Outcome, Progress, Rejected, Tick, Welcome
+from manager.channel.connection import Connection
+from manager.channel.directory import PinnedKey
+from manager.domain.facts import NodeFacts
+from manager.fleet.changes import ChangeQueue
+from manager.fleet.connections import REPLACED_RETRY_S, Connections
+from manager.fleet.pushes import Pushes
+from manager.fleet.registry import Registry
+from manager.fleet.reports import ReportWriter
+
+log = structlog.get_logger(__name__)
+
+SWEEP_S: Final = 1.0
+"""How often the connections' deadlines are looked at."""
+
+
+class Conversations:
+    """The manager's end of all conversations. Implements `manager.channel.connection.Listener`."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        connections: Connections,
+        *,
+        pushes: Pushes,
+        reports: ReportWriter,
+        changes: ChangeQueue,
+        epoch: int,
+    ) -> None:
+        self._registry = registry
+        self._connections = connections
+        self._pushes = pushes
+        self._reports = reports
+        self._changes = changes
+        self._epoch = epoch
+
+    async def run_sweep(self) -> None:
+        """Each second, end what is overdue, and offer again what has rested long enough."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now_s = time.monotonic()
+            for connection in self._connections.all():
+                connection.sweep(now_s)
+            self._pushes.retry()
+            for name in self._connections.floods.calm(self._registry.find, now_s):
+                self._registry.note(name)
+
+    def admit(self, key: PinnedKey, address: str) -> bool:
+        """Tell whether a node that has logged in may stay: not one that connects all the time."""
+        facts, floods = self._registry.find(key.node), self._connections.floods
+        if facts is None:
+            return False
+        if floods.allowance_of(facts.name).connect(time.monotonic()):
+            return True
+        if not floods.rest_s(facts.name):
+            floods.note(facts, address, "connections")
+            self._registry.note(facts.name)
+        return False
+
+    def accept(self, key: PinnedKey, transport: Transport) -> Connection:
+        """Take a new transport whose peer has proven this key; the node counts as connected once it has greeted."""
+        return self._connections.accept(key, transport, self)
+
+    def attach(self, node: NodeName, transport: Transport) -> Connection:
+        """Take a transport within this process, whose other end nobody else can hold."""
+        return self._connections.attach(node, transport, self)
+
+    # -- Listener
+
+    def flooded(self, connection: Connection, what: str) -> None:
+        """Send away a node that says more than an agent has to say."""
+        rest_s = REPLACED_RETRY_S
+        if (facts := self._registry.find(connection.node)) is not None:
+            rest_s = self._connections.floods.note(facts, connection.address, what)
+            self._registry.note(facts.name)
+        connection.goodbye(Reason.BUSY, rest_s)
+
+    def greeted(self, connection: Connection, hello: Hello) -> None:
+        """Take an introduction. The newer of two connections of a node wins."""
+        self._connections.greeted(connection)
+        facts = self._registry.find(connection.node)
+        if facts is None or hello.node != connection.node:
+            text = f"this manager has no node '{hello.node}' with this key; join again with a new token"
+            connection.welcome(Welcome(verdict="re_enrol", retry_after_s=300, message=text[:512]))
+            return
+        if (rest_s := self._connections.floods.rest_s(facts.name)) > 0:
+            text = "this node has sent too much lately; the manager's log says what"
+            connection.welcome(Welcome(verdict="wait", retry_after_s=rest_s, message=text))
+            return
+        self._welcome(connection, hello, facts)
+
+    def heard(self, connection: Connection, message: Accepted | Rejected | Progress | Outcome | Tick) -> None:
+        """Take a word of a node."""
+        facts = self._registry.find(connection.node)
+        if facts is None:
+            return
+        now_s = time.time()
+        match message:
+            case Tick():
+                if facts.hear(message.report, now_s):
+                    self._reports.put(facts.record(now_s))
+                connection.tock(server_time_s=now_s, epoch=self._epoch)
+                self._pushes.pursue(facts)
+            case Progress():
+                facts.progress(message)
+            case Accepted():
+                pass
+            case Rejected():
+                if facts.conclude(message, now_s):
+                    self._reports.put(facts.record(now_s))
+                self._pushes.conclude(facts, message)
+            case Outcome():
+                facts.conclude(message, now_s)
+                # acknowledged only once it is on disk: until then the node keeps it
+                self._reports.put(facts.record(now_s), lambda: connection.acknowledge(message.push_id))
+                self._pushes.conclude(facts, message)
+            case _:
+                assert_never(message)
+        self._registry.note(facts.name)
+
+    def wanted(self, connection: Connection, push_id: str, digests: tuple[Digest, ...]) -> None:
+        """Queue payloads for delivery."""
+        self._pushes.supply(connection, push_id, digests)
+
+    def overdue(self, connection: Connection, push_id: str, stage: str) -> None:
+        """Note a push without an answer; the connection is being closed, and the node is offered anew when it is back."""
+        log.warning("push.overdue", node=connection.node, push_id=push_id, phase=stage)
+        if (facts := self._registry.find(connection.node)) is not None:
+            facts.overdue(push_id, stage, time.time())
+            self._registry.note(facts.name)
+
+    def ended(self, connection: Connection, reason: Reason) -> None:
+        """Note that a connection is over."""
+        facts = self._registry.find(connection.node)
+        if facts is not None and reason == Reason.UNSUPPORTED:
+            facts.turned_away = (
+                "its agent speaks a protocol that this manager does not; upgrade the older side"
+            )
+        if not self._connections.discard(connection):
+            return
+        log.info("node.disconnected", node=connection.node, address=connection.address, reason=reason)
+        if facts is not None:
+            facts.disconnect(time.time())
+            self._registry.note(facts.name)
+
+    # -- inside
+
+    def _welcome(self, connection: Connection, hello: Hello, facts: NodeFacts) -> None:
+        older, now_s = self._connections.count_on(connection), time.time()
+        facts.joined = True
+        has_moved = facts.address != connection.address
+        facts.connect(address=connection.address, agent_version=hello.agent_version, now_s=now_s)
+        facts.seats.note(
+            hello.instance or hello.boot_id, connection.address, now_s, displaces=older is not None
+        )
+        if facts.hear(hello.report, now_s) or has_moved:
+            self._reports.put(facts.record(now_s))
+        log.info("node.connected", node=facts.name, address=connection.address, version=hello.agent_version)
+        connection.welcome(Welcome(verdict="ok", server_time_s=now_s, epoch=self._epoch))
+        if facts.adopting:
+            # what it brings may have higher numbers than ours; publishing goes above them
+            self._changes.note([facts.name], cause="node joined")
+        self._pushes.pursue(facts)
+        self._registry.note(facts.name)

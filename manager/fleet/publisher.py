@@ -1,0 +1,92 @@
+"""Publisher: makes what the store holds the desired generation of nodes.
+
+Decides which nodes may be published to; `manager.domain.planner` decides whether content is a new generation.
+Invariant: one lock orders publishing, so a node's generations rise in the order in which they are made.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+import structlog
+
+from common.bundle.manifest import Manifest
+from common.ids import Digest, NodeName
+from manager.domain.facts import Desired, NodeFacts
+from manager.fleet.compiler import Compiler
+from manager.fleet.registry import Registry
+from manager.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """Publishes, one call at a time. `epoch` is the store's."""
+
+    def __init__(self, store: Store, compiler: Compiler, registry: Registry, *, epoch: int) -> None:
+        self._store = store
+        self._compiler = compiler
+        self._registry = registry
+        self._epoch = epoch
+        self._lock = asyncio.Lock()
+        self.confirmed_anchors: int | None = None
+        """How few anchors an operator has confirmed, None for no number; as of the last publishing."""
+
+    @property
+    def stands_until_s(self) -> float:
+        """When a chain that is served may become another by time alone, without anybody's change."""
+        return self._compiler.stands_until_s
+
+    async def load(self) -> None:
+        """Take what an operator has confirmed. Raises StorageError."""
+        self.confirmed_anchors = await self._store.trusted_cas.confirmed_anchors()
+
+    async def publish(
+        self, nodes: Collection[NodeFacts], *, cause: str, changed_s: float, forced: bool = False
+    ) -> set[NodeName]:
+        """Publish to those of these nodes whose content differs; return who they are. Raises StorageError."""
+        async with self._lock:
+            await self.load()
+            chosen = _publishable(nodes, forced=forced)
+            published = await self._compiler.publish(
+                chosen, epoch=self._epoch, cause=cause, changed_s=changed_s
+            )
+            for facts in chosen:
+                if facts.name in published and self._registry.is_current(facts):
+                    facts.desired = published[facts.name]
+                    self._registry.note(facts.name)
+            for facts in chosen:
+                facts.adopting = facts.adopting and facts.connected_s is None
+        if published:
+            log.info("generation.published", count=len(published), cause=cause)
+        return set(published)
+
+    async def preview(
+        self, nodes: Collection[NodeFacts], *, now_s: float, forced: bool
+    ) -> tuple[dict[NodeName, Manifest], Mapping[Digest, bytes]]:
+        """Return what `publish` would publish, and the files of all of it. Raises StorageError."""
+        async with self._lock:
+            return await self._compiler.preview(
+                _publishable(nodes, forced=forced), epoch=self._epoch, now_s=now_s
+            )
+
+    async def republish(
+        self, facts: NodeFacts, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
+    ) -> Desired:
+        """Publish the content of a node's older generation once more; return it.
+
+        `note` as for the compiler's. Raises NotFoundError, ConflictError, StorageError.
+        """
+        async with self._lock:
+            desired = facts.desired = await self._compiler.republish(
+                facts, number, epoch=self._epoch, now_s=time.time(), note=note
+            )
+        generation = desired.version.generation
+        log.info("generation.published", node=facts.name, generation=generation, cause="republish")
+        self._registry.note(facts.name)
+        return desired
+
+
+def _publishable(nodes: Collection[NodeFacts], *, forced: bool) -> list[NodeFacts]:
+    """Leave out who knows more than this store: such a node waits for an operator's word (a forced push)."""
+    return [facts for facts in nodes if forced or facts.adopting or not facts.is_in_conflict]

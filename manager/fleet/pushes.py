@@ -1,0 +1,109 @@
+"""Pushes: carries out what `manager.domain.planner` says of a node, and takes what came of it.
+
+Decides nothing of its own but when a node whose content rests after a failure is asked about again.
+Invariant: a generation is offered only to the connection that counts, and nothing but `offered` advances on send.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+
+import structlog
+
+from common.ids import Digest, NodeName
+from common.wire.messages import Outcome, Rejected
+from common.wire.sender import Push
+from manager.channel.connection import Connection
+from manager.domain.facts import Desired, NodeFacts
+from manager.domain.planner import plan_push
+from manager.domain.view import PlannedPush, PushView
+from manager.fleet.connections import Connections
+from manager.fleet.delivery import Delivery
+from manager.fleet.publisher import Publisher
+from manager.fleet.registry import Registry
+
+log = structlog.get_logger(__name__)
+
+Observer = Callable[[NodeName, PushView], None]
+
+
+class Pushes:
+    """All pushes under way. `observers` are told of each that ended."""
+
+    def __init__(
+        self, registry: Registry, connections: Connections, publisher: Publisher, *, delivery: Delivery
+    ) -> None:
+        self._registry = registry
+        self._connections = connections
+        self._publisher = publisher
+        self._delivery = delivery
+        self._retries: dict[NodeName, float] = {}
+        self.observers: list[Observer] = []
+
+    def pursue(self, facts: NodeFacts, *, forced: bool = False) -> PlannedPush:
+        """Ask the planner about one node, and do what it says."""
+        now_s, confirmed = time.time(), self._publisher.confirmed_anchors
+        if confirmed is not None and facts.should_override_shrink_guard(confirmed):
+            # who confirmed the loss here need not do it again for each node; an agent of an earlier release does not know from the offer
+            forced = True
+        plan = plan_push(facts, now_s=now_s, forced=forced)
+        if plan.action == "wait" and (rest_s := facts.retry_in_s(now_s)) > 0:
+            self._retries[facts.name] = time.monotonic() + rest_s
+        # facts that were chosen before the node was removed say nothing to one that was added again under its name
+        connection = self._connections.of(facts.name) if self._registry.is_current(facts) else None
+        desired = facts.desired
+        if plan.action == "push" and desired is not None and connection is not None and connection.ready:
+            self._offer(facts, desired, connection, now_s=now_s, forced=forced)
+        return plan
+
+    def supply(self, connection: Connection, push_id: str, digests: tuple[Digest, ...]) -> None:
+        """Queue payloads for delivery."""
+        self._delivery.want(connection, push_id, digests)
+
+    def conclude(self, facts: NodeFacts, message: Rejected | Outcome) -> None:
+        """Tell how a push ended, which the facts know already, and go on with what is next."""
+        view = facts.push_view()
+        if isinstance(message, Outcome) and message.result == "applied":
+            log.info(
+                "push.acked",
+                node=facts.name,
+                push_id=message.push_id,
+                generation=message.generation,
+                duration_ms=message.duration_ms,
+            )
+        else:
+            log.warning(
+                "push.nacked",
+                node=facts.name,
+                push_id=message.push_id,
+                reason=message.reason,
+                message=message.message,
+            )
+        if view is not None and view.push_id == message.push_id:
+            for observe in self.observers:
+                observe(facts.name, view)
+        self.pursue(facts)
+
+    def retry(self) -> None:
+        """Offer again what was refused or failed, as soon as its rest is over: no word of the node is waited for."""
+        now_s = time.monotonic()
+        for name in [name for name, at_s in self._retries.items() if at_s <= now_s]:
+            del self._retries[name]
+            if (facts := self._registry.find(name)) is not None:
+                self.pursue(facts)
+
+    def _offer(
+        self, facts: NodeFacts, desired: Desired, connection: Connection, *, now_s: float, forced: bool
+    ) -> None:
+        push_id = uuid.uuid4().hex
+        facts.offer(push_id, desired, now_s, forced=forced)
+        generation = desired.version.generation
+        log.debug("push.offered", node=facts.name, push_id=push_id, generation=generation)
+        push = Push(
+            push_id=push_id,
+            manifest=desired.manifest,
+            forced=forced,
+            confirmed_anchors=self._publisher.confirmed_anchors,
+        )
+        connection.offer(push)
+        self._registry.note(facts.name)

@@ -1,0 +1,95 @@
+"""Reconcile: makes what is published follow the store, after each change and each minute.
+
+Decides when; events and the minute's pass run the same code, so what an event missed is repaired within a minute.
+"""
+
+import asyncio
+import random
+import time
+from typing import Final
+
+import structlog
+
+from common.errors import StorageError
+from manager.fleet.changes import ChangeQueue
+from manager.fleet.publisher import Publisher
+from manager.fleet.pushes import Pushes
+from manager.fleet.registry import Registry
+from manager.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+RECONCILE_S: Final = 60.0
+"""The pass that repairs what an event missed (design: synchronised within a minute); jittered by a tenth."""
+
+RETRY_S: Final = 1.0
+"""How long to wait after the store failed."""
+
+
+class Reconciler:
+    """Publishes and pushes to nodes whose content may have changed."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        *,
+        changes: ChangeQueue,
+        publisher: Publisher,
+        pushes: Pushes,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._changes = changes
+        self._publisher = publisher
+        self._pushes = pushes
+        self._done_s = time.monotonic()
+        self._revision = -1
+
+    def age_s(self) -> float:
+        """Return the seconds since a reconcile last ended well."""
+        return time.monotonic() - self._done_s
+
+    async def run_changes(self) -> None:
+        """Publish and push what changed, each time that things are quiet."""
+        while True:
+            batch = await self._changes.take()
+            chosen = list(self._registry) if batch.everything else self._registry.those_left(batch.names)
+            try:
+                await self._publisher.publish(chosen, cause=batch.cause, changed_s=batch.changed_s)
+            except StorageError as error:
+                log.error("store.failed", reason=error.reason, message=error.message)
+                self._changes.restore(batch)
+                await asyncio.sleep(RETRY_S)
+                continue
+            for facts in chosen:
+                self._pushes.pursue(facts)
+
+    async def run(self) -> None:
+        """Each minute, compare every node with what is desired, and repair."""
+        while True:
+            await asyncio.sleep(RECONCILE_S * random.uniform(0.9, 1.1))  # noqa: S311 - jitter, not a secret
+            await self.reconcile()
+
+    async def reconcile(self) -> None:
+        """Do one pass: digests only, unless content has changed since the last one.
+
+        A store that fails leaves the pass undone, which health shows.
+        """
+        started = time.monotonic()
+        try:
+            revision = await self._store.meta.revision()
+            # a chain may become another by time alone: an intermediate expires, a cross-signed one begins
+            if revision != self._revision or time.time() >= self._publisher.stands_until_s:
+                await self._publisher.publish(list(self._registry), cause="reconcile", changed_s=time.time())
+                self._revision = revision
+        except StorageError as error:
+            log.error("reconcile.failed", reason=error.reason, message=error.message)
+            return
+        plans = [self._pushes.pursue(facts) for facts in self._registry]
+        self._done_s = time.monotonic()
+        log.debug(
+            "reconcile.done",
+            count=sum(plan.action == "push" for plan in plans),
+            duration_ms=round((self._done_s - started) * 1000),
+        )

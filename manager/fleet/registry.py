@@ -1,0 +1,108 @@
+"""Node registry: which nodes there are, and the facts of each in memory.
+
+Decides who is known under a name. Leaves what the facts mean to `manager.domain.facts` and what is done about them to its callers.
+Invariant: a node that was removed and added again under its name is another one, with facts of its own.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+from common.bundle.manifest import parse_manifest
+from common.errors import Hint, NotFoundError
+from common.ids import NodeName
+from manager.domain.facts import NodeFacts, desired_from
+from manager.domain.model import NodeRecord
+from manager.domain.view import NodeView
+from manager.fleet.watch import Subscription, Watchers
+from manager.store.store import Store
+
+
+class Registry:
+    """The facts of all nodes, and who watches them."""
+
+    def __init__(self) -> None:
+        self._facts: dict[NodeName, NodeFacts] = {}
+        self._watchers = Watchers()
+
+    def __iter__(self) -> Iterator[NodeFacts]:
+        """Go through all as they are now, whoever is added or removed on the way."""
+        return iter(list(self._facts.values()))
+
+    async def load(self, store: Store) -> None:
+        """Take what the store knows. Raises StorageError."""
+        latest, reports = await store.generations.latest(), await store.reports.all()
+        for record in await store.nodes.list():
+            facts = self.add(record)
+            if (generation := latest.get(record.name)) is not None:
+                facts.desired = desired_from(
+                    parse_manifest(generation.manifest), generation.created_s, generation.instead_of
+                )
+            if (report := reports.get(record.name)) is not None:
+                facts.restore(report)
+
+    def add(self, record: NodeRecord) -> NodeFacts:
+        """Take a new node."""
+        joined = bool(record.public_key) or record.kind == "management"
+        facts = self._facts[record.name] = NodeFacts(
+            name=record.name,
+            kind=record.kind,
+            joined=joined,
+            node_id=record.id,
+            key_change=record.key_change,
+        )
+        return facts
+
+    def remove(self, name: NodeName) -> None:
+        """Forget a node."""
+        self._facts.pop(name, None)
+
+    def find(self, name: NodeName) -> NodeFacts | None:
+        """Return a node's facts."""
+        return self._facts.get(name)
+
+    def get(self, name: NodeName) -> NodeFacts:
+        """Return a node's facts. Raises NotFoundError."""
+        facts = self._facts.get(name)
+        if facts is None:
+            raise NotFoundError(f"there is no node '{name}'", hint=Hint.LIST_NODES)
+        return facts
+
+    def choose(self, nodes: Sequence[NodeName] | None) -> list[NodeFacts]:
+        """Return the facts of these nodes, each once; None for all. Raises NotFoundError."""
+        names = self.names() if nodes is None else list(dict.fromkeys(nodes))
+        return [self.get(name) for name in names]
+
+    def those_left(self, names: Iterable[NodeName]) -> list[NodeFacts]:
+        """Return the facts of those of these nodes that there still are."""
+        return [self._facts[name] for name in names if name in self._facts]
+
+    def is_current(self, facts: NodeFacts) -> bool:
+        """Whether these are still the facts of the node under their name: it may have been removed and added again since."""
+        return self._facts.get(facts.name) is facts
+
+    def names(self) -> list[NodeName]:
+        """Return the names of all nodes, in order."""
+        return sorted(self._facts)
+
+    def view(self) -> list[NodeView]:
+        """Return all nodes by name."""
+        now_s = time.time()
+        return [self._facts[name].view(now_s) for name in self.names()]
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many nodes are in which state."""
+        return Counter(facts.state() for facts in self._facts.values())
+
+    def note(self, name: NodeName) -> None:
+        """Tell who watches that a node changed."""
+        self._watchers.note(name)
+
+    def subscribe(self, since: str | None) -> AbstractContextManager[Subscription]:
+        """Lend a subscription to the nodes that change, from a mark on if one is given."""
+        return self._watchers.subscribe(
+            lambda name: facts.view(time.time()) if (facts := self._facts.get(name)) else None,
+            names=self.names(),
+            since=since,
+        )
