@@ -15,8 +15,7 @@ from common.ids import NodeName
 from manager.fleet.builtin import load_builtin
 from manager.pki.read.upload import read_tls, read_trusted_cas
 from manager.store.inventory import Inventories
-from manager.usecases.certificates import new_certificate
-from manager.usecases.trust import new_trusted_ca
+from manager.usecases.kept import new_certificate, new_trusted_ca
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.api import ApiClient, real_api

@@ -16,7 +16,7 @@ from common.pki.finding import by_severity
 from manager.domain.model import AssignmentRecord, TrustedCaRecord
 from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import Headline as JudgedHeadline
-from manager.usecases.certificates import ListedCertificate, ShownCertificate
+from manager.usecases.certificate_views import ListedCertificate, ShownCertificate
 from manager.usecases.trust import ShownTrustedCa
 
 

@@ -42,7 +42,9 @@ from manager.http.downloads import PEM_FILE, PFX_FILE, attachment
 from manager.http.errors import consequence_answers
 from manager.http.pieces import AT_ONCE, guarded, listed, send
 from manager.pki.read.batch import ImportFile
-from manager.usecases.certificates import Assigned, ListedCertificate, Wanted
+from manager.usecases.assignments import Assigned
+from manager.usecases.certificate_views import ListedCertificate
+from manager.usecases.downloads import Wanted
 from manager.usecases.uploads import Upload
 
 
@@ -66,7 +68,7 @@ async def _parts(found: Sequence[ListedCertificate]) -> AsyncIterator[Sequence[C
 
 async def by_node(call: Call) -> web.StreamResponse:
     """Answer with what each node's slots have."""
-    found = await call.api.operations.certificates.by_node()
+    found = await call.api.operations.assignments.by_node()
     slots = [
         SlotAnswer(node=node, slot=slot, certificate=certificate_answer(each) if each else None)
         for node, slot, each in found
@@ -150,7 +152,7 @@ async def assign(call: Call) -> web.StreamResponse:
     """Assign one."""
     body: Assign = call.body
     number = call.number("id")
-    found = await call.api.operations.certificates.assign(
+    found = await call.api.operations.assignments.assign(
         number,
         nodes=None if body.nodes is None else node_names(body.nodes),
         slot=body.slot,
@@ -186,7 +188,7 @@ async def download(call: Call) -> web.StreamResponse:
         form=body.format,
         passphrase=body.passphrase,
     )
-    return attachment(await call.api.operations.certificates.download(body.ids, wanted, actor=call.actor))
+    return attachment(await call.api.operations.downloads.download(body.ids, wanted, actor=call.actor))
 
 
 async def delete(call: Call) -> web.StreamResponse:

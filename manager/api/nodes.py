@@ -22,7 +22,7 @@ from manager.api.certificates import assigned_answer
 from manager.api.facts import node_answers
 from manager.api.routes import CONFIRM, Call, Route, empty, reply
 from manager.domain.model import NodeRecord
-from manager.usecases.certificates import slot_name
+from manager.usecases.assignments import slot_name
 
 
 async def list_all(call: Call) -> web.StreamResponse:
@@ -96,7 +96,7 @@ async def remove_token(call: Call) -> web.StreamResponse:
 async def fill_slot(call: Call) -> web.StreamResponse:
     """Assign a certificate to one slot."""
     body: SlotContent = call.body
-    found = await call.api.operations.certificates.assign(
+    found = await call.api.operations.assignments.assign(
         body.certificate,
         nodes=[node_name(call.name("name"))],
         slot=slot_name(call.name("slot")),
@@ -108,7 +108,7 @@ async def fill_slot(call: Call) -> web.StreamResponse:
 
 async def empty_slot(call: Call) -> web.StreamResponse:
     """Take a slot's assignment away."""
-    await call.api.operations.certificates.unassign(
+    await call.api.operations.assignments.unassign(
         node_name(call.name("name")), slot_name(call.name("slot")), confirm=call.confirm(), actor=call.actor
     )
     return empty()

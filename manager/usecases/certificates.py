@@ -1,81 +1,47 @@
-"""Uploading, importing, viewing, editing, assigning, downloading and deleting TLS certificates."""
+"""TLS certificates: uploading, importing, viewing, editing and deleting them.
+
+Decides the order of each act: read in a worker, foresee and confirm, write in one transaction with the audit entry, tell the fleet.
+"""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import structlog
 
-from common.api.codes import ChainState, Format
-from common.bundle.build import SlotMaterial
-from common.bundle.manifest import SLOTS, Slot
-from common.errors import ChangedMeanwhileError, Hint, InvalidInputError, NotFoundError, PkiError, Reason
+from common.bundle.manifest import Slot
+from common.errors import ChangedMeanwhileError, NotFoundError, PkiError, Reason
 from common.ids import NodeName
-from common.pki.finding import Finding
-from manager.domain.certificate_list import Query, list_page
+from manager.domain.certificate_list import Query
 from manager.domain.consequences import Consequence, ConsequenceCode
-from manager.domain.inventory import Entry, Inventory, Judgement
+from manager.domain.inventory import Inventory
 from manager.domain.model import AssignmentRecord, CertificateRecord, TrustedCaRecord
-from manager.pki.judge.headline import Headline, headline
-from manager.pki.judge.identity import issuer_of, key_of
-from manager.pki.judge.status import Status
+from manager.pki.judge.identity import key_of
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import raise_findings
 from manager.pki.read.material import TlsMaterial
-from manager.pki.text.certificate import text_form
-from manager.pki.write.export import Download, ExportItem, export
-from manager.store.records import NewCertificate
 from manager.usecases.admission import read_batch, read_for_key, read_tls
+from manager.usecases.certificate_views import (
+    EditableCertificate,
+    ListedCertificate,
+    ShownCertificate,
+    list_certificates,
+    show_certificate,
+)
 from manager.usecases.confirming import (
     Rest,
-    foresee_assigned,
     foresee_deleted,
     foresee_edited,
-    foresee_emptied,
     foresee_imported,
     foresee_kept,
     other_keys,
 )
 from manager.usecases.context import Context
-from manager.usecases.trust import new_trusted_ca
+from manager.usecases.kept import new_certificate, new_trusted_ca
 from manager.usecases.uploads import Upload, read_upload
-from manager.usecases.workers import EXPORT_TIMEOUT_S, READ_TIMEOUT_S
+from manager.usecases.workers import READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedCertificate:
-    """A certificate as a list shows it: its statuses in the specification's words, the leading one first."""
-
-    entry: Entry
-    statuses: Sequence[Status]
-    chain_state: ChainState
-    findings: Sequence[Finding] = ()
-
-    @property
-    def headline(self) -> Headline:
-        """Return what to say first."""
-        return headline(self.statuses, self.chain_state, self.findings)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownCertificate:
-    """A certificate with all that is to be said about it. `text` is the form that `openssl x509 -text` prints."""
-
-    entry: Entry
-    record: CertificateRecord
-    judgement: Judgement
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EditableCertificate:
-    """What can be changed of a certificate: its texts, and the slots that it is assigned to."""
-
-    record: CertificateRecord
-    places: Sequence[AssignmentRecord]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,30 +54,11 @@ class Uploaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assigned:
-    """The nodes that have a certificate now, and what followed."""
-
-    nodes: Sequence[NodeName]
-    consequences: Sequence[Consequence]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
     """A private key in PEM, perhaps encrypted."""
 
     pem: str = field(repr=False)
     passphrase: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a download is to hold. A key leaves only encrypted under `passphrase`."""
-
-    leaf: bool = True
-    chain: bool = True
-    key: bool = False
-    form: Format = Format.PEM
-    passphrase: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,42 +74,8 @@ class ImportResult:
     consequences: Sequence[Consequence] = ()
 
 
-def slot_name(text: str) -> Slot:
-    """Check a slot's name. Raises InvalidInputError."""
-    for slot in SLOTS:
-        if text == slot:
-            return slot
-    raise InvalidInputError("slot", f"'{text[:40]}' is not a slot; a node has {' and '.join(SLOTS)}")
-
-
-def new_certificate(material: TlsMaterial, *, temporary: bool = False) -> NewCertificate:
-    """Return what the store keeps of a certificate that was read or made."""
-    leaf = material.leaf
-    return NewCertificate(
-        text=material.certificate_text,
-        leaf_pem=leaf.pem,
-        chain_pem="".join(each.pem for each in (*material.chain, *material.kept)),
-        parameters_pem=material.parameters_pem,
-        parameters_text=material.parameters_text,
-        private_key_pem=material.private_key_pem,
-        fingerprint=leaf.fingerprint,
-        subject_name=leaf.subject_name,
-        issuer_name=leaf.issuer_name,
-        raw_subject=leaf.raw_subject,
-        raw_issuer=leaf.raw_issuer,
-        issuer_id=issuer_of(leaf),
-        serial_no=leaf.serial_no,
-        public_key_id=key_of(leaf),
-        subject_alt_names=leaf.subject_alt_names,
-        not_before_s=leaf.not_before_s,
-        not_after_s=leaf.not_after_s,
-        self_signed=leaf.is_self_signed,
-        temporary=temporary,
-    )
-
-
 class CertificateOperations:
-    """See the module."""
+    """Acts on certificates."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -268,7 +181,7 @@ class CertificateOperations:
         """Return how many certificates a query finds, and those of its page."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         # some orders judge every certificate there is
-        return await asyncio.to_thread(_list, inventory, query, now_s)
+        return await asyncio.to_thread(list_certificates, inventory, query, now_s)
 
     async def show(self, certificate_id: int) -> ShownCertificate:
         """Return one, with all that is to be said about it. Raises NotFoundError."""
@@ -277,7 +190,7 @@ class CertificateOperations:
         entry = inventory.entries.get(certificate_id)
         if entry is None:
             raise NotFoundError(f"certificate {certificate_id} was deleted a moment ago")
-        return await asyncio.to_thread(_show, inventory, entry, record, int(self._context.clock()))
+        return await asyncio.to_thread(show_certificate, inventory, entry, record, int(self._context.clock()))
 
     async def records(self, certificate_ids: Collection[int]) -> Sequence[CertificateRecord]:
         """Return what is kept of those of these that there are."""
@@ -289,11 +202,6 @@ class CertificateOperations:
         return EditableCertificate(
             record=await store.get(certificate_id), places=await store.nodes_of(certificate_id)
         )
-
-    async def by_node(self) -> Sequence[tuple[NodeName, Slot, ListedCertificate | None]]:
-        """Return what each node's slots have: every node's server slot, and client slots that have something."""
-        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
-        return await asyncio.to_thread(_by_node, inventory, now_s)
 
     async def edit(
         self,
@@ -338,12 +246,7 @@ class CertificateOperations:
         async with self._context.deciding() as inventory:
             before = await store.certificates.nodes_of(certificate_id)
             await store.certificates.check_seen(certificate_id, seen)
-            now = await store.certificates.get(certificate_id)
-            # what was read above, and with which key, was decided by that
-            if replace(now, changed_s=record.changed_s) != record:
-                raise ChangedMeanwhileError(
-                    f"certificate {certificate_id} was changed meanwhile; look at it again"
-                )
+            _require_same(await store.certificates.get(certificate_id), record)
             foreseen = await asyncio.to_thread(
                 foresee_edited, inventory, certificate_id, material, where, slot, rest=rest, now_s=now_s
             )
@@ -358,88 +261,6 @@ class CertificateOperations:
         log.info("certificate.updated", certificate=certificate_id, user=actor, count=len(concerned))
         self._context.changed(concerned, cause=f"certificate {certificate_id} edited")
         return foreseen.consequences
-
-    async def assign(
-        self,
-        certificate_id: int,
-        *,
-        nodes: Sequence[NodeName] | None,
-        slot: Slot,
-        seen: Mapping[NodeName, int | None] = MappingProxyType({}),
-        confirm: str | None = None,
-        actor: str,
-    ) -> Assigned:
-        """Put a certificate into a slot of these nodes (None: of all).
-
-        `seen` is what those slots had when the change was begun; `confirm` as in `manager.usecases.confirming`. Raises NotFoundError,
-        ChangedMeanwhileError, ConfirmationNeededError.
-        """
-        if nodes is None:
-            where = [
-                record.name for record in await self._context.store.nodes.list() if record.kind == "node"
-            ]
-        else:
-            where = list(nodes)
-        now_s = self._context.clock()
-        async with self._context.deciding() as inventory:
-            # what was not found is named by the store, and undoes this
-            await self._context.store.assignments.check_seen(slot, seen)
-            foreseen = await asyncio.to_thread(
-                foresee_assigned, inventory, certificate_id, where, slot, now_s=now_s
-            )
-            foreseen.settle(confirm)
-            await self._context.store.assignments.assign(certificate_id, where, slot)
-            detail = {"nodes": where, "slot": slot}
-            await self._context.note(actor, "certificate.assigned", f"certificate {certificate_id}", detail)
-        log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=len(where), user=actor)
-        self._context.changed(where, cause=f"certificate {certificate_id} assigned")
-        return Assigned(nodes=where, consequences=foreseen.consequences)
-
-    async def unassign(
-        self,
-        node: NodeName,
-        slot: Slot,
-        *,
-        seen: Mapping[NodeName, int | None] = MappingProxyType({}),
-        confirm: str | None = None,
-        actor: str,
-    ) -> None:
-        """Empty a slot. A node keeps serving what it has until another certificate is assigned; the rest as for `assign`."""
-        await self._context.store.nodes.get(node)
-        async with self._context.deciding() as inventory:
-            foreseen = await asyncio.to_thread(foresee_emptied, inventory, node, slot)
-            foreseen.settle(confirm)
-            was_full = await self._context.store.assignments.unassign(node, slot, seen=seen)
-            if was_full:
-                await self._context.note(actor, "certificate.unassigned", f"node {node}", {"slot": slot})
-        if was_full:
-            self._context.changed([node], cause=f"{slot} slot emptied")
-
-    async def download(self, certificate_ids: Sequence[int], wanted: Wanted, *, actor: str) -> Download:
-        """Return one file with these certificates.
-
-        Raises NotFoundError; PkiError for a temporary certificate; InvalidInputError for a missing passphrase.
-        """
-        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
-        numbers = list(dict.fromkeys(certificate_ids))
-        if missing := [number for number in numbers if number not in inventory.entries]:
-            raise NotFoundError(f"there is no certificate {missing[0]}", hint=Hint.LIST_CERTIFICATES)
-        for number in numbers:
-            if inventory.entries[number].leaf.is_self_signed:
-                raise PkiError(
-                    f"certificate {number} is temporary (self-signed) and cannot be downloaded",
-                    reason=Reason.UNSUPPORTED,
-                )
-        materials = await self._context.store.certificates.slot_material(numbers) if wanted.key else {}
-        items = await asyncio.to_thread(_export_items, inventory, numbers, wanted, materials, now_s)
-        made = await self._context.workers.run(
-            EXPORT_TIMEOUT_S, export, items, wanted.form, passphrase=wanted.passphrase
-        )
-        if wanted.key:
-            detail = {"certificates": numbers, "form": wanted.form}
-            await self._context.note(actor, "key.exported", made.name, detail)
-            log.info("key.exported", count=len(numbers), user=actor)
-        return made
 
     async def delete(
         self, certificate_ids: Sequence[int], *, force: bool, confirm: str | None = None, actor: str
@@ -509,57 +330,10 @@ class CertificateOperations:
         return nodes
 
 
-def _list(inventory: Inventory, query: Query, now_s: int) -> tuple[int, Sequence[ListedCertificate]]:
-    page = list_page(inventory, query, now_s=now_s)
-    return page.total, [_listed(inventory, entry, now_s) for entry in page.entries]
-
-
-def _listed(inventory: Inventory, entry: Entry, now_s: int) -> ListedCertificate:
-    return ListedCertificate(
-        entry=entry,
-        statuses=inventory.statuses(entry.id, now_s=now_s),
-        chain_state=inventory.chain(entry.id, now_s=now_s).state,
-        findings=inventory.findings(entry.id, now_s=now_s),
-    )
-
-
-def _show(inventory: Inventory, entry: Entry, record: CertificateRecord, now_s: int) -> ShownCertificate:
-    return ShownCertificate(
-        entry=entry,
-        record=record,
-        judgement=inventory.judge(entry.id, now_s=now_s),
-        text=text_form(entry.leaf),
-    )
-
-
-def _by_node(inventory: Inventory, now_s: int) -> Sequence[tuple[NodeName, Slot, ListedCertificate | None]]:
-    found: list[tuple[NodeName, Slot, ListedCertificate | None]] = []
-    for name in inventory.nodes:
-        for slot in SLOTS:
-            number = inventory.slots.get((name, slot))
-            if number is not None:
-                found.append((name, slot, _listed(inventory, inventory.entries[number], now_s)))
-            elif slot == "server":
-                found.append((name, slot, None))
-    return found
-
-
-def _export_items(
-    inventory: Inventory,
-    numbers: Sequence[int],
-    wanted: Wanted,
-    materials: Mapping[int, SlotMaterial],
-    now_s: int,
-) -> list[ExportItem]:
-    return [
-        ExportItem(
-            leaf=inventory.entries[number].leaf,
-            chain=inventory.chain(number, now_s=now_s).serving if wanted.chain else (),
-            private_key_pem=materials[number].private_key_pem if number in materials else None,
-            include_leaf=wanted.leaf,
-        )
-        for number in numbers
-    ]
+def _require_same(now: CertificateRecord, read: CertificateRecord) -> None:
+    """Check that an entry is as it was when an edit was read, which what was read and with which key was decided by. Raises ChangedMeanwhileError."""
+    if replace(now, changed_s=read.changed_s) != read:
+        raise ChangedMeanwhileError(f"certificate {read.id} was changed meanwhile; look at it again")
 
 
 def _kept(*, created: bool) -> str:

@@ -25,9 +25,9 @@ from manager.domain.model import JoinTokenRecord, NodeDescription, NodeRecord
 from manager.domain.placing import Move, of_describing
 from manager.pki.write.selfsigned import make_temporary
 from manager.store.records import NewCertificate
-from manager.usecases.certificates import new_certificate
 from manager.usecases.confirming import Foreseen, facts_of, foresee_removed
 from manager.usecases.context import Context
+from manager.usecases.kept import new_certificate
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
 
 log = structlog.get_logger(__name__)

@@ -17,9 +17,9 @@ from manager.pki.read.upload import read_private_key
 from manager.store.catalogue import Answered
 from manager.store.records import NewRequest
 from manager.usecases.admission import read_for_key
-from manager.usecases.certificates import new_certificate
 from manager.usecases.confirming import foresee_answered, foresee_unasked
 from manager.usecases.context import Context
+from manager.usecases.kept import new_certificate
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)

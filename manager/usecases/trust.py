@@ -16,15 +16,14 @@ from manager.domain.inventory import Inventory, Trust
 from manager.domain.model import TrustedCaRecord
 from manager.domain.trust import client_ca_list
 from manager.pki.chain.chain import PROBLEM_WORDS
-from manager.pki.judge.identity import issuer_of, key_of
 from manager.pki.judge.status import Status, statuses
-from manager.pki.read.redaction import without_private_keys
 from manager.pki.text.certificate import text_form
 from manager.pki.write.export import Download, trusted_pem
 from manager.store.records import NewTrustedCa
 from manager.usecases.admission import read_trusted_ca, read_trusted_cas
 from manager.usecases.confirming import Foreseen, foresee_trusted, foresee_untrusted
 from manager.usecases.context import Context
+from manager.usecases.kept import new_trusted_ca
 from manager.usecases.workers import READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
@@ -60,28 +59,6 @@ class BuiltinCa:
 
     certificate: Certificate
     statuses: Sequence[Status]
-
-
-def new_trusted_ca(
-    certificate: Certificate, *, text: str = "", trusted_intermediate: bool = True
-) -> NewTrustedCa:
-    """Return what the store keeps of a CA certificate, `text` as it was given. A root is trusted as itself."""
-    return NewTrustedCa(
-        text=without_private_keys(text) or certificate.pem,
-        certificate_pem=certificate.pem,
-        fingerprint=certificate.fingerprint,
-        subject_name=certificate.subject_name,
-        issuer_name=certificate.issuer_name,
-        raw_subject=certificate.raw_subject,
-        raw_issuer=certificate.raw_issuer,
-        issuer_id=issuer_of(certificate),
-        serial_no=certificate.serial_no,
-        public_key_id=key_of(certificate),
-        not_before_s=certificate.not_before_s,
-        not_after_s=certificate.not_after_s,
-        self_signed=certificate.is_self_signed,
-        trusted_intermediate=trusted_intermediate and not certificate.is_self_signed,
-    )
 
 
 class TrustOperations:

@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Callable
 
 from manager.domain.inventory import Inventory
 from manager.usecases.alarms import AlarmOperations
+from manager.usecases.assignments import AssignmentOperations
 from manager.usecases.audit import AuditOperations
 from manager.usecases.callers import CallerOperations
 from manager.usecases.certificates import CertificateOperations
 from manager.usecases.clients import ClientOperations
 from manager.usecases.context import Context
 from manager.usecases.documents import DocumentOperations
+from manager.usecases.downloads import DownloadOperations
 from manager.usecases.generations import GenerationOperations
 from manager.usecases.nodes import JoinFacts, NodeOperations
 from manager.usecases.previews import PreviewOperations
@@ -32,6 +34,8 @@ class Operations:
         self.alarms = AlarmOperations(context)
         self.audit = AuditOperations(context)
         self.certificates = CertificateOperations(context)
+        self.assignments = AssignmentOperations(context)
+        self.downloads = DownloadOperations(context)
         self.generations = GenerationOperations(context)
         self.nodes = NodeOperations(context, join)
         self.previews = PreviewOperations(context)

@@ -14,10 +14,10 @@ Act = Callable[[World, str], Awaitable[object]]
 
 CONFIRMED: dict[str, Act] = {
     "removing it": lambda world, confirm: world.operations.nodes.remove("n1", confirm=confirm, actor="ada"),
-    "emptying its slot": lambda world, confirm: world.operations.certificates.unassign(
+    "emptying its slot": lambda world, confirm: world.operations.assignments.unassign(
         "n1", "server", confirm=confirm, actor="ada"
     ),
-    "giving it a certificate that is not for it": lambda world, confirm: world.operations.certificates.assign(
+    "giving it a certificate that is not for it": lambda world, confirm: world.operations.assignments.assign(
         2, nodes=["n1"], slot="server", confirm=confirm, actor="ada"
     ),
     "taking its certificate away": lambda world, confirm: world.operations.certificates.edit(
@@ -32,7 +32,7 @@ CONFIRMED: dict[str, Act] = {
 async def add(world: World) -> None:
     await world.store.nodes.add("n1", "node", names=["west.example.com"], addresses=[], now_s=NOW_S)
     world.fleet.nodes.add("n1")
-    await world.operations.certificates.assign(1, nodes=["n1"], slot="server", actor="ada")
+    await world.operations.assignments.assign(1, nodes=["n1"], slot="server", actor="ada")
 
 
 async def told(act: Act, world: World, confirm: str) -> ConfirmationNeededError:

@@ -12,7 +12,7 @@ from common.api.codes import Role
 from manager.api import certificates
 from manager.api.answers import certificate_answer
 from manager.http.pieces import listed
-from manager.usecases.certificates import ListedCertificate
+from manager.usecases.certificate_views import ListedCertificate
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.conftest import find_program

@@ -328,7 +328,7 @@ async def test_an_edit_that_no_node_meets_or_that_leaves_the_chain_whole_is_not_
     body = {"certificate": ALONE, "nodes": [], "confirm": ""}
     _, answer = await api.call("PATCH", f"certificates/{NUMBER}", body)
     assert "chain_broken" not in codes(answer["error"]["confirmation"]["consequences"])
-    await api.operations.certificates.unassign("n1", "server", actor="test")
+    await api.operations.assignments.unassign("n1", "server", actor="test")
     del body["nodes"]
     assert (await api.call("PATCH", f"certificates/{NUMBER}", body))[0] == 200
 

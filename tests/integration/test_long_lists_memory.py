@@ -12,7 +12,7 @@ from common.api.codes import Role
 from common.pki.certificate import decode
 from manager.http.pieces import AT_ONCE
 from manager.pki.read.material import TlsMaterial
-from manager.usecases.certificates import new_certificate
+from manager.usecases.kept import new_certificate
 from tests import pki
 from tests.integration.api import PASSWORD, USERS
 from tests.integration.infinity_api.platform import CERTIFICATES, ISSUER, Client, management

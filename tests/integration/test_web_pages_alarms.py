@@ -64,7 +64,7 @@ async def test_several_alarms_are_acknowledged_at_once_and_those_that_ended_mean
 
 
 async def test_what_ended_is_in_the_history(api: ApiClient, room: Showroom):
-    await api.operations.certificates.assign(1, nodes=["bare"], slot="server", actor="test")
+    await api.operations.assignments.assign(1, nodes=["bare"], slot="server", actor="test")
     await api.operations.alarms.evaluate(api.fleet)
     async with visitor(api, Role.READ_ONLY) as browser:
         assert "bare" not in (await browser.get("/alarms?level=error")).text

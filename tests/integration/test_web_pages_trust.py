@@ -16,7 +16,7 @@ from manager.domain.alarms import AlarmKind
 from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
 from manager.domain.view import State
-from manager.usecases.trust import new_trusted_ca
+from manager.usecases.kept import new_trusted_ca
 from manager.usecases.workers import Workers
 from tests import odd, pki
 from tests.integration.api import ApiClient, real_api

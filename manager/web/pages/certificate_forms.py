@@ -11,7 +11,7 @@ from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.etag import etag_of_certificate
 from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.http.errors import status_of
-from manager.usecases.certificates import slot_name
+from manager.usecases.assignments import slot_name
 from manager.usecases.uploads import Upload
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.difference import Difference

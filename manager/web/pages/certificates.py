@@ -16,7 +16,7 @@ from manager.http.downloads import attachment
 from manager.http.errors import status_of
 from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import headline
-from manager.usecases.certificates import Wanted
+from manager.usecases.downloads import Wanted
 from manager.usecases.views import views_of
 from manager.web.standing import rollout_of
 from manager.web.uploads import findings_of
@@ -59,7 +59,7 @@ async def by_node(visit: Visit) -> web.StreamResponse:
     search = visit.query("search").strip().lower()
     found = [
         (node, slot, listed)
-        for node, slot, listed in await visit.operations.certificates.by_node()
+        for node, slot, listed in await visit.operations.assignments.by_node()
         if search in node or (listed is not None and search in listed.entry.leaf.subject_name.lower())
     ]
     return visit.render(
@@ -159,7 +159,7 @@ async def download(visit: Visit) -> web.StreamResponse:
             visit, entries, wanted=wanted, status=400, problems=["the two passphrases differ"]
         )
     try:
-        return attachment(await visit.operations.certificates.download(ids, wanted, actor=visit.actor))
+        return attachment(await visit.operations.downloads.download(ids, wanted, actor=visit.actor))
     except CertcastError as error:
         return _download_form(
             visit, entries, wanted=wanted, status=status_of(error), problems=findings_of(error)

@@ -13,7 +13,7 @@ from manager.domain.certificate_list import Query, fits
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import NodeRecord
 from manager.http.errors import status_of
-from manager.usecases.certificates import slot_name
+from manager.usecases.assignments import slot_name
 from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows, what_it_has
 from manager.web.visit import Page, Visit
 
@@ -97,7 +97,7 @@ async def assign(visit: Visit) -> web.StreamResponse:
     if not chosen:
         return await _choose(visit, record, slot, status=400, problems=["no certificate was chosen"])
     try:
-        await visit.operations.certificates.assign(
+        await visit.operations.assignments.assign(
             chosen[-1],
             nodes=[record.name],
             slot=slot,
@@ -135,7 +135,7 @@ async def empty(visit: Visit) -> web.StreamResponse:
     """Take a slot's assignment away."""
     record, slot = await _place(visit)
     try:
-        await visit.operations.certificates.unassign(
+        await visit.operations.assignments.unassign(
             record.name,
             slot,
             seen={record.name: _seen(visit)},

@@ -14,7 +14,7 @@ from manager.domain.model import RequestRecord
 from manager.http.errors import status_of
 from manager.pki.read.csr import DEFAULT_TEMPLATE
 from manager.pki.write.export import Download
-from manager.usecases.certificates import slot_name
+from manager.usecases.assignments import slot_name
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.uploads import findings_of

@@ -13,8 +13,7 @@ from manager.pki.read.upload import read_tls
 from manager.store.engine import DATABASE_FILE
 from manager.store.store import Store
 from manager.store.tables import certificate as certificate_table
-from manager.usecases.certificates import new_certificate
-from manager.usecases.trust import new_trusted_ca
+from manager.usecases.kept import new_certificate, new_trusted_ca
 from tests.pki import make_leaf, make_root
 from tests.unit.store.given import KEY_PEM
 

@@ -115,18 +115,18 @@ async def test_a_node_without_a_certificate_raises_an_alarm_until_it_has_one(wor
         record, _ = await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
     else:
         record = await world.operations.nodes.add_management_node(names=[], addresses=[], actor="ada")
-    alarms, certificates = world.operations.alarms, world.operations.certificates
+    alarms, assignments = world.operations.alarms, world.operations.assignments
     await alarms.evaluate(NoNodes())
     assert AlarmKind.NO_CERTIFICATE not in await kinds(world)
-    await certificates.unassign(record.name, "server", actor="ada")
+    await assignments.unassign(record.name, "server", actor="ada")
     await alarms.evaluate(NoNodes())
     (raised,) = [each for each in await alarms.active() if each.subject.kind is AlarmKind.NO_CERTIFICATE]
     assert raised.node == record.name
     number = await upload(world, days=200)
-    await certificates.assign(number, nodes=[record.name], slot="client", actor="ada")
+    await assignments.assign(number, nodes=[record.name], slot="client", actor="ada")
     await alarms.evaluate(NoNodes())
     assert AlarmKind.NO_CERTIFICATE in await kinds(world), "a client certificate is not a server's"
-    await certificates.assign(number, nodes=[record.name], slot="server", actor="ada")
+    await assignments.assign(number, nodes=[record.name], slot="server", actor="ada")
     await alarms.evaluate(NoNodes())
     assert AlarmKind.NO_CERTIFICATE not in await kinds(world)
 
@@ -155,7 +155,7 @@ async def test_a_certificate_for_other_names_is_an_alarm_of_the_node_until_it_ha
     alarms = world.operations.alarms
     await world.store.nodes.add("n1", "node", names=["conf1.example.com"], addresses=[], now_s=NOW_S)
     number = await upload(world, days=200)
-    assign = world.operations.certificates.assign
+    assign = world.operations.assignments.assign
     await assign(number, nodes=["n1"], slot="server", actor="ada")
     await alarms.evaluate(NoNodes())
     (alarm,) = [each for each in await alarms.active() if each.subject.kind is AlarmKind.NAME_MISMATCH]

@@ -8,7 +8,7 @@ from manager.domain.certificate_list import Query
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import PkiFindingsError
 from manager.store import inventory as subject
-from manager.usecases.certificates import slot_name
+from manager.usecases.assignments import slot_name
 from manager.usecases.uploads import Upload
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root
 from tests.unit.usecases.conftest import World
@@ -183,8 +183,8 @@ async def test_a_slot_has_one_certificate_and_a_certificate_any_number_of_slots(
     await add_nodes(world, "n1", "n2")
     old, _ = await upload(world, make_leaf(ISSUER), ["n1", "n2"])
     new, _ = await upload(world, make_leaf(ISSUER))
-    await world.operations.certificates.assign(new.id, nodes=["n1"], slot="server", actor="ada")
-    await world.operations.certificates.assign(new.id, nodes=["n1"], slot="client", actor="ada")
+    await world.operations.assignments.assign(new.id, nodes=["n1"], slot="server", actor="ada")
+    await world.operations.assignments.assign(new.id, nodes=["n1"], slot="client", actor="ada")
     views = await listed(world)
     assert [(each.node, each.slot) for each in views[old.id].entry.places] == [("n2", "server")]
     assert [(each.node, each.slot) for each in views[new.id].entry.places] == [
@@ -197,7 +197,7 @@ async def test_all_means_every_node_but_the_management_node(world: World):
     await add_nodes(world, "n1", "n2")
     await world.store.nodes.add("management", "management", names=[], addresses=[], now_s=NOW_S)
     record, _ = await upload(world, make_leaf(ISSUER))
-    assigned = await world.operations.certificates.assign(record.id, nodes=None, slot="server", actor="ada")
+    assigned = await world.operations.assignments.assign(record.id, nodes=None, slot="server", actor="ada")
     assert set(assigned.nodes) == {"n1", "n2"}
     assert world.fleet.told[-1] == {"n1", "n2"}
 
@@ -206,7 +206,7 @@ async def test_assigning_to_some_nodes_that_exist_and_one_that_does_not_assigns_
     await add_nodes(world, "n1")
     record, _ = await upload(world, make_leaf(ISSUER))
     with pytest.raises(NotFoundError):
-        await world.operations.certificates.assign(record.id, nodes=["n1", "n9"], slot="server", actor="ada")
+        await world.operations.assignments.assign(record.id, nodes=["n1", "n9"], slot="server", actor="ada")
     assert await world.store.assignments.list() == []
 
 
@@ -227,10 +227,10 @@ async def test_emptying_a_slot_is_told_once_and_an_empty_one_not_at_all(world: W
     await add_nodes(world, "n1")
     await upload(world, make_leaf(ISSUER), ["n1"])
     for _ in range(2):
-        await world.operations.certificates.unassign("n1", "server", actor="ada")
+        await world.operations.assignments.unassign("n1", "server", actor="ada")
     assert world.fleet.told == [{"n1"}, {"n1"}]
     with pytest.raises(NotFoundError):
-        await world.operations.certificates.unassign("n9", "server", actor="ada")
+        await world.operations.assignments.unassign("n9", "server", actor="ada")
 
 
 async def test_the_status_is_as_of_now(world: World):

@@ -124,7 +124,7 @@ async def test_a_certificate_for_another_name_is_told_of_by_node_and_name(world:
     await add_node(world, "n3", "n3")
     await add_node(world, "n4", "west")
     record = (await upload(world, make_leaf(ISSUER, ["west.example.com"]))).record
-    assign = world.operations.certificates.assign
+    assign = world.operations.assignments.assign
     error = await refused(assign(record.id, nodes=None, slot="server", confirm="", actor="ada"))
     (mismatch,) = [each for each in error.consequences if each.code == "name_mismatch"]
     assert mismatch.nodes == ("n1", "n2")
@@ -151,7 +151,7 @@ async def test_a_certificate_for_another_name_is_told_of_by_node_and_name(world:
 async def test_what_nodes_and_clients_would_refuse_is_told_before(world: World, changes, slot, code):
     await add_node(world, "n1", "node.example.com")
     record = (await upload(world, make_leaf(ISSUER, **changes))).record
-    assign = world.operations.certificates.assign(record.id, nodes=["n1"], slot=slot, confirm="", actor="ada")
+    assign = world.operations.assignments.assign(record.id, nodes=["n1"], slot=slot, confirm="", actor="ada")
     assert code in codes((await refused(assign)).consequences)
     assert await world.store.assignments.list() == []
 
@@ -160,7 +160,7 @@ async def test_a_renewal_that_lacks_nothing_is_asked_nothing(world: World):
     await add_node(world, "n1", *WEST)
     old = (await upload(world, make_leaf(ISSUER, WEST), ["n1"], confirm="")).record
     new = (await upload(world, make_leaf(ISSUER, WEST, not_after_s=NOW_S + 400 * DAY_S))).record
-    done = await world.operations.certificates.assign(
+    done = await world.operations.assignments.assign(
         new.id, nodes=["n1"], slot="server", confirm="", actor="ada"
     )
     assert not any(each.asks for each in done.consequences)
@@ -350,12 +350,12 @@ async def test_a_self_signed_certificate_in_place_of_an_issued_one_wants_a_confi
     await add_node(world, "n1", "node.example.com")
     life = {"not_before_s": NOW_S - DAY_S, "not_after_s": NOW_S + 365 * DAY_S}
     own = await upload(world, make_leaf(None, **life))
-    await world.operations.certificates.assign(
+    await world.operations.assignments.assign(
         own.record.id, nodes=["n1"], slot="server", confirm="", actor="ada"
     )
     issued = await upload(world, make_leaf(ISSUER, **life), ["n1"], confirm="")
     error = await refused(
-        world.operations.certificates.assign(
+        world.operations.assignments.assign(
             own.record.id, nodes=["n1"], slot="server", confirm="", actor="ada"
         )
     )

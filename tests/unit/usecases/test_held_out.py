@@ -17,8 +17,7 @@ from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
-from manager.usecases.certificates import new_certificate
-from manager.usecases.trust import new_trusted_ca
+from manager.usecases.kept import new_certificate, new_trusted_ca
 from manager.usecases.uploads import Upload
 from tests.pki import NOW_S, chain_pem, make_intermediate, make_leaf, make_root, spoiled
 from tests.unit.usecases.conftest import BUILTIN, World

@@ -7,7 +7,7 @@ from common.pki.pem import pem_of
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.parameters import FFDHE2048_PEM
 from manager.pki.read.upload import read_tls
-from manager.usecases.certificates import new_certificate
+from manager.usecases.kept import new_certificate
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.uploads import Upload
 from tests.pki import NOW_S, Made, make_intermediate, make_leaf, make_root

@@ -17,7 +17,7 @@ from manager.domain.model import NodeDescription
 from manager.pki.read.batch import ImportFile
 from manager.store.engine import Database
 from manager.store.tables import metadata
-from manager.usecases.certificates import Wanted
+from manager.usecases.downloads import Wanted
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.uploads import Upload
 from manager.usecases.usecases import Operations
@@ -105,9 +105,9 @@ ACTS: dict[str, Callable[[Operations], Awaitable[Any]]] = {
         _files(SECOND, ANSWER), passphrase=None, actor="ada"
     ),
     "certificates.edit": lambda o: o.certificates.edit(1, nodes=["n2"], slot="server", actor="ada"),
-    "certificates.assign": lambda o: o.certificates.assign(1, nodes=["n2"], slot="server", actor="ada"),
-    "certificates.unassign": lambda o: o.certificates.unassign("n1", "server", actor="ada"),
-    "certificates.download": lambda o: o.certificates.download(
+    "assignments.assign": lambda o: o.assignments.assign(1, nodes=["n2"], slot="server", actor="ada"),
+    "assignments.unassign": lambda o: o.assignments.unassign("n1", "server", actor="ada"),
+    "downloads.download": lambda o: o.downloads.download(
         [1], Wanted(key=True, form=Format.PEM, passphrase=PASSWORD), actor="ada"
     ),
     "certificates.delete": lambda o: o.certificates.delete([1], force=True, actor="ada"),

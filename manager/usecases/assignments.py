@@ -1,0 +1,118 @@
+"""Certificate assignment: putting certificates into slots of nodes, emptying slots, and what each slot has.
+
+Decides the order: what follows is foreseen and confirmed before anything is written.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import structlog
+
+from common.bundle.manifest import SLOTS, Slot
+from common.errors import InvalidInputError
+from common.ids import NodeName
+from manager.domain.consequences import Consequence
+from manager.domain.inventory import Inventory
+from manager.usecases.certificate_views import ListedCertificate, listed
+from manager.usecases.confirming import foresee_assigned, foresee_emptied
+from manager.usecases.context import Context
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """The nodes that have a certificate now, and what followed."""
+
+    nodes: Sequence[NodeName]
+    consequences: Sequence[Consequence]
+
+
+def slot_name(text: str) -> Slot:
+    """Check a slot's name. Raises InvalidInputError."""
+    for slot in SLOTS:
+        if text == slot:
+            return slot
+    raise InvalidInputError("slot", f"'{text[:40]}' is not a slot; a node has {' and '.join(SLOTS)}")
+
+
+class AssignmentOperations:
+    """Acts on which certificate a node's slot has."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def assign(
+        self,
+        certificate_id: int,
+        *,
+        nodes: Sequence[NodeName] | None,
+        slot: Slot,
+        seen: Mapping[NodeName, int | None] = MappingProxyType({}),
+        confirm: str | None = None,
+        actor: str,
+    ) -> Assigned:
+        """Put a certificate into a slot of these nodes (None: of all).
+
+        `seen` is what those slots had when the change was begun; `confirm` as in `manager.usecases.confirming`. Raises NotFoundError,
+        ChangedMeanwhileError, ConfirmationNeededError.
+        """
+        if nodes is None:
+            where = [
+                record.name for record in await self._context.store.nodes.list() if record.kind == "node"
+            ]
+        else:
+            where = list(nodes)
+        now_s = self._context.clock()
+        async with self._context.deciding() as inventory:
+            # what was not found is named by the store, and undoes this
+            await self._context.store.assignments.check_seen(slot, seen)
+            foreseen = await asyncio.to_thread(
+                foresee_assigned, inventory, certificate_id, where, slot, now_s=now_s
+            )
+            foreseen.settle(confirm)
+            await self._context.store.assignments.assign(certificate_id, where, slot)
+            detail = {"nodes": where, "slot": slot}
+            await self._context.note(actor, "certificate.assigned", f"certificate {certificate_id}", detail)
+        log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=len(where), user=actor)
+        self._context.changed(where, cause=f"certificate {certificate_id} assigned")
+        return Assigned(nodes=where, consequences=foreseen.consequences)
+
+    async def unassign(
+        self,
+        node: NodeName,
+        slot: Slot,
+        *,
+        seen: Mapping[NodeName, int | None] = MappingProxyType({}),
+        confirm: str | None = None,
+        actor: str,
+    ) -> None:
+        """Empty a slot. A node keeps serving what it has until another certificate is assigned; the rest as for `assign`."""
+        await self._context.store.nodes.get(node)
+        async with self._context.deciding() as inventory:
+            foreseen = await asyncio.to_thread(foresee_emptied, inventory, node, slot)
+            foreseen.settle(confirm)
+            was_full = await self._context.store.assignments.unassign(node, slot, seen=seen)
+            if was_full:
+                await self._context.note(actor, "certificate.unassigned", f"node {node}", {"slot": slot})
+        if was_full:
+            self._context.changed([node], cause=f"{slot} slot emptied")
+
+    async def by_node(self) -> Sequence[tuple[NodeName, Slot, ListedCertificate | None]]:
+        """Return what each node's slots have: every node's server slot, and client slots that have something."""
+        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
+        return await asyncio.to_thread(_by_node, inventory, now_s)
+
+
+def _by_node(inventory: Inventory, now_s: int) -> Sequence[tuple[NodeName, Slot, ListedCertificate | None]]:
+    found: list[tuple[NodeName, Slot, ListedCertificate | None]] = []
+    for name in inventory.nodes:
+        for slot in SLOTS:
+            number = inventory.slots.get((name, slot))
+            if number is not None:
+                found.append((name, slot, listed(inventory, inventory.entries[number], now_s)))
+            elif slot == "server":
+                found.append((name, slot, None))
+    return found

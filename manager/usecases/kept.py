@@ -1,0 +1,73 @@
+"""New records: what the store keeps of certificates that were read or made.
+
+Decides which columns a certificate fills; the store decides whether it is a new entry.
+"""
+
+from typing import TypedDict
+
+from common.ids import Fingerprint
+from common.pki.certificate import Certificate
+from manager.pki.judge.identity import issuer_of, key_of
+from manager.pki.read.material import TlsMaterial
+from manager.pki.read.redaction import without_private_keys
+from manager.store.records import NewCertificate, NewTrustedCa
+
+
+class _Described(TypedDict):
+    """What both tables have of a certificate."""
+
+    fingerprint: Fingerprint
+    subject_name: str
+    issuer_name: str
+    raw_subject: str
+    raw_issuer: str
+    issuer_id: str
+    serial_no: str
+    public_key_id: str
+    not_before_s: int
+    not_after_s: int
+    self_signed: bool
+
+
+def new_certificate(material: TlsMaterial, *, temporary: bool = False) -> NewCertificate:
+    """Return what the store keeps of a certificate that was read or made."""
+    leaf = material.leaf
+    return NewCertificate(
+        text=material.certificate_text,
+        leaf_pem=leaf.pem,
+        chain_pem="".join(each.pem for each in (*material.chain, *material.kept)),
+        parameters_pem=material.parameters_pem,
+        parameters_text=material.parameters_text,
+        private_key_pem=material.private_key_pem,
+        **_described(leaf),
+        subject_alt_names=leaf.subject_alt_names,
+        temporary=temporary,
+    )
+
+
+def new_trusted_ca(
+    certificate: Certificate, *, text: str = "", trusted_intermediate: bool = True
+) -> NewTrustedCa:
+    """Return what the store keeps of a CA certificate, `text` as it was given. A root is trusted as itself."""
+    return NewTrustedCa(
+        text=without_private_keys(text) or certificate.pem,
+        certificate_pem=certificate.pem,
+        **_described(certificate),
+        trusted_intermediate=trusted_intermediate and not certificate.is_self_signed,
+    )
+
+
+def _described(certificate: Certificate) -> _Described:
+    return _Described(
+        fingerprint=certificate.fingerprint,
+        subject_name=certificate.subject_name,
+        issuer_name=certificate.issuer_name,
+        raw_subject=certificate.raw_subject,
+        raw_issuer=certificate.raw_issuer,
+        issuer_id=issuer_of(certificate),
+        serial_no=certificate.serial_no,
+        public_key_id=key_of(certificate),
+        not_before_s=certificate.not_before_s,
+        not_after_s=certificate.not_after_s,
+        self_signed=certificate.is_self_signed,
+    )
