@@ -109,7 +109,7 @@ def init(
     if settings.data == real_directory(DEFAULT_DATA):
         give_to_account(settings.data)
     become_owner(settings.data)
-    from manager.app import initialise
+    from manager.offline import initialise
 
     say("Making keys and a temporary certificate (a few seconds) ...", err=True)
     asyncio.run(initialise(settings, names=tuple(name or ()), addresses=tuple(address or ())))
@@ -134,7 +134,7 @@ def user_add(
     Example: echo "$PASSWORD" | certcast-manager user add admin --role administrator --password-stdin
     """
     settings = _load_owned(config=config, data=data)
-    from manager.app import add_user
+    from manager.offline import add_user
 
     asyncio.run(add_user(settings, name=name, role=role, password=_password(from_stdin=password_stdin)))
     say(f"Added {name} ({role}).")
@@ -154,7 +154,7 @@ def user_password(
     Example: certcast-manager user password admin
     """
     settings = _load_owned(config=config, data=data)
-    from manager.app import set_password
+    from manager.offline import set_password
 
     asyncio.run(set_password(settings, name=name, password=_password(from_stdin=password_stdin)))
     say(f"{name} has a new password.")
@@ -164,7 +164,7 @@ def user_password(
 def user_list(data: DataOption = None, config: ConfigOption = None) -> None:
     """List those who may sign in."""
     settings = _load_owned(config=config, data=data)
-    from manager.app import list_users
+    from manager.offline import list_users
 
     for user in asyncio.run(list_users(settings)):
         write_exact(f"{user.name}\t{user.role}\n")
@@ -224,7 +224,7 @@ def fingerprint(data: DataOption = None, config: ConfigOption = None) -> None:
     Example: certcast-manager fingerprint
     """
     settings = _load_owned(config=config, data=data)
-    from manager.app import own_fingerprint
+    from manager.offline import own_fingerprint
 
     say(asyncio.run(own_fingerprint(settings)))
 
@@ -237,7 +237,7 @@ def restored(data: DataOption = None, config: ConfigOption = None) -> None:
     ('certcast push --force NODE') instead of losing it.
     """
     settings = _load_owned(config=config, data=data)
-    from manager.app import bump_epoch
+    from manager.offline import bump_epoch
 
     epoch = asyncio.run(bump_epoch(settings))
     say(f"The store is now at epoch {epoch}.")

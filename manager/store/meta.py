@@ -11,6 +11,8 @@ from manager.store.tables import meta
 
 EPOCH: Final = "epoch"
 CHECKED: Final = "checked"
+HOST_KEY: Final = "ssh-host-key"
+"""The manager's own secret by which nodes know it: a private key in PEM."""
 
 
 class Meta:

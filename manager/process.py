@@ -1,0 +1,49 @@
+"""The manager as a process of the service manager: its signals, its notices, its watchdog.
+
+Decides when a start is over and what ends the run. Leaves what runs to `manager.app`.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from common.runtime import sdnotify
+
+FIRST_CERTIFICATE_S: Final = 15.0
+"""How long a first start waits for its own certificate before it says that it is ready; without one it stays up too."""
+
+PULSE_S: Final = 1.0
+
+
+def on_hangup(act: Callable[[], None]) -> None:
+    """Do this at each SIGHUP."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)
+
+
+def stop_signal() -> asyncio.Event:
+    """Return what is set at SIGTERM or SIGINT."""
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    return stopped
+
+
+async def be_ready_until(stopped: asyncio.Event, *, certificate_shown: Awaitable[object]) -> None:
+    """Tell the service manager that the start is over once the endpoint has a certificate, and wait for the end."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_CERTIFICATE_S):
+            await certificate_shown
+    sdnotify.notify(sdnotify.READY)
+    await stopped.wait()
+    sdnotify.notify(sdnotify.STOPPING)
+
+
+async def pulse() -> None:
+    """Feed the service manager's watchdog from the loop on which everything runs."""
+    interval_s = sdnotify.watchdog_interval_s()
+    while True:
+        if interval_s is not None:
+            sdnotify.notify(sdnotify.WATCHDOG)
+        await asyncio.sleep(min(PULSE_S, interval_s or PULSE_S))

@@ -1,0 +1,62 @@
+"""Readiness: what must hold for the manager to count as ready.
+
+Decides each condition; `manager.http.health` asks them. Invariant: ready means that the store answers, the reconcile and the alarms
+advance, and the endpoint serves the certificate that was installed, which has not expired.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from common.ids import MANAGEMENT_NODE
+from manager.domain.view import NodeView
+from manager.fleet.fleet import Fleet
+from manager.fleet.reconcile import RECONCILE_S
+from manager.http.health import Check
+from manager.store.store import Store
+from manager.usecases.alarms import SILENT_S
+from manager.usecases.usecases import Operations
+
+STALE_RECONCILE_S: Final = 2.5 * RECONCILE_S
+
+
+def checks_of(store: Store, fleet: Fleet, operations: Operations) -> list[Check]:
+    """Return what health asks."""
+
+    async def store_answers() -> str:
+        await store.check()
+        return ""
+
+    async def reconcile_advances() -> str:
+        text = "the reconcile has not advanced for {age_s:.0f} s"
+        return _overdue(fleet.reconciler.age_s, STALE_RECONCILE_S, text)
+
+    async def alarms_are_evaluated() -> str:
+        return _overdue(operations.alarms.age_s, SILENT_S, "the alarms were not evaluated for {age_s:.0f} s")
+
+    async def certificate_is_served() -> str:
+        return _fault_of_certificate(fleet.node(MANAGEMENT_NODE), time.time())
+
+    return [
+        Check("store", store_answers),
+        Check("reconcile", reconcile_advances),
+        Check("alarms", alarms_are_evaluated),
+        Check("certificate", certificate_is_served),
+    ]
+
+
+def _overdue(read_age_s: Callable[[], float], limit_s: float, text: str) -> str:
+    age_s = read_age_s()
+    return text.format(age_s=age_s) if age_s > limit_s else ""
+
+
+def _fault_of_certificate(view: NodeView, now_s: float) -> str:
+    if not view.serving:
+        return "no certificate has been proven on this endpoint yet"
+    seen = view.serving[0]
+    if seen.not_after_s < now_s:
+        return "the certificate that this endpoint serves has expired; assign another to the management node"
+    slot = view.slots.get("server")
+    if slot is None or slot.applied != seen.leaf:
+        return "the certificate that this endpoint serves is not the one that was installed"
+    return ""
