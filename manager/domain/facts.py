@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from common.api.codes import NodeKind, State
-from common.bundle.manifest import SLOTS, Manifest, Slot
 from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import Reason
-from common.ids import Digest, Fingerprint, NodeName
+from common.ids import Digest, NodeName
 from common.wire.ladder import remaining_s, step_s
 from common.wire.messages import (
     Applied,
@@ -19,56 +18,20 @@ from common.wire.messages import (
     Failure,
     Outcome,
     PartRefused,
-    Phase,
     Progress,
     Rejected,
     Report,
     Serving,
     Waiting,
 )
+from manager.domain.desired import Desired
 from manager.domain.model import KeyChange, NodeReportRecord
+from manager.domain.push import PushState
 from manager.domain.seats import Seats
-from manager.domain.view import NodeView, PushView, SlotView, Version, excused_consumers, is_stale
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """A published generation. `changed_s` is when the change that led to it was made.
-
-    `instead_of` is set of older content that was republished: the digest of what the store wanted then.
-    """
-
-    manifest: Manifest
-    version: Version
-    changed_s: float
-    instead_of: Digest | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Push:
-    push_id: str
-    version: Version
-    changed_s: float
-    offered_s: float
-    forced: bool
-    concluded_s: float | None = None
-    phase: Phase | None = None
-    result: str = ""
-    reason: str = ""
-    message: str = ""
-
+from manager.domain.view import Version, excused_consumers, is_stale
 
 LEAP_MAX: Final = 1_000_000
 """How much more than this store has published a node may claim to run: a new generation each minute for two years."""
-
-KEY_REPLACED_S: Final = 7 * 86400.0
-"""How long it is shown as an alarm that a node has another key: a week, so that somebody who is asked sees it at work."""
-
-
-def desired_from(manifest: Manifest, changed_s: float, instead_of: Digest | None = None) -> Desired:
-    """Wrap a published manifest; its digest is computed once here."""
-    version = Version(epoch=manifest.epoch, generation=manifest.generation, digest=manifest.digest)
-    return Desired(manifest, version, changed_s, instead_of)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,7 +65,7 @@ class NodeFacts:
     heard_s: float | None = None
     address: str = ""
     agent_version: str = ""
-    push: _Push | None = field(default=None, repr=False)
+    push: PushState | None = field(default=None, repr=False)
     flood: str = ""
     """What it said or did too much of lately, and from where; "" once that is over."""
     seats: Seats = field(default_factory=Seats, repr=False)
@@ -165,8 +128,8 @@ class NodeFacts:
         """Note that the conversation ended; a push under way is open until the node speaks again."""
         self.connected_s = None
         if self.is_pushing and self.push is not None:
-            self.push.concluded_s, self.push.result, self.push.reason = now_s, "lost", "unreachable"
-            self.push.message = "the connection ended before the outcome; the node will say what came of it"
+            text = "the connection ended before the outcome; the node will say what came of it"
+            self.push.conclude(now_s, result="lost", reason=Reason.UNREACHABLE, message=text)
 
     def hear(self, report: Report, now_s: float) -> bool:
         """Take a node's word about itself; return whether anything that the store keeps has changed."""
@@ -202,7 +165,7 @@ class NodeFacts:
     def offer(self, push_id: str, desired: Desired, now_s: float, *, forced: bool = False) -> None:
         """Note that a generation was offered. Nothing else advances."""
         self.offered = desired
-        self.push = _Push(
+        self.push = PushState(
             push_id=push_id,
             version=desired.version,
             changed_s=desired.changed_s,
@@ -223,9 +186,8 @@ class NodeFacts:
         if isinstance(message, Outcome) and message.diagnostics:
             self.diagnostics, changed = message.diagnostics, True
         if self.push is not None and self.push.push_id == message.push_id:
-            self.push.concluded_s = now_s
-            self.push.result = "rejected" if isinstance(message, Rejected) else message.result
-            self.push.reason, self.push.message = message.reason, message.message
+            result = "rejected" if isinstance(message, Rejected) else message.result
+            self.push.conclude(now_s, result=result, reason=message.reason, message=message.message)
         return changed
 
     def _refuse(self, message: Rejected, now_s: float) -> bool:
@@ -255,8 +217,8 @@ class NodeFacts:
     def overdue(self, push_id: str, stage: str, now_s: float) -> None:
         """Note that the node owed an answer and did not give it."""
         if self.push is not None and self.push.push_id == push_id:
-            self.push.concluded_s, self.push.result, self.push.reason = now_s, "overdue", "timeout"
-            self.push.message = f"the node did not answer in time ({stage})"
+            text = f"the node did not answer in time ({stage})"
+            self.push.conclude(now_s, result="overdue", reason=Reason.TIMEOUT, message=text)
 
     @property
     def is_pushing(self) -> bool:
@@ -368,43 +330,6 @@ class NodeFacts:
         refused = self.push is not None and self.push.result not in {"", "applied", "lost"}
         return "failed" if failed is not None or refused else "pending"
 
-    def view(self, now_s: float) -> NodeView:
-        """Return the node as the API and people see it."""
-        return NodeView(
-            name=self.name,
-            kind=self.kind,
-            state=self.state(),
-            joined=self.joined,
-            connected_s=self.connected_s,
-            heard_s=self.heard_s,
-            address=self.address,
-            agent_version=self.agent_version,
-            desired=self.desired.version if self.desired else None,
-            republished=self.desired is not None and self.desired.instead_of is not None,
-            offered=self.offered.version if self.offered else None,
-            applied=self.runs,
-            slots={slot: self._slot(slot) for slot in SLOTS if self._has(slot)},
-            serving=self.serving,
-            last_failed=self.last_failed,
-            drifted=self.is_drifted,
-            drifts=self.drifts,
-            clock_skew_s=self.clock_skew_s,
-            waiting=self.waiting,
-            push=self.push_view(),
-            refused=() if self.is_applied else self.refused_parts,
-            rivals=self.seats.rivals(now_s),
-            turned_away=self.turned_away,
-            configuration=self.configuration,
-            key_change=self.key_change,
-            key_replaced=self.key_change
-            if self.key_change is not None
-            and self.key_change.former
-            and now_s - self.key_change.at_s < KEY_REPLACED_S
-            else None,
-            flood=self.flood,
-            is_incredible=self.applied is not None and self.applied.generation > self.believed_generation,
-        )
-
     def _stable(self) -> object:
         """Return what must be written again if it changes: not the time of a probe, not what is left of a quarantine."""
         failed = self.last_failed
@@ -420,43 +345,3 @@ class NodeFacts:
             tuple((each.consumer, each.since_s, each.reason) for each in self.waiting),
             self.configuration,
         )
-
-    def _has(self, slot: Slot) -> bool:
-        return (self.desired is not None and slot in self.desired.manifest.slots) or (
-            self.applied is not None and slot in self.applied.leaves
-        )
-
-    def _slot(self, slot: Slot) -> SlotView:
-        seen = [each.leaf for each in self.serving if each.slot == slot]
-        applied = self.applied.leaves.get(slot) if self.applied is not None else None
-        # one stale endpoint is enough for the slot to be stale, so a differing leaf is shown first
-        wanted = applied if self.applied is not None else _leaf(self.desired, slot)
-        serving = next((leaf for leaf in seen if leaf != wanted), seen[0] if seen else None)
-        return SlotView(
-            desired=_leaf(self.desired, slot),
-            offered=_leaf(self.offered, slot),
-            applied=Fingerprint(applied) if applied else None,
-            serving=Fingerprint(serving) if serving is not None else None,
-        )
-
-    def push_view(self) -> PushView | None:
-        """Return the latest push as the API and people see it."""
-        push = self.push
-        if push is None:
-            return None
-        return PushView(
-            push_id=push.push_id,
-            generation=push.version.generation,
-            changed_s=push.changed_s,
-            offered_s=push.offered_s,
-            concluded_s=push.concluded_s,
-            phase=push.phase,
-            result=push.result,
-            reason=push.reason,
-            message=push.message,
-        )
-
-
-def _leaf(desired: Desired | None, slot: Slot) -> Fingerprint | None:
-    facts = desired.manifest.slots.get(slot) if desired is not None else None
-    return facts.leaf if facts is not None else None

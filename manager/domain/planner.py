@@ -16,7 +16,8 @@ from common.bundle.manifest import Manifest, Slot, SlotFacts
 from common.errors import ConflictError, Reason
 from common.ids import Digest
 from manager.domain.comparison import date
-from manager.domain.facts import Desired, NodeFacts, desired_from
+from manager.domain.desired import Desired, desired_from
+from manager.domain.facts import NodeFacts
 from manager.domain.view import PlannedPush, Preview
 
 QUIET_S: Final = 0.5

@@ -14,7 +14,8 @@ from common.bundle.manifest import SLOTS, Manifest, Slot, SlotFacts, canonical, 
 from common.errors import NotFoundError, Reason, StorageError
 from common.ids import Digest, NodeName
 from common.pki.certificate import Certificate
-from manager.domain.facts import Desired, NodeFacts, desired_from
+from manager.domain.desired import Desired, desired_from
+from manager.domain.facts import NodeFacts
 from manager.domain.inventory import Inventory
 from manager.domain.planner import Content, is_news, republish, wanted_manifest
 from manager.store.inventory import Inventories

@@ -15,6 +15,7 @@ from common.ids import NodeName
 from manager.channel.directory import Directory
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeRecord
+from manager.domain.nodeview import view_of
 from manager.domain.planner import QUIET_MAX_S, QUIET_S, preview_push
 from manager.domain.view import NodeView, PlannedPush, Previews
 from manager.fleet.changes import ChangeQueue
@@ -116,7 +117,7 @@ class Fleet:
 
     def node(self, name: NodeName) -> NodeView:
         """Return one node. Raises NotFoundError."""
-        return self.registry.get(name).view(time.time())
+        return view_of(self.registry.get(name), time.time())
 
     def counts(self) -> Mapping[str, int]:
         """Return how many nodes are in which state."""

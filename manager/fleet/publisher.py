@@ -12,7 +12,8 @@ import structlog
 
 from common.bundle.manifest import Manifest
 from common.ids import Digest, NodeName
-from manager.domain.facts import Desired, NodeFacts
+from manager.domain.desired import Desired
+from manager.domain.facts import NodeFacts
 from manager.fleet.compiler import Compiler
 from manager.fleet.registry import Registry
 from manager.store.store import Store

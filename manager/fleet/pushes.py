@@ -14,7 +14,8 @@ from common.ids import Digest, NodeName
 from common.wire.messages import Outcome, Rejected
 from common.wire.sender import Push
 from manager.channel.connection import Connection
-from manager.domain.facts import Desired, NodeFacts
+from manager.domain.desired import Desired
+from manager.domain.facts import NodeFacts
 from manager.domain.planner import plan_push
 from manager.domain.view import PlannedPush, PushView
 from manager.fleet.connections import Connections
@@ -62,7 +63,6 @@ class Pushes:
 
     def conclude(self, facts: NodeFacts, message: Rejected | Outcome) -> None:
         """Tell how a push ended, which the facts know already, and go on with what is next."""
-        view = facts.push_view()
         if isinstance(message, Outcome) and message.result == "applied":
             log.info(
                 "push.acked",
@@ -79,9 +79,9 @@ class Pushes:
                 reason=message.reason,
                 message=message.message,
             )
-        if view is not None and view.push_id == message.push_id:
+        if facts.push is not None and facts.push.push_id == message.push_id:
             for observe in self.observers:
-                observe(facts.name, view)
+                observe(facts.name, facts.push.view())
         self.pursue(facts)
 
     def retry(self) -> None:

@@ -12,8 +12,10 @@ from contextlib import AbstractContextManager
 from common.bundle.manifest import parse_manifest
 from common.errors import Hint, NotFoundError
 from common.ids import NodeName
-from manager.domain.facts import NodeFacts, desired_from
+from manager.domain.desired import desired_from
+from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeRecord
+from manager.domain.nodeview import view_of
 from manager.domain.view import NodeView
 from manager.fleet.watch import Subscription, Watchers
 from manager.store.store import Store
@@ -89,7 +91,7 @@ class Registry:
     def view(self) -> list[NodeView]:
         """Return all nodes by name."""
         now_s = time.time()
-        return [self._facts[name].view(now_s) for name in self.names()]
+        return [view_of(self._facts[name], now_s) for name in self.names()]
 
     def counts(self) -> Mapping[str, int]:
         """Return how many nodes are in which state."""
@@ -102,7 +104,7 @@ class Registry:
     def subscribe(self, since: str | None) -> AbstractContextManager[Subscription]:
         """Lend a subscription to the nodes that change, from a mark on if one is given."""
         return self._watchers.subscribe(
-            lambda name: facts.view(time.time()) if (facts := self._facts.get(name)) else None,
+            lambda name: view_of(facts, time.time()) if (facts := self._facts.get(name)) else None,
             names=self.names(),
             since=since,
         )

@@ -5,7 +5,9 @@ import pytest
 from common.ids import NodeName
 from common.wire.messages import Applied, ConfigurationFault, Failure, PartRefused, Report, Serving, Waiting
 from manager.domain.alarms import TRAITS, AlarmKind, conditions_of_nodes
-from manager.domain.facts import NodeFacts, desired_from
+from manager.domain.desired import desired_from
+from manager.domain.facts import NodeFacts
+from manager.domain.nodeview import view_of
 from manager.domain.view import SERVICE_WAIT_S
 from tests.bundles import opaque_bundle
 
@@ -21,7 +23,7 @@ def heard(report: Report) -> NodeFacts:
 
 
 def alarms(facts: NodeFacts) -> dict[AlarmKind, str]:
-    return {each.subject.kind: each.details for each in conditions_of_nodes([facts.view(NOW_S)])}
+    return {each.subject.kind: each.details for each in conditions_of_nodes([view_of(facts, NOW_S)])}
 
 
 def test_mistakes_in_a_nodes_configuration_are_an_alarm_with_their_text():
@@ -30,7 +32,7 @@ def test_mistakes_in_a_nodes_configuration_are_an_alarm_with_their_text():
 
     assert alarms(facts)[AlarmKind.SERVICES_INVALID] == "/etc/x: line 3: relaod: no such key."
     assert TRAITS[AlarmKind.SERVICES_INVALID].number == 17
-    assert facts.view(NOW_S).configuration == (mistake,)
+    assert view_of(facts, NOW_S).configuration == (mistake,)
     facts.hear(Report(clock_s=NOW_S), NOW_S)
     assert AlarmKind.SERVICES_INVALID not in alarms(facts)
 
@@ -106,7 +108,7 @@ def test_a_service_that_does_not_run_is_waited_for_an_hour_by_the_managers_clock
         )
     )
     assert (facts.stale_endpoints() == []) == excused
-    assert facts.view(NOW_S).excused == ({"web"} if excused else frozenset())
+    assert view_of(facts, NOW_S).excused == ({"web"} if excused else frozenset())
 
 
 def test_the_alarm_of_a_service_that_stays_stopped_says_so():

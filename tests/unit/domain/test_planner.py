@@ -19,7 +19,9 @@ from common.wire.messages import (
     Waiting,
 )
 from manager.domain.alarms import AlarmKind, AlarmRecord, compare, conditions_of_nodes
-from manager.domain.facts import NodeFacts, desired_from
+from manager.domain.desired import desired_from
+from manager.domain.facts import NodeFacts
+from manager.domain.nodeview import view_of
 from manager.domain.planner import Content, is_news, plan_push, preview_push, republish, wanted_manifest
 from tests.bundles import NODE, opaque_bundle, opaque_slot, opaque_trust
 
@@ -113,7 +115,7 @@ def test_nothing_advances_on_send():
     facts = node(opaque_bundle("new", generation=2))
     facts.hear(report_of(opaque_bundle("old")), NOW_S)
     facts.offer("p", facts.desired, NOW_S)
-    view = facts.view(NOW_S)
+    view = view_of(facts, NOW_S)
     assert view.offered == view.desired
     assert view.applied.generation == 1
     assert view.slots["server"].offered != view.slots["server"].applied
@@ -132,7 +134,7 @@ def test_a_push_whose_outcome_was_lost_is_made_again_when_the_node_is_back():
     facts = node(opaque_bundle())
     facts.offer("p", facts.desired, NOW_S)
     facts.disconnect(NOW_S + 1)
-    assert facts.view(NOW_S).push.result == "lost"
+    assert view_of(facts, NOW_S).push.result == "lost"
     assert decide(facts) == "wait"
     facts.connect(address="", agent_version="0", now_s=NOW_S + 2)
     assert decide(facts) == "push"
@@ -145,14 +147,14 @@ def test_a_push_that_was_rolled_back_is_retried_when_its_quarantine_ends_and_sta
     report = report_of(opaque_bundle("old"), last_failed=failure_of(bundle))
     facts.conclude(outcome_of(bundle, "p", report, "rolled_back"), NOW_S)
     assert facts.state() == "failed"
-    assert facts.view(NOW_S).last_failed.reason == "verify_mismatch"
+    assert view_of(facts, NOW_S).last_failed.reason == "verify_mismatch"
     assert decide(facts, now_s=NOW_S + 59) == "wait"
     assert plan_push(facts, now_s=NOW_S + 50).retry_in_s == 10
     assert plan_push(facts, now_s=NOW_S + 61).retry_in_s is None
     assert decide(facts, now_s=NOW_S + 59, forced=True) == "push"
     assert decide(facts, now_s=NOW_S + 61) == "push"
     facts.hear(report_of(bundle), NOW_S + 70)
-    assert facts.view(NOW_S).last_failed is None
+    assert view_of(facts, NOW_S).last_failed is None
 
 
 def test_a_trust_store_that_a_node_guards_is_forced_once_if_an_operator_meant_it():
@@ -188,7 +190,7 @@ def test_another_content_is_not_held_back_by_the_quarantine_of_the_last():
     facts.hear(report_of(opaque_bundle("old"), last_failed=failure_of(bundle)), NOW_S)
     facts.desired = desired_from(opaque_bundle("mended", generation=3).manifest, NOW_S)
     assert decide(facts) == "push"
-    assert facts.view(NOW_S).last_failed is not None
+    assert view_of(facts, NOW_S).last_failed is not None
 
 
 def test_a_refusal_that_the_node_does_not_count_itself_is_kept_and_retried_after_a_minute():
@@ -196,13 +198,13 @@ def test_a_refusal_that_the_node_does_not_count_itself_is_kept_and_retried_after
     facts.offer("p", facts.desired, NOW_S)
     facts.conclude(Rejected(push_id="p", reason="stale_generation", message="no"), NOW_S)
     assert facts.state() == "failed"
-    assert facts.view(NOW_S).last_failed.reason == "stale_generation"
+    assert view_of(facts, NOW_S).last_failed.reason == "stale_generation"
     facts.hear(report_of(None), NOW_S + 1)
-    assert facts.view(NOW_S).last_failed.reason == "stale_generation"
+    assert view_of(facts, NOW_S).last_failed.reason == "stale_generation"
     assert decide(facts, now_s=NOW_S + 1) == "wait"
     assert decide(facts, now_s=NOW_S + LADDER_S[0]) == "push"
     facts.hear(report_of(opaque_bundle()), NOW_S + 90)
-    assert facts.view(NOW_S).last_failed is None
+    assert view_of(facts, NOW_S).last_failed is None
 
 
 REFUSALS = [
@@ -241,7 +243,7 @@ def test_an_older_failure_that_the_node_keeps_does_not_hide_the_refusal_of_what_
     facts = node(opaque_bundle("new", generation=2))
     kept = failure_of(opaque_bundle("old"), retry_after_s=3000)
     refuse(facts, "stale_generation", now_s=NOW_S, last_failed=kept)
-    assert facts.view(NOW_S).last_failed.reason == "stale_generation"
+    assert view_of(facts, NOW_S).last_failed.reason == "stale_generation"
     assert facts.state() == "failed"
     assert decide(facts, now_s=NOW_S + 1) == "wait", (
         "offered again at once, it would be refused again at once"
@@ -267,7 +269,7 @@ def test_an_overdue_push_shows_as_failed_and_is_made_again():
     facts = node(opaque_bundle())
     facts.offer("p", facts.desired, NOW_S)
     facts.overdue("p", "want", NOW_S + 20)
-    assert facts.view(NOW_S).push.reason == "timeout"
+    assert view_of(facts, NOW_S).push.reason == "timeout"
     assert facts.state() == "failed"
     assert decide(facts) == "push"
 
@@ -292,7 +294,7 @@ def test_an_endpoint_with_another_leaf_is_told_apart_from_what_is_applied():
     stale = Serving(consumer="sip", endpoint="127.0.0.1:5061", slot="server", leaf="e" * 64)
     facts.hear(report_of(opaque_bundle(), serving=[*report_of(opaque_bundle()).serving, stale]), NOW_S)
     assert facts.state() == "not_serving"
-    slot = facts.view(NOW_S).slots["server"]
+    slot = view_of(facts, NOW_S).slots["server"]
     assert slot.applied == slot.desired
     assert slot.serving == "e" * 64
 
@@ -303,7 +305,7 @@ def test_an_endpoint_that_sends_another_chain_is_not_serving_although_its_leaf_i
     short = msgspec.structs.replace(seen, reason="chain_incomplete", message="1 of 1 is missing")
     facts.hear(report_of(opaque_bundle(), serving=[short]), NOW_S)
     assert facts.state() == "not_serving"
-    (alarm,) = conditions_of_nodes([facts.view(NOW_S)])
+    (alarm,) = conditions_of_nodes([view_of(facts, NOW_S)])
     assert alarm.subject.kind == AlarmKind.NOT_SERVING
     assert "web at 127.0.0.1:443" in alarm.details
 
@@ -315,8 +317,8 @@ def test_a_service_that_waits_for_its_reload_is_a_state_of_its_own_and_not_stale
     serving = [*report_of(opaque_bundle()).serving, stale]
     assert facts.hear(report_of(opaque_bundle(), serving=serving, waiting=[waiting]), NOW_S)
     assert facts.state() == "reload_waiting"
-    assert facts.view(NOW_S).waiting == (waiting,)
-    assert conditions_of_nodes([facts.view(NOW_S)]) == []
+    assert view_of(facts, NOW_S).waiting == (waiting,)
+    assert conditions_of_nodes([view_of(facts, NOW_S)]) == []
     again = node(opaque_bundle())
     again.restore(facts.record(NOW_S))
     assert again.state() == "reload_waiting"
@@ -352,9 +354,9 @@ def test_progress_of_another_push_is_not_taken_for_this_one():
     facts = node(opaque_bundle())
     facts.offer("p", facts.desired, NOW_S)
     facts.progress(Progress(push_id="q", phase="reload"))
-    assert facts.view(NOW_S).push.phase is None
+    assert view_of(facts, NOW_S).push.phase is None
     facts.progress(Progress(push_id="p", phase="reload"))
-    assert facts.view(NOW_S).push.phase == "reload"
+    assert view_of(facts, NOW_S).push.phase == "reload"
 
 
 def test_only_a_change_in_substance_is_worth_a_write():
@@ -440,7 +442,7 @@ def test_republished_content_gets_the_number_that_follows_and_its_old_digest():
 def test_republished_content_stays_until_what_the_store_wants_changes():
     facts = node(opaque_bundle("new", generation=7))
     facts.desired = publish_again(facts, "old")
-    assert facts.view(NOW_S).republished
+    assert view_of(facts, NOW_S).republished
     assert following(facts, "new") is None, "the store wants what it wanted"
     assert following(facts, "newer").generation == 9
 
@@ -449,14 +451,14 @@ def test_republishing_what_the_store_wants_ends_the_standing_in():
     facts = node(opaque_bundle("new", generation=7))
     facts.desired = publish_again(facts, "old")
     facts.desired = publish_again(facts, "new")
-    assert not facts.view(NOW_S).republished
+    assert not view_of(facts, NOW_S).republished
     assert (facts.desired.version.generation, following(facts, "new")) == (9, None)
 
 
 def test_a_node_without_an_assignment_keeps_the_server_certificate_that_was_republished():
     facts = node(opaque_bundle("new", generation=7, trust="less"))
     facts.desired = publish_again(facts, "old", wanted=None)
-    assert not facts.view(NOW_S).republished, (
+    assert not view_of(facts, NOW_S).republished, (
         "its server slot is what it finds, and the trust store is the same"
     )
     assert following(facts, None) is None
@@ -500,7 +502,7 @@ def test_a_certificate_that_is_not_valid_yet_is_scheduled_and_no_failure():
     )
     facts.hear(report_of(opaque_bundle("now"), last_failed=waiting), NOW_S)
     assert facts.state() == "scheduled"
-    assert conditions_of_nodes([facts.view(NOW_S)]) == []
+    assert conditions_of_nodes([view_of(facts, NOW_S)]) == []
     assert decide(facts, now_s=NOW_S + 29) == "wait"
     assert plan_push(facts, now_s=NOW_S + 29).why == f"it waits: {waiting.message}"
     assert decide(facts, now_s=NOW_S + 30) == "push"
@@ -513,7 +515,7 @@ def test_a_bundle_that_is_installed_in_part_is_not_in_sync_and_the_alarm_names_f
     part = PartRefused(part="trust", digest="", reason="parse", certificate="certificate 3 (Phone CA)")
     held = opaque_bundle("new", generation=2, trust="former")
     facts.hear(report_of(held, last_failed=failed, refused=[part]), NOW_S)
-    view = facts.view(NOW_S)
+    view = view_of(facts, NOW_S)
     assert (view.state, view.refused) == ("failed", (part,))
     assert view.slots["server"].desired == view.slots["server"].applied, "the good part is told as applied"
     (alarm,) = conditions_of_nodes([view])
@@ -521,7 +523,7 @@ def test_a_bundle_that_is_installed_in_part_is_not_in_sync_and_the_alarm_names_f
     assert "Generation 2 is installed in part (verify_mismatch)" in alarm.details
     assert "certificate 3 (Phone CA)" in alarm.details
     facts.hear(report_of(opaque_bundle("new", generation=2)), NOW_S)
-    assert facts.view(NOW_S).refused == ()
+    assert view_of(facts, NOW_S).refused == ()
 
 
 def test_a_retry_of_what_failed_does_not_lower_its_alarm():
@@ -529,11 +531,11 @@ def test_a_retry_of_what_failed_does_not_lower_its_alarm():
     facts.hear(
         report_of(opaque_bundle("old"), last_failed=failure_of(opaque_bundle("new", generation=2))), NOW_S
     )
-    before = conditions_of_nodes([facts.view(NOW_S)])
+    before = conditions_of_nodes([view_of(facts, NOW_S)])
     assert [one.subject.kind for one in before] == [AlarmKind.INSTALL_FAILED]
     facts.offer("again", facts.desired, NOW_S + 60)
     assert facts.state() == "installing"
-    assert conditions_of_nodes([facts.view(NOW_S + 60)]) == before
+    assert conditions_of_nodes([view_of(facts, NOW_S + 60)]) == before
 
 
 def test_an_acknowledged_failure_stays_one_alarm_through_other_content_and_a_lost_connection_until_it_is_over():
@@ -541,7 +543,7 @@ def test_an_acknowledged_failure_stays_one_alarm_through_other_content_and_a_los
     facts.hear(
         report_of(opaque_bundle("old"), last_failed=failure_of(opaque_bundle("new", generation=2))), NOW_S
     )
-    (failed,) = conditions_of_nodes([facts.view(NOW_S)])
+    (failed,) = conditions_of_nodes([view_of(facts, NOW_S)])
     alarm = AlarmRecord(
         id=15,
         subject=failed.subject,
@@ -555,7 +557,7 @@ def test_an_acknowledged_failure_stays_one_alarm_through_other_content_and_a_los
     )
 
     def changes():
-        return compare([alarm], conditions_of_nodes([facts.view(NOW_S)]))
+        return compare([alarm], conditions_of_nodes([view_of(facts, NOW_S)]))
 
     facts.desired = desired_from(opaque_bundle("new", generation=3, trust="fewer").manifest, NOW_S)
     facts.offer("other", facts.desired, NOW_S)
@@ -565,7 +567,7 @@ def test_an_acknowledged_failure_stays_one_alarm_through_other_content_and_a_los
     assert facts.state() == "offline"
     assert not changes().lowered
     assert AlarmKind.INSTALL_FAILED not in {
-        each.subject.kind for each in compare([], conditions_of_nodes([facts.view(NOW_S)])).raised
+        each.subject.kind for each in compare([], conditions_of_nodes([view_of(facts, NOW_S)])).raised
     }, "an old failure raises nothing anew"
     facts.connect(address="", agent_version="1", now_s=NOW_S)
     facts.hear(report_of(opaque_bundle("new", generation=3, trust="fewer")), NOW_S)

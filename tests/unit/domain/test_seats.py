@@ -3,6 +3,7 @@ import pytest
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
 from manager.domain.facts import NodeFacts
+from manager.domain.nodeview import view_of
 from manager.domain.seats import RIVALS_FOR_S, Seats
 
 NOW_S = 1000.0
@@ -67,6 +68,6 @@ def test_a_slow_fight_that_goes_on_stays_an_alarm_however_long_it_lasts():
 def test_the_alarm_names_both_addresses():
     facts = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
     facts.seats = seats(("a", "192.0.2.1"), ("b", "192.0.2.2"), ("a", "192.0.2.1"))
-    found = {each.subject.kind: each for each in conditions_of_nodes([facts.view(NOW_S + 60)])}
+    found = {each.subject.kind: each for each in conditions_of_nodes([view_of(facts, NOW_S + 60)])}
     details = found[AlarmKind.DUPLICATE_IDENTITY].details
     assert "192.0.2.1 and 192.0.2.2" in details

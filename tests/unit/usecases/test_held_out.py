@@ -10,7 +10,8 @@ from common.pki.finding import LintCode
 from common.pki.pem import pem_of
 from manager.domain.alarms import AlarmKind, conditions_of_inventory
 from manager.domain.consequences import ConfirmationNeededError
-from manager.domain.facts import NodeFacts, desired_from
+from manager.domain.desired import desired_from
+from manager.domain.facts import NodeFacts
 from manager.domain.trust import CLIENT_CA_LIST_MAX_BYTES, client_ca_list_bytes
 from manager.fleet.compiler import Compiler
 from manager.pki.read.batch import ImportFile

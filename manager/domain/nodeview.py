@@ -1,0 +1,81 @@
+"""Node view: one node's facts at one moment, as the API and people see them.
+
+Decides which of several endpoints stands for a slot, and how long a new key is shown as one.
+"""
+
+from typing import Final
+
+from common.bundle.manifest import SLOTS, Slot
+from common.ids import Fingerprint
+from manager.domain.desired import Desired
+from manager.domain.facts import NodeFacts
+from manager.domain.model import KeyChange
+from manager.domain.view import NodeView, SlotView
+
+KEY_REPLACED_S: Final = 7 * 86400.0
+"""How long it is shown as an alarm that a node has another key: a week, so that somebody who is asked sees it at work."""
+
+
+def view_of(facts: NodeFacts, now_s: float) -> NodeView:
+    """Return the node as it is."""
+    return NodeView(
+        name=facts.name,
+        kind=facts.kind,
+        state=facts.state(),
+        joined=facts.joined,
+        connected_s=facts.connected_s,
+        heard_s=facts.heard_s,
+        address=facts.address,
+        agent_version=facts.agent_version,
+        desired=facts.desired.version if facts.desired else None,
+        republished=facts.desired is not None and facts.desired.instead_of is not None,
+        offered=facts.offered.version if facts.offered else None,
+        applied=facts.runs,
+        slots={slot: _slot(facts, slot) for slot in SLOTS if _has(facts, slot)},
+        serving=facts.serving,
+        last_failed=facts.last_failed,
+        drifted=facts.is_drifted,
+        drifts=facts.drifts,
+        clock_skew_s=facts.clock_skew_s,
+        waiting=facts.waiting,
+        push=facts.push.view() if facts.push is not None else None,
+        refused=() if facts.is_applied else facts.refused_parts,
+        rivals=facts.seats.rivals(now_s),
+        turned_away=facts.turned_away,
+        configuration=facts.configuration,
+        key_change=facts.key_change,
+        key_replaced=_replaced(facts.key_change, now_s),
+        flood=facts.flood,
+        is_incredible=facts.applied is not None and facts.applied.generation > facts.believed_generation,
+    )
+
+
+def _replaced(change: KeyChange | None, now_s: float) -> KeyChange | None:
+    """Return how the node came by its key, if it took the place of another one lately."""
+    is_recent = change is not None and bool(change.former) and now_s - change.at_s < KEY_REPLACED_S
+    return change if is_recent else None
+
+
+def _has(facts: NodeFacts, slot: Slot) -> bool:
+    return (facts.desired is not None and slot in facts.desired.manifest.slots) or (
+        facts.applied is not None and slot in facts.applied.leaves
+    )
+
+
+def _slot(facts: NodeFacts, slot: Slot) -> SlotView:
+    seen = [each.leaf for each in facts.serving if each.slot == slot]
+    applied = facts.applied.leaves.get(slot) if facts.applied is not None else None
+    # one stale endpoint is enough for the slot to be stale, so a differing leaf is shown first
+    wanted = applied if facts.applied is not None else _leaf(facts.desired, slot)
+    serving = next((leaf for leaf in seen if leaf != wanted), seen[0] if seen else None)
+    return SlotView(
+        desired=_leaf(facts.desired, slot),
+        offered=_leaf(facts.offered, slot),
+        applied=Fingerprint(applied) if applied else None,
+        serving=Fingerprint(serving) if serving is not None else None,
+    )
+
+
+def _leaf(desired: Desired | None, slot: Slot) -> Fingerprint | None:
+    facts = desired.manifest.slots.get(slot) if desired is not None else None
+    return facts.leaf if facts is not None else None
