@@ -29,6 +29,7 @@ from manager.fleet.builtin import load_builtin
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.fleet.local import LocalNode
+from manager.fleet.ownport import OwnPort
 from manager.http.health import Health
 from manager.http.metrics import Metrics, Sources
 from manager.http.proxies import Proxies
@@ -89,6 +90,7 @@ class Front:
     """The HTTPS endpoint, and the node that changes its certificate."""
 
     server: HttpsServer
+    own_port: OwnPort
     local: LocalNode
 
 
@@ -170,14 +172,13 @@ def _compose_front(given: Given, core: Core) -> Front:
         record = await given.store.nodes.get(MANAGEMENT_NODE)
         return next(iter((*record.names, *record.addresses)), None)
 
+    own_port = OwnPort(server, host=host, own_name=own_name)
     local = LocalNode(
-        server,
-        host=host,
+        own_port,
         version=version("certcast"),
-        own_name=own_name,
         faults=lambda: asyncio.to_thread(find_faults, given.read_again),
     )
-    return Front(server=server, local=local)
+    return Front(server=server, own_port=own_port, local=local)
 
 
 async def _run(given: Given, core: Core, front: Front) -> None:
@@ -200,7 +201,7 @@ async def _run(given: Given, core: Core, front: Front) -> None:
             stopped = stop_signal()
             on_hangup(lambda: supervisor.run("push", _push_all(core.fleet)))
             await _tell_started(given, core, server)
-            await be_ready_until(stopped, certificate_shown=front.local.shown.wait())
+            await be_ready_until(stopped, certificate_shown=front.own_port.shown.wait())
     finally:
         with contextlib.suppress(StorageError):
             await operations.audit.record_attempts()

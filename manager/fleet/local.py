@@ -8,18 +8,15 @@ applied was seen on the real port.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 import msgspec
 import structlog
 
-from common.bundle.manifest import DHPARAM, FULLCHAIN, PRIVKEY, TRUST, Manifest, Slot
+from common.bundle.manifest import Manifest, Slot
 from common.bundle.verify import PartFault, find_faults
-from common.errors import BundleError, CertcastError, InstallError, Reason, UnreachableError
-from common.ids import MANAGEMENT_NODE, Digest, Fingerprint, NodeName
-from common.pki.strictness import Strictness
-from common.runtime.handshake import lax_context, leaf_not_after_s, see_served
-from common.runtime.stapling import demands_stapling
+from common.errors import BundleError, CertcastError, Reason
+from common.ids import MANAGEMENT_NODE, Digest, NodeName
 from common.runtime.transport import Peer, Transport
 from common.wire.fields import clip
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
@@ -32,33 +29,19 @@ from common.wire.messages import (
     Phase,
     Report,
     Result,
-    Serving,
     decode,
     encode,
 )
 from common.wire.receiver import Acknowledged, Command, Disconnect, Install, ManagerSeen, Receiver, Welcomed
 from common.wire.sender import Send
 from manager.channel.pipe import pipe
+from manager.fleet.ownport import OwnPort, Shown, shown_of
 
 log = structlog.get_logger(__name__)
 
-PROBE_TIMEOUT_S: Final = 5.0
 WITHIN_S: Final = 15.0
-CONSUMER: Final = "management"
-CA_CERTIFICATES: Final = "ca-certificates.pem"
 TICK_S: Final = 60.0
 RECONNECT_S: Final = 1.0
-
-
-class Endpoint(Protocol):
-    """The manager's own HTTPS port."""
-
-    @property
-    def port(self) -> int:
-        """The bound port."""
-
-    async def use_certificate(self, *, fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> None:
-        """Serve this from the next handshake on."""
 
 
 class _FaultError(BundleError):
@@ -72,27 +55,19 @@ class _FaultError(BundleError):
 class LocalNode:
     """The in-process agent. Implements `Peer` and `common.wire.offers.LocalState`.
 
-    `own_name` tells what clients dial: the strict client is asked for it. `faults` tells what is wrong with the manager's own
-    configuration and would fail at its next start.
+    `faults` tells what is wrong with the manager's own configuration and would fail at its next start.
     """
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        port: OwnPort,
         *,
-        host: str,
         version: str,
-        own_name: Callable[[], Awaitable[str | None]],
         faults: Callable[[], Awaitable[list[ConfigurationFault]]],
     ) -> None:
-        self._endpoint = endpoint
+        self._port = port
         self._find_faults = faults
         self._faults: list[ConfigurationFault] = []
-        self._own_name = own_name
-        self._strictness = Strictness()
-        self._trust = b""
-        self._host = "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
-        self._context = lax_context()
         self._receiver = Receiver(
             node=MANAGEMENT_NODE,
             boot_id="in-process",
@@ -105,27 +80,23 @@ class LocalNode:
         self._installs: asyncio.Queue[Install] = asyncio.Queue()
         self._lost = asyncio.Event()
         self._manifest: Manifest | None = None
-        self._files: Mapping[str, str] = {}
+        self._shown: Shown | None = None
         self._failure: Failure | None = None
         self._retry_s = 0.0
-        self._serving: Serving | None = None
         self._owed: Outcome | None = None
-        self.shown = asyncio.Event()
-        """Set once the port shows any certificate."""
 
     async def resume(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> None:
         """Show at once what was applied before a restart, so that the port never depends on a new push."""
-        files = _server_files(manifest, payloads)
+        shown = shown_of(manifest, payloads)
         try:
-            await self._use(files)
+            await self._port.show(shown)
         except CertcastError as error:
             log.error(
                 "install.failed", reason=error.reason, message=error.message, generation=manifest.generation
             )
             return
-        self._manifest, self._files = manifest, files
-        self._trust = _trust_file(manifest, payloads) or b""
-        await self._look()
+        self._manifest, self._shown = manifest, shown
+        await self._port.trust_and_look(shown)
 
     # -- LocalState
 
@@ -135,7 +106,7 @@ class LocalNode:
         return Report(
             applied=applied,
             last_failed=self._failure_at(now_s),
-            serving=[self._serving] if self._serving is not None else [],
+            serving=[self._port.serving] if self._port.serving is not None else [],
             disk=applied.digest if applied else "",
             clock_s=now_s,
             configuration=self._faults,
@@ -195,7 +166,7 @@ class LocalNode:
                     async with asyncio.timeout(TICK_S):
                         await self._lost.wait()
                 except TimeoutError:
-                    await self._look()
+                    await self._port.look()
                     self._faults = await self._find_faults()
                     self._run(self._receiver.tick(time.time()))
             await asyncio.sleep(RECONNECT_S)
@@ -235,82 +206,23 @@ class LocalNode:
 
     async def _switch(self, install: Install, started: float) -> Outcome:
         manifest = install.manifest
-        files = _server_files(manifest, install.payloads)
+        shown = shown_of(manifest, install.payloads)
         phase: Phase = "reload"
         try:
-            await self._use(files)
+            await self._port.show(shown)
             phase = "verify"
-            await self._prove(manifest.slots["server"].leaf)
+            await self._port.prove(manifest.slots["server"].leaf)
         except CertcastError as error:
             self._fail(install, phase, error)
-            if self._files:
-                await self._use(self._files)
-                await self._look()
-            return self._outcome(install, started, "rolled_back" if self._files else "failed", phase, error)
-        self._manifest, self._files, self._failure = manifest, files, None
-        self._trust = _trust_file(manifest, install.payloads) or b""
-        await self._look()
+            if self._shown is not None:
+                await self._port.show(self._shown)
+                await self._port.look()
+            result: Result = "rolled_back" if self._shown is not None else "failed"
+            return self._outcome(install, started, result, phase, error)
+        self._manifest, self._shown, self._failure = manifest, shown, None
+        await self._port.trust_and_look(shown)
         log.info("certificate.served", leaf=manifest.slots["server"].leaf, generation=manifest.generation)
         return self._outcome(install, started, "applied", "commit", None)
-
-    async def _use(self, files: Mapping[str, str]) -> None:
-        if f"server/{FULLCHAIN}" not in files:
-            raise InstallError("the bundle has no server certificate", reason=Reason.EMPTY_BUNDLE)
-        await self._endpoint.use_certificate(
-            fullchain_pem=files[f"server/{FULLCHAIN}"],
-            private_key_pem=files[f"server/{PRIVKEY}"],
-            parameters_pem=files[f"server/{DHPARAM}"],
-        )
-        self.shown.set()
-
-    async def _prove(self, wanted: Fingerprint) -> None:
-        await self._look()
-        seen = self._serving
-        if seen is None or seen.leaf != wanted:
-            raise InstallError(
-                f"the HTTPS port does not serve the new certificate: {seen.message if seen else 'not probed'}",
-                reason=Reason.VERIFY_MISMATCH if seen and seen.leaf else Reason.VERIFY_UNREACHABLE,
-            )
-
-    async def _look(self) -> None:
-        """See what the port serves now."""
-        endpoint, leaf, message, reason, not_after_s = f"{self._host}:{self._endpoint.port}", "", "", "", 0
-        tls, sent, strict_client, stapled = "", 0, None, None
-        try:
-            served = await see_served(
-                self._host,
-                self._endpoint.port,
-                context=self._context,
-                server_name=None,
-                timeout_s=PROBE_TIMEOUT_S,
-            )
-            leaf, not_after_s, tls = served.leaf, leaf_not_after_s(served.der), served.tls
-            sent, strict_client = len(served.chain) - 1, await self._ask_strictly(served.chain)
-            # this server has no responder to ask, so it never staples
-            stapled = False if demands_stapling(served.der) else None
-        except UnreachableError as error:
-            message, reason = clip(error.message), error.reason
-        self._serving = Serving(
-            consumer=CONSUMER,
-            endpoint=endpoint,
-            slot="server",
-            leaf=leaf,
-            not_after_s=not_after_s,
-            at_s=time.time(),
-            reason=reason,
-            message=message,
-            tls=tls,
-            sent=sent,
-            strict_client=strict_client,
-            stapled=stapled,
-        )
-
-    async def _ask_strictly(self, chain: tuple[bytes, ...]) -> str | None:
-        """Return why a strict client that dials this node's own name would refuse, "" if it would not."""
-        name = await self._own_name()
-        self._strictness.known(chain, name)
-        await asyncio.to_thread(self._strictness.ask, self._trust, time.time())
-        return self._strictness.known(chain, name)
 
     # -- inside
 
@@ -387,16 +299,3 @@ class LocalNode:
             reloads=1,
             report=self.report(now_s),
         )
-
-
-def _trust_file(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> bytes | None:
-    entry = manifest.by_path().get(f"{TRUST}/{CA_CERTIFICATES}")
-    return payloads.get(entry.digest) if entry is not None else None
-
-
-def _server_files(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> dict[str, str]:
-    return {
-        entry.path: payloads[entry.digest].decode()
-        for entry in manifest.entries
-        if entry.path.startswith("server/") and entry.digest in payloads
-    }

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from manager.fleet.local import LocalNode
+from manager.fleet.ownport import OwnPort
 from manager.http.server import HttpsServer
 from tests import pki
 from tests.integration.agent_parts import ROOT, chained_bundle, command
@@ -27,7 +28,8 @@ async def looked(bundle, *, name: str):
         return []
 
     async with serving(server):
-        node = LocalNode(server, host="127.0.0.1", version="1", own_name=own_name, faults=no_faults)
+        port = OwnPort(server, host="127.0.0.1", own_name=own_name)
+        node = LocalNode(port, version="1", faults=no_faults)
         await node.resume(bundle.manifest, bundle.payloads)
         (seen,) = node.report(0.0).serving
         yield seen
@@ -64,7 +66,8 @@ async def test_a_certificate_that_begins_in_four_minutes_waits_and_the_port_keep
         return []
 
     async with serving(server):
-        node = LocalNode(server, host="127.0.0.1", version="1", own_name=own_name, faults=no_faults)
+        port = OwnPort(server, host="127.0.0.1", own_name=own_name)
+        node = LocalNode(port, version="1", faults=no_faults)
         first = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 1, chain=[ISSUER])
         await node.resume(first.manifest, first.payloads)
         later = chained_bundle(pki.make_leaf(ISSUER, [NAME], not_before_s=now_s + 240), 2, chain=[ISSUER])
@@ -85,7 +88,8 @@ async def test_a_trust_store_that_shrinks_does_not_keep_a_new_certificate_from_t
         return []
 
     async with serving(server):
-        node = LocalNode(server, host="127.0.0.1", version="1", own_name=own_name, faults=no_faults)
+        port = OwnPort(server, host="127.0.0.1", own_name=own_name)
+        node = LocalNode(port, version="1", faults=no_faults)
         first = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 1, chain=[ISSUER], anchors=9)
         await node.resume(first.manifest, first.payloads)
         second = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 2, chain=[ISSUER], anchors=1)
