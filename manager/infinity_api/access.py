@@ -8,7 +8,7 @@ from manager.domain.permissions import PERMISSIONS
 from manager.infinity_api.collection import Made, Rows
 from manager.infinity_api.contract.description import Values
 from manager.infinity_api.contract.errors import WHOLE, ValuesError, taken
-from manager.infinity_api.contract.query import Row
+from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.resources.access import OAUTH2_CLIENT, PERMISSION, ROLE
 from manager.usecases.usecases import Operations
 

@@ -8,8 +8,8 @@ from common.pki.certificate import Certificate
 from manager.domain.inventory import Entry, Inventory
 from manager.infinity_api.collection import SPARED, Made, Rows
 from manager.infinity_api.contract.description import Values
+from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.nodes import names_called, nodes_called
-from manager.infinity_api.contract.query import Row
 from manager.infinity_api.contract.resources.certificates import CA_CERTIFICATE, TLS_CERTIFICATE
 from manager.pki.text.certificate import text_form
 from manager.usecases.certificates import NewKey

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from manager.infinity_api.contract.description import Resource, Values
-from manager.infinity_api.contract.query import Row
+from manager.infinity_api.contract.filters import Row
 
 Rows = Mapping[int, Row]
 

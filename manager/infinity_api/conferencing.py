@@ -6,7 +6,7 @@ from common.errors import NotFoundError
 from common.ids import NodeName
 from manager.infinity_api.collection import Rows
 from manager.infinity_api.contract.description import Resource
-from manager.infinity_api.contract.query import Row
+from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.resources.conferencing import LICENCES, LICENSING
 from manager.infinity_api.contract.resources.status import LOCATION_STATUS
 from manager.infinity_api.documents import Documents

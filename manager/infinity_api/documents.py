@@ -8,8 +8,8 @@ from manager.domain.documents import TakenError
 from manager.infinity_api.collection import Made, Rows
 from manager.infinity_api.contract.description import Resource, Values
 from manager.infinity_api.contract.errors import ValuesError, taken
+from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.more import check_more
-from manager.infinity_api.contract.query import Row
 from manager.infinity_api.contract.resources.platform import GLOBAL_ID
 from manager.usecases.usecases import Operations
 

@@ -38,8 +38,9 @@ from manager.infinity_api.contract.errors import (
     options,
     unsuited,
 )
+from manager.infinity_api.contract.filters import Parameters, Row
 from manager.infinity_api.contract.index import Part, Target
-from manager.infinity_api.contract.query import Parameters, Row, envelope, page, read_query, select
+from manager.infinity_api.contract.query import envelope, page, read_query, select
 from manager.infinity_api.contract.resources.access import OAUTH2_CLIENT
 from manager.infinity_api.contract.resources.certificates import (
     CA_CERTIFICATE,

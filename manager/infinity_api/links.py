@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from manager.infinity_api.collection import Collection, Rows, Writable
 from manager.infinity_api.contract.description import Field, Resource, Values, root_path
 from manager.infinity_api.contract.errors import WHOLE, ValuesError
-from manager.infinity_api.contract.query import Row
+from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.values import write_object
 
 Linked: TypeAlias = Mapping[str, tuple[Resource, Rows]]

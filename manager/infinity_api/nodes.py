@@ -13,9 +13,9 @@ from manager.domain.model import NodeDescription, NodeRecord
 from manager.infinity_api.collection import Made, Rows
 from manager.infinity_api.contract.description import Resource, Values
 from manager.infinity_api.contract.errors import ValuesError, taken
+from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.more import check_more
 from manager.infinity_api.contract.nodes import describe, kept_values, new_name, node_row
-from manager.infinity_api.contract.query import Row
 from manager.infinity_api.documents import Documents
 from manager.usecases.usecases import Operations
 

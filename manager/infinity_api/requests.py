@@ -11,7 +11,7 @@ from common.errors import InvalidInputError
 from manager.infinity_api.collection import Made, Rows
 from manager.infinity_api.contract.description import Values
 from manager.infinity_api.contract.errors import ValuesError
-from manager.infinity_api.contract.query import Row
+from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.resources.certificates import CERTIFICATE_SIGNING_REQUEST
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.csr import DEFAULT_TEMPLATE

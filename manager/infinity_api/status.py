@@ -10,8 +10,8 @@ from manager.domain.inventory import Inventory
 from manager.infinity_api.collection import Rows
 from manager.infinity_api.contract.alarms import alarm_level, alarm_name
 from manager.infinity_api.contract.description import Resource
+from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.nodes import status_row
-from manager.infinity_api.contract.query import Row
 from manager.infinity_api.contract.resources.status import ALARM, ALARM_HISTORY
 from manager.infinity_api.documents import Documents
 from manager.infinity_api.nodes import location_names

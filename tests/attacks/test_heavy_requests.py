@@ -23,7 +23,8 @@ from manager.http import bodies, guard
 from manager.http.bodies import BODY_MAX_BYTES, POOLS
 from manager.http.guard import GUARD, HEAVY, REQUESTS
 from manager.http.queueing import FairQueue, Limit
-from manager.infinity_api.contract.query import FILTERS_MAX, ORDERS_MAX, PARAMETERS_MAX
+from manager.infinity_api.contract.filters import FILTERS_MAX
+from manager.infinity_api.contract.query import ORDERS_MAX, PARAMETERS_MAX
 from tests.attacks.flooding import client_context, flood
 from tests.fakes.workers import InPlace
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api

@@ -13,15 +13,8 @@ from manager.infinity_api.contract.description import (
     Resource,
 )
 from manager.infinity_api.contract.errors import MISMATCH, RefusedError
-from manager.infinity_api.contract.query import (
-    DEFAULT_LIMIT,
-    LIMIT_MAX,
-    PATTERN_MAX,
-    envelope,
-    page,
-    read_query,
-    select,
-)
+from manager.infinity_api.contract.filters import PATTERN_MAX
+from manager.infinity_api.contract.query import DEFAULT_LIMIT, LIMIT_MAX, envelope, page, read_query, select
 from tests.unit.infinity_api.examples import CERTIFICATE, WORKER
 
 NEW_YEAR_S = 1_767_225_600
