@@ -1,48 +1,35 @@
 """The management API's share of the OpenAPI document; everything in it comes from the descriptions.
 
-Decides how a description reads as JSON Schema and as operations. Invariant: no schema of an answer has a field that is hidden, and no
-schema of a request has one that is read-only.
+Decides how a description reads as operations; `manager.infinity_api.contract.schemas` has their schemas.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from manager.infinity_api.contract.bodies import BULK_MAX
-from manager.infinity_api.contract.description import Field, Kind, Lookup, Method, Resource, Value
+from manager.infinity_api.contract.description import Kind, Lookup, Method, Resource
 from manager.infinity_api.contract.index import RESOURCES, ROOTS
 from manager.infinity_api.contract.query import DEFAULT_LIMIT, LIMIT_MAX
 from manager.infinity_api.contract.resources.status import WORKER_STATUS
+from manager.infinity_api.contract.schemas import TEXT, TYPES, Json, management_schemas, reference
 
-Json = dict[str, Any]
-
-TIME_PATTERN: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?$"
 JSON: Final = "application/json"
 READER: Final = "read-only"
 WRITER: Final = "administrator"
 
-_TYPES: Final[Mapping[Kind, str]] = {
-    Kind.STRING: "string",
-    Kind.BOOLEAN: "boolean",
-    Kind.INTEGER: "integer",
-    Kind.FLOAT: "number",
-    Kind.DATETIME: "string",
-    Kind.RELATED: "string",
-    Kind.LIST: "array",
-}
-_TEXT: Final = {"type": "string"}
 _REFUSED: Final[Json] = {
     "description": "The request cannot be carried out as it is.",
     "content": {
         JSON: {
             "schema": {
                 "anyOf": [
-                    {"type": "object", "properties": {"error": _TEXT}, "required": ["error"]},
+                    {"type": "object", "properties": {"error": TEXT}, "required": ["error"]},
                     {
                         "type": "object",
                         "description": "For each field of the resource all that is wrong with it.",
                         "additionalProperties": {
                             "type": "object",
-                            "additionalProperties": {"type": "array", "items": _TEXT},
+                            "additionalProperties": {"type": "array", "items": TEXT},
                         },
                     },
                 ]
@@ -50,7 +37,7 @@ _REFUSED: Final[Json] = {
         }
     },
 }
-_SAID: Final[Json] = {JSON: {"schema": {"type": "object", "properties": {"error": _TEXT}}}}
+_SAID: Final[Json] = {JSON: {"schema": {"type": "object", "properties": {"error": TEXT}}}}
 
 
 def management_document() -> Json:
@@ -76,23 +63,10 @@ def _tagged(tag: str, paths: Json) -> Json:
     return paths
 
 
-def management_schemas() -> Json:
-    """Return the schemas that the operations refer to."""
-    schemas: Json = {}
-    for resource in RESOURCES:
-        if not resource.is_command:
-            schemas[_name(resource)] = _answer(resource)
-        if resource.writable and (resource.list_methods | resource.detail_methods) - {Method.GET}:
-            schemas[_name(resource, "new")] = _request(resource, whole=True)
-            if not resource.is_command:
-                schemas[_name(resource, "change")] = _request(resource, whole=False)
-    return schemas
-
-
 def _root() -> Json:
     entry = {
         "type": "object",
-        "properties": {"list_endpoint": _TEXT, "schema": _TEXT},
+        "properties": {"list_endpoint": TEXT, "schema": TEXT},
         "required": ["list_endpoint", "schema"],
     }
     return _operation(
@@ -107,7 +81,7 @@ def _command(resource: Resource, path: str) -> Json:
     answers = {202: _json(done), 400: _REFUSED, **_BODY_ANSWERS}
     operation = _operation(resource.title, WRITER, answers, help_text=resource.help)
     return {
-        path: {"post": operation | _body(_reference(resource, "new"))},
+        path: {"post": operation | _body(reference(resource, "new"))},
         f"{resource.path}schema/": {"get": _schema_operation(resource)},
     }
 
@@ -167,7 +141,7 @@ def _list(resource: Resource) -> Json:
     }
     envelope = {
         "type": "object",
-        "properties": {"meta": meta, "objects": {"type": "array", "items": _reference(resource)}},
+        "properties": {"meta": meta, "objects": {"type": "array", "items": reference(resource)}},
         "required": ["meta", "objects"],
     }
     operation = _operation(
@@ -180,21 +154,21 @@ def _list(resource: Resource) -> Json:
 
 
 def _create(resource: Resource) -> Json:
-    location = {"description": "The path of the new object.", "required": True, "schema": _TEXT}
+    location = {"description": "The path of the new object.", "required": True, "schema": TEXT}
     made: Json = {"description": "It was made.", "headers": {"Location": location}}
     if resource.shown_once:
-        texts = dict.fromkeys(resource.shown_once, _TEXT)
+        texts = dict.fromkeys(resource.shown_once, TEXT)
         once: Json = {"type": "object", "properties": texts, "required": list(texts)}
-        schema = {"allOf": [_reference(resource), once]} if resource.shown_on_creation else once
+        schema = {"allOf": [reference(resource), once]} if resource.shown_on_creation else once
         made["content"] = {JSON: {"schema": schema}}
     answers = {201: made, 400: _REFUSED, **_BODY_ANSWERS}
     operation = _operation(f"Make: {resource.title}", WRITER, answers, help_text=resource.help)
-    return operation | _body(_reference(resource, "new"))
+    return operation | _body(reference(resource, "new"))
 
 
 def _several(resource: Resource) -> Json:
-    change = {"allOf": [_reference(resource, "change"), {"properties": {"resource_uri": _TEXT}}]}
-    uris = {"type": "array", "items": _TEXT, "maxItems": BULK_MAX}
+    change = {"allOf": [reference(resource, "change"), {"properties": {"resource_uri": TEXT}}]}
+    uris = {"type": "array", "items": TEXT, "maxItems": BULK_MAX}
     body = {
         "type": "object",
         "properties": {
@@ -203,7 +177,7 @@ def _several(resource: Resource) -> Json:
         },
         "required": ["objects"],
     }
-    shown = {"type": "array", "items": _reference(resource)}
+    shown = {"type": "array", "items": reference(resource)}
     done = {
         "type": "object",
         "properties": {"objects": shown, "deleted_objects": uris},
@@ -232,9 +206,7 @@ def _of_one(resource: Resource, method: Method) -> Json:
     missing = {404: _MISSING}
     match method:
         case Method.GET:
-            return _operation(
-                f"Show: {resource.title}", READER, {200: _json(_reference(resource)), **missing}
-            )
+            return _operation(f"Show: {resource.title}", READER, {200: _json(reference(resource)), **missing})
         case Method.DELETE:
             answers = {204: {"description": "It was deleted."}, 400: _REFUSED, **missing}
             return _operation(f"Delete: {resource.title}", WRITER, answers)
@@ -248,15 +220,15 @@ def _of_one(resource: Resource, method: Method) -> Json:
                 **_BODY_ANSWERS,
             }
             operation = _operation(f"Change: {resource.title}", WRITER, answers)
-            return operation | _body(_reference(resource, "change"))
+            return operation | _body(reference(resource, "change"))
 
 
 def _set(resource: Resource) -> Json:
     found = {
         "type": "object",
         "properties": {
-            "objects": {"type": "array", "items": _reference(resource)},
-            "not_found": {"type": "array", "items": _TEXT},
+            "objects": {"type": "array", "items": reference(resource)},
+            "not_found": {"type": "array", "items": TEXT},
         },
         "required": ["objects"],
     }
@@ -276,74 +248,9 @@ def _filters(resource: Resource) -> list[Json]:
     for name, lookups in resource.filtering.items():
         others = ", ".join(f"{name}__{each}" for each in lookups if each is not Lookup.EXACT)
         field = resource.by_name[name]
-        kind = (
-            _TEXT if field.kind in {Kind.RELATED, Kind.LIST, Kind.DATETIME} else {"type": _TYPES[field.kind]}
-        )
+        kind = TEXT if field.kind in {Kind.RELATED, Kind.LIST, Kind.DATETIME} else {"type": TYPES[field.kind]}
         parameters.append(_query(name, kind, f"Only those where it is this. Also {others}."))
     return parameters
-
-
-def _answer(resource: Resource) -> Json:
-    return {
-        "type": "object",
-        "title": resource.title,
-        "properties": {field.name: _shown(field) for field in resource.shown},
-        "required": [field.name for field in resource.shown if not field.left_out],
-    }
-
-
-def _request(resource: Resource, *, whole: bool) -> Json:
-    required = [field.name for field in resource.writable if field.is_required] if whole else []
-    return {
-        "type": "object",
-        "title": resource.title,
-        "properties": {field.name: _taken(field) for field in resource.writable},
-        **({"required": required} if required else {}),
-    }
-
-
-def _shown(field: Field) -> Json:
-    schema = _kind(field)
-    if field.blanked:
-        schema = {"const": ""}
-    elif field.nested:
-        schema = {"type": "array", "items": {"type": "object"}}
-    elif field.nullable or (field.kind is Kind.RELATED and not field.is_many):
-        # a link is null, too, where what it pointed to is gone
-        schema["type"] = _or_null(field, schema)
-    return schema | ({"description": field.help} if field.help else {})
-
-
-def _taken(field: Field) -> Json:
-    schema = _kind(field)
-    if field.max_length is not None:
-        (schema["items"] if field.is_many else schema)["maxLength"] = field.max_length
-    if field.minimum is not None:
-        schema["minimum"] = field.minimum
-    if field.maximum is not None:
-        schema["maximum"] = field.maximum
-    if field.choices:
-        choices: list[Value] = [*field.choices, *([None] if field.nullable else [])]
-        schema["enum"] = choices
-    if field.nullable:
-        schema["type"] = _or_null(field, schema)
-    if field.is_hidden:
-        schema["writeOnly"] = True
-    if field.has_default and not field.is_hidden:
-        schema["default"] = field.default
-    return schema | ({"description": field.help} if field.help else {})
-
-
-def _or_null(field: Field, schema: Json) -> list[str]:
-    return [schema["type"], *(["object"] if field.or_object else []), "null"]
-
-
-def _kind(field: Field) -> Json:
-    if field.is_many:
-        return {"type": "array", "items": dict(_TEXT)}
-    if field.kind is Kind.DATETIME:
-        return {"type": "string", "pattern": TIME_PATTERN}
-    return {"type": _TYPES[field.kind]}
 
 
 def _operation(summary: str, role: str, answers: Mapping[int, Json], *, help_text: str = "") -> Json:
@@ -369,15 +276,6 @@ def _path(name: str, schema: Json, help_text: str) -> Json:
 
 def _query(name: str, schema: Json, help_text: str) -> Json:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": help_text}
-
-
-def _reference(resource: Resource, part: str = "") -> Json:
-    return {"$ref": f"#/components/schemas/{_name(resource, part)}"}
-
-
-def _name(resource: Resource, part: str = "") -> str:
-    words: Sequence[str] = [resource.namespace, resource.name, *([part] if part else [])]
-    return "_".join(words)
 
 
 _LIMIT_HELP: Final = f"How many at most; {DEFAULT_LIMIT} if left out, 0 and {LIMIT_MAX} are the most."

@@ -6,7 +6,8 @@ from manager.api.openapi import build_document
 from manager.api.reference import _marked, groups
 from manager.infinity_api.contract.description import Method
 from manager.infinity_api.contract.index import RESOURCES, ROOTS
-from manager.infinity_api.contract.openapi import management_document, management_schemas
+from manager.infinity_api.contract.openapi import management_document
+from manager.infinity_api.contract.schemas import management_schemas
 
 DOCUMENT = build_document(ROUTES, root=ROOT, others=management_document())
 OPERATIONS = {
