@@ -13,7 +13,8 @@ from common.bundle.manifest import Slot
 from common.ids import NodeName
 from manager.domain.consequences import Consequence
 from manager.domain.model import CertificateRecord, NodeDescription, TrustedCaRecord
-from manager.store.certificates import assign_nodes, keep_certificate, require_certificate
+from manager.store.assignments import assign_nodes
+from manager.store.certificate_rows import keep_certificate, require_certificate
 from manager.store.engine import Database
 from manager.store.nodes import get_node
 from manager.store.records import NewCertificate, NewTrustedCa

@@ -19,9 +19,10 @@ from sqlalchemy.engine import Connection
 from common.errors import CertcastError, ConflictError, NotFoundError, StorageError
 from common.runtime import durable
 from manager.store.alarms import Alarms
+from manager.store.assignments import Assignments
 from manager.store.audit import Audit
 from manager.store.catalogue import Catalogue
-from manager.store.certificates import Assignments, Certificates
+from manager.store.certificates import Certificates
 from manager.store.clients import Clients
 from manager.store.documents import Documents
 from manager.store.engine import DATABASE_FILE, Database, sqlite_url, translated

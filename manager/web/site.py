@@ -16,6 +16,7 @@ from manager.usecases.usecases import Operations
 from manager.web import words
 from manager.web.pages import (
     access,
+    account,
     alarms,
     audit,
     certificate_forms,
@@ -50,6 +51,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *alarms.PAGES,
     *audit.PAGES,
     *findings.PAGES,
+    *account.PAGES,
     *users.PAGES,
     *live.PAGES,
     *helping.PAGES,

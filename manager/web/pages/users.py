@@ -1,4 +1,4 @@
-"""Users: the own account for everybody; for administrators everybody's, and the programs that sign in with a key."""
+"""Users and programs that sign in with a key, for administrators."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,28 +6,12 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from common.api.codes import Role, Scope
-from common.api.users import TOKEN_DAYS
-from common.errors import AccessError, CertcastError, ConflictError, InvalidInputError, NotFoundError, Reason
-from manager.domain.callers import fits
+from common.api.codes import Role
+from common.errors import CertcastError, ConflictError, InvalidInputError
 from manager.domain.model import UserRecord
 from manager.http.errors import status_of
-from manager.usecases.users import TOKEN_DAYS_MAX, findings_of_user
+from manager.web.pages.rolewords import ROLES, password_problems
 from manager.web.visit import Page, Visit
-
-ROLES: Final = {
-    Role.READ_ONLY: "looks at everything but secrets",
-    Role.OPERATOR: "also pushes and acknowledges",
-    Role.ADMINISTRATOR: "does everything",
-}
-SCOPES: Final = {
-    Scope.READ_ONLY: "look at everything but secrets",
-    Scope.PUSH_ONLY: "push, watch pushes, and nothing else",
-    Scope.OPERATOR: "look, push and acknowledge",
-    Scope.ADMINISTRATOR: "do everything but make users, tokens, programs and join tokens or take private keys away",
-    Scope.PROVISIONING: "the same, and make join tokens: whoever has it can receive private keys as a node",
-}
-DIFFER: Final = "the two passwords differ"
 
 
 async def list_all(visit: Visit) -> web.StreamResponse:
@@ -49,10 +33,7 @@ async def new_page(visit: Visit) -> web.StreamResponse:
 async def add(visit: Visit) -> web.StreamResponse:
     """Add a user."""
     name, password = visit.form.text("name").strip(), visit.form.text("password")
-    problems = [each.message for each in findings_of_user(name, password)]
-    if password != visit.form.text("again"):
-        problems.append(DIFFER)
-    if problems:
+    if problems := password_problems(visit, name):
         return _new(visit, 400, problems)
     try:
         await visit.operations.users.add(name, role=_role(visit), password=password, actor=visit.actor)
@@ -80,7 +61,7 @@ async def set_role(visit: Visit) -> web.StreamResponse:
 async def set_password(visit: Visit) -> web.StreamResponse:
     """Replace a user's password."""
     record = await _user(visit)
-    if problems := _password_problems(visit, record):
+    if problems := password_problems(visit, record.name):
         return await _show(visit, 400, problems)
     await visit.operations.users.set_password(
         record.name, password=visit.form.text("password"), actor=visit.actor
@@ -108,86 +89,9 @@ async def remove(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/users", f"{record.name} is deleted.")
 
 
-async def own(visit: Visit) -> web.StreamResponse:
-    """Show the own account."""
-    return await _own(visit)
-
-
-async def own_password(visit: Visit) -> web.StreamResponse:
-    """Replace the own password, which the current one allows; every other session ends."""
-    user = _signed_in(visit)
-    try:
-        await visit.prove(user.name, visit.form.text("current"))
-        visit.operations.sessions.check_allowance(user, address=visit.address)
-    except AccessError as error:
-        busy = error.reason is Reason.BUSY
-        return await _own(
-            visit, status_of(error), [error.message if busy else "the current password is wrong"]
-        )
-    if problems := _password_problems(visit, user):
-        return await _own(visit, 400, problems)
-    await visit.operations.users.set_password(
-        user.name, password=visit.form.text("password"), actor=user.name
-    )
-    token = await visit.operations.sessions.start(user, address=visit.address)
-    response = visit.redirect(
-        "/users/me", "You have a new password; your other sessions and your API tokens are over."
-    )
-    visit.remember(response, token)
-    await visit.remember_device(response, user)
-    return response
-
-
-async def new_token(visit: Visit) -> web.StreamResponse:
-    """Make an API token, and show it once."""
-    label, days, wanted = visit.form.text("label").strip(), visit.form.text("days"), visit.form.text("scope")
-    problems = [] if label else ["a token has a label, so that you know later what it is for"]
-    if not (days.isascii() and days.isdecimal() and len(days) <= 5 and 1 <= int(days) <= TOKEN_DAYS_MAX):
-        problems.append(f"a token lives 1 to {TOKEN_DAYS_MAX} days")
-    if wanted not in set(Scope):
-        problems.append("choose what the token may do")
-    if problems:
-        return await _own(visit, 400, problems)
-    scope = Scope(wanted)
-    try:
-        token, expires_s = await visit.operations.users.new_token(
-            visit.actor, label=label, days=int(days), scope=scope, actor=visit.actor
-        )
-    except (AccessError, ConflictError) as error:
-        return await _own(visit, status_of(error), [error.message])
-    return visit.render("token_made.html", token=token, label=label, expires_s=expires_s, says=SCOPES[scope])
-
-
-async def remove_token_page(visit: Visit) -> web.StreamResponse:
-    """Say what follows when a token is revoked."""
-    found = [each for each in await visit.operations.users.tokens(_whose(visit)) if each.id == visit.number()]
-    if not found:
-        raise NotFoundError("there is no such token any more")
-    return visit.render("token_remove.html", token=found[0])
-
-
-async def remove_token(visit: Visit) -> web.StreamResponse:
-    """Revoke one of the own tokens, as an administrator anybody's."""
-    record = await visit.operations.users.remove_token(visit.number(), name=_whose(visit), actor=visit.actor)
-    whose = "" if record.user == visit.actor else f" of {record.user}"
-    return visit.redirect(
-        "/users/me" if record.user == visit.actor else "/users/tokens",
-        f"The token {record.label}{whose} is revoked.",
-    )
-
-
 async def all_tokens(visit: Visit) -> web.StreamResponse:
     """Show everybody's API tokens."""
     return visit.render("tokens.html", tokens=await visit.operations.users.tokens(None))
-
-
-async def end_own_sessions(visit: Visit) -> web.StreamResponse:
-    """Sign the user out everywhere else, or in one other browser."""
-    only = visit.form.text("session") or None
-    here = visit.operations.sessions.id_of(visit.token)
-    await visit.operations.sessions.end_of(visit.actor, only=only, keep=here, actor=visit.actor)
-    said = "That browser is signed out." if only else "You are signed out everywhere else."
-    return visit.redirect("/users/me", said)
 
 
 async def end_sessions(visit: Visit) -> web.StreamResponse:
@@ -225,29 +129,12 @@ async def remove_client(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/users", f"{visit.name('name')} is deleted.")
 
 
-def _whose(visit: Visit) -> str | None:
-    """Return whose tokens a visitor may revoke: None for everybody's."""
-    return None if visit.may(Role.ADMINISTRATOR) else visit.actor
-
-
-def _signed_in(visit: Visit) -> UserRecord:
-    if visit.user is None:
-        raise AccessError("sign in first")
-    return visit.user
-
-
 def _role(visit: Visit) -> Role:
     """Return the chosen role. Raises InvalidInputError."""
     text = visit.form.text("role")
     if text not in set(Role):
         raise InvalidInputError("role", f"'{text[:40]}' is not a role")
     return Role(text)
-
-
-def _password_problems(visit: Visit, user: UserRecord) -> list[str]:
-    password = visit.form.text("password")
-    problems = [each.message for each in findings_of_user(user.name, password)]
-    return problems if password == visit.form.text("again") else [*problems, DIFFER]
 
 
 async def _user(visit: Visit) -> UserRecord:
@@ -280,23 +167,6 @@ async def _show(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -
     )
 
 
-async def _own(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
-    role = _signed_in(visit).role
-    return visit.render(
-        "user_own.html",
-        status=status,
-        problems=problems,
-        tokens=await visit.operations.users.tokens(visit.actor),
-        label=visit.form.text("label"),
-        days=visit.form.text("days", str(TOKEN_DAYS)),
-        scopes={scope: says for scope, says in SCOPES.items() if fits(scope, role)},
-        scope=visit.form.text("scope", Scope.READ_ONLY),
-        sessions=await visit.operations.sessions.list(visit.actor),
-        here=visit.operations.sessions.id_of(visit.token),
-        role_says=ROLES[role],
-    )
-
-
 def _new_client(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
     return visit.render(
         "client_new.html",
@@ -309,22 +179,6 @@ def _new_client(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -
     )
 
 
-_EVERYBODY: Final = (
-    Page(method="GET", path="/users", role=Role.READ_ONLY, handler=list_all),
-    Page(method="GET", path="/users/me", role=Role.READ_ONLY, handler=own),
-    Page(method="POST", path="/users/me/password", role=Role.READ_ONLY, handler=own_password),
-    Page(method="POST", path="/users/me/sessions/end", role=Role.READ_ONLY, handler=end_own_sessions),
-    Page(
-        method="POST",
-        path="/users/me/tokens",
-        role=Role.READ_ONLY,
-        handler=new_token,
-        needs_password=True,
-        form_above=True,
-    ),
-    Page(method="GET", path="/users/tokens/{id}/remove", role=Role.READ_ONLY, handler=remove_token_page),
-    Page(method="POST", path="/users/tokens/{id}/remove", role=Role.READ_ONLY, handler=remove_token),
-)
 _ADMINISTRATORS: Final = (
     ("GET", "/users/tokens", all_tokens),
     ("GET", "/users/named/{name}", show),
@@ -344,7 +198,7 @@ _WITH_PASSWORD: Final = (
 )
 
 PAGES = (
-    *_EVERYBODY,
+    Page(method="GET", path="/users", role=Role.READ_ONLY, handler=list_all),
     *(
         Page(
             method=method,

@@ -1,0 +1,96 @@
+"""Assignments: which certificate each slot of each node has.
+
+Invariant: a slot has at most one certificate.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.bundle.manifest import Slot
+from common.errors import ChangedMeanwhileError, Hint, NotFoundError
+from common.ids import NodeName
+from manager.domain.model import AssignmentRecord
+from manager.store.certificate_rows import require_certificate
+from manager.store.engine import Database
+from manager.store.nodes import node_ids
+from manager.store.tables import assignment, node
+
+
+class Assignments:
+    """Certificate <-> node slot: at most one certificate a slot, any number of slots a certificate."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def check_seen(self, slot: Slot, seen: Mapping[NodeName, int | None]) -> None:
+        """Check that a slot of each of these nodes has what was `seen` there. Raises ChangedMeanwhileError."""
+        async with self._database.read() as connection:
+            await _check_seen(connection, slot, seen)
+
+    async def assign(self, certificate_id: int, nodes: Sequence[NodeName], slot: Slot) -> None:
+        """Put a certificate into a slot of each of these nodes, in place of what was there. Raises NotFoundError."""
+        async with self._database.write(content=True) as connection:
+            await require_certificate(connection, certificate_id)
+            await assign_nodes(self._database, connection, certificate_id, nodes, slot)
+
+    async def unassign(
+        self, name: NodeName, slot: Slot, *, seen: Mapping[NodeName, int | None] = MappingProxyType({})
+    ) -> bool:
+        """Empty a slot; return whether there was anything in it. Raises ChangedMeanwhileError as `assign` does."""
+        async with self._database.write(content=True) as connection:
+            await _check_seen(connection, slot, seen)
+            owner = select(node.c.id).where(node.c.name == name).scalar_subquery()
+            result = await connection.execute(
+                delete(assignment).where((assignment.c.node_id == owner) & (assignment.c.slot == slot))
+            )
+            return bool(result.rowcount)
+
+    async def list(self) -> Sequence[AssignmentRecord]:
+        """Return all."""
+        async with self._database.read() as connection:
+            return await assignments_of(connection)
+
+
+async def assign_nodes(
+    database: Database,
+    connection: AsyncConnection,
+    certificate_id: int,
+    nodes: Sequence[NodeName],
+    slot: Slot,
+) -> None:
+    """Put a certificate into a slot of each of these nodes within a transaction. Raises NotFoundError."""
+    found = await node_ids(connection, set(nodes))
+    if unknown := [name for name in nodes if name not in found]:
+        raise NotFoundError(f"there is no node '{unknown[0]}'", hint=Hint.LIST_NODES)
+    statement = database.insert(assignment)
+    statement = statement.on_conflict_do_update(
+        index_elements=["node_id", "slot"], set_={"certificate_id": statement.excluded.certificate_id}
+    )
+    rows = [{"node_id": found[name], "slot": slot, "certificate_id": certificate_id} for name in nodes]
+    if rows:
+        await connection.execute(statement, rows)
+
+
+async def _check_seen(connection: AsyncConnection, slot: Slot, seen: Mapping[NodeName, int | None]) -> None:
+    if not seen:
+        return
+    held = {each.node: each.certificate_id for each in await assignments_of(connection) if each.slot == slot}
+    for name, certificate_id in seen.items():
+        if held.get(name) != certificate_id:
+            raise ChangedMeanwhileError(f"the {slot} slot of node '{name}' was changed meanwhile")
+
+
+async def assignments_of(
+    connection: AsyncConnection, *, certificate_id: int | None = None
+) -> Sequence[AssignmentRecord]:
+    """Return all within a transaction, or those of one certificate."""
+    query = select(node.c.name, assignment.c.slot, assignment.c.certificate_id).join_from(assignment, node)
+    if certificate_id is not None:
+        query = query.where(assignment.c.certificate_id == certificate_id)
+    rows = await connection.execute(query.order_by(node.c.name, assignment.c.slot))
+    return [
+        AssignmentRecord(node=NodeName(name), slot=slot, certificate_id=number) for name, slot, number in rows
+    ]

@@ -1,0 +1,144 @@
+"""Rows of certificates: writing, reading and finding them within a transaction that somebody else began.
+
+Decides which entry a certificate updates. Invariant: a private key is in no column but the sealed one.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row, case, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.errors import Hint, InvalidInputError, NotFoundError
+from common.ids import Fingerprint
+from manager.domain.identity import Identified, IdentityConflictError
+from manager.domain.model import CertificateRecord
+from manager.store.records import NewCertificate
+from manager.store.sealing import PRIVATE_KEY, Keyring
+from manager.store.tables import certificate
+
+TICK_S: Final = 0.001
+"""What a later change differs by at least; today's unix time as a float has steps of 0.24 microseconds."""
+
+_INTERNAL: Final = frozenset({"sealed_key", "issuer_id", "public_key_id"})
+"""Columns that no record shows."""
+
+PLAIN_COLUMNS = [column for column in certificate.columns if column.name not in _INTERNAL]
+
+
+async def keep_certificate(
+    connection: AsyncConnection,
+    keyring: Keyring,
+    new: NewCertificate,
+    *,
+    replaced: Collection[int] = (),
+    now_s: float,
+) -> tuple[CertificateRecord, bool]:
+    """Keep a certificate within a transaction; return it, and whether it is a new entry. Raises IdentityConflictError."""
+    same = await namesakes(connection, new)
+    own = [row for row in same if row.public_key_id == new.public_key_id or row.id in replaced]
+    if own:
+        await update_certificate(connection, keyring, int(own[0].id), new, now_s)
+        return await get_certificate(connection, int(own[0].id)), False
+    if same:
+        raise conflict_with(same[0], new)
+    values = {**_values(new), "created_s": now_s, "changed_s": now_s, "sealed_key": b""}
+    result = await connection.execute(insert(certificate).values(values))
+    (added,) = result.inserted_primary_key or (0,)
+    await _seal(connection, keyring, int(added), new)
+    return await get_certificate(connection, int(added)), True
+
+
+async def require_certificate(connection: AsyncConnection, certificate_id: int) -> None:
+    """Check within a transaction that there is such a certificate. Raises NotFoundError."""
+    known = select(certificate.c.id).where(certificate.c.id == certificate_id)
+    if (await connection.execute(known)).first() is None:
+        raise missing_certificate(certificate_id)
+
+
+async def update_certificate(
+    connection: AsyncConnection, keyring: Keyring, certificate_id: int, new: NewCertificate, now_s: float
+) -> None:
+    """Replace an entry's content within a transaction. Raises NotFoundError."""
+    # a copy in memory is told by this from what is stored: a clock that stands or was set back must not hide a change
+    was_s = certificate.c.changed_s
+    values = {**_values(new), "changed_s": case((was_s >= now_s, was_s + TICK_S), else_=now_s)}
+    result = await connection.execute(
+        update(certificate).where(certificate.c.id == certificate_id).values(values)
+    )
+    if not result.rowcount:
+        raise missing_certificate(certificate_id)
+    await _seal(connection, keyring, certificate_id, new)
+
+
+async def _seal(
+    connection: AsyncConnection, keyring: Keyring, certificate_id: int, new: NewCertificate
+) -> None:
+    sealed = keyring.seal(identity_of(certificate_id), new.private_key_pem.encode())
+    await connection.execute(
+        update(certificate).where(certificate.c.id == certificate_id).values(sealed_key=sealed)
+    )
+
+
+async def get_certificate(connection: AsyncConnection, certificate_id: int) -> CertificateRecord:
+    """Return one within a transaction. Raises NotFoundError."""
+    row = (await connection.execute(select(*PLAIN_COLUMNS).where(certificate.c.id == certificate_id))).first()
+    if row is None:
+        raise missing_certificate(certificate_id)
+    return certificate_record(row)
+
+
+def certificate_record(row: Row[Any]) -> CertificateRecord:
+    """Return what a row of `PLAIN_COLUMNS` tells."""
+    fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    fields["subject_alt_names"] = tuple(json.loads(fields["subject_alt_names"]))
+    fields["fingerprint"] = Fingerprint(fields["fingerprint"])
+    return CertificateRecord(**fields)
+
+
+def _values(new: NewCertificate) -> dict[str, Any]:
+    values = {name: getattr(new, name) for name in new.__slots__ if name != "private_key_pem"}
+    if shown := [name for name, value in values.items() if isinstance(value, str) and PRIVATE_KEY in value]:
+        raise InvalidInputError(shown[0], "a private key stands where it would be kept in the clear")
+    return {**values, "subject_alt_names": json.dumps(new.subject_alt_names)}
+
+
+async def namesakes(connection: AsyncConnection, new: NewCertificate) -> Sequence[Row[Any]]:
+    """Return the entries of this issuer and serial number, those with the same key first."""
+    query = select(certificate).where(
+        (certificate.c.issuer_id == new.issuer_id) & (certificate.c.serial_no == new.serial_no)
+    )
+    rows = (await connection.execute(query.order_by(certificate.c.id))).all()
+    return sorted(rows, key=lambda row: row.public_key_id != new.public_key_id)
+
+
+def conflict_with(row: Row[Any], new: NewCertificate) -> IdentityConflictError:
+    """Return what is raised where another entry has the issuer and serial number of a new certificate."""
+    return IdentityConflictError(
+        known=Identified(
+            kind="certificate",
+            name=row.subject_name or row.raw_subject,
+            number=int(row.id),
+            serial_no=row.serial_no,
+            fingerprint=row.fingerprint,
+        ),
+        given=Identified(
+            kind="certificate",
+            name=new.subject_name or new.raw_subject,
+            number=None,
+            serial_no=new.serial_no,
+            fingerprint=new.fingerprint,
+        ),
+        has_other_key=row.public_key_id != new.public_key_id,
+    )
+
+
+def identity_of(certificate_id: int) -> str:
+    """Return the name under which a certificate's key is sealed."""
+    return f"certificate:{certificate_id}"
+
+
+def missing_certificate(certificate_id: int) -> NotFoundError:
+    """Return what is raised where there is no such certificate."""
+    return NotFoundError(f"there is no certificate {certificate_id}", hint=Hint.LIST_CERTIFICATES)

@@ -1,0 +1,21 @@
+"""Words for roles, and what is wrong with a password that was chosen on a page."""
+
+from typing import Final
+
+from common.api.codes import Role
+from manager.usecases.users import findings_of_user
+from manager.web.visit import Visit
+
+ROLES: Final = {
+    Role.READ_ONLY: "looks at everything but secrets",
+    Role.OPERATOR: "also pushes and acknowledges",
+    Role.ADMINISTRATOR: "does everything",
+}
+DIFFER: Final = "the two passwords differ"
+
+
+def password_problems(visit: Visit, name: str) -> list[str]:
+    """Return what is wrong with the password that a form has twice."""
+    password = visit.form.text("password")
+    problems = [each.message for each in findings_of_user(name, password)]
+    return problems if password == visit.form.text("again") else [*problems, DIFFER]
