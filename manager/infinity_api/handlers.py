@@ -1,6 +1,6 @@
-"""What each method does to what a path means. Knows nothing of HTTP but the answers of `manager.infinity_api.contract.errors`.
+"""Methods of the existing clients' API: what each does to what a path means.
 
-Decides the order of checks: whether the method is allowed, what the body says, whether everything that it refers to is there; only
+Knows nothing of HTTP but the answers of `manager.infinity_api.contract.errors`. Decides the order of checks: whether the method is allowed, what the body says, whether everything that it refers to is there; only
 then something is changed. Invariant: a refused request has changed nothing; of several objects in one PATCH, which are
 made and changed one by one, the answer to a failure says how many came before it.
 """
@@ -16,10 +16,8 @@ from common.errors import CertcastError
 from manager.domain.callers import Caller
 from manager.http.gate import Api
 from manager.http.pieces import AT_ONCE, listed
-from manager.infinity_api.access import Clients, Permissions, Roles
-from manager.infinity_api.certificates import TlsCertificates, TrustedCas
-from manager.infinity_api.collection import SPARED, Collection, Made, Writable
-from manager.infinity_api.conferencing import Licensing, LocationStatus, Nothing
+from manager.infinity_api.bindings import collections_of
+from manager.infinity_api.collection import SPARED, Collection, Made
 from manager.infinity_api.contract.bodies import Change, read_bulk, read_values
 from manager.infinity_api.contract.description import Method, Resource, Values
 from manager.infinity_api.contract.errors import (
@@ -48,18 +46,12 @@ from manager.infinity_api.contract.resources.certificates import (
     CERTIFICATES_IMPORT,
     TLS_CERTIFICATE,
 )
-from manager.infinity_api.contract.resources.conferencing import EMPTY
-from manager.infinity_api.contract.resources.nodes import MANAGEMENT_VM, SYSTEM_LOCATION, WORKER_VM
-from manager.infinity_api.contract.resources.platform import GLOBAL
-from manager.infinity_api.contract.resources.small import SMALL
-from manager.infinity_api.contract.resources.status import MANAGEMENT_STATUS, WORKER_STATUS
+from manager.infinity_api.contract.resources.nodes import MANAGEMENT_VM, WORKER_VM
 from manager.infinity_api.contract.schema import root_document, schema_document
 from manager.infinity_api.contract.values import read_path_id, write_object
-from manager.infinity_api.documents import Documents, Settings
 from manager.infinity_api.links import Linked, Links, resolved
 from manager.infinity_api.nodes import Nodes
-from manager.infinity_api.requests import CertificatesImport, SigningRequests
-from manager.infinity_api.status import AlarmHistory, Alarms, NodeStatus
+from manager.infinity_api.requests import CertificatesImport
 
 READ_BY_WORKERS: Final = (
     TLS_CERTIFICATE,
@@ -92,37 +84,12 @@ class Handlers:
     """See the module."""
 
     def __init__(self, api: Api) -> None:
-        operations, fleet = api.operations, api.fleet
-        naming = asyncio.Lock()
-        locations, clients = Documents(SYSTEM_LOCATION, operations), Clients(operations)
-        writable: list[Writable] = [
-            TlsCertificates(operations),
-            TrustedCas(operations),
-            SigningRequests(operations),
-            Nodes(WORKER_VM, "node", operations, locations, naming),
-            Nodes(MANAGEMENT_VM, "management", operations, locations, naming),
-            locations,
-            *(Documents(resource, operations) for resource in SMALL),
-            Settings(GLOBAL, operations),
-            Roles(operations),
-            clients,
-        ]
-        readable: list[Collection] = [
-            *writable,
-            Alarms(operations),
-            AlarmHistory(operations),
-            NodeStatus(WORKER_STATUS, "node", operations, fleet, locations),
-            NodeStatus(MANAGEMENT_STATUS, "management", operations, fleet, locations),
-            LocationStatus(operations, fleet, locations),
-            Permissions(),
-            Licensing(),
-            *(Nothing(resource) for resource in EMPTY),
-        ]
-        self._clients = clients
-        self._links = Links(readable, writable)
-        self._import = CertificatesImport(operations)
-        self._writable = {each.resource.path: each for each in writable}
-        self._readable = {each.resource.path: each for each in readable}
+        collections = collections_of(api)
+        self._clients = collections.clients
+        self._links = Links(collections.readable, collections.writable)
+        self._import = CertificatesImport(api.operations)
+        self._writable = {each.resource.path: each for each in collections.writable}
+        self._readable = {each.resource.path: each for each in collections.readable}
 
     async def answer(self, ask: Ask) -> Answer:
         """Do what is asked. Raises CertcastError."""

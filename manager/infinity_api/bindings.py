@@ -1,0 +1,63 @@
+"""Bindings: which collection stands behind each resource of the existing clients' API.
+
+Decides what can be written; every resource that has a list is here.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from manager.http.gate import Api
+from manager.infinity_api.access import Clients, Permissions, Roles
+from manager.infinity_api.certificates import TlsCertificates, TrustedCas
+from manager.infinity_api.collection import Collection, Writable
+from manager.infinity_api.conferencing import Licensing, LocationStatus, Nothing
+from manager.infinity_api.contract.resources.conferencing import EMPTY
+from manager.infinity_api.contract.resources.nodes import MANAGEMENT_VM, SYSTEM_LOCATION, WORKER_VM
+from manager.infinity_api.contract.resources.platform import GLOBAL
+from manager.infinity_api.contract.resources.small import SMALL
+from manager.infinity_api.contract.resources.status import MANAGEMENT_STATUS, WORKER_STATUS
+from manager.infinity_api.documents import Documents, Settings
+from manager.infinity_api.nodes import Nodes
+from manager.infinity_api.requests import SigningRequests
+from manager.infinity_api.status import AlarmHistory, Alarms, NodeStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collections:
+    """All collections; the writable ones are readable too. `clients` may be named by their client id as well."""
+
+    writable: Sequence[Writable]
+    readable: Sequence[Collection]
+    clients: Clients
+
+
+def collections_of(api: Api) -> Collections:
+    """Bind every resource to what it shows."""
+    operations, fleet = api.operations, api.fleet
+    naming = asyncio.Lock()
+    locations, clients = Documents(SYSTEM_LOCATION, operations), Clients(operations)
+    writable: list[Writable] = [
+        TlsCertificates(operations),
+        TrustedCas(operations),
+        SigningRequests(operations),
+        Nodes(WORKER_VM, "node", operations, locations, naming),
+        Nodes(MANAGEMENT_VM, "management", operations, locations, naming),
+        locations,
+        *(Documents(resource, operations) for resource in SMALL),
+        Settings(GLOBAL, operations),
+        Roles(operations),
+        clients,
+    ]
+    readable: list[Collection] = [
+        *writable,
+        Alarms(operations),
+        AlarmHistory(operations),
+        NodeStatus(WORKER_STATUS, "node", operations, fleet, locations),
+        NodeStatus(MANAGEMENT_STATUS, "management", operations, fleet, locations),
+        LocationStatus(operations, fleet, locations),
+        Permissions(),
+        Licensing(),
+        *(Nothing(resource) for resource in EMPTY),
+    ]
+    return Collections(writable=writable, readable=readable, clients=clients)
