@@ -12,8 +12,19 @@ from common.errors import InvalidInputError
 from common.ids import node_name
 from common.runtime.terminal import say, say_document
 from manager.cli.access import prompt, read_line
-from manager.cli.completion import node_names
 from manager.cli.files import check_output, save
+from manager.cli.list_options import (
+    ByNodeOption,
+    EverythingOption,
+    FittingOption,
+    LimitOption,
+    NodeOption,
+    OrderOption,
+    ReverseOption,
+    SearchOption,
+    StatusOption,
+    UnassignedOption,
+)
 from manager.cli.naming import CertificateArgument, CertificatesArgument
 from manager.cli.running import (
     JsonOption,
@@ -41,38 +52,16 @@ class Format(StrEnum):
 
 def list_certificates(
     context: typer.Context,
-    search: Annotated[
-        str | None,
-        typer.Option(
-            "--search",
-            metavar="TEXT",
-            help="Those with this in a name, issuer, serial number or fingerprint.",
-        ),
-    ] = None,
-    status: Annotated[StatusCode | None, typer.Option("--status", help="Those with this status.")] = None,
-    node: Annotated[
-        str | None,
-        typer.Option("--node", metavar="NAME", help="Those that a node has.", autocompletion=node_names),
-    ] = None,
-    fitting: Annotated[
-        str | None,
-        typer.Option(
-            "--fitting",
-            metavar="NAME",
-            help="First those that are valid for all names of a node.",
-            autocompletion=node_names,
-        ),
-    ] = None,
-    unassigned: Annotated[bool, typer.Option("--unassigned", help="Those that no node has.")] = False,
-    order: Annotated[Order, typer.Option("--order", help="By what to order.")] = Order.ID,
-    reverse: Annotated[bool, typer.Option("--reverse", help="In the other direction.")] = False,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, max=PAGE_MAX, help="How many to list at most.")
-    ] = 100,
-    everything: Annotated[bool, typer.Option("--all", help="List all of them.")] = False,
-    by_node: Annotated[
-        bool, typer.Option("--by-node", help="List nodes instead, with the certificate of each slot.")
-    ] = False,
+    search: SearchOption = None,
+    status: StatusOption = None,
+    node: NodeOption = None,
+    fitting: FittingOption = None,
+    unassigned: UnassignedOption = False,
+    order: OrderOption = Order.ID,
+    reverse: ReverseOption = False,
+    limit: LimitOption = 100,
+    everything: EverythingOption = False,
+    by_node: ByNodeOption = False,
     json: JsonOption = False,
 ) -> None:
     """List the certificates, or what each node has.

@@ -10,7 +10,18 @@ from common.ids import node_name
 from common.runtime.terminal import say
 from manager.cli import certificate_views, differing
 from manager.cli.access import passphrase
-from manager.cli.completion import node_names
+from manager.cli.certificate_options import (
+    CertificateOption,
+    EditCertificateOption,
+    EditParametersOption,
+    KeptNodesOption,
+    KeyOption,
+    NodesOption,
+    NoNodesOption,
+    NoParametersOption,
+    ParametersOption,
+    SlotOption,
+)
 from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed
 from manager.cli.failures import RefusedError
 from manager.cli.files import only_one_from_stdin, read_text, shown_name
@@ -30,37 +41,15 @@ if TYPE_CHECKING:
 
 app = group("Keep certificates, and give them to nodes.")
 
-NodesOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--node", metavar="NAME", help="A node that gets it; may be repeated.", autocompletion=node_names
-    ),
-]
-SlotOption = Annotated[str, typer.Option("--slot", metavar="SLOT", help="The node's slot: server or client.")]
-
 
 @app.command()
 def add(
     context: typer.Context,
-    certificate: Annotated[
-        str,
-        typer.Option(
-            "--certificate", metavar="FILE", help="PEM: the certificate, and its chain; - is standard input."
-        ),
-    ],
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            metavar="FILE",
-            help="PEM: the private key, if it is not in the certificate's file; - is standard input.",
-        ),
-    ] = None,
+    certificate: CertificateOption,
+    key: KeyOption = None,
     ask_passphrase: AskPassphraseOption = False,
     passphrase_stdin: PassphraseStdinOption = False,
-    parameters: Annotated[
-        str | None, typer.Option("--parameters", metavar="FILE", help="PEM: DH or EC parameters.")
-    ] = None,
+    parameters: ParametersOption = None,
     nodes: NodesOption = None,
     slot: SlotOption = "server",
     replaces: ReplaceKeyOption = False,
@@ -150,33 +139,13 @@ app.command("diff")(differing.diff)
 def edit(
     context: typer.Context,
     certificate_id: CertificateArgument,
-    certificate: Annotated[
-        str | None,
-        typer.Option(
-            "--certificate",
-            metavar="FILE",
-            help="PEM, DER, PKCS#7 or PKCS#12: the certificate, and its chain, in place of what is there; - is standard input.",
-        ),
-    ] = None,
+    certificate: EditCertificateOption = None,
     ask_passphrase: AskPassphraseOption = False,
     passphrase_stdin: PassphraseStdinOption = False,
-    parameters: Annotated[
-        str | None,
-        typer.Option("--parameters", metavar="FILE", help="PEM: DH or EC parameters; - is standard input."),
-    ] = None,
-    no_parameters: Annotated[
-        bool, typer.Option("--no-parameters", help="Without the parameters that were given beside it.")
-    ] = False,
-    nodes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--node",
-            metavar="NAME",
-            help="A node that has it from now on; may be repeated, no other keeps it.",
-            autocompletion=node_names,
-        ),
-    ] = None,
-    no_nodes: Annotated[bool, typer.Option("--no-nodes", help="No node has it from now on.")] = False,
+    parameters: EditParametersOption = None,
+    no_parameters: NoParametersOption = False,
+    nodes: KeptNodesOption = None,
+    no_nodes: NoNodesOption = False,
     slot: SlotOption = "server",
     force: YesOption = False,
     json: JsonOption = False,

@@ -1,20 +1,32 @@
 """`certcast csr`: certificate signing requests, and the certificates that CAs make from them."""
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from common.api.codes import KeyKind
 from common.errors import InvalidInputError
 from common.ids import node_name
 from common.runtime.terminal import say, say_document
 from manager.cli.access import passphrase
-from manager.cli.certificates import NodesOption, SlotOption, going_to, say_remarks
+from manager.cli.certificate_options import NodesOption, ParametersOption, SlotOption
+from manager.cli.certificates import going_to, say_remarks
 from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed
 from manager.cli.failures import RefusedError
-from manager.cli.files import only_one_from_stdin, read_joined, read_text
+from manager.cli.files import Joined, only_one_from_stdin, read_joined, read_text
 from manager.cli.naming import CertificateOption, RequestArgument
+from manager.cli.request_options import (
+    AdCompatibleOption,
+    ClientAuthOption,
+    FilesArgument,
+    KeyOption,
+    KeyTypeOption,
+    NamesOption,
+    OnlyNamesOption,
+    ServerAuthOption,
+    SubjectOption,
+    TakeOverOption,
+)
 from manager.cli.running import (
     AskPassphraseOption,
     JsonOption,
@@ -36,52 +48,16 @@ app = group("Make signing requests, upload the answers.")
 def create(
     context: typer.Context,
     certificate_id: CertificateOption = None,
-    subject: Annotated[
-        str | None,
-        typer.Option("--subject", metavar="DN", help="The subject, such as 'CN=conf.example.com,O=Example'."),
-    ] = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--name",
-            metavar="NAME",
-            help="A subject alternative name: host name, IP address, URI or mail address; may be repeated.",
-        ),
-    ] = None,
-    only_names: Annotated[
-        bool,
-        typer.Option("--only-these-names", help="Ask for no names of the certificate but those of --name."),
-    ] = False,
-    key_type: Annotated[
-        KeyKind | None,
-        typer.Option(
-            "--key-type",
-            help="The new key; if nothing is said, like that of the certificate to be replaced, else RSA2048.",
-        ),
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key", metavar="FILE", help="PEM: a private key of your own instead; - is standard input."
-        ),
-    ] = None,
+    subject: SubjectOption = None,
+    names: NamesOption = None,
+    only_names: OnlyNamesOption = False,
+    key_type: KeyTypeOption = None,
+    key: KeyOption = None,
     ask_passphrase: AskPassphraseOption = False,
     passphrase_stdin: PassphraseStdinOption = False,
-    ad_compatible: Annotated[
-        bool,
-        typer.Option("--ad-compatible", help="Name the template WebServer, as Microsoft's CA wants it."),
-    ] = False,
-    server_auth: Annotated[
-        bool | None,
-        typer.Option("--server-auth/--no-server-auth", help="For a TLS server; yes if nothing is said."),
-    ] = None,
-    client_auth: Annotated[
-        bool | None,
-        typer.Option(
-            "--client-auth/--no-client-auth",
-            help="For a TLS client; no if nothing is said, unless it replaces one in a client slot.",
-        ),
-    ] = None,
+    ad_compatible: AdCompatibleOption = False,
+    server_auth: ServerAuthOption = None,
+    client_auth: ClientAuthOption = None,
     json: JsonOption = False,
 ) -> None:
     """Make a signing request, and its key.
@@ -163,21 +139,11 @@ def show(context: typer.Context, request_id: RequestArgument, json: JsonOption =
 def answer(
     context: typer.Context,
     request_id: RequestArgument,
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE",
-            help="PEM, DER, PKCS#7 or PKCS#12: the signed certificate, and its chain; - is standard input.",
-        ),
-    ],
-    take_over: Annotated[
-        bool, typer.Option("--take-over", help="Give it all nodes of the certificate that it replaces.")
-    ] = False,
+    files: FilesArgument,
+    take_over: TakeOverOption = False,
     nodes: NodesOption = None,
     slot: SlotOption = "server",
-    parameters: Annotated[
-        str | None, typer.Option("--parameters", metavar="FILE", help="PEM: DH or EC parameters.")
-    ] = None,
+    parameters: ParametersOption = None,
     ask_passphrase: AskPassphraseOption = False,
     passphrase_stdin: PassphraseStdinOption = False,
     replaces: ReplaceKeyOption = False,
@@ -213,14 +179,7 @@ def answer(
             replaces=replaces,
         )
     except RefusedError as error:
-        from msgspec import structs
-
-        # the manager names the fields of the request; people know their files
-        mine = sent.located(each for each in error.findings if each.file != "parameters")
-        beside = [
-            structs.replace(each, file=parameters) for each in error.findings if each.file == "parameters"
-        ]
-        raise error.with_findings([*mine, *beside]) from error
+        raise _located(error, sent, parameters) from error
     if json:
         say_raw(taken)
         return
@@ -255,6 +214,15 @@ def delete(
         say_raw(gone)
         return
     say(f"Deleted request {request_id}.")
+
+
+def _located(error: RefusedError, sent: Joined, parameters: str | None) -> RefusedError:
+    """Return the error with the names of files: the manager names the fields of the request, people know their files."""
+    from msgspec import structs
+
+    mine = sent.located(each for each in error.findings if each.file != "parameters")
+    beside = [structs.replace(each, file=parameters) for each in error.findings if each.file == "parameters"]
+    return error.with_findings([*mine, *beside])
 
 
 def _read(answer: bytes) -> "RequestAnswer":

@@ -1,8 +1,9 @@
 """Methods of the existing clients' API: what each does to what a path means.
 
-Knows nothing of HTTP but the answers of `manager.infinity_api.contract.errors`. Decides the order of checks: whether the method is allowed, what the body says, whether everything that it refers to is there; only
-then something is changed. Invariant: a refused request has changed nothing; of several objects in one PATCH, which are
-made and changed one by one, the answer to a failure says how many came before it.
+Decides the order of checks: whether the method is allowed, what the body says, whether everything that it refers to is there; only
+then something is changed. Knows nothing of HTTP but the answers of `manager.infinity_api.contract.errors`. Invariant: a refused
+request has changed nothing; of several objects in one PATCH, which are made and changed one by one, the answer to a failure says
+how many came before it.
 """
 
 import asyncio

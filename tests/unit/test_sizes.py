@@ -1,0 +1,53 @@
+"""No file and no function of the product is so long that it holds two ideas."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+ROOMS = ("common", "manager", "nodeagent")
+FILE_MAX_LINES = 350
+FUNCTION_MAX_LINES = 60
+
+# one table after the other, and steps of a schema that nobody changes any more
+TABLES = ("manager/store/tables.py", "manager/store/migrations/")
+
+
+def product() -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of each file of the product but tables and migrations."""
+    for room in ROOMS:
+        for path in sorted((TOP / room).rglob("*.py")):
+            name = str(path.relative_to(TOP))
+            if not name.startswith(TABLES):
+                yield name, path.read_text()
+
+
+def long_functions(text: str) -> list[tuple[str, int]]:
+    """Return the functions that are too long, decorators left out, with their length in lines."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+            length = node.end_lineno - node.lineno + 1
+            if length > FUNCTION_MAX_LINES:
+                found.append((node.name, length))
+    return found
+
+
+def test_no_file_of_the_product_is_longer_than_one_idea():
+    lengths = {name: len(text.splitlines()) for name, text in product()}
+    assert len(lengths) > 100
+    assert {name: length for name, length in lengths.items() if length > FILE_MAX_LINES} == {}
+
+
+def test_no_function_of_the_product_is_longer_than_one_idea():
+    found = {name: functions for name, text in product() if (functions := long_functions(text))}
+    assert found == {}
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_a_function_counts_from_its_first_line_to_its_last(kind: str):
+    text = f"{kind} f():\n" + "    x = 1\n" * FUNCTION_MAX_LINES
+    assert long_functions(text) == [("f", FUNCTION_MAX_LINES + 1)]
+    assert long_functions(f"{kind} f():\n" + "    x = 1\n" * (FUNCTION_MAX_LINES - 1)) == []
