@@ -5,13 +5,14 @@ from typing import get_args
 from common.api.codes import State
 from common.ids import NodeName
 from manager.domain.facts import NodeFacts
+from manager.domain.nodeview import view_of
 from manager.domain.view import NodeView, PushView, SlotView
 from manager.web.standing import LATELY_S, PLACES_MAX, ROWS_MAX, WAVE_S, lately, rollout_of, tiles, wave
 from tests.pki import NOW_S
 
 
 def view(name: str, push: PushView | None = None) -> NodeView:
-    return replace(NodeFacts(name=NodeName(name), kind="node", joined=True).view(1000.0), push=push)
+    return replace(view_of(NodeFacts(name=NodeName(name), kind="node", joined=True), 1000.0), push=push)
 
 
 def push(result: str = "applied", *, began_s: float = 10, took_s: float = 1, waited_s: float = 0) -> PushView:
