@@ -6,23 +6,18 @@ Routes come from the routers themselves; what they should answer is stated in `a
 import hashlib
 import hmac
 import secrets
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from aiohttp import web
-from sqlalchemy import update
 
 from common.api.codes import Role, Scope
 from manager.http.guard import GUARD
-from manager.http.heads import SESSION_COOKIE as COOKIE
 from manager.http.turnstile import Pace, Turnstile
 from manager.infinity_api.contract.index import RESOURCES, ROOTS
-from manager.store.tables import api_token, session
 from manager.usecases.throttle import Throttle
-from manager.usecases.users import hash_token
 from tests.attacks.authorisation import (
     GIVES_ACCESS,
     MANAGEMENT_READS,
@@ -32,13 +27,30 @@ from tests.attacks.authorisation import (
     stated,
     stated_keys,
 )
-from tests.attacks.principals import access_token, basic, bearer
+from tests.attacks.credentials import (
+    ADMIN,
+    AT_APIS,
+    AT_PAGES,
+    OPERATOR,
+    READER,
+    Make,
+    by_access_token,
+    by_password,
+    by_session,
+    by_token,
+    cookie_headers,
+    removed_client,
+    worthless,
+)
+from tests.attacks.principals import access_token_of, basic, bearer
 from tests.attacks.principals import api_token as new_api_token
 from tests.fakes.workers import InPlace
 from tests.integration.api import USERS, ApiClient, real_api
 
 API = "/api/certcast/v1/"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
+
+
 NAMES = {
     "{name}": "nobody",
     "{id}": "999999",
@@ -47,7 +59,6 @@ NAMES = {
     "{token}": "x" * 43,
     "{rest}": "no-such-page",
 }
-NEW = "another-long-password"
 
 
 @pytest.fixture
@@ -77,10 +88,6 @@ def concrete(path: str) -> str:
     for part, value in NAMES.items():
         path = path.replace(part, value)
     return path
-
-
-def cookie_headers(token: str) -> dict[str, str]:
-    return {"Cookie": f"{COOKIE}={token}"}
 
 
 async def answer_of(
@@ -133,146 +140,6 @@ async def sweep(api: ApiClient, who: Principal, rows: list[Row]) -> tuple[list[s
         if got != wanted:
             wrong.append(f"{who.name}: {row.method} {row.path}: {got} ({status}) instead of {wanted}")
     return wrong, seen
-
-
-Make = Callable[[ApiClient], Awaitable[Principal]]
-ADMIN, OPERATOR, READER = (USERS[role] for role in (Role.ADMINISTRATOR, Role.OPERATOR, Role.READ_ONLY))
-
-
-def by_password(role: Role) -> Make:
-    async def make(_api: ApiClient) -> Principal:
-        return Principal(f"password of {role}", basic(USERS[role]), role, has_password=True)
-
-    return make
-
-
-def by_token(role: Role, scope: Scope | None = None) -> Make:
-    async def make(api: ApiClient) -> Principal:
-        token = await new_api_token(api, role, scope=scope)
-        push_only = scope is Scope.PUSH_ONLY
-        provisions = scope is Scope.PROVISIONING
-        given = Role.OPERATOR if push_only else Role(scope) if scope and not provisions else role
-        return Principal(
-            f"API token of {role} for {scope}",
-            bearer(token),
-            given,
-            push_only=push_only,
-            provisions=provisions,
-        )
-
-    return make
-
-
-def by_access_token(role: Role) -> Make:
-    async def make(api: ApiClient) -> Principal:
-        return Principal(f"access token for {role}", bearer(await access_token(api, role)), role)
-
-    return make
-
-
-def by_session(role: Role, *, confirmed: bool = True) -> Make:
-    async def make(api: ApiClient) -> Principal:
-        user = await api.operations.users.get(USERS[role])
-        token = await api.operations.sessions.start(user, address="192.0.2.1")
-        if not confirmed:
-            api.operations.sessions._confirmed.clear()
-        return Principal(f"session of {role}", cookie_headers(token), role, has_password=confirmed)
-
-    return make
-
-
-def nobody(name: str, headers: dict[str, str]) -> Make:
-    async def make(_api: ApiClient) -> Principal:
-        return Principal(name, headers)
-
-    return make
-
-
-def worthless(kind: str) -> Make:
-    """Return who had a credential of an administrator that is over."""
-
-    async def make(api: ApiClient) -> Principal:
-        operations, store = api.operations, api.context.store
-        name = f"gone-{secrets.token_hex(4)}"
-        user = await operations.users.add(name, role=Role.ADMINISTRATOR, password=NEW, actor="test")
-        token, _ = await operations.users.new_token(name, label="x", days=1, scope=None, actor=name)
-        browser = await operations.sessions.start(user, address="192.0.2.1")
-        match kind.split(maxsplit=1)[0]:
-            case "expired":
-                async with store._database.write() as connection:
-                    await connection.execute(update(api_token).values(expires_s=1.0))
-                    await connection.execute(update(session).values(created_s=1.0))
-            case "revoked":
-                await operations.users.remove_token(
-                    (await operations.users.tokens(name))[0].id, name=None, actor="t"
-                )
-                await operations.sessions.end(browser)
-            case "deleted":
-                await operations.users.remove(name, actor="test")
-            case "changed":
-                await operations.users.set_password(name, password="yet-another-password", actor="test")
-        headers = {
-            "token": bearer(token),
-            "password": basic(name, NEW),
-            "session": cookie_headers(browser),
-        }[kind.split()[1]]
-        return Principal(f"{kind} of an administrator", headers)
-
-    return make
-
-
-async def removed_client(api: ApiClient) -> Principal:
-    token = await access_token(api, Role.ADMINISTRATOR)
-    client = await api.context.store.clients.for_token(hash_token(token), now_s=time.time())
-    assert client is not None
-    await api.operations.clients.remove(client.name, actor="test")
-    return Principal("access token of a removed program", bearer(token))
-
-
-async def expired_access_token(api: ApiClient) -> Principal:
-    return Principal("expired access token", bearer(await access_token(api, Role.ADMINISTRATOR, life_s=-1.0)))
-
-
-async def cookie_only(api: ApiClient) -> Principal:
-    """An administrator's session, which the APIs do not know: another site could use it."""
-    made = await by_session(Role.ADMINISTRATOR)(api)
-    return Principal("an administrator's cookie", made.headers)
-
-
-async def token_as_password(api: ApiClient) -> Principal:
-    return Principal("a token as password", basic(ADMIN, await new_api_token(api, Role.ADMINISTRATOR)))
-
-
-AT_APIS: dict[str, list[Make]] = {
-    "nobody": [
-        nobody("nobody", {}),
-        nobody("a wrong password", basic(ADMIN, "wrong")),
-        nobody("a made-up token", bearer("cct_" + "x" * 43)),
-        nobody("a made-up access token", bearer("cca_" + "x" * 43)),
-        cookie_only,
-        token_as_password,
-    ],
-    "password": [by_password(role) for role in Role],
-    "API token": [by_token(role) for role in Role],
-    "narrow API token": [by_token(Role.ADMINISTRATOR, scope) for scope in Scope],
-    "access token": [by_access_token(role) for role in Role],
-    "worthless": [
-        *(worthless(kind) for kind in ("expired token", "revoked token", "deleted token", "changed token")),
-        *(worthless(kind) for kind in ("deleted password", "changed password")),
-        expired_access_token,
-        removed_client,
-    ],
-}
-AT_PAGES: dict[str, list[Make]] = {
-    "nobody": [
-        nobody("nobody", {}),
-        nobody("a made-up cookie", cookie_headers("x" * 43)),
-        nobody("an administrator's password", basic(ADMIN)),
-    ],
-    "session": [by_session(role) for role in Role],
-    "session from before": [by_session(Role.ADMINISTRATOR, confirmed=False)],
-    "worthless": [worthless(f"{how} session") for how in ("expired", "revoked", "deleted", "changed")],
-}
 
 
 def test_every_route_of_the_routers_is_stated_and_no_other(api: ApiClient):
@@ -421,24 +288,10 @@ async def test_a_role_that_was_lowered_holds_for_every_credential_at_the_next_re
     assert wrong == []
     # a program's role, by the management API's roles
     program = await operations.clients.add_with_key("p", api_role_id=3, actor=ADMIN)
-    given = await access_token_of(api, program.record)
+    given = bearer(await access_token_of(api, program.record))
     assert (await api.call("GET", "users", role=None, headers=given))[0] == 200
     await operations.clients.change(program.record.id, name="p", api_role_id=1, actor=ADMIN)
     assert (await api.call("GET", "users", role=None, headers=given))[0] == 403
-
-
-async def access_token_of(api: ApiClient, record: Any) -> dict[str, str]:
-    token = "cca_" + secrets.token_urlsafe(32)
-    await api.context.store.clients.spend(
-        record,
-        jti_hash=secrets.token_hex(32),
-        jti_until_s=time.time() + 60,
-        token_hash=hash_token(token),
-        expires_s=time.time() + 60,
-        now_s=time.time(),
-        most=9,
-    )
-    return bearer(token)
 
 
 async def secrets_in_store(api: ApiClient) -> AsyncIterator[str]:

@@ -1,14 +1,10 @@
-"""Who may do what at the nodes' channel: every request that the SSH library knows and every message of the wire, for everybody.
-
-What there is to be asked for is read from the library and from the decoder: a new kind that is not in the table fails.
-"""
+"""FIX"""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import asyncssh
 import pytest
@@ -17,121 +13,14 @@ from asyncssh.connection import SSHServerConnection
 from asyncssh.constants import MSG_REQUEST_SUCCESS
 from asyncssh.packet import Boolean, String, UInt32
 
-from common.ids import NodeName
 from common.runtime.ssh import (
     JOIN_SUBSYSTEM,
-    JOIN_USER,
     SUBSYSTEM,
     common_options,
-    generate_key,
-    load_key,
-    public_line,
 )
-from common.wire.enrolment import EnrolRequest, encode_request
-from common.wire.messages import (
-    Accepted,
-    Goodbye,
-    Hello,
-    Message,
-    Offer,
-    Outcome,
-    OutcomeAck,
-    Payload,
-    Progress,
-    Rejected,
-    Report,
-    Tick,
-    Tock,
-    Want,
-    Welcome,
-    encode,
-    tag_of,
-)
-from manager.channel.gate import Limits
-from tests.attacks.manager_parts import Manager, Raw, ends, manager
+from tests.attacks.channel_callers import EVERYBODY, LOGGED_IN, asking
+from tests.attacks.manager_parts import manager
 from tests.patience import PATIENCE_S
-
-N1 = NodeName("n1")
-ID = "0" * 32
-
-# -- who asks
-
-Who = Callable[[Manager], Awaitable[asyncssh.SSHClientConnection]]
-
-
-async def _nobody(there: Manager) -> asyncssh.SSHClientConnection:
-    """A peer that speaks as if it had logged in, and has not."""
-    connection = await asyncssh.connect(
-        "127.0.0.1",
-        there.listener.port,
-        client_factory=_NeverLogsIn,
-        username="n1",
-        client_keys=None,
-        agent_path=None,
-        known_hosts=None,
-        preferred_auth=["publickey"],
-        **common_options(),
-    )
-    return there.keep(connection)
-
-
-class _NeverLogsIn(asyncssh.SSHClient):
-    """Believes itself to be in as soon as it is asked for a key."""
-
-    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        self.connection = conn
-
-    async def public_key_auth_requested(self) -> None:
-        self.connection._auth_in_progress, self.connection._auth_complete = False, True
-        self.connection._wait = None
-        self.connection._waiter.set_result(None)
-        await asyncio.Event().wait()
-
-
-async def _joiner(there: Manager) -> asyncssh.SSHClientConnection:
-    return await there.login(JOIN_USER, load_key(generate_key()))
-
-
-async def _node(there: Manager) -> asyncssh.SSHClientConnection:
-    return await there.login("n1", await there.join("n1"))
-
-
-async def _deleted(there: Manager) -> asyncssh.SSHClientConnection:
-    parked = await _node(there)
-    await there.remove("n1")
-    return parked
-
-
-async def _joined_again(there: Manager) -> asyncssh.SSHClientConnection:
-    parked = await _node(there)
-    await there.join("n1")
-    return parked
-
-
-async def _added_again(there: Manager) -> asyncssh.SSHClientConnection:
-    parked = await _deleted(there)
-    await there.add("n1")
-    await there.join("n1")
-    return parked
-
-
-async def _rotated(there: Manager) -> asyncssh.SSHClientConnection:
-    old = await there.join("n1")
-    parked = await there.login("n1", old)
-    await there.rotate("n1", old)
-    return parked
-
-
-EVERYBODY: dict[str, Who] = {
-    "nobody": _nobody,
-    "who joins": _joiner,
-    "a node": _node,
-    "a deleted node": _deleted,
-    "a node joined again elsewhere": _joined_again,
-    "a node deleted and added again": _added_again,
-    "a node with another key since": _rotated,
-}
-LOGGED_IN = {"who joins", "a node"}
 
 # -- what is asked for
 
@@ -148,12 +37,16 @@ def _known(owner: type, pattern: str) -> set[str]:
 
 
 FORWARD = (String("127.0.0.1"), UInt32(22))
+
+
 OPENS: dict[str, tuple[bytes, ...]] = {
     "session": (),
     "direct_tcpip": (*FORWARD, *FORWARD),
     "direct_streamlocal_at_openssh_dot_com": (String("/run/x"), String(""), UInt32(0)),
     "tun_at_openssh_dot_com": (UInt32(1), UInt32(0)),
 }
+
+
 GLOBALS: dict[str, tuple[bytes, ...]] = {
     "keepalive_at_openssh_dot_com": (),
     "hostkeys_prove_00_at_openssh_dot_com": (String("a key that is not the host's"),),
@@ -163,7 +56,11 @@ GLOBALS: dict[str, tuple[bytes, ...]] = {
     "cancel_tcpip_forward": FORWARD,
     "cancel_streamlocal_forward_at_openssh_dot_com": (String("/run/x"),),
 }
+
+
 WINDOW = (UInt32(80), UInt32(24), UInt32(0), UInt32(0))
+
+
 REQUESTS: dict[str, tuple[bytes, ...]] = {
     "auth_agent_req_at_openssh_dot_com": (),
     "break": (UInt32(1),),
@@ -177,8 +74,11 @@ REQUESTS: dict[str, tuple[bytes, ...]] = {
     "window_change": WINDOW,
     "x11_req": (Boolean(True), String("MIT-MAGIC-COOKIE-1"), String("00"), UInt32(0)),
 }
+
+
 ANSWERED = {"keepalive_at_openssh_dot_com"}
 """Says nothing but that the other side is there. All else is refused."""
+
 
 GRANTED_IN_VAIN = {"window_change", "signal"}
 """The library answers these itself; we count them as refused, and nothing comes of them."""
@@ -188,14 +88,6 @@ def test_everything_that_the_library_can_be_asked_for_is_in_the_table():
     assert _known(SSHServerConnection, r"_process_(\w+)_open") == set(OPENS)
     assert _known(SSHServerConnection, r"_process_(\w+)_global_request") == set(GLOBALS)
     assert _known(SSHServerChannel, r"_process_(\w+)_request") == set(REQUESTS)
-
-
-@asynccontextmanager
-async def asking(directory: Path, who: str) -> AsyncIterator[tuple[Manager, asyncssh.SSHClientConnection]]:
-    # more patience with refused requests than a manager has: each is asked for on one connection
-    async with manager(directory, Limits(refusals=1000)) as there:
-        await there.add("n1")
-        yield there, await EVERYBODY[who](there)
 
 
 async def channel_of(
@@ -285,98 +177,3 @@ async def test_no_way_to_log_in_but_by_a_key(tmp_path: Path, method: bytes):
         else:
             with pytest.raises(asyncssh.PermissionDenied):
                 await connecting
-
-
-# -- what is said
-
-SAID: dict[type, Message] = {
-    Hello: Hello(protocol=1, node="n1", boot_id="b", agent_version="0", report=Report()),
-    Tick: Tick(report=Report()),
-    Want: Want(push_id=ID, digests=[]),
-    Accepted: Accepted(push_id=ID, within_s=1),
-    Rejected: Rejected(push_id=ID, reason="busy", message=""),
-    Progress: Progress(push_id=ID, phase="stage"),
-    Outcome: Outcome(
-        push_id=ID, epoch=1, generation=1, digest="0" * 64, result="failed", phase="verify", report=Report()
-    ),
-    Welcome: Welcome(verdict="ok"),
-    Offer: Offer(push_id=ID, epoch=1, generation=1, digest="0" * 64),
-    Payload: Payload(push_id=ID, digest="0" * 64),
-    OutcomeAck: OutcomeAck(push_id=ID),
-    Tock: Tock(server_time_s=0.0, epoch=1),
-    Goodbye: Goodbye(reason="busy", retry_after_s=0.0),
-}
-OF_AN_AGENT = {Hello, Tick, Want, Accepted, Rejected, Progress, Outcome}
-
-
-def test_every_message_of_the_wire_is_in_the_table():
-    assert set(get_args(Message)) == set(SAID)
-    assert len({tag_of(kind) for kind in SAID}) == len(SAID)
-
-
-async def lives(there: Manager, channel: Any, session: Raw) -> bool:
-    """Whether the manager still answers what an agent says."""
-    before = session.heard.count(b"tock")
-    with suppress(BrokenPipeError):
-        channel.write(encode(SAID[Tick]))
-    await there.until(lambda: session.heard.count(b"tock") > before or session.lost.is_set())
-    return not session.lost.is_set()
-
-
-@pytest.mark.parametrize("kind", SAID, ids=tag_of)
-async def test_a_message_before_the_greeting_ends_the_connection(tmp_path: Path, kind: type):
-    async with asking(tmp_path, "a node") as (there, connection):
-        channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
-        channel.write(encode(SAID[kind]))
-        if kind is Hello:
-            assert await lives(there, channel, session)
-        else:
-            await ends(connection)
-            assert b"welcome" not in session.heard
-
-
-@pytest.mark.parametrize("kind", SAID, ids=tag_of)
-async def test_after_the_greeting_a_node_says_what_an_agent_says_and_nothing_else(tmp_path: Path, kind: type):
-    async with asking(tmp_path, "a node") as (there, connection):
-        channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
-        channel.write(encode(SAID[Hello]))
-        await there.until(lambda: b"welcome" in session.heard)
-        channel.write(encode(SAID[kind]))
-        assert await lives(there, channel, session) is (kind in OF_AN_AGENT - {Hello})
-
-
-@pytest.mark.parametrize("kind", SAID, ids=tag_of)
-async def test_who_joins_says_no_message_of_the_conversation(tmp_path: Path, kind: type):
-    async with asking(tmp_path, "who joins") as (there, connection):
-        channel, session = await connection.create_session(Raw, subsystem=JOIN_SUBSYSTEM, encoding=None)
-        channel.write(encode(SAID[kind]))
-        await ends(connection)
-        assert b"PRIVATE KEY" not in session.heard
-        assert there.fleet.node(N1).connected_s is None
-
-
-async def test_a_node_asks_for_no_join_within_its_conversation(tmp_path: Path):
-    async with asking(tmp_path, "a node") as (there, connection):
-        keys = await there.store.nodes.keys()
-        channel, _ = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
-        secret = await there.token("n1")
-        channel.write(encode_request(EnrolRequest(node="n1", agent_version="0", secret=secret)))
-        await ends(connection)
-        assert await there.store.nodes.keys() == keys
-
-
-@pytest.mark.parametrize("who", sorted(EVERYBODY.keys() - LOGGED_IN))
-async def test_who_may_not_speak_is_told_nothing_whatever_is_said(tmp_path: Path, who: str):
-    async with asking(tmp_path, who) as (there, connection):
-        try:
-            channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
-        except (asyncssh.Error, OSError):
-            heard = b""
-        else:
-            for message in SAID.values():
-                with suppress(BrokenPipeError):
-                    channel.write(encode(message))
-            await ends(connection)
-            heard = bytes(session.heard)
-        assert heard == b""
-        assert public_line(load_key(generate_key())) not in await there.store.nodes.keys()

@@ -10,7 +10,7 @@ import asyncssh
 
 from common.errors import EnrolmentError, Reason
 from common.ids import NodeName
-from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
+from common.runtime.ssh import common_options, fingerprint, generate_key, load_key, public_line
 from common.runtime.transport import Transport
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_pinning
 from manager.channel.directory import Directory, PinnedKey
@@ -18,6 +18,8 @@ from manager.channel.enrolment import Enrolment
 from manager.channel.gate import Limits
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
+from nodeagent.channel import identity
+from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
 from tests.patience import PATIENCE_S
 
@@ -184,3 +186,26 @@ async def channel(
 
 def key_path(directory: Path) -> Path:
     return directory / "identity" / "node_key"
+
+
+async def a_good_node_is_served(there: Channel, name: str = "good") -> None:
+    ear = Ear()
+    transport = await connect(there.identity(name), peer=ear)
+    transport.write(b"hello")
+    await ear.until(b"hello")
+    transport.close()
+
+
+async def raw(there: Channel, who: identity.Identity, **options) -> asyncssh.SSHClientConnection:
+    return await asyncssh.connect(
+        "127.0.0.1",
+        there.listener.port,
+        **{
+            **common_options(),
+            "username": who.node,
+            "client_keys": [who.key],
+            "agent_path": None,
+            "known_hosts": None,
+            **options,
+        },
+    )

@@ -29,7 +29,7 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
-from tests.integration.test_agent_parts import bundle as in_parts
+from tests.integration.partial_installs.conftest import bundle as in_parts
 from tests.patience import PATIENCE_S
 
 LEAF = pki.make_leaf(ROOT, not_after_s=pki.NOW_S + 90 * pki.DAY_S)

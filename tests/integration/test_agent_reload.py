@@ -26,7 +26,7 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
-from tests.integration.test_agent_parts import bundle as in_parts
+from tests.integration.partial_installs.conftest import bundle as in_parts
 from tests.patience import PATIENCE_S
 
 

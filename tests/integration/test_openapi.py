@@ -49,13 +49,6 @@ ROOT_CA = pki.current_ca("Trusted")[0]
 AUTH = {"Authorization": aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], PASSWORD)}
 
 
-@pytest.fixture(scope="module")
-def workers():
-    made = Workers()
-    yield made
-    asyncio.run(made.__aexit__(None, None, None))
-
-
 @pytest.fixture
 async def api(tmp_path: Path, workers: Workers):
     async with real_api(tmp_path, workers) as client:

@@ -18,15 +18,7 @@ from tests.unit.pki.openssl import openssl, sign_request
 
 ROOT, ISSUER = pki.current_ca("Command")
 PHRASE = "a-passphrase-for-files"
-
 Certcast = Callable[..., Awaitable[str]]
-
-
-@pytest.fixture(scope="module")
-def workers():
-    made = Workers()
-    yield made
-    asyncio.run(made.__aexit__(None, None, None))
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
-import ipaddress
 import random
 
-import pytest
 from cryptography import x509
 
 from common.api.codes import ChainState
 from common.pki.certificate import decode
 from common.pki.path import Problem
-from common.pki.strict import StrictClient
-from manager.pki.chain.chain import build_chain, serving_chain
-from manager.pki.chain.search import Issuers, Search, Source, WorkLimits
+from manager.pki.chain.chain import build_chain
+from manager.pki.chain.search import Issuers, Source
 from tests.pki import (
     DAY_S,
     NOW_S,
@@ -20,37 +17,11 @@ from tests.pki import (
     make_root,
     make_rsa_key,
 )
-
-ROOT = make_root()
-LOW = make_intermediate(ROOT, "Low")
-
-
-def decoded(made):
-    return [decode(one.certificate_der) for one in made]
-
-
-def build(leaf, *, trusted=(ROOT,), intermediates=(), uploaded=(), now_s=NOW_S, **limits):
-    issuers = Issuers(trusted=decoded(trusted), intermediates=decoded(intermediates))
-    return build_chain(
-        decode(leaf.certificate_der),
-        issuers,
-        uploaded=decoded(uploaded),
-        now_s=now_s,
-        limits=WorkLimits(**limits),
-    )
-
-
-def strict(leaf, *sent, trusted=(ROOT,), now_s=NOW_S, name=None):
-    client = StrictClient(decoded(trusted))
-    return client.ask(decode(leaf.certificate_der), decoded(sent), now_s=now_s, name=name)
+from tests.unit.pki.chain.building import LOW, ROOT, build, decoded, problems, strict
 
 
 def served(chain):
     return [one.subject_name for one in chain.serving]
-
-
-def problems(chain):
-    return {problem for link in chain.links for problem in link.problems}
 
 
 def test_a_complete_chain_shows_each_link_and_where_it_came_from():
@@ -208,91 +179,6 @@ def test_an_old_signature_in_the_chain_makes_it_weak_but_not_incomplete(tmp_path
     assert chain.links[1].problems == (Problem.WEAK_SIGNATURE,)
 
 
-def uri(text):
-    return x509.UniformResourceIdentifier(text)
-
-
-def address(text):
-    return x509.IPAddress(ipaddress.ip_address(text))
-
-
-def constrained(permitted=None, excluded=None):
-    value = x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=excluded)
-    return make_intermediate(ROOT, "Constrained", extensions=[(value, True)])
-
-
-@pytest.mark.parametrize(
-    ("permitted", "excluded", "names", "addresses", "good"),
-    [
-        ([x509.DNSName("example.com")], None, ["a.example.com"], [], True),
-        ([x509.DNSName("example.com")], None, ["aexample.com"], [], False),
-        ([x509.DNSName("example.com")], None, ["a.example.com", "b.org"], [], False),
-        (None, [x509.DNSName("example.com")], ["b.org"], [], True),
-        (None, [x509.DNSName("example.com")], ["a.EXAMPLE.com"], [], False),
-        (None, [x509.DNSName("a.example.com")], ["*.example.com"], [], False),
-        ([x509.IPAddress(ipaddress.ip_network("10.0.0.0/8"))], None, ["x.org"], ["10.1.2.3"], True),
-        ([x509.IPAddress(ipaddress.ip_network("10.0.0.0/8"))], None, ["x.org"], ["11.1.2.3"], False),
-        (None, [x509.IPAddress(ipaddress.ip_network("10.0.0.0/8"))], ["x.org"], ["10.1.2.3"], False),
-    ],
-)
-def test_name_constraints_bind_the_leaf(permitted, excluded, names, addresses, good):
-    low = constrained(permitted, excluded)
-    leaf = make_leaf(low, names, addresses=addresses)
-    chain = build(leaf, uploaded=[low])
-    assert (chain.state is ChainState.COMPLETE) is good
-    assert strict(leaf, low).accepted is good
-    assert (Problem.NAME_CONSTRAINTS in problems(chain)) is not good
-
-
-@pytest.mark.parametrize(
-    ("subtree", "name", "within"),
-    [
-        (x509.RFC822Name("example.com"), x509.RFC822Name("a@Example.com"), True),
-        (x509.RFC822Name("a@example.com"), x509.RFC822Name("b@example.com"), False),
-        (x509.RFC822Name(".example.com"), x509.RFC822Name("b@mail.example.com"), True),
-        (x509.UniformResourceIdentifier("example.com"), uri("https://u@example.com:8443/x"), True),
-        (x509.UniformResourceIdentifier(".example.com"), uri("https://a.example.com?x"), True),
-        (x509.UniformResourceIdentifier("example.com"), uri("https://example.com.evil.org/"), False),
-        (x509.DNSName(".example.com"), x509.DNSName("a.example.com"), True),
-        (x509.DNSName(".example.com"), x509.DNSName("example.com"), False),
-        (x509.IPAddress(ipaddress.ip_network("2001:db8::/32")), address("2001:db8::1"), True),
-        (x509.IPAddress(ipaddress.ip_network("2001:db8::/32")), address("10.0.0.1"), False),
-        (
-            x509.RegisteredID(x509.ObjectIdentifier("1.2.3")),
-            x509.RegisteredID(x509.ObjectIdentifier("1.2.4")),
-            False,
-        ),
-    ],
-)
-def test_every_kind_of_name_is_bound(subtree, name, within):
-    low = constrained(permitted=[subtree])
-    value = x509.SubjectAlternativeName([name])
-    leaf = make_leaf(low, alternatives=False, extensions=[(value, False)])
-    assert (build(leaf, uploaded=[low]).state is ChainState.COMPLETE) is within
-
-
-def test_name_constraints_bind_the_directory_name():
-    def directory(name):
-        return x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
-
-    low = constrained([directory("node.example.com")])
-    assert build(make_leaf(low), uploaded=[low]).state is ChainState.COMPLETE
-    assert build(make_leaf(low, ["other.org"]), uploaded=[low]).state is ChainState.INVALID
-
-
-def test_a_common_name_is_bound_where_there_is_no_alternative_name():
-    low = constrained([x509.DNSName("example.com")])
-    assert build(make_leaf(low, ["b.org"], alternatives=False), uploaded=[low]).state is ChainState.INVALID
-
-
-def test_names_beyond_the_limit_of_comparisons_count_as_violated():
-    low = constrained([x509.DNSName(f"{number}.example.com") for number in range(1000)])
-    leaf = make_leaf(low, [f"a.{number}.example.com" for number in range(300)], common_name="x")
-    assert build(leaf, uploaded=[low], comparisons=1000).state is ChainState.INVALID
-    assert build(leaf, uploaded=[low], comparisons=1_000_000).state is ChainState.COMPLETE
-    assert "too much work" in strict(leaf, low).reason
-
-
 def test_a_critical_extension_that_nobody_knows_is_a_problem():
     odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
     leaf = make_leaf(ROOT, extensions=[(odd, True)])
@@ -305,106 +191,3 @@ def test_unrelated_extras_do_not_matter_and_order_does_not():
     pool = [*others, LOW, ROOT]
     random.Random(3).shuffle(pool)
     assert served(build(make_leaf(LOW), uploaded=pool)) == ["Low"]
-
-
-def test_a_tangle_of_cross_signed_cas_is_searched_within_bounds():
-    roots = [make_root(f"R{number}") for number in range(14)]
-    tangle = [cross_sign(one, two) for one in roots for two in roots if one is not two]
-    chain = build(make_leaf(roots[0]), uploaded=tangle)
-    assert chain.state is ChainState.UNDETERMINED
-    assert "CA certificates are named CN=R" in chain.explanation
-    assert not chain.missing_issuer
-    assert chain.exhausted
-    assert serving_chain(decode(make_leaf(roots[0]).certificate_der), decoded(tangle))
-
-
-def test_a_thousand_intermediates_of_one_name_are_searched_within_bounds():
-    many = [make_intermediate(ROOT, "Low") for _ in range(1000)]
-    leaf = make_leaf(many[777])
-    chain = build(leaf, uploaded=many)
-    assert chain.state is ChainState.COMPLETE  # the key identifier says which to try first
-
-
-def test_a_thousand_look_alikes_without_the_right_one_are_said_not_taken_for_a_missing_issuer():
-    many = [make_intermediate(ROOT, "Low") for _ in range(300)]
-    chain = build(make_leaf(LOW), uploaded=many)
-    assert chain.state is ChainState.UNDETERMINED
-    assert "the search met its limit (300 CA certificates are named CN=Low)" in chain.explanation
-    assert "not found" not in chain.explanation
-
-
-def test_of_look_alikes_with_one_key_one_signature_is_verified(monkeypatch):
-    from manager.pki.chain import search
-
-    calls = []
-    real = search.is_signed_by
-    monkeypatch.setattr(search, "is_signed_by", lambda *pair: calls.append(pair) or real(*pair))
-    key = make_key()
-    gone = make_root("Gone")
-    many = [make_intermediate(gone, "Low", key=key) for _ in range(150)]
-    good = make_intermediate(ROOT, "Low", key=key, not_after_s=NOW_S + 10 * DAY_S)
-    chain = build(make_leaf(good), uploaded=[*many, good])
-    assert chain.state is ChainState.COMPLETE
-    assert len(calls) < 10
-
-
-def test_a_chain_deeper_than_the_limit_is_cut():
-    tower = [ROOT]
-    for floor in range(9):
-        tower.append(make_intermediate(tower[-1], f"Floor {floor}"))
-    chain = build(make_leaf(tower[-1]), uploaded=tower)
-    assert chain.exhausted
-    assert chain.state is ChainState.UNDETERMINED
-    assert chain.explanation == "The chain of trust could not be determined: the search met its limit."
-
-
-def test_edges_between_known_cas_are_verified_once(monkeypatch):
-    from manager.pki.chain import search
-
-    issuers = Issuers(trusted=decoded([ROOT]), intermediates=decoded([LOW]))
-    calls = []
-    real = search.is_signed_by
-    monkeypatch.setattr(search, "is_signed_by", lambda *pair: calls.append(pair) or real(*pair))
-    for _ in range(5):
-        build_chain(decode(make_leaf(LOW).certificate_der), issuers, now_s=NOW_S)
-    assert len(calls) == 6
-
-
-def test_a_strict_client_asks_for_the_name_it_dialled():
-    leaf = make_leaf(LOW, ["*.example.com"], addresses=["10.0.0.1"])
-    assert strict(leaf, LOW).accepted
-    assert strict(leaf, LOW, name="10.0.0.1").accepted
-    assert not strict(leaf, LOW, name="other.org").accepted
-    assert not strict(leaf, LOW, name="").accepted
-    assert not strict(leaf, LOW, trusted=[]).accepted
-    assert not strict(leaf, name="a.example.com").accepted
-
-
-def test_a_strict_client_that_meets_no_root_says_so_instead_of_how_it_searched():
-    other = make_leaf(make_root("Another Root"))
-    assert strict(other).reason == "there is no way to a trusted root"
-
-
-def test_a_strict_client_refuses_what_lenient_ones_take():
-    weak = make_leaf(LOW, key=make_rsa_key(1024))
-    assert build(weak, uploaded=[LOW]).state is ChainState.WEAK
-    assert not strict(make_leaf(LOW, alternatives=False), LOW).accepted
-
-
-def test_no_more_signatures_are_verified_than_allowed(monkeypatch):
-    from manager.pki.chain import search
-
-    calls = []
-    monkeypatch.setattr(search, "is_signed_by", lambda *pair: calls.append(pair))
-    wrong = [make_intermediate(ROOT, "Low") for _ in range(60)]
-    chain = build(make_leaf(LOW), uploaded=wrong, edges=50)
-    assert len(calls) == 50
-    assert chain.exhausted
-
-
-def test_no_more_steps_are_taken_than_allowed():
-    roots = [make_root(f"R{number}") for number in range(8)]
-    tangle = [cross_sign(one, two) for one in roots for two in roots if one is not two]
-    search = Search(Issuers(), decoded(tangle), WorkLimits(edges=10_000, steps=300))
-    assert len(list(search.paths(decode(make_leaf(roots[0]).certificate_der)))) <= 301
-    assert search.exhausted

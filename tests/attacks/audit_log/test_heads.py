@@ -1,0 +1,181 @@
+"""A head that was kept elsewhere tells that an older copy was put back."""
+
+import json
+import logging
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import structlog
+
+from common.api.codes import Fault, Kept
+from common.errors import InvalidInputError
+from common.runtime import log as logs
+from manager.store.audit import HEAD, RESTORED
+from manager.store.chain import parse_signed_head
+from manager.store.engine import DATABASE_FILE
+from manager.store.inventory import Inventories
+from manager.store.sealing import Keyring
+from manager.store.store import Store
+from manager.usecases import heads
+from manager.usecases.context import Context
+from manager.usecases.usecases import Operations
+from tests.attacks.audit_log.conftest import _parts, _put_back, act, altered
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.workers import InPlace
+
+
+async def test_an_older_copy_of_the_whole_store_is_told_by_a_head_that_was_kept(
+    directory: Path, keyring: Keyring, tmp_path: Path
+):
+    shutil.copytree(directory, tmp_path / "older")
+    store = await Store.open(directory, keyring)
+    await act(store)
+    signed = await store.audit.signed_head(at_s=9.0)
+    await store.close()
+    assert signed is not None
+    kept = parse_signed_head(f"2026-01-01T00:00:00+00:00 {signed.text}\n")
+    store = await Store.open(directory, keyring)
+    assert (await store.audit.verify(kept=kept)).kept is Kept.HELD
+    await store.close()
+    store = await Store.open(tmp_path / "older", keyring)
+    assert (await store.audit.verify(kept=kept)).kept is Kept.LOST
+    await act(store, 6, at_s=2.5)
+    assert (await store.audit.verify(kept=kept)).kept is Kept.LOST
+    await store.close()
+
+
+async def test_a_store_made_anew_is_told_by_a_head_that_was_kept(
+    directory: Path, keyring: Keyring, tmp_path: Path
+):
+    store = await Store.open(directory, keyring)
+    signed = await store.audit.signed_head(at_s=9.0)
+    await store.close()
+    assert signed is not None
+    store = await Store.create(tmp_path / "anew", keyring)
+    await act(store)
+    assert (await store.audit.verify(kept=signed)).kept is Kept.FOREIGN
+    await store.close()
+
+
+async def test_what_the_store_keeps_or_hands_out_of_one_head_is_no_proof_of_another(
+    directory: Path, keyring: Keyring
+):
+    store = await Store.open(directory, keyring)
+    signed = await store.audit.signed_head(at_s=9.0)
+    assert signed is not None
+    for changed in (signed.text.replace("-1:5:", "-1:4:"), signed.text.replace(":9:", ":8:")):
+        assert (await store.audit.verify(kept=parse_signed_head(changed))).kept is Kept.FOREIGN
+    await store.close()
+    # the signature that was handed out does not pass for the one that the store keeps
+    facts = [signed.head.count, signed.head.last_id, signed.head.chain, False, signed.mac]
+    altered(
+        directory,
+        lambda raw: raw.execute(
+            "UPDATE meta SET value = ? WHERE name = ?", (json.dumps(facts).encode(), HEAD)
+        ),
+    )
+    store = await Store.open(directory, keyring)
+    assert (await store.audit.verify()).fault is Fault.HEAD
+    await store.close()
+
+
+@pytest.mark.parametrize("text", ["", "certcast-audit-1:5:5:9", "x" * 100_000])
+def test_what_is_no_head_is_refused_with_what_one_looks_like(text: str):
+    with pytest.raises(InvalidInputError, match="certcast-audit-1:COUNT"):
+        parse_signed_head(text)
+
+
+@pytest.mark.parametrize("kept_in", ["witness", "file"])
+async def test_an_old_head_that_is_put_back_with_its_entries_does_not_verify_against_what_was_shipped(
+    directory: Path, keyring: Keyring, tmp_path: Path, kept_in: str, record_property
+):
+    with closing(sqlite3.connect(directory / DATABASE_FILE)) as raw:
+        _, head = _parts(raw)
+    witness, file = tmp_path / "witness", tmp_path / "heads"
+
+    async def start() -> Operations:
+        store = await Store.open(directory, keyring)
+        context = Context(
+            store=store,
+            inventories=Inventories(store),
+            fleet=FakeFleet(),
+            workers=InPlace(),
+            clock=lambda: 100.0,
+        )
+        made = Operations(context)
+        made.audit.keep_heads_in(witness, file)
+        return made
+
+    operations = await start()
+    await act(operations._context.store, 3)
+    assert await operations.audit.compare() is None
+    shipped = await operations.audit.ship(witness, file, shipped=None)
+    assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
+    await operations._context.store.close()
+
+    altered(directory, _put_back(head))
+    (file if kept_in == "witness" else witness).unlink()
+    for _ in range(2):
+        # more entries than there were, and another start, do not hide it
+        operations = await start()
+        lost = await operations.audit.compare()
+        assert lost is not None
+        assert lost.head == shipped
+        assert await operations._context.store.audit.find_fault() is Fault.SHIPPED
+        found = await operations.audit.verify(noted=None, kept=None)
+        assert (found.fault, found.broken_at is not None) == (Fault.SHIPPED, True)
+        await act(operations._context.store, 10, at_s=2.5)
+        await operations.audit.ship(witness, file, shipped=None)
+        await operations._context.store.close()
+    record_property("found", f"{found.fault} after {found.count} entries")
+    # an operator who restored a backup says so, once, and that is in the log
+    operations = await start()
+    await operations._context.store.audit.append(
+        at_s=200.0, actor="console", action=RESTORED, subject="epoch 2"
+    )
+    await operations._context.store.close()
+    operations = await start()
+    assert await operations.audit.compare() is None
+    assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
+    await operations._context.store.close()
+
+
+@pytest.mark.parametrize("level", ["info", "warning", "error"])
+async def test_heads_are_in_the_log_whatever_its_level_is(
+    operations: Operations, level: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        logs.configure(style="json", level=level)
+        heads.always_tell()
+        await operations.audit.ship(tmp_path / "witness", None, shipped=None)
+    finally:
+        root.handlers[:], root.level = before
+        structlog.reset_defaults()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (await operations.audit.verify(noted=None, kept=line)).kept is Kept.HELD
+    await operations._context.store.close()
+
+
+async def test_heads_go_into_a_file_that_grows_only_each_on_disk_and_good_for_verification(
+    operations: Operations, tmp_path: Path
+):
+    witness, file = tmp_path / "witness", tmp_path / "heads"
+    shipped = await operations.audit.ship(witness, file, shipped=None)
+    assert await operations.audit.ship(witness, file, shipped=shipped) == shipped
+    await act(operations._context.store, 1)
+    await operations.audit.ship(witness, file, shipped=shipped)
+    lines = file.read_text().splitlines()
+    assert len(lines) == 2
+    assert file.stat().st_mode & 0o777 == 0o600
+    for line in lines:
+        assert (await operations.audit.verify(noted=None, kept=line)).kept is Kept.HELD
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic"):
+        await operations.audit.ship(witness, link, shipped=None)
+    await operations._context.store.close()

@@ -1,0 +1,139 @@
+"""Every message of the wire, said by everybody who may say it: only an agent's own are listened to, after its greeting."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, get_args
+
+import asyncssh
+import pytest
+
+from common.ids import NodeName
+from common.runtime.ssh import (
+    JOIN_SUBSYSTEM,
+    SUBSYSTEM,
+    generate_key,
+    load_key,
+    public_line,
+)
+from common.wire.enrolment import EnrolRequest, encode_request
+from common.wire.messages import (
+    Accepted,
+    Goodbye,
+    Hello,
+    Message,
+    Offer,
+    Outcome,
+    OutcomeAck,
+    Payload,
+    Progress,
+    Rejected,
+    Report,
+    Tick,
+    Tock,
+    Want,
+    Welcome,
+    encode,
+    tag_of,
+)
+from tests.attacks.channel_callers import EVERYBODY, LOGGED_IN, asking
+from tests.attacks.manager_parts import Manager, Raw, ends
+
+N1 = NodeName("n1")
+ID = "0" * 32
+
+
+# -- what is said
+
+SAID: dict[type, Message] = {
+    Hello: Hello(protocol=1, node="n1", boot_id="b", agent_version="0", report=Report()),
+    Tick: Tick(report=Report()),
+    Want: Want(push_id=ID, digests=[]),
+    Accepted: Accepted(push_id=ID, within_s=1),
+    Rejected: Rejected(push_id=ID, reason="busy", message=""),
+    Progress: Progress(push_id=ID, phase="stage"),
+    Outcome: Outcome(
+        push_id=ID, epoch=1, generation=1, digest="0" * 64, result="failed", phase="verify", report=Report()
+    ),
+    Welcome: Welcome(verdict="ok"),
+    Offer: Offer(push_id=ID, epoch=1, generation=1, digest="0" * 64),
+    Payload: Payload(push_id=ID, digest="0" * 64),
+    OutcomeAck: OutcomeAck(push_id=ID),
+    Tock: Tock(server_time_s=0.0, epoch=1),
+    Goodbye: Goodbye(reason="busy", retry_after_s=0.0),
+}
+
+
+OF_AN_AGENT = {Hello, Tick, Want, Accepted, Rejected, Progress, Outcome}
+
+
+def test_every_message_of_the_wire_is_in_the_table():
+    assert set(get_args(Message)) == set(SAID)
+    assert len({tag_of(kind) for kind in SAID}) == len(SAID)
+
+
+async def lives(there: Manager, channel: Any, session: Raw) -> bool:
+    """Whether the manager still answers what an agent says."""
+    before = session.heard.count(b"tock")
+    with suppress(BrokenPipeError):
+        channel.write(encode(SAID[Tick]))
+    await there.until(lambda: session.heard.count(b"tock") > before or session.lost.is_set())
+    return not session.lost.is_set()
+
+
+@pytest.mark.parametrize("kind", SAID, ids=tag_of)
+async def test_a_message_before_the_greeting_ends_the_connection(tmp_path: Path, kind: type):
+    async with asking(tmp_path, "a node") as (there, connection):
+        channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
+        channel.write(encode(SAID[kind]))
+        if kind is Hello:
+            assert await lives(there, channel, session)
+        else:
+            await ends(connection)
+            assert b"welcome" not in session.heard
+
+
+@pytest.mark.parametrize("kind", SAID, ids=tag_of)
+async def test_after_the_greeting_a_node_says_what_an_agent_says_and_nothing_else(tmp_path: Path, kind: type):
+    async with asking(tmp_path, "a node") as (there, connection):
+        channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
+        channel.write(encode(SAID[Hello]))
+        await there.until(lambda: b"welcome" in session.heard)
+        channel.write(encode(SAID[kind]))
+        assert await lives(there, channel, session) is (kind in OF_AN_AGENT - {Hello})
+
+
+@pytest.mark.parametrize("kind", SAID, ids=tag_of)
+async def test_who_joins_says_no_message_of_the_conversation(tmp_path: Path, kind: type):
+    async with asking(tmp_path, "who joins") as (there, connection):
+        channel, session = await connection.create_session(Raw, subsystem=JOIN_SUBSYSTEM, encoding=None)
+        channel.write(encode(SAID[kind]))
+        await ends(connection)
+        assert b"PRIVATE KEY" not in session.heard
+        assert there.fleet.node(N1).connected_s is None
+
+
+async def test_a_node_asks_for_no_join_within_its_conversation(tmp_path: Path):
+    async with asking(tmp_path, "a node") as (there, connection):
+        keys = await there.store.nodes.keys()
+        channel, _ = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
+        secret = await there.token("n1")
+        channel.write(encode_request(EnrolRequest(node="n1", agent_version="0", secret=secret)))
+        await ends(connection)
+        assert await there.store.nodes.keys() == keys
+
+
+@pytest.mark.parametrize("who", sorted(EVERYBODY.keys() - LOGGED_IN))
+async def test_who_may_not_speak_is_told_nothing_whatever_is_said(tmp_path: Path, who: str):
+    async with asking(tmp_path, who) as (there, connection):
+        try:
+            channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
+        except (asyncssh.Error, OSError):
+            heard = b""
+        else:
+            for message in SAID.values():
+                with suppress(BrokenPipeError):
+                    channel.write(encode(message))
+            await ends(connection)
+            heard = bytes(session.heard)
+        assert heard == b""
+        assert public_line(load_key(generate_key())) not in await there.store.nodes.keys()

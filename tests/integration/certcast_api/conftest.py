@@ -1,0 +1,23 @@
+"""The API of a manager that runs."""
+
+from pathlib import Path
+
+import pytest
+
+from manager.usecases.workers import Workers
+from tests import pki
+from tests.integration.api import ApiClient, real_api
+
+_, ISSUER = pki.current_ca("Api")
+
+
+@pytest.fixture
+async def api(tmp_path: Path, workers: Workers):
+    async with real_api(tmp_path, workers) as client:
+        yield client
+
+
+async def add_node(api: ApiClient, name: str = "n1") -> dict:
+    status, answer = await api.call("POST", "nodes", {"name": name, "addresses": ["192.0.2.7"]})
+    assert status == 201
+    return answer
