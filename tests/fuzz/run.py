@@ -18,7 +18,6 @@ TIMEOUT_S: Final = 20
 """For one input, instrumented and on a loaded machine."""
 
 MEMORY_MIB: Final = 1024
-
 ENDED_S: Final = 120
 """How much longer than it was told a reader's process may take: it keeps what it found at its end."""
 
@@ -56,7 +55,8 @@ def _with_atheris(name: str, seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["common", "manager", "nodeagent"], enable_loader_override=False):
-        from tests.fuzz.targets import INPUT_MAX_BYTES, TARGETS
+        from tests.fuzz.readers import INPUT_MAX_BYTES
+        from tests.fuzz.targets import TARGETS
     target, found, corpus = TARGETS[name], BUILD / name, _kept(name)
     found.mkdir(parents=True, exist_ok=True)
     for seed in target.seeds():

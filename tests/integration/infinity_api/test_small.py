@@ -5,6 +5,7 @@ import json
 from manager.infinity_api.contract.resources.platform import GLOBAL
 from manager.infinity_api.contract.resources.small import SMALL
 from tests.fakes import sdk_client
+from tests.fakes.clients import Terraform
 from tests.integration.infinity_api.parts import SECRET, told, whole_bodies
 from tests.integration.infinity_api.platform import (
     CERTIFICATES,
@@ -16,7 +17,6 @@ from tests.integration.infinity_api.platform import (
     upload,
     worker,
 )
-from tests.integration.infinity_api.test_clients import Terraform
 
 
 async def test_locations_and_small_resources_keep_what_they_are_given(client: Client):
