@@ -31,8 +31,7 @@ class FakeFleet:
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
         chosen = sorted(self.nodes) if nodes is None else list(nodes)
         for name in chosen:
-            if name not in self.nodes:
-                raise NotFoundError(f"there is no node '{name}'")
+            self._check(name)
         return Previews(
             nodes=[Preview(plan=_plan(name), runs=None, becomes=None) for name in chosen], bodies={}
         )
@@ -40,6 +39,7 @@ class FakeFleet:
     async def republish(
         self, name: NodeName, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
     ) -> PlannedPush:
+        self._check(name)
         await note(number + 1, None)
         self.republished.append((name, number))
         return replace(_plan(name), generation=number + 1)
@@ -58,6 +58,10 @@ class FakeFleet:
 
     def node_removed(self, name: NodeName) -> None:
         self.nodes.discard(name)
+
+    def _check(self, name: NodeName) -> None:
+        if name not in self.nodes:
+            raise NotFoundError(f"there is no node '{name}'")
 
 
 def _plan(name: NodeName) -> PlannedPush:
