@@ -41,15 +41,26 @@ class Aim:
 Hold = Callable[[Aim, str, Callable[[], None]], Awaitable[None]]
 
 
-async def silent(aim: Aim, host: str, placed: Callable[[], None]) -> None:
-    """A TCP connection to the nodes' channel that says nothing."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", aim.ssh, local_addr=(host, 0))
-    placed()
+async def _stay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read whatever comes until the connection is cut."""
     try:
         while await reader.read(4096):
             pass
     finally:
         writer.transport.abort()
+
+
+async def _tls(aim: Aim, host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(
+        "127.0.0.1", aim.https, ssl=TRUSTING, local_addr=(host, 0), ssl_handshake_timeout=60
+    )
+
+
+async def silent(aim: Aim, host: str, placed: Callable[[], None]) -> None:
+    """A TCP connection to the nodes' channel that says nothing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", aim.ssh, local_addr=(host, 0))
+    placed()
+    await _stay(reader, writer)
 
 
 async def dawdling(aim: Aim, host: str, placed: Callable[[], None]) -> None:
@@ -57,11 +68,7 @@ async def dawdling(aim: Aim, host: str, placed: Callable[[], None]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", aim.ssh, local_addr=(host, 0))
     placed()
     writer.write(b"SSH-2.0-x\r\n")
-    try:
-        while await reader.read(4096):
-            pass
-    finally:
-        writer.transport.abort()
+    await _stay(reader, writer)
 
 
 async def _joined(aim: Aim, host: str) -> asyncssh.SSHClientConnection:
@@ -144,33 +151,21 @@ async def knocking(aim: Aim, host: str, placed: Callable[[], None]) -> None:
 
 async def idle_tls(aim: Aim, host: str, placed: Callable[[], None]) -> None:
     """A TLS connection that asks nothing."""
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", aim.https, ssl=TRUSTING, local_addr=(host, 0), ssl_handshake_timeout=60
-    )
+    reader, writer = await _tls(aim, host)
     placed()
-    try:
-        while await reader.read(4096):
-            pass
-    finally:
-        writer.transport.abort()
+    await _stay(reader, writer)
 
 
 async def no_hello(aim: Aim, host: str, placed: Callable[[], None]) -> None:
     """A TCP connection to the HTTPS port that begins no handshake."""
     reader, writer = await asyncio.open_connection("127.0.0.1", aim.https, local_addr=(host, 0))
     placed()
-    try:
-        while await reader.read(4096):
-            pass
-    finally:
-        writer.transport.abort()
+    await _stay(reader, writer)
 
 
 async def slow_headers(aim: Aim, host: str, placed: Callable[[], None]) -> None:
     """A request whose headers come byte by byte and never end."""
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", aim.https, ssl=TRUSTING, local_addr=(host, 0), ssl_handshake_timeout=60
-    )
+    reader, writer = await _tls(aim, host)
     placed()
     try:
         writer.write(b"GET / HTTP/1.1\r\nX-Slow: ")
@@ -186,9 +181,7 @@ async def slow_headers(aim: Aim, host: str, placed: Callable[[], None]) -> None:
 
 async def pipelining(aim: Aim, host: str, placed: Callable[[], None]) -> None:
     """Requests one after the other, none of whose answers is read."""
-    _, writer = await asyncio.open_connection(
-        "127.0.0.1", aim.https, ssl=TRUSTING, local_addr=(host, 0), ssl_handshake_timeout=60
-    )
+    _, writer = await _tls(aim, host)
     placed()
     try:
         while True:

@@ -19,6 +19,8 @@ from typing import Any
 
 import aiohttp
 import asyncssh
+import pytest
+import pytest_asyncio
 
 from common.errors import AccessError, UnreachableError
 from common.ids import NodeName
@@ -68,6 +70,10 @@ class LimitedSite(Site):
             )
         self.processes["manager.log"] = process
         return process
+
+
+STRANGERS = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.services("root", "prlimit")]
+"""Marks of a module that has one ground: the manager is a private process, so that only root may count its descriptors."""
 
 
 @dataclass(slots=True)
@@ -239,6 +245,17 @@ AGENTS_WAIT_S = 1.0
 
 NEIGHBOUR = "127.10.0.1"
 """An address that an operator gave to another node, which attackers may have, too."""
+
+
+def ground_of_module(*, descriptors: int) -> Any:
+    """Return a fixture: one ground for all tests of a module."""
+
+    @pytest_asyncio.fixture(scope="module", loop_scope="module")
+    async def there() -> AsyncIterator[Ground]:
+        async with ground(descriptors=descriptors) as made:
+            yield made
+
+    return there
 
 
 async def _join(site: Site, api: Api) -> Identity:

@@ -1,4 +1,7 @@
-"""FIX"""
+"""Who may do what at the nodes' channel: every request that the SSH library knows, for everybody.
+
+What there is to be asked for is read from the library: a new kind that is not in the table fails.
+"""
 
 import asyncio
 import re
@@ -21,8 +24,6 @@ from common.runtime.ssh import (
 from tests.attacks.channel_callers import EVERYBODY, LOGGED_IN, asking
 from tests.attacks.manager_parts import manager
 from tests.patience import PATIENCE_S
-
-# -- what is asked for
 
 
 def _plain(name: str) -> bytes:

@@ -1,4 +1,7 @@
-"""Every message of the wire, said by everybody who may say it: only an agent's own are listened to, after its greeting."""
+"""Every message of the wire, said by everybody: only an agent's own are listened to, and only after its greeting.
+
+The messages are read from the decoder: a new kind that is not in the table fails.
+"""
 
 from contextlib import suppress
 from pathlib import Path
@@ -41,8 +44,6 @@ from tests.attacks.manager_parts import Manager, Raw, ends
 N1 = NodeName("n1")
 ID = "0" * 32
 
-
-# -- what is said
 
 SAID: dict[type, Message] = {
     Hello: Hello(protocol=1, node="n1", boot_id="b", agent_version="0", report=Report()),

@@ -17,6 +17,7 @@ from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import Role
 from manager.store.catalogue import NodeDescription
 from manager.usecases.context import Context
+from manager.usecases.uploads import Upload
 from tests.fakes.workers import InPlace
 from tests.integration.api import real_api
 from tests.integration.infinity_api.platform import WORKERS, Client
@@ -56,12 +57,7 @@ async def trust(world: World, *made: Made) -> list[int]:
 
 async def upload(world: World, made: Made) -> int:
     kept = await world.operations.certificates.upload(
-        certificate=made.certificate_pem,
-        private_key=made.key_pem,
-        passphrase=None,
-        parameters="",
-        nodes=[],
-        slot="server",
+        Upload(certificate=made.certificate_pem, private_key=made.key_pem),
         actor="bob",
     )
     return kept.record.id

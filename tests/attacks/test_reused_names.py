@@ -6,6 +6,7 @@ import pytest
 
 from manager.domain.consequences import ConfirmationNeededError
 from manager.store.catalogue import NodeDescription
+from manager.usecases.uploads import Upload
 from tests.pki import NOW_S, make_leaf
 from tests.unit.usecases.conftest import World
 from tests.unit.usecases.conftest import world as world  # noqa: PLC0414 - a fixture
@@ -48,12 +49,7 @@ async def test_a_confirmation_is_for_the_node_that_was_shown_and_for_none_that_h
     for name in ("west.example.com", "east.example.com"):
         made = make_leaf(None, [name])
         await world.operations.certificates.upload(
-            certificate=made.certificate_pem,
-            private_key=made.key_pem,
-            passphrase=None,
-            parameters="",
-            nodes=[],
-            slot="server",
+            Upload(certificate=made.certificate_pem, private_key=made.key_pem),
             actor="ada",
         )
     await add(world)

@@ -1,20 +1,9 @@
 """Strangers at the HTTPS port: whatever they open, trickle or never read, honest pages and nodes are served."""
 
-from collections.abc import AsyncIterator
+from tests.attacks.ground import STRANGERS, Ground, ground_of_module, holds
 
-import pytest
-import pytest_asyncio
-
-from tests.attacks.ground import Ground, ground, holds
-
-# the manager is a private process: only root may count its descriptors
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.services("root", "prlimit")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def there() -> AsyncIterator[Ground]:
-    async with ground(descriptors=4096) as made:
-        yield made
+pytestmark = STRANGERS
+there = ground_of_module(descriptors=4096)
 
 
 async def test_idle_tls_connections_cost_little_and_it_is_given_back(there: Ground):

@@ -1,21 +1,11 @@
 """Strangers at the nodes' channel: whatever they park, flood or hold, honest nodes and pages are served."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
-import pytest_asyncio
+from tests.attacks.ground import BOUND_MS, LOG_MAX_BYTES, STRANGERS, Ground, ground_of_module, holds, told
 
-from tests.attacks.ground import BOUND_MS, LOG_MAX_BYTES, Ground, ground, holds, told
-
-# the manager is a private process: only root may count its descriptors
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.services("root", "prlimit")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def there() -> AsyncIterator[Ground]:
-    async with ground(descriptors=256) as made:
-        yield made
+pytestmark = STRANGERS
+there = ground_of_module(descriptors=256)
 
 
 async def test_logins_to_join_that_stay_take_neither_descriptors_nor_places(there: Ground):

@@ -1,7 +1,7 @@
 """A node on disk with the real installer, a service that takes what is live when it is reloaded, and what must hold.
 
 The service's reload runs in the agent's own process, so that a sweep takes milliseconds a point; it is the one thing here
-that is not the real code (`tests/integration/test_agent_reload.py` has the real one).
+that is not the real code (`tests/integration/nodeagent/test_reload.py` has the real one).
 """
 
 import asyncio

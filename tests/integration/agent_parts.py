@@ -24,6 +24,9 @@ from tests import pki
 NODE = NodeName("n1")
 OWNERS = Ownership(uid=os.geteuid(), gid=os.getegid(), secret_gid=os.getegid())
 ROOT = pki.make_root()
+OLD = pki.make_leaf(ROOT, ["old.example.com"])
+NEW = pki.make_leaf(ROOT, ["new.example.com"])
+OTHER = pki.make_leaf(ROOT, ["other.example.com"])
 
 
 def real_bundle(
@@ -145,6 +148,13 @@ def consumer(
         timeout_s=timeout_s,
         verify_timeout_s=verify_s,
         endpoints=endpoints,
+    )
+
+
+def refusing(name: str, slot: str) -> Consumer:
+    """A service of this slot that takes nothing."""
+    return Consumer(
+        name=name, uses=(slot,), reload=("/bin/false",), timeout_s=5, verify_timeout_s=1, endpoints=()
     )
 
 

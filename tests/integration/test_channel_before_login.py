@@ -13,8 +13,6 @@ from nodeagent.channel.dial import connect
 from tests.integration.channel import Channel, Ear, a_good_node_is_served, channel, raw
 from tests.patience import PATIENCE_S
 
-# -- before the login
-
 
 async def hostile(there: Channel) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection("127.0.0.1", there.listener.port)

@@ -22,8 +22,6 @@ from nodeagent.channel.join import join
 from tests.integration.channel import Ear, channel, key_path
 from tests.patience import PATIENCE_S
 
-# -- joining
-
 
 async def test_a_node_joins_with_a_token_and_is_then_known(tmp_path: Path):
     async with channel() as there:

@@ -31,14 +31,7 @@ async def kinds(world: World) -> list[AlarmKind]:
 async def upload(world: World, *, days: int) -> int:
     made = make_leaf(make_root(), not_after_s=NOW_S + days * DAY_S)
     uploaded = await world.operations.certificates.upload(
-        Upload(
-            certificate=made.certificate_pem,
-            private_key=made.key_pem,
-            passphrase=None,
-            parameters="",
-            nodes=[],
-            slot="server",
-        ),
+        Upload(certificate=made.certificate_pem, private_key=made.key_pem),
         actor="ada",
     )
     return uploaded.record.id
@@ -170,14 +163,7 @@ async def test_a_certificate_for_other_names_is_an_alarm_of_the_node_until_it_ha
 async def test_what_lives_short_has_its_alarm_in_the_last_third_of_its_life(world: World):
     made = make_leaf(make_root(), not_before_s=NOW_S, not_after_s=NOW_S + 45 * DAY_S - 1)
     await world.operations.certificates.upload(
-        Upload(
-            certificate=made.certificate_pem,
-            private_key=made.key_pem,
-            passphrase=None,
-            parameters="",
-            nodes=[],
-            slot="server",
-        ),
+        Upload(certificate=made.certificate_pem, private_key=made.key_pem),
         actor="ada",
     )
     await world.operations.alarms.evaluate(NoNodes())

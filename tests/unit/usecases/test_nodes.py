@@ -153,14 +153,7 @@ async def test_a_node_is_described_with_its_slots_all_at_once_or_not_at_all(worl
     made = make_leaf(None, ["shared.example.com"])
     await world.operations.nodes.add("n1", names=["a.example.com"], addresses=[], actor="ada")
     uploaded = await world.operations.certificates.upload(
-        Upload(
-            certificate=made.certificate_pem,
-            private_key=made.key_pem,
-            passphrase=None,
-            parameters="",
-            nodes=[],
-            slot="server",
-        ),
+        Upload(certificate=made.certificate_pem, private_key=made.key_pem),
         actor="ada",
     )
     new = NodeDescription(names=["B.example.com"], addresses=["192.0.2.9"], detail={"x": 1})

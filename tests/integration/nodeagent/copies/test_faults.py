@@ -11,12 +11,14 @@ from nodeagent.install.installer import Installer
 from nodeagent.install.state import ignore_progress
 from nodeagent.install.upkeep import Upkeep
 from tests.integration.agent_parts import (
+    NEW,
+    OLD,
     ROOT,
     install,
     open_node,
     real_bundle,
 )
-from tests.integration.copies.conftest import NEW, OLD, Service, is_in
+from tests.integration.nodeagent.copies.conftest import Service, is_in
 from tests.patience import exit_code
 
 

@@ -167,7 +167,7 @@ async def test_an_installation_that_was_interrupted_is_taken_back_where_nothing_
 
 
 def test_a_reload_by_the_unit_reaches_the_agent_whatever_is_wrong_and_then_says_what_is():
-    unit = Path(__file__).parents[2] / "systemd/certcast-nodeagent.service"
+    unit = Path(__file__).parents[3] / "systemd/certcast-nodeagent.service"
     lines = [line for line in unit.read_text().splitlines() if line.startswith("ExecReload=")]
     assert ["kill -HUP" in line for line in lines] == [True, False]
     assert lines[1].endswith("certcast-nodeagent services")

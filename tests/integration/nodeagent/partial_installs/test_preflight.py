@@ -12,13 +12,16 @@ from common.wire.receiver import Receiver
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
+    NEW,
     NODE,
+    OLD,
+    OTHER,
     ROOT,
     install,
     open_node,
     services,
 )
-from tests.integration.partial_installs.conftest import NEW, OLD, OTHER, bundle, live, web
+from tests.integration.nodeagent.partial_installs.conftest import bundle, live, web
 
 ANOTHER = pki.make_root("Another Root")
 LATIN1 = ssl.DER_cert_to_PEM_cert(ROOT.certificate_der.replace(b"Root", b"R\xf6\xf6t"))

@@ -9,13 +9,16 @@ from common.errors import Reason
 from common.ids import digest_of, fingerprint_of
 from tests import pki
 from tests.integration.agent_parts import (
+    NEW,
+    OLD,
+    OTHER,
     ROOT,
     install,
     open_node,
     script,
     services,
 )
-from tests.integration.partial_installs.conftest import NEW, NEXT, OLD, OTHER, bundle, live, refusing_two, web
+from tests.integration.nodeagent.partial_installs.conftest import NEXT, bundle, live, refusing_two, web
 
 
 def nginx(tmp_path, data, pid: int) -> object:

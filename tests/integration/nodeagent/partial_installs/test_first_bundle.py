@@ -14,23 +14,16 @@ from nodeagent.install.state import ignore_progress
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
+    NEW,
+    OLD,
+    OTHER,
     command,
     install,
     open_node,
     script,
     services,
 )
-from tests.integration.partial_installs.conftest import (
-    NEW,
-    NEXT,
-    OLD,
-    OTHER,
-    bundle,
-    live,
-    refusing_two,
-    told,
-    web,
-)
+from tests.integration.nodeagent.partial_installs.conftest import NEXT, bundle, live, refusing_two, told, web
 
 
 def calls_of(tmp_path, name: str) -> int:

@@ -11,7 +11,6 @@ import pytest
 
 from common.errors import InstallError, Reason
 from common.ids import fingerprint_of
-from nodeagent.core.services import Consumer
 from nodeagent.install.lastgood import keep_last_good
 from nodeagent.install.probe import Prober
 from nodeagent.install.reload import OUTPUT_MAX_BYTES, reload_consumer
@@ -23,10 +22,11 @@ from tests.integration.agent_parts import (
     install,
     open_node,
     real_bundle,
+    refusing,
     script,
     services,
 )
-from tests.integration.partial_installs.conftest import bundle as in_parts
+from tests.integration.nodeagent.partial_installs.conftest import bundle as in_parts
 from tests.patience import PATIENCE_S
 
 
@@ -114,25 +114,24 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def status_words(directory: Path, port: int) -> list[str]:
+    """Declare the service of this port in a file; return what asks how the node stands."""
+    file = directory / "services.toml"
+    file.write_text(
+        f'[[consumer]]\nname = "web"\nreload = ["{directory}/reload"]\n'
+        f'[[consumer.endpoint]]\nhost = "127.0.0.1"\nport = {port}\nprotocol = "https"\n'
+    )
+    return ["status", "--data", str(directory / "data"), "--services", str(file)]
+
+
 async def test_status_names_the_part_that_is_not_installed_and_is_not_well(tmp_path):
     leaf, data = pki.make_leaf(ROOT), tmp_path / "data"
     async with TlsService(data).run(pki.make_leaf(ROOT), tmp_path) as service:
         web = consumer(service.reload_script(tmp_path), port=service.port)
-        bad = Consumer(
-            name="badclient",
-            uses=("client",),
-            reload=("/bin/false",),
-            timeout_s=5,
-            verify_timeout_s=1,
-            endpoints=(),
-        )
+        bad = refusing("badclient", "client")
         state = await open_node(data, services(web, bad))
         assert (await install(state, in_parts(3, leaf, client=leaf))).result == "applied"
-        (tmp_path / "services.toml").write_text(
-            f'[[consumer]]\nname = "web"\nreload = ["{tmp_path}/reload"]\n'
-            f'[[consumer.endpoint]]\nhost = "127.0.0.1"\nport = {service.port}\nprotocol = "https"\n'
-        )
-        words = ["status", "--data", str(data), "--services", str(tmp_path / "services.toml")]
+        words = status_words(tmp_path, service.port)
         told = await asyncio.to_thread(command, *words)
     assert "generation 3 of epoch 1 in part, without the client certificate" in told.stdout
     assert "serves what is installed" in told.stdout
@@ -143,21 +142,10 @@ async def test_status_does_not_call_installed_what_a_failed_first_installation_l
     leaf, data = pki.make_leaf(ROOT), tmp_path / "data"
     async with TlsService(data).run(pki.make_leaf(ROOT), tmp_path) as service:
         web = consumer(service.reload_script(tmp_path), port=service.port)
-        bad = Consumer(
-            name="badsrv",
-            uses=("server",),
-            reload=("/bin/false",),
-            timeout_s=5,
-            verify_timeout_s=1,
-            endpoints=(),
-        )
+        bad = refusing("badsrv", "server")
         state = await open_node(data, services(web, bad))
         assert (await install(state, real_bundle(leaf, 3))).result == "failed"
-        (tmp_path / "services.toml").write_text(
-            f'[[consumer]]\nname = "web"\nreload = ["{tmp_path}/reload"]\n'
-            f'[[consumer.endpoint]]\nhost = "127.0.0.1"\nport = {service.port}\nprotocol = "https"\n'
-        )
-        words = ["status", "--data", str(data), "--services", str(tmp_path / "services.toml")]
+        words = status_words(tmp_path, service.port)
         told = await asyncio.to_thread(command, *words)
     assert told.returncode == 1
     assert "applied      nothing yet" in told.stdout
@@ -171,11 +159,7 @@ async def test_status_tells_what_is_installed_and_what_is_served(tmp_path):
     async with TlsService(data).run(other, tmp_path) as service:
         state = await open_node(data, services(consumer(service.reload_script(tmp_path), port=service.port)))
         await install(state, real_bundle(leaf, 3))
-        (tmp_path / "services.toml").write_text(
-            f'[[consumer]]\nname = "web"\nreload = ["{tmp_path}/reload"]\n'
-            f'[[consumer.endpoint]]\nhost = "127.0.0.1"\nport = {service.port}\nprotocol = "https"\n'
-        )
-        words = ["status", "--data", str(data), "--services", str(tmp_path / "services.toml")]
+        words = status_words(tmp_path, service.port)
         well = await asyncio.to_thread(command, *words)
         (data / "current/server/chain.pem").write_text("other")
         ill = await asyncio.to_thread(command, *words)

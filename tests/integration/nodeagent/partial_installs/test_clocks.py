@@ -5,10 +5,12 @@ import pytest
 from common.errors import BundleError, Reason
 from tests import pki
 from tests.integration.agent_parts import (
+    OLD,
+    OTHER,
     ROOT,
     install,
 )
-from tests.integration.partial_installs.conftest import OLD, OTHER, bundle, live
+from tests.integration.nodeagent.partial_installs.conftest import bundle, live
 
 LATER = pki.make_leaf(ROOT, ["later.example.com"], not_before_s=pki.NOW_S + 240)
 

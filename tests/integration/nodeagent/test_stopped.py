@@ -13,6 +13,9 @@ from nodeagent.install.upkeep import Upkeep
 from nodeagent.install.watch import PortWatch
 from tests import pki
 from tests.integration.agent_parts import (
+    NEW,
+    OLD,
+    OTHER,
     OWNERS,
     ROOT,
     TlsService,
@@ -24,10 +27,6 @@ from tests.integration.agent_parts import (
     services,
     with_trust,
 )
-
-OLD = pki.make_leaf(ROOT, ["old.example.com"])
-NEW = pki.make_leaf(ROOT, ["new.example.com"])
-OTHER = pki.make_leaf(ROOT, ["other.example.com"])
 
 SYSTEMCTL = """\
 shift 3

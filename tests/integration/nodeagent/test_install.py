@@ -12,6 +12,9 @@ from nodeagent.install import tree
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
+    NEW,
+    OLD,
+    OTHER,
     ROOT,
     TlsService,
     consumer,
@@ -22,29 +25,6 @@ from tests.integration.agent_parts import (
     services,
     snapshot,
 )
-
-OLD = pki.make_leaf(ROOT, ["old.example.com"])
-NEW = pki.make_leaf(ROOT, ["new.example.com"])
-OTHER = pki.make_leaf(ROOT, ["other.example.com"])
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
-async def service(data, tmp_path):
-    async with TlsService(data).run(OTHER, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def node(data, service, tmp_path):
-    """A node that runs generation 1, served by a real TLS server."""
-    state = await open_node(data, services(consumer(service.reload_script(tmp_path), port=service.port)))
-    assert (await install(state, real_bundle(OLD, 1))).result == "applied"
-    return state
 
 
 def leaf_of(made):

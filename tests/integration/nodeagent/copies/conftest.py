@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from nodeagent.core.services import Copy
-from tests import pki
 from tests.integration.agent_parts import (
-    ROOT,
+    OLD,
     consumer,
     install,
     open_node,
@@ -15,9 +14,6 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
-
-OLD = pki.make_leaf(ROOT, ["old.example.com"])
-NEW = pki.make_leaf(ROOT, ["new.example.com"])
 
 
 class Service:

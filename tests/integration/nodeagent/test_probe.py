@@ -15,6 +15,7 @@ from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration import starttls_services as spoken
 from tests.integration.agent_parts import (
+    OTHER,
     ROOT,
     TlsService,
     chained_bundle,
@@ -29,7 +30,6 @@ from tests.patience import PATIENCE_S
 
 INTERMEDIATE = pki.make_intermediate(ROOT)
 LEAF = pki.make_leaf(INTERMEDIATE, ["chat.example.com"])
-OTHER = pki.make_leaf(ROOT, ["other.example.com"])
 
 
 def leaf_of(made):

@@ -11,7 +11,6 @@ import pytest
 from common.errors import CertcastError, Reason
 from common.wire.messages import ConfigurationFault
 from nodeagent.channel.connection import ConnectionStatus
-from nodeagent.core.services import Consumer
 from nodeagent.health import server
 from nodeagent.health.check import Check
 from nodeagent.health.checks import WITHDRAWN_S, Health
@@ -26,10 +25,11 @@ from tests.integration.agent_parts import (
     install,
     open_node,
     real_bundle,
+    refusing,
     script,
     services,
 )
-from tests.integration.partial_installs.conftest import bundle as in_parts
+from tests.integration.nodeagent.partial_installs.conftest import bundle as in_parts
 from tests.patience import PATIENCE_S
 
 LEAF = pki.make_leaf(ROOT, not_after_s=pki.NOW_S + 90 * pki.DAY_S)
@@ -133,14 +133,7 @@ async def test_a_bundle_that_is_installed_in_part_is_a_warning_that_names_the_pa
     service, tmp_path, at_first
 ):
     good = consumer(service.reload_script(tmp_path), port=service.port)
-    bad = Consumer(
-        name="badclient",
-        uses=("client",),
-        reload=("/bin/false",),
-        timeout_s=5,
-        verify_timeout_s=1,
-        endpoints=(),
-    )
+    bad = refusing("badclient", "client")
     node = await open_node(tmp_path / "data", services(good, bad))
     if not at_first:
         assert (await install(node, real_bundle(LEAF, 1))).result == "applied"

@@ -12,6 +12,7 @@ from nodeagent.install.state import ignore_progress
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
+    NEW,
     ROOT,
     TlsService,
     consumer,
@@ -24,7 +25,6 @@ from tests.integration.agent_parts import (
 
 DAY_S = 86_400
 OLD = pki.make_leaf(ROOT, ["old.example.com"], not_after_s=pki.NOW_S + 90 * DAY_S)
-NEW = pki.make_leaf(ROOT, ["new.example.com"])
 NEWER = pki.make_leaf(ROOT, ["newer.example.com"])
 OTHER = pki.make_leaf(ROOT)
 NOON, NIGHT = 12 * 60, 3 * 60

@@ -9,8 +9,8 @@ from nodeagent.core.services import Consumer
 from tests import pki
 from tests.integration.agent_parts import (
     NODE,
+    OLD,
     ROOT,
-    TlsService,
     consumer,
     install,
     open_node,
@@ -18,9 +18,6 @@ from tests.integration.agent_parts import (
     services,
 )
 
-OLD = pki.make_leaf(ROOT, ["old.example.com"])
-NEW = pki.make_leaf(ROOT, ["new.example.com"])
-OTHER = pki.make_leaf(ROOT, ["other.example.com"])
 NEXT = pki.make_leaf(ROOT, ["next.example.com"])
 
 
@@ -56,17 +53,6 @@ def bundle(
     return build_bundle(
         node=NODE, epoch=1, generation=generation, slots=slots, trust=trust_files(trust), anchors=len(trusted)
     )
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
-async def service(data, tmp_path):
-    async with TlsService(data).run(OTHER, tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

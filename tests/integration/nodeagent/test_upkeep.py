@@ -10,7 +10,6 @@ from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
     ROOT,
-    TlsService,
     consumer,
     install,
     open_node,
@@ -21,17 +20,6 @@ from tests.integration.agent_parts import (
 LEAF = pki.make_leaf(ROOT, ["node.example.com"])
 NEXT = pki.make_leaf(ROOT, ["next.example.com"])
 BUNDLE = real_bundle(LEAF, 1)
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
-async def service(data, tmp_path):
-    async with TlsService(data).run(NEXT, tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

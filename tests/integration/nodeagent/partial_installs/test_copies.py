@@ -7,12 +7,14 @@ from nodeagent.core.services import Consumer, Copy
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
+    NEW,
+    OTHER,
     install,
     open_node,
     script,
     services,
 )
-from tests.integration.partial_installs.conftest import NEW, OTHER, bundle, told, web
+from tests.integration.nodeagent.partial_installs.conftest import bundle, told, web
 
 
 def copied_client(tmp_path, to, text: str, name: str = "client") -> Consumer:

@@ -13,6 +13,8 @@ from nodeagent.core.services import Endpoint
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
+    NEW,
+    OLD,
     TlsService,
     consumer,
     install,
@@ -21,7 +23,7 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
-from tests.integration.copies.conftest import NEW, OLD, Service, is_in
+from tests.integration.nodeagent.copies.conftest import Service, is_in
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from common.errors import Reason
 from common.runtime import durable
 from nodeagent.install.upkeep import Upkeep
 from tests.integration.agent_parts import (
+    NEW,
+    OLD,
     install,
     real_bundle,
     services,
 )
-from tests.integration.copies.conftest import NEW, OLD
 
 
 async def test_a_copy_is_there_with_its_mode_before_the_service_is_reloaded(node, service):

@@ -11,6 +11,8 @@ from nodeagent.health.checks import Health
 from nodeagent.install import tree
 from tests import pki
 from tests.integration.agent_parts import (
+    NEW,
+    OLD,
     ROOT,
     consumer,
     open_node,
@@ -20,9 +22,6 @@ from tests.integration.agent_parts import (
     with_trust,
 )
 from tests.integration.conversation_parts import Manager, agent, make_conversation
-
-OLD = pki.make_leaf(ROOT, ["old.example.com"])
-NEW = pki.make_leaf(ROOT, ["new.example.com"])
 
 
 @pytest.fixture

@@ -8,17 +8,16 @@ import ssl
 import sys
 from pathlib import Path
 
-import pytest
-
 from common.errors import Reason
 from common.ids import fingerprint_of
 from common.wire.messages import DIAGNOSTICS_MAX_BYTES
 from nodeagent.core.services import Consumer, Endpoint
 from nodeagent.install import diagnostics
 from nodeagent.install.upkeep import Upkeep
-from tests import pki
 from tests.integration.agent_parts import (
-    ROOT,
+    NEW,
+    OLD,
+    OTHER,
     TlsService,
     consumer,
     install,
@@ -29,32 +28,9 @@ from tests.integration.agent_parts import (
 )
 from tests.patience import PATIENCE_S
 
-OLD = pki.make_leaf(ROOT, ["old.example.com"])
-NEW = pki.make_leaf(ROOT, ["new.example.com"])
-OTHER = pki.make_leaf(ROOT, ["other.example.com"])
-
 
 def leaf_of(made):
     return fingerprint_of(made.certificate_der)
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
-async def service(data, tmp_path):
-    async with TlsService(data).run(OTHER, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def node(data, service, tmp_path):
-    """A node that serves the old set."""
-    state = await open_node(data, services(consumer(service.reload_script(tmp_path), port=service.port)))
-    assert (await install(state, real_bundle(OLD, 1))).result == "applied"
-    return state
 
 
 def said(outcome):
@@ -121,7 +97,7 @@ async def test_a_service_that_dies_of_its_reload_is_rolled_back_and_served_again
     """A process of its own, so that it can die; the way back starts it on the old files."""
     port = await start_tiny(data, tmp_path)
     start = (
-        f"cd {Path(__file__).parents[2]} && {sys.executable} -m demo.tiny_tls {port} {data}/current/server/fullchain.pem "
+        f"cd {Path(__file__).parents[3]} && {sys.executable} -m demo.tiny_tls {port} {data}/current/server/fullchain.pem "
         f"{data}/current/server/privkey.pem {tmp_path}/tiny.pid </dev/null >/dev/null 2>&1 & "
     )
     works = f"kill -HUP $(cat {tmp_path}/tiny.pid)"
@@ -153,7 +129,7 @@ async def start_tiny(data: Path, tmp_path: Path) -> int:
         *(sys.executable, "-m", "demo.tiny_tls", str(port)),
         *(str(data / "current/server/fullchain.pem"), str(data / "current/server/privkey.pem")),
         str(tmp_path / "tiny.pid"),
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     async with asyncio.timeout(PATIENCE_S):
         while not (tmp_path / "tiny.pid").exists():  # noqa: ASYNC110 - another process tells by a file
