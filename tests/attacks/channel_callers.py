@@ -16,7 +16,6 @@ from common.runtime.ssh import (
 from manager.channel.gate import Limits
 from tests.attacks.manager_parts import Manager, manager
 
-
 Who = Callable[[Manager], Awaitable[asyncssh.SSHClientConnection]]
 
 

@@ -1,3 +1,5 @@
+"""What starts slowly, once for all tests of a module."""
+
 import asyncio
 
 import pytest

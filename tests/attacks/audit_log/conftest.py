@@ -1,3 +1,5 @@
+"""A store with an audit log, and those who alter it."""
+
 import json
 import secrets
 import sqlite3

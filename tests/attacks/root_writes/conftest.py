@@ -1,3 +1,5 @@
+"""A node whose directories an attacker shares with root."""
+
 import os
 import pwd
 import tempfile

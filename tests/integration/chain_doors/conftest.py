@@ -1,3 +1,5 @@
+"""A manager with one certificate, and what it would send to the node."""
+
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path

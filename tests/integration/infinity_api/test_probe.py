@@ -17,8 +17,8 @@ NAME = "manager.example.com"
 
 
 @asynccontextmanager
-async def looked(bundle, *, name: str):
-    """The management node after a start on this bundle, asked by this name."""
+async def management_node(name: str = NAME):
+    """The management node, whose port is asked by this name."""
     server = HttpsServer(web.Application(), host="127.0.0.1", port=0)
 
     async def own_name():
@@ -30,6 +30,13 @@ async def looked(bundle, *, name: str):
     async with serving(server):
         port = OwnPort(server, host="127.0.0.1", own_name=own_name)
         node = LocalNode(port, version="1", faults=no_faults)
+        yield node
+
+
+@asynccontextmanager
+async def looked(bundle, *, name: str):
+    """What is seen of the management node after a start on this bundle."""
+    async with management_node(name) as node:
         await node.resume(bundle.manifest, bundle.payloads)
         (seen,) = node.report(0.0).serving
         yield seen
@@ -57,17 +64,7 @@ async def test_a_strict_client_is_asked_for_the_management_nodes_own_name():
 
 async def test_a_certificate_that_begins_in_four_minutes_waits_and_the_port_keeps_the_valid_one():
     now_s = int(time.time())
-    server = HttpsServer(web.Application(), host="127.0.0.1", port=0)
-
-    async def own_name():
-        return NAME
-
-    async def no_faults():
-        return []
-
-    async with serving(server):
-        port = OwnPort(server, host="127.0.0.1", own_name=own_name)
-        node = LocalNode(port, version="1", faults=no_faults)
+    async with management_node() as node:
         first = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 1, chain=[ISSUER])
         await node.resume(first.manifest, first.payloads)
         later = chained_bundle(pki.make_leaf(ISSUER, [NAME], not_before_s=now_s + 240), 2, chain=[ISSUER])
@@ -79,17 +76,7 @@ async def test_a_certificate_that_begins_in_four_minutes_waits_and_the_port_keep
 
 
 async def test_a_trust_store_that_shrinks_does_not_keep_a_new_certificate_from_the_own_port():
-    server = HttpsServer(web.Application(), host="127.0.0.1", port=0)
-
-    async def own_name():
-        return NAME
-
-    async def no_faults():
-        return []
-
-    async with serving(server):
-        port = OwnPort(server, host="127.0.0.1", own_name=own_name)
-        node = LocalNode(port, version="1", faults=no_faults)
+    async with management_node() as node:
         first = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 1, chain=[ISSUER], anchors=9)
         await node.resume(first.manifest, first.payloads)
         second = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 2, chain=[ISSUER], anchors=1)

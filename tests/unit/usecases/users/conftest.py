@@ -1,3 +1,5 @@
+"""A user, and a hasher that counts."""
+
 import pytest
 from argon2 import PasswordHasher
 
