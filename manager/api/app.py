@@ -26,6 +26,7 @@ from manager.api.openapi import Json
 from manager.api.reference import add_reference
 from manager.api.routes import Route, call
 from manager.http import errors
+from manager.http.failures import log_failure
 from manager.http.gate import Api
 from manager.http.guard import expect_later
 from manager.http.streams import Streams
@@ -68,13 +69,7 @@ async def _failures(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except CertcastError as error:
         if errors.is_own_failure(error):
-            log.error(
-                "request.failed",
-                method=request.method,
-                path=request.path,
-                reason=error.reason,
-                message=error.message,
-            )
+            log_failure(error, method=request.method, path=request.path)
         return errors.answer(error)
     except web.HTTPException as error:
         reason = Reason.NOT_FOUND if error.status == 404 else Reason.INVALID

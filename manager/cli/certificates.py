@@ -25,7 +25,7 @@ from manager.cli.certificate_options import (
 from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed
 from manager.cli.failures import RefusedError
 from manager.cli.files import only_one_from_stdin, read_text, shown_name
-from manager.cli.importing import SkipUnusableOption, import_files
+from manager.cli.importing import import_files
 from manager.cli.naming import CertificateArgument, CertificatesArgument
 from manager.cli.running import (
     AskPassphraseOption,
@@ -97,39 +97,7 @@ def add(
     say_remarks(kept)
 
 
-@app.command("import")
-def import_(
-    context: typer.Context,
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE",
-            help="PEM, DER, PKCS#12, PKCS#7 or ZIP: certificates, keys, parameters, CAs; - is standard input.",
-        ),
-    ],
-    ask_passphrase: AskPassphraseOption = False,
-    passphrase_stdin: PassphraseStdinOption = False,
-    skip_unusable: SkipUnusableOption = False,
-    force: YesOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Import files, sorted by what they hold.
-
-    Certificates come with their keys, intermediates and parameters, in one file or in several; CAs are trusted. The passphrase is tried on everything that is encrypted. A finding in one file keeps all of them out, unless --skip-unusable is given. A certificate without its key updates the entry that has it.
-
-    Example: certcast certificate import conf1.pem conf1.key conf2.pfx root.crt
-    """
-    import_files(
-        context,
-        files,
-        ask_passphrase=ask_passphrase,
-        passphrase_stdin=passphrase_stdin,
-        skip_unusable=skip_unusable,
-        force=force,
-        json=json,
-    )
-
-
+app.command("import")(import_files)
 app.command("list")(certificate_views.list_certificates)
 app.command("show")(certificate_views.show)
 app.command("diff")(differing.diff)

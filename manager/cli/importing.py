@@ -10,10 +10,10 @@ import typer
 from common.errors import InvalidInputError
 from common.runtime.terminal import say
 from manager.cli.access import passphrase
-from manager.cli.confirming import ask_confirmed, say_consequences
+from manager.cli.confirming import YesOption, ask_confirmed, say_consequences
 from manager.cli.failures import finding_line
 from manager.cli.files import only_one_from_stdin, read_bytes, shown_name
-from manager.cli.running import login, say_raw
+from manager.cli.running import AskPassphraseOption, JsonOption, PassphraseStdinOption, login, say_raw
 
 if TYPE_CHECKING:
     from common.api.errors import FailureFinding
@@ -33,21 +33,34 @@ SkipUnusableOption = Annotated[
 ]
 
 
+FilesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE",
+        help="PEM, DER, PKCS#12, PKCS#7 or ZIP: certificates, keys, parameters, CAs; - is standard input.",
+    ),
+]
+
+
 def import_files(
     context: typer.Context,
-    names: Sequence[str],
-    *,
-    ask_passphrase: bool,
-    passphrase_stdin: bool,
-    skip_unusable: bool,
-    force: bool,
-    json: bool,
+    files: FilesArgument,
+    ask_passphrase: AskPassphraseOption = False,
+    passphrase_stdin: PassphraseStdinOption = False,
+    skip_unusable: SkipUnusableOption = False,
+    force: YesOption = False,
+    json: JsonOption = False,
 ) -> None:
-    """Import files, all or none or what is usable of them, and show what became of them."""
-    only_one_from_stdin(*names)
+    """Import files, sorted by what they hold.
+
+    Certificates come with their keys, intermediates and parameters, in one file or in several; CAs are trusted. The passphrase is tried on everything that is encrypted. A finding in one file keeps all of them out, unless --skip-unusable is given. A certificate without its key updates the entry that has it.
+
+    Example: certcast certificate import conf1.pem conf1.key conf2.pfx root.crt
+    """
+    only_one_from_stdin(*files)
     login(context)
     secret = passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin)
-    body: dict[str, Any] = {"files": _read(names), "private_key_passphrase": secret} | skipping(skip_unusable)
+    body: dict[str, Any] = {"files": _read(files), "private_key_passphrase": secret} | skipping(skip_unusable)
     answer = ask_confirmed(
         context, lambda client, confirm: client.post("import", body=body | confirm), force=force
     )

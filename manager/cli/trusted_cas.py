@@ -13,10 +13,8 @@ from manager.cli.files import check_output, only_one_from_stdin, read_joined, sa
 from manager.cli.importing import SkipUnusableOption, import_files, say_left_out, skipping
 from manager.cli.naming import CaArgument, CasArgument
 from manager.cli.running import (
-    AskPassphraseOption,
     JsonOption,
     OutputOption,
-    PassphraseStdinOption,
     PemOption,
     ReplaceOption,
     TextOption,
@@ -28,6 +26,13 @@ from manager.cli.running import (
 )
 
 app = group("Trust CAs, on all nodes.")
+
+IMPORT_HELP = """Import files, sorted by what they hold.
+
+CAs are trusted, and TLS certificates with their keys go to their own list. It is the same as 'certcast certificate import'; 'certcast ca add' takes nothing but CAs.
+
+Example: certcast ca import root.crt issuing.der
+"""
 
 
 @app.command()
@@ -72,37 +77,7 @@ def add(
         say(f"Warning: {warning}")
 
 
-@app.command("import")
-def import_(
-    context: typer.Context,
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE",
-            help="PEM, DER, PKCS#12, PKCS#7 or ZIP: CAs, certificates, keys; - is standard input.",
-        ),
-    ],
-    ask_passphrase: AskPassphraseOption = False,
-    passphrase_stdin: PassphraseStdinOption = False,
-    skip_unusable: SkipUnusableOption = False,
-    force: YesOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Import files, sorted by what they hold.
-
-    CAs are trusted, and TLS certificates with their keys go to their own list. It is the same as 'certcast certificate import'; 'certcast ca add' takes nothing but CAs.
-
-    Example: certcast ca import root.crt issuing.der
-    """
-    import_files(
-        context,
-        files,
-        ask_passphrase=ask_passphrase,
-        passphrase_stdin=passphrase_stdin,
-        skip_unusable=skip_unusable,
-        force=force,
-        json=json,
-    )
+app.command("import", help=IMPORT_HELP)(import_files)
 
 
 @app.command("list")

@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from common.errors import AccessError, CertcastError, OverloadedError
+from manager.http.failures import log_failure
 
 log = structlog.get_logger(__name__)
 
@@ -74,13 +75,7 @@ async def send(
         # the right to the rest has gone, or others ask for so much that there was no turn for it
         _cut(request)
     except CertcastError as error:
-        log.error(
-            "request.failed",
-            method=request.method,
-            path=request.path,
-            reason=error.reason,
-            message=error.message,
-        )
+        log_failure(error, method=request.method, path=request.path)
         _cut(request)
     except (TimeoutError, ConnectionError):
         # the reader went, or might as well have

@@ -17,6 +17,7 @@ from common.api.codes import Role
 from common.errors import CertcastError, OverloadedError
 from manager.domain.callers import Caller, check_allowed, check_password_given
 from manager.http.bodies import decode_json, sender_of
+from manager.http.failures import log_failure
 from manager.http.gate import Admission, Api, identify, let_through
 from manager.http.guard import expect_later, heavy_turn, read_bytes
 from manager.http.pieces import guarded, send
@@ -76,13 +77,7 @@ class _Shell:
         except CertcastError as error:
             answer = answer_to(error, resource)
             if answer.status >= 500 and not isinstance(error, OverloadedError):
-                log.error(
-                    "request.failed",
-                    method=request.method,
-                    path=request.path,
-                    reason=error.reason,
-                    message=error.message,
-                )
+                log_failure(error, method=request.method, path=request.path)
         except web.HTTPException:
             raise
         except Exception:

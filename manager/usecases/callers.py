@@ -22,7 +22,7 @@ class CallerOperations:
 
     async def by_password(self, name: str, password: str, *, address: str, connection: str) -> Caller:
         """Return who proves to be a user. Raises AccessError."""
-        user = await self._users.by_password(name, password, address=address, connection=connection)
+        user = await self._users.passwords.prove(name, password, address=address, connection=connection)
         _, hashed = await self._context.store.users.get(name)
         return Caller(user=user, credential=Credential.PASSWORD, proof=hashed)
 

@@ -9,6 +9,7 @@ from common.errors import NotFoundError
 from common.ids import NodeName
 from common.pki.certificate import Certificate
 from manager.domain.inventory import Entry, Judgement
+from manager.domain.keeping import new_entry
 from manager.domain.model import AssignmentRecord, RequestRecord
 from manager.pki.judge.headline import Headline, headline
 from manager.pki.read.material import TlsMaterial
@@ -78,15 +79,8 @@ class PreviewOperations:
         updates, (material,) = foreseen.updates, foreseen.materials
         # as the entry that it updates, beside which it would share its own key
         number = updates.id if updates is not None else 0
-        entry = Entry(
-            id=number,
-            leaf=material.leaf,
-            uploaded=material.companions,
-            temporary=False,
-            created_s=now_s,
-            changed_s=now_s,
-            places=tuple(AssignmentRecord(node=name, slot=chosen, certificate_id=number) for name in where),
-        )
+        places = [AssignmentRecord(node=name, slot=chosen, certificate_id=number) for name in where]
+        entry = new_entry(material, number=number, places=places, now_s=now_s)
         return Preview(
             material=material,
             judgement=await asyncio.to_thread(inventory.judge_new, entry, now_s=int(now_s)),

@@ -161,24 +161,6 @@ class UserOperations:
         self._allowance.admits(name)
         return token, expires_s
 
-    async def by_password(
-        self,
-        name: str,
-        password: str,
-        *,
-        address: str,
-        device: str = "",
-        connection: str = "",
-        session: str = "",
-    ) -> UserRecord:
-        """Return the user that this name and password prove (`Passwords.prove`).
-
-        Raises AccessError; ThrottledError if it was not even tried.
-        """
-        return await self.passwords.prove(
-            name, password, address=address, device=device, connection=connection, session=session
-        )
-
     async def by_token(self, token: str, *, address: str) -> Caller:
         """Return who asks with this API token. Raises AccessError."""
         # nobody guesses 256 bits, so who holds them never waits because of others

@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 from common.errors import CertcastError, Hint, OverloadedError
 from manager.http.errors import is_own_failure, status_of
+from manager.http.failures import log_failure
 from manager.http.guard import expect_later
 from manager.http.streams import Streams
 from manager.usecases.ports import FleetView
@@ -104,13 +105,7 @@ async def _serve(page: Page, site: Site, request: web.Request) -> web.StreamResp
         return await visit_page(page, site, request)
     except CertcastError as error:
         if is_own_failure(error):
-            log.error(
-                "request.failed",
-                method=request.method,
-                path=page.path,
-                reason=error.reason,
-                message=error.message,
-            )
+            log_failure(error, method=request.method, path=page.path)
         response = await _failed(site, request, status_of(error), error.message, hint=error.hint)
         if isinstance(error, OverloadedError):
             response.headers[hdrs.RETRY_AFTER] = f"{error.retry_after_s:.0f}"

@@ -183,7 +183,7 @@ class Visit:
 
     async def prove(self, name: str, password: str) -> UserRecord:
         """Return the user that name and password prove, in this browser. Raises AccessError."""
-        return await self.operations.users.by_password(
+        return await self.operations.users.passwords.prove(
             name,
             password,
             address=self.address,

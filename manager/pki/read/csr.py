@@ -24,6 +24,7 @@ from common.pki.frame import read_request_frame
 from common.pki.name import parse_name, read_name
 from common.pki.pem import pem_of
 from common.pki.public_key import read_public_key
+from manager.pki.keyusage import tls_key_usage
 from manager.pki.read.keys import PrivateKey, wrap
 
 REQUEST_LABEL = "CERTIFICATE REQUEST"
@@ -117,7 +118,7 @@ def make_request(fields: RequestFields, key: PrivateKey) -> Request:
             # RFC 5280 4.2.1.6: critical where the subject is empty
             critical=not fields.subject,
         )
-    builder = builder.add_extension(_key_usage(key), critical=True)
+    builder = builder.add_extension(tls_key_usage(is_rsa=key.key_type == "RSA"), critical=True)
     wanted = (
         (fields.server_auth, ExtendedKeyUsageOID.SERVER_AUTH),
         (fields.client_auth, ExtendedKeyUsageOID.CLIENT_AUTH),
@@ -197,18 +198,3 @@ def _template(name: str) -> x509.UnrecognizedExtension:
     if not name or len(name) > 64 or not name.isprintable():
         raise InvalidInputError("template", "a certificate template's name has 1 to 64 printable characters")
     return x509.UnrecognizedExtension(_TEMPLATE_NAME, der.encode(_BMP_STRING, name.encode("utf-16-be")))
-
-
-def _key_usage(key: PrivateKey) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        # an ECDSA key cannot encipher (RFC 5480 3)
-        key_encipherment=key.key_type == "RSA",
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )

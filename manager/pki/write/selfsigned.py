@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from common.pki.certificate import decode
+from manager.pki.keyusage import tls_key_usage
 from manager.pki.read.keys import private_key_pem, wrap
 from manager.pki.read.material import TlsMaterial
 from manager.pki.read.parameters import FFDHE2048_PEM
@@ -53,7 +54,7 @@ def make_temporary(
         .not_valid_after(_moment(now_s + days * _DAY_S))
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_KEY_USAGE, critical=True)
+        .add_extension(tls_key_usage(is_rsa=True), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
             critical=False,
@@ -70,19 +71,6 @@ def make_temporary(
         parameters_pem=FFDHE2048_PEM,
         certificate_text=leaf.pem + FFDHE2048_PEM,
     )
-
-
-_KEY_USAGE = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=False,
-    key_encipherment=True,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
 
 
 def _moment(when_s: int) -> dt.datetime:

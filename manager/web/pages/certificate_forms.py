@@ -15,7 +15,8 @@ from manager.usecases.assignments import slot_name
 from manager.usecases.uploads import Upload
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.difference import Difference
-from manager.web.uploads import findings_of, sentences
+from manager.web.importing import show_import
+from manager.web.uploads import findings_of
 from manager.web.visit import Page, Visit
 from manager.web.words import plural, with_notes
 
@@ -139,30 +140,7 @@ async def import_form(visit: Visit) -> web.StreamResponse:
 
 async def import_files(visit: Visit) -> web.StreamResponse:
     """Take all of the files or nothing, and show what became of each certificate."""
-    try:
-        kept = await visit.operations.certificates.import_files(
-            list(visit.form.files.get("files", ())),
-            passphrase=visit.form.text("passphrase") or None,
-            skip_unusable=visit.form.flag("skip_unusable"),
-            confirm=visit.form.text("confirm"),
-            actor=visit.actor,
-        )
-    except ConfirmationNeededError as error:
-        return visit.render("import.html", status=status_of(error), problems=[], kept=None, asked=error)
-    except CertcastError as error:
-        return visit.render(
-            "import.html", status=status_of(error), problems=findings_of(error), kept=None, asked=None
-        )
-    added = {record.id for record, _ in kept.trusted_cas}
-    warnings = await visit.operations.trust.warnings(of=added) if added else []
-    return visit.render(
-        "import.html",
-        problems=[],
-        kept=kept,
-        asked=None,
-        left_out=sentences(kept.left_out),
-        warnings=warnings,
-    )
+    return await show_import(visit, "import.html", list(visit.form.files.get("files", ())))
 
 
 async def _new_form(

@@ -22,7 +22,8 @@ from manager.http.downloads import attachment
 from manager.http.errors import status_of
 from manager.pki.read.batch import ImportFile
 from manager.web.difference import Difference
-from manager.web.uploads import PASTED, findings_of, sentences
+from manager.web.importing import show_import
+from manager.web.uploads import PASTED, findings_of
 from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
@@ -81,47 +82,10 @@ async def import_form(visit: Visit) -> web.StreamResponse:
 
 async def import_files(visit: Visit) -> web.StreamResponse:
     """Take all of it, or nothing: CA certificates become trusted CAs, what has a key a TLS certificate."""
-    form = visit.form
-    files, pasted = list(form.files.get("files", ())), form.text("pasted")
+    files, pasted = list(visit.form.files.get("files", ())), visit.form.text("pasted")
     if pasted.strip():
         files.append(ImportFile(PASTED, pasted.encode()))
-    try:
-        kept = await visit.operations.certificates.import_files(
-            files,
-            passphrase=form.text("passphrase") or None,
-            skip_unusable=form.flag("skip_unusable"),
-            confirm=form.text("confirm"),
-            actor=visit.actor,
-        )
-    except ConfirmationNeededError as error:
-        return visit.render(
-            "trusted_cas_import.html",
-            status=status_of(error),
-            problems=[],
-            kept=None,
-            pasted=await visit.shown_text(pasted),
-            asked=error,
-        )
-    except CertcastError as error:
-        return visit.render(
-            "trusted_cas_import.html",
-            status=status_of(error),
-            problems=findings_of(error),
-            kept=None,
-            pasted=await visit.shown_text(pasted),
-            asked=None,
-        )
-    added = {record.id for record, _ in kept.trusted_cas}
-    warnings = await visit.operations.trust.warnings(of=added) if added else []
-    return visit.render(
-        "trusted_cas_import.html",
-        problems=[],
-        kept=kept,
-        left_out=sentences(kept.left_out),
-        pasted="",
-        asked=None,
-        warnings=warnings,
-    )
+    return await show_import(visit, "trusted_cas_import.html", files, pasted=pasted)
 
 
 async def export(visit: Visit) -> web.StreamResponse:

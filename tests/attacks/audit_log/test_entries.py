@@ -18,7 +18,7 @@ async def test_failed_sign_ins_are_in_the_log_with_who_was_named_and_from_where(
     await operations.users.add("anna", role=Role.OPERATOR, password="correct horse battery", actor="test")
     for _ in range(3):
         with pytest.raises(AccessError):
-            await operations.users.by_password("anna", "wrong", address="192.0.2.7")
+            await operations.users.passwords.prove("anna", "wrong", address="192.0.2.7")
     with pytest.raises(AccessError):
         await operations.users.by_token("cct_wrong", address="192.0.2.8")
     with pytest.raises(AccessError):

@@ -48,5 +48,5 @@ async def refusal(
     users: UserOperations, name: str, password: str, address: str = HERE, device: str = ""
 ) -> Reason:
     with pytest.raises(AccessError) as caught:
-        await users.by_password(name, password, address=address, device=device)
+        await users.passwords.prove(name, password, address=address, device=device)
     return caught.value.reason

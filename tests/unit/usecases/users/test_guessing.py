@@ -32,38 +32,38 @@ async def test_a_user_who_fails_waits_longer_each_time_and_nobody_else_does(
     waits = []
     for _ in range(8):
         with pytest.raises(ThrottledError) as caught:
-            await users.by_password("ada", PASSWORD, address=HERE)
+            await users.passwords.prove("ada", PASSWORD, address=HERE)
         waits.append(caught.value.retry_after_s)
         world.wait(caught.value.retry_after_s)
         await fail(users, "ada", 1)
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
     assert hasher.verified == FREE_FAILURES + 8
-    await users.by_password("ada", PASSWORD, address="192.0.2.10")
+    await users.passwords.prove("ada", PASSWORD, address="192.0.2.10")
     assert await refusal(users, "bob", PASSWORD) is Reason.UNAUTHENTICATED
     world.wait(DELAY_MAX_S)
-    await users.by_password("ada", PASSWORD, address=HERE)
+    await users.passwords.prove("ada", PASSWORD, address=HERE)
     assert users.passwords.throttle.wait_s("ada", HERE) == 0
 
 
 async def test_a_password_that_was_verified_elsewhere_waits_as_any_guess_does(users: UserOperations):
-    await users.by_password("ada", PASSWORD, address=HERE)
+    await users.passwords.prove("ada", PASSWORD, address=HERE)
     for _ in range(FREE_FAILURES):
         with pytest.raises(AccessError):
-            await users.by_password("ada", "a wrong password", address="192.0.2.10")
+            await users.passwords.prove("ada", "a wrong password", address="192.0.2.10")
     with pytest.raises(ThrottledError):
-        await users.by_password("ada", PASSWORD, address="192.0.2.10")
+        await users.passwords.prove("ada", PASSWORD, address="192.0.2.10")
 
 
 async def test_a_password_that_was_verified_a_moment_ago_passes_on_its_connection_while_others_guess_from_the_same_source(
     world: World, users: UserOperations, hasher: CountingHasher
 ):
-    await users.by_password("ada", PASSWORD, address=HERE, connection="own")
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
     await fail(users, "ada", FREE_FAILURES)
     for _ in range(5):
         # used again before it is forgotten, as a client does that asks each minute
         world.wait(VERIFIED_S - 1)
         hashed = hasher.verified
-        await users.by_password("ada", PASSWORD, address=HERE, connection="own")
+        await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
         assert hasher.verified == hashed
         assert await refusal(users, "ada", "guess") is Reason.UNAUTHENTICATED
         assert await refusal(users, "ada", "guess") is Reason.BUSY
@@ -72,27 +72,27 @@ async def test_a_password_that_was_verified_a_moment_ago_passes_on_its_connectio
 async def test_a_few_failures_make_no_client_wait_whose_password_is_remembered_for_the_address(
     users: UserOperations, hasher: CountingHasher
 ):
-    await users.by_password("ada", PASSWORD, address=HERE, connection="first")
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="first")
     await fail(users, "ada", FREE_FAILURES - 1)
     hashed = hasher.verified
-    await users.by_password("ada", PASSWORD, address=HERE, connection="second")
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="second")
     assert hasher.verified == hashed
 
 
 async def test_a_right_guess_among_too_many_is_not_told_from_a_wrong_one(users: UserOperations):
-    await users.by_password("ada", PASSWORD, address=HERE, connection="own")
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
     await fail(users, "ada", FREE_FAILURES)
     for connection in ("", "another"):
         with pytest.raises(ThrottledError):
-            await users.by_password("ada", PASSWORD, address=HERE, connection=connection)
+            await users.passwords.prove("ada", PASSWORD, address=HERE, connection=connection)
 
 
 async def test_guesses_at_a_remembered_password_are_counted_before_any_of_them_is_hashed(
     users: UserOperations, hasher: CountingHasher
 ):
-    await users.by_password("ada", PASSWORD, address=HERE, connection="own")
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
     guesses = [refusal(users, "ada", f"guess {number}") for number in range(60)]
-    right = users.by_password("ada", PASSWORD, address=HERE, connection="another")
+    right = users.passwords.prove("ada", PASSWORD, address=HERE, connection="another")
     *reasons, told = await asyncio.gather(*guesses, right, return_exceptions=True)
     assert hasher.verified <= FREE_FAILURES + 2
     assert reasons.count(Reason.BUSY) >= 60 - FREE_FAILURES - 1
@@ -100,7 +100,7 @@ async def test_guesses_at_a_remembered_password_are_counted_before_any_of_them_i
 
 
 async def test_a_connection_on_which_somebody_guesses_proves_nothing_any_more(users: UserOperations):
-    await users.by_password("ada", PASSWORD, address=HERE, connection="of a proxy")
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="of a proxy")
     await fail(users, "ada", FREE_FAILURES)
     assert await refusal_on(users, "of a proxy", "guess") is Reason.BUSY
     assert await refusal_on(users, "of a proxy", PASSWORD) is Reason.BUSY
@@ -108,32 +108,32 @@ async def test_a_connection_on_which_somebody_guesses_proves_nothing_any_more(us
 
 async def refusal_on(users: UserOperations, connection: str, password: str) -> Reason:
     with pytest.raises(AccessError) as caught:
-        await users.by_password("ada", password, address=HERE, connection=connection)
+        await users.passwords.prove("ada", password, address=HERE, connection=connection)
     return caught.value.reason
 
 
 async def test_guesses_within_a_session_are_counted_together_wherever_they_come_from(users: UserOperations):
     for number in range(FREE_FAILURES + 5):
         with pytest.raises(AccessError) as caught:
-            await users.by_password("ada", "guess", address=f"198.51.100.{number}", session="stolen")
+            await users.passwords.prove("ada", "guess", address=f"198.51.100.{number}", session="stolen")
         expected = Reason.UNAUTHENTICATED if number < FREE_FAILURES else Reason.BUSY
         assert caught.value.reason is expected
     with pytest.raises(ThrottledError):
-        await users.by_password("ada", PASSWORD, address="203.0.113.1", session="stolen")
-    await users.by_password("ada", PASSWORD, address="203.0.113.1", session="own")
+        await users.passwords.prove("ada", PASSWORD, address="203.0.113.1", session="stolen")
+    await users.passwords.prove("ada", PASSWORD, address="203.0.113.1", session="own")
 
 
 async def test_whoever_guesses_beside_a_client_that_asks_all_the_time_has_a_hundred_guesses_an_hour(
     world: World, users: UserOperations, hasher: CountingHasher, record_property
 ):
-    await users.by_password("ada", PASSWORD, address=HERE, connection="own")
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
     hashed, hour_s, answered = hasher.verified, 3600, 0
     for _ in range(hour_s):
         world.wait(1)
-        await users.by_password("ada", PASSWORD, address=HERE, connection="own")
+        await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
         for _ in range(3):
             with pytest.raises(AccessError) as caught:
-                await users.by_password("ada", "guess", address=HERE, connection="guesser's")
+                await users.passwords.prove("ada", "guess", address=HERE, connection="guesser's")
             answered += caught.value.reason is Reason.UNAUTHENTICATED
     line = f"{answered} of {3 * hour_s} guesses within an hour were answered"
     record_property("guesses", line)
@@ -146,12 +146,12 @@ async def test_a_device_where_the_user_signed_in_before_does_not_wait_for_others
     device = await users.passwords.new_device("ada")
     await fail(users, "ada", FREE_FAILURES)
     assert await refusal(users, "ada", PASSWORD) is Reason.BUSY
-    await users.by_password("ada", PASSWORD, address=HERE, device=device)
+    await users.passwords.prove("ada", PASSWORD, address=HERE, device=device)
     users.passwords.forget()
     await fail(users, "ada", FREE_FAILURES, device=device)
     assert await refusal(users, "ada", PASSWORD, device=device) is Reason.BUSY
     assert await refusal(users, "ada", PASSWORD, "203.0.113.7", device) is Reason.BUSY
-    await users.by_password("ada", PASSWORD, address=HERE, device=await users.passwords.new_device("ada"))
+    await users.passwords.prove("ada", PASSWORD, address=HERE, device=await users.passwords.new_device("ada"))
 
 
 async def test_a_device_is_one_users_and_ends_with_the_password_and_with_time(
@@ -187,7 +187,7 @@ async def test_no_step_of_the_clock_makes_a_wait_longer_or_shorter(world: World,
     for step_s in (30 * DAY_S, -60 * DAY_S):
         world.now[0] += step_s
         with pytest.raises(ThrottledError) as caught:
-            await users.by_password("ada", PASSWORD, address=HERE)
+            await users.passwords.prove("ada", PASSWORD, address=HERE)
         assert caught.value.retry_after_s == delay_s(FREE_FAILURES)
 
 
@@ -195,13 +195,13 @@ async def test_an_ipv6_host_has_no_more_guesses_for_having_many_addresses(users:
     for number in range(FREE_FAILURES):
         await refusal(users, "ada", "guess", f"2001:db8:0:1::{number:x}")
     assert await refusal(users, "ada", PASSWORD, "2001:db8:0:1:ffff::1") is Reason.BUSY
-    await users.by_password("ada", PASSWORD, address="2001:db8:0:2::1")
+    await users.passwords.prove("ada", PASSWORD, address="2001:db8:0:2::1")
 
 
 async def test_guessing_one_user_from_many_sources_locks_nobody_out(users: UserOperations):
     for number in range(200):
         assert await refusal(users, "ada", "guess", f"198.51.100.{number}") is Reason.UNAUTHENTICATED
-    await users.by_password("ada", PASSWORD, address="203.0.113.1")
+    await users.passwords.prove("ada", PASSWORD, address="203.0.113.1")
 
 
 async def test_a_flood_of_names_is_not_remembered_without_end(users: UserOperations, monkeypatch):
@@ -243,7 +243,7 @@ async def test_guesses_at_an_invented_name_are_stopped_as_those_at_a_users_are_i
 async def test_where_people_sign_in_from_goes_before_new_addresses_and_new_networks_before_guessing_ones(
     users: UserOperations,
 ):
-    await users.by_password("ada", PASSWORD, address=HERE)
+    await users.passwords.prove("ada", PASSWORD, address=HERE)
     await refusal(users, "ada", "guess", HERE)
     await refusal(users, "ada", "guess", "198.18.0.1")
     merit_of = users.passwords.throttle.merit_of

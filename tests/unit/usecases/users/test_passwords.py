@@ -21,7 +21,7 @@ from tests.unit.usecases.users.conftest import HERE, PASSWORD, CountingHasher, r
 
 
 async def test_a_user_is_proven_by_the_password_and_nothing_else(users: UserOperations):
-    assert (await users.by_password("ada", PASSWORD, address=HERE)).role is Role.OPERATOR
+    assert (await users.passwords.prove("ada", PASSWORD, address=HERE)).role is Role.OPERATOR
     for name, password in (("ada", PASSWORD + "x"), ("ada", ""), ("Ada", PASSWORD), ("bob", PASSWORD)):
         assert await refusal(users, name, password) is Reason.UNAUTHENTICATED
 
@@ -37,19 +37,19 @@ async def test_a_proven_password_is_not_hashed_again_for_a_while(
     world: World, users: UserOperations, hasher: CountingHasher
 ):
     for _ in range(3):
-        await users.by_password("ada", PASSWORD, address=HERE)
+        await users.passwords.prove("ada", PASSWORD, address=HERE)
     assert hasher.verified == 1
     await refusal(users, "ada", PASSWORD + "x")
     assert hasher.verified == 2
     world.wait(VERIFIED_S + 1)
-    await users.by_password("ada", PASSWORD, address=HERE)
+    await users.passwords.prove("ada", PASSWORD, address=HERE)
     assert hasher.verified == 3
 
 
 async def test_a_changed_password_ends_what_was_remembered_of_the_old_one(
     world: World, users: UserOperations, hasher: CountingHasher
 ):
-    await users.by_password("ada", PASSWORD, address=HERE)
+    await users.passwords.prove("ada", PASSWORD, address=HERE)
     await world.store.users.set_password("ada", hasher.hash("another long password"))
     assert await refusal(users, "ada", PASSWORD) is Reason.UNAUTHENTICATED
 
@@ -134,8 +134,8 @@ async def test_a_new_password_takes_the_place_of_the_old(world: World):
     users = world.operations.users
     await users.add("bob", role=Role.OPERATOR, password="a long password", actor="ada")
     await users.set_password("bob", password="another long one", actor="ada")
-    assert (await users.by_password("bob", "another long one", address="192.0.2.9")).name == "bob"
+    assert (await users.passwords.prove("bob", "another long one", address="192.0.2.9")).name == "bob"
     with pytest.raises(AccessError):
-        await users.by_password("bob", "a long password", address="192.0.2.9")
+        await users.passwords.prove("bob", "a long password", address="192.0.2.9")
     with pytest.raises(InvalidInputError):
         await users.set_password("bob", password="short", actor="ada")

@@ -35,7 +35,7 @@ async def test_a_token_never_waits_whoever_guesses(users: UserOperations):
 
 async def test_a_removed_user_is_out_at_once_with_password_and_tokens(users: UserOperations):
     token, _ = await users.new_token("ada", label="ci", days=2, scope=None, actor="ada")
-    await users.by_password("ada", PASSWORD, address=HERE)
+    await users.passwords.prove("ada", PASSWORD, address=HERE)
     await users.remove("ada", actor="root")
     assert await refusal(users, "ada", PASSWORD) is Reason.UNAUTHENTICATED
     with pytest.raises(AccessError):

@@ -1,0 +1,12 @@
+"""Failures of requests, as the log has them."""
+
+import structlog
+
+from common.errors import CertcastError
+
+log = structlog.get_logger(__name__)
+
+
+def log_failure(error: CertcastError, *, method: str, path: str) -> None:
+    """Log that a request failed in the manager."""
+    log.error("request.failed", method=method, path=path, reason=error.reason, message=error.message)

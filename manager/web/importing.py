@@ -1,0 +1,48 @@
+"""Import pages: taking a batch of files, and showing what became of it or why nothing was taken."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from common.errors import CertcastError
+from manager.domain.consequences import ConfirmationNeededError
+from manager.http.errors import status_of
+from manager.pki.read.batch import ImportFile
+from manager.web.uploads import findings_of, sentences
+from manager.web.visit import Visit
+
+
+async def show_import(
+    visit: Visit, template: str, files: Sequence[ImportFile], *, pasted: str = ""
+) -> web.StreamResponse:
+    """Take all of the files or nothing; `pasted` is text that a refusal shows again."""
+    form = visit.form
+    try:
+        kept = await visit.operations.certificates.import_files(
+            files,
+            passphrase=form.text("passphrase") or None,
+            skip_unusable=form.flag("skip_unusable"),
+            confirm=form.text("confirm"),
+            actor=visit.actor,
+        )
+    except CertcastError as error:
+        asked = error if isinstance(error, ConfirmationNeededError) else None
+        return visit.render(
+            template,
+            status=status_of(error),
+            problems=[] if asked is not None else findings_of(error),
+            kept=None,
+            pasted=await visit.shown_text(pasted),
+            asked=asked,
+        )
+    added = {record.id for record, _ in kept.trusted_cas}
+    warnings = await visit.operations.trust.warnings(of=added) if added else []
+    return visit.render(
+        template,
+        problems=[],
+        kept=kept,
+        left_out=sentences(kept.left_out),
+        pasted="",
+        asked=None,
+        warnings=warnings,
+    )
