@@ -11,7 +11,6 @@ from typing import Final
 
 import structlog
 
-from common.bundle.manifest import parse_manifest
 from common.errors import NotFoundError, StorageError
 from common.ids import MANAGEMENT_NODE
 from common.runtime import log as logs
@@ -55,7 +54,6 @@ from manager.usecases.workers import Workers
 
 log = structlog.get_logger(__name__)
 
-COLLECT_S: Final = 3600.0
 SWITCH_S: Final = 0.0005
 """How long a thread that computes keeps the loop's thread waiting; Python's own 5 ms are waited for several times in each request.
 
@@ -196,7 +194,7 @@ async def _run(given: Given, core: Core, front: Front) -> None:
         async with Supervisor() as supervisor:
             supervisor.keep("https", server.run)
             supervisor.keep("memory", lambda: give_back(lambda: len(server.seats) + listener.connections))
-            await _resume(given.store, core.fleet, front.local)
+            await front.local.resume_latest(given.store.generations, core.fleet.node(MANAGEMENT_NODE).applied)
             _keep(supervisor, given, core, front.local)
             stopped = stop_signal()
             on_hangup(lambda: supervisor.run("push", _push_all(core.fleet)))
@@ -230,24 +228,10 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
             "audit heads",
             lambda: operations.audit.run_heads(settings.data / WITNESS, settings.audit_heads),
         ),
-        ("collect", lambda: _collect(given.store, operations)),
+        ("collect", operations.run_collection),
         ("pulse", pulse),
     ):
         supervisor.keep(name, loop)
-
-
-async def _resume(store: Store, fleet: Fleet, local: LocalNode) -> None:
-    """Let the own endpoint show what it showed before a restart."""
-    applied = fleet.node(MANAGEMENT_NODE).applied
-    history = await store.generations.history(MANAGEMENT_NODE)
-    for record in history:
-        if applied is not None and record.digest == applied.digest:
-            manifest = parse_manifest(record.manifest)
-            digests = [
-                entry.digest for entry in manifest.entries if entry.path.startswith(("server/", "trust/"))
-            ]
-            await local.resume(manifest, await store.generations.payloads(digests))
-            return
 
 
 async def _tell_started(given: Given, core: Core, server: HttpsServer) -> None:
@@ -268,12 +252,3 @@ async def _tell_started(given: Given, core: Core, server: HttpsServer) -> None:
 
 async def _push_all(fleet: Fleet) -> None:
     await fleet.push(None, forced=False)
-
-
-async def _collect(store: Store, operations: Operations) -> None:
-    while True:
-        await asyncio.sleep(COLLECT_S)
-        await store.generations.collect()
-        await operations.alarms.collect()
-        await operations.sessions.distrust_clock()
-        await operations.sessions.collect()

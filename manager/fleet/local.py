@@ -13,7 +13,7 @@ from typing import Final, assert_never
 import msgspec
 import structlog
 
-from common.bundle.manifest import Manifest, Slot
+from common.bundle.manifest import Manifest, Slot, parse_manifest
 from common.bundle.verify import PartFault, find_faults
 from common.errors import BundleError, CertcastError, Reason
 from common.ids import MANAGEMENT_NODE, Digest, NodeName
@@ -35,7 +35,9 @@ from common.wire.messages import (
 from common.wire.receiver import Acknowledged, Command, Disconnect, Install, ManagerSeen, Receiver, Welcomed
 from common.wire.sender import Send
 from manager.channel.pipe import pipe
-from manager.fleet.ownport import OwnPort, Shown, shown_of
+from manager.domain.view import Version
+from manager.fleet.ownport import OwnPort, Shown, digests_shown, shown_of
+from manager.store.generations import Generations
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +99,14 @@ class LocalNode:
             return
         self._manifest, self._shown = manifest, shown
         await self._port.trust_and_look(shown)
+
+    async def resume_latest(self, generations: Generations, applied: Version | None) -> None:
+        """Do the same with what the store has of what was applied, if it still has it. Raises StorageError."""
+        for record in await generations.history(MANAGEMENT_NODE):
+            if applied is not None and record.digest == applied.digest:
+                manifest = parse_manifest(record.manifest)
+                await self.resume(manifest, await generations.payloads(digests_shown(manifest)))
+                return
 
     # -- LocalState
 

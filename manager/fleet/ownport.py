@@ -42,6 +42,11 @@ class Shown:
     trust: bytes
 
 
+def digests_shown(manifest: Manifest) -> list[Digest]:
+    """Return which payloads of a bundle `shown_of` uses."""
+    return [entry.digest for entry in manifest.entries if entry.path.startswith(("server/", f"{TRUST}/"))]
+
+
 def shown_of(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> Shown:
     """Pick it from a bundle."""
     files = {

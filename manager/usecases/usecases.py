@@ -1,6 +1,8 @@
 """All use cases together, over one context."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from manager.domain.inventory import Inventory
 from manager.usecases.alarms import AlarmOperations
@@ -23,6 +25,8 @@ from manager.usecases.sessions import SessionOperations
 from manager.usecases.setup import SetupOperations
 from manager.usecases.trust import TrustOperations
 from manager.usecases.users import UserOperations
+
+COLLECT_S: Final = 3600.0
 
 
 class Operations:
@@ -58,6 +62,15 @@ class Operations:
     async def inventory(self) -> Inventory:
         """Return certificates, trusted CAs, nodes and assignments as they are, from one moment."""
         return await self._context.inventories.current()
+
+    async def run_collection(self) -> None:
+        """Each hour, drop what is not needed any more: old generations, alarms, sessions."""
+        while True:
+            await asyncio.sleep(COLLECT_S)
+            await self._context.store.generations.collect()
+            await self.alarms.collect()
+            await self.sessions.distrust_clock()
+            await self.sessions.collect()
 
     def rights(self, check: Callable[[], Awaitable[None]]) -> Rights:
         """Watch over a request of who was allowed to make it; `check` raises AccessError once they no longer are."""
