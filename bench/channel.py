@@ -20,7 +20,7 @@ from common.ids import NodeName
 from common.runtime.ssh import SUBSYSTEM, common_options, generate_key, load_key, public_line
 from common.runtime.transport import Transport
 from common.wire.enrolment import EnrolReply, EnrolRequest
-from manager.channel.directory import Directory, PinnedKey
+from manager.channel.keys import KeyRegistry, PinnedKey
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 
@@ -109,7 +109,7 @@ async def _serve_ours(key: asyncssh.SSHKey) -> int:
         host="127.0.0.1",
         port=0,
         host_keys=[key],
-        directory=Directory({public_line(key): NodeName("bench")}),
+        keys=KeyRegistry({public_line(key): NodeName("bench")}),
         admit=lambda _key, _address: True,
         accept=accept,
         enrol=enrol,

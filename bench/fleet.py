@@ -21,7 +21,7 @@ from common.ids import NodeName
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
 from common.wire.enrolment import EnrolReply, EnrolRequest
-from manager.channel.directory import Directory
+from manager.channel.keys import KeyRegistry
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from manager.fleet.builtin import load_builtin
@@ -117,7 +117,7 @@ async def _push(fleet: Fleet, connect_s: float, first_s: float, count: int) -> F
 async def _serving(
     store: Store, keys: dict[NodeName, bytes], host_key: asyncssh.SSHKey
 ) -> AsyncIterator[tuple[Fleet, Listener]]:
-    directory = Directory({public_line(load_key(key)): name for name, key in keys.items()})
+    directory = KeyRegistry({public_line(load_key(key)): name for name, key in keys.items()})
     fleet = Fleet(store, Compiler(store, Inventories(store, load_builtin())), directory, epoch=1)
     await fleet.load()
 
@@ -128,7 +128,7 @@ async def _serving(
         host="127.0.0.1",
         port=0,
         host_keys=[host_key],
-        directory=directory,
+        keys=directory,
         admit=fleet.conversations.admit,
         accept=fleet.conversations.accept,
         enrol=enrol,

@@ -19,9 +19,9 @@ from common.runtime.supervise import Supervisor
 from common.runtime.trimming import give_back
 from manager.advertised import AdvertisedAddresses
 from manager.application import build_application
-from manager.channel.directory import Directory
 from manager.channel.enrolment import Enrolment
 from manager.channel.gate import Limits
+from manager.channel.keys import KeyRegistry
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from manager.fleet.builtin import load_builtin
@@ -113,9 +113,9 @@ async def _compose_core(given: Given) -> Core:
         raise NotFoundError(f"the store at {settings.data} has no host key; was 'init' interrupted?")
     host_key, epoch = load_key(host_pem), await store.meta.epoch()
     host_line = public_line(host_key)
-    directory = Directory(await store.nodes.keys())
+    keys = KeyRegistry(await store.nodes.keys())
     inventories = Inventories(store, await asyncio.to_thread(load_builtin))
-    fleet = Fleet(store, Compiler(store, inventories), directory, epoch=epoch)
+    fleet = Fleet(store, Compiler(store, inventories), keys, epoch=epoch)
     await fleet.load()
     context = Context(store=store, inventories=inventories, fleet=fleet, workers=given.workers)
     shares = share(raise_descriptor_limit())
@@ -127,7 +127,7 @@ async def _compose_core(given: Given) -> Core:
         host=host,
         port=port,
         host_keys=[host_key],
-        directory=directory,
+        keys=keys,
         admit=fleet.conversations.admit,
         accept=fleet.conversations.accept,
         enrol=Enrolment(NodeKeyOperations(context), host_keys=[host_line], epoch=epoch).enrol,

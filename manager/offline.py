@@ -98,7 +98,7 @@ async def own_fingerprint(settings: Settings) -> str:
 async def bump_epoch(settings: Settings) -> int:
     """Raise the store's epoch, and return it."""
     async with opened(settings.data) as store:
-        async with store.together():
+        async with store.transaction():
             epoch = await store.meta.bump_epoch()
             await store.audit.append(
                 at_s=time.time(), actor=CONSOLE, action=RESTORED, subject=f"epoch {epoch}"

@@ -1,6 +1,6 @@
 """The nodes' channel: an SSH server that offers one subsystem, one raw session, and nothing else.
 
-Owns the listening socket and every SSH connection. Whose key is whose is the directory's word; what is said on a session
+Owns the listening socket and every SSH connection. Whose key is whose is the key registry's word; what is said on a session
 is its peer's business. Invariant: no shell, exec, pty, sftp, forwarding or second session, for anybody; and a login is worth
 what its key is worth now: that is asked again when a session is opened, and whoever's key is revoked is cut at once.
 """
@@ -22,10 +22,10 @@ from common.runtime.ssh import (
 )
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
-from manager.channel.directory import Directory, PinnedKey
 from manager.channel.gate import GONE, Gate, Limits
 from manager.channel.guard import READ_BYTES, Guard
 from manager.channel.joining import Enrol, JoinPeer
+from manager.channel.keys import KeyRegistry, PinnedKey
 from manager.channel.login import Accept, Admit, CountedConnection, Login
 from manager.channel.sources import KnownSources
 from manager.channel.visitors import Visitor
@@ -49,7 +49,7 @@ class Listener:
         host: str,
         port: int,
         host_keys: Sequence[asyncssh.SSHKey],
-        directory: Directory,
+        keys: KeyRegistry,
         admit: Admit,
         accept: Accept,
         enrol: Enrol,
@@ -58,8 +58,8 @@ class Listener:
     ) -> None:
         self._host, self._port = host, port
         self._host_keys = list(host_keys)
-        self.directory = directory
-        directory.watchers.append(self._key_revoked)
+        self.keys = keys
+        keys.watchers.append(self._key_revoked)
         self.admit = admit
         self.accept = accept
         self.enrol = enrol

@@ -21,9 +21,9 @@ from common.runtime.ssh import (
     public_line,
 )
 from common.runtime.transport import Peer, Transport
-from manager.channel.directory import Directory, PinnedKey
 from manager.channel.gate import Gate
 from manager.channel.guard import Guard
+from manager.channel.keys import KeyRegistry, PinnedKey
 from manager.channel.sources import KnownSources
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class Host(Protocol):
     """Whom a connection has come to; the listener."""
 
     gate: Gate
-    directory: Directory
+    keys: KeyRegistry
     sources: KnownSources
     accept: Accept
     admit: Admit
@@ -135,7 +135,7 @@ class Login(asyncssh.SSHServer):
         self.line, self.is_joining, self.key = public_line(key), username == JOIN_USER, None
         if self.is_joining:
             return key.get_algorithm() == "ssh-ed25519"
-        owner = self._listener.directory.find(self.line)
+        owner = self._listener.keys.find(self.line)
         if owner is None or owner.node != username:
             self.refused("login.refused", f"the key is not that of node '{username[:63]}'")
             return False
@@ -153,7 +153,7 @@ class Login(asyncssh.SSHServer):
     @property
     def is_valid(self) -> bool:
         """Whether the key that was proven is still what it was."""
-        return self.is_joining or (self.key is not None and self._listener.directory.is_current(self.key))
+        return self.is_joining or (self.key is not None and self._listener.keys.is_current(self.key))
 
     def end(self) -> None:
         """Cut the connection; a goodbye that was just written has a moment to leave."""

@@ -44,7 +44,9 @@ class NodeFacts:
     node_id: int = 0
     """The store's number of it, which a node that is added again under its name does not have."""
     key_change: KeyChange | None = None
-    adopting: bool = False  # it has just joined, so what it brings from an earlier life does not count
+    awaiting_first_report: bool = (
+        False  # it has just joined, so what it brings from an earlier life does not count
+    )
     desired: Desired | None = None
     offered: Desired | None = None
     applied: Applied | None = None
@@ -131,7 +133,7 @@ class NodeFacts:
             text = "the connection ended before the outcome; the node will say what came of it"
             self.push.conclude(now_s, result="lost", reason=Reason.UNREACHABLE, message=text)
 
-    def hear(self, report: Report, now_s: float) -> bool:
+    def apply_report(self, report: Report, now_s: float) -> bool:
         """Take a node's word about itself; return whether anything that the store keeps has changed."""
         before, skew_before_s = self._stable(), self.clock_skew_s
         self.heard_s = now_s
@@ -180,7 +182,7 @@ class NodeFacts:
 
     def conclude(self, message: Rejected | Outcome, now_s: float) -> bool:
         """Take the end of a push; return whether anything that the store keeps has changed."""
-        changed = self.hear(message.report, now_s) if message.report is not None else False
+        changed = self.apply_report(message.report, now_s) if message.report is not None else False
         if isinstance(message, Rejected):
             changed = self._refuse(message, now_s) or changed
         if isinstance(message, Outcome) and message.diagnostics:
@@ -261,7 +263,7 @@ class NodeFacts:
     @property
     def is_in_conflict(self) -> bool:
         """Whether the node runs a generation that this store has never published (it was restored, or another is live)."""
-        if self.applied is None or self.is_applied or self.adopting:
+        if self.applied is None or self.is_applied or self.awaiting_first_report:
             return False
         return self.desired is None or self.applied.generation > self.desired.version.generation
 

@@ -156,7 +156,7 @@ class Inventory:
     def chain(self, certificate_id: int, *, now_s: int) -> Chain:
         """Return a certificate's chain of trust; built once, and again when it may be another."""
         known = self.chains.get(certificate_id)
-        if known is None or now_s >= known.stands_until_s:
+        if known is None or now_s >= known.recheck_at_s:
             entry = self.entries[certificate_id]
             known = self.chain_of(entry, now_s=now_s)
             self.chains[certificate_id] = known

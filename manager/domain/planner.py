@@ -102,7 +102,7 @@ def wanted_manifest(facts: NodeFacts, content: Content, *, epoch: int) -> Manife
     return bundle.manifest
 
 
-def is_news(facts: NodeFacts, wanted: Manifest) -> bool:
+def needs_publishing(facts: NodeFacts, wanted: Manifest) -> bool:
     """Whether what the store wants must be published: neither what is desired already, nor what older content stands in for."""
     desired = facts.desired
     if desired is None:

@@ -17,7 +17,7 @@ from common.pki.certificate import Certificate
 from manager.domain.desired import Desired, desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.inventory import Inventory
-from manager.domain.planner import Content, is_news, republish, wanted_manifest
+from manager.domain.planner import Content, needs_publishing, republish, wanted_manifest
 from manager.store.inventory import Inventories
 from manager.store.records import NewGeneration
 from manager.store.store import Store
@@ -50,7 +50,7 @@ class Compiler:
         self._stands: dict[int, int] = {}
 
     @property
-    def stands_until_s(self) -> float:
+    def recheck_at_s(self) -> float:
         """When a chain that is served may become another by time alone, without anybody's change."""
         return min(self._stands.values(), default=float("inf"))
 
@@ -81,7 +81,7 @@ class Compiler:
             if count % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
             manifest = wanted_manifest(facts, contents(facts.name), epoch=epoch)
-            if is_news(facts, manifest):
+            if needs_publishing(facts, manifest):
                 manifests[facts.name] = manifest
         return manifests, bodies
 
@@ -103,7 +103,7 @@ class Compiler:
         desired = republish(facts, old, contents(facts.name), epoch=epoch, now_s=now_s)
         cause = f"republished generation {number}"
         new = _new_generation(desired.manifest, facts.node_id, {}, cause=cause, created_s=now_s)
-        async with self._store.together():
+        async with self._store.transaction():
             kept = await self._store.generations.publish(
                 [replace(new, copies=number, instead_of=desired.instead_of)]
             )
@@ -162,7 +162,7 @@ class Compiler:
     ) -> Parts:
         """Let stored CAs complete the chains that were uploaded with the leaves."""
         chains = {number: inventory.chain(number, now_s=now_s) for number in materials}
-        self._stands.update({number: chain.stands_until_s for number, chain in chains.items()})
+        self._stands.update({number: chain.recheck_at_s for number, chain in chains.items()})
         used = set(inventory.slots.values())
         self._stands = {number: until_s for number, until_s in self._stands.items() if number in used}
         served = {

@@ -13,8 +13,8 @@ from common.errors import Reason
 from common.ids import NodeName
 from common.runtime.transport import Transport
 from manager.channel.connection import Connection, Listener
-from manager.channel.directory import Directory, PinnedKey
 from manager.channel.floods import Floods
+from manager.channel.keys import KeyRegistry, PinnedKey
 
 log = structlog.get_logger(__name__)
 
@@ -28,16 +28,16 @@ GOODBYE_RETRY_S: Final = 2.0
 class Connections:
     """All connections to nodes, and the allowances that they share."""
 
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-        directory.watchers.append(self._key_revoked)
+    def __init__(self, keys: KeyRegistry) -> None:
+        self._keys = keys
+        keys.watchers.append(self._key_revoked)
         self._current: dict[NodeName, Connection] = {}
         self._greeting: set[Connection] = set()
         self.floods = Floods()
 
     def accept(self, key: PinnedKey, transport: Transport, listener: Listener) -> Connection:
         """Take a transport whose peer has proven this key."""
-        return self._open(key.node, transport, listener, lambda: self._directory.is_current(key))
+        return self._open(key.node, transport, listener, lambda: self._keys.is_current(key))
 
     def attach(self, node: NodeName, transport: Transport, listener: Listener) -> Connection:
         """Take a transport within this process, whose other end nobody else can hold."""
@@ -74,12 +74,12 @@ class Connections:
 
     def pin(self, name: NodeName, public_key_line: str) -> None:
         """Let a node have this key, and end what its former one opened."""
-        self._directory.pin(name, public_key_line)
+        self._keys.pin(name, public_key_line)
 
     def forget(self, name: NodeName) -> None:
         """Drop a node's key and its allowance, and end all its connections."""
         self.floods.forget(name)
-        self._directory.forget(name)
+        self._keys.forget(name)
         self._end_all(name, Reason.FORBIDDEN, REPLACED_RETRY_S)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from common.ids import Digest, NodeName
 from common.runtime.transport import Transport
 from common.wire.messages import Accepted, Hello, Outcome, Progress, Rejected, Tick, Welcome
 from manager.channel.connection import Connection
-from manager.channel.directory import PinnedKey
+from manager.channel.keys import PinnedKey
 from manager.domain.facts import NodeFacts
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.connections import REPLACED_RETRY_S, Connections
@@ -112,7 +112,7 @@ class Conversations:
         now_s = time.time()
         match message:
             case Tick():
-                if facts.hear(message.report, now_s):
+                if facts.apply_report(message.report, now_s):
                     self._reports.put(facts.record(now_s))
                 connection.tock(server_time_s=now_s, epoch=self._epoch)
                 self._pushes.pursue(facts)
@@ -168,11 +168,11 @@ class Conversations:
         facts.seats.note(
             hello.instance or hello.boot_id, connection.address, now_s, displaces=older is not None
         )
-        if facts.hear(hello.report, now_s) or has_moved:
+        if facts.apply_report(hello.report, now_s) or has_moved:
             self._reports.put(facts.record(now_s))
         log.info("node.connected", node=facts.name, address=connection.address, version=hello.agent_version)
         connection.welcome(Welcome(verdict="ok", server_time_s=now_s, epoch=self._epoch))
-        if facts.adopting:
+        if facts.awaiting_first_report:
             # what it brings may have higher numbers than ours; publishing goes above them
             self._changes.note([facts.name], cause="node joined")
         self._pushes.pursue(facts)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from common.bundle.manifest import Manifest
 from common.ids import NodeName
-from manager.channel.directory import Directory
+from manager.channel.keys import KeyRegistry
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeRecord
 from manager.domain.nodeview import view_of
@@ -35,13 +35,13 @@ from manager.store.store import Store
 class Fleet:
     """All nodes. Implements `manager.usecases.ports.Fleet` and `FleetView`."""
 
-    def __init__(self, store: Store, compiler: Compiler, directory: Directory, *, epoch: int) -> None:
+    def __init__(self, store: Store, compiler: Compiler, keys: KeyRegistry, *, epoch: int) -> None:
         self._store = store
         self._changes = ChangeQueue(quiet_s=QUIET_S, quiet_max_s=QUIET_MAX_S)
         self.registry = Registry()
         self.reports = ReportWriter(store.reports)
         self.delivery = Delivery(store.generations)
-        self.connections = Connections(directory)
+        self.connections = Connections(keys)
         self._publisher = Publisher(store, compiler, self.registry, epoch=epoch)
         self.pushes = Pushes(self.registry, self.connections, self._publisher, delivery=self.delivery)
         self.conversations = Conversations(
@@ -147,7 +147,7 @@ class Fleet:
         What the node brings from an earlier life does not count.
         """
         facts = self.registry.get(record.name)
-        facts.joined = facts.adopting = True
+        facts.joined = facts.awaiting_first_report = True
         self._take_key(facts, record)
 
     def node_rotated(self, record: NodeRecord) -> None:

@@ -34,9 +34,9 @@ class Publisher:
         """How few anchors an operator has confirmed, None for no number; as of the last publishing."""
 
     @property
-    def stands_until_s(self) -> float:
+    def recheck_at_s(self) -> float:
         """When a chain that is served may become another by time alone, without anybody's change."""
-        return self._compiler.stands_until_s
+        return self._compiler.recheck_at_s
 
     async def load(self) -> None:
         """Take what an operator has confirmed. Raises StorageError."""
@@ -57,7 +57,7 @@ class Publisher:
                     facts.desired = published[facts.name]
                     self._registry.note(facts.name)
             for facts in chosen:
-                facts.adopting = facts.adopting and facts.connected_s is None
+                facts.awaiting_first_report = facts.awaiting_first_report and facts.connected_s is None
         if published:
             log.info("generation.published", count=len(published), cause=cause)
         return set(published)
@@ -90,4 +90,4 @@ class Publisher:
 
 def _publishable(nodes: Collection[NodeFacts], *, forced: bool) -> list[NodeFacts]:
     """Leave out who knows more than this store: such a node waits for an operator's word (a forced push)."""
-    return [facts for facts in nodes if forced or facts.adopting or not facts.is_in_conflict]
+    return [facts for facts in nodes if forced or facts.awaiting_first_report or not facts.is_in_conflict]

@@ -80,7 +80,7 @@ class Reconciler:
         try:
             revision = await self._store.meta.revision()
             # a chain may become another by time alone: an intermediate expires, a cross-signed one begins
-            if revision != self._revision or time.time() >= self._publisher.stands_until_s:
+            if revision != self._revision or time.time() >= self._publisher.recheck_at_s:
                 await self._publisher.publish(list(self._registry), cause="reconcile", changed_s=time.time())
                 self._revision = revision
         except StorageError as error:

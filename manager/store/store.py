@@ -112,7 +112,7 @@ class Store:
         return cls(database, keyring)
 
     @contextlib.asynccontextmanager
-    async def together(self) -> AsyncIterator[None]:
+    async def transaction(self) -> AsyncIterator[None]:
         """Make one transaction of all that this task writes in the block: kept when it is left, undone if anything in it raises.
 
         Every other writer waits meanwhile, so nothing in it may take long or wait for another task. Raises StorageError.
@@ -132,7 +132,7 @@ class Store:
         return self._database.rights_revision
 
     def after_commit(self, effect: Callable[[], None]) -> None:
-        """Run this once what this task is writing `together` is on disk, before anybody else writes; never if it is undone.
+        """Run this once what this task is writing in its `transaction` is on disk, before anybody else writes; never if it is undone.
 
         It must not raise.
         """

@@ -110,7 +110,7 @@ class AlarmOperations:
 
     async def acknowledge(self, alarm_ids: Sequence[int], *, actor: str) -> None:
         """Note that an operator has seen these. Raises NotFoundError if one of them does not stand."""
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             await self._context.store.alarms.acknowledge(alarm_ids, actor=actor, now_s=self._context.clock())
             for number in dict.fromkeys(alarm_ids):
                 await self._context.note(actor, "alarm.acknowledged", f"alarm {number}")
@@ -122,16 +122,16 @@ class AlarmOperations:
 
     async def run(self, fleet: FleetView) -> None:
         """Evaluate whenever something changed, and every few seconds, until cancelled."""
-        stirred = self._context.stirred
+        content_changed = self._context.content_changed
         while True:
-            stirred.clear()
+            content_changed.clear()
             try:
                 await self.evaluate(fleet)
             except StorageError as error:
                 log.error("alarms.failed", reason=error.reason, message=error.message)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVALUATE_S):
-                    await stirred.wait()
+                    await content_changed.wait()
             await asyncio.sleep(SETTLE_S)
 
     async def evaluate(self, fleet: FleetView) -> Changes:

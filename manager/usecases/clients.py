@@ -79,7 +79,7 @@ class ClientOperations:
         _check_name(name)
         key = ec.generate_private_key(ec.SECP256R1())
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             # what the role gives now: it may be changed by somebody else meanwhile
             level = await self._level(api_role_id)
             record = await self._add(name, level, read_public_key(public), api_role_id, actor)
@@ -89,7 +89,7 @@ class ClientOperations:
     async def change(self, number: int, *, name: str, api_role_id: int, actor: str) -> ClientRecord:
         """Rename a client or give it another role; its key and its tokens stay. Raises as `add_with_key` does."""
         _check_name(name)
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             level = await self._level(api_role_id)
             record = await self._context.store.clients.change(
                 number, name=name, role=level, api_role_id=api_role_id
@@ -101,7 +101,7 @@ class ClientOperations:
     async def _add(
         self, name: str, role: Role, public_key: str, api_role_id: int | None, actor: str
     ) -> ClientRecord:
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             record = await self._context.store.clients.add(
                 name,
                 role,
@@ -137,7 +137,7 @@ class ClientOperations:
 
     async def remove(self, *names: str, actor: str) -> None:
         """Remove all of these clients or none; their access tokens are worth nothing from then on. Raises NotFoundError."""
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             for name in names:
                 await self._context.store.clients.remove(name)
                 await self._context.store.nodes.remove_join_tokens_of(f"{ACTOR_PREFIX}{name}")

@@ -26,7 +26,7 @@ ATTEMPTS: Final = 20
 class Context:
     """The store and what is known of its content, the fleet, the workers, and the clocks: unix seconds, and seconds that only ever pass.
 
-    `stirred` is set by every change of content, for who must look at all of it anew.
+    `content_changed` is set by every change of content, for who must look at all of it anew.
     """
 
     store: Store
@@ -35,24 +35,24 @@ class Context:
     workers: Workers
     clock: Callable[[], float] = field(default=time.time)
     monotonic: Callable[[], float] = field(default=time.monotonic)
-    stirred: asyncio.Event = field(default_factory=asyncio.Event)
+    content_changed: asyncio.Event = field(default_factory=asyncio.Event)
     attempts: Attempts = field(default_factory=Attempts)
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
         """Tell whom it concerns that what these nodes (None: all) must hold may have changed."""
         self.fleet.changed(nodes, cause=cause)
-        self.stirred.set()
+        self.content_changed.set()
 
     @asynccontextmanager
     async def deciding(self) -> AsyncIterator[Inventory]:
-        """Begin a transaction as `store.together()` does, with the inventory that it begins with: nobody can change it before the end.
+        """Begin a transaction as `store.transaction()` does, with the inventory that it begins with: nobody can change it before the end.
 
         Raises StorageError if others change it all the time.
         """
         for _ in range(ATTEMPTS):
             # read before anybody has to wait for this transaction
             inventory = await self.inventories.current()
-            async with self.store.together():
+            async with self.store.transaction():
                 if await self.store.meta.is_at(inventory.revision):
                     yield inventory
                     return
@@ -76,7 +76,7 @@ class Context:
         self.attempts.count(attempt, name=name, source=source, now_s=self.clock())
 
     async def note(self, actor: str, action: str, subject: str, detail: object = None) -> None:
-        """Write an act into the audit log: within the `store.together()` that carries it out, or before it where that cannot be undone."""
+        """Write an act into the audit log: within the `store.transaction()` that carries it out, or before it where that cannot be undone."""
         await self.store.audit.append(
             at_s=self.clock(), actor=actor, action=action, subject=subject, detail=detail
         )

@@ -62,7 +62,7 @@ class Devices:
     async def _own_key(self) -> bytes:
         if not self._key:
             meta = self._context.store.meta
-            async with self._context.store.together():
+            async with self._context.store.transaction():
                 kept = await meta.secret_get(_KEPT)
                 if kept is None:
                     kept = secrets.token_bytes(KEY_BYTES)

@@ -25,7 +25,7 @@ class DocumentOperations:
 
     async def add(self, kind: str, body: Mapping[str, Any], *, unique: Collection[str], actor: str) -> int:
         """Keep a new one; return its id. Raises TakenError."""
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             number = await self._context.store.documents.add(kind, body, unique=unique)
             await self._note("document.added", kind, [number], actor)
         return number
@@ -42,7 +42,7 @@ class DocumentOperations:
     ) -> None:
         """Change fields of one. Raises NotFoundError, TakenError, and what `check` raises of the whole."""
         store = self._context.store.documents
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             known = (await store.all(kind)).get(document_id)
             if known is None:
                 raise NotFoundError(f"there is no {kind} {document_id}")
@@ -56,7 +56,7 @@ class DocumentOperations:
     ) -> None:
         """Change fields of the one document of a kind that has exactly one, called `shown_id`. Raises what `check` raises of the whole."""
         store = self._context.store.documents
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             number, known = next(iter((await store.all(kind)).items()), (None, {}))
             changed = {**known, **changes}
             check(changed)
@@ -68,7 +68,7 @@ class DocumentOperations:
 
     async def delete(self, kind: str, document_ids: Sequence[int], *, actor: str) -> None:
         """Remove all of these or none. Raises NotFoundError."""
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             await self._context.store.documents.delete(kind, document_ids)
             await self._note("document.deleted", kind, document_ids, actor)
 

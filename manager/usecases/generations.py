@@ -124,7 +124,7 @@ class GenerationOperations:
             note = partial(self._settle, inventory, new, confirm, told, actor)
             with contextlib.suppress(_ChangedError):
                 done = await self._context.fleet.republish(node, number, note=note)
-                self._context.stirred.set()
+                self._context.content_changed.set()
                 return done, told
         raise StorageError("the store was changed all the time meanwhile; try again", reason=Reason.BUSY)
 

@@ -42,7 +42,7 @@ class NodeKeyOperations:
         store = self._context.store
         # guesses end here, so that no flood of them keeps writers waiting
         await store.nodes.check_join_token(name, secret_hash=secret_hash)
-        async with store.together():
+        async with store.transaction():
             former = await store.nodes.key_of(name)
             await store.nodes.redeem_join_token(
                 name, secret_hash=secret_hash, public_key=public_key, now_s=self._context.clock()
@@ -52,18 +52,18 @@ class NodeKeyOperations:
                     name, "rejoined" if former else "joined", public_key, former, address
                 )
                 store.after_commit(partial(self._context.fleet.node_joined, record))
-                store.after_commit(self._context.stirred.set)
+                store.after_commit(self._context.content_changed.set)
 
     async def rotate(self, name: NodeName, *, public_key: str, instead_of: str, address: str) -> None:
         """Pin a key in place of the one that vouched for it. Raises EnrolmentError if that one is no longer pinned, ConflictError."""
         store = self._context.store
-        async with store.together():
+        async with store.transaction():
             former = await store.nodes.key_of(name)
             await store.nodes.pin(name, public_key, instead_of=instead_of)
             if former != public_key:
                 record = await self._record(name, "rotated", public_key, former, address)
                 store.after_commit(partial(self._context.fleet.node_rotated, record))
-                store.after_commit(self._context.stirred.set)
+                store.after_commit(self._context.content_changed.set)
 
     def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
         """Count a join, or a rotation `by_proof`, that was refused."""

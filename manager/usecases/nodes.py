@@ -128,7 +128,7 @@ class NodeOperations:
             raise ConflictError(f"'{JOIN_USER}' is the name under which nodes log in to join; choose another")
         described = NodeDescription(names=names or [checked], addresses=addresses, detail=detail, slots=slots)
         new, temporary = await self._prepared(checked, described)
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             record = await self._keep(checked, "node", new, temporary, actor=actor)
             yield record
         self._added(record, actor=actor)
@@ -139,7 +139,7 @@ class NodeOperations:
         """Add the node that is the manager itself."""
         described = NodeDescription(names=names or [MANAGEMENT_NODE], addresses=addresses)
         new, temporary = await self._prepared(MANAGEMENT_NODE, described)
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             record = await self._keep(MANAGEMENT_NODE, "management", new, temporary, actor=actor)
         self._added(record, actor=actor)
         return record
@@ -192,7 +192,7 @@ class NodeOperations:
                 self._context.store.after_commit(partial(self._context.fleet.node_removed, name))
         for name in checked:
             log.info("node.removed", node=name, user=actor)
-        self._context.stirred.set()
+        self._context.content_changed.set()
 
     async def new_token(self, name: str, *, actor: str) -> NewToken:
         """Make a join token for a node. Raises NotFoundError, ConflictError (too many unused ones)."""
@@ -201,7 +201,7 @@ class NodeOperations:
             raise ConflictError("the management node does not join")
         now_s = self._context.clock()
         secret, expires_s = new_secret(), now_s + self._join.lifetime_s
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             await self._context.store.nodes.add_join_token(
                 checked, secret_hash=hash_secret(secret), created_by=actor, expires_s=expires_s, now_s=now_s
             )
@@ -225,7 +225,7 @@ class NodeOperations:
     async def remove_token(self, name: str, token_id: int, *, actor: str) -> None:
         """Revoke an unused join token of a node. Raises NotFoundError."""
         checked = node_name(name)
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             await self._context.store.nodes.remove_join_token(checked, token_id)
             await self._context.note(actor, "node.token_removed", f"node {checked}", {"token": token_id})
 
@@ -282,7 +282,7 @@ class NodeOperations:
 
     def _added(self, record: NodeRecord, *, actor: str) -> None:
         log.info("node.added", node=record.name, user=actor)
-        self._context.stirred.set()
+        self._context.content_changed.set()
 
     async def _drop_temporary(self, certificate_ids: Collection[int]) -> None:
         """A temporary certificate goes with its node."""

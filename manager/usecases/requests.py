@@ -92,7 +92,7 @@ class RequestOperations:
             key_type=f"{made.key_type} {made.key_bits}" if made.key_type == "RSA" else made.key_type,
             replaces_id=replaces,
         )
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             record = await self._context.store.requests.add(new, now_s=self._context.clock())
             detail = {"subject": made.raw_subject}
             await self._context.note(actor, "request.made", f"request {record.id}", detail)

@@ -21,7 +21,7 @@ class RoleOperations:
     async def add(self, name: str, permissions: Collection[str], *, actor: str) -> int:
         """Make a role; return its id. Raises ConflictError if the name is taken."""
         _check(permissions)
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             role_id = await self._context.store.roles.add(name, permissions)
             await self._note(actor, "role.added", role_id, name, permissions)
         return role_id
@@ -32,13 +32,13 @@ class RoleOperations:
         known = next((each for each in await self.list() if each.id == role_id), None)
         if known is not None and (known.name, set(known.permissions)) == (name, set(permissions)):
             return
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             await self._context.store.roles.change(role_id, name, permissions, level=level_of(permissions))
             await self._note(actor, "role.changed", role_id, name, permissions)
 
     async def remove(self, role_ids: Sequence[int], *, actor: str) -> None:
         """Remove all of these roles or none. Raises NotFoundError, ConflictError if one is built in or a program has it."""
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             await self._context.store.roles.remove(role_ids)
             for role_id in dict.fromkeys(role_ids):
                 await self._context.note(actor, "role.removed", f"role {role_id}")

@@ -78,7 +78,7 @@ class SessionOperations:
         return token
 
     async def _keep(self, user: UserRecord, token: str, *, address: str, now_s: float) -> None:
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             await self._context.store.sessions.add(
                 hash_token(token), user.id, source=address[:SOURCE_MAX], now_s=now_s, keep=PER_USER_MAX
             )
@@ -116,7 +116,7 @@ class SessionOperations:
         self, name: str, *, only: str | None = None, keep: str | None = None, actor: str
     ) -> None:
         """End a user's sessions: the one with the id `only`, or all but that with the id `keep`. Raises NotFoundError."""
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             count = await self._context.store.sessions.remove_of(name, only=only, keep=keep)
             if only is not None and not count:
                 raise NotFoundError(f"user '{name}' is not signed in there any more")
@@ -155,7 +155,7 @@ class SessionOperations:
         Asked at the start and now and then, because only the store remembers what the clock said before a restart.
         """
         store, now_s = self._context.store, self._context.clock()
-        async with store.together():
+        async with store.transaction():
             kept = await store.meta.get(CLOCK)
             if kept is not None and now_s < float(kept) - SET_BACK_S:
                 await store.sessions.remove_every()

@@ -212,7 +212,7 @@ class TrustOperations:
     async def _keep(
         self, new: Sequence[NewTrustedCa], *, actor: str
     ) -> Sequence[tuple[TrustedCaRecord, bool]]:
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             kept = await self._context.store.trusted_cas.add(new, now_s=self._context.clock())
             detail = {"subjects": [record.subject_name for record, _ in kept]}
             await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", detail)

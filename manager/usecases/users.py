@@ -56,7 +56,7 @@ class UserOperations:
         _check_name(name)
         check_password(password)
         hashed = await self.passwords.hash(password)
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             record = await self._context.store.users.add(
                 name, role, password_hash=hashed, now_s=self._context.clock(), only_first=only_first
             )
@@ -70,7 +70,7 @@ class UserOperations:
         """Replace a user's password; the user's sessions and API tokens end. Raises InvalidInputError, NotFoundError."""
         check_password(password)
         hashed = await self.passwords.hash(password)
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             await self._context.store.users.set_password(name, hashed)
             await self._context.note(actor, "user.password_changed", f"user {name}")
 
@@ -90,7 +90,7 @@ class UserOperations:
         """
         if name == actor:
             raise ConflictError("you cannot change your own role; another administrator can")
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             now = (await self._context.store.users.get(name))[0].role
             if seen not in {None, now}:
                 raise ChangedMeanwhileError(
@@ -108,7 +108,7 @@ class UserOperations:
 
     async def remove_token(self, token_id: int, *, name: str | None, actor: str) -> TokenRecord:
         """Revoke an API token, of this user if one is named; it is worth nothing from then on. Raises NotFoundError."""
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             record = await self._context.store.users.remove_token(token_id, name=name)
             await self._context.note(actor, "token.removed", f"user {record.user}", {"label": record.label})
         return record
@@ -117,7 +117,7 @@ class UserOperations:
         """Remove a user and all tokens. Raises NotFoundError; ConflictError for the own account, and for the last administrator."""
         if name == actor:
             raise ConflictError("you cannot delete your own account; another administrator can")
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             had_administrator = await self._has_administrator()
             await self._context.store.users.remove(name)
             await self._check_administrator(name, had_administrator=had_administrator)
@@ -138,7 +138,7 @@ class UserOperations:
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         now_s = self._context.clock()
         expires_s = now_s + days * 86400
-        async with self._context.store.together():
+        async with self._context.store.transaction():
             user, _ = await self._context.store.users.get(name)
             chosen = Scope(user.role) if scope is None else scope
             if not fits(chosen, user.role):

@@ -18,9 +18,9 @@ from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
 from common.wire.enrolment import EnrolReply, EnrolRequest, hash_secret, rotation_statement
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
-from manager.channel.directory import Directory
 from manager.channel.enrolment import Enrolment
 from manager.channel.gate import Limits
+from manager.channel.keys import KeyRegistry
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from manager.domain.consequences import ConfirmationNeededError
@@ -87,7 +87,7 @@ class Manager:
         self,
         store: Store,
         fleet: Fleet,
-        directory: Directory,
+        directory: KeyRegistry,
         listener: Listener,
         host_line: str,
         context: Context,
@@ -109,7 +109,7 @@ class Manager:
     async def add(self, *names: str) -> None:
         """Add nodes, each with a certificate of its own."""
         for name in names:
-            async with self.store.together():
+            async with self.store.transaction():
                 record = await self.store.nodes.add(
                     NodeName(name), "node", names=[f"{name}.example.test"], addresses=(), now_s=time.time()
                 )
@@ -232,7 +232,7 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
     """Run it over a new store in a directory."""
     create_kek(directory)
     store = await Store.create(directory, load_keyring(directory))
-    host_key, keys = load_key(generate_key()), Directory({})
+    host_key, keys = load_key(generate_key()), KeyRegistry({})
     inventories = Inventories(store, [decode(ANCHOR.certificate_der)])
     fleet = Fleet(store, Compiler(store, inventories), keys, epoch=1)
     await fleet.load()
@@ -242,7 +242,7 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
         host="127.0.0.1",
         port=0,
         host_keys=[host_key],
-        directory=keys,
+        keys=keys,
         admit=fleet.conversations.admit,
         accept=fleet.conversations.accept,
         enrol=enrolment.enrol,

@@ -19,7 +19,7 @@ from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT
 from manager.application import build_application
-from manager.channel.directory import Directory
+from manager.channel.keys import KeyRegistry
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.http.health import Health
@@ -121,7 +121,7 @@ async def _serving(
     create_kek(directory)
     store = await Store.create(directory, load_keyring(directory))
     anchor = pki.make_root("Anchor")
-    node_directory = Directory({})
+    node_directory = KeyRegistry({})
     inventories = Inventories(store, [decode(anchor.certificate_der)])
     fleet = Fleet(store, Compiler(store, inventories), node_directory, epoch=1)
     await fleet.load()

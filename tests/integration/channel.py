@@ -13,9 +13,9 @@ from common.ids import NodeName
 from common.runtime.ssh import common_options, fingerprint, generate_key, load_key, public_line
 from common.runtime.transport import Transport
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_pinning
-from manager.channel.directory import Directory, PinnedKey
 from manager.channel.enrolment import Enrolment
 from manager.channel.gate import Limits
+from manager.channel.keys import KeyRegistry, PinnedKey
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from nodeagent.channel import identity
@@ -65,7 +65,7 @@ class Ear:
 class Tokens:
     """Join tokens and pinned keys in memory, with the store's rules. Implements `manager.channel.enrolment.NodeKeys`."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: KeyRegistry) -> None:
         self.tokens: dict[str, list[str | float | None]] = {}
         self.pinned: dict[NodeName, str] = {}
         self.pinnings: dict[tuple[NodeName, str], str] = {}
@@ -109,7 +109,7 @@ class Channel:
     """What `channel()` gives."""
 
     def __init__(
-        self, listener: Listener, directory: Directory, host_key: asyncssh.SSHKey, tokens: Tokens
+        self, listener: Listener, directory: KeyRegistry, host_key: asyncssh.SSHKey, tokens: Tokens
     ) -> None:
         self.listener = listener
         self.directory = directory
@@ -148,7 +148,7 @@ class Channel:
 async def channel(
     limits: Limits | None = None, *, sources: KnownSources | None = None
 ) -> AsyncIterator[Channel]:
-    host_key, directory = load_key(generate_key()), Directory({})
+    host_key, directory = load_key(generate_key()), KeyRegistry({})
     tokens = Tokens(directory)
     made: list[Channel] = []
 
@@ -162,7 +162,7 @@ async def channel(
         host="127.0.0.1",
         port=0,
         host_keys=[host_key],
-        directory=directory,
+        keys=directory,
         admit=lambda _key, _address: True,
         accept=accept,
         enrol=enrolment.enrol,

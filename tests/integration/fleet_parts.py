@@ -9,7 +9,7 @@ from pathlib import Path
 from common.ids import NodeName
 from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
-from manager.channel.directory import Directory
+from manager.channel.keys import KeyRegistry
 from manager.channel.pipe import pipe
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
@@ -94,7 +94,7 @@ async def running(directory: Path, *, epoch: int = 1) -> AsyncIterator[Parts]:
     fleet = Fleet(
         store,
         Compiler(store, Inventories(store, [decode(ANCHOR.certificate_der)])),
-        Directory({}),
+        KeyRegistry({}),
         epoch=epoch,
     )
     await fleet.load()

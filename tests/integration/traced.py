@@ -13,7 +13,7 @@ from typing import Final
 from common.errors import EnrolmentError, Reason
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.wire.enrolment import EnrolReply
-from manager.channel.directory import Directory
+from manager.channel.keys import KeyRegistry
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from nodeagent.channel.identity import Pin, ensure_key, save_pin
@@ -60,7 +60,7 @@ def changed_paths(trace: str) -> Iterator[tuple[str, str]]:
 @asynccontextmanager
 async def listening(peer: Manager, data: Path) -> AsyncIterator[None]:
     """Have a manager's listener, and in `data` the identity of a node that has joined there."""
-    host_key, directory = load_key(generate_key()), Directory({})
+    host_key, directory = load_key(generate_key()), KeyRegistry({})
     directory.pin(NODE, public_line(ensure_key(data)))
     listener = Listener(
         host="127.0.0.1",

@@ -2,7 +2,7 @@
 
 Decides by a bounded search with backtracking over what was uploaded, stored intermediates and the trust store. Whether a
 strict client would accept it now is the second answer, in `strict`.
-Invariant: the answer stays the same until `stands_until_s` unless the certificates change; so it can be kept.
+Invariant: the answer stays the same until `recheck_at_s` unless the certificates change; so it can be kept.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ class Chain:
         missing_issuer: for INCOMPLETE, the name that was looked for (RFC 4514).
         serving: what a server sends after its leaf: no self-signed root, but what came with the leaf for clients that know only
             another root (a cross-signed certificate of the root), unless that is wrong.
-        stands_until_s: the first second at which this answer may be another.
+        recheck_at_s: the first second at which this answer may be another.
         exhausted: a work limit was met, so a better chain may exist; `crowd` is the issuer's name with the most candidates, and their
             number.
         looked_for: the canonical names of all issuers that were looked for; a CA of another name cannot change the chain.
@@ -64,7 +64,7 @@ class Chain:
     links: tuple[Link, ...]
     missing_issuer: str
     serving: tuple[Certificate, ...]
-    stands_until_s: int
+    recheck_at_s: int
     exhausted: bool
     crowd: tuple[str, int]
     looked_for: frozenset[bytes]
@@ -161,7 +161,7 @@ def build_chain(
         ),
         missing_issuer=path.certificates[-1].raw_issuer if state is ChainState.INCOMPLETE else "",
         serving=serving,
-        stands_until_s=_next_change_s({*search.seen, *came_along}, now_s),
+        recheck_at_s=_next_change_s({*search.seen, *came_along}, now_s),
         exhausted=search.exhausted,
         crowd=search.crowd,
         looked_for=frozenset(one.issuer_id for one in search.seen),

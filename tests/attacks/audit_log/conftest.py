@@ -72,7 +72,7 @@ def keyring() -> Keyring:
 
 
 async def act(store: Store, count: int = 5, *, at_s: float = 1.5) -> None:
-    async with store.together():
+    async with store.transaction():
         for number in range(count):
             await store.audit.append(at_s=at_s, actor="ann", action="node.removed", subject=f"node n{number}")
 

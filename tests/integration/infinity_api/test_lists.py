@@ -121,7 +121,7 @@ async def test_a_list_is_deleted_as_far_as_its_filter_goes_all_or_nothing(client
 async def test_a_long_list_is_made_and_sent_in_pieces(client: Client, monkeypatch):
     store = client.api.context.store.documents
     count = AT_ONCE * 2 + 7
-    async with client.api.context.store.together():
+    async with client.api.context.store.transaction():
         for number in range(count):
             await store.add("dns_server", {"address": f"198.51.{number // 256}.{number % 256}"})
     made, whole = [], Documents.complete

@@ -18,7 +18,7 @@ LEAF = "ab" * 32
 def heard(report: Report) -> NodeFacts:
     facts = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
     facts.connect(address="", agent_version="1", now_s=NOW_S)
-    facts.hear(report, NOW_S)
+    facts.apply_report(report, NOW_S)
     return facts
 
 
@@ -33,7 +33,7 @@ def test_mistakes_in_a_nodes_configuration_are_an_alarm_with_their_text():
     assert alarms(facts)[AlarmKind.SERVICES_INVALID] == "/etc/x: line 3: relaod: no such key."
     assert TRAITS[AlarmKind.SERVICES_INVALID].number == 17
     assert view_of(facts, NOW_S).configuration == (mistake,)
-    facts.hear(Report(clock_s=NOW_S), NOW_S)
+    facts.apply_report(Report(clock_s=NOW_S), NOW_S)
     assert AlarmKind.SERVICES_INVALID not in alarms(facts)
 
 
@@ -55,7 +55,7 @@ def test_a_trust_store_that_a_node_refuses_beside_another_part_is_told_by_the_al
     facts = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
     facts.desired = desired_from(bundle.manifest, NOW_S)
     facts.connect(address="", agent_version="1", now_s=NOW_S)
-    facts.hear(Report(last_failed=failed, refused=[guarded], clock_s=NOW_S), NOW_S)
+    facts.apply_report(Report(last_failed=failed, refused=[guarded], clock_s=NOW_S), NOW_S)
 
     told = alarms(facts)[AlarmKind.INSTALL_FAILED]
     assert "key_mismatch" in told

@@ -17,7 +17,7 @@ from tests.unit.domain.planning import NOW_S, decide, failure_of, node, outcome_
 def test_a_node_is_pushed_what_it_has_not_applied():
     facts = node(opaque_bundle())
     assert decide(facts) == "push"
-    facts.hear(report_of(opaque_bundle()), NOW_S)
+    facts.apply_report(report_of(opaque_bundle()), NOW_S)
     assert decide(facts) == "none"
     assert facts.state() == "in_sync"
 
@@ -38,7 +38,7 @@ def test_a_node_that_cannot_be_pushed_says_why(facts: NodeFacts, action: str, st
 
 def test_nothing_advances_on_send():
     facts = node(opaque_bundle("new", generation=2))
-    facts.hear(report_of(opaque_bundle("old")), NOW_S)
+    facts.apply_report(report_of(opaque_bundle("old")), NOW_S)
     facts.offer("p", facts.desired, NOW_S)
     view = view_of(facts, NOW_S)
     assert view.offered == view.desired
@@ -78,7 +78,7 @@ def test_a_push_that_was_rolled_back_is_retried_when_its_quarantine_ends_and_sta
     assert plan_push(facts, now_s=NOW_S + 61).retry_in_s is None
     assert decide(facts, now_s=NOW_S + 59, forced=True) == "push"
     assert decide(facts, now_s=NOW_S + 61) == "push"
-    facts.hear(report_of(bundle), NOW_S + 70)
+    facts.apply_report(report_of(bundle), NOW_S + 70)
     assert view_of(facts, NOW_S).last_failed is None
 
 
@@ -105,14 +105,14 @@ def test_a_trust_store_that_a_node_guards_is_forced_once_if_an_operator_meant_it
 def test_a_failure_of_another_kind_is_never_forced():
     bundle = opaque_bundle("new", generation=2)
     facts = node(bundle)
-    facts.hear(report_of(opaque_bundle("old"), last_failed=failure_of(bundle)), NOW_S)
+    facts.apply_report(report_of(opaque_bundle("old"), last_failed=failure_of(bundle)), NOW_S)
     assert not facts.should_override_shrink_guard(0)
 
 
 def test_another_content_is_not_held_back_by_the_quarantine_of_the_last():
     bundle = opaque_bundle("bad", generation=2)
     facts = node(bundle)
-    facts.hear(report_of(opaque_bundle("old"), last_failed=failure_of(bundle)), NOW_S)
+    facts.apply_report(report_of(opaque_bundle("old"), last_failed=failure_of(bundle)), NOW_S)
     facts.desired = desired_from(opaque_bundle("mended", generation=3).manifest, NOW_S)
     assert decide(facts) == "push"
     assert view_of(facts, NOW_S).last_failed is not None

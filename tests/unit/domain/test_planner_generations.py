@@ -9,7 +9,7 @@ from manager.domain.alarms import conditions_of_nodes
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.nodeview import view_of
-from manager.domain.planner import Content, is_news, plan_push, preview_push, republish, wanted_manifest
+from manager.domain.planner import Content, needs_publishing, plan_push, preview_push, republish, wanted_manifest
 from tests.bundles import opaque_bundle, opaque_slot, opaque_trust
 from tests.unit.domain.planning import NOW_S, decide, failure_of, node, report_of
 
@@ -17,7 +17,7 @@ from tests.unit.domain.planning import NOW_S, decide, failure_of, node, report_o
 def following(facts: NodeFacts, text: str | None = "leaf", *, epoch: int = 1):
     parts = {"server": opaque_slot(text)} if text is not None else {}
     wanted = wanted_manifest(facts, wants(parts), epoch=epoch)
-    return wanted if is_news(facts, wanted) else None
+    return wanted if needs_publishing(facts, wanted) else None
 
 
 def wants(parts: dict, trust: str = "anchors") -> Content:
@@ -36,7 +36,7 @@ def test_content_that_is_desired_already_is_not_published_again():
 
 def test_a_new_generation_is_above_every_one_that_the_node_has_seen():
     facts = node(opaque_bundle(generation=3))
-    facts.hear(report_of(opaque_bundle("more", generation=9)), NOW_S)
+    facts.apply_report(report_of(opaque_bundle("more", generation=9)), NOW_S)
     assert following(facts, "other").generation == 10
     assert following(facts, "leaf").generation == 10
 
@@ -64,7 +64,7 @@ def test_republished_content_gets_the_number_that_follows_and_its_old_digest():
     facts = node(opaque_bundle("new", generation=7))
     again = publish_again(facts, "old")
     assert (again.version.generation, again.version.digest) == (8, opaque_bundle("old").manifest.digest)
-    facts.hear(report_of(opaque_bundle("more", generation=11)), NOW_S)
+    facts.apply_report(report_of(opaque_bundle("more", generation=11)), NOW_S)
     assert publish_again(facts, "old").version.generation == 12
 
 
@@ -114,7 +114,7 @@ def test_a_certificate_that_is_not_valid_now_is_not_republished(now_s: float, to
 
 def test_a_preview_says_what_would_be_published_and_moves_nothing():
     facts = node(opaque_bundle("old"))
-    facts.hear(report_of(opaque_bundle("old")), NOW_S)
+    facts.apply_report(report_of(opaque_bundle("old")), NOW_S)
     news = following(facts, "new")
     found = preview_push(facts, news, now_s=NOW_S, forced=False)
     assert (found.plan.action, found.plan.generation) == ("publish_and_push", 2)
@@ -129,7 +129,7 @@ def test_a_certificate_that_is_not_valid_yet_is_scheduled_and_no_failure():
     waiting = msgspec.structs.replace(
         failure_of(opaque_bundle("later", generation=2), retry_after_s=30), reason="not_yet_valid"
     )
-    facts.hear(report_of(opaque_bundle("now"), last_failed=waiting), NOW_S)
+    facts.apply_report(report_of(opaque_bundle("now"), last_failed=waiting), NOW_S)
     assert facts.state() == "scheduled"
     assert conditions_of_nodes([view_of(facts, NOW_S)]) == []
     assert decide(facts, now_s=NOW_S + 29) == "wait"

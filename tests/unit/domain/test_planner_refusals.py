@@ -18,11 +18,11 @@ def test_a_refusal_that_the_node_does_not_count_itself_is_kept_and_retried_after
     facts.conclude(Rejected(push_id="p", reason="stale_generation", message="no"), NOW_S)
     assert facts.state() == "failed"
     assert view_of(facts, NOW_S).last_failed.reason == "stale_generation"
-    facts.hear(report_of(None), NOW_S + 1)
+    facts.apply_report(report_of(None), NOW_S + 1)
     assert view_of(facts, NOW_S).last_failed.reason == "stale_generation"
     assert decide(facts, now_s=NOW_S + 1) == "wait"
     assert decide(facts, now_s=NOW_S + LADDER_S[0]) == "push"
-    facts.hear(report_of(opaque_bundle()), NOW_S + 90)
+    facts.apply_report(report_of(opaque_bundle()), NOW_S + 90)
     assert view_of(facts, NOW_S).last_failed is None
 
 
@@ -52,7 +52,7 @@ def test_a_report_each_minute_does_not_put_off_the_retry_of_a_refusal(reason: st
         refused_s = now_s
         while now_s + 50 < refused_s + step_s:
             now_s += 50
-            facts.hear(report_of(None), now_s)
+            facts.apply_report(report_of(None), now_s)
             assert decide(facts, now_s=now_s) == "wait"
         now_s = refused_s + step_s
         assert decide(facts, now_s=now_s) == "push"
@@ -74,7 +74,7 @@ def test_a_refusal_for_a_wrong_clock_is_offered_again_as_soon_as_the_clock_is_ri
     facts = node(opaque_bundle())
     refuse(facts, "clock_skew", now_s=NOW_S, clock_s=NOW_S - 31_536_000)
     assert decide(facts, now_s=NOW_S + 5) == "wait"
-    facts.hear(report_of(None, clock_s=NOW_S + 6), NOW_S + 6)
+    facts.apply_report(report_of(None, clock_s=NOW_S + 6), NOW_S + 6)
     assert decide(facts, now_s=NOW_S + 6) == "push"
 
 

@@ -17,7 +17,7 @@ from tests.unit.domain.planning import NOW_S, decide, failure_of, node, outcome_
 
 def test_a_node_that_knows_more_than_the_store_waits_for_an_operator():
     facts = node(opaque_bundle("restored", generation=3, epoch=2))
-    facts.hear(report_of(opaque_bundle("newer", generation=7, epoch=1)), NOW_S)
+    facts.apply_report(report_of(opaque_bundle("newer", generation=7, epoch=1)), NOW_S)
     assert facts.state() == "conflict"
     assert decide(facts) == "wait"
     assert decide(facts, forced=True) == "push"
@@ -25,15 +25,15 @@ def test_a_node_that_knows_more_than_the_store_waits_for_an_operator():
 
 def test_what_a_newly_joined_node_brings_along_does_not_count_as_a_conflict():
     facts = node(opaque_bundle("here", generation=1))
-    facts.adopting = True
-    facts.hear(report_of(opaque_bundle("elsewhere", generation=7)), NOW_S)
+    facts.awaiting_first_report = True
+    facts.apply_report(report_of(opaque_bundle("elsewhere", generation=7)), NOW_S)
     assert facts.state() == "pending"
 
 
 def test_an_endpoint_with_another_leaf_is_told_apart_from_what_is_applied():
     facts = node(opaque_bundle())
     stale = Serving(consumer="sip", endpoint="127.0.0.1:5061", slot="server", leaf="e" * 64)
-    facts.hear(report_of(opaque_bundle(), serving=[*report_of(opaque_bundle()).serving, stale]), NOW_S)
+    facts.apply_report(report_of(opaque_bundle(), serving=[*report_of(opaque_bundle()).serving, stale]), NOW_S)
     assert facts.state() == "not_serving"
     slot = view_of(facts, NOW_S).slots["server"]
     assert slot.applied == slot.desired
@@ -44,7 +44,7 @@ def test_an_endpoint_that_sends_another_chain_is_not_serving_although_its_leaf_i
     facts = node(opaque_bundle())
     (seen,) = report_of(opaque_bundle()).serving
     short = msgspec.structs.replace(seen, reason="chain_incomplete", message="1 of 1 is missing")
-    facts.hear(report_of(opaque_bundle(), serving=[short]), NOW_S)
+    facts.apply_report(report_of(opaque_bundle(), serving=[short]), NOW_S)
     assert facts.state() == "not_serving"
     (alarm,) = conditions_of_nodes([view_of(facts, NOW_S)])
     assert alarm.subject.kind == AlarmKind.NOT_SERVING
@@ -56,7 +56,7 @@ def test_a_service_that_waits_for_its_reload_is_a_state_of_its_own_and_not_stale
     stale = Serving(consumer="sip", endpoint="127.0.0.1:5061", slot="server", leaf="e" * 64)
     waiting = Waiting(consumer="sip", since_s=NOW_S, reason="window", message="02:00-04:00")
     serving = [*report_of(opaque_bundle()).serving, stale]
-    assert facts.hear(report_of(opaque_bundle(), serving=serving, waiting=[waiting]), NOW_S)
+    assert facts.apply_report(report_of(opaque_bundle(), serving=serving, waiting=[waiting]), NOW_S)
     assert facts.state() == "reload_waiting"
     assert view_of(facts, NOW_S).waiting == (waiting,)
     assert conditions_of_nodes([view_of(facts, NOW_S)]) == []
@@ -64,7 +64,7 @@ def test_a_service_that_waits_for_its_reload_is_a_state_of_its_own_and_not_stale
     again.restore(facts.record(NOW_S))
     assert again.state() == "reload_waiting"
 
-    facts.hear(report_of(opaque_bundle(), serving=serving), NOW_S)
+    facts.apply_report(report_of(opaque_bundle(), serving=serving), NOW_S)
     assert facts.state() == "not_serving"
 
 
@@ -75,19 +75,19 @@ def test_what_was_seen_at_a_failure_is_kept_until_the_next_success():
     failed = report_of(good, last_failed=failure_of(bad))
     told = msgspec.structs.replace(outcome_of(bad, "p", failed, "rolled_back"), diagnostics="exit status 1")
     assert facts.conclude(told, NOW_S)
-    facts.hear(failed, NOW_S + 60)
+    facts.apply_report(failed, NOW_S + 60)
     assert facts.diagnostics == "exit status 1"
     again = node(bad)
     again.restore(facts.record(NOW_S))
     assert again.diagnostics == "exit status 1"
 
-    facts.hear(report_of(bad), NOW_S + 120)
+    facts.apply_report(report_of(bad), NOW_S + 120)
     assert facts.diagnostics == ""
 
 
 def test_a_drifted_tree_is_told_apart():
     facts = node(opaque_bundle())
-    facts.hear(report_of(opaque_bundle(), disk="0" * 64), NOW_S)
+    facts.apply_report(report_of(opaque_bundle(), disk="0" * 64), NOW_S)
     assert facts.state() == "drifted"
 
 
@@ -102,10 +102,10 @@ def test_progress_of_another_push_is_not_taken_for_this_one():
 
 def test_only_a_change_in_substance_is_worth_a_write():
     facts = node(opaque_bundle())
-    assert facts.hear(report_of(opaque_bundle()), NOW_S)
+    assert facts.apply_report(report_of(opaque_bundle()), NOW_S)
     later = [replace_at(each, NOW_S + 60) for each in report_of(opaque_bundle()).serving]
-    assert not facts.hear(report_of(opaque_bundle(), serving=later), NOW_S + 60)
-    assert facts.hear(report_of(opaque_bundle(), drifts=1), NOW_S + 61)
+    assert not facts.apply_report(report_of(opaque_bundle(), serving=later), NOW_S + 60)
+    assert facts.apply_report(report_of(opaque_bundle(), drifts=1), NOW_S + 61)
 
 
 def replace_at(serving: Serving, at_s: float) -> Serving:
@@ -116,7 +116,7 @@ def replace_at(serving: Serving, at_s: float) -> Serving:
 
 def test_what_the_store_kept_of_a_node_comes_back():
     facts = node(opaque_bundle())
-    facts.hear(report_of(opaque_bundle(), last_failed=failure_of(opaque_bundle("bad", generation=2))), NOW_S)
+    facts.apply_report(report_of(opaque_bundle(), last_failed=failure_of(opaque_bundle("bad", generation=2))), NOW_S)
     again = node(opaque_bundle(), connected=False)
     again.restore(facts.record(NOW_S))
     assert (again.applied, again.last_failed, again.serving) == (
@@ -132,7 +132,7 @@ def test_a_bundle_that_is_installed_in_part_is_not_in_sync_and_the_alarm_names_f
     failed = msgspec.structs.replace(failure_of(opaque_bundle("new", generation=2)), message=text)
     part = PartRefused(part="trust", digest="", reason="parse", certificate="certificate 3 (Phone CA)")
     held = opaque_bundle("new", generation=2, trust="former")
-    facts.hear(report_of(held, last_failed=failed, refused=[part]), NOW_S)
+    facts.apply_report(report_of(held, last_failed=failed, refused=[part]), NOW_S)
     view = view_of(facts, NOW_S)
     assert (view.state, view.refused) == ("failed", (part,))
     assert view.slots["server"].desired == view.slots["server"].applied, "the good part is told as applied"
@@ -140,13 +140,13 @@ def test_a_bundle_that_is_installed_in_part_is_not_in_sync_and_the_alarm_names_f
     assert alarm.subject.kind is AlarmKind.INSTALL_FAILED
     assert "Generation 2 is installed in part (verify_mismatch)" in alarm.details
     assert "certificate 3 (Phone CA)" in alarm.details
-    facts.hear(report_of(opaque_bundle("new", generation=2)), NOW_S)
+    facts.apply_report(report_of(opaque_bundle("new", generation=2)), NOW_S)
     assert view_of(facts, NOW_S).refused == ()
 
 
 def test_a_retry_of_what_failed_does_not_lower_its_alarm():
     facts = node(opaque_bundle("new", generation=2))
-    facts.hear(
+    facts.apply_report(
         report_of(opaque_bundle("old"), last_failed=failure_of(opaque_bundle("new", generation=2))), NOW_S
     )
     before = conditions_of_nodes([view_of(facts, NOW_S)])
@@ -158,7 +158,7 @@ def test_a_retry_of_what_failed_does_not_lower_its_alarm():
 
 def test_an_acknowledged_failure_stays_one_alarm_through_other_content_and_a_lost_connection_until_it_is_over():
     facts = node(opaque_bundle("new", generation=2))
-    facts.hear(
+    facts.apply_report(
         report_of(opaque_bundle("old"), last_failed=failure_of(opaque_bundle("new", generation=2))), NOW_S
     )
     (failed,) = conditions_of_nodes([view_of(facts, NOW_S)])
@@ -188,5 +188,5 @@ def test_an_acknowledged_failure_stays_one_alarm_through_other_content_and_a_los
         each.subject.kind for each in compare([], conditions_of_nodes([view_of(facts, NOW_S)])).raised
     }, "an old failure raises nothing anew"
     facts.connect(address="", agent_version="1", now_s=NOW_S)
-    facts.hear(report_of(opaque_bundle("new", generation=3, trust="fewer")), NOW_S)
+    facts.apply_report(report_of(opaque_bundle("new", generation=3, trust="fewer")), NOW_S)
     assert changes().lowered == [alarm]

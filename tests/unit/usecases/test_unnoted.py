@@ -169,7 +169,7 @@ async def arranged(world: World) -> World:
     await store.alarms.apply(Changes(raised=[condition], lowered=[], reworded={}), now_s=NOW_S)
     await store.generations.publish([new_generation(1)])
     world.fleet.told.clear()
-    world.operations._context.stirred.clear()
+    world.operations._context.content_changed.clear()
     return world
 
 
@@ -196,10 +196,10 @@ def test_every_act_that_names_who_did_it_is_tried_here(world: World):
 async def test_an_act_that_cannot_be_noted_changes_nothing_and_tells_nobody(
     arranged: World, act, monkeypatch
 ):
-    database, fleet, stirred = (
+    database, fleet, content_changed = (
         arranged.store._database,
         arranged.fleet,
-        arranged.operations._context.stirred,
+        arranged.operations._context.content_changed,
     )
     before = await everything(database)
 
@@ -211,7 +211,7 @@ async def test_an_act_that_cannot_be_noted_changes_nothing_and_tells_nobody(
         with pytest.raises(StorageError, match="the disk is full"):
             await act(arranged.operations)
     assert await everything(database) == before
-    assert (fleet.told, fleet.nodes, stirred.is_set()) == ([], {"n1", "n2"}, False)
+    assert (fleet.told, fleet.nodes, content_changed.is_set()) == ([], {"n1", "n2"}, False)
     assert (fleet.pushed, fleet.republished) == ([], [])
     # and what it would have changed it changes now
     await act(arranged.operations)

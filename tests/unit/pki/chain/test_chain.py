@@ -80,7 +80,7 @@ def test_validity_is_compared_in_whole_seconds_with_both_ends_valid():
         ChainState.COMPLETE,
         ChainState.EXPIRED,
     ]
-    assert build(leaf, uploaded=[short]).stands_until_s == NOW_S + 6
+    assert build(leaf, uploaded=[short]).recheck_at_s == NOW_S + 6
 
 
 def test_a_cross_signed_root_saves_the_chain_when_the_other_path_has_expired():

@@ -82,8 +82,8 @@ def test_a_cross_signed_root_that_has_expired_is_no_longer_served():
     low = make_intermediate(new, "Low")
     chain = chain_of(make_leaf(low), trusted=[new], uploaded=[low, crossed])
     assert [one.der for one in chain.serving] == ders(low, crossed)
-    assert chain.stands_until_s == NOW_S + 1
-    later = chain_of(make_leaf(low), trusted=[new], uploaded=[low, crossed], now_s=chain.stands_until_s)
+    assert chain.recheck_at_s == NOW_S + 1
+    later = chain_of(make_leaf(low), trusted=[new], uploaded=[low, crossed], now_s=chain.recheck_at_s)
     assert [one.der for one in later.serving] == ders(low)
 
 

@@ -26,7 +26,7 @@ Revoked = Callable[[PinnedKey, Reason], None]
 """Told of a key that opens nothing any more: UNAUTHENTICATED if another one took its place, FORBIDDEN if its node is gone."""
 
 
-class Directory:
+class KeyRegistry:
     """The pinned keys. `watchers` are told of each that is revoked, in order, before anybody can log in with what replaced it."""
 
     def __init__(self, keys: Mapping[str, NodeName]) -> None:
