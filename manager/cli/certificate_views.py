@@ -10,7 +10,7 @@ from common.api.codes import Order, StatusCode
 from common.api.limits import PAGE_MAX
 from common.errors import InvalidInputError
 from common.ids import node_name
-from common.runtime.terminal import say, say_document
+from common.runtime.terminal import say
 from manager.cli.access import prompt, read_line
 from manager.cli.files import check_output, save
 from manager.cli.list_options import (
@@ -34,9 +34,9 @@ from manager.cli.running import (
     TextOption,
     ask,
     login,
-    only_one_form,
     say_raw,
 )
+from manager.cli.showing import Forms, show_one
 
 if TYPE_CHECKING:
     from manager.cli.client import Client
@@ -116,21 +116,16 @@ def show(
 
     Example: certcast certificate show conf.example.com
     """
-    only_one_form(text=text, pem=pem, json=json)
-    answer = ask(context, lambda client: client.get("certificates", str(certificate_id)))
-    if json:
-        say_raw(answer)
-        return
+    show_one(context, ("certificates", str(certificate_id)), _forms, text=text, pem=pem, json=json)
+
+
+def _forms(answer: bytes) -> Forms:
     from common.api.certificates import CertificateAnswer
     from manager.cli.certificate_tables import decoded
     from manager.cli.decoding import read
-    from manager.cli.output import console
 
     found = read(answer, CertificateAnswer)
-    if text or pem:
-        say_document((found.text if text else found.certificate) or "")
-        return
-    console().print(decoded(found, time.time()))
+    return Forms(text=found.text, pem=found.certificate, table=lambda: decoded(found, time.time()))
 
 
 def download(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from common.errors import InvalidInputError
-from common.runtime.terminal import say, say_document
+from common.runtime.terminal import say
 from manager.cli.confirming import YesOption, ask_confirmed
 from manager.cli.failures import RefusedError
 from manager.cli.files import check_output, only_one_from_stdin, read_joined, save
@@ -21,9 +21,9 @@ from manager.cli.running import (
     ask,
     group,
     login,
-    only_one_form,
     say_raw,
 )
+from manager.cli.showing import Forms, show_one
 
 app = group("Trust CAs, on all nodes.")
 
@@ -116,21 +116,16 @@ def show(
 
     Example: certcast ca show 2 --text
     """
-    only_one_form(text=text, pem=pem, json=json)
-    answer = ask(context, lambda client: client.get("trusted-cas", str(ca_id)))
-    if json:
-        say_raw(answer)
-        return
+    show_one(context, ("trusted-cas", str(ca_id)), _forms, text=text, pem=pem, json=json)
+
+
+def _forms(answer: bytes) -> Forms:
     from common.api.trust import TrustedCaAnswer
     from manager.cli.certificate_tables import decoded_ca
     from manager.cli.decoding import read
-    from manager.cli.output import console
 
     found = read(answer, TrustedCaAnswer)
-    if text or pem:
-        say_document((found.text if text else found.certificate) or "")
-        return
-    console().print(decoded_ca(found, time.time()))
+    return Forms(text=found.text, pem=found.certificate, table=lambda: decoded_ca(found, time.time()))
 
 
 @app.command()

@@ -1,0 +1,46 @@
+"""Showing one certificate or trusted CA: its text, its PEM, or a table of all about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from common.runtime.terminal import say_document
+from manager.cli.running import ask, only_one_form, say_raw
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forms:
+    """The forms in which it can be shown; `text` is what openssl prints of it, and `table` is made when it is wanted."""
+
+    text: str | None
+    pem: str | None
+    table: "Callable[[], RenderableType]"
+
+
+def show_one(
+    context: typer.Context,
+    path: tuple[str, ...],
+    decode: Callable[[bytes], Forms],
+    *,
+    text: bool,
+    pem: bool,
+    json: bool,
+) -> None:
+    """Ask for what is at this path, and print it in the form that was chosen."""
+    only_one_form(text=text, pem=pem, json=json)
+    answer = ask(context, lambda client: client.get(*path))
+    if json:
+        say_raw(answer)
+        return
+    forms = decode(answer)
+    if text or pem:
+        say_document((forms.text if text else forms.pem) or "")
+        return
+    from manager.cli.output import console
+
+    console().print(forms.table())
