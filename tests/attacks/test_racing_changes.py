@@ -35,17 +35,17 @@ Act = Callable[[], Awaitable[Any]]
 
 def strike(world: World | Context, monkeypatch: pytest.MonkeyPatch, act: Act) -> list[str]:
     """Let `act` come first before the next transaction; return what notes that it did."""
-    together, struck = world.store.together, list[str]()
+    transaction, struck = world.store.transaction, list[str]()
 
     @asynccontextmanager
     async def late() -> AsyncIterator[None]:
         if not struck:
             struck.append("struck")
             await act()
-        async with together():
+        async with transaction():
             yield
 
-    monkeypatch.setattr(world.store, "together", late)
+    monkeypatch.setattr(world.store, "transaction", late)
     return struck
 
 
