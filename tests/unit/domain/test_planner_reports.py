@@ -33,7 +33,9 @@ def test_what_a_newly_joined_node_brings_along_does_not_count_as_a_conflict():
 def test_an_endpoint_with_another_leaf_is_told_apart_from_what_is_applied():
     facts = node(opaque_bundle())
     stale = Serving(consumer="sip", endpoint="127.0.0.1:5061", slot="server", leaf="e" * 64)
-    facts.apply_report(report_of(opaque_bundle(), serving=[*report_of(opaque_bundle()).serving, stale]), NOW_S)
+    facts.apply_report(
+        report_of(opaque_bundle(), serving=[*report_of(opaque_bundle()).serving, stale]), NOW_S
+    )
     assert facts.state() == "not_serving"
     slot = view_of(facts, NOW_S).slots["server"]
     assert slot.applied == slot.desired
@@ -116,7 +118,9 @@ def replace_at(serving: Serving, at_s: float) -> Serving:
 
 def test_what_the_store_kept_of_a_node_comes_back():
     facts = node(opaque_bundle())
-    facts.apply_report(report_of(opaque_bundle(), last_failed=failure_of(opaque_bundle("bad", generation=2))), NOW_S)
+    facts.apply_report(
+        report_of(opaque_bundle(), last_failed=failure_of(opaque_bundle("bad", generation=2))), NOW_S
+    )
     again = node(opaque_bundle(), connected=False)
     again.restore(facts.record(NOW_S))
     assert (again.applied, again.last_failed, again.serving) == (
