@@ -1,7 +1,7 @@
 """Strike a node at every system call by which it joins and replaces its key: one of its keys always opens the manager.
 
 The manager here is a file: it pins a key, answers, and forgets nothing, as the real one does over the real channel in
-`tests/integration/test_rotation.py`.
+`tests/integration/channel/test_rotation.py`.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ from manager.channel.connection import Connection
 from manager.store.generations import Generations
 from tests.fakes.localstate import MemoryLocalState
 from tests.fakes.simulator import NodeSimulator
-from tests.integration.fleet_parts import running
+from tests.integration.fleet.parts import running
 from tests.patience import PATIENCE_S
 
 N1 = NodeName("n1")

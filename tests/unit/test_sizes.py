@@ -1,4 +1,4 @@
-"""No file and no function of the product is so long that it holds two ideas."""
+"""No file and no function of the product, and no file of the tests, is so long that it holds two ideas."""
 
 import ast
 from collections.abc import Iterator
@@ -37,6 +37,15 @@ def long_functions(text: str) -> list[tuple[str, int]]:
 
 def test_no_file_of_the_product_is_longer_than_one_idea():
     lengths = {name: len(text.splitlines()) for name, text in product()}
+    assert len(lengths) > 100
+    assert {name: length for name, length in lengths.items() if length > FILE_MAX_LINES} == {}
+
+
+def test_no_file_of_the_tests_is_longer_than_one_idea():
+    lengths = {
+        str(path.relative_to(TOP)): len(path.read_text().splitlines())
+        for path in (TOP / "tests").rglob("*.py")
+    }
     assert len(lengths) > 100
     assert {name: length for name, length in lengths.items() if length > FILE_MAX_LINES} == {}
 

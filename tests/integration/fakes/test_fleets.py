@@ -13,7 +13,7 @@ from manager.store.store import Store
 from manager.usecases.ports import Fleet
 from tests import pki
 from tests.fakes.fleet import FakeFleet
-from tests.integration.fleet_parts import running
+from tests.integration.fleet.parts import running
 
 N1, N2 = NodeName("n1"), NodeName("n2")
 

@@ -13,7 +13,7 @@ from common.wire.messages import Outcome
 from manager.domain.model import NodeReportRecord
 from manager.usecases.kept import new_trusted_ca
 from tests.fakes.simulator import NodeSimulator
-from tests.integration.fleet_parts import ANCHOR, ISSUER, ROOT, Parts, running
+from tests.integration.fleet.parts import ANCHOR, ISSUER, ROOT, Parts, running
 
 N1 = NodeName("n1")
 

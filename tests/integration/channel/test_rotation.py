@@ -14,7 +14,7 @@ from nodeagent.channel import identity, rotation
 from nodeagent.channel.dial import connect
 from nodeagent.channel.join import ask, join
 from nodeagent.channel.rotation import connect_as, rotate
-from tests.integration.channel import Channel, Ear, channel
+from tests.integration.channel.parts import Channel, Ear, channel
 
 
 async def joined(there: Channel, directory: Path) -> identity.Identity:

@@ -13,7 +13,7 @@ from common.errors import (
 from common.runtime.ssh import JOIN_SUBSYSTEM, SUBSYSTEM, generate_key, load_key, public_line
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect
-from tests.integration.channel import Ear, a_good_node_is_served, channel, raw
+from tests.integration.channel.parts import Ear, a_good_node_is_served, channel, raw
 from tests.patience import PATIENCE_S
 
 

@@ -10,7 +10,7 @@ from manager.channel import guard
 from manager.channel.gate import Limits
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect
-from tests.integration.channel import Channel, Ear, a_good_node_is_served, channel, raw
+from tests.integration.channel.parts import Channel, Ear, a_good_node_is_served, channel, raw
 from tests.patience import PATIENCE_S
 
 

@@ -19,7 +19,7 @@ from common.wire.enrolment import hash_secret
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect, dial
 from nodeagent.channel.join import join
-from tests.integration.channel import Ear, channel, key_path
+from tests.integration.channel.parts import Ear, channel, key_path
 from tests.patience import PATIENCE_S
 
 

@@ -9,7 +9,7 @@ import manager.domain.facts
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
 from tests.fakes.simulator import NodeSimulator
-from tests.integration.fleet_parts import running
+from tests.integration.fleet.parts import running
 
 N1 = NodeName("n1")
 
