@@ -66,7 +66,7 @@ async def listening(peer: Manager, data: Path) -> AsyncIterator[None]:
         host="127.0.0.1",
         port=0,
         host_keys=[host_key],
-        directory=directory,
+        keys=directory,
         admit=lambda _key, _address: True,
         accept=lambda _key, transport: peer.accept(transport),
         enrol=_nobody_joins,
