@@ -16,8 +16,9 @@ from nodeagent.core.services import Services
 from nodeagent.core.servicesfile import parse_services
 from nodeagent.settings import ACCOUNTS
 from tests.patience import ended
+from tests.system import kamailio
 
-NGINX = """\
+NGINX_SERVER = """\
 daemon off;
 pid {directory}/nginx.pid;
 worker_processes 1;
@@ -28,11 +29,18 @@ http {{
     fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
     server {{
         listen 127.0.0.1:{port} ssl;
+"""
+"""The configuration of an nginx without root's directories, up to what its server shows."""
+
+NGINX = (
+    NGINX_SERVER
+    + """\
         ssl_certificate     {data}/current/server/fullchain.pem;
         ssl_certificate_key {data}/current/server/privkey.pem;
     }}
 }}
 """
+)
 
 HAPROXY = """\
 global
@@ -49,22 +57,7 @@ frontend web
     http-request return status 200
 """
 
-KAMAILIO = """\
-#!KAMAILIO
-debug=0
-log_stderror=yes
-fork=yes
-children=1
-tcp_children=1
-auto_aliases=no
-enable_tls=1
-listen=tls:127.0.0.1:{port}
-loadmodule "ctl.so"
-loadmodule "tls.so"
-modparam("ctl", "binrpc", "unix:{directory}/ctl.sock")
-modparam("tls", "config", "{directory}/tls.cfg")
-request_route {{ exit; }}
-"""
+KAMAILIO = kamailio.CONFIGURATION.replace("log_stderror=no", "log_stderror=yes")
 
 KAMAILIO_TLS = """\
 [server:default]

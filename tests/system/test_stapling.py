@@ -17,23 +17,15 @@ from nodeagent.install.probe import Prober
 from tests import pki
 from tests.conftest import find_program
 from tests.patience import ended
-from tests.system.recipe_services import free_port
+from tests.system.recipe_services import NGINX_SERVER, free_port
 
 ROOT, ISSUER = pki.current_ca("Stapling")
 MUST_STAPLE = [(x509.TLSFeature([x509.TLSFeatureType.status_request]), False)]
 NAME = "staple.example.com"
 
-NGINX = """\
-daemon off;
-pid {directory}/nginx.pid;
-worker_processes 1;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
-    server {{
-        listen 127.0.0.1:{port} ssl;
+NGINX = (
+    NGINX_SERVER
+    + """\
         ssl_protocols {protocols};
         ssl_certificate {directory}/pair.pem;
         ssl_certificate_key {directory}/pair.pem;
@@ -41,6 +33,7 @@ http {{
     }}
 }}
 """
+)
 
 
 def leaf(*, must_staple: bool, key=None) -> pki.Made:

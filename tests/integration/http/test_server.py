@@ -223,28 +223,34 @@ async def test_a_connection_that_begins_no_handshake_is_cut_in_time():
         assert len(hurried.seats) == 0
 
 
-async def test_an_idle_connection_goes_for_a_new_one_and_one_that_is_answered_stays():
-    asked, answer = asyncio.Event(), asyncio.Event()
+class SlowPage:
+    """A page that waits before it answers."""
 
-    async def slow(_request: web.Request) -> web.Response:
-        asked.set()
-        await answer.wait()
+    def __init__(self) -> None:
+        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer(self, _request: web.Request) -> web.Response:
+        self.asked.set()
+        await self.may_answer.wait()
         return web.Response(text="whole")
 
+
+async def test_an_idle_connection_goes_for_a_new_one_and_one_that_is_answered_stays():
+    slow = SlowPage()
     app = web.Application()
     app.router.add_get("/", hello)
-    app.router.add_get("/slow", slow)
+    app.router.add_get("/slow", slow.answer)
     crowded = HttpsServer(app, host="127.0.0.1", port=0, limits=SeatLimits(per_source=2))
     async with serving(crowded):
         await show(crowded, made())
         busy, idle = await connect(crowded), await connect(crowded)
         await idle.get()
         await busy.send(b"GET /slow HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
-        await asked.wait()
+        await slow.asked.wait()
         newcomer = await connect(crowded)
         assert (await newcomer.get()).startswith(b"HTTP/1.1 200")
         await idle.rest()
-        answer.set()
+        slow.may_answer.set()
         assert (await busy.rest()).endswith(b"whole")
         for each in (busy, idle, newcomer):
             each.close()
@@ -267,24 +273,18 @@ async def test_what_strangers_send_is_neither_answered_as_ours_nor_logged(
 
 
 async def test_closing_lets_a_request_under_way_end():
-    asked, answer = asyncio.Event(), asyncio.Event()
-
-    async def slow(_request: web.Request) -> web.Response:
-        asked.set()
-        await answer.wait()
-        return web.Response(text="whole")
-
+    slow = SlowPage()
     app = web.Application()
-    app.router.add_get("/", slow)
+    app.router.add_get("/", slow.answer)
     closing = HttpsServer(app, host="127.0.0.1", port=0)
     async with serving(closing), asyncio.TaskGroup() as group:
         await show(closing, made())
         client = await connect(closing)
         await client.send(b"GET / HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
-        await asked.wait()
+        await slow.asked.wait()
         group.create_task(closing.close())
         await asyncio.sleep(0)
-        answer.set()
+        slow.may_answer.set()
         assert (await client.rest()).endswith(b"whole")
         client.close()
 
