@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import aiohttp
+
 from bench.siege.target import Target
 from common.runtime.ssh import fingerprint, generate_key, load_key
 from common.wire.enrolment import EnrolRequest, decode_token, new_secret
+from demo.run import trusting
 from demo.site import PASSWORD
 from nodeagent.channel.join import ask
 from tests import pki
@@ -49,7 +52,13 @@ async def ground(*, simulated: int, real: int) -> AsyncIterator[tuple[RealFleet,
             keys=keys,
             nodes=[*names, *(node.name for node in site.nodes)],
         )
-        yield fleet, target
+        made = await fleet.api.call("POST", "tokens", {"label": "siege", "days": 1})
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trusting()),
+            headers={"Authorization": f"Bearer {made['token']}"},
+        ) as program:
+            # a program's token waits for nobody's guesses; the password does where it comes anew from where it is guessed
+            yield RealFleet(site, program), target
 
 
 async def _join(fleet: RealFleet, name: str) -> tuple[str, str]:

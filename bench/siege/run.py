@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
+
 from bench.siege.attackers import ATTACKS
 from bench.siege.found import GIVEN_BACK_S, MIB, PUSHED_S, STARVED, Found
 from bench.siege.ground import TRAITOR, ground, lines
@@ -89,7 +91,7 @@ class Siege:
                 began = time.monotonic()
                 try:
                     await self._push()
-                except AssertionError:
+                except (AssertionError, RuntimeError, aiohttp.ClientError):
                     self.found.pushes_failed += 1
                     self.say("  a push did not arrive in time")
                 self.say(f"  {until - time.monotonic():5.0f} s left, memory {self._memory() / MIB:.0f} MiB")

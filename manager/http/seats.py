@@ -23,6 +23,7 @@ from common.runtime.acceptor import accept_from
 from common.runtime.places import Paces, Place, Places
 from common.runtime.supervise import Supervisor
 from common.source import source_of
+from manager.http.handshakes import Handshakes
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +59,8 @@ class SeatLimits:
     Attributes:
         total: connections at once.
         per_source: of these, from one address; a proxy or an office is one.
-        pace_burst, pace_per_s: new connections from one address; a handshake costs 1 to 2 ms of CPU.
-        handshake_s: from the accept until TLS stands.
+        pace_burst, pace_per_s: new connections from one address; when their handshakes begin is `manager.http.handshakes`' word.
+        handshake_s: from the accept until a handshake begins, and from there until TLS stands.
         request_s: from there until the first request's headers are whole.
         idle_s: from the end of an answer until the next request's headers are whole.
         shutdown_s: for the peer to confirm the end of TLS.
@@ -101,6 +102,7 @@ class Seats:
 
     def __init__(self, limits: SeatLimits) -> None:
         self.limits = limits
+        self.handshakes = Handshakes()
         self.refused: Counter[str] = Counter()
         self._places: Places[Seat] = Places(total=limits.total, per_source=limits.per_source)
         self._paces = Paces(burst=limits.pace_burst, per_s=limits.pace_per_s)
@@ -145,25 +147,38 @@ class Seats:
         make: Callable[[], asyncio.Protocol],
     ) -> None:
         """Shake hands, and leave the connection to the protocol that `make` makes."""
-        loop, limits = asyncio.get_running_loop(), self.limits
+        limits = self.limits
         task = asyncio.current_task()
         if seat.is_over or task is None:
             accepted.close()
             return
         seat.end = partial(_cancel, task)
         try:
-            await loop.connect_accepted_socket(
-                lambda: self._watch(seat, make()),
+            async with asyncio.timeout(limits.handshake_s):
+                await self.handshakes.turn(accepted, seat.source)
+        except OSError:
+            # nothing came, no turn in time, or gone
+            accepted.close()
+            self.free(seat)
+            return
+        except BaseException:
+            accepted.close()
+            self.free(seat)
+            raise
+        protocol = make()
+        try:
+            await self.handshakes.shake(
                 accepted,
-                ssl=context,
-                ssl_handshake_timeout=limits.handshake_s,
-                ssl_shutdown_timeout=limits.shutdown_s,
+                context,
+                self._watch(seat, protocol),
+                within_s=limits.handshake_s,
+                shutdown_s=limits.shutdown_s,
             )
         except OSError:
             # no TLS, no time, or gone: strangers' affairs
-            self.free(seat)
+            self.lost(seat, protocol)
         except BaseException:
-            self.free(seat)
+            self.lost(seat, protocol)
             raise
 
     def answering(self, protocol: asyncio.Protocol) -> "_Watched | None":

@@ -20,6 +20,7 @@ from common.errors import InstallError, Reason, UnreachableError
 from common.runtime.acceptor import listen, stop_listening
 from common.runtime.handed import handed_over
 from manager.http.guard import SEAT
+from manager.http.handshakes import measure
 from manager.http.seats import SeatLimits, Seats, give_seats
 
 HSTS: Final = "max-age=31536000"
@@ -113,7 +114,8 @@ class HttpsServer:
 
     async def use_certificate(self, *, fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> None:
         """Show this certificate from the next handshake on. Raises InstallError; then the old one stays."""
-        self._current = await asyncio.to_thread(_load, fullchain_pem, private_key_pem, parameters_pem)
+        loaded = await asyncio.to_thread(_load, fullchain_pem, private_key_pem, parameters_pem)
+        self._current, self.seats.handshakes.cost_s = loaded
 
     async def close(self) -> None:
         """Stop listening, and give requests under way a moment to end."""
@@ -121,6 +123,7 @@ class HttpsServer:
             stop_listening(self._socket)
         if self._runner is not None:
             await self._runner.cleanup()
+        self.seats.handshakes.close()
 
     @web.middleware
     async def _attend(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -170,7 +173,8 @@ def _server_context() -> ssl.SSLContext:
     return context
 
 
-def _load(fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> ssl.SSLContext:
+def _load(fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> tuple[ssl.SSLContext, float]:
+    """Return what shows this certificate, and what a handshake with it costs in seconds."""
     context = _server_context()
     try:
         # the ssl module reads files only; these are in memory, and nobody else can open them
@@ -184,7 +188,7 @@ def _load(fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> ssl.
             f"the certificate cannot be used by this endpoint: {getattr(error, 'reason', None) or 'unreadable'}",
             reason=Reason.RELOAD_FAILED,
         ) from error
-    return context
+    return context, measure(context)
 
 
 class _MemoryFile:

@@ -1,7 +1,8 @@
 """Turnstile for requests: at what pace they are let in, in all and of each owner, and who is next.
 
 Decides who is next: the owner whose turn has been due for longest; among one owner's requests the first of a connection before those of
-connections that have been served already, as who asks again and again shall not keep out who comes anew. Nobody is refused: a request
+connections that have been served already, as who asks again and again shall not keep out who comes anew. With `newest_first` the newest
+of an owner's goes first, so that a crowd that is waiting at its address keeps nobody out. Nobody is refused: a request
 waits, and one connection has one request at a time, so the connections bound who waits. Invariant: an owner with much to ask waits for
 itself, and the event loop never has more requests to begin at once than the pace allows.
 """
@@ -22,7 +23,7 @@ HEAD_UNIT_BYTES: Final = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How many requests are let in: `burst` at once, then `per_s`, in all and of each owner."""
+    """How much is let in: `burst` at once, then `per_s`, in all and of each owner; in what requests are weighed by."""
 
     burst: float
     per_s: float
@@ -37,10 +38,10 @@ class _Line:
     first: dict[asyncio.Future[bool], float] = field(default_factory=dict)
     again: dict[asyncio.Future[bool], float] = field(default_factory=dict)
 
-    def next(self) -> tuple[asyncio.Future[bool], float] | None:
+    def next(self, *, newest: bool) -> tuple[asyncio.Future[bool], float] | None:
         """Take out who is next."""
         for line in (self.first, self.again):
-            for turn in line:
+            for turn in reversed(line) if newest else line:
                 return turn, line.pop(turn)
         return None
 
@@ -48,8 +49,9 @@ class _Line:
 class Turnstile:
     """See the module."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, *, newest_first: bool = False) -> None:
         self._pace = pace
+        self._newest_first = newest_first
         self._all = Bucket(burst=pace.burst, per_s=pace.per_s, now_s=time.monotonic())
         self._owners: OrderedDict[str, Bucket] = OrderedDict()
         self._lines: dict[str, _Line] = {}
@@ -105,7 +107,7 @@ class Turnstile:
                 self._come_back(due_s - now_s)
                 return
             _, _, owner = heapq.heappop(self._due)
-            found = self._lines[owner].next()
+            found = self._lines[owner].next(newest=self._newest_first)
             if found is None:
                 del self._lines[owner]
                 continue

@@ -1,0 +1,172 @@
+"""Handshakes of TLS: when each begins, and where it is worked on, so that they leave the event loop to everything else.
+
+With an RSA key of 4096 bits a handshake takes milliseconds, so that a few of the strangers' connections would else take the whole loop.
+They are worked on in a thread, where the library computes without the interpreter's lock, and are let in at the pace of a part of a
+core, by what one costs with the certificate that is shown, which is measured when that is loaded. Invariants: a connection on which
+nothing has come takes no turn and no memory of TLS; while a thread works on one, nothing else touches it.
+"""
+
+import asyncio
+import socket
+import ssl
+import time
+from asyncio import sslproto
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from manager.http.turnstile import Pace, Turnstile
+
+SHARES: Final = Pace(burst=1.5, per_s=0.75, each_burst=1.2, each_per_s=0.4)
+"""Of a core: seconds at once, and then seconds a second, for all handshakes and for those of one source. With the longest keys that
+are common a source may begin as many as it may open connections (`manager.http.seats`), so that its own never wait for long."""
+
+UNMEASURED_S: Final = 0.005
+"""What a handshake is taken to cost before a certificate is shown: with 4096 bits of RSA."""
+
+OVERHEAD_S: Final = 0.001
+"""What a connection costs besides the key's work: its objects, and two or three turns of the loop."""
+
+REFUSED_S: Final = 0.0002
+"""What is no TLS is refused without the key's work."""
+
+HANDSHAKE: Final = b"\x16\x03"
+"""How a record of a handshake begins (RFC 8446 5.1)."""
+
+_ROUNDS_MAX: Final = 8
+_MEASUREMENTS: Final = 2
+
+
+class Handshakes:
+    """See the module. `cost_s` is what one costs now."""
+
+    def __init__(self) -> None:
+        self.cost_s = UNMEASURED_S
+        self._turnstile = Turnstile(SHARES, newest_first=True)
+        self._thread = ThreadPoolExecutor(1, "handshakes")
+
+    def close(self) -> None:
+        """Begin no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def shake(
+        self,
+        accepted: socket.socket,
+        context: ssl.SSLContext,
+        protocol: asyncio.Protocol,
+        *,
+        within_s: float,
+        shutdown_s: float,
+    ) -> None:
+        """Shake hands, and leave the connection to the protocol. Raises OSError, with the connection closed."""
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        tls = _Tls(
+            loop,
+            protocol,
+            context,
+            waiter,
+            server_side=True,
+            ssl_handshake_timeout=within_s,  # type: ignore[arg-type] # a float will do
+            ssl_shutdown_timeout=shutdown_s,
+        )
+        tls.thread = self._thread
+        transport, _ = await loop.connect_accepted_socket(lambda: tls, accepted)
+        try:
+            await waiter
+        except BaseException:
+            transport.abort()
+            raise
+
+    async def turn(self, accepted: socket.socket, source: str) -> None:
+        """Wait until something has come on a connection, and then for its turn."""
+        await _something_came(accepted)
+        begins = accepted.recv(len(HANDSHAKE), socket.MSG_PEEK)
+        weight = self.cost_s if begins and HANDSHAKE.startswith(begins) else REFUSED_S
+        turn = self._turnstile.ask(source, weight=weight, is_first=True)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._turnstile.leave(source, turn)
+            raise
+
+
+class _Tls(sslproto.SSLProtocol):
+    """asyncio's TLS, whose handshake is worked on in `thread`."""
+
+    if TYPE_CHECKING:  # what the library's class has, and its types do not tell
+        _loop: asyncio.AbstractEventLoop
+        _transport: asyncio.Transport
+        _incoming: ssl.MemoryBIO
+        _sslobj: ssl.SSLObject
+        _state: object
+
+        def _process_outgoing(self) -> None: ...
+
+    thread: ThreadPoolExecutor
+    _is_away = False
+    _lost: tuple[BaseException | None] | None = None
+
+    def _do_handshake(self) -> None:
+        if not self._incoming.pending:
+            super()._do_handshake()  # type: ignore[misc] # its types do not tell
+            return
+        self._is_away = True
+        self._transport.pause_reading()
+        working = self._loop.run_in_executor(self.thread, self._sslobj.do_handshake)
+        working.add_done_callback(self._is_back)
+
+    def _is_back(self, worked: asyncio.Future[None]) -> None:
+        self._is_away = False
+        if self._lost is not None:
+            super().connection_lost(*self._lost)
+            return
+        if self._state is not sslproto.SSLProtocolState.DO_HANDSHAKE or worked.cancelled():
+            return
+        self._transport.resume_reading()
+        match worked.exception():
+            case ssl.SSLWantReadError() | ssl.SSLSyscallError():
+                self._process_outgoing()
+            case error:
+                self._on_handshake_complete(error)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Wait with what reads the thread's buffers until it is back."""
+        if self._is_away:
+            self._lost = (exc,)
+        else:
+            super().connection_lost(exc)
+
+
+async def _something_came(accepted: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    came = asyncio.Event()
+    loop.add_reader(accepted, came.set)
+    try:
+        await came.wait()
+    finally:
+        loop.remove_reader(accepted)
+
+
+def measure(context: ssl.SSLContext) -> float:
+    """Return the seconds of CPU that a server's side of a handshake takes with this context. Blocking, for milliseconds."""
+    return OVERHEAD_S + min(_measured(context) for _ in range(_MEASUREMENTS))
+
+
+def _measured(context: ssl.SSLContext) -> float:
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = anybody.wrap_bio(to_client, to_server)
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    spent_s = 0.0
+    with suppress(ssl.SSLError):
+        for _ in range(_ROUNDS_MAX):
+            with suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+            started_s = time.thread_time()
+            with suppress(ssl.SSLWantReadError):
+                server.do_handshake()
+                return spent_s + time.thread_time() - started_s
+            spent_s += time.thread_time() - started_s
+    return UNMEASURED_S

@@ -1,0 +1,162 @@
+"""Handshakes with a long key: strangers who make many take neither the event loop nor the turns of who comes anew."""
+
+import asyncio
+import socket
+import ssl
+import threading
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from manager.http import handshakes as subject
+from manager.http import turnstile
+from manager.http.handshakes import OVERHEAD_S, REFUSED_S, Handshakes, measure
+from manager.http.server import HttpsServer, _load
+from tests.integration.http.test_server import ISSUER, client_context, connect, show
+from tests.integration.serving import serving
+from tests.patience import PATIENCE_S
+from tests.pki import DAY_S, make_leaf, make_rsa_key
+
+HELLO = b"\x16\x03\x01\x00\x05hello"
+
+
+def long_leaf(bits: int = 4096):
+    now_s = int(time.time())
+    life = {"not_before_s": now_s - DAY_S, "not_after_s": now_s + DAY_S}
+    return make_leaf(ISSUER, ["m.example.com"], key=make_rsa_key(bits), **life)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[HttpsServer]:
+    async with serving(HttpsServer(web.Application(), host="127.0.0.1", port=0)) as made:
+        await show(made, long_leaf())
+        yield made
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_handshake_is_worked_on_in_a_thread(server: HttpsServer, monkeypatch, version):
+    threads: list[str] = []
+    really = HttpsServer._choose
+
+    def choose(self: HttpsServer, connection: ssl.SSLObject, name: str | None, base: ssl.SSLContext) -> Any:
+        threads.append(threading.current_thread().name)
+        return really(self, connection, name, base)
+
+    monkeypatch.setattr(HttpsServer, "_choose", choose)
+    # the server has the method already
+    await server.close()
+    async with serving(HttpsServer(web.Application(), host="127.0.0.1", port=0)) as anew:
+        await show(anew, long_leaf())
+        (await connect(anew, context=client_context(version))).close()
+    assert len(threads) == 1
+    assert threads[0].startswith("handshakes")
+
+
+def test_a_longer_key_costs_more():
+    costs = {}
+    for bits in (2048, 4096):
+        leaf = long_leaf(bits)
+        _, costs[bits] = _load(leaf.certificate_pem, leaf.key_pem, "")
+    print({bits: f"{1000 * cost:.1f} ms" for bits, cost in costs.items()})
+    assert OVERHEAD_S < costs[2048] < costs[4096]
+
+
+def test_a_context_that_cannot_shake_hands_costs_what_is_assumed():
+    assert measure(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) == OVERHEAD_S + subject.UNMEASURED_S
+
+
+class Crowd:
+    """Connections that wait for their turn. Owns both ends of each."""
+
+    def __init__(self) -> None:
+        self.shaking = Handshakes()
+        self.shaking.cost_s = 0.1
+        self.tasks: list[asyncio.Task[None]] = []
+        self._ends: list[socket.socket] = []
+
+    def comes(self, sent: bytes, source: str) -> asyncio.Task[None]:
+        ours, theirs = socket.socketpair()
+        self._ends += [ours, theirs]
+        ours.setblocking(False)
+        if sent:
+            theirs.send(sent)
+        self.tasks.append(asyncio.get_running_loop().create_task(self.shaking.turn(ours, source)))
+        return self.tasks[-1]
+
+    async def until_waiting(self, number: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while self.shaking._turnstile.waiting < number:  # noqa: ASYNC110 - nothing tells that one waits
+                await asyncio.sleep(0)
+
+    async def go(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for end in self._ends:
+            end.close()
+        self.shaking.close()
+
+
+@pytest.fixture
+async def crowd() -> AsyncIterator[Crowd]:
+    made = Crowd()
+    yield made
+    await made.go()
+
+
+async def test_what_says_nothing_or_speaks_no_tls_takes_no_turn_from_who_does(crowd: Crowd, monkeypatch):
+    # of time there is only what is there at once
+    now_s = time.monotonic()
+    monkeypatch.setattr(turnstile, "time", SimpleNamespace(monotonic=lambda: now_s))
+    silent = [crowd.comes(b"", "198.51.100.1") for _ in range(100)]
+    others = [crowd.comes(sent, "198.51.100.1") for sent in (b"GET / HTTP/1.1\r\n", b"SSH-2.0-x") * 40]
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(*others)
+        await crowd.comes(HELLO, "198.51.100.1")
+    assert not any(task.done() for task in silent)
+    assert len(others) * REFUSED_S < crowd.shaking.cost_s
+
+
+async def test_a_crowd_at_an_address_keeps_none_out_that_comes_anew_there_or_elsewhere(
+    crowd: Crowd, monkeypatch
+):
+    now_s = time.monotonic()
+    monkeypatch.setattr(turnstile, "time", SimpleNamespace(monotonic=lambda: now_s))
+    for _ in range(100):
+        crowd.comes(HELLO, "198.51.100.1")
+    await crowd.until_waiting(80)
+    async with asyncio.timeout(PATIENCE_S):
+        await crowd.comes(HELLO, "203.0.113.1")
+    before = crowd.shaking._turnstile.waiting
+    anew = crowd.comes(HELLO, "198.51.100.1")
+    await crowd.until_waiting(before + 1)
+    while not anew.done():
+        now_s += 1.0
+        crowd.shaking._turnstile._let_in()
+        await asyncio.sleep(0)
+    left = crowd.shaking._turnstile.waiting
+    print(f"{left} of the crowd wait still")
+    assert left > 50
+
+
+async def test_connections_that_end_while_a_handshake_is_worked_on_leave_nothing_behind(server: HttpsServer):
+    for _ in range(50):
+        ours = socket.create_connection(("127.0.0.1", server.port))
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        hello = client_context().wrap_bio(incoming, outgoing)
+        with pytest.raises(ssl.SSLWantReadError):
+            hello.do_handshake()
+        ours.send(outgoing.read())
+        # a reset, not an end
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        ours.close()
+        await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE_S):
+        while len(server.seats):  # noqa: ASYNC110 - nothing tells that a connection has ended
+            await asyncio.sleep(0.01)
+    assert server.seats._watched == {}
+    (await connect(server)).close()
