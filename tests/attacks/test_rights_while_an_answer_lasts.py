@@ -284,10 +284,10 @@ async def aside(change: Awaitable[Any]) -> None:
 
 
 async def test_a_sign_in_that_is_overtaken_by_a_new_password_leaves_no_session(api: ApiClient, monkeypatch):
-    really = api.operations.users.by_password
+    really = api.operations.users.passwords.prove
     overtaken = False
 
-    async def by_password(*values: Any, **more: Any) -> Any:
+    async def prove(*values: Any, **more: Any) -> Any:
         nonlocal overtaken
         proven = await really(*values, **more)
         if not overtaken:
@@ -295,7 +295,7 @@ async def test_a_sign_in_that_is_overtaken_by_a_new_password_leaves_no_session(a
             await aside(CHANGES["password"](api))
         return proven
 
-    monkeypatch.setattr(api.operations.users, "by_password", by_password)
+    monkeypatch.setattr(api.operations.users.passwords, "prove", prove)
     async with visitor(api) as thief:
         await thief.post("/sign-in", {"name": OPERATOR, "password": PASSWORD})
         assert overtaken
