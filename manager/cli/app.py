@@ -109,6 +109,17 @@ app = typer.Typer(
 )
 
 
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        envvar="CERTCAST_TOKEN",
+        help="An API token instead of a user; the variable keeps it out of the list of processes.",
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
@@ -129,15 +140,7 @@ def start(
         bool,
         typer.Option("--password-stdin", help="Read the password from the first line of standard input."),
     ] = False,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            "--token",
-            metavar="TOKEN",
-            envvar="CERTCAST_TOKEN",
-            help="An API token instead of a user; the variable keeps it out of the list of processes.",
-        ),
-    ] = None,
+    token: TokenOption = None,
     ca: Annotated[
         Path | None,
         typer.Option(

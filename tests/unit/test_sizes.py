@@ -8,8 +8,8 @@ import pytest
 
 TOP = Path(__file__).parents[2]
 ROOMS = ("common", "manager", "nodeagent")
-FILE_MAX_LINES = 350
-FUNCTION_MAX_LINES = 60
+FILE_MAX_LINES = 349
+FUNCTION_MAX_LINES = 59
 
 # one table after the other, and steps of a schema that nobody changes any more
 TABLES = ("manager/store/tables.py", "manager/store/migrations/")
