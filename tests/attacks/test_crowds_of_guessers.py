@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from demo.site import PASSWORD
 from manager.api.app import ROOT
-from tests.attacks.test_lock_out import basic, client, guessing, status, timed
+from tests.attacks.guessing import basic, client, guessing, status, timed
 from tests.system.fleet import RealFleet, real_fleet
 
 HONEST = 5

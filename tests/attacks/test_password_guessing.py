@@ -17,7 +17,7 @@ from manager.domain.model import Role
 from manager.http.heads import Known
 from manager.usecases.throttle import FREE_FAILURES, Throttle
 from manager.usecases.workers import Workers
-from tests.attacks.test_lock_out import client
+from tests.attacks.guessing import client
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.web import Visitor
 

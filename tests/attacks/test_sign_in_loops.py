@@ -12,7 +12,7 @@ import structlog
 from manager.domain.model import Role
 from manager.usecases.allowance import BURST, NOTED_BURST
 from manager.usecases.workers import Workers
-from tests.attacks.test_lock_out import client
+from tests.attacks.guessing import client
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.web import Visitor
 
