@@ -5,6 +5,7 @@ import msgspec
 from common.api.codes import Role
 from common.ids import NodeName
 from common.wire.messages import Applied, ConfigurationFault, Failure, PartRefused, Serving, Waiting
+from manager.fleet.pushes import Pushes
 from tests.browser.showroom import Showroom
 from tests.integration.api import ApiClient
 from tests.integration.web import visitor
@@ -31,9 +32,11 @@ async def test_a_node_has_its_four_facts_side_by_side(api: ApiClient, room: Show
 
 
 async def test_a_node_whose_first_installation_failed_is_not_said_to_serve_what_it_had(
-    api: ApiClient, room: Showroom
+    api: ApiClient, room: Showroom, monkeypatch
 ):
     await applied(room, "n1")
+    # from here on the node's facts are those of the test
+    monkeypatch.setattr(Pushes, "_offer", lambda *_arguments, **_more: None)
     facts = api.fleet.registry.get(NodeName("n1"))
     version, leaf = facts.desired.version, facts.applied.leaves["server"]
     failed = Failure(
