@@ -48,6 +48,9 @@ MIN_RSA_BITS = 2048
 
 MIN_EC_BITS = 224
 
+_NEEDED = frozenset({"extensions", "public_key", "frame", "not_before", "not_after"})
+"""No client accepts a certificate in which one of these cannot be read."""
+
 _OLD_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
 
 
@@ -123,14 +126,14 @@ def problems_of(
 
 def _own_problems(certificate: Certificate, now_s: int) -> list[Problem]:
     checks = (
-        (Problem.EXPIRED, now_s > certificate.not_after_s),
+        (Problem.EXPIRED, now_s > certificate.not_after_s and certificate.knows("not_after")),
         (Problem.NOT_YET_VALID, now_s < certificate.not_before_s),
         # nobody checks the signature that a root makes on itself
         (Problem.WEAK_SIGNATURE, not certificate.is_self_signed and has_weak_signature(certificate)),
         (Problem.WEAK_KEY, has_weak_key(certificate)),
         (Problem.EXPLICIT_CURVE, anatomy(certificate).explicit_curve),
         (Problem.CRITICAL_EXTENSION, bool(certificate.unknown_critical)),
-        (Problem.UNDECODABLE, bool({"extensions", "public_key", "frame"} & set(certificate.undecodable))),
+        (Problem.UNDECODABLE, bool(_NEEDED.intersection(certificate.undecodable))),
     )
     return [problem for problem, there in checks if there]
 

@@ -21,12 +21,18 @@ COOKIES_MAX: Final = 200
 """Browsers keep 180 for one site at most, of all that is served there."""
 
 COOKIES_MAX_BYTES: Final = 12 * 1024
+
+CONTENT_TYPE_MAX_BYTES: Final = 256
+"""Reading the parameters of one takes the library's parser time by the square of its length; a multipart form's boundary has 70 at most."""
+
 KNOWN_MAX: Final = 4096
 """Credentials that are remembered; the one that was used least lately is forgotten first."""
 
 
 def fault_of(request: web.BaseRequest) -> str:
     """Return why this request's head is refused, "" if it is not."""
+    if sum(map(len, request.headers.getall(hdrs.CONTENT_TYPE, ()))) > CONTENT_TYPE_MAX_BYTES:
+        return f"the Content-Type is longer than {CONTENT_TYPE_MAX_BYTES} bytes"
     cookies = request.headers.getall(hdrs.COOKIE, ())
     if (
         sum(map(len, cookies)) > COOKIES_MAX_BYTES

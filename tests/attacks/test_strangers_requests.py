@@ -7,6 +7,7 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -202,6 +203,27 @@ async def test_more_cookies_than_browsers_keep_are_refused_and_not_read(api: Api
     assert (await flood(api.server.port, head(Cookie=most, Connection="close"), b"", most=1)).status == 200
 
 
+async def test_a_long_content_type_is_refused_and_not_read(api: ApiClient, monkeypatch):
+    read: list[str] = []
+    really = aiohttp.helpers.parse_content_type
+
+    def parse(raw: str) -> Any:
+        read.append(raw)
+        return really(raw)
+
+    monkeypatch.setattr("aiohttp.helpers.parse_content_type", parse)
+    for path in ("/sign-in", "/set-up/x", "/oauth/token/", "/api/admin/configuration/v1/ca_certificate/"):
+        for kind in ("x/y;" + '"' * 8_000, "x/y;" + ";" * 8_000, "x/y;" + 'a="";' * 2_000):
+            sent = head(f"POST {path}", Content_Type=kind, Content_Length="0")
+            found = await flood(api.server.port, sent, b"", most=1)
+            assert (found.status, found.closed) == (431, True), path
+            assert b"Content-Type" in found.answer
+    assert read == []
+    longest = f"multipart/form-data; boundary={'b' * 70}"
+    sent = head("POST /sign-in", Content_Type=longest, Content_Length="0", Connection="close")
+    assert (await flood(api.server.port, sent, b"", most=1)).status != 431
+
+
 async def test_a_stranger_with_cookies_is_answered_as_cheaply_as_one_without(api: ApiClient, monkeypatch):
     monkeypatch.setattr("aiohttp.web_request.parse_cookie_header", _fail)
     async with visitor(api, Role.ADMINISTRATOR) as browser:
@@ -213,9 +235,9 @@ def _fail(_header: str) -> None:
     raise AssertionError("all cookies were read")
 
 
-def head(**headers: str) -> bytes:
+def head(asks: str = "GET /sign-in", **headers: str) -> bytes:
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join(["GET /sign-in HTTP/1.1", "Host: m", *lines, "", ""]).encode()
+    return "\r\n".join([f"{asks} HTTP/1.1", "Host: m", *lines, "", ""]).encode()
 
 
 async def test_a_head_without_end_is_cut_off_after_a_few_fields(api: ApiClient):

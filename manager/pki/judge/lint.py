@@ -20,6 +20,7 @@ _EXAMINED = frozenset(
     {
         *("subject_alt_names", "key_usage", "extended_key_usage", "basic_constraints"),
         *("name_constraints", "key_id", "issuer_key_id"),
+        *("not_before", "not_after"),
     }
 )
 """OpenSSL refuses a certificate in which one of these cannot be read."""

@@ -13,7 +13,8 @@ from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.certificate import decode, is_signed_by
 from common.pki.constraints import Comparisons, constraints_hold
-from common.pki.finding import LintCode
+from common.pki.finding import LintCode, Severity
+from common.pki.path import Problem, problems_of
 from common.pki.pem import pem_of
 from common.pki.strict import StrictClient
 from common.runtime.handshake import leaf_not_after_s
@@ -30,13 +31,14 @@ from tests.odd import (
     SAN,
     SKI,
     TRUE,
+    UTC,
     certificate,
     dns,
     extension,
     name,
     seq,
 )
-from tests.pki import make_leaf, make_root
+from tests.pki import NOW_S, make_leaf, make_root
 from tests.unit.pki.odd_examples import ODD
 from tests.unit.pki.openssl import openssl
 
@@ -248,3 +250,21 @@ def test_an_odd_encoding_is_a_finding_that_says_what_is_odd():
     )
     plain = decode(make_leaf(make_root()).certificate_der)
     assert LintCode.ODD_ENCODING not in {each.code for each in lint(plain, now_s=plain.not_before_s)}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"not_before": (UTC, "251320010203Z")},
+        {"not_after": (UTC, "280101250000Z")},
+        {"not_after": (UTC, "280101000000+02")},
+    ],
+)
+def test_a_validity_that_cannot_be_read_is_refused_by_clients_and_so_by_us(wrong):
+    found = decode(certificate(**wrong))
+    (field,) = wrong
+    assert found.undecodable == (field,)
+    assert Problem.UNDECODABLE in problems_of([found], now_s=NOW_S, comparisons=Comparisons(100))[0]
+    assert Problem.EXPIRED not in problems_of([found], now_s=NOW_S, comparisons=Comparisons(100))[0]
+    severities = {each.code: each.severity for each in lint(found, now_s=NOW_S)}
+    assert severities[LintCode.UNDECODABLE] is Severity.ERROR
