@@ -26,8 +26,11 @@ _ASSIGNED: Final = re.compile(r"[=:,@]")
 _OPTION: Final = re.compile(r"-+\w+(/.*)")
 
 _RUNTIME: Final = re.compile(r"(?:.*[._-])?(?:pid|sock|socket|ctl|control|fifo)")
-"""Names of PID files, sockets and pipes, which services keep in directories of their own. By name, since what is there can be
-exchanged after the look; who has root run a file of such a name means it."""
+"""Names of PID files, sockets and pipes, which services keep in directories of their own below `RUNTIME`. By name and place, since what
+is there can be exchanged after the look; elsewhere a program may be called so (`app-ctl`)."""
+
+RUNTIME: Final = ("/run/", "/var/run/")
+"""Where services keep what lasts as long as they run (FHS 3.0, 3.15), and nobody keeps programs."""
 
 _CERTIFICATE: Final = re.compile(r".*\.(?:pem|crt|cer|key|p12|pfx)")
 
@@ -35,12 +38,18 @@ _CERTIFICATE: Final = re.compile(r".*\.(?:pem|crt|cer|key|p12|pfx)")
 def paths_in(words: Sequence[str]) -> list[str]:
     """Return what may be a path in these words, absolute or not, each once."""
     found = dict.fromkeys(path for word in words for path in _paths_in(word, NESTING_MAX))
-    return [path for path in found if path.strip("/") and not _RUNTIME.fullmatch(_name(path))]
+    return [path for path in found if path.strip("/") and not _is_runtime(path)]
 
 
 def is_pattern(path: str) -> bool:
     """Whether a shell would look for what fits. Without a directory it is rather one of names of another kind (`app@*`)."""
     return "/" in path and _MAGIC.search(path) is not None
+
+
+def _is_runtime(path: str) -> bool:
+    # commands run in the root directory, so a leading slash may be missing
+    is_there = f"/{path.lstrip('/')}".startswith(RUNTIME) and ".." not in path.split("/")
+    return is_there and _RUNTIME.fullmatch(_name(path)) is not None
 
 
 def is_certificate(path: str) -> bool:

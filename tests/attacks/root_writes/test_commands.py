@@ -3,6 +3,8 @@
 import os
 import shlex
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -149,6 +151,12 @@ async def test_a_file_that_is_not_there_yet_is_named_where_only_root_can_make_it
         await reload_consumer(chosen)
 
 
+@pytest.fixture
+def runtime():
+    with TemporaryDirectory(dir="/run", prefix="certcast-") as made:
+        yield Path(made)
+
+
 @pytest.mark.services("root")
 @pytest.mark.parametrize(
     "line",
@@ -164,9 +172,8 @@ async def test_a_file_that_is_not_there_yet_is_named_where_only_root_can_make_it
         "/bin/sh -c 'true >/dev/null 2>&1 </dev/stdin || exec false; : ~nobody ~nobody-there/x *.conf'",
     ],
 )
-async def test_a_pid_file_a_socket_and_a_certificate_of_the_service_may_be_named(node, line):
-    theirs, own = node.directory / "theirs", node.directory / "own"
-    theirs.mkdir()
+async def test_a_pid_file_a_socket_and_a_certificate_of_the_service_may_be_named(node, line, runtime):
+    theirs, own = runtime, node.directory / "own"
     own.mkdir()
     (theirs / "service.pid").write_text(f"{os.getpid()}\n")
     os.mknod(theirs / "service_ctl", 0o140666)
@@ -176,6 +183,23 @@ async def test_a_pid_file_a_socket_and_a_certificate_of_the_service_may_be_named
         os.chown(path, SERVICE.pw_uid, SERVICE.pw_gid)
     argv = tuple(shlex.split(line.format(theirs=theirs, own=own)))
     await reload_consumer(replace(node.services.consumers[0], reload=argv))
+
+
+@pytest.mark.services("root")
+@pytest.mark.parametrize("name", ["app-ctl", "ctl", "app.control", "link.pid", "service.sock"])
+@pytest.mark.parametrize(
+    "line", ["/usr/bin/timeout 5 {path} reload", "/bin/sh {path}", "/bin/sh -c '{path}'"]
+)
+async def test_a_program_is_none_of_those_for_its_name(node, name, line):
+    theirs = node.directory / "theirs"
+    theirs.mkdir()
+    script(theirs / name, f"echo ran >>{node.count}")
+    for path in (theirs / name, theirs):
+        os.chown(path, SERVICE.pw_uid, SERVICE.pw_gid)
+    argv = tuple(shlex.split(line.format(path=theirs / name)))
+    with pytest.raises(ReloadError, match="belongs to nobody"):
+        await reload_consumer(replace(node.services.consumers[0], reload=argv))
+    assert not node.count.exists()
 
 
 @pytest.mark.services("root")
