@@ -185,7 +185,7 @@ class Handlers:
             raise _missing(resource, object_id)
         match ask.method:
             case "PATCH" | "PUT":
-                values = read_values(resource, ask.body, whole=False)
+                values = read_values(resource, ask.body, whole=False, before=rows[object_id])
                 if ask.method == "PATCH":
                     _check_needed(resource, values, rows[object_id])
                 await self._links.check(resource, values)
@@ -216,8 +216,8 @@ class Handlers:
 
     async def _several(self, ask: Ask, resource: Resource) -> Answer:
         """Change, make and delete several objects. Everything is checked before anything is done."""
-        bulk = read_bulk(resource, ask.body)
         rows = await self._readable[resource.path].rows()
+        bulk = read_bulk(resource, ask.body, rows)
         for change in bulk.changes:
             if change.object_id is not None and change.object_id not in rows:
                 raise _missing(resource, change.object_id)

@@ -153,7 +153,7 @@ def run_body(data: bytes) -> None:
     for read in (
         lambda: read_values(resource, body, whole=True),
         lambda: read_values(resource, body, whole=False),
-        lambda: read_bulk(resource, body),
+        lambda: read_bulk(resource, body, {}),
     ):
         try:
             read()

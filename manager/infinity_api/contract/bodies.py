@@ -1,22 +1,32 @@
 """What the body of a request says, as values that the operations can work with.
 
 Decides what a create, a change and a change of several objects may contain (the contract's sections 2.1 and 2.3): what a change
-leaves out stays, whether it is a PUT or a PATCH, and null where null is no value says nothing. Read-only fields are ignored, and so
-are unknown ones unless the resource keeps them. Leaves to others whether related objects exist.
+leaves out stays, whether it is a PUT or a PATCH, null where null is no value says nothing, and what was read can be written back: an
+object that was made through another door may hold what could not be given here. Read-only fields are ignored, and so are unknown ones
+unless the resource keeps them. Leaves to others whether related objects exist.
 Invariant: either all of a body was understood, or every finding is raised and none quotes a secret.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from manager.infinity_api.contract.description import Field, Resource, Value, Values
 from manager.infinity_api.contract.errors import WHOLE, RefusedError, ValuesError
+from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.more import read_more
-from manager.infinity_api.contract.values import WrongValueError, quote, read_reference, read_value
+from manager.infinity_api.contract.values import (
+    WrongValueError,
+    quote,
+    read_reference,
+    read_value,
+    write_value,
+)
 
 BULK_MAX: Final = 1000
 """Objects that one request may change and delete."""
+_NOTHING: Final[Row] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +50,11 @@ def missing_text(field: Field) -> str:
     return f"The '{field.name}' field has no data and doesn't allow a default or null value."
 
 
-def read_values(resource: Resource, body: object, *, whole: bool) -> Values:
+def read_values(resource: Resource, body: object, *, whole: bool, before: Row = _NOTHING) -> Values:
     """Return the values of a body: with `whole` of every field that can be set, else of those that were given.
+
+    `before` is the row of the object that is to be changed: a value that the field does not take says nothing if it is the one that
+    an answer shows.
 
     Raises RefusedError if the body is no object or only lacks fields, ValuesError with every finding otherwise.
     """
@@ -60,7 +73,8 @@ def read_values(resource: Resource, body: object, *, whole: bool) -> Values:
         try:
             values[field.name] = read_value(field, body[field.name])
         except WrongValueError as error:
-            wrong[field.name] = str(error)
+            if not _is_shown(field, body[field.name], before):
+                wrong[field.name] = str(error)
     if wrong:
         raise ValuesError(resource.name, {name: [text] for name, text in (missing | wrong).items()})
     if missing:
@@ -68,8 +82,12 @@ def read_values(resource: Resource, body: object, *, whole: bool) -> Values:
     return values | read_more(resource, body)
 
 
-def read_bulk(resource: Resource, body: object) -> Bulk:
-    """Return what a PATCH of a collection says. Raises RefusedError, ValuesError; which object it is stands in the text."""
+def _is_shown(field: Field, value: object, before: Row) -> bool:
+    return not field.is_hidden and field.name in before and value == write_value(field, before[field.name])
+
+
+def read_bulk(resource: Resource, body: object, rows: Mapping[int, Row]) -> Bulk:
+    """Return what a PATCH of a collection with these rows says. Raises RefusedError, ValuesError; which object it is stands in the text."""
     if not isinstance(body, dict) or not isinstance(body.get("objects", []), list):
         raise RefusedError("The body must be a JSON object with a list 'objects'.")
     objects, deleted = body.get("objects", []), body.get("deleted_objects", [])
@@ -79,18 +97,19 @@ def read_bulk(resource: Resource, body: object) -> Bulk:
         raise RefusedError("'deleted_objects' must be a list of resource URIs.")
     if len(objects) + len(deleted) > BULK_MAX:
         raise RefusedError(f"One request changes and deletes at most {BULK_MAX} objects.")
-    changes = [_change(resource, number, each) for number, each in enumerate(objects)]
+    changes = [_change(resource, f"objects[{number}]", each, rows) for number, each in enumerate(objects)]
     return Bulk(changes=changes, deleted=[_own_id(resource, each, "deleted_objects") for each in deleted])
 
 
-def _change(resource: Resource, number: int, body: object) -> Change:
-    place = f"objects[{number}]"
+def _change(resource: Resource, place: str, body: object, rows: Mapping[int, Row]) -> Change:
     if not isinstance(body, Mapping):
         raise RefusedError(f"{place}: each object must be a JSON object.")
     uri = body.get("resource_uri")
     object_id = None if uri is None or uri == "" else _own_id(resource, uri, place)
+    before = _NOTHING if object_id is None else rows.get(object_id, _NOTHING)
     try:
-        return Change(object_id=object_id, values=read_values(resource, dict(body), whole=object_id is None))
+        values = read_values(resource, dict(body), whole=object_id is None, before=before)
+        return Change(object_id=object_id, values=values)
     except ValuesError as error:
         findings = {name: [f"{place}: {text}" for text in texts] for name, texts in error.findings.items()}
         raise ValuesError(resource.name, findings) from error

@@ -5,6 +5,7 @@ import pytest
 from manager.infinity_api.contract.bodies import BULK_MAX, read_bulk, read_values
 from manager.infinity_api.contract.description import Field, Kind, Resource
 from manager.infinity_api.contract.errors import RefusedError, ValuesError
+from manager.infinity_api.contract.resources.nodes import WORKER_VM
 from tests.unit.infinity_api.examples import CERTIFICATE, WORKER
 
 WHOLE = {"name": "n", "system_location": "/api/admin/configuration/v1/system_location/3/"}
@@ -79,6 +80,7 @@ def test_several_objects_are_changed_by_uri_made_without_one_and_deleted():
             "objects": [{"resource_uri": WORKER.uri(4), "description": "d"}, {**WHOLE, "resource_uri": ""}],
             "deleted_objects": [WORKER.uri(9)],
         },
+        {},
     )
     assert [change.object_id for change in bulk.changes] == [4, None]
     assert bulk.changes[0].values == {"description": "d"}
@@ -107,7 +109,7 @@ def test_several_objects_are_changed_by_uri_made_without_one_and_deleted():
 )
 def test_a_change_of_several_that_cannot_be_is_refused_with_its_place(body, text):
     with pytest.raises(RefusedError) as caught:
-        read_bulk(WORKER, body)
+        read_bulk(WORKER, body, {})
     assert text in caught.value.message
 
 
@@ -150,3 +152,16 @@ def test_fields_that_are_not_described_are_kept_only_where_the_resource_keeps_th
     values = read_values(replace(WORKER, keeps_more=True), body, whole=True)
     assert set(values) - {field.name for field in WORKER.writable} == {"more"}
     assert values["more"] == [1, {"a": None}]
+
+
+def test_what_an_answer_shows_can_be_written_back_and_is_refused_where_it_is_new():
+    before = {"name": "n" * 40, "netmask": "", "gateway": "192.0.2.254"}
+    body = {"name": "n" * 40, "netmask": "", "description": "d"}
+    assert read_values(WORKER_VM, body, whole=False, before=before) == {"description": "d"}
+    objects = {"objects": [{**body, "resource_uri": WORKER_VM.uri(4)}]}
+    assert read_bulk(WORKER_VM, objects, {4: before}).changes[0].values == {"description": "d"}
+    for wrong in ({"gateway": ""}, {"name": "m" * 40}):
+        with pytest.raises(ValuesError):
+            read_values(WORKER_VM, wrong, whole=False, before=before)
+    with pytest.raises(ValuesError):
+        read_values(WORKER_VM, {"password": ["p"]}, whole=False, before={"password": ["p"]})
