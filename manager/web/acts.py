@@ -20,7 +20,7 @@ _PAGES: Final = (
     ("node ", "/nodes/"),
     ("request ", "/requests/"),
     ("trusted CA ", "/trusted-cas/"),
-    ("user ", "/users/"),
+    ("user ", "/users/named/"),
 )
 
 

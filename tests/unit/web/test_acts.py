@@ -5,10 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 import manager
 from manager.domain.audit import AuditRecord
-from manager.web.acts import _WORDS, act_of
+from manager.web.acts import _PAGES, _WORDS, act_of
+from manager.web.site import PAGES
 
 SOURCES = Path(manager.__file__).parent
 
@@ -17,6 +20,10 @@ def record(action: str, subject: str, detail: object = None) -> AuditRecord:
     return AuditRecord(
         id=1, at_s=0, actor="ada", action=action, subject=subject, detail=json.dumps(detail), chain=""
     )
+
+
+async def nothing(_: web.Request) -> web.Response:
+    return web.Response()
 
 
 def said(action: str, subject: str, detail: object = None) -> str:
@@ -90,7 +97,19 @@ def test_a_subject_leads_to_its_page_unless_it_is_gone():
     assert act_of(record("node.added", "node n1")).page == "/nodes/n1"
     assert act_of(record("trusted_ca.edited", "trusted CA 4")).page == "/trusted-cas/4"
     assert act_of(record("node.removed", "node n1")).page == ""
+    assert act_of(record("user.added", "user bob")).page == "/users/named/bob"
     assert act_of(record("fleet.pushed", "all nodes")).page == ""
+
+
+async def test_every_page_that_an_act_leads_to_is_there():
+    app = web.Application()
+    for page in PAGES:
+        if page.method == "GET":
+            app.router.add_get(page.path, nothing)
+    for kind, _ in _PAGES:
+        path = act_of(record("x.changed", f"{kind}7")).page
+        resolved = await app.router.resolve(make_mocked_request("GET", path))
+        assert resolved.http_exception is None, path
 
 
 def test_details_are_json_and_none_where_there_are_none():
