@@ -65,7 +65,7 @@ def read_services(path: Path) -> str:
     Raises ServicesError.
     """
     try:
-        return read_own_file(resolve(path), FILE_MAX_BYTES + 1).decode()
+        return read_own_file(resolve(path), FILE_MAX_BYTES + 1).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise ServicesError([MISSING]) from error
     except UnicodeDecodeError as error:

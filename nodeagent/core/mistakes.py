@@ -5,6 +5,7 @@ Invariant: a mistake is noted and reading goes on, so that all of them are repor
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date, time
 from difflib import get_close_matches
 from typing import Any, TypeGuard
 
@@ -58,9 +59,8 @@ class Mistakes:
             self.note(f"{at}{key}", f"no such key; {meant}")
 
     def reject(self, key: str, value: object, what: str) -> None:
-        """Note what is wrong with a value; it is quoted, unless it is missing."""
-        shown = "is missing and" if value is None else f"{value!r:.80}"
-        self.note(key, f"{shown} {what}")
+        """Note what is wrong with a value; it is quoted as the file has it, unless it is missing or holds tables."""
+        self.note(key, f"{_shown(value)} {what}")
 
     def reject_choice(self, key: str, value: object, choices: Sequence[str]) -> None:
         """Note that a word is none of these, and which it may have been."""
@@ -79,6 +79,22 @@ class Mistakes:
         places = ((section, name), ((*section, name), ""), ((*section, name, 1), ""), (section, ""))
         line = next((self._lines[place] for place in places if place in self._lines), None)
         self.found.append(f"{f'line {line}: ' if line else ''}{key}: {what}")
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "is missing and"
+        case dict():
+            return "is a table and"
+        case list() if any(isinstance(one, dict) for one in value):
+            return "is a list with tables and"
+        case bool():
+            return str(value).lower()
+        case date() | time():
+            return value.isoformat()
+        case _:
+            return f"{value!r:.80}"
 
 
 def _is_tables(value: object) -> TypeGuard[list[dict[str, Any]]]:

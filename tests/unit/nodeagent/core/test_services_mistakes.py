@@ -117,3 +117,22 @@ def test_of_a_file_that_was_right_once_each_consumer_that_still_is_remains():
     assert [one.name for one in services.consumers] == ["web"]
     assert len(lost) == 1
     assert "there is no user 'gone'" in lost[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[consumer]\nname = "web"\n',
+            "line 1: consumer: is a table and must be written as [[consumer]] tables",
+        ),
+        (
+            "files = [{a = 1}]\n",
+            "line 1: files: is a list with tables and must be a table",
+        ),
+        ("files = true\n", "line 1: files: true must be a table"),
+        ("files = 2026-01-02\n", "line 1: files: 2026-01-02 must be a table"),
+    ],
+)
+def test_a_value_is_quoted_as_the_file_has_it_and_never_as_a_program_would(text, said):
+    assert said in mistakes(text)
