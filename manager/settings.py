@@ -6,9 +6,12 @@ Invariant: settings are frozen and checked as a whole; an invalid one stops the 
 import difflib
 import ipaddress
 import os
+import re
+import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,6 +19,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -26,6 +30,24 @@ DEFAULT_DATA = Path("/var/lib/certcast/manager")
 DEFAULT_CONFIG = Path("/etc/certcast/manager.toml")
 DEFAULT_HTTPS = "0.0.0.0:443"
 DEFAULT_SSH = "0.0.0.0:9422"
+_A_LIST: Final = 'must be a list such as ["A", "B"]'
+_A_NUMBER: Final = "must be a whole number"
+_PLAIN: Final = MappingProxyType(
+    {
+        "string_type": "must be text in quotes",
+        "path_type": "must be a path, as text in quotes",
+        "tuple_type": _A_LIST,
+        "int_type": _A_NUMBER,
+        "int_parsing": _A_NUMBER,
+        "int_parsing_size": _A_NUMBER,
+        "int_from_float": _A_NUMBER,
+        "finite_number": _A_NUMBER,
+        "greater_than_equal": "must be at least {ge}",
+        "less_than_equal": "must be at most {le}",
+        "literal_error": "must be {expected}",
+    }
+)
+"""What a finding of this type says to people, made of what the finding tells."""
 
 
 def split_host_port(text: str) -> tuple[str, int]:
@@ -54,8 +76,17 @@ def _finding(each: ErrorDetails, path: Path, given: Mapping[str, object], known:
     if each["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, known, n=1)
         return f"{place}: there is no such setting" + (f"; did you mean '{near[0]}'?" if near else "")
+    plain = _PLAIN.get(each["type"])
+    if plain is not None:
+        return f"{place}: {plain.format(**each.get('ctx', {}))}"
     said = each["msg"].removeprefix("Value error, ")
     return f"{place}: {said[:1].lower()}{said[1:]}"
+
+
+def _unread_variable(error: SettingsError) -> str:
+    """Say which variable, which must be JSON because its setting is a list, is none."""
+    name = re.search(r'field "(\w+)"', str(error))
+    return f"CERTCAST_MANAGER_{name[1].upper()}: {_A_LIST}" if name else str(error)
 
 
 def _absolute(path: Path) -> Path:
@@ -92,6 +123,13 @@ ProxyNetwork = Annotated[str, AfterValidator(_proxy_network)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 
 
+class _TomlFile(TomlConfigSettingsSource):
+    """The file, which an editor may have begun with a byte order mark."""
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        return tomllib.loads(file_path.read_text(encoding="utf-8-sig"))
+
+
 class Settings(BaseSettings):
     """See the module. `advertise` is what join tokens tell agents to dial; empty: the management node's own names.
 
@@ -122,7 +160,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources, the strongest first."""
         del dotenv_settings, file_secret_settings
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+        return (init_settings, env_settings, _TomlFile(settings_cls))
 
     @classmethod
     def load(cls, *, config: Path | None = None, **given: object) -> Self:
@@ -137,6 +175,8 @@ class Settings(BaseSettings):
         except ValidationError as error:
             found = "; ".join(_finding(each, path, given, cls.model_fields) for each in error.errors())
             raise InvalidInputError("settings", found) from error
+        except SettingsError as error:
+            raise InvalidInputError("settings", _unread_variable(error)) from error
         except UnicodeDecodeError as error:
             raise InvalidInputError("config", f"{path} is not UTF-8") from error
         except RecursionError as error:

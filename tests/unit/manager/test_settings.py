@@ -28,8 +28,8 @@ def test_what_is_wrong_is_told_with_the_option_variable_or_file_that_said_it(tmp
     monkeypatch.setenv("CERTCAST_MANAGER_LOG_LEVEL", "loud")
     assert sorted(refusal(path, ssh="nowhere").split("; ")) == [
         "--ssh: 'nowhere' is not HOST:PORT (for example 0.0.0.0:443 or [::]:443)",
-        f"{path}: token_days: input should be less than or equal to 30",
-        "CERTCAST_MANAGER_LOG_LEVEL: input should be 'debug', 'info', 'warning' or 'error'",
+        f"{path}: token_days: must be at most 30",
+        "CERTCAST_MANAGER_LOG_LEVEL: must be 'debug', 'info', 'warning' or 'error'",
     ]
 
 
@@ -65,3 +65,37 @@ def test_a_settings_file_that_does_not_parse_is_named_with_the_place(tmp_path, c
     with pytest.raises(InvalidInputError) as caught:
         Settings.load(config=path)
     assert caught.value.message == f"{path}{said}"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("ssh = 5", "ssh: must be text in quotes"),
+        ('trusted_proxies = "10.0.0.0/33"', 'trusted_proxies: must be a list such as ["A", "B"]'),
+        ("advertise = [5]", "advertise: must be text in quotes"),
+        ("data = 5", "data: must be a path, as text in quotes"),
+        ("audit_heads = []", "audit_heads: must be a path, as text in quotes"),
+        ("log_style = 5", "log_style: must be 'auto', 'json' or 'console'"),
+        ("token_days = [1]", "token_days: must be a whole number"),
+        ("token_days = 1.5", "token_days: must be a whole number"),
+        ("token_days = inf", "token_days: must be a whole number"),
+        ('token_days = "x"', "token_days: must be a whole number"),
+        (f'token_days = "{"1" * 5000}"', "token_days: must be a whole number"),
+        ("token_days = 0", "token_days: must be at least 1"),
+    ],
+)
+def test_what_a_setting_must_be_is_said_in_plain_words(tmp_path, line, said):
+    path = tmp_path / "manager.toml"
+    path.write_text(f"{line}\n")
+    assert refusal(path) == f"{path}: {said}"
+
+
+def test_a_variable_that_is_no_list_is_named_and_not_taken_for_the_file(monkeypatch):
+    monkeypatch.setenv("CERTCAST_MANAGER_TRUSTED_PROXIES", "10.0.0.0/8")
+    assert refusal() == 'CERTCAST_MANAGER_TRUSTED_PROXIES: must be a list such as ["A", "B"]'
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path):
+    path = tmp_path / "manager.toml"
+    path.write_bytes(b"\xef\xbb\xbftoken_days = 3\n")
+    assert Settings.load(config=path).token_days == 3
