@@ -75,6 +75,7 @@ class Handshakes:
         try:
             await waiter
         except BaseException:
+            tls.cut()
             transport.abort()
             raise
 
@@ -129,6 +130,11 @@ class _Tls(sslproto.SSLProtocol):
                 self._process_outgoing()
             case error:
                 self._on_handshake_complete(error)
+
+    def cut(self) -> None:
+        """End what the protocol has of the connection, where its handshake was over already."""
+        if self._app_transport is not None:
+            self._app_transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Wait with what reads the thread's buffers until it is back."""

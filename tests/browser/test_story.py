@@ -270,6 +270,7 @@ async def test_every_task_of_the_specification_from_a_cold_start(tmp_path: Path)
         await page.get_by_role("button", name="Save").click()
         await served(node, ROOT, "conf.example.test", ["CN = conf.example.test", "CN = Story Issuing"])
 
-        # and out
+        # and out, from a page that asks for nothing by itself
+        await page.goto("/help")
         await page.get_by_role("button", name="Sign out").first.click()
         await said(page, "You are signed out.")
