@@ -76,13 +76,14 @@ def read_batch(
     passphrase: str | None = None,
     stored_keys: Collection[str] = frozenset(),
     skip_unusable: bool = False,
+    peers: bool = False,
 ) -> Batch:
     """Read and try a batch of files. With `skip_unusable` what cannot be loaded is left out, and named.
 
     Raises PkiFindingsError.
     """
     found = batches.read_batch(
-        files, passphrase=passphrase, stored_keys=stored_keys, skip_unusable=skip_unusable
+        files, passphrase=passphrase, stored_keys=stored_keys, skip_unusable=skip_unusable, peers=peers
     )
     tls = {material: _of_material(material) for material in found.tls}
     keyless = {

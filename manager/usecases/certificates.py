@@ -115,13 +115,14 @@ class CertificateOperations:
         *,
         passphrase: str | None,
         skip_unusable: bool = False,
+        peers: bool = False,
         confirm: str | None = None,
         actor: str,
     ) -> ImportResult:
         """Sort a batch of files into TLS certificates and trusted CAs, and keep all of it; or what is usable of it.
 
         A certificate without its key updates the entry that has it, or is kept beside it with the same key. A batch never replaces a
-        private key by another. Raises PkiFindingsError (every finding, with its file), IdentityConflictError, ConfirmationNeededError;
+        private key by another; with `peers` it takes self-signed certificates that are no CAs as trusted CAs. Raises PkiFindingsError (every finding, with its file), IdentityConflictError, ConfirmationNeededError;
         then nothing was kept.
         """
         inventory = await self._context.inventories.current()
@@ -132,6 +133,7 @@ class CertificateOperations:
             passphrase=passphrase,
             stored_keys={key_of(entry.leaf) for entry in inventory.entries.values()},
             skip_unusable=skip_unusable,
+            peers=peers,
         )
         with_keys = [await self._with_stored_key(material, inventory) for material in batch.without_key]
         trusted_cas = [new_trusted_ca(certificate) for certificate in batch.trusted_cas]

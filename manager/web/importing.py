@@ -13,15 +13,16 @@ from manager.web.visit import Visit
 
 
 async def show_import(
-    visit: Visit, template: str, files: Sequence[ImportFile], *, pasted: str = ""
+    visit: Visit, template: str, files: Sequence[ImportFile], *, pasted: str = "", peers: bool = False
 ) -> web.StreamResponse:
-    """Take all of the files or nothing; `pasted` is text that a refusal shows again."""
+    """Take all of the files or nothing; `pasted` is text that a refusal shows again, `peers` as for `import_files`."""
     form = visit.form
     try:
         kept = await visit.operations.certificates.import_files(
             files,
             passphrase=form.text("passphrase") or None,
             skip_unusable=form.flag("skip_unusable"),
+            peers=peers,
             confirm=form.text("confirm"),
             actor=visit.actor,
         )

@@ -1,7 +1,8 @@
 """Sort a batch of files into TLS certificates, with their keys, chains and parameters, and trusted CAs.
 
 Decides by what the files hold, not by what they are called (the specification's "Uploading multiple TLS certificate files").
-CA certificates that stand in one file with a leaf and chain to it stay with that leaf; all others are trusted CAs.
+CA certificates that stand in one file with a leaf and chain to it stay with that leaf; all others are trusted CAs, unless a private key
+that could not be read may be theirs: then they are left out, because a server's own certificate must not become an anchor of every node.
 Invariant: everything in the batch has its place and is returned, or every finding is raised and nothing is returned; where what is
 usable is asked for, everything is returned or in a finding.
 Opening keys may take seconds each: run it where it can be killed.
@@ -24,6 +25,7 @@ from manager.pki.read.pbes import deriving_once
 from manager.pki.read.pfx import open_pfx
 from manager.pki.read.reader import read_file
 from manager.pki.read.refusal import refusal
+from manager.pki.read.unread import Unread
 from manager.pki.read.upload import NAMED_MAX, decode_block
 
 MAX_FILES = 200
@@ -31,6 +33,8 @@ MAX_FILE_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_KEYS = 100
 """Each may cost seconds to open."""
+
+_KEY_MARK = b"PRIVATE KEY-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,13 @@ def read_batch(
     passphrase: str | None = None,
     stored_keys: Collection[str] = frozenset(),
     skip_unusable: bool = False,
+    peers: bool = False,
 ) -> Batch:
     """Read all files; the passphrase is tried on every encrypted key and PKCS#12 file.
 
     A certificate without its key is taken if that is one of the `stored_keys` (`identity.key_of`). With `skip_unusable` what cannot be used is left out,
     and named; nothing usable at all is an error all the same.
+    `peers` takes self-signed certificates that are no CAs as trusted CAs, if no key is in the batch: else their own may be missing.
     Raises PkiFindingsError with every finding, each with its file, block and line.
     """
     reader = _Reader(passphrase)
@@ -89,7 +95,7 @@ def read_batch(
     if not skip_unusable:
         # what could not be read would only produce misleading findings about what is missing
         raise_findings(reader.findings)
-    sorter = _Sorter(reader.files, frozenset(stored_keys))
+    sorter = _Sorter(reader.files, frozenset(stored_keys), reader.unread, peers=peers)
     batch = sorter.sort()
     findings = (*reader.findings, *sorter.findings)
     if not skip_unusable or not (batch.tls or batch.trusted_cas or batch.without_key):
@@ -116,6 +122,7 @@ class _Reader:
         self._parameters_left = MAX_PARAMETERS
         self.files: list[_File] = []
         self.findings: list[PkiError] = []
+        self.unread = Unread()
 
     def read(self, file: ImportFile) -> None:
         content = _File()
@@ -124,6 +131,8 @@ class _Reader:
             try:
                 self._take(block, content)
             except PkiError as error:
+                if is_private_key(block) or block.label == PFX:
+                    self.unread.add_keys(block.file)
                 self.findings.append(
                     error if error.file is not None else at(block, error.message, error.reason)
                 )
@@ -132,9 +141,12 @@ class _Reader:
         if len(file.data) > MAX_FILE_BYTES:
             said = f"the file is larger than {MAX_FILE_BYTES} bytes"
             self.findings.append(PkiError(said, reason=Reason.TOO_BIG, file=file.name))
+            self.unread.add_damaged([file.name])
             return ()
         reading = read_file(file.data, "a certificate or key", file=file.name)
         self.findings.extend(reading.findings)
+        if reading.findings and (not reading.blocks or _KEY_MARK in file.data):
+            self.unread.add_damaged(each.file for each in reading.findings)
         return reading.blocks
 
     def _take(self, block: Block, content: _File) -> None:
@@ -150,6 +162,7 @@ class _Reader:
             self._spend_key()
             opened = open_pfx(block.der, self._passphrase)
             self.findings.extend(at(block, each.message, each.reason) for each in opened.findings)
+            self.unread.add_keys(block.file, len(opened.findings))
             content.keys.extend((key, block) for key in opened.keys)
             for certificate in opened.certificates:
                 content.certificates.setdefault(certificate, block)
@@ -170,11 +183,16 @@ class _Reader:
 class _Sorter:
     """Finds the place of everything that was read."""
 
-    def __init__(self, files: list[_File], stored_keys: frozenset[str]) -> None:
+    def __init__(
+        self, files: list[_File], stored_keys: frozenset[str], unread: Unread, *, peers: bool
+    ) -> None:
         self.findings: list[PkiError] = []
+        self._unread = unread
+        self._unplaced: list[tuple[Certificate, Block]] = []
         self._files = files
         self._stored_keys = stored_keys
         self._keys = {key.public_key_id: key for one in files for key, _ in one.keys}
+        self._takes_peers = peers and not self._keys
         self._leaves: dict[Certificate, PrivateKey | None] = {
             certificate: self._keys.get(certificate.public_key_id or "")
             for one in files
@@ -184,9 +202,9 @@ class _Sorter:
 
     def sort(self) -> Batch:
         above: dict[Certificate, dict[Certificate, None]] = {leaf: {} for leaf in self._leaves}
-        trusted: dict[Certificate, None] = {}
         for one in self._files:
-            trusted.update(dict.fromkeys(self._sort_file(one, above)))
+            self._sort_file(one, above)
+        trusted = self._place_authorities()
         self._name_unpaired_keys()
         # two leaves of one number would take each other's place; two CAs do only with the same key
         clashing = {
@@ -208,26 +226,37 @@ class _Sorter:
     def _is_stored(self, certificate: Certificate) -> bool:
         return not certificate.is_ca and key_of(certificate) in self._stored_keys
 
-    def _sort_file(self, one: _File, above: dict[Certificate, dict[Certificate, None]]) -> list[Certificate]:
-        """Keep each leaf's own CAs with it, and return the other CAs of the file."""
-        cas = [found for found in one.certificates if self._is_authority(found)]
+    def _sort_file(self, one: _File, above: dict[Certificate, dict[Certificate, None]]) -> None:
+        """Keep each leaf's own CAs with it; the rest of the file has no place yet."""
+        cas = [found for found in one.certificates if found.is_ca and found not in self._leaves]
         used: set[Certificate] = set()
         for leaf in one.certificates:
             if leaf in self._leaves:
                 own = ancestors(leaf, cas)
                 above[leaf].update(dict.fromkeys(own))
                 used.update(own)
-        for certificate, block in one.certificates.items():
-            if certificate not in self._leaves and not self._is_authority(certificate):
-                self.findings.append(
-                    at(block, f"'{certificate.label}' has no private key in this batch", Reason.KEY_MISMATCH)
-                )
-        return [found for found in cas if found not in used]
+        self._unplaced += [
+            (found, block)
+            for found, block in one.certificates.items()
+            if found not in self._leaves and found not in used
+        ]
 
-    def _is_authority(self, certificate: Certificate) -> bool:
-        """Tell what may become a trusted CA; a self-signed peer only in a batch without keys: else its own may be missing."""
-        may_be = certificate.is_ca if self._keys else certificate.may_be_trusted
-        return may_be and certificate not in self._leaves
+    def _place_authorities(self) -> list[Certificate]:
+        """Return the CAs that stand alone, and name what is neither that nor has its key."""
+        in_doubt = self._unread.owners(self._unplaced)
+        trusted: dict[Certificate, None] = {}
+        for certificate, block in self._unplaced:
+            if not (certificate.may_be_trusted if self._takes_peers else certificate.is_ca):
+                said = "has no private key in this batch"
+                if certificate.is_self_signed:
+                    said += ", and is no CA: if it is to be trusted as itself, add it to the trusted CAs"
+            elif certificate in in_doubt:
+                said = "does not become a trusted CA: a private key that could not be read may be its own"
+            else:
+                trusted[certificate] = None
+                continue
+            self.findings.append(at(block, f"'{certificate.label}' {said}", Reason.KEY_MISMATCH))
+        return list(trusted)
 
     def _name_clashes(self, groups: Sequence[Sequence[Certificate]]) -> Iterator[Certificate]:
         """Name certificates that would take each other's place, and yield them."""

@@ -85,7 +85,7 @@ async def import_files(visit: Visit) -> web.StreamResponse:
     files, pasted = list(visit.form.files.get("files", ())), visit.form.text("pasted")
     if pasted.strip():
         files.append(ImportFile(PASTED, pasted.encode()))
-    return await show_import(visit, "trusted_cas_import.html", files, pasted=pasted)
+    return await show_import(visit, "trusted_cas_import.html", files, pasted=pasted, peers=True)
 
 
 async def export(visit: Visit) -> web.StreamResponse:
