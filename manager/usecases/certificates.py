@@ -122,8 +122,8 @@ class CertificateOperations:
         """Sort a batch of files into TLS certificates and trusted CAs, and keep all of it; or what is usable of it.
 
         A certificate without its key updates the entry that has it, or is kept beside it with the same key. A batch never replaces a
-        private key by another; with `peers` it takes self-signed certificates that are no CAs as trusted CAs. Raises PkiFindingsError (every finding, with its file), IdentityConflictError, ConfirmationNeededError;
-        then nothing was kept.
+        private key by another; with `peers` it takes self-signed certificates that are no CAs as trusted CAs. Raises PkiFindingsError
+        (every finding, with its file), IdentityConflictError, ConfirmationNeededError; then nothing was kept.
         """
         inventory = await self._context.inventories.current()
         batch = await self._context.workers.run(
@@ -164,12 +164,8 @@ class CertificateOperations:
             log.info("trust.changed", count=len(kept.trusted_cas), user=actor, cause="imported")
         concerned = {each.node for places in nodes for each in places}
         self._context.changed(None if kept.trusted_cas else concerned, cause="files imported")
-        return ImportResult(
-            tls=kept.tls,
-            trusted_cas=kept.trusted_cas,
-            left_out=left_out,
-            consequences=foreseen.consequences,
-        )
+        told = foreseen.consequences
+        return ImportResult(tls=kept.tls, trusted_cas=kept.trusted_cas, left_out=left_out, consequences=told)
 
     async def _with_stored_key(self, material: TlsMaterial, inventory: Inventory) -> TlsMaterial:
         """Give a certificate the key that is kept for the entry that it updates, or for another of the same key."""
