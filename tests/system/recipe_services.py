@@ -238,7 +238,8 @@ class RealService:
 
 
 def open_directory() -> Path:
-    directory = Path(tempfile.mkdtemp(prefix="certcast-recipe-"))
+    # where services keep PID files and sockets, which go by name and place
+    directory = Path(tempfile.mkdtemp(prefix="certcast-recipe-", dir="/run"))
     directory.chmod(0o755)
     return directory
 
