@@ -41,9 +41,11 @@ def test_a_leaf_of_a_ca_is_no_trusted_peer():
     assert "is not a CA certificate, nor self-signed" in caught.value.message
 
 
-def test_a_peer_in_a_batch_without_keys_becomes_trusted():
-    batch = read_batch([ImportFile("peer.pem", PEER.certificate_pem.encode())])
-    assert batch.trusted_cas == (decode(PEER.certificate_der),)
+def test_a_peer_in_a_batch_without_keys_becomes_trusted_where_peers_are_taken_and_nowhere_else():
+    files = [ImportFile("peer.pem", PEER.certificate_pem.encode())]
+    assert read_batch(files, peers=True).trusted_cas == (decode(PEER.certificate_der),)
+    with pytest.raises(PkiFindingsError, match="is no CA"):
+        read_batch(files)
 
 
 def test_a_self_signed_certificate_in_a_batch_with_keys_may_lack_its_own():
