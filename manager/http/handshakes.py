@@ -119,13 +119,15 @@ class _Tls(sslproto.SSLProtocol):
 
     def _is_back(self, worked: asyncio.Future[None]) -> None:
         self._is_away = False
+        # taken even where nobody waits for it: the loop would log it
+        found = None if worked.cancelled() else worked.exception()
         if self._lost is not None:
             super().connection_lost(*self._lost)
             return
         if self._state is not sslproto.SSLProtocolState.DO_HANDSHAKE or worked.cancelled():
             return
         self._transport.resume_reading()
-        match worked.exception():
+        match found:
             case ssl.SSLWantReadError() | ssl.SSLSyscallError():
                 self._process_outgoing()
             case error:

@@ -1,10 +1,12 @@
 """Handshakes with a long key: strangers who make many take neither the event loop nor the turns of who comes anew."""
 
 import asyncio
+import gc
 import socket
 import ssl
 import threading
 import time
+from asyncio import sslproto
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -160,3 +162,18 @@ async def test_connections_that_end_while_a_handshake_is_worked_on_leave_nothing
             await asyncio.sleep(0.01)
     assert server.seats._watched == {}
     (await connect(server)).close()
+
+
+async def test_a_handshake_that_fails_after_its_connection_ended_logs_nothing(monkeypatch):
+    loop, logged = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _loop, context: logged.append(context))
+    monkeypatch.setattr(sslproto.SSLProtocol, "connection_lost", lambda *_: None)
+    tls = object.__new__(subject._Tls)
+    tls._is_away = True
+    tls.connection_lost(None)
+    worked = loop.create_future()
+    worked.set_exception(ssl.SSLWantReadError())
+    tls._is_back(worked)
+    del worked
+    gc.collect()
+    assert logged == []
