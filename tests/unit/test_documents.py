@@ -45,11 +45,30 @@ def test_a_link_to_a_section_leads_to_one():
             assert section in sections, named(document)
 
 
+def test_the_numbers_of_decisions_follow_one_another():
+    assert [int(page.stem[:4]) for page in PAGES] == list(range(1, len(PAGES) + 1))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_decision_has_a_number_a_status_and_a_date(page: Path):
+def test_a_decision_has_a_number_a_status_a_date_and_alternatives(page: Path):
     title, _, rest = page.read_text().partition("\n\n")
     assert re.fullmatch(rf"# {int(page.stem[:4])}\. .+", title)
     assert re.match(r"\*\*Status:\*\* (accepted|proposed|superseded by \d+), \d{4}-\d\d-\d\d[.;]", rest)
+    for part in ("Context", "Decision", "Alternatives", "Consequences"):
+        assert len(re.findall(rf"^\*\*{part}\b", rest, re.MULTILINE)) == 1, part
+
+
+def test_a_decision_that_is_named_by_its_number_is_the_one_that_is_linked():
+    for document in DOCUMENTS:
+        for number, link in re.findall(r"\[decision (\d+)\]\(([^)]+)\)", document.read_text()):
+            assert Path(link).name.startswith(f"{int(number):04d}-"), named(document)
+
+
+def test_the_sources_name_only_decisions_that_there_are():
+    sources = [path for room in ("common", "manager", "nodeagent") for path in (TOP / room).rglob("*.py")]
+    for path in (*DOCUMENTS, *sources):
+        numbers = {int(number) for number in re.findall(r"\bdecision (\d+)\b", path.read_text())}
+        assert numbers <= set(range(1, len(PAGES) + 1)), named(path)
 
 
 def test_the_index_of_decisions_has_each_with_its_title_and_status():
