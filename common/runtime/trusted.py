@@ -28,6 +28,8 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Not to wait for the other end of a FIFO."""
 
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+_NULL: Final = os.makedev(1, 3)
+"""`/dev/null` (null(4))."""
 
 
 class UntrustedPathError(OSError):
@@ -147,11 +149,10 @@ def resolve(path: Path, *, must_be_trusted: bool = False) -> Path:
     return done
 
 
-def check_unchangeable(path: Path, *, is_data: bool = False) -> os.stat_result | None:
+def check_unchangeable(path: Path) -> os.stat_result | None:
     """Return what a path leads to, None if nothing is there.
 
-    Raises UntrustedPathError if somebody else could change that, put something else in its place, or make it. What a file that
-    `is_data` holds may be somebody else's.
+    Raises UntrustedPathError if somebody else could change that, put something else in its place, or make it.
     """
     real = resolve(path, must_be_trusted=True)
     parent, sticky = _nearest(real.parent)
@@ -168,8 +169,7 @@ def check_unchangeable(path: Path, *, is_data: bool = False) -> os.stat_result |
     if stat.S_ISDIR(facts.st_mode):
         if (distrust := _distrust(real, facts)) is not None:
             raise distrust
-    elif (is_shared and not _is_own(facts)) or (stat.S_ISREG(facts.st_mode) and not is_data):
-        # others write to a device or a socket, but make no program of it where they cannot replace it
+    elif not _is_empty(facts) or (is_shared and not _is_own(facts)):
         _check_own(facts, real)
     return facts
 
@@ -207,6 +207,12 @@ def _check_directory(descriptor: int, path: Path) -> None:
     distrust = _distrust(path, os.fstat(descriptor))
     if distrust is not None:
         raise distrust
+
+
+def _is_empty(facts: os.stat_result) -> bool:
+    """Whether nothing can ever be read there: a socket cannot be opened, and `/dev/null` is empty, whoever wrote to it."""
+    is_null = stat.S_ISCHR(facts.st_mode) and facts.st_rdev == _NULL
+    return is_null or stat.S_ISSOCK(facts.st_mode)
 
 
 def _check_own(facts: os.stat_result, path: Path) -> None:

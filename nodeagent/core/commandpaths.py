@@ -1,85 +1,84 @@
-"""Paths that the words of a command may name, whatever program reads them.
+"""Files and programs that a command's words name, whatever program reads them.
 
-Decides by the words alone, so that no list of interpreters, wrappers (`timeout`, `env`, `sudo`) and their options is needed: each
-word, each part of a shell's line in it, and what follows an option's letters or `=` may be a path.
-Invariant: errs by naming too much. What a shell makes of a variable that no path stands in is not found.
+No list of shells, languages, wrappers (`timeout`, `env`) and their options could ever be complete, so none is kept. Each word is
+held to an alphabet in which no language that we know can put a name together from pieces: no quotes, variables, patterns,
+brackets, operators or escapes, no `..`, and no path in a word with spaces. What is left stands there as it is meant, and each part of
+it that may be a path or a program's name is taken for one.
+Invariant: errs by naming too much, or by refusing.
 """
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 
-NESTING_MAX: Final = 4
-"""Of a shell's line in a shell's line."""
+SEPARATORS_MAX: Final = 32
+"""In one word. Each pair of them may enclose a path; somebody's list of options has a few."""
 
-_PLAIN: Final = re.compile(r"[\w./+~-]+")
-"""What ends at a quote, a bracket or whatever else may stand around a path in a line of code."""
+SHOWN_MAX_CHARS: Final = 40
+"""Of a refused word in a message, which has to fit into a report."""
 
-_LINE: Final = re.compile(r"[;&|<>$`(){}\n]")
-"""A word with one of these is code, and no path as a whole."""
+NAME_MAX: Final = 255
+"""Of a file's name (limits.h)."""
 
-_PATTERN: Final = re.compile(r"[\w./+~*?\[\]!-]+")
-_MAGIC: Final = re.compile(r"[*?\[]")
-
-_ASSIGNED: Final = re.compile(r"[=:,@]")
-_OPTION: Final = re.compile(r"-+\w+(/.*)")
-
-_RUNTIME: Final = re.compile(r"(?:.*[._-])?(?:pid|sock|socket|ctl|control|fifo)")
-"""Names of PID files, sockets and pipes, which services keep in directories of their own below `RUNTIME`. By name and place, since what
-is there can be exchanged after the look; elsewhere a program may be called so (`app-ctl`)."""
-
-RUNTIME: Final = ("/run/", "/var/run/")
-"""Where services keep what lasts as long as they run (FHS 3.0, 3.15), and nobody keeps programs."""
-
-_CERTIFICATE: Final = re.compile(r".*\.(?:pem|crt|cer|key|p12|pfx)")
+_UNPLAIN: Final = re.compile(r"[^A-Za-z0-9_./+:=,@ -]")
+_SEPARATOR: Final = re.compile(r"[:=,@ ]")
 
 
-def paths_in(words: Sequence[str]) -> list[str]:
-    """Return what may be a path in these words, absolute or not, each once."""
-    found = dict.fromkeys(path for word in words for path in _paths_in(word, NESTING_MAX))
-    return [path for path in found if path.strip("/") and not _is_runtime(path)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """`paths` are absolute. `names` have no slash: programs, where they are in PATH."""
+
+    paths: tuple[str, ...]
+    names: tuple[str, ...]
 
 
-def is_pattern(path: str) -> bool:
-    """Whether a shell would look for what fits. Without a directory it is rather one of names of another kind (`app@*`)."""
-    return "/" in path and _MAGIC.search(path) is not None
+def find_unclear(words: Sequence[str]) -> str | None:
+    """Return which word may name more than it shows, and why; None if each is plain."""
+    for word in words:
+        if (why := _unclear(word)) is not None:
+            shown = word if len(word) <= SHOWN_MAX_CHARS else word[:SHOWN_MAX_CHARS] + "…"
+            return f"{shown!r} {why}"
+    return None
 
 
-def _is_runtime(path: str) -> bool:
-    # commands run in the root directory, so a leading slash may be missing
-    is_there = f"/{path.lstrip('/')}".startswith(RUNTIME) and ".." not in path.split("/")
-    return is_there and _RUNTIME.fullmatch(_name(path)) is not None
+def named_in(words: Sequence[str]) -> Named:
+    """Return what may be a path or a program's name in plain words, each once."""
+    found = dict.fromkeys(part for word in words for part in _parts(word))
+    return Named(
+        paths=tuple(part for part in found if part.startswith("/")),
+        names=tuple(
+            part for part in found if "/" not in part and part not in {"", "."} and len(part) <= NAME_MAX
+        ),
+    )
 
 
-def is_certificate(path: str) -> bool:
-    """Whether a file's name says that it holds certificates or keys, which may be the service's own and are never run."""
-    return _CERTIFICATE.fullmatch(_name(path)) is not None
+def _unclear(word: str) -> str | None:
+    if found := _UNPLAIN.search(word):
+        return f"has {found[0]!r}, by which a shell or another program may name any file"
+    if "/" in word and " " in word:
+        return "has a space and a path in one word"
+    if ".." in _SEPARATOR.sub("/", word).split("/"):
+        return "has '..' in it"
+    if len(_SEPARATOR.findall(word)) > SEPARATORS_MAX:
+        return f"has more than {SEPARATORS_MAX} parts"
+    return None
 
 
-def _name(path: str) -> str:
-    return path.rstrip("/").rpartition("/")[2]
-
-
-def _paths_in(word: str, nesting: int) -> Iterator[str]:
-    whole = () if _LINE.search(word) else (word, *_ASSIGNED.split(word))
-    for part in (*whole, *_PLAIN.findall(word), *_PATTERN.findall(word)):
+def _parts(word: str) -> Iterator[str]:
+    """Return whatever stands between two separators, next to each other or not, and what follows an option's letters."""
+    edges = [-1, *(found.start() for found in _SEPARATOR.finditer(word)), len(word)]
+    for before, after in combinations(edges, 2):
+        part = word[before + 1 : after]
         yield part
-        if option := _OPTION.fullmatch(part):
-            yield option[1]
-        # after a variable: $HOME/bin, ${HOME}/bin
-        yield part.lstrip("/") if part.startswith("/") else part.partition("/")[2]
-    if nesting:
-        for token in _tokens(word):
-            if token != word:
-                yield from _paths_in(token, nesting - 1)
+        if part.startswith(("-", "+")):
+            yield from _after_letters(part)
 
 
-def _tokens(word: str) -> list[str]:
-    """Return a shell's words, without their quotes."""
-    reader = shlex.shlex(word, posix=True, punctuation_chars=True)
-    reader.whitespace_split, reader.commenters = True, ""
-    try:
-        return list(reader)
-    except ValueError:
-        return []
+def _after_letters(option: str) -> Iterator[str]:
+    letters, slash, path = option.partition("/")
+    if slash:
+        yield slash + path  # -I/opt/lib
+    else:
+        yield from (letters[end:] for end in range(1, len(letters)))  # -Sreload

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from common.runtime.log import hide_private_keys_in
+from common.runtime.trusted import ROOT_DIRECTORY
 from common.wire.messages import DIAGNOSTICS_MAX_BYTES
 from nodeagent.core.drift import Seen
 from nodeagent.core.services import Consumer
@@ -43,7 +44,7 @@ async def _journal(unit: str) -> str:
         *("--no-pager", "--output", "short-iso", "--quiet"),
     )
     try:
-        ran = await run_command(argv, JOURNAL_TIMEOUT_S)
+        ran = await run_command(argv, JOURNAL_TIMEOUT_S, directory=ROOT_DIRECTORY)
     except OSError as error:
         return f"{JOURNALCTL}: {error.strerror}"
     return hide_private_keys_in(ran.output)[-PART_MAX_CHARS:] or "(nothing)"

@@ -1,22 +1,21 @@
 """Programs that the agent runs with its own rights: only such as nobody else can change.
 
-Decides by the owner and mode of the program and of whatever else its command line names, and by the directories on the way there,
-links included; of a script, by its interpreter as well. What a program reads or runs without being told is its author's affair.
+Decides by the owner and mode of the program and of whatever else its command line may name: files, whole directories, programs in
+PATH, the interpreters of scripts, and the directories on the way there, links included. What a program reads or runs
+without being told is its author's affair.
 Blocking; called in a thread.
 """
 
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from fnmatch import fnmatchcase
-from itertools import product
 from pathlib import Path
 from typing import Final
 
 from common.runtime import trusted
-from nodeagent.core.commandpaths import is_certificate, is_pattern, paths_in
+from nodeagent.core.commandpaths import find_unclear, named_in
 
 SEARCHED: Final = (
     "/usr/local/sbin",
@@ -27,103 +26,106 @@ SEARCHED: Final = (
     "/bin",
 )
 
-INTERPRETERS_MAX: Final = 5
-"""A script's interpreter may be a script again; Linux follows as many (execve(2))."""
-
 FIRST_LINE_MAX_BYTES: Final = 256
-"""What Linux reads of it (BINPRM_BUF_SIZE)."""
+"""What Linux reads of a script to find its interpreter (BINPRM_BUF_SIZE)."""
 
-FITTING_MAX: Final = 1000
-"""Names that a pattern may stand for."""
+LOOKED_AT_MAX: Final = 1000
+"""Files and directories that one command may name, with all that is below. Configurations of services have a few hundred."""
 
-WORKING_DIRECTORY: Final = Path("/")
+KERNELS: Final = (Path("/proc"), Path("/sys"))
+"""Where a file of root's may show what others say: their arguments, the names of their sockets."""
+
+REMEDY: Final = "put the command into a script that only root can change, and name that"
+
+_NO_PATH: Final = frozenset({errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+"""Errors that say that a word leads nowhere, for whoever follows it."""
 
 
 def search_path() -> str:
     """Return PATH for commands: directories in which nobody else can put a program."""
-    return ":".join(each for each in SEARCHED if _is_trusted(Path(each)))
+    return ":".join(map(str, _searched()))
 
 
-def check_program(argv: Sequence[str]) -> None:
+def check_program(path: Path) -> None:
     """Raise OSError if it cannot be run: ENOENT or EACCES, or UntrustedPathError if somebody else could change what is run."""
-    facts = trusted.check_unchangeable(Path(argv[0]))
+    facts = trusted.check_unchangeable(path)
     if facts is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
-    if not stat.S_ISREG(facts.st_mode) or not os.access(argv[0], os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), argv[0])
-    _check_words(_first_words(Path(argv[0])), INTERPRETERS_MAX)
-    _check_words(argv[1:], INTERPRETERS_MAX)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    if not stat.S_ISREG(facts.st_mode) or not os.access(path, os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    _Search().check(path)
 
 
-def _check_words(words: Sequence[str], nesting: int) -> None:
-    if not nesting:
-        return
-    named = paths_in(words)
-    paths = [_home(path) for path in named]
-    paths += [found for path in named if is_pattern(path) for found in _fitting(_home(path))]
-    directories = [WORKING_DIRECTORY, *(Path(each) for each in SEARCHED if _is_trusted(Path(each)))]
-    directories += [
-        path for path in paths if path.is_absolute() and _check_path(path, nesting) == stat.S_IFDIR
-    ]
-    for directory, path in product(directories, paths):
-        if not path.is_absolute() and os.path.lexists(directory / path):
-            _check_path(directory / path, nesting)
+def check_command(argv: Sequence[str]) -> None:
+    """Raise OSError as `check_program` does, and UntrustedPathError for a word that may name what others could change."""
+    check_program(Path(argv[0]))
+    _Search().check_words(argv[1:])
 
 
-def _fitting(pattern: Path) -> list[Path]:
-    """Return what a shell finds for a pattern. What is below a directory of somebody else is refused by the directory's own name."""
-    found = [WORKING_DIRECTORY]
-    for name in pattern.parts[pattern.is_absolute() :]:
-        if is_pattern(f"/{name}"):
-            # a shell leaves hidden names out, but not every program that knows patterns does
-            found = [place / each for place in found for each in _names_in(place) if fnmatchcase(each, name)]
-        else:
-            found = [place / name for place in found]
-        if len(found) > FITTING_MAX:
-            raise trusted.UntrustedPathError(
-                errno.E2BIG, f"{pattern} fits more than {FITTING_MAX} names; name those that are meant"
-            )
-    return found
+class _Search:
+    """Everything that one command names, each looked at once."""
+
+    def __init__(self) -> None:
+        self._seen: set[Path] = set()
+        self._searched = _searched()
+
+    def check_words(self, words: Sequence[str]) -> None:
+        for path in self._named_in(words):
+            self.check(path)
+
+    def check(self, named: Path) -> None:
+        ahead = [named]
+        while ahead:
+            path = ahead.pop()
+            try:
+                ahead += self._look(path)
+            except trusted.UntrustedPathError:
+                raise
+            except OSError as error:
+                if error.errno not in _NO_PATH:
+                    raise _refusal(f"{path} cannot be looked at: {error.strerror}") from error
+            if len(self._seen) > LOOKED_AT_MAX:
+                raise _refusal(f"{named} stands for more than {LOOKED_AT_MAX} files")
+
+    def _look(self, path: Path) -> Iterable[Path]:
+        """Return what else is named by what is there: the words of a script's first line, the names in a directory."""
+        real = trusted.resolve(path, must_be_trusted=True)
+        facts = trusted.check_unchangeable(real)
+        if facts is None or real in self._seen:
+            return ()
+        self._seen.add(real)
+        if any(real.is_relative_to(place) for place in KERNELS):
+            raise _refusal(f"{path} may show what others say")
+        if stat.S_ISREG(facts.st_mode):
+            return self._named_in(_first_words(real))
+        if not stat.S_ISDIR(facts.st_mode):
+            return ()
+        if facts.st_mode & stat.S_IWOTH:
+            raise _refusal(f"everybody may put a file into {path}")
+        return [real / name for name in trusted.names_in(real)]
+
+    def _named_in(self, words: Sequence[str]) -> list[Path]:
+        if (unclear := find_unclear(words)) is not None:
+            raise _refusal(unclear)
+        named = named_in(words)
+        found = [place / name for place in self._searched for name in named.names]
+        return [*map(Path, named.paths), *(path for path in found if os.path.lexists(path))]
 
 
-def _names_in(path: Path) -> list[str]:
-    try:
-        return trusted.names_in(trusted.resolve(path, must_be_trusted=True))
-    except trusted.UntrustedPathError:
-        raise
-    except OSError:
-        return []
-
-
-def _home(path: str) -> Path:
-    try:
-        return Path(path).expanduser() if path.startswith("~") else Path(path)
-    except RuntimeError:
-        return Path(path)  # no such user: a shell leaves it as it is, too
-
-
-def _check_path(path: Path, nesting: int) -> int:
-    """Return the kind of what is there, 0 if it names nothing. Raises UntrustedPathError."""
-    try:
-        facts = trusted.check_unchangeable(path, is_data=is_certificate(path.name))
-    except trusted.UntrustedPathError:
-        raise
-    except OSError:
-        return 0  # no path at all: too long, or through a file
-    if facts is None:
-        return 0
-    kind = stat.S_IFMT(facts.st_mode)
-    if kind == stat.S_IFREG:
-        _check_words(_first_words(path), nesting - 1)
-    return kind
+def _refusal(what: str) -> trusted.UntrustedPathError:
+    return trusted.UntrustedPathError(errno.EPERM, f"{what}; {REMEDY}")
 
 
 def _first_words(path: Path) -> list[str]:
     """Return the words of a script's first line that name its interpreter."""
     first = b""
     with suppress(OSError):  # one that may be run but not read
-        first = trusted.read_file(trusted.resolve(path), FIRST_LINE_MAX_BYTES).partition(b"\n")[0]
+        first = trusted.read_file(path, FIRST_LINE_MAX_BYTES).partition(b"\n")[0]
     return os.fsdecode(first[2:]).split() if first.startswith(b"#!") else []
+
+
+def _searched() -> list[Path]:
+    return [path for path in map(Path, SEARCHED) if _is_trusted(path)]
 
 
 def _is_trusted(path: Path) -> bool:

@@ -105,7 +105,7 @@ async def prove_forward(
             proof.waits[consumer.name] = before.wait
             continue
         progress("reload", consumer.name)
-        wrong = await _load(consumer, before, proof)
+        wrong = await _load(state, consumer, before, proof)
         still = await _still_stopped(consumer, before)
         if still is not None and ((wrong is not None and still.is_excuse) or still.is_certain):
             proof.waits[consumer.name] = still.wait
@@ -153,7 +153,7 @@ async def prove_rollback(
             await _write_copies(state, [consumer], target, proof)
             if was_stopped and before is not None and _is_left_alone(state, consumer, before):
                 continue
-            wrong = await _load(consumer, before, proof)
+            wrong = await _load(state, consumer, before, proof)
         except InstallError as error:
             wrong = error
         if wrong is not None:
@@ -190,7 +190,9 @@ async def _write_copies(
                 raise
 
 
-async def _load(consumer: Consumer, before: Stopped | None, proof: Proof) -> InstallError | None:
+async def _load(
+    state: NodeState, consumer: Consumer, before: Stopped | None, proof: Proof
+) -> InstallError | None:
     """Let a consumer read its files: reload it, or start it if it does not run. Returns what went wrong.
 
     Whether it runs is asked anew: an earlier attempt or somebody else may have started it, and then starting it once more does nothing.
@@ -199,7 +201,7 @@ async def _load(consumer: Consumer, before: Stopped | None, proof: Proof) -> Ins
     still = await _still_stopped(consumer, before) if consumer.start else None
     is_starting = still is not None and still.unit != "running"
     try:
-        await (start_consumer(consumer) if is_starting else reload_consumer(consumer))
+        await (start_consumer if is_starting else reload_consumer)(consumer, state.tree.directory)
     except ReloadError as error:
         proof.outputs.append(f"'{consumer.name}': {error.message}\n{error.output}")
         return error

@@ -11,13 +11,14 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
 
 import structlog
 
 from common.errors import InstallError, Reason
 from nodeagent.core.services import Consumer
-from nodeagent.install.program import WORKING_DIRECTORY, check_program, search_path
+from nodeagent.install.program import check_command, check_program, search_path
 
 log = structlog.get_logger(__name__)
 
@@ -50,19 +51,20 @@ class ReloadError(InstallError):
         self.output = output
 
 
-async def reload_consumer(consumer: Consumer) -> Ran:
+async def reload_consumer(consumer: Consumer, data: Path) -> Ran:
     """Reload it once. Raises ReloadError."""
-    return await _run_for(consumer, "reload", consumer.reload)
+    return await _run_for(consumer, "reload", consumer.reload, data)
 
 
-async def start_consumer(consumer: Consumer) -> Ran:
+async def start_consumer(consumer: Consumer, data: Path) -> Ran:
     """Run its `start` once. Raises ReloadError."""
-    return await _run_for(consumer, "start", consumer.start)
+    return await _run_for(consumer, "start", consumer.start, data)
 
 
-async def _run_for(consumer: Consumer, what: str, argv: Sequence[str]) -> Ran:
+async def _run_for(consumer: Consumer, what: str, argv: Sequence[str], data: Path) -> Ran:
     try:
-        ran = await run_command(argv, consumer.timeout_s)
+        await asyncio.to_thread(check_command, argv)
+        ran = await run_command(argv, consumer.timeout_s, directory=data)
     except OSError as error:
         raise ReloadError(
             f"the {what} of '{consumer.name}' could not be run: {argv[0]}: {error.strerror}",
@@ -90,14 +92,14 @@ async def _run_for(consumer: Consumer, what: str, argv: Sequence[str]) -> Ran:
     return ran
 
 
-async def run_command(argv: Sequence[str], timeout_s: float) -> Ran:
-    """Run a command for so long at most. Raises OSError if it cannot be started, or if others could change what it runs."""
+async def run_command(argv: Sequence[str], timeout_s: float, *, directory: Path) -> Ran:
+    """Run a program for so long at most. Raises OSError if it cannot be started, or if others could change it."""
     started_s = time.monotonic()
-    await asyncio.to_thread(check_program, argv)
+    await asyncio.to_thread(check_program, Path(argv[0]))
     environment = {"PATH": await asyncio.to_thread(search_path), "LANG": LANGUAGE}
     pipe = await _OutputPipe.open()
     try:
-        process = await _start(argv, environment, pipe)
+        process = await _start(argv, environment, pipe, directory)
         status = await _finish(process, pipe, timeout_s)
     finally:
         pipe.close()
@@ -145,12 +147,12 @@ class _OutputPipe:
 
 
 async def _start(
-    argv: Sequence[str], environment: Mapping[str, str], pipe: _OutputPipe
+    argv: Sequence[str], environment: Mapping[str, str], pipe: _OutputPipe, directory: Path
 ) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
             *argv,
-            cwd=WORKING_DIRECTORY,
+            cwd=directory,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             # what a service's own command makes is for the service, not a secret of ours

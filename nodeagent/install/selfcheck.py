@@ -17,7 +17,7 @@ from nodeagent.channel import identity
 from nodeagent.core.services import Consumer, Services
 from nodeagent.core.servicesfile import ServicesError
 from nodeagent.install.copies import check_copies
-from nodeagent.install.program import check_program
+from nodeagent.install.program import check_command
 from nodeagent.install.units import unit_states
 from nodeagent.settings import load_services
 
@@ -72,7 +72,7 @@ def _program_faults(consumers: Iterable[Consumer]) -> Iterable[ConfigurationFaul
             if not argv:
                 continue
             try:
-                check_program(argv)
+                check_command(argv)
             except trusted.UntrustedPathError as error:
                 yield fault(
                     ConfigurationCode.PROGRAM_UNTRUSTED,

@@ -111,16 +111,21 @@ tls_certificate = {copies}/exim.pem
 tls_privatekey = {copies}/exim.pem
 """
 
-HANG_UP = '["/bin/sh", "-c", "kill -HUP $(cat {directory}/run/service.pid)"]'
+RELOAD_BY_SCRIPT = '["{directory}/reload"]'
+HANG_UP = "#!/bin/sh\nkill -HUP $(cat {directory}/run/service.pid)\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Real:
-    """How a service is started and reloaded without systemd. `argv` and `reload` are templates, too."""
+    """How a service is started and reloaded without systemd. `argv`, `reload` and `script` are templates, too.
+
+    `script` is what `reload` runs where a command of plain words is not enough.
+    """
 
     files: dict[str, str]
     argv: tuple[str, ...]
-    reload: str
+    reload: str = RELOAD_BY_SCRIPT
+    script: str = ""
 
 
 REAL = {
@@ -133,7 +138,7 @@ REAL = {
         files={"haproxy.cfg": HAPROXY},
         argv=("haproxy", "-W", "-f", "{directory}/haproxy.cfg", "-p", "{directory}/haproxy.pid"),
         # what the unit's ExecReload does
-        reload='["/bin/sh", "-c", "{program} -c -q -f {directory}/haproxy.cfg && kill -USR2 $(cat {directory}/haproxy.pid)"]',
+        script="#!/bin/sh\n{program} -c -q -f {directory}/haproxy.cfg && kill -USR2 $(cat {directory}/haproxy.pid)\n",
     ),
     "kamailio": Real(
         files={"kamailio.cfg": KAMAILIO, "tls.cfg": KAMAILIO_TLS},
@@ -146,7 +151,7 @@ REAL = {
     "coturn": Real(
         files={"turnserver.conf": COTURN},
         argv=("turnserver", "-c", "{directory}/turnserver.conf"),
-        reload='["/bin/sh", "-c", "kill -USR2 $(cat {directory}/coturn.pid)"]',
+        script="#!/bin/sh\nkill -USR2 $(cat {directory}/coturn.pid)\n",
     ),
     "prosody": Real(
         files={"prosody.cfg.lua": PROSODY},
@@ -154,10 +159,10 @@ REAL = {
             *("setpriv", "--reuid=prosody", "--regid=prosody", "--clear-groups"),
             *("/usr/bin/prosody", "-F", "--config", "{directory}/prosody.cfg.lua"),
         ),
-        reload=HANG_UP,
+        script=HANG_UP,
     ),
     "exim": Real(
-        files={"exim.conf": EXIM}, argv=("exim4", "-C", "{directory}/exim.conf", "-bdf"), reload=HANG_UP
+        files={"exim.conf": EXIM}, argv=("exim4", "-C", "{directory}/exim.conf", "-bdf"), script=HANG_UP
     ),
 }
 
@@ -189,6 +194,9 @@ class RealService:
         (directory / "run").chmod(0o777)
         for file, text in self.real.files.items():
             (directory / file).write_text(text.format(**self.facts))
+        if self.real.script:
+            (directory / "reload").write_text(self.real.script.format(**self.facts))
+            (directory / "reload").chmod(0o755)
 
     def services(self) -> Services:
         """What the agent is told."""
@@ -238,8 +246,7 @@ class RealService:
 
 
 def open_directory() -> Path:
-    # where services keep PID files and sockets, which go by name and place
-    directory = Path(tempfile.mkdtemp(prefix="certcast-recipe-", dir="/run"))
+    directory = Path(tempfile.mkdtemp(prefix="certcast-recipe-"))
     directory.chmod(0o755)
     return directory
 

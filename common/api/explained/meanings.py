@@ -165,7 +165,7 @@ CONFIGURATION: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "program_untrusted": (
             "Program could be replaced by others",
-            "Somebody besides root and the agent's own user could change the program or a directory above it, so it is not run. Correct the owner or the mode.",
+            "Somebody besides root and the agent's own user could change the program, something that its command names, or a directory above it, or the command has characters of a shell, which may name anything. It is not run. Correct the owner or the mode, or put the command into a script that only root can change.",
         ),
         "unit_missing": (
             "Unit is unknown to systemd",

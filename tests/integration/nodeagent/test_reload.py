@@ -32,7 +32,7 @@ from tests.patience import PATIENCE_S
 
 async def failure(one) -> InstallError:
     with pytest.raises(InstallError) as failed:
-        await reload_consumer(one)
+        await reload_consumer(one, Path("/"))
     return failed.value
 
 
@@ -44,24 +44,28 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
 
 
-async def test_a_command_sees_a_clean_environment_and_stands_in_the_root_directory(tmp_path, monkeypatch):
+async def test_a_command_sees_a_clean_environment_and_begins_in_the_directory_that_it_is_given(
+    tmp_path, monkeypatch
+):
     monkeypatch.setenv("CERTCAST_PASSWORD", "secret")
-    ran = await reload_consumer(consumer(script(tmp_path / "reload", "env; pwd; cat")))
+    ran = await reload_consumer(consumer(script(tmp_path / "reload", "env; pwd; cat")), tmp_path)
 
     assert "secret" not in ran.output
     assert "PATH=/usr/local/sbin:" in ran.output
-    assert ran.output.splitlines()[-1] == "/"
+    assert ran.output.splitlines()[-1] == str(tmp_path)
 
 
 async def test_a_talkative_command_neither_blocks_nor_fills_the_memory(tmp_path):
     ran = await reload_consumer(
-        consumer(script(tmp_path / "reload", "head -c 1000000 /dev/zero | tr '\\0' x"))
+        consumer(script(tmp_path / "reload", "head -c 1000000 /dev/zero | tr '\\0' x")), tmp_path
     )
     assert len(ran.output) == OUTPUT_MAX_BYTES
 
 
 async def test_a_service_that_the_command_starts_is_neither_waited_for_nor_killed(tmp_path):
-    await reload_consumer(consumer(script(tmp_path / "reload", f"sleep 600 & echo $! >{tmp_path}/pid")))
+    await reload_consumer(
+        consumer(script(tmp_path / "reload", f"sleep 600 & echo $! >{tmp_path}/pid")), tmp_path
+    )
     pid = int((tmp_path / "pid").read_text())
 
     assert is_alive(pid)

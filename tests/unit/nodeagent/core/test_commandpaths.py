@@ -1,63 +1,87 @@
-"""Paths that a command's words may name."""
+"""What a command's words name, and which words may name more than they show."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodeagent.core.commandpaths import NESTING_MAX, is_certificate, paths_in
+from nodeagent.core.commandpaths import SEPARATORS_MAX, SHOWN_MAX_CHARS, find_unclear, named_in
+
+PLAIN = st.text("aZ9_./+:=,@ -", max_size=40)
 
 
 @pytest.mark.parametrize(
     "word",
     [
-        "/opt/x",
-        "A=/opt/x",
-        "--file=/opt/x",
-        "-f/opt/x",
-        "unix:/opt/x",
-        "file:///opt/x",
-        "@/opt/x",
-        "EXEC:/opt/x,pty",
-        "set -e; /opt/x&",
-        "kill $(cat </opt/x)",
-        "`/opt/x`",
-        """sh -c 'sh -c "/opt/x"'""",
-        'do q!/opt/x!; print "ok"',
-        "exec(open('/opt/x').read())",
-        r"/op\t/x",
-        "/o'p't/x",
+        *("/opt/x", "A=/opt/x", "--file=/opt/x", "-f/opt/x", "+r/opt/x", "unix:/opt/x", "file:///opt/x"),
+        *("@/opt/x", "EXEC:/opt/x,pty", "A=/srv:/opt/x"),
     ],
 )
 def test_a_path_is_found_wherever_it_stands_in_a_word(word):
-    found = {path.replace("///", "/") for path in paths_in(["-q", word])}
-    assert "/opt/x" in found
+    assert find_unclear([word]) is None
+    assert "/opt/x" in {path.replace("///", "/") for path in named_in(["-q", word]).paths}
+
+
+@pytest.mark.parametrize("path", ["/etc/app@1/x", "/etc/a:b", "/etc/a=b", "/etc/a,b:c@d"])
+@pytest.mark.parametrize("word", ["{}", "A={}", "-f{}", "a:{},b"])
+def test_a_path_is_found_with_the_separators_that_are_its_own(path, word):
+    assert path in named_in([word.format(path)]).paths
 
 
 @pytest.mark.parametrize(
-    "name", ["service.pid", "pid", "admin.sock", "kamailio_ctl", "php-socket", "control"]
+    "word", ["reload", "-Sreload", "-vSreload", "nice reload", "A=reload", "--run=reload"]
 )
-def test_pid_files_and_sockets_are_no_programs(name):
-    found = paths_in([f"/run/app/{name}", f"kill $(cat /run/app/{name})", f"unix:/run/app/{name}"])
-    assert [path for path in found if path.startswith("/")] == []
+def test_a_programs_name_is_found_wherever_it_stands_in_a_word(word):
+    assert "reload" in named_in([word]).names
 
 
-def test_certificates_go_by_their_names():
-    assert [name for name in ("a.pem", "/x/a.key", "apem", "a.pem.sh", "a.pem/") if is_certificate(name)] == [
-        "a.pem",
-        "/x/a.key",
-        "a.pem/",
-    ]
+@pytest.mark.parametrize("sign", "*?[]{}()!$`'\"\\#~^%;&|<>\n\t\0é")
+def test_a_sign_of_a_language_is_refused_and_named(sign):
+    refused = find_unclear(["plain", f"a{sign}b"])
+    assert refused is not None
+    assert f"has {sign!r}, by which" in refused
 
 
-def test_nested_lines_end():
-    line = "x"
-    for _ in range(NESTING_MAX + 4):
-        line = "sh -c '" + line.replace("'", r"'\''") + "'"
-    assert paths_in([line])
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("/opt/my app", "has a space and a path in one word"),
+        ("exec /opt/x", "has a space and a path in one word"),
+        ("/opt/a/../x", "has '..' in it"),
+        ("--file=../x", "has '..' in it"),
+        ("..", "has '..' in it"),
+        (":" * (SEPARATORS_MAX + 1), "has more than 32 parts"),
+    ],
+)
+def test_a_word_that_can_be_read_in_more_than_one_way_is_refused(word, why):
+    assert find_unclear([word]) == f"{word!r} {why}"
+
+
+def test_a_refused_word_is_cut_to_what_a_report_holds():
+    assert find_unclear(["$" * 4096]) == (
+        f"'{'$' * SHOWN_MAX_CHARS}…' has '$', by which a shell or another program may name any file"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["-x", "sofia profile internal restart"],
+        ["kill", "--kill-whom=main", "--signal=SIGUSR2", "app@1.service"],
+        ["-X", "POST", "http://127.0.0.1:2019/load"],
+        ["-s", "unix:/run/kamailio/kamailio_ctl", "tls.reload"],
+        ["1..2", "...", "a..b/c"],
+    ],
+)
+def test_words_of_everyday_commands_are_plain(line):
+    assert find_unclear(line) is None
 
 
 @given(st.lists(st.text(), max_size=4))
-def test_any_words_are_taken_and_each_is_found_itself(words):
-    found = paths_in(words)
-    assert len(found) == len(set(found))
-    assert all(not path.startswith("/") or path.strip("/") for path in found)
+def test_any_words_are_judged(words):
+    if find_unclear(words) is None:
+        named_in(words)
+
+
+@given(PLAIN, PLAIN)
+def test_whatever_follows_a_separator_is_found(before, after):
+    assert f"/{after}" in named_in([f"{before}=/{after}"]).paths
