@@ -7,16 +7,17 @@ import asyncio
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar, Final
 
 import typer
 
 from common.api.codes import Role
 from common.errors import CertcastError
 from common.runtime import log as logs
-from common.runtime.terminal import say, say_lines, write_exact
+from common.runtime.terminal import say, say_columns, say_lines
 from manager.account import become_owner, give_to_account, real_directory, refuse_foreign
 from manager.settings import DEFAULT_CONFIG, DEFAULT_DATA, DEFAULT_HTTPS, DEFAULT_SSH, Settings
 from manager.usage import PlainGroup
@@ -38,11 +39,41 @@ Root's commands work as the owner of the store. Then, from anywhere:
   certcast trust                 # compare with 'certcast-manager fingerprint' here
   certcast node add NODE-NAME    # prints what to run on the node
 
+A lost password is replaced here: certcast-manager user password NAME ('certcast-manager user list' lists the names).
+
 'certcast-manager COMMAND --help' tells more of each step.
 """
 
+_ELSEWHERE = "is a matter of the operator's command: 'certcast --help' lists what there is."
+_NOTES: Final[Mapping[str, Mapping[str, str]]] = {
+    "": {
+        **{
+            each: f"'{each}' {_ELSEWHERE}"
+            for each in ("node", "certificate", "cert", "ca", "csr", "alarm", "token", "audit", "push")
+        },
+        "status": "Use 'systemctl status certcast-manager' for the daemon, or 'certcast status' for the nodes.",
+        "start": "Use 'systemctl start certcast-manager', or 'certcast-manager serve' to run it at this terminal.",
+        "run": "Use 'systemctl start certcast-manager', or 'certcast-manager serve' to run it at this terminal.",
+        "password": "Use 'certcast-manager user password NAME'.",
+        "reset-password": "Use 'certcast-manager user password NAME'.",
+        "restore": "Use 'certcast-manager restored', once the backup is in place and before it is served.",
+    },
+    "user": {
+        "edit": "Use 'certcast-manager user password NAME' for the password, or 'certcast user role NAME ROLE' for the role.",
+        "reset": "Use 'certcast-manager user password NAME'.",
+        "passwd": "Use 'certcast-manager user password NAME'.",
+        "delete": "Use 'certcast user remove NAME', as an administrator.",
+        "role": "Use 'certcast user role NAME ROLE', as an administrator.",
+    },
+}
+
+
+class _Group(PlainGroup):
+    notes: ClassVar[Mapping[str, Mapping[str, str]]] = _NOTES
+
+
 app = typer.Typer(
-    cls=PlainGroup,
+    cls=_Group,
     help="Prepare and run a Certcast manager.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
@@ -50,7 +81,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-users = typer.Typer(help="Add and list those who may sign in.", no_args_is_help=True, rich_markup_mode=None)
+users = typer.Typer(
+    cls=_Group,
+    help="Add and list those who may sign in, and replace their passwords.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(users, name="user")
 
 DataOption = Annotated[
@@ -149,7 +185,11 @@ def user_password(
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Replace a user's password, for example a forgotten one.
+    """Replace a user's password, for example a lost one.
+
+    Run it as root on the manager's machine; the manager may go on running. The old password is not asked for; the user's sessions and
+    tokens end. 'certcast-manager user list' lists the names. If nobody is an administrator any more, add one: 'certcast-manager user add
+    NAME --role administrator'.
 
     Example: certcast-manager user password admin
     """
@@ -167,7 +207,7 @@ def user_list(data: DataOption = None, config: ConfigOption = None) -> None:
     from manager.offline import list_users
 
     for user in asyncio.run(list_users(settings)):
-        write_exact(f"{user.name}\t{user.role}\n")
+        say_columns(user.name, user.role)
 
 
 @app.command()

@@ -1,39 +1,58 @@
 """Usage errors of the commands, in words of a command line.
 
-Decides how a value that an option does not take is refused: the library's own words are those of its data models.
+Decides how a value that an option does not take, an option and a command that do not exist are refused: the library's own words are
+those of its data models, and do not say what to type instead.
 """
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 
 import typer
 from typer.core import TyperGroup
+
+from manager.guesses import answer_to
 
 _MODEL_PREFIX: Final = "Value error, "
 
 
 class PlainGroup(TyperGroup):
-    """A group of commands that refuses values in plain words."""
+    """A group of commands that refuses in plain words. `notes` answers guesses that no command's name answers, by group."""
+
+    notes: ClassVar[Mapping[str, Mapping[str, str]]] = {}
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
         """Read the group's own options."""
         try:
             return super().make_context(info_name, args, *more, **extra)
-        except typer.BadParameter as error:
-            raise reworded(error) from error.__cause__
+        except typer.TyperException as error:
+            raise self.reworded(error) from error.__cause__
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command, or say which one to type."""
+        if (
+            args
+            and not args[0].startswith("-")
+            and not ctx.resilient_parsing
+            and self.get_command(ctx, args[0]) is None
+        ):
+            commands = {name: tuple(getattr(each, "commands", ())) for name, each in self.commands.items()}
+            notes = self.notes.get((self.name or "") if ctx.parent else "", {})
+            ctx.fail(answer_to(args[0], path=ctx.command_path, commands=commands, notes=notes))
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Read the command's options, and run it."""
         try:
             return super().invoke(ctx)
-        except typer.BadParameter as error:
-            raise reworded(error) from error.__cause__
+        except typer.TyperException as error:
+            raise self.reworded(error) from error.__cause__
 
-
-def reworded(error: typer.BadParameter) -> typer.BadParameter:
-    """Return the same error in plain words."""
-    found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
-    error.message = _plain(found[0]) if found else error.message
-    return error
+    def reworded(self, error: typer.TyperException) -> typer.TyperException:
+        """Return the same error in plain words."""
+        found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+        if isinstance(error, typer.BadParameter) and found:
+            error.message = _plain(found[0])
+        return error
 
 
 def _plain(found: dict[str, Any]) -> str:

@@ -12,7 +12,11 @@ class Acknowledge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlarmAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """An alarm: `kind` and `number` for machines, `name` and `details` for people, `subject` what it is about."""
+    """An alarm: `kind` and `number` for machines, `name` and `details` for people, `subject` what it is about.
+
+    `node` is the node that it is about, or "". `nodes` are the nodes that an active alarm concerns: that node, or those that have the
+    certificate now.
+    """
 
     id: int
     kind: str
@@ -27,6 +31,7 @@ class AlarmAnswer(msgspec.Struct, frozen=True, kw_only=True):
     lowered_s: float | None
     acknowledged_s: float | None
     acknowledged_by: str | None
+    nodes: list[str] = msgspec.field(default_factory=list)
 
 
 class AlarmsAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,12 +1,12 @@
 """Terminal output of the commands: the one place that prints, so that foreign text cannot drive the reader's terminal.
 
-Decides nothing about what is said. Invariant: each call of `say` is one line, whatever stands in it; only `write_exact` prints a text
-as it is, for output that programs read.
+Decides nothing about what is said. Invariant: each call of `say` is one line, whatever stands in it, and no call sends a terminal a
+character that is not printable.
 """
 
 import sys
 
-from common.text import printable, printable_lines
+from common.text import escaped_json, printable, printable_lines
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -29,12 +29,17 @@ def say_document(text: str) -> None:
     if is_terminal():
         say_lines(text)
     else:
-        write_exact(text if text.endswith("\n") else f"{text}\n")
+        _write(text if text.endswith("\n") else f"{text}\n", err=False)
 
 
-def write_exact(text: str) -> None:
-    """Print a text as it is: JSON, or what goes into a file or pipe."""
-    _write(text, err=False)
+def say_json(text: str) -> None:
+    """Print a JSON text whose value stays the same wherever it goes: what is not printable is escaped, in pipes too."""
+    _write(escaped_json(text).rstrip("\n") + "\n", err=False)
+
+
+def say_columns(*cells: str) -> None:
+    """Print one line with tabs between its cells, for programs that split it."""
+    _write("\t".join(map(printable, cells)) + "\n", err=False)
 
 
 def _write(text: str, *, err: bool) -> None:

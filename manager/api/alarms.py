@@ -1,5 +1,7 @@
 """Alarms over HTTP."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from common.api.alarms import Acknowledge, AlarmAnswer, AlarmsAnswer
@@ -11,8 +13,8 @@ from manager.usecases.alarms import HISTORY_MAX
 
 async def list_active(call: Call) -> web.StreamResponse:
     """Answer with what stands, the latest first."""
-    found = await call.api.operations.alarms.active()
-    return reply(AlarmsAnswer(alarms=[_answer(each) for each in found]))
+    found = await call.api.operations.alarms.active_by_node()
+    return reply(AlarmsAnswer(alarms=[_answer(each, nodes) for each, nodes in found]))
 
 
 async def history(call: Call) -> web.StreamResponse:
@@ -28,7 +30,7 @@ async def acknowledge(call: Call) -> web.StreamResponse:
     return empty()
 
 
-def _answer(record: AlarmRecord) -> AlarmAnswer:
+def _answer(record: AlarmRecord, nodes: Sequence[str] = ()) -> AlarmAnswer:
     trait = record.trait
     return AlarmAnswer(
         id=record.id,
@@ -39,6 +41,7 @@ def _answer(record: AlarmRecord) -> AlarmAnswer:
         subject=record.subject.key,
         label=record.label,
         node=record.node,
+        nodes=list(nodes),
         details=record.details,
         raised_s=record.raised_s,
         lowered_s=record.lowered_s,

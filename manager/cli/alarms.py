@@ -1,4 +1,4 @@
-"""`certcast alarm`: what is wrong, and what was."""
+"""`certcast alarm`: active and past alarms."""
 
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +8,7 @@ import typer
 from common.errors import InvalidInputError
 from common.runtime.terminal import say
 from manager.cli.completion import node_names
-from manager.cli.running import JsonOption, ask, group, say_raw
+from manager.cli.running import JsonOption, ask, group, say_answer
 
 if TYPE_CHECKING:
     from common.api.alarms import AlarmsAnswer
@@ -27,7 +27,7 @@ def list_alarms(context: typer.Context, json: JsonOption = False) -> None:
     """
     answer = ask(context, lambda client: client.get("alarms"))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from manager.cli.certificate_tables import ALARM_HEADINGS, FOLDED, alarm_row
     from manager.cli.output import show_table
@@ -44,21 +44,23 @@ def acknowledge(
         list[str] | None,
         typer.Argument(
             metavar="ALARM",
-            help="Numbers in 'certcast alarm list', or nodes: all alarms of theirs.",
+            help="Numbers from 'certcast alarm list', or names of nodes: every alarm about the node or a certificate that it has.",
             autocompletion=node_names,
         ),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that nobody has seen yet.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All alarms that nobody has acknowledged yet.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Say that you have seen alarms.
+    """Note that you have seen alarms.
 
-    They stay until their cause has ended, and who saw them is kept.
+    They stay active until their cause has ended. Who acknowledged them, and when, is shown with them.
 
     Example: certcast alarm acknowledge 4 5 conf1
     """
     if bool(alarms) == everything:
-        raise InvalidInputError("ids", "say which alarms: their numbers, nodes, or --all")
+        raise InvalidInputError("ids", "say which alarms: their numbers, names of nodes, or --all")
 
     async def work(client: "Client") -> list[int]:
         numbers = await _chosen(client, alarms or [])
@@ -70,7 +72,7 @@ def acknowledge(
     if json:
         import msgspec
 
-        say_raw(msgspec.json.encode({"acknowledged": seen}))
+        say_answer(msgspec.json.encode({"acknowledged": seen}))
         return
     say(
         f"Acknowledged {', '.join(str(number) for number in seen)}."
@@ -93,7 +95,7 @@ def history(
     """
     answer = ask(context, lambda client: client.get("alarms", "history", query={"limit": str(limit)}))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from manager.cli.certificate_tables import FOLDED, HISTORY_HEADINGS, alarm_row
     from manager.cli.output import show_table
@@ -112,10 +114,11 @@ async def _chosen(client: "Client", wanted: list[str]) -> list[int]:
         return [each.id for each in there if not each.acknowledged_s]
     numbers: list[int] = []
     for word in wanted:
-        found = [each.id for each in there if word in {str(each.id), each.node}]
+        found = [each.id for each in there if word in {str(each.id), each.node, *each.nodes}]
         if not found:
             raise InvalidInputError(
-                "ids", f"there is no alarm of '{word}': 'certcast alarm list' shows those there are"
+                "ids",
+                f"no active alarm has the number '{word}', or concerns a node of that name: 'certcast alarm list' shows the numbers",
             )
         numbers += found
     return list(dict.fromkeys(numbers))

@@ -1,10 +1,9 @@
 """`certcast`: the operator's command. Talks to a manager's API, from anywhere.
 
-Decides the global options and the exit statuses: 0 done, 1 the manager refused, 2 asked wrongly, 3 the manager cannot
+Decides the global options and the exit statuses: 0 success, 1 the manager refused, 2 usage error, 3 the manager cannot
 be reached or is not trusted. Every command is in the module of its topic.
 """
 
-from collections.abc import Mapping, Sequence
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -32,10 +31,10 @@ from manager.cli import (
 )
 from manager.cli.access import Options
 from manager.cli.failures import exit_status, lines
-from manager.usage import PlainGroup
+from manager.cli.guided import GuidedGroup, with_json_option
 
 INTRODUCTION: Final = """\
-Keeps the TLS certificates of a fleet of video-conferencing nodes right. First say which manager, and who you are:
+Manages the TLS certificates of a fleet of video-conferencing nodes. First set which manager, and who you are:
 
   export CERTCAST_URL=https://MANAGER CERTCAST_USER=admin
 
@@ -44,7 +43,7 @@ The first three steps:
   1. certcast node add NAME --name FQDN
        prints what to run on the node, which then joins
   2. certcast certificate add --certificate FILE --key FILE --node NAME
-       keeps a certificate, and delivers it to the node
+       stores a certificate, and delivers it to the node
   3. certcast status --watch
        shows what every node has and serves
 
@@ -52,36 +51,12 @@ The first three steps:
 """
 
 
-SHORT: Final[Mapping[str, str]] = {"cert": "certificate"}
-"""For those who type it every day."""
-
-
-def as_meant(args: Sequence[str]) -> list[str]:
-    """Return arguments with '-o json', wherever it stands, as the command's own --json; what stands after '--' is no option."""
-    made: list[str] = []
-    left, is_json = list(args), False
-    while left and left[0] != "--":
-        each = left.pop(0)
-        if each == "-o" and left[:1] == ["json"]:
-            left.pop(0)
-            is_json = True
-        elif each in {"-ojson", "-o=json"}:
-            is_json = True
-        else:
-            made.append(each)
-    return [*made, *(["--json"] if is_json else []), *left]
-
-
-class _Group(PlainGroup):
-    """Says a failure in one sentence on standard error, with the exit status of its kind."""
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Find a command, also by its short name."""
-        return super().get_command(ctx, SHORT.get(cmd_name, cmd_name))
+class _Group(GuidedGroup):
+    """Prints a failure as one sentence on standard error, with the exit status of its kind."""
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
         """Take '-o json', which many know from other commands, for --json."""
-        return super().make_context(info_name, as_meant(args), *more, **extra)
+        return super().make_context(info_name, with_json_option(args), *more, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -147,7 +122,7 @@ def start(
             "--ca",
             metavar="FILE",
             envvar="CERTCAST_CA",
-            help="PEM: whom to believe to be the manager, instead of public CAs.",
+            help="CA bundle (PEM) for verifying the manager, in place of public CAs.",
         ),
     ] = None,
     version: Annotated[
@@ -155,12 +130,18 @@ def start(
     ] = False,
     insecure: Annotated[
         bool,
-        typer.Option("--insecure", envvar="CERTCAST_INSECURE", help="Do not check who the manager is."),
+        typer.Option(
+            "--insecure", envvar="CERTCAST_INSECURE", help="Do not verify the manager's certificate."
+        ),
     ] = False,
 ) -> None:
-    """Keep the TLS certificates of a fleet of video-conferencing nodes right.
+    """Manage the TLS certificates of a fleet of video-conferencing nodes.
 
-    Exit status: 0 done, 1 the manager refused, 2 asked wrongly, 3 the manager cannot be reached or is not trusted.
+    Exit status: 0 success, 1 the manager refused, 2 usage error, 3 the manager cannot be reached or is not trusted.
+
+    A lost password is replaced on the manager's machine, as root:
+
+    certcast-manager user password NAME
 
     Example: certcast --url https://manager.example.com --user admin status
     """

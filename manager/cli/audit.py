@@ -6,7 +6,8 @@ import typer
 
 from common.runtime.terminal import say
 from manager.cli.failures import EXIT_REFUSED
-from manager.cli.running import JsonOption, ask, say_raw
+from manager.cli.guided import GuidedGroup
+from manager.cli.running import JsonOption, ask, say_answer
 from manager.cli.words import moment
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _KEPT: Final = {
 }
 
 app = typer.Typer(
+    cls=GuidedGroup,
     rich_markup_mode=None,
     add_completion=False,
 )
@@ -53,7 +55,7 @@ def audit(
     query = {"limit": str(limit), **({} if before is None else {"before": str(before)})}
     answer = ask(context, lambda client: client.get("audit", query=query))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.audit import AuditAnswer
     from manager.cli.decoding import read
@@ -85,7 +87,7 @@ def head(context: typer.Context, json: JsonOption = False) -> None:
 
     found = read(answer, HeadAnswer)
     if json:
-        say_raw(answer)
+        say_answer(answer)
     else:
         say(found.head)
 
@@ -118,7 +120,7 @@ def verify(
 
     found = read(answer, VerificationAnswer)
     if json:
-        say_raw(answer)
+        say_answer(answer)
     else:
         for sentence in _sentences(found):
             say(sentence)

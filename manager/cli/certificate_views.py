@@ -34,7 +34,7 @@ from manager.cli.running import (
     TextOption,
     ask,
     login,
-    say_raw,
+    say_answer,
 )
 from manager.cli.showing import Forms, show_one
 
@@ -86,7 +86,7 @@ def list_certificates(
 
     answer = ask(context, work)
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.certificates import CertificatesAnswer
     from manager.cli.certificate_tables import FOLDED, LIST_HEADINGS, list_row
@@ -183,7 +183,7 @@ def download(
         import msgspec
 
         told = {"name": str(path), "bytes": len(made.content), "with_key": with_key}
-        say_raw(msgspec.json.encode(told))
+        say_answer(msgspec.json.encode(told))
         return
     kept = " Only you can read it; the private key in it is encrypted." if with_key else ""
     say(f"Wrote {path}.{kept}")
@@ -214,7 +214,7 @@ def _new_passphrase(*, from_stdin: bool) -> str:
 def _list_by_node(context: typer.Context, node: str | None, *, json: bool) -> None:
     answer = ask(context, lambda client: client.get("certificates", "by-node"))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.certificates import SlotsAnswer
     from manager.cli.certificate_tables import FOLDED, NODE_HEADINGS, node_row

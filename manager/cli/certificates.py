@@ -33,7 +33,7 @@ from manager.cli.running import (
     PassphraseStdinOption,
     group,
     login,
-    say_raw,
+    say_answer,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def add(
         # the manager names the fields of the request; people know their files
         raise error.named(_files(certificate, key, parameters)) from error
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     kept = _read(answer)
     done = "Added" if kept.created else "Replaced the content of"
@@ -147,7 +147,7 @@ def edit(
     except RefusedError as error:
         raise error.named(_files(certificate, None, parameters)) from error
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     kept = _read(answer)
     say(
@@ -184,7 +184,7 @@ def assign(
         force=force,
     )
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.certificates import AssignedAnswer
     from manager.cli.decoding import read
@@ -219,7 +219,7 @@ def delete(
         force=force,
     )
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.certificates import Places
     from manager.cli.certificate_tables import places

@@ -7,7 +7,7 @@ import typer
 from common.runtime.terminal import say
 from manager.cli.completion import certificate_names
 from manager.cli.naming import resolve_certificate
-from manager.cli.running import JsonOption, ask, say_raw
+from manager.cli.running import JsonOption, ask, say_answer
 from manager.cli.words import moment
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def diff(context: typer.Context, certificate: _First, other: _Second, json: Json
             "differs": [name for name, _, _ in found],
             "certificates": [msgspec.Raw(each) for each in answers],
         }
-        say_raw(msgspec.json.encode(both))
+        say_answer(msgspec.json.encode(both))
         return
     if not found:
         say(f"Certificates {one.id} and {two.id} have the same content.")

@@ -7,7 +7,7 @@ import typer
 
 from common.errors import NotFoundError
 from common.runtime.terminal import say
-from manager.cli.running import say_raw
+from manager.cli.running import say_answer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -64,7 +64,7 @@ def explain(
             {"kind": kind, "anchor": f"{kind}-{each['code']}", **each}
             for kind, each in zip(kinds, of_nodes, strict=True)
         ]
-        say_raw(msgspec.json.encode([*known, *others]))
+        say_answer(msgspec.json.encode([*known, *others]))
         return
     if wanted is None:
         cells = [(row.kind, row.code.value, row.severity.value, row.title) for row in rows]

@@ -20,6 +20,11 @@ EXIT_UNREACHABLE: Final = 3
 _WANTS_CONFIRMATION: Final = "this wants a confirmation, and nothing was changed"
 HTTP_UNAUTHENTICATED: Final = 401
 
+LOST: Final = (
+    "To replace a lost password, run 'certcast-manager user password NAME' as root on the manager's machine"
+)
+"""The only way that needs no administrator who can still sign in."""
+
 
 class RefusedError(CertcastError):
     """The manager answered that it will not do it. `code` is its reason as sent, `status` that of HTTP.
@@ -100,7 +105,7 @@ def explained(error: RefusedError, access: "Access") -> RefusedError:
             f"{error.message}. It is the one of --token or CERTCAST_TOKEN; sign in with --user and make another: certcast token create"
         )
     if error.status == HTTP_UNAUTHENTICATED:
-        return error.saying(f"{error.message} (user '{access.user}')")
+        return error.saying(f"{error.message} (user '{access.user}'). {LOST}")
     return error
 
 

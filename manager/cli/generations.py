@@ -13,7 +13,7 @@ from manager.cli.confirming import (
     say_consequences,
     show_consequences,
 )
-from manager.cli.running import JsonOption, ask, say_raw
+from manager.cli.running import JsonOption, ask, say_answer
 from manager.cli.words import moment, short
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def generations(context: typer.Context, name: NodeArgument, json: JsonOption = F
     where = node_name(name)
     answer = ask(context, lambda client: client.get("nodes", where, "generations"))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.generations import GenerationsAnswer
     from manager.cli.decoding import read
@@ -83,7 +83,7 @@ def difference(
     query = {} if before is None else {"from": str(before)}
     answer = ask(context, lambda client: client.get(*path, query=query))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.generations import DifferenceAnswer
     from manager.cli.decoding import read
@@ -125,7 +125,7 @@ def republish(
         confirmed="".join(shown),
     )
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.generations import RepublishedAnswer
     from manager.cli.decoding import read

@@ -13,7 +13,7 @@ from manager.cli.access import passphrase
 from manager.cli.confirming import YesOption, ask_confirmed, say_consequences
 from manager.cli.failures import finding_line
 from manager.cli.files import only_one_from_stdin, read_bytes, shown_name
-from manager.cli.running import AskPassphraseOption, JsonOption, PassphraseStdinOption, login, say_raw
+from manager.cli.running import AskPassphraseOption, JsonOption, PassphraseStdinOption, login, say_answer
 
 if TYPE_CHECKING:
     from common.api.errors import FailureFinding
@@ -65,7 +65,7 @@ def import_files(
         context, lambda client, confirm: client.post("import", body=body | confirm), force=force
     )
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.certificates import ImportAnswer
     from manager.cli.decoding import read

@@ -7,7 +7,7 @@ import typer
 from common.ids import node_name
 from common.runtime.terminal import say
 from manager.cli.nodes import NodeArgument
-from manager.cli.running import JsonOption, ask, say_raw
+from manager.cli.running import JsonOption, ask, say_answer
 from manager.cli.words import moment
 
 
@@ -20,7 +20,7 @@ def list_tokens(context: typer.Context, json: JsonOption = False) -> None:
     """
     answer = ask(context, lambda client: client.get("join-tokens"))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.nodes import JoinTokensAnswer
     from manager.cli.decoding import read
@@ -48,6 +48,6 @@ def revoke(
     where = node_name(name)
     answer = ask(context, lambda client: client.delete("nodes", where, "join-tokens", str(number)))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     say(f"Revoked join token {number} of {name}.")

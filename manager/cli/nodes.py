@@ -11,7 +11,7 @@ from common.runtime.terminal import say
 from common.words import counted
 from manager.cli.completion import node_names
 from manager.cli.confirming import YesOption, ask_confirmed
-from manager.cli.running import JsonOption, ask, group, say_raw
+from manager.cli.running import JsonOption, ask, group, say_answer
 from manager.cli.words import ago, moment, short, span
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add(
     body = {"name": node_name(name), "names": names or [], "addresses": addresses or []}
     answer = ask(context, lambda client: client.post("nodes", body=body))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     _say_join(f"Added {name}.", _token(answer))
 
@@ -62,7 +62,7 @@ def list_nodes(context: typer.Context, json: JsonOption = False) -> None:
     """
     answer = ask(context, lambda client: client.get("nodes"))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.nodes import NodesAnswer
     from manager.cli.decoding import read
@@ -94,7 +94,7 @@ def show(context: typer.Context, name: NodeArgument, json: JsonOption = False) -
     where = node_name(name)
     answer = ask(context, lambda client: client.get("nodes", where))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.nodes import ShownNode
     from manager.cli.decoding import read
@@ -125,7 +125,7 @@ def remove(
         context, lambda client, confirm: client.delete("nodes", where, query=confirm), force=force
     )
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     say(f"Removed {name}. What is installed on it stays there until it is deleted there.")
 
@@ -141,7 +141,7 @@ def join_token(context: typer.Context, name: NodeArgument, json: JsonOption = Fa
     where = node_name(name)
     answer = ask(context, lambda client: client.post("nodes", where, "join-token", body={}))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     _say_join(f"A new join token for {name}.", _token(answer))
 

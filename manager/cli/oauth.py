@@ -9,7 +9,7 @@ from common.api.codes import Role
 from common.errors import InvalidInputError, NotFoundError
 from common.runtime.terminal import say
 from manager.cli.confirming import YesOption, check_meant
-from manager.cli.running import JsonOption, ask, group, login, say_raw
+from manager.cli.running import JsonOption, ask, group, login, say_answer
 from manager.cli.words import moment
 
 app = group("Let programs sign in with a key of their own.")
@@ -49,7 +49,7 @@ def add(
     access = login(context, needs_password=True)
     answer = ask(context, lambda client: client.post("oauth-clients", body=body))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.clients import ClientAnswer
     from manager.cli.decoding import read
@@ -68,7 +68,7 @@ def list_clients(context: typer.Context, json: JsonOption = False) -> None:
     """
     answer = ask(context, lambda client: client.get("oauth-clients"))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.clients import ClientsAnswer
     from manager.cli.decoding import read
@@ -101,7 +101,7 @@ def remove(
     )
     answer = ask(context, lambda client: client.delete("oauth-clients", name))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     say(f"Removed {name}.")
 

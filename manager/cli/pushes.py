@@ -17,7 +17,7 @@ from common.runtime.terminal import say
 from manager.cli.completion import node_names
 from manager.cli.failures import EXIT_REFUSED
 from manager.cli.generations import lines
-from manager.cli.running import JsonOption, ask, say_raw
+from manager.cli.running import JsonOption, ask, say_answer
 from manager.cli.words import span
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def push(
         answer = await client.post("push", body=body)
         plans = read(answer, PushesAnswer).pushes
         if json:
-            say_raw(answer)
+            say_answer(answer)
         else:
             for plan in plans:
                 say(_sentence(plan, dry_run=dry_run))

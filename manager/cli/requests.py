@@ -34,7 +34,7 @@ from manager.cli.running import (
     ask,
     group,
     login,
-    say_raw,
+    say_answer,
 )
 from manager.cli.words import moment
 
@@ -85,7 +85,7 @@ def create(
     }
     answer = ask(context, lambda client: client.post("requests", body=body))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     made = _read(answer)
     _say_beside(made, f"Made request {made.id}")
@@ -103,7 +103,7 @@ def list_requests(context: typer.Context, json: JsonOption = False) -> None:
     """
     answer = ask(context, lambda client: client.get("requests"))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.signing_requests import RequestsAnswer
     from manager.cli.certificate_tables import FOLDED, REQUEST_HEADINGS, request_row
@@ -126,7 +126,7 @@ def show(context: typer.Context, request_id: RequestArgument, json: JsonOption =
     """
     answer = ask(context, lambda client: client.get("requests", str(request_id)))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     found = _read(answer)
     _say_beside(found, f"Request {found.id} of {moment(found.created_s)}")
@@ -181,7 +181,7 @@ def answer(
     except RefusedError as error:
         raise _located(error, sent, parameters) from error
     if json:
-        say_raw(taken)
+        say_answer(taken)
         return
     from common.api.certificates import CertificateAnswer
     from manager.cli.decoding import read
@@ -211,7 +211,7 @@ def delete(
         force=force,
     )
     if json:
-        say_raw(gone)
+        say_answer(gone)
         return
     say(f"Deleted request {request_id}.")
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from common.errors import InvalidInputError
-from common.runtime.terminal import write_exact
+from common.runtime.terminal import say_json
 from common.text import printable
 from manager.cli.access import Access, Options
+from manager.cli.guided import GuidedGroup
 
 if TYPE_CHECKING:
     from manager.cli.client import Client
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print the manager's answer as it is; '-o json' says the same.")
+    bool, typer.Option("--json", help="Print the manager's answer as JSON; '-o json' does the same.")
 ]
 ReplaceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 OutputOption = Annotated[
@@ -45,7 +46,9 @@ PemOption = Annotated[bool, typer.Option("--pem", help="Print its PEM text as it
 
 def group(text: str) -> typer.Typer:
     """Return a group of commands."""
-    return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+    return typer.Typer(
+        cls=GuidedGroup, help=text, no_args_is_help=True, rich_markup_mode=None, add_completion=False
+    )
 
 
 def login(context: typer.Context, *, needs_password: bool = False) -> Access:
@@ -86,7 +89,7 @@ def only_one_form(**forms: bool) -> None:
         raise InvalidInputError(given[0], f"{' and '.join(given)} exclude each other; leave one out")
 
 
-def say_raw(answer: bytes) -> None:
-    """Print an answer as it came."""
+def say_answer(answer: bytes) -> None:
+    """Print the manager's answer: the same JSON, harmless to a terminal."""
     if answer:
-        write_exact(answer.decode().rstrip("\n") + "\n")
+        say_json(answer.decode(errors="replace"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from common.runtime.terminal import say_document
-from manager.cli.running import ask, only_one_form, say_raw
+from manager.cli.running import ask, only_one_form, say_answer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,7 +35,7 @@ def show_one(
     only_one_form(text=text, pem=pem, json=json)
     answer = ask(context, lambda client: client.get(*path))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     forms = decode(answer)
     if text or pem:

@@ -8,7 +8,7 @@ import typer
 
 from common.runtime.terminal import say
 from common.text import printable
-from manager.cli.running import JsonOption, ask, say_raw
+from manager.cli.running import JsonOption, ask, say_answer
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -34,7 +34,7 @@ def status(
     if not watch:
         answer = ask(context, lambda client: client.get("fleet"))
         if json:
-            say_raw(answer)
+            say_answer(answer)
         else:
             _show(answer)
         return
@@ -58,7 +58,7 @@ async def _watch_json(client: "Client") -> None:
 
     async for _, event in Watch(client).changes():
         if event is not None:
-            say_raw(event)
+            say_answer(event)
             sys.stdout.flush()
 
 

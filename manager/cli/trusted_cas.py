@@ -21,7 +21,7 @@ from manager.cli.running import (
     ask,
     group,
     login,
-    say_raw,
+    say_answer,
 )
 from manager.cli.showing import Forms, show_one
 
@@ -63,7 +63,7 @@ def add(
     except RefusedError as error:
         raise error.with_findings(sent.located(error.findings)) from error
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.trust import TrustedCasAnswer
     from manager.cli.decoding import read
@@ -97,7 +97,7 @@ def list_cas(
     path = ("trusted-cas", "builtin") if builtin else ("trusted-cas",)
     answer = ask(context, lambda client: client.get(*path))
     if json:
-        say_raw(answer)
+        say_answer(answer)
     elif builtin:
         _show_builtin(answer)
     else:
@@ -174,7 +174,7 @@ def edit(
     except RefusedError as error:
         raise (error.with_findings(sent.located(error.findings)) if sent else error) from error
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.trust import TrustedCaAnswer
     from manager.cli.certificate_tables import ca_kind
@@ -207,7 +207,7 @@ def export(
     if json:
         import msgspec
 
-        say_raw(msgspec.json.encode({"name": str(path), "bytes": len(made.content)}))
+        say_answer(msgspec.json.encode({"name": str(path), "bytes": len(made.content)}))
         return
     say(f"Wrote {path}.")
 
@@ -232,7 +232,7 @@ def delete(
         force=force,
     )
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     which = "trusted CA" if len(set(ca_ids)) == 1 else "trusted CAs"
     say(f"Deleted {which} {', '.join(str(number) for number in dict.fromkeys(ca_ids))}.")

@@ -20,7 +20,7 @@ from common.runtime.terminal import say, say_lines
 from manager.cli.access import Options, check_url
 from manager.cli.failures import RefusedError
 from manager.cli.files import Download, check_output, save
-from manager.cli.running import JsonOption, ReplaceOption, confirm, say_raw
+from manager.cli.running import JsonOption, ReplaceOption, confirm, say_answer
 from manager.cli.unreachable import failed
 
 CONNECT_S: Final = 10.0
@@ -138,7 +138,9 @@ def _conclude(url: str, path: Path | None, found: str, *, json: bool) -> None:
     if json:
         import msgspec
 
-        say_raw(msgspec.json.encode({"url": url, "file": str(path) if path else None, "fingerprint": found}))
+        say_answer(
+            msgspec.json.encode({"url": url, "file": str(path) if path else None, "fingerprint": found})
+        )
     elif path is None:
         say(f"This machine trusts {url} already: a CA that it knows vouches for it.")
     else:

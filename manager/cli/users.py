@@ -11,7 +11,7 @@ from common.runtime.terminal import say
 from manager.cli.access import prompt, read_line
 from manager.cli.completion import user_names
 from manager.cli.confirming import YesOption, check_meant
-from manager.cli.running import JsonOption, ask, group, login, say_raw
+from manager.cli.running import JsonOption, ask, group, login, say_answer
 from manager.cli.words import moment
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add_user(
     body = {"name": name, "role": role, "password": password}
     answer = ask(context, lambda client: client.post("users", body=body))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     say(f"Added {name} ({role}).")
 
@@ -60,7 +60,7 @@ def list_users(context: typer.Context, json: JsonOption = False) -> None:
     """
     answer = ask(context, lambda client: client.get("users"))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.users import UsersAnswer
     from manager.cli.decoding import read
@@ -90,7 +90,7 @@ def remove_user(
     )
     answer = ask(context, lambda client: client.delete("users", name))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     say(f"Removed {name}.")
 
@@ -111,7 +111,7 @@ def set_role(
         context, lambda client: client.put("users", name, "role", body={"role": role}), needs_password=True
     )
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     say(f"{name} is {role} now.")
 
@@ -141,7 +141,7 @@ def create_token(
     body = {"label": label, "days": days} | ({} if scope is None else {"scope": scope})
     answer = ask(context, lambda client: client.post("tokens", body=body), needs_password=True)
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.users import TokenAnswer
     from manager.cli.decoding import read
@@ -167,7 +167,7 @@ def list_tokens(
     """
     answer = ask(context, lambda client: client.get("tokens", query=_query(everybody=everybody)))
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     from common.api.users import TokensAnswer
     from manager.cli.decoding import read
@@ -219,7 +219,7 @@ def revoke_token(
 
     answer, found = ask(context, work)
     if json:
-        say_raw(answer)
+        say_answer(answer)
         return
     whose = f" of {found.user}" if everybody else ""
     say(f"Revoked token {found.id}{whose} ({found.label or '-'}).")

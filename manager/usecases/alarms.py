@@ -97,6 +97,11 @@ class AlarmOperations:
             active.insert(0, self._silence(age_s))
         return active
 
+    async def active_by_node(self) -> Sequence[tuple[AlarmRecord, Sequence[NodeName]]]:
+        """Return what `active` does, each with the nodes that it concerns."""
+        inventory = await self._context.inventories.current()
+        return [(each, each.nodes(inventory)) for each in await self.active()]
+
     async def history(self, *, limit: int = HISTORY_MAX) -> Sequence[AlarmRecord]:
         """Return what stood and no longer does, the latest first."""
         return await self._context.store.alarms.history(limit=max(1, min(limit, HISTORY_MAX)))

@@ -3,6 +3,9 @@
 import argparse
 import json
 import logging
+import os
+import pty
+import subprocess
 import sys
 import types
 import typing
@@ -20,7 +23,7 @@ from typer.testing import CliRunner
 from common.api.errors import ConsequenceAnswer
 from common.runtime import log as logs
 from common.runtime import terminal
-from common.text import printable
+from common.text import escaped_json, printable
 from manager.cli import decoding
 from manager.cli.app import app
 from manager.cli.client import Client, Download
@@ -30,6 +33,7 @@ from nodeagent import status as nodeagent_status
 from nodeagent.health import plugin
 from nodeagent.health.check import Check
 from nodeagent.health.plugin import Answer
+from tests.patience import PATIENCE_S
 
 FORGED = "FORGED-LINE"
 HOSTILE = f"a\x1b[2J\x1b]52;c;Zm9v\x07\x9b31m\x85\u202egnp\u2066\u200b\u2028\r\n{FORGED} \x00\x7f\tb"
@@ -117,7 +121,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     async def answer(*_args: Any, **_named: Any) -> bytes:
         if answers:
             raise answers[0]
-        return json.dumps({"text": HOSTILE}).encode()
+        return json.dumps({"text": HOSTILE}, ensure_ascii=False).encode()
 
     async def file(*_args: Any, **_named: Any) -> Download:
         return Download(name="file.pem", content=b"x")
@@ -178,9 +182,61 @@ def test_the_attack_reaches_the_commands_that_show_most(shown: Any):
         assert FORGED in shown(path).output, path
 
 
+def _texts(found: Any) -> Iterator[str]:
+    """Yield every text in a JSON value."""
+    match found:
+        case str():
+            yield found
+        case dict():
+            for each in found.values():
+                yield from _texts(each)
+        case list():
+            for each in found:
+                yield from _texts(each)
+
+
+PRINTS_JSON = [
+    path
+    for path, each in ALL.items()
+    if path not in LOCAL and any("--json" in one.opts for one in each.params)
+]
+
+
+@pytest.mark.parametrize("path", PRINTS_JSON, ids=" ".join)
+def test_json_has_every_hidden_character_as_an_escape_and_its_value_stays_exact(
+    shown: Any, path: tuple[str, ...]
+):
+    done = shown(path, "--json")
+    assert_harmless(done.stdout, is_document=True)
+    if done.exit_code == 0 and FORGED in done.stdout:
+        assert HOSTILE in _texts(json.loads(done.stdout))
+
+
 def test_json_stays_exact(shown: Any):
     for path in (("node", "show"), ("status",), ("audit",)):
         assert json.loads(shown(path, "--json").stdout) == {"text": HOSTILE}
+
+
+def test_escaping_json_changes_no_value_of_any_character():
+    every = "".join(char for char in map(chr, range(sys.maxunicode + 1)) if not 0xD800 <= ord(char) <= 0xDFFF)
+    text = json.dumps([every, {every[:300]: "\\"}], ensure_ascii=False, indent="\t").replace("\n", "\r\n")
+    made = escaped_json(text)
+    assert made.replace("\n", "").isprintable()
+    assert json.loads(made) == json.loads(text)
+
+
+def test_on_a_real_terminal_json_sends_nothing_that_could_drive_it():
+    text = json.dumps({"text": HOSTILE}, ensure_ascii=False)
+    program = f"from common.runtime.terminal import say_json; say_json({text!r})"
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", program], stdout=theirs, check=True, timeout=PATIENCE_S)
+        shown = os.read(ours, 65_536).decode().replace("\r\n", "\n")
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert_harmless(shown, is_document=True)
+    assert json.loads(shown) == {"text": HOSTILE}
 
 
 def test_the_agents_command_prints_nothing_of_the_kind_either(

@@ -75,7 +75,7 @@ def test_the_command_explains_codes_of_nodes_and_alarms_and_the_finding_behind_a
     def said(code: str) -> str:
         return CliRunner().invoke(app, ["explain", code]).output
 
-    assert "It runs what it should, and its ports show it." in said("in_sync")
+    assert "If the file names no port, only the installed files are known to be right." in said("in_sync")
     assert "Reload waits" in said("reload-waiting")
     assert "Node's own configuration has mistakes" in said("services_invalid")
     assert "node_name_mismatch" in said("name_mismatch")

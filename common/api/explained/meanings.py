@@ -9,14 +9,17 @@ from typing import Final
 
 NODE_STATES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
-        "in_sync": ("In sync", "It runs what it should, and its ports show it."),
+        "in_sync": (
+            "In sync",
+            "All that it should have is installed, and every port named in its services file serves it. If the file names no port, only the installed files are known to be right.",
+        ),
         "installing": ("Installing", "A push is under way."),
         "pending": ("Pending", "It does not have the latest yet; it is pushed when things are quiet."),
         "failed": (
             "Failed",
             "The last installation failed, or was possible only in part; it is tried again.",
         ),
-        "not_serving": ("Not serving", "It is installed, but a port shows something else."),
+        "not_serving": ("Not serving", "Everything is installed, but a port serves something else."),
         "drifted": ("Drifted", "Files on the node were changed; the agent repairs them."),
         "reload_waiting": (
             "Reload waits",

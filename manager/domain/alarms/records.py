@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from common.ids import NodeName
 from manager.domain.alarms.kinds import Condition, Subject, Trait
 from manager.domain.alarms.registry import TRAITS
+from manager.domain.inventory import Inventory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,15 @@ class AlarmRecord:
     def trait(self) -> Trait:
         """Return what is the same for all alarms of this kind."""
         return TRAITS[self.subject.kind]
+
+    def nodes(self, inventory: Inventory) -> Sequence[NodeName]:
+        """Return the nodes that this concerns: the one that it is about, or those that have the certificate now."""
+        if self.node:
+            return (NodeName(self.node),)
+        what, _, number = self.subject.key.partition(":")
+        if what != "certificate" or (entry := inventory.entries.get(int(number))) is None:
+            return ()
+        return tuple(dict.fromkeys(place.node for place in entry.places))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

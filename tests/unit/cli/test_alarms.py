@@ -50,8 +50,18 @@ def test_all_alarms_of_a_node_are_acknowledged_by_its_name(api, run):
     assert run("alarm", "acknowledge", "conf1", "4", "9").stdout == "Acknowledged 8, 9, 4.\n"
     done = run("alarm", "acknowledge", "4", "conf2")
     assert done.exit_code == 2
-    assert "no alarm of 'conf2'" in done.stderr
+    assert "no active alarm has the number 'conf2', or concerns a node of that name" in done.stderr
+    assert "certcast alarm list" in done.stderr
     assert api.asked[-1][0] == "GET"
+
+
+def test_alarms_of_a_certificate_are_acknowledged_by_the_name_of_a_node_that_has_it(api, run):
+    api.answer(
+        "GET", "alarms", {"alarms": [CHAIN | {"nodes": ["conf1", "conf2"]}, SEEN | {"nodes": ["conf3"]}]}
+    )
+    api.answer("POST", "alarms/acknowledge", "", status=204)
+    assert run("alarm", "acknowledge", "conf2").stdout == "Acknowledged 4.\n"
+    assert api.asked[-1] == ("POST", "alarms/acknowledge", {"ids": [4]})
 
 
 def test_acknowledging_needs_numbers_or_all_and_nothing_to_acknowledge_is_no_failure(api, run):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from manager.cli.app import as_meant
+from manager.cli.guided import with_json_option
 
 PAGE = b"<html><h1>502 Bad Gateway</h1></html>"
 
@@ -107,10 +107,10 @@ def test_a_wrong_token_is_said_to_be_the_token_and_a_wrong_password_whose(api, r
 
 
 def test_o_json_is_json_wherever_it_is_an_option():
-    assert as_meant(["status", "-o", "json"]) == ["status", "--json"]
-    assert as_meant(["-ojson", "status"]) == ["status", "--json"]
-    assert as_meant(["-o", "json", "status", "--", "x"]) == ["status", "--json", "--", "x"]
-    assert as_meant(["x", "--", "-o", "json"]) == ["x", "--", "-o", "json"]
+    assert with_json_option(["status", "-o", "json"]) == ["status", "--json"]
+    assert with_json_option(["-ojson", "status"]) == ["status", "--json"]
+    assert with_json_option(["-o", "json", "status", "--", "x"]) == ["status", "--json", "--", "x"]
+    assert with_json_option(["x", "--", "-o", "json"]) == ["x", "--", "-o", "json"]
 
 
 def test_the_version_is_printed_without_a_manager(run, api):

@@ -14,6 +14,7 @@ async def test_an_alarm_is_raised_acknowledged_and_lowered_into_history(api: Api
     assert {each["kind"] for each in alarms} == {"chain_incomplete", "certificate_expiring"}
     chain = next(each for each in alarms if each["kind"] == "chain_incomplete")
     assert "CN=Catalogue Root not found" in chain["details"]
+    assert (chain["node"], chain["nodes"]) == ("", ["n1"])
     ids = {"ids": [chain["id"]]}
     assert (await api.call("POST", "alarms/acknowledge", ids, role=Role.READ_ONLY))[0] == 403
     assert (await api.call("POST", "alarms/acknowledge", ids, role=Role.OPERATOR))[0] == 204

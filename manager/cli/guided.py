@@ -1,0 +1,109 @@
+"""Guessed commands and options of the operator's command: what to type instead.
+
+Decides which short names and forms of output there are. Invariant: a guess is answered, never run as something else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import typer
+
+from manager.usage import PlainGroup
+
+SHORT: Final[Mapping[str, str]] = {"cert": "certificate"}
+"""For those who type it every day."""
+
+_FORMS: Final = (
+    "For programs, use -o json (or --json); without it, a command prints for people. There is no YAML or CSV. Commands that write a file "
+    "have --output FILE."
+)
+_FORM_OPTIONS: Final = frozenset({"-o", "--output", "--format", "--yaml", "--csv", "-j"})
+
+_NOTES: Final[Mapping[str, Mapping[str, str]]] = {
+    "": {
+        "login": "Nothing stays signed in: set CERTCAST_USER (the password is asked for), or CERTCAST_TOKEN to what 'certcast token create' prints.",
+        "password": "Your own password is changed on the pages, under your name; a lost one on the manager's machine: "
+        "'certcast-manager user password NAME'.",
+        "version": "Use 'certcast --version'.",
+        "help": "Use 'certcast --help', or 'certcast COMMAND --help'.",
+        "renew": "Use 'certcast csr create --certificate CERTIFICATE'; the CA's answer then takes over the nodes with 'certcast csr answer'.",
+        "join": "Run 'certcast-nodeagent join TOKEN' on the node, with what 'certcast node add' prints.",
+        "generation": "Use 'certcast node generations NODE'.",
+        "generations": "Use 'certcast node generations NODE'.",
+        "log": "Use 'certcast audit'.",
+        "logs": "Use 'certcast audit'.",
+        "history": "Use 'certcast audit' for what was done, 'certcast alarm history' for past alarms, or 'certcast node generations NODE'.",
+        "request": "Use 'certcast csr'.",
+        "requests": "Use 'certcast csr'.",
+        "fingerprint": "Use 'certcast trust', and 'certcast-manager fingerprint' on the manager's machine.",
+    },
+    "node": {
+        "edit": "A node's name and addresses are changed on its page.",
+        "join": "Run 'certcast-nodeagent join TOKEN' on the node; 'certcast node join-token NODE' makes another token.",
+        "push": "Use 'certcast push NODE'.",
+        "status": "Use 'certcast status', or 'certcast node show NODE'.",
+    },
+    "certificate": {
+        "renew": "Use 'certcast csr create --certificate CERTIFICATE', then 'certcast csr answer'.",
+        "revoke": "Only the CA that issued a certificate can revoke it; 'certcast certificate delete' removes it from the store.",
+        "unassign": "Use 'certcast certificate edit CERTIFICATE --no-nodes', or assign another certificate.",
+        "push": "Use 'certcast push'.",
+    },
+    "alarm": {
+        "show": "'certcast alarm list' shows each alarm in full.",
+        "delete": "An alarm ends by itself when its cause has ended; 'certcast alarm acknowledge' notes that you have seen it.",
+    },
+    "audit": {
+        "list": "Use 'certcast audit'.",
+        "show": "Use 'certcast audit'.",
+        "check": "Use 'certcast audit verify'.",
+        "delete": "Nothing removes entries from the audit log.",
+    },
+    "user": {
+        "password": "Your own password is changed on the pages, under your name; somebody else's on the manager's machine: "
+        "'certcast-manager user password NAME'.",
+    },
+    "csr": {
+        "edit": "A request cannot be changed, since its key has signed it: delete it and create another.",
+    },
+    "token": {
+        "edit": "A token cannot be changed: revoke it and create another.",
+    },
+    "oauth-client": {
+        "edit": "A program cannot be changed: remove it and add it again.",
+    },
+}
+"""By group ("" is the command itself): answers to guesses, or to all guesses of one aim."""
+
+
+class GuidedGroup(PlainGroup):
+    """A group of commands that knows their short names, and answers guesses."""
+
+    notes: ClassVar[Mapping[str, Mapping[str, str]]] = _NOTES
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Find a command, also by its short name."""
+        return super().get_command(ctx, SHORT.get(cmd_name, cmd_name))
+
+    def reworded(self, error: typer.TyperException) -> typer.TyperException:
+        """Name the forms of output to somebody who asked for another one."""
+        option = getattr(error, "option_name", "")
+        if option in _FORM_OPTIONS:
+            error.message = f"There is no option {option} here. {_FORMS}"
+        return super().reworded(error)
+
+
+def with_json_option(args: Sequence[str]) -> list[str]:
+    """Return arguments with '-o json', wherever it stands, as the command's own --json; what stands after '--' is no option."""
+    made: list[str] = []
+    left, is_json = list(args), False
+    while left and left[0] != "--":
+        each = left.pop(0)
+        if each == "-o" and left[:1] == ["json"]:
+            left.pop(0)
+            is_json = True
+        elif each in {"-ojson", "-o=json"}:
+            is_json = True
+        else:
+            made.append(each)
+    return [*made, *(["--json"] if is_json else []), *left]
