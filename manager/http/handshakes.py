@@ -27,6 +27,9 @@ UNMEASURED_S: Final = 0.005
 OVERHEAD_S: Final = 0.001
 """What a connection costs besides the key's work: its objects, and two or three turns of the loop."""
 
+READ_BYTES: Final = 32 * 1024
+"""Read at once from one connection; asyncio's own 256 KiB would keep the loop for long. A record has 16 KiB (RFC 8446 5.1)."""
+
 REFUSED_S: Final = 0.0002
 """What is no TLS is refused without the key's work."""
 
@@ -44,6 +47,10 @@ class Handshakes:
         self.cost_s = UNMEASURED_S
         self._turnstile = Turnstile(SHARES, newest_first=True)
         self._thread = ThreadPoolExecutor(1, "handshakes")
+        # one for all connections: it is read from in the same turn of the loop that fills it
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        # what a connection reads of its decrypted bytes in one go; read when one is made, and there is no other way to say it
+        sslproto.SSLProtocol.max_size = READ_BYTES
 
     def close(self) -> None:
         """Begin no more."""
@@ -70,7 +77,7 @@ class Handshakes:
             ssl_handshake_timeout=within_s,  # type: ignore[arg-type] # a float will do
             ssl_shutdown_timeout=shutdown_s,
         )
-        tls.thread = self._thread
+        tls.share(self._thread, self._buffer)
         transport, _ = await loop.connect_accepted_socket(lambda: tls, accepted)
         try:
             await waiter
@@ -99,6 +106,8 @@ class _Tls(sslproto.SSLProtocol):
         _loop: asyncio.AbstractEventLoop
         _transport: asyncio.Transport
         _incoming: ssl.MemoryBIO
+        _ssl_buffer: bytearray | memoryview
+        _ssl_buffer_view: memoryview
         _sslobj: ssl.SSLObject
         _state: object
 
@@ -107,6 +116,11 @@ class _Tls(sslproto.SSLProtocol):
     thread: ThreadPoolExecutor
     _is_away = False
     _lost: tuple[BaseException | None] | None = None
+
+    def share(self, thread: ThreadPoolExecutor, buffer: memoryview) -> None:
+        """Use what all connections have in common: the thread of handshakes, and what is read into instead of a buffer of its own."""
+        self.thread = thread
+        self._ssl_buffer = self._ssl_buffer_view = buffer
 
     def _do_handshake(self) -> None:
         if not self._incoming.pending:

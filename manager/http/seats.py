@@ -8,7 +8,6 @@ holds fewer.
 import asyncio
 import socket
 import ssl
-from asyncio import sslproto
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,9 +25,6 @@ from common.source import source_of
 from manager.http.handshakes import Handshakes
 
 log = structlog.get_logger(__name__)
-
-TLS_BUFFER_BYTES: Final = 32 * 1024
-"""What a TLS connection reads into, for as long as it lives; asyncio's own is 256 KiB. A record has 16 KiB (RFC 8446 5.1)."""
 
 CROWDED: Final = "too many connections from one address"
 HURRIED: Final = "too many new connections from one address in a short time"
@@ -107,8 +103,6 @@ class Seats:
         self._places: Places[Seat] = Places(total=limits.total, per_source=limits.per_source)
         self._paces = Paces(burst=limits.pace_burst, per_s=limits.pace_per_s)
         self._watched: dict[asyncio.Protocol, _Watched] = {}
-        # read when a connection is made; there is no other way to say it
-        sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
 
     def __len__(self) -> int:
         return len(self._places)

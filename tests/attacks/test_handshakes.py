@@ -164,6 +164,38 @@ async def test_connections_that_end_while_a_handshake_is_worked_on_leave_nothing
     (await connect(server)).close()
 
 
+async def test_connections_have_no_buffer_of_their_own_and_none_reads_what_another_was_sent(monkeypatch):
+    made: list[subject._Tls] = []
+    really = subject._Tls.share
+
+    def share(self: subject._Tls, *common: Any) -> None:
+        really(self, *common)
+        made.append(self)
+
+    async def echo(request: web.Request) -> web.Response:
+        return web.Response(headers={"Heard": f"{request.path} {request.headers['Said']}"})
+
+    monkeypatch.setattr(subject._Tls, "share", share)
+    app = web.Application()
+    app.router.add_get("/{number}", echo)
+    async with serving(HttpsServer(app, host="127.0.0.1", port=0)) as server:
+        await show(server, long_leaf(2048))
+        theirs = [await connect(server) for _ in range(8)]
+        for number, each in enumerate(theirs):
+            await each.send(f"GET /{number} HTTP/1.1\r\nHost: m.example.com\r\n".encode())
+        for number, each in reversed(list(enumerate(theirs))):
+            await each.send(f"Said: {number}\r\n\r\n".encode())
+        answers = [await each.head() for each in theirs]
+        buffers = {id(tls.get_buffer(-1).obj): tls.get_buffer(-1).nbytes for tls in made}
+        for each in theirs:
+            each.close()
+    print(f"{len(made)} connections read into {sum(buffers.values())} bytes")
+    for number, answer in enumerate(answers):
+        assert f"Heard: /{number} {number}\r\n".encode() in answer
+    assert len(made) == len(theirs)
+    assert len(buffers) == 1
+
+
 async def test_a_handshake_that_fails_after_its_connection_ended_logs_nothing(monkeypatch):
     loop, logged = asyncio.get_running_loop(), []
     loop.set_exception_handler(lambda _loop, context: logged.append(context))

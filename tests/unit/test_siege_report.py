@@ -42,25 +42,35 @@ def test_a_siege_in_which_every_bound_held_says_so_and_shows_its_figures():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"attacked": phase(61.0)}, "p95 of 'health': 61 ms, allowed are 60 ms"),
-        ({"quiet": phase(200.0), "attacked": phase(251.0)}, "allowed are 250 ms"),
-        ({"attacked": UNANSWERED}, "p95 of 'health': inf"),
-        ({"attacked": phase(60.0, health=1)}, "honest questions were refused under attack"),
-        ({"quiet": phase(30.0, health=1)}, "honest questions were refused before"),
-        ({"nodes": NODES | {"refused": 1}}, "honest nodes were refused or cut off"),
-        ({"nodes": NODES | {"cut_off": 1}}, "honest nodes were refused or cut off"),
-        ({"pushes_failed": 1}, "1 pushes did not arrive"),
-        ({"pushes_s": []}, "nothing was pushed"),
-        ({"attacks": {}}, "nobody attacked"),
-        ({"memory_worst": MEMORY_BYTES + 1}, "memory under attack"),
-        ({"memory_after": MEMORY_BYTES + 1}, "memory 30 s after"),
-        ({"log_bytes": LOG_BYTES + 1}, "the log has"),
-        ({"store_bytes": STORE_BYTES + 1}, "the store has grown"),
+        ({"attacked": phase(61.0)}, "p95 of 'health'"),
+        ({"quiet": phase(200.0), "attacked": phase(251.0)}, "p95 of 'health'"),
+        ({"attacked": UNANSWERED}, "p95 of 'health'"),
+        ({"attacked": phase(60.0, health=1)}, "honest questions refused under attack"),
+        ({"quiet": phase(30.0, health=1)}, "honest questions refused before"),
+        ({"nodes": NODES | {"refused": 1}}, "honest nodes refused"),
+        ({"nodes": NODES | {"cut_off": 1}}, "honest nodes cut off"),
+        ({"pushes_failed": 1}, "pushes that arrived at all nodes"),
+        ({"pushes_s": []}, "pushes that arrived at all nodes"),
+        ({"attacks": {}}, "attacks"),
+        ({"memory_worst": MEMORY_BYTES + 1}, "memory at worst, grown by"),
+        ({"memory_after": MEMORY_BYTES + 1}, "memory after 30 s, grown by"),
+        ({"log_bytes": LOG_BYTES + 1}, "log, grown by"),
+        ({"store_bytes": STORE_BYTES + 1}, "store, grown by"),
     ],
 )
 def test_a_bound_that_did_not_hold_is_told_and_the_figures_are_shown_all_the_same(
     changes: dict[str, Any], told: str
 ):
     found = replace(HELD, **changes)
-    assert [each for each in found.broken() if told in each] == found.broken() != []
-    assert found.show()
+    assert [bound.what for bound in found.broken()] == [told]
+    assert [line for line in found.show().splitlines() if line.startswith("NOT HELD")] == [
+        bound.show() for bound in found.broken()
+    ]
+
+
+def test_every_bound_is_shown_with_what_was_found_and_what_is_allowed():
+    shown = replace(HELD, attacked=phase(61.0), memory_before=0, memory_after=1024 * 1024).show()
+    assert "NOT HELD  p95 of 'health'" in shown
+    assert "61 ms (quiet 30 ms)        allowed: 60 ms" in shown
+    assert "1.0 MiB                    allowed: 64 MiB at most" in shown
+    assert shown.count("\nheld ") == len(HELD.bounds()) - 1

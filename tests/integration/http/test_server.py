@@ -62,6 +62,9 @@ class Connection:
 
     async def get(self, path: str = "/") -> bytes:
         await self.send(f"GET {path} HTTP/1.1\r\nHost: m.example.com\r\n\r\n".encode())
+        return await self.head()
+
+    async def head(self) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
             return await self._reader.readuntil(b"\r\n\r\n")
 
