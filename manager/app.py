@@ -16,7 +16,7 @@ from common.ids import MANAGEMENT_NODE
 from common.runtime import log as logs
 from common.runtime.ssh import fingerprint, load_key, public_line
 from common.runtime.supervise import Supervisor
-from common.runtime.trimming import give_back
+from common.runtime.trimming import give_back, keep_little
 from manager.advertised import AdvertisedAddresses
 from manager.application import build_application
 from manager.channel.enrolment import Enrolment
@@ -99,6 +99,7 @@ async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> No
     """
     logs.configure(style=settings.log_style, level=settings.log_level)
     heads.always_tell()
+    keep_little()
     sys.setswitchinterval(SWITCH_S)
     async with opened(settings.data) as store, Workers() as workers:
         given = Given(settings=settings, store=store, workers=workers, read_again=read_again)

@@ -1,7 +1,7 @@
 """Memory given back: what many connections took returns to the system once they are gone.
 
 The C library keeps freed memory below what is still in use, so that one burst of strangers would stay on the books for ever. Decides
-when to hand it back. Invariant: nothing is done while nothing has gone.
+when to hand it back, and what the library may keep. Invariant: nothing is handed back while nothing has gone.
 """
 
 import asyncio
@@ -27,6 +27,26 @@ GROWN_BYTES: Final = 16 * 1024 * 1024
 
 GONE: Final = 32
 """So many fewer connections than at most since the last time are worth it: 3 MiB of TLS."""
+
+M_MMAP_THRESHOLD: Final = -3
+M_ARENA_MAX: Final = -8
+"""mallopt(3)."""
+
+LARGE_BYTES: Final = 128 * 1024
+"""From here on a block is the system's own pages, and theirs again at once when it is freed. It is the library's own limit at the start,
+but each large block that is freed raises that, up to 32 MiB, and then bodies and long lists leave holes between what stays."""
+
+HEAPS: Final = 2
+"""The library would make eight for each core, one for each thread that computes, and hand nothing from one to another."""
+
+
+def keep_little() -> bool:
+    """Let this process keep less of what it frees, whatever its threads do; False if the C library cannot. To be called before they start."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:
+        return False
+    return bool(mallopt(M_ARENA_MAX, HEAPS) and mallopt(M_MMAP_THRESHOLD, LARGE_BYTES))
 
 
 async def give_back(connections: Callable[[], int]) -> None:

@@ -52,3 +52,39 @@ def test_what_was_freed_below_what_is_in_use_is_given_back():
     )
     before, after = map(int, done.stdout.split())
     assert after < before / 2
+
+
+HOLES = """
+import sys, threading
+from pathlib import Path
+from common.runtime.trimming import keep_little
+def pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+if sys.argv[1] == "little":
+    assert keep_little()
+stays, together = [], threading.Barrier(12)
+def work():
+    del [bytearray(24 * 1024 * 1024)][:]  # freed: from now on the library takes such blocks from its own heaps
+    held = [bytearray(1024 * 1024) for _ in range(8)]
+    stays.append(bytes(5000))
+    together.wait()
+    del held
+    together.wait()
+before = pages()
+threads = [threading.Thread(target=work) for _ in range(12)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(pages() - before)
+"""
+
+
+def test_large_blocks_that_threads_free_are_given_back_at_once():
+    grown = {}
+    for kept in ("as usual", "little"):
+        command = [sys.executable, "-c", HOLES, kept]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
+        grown[kept] = int(done.stdout) * trimming.PAGE_BYTES
+    print({kept: f"{size / 2**20:.1f} MiB" for kept, size in grown.items()})
+    assert grown["little"] < grown["as usual"] / 4
