@@ -84,7 +84,9 @@ class Found:
     def _served(self) -> Iterator[Bound]:
         for when, refused in (("before", self.quiet["refused"]), ("under attack", self.attacked["refused"])):
             count = sum(refused.values())
-            yield _at_most(f"honest questions refused {when}", f"{count} {refused or ''}".strip(), count, "0", 0)
+            yield _at_most(
+                f"honest questions refused {when}", f"{count} {refused or ''}".strip(), count, "0", 0
+            )
         for what, key in (("refused", "refused"), ("cut off", "cut_off")):
             count = self.nodes[key]
             yield _at_most(f"honest nodes {what}", f"{count}", count, "0", 0)

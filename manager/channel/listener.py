@@ -139,14 +139,15 @@ class Listener:
             return False
         self._waiting[visitor] = accepted
         visitor.dismiss = partial(self._turn_away, visitor)
-        asyncio.get_running_loop().add_reader(accepted, self._spoke, visitor)
+        # by its number: of a socket the loop makes a text for an error that it then drops, with two calls of the system
+        asyncio.get_running_loop().add_reader(accepted.fileno(), self._spoke, visitor)
         self._begin()
         return True
 
     def _spoke(self, visitor: Visitor) -> None:
         """Tell the gate that one that waits has said something; it is read when there is a place. Or it has gone."""
         accepted = self._waiting[visitor]
-        asyncio.get_running_loop().remove_reader(accepted)
+        asyncio.get_running_loop().remove_reader(accepted.fileno())
         with contextlib.suppress(OSError):
             if accepted.recv(1, socket.MSG_PEEK):
                 self.gate.spoke(visitor)
@@ -163,7 +164,7 @@ class Listener:
 
     def _no_longer_waiting(self, visitor: Visitor) -> socket.socket:
         accepted = self._waiting.pop(visitor)
-        asyncio.get_running_loop().remove_reader(accepted)
+        asyncio.get_running_loop().remove_reader(accepted.fileno())
         return accepted
 
     def _ask_for_turn(self, visitor: Visitor) -> float:

@@ -138,10 +138,14 @@ async def _comes_in(request: web.Request) -> bool:
     """Wait for the request's turn; false if its connection has ended meanwhile."""
     guard, seat = request.config_dict[GUARD], request.get(SEAT)
     user = guard.known.find(request)
-    turnstile, owner = (
-        (guard.strangers, source_of(request.remote or "")) if user is None else (guard.users, user)
+    source = source_of(request.remote or "")
+    turnstile, owner = (guard.strangers, source) if user is None else (guard.users, user)
+    turn = turnstile.ask(
+        owner,
+        weight=weight_of(request),
+        is_first=seat is not None and seat.is_first,
+        goes_ahead=user is None and guard.known.has_proven(source),
     )
-    turn = turnstile.ask(owner, weight=weight_of(request), is_first=seat is not None and seat.is_first)
     if seat is None or turn.done():
         return await turn
     seat.waits(lambda: turnstile.leave(owner, turn))

@@ -2,8 +2,9 @@
 
 With an RSA key of 4096 bits a handshake takes milliseconds, so that a few of the strangers' connections would else take the whole loop.
 They are worked on in a thread, where the library computes without the interpreter's lock, and are let in at the pace of a part of a
-core, by what one costs with the certificate that is shown, which is measured when that is loaded. Invariants: a connection on which
-nothing has come takes no turn and no memory of TLS; while a thread works on one, nothing else touches it.
+core, by what one costs with the certificate that is shown, which is measured when that is loaded. Only a few are at work at once, so that
+who is taken to be honest overtakes whoever waits. Invariants: a connection on which nothing has come takes no turn and no memory of TLS;
+while a thread works on one, nothing else touches it.
 """
 
 import asyncio
@@ -27,6 +28,10 @@ UNMEASURED_S: Final = 0.005
 OVERHEAD_S: Final = 0.001
 """What a connection costs besides the key's work: its objects, and two or three turns of the loop."""
 
+AT_ONCE: Final = 4
+"""Handshakes between their turn and their first answer, which costs nearly all: one is computed, and the others are read, accepted
+and answered by the loop meanwhile. What waits beyond that waits where it can be overtaken."""
+
 READ_BYTES: Final = 32 * 1024
 """Read at once from one connection; asyncio's own 256 KiB would keep the loop for long. A record has 16 KiB (RFC 8446 5.1)."""
 
@@ -45,7 +50,7 @@ class Handshakes:
 
     def __init__(self) -> None:
         self.cost_s = UNMEASURED_S
-        self._turnstile = Turnstile(SHARES, newest_first=True)
+        self._turnstile = Turnstile(SHARES, newest_first=True, at_once=AT_ONCE)
         self._thread = ThreadPoolExecutor(1, "handshakes")
         # one for all connections: it is read from in the same turn of the loop that fills it
         self._buffer = memoryview(bytearray(READ_BYTES))
@@ -61,11 +66,12 @@ class Handshakes:
         accepted: socket.socket,
         context: ssl.SSLContext,
         protocol: asyncio.Protocol,
+        turn: "Turn",
         *,
         within_s: float,
         shutdown_s: float,
     ) -> None:
-        """Shake hands, and leave the connection to the protocol. Raises OSError, with the connection closed."""
+        """Shake hands, and leave the connection to the protocol; ends the turn. Raises OSError, with the connection closed."""
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         tls = _Tls(
@@ -77,26 +83,45 @@ class Handshakes:
             ssl_handshake_timeout=within_s,  # type: ignore[arg-type] # a float will do
             ssl_shutdown_timeout=shutdown_s,
         )
-        tls.share(self._thread, self._buffer)
-        transport, _ = await loop.connect_accepted_socket(lambda: tls, accepted)
+        tls.share(self._thread, self._buffer, turn)
         try:
-            await waiter
-        except BaseException:
-            tls.cut()
-            transport.abort()
-            raise
+            transport, _ = await loop.connect_accepted_socket(lambda: tls, accepted)
+            try:
+                await waiter
+            except BaseException:
+                tls.cut()
+                transport.abort()
+                raise
+        finally:
+            turn.end()
 
-    async def turn(self, accepted: socket.socket, source: str) -> None:
-        """Wait until something has come on a connection, and then for its turn."""
+    async def turn(self, accepted: socket.socket, source: str, *, goes_ahead: bool) -> "Turn":
+        """Wait until something has come on a connection, and then for its turn; whoever has it ends it."""
         await _something_came(accepted)
         begins = accepted.recv(len(HANDSHAKE), socket.MSG_PEEK)
         weight = self.cost_s if begins and HANDSHAKE.startswith(begins) else REFUSED_S
-        turn = self._turnstile.ask(source, weight=weight, is_first=True)
+        turn = self._turnstile.ask(source, weight=weight, is_first=True, goes_ahead=goes_ahead)
         try:
             await turn
         except asyncio.CancelledError:
             self._turnstile.leave(source, turn)
+            if not turn.cancelled() and turn.result():
+                self._turnstile.end()
             raise
+        return Turn(self._turnstile)
+
+
+class Turn:
+    """The turn of one connection."""
+
+    def __init__(self, turnstile: Turnstile) -> None:
+        self._turnstile: Turnstile | None = turnstile
+
+    def end(self) -> None:
+        """Give it up, so that another begins. Harmless if it has ended."""
+        if self._turnstile is not None:
+            turnstile, self._turnstile = self._turnstile, None
+            turnstile.end()
 
 
 class _Tls(sslproto.SSLProtocol):
@@ -114,12 +139,13 @@ class _Tls(sslproto.SSLProtocol):
         def _process_outgoing(self) -> None: ...
 
     thread: ThreadPoolExecutor
+    turn: Turn
     _is_away = False
     _lost: tuple[BaseException | None] | None = None
 
-    def share(self, thread: ThreadPoolExecutor, buffer: memoryview) -> None:
-        """Use what all connections have in common: the thread of handshakes, and what is read into instead of a buffer of its own."""
-        self.thread = thread
+    def share(self, thread: ThreadPoolExecutor, buffer: memoryview, turn: Turn) -> None:
+        """Use what all connections share: the thread of handshakes, what is read into instead of a buffer of its own, and turns."""
+        self.thread, self.turn = thread, turn
         self._ssl_buffer = self._ssl_buffer_view = buffer
 
     def _do_handshake(self) -> None:
@@ -133,6 +159,7 @@ class _Tls(sslproto.SSLProtocol):
 
     def _is_back(self, worked: asyncio.Future[None]) -> None:
         self._is_away = False
+        self.turn.end()
         # taken even where nobody waits for it: the loop would log it
         found = None if worked.cancelled() else worked.exception()
         if self._lost is not None:
@@ -163,11 +190,13 @@ class _Tls(sslproto.SSLProtocol):
 async def _something_came(accepted: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     came = asyncio.Event()
-    loop.add_reader(accepted, came.set)
+    # by its number: of a socket the loop makes a text for an error that it then drops, with two calls of the system
+    number = accepted.fileno()
+    loop.add_reader(number, came.set)
     try:
         await came.wait()
     finally:
-        loop.remove_reader(accepted)
+        loop.remove_reader(number)
 
 
 def measure(context: ssl.SSLContext) -> float:

@@ -6,11 +6,14 @@ has not been read any further than it takes to count.
 
 import hashlib
 import secrets
+import time
 from collections import OrderedDict
+from math import inf
 from typing import Final
 
 from aiohttp import hdrs, web
 
+from common.source import UNKNOWN, source_of
 from manager.http.proxies import CONNECTION
 from manager.http.turnstile import HEAD_UNIT_BYTES
 
@@ -26,7 +29,10 @@ CONTENT_TYPE_MAX_BYTES: Final = 256
 """Reading the parameters of one takes the library's parser time by the square of its length; a multipart form's boundary has 70 at most."""
 
 KNOWN_MAX: Final = 4096
-"""Credentials that are remembered; the one that was used least lately is forgotten first."""
+"""Credentials, and sources of them, that are remembered; the one that was used least lately is forgotten first."""
+
+REGULAR_S: Final = 3600.0
+"""How long a source counts as known after somebody there has proven a user."""
 
 
 def fault_of(request: web.BaseRequest) -> str:
@@ -72,6 +78,11 @@ class Known:
     def __init__(self) -> None:
         self._salt = secrets.token_bytes(32)
         self._users: OrderedDict[bytes, str] = OrderedDict()
+        self._proven_s: OrderedDict[str, float] = OrderedDict()
+
+    def has_proven(self, source: str) -> bool:
+        """Whether somebody at this source has proven a user lately: who comes anew from there is not made to wait with strangers."""
+        return time.monotonic() - self._proven_s.get(source, -inf) < REGULAR_S
 
     def find(self, request: web.BaseRequest) -> str | None:
         """Return the user whom this request's credential proved, None if it proved nobody."""
@@ -80,6 +91,12 @@ class Known:
 
     def note(self, request: web.BaseRequest, user: str) -> None:
         """Note that this request's credential proves a user."""
+        source = source_of(request.remote or "")
+        if source != UNKNOWN:
+            self._proven_s[source] = time.monotonic()
+            self._proven_s.move_to_end(source)
+            if len(self._proven_s) > KNOWN_MAX:
+                self._proven_s.popitem(last=False)
         digest = self._digest(request)
         if digest is None:
             return

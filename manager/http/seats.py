@@ -44,7 +44,7 @@ MANY_MORE: Final = 8
 
 
 def _is_none(_address: str) -> bool:
-    """Say that there is no proxy, which is so where none is set."""
+    """Say that there is no proxy, and nobody known, which is so where none is set."""
     return False
 
 
@@ -61,6 +61,7 @@ class SeatLimits:
         idle_s: from the end of an answer until the next request's headers are whole.
         shutdown_s: for the peer to confirm the end of TLS.
         is_proxy: whether a trusted proxy is at an address; its pace is that of all who are behind it, and not bounded here.
+        is_known: whether nodes, or users who proved it lately, come from a source; handshakes from there go ahead of others.
         grace_s: for how long a new connection keeps its place in any case but of `MANY_MORE`.
     """
 
@@ -74,6 +75,7 @@ class SeatLimits:
     shutdown_s: float = 2.0
     grace_s: float = 1.0
     is_proxy: Callable[[str], bool] = _is_none
+    is_known: Callable[[str], bool] = _is_none
 
 
 def _nothing() -> None:
@@ -149,7 +151,11 @@ class Seats:
         seat.end = partial(_cancel, task)
         try:
             async with asyncio.timeout(limits.handshake_s):
-                await self.handshakes.turn(accepted, seat.source)
+                turn = await self.handshakes.turn(
+                    accepted,
+                    seat.source,
+                    goes_ahead=limits.is_proxy(seat.address) or limits.is_known(seat.source),
+                )
         except OSError:
             # nothing came, no turn in time, or gone
             accepted.close()
@@ -165,6 +171,7 @@ class Seats:
                 accepted,
                 context,
                 self._watch(seat, protocol),
+                turn,
                 within_s=limits.handshake_s,
                 shutdown_s=limits.shutdown_s,
             )

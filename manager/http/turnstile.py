@@ -2,9 +2,11 @@
 
 Decides who is next: the owner whose turn has been due for longest; among one owner's requests the first of a connection before those of
 connections that have been served already, as who asks again and again shall not keep out who comes anew. With `newest_first` the newest
-of an owner's goes first, so that a crowd that is waiting at its address keeps nobody out. Nobody is refused: a request
-waits, and one connection has one request at a time, so the connections bound who waits. Invariant: an owner with much to ask waits for
-itself, and the event loop never has more requests to begin at once than the pace allows.
+of an owner's goes first, so that a crowd that is waiting at its address keeps nobody out. Who is taken to be honest goes ahead of all
+others, but for one of four, since somebody else may be at such an address. Where `at_once` is set, only so many are at work: what waits,
+waits here, where it can be overtaken. Nobody is refused: a request waits, and one connection has one request at a time, so the connections
+bound who waits. Invariant: an owner with much to ask waits for itself, and the event loop never has more requests to begin at once than
+the pace allows.
 """
 
 import asyncio
@@ -13,12 +15,16 @@ import itertools
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from common.runtime.places import SOURCES_MAX, Bucket
 
 HEAD_UNIT_BYTES: Final = 4096
 """A request counts once, and once more for each of these in its head: that is what reading it costs."""
+
+AHEAD_MAX: Final = 3
+"""So many go ahead in a row while others are due, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +35,10 @@ class Pace:
     per_s: float
     each_burst: float
     each_per_s: float
+
+
+_Owner = tuple[bool, str]
+"""Whether it goes ahead, and who it is."""
 
 
 @dataclass(slots=True)
@@ -49,13 +59,17 @@ class _Line:
 class Turnstile:
     """See the module."""
 
-    def __init__(self, pace: Pace, *, newest_first: bool = False) -> None:
+    def __init__(self, pace: Pace, *, newest_first: bool = False, at_once: float = inf) -> None:
         self._pace = pace
         self._newest_first = newest_first
+        self._at_once = at_once
+        self._at_work = 0
         self._all = Bucket(burst=pace.burst, per_s=pace.per_s, now_s=time.monotonic())
-        self._owners: OrderedDict[str, Bucket] = OrderedDict()
-        self._lines: dict[str, _Line] = {}
-        self._due: list[tuple[float, int, str]] = []
+        self._owners: OrderedDict[_Owner, Bucket] = OrderedDict()
+        self._lines: dict[_Owner, _Line] = {}
+        # by whether they go ahead
+        self._due: dict[bool, list[tuple[float, int, _Owner]]] = {True: [], False: []}
+        self._went_ahead = 0
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -64,31 +78,43 @@ class Turnstile:
         """How many wait now."""
         return sum(len(line.first) + len(line.again) for line in self._lines.values())
 
-    def ask(self, owner: str, *, weight: float = 1.0, is_first: bool = False) -> asyncio.Future[bool]:
-        """Return what becomes true when it is this request's turn; false if it left."""
+    def ask(
+        self, owner: str, *, weight: float = 1.0, is_first: bool = False, goes_ahead: bool = False
+    ) -> asyncio.Future[bool]:
+        """Return what becomes true when it is this request's turn; false if it left.
+
+        Where `at_once` is set, `end` is called once for each turn that became true.
+        """
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        line = self._lines.get(owner)
+        key = (goes_ahead, owner)
+        line = self._lines.get(key)
         if line is None:
-            line = self._lines[owner] = _Line()
-            self._line_up(owner, time.monotonic())
+            line = self._lines[key] = _Line()
+            self._line_up(key, time.monotonic())
         (line.first if is_first else line.again)[turn] = weight
         self._let_in()
         return turn
 
     def leave(self, owner: str, turn: asyncio.Future[bool]) -> None:
         """Note that nobody waits for this turn any more."""
-        line = self._lines.get(owner)
-        if line is not None:
-            line.first.pop(turn, None)
-            line.again.pop(turn, None)
+        for goes_ahead in (True, False):
+            line = self._lines.get((goes_ahead, owner))
+            if line is not None:
+                line.first.pop(turn, None)
+                line.again.pop(turn, None)
         if not turn.done():
             turn.set_result(False)
 
-    def _line_up(self, owner: str, now_s: float) -> None:
-        wait_s = self._bucket(owner, now_s).spend(now_s, 0.0)
-        heapq.heappush(self._due, (now_s + wait_s, next(self._order), owner))
+    def end(self) -> None:
+        """Note that what had its turn is not at work any more."""
+        self._at_work -= 1
+        self._let_in()
 
-    def _bucket(self, owner: str, now_s: float) -> Bucket:
+    def _line_up(self, owner: _Owner, now_s: float) -> None:
+        wait_s = self._bucket(owner, now_s).spend(now_s, 0.0)
+        heapq.heappush(self._due[owner[0]], (now_s + wait_s, next(self._order), owner))
+
+    def _bucket(self, owner: _Owner, now_s: float) -> Bucket:
         bucket = self._owners.get(owner)
         if bucket is None:
             pace = self._pace
@@ -101,12 +127,11 @@ class Turnstile:
 
     def _let_in(self) -> None:
         now_s = time.monotonic()
-        while self._due:
-            due_s = max(self._due[0][0], now_s + self._all.spend(now_s, 0.0))
-            if due_s > now_s:
-                self._come_back(due_s - now_s)
+        while self._at_work < self._at_once:
+            due = self._first_due(now_s)
+            if due is None:
                 return
-            _, _, owner = heapq.heappop(self._due)
+            _, _, owner = heapq.heappop(due)
             found = self._lines[owner].next(newest=self._newest_first)
             if found is None:
                 del self._lines[owner]
@@ -116,7 +141,21 @@ class Turnstile:
             self._bucket(owner, now_s).spend(now_s, weight)
             self._line_up(owner, now_s)
             if not turn.done():
+                self._went_ahead = self._went_ahead + 1 if owner[0] else 0
+                self._at_work += 1
                 turn.set_result(True)
+
+    def _first_due(self, now_s: float) -> list[tuple[float, int, _Owner]] | None:
+        """Return the queue whose first may come in now; None, and it is looked again in time, if there is none."""
+        queues = [queue for queue in (self._due[True], self._due[False]) if queue]
+        if not queues:
+            return None
+        due_s = max(min(queue[0][0] for queue in queues), now_s + self._all.spend(now_s, 0.0))
+        if due_s > now_s:
+            self._come_back(due_s - now_s)
+            return None
+        ready = [queue for queue in queues if queue[0][0] <= now_s]
+        return ready[-1] if self._went_ahead >= AHEAD_MAX else ready[0]
 
     def _come_back(self, within_s: float) -> None:
         if self._timer is not None:

@@ -143,6 +143,8 @@ def _templates(static: StaticFiles) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # they come with the program; else each page asks the disk for each of its templates whether it has changed
+        auto_reload=False,
     )
     environment.globals.update(static=static.url, **words.GLOBALS)
     environment.filters.update(words.FILTERS)

@@ -17,6 +17,7 @@ from aiohttp import web
 from manager.http import handshakes as subject
 from manager.http import turnstile
 from manager.http.handshakes import OVERHEAD_S, REFUSED_S, Handshakes, measure
+from manager.http.seats import SeatLimits
 from manager.http.server import HttpsServer, _load
 from tests.integration.http.test_server import ISSUER, client_context, connect, show
 from tests.integration.serving import serving
@@ -78,20 +79,37 @@ class Crowd:
         self.shaking = Handshakes()
         self.shaking.cost_s = 0.1
         self.tasks: list[asyncio.Task[None]] = []
+        self.begun: list[str] = []
+        self.turns: list[subject.Turn] = []
         self._ends: list[socket.socket] = []
 
-    def comes(self, sent: bytes, source: str) -> asyncio.Task[None]:
+    def comes(
+        self, sent: bytes, source: str, *, goes_ahead: bool = False, stays: bool = False
+    ) -> asyncio.Task[None]:
         ours, theirs = socket.socketpair()
         self._ends += [ours, theirs]
         ours.setblocking(False)
         if sent:
             theirs.send(sent)
-        self.tasks.append(asyncio.get_running_loop().create_task(self.shaking.turn(ours, source)))
+
+        async def come() -> None:
+            turn = await self.shaking.turn(ours, source, goes_ahead=goes_ahead)
+            self.begun.append(source)
+            self.turns.append(turn)
+            if not stays:
+                turn.end()
+
+        self.tasks.append(asyncio.get_running_loop().create_task(come()))
         return self.tasks[-1]
 
     async def until_waiting(self, number: int) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while self.shaking._turnstile.waiting < number:  # noqa: ASYNC110 - nothing tells that one waits
+                await asyncio.sleep(0)
+
+    async def until_begun(self, number: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.begun) < number:  # noqa: ASYNC110 - nothing tells that one has begun
                 await asyncio.sleep(0)
 
     async def go(self) -> None:
@@ -145,6 +163,70 @@ async def test_a_crowd_at_an_address_keeps_none_out_that_comes_anew_there_or_els
     assert left > 50
 
 
+async def test_a_node_and_a_user_overtake_a_crowd_from_many_addresses(crowd: Crowd):
+    crowd.shaking.cost_s = 0.0
+    for number in range(200):
+        crowd.comes(HELLO, f"198.51.100.{number}", stays=True)
+    await crowd.until_waiting(200 - subject.AT_ONCE)
+    assert len(crowd.turns) == subject.AT_ONCE
+    known = crowd.comes(HELLO, "203.0.113.1", goes_ahead=True)
+    await crowd.until_waiting(201 - subject.AT_ONCE)
+    crowd.turns[0].end()
+    async with asyncio.timeout(PATIENCE_S):
+        await known
+    print(f"{crowd.shaking._turnstile.waiting} strangers wait, and the node has had its turn")
+    assert crowd.begun.index("203.0.113.1") == subject.AT_ONCE
+
+
+@pytest.mark.parametrize("which", ["is_known", "is_proxy"])
+async def test_who_comes_from_where_nodes_users_or_a_proxy_are_goes_ahead(monkeypatch, which: str):
+    went: list[bool] = []
+    really = turnstile.Turnstile.ask
+
+    def ask(self: turnstile.Turnstile, owner: str, **how: Any) -> asyncio.Future[bool]:
+        went.append(how["goes_ahead"])
+        return really(self, owner, **how)
+
+    monkeypatch.setattr(turnstile.Turnstile, "ask", ask)
+    for known in ("127.0.0.1", "203.0.113.1"):
+        limits = SeatLimits(**{which: known.__eq__})
+        async with serving(HttpsServer(web.Application(), host="127.0.0.1", port=0, limits=limits)) as server:
+            await show(server, long_leaf(2048))
+            (await connect(server)).close()
+    assert went == [True, False]
+
+
+async def test_a_crowd_at_known_addresses_leaves_strangers_one_turn_of_four(crowd: Crowd):
+    crowd.shaking.cost_s = 0.0
+    for number in range(subject.AT_ONCE):
+        crowd.comes(HELLO, f"192.0.2.{number}", stays=True)
+    await crowd.until_begun(subject.AT_ONCE)
+    for number in range(100):
+        crowd.comes(HELLO, f"203.0.113.{number}", goes_ahead=True)
+        crowd.comes(HELLO, f"198.51.100.{number}")
+    await crowd.until_waiting(200)
+    crowd.turns[0].end()
+    await crowd.until_begun(subject.AT_ONCE + 40)
+    begun = crowd.begun[subject.AT_ONCE : subject.AT_ONCE + 40]
+    assert sum(source.startswith("203.") for source in begun) == 30
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_a_connection_that_goes_away_keeps_no_turn(crowd: Crowd, has_begun: bool):
+    crowd.shaking.cost_s = 0.0
+    going = [crowd.comes(HELLO, "198.51.100.1", stays=True) for _ in range(3 * subject.AT_ONCE)]
+    await crowd.until_begun(subject.AT_ONCE)
+    if has_begun:
+        # its turn comes, and it is gone before it can take it
+        crowd.turns[0].end()
+    for task in going:
+        task.cancel()
+    await asyncio.gather(*going, return_exceptions=True)
+    for turn in crowd.turns:
+        turn.end()
+    assert crowd.shaking._turnstile._at_work == 0
+
+
 async def test_connections_that_end_while_a_handshake_is_worked_on_leave_nothing_behind(server: HttpsServer):
     for _ in range(50):
         ours = socket.create_connection(("127.0.0.1", server.port))
@@ -161,6 +243,7 @@ async def test_connections_that_end_while_a_handshake_is_worked_on_leave_nothing
         while len(server.seats):  # noqa: ASYNC110 - nothing tells that a connection has ended
             await asyncio.sleep(0.01)
     assert server.seats._watched == {}
+    assert server.seats.handshakes._turnstile._at_work == 0
     (await connect(server)).close()
 
 
@@ -201,7 +284,7 @@ async def test_a_handshake_that_fails_after_its_connection_ended_logs_nothing(mo
     loop.set_exception_handler(lambda _loop, context: logged.append(context))
     monkeypatch.setattr(sslproto.SSLProtocol, "connection_lost", lambda *_: None)
     tls = object.__new__(subject._Tls)
-    tls._is_away = True
+    tls._is_away, tls.turn = True, subject.Turn(turnstile.Turnstile(subject.SHARES))
     tls.connection_lost(None)
     worked = loop.create_future()
     worked.set_exception(ssl.SSLWantReadError())

@@ -14,9 +14,10 @@ import pytest
 from aiohttp import hdrs
 from argon2 import extract_parameters
 
+from common.source import UNKNOWN
 from manager.api.app import ROOT
 from manager.domain.model import Role
-from manager.http import bodies
+from manager.http import bodies, heads
 from manager.http.guard import GUARD, STRANGERS
 from manager.http.heads import COOKIES_MAX, COOKIES_MAX_BYTES
 from manager.http.seats import TALKATIVE, UNASKED_MAX_BYTES
@@ -167,6 +168,39 @@ async def test_who_has_proven_a_user_goes_first_on_every_route(api: ApiClient):
                 assert (await api.call("GET", path))[0] == 200
         assert not last.done()
         last.cancel()
+
+
+async def test_where_a_user_was_proven_lately_who_comes_anew_goes_ahead_of_strangers(
+    api: ApiClient, monkeypatch
+):
+    asked: list[bool] = []
+    turnstile, known = api.server.app[GUARD].strangers, api.server.app[GUARD].known
+    really = turnstile.ask
+
+    def ask(owner: str, **how: Any) -> asyncio.Future[bool]:
+        asked.append(how["goes_ahead"])
+        return really(owner, **how)
+
+    async def look() -> bool:
+        asked.clear()
+        async with visitor(api) as anew:
+            assert (await anew.get("/sign-in")).status == 200
+        return all(asked)
+
+    monkeypatch.setattr(turnstile, "ask", ask)
+    wrong = aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], "wrong")
+    async with api.session.get(f"{api.url}{ROOT}/nodes", headers={hdrs.AUTHORIZATION: wrong}) as answer:
+        assert answer.status == 401
+    assert not await look()
+    assert (await api.call("GET", "nodes"))[0] == 200
+    assert await look()
+    assert [known.has_proven(source) for source in ("127.0.0.1", "127.0.0.2", UNKNOWN)] == [
+        True,
+        False,
+        False,
+    ]
+    monkeypatch.setattr(heads, "REGULAR_S", 0.0)
+    assert not await look()
 
 
 async def test_a_stranger_that_goes_away_waits_no_longer(api: ApiClient):

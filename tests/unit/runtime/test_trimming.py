@@ -80,11 +80,11 @@ print(pages() - before)
 """
 
 
-def test_large_blocks_that_threads_free_are_given_back_at_once():
+def test_large_blocks_that_threads_free_are_given_back_at_once(record_property):
     grown = {}
     for kept in ("as usual", "little"):
         command = [sys.executable, "-c", HOLES, kept]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
         grown[kept] = int(done.stdout) * trimming.PAGE_BYTES
-    print({kept: f"{size / 2**20:.1f} MiB" for kept, size in grown.items()})
+    record_property("grown_bytes", grown)
     assert grown["little"] < grown["as usual"] / 4
