@@ -31,11 +31,11 @@ from nodeagent.errors import DataInUseError
 from nodeagent.health.checks import Health
 from nodeagent.health.server import serve_health
 from nodeagent.install.lastgood import keep_last_good, read_last_good
-from nodeagent.install.selfcheck import fault, find_faults
 from nodeagent.install.start import open_state
 from nodeagent.install.state import NodeState
 from nodeagent.install.treewatch import TreeWatch
 from nodeagent.install.watch import PortWatch
+from nodeagent.selfcheck import fault, find_faults
 from nodeagent.settings import ACCOUNTS, Settings, owners_for, read_services
 
 log = structlog.get_logger(__name__)

@@ -123,7 +123,7 @@ def _recipe(chosen: argparse.Namespace) -> int:
 
 
 def _services_check(chosen: argparse.Namespace) -> int:
-    from nodeagent.install.selfcheck import find_faults
+    from nodeagent.selfcheck import find_faults
     from nodeagent.settings import load_services
 
     faults = asyncio.run(find_faults(services_file=chosen.services, data=chosen.data))

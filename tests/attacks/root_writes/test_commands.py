@@ -11,7 +11,7 @@ import pytest
 from common.errors import Reason
 from nodeagent.install import program
 from nodeagent.install.reload import ReloadError, reload_consumer
-from nodeagent.install.selfcheck import find_faults
+from nodeagent.selfcheck import find_faults
 from tests.attacks.root_writes.conftest import SERVICE
 from tests.integration.agent_parts import (
     script,

@@ -14,8 +14,8 @@ from nodeagent.core.services import Services
 from nodeagent.install import units
 from nodeagent.install.installer import Installer
 from nodeagent.install.lastgood import FILE, keep_last_good, read_last_good
-from nodeagent.install.selfcheck import FAULT_MAX_CHARS, find_faults
 from nodeagent.install.state import ignore_progress
+from nodeagent.selfcheck import FAULT_MAX_CHARS, find_faults
 from nodeagent.settings import Settings
 from tests import pki
 from tests.integration.agent_parts import ROOT, chained_bundle, install, open_node, real_bundle, script

@@ -11,8 +11,8 @@ from common.wire import messages as m
 from common.wire.fields import PART_TEXT_MAX_CHARS
 from nodeagent.core.services import CONSUMERS_MAX, ENDPOINTS_MAX
 from nodeagent.install.probe import MESSAGE_MAX_CHARS
-from nodeagent.install.selfcheck import FAULT_MAX_CHARS
 from nodeagent.install.stopped import WAIT_MAX_CHARS
+from nodeagent.selfcheck import FAULT_MAX_CHARS
 from tests.bundles import opaque_bundle
 
 VECTORS = Path(__file__).parents[2] / "vectors"
