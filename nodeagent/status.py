@@ -7,6 +7,7 @@ import asyncio
 import time
 from pathlib import Path
 
+from common.bundle.manifest import Manifest
 from common.errors import CertcastError, InvalidInputError, Reason
 from common.words import span_of
 from nodeagent.core.drift import Ownership, find_drift
@@ -35,39 +36,48 @@ async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
     manifest = await asyncio.to_thread(tree.manifest, journal.directory) if journal.directory else None
     if manifest is None:
         return "\n".join([*lines, "files        none that can be read"]), False
-    listing = await asyncio.to_thread(tree.listing, journal.directory)
-    drifts = find_drift(listing, manifest, directory=journal.directory, owners=owners)
+    files, are_right = await asyncio.to_thread(_files, tree, journal, manifest, services)
+    ports, are_shown = await _ports(tree, journal, manifest, services)
+    is_proven = journal.applied is not None and journal.unproven is None and not _is_refused(journal)
+    lines += [*files, *_waiting(journal), *ports]
+    return "\n".join(lines), are_right and are_shown and is_proven and not mistakes
+
+
+def _files(tree: Tree, journal: Journal, manifest: Manifest, services: Services) -> tuple[list[str], bool]:
+    """Return what is to be said of the live tree and the copies, and whether they are right. For a thread."""
+    listing = tree.listing(journal.directory)
+    drifts = find_drift(listing, manifest, directory=journal.directory, owners=tree.owners)
     shown = ", ".join(f"{drift.what} of {drift.path}" for drift in drifts[:5])
-    lines.append(f"files        {f'changed: {shown}' if drifts else 'as they were installed'}")
-    lines += [f"{slot:<12} leaf {facts.leaf}" for slot, facts in manifest.slots.items()]
-    copies = settled_copies(services.consumers, manifest, journal.loaded)
-    wrong_copies = await asyncio.to_thread(drift_of_copies, copies, manifest)
-    lines += [f"copy         {drift.what} of {drift.path}" for drift in wrong_copies]
-    lines += [
+    copies = drift_of_copies(settled_copies(services.consumers, manifest, journal.loaded), manifest)
+    lines = [
+        f"files        {f'changed: {shown}' if drifts else 'as they were installed'}",
+        *(f"{slot:<12} leaf {facts.leaf}" for slot, facts in manifest.slots.items()),
+        *(f"copy         {drift.what} of {drift.path}" for drift in copies),
+    ]
+    return lines, not drifts and not copies
+
+
+def _waiting(journal: Journal) -> list[str]:
+    return [
         f"{name:<12} its reload waits since {time.strftime('%Y-%m-%d %H:%M', time.localtime(since_s))}"
         for name, since_s in journal.waiting.items()
     ]
-    is_well = (
-        not mistakes
-        and not drifts
-        and not wrong_copies
-        and journal.applied is not None
-        and journal.unproven is None
-        and not _is_refused(journal)
-    )
+
+
+async def _ports(
+    tree: Tree, journal: Journal, manifest: Manifest, services: Services
+) -> tuple[list[str], bool]:
+    """Return what each port serves, and whether that is what is installed."""
+    lines, is_right = [], True
     what = "what is installed" if journal.applied is not None else "what is there, which was never proven,"
     wanted = await asyncio.to_thread(tree.wanted, journal.directory, manifest, before=journal.previous)
     for seen in await Prober().probe(services.consumers, wanted):
         wrong = mismatch(seen, wanted)
-        is_well = is_well and wrong is None
-        left_s = seen.not_after_s - time.time()
-        text = (
-            wrong.message
-            if wrong is not None
-            else f"serves {what} over {seen.tls}, valid for {span_of(left_s)}"
-        )
+        is_right = is_right and wrong is None
+        span = span_of(seen.not_after_s - time.time())
+        text = wrong.message if wrong is not None else f"serves {what} over {seen.tls}, valid for {span}"
         lines.append(f"{seen.consumer:<12} {seen.endpoint}: {text}")
-    return "\n".join(lines), is_well
+    return lines, is_right
 
 
 def _services_in_use(data: Path, services_file: Path) -> tuple[Services, Ownership, list[str]]:

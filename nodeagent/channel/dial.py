@@ -78,35 +78,7 @@ async def dial(
 async def _dial_one(
     address: str, user: str, key: asyncssh.SSHKey, subsystem: str, trusts: Callable[[str], bool], peer: Peer
 ) -> Transport:
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    judge = _Judge(trusts)
-    options: dict[str, Any] = {
-        **common_options(),
-        "username": user,
-        "client_keys": [key],
-        "agent_path": None,
-        "known_hosts": ([], [], []),
-        "server_host_key_algs": ["ssh-ed25519"],
-        "preferred_auth": ["publickey"],
-        "client_version": "Certcast",
-        "tcp_keepalive": True,
-    }
-    try:
-        connection = await asyncssh.connect(host, int(port), client_factory=lambda: judge, **options)
-    except asyncssh.HostKeyNotVerifiable as error:
-        raise AccessError(
-            f"{address} is not the manager that this node joined: its host key is {judge.seen or 'unknown'}"
-        ) from error
-    except asyncssh.PermissionDenied as error:
-        raise AccessError(
-            f"{address} does not know this node's key; join again with a new token", reason=Reason.FORBIDDEN
-        ) from error
-    except (OSError, asyncssh.Error) as error:
-        text = getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)
-        raise UnreachableError(f"{address}: {text}") from error
-    except (ValueError, OverflowError) as error:  # no HOST:PORT, or a name that is none (RFC 1035, IDNA)
-        raise UnreachableError(f"{address}: it is not an address") from error
+    connection = await _log_in(address, user, key, trusts)
     session = _Session(connection, address, peer)
     try:
         await connection.create_session(
@@ -123,6 +95,41 @@ async def _dial_one(
         connection.abort()
         raise
     return session
+
+
+async def _log_in(
+    address: str, user: str, key: asyncssh.SSHKey, trusts: Callable[[str], bool]
+) -> asyncssh.SSHClientConnection:
+    """Connect and authenticate both sides. Raises AccessError, UnreachableError."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    judge = _Judge(trusts)
+    options: dict[str, Any] = {
+        **common_options(),
+        "username": user,
+        "client_keys": [key],
+        "agent_path": None,
+        "known_hosts": ([], [], []),
+        "server_host_key_algs": ["ssh-ed25519"],
+        "preferred_auth": ["publickey"],
+        "client_version": "Certcast",
+        "tcp_keepalive": True,
+    }
+    try:
+        return await asyncssh.connect(host, int(port), client_factory=lambda: judge, **options)
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise AccessError(
+            f"{address} is not the manager that this node joined: its host key is {judge.seen or 'unknown'}"
+        ) from error
+    except asyncssh.PermissionDenied as error:
+        raise AccessError(
+            f"{address} does not know this node's key; join again with a new token", reason=Reason.FORBIDDEN
+        ) from error
+    except (OSError, asyncssh.Error) as error:
+        text = getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)
+        raise UnreachableError(f"{address}: {text}") from error
+    except (ValueError, OverflowError) as error:  # no HOST:PORT, or a name that is none (RFC 1035, IDNA)
+        raise UnreachableError(f"{address}: it is not an address") from error
 
 
 class _Judge(asyncssh.SSHClient):
