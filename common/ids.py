@@ -28,6 +28,8 @@ NODE_NAME_MAX = 63
 ID_DIGITS_MAX = 18
 """Every number of as many digits fits into 63 bits."""
 
+ID_MAX = 10**ID_DIGITS_MAX - 1
+
 _NODE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 

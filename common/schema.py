@@ -11,6 +11,7 @@ _PLACE: Final = re.compile(r" - at `([^`]*)`$")
 _EXPECTED: Final = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 _MISSING: Final = re.compile(r"Object missing required field `([^`]*)`")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `([^`]*)`")
+_BOUND: Final = re.compile(r"Expected `(\w+)`(?: of length)? (<=|>=) (-?\d+)$")
 _ENUM: Final = re.compile(r"Invalid enum value|Invalid value")
 _WORDS: Final = {
     "int": "a whole number",
@@ -35,6 +36,8 @@ def finding_in(error: Exception) -> tuple[str, str]:
         return _within(place, unknown[1]), "is not a field that is known here"
     if expected := _EXPECTED.match(said):
         return place, f"must be {_kinds(expected[1])}, not {_kinds(expected[2])}"
+    if bound := _BOUND.match(said):
+        return place, _bounded(bound[1], is_most=bound[2] == "<=", bound=int(bound[3]))
     if _ENUM.match(said):
         return place, "is none of the values that it may have"
     return place, said[:1].lower() + said[1:]
@@ -44,6 +47,14 @@ def finding_text(error: Exception) -> str:
     """Return the same as one text: "nodes[0].name must be a text, not a whole number"."""
     place, said = finding_in(error)
     return f"{place} {said}" if place else said
+
+
+def _bounded(kind: str, *, is_most: bool, bound: int) -> str:
+    if kind in {"int", "float"}:
+        return f"must be at {'most' if is_most else 'least'} {bound}"
+    unit = {"str": "character", "bytes": "byte"}.get(kind, "entry")
+    several = unit.removesuffix("y") + "ies" if unit == "entry" else f"{unit}s"
+    return f"must have at {'most' if is_most else 'least'} {bound} {unit if bound == 1 else several}"
 
 
 def _within(place: str, name: str) -> str:

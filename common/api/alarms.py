@@ -5,7 +5,7 @@ import msgspec
 from common.api.values import Ids
 
 
-class Acknowledge(msgspec.Struct, frozen=True, kw_only=True):
+class Acknowledge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which alarms somebody has seen."""
 
     ids: Ids

@@ -1,19 +1,17 @@
 """Programs that sign in with a key of their own (OAuth clients). Pure."""
 
-from typing import Annotated
-
 import msgspec
 
 from common.api.codes import Role
-from common.api.values import RoleCode
+from common.api.values import NameText, PublicKeyText, RoleCode
 
 
-class NewClient(msgspec.Struct, frozen=True, kw_only=True):
+class NewClient(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A client to register. `public_key` is PEM, ECDSA on the curve P-256."""
 
-    name: str
+    name: NameText
     role: Role
-    public_key: Annotated[str, msgspec.Meta(max_length=8192)]
+    public_key: PublicKeyText
 
 
 class ClientAnswer(msgspec.Struct, frozen=True, kw_only=True):

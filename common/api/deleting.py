@@ -2,12 +2,12 @@
 
 import msgspec
 
-from common.api.values import Ids
+from common.api.values import ConfirmationText, Ids
 
 
-class ToDelete(msgspec.Struct, frozen=True, kw_only=True):
+class ToDelete(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which to delete, all or none; `confirm` as for an upload, in place of `force`."""
 
     ids: Ids
     force: bool = False
-    confirm: str | None = None
+    confirm: ConfirmationText | None = None

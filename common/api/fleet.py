@@ -7,7 +7,7 @@ from common.api.generations import Difference
 from common.api.values import ActionCode, Nodes
 
 
-class Push(msgspec.Struct, frozen=True, kw_only=True):
+class Push(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which nodes (null: all); `forced` overrides quarantine and conflict; `dry_run` only says what would happen."""
 
     nodes: Nodes | None = None

@@ -1,28 +1,24 @@
 """Nodes: adding, joining and showing them, and what their slots hold. Pure."""
 
-from typing import Annotated
-
 import msgspec
 
 from common.api.facts import NodeView
-from common.api.values import Id, StateCode
-
-Texts = Annotated[list[str], msgspec.Meta(max_length=64)]
+from common.api.values import ConfirmationText, Id, Names, NameText, StateCode
 
 
-class NewNode(msgspec.Struct, frozen=True, kw_only=True):
+class NewNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A node to add; names and addresses go into its temporary certificate."""
 
-    name: str
-    names: Texts = []
-    addresses: Texts = []
+    name: NameText
+    names: Names = []
+    addresses: Names = []
 
 
-class SlotContent(msgspec.Struct, frozen=True, kw_only=True):
+class SlotContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a slot shall hold; `confirm` as for an upload."""
 
     certificate: Id
-    confirm: str | None = None
+    confirm: ConfirmationText | None = None
 
 
 class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):

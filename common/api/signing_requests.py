@@ -1,16 +1,22 @@
 """Certificate signing requests (PKCS#10), and the certificates that CAs make of them. Pure."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
 from common.api.codes import Slot
-from common.api.values import Id, Nodes
+from common.api.values import (
+    Alternatives,
+    ConfirmationText,
+    Id,
+    Nodes,
+    SecretText,
+    SubjectText,
+    UploadText,
+)
 
-Texts = Annotated[list[str], msgspec.Meta(max_length=1000)]
 
-
-class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
+class NewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to make. `certificate` is the one that it is to replace: its subject and names are then the default.
 
     Without a `private_key_type` the new key is like that of the certificate to be replaced, RSA2048 if there is none; UPLOAD takes
@@ -18,12 +24,12 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     certificate: Id | None = None
-    subject: str | None = None
-    subject_alt_names: Texts | None = None
-    extra_subject_alt_names: Texts = []
+    subject: SubjectText | None = None
+    subject_alt_names: Alternatives | None = None
+    extra_subject_alt_names: Alternatives = []
     private_key_type: Literal["RSA2048", "RSA4096", "ECDSAP256", "ECDSAP384", "UPLOAD"] | None = None
-    private_key: str = ""
-    private_key_passphrase: str | None = None
+    private_key: UploadText = ""
+    private_key_passphrase: SecretText | None = None
     ad_compatible: bool = False
     eku_server_auth: bool | None = None
     eku_client_auth: bool | None = None
@@ -32,20 +38,20 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True):
         return "<request>"
 
 
-class SignedCertificate(msgspec.Struct, frozen=True, kw_only=True):
+class SignedCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a CA made of a request, with its chain. `take_over` gives it the nodes of the certificate that it replaces.
 
     `passphrase` opens a PKCS#12 file. `replace` and `confirm` as for an upload.
     """
 
-    certificate: str
-    passphrase: str | None = None
-    parameters: str = ""
+    certificate: UploadText
+    passphrase: SecretText | None = None
+    parameters: UploadText = ""
     take_over: bool = False
     nodes: Nodes = []
     slot: Slot = "server"
     replace: bool = False
-    confirm: str | None = None
+    confirm: ConfirmationText | None = None
 
     def __repr__(self) -> str:
         return "<answer>"

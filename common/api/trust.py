@@ -5,6 +5,7 @@ import msgspec
 from common.api.deleting import ToDelete
 from common.api.errors import ConsequenceAnswer
 from common.api.findings import LeftOut, Status
+from common.api.values import ConfirmationText, UploadText
 
 
 class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,27 +59,27 @@ class BuiltinCas(msgspec.Struct, frozen=True, kw_only=True):
     builtin: list[BuiltinCa]
 
 
-class NewTrustedCas(msgspec.Struct, frozen=True, kw_only=True):
+class NewTrustedCas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One or more CA certificates in PEM. One that cannot be used stops them all, unless `skip_unusable` leaves it out.
 
     `confirm` as for an upload of a certificate: "" asks before the list of client CAs grows too long for TLS.
     """
 
-    certificates: str
+    certificates: UploadText
     skip_unusable: bool = False
-    confirm: str | None = None
+    confirm: ConfirmationText | None = None
 
 
-class TrustedCaEdit(msgspec.Struct, frozen=True, kw_only=True):
+class TrustedCaEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to change; what is left out stays. `trusted_intermediate` says whether nodes verify peers with it.
 
     `confirm` as for an upload, in place of `force`.
     """
 
-    certificate: str | None = None
+    certificate: UploadText | None = None
     trusted_intermediate: bool | None = None
     force: bool = False
-    confirm: str | None = None
+    confirm: ConfirmationText | None = None
 
 
 class TrustedCasToDelete(ToDelete, frozen=True, kw_only=True):

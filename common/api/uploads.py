@@ -9,10 +9,18 @@ import msgspec
 
 from common.api.codes import Format, Slot
 from common.api.deleting import ToDelete
-from common.api.values import Ids, Nodes
+from common.api.values import (
+    ConfirmationText,
+    Ids,
+    NameText,
+    Nodes,
+    SecretText,
+    UploadBytes,
+    UploadText,
+)
 
 
-class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):
+class NewCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An upload. The key may stand in `certificate` too; `nodes` get it in `slot` at once.
 
     A file that is no text (DER, PKCS#12, PKCS#7, ZIP) is sent as one PEM block of its bytes: what a block holds is told by its content.
@@ -21,30 +29,30 @@ class NewCertificate(msgspec.Struct, frozen=True, kw_only=True):
     `confirm` is an empty string to be told what the change means before it is made, and then the token that came with that.
     """
 
-    certificate: str
-    private_key: str = ""
-    private_key_passphrase: str | None = None
-    parameters: str = ""
+    certificate: UploadText
+    private_key: UploadText = ""
+    private_key_passphrase: SecretText | None = None
+    parameters: UploadText = ""
     nodes: Nodes = []
     slot: Slot = "server"
     replace: bool = False
-    confirm: str | None = None
+    confirm: ConfirmationText | None = None
 
     def __repr__(self) -> str:
         return "<upload>"
 
 
-class ImportedFile(msgspec.Struct, frozen=True, kw_only=True):
+class ImportedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file of an import; `content` is base64."""
 
-    name: Annotated[str, msgspec.Meta(max_length=255)]
-    content: bytes
+    name: NameText
+    content: UploadBytes
 
     def __repr__(self) -> str:
         return "<file>"
 
 
-class Import(msgspec.Struct, frozen=True, kw_only=True):
+class Import(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Files with certificates, keys, parameters and trusted CAs; the passphrase is tried on every encrypted key.
 
     One finding keeps everything out; with `skip_unusable` only what cannot be used is left out, and the answer says so.
@@ -52,40 +60,40 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     files: Annotated[list[ImportedFile], msgspec.Meta(max_length=1000)]
-    private_key_passphrase: str | None = None
+    private_key_passphrase: SecretText | None = None
     skip_unusable: bool = False
-    confirm: str | None = None
+    confirm: ConfirmationText | None = None
 
     def __repr__(self) -> str:
         return "<import>"
 
 
-class CertificateEdit(msgspec.Struct, frozen=True, kw_only=True):
+class CertificateEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to change; what is left out stays. `nodes` are all that shall have it in `slot`. The key cannot be changed.
 
     `passphrase` opens a PKCS#12 file. `confirm` as for an upload.
     """
 
-    certificate: str | None = None
-    passphrase: str | None = None
-    parameters: str | None = None
+    certificate: UploadText | None = None
+    passphrase: SecretText | None = None
+    parameters: UploadText | None = None
     nodes: Nodes | None = None
     slot: Slot = "server"
-    confirm: str | None = None
+    confirm: ConfirmationText | None = None
 
     def __repr__(self) -> str:
         return "<edit>"
 
 
-class Assign(msgspec.Struct, frozen=True, kw_only=True):
+class Assign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where to assign; null means every node but the management node. `confirm` as for an upload."""
 
     nodes: Nodes | None
     slot: Slot = "server"
-    confirm: str | None = None
+    confirm: ConfirmationText | None = None
 
 
-class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
+class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one file shall hold.
 
     `include_key` needs the role of an administrator, that user's password, and a passphrase of at least 12 characters. `pfx_legacy` is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds.
@@ -96,7 +104,7 @@ class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
     include_certificate: bool = True
     include_intermediates: bool = True
     include_key: bool = False
-    passphrase: str | None = None
+    passphrase: SecretText | None = None
 
     def __repr__(self) -> str:
         return "<download>"

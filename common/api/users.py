@@ -1,37 +1,37 @@
 """Users, their roles, API tokens and sessions. Pure."""
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
 from common.api.codes import Role, Scope
-from common.api.values import RoleCode, ScopeCode
+from common.api.values import LabelText, NameText, RoleCode, ScopeCode, SecretText
 
 TOKEN_DAYS: Final = 90
 """How long a token is good for where the request does not say."""
 
 
-class NewUser(msgspec.Struct, frozen=True, kw_only=True):
+class NewUser(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A user to add."""
 
-    name: str
-    password: str
+    name: NameText
+    password: SecretText
     role: Role = Role.READ_ONLY
 
     def __repr__(self) -> str:
         return f"<new user {self.name}>"
 
 
-class NewRole(msgspec.Struct, frozen=True, kw_only=True):
+class NewRole(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a user may do from now on."""
 
     role: Role
 
 
-class NewToken(msgspec.Struct, frozen=True, kw_only=True):
+class NewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A token for the caller: for as many days (365 at most), and for as much as its scope says, which is the caller's role by default."""
 
-    label: Annotated[str, msgspec.Meta(max_length=150)]
+    label: LabelText
     days: int = TOKEN_DAYS
     scope: Scope | None = None
 

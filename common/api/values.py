@@ -1,21 +1,40 @@
 """What the fields of requests and answers may hold.
 
 Decides which limits a request is held to, and which an answer promises. A promise is documented and not held against the answer: a
-command reads the answers of a later manager, which may know more states and longer texts. Pure.
+command reads the answers of a later manager, which may know more states and longer texts. A request's body is the other way round: its type
+forbids fields that it does not know, since what one was to restrict would otherwise be done in full. Pure.
 """
 
 from collections.abc import Iterable
 from typing import Annotated, get_args
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
-from common.api import codes
+from common.api import codes, limits
+
+
+class Nothing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a request that has none; an empty object is taken for it."""
+
 
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """An id; larger numbers are none that a database could hold."""
 
 Ids = Annotated[list[Id], Meta(min_length=1, max_length=10_000)]
-Nodes = Annotated[list[str], Meta(max_length=20_000)]
+
+NameText = Annotated[str, Meta(max_length=limits.NAME_MAX_CHARS)]
+LabelText = Annotated[str, Meta(max_length=limits.LABEL_MAX_CHARS)]
+SecretText = Annotated[str, Meta(max_length=limits.SECRET_MAX_CHARS)]
+SubjectText = Annotated[str, Meta(max_length=limits.SUBJECT_MAX_CHARS)]
+AlternativeText = Annotated[str, Meta(max_length=limits.ALTERNATIVE_MAX_CHARS)]
+PublicKeyText = Annotated[str, Meta(max_length=limits.PUBLIC_KEY_MAX_CHARS)]
+ConfirmationText = Annotated[str, Meta(max_length=limits.CONFIRMATION_MAX_CHARS)]
+UploadText = Annotated[str, Meta(max_length=limits.UPLOAD_MAX_CHARS)]
+UploadBytes = Annotated[bytes, Meta(max_length=limits.UPLOAD_MAX_CHARS)]
+
+Nodes = Annotated[list[NameText], Meta(max_length=20_000)]
+Names = Annotated[list[NameText], Meta(max_length=64)]
+Alternatives = Annotated[list[AlternativeText], Meta(max_length=1000)]
 
 
 def one_of(choices: Iterable[str]) -> Meta:

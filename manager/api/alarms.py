@@ -65,7 +65,9 @@ ROUTES = (
         role=Role.READ_ONLY,
         handler=history,
         summary="List alarms that no longer stand",
-        query=(Query("limit", int, f"how many at most; {HISTORY_MAX} if left out"),),
+        query=(
+            Query("limit", int, f"how many at most; {HISTORY_MAX} if left out", least=1, most=HISTORY_MAX),
+        ),
         answers={200: AlarmsAnswer},
     ),
     Route(

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from common.api.audit import AuditAnswer, AuditRecord, HeadAnswer, VerificationAnswer
 from common.api.codes import Fault, Role
-from common.errors import InvalidInputError, StorageError
+from common.errors import StorageError
 from manager.api.routes import Call, Query, Route, reply
 from manager.domain import audit as domain
 
@@ -16,9 +16,7 @@ PAGE_MAX: Final = 1000
 
 async def show(call: Call) -> web.StreamResponse:
     """Answer with a page of acts."""
-    limit, before = call.count("limit", PAGE), call.count("before", 0) or None
-    if not 1 <= limit <= PAGE_MAX:
-        raise InvalidInputError("limit", f"a page of the audit log has 1 to {PAGE_MAX} entries")
+    limit, before = call.count("limit", PAGE), call.count("before") or None
     found = await call.api.operations.audit.page(domain.AuditSearch(), size=limit, before=before)
     entries = [_entry(each) for each in found.entries]
     return reply(AuditAnswer(entries=entries, next_before=found.next_before))
@@ -70,8 +68,8 @@ ROUTES = (
         handler=show,
         summary="Show a page of the audit log",
         query=(
-            Query("limit", int, f"how many; {PAGE} if left out, at most {PAGE_MAX}"),
-            Query("before", int, "only acts with a lower id: `next_before` of the page before"),
+            Query("limit", int, f"how many; {PAGE} if left out", least=1, most=PAGE_MAX),
+            Query("before", int, "only acts with a lower id: `next_before` of the page before", least=1),
         ),
         answers={200: AuditAnswer},
     ),

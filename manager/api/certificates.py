@@ -16,6 +16,7 @@ from common.api.certificates import (
     SlotsAnswer,
 )
 from common.api.codes import Order, Role, StatusCode
+from common.api.limits import PAGE_MAX
 from common.api.uploads import (
     Assign,
     CertificateEdit,
@@ -227,7 +228,7 @@ def _query(call: Call) -> Query:
         fitting=wanted.get("fitting"),
         order=by,
         descending=order.startswith("-"),
-        offset=call.count("offset", 0),
+        offset=call.count("offset"),
         limit=call.count("limit", PAGE),
     )
 
@@ -248,7 +249,7 @@ ROUTES = (
             ),
             Parameter("order", str, f"one of {', '.join(Order)}; with - before it the other way round"),
             Parameter("offset", int, "how many to skip"),
-            Parameter("limit", int, f"how many at most; {PAGE} if left out"),
+            Parameter("limit", int, f"how many at most; {PAGE} if left out", least=1, most=PAGE_MAX),
         ),
         answers={200: CertificatesAnswer},
     ),

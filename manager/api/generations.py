@@ -19,7 +19,7 @@ async def history(call: Call) -> web.StreamResponse:
 
 async def difference(call: Call) -> web.StreamResponse:
     """Answer with what differs from another generation, by default the one before."""
-    name, number, before = call.name("name"), call.number("generation"), call.count("from", 0) or None
+    name, number, before = call.name("name"), call.number("generation"), call.count("from") or None
     operations = call.api.operations.generations
     if before is None:
         return reply(_compared(name, await operations.compare(name, number)))
@@ -82,7 +82,7 @@ ROUTES = (
         role=Role.READ_ONLY,
         handler=difference,
         summary="Show what differs between two generations of a node",
-        query=(Query("from", int, "the generation to compare with; the one before, if left out"),),
+        query=(Query("from", int, "the generation to compare with; the one before, if left out", least=1),),
         answers={200: DifferenceAnswer},
     ),
     Route(

@@ -13,7 +13,7 @@ import msgspec
 
 from common.api.errors import FailureAnswer
 from common.bundle.manifest import Slot
-from manager.api.routes import Route
+from manager.api.routes import Query, Route
 from manager.domain.assertion import TOKEN_PATH
 from manager.http.oauth import ASSERTION_TYPE, FORM, GRANT, AccessToken, OAuthFailure
 
@@ -101,6 +101,11 @@ def _types(routes: Iterable[Route]) -> list[Any]:
     return list(kinds)
 
 
+def _schema(query: Query, by_kind: Mapping[Any, Json]) -> Json:
+    schema = by_kind[query.kind]
+    return {**schema, "minimum": query.least, "maximum": query.most} if query.kind is int else schema
+
+
 def _operation(route: Route, by_kind: Mapping[Any, Json]) -> Json:
     parts = re.findall(r"\{(\w+)\}", route.path)
     parameters = [{"name": name, "in": "path", "required": True, "schema": _PARTS[name]} for name in parts]
@@ -109,7 +114,7 @@ def _operation(route: Route, by_kind: Mapping[Any, Json]) -> Json:
             "name": each.name,
             "in": "query",
             "required": False,
-            "schema": by_kind[each.kind],
+            "schema": _schema(each, by_kind),
             "description": each.help,
         }
         for each in route.query

@@ -12,8 +12,9 @@ import msgspec
 from aiohttp import web
 
 from common.api.codes import Role
+from common.api.values import Nothing
 from common.errors import InvalidInputError
-from common.ids import parse_id
+from common.ids import ID_DIGITS_MAX, ID_MAX, parse_id
 from common.schema import finding_in
 from manager.domain.callers import Caller, check_allowed, check_may_provision, check_password_given
 from manager.domain.model import UserRecord
@@ -56,12 +57,9 @@ class Call:
         """Return a part of the path that is an id. Raises InvalidInputError."""
         return parse_id(self.name(part), field=part, what="an id, which is a number")
 
-    def count(self, name: str, default: int) -> int:
-        """Return a query parameter that is a count. Raises InvalidInputError."""
-        text = self.request.query.get(name, str(default))
-        if not text.isascii() or not text.isdecimal() or len(text) > 9:
-            raise InvalidInputError(name, f"'{text[:40]}' is not a count")
-        return int(text)
+    def count(self, name: str, default: int = 0) -> int:
+        """Return a query parameter that is a whole number, within the bounds that its route gives."""
+        return int(self.request.query.get(name, default))
 
     def flag(self, name: str) -> bool:
         """Return whether a query parameter says yes. Raises InvalidInputError if it says neither that nor no."""
@@ -81,12 +79,17 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query parameter, which may be left out. What it names `must_exist`, or the answer is 404."""
+    """A query parameter, which may be left out. What it names `must_exist`, or the answer is 404.
+
+    A whole number is from `least` to `most`.
+    """
 
     name: str
     kind: type[Any]
     help: str
     must_exist: bool = False
+    least: int = 0
+    most: int = ID_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +148,11 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
     _check_query(route, request)
 
     async def read() -> Any:
-        return await read_body(request, caller.user, route.body) if route.body is not None else None
+        if route.body is not None:
+            return await read_body(request, caller.user, route.body)
+        if request.body_exists:
+            await read_body(request, caller.user, Nothing)
+        return None
 
     async def handle(body: Any) -> web.StreamResponse:
         return await route.handler(Call(api=api, request=request, caller=caller, body=body, rights=rights))
@@ -167,6 +174,16 @@ def _check_query(route: Route, request: web.Request) -> None:
             raise InvalidInputError(name, "the query parameter is given more than once")
         if known[name].kind is bool:
             _flag(request, name)
+        if known[name].kind is int:
+            _check_number(known[name], request.query[name])
+
+
+def _check_number(wanted: Query, text: str) -> None:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS_MAX
+    if not is_number or not wanted.least <= int(text) <= wanted.most:
+        raise InvalidInputError(
+            wanted.name, f"'{text[:40]}' is not a whole number from {wanted.least} to {wanted.most}"
+        )
 
 
 def _flag(request: web.Request, name: str) -> bool:
@@ -179,7 +196,7 @@ def _flag(request: web.Request, name: str) -> bool:
 
 
 async def read_body(request: web.Request, user: UserRecord, kind: type[T]) -> T:
-    """Read a JSON body of this type. Unknown fields are ignored. Raises InvalidInputError naming the field."""
+    """Read a JSON body of this type. Raises InvalidInputError naming the field."""
     data = await read_bytes(request, sender_of(user.name, user.role))
     try:
         return await decode_json(data or b"{}", kind)

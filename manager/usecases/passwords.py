@@ -139,7 +139,7 @@ class Passwords:
     def _count(self, claimed: str, counted: tuple[str, ...], *, proven: bool) -> None:
         for source in counted:
             if proven:
-                self.throttle.succeeded(claimed, source)
+                self.throttle.succeeded(source)
             else:
                 self.throttle.failed(claimed, source)
 

@@ -3,8 +3,8 @@
 Decides how long, and how many guesses are compared with a remembered password. Leaves to others who is asked at all: nobody is who holds a
 credential that cannot be guessed (256 random bits), or whose password was verified a moment ago on the same connection; and a browser in
 which the user signed in before is a source of its own.
-Invariants: nobody can make a user wait who comes from somewhere else; what is remembered is bounded, whoever fails how often;
-time is monotonic, so no step of the clock makes anybody wait longer.
+Invariants: nobody can make a user wait who comes from somewhere else; no success gives a guesser anything back, whoever it is that
+succeeds; what is remembered is bounded, whoever fails how often; time is monotonic, so no step of the clock makes anybody wait longer.
 """
 
 from collections import OrderedDict
@@ -63,9 +63,8 @@ class Throttle:
         for each in dict.fromkeys(networks_of(source)):
             self._networks.count(each)
 
-    def succeeded(self, user: str, source: str) -> None:
-        """Forget the failures of a user who has proved who it is, at this source, and remember that people sign in from there."""
-        self._pairs.forget((user, source))
+    def succeeded(self, source: str) -> None:
+        """Remember that people sign in from a source. Its failures stay: they may be a guesser's, who shares it with them."""
         self._familiar[source] = None
         self._familiar.move_to_end(source)
         while len(self._familiar) > FAMILIAR_MAX:

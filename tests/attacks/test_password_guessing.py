@@ -67,6 +67,31 @@ async def test_a_client_that_polls_is_no_help_to_who_guesses_its_password_from_t
         assert right == 429
 
 
+async def test_no_success_of_whom_it_is_about_gives_a_guesser_anything_back(api: ApiClient, record_property):
+    guesses, sign_ins, rounds = Counter[int](), Counter[str](), 10 * (FREE_FAILURES - 1)
+    async with client() as guesser, signed_in(api) as owner:
+        for number in range(rounds):
+            guesses[await ask(guesser, api, f"guess {number}")] += 1
+            if number % (FREE_FAILURES - 1) == FREE_FAILURES - 2:
+                # from a browser that is new each time, and from the one that is known
+                async with client() as session:
+                    new = await Visitor(api.url, session).post(
+                        "/sign-in", {"name": NAME, "password": PASSWORD}
+                    )
+                owner.session.cookie_jar.clear(lambda each: each.key == "__Host-certcast")
+                again = await owner.post("/sign-in", {"name": NAME, "password": PASSWORD})
+                sign_ins[f"new {new.path}"] += 1
+                sign_ins[f"known {again.path}"] += 1
+        # a password that is proven anew on a connection of the guessers' address counts for that connection
+        api.operations.users.passwords.forget()
+        guesses[await ask(guesser, api, "one more")] += 1
+    line = f"guesses: {dict(guesses)}; sign-ins: {dict(sign_ins)}"
+    print(line)
+    record_property("guesses beside sign-ins", line)
+    assert guesses == {401: FREE_FAILURES, 429: rounds + 1 - FREE_FAILURES}
+    assert sign_ins["known /"] == 10
+
+
 async def test_a_right_guess_is_let_in_no_sooner_than_a_wrong_one(api: ApiClient, monkeypatch):
     seen: list[str | None] = []
     find = Known.find

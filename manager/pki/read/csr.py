@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.api.codes import KeyKind
+from common.api.limits import ALTERNATIVE_MAX_CHARS, SUBJECT_MAX_CHARS
 from common.errors import InvalidInputError, Reason
 from common.pki import der
 from common.pki.certificate import Certificate
@@ -155,6 +156,10 @@ def _subject(fields: RequestFields) -> x509.Name:
         if not fields.alternatives:
             raise InvalidInputError("subject", "a request needs a subject or subject alternative names")
         return x509.Name([])
+    if len(fields.subject) > SUBJECT_MAX_CHARS:
+        raise InvalidInputError(
+            "subject", f"the subject has more than {SUBJECT_MAX_CHARS} characters", reason=Reason.TOO_BIG
+        )
     try:
         return parse_name(fields.subject)
     except ValueError as error:
@@ -174,6 +179,12 @@ def _alternatives(texts: Sequence[str]) -> list[x509.GeneralName]:
 
 
 def _alternative(text: str) -> x509.GeneralName:
+    if len(text) > ALTERNATIVE_MAX_CHARS:
+        raise InvalidInputError(
+            "subject_alt_names",
+            f"'{text[:80]}...' has more than {ALTERNATIVE_MAX_CHARS} characters",
+            reason=Reason.TOO_BIG,
+        )
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
