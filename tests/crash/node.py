@@ -96,9 +96,9 @@ class Node:
 
     # -- the service
 
-    async def reload(self, chosen: Consumer) -> None:
+    async def reload(self, chosen: Consumer, data: Path) -> None:
         """Take what is live; who calls with a client certificate takes none."""
-        assert chosen.reload == (str(self.directory),)
+        assert (chosen.reload, data) == ((str(self.directory),), self.data)
         if chosen.name == "caller":
             raise ReloadError("the service refuses it", reason=Reason.RELOAD_FAILED)
         leaf = (self.data / "current/server/certificate.pem").read_bytes()
