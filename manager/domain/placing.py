@@ -5,10 +5,9 @@ consequence of replacing it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from common.api.codes import ChainState
-from common.bundle.manifest import Slot
 from common.ids import NodeName
 from common.pki.finding import LintCode, Severity, by_severity
 from manager.domain.comparison import Difference, compare, compare_request, date, listed, uncovered
@@ -22,18 +21,8 @@ from manager.domain.consequences import (
 )
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import AssignmentRecord, NodeRecord, RequestRecord
+from manager.domain.moves import Move
 from manager.pki.judge.status import is_expired
-from manager.pki.read.material import TlsMaterial
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """A node's slot before a change and after it; None where it is empty."""
-
-    node: NodeName
-    slot: Slot
-    before: Entry | None
-    after: Entry | None
 
 
 def of_moves(inventory: Inventory, moves: Sequence[Move], *, now_s: int) -> list[Consequence]:
@@ -52,21 +41,6 @@ def of_moves(inventory: Inventory, moves: Sequence[Move], *, now_s: int) -> list
 def of_content(before: Entry, after: Entry) -> list[Consequence]:
     """Return what is lost when an entry's content changes, wherever it is assigned."""
     return [of_difference(each) for each in _differences(before, after)]
-
-
-def of_companions(material: TlsMaterial) -> list[Consequence]:
-    """Return what becomes of other servers' certificates that came along: their keys did not."""
-    return [
-        Consequence(
-            code=ConsequenceCode.NOT_SERVED,
-            message=f"'{each.label}' came along, but neither its private key nor a part in the chain of '{material.leaf.label}': "
-            "it is not served, and not an entry of its own.",
-            severity=Severity.WARNING,
-            asks=False,
-        )
-        for each in material.extras
-        if not each.is_ca
-    ]
 
 
 def of_answer(request: RequestRecord, answer: Entry, replaced: Entry | None) -> list[Consequence]:

@@ -16,7 +16,8 @@ from manager.domain.comparison import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, unique
 from manager.domain.difference import Difference
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.placing import Move, of_moves
+from manager.domain.moves import Move
+from manager.domain.placing import of_moves
 
 Leaves = Mapping[Slot, Entry]
 

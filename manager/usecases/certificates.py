@@ -4,7 +4,7 @@ Decides the order of each act: read in a worker, foresee and confirm, write in o
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -104,7 +104,7 @@ class CertificateOperations:
                 replaced=foreseen.replaced(confirm, replaces=replaces),
                 now_s=now_s,
             )
-            concerned = await self._note_kept(record, created=created, actor=actor)
+            concerned = await self._note_kept(record, foreseen.noted, created=created, actor=actor)
         _log_kept(record, created=created, count=len(concerned), actor=actor)
         self._context.changed({each.node for each in concerned}, cause=f"certificate {record.id} uploaded")
         return Uploaded(record=record, created=created, consequences=foreseen.consequences)
@@ -153,7 +153,8 @@ class CertificateOperations:
                 [new_certificate(material) for material in foreseen.materials], trusted_cas, now_s=now_s
             )
             nodes = [
-                await self._note_kept(record, created=created, actor=actor) for record, created in kept.tls
+                await self._note_kept(record, noted, created=created, actor=actor)
+                for (record, created), noted in zip(kept.tls, foreseen.noted_each, strict=True)
             ]
             if kept.trusted_cas:
                 names = [record.subject_name for record, _ in kept.trusted_cas]
@@ -254,7 +255,8 @@ class CertificateOperations:
                 new = new_certificate(whole, temporary=record.temporary and whole.leaf.is_self_signed)
             await store.certificates.update(certificate_id, new, nodes=where, slot=slot, now_s=now_s)
             after = await store.certificates.nodes_of(certificate_id)
-            await self._context.note(actor, "certificate.updated", f"certificate {certificate_id}", detail)
+            noted = {**detail, **foreseen.noted}
+            await self._context.note(actor, "certificate.updated", f"certificate {certificate_id}", noted)
         concerned = {each.node for each in (*before, *after)}
         log.info("certificate.updated", certificate=certificate_id, user=actor, count=len(concerned))
         self._context.changed(concerned, cause=f"certificate {certificate_id} edited")
@@ -319,11 +321,11 @@ class CertificateOperations:
         )
 
     async def _note_kept(
-        self, record: CertificateRecord, *, created: bool, actor: str
+        self, record: CertificateRecord, more: Mapping[str, object], *, created: bool, actor: str
     ) -> Sequence[AssignmentRecord]:
         """Note that a certificate was kept; return where it is now."""
         nodes = await self._context.store.certificates.nodes_of(record.id)
-        detail = {"fingerprint": record.fingerprint, "nodes": [each.node for each in nodes]}
+        detail = {"fingerprint": record.fingerprint, "nodes": [each.node for each in nodes], **more}
         await self._context.note(actor, _kept(created=created), f"certificate {record.id}", detail)
         return nodes
 

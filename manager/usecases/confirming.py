@@ -8,7 +8,7 @@ A use case's `confirm` is None for whoever takes the consequences as they are (a
 whoever wants to be told first, else the token of what was told.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -16,6 +16,7 @@ from common.bundle.manifest import Slot
 from common.ids import NodeName
 from common.pki.certificate import Certificate
 from common.pki.finding import LintCode
+from manager.domain.companions import of_companions
 from manager.domain.consequences import (
     ConfirmationNeededError,
     Consequence,
@@ -35,7 +36,8 @@ from manager.domain.losing import (
     of_untrusting,
 )
 from manager.domain.model import AssignmentRecord, RequestRecord
-from manager.domain.placing import Move, of_answer, of_companions, of_content, of_moves
+from manager.domain.moves import Move, moves_from, moves_of_content, moves_to
+from manager.domain.placing import of_answer, of_content, of_moves
 from manager.domain.trust import longer_client_ca_list, loss
 from manager.pki.judge.identity import key_of
 from manager.pki.read.material import TlsMaterial
@@ -57,7 +59,7 @@ class Foreseen:
     """What would come of a change.
 
     `updates` is the entry that would get the new content, `other_key` that entry if its key is another. `materials` is what was given, with what
-    stays of what it replaces: this is to be stored.
+    stays of what it replaces: this is to be stored; `noted_each` is `noted` of each of several.
     """
 
     consequences: Sequence[Consequence]
@@ -65,11 +67,23 @@ class Foreseen:
     updates: Entry | None = None
     other_key: Entry | None = None
     materials: Sequence[TlsMaterial] = ()
+    noted_each: Sequence[Mapping[str, object]] = ()
 
     @property
     def token(self) -> str:
         """Return what confirms exactly this."""
         return token_of(self.consequences, self.facts)
+
+    @property
+    def about_companions(self) -> Sequence[Consequence]:
+        """Return what becomes of certificates that came along and have no part in a chain."""
+        return [each for each in self.consequences if each.code == ConsequenceCode.NOT_SERVED]
+
+    @property
+    def noted(self) -> dict[str, object]:
+        """Return what of it the audit log has: existing clients get no answer that could say it."""
+        told = [each.message for each in self.about_companions]
+        return {"not_served": told} if told else {}
 
     def settle(self, confirm: str | None, *, replaces: bool = False) -> None:
         """Let the change go on, or raise ConfirmationNeededError. `replaces` agrees that another key may be replaced."""
@@ -108,7 +122,8 @@ def foresee_kept(
     entry = new_entry(material, number=updates.id if updates is not None else 0, now_s=now_s)
     has_other_key = updates is not None and key_of(updates.leaf) != key_of(entry.leaf)
     moves = [*moves_of_content(updates, entry), *moves_to(inventory, entry, nodes, slot)]
-    found = [*of_moves(inventory, moves, now_s=int(now_s)), *of_companions(material), *keeping]
+    found = [*of_moves(inventory, moves, now_s=int(now_s)), *keeping]
+    found += of_companions(inventory, material, replace(entry, places=tuple(places)), now_s=int(now_s))
     if updates is not None:
         found += of_other_key(updates, entry, inventory) if has_other_key else of_content(updates, entry)
     return Foreseen(
@@ -129,17 +144,18 @@ def foresee_imported(
     then = inventory.with_trust(inventory.trust.changed(new=trusted)) if trusted else inventory
     each = [(material, foresee_kept(then, material, (), "server", now_s=now_s)) for material in tls]
     # another key is refused by the store: in a batch nobody could tell which of the files was confirmed
-    updated = [(material, one) for material, one in each if one.updates is not None and one.other_key is None]
+    told = [(material, one, one.updates is not None and one.other_key is None) for material, one in each]
     found = [
         replace(consequence, message=f"{material.leaf.label}: {consequence.message}")
-        for material, one in updated
-        for consequence in one.consequences
+        for material, one, is_update in told
+        for consequence in (one.consequences if is_update else one.about_companions)
     ]
-    facts = [[one.facts for _, one in updated], trusting.facts]
+    facts = [[one.facts for _, one, is_update in told if is_update], trusting.facts]
     return Foreseen(
         consequences=unique([*found, *trusting.consequences]),
         facts=facts,
         materials=[whole for _, one in each for whole in one.materials],
+        noted_each=[one.noted for _, one in each],
     )
 
 
@@ -185,7 +201,7 @@ def foresee_edited(
         found += of_lost_keys([before], inventory)
     found += of_moves(inventory, moves, now_s=int(now_s))
     if material is not None:
-        found += [*of_companions(material), *keeping]
+        found += [*of_companions(inventory, material, after, now_s=int(now_s)), *keeping]
     if not any(each.asks and each.code == LintCode.CHAIN for each in found):
         stay = [place for place in before.places if (place.node, place.slot) not in gone]
         found += of_broken_chain(inventory, before, replace(after, places=tuple(stay)), now_s=int(now_s))
@@ -306,34 +322,6 @@ def foresee_unasked(inventory: Inventory, records: Sequence[RequestRecord]) -> F
     """Foresee what deleting certificate signing requests does."""
     facts = [[each.id, each.answer_id] for each in records]
     return Foreseen(consequences=of_deleting_requests(records, inventory), facts=facts)
-
-
-def moves_of_content(before: Entry | None, after: Entry) -> list[Move]:
-    """Return what an entry's new content is to the slots that have it."""
-    if before is None or before.leaf == after.leaf:
-        return []
-    return [Move(node=place.node, slot=place.slot, before=before, after=after) for place in before.places]
-
-
-def moves_to(inventory: Inventory, entry: Entry, nodes: Sequence[NodeName], slot: Slot) -> list[Move]:
-    """Return what assigning a certificate is to the slots that get it; those that have it already stay."""
-    moves = []
-    # a node that is not there is named by the store
-    for name in (each for each in dict.fromkeys(nodes) if each in inventory.nodes):
-        number = inventory.slots.get((name, slot))
-        if number is None or number != entry.id:
-            before = inventory.entries[number] if number is not None else None
-            moves.append(Move(node=name, slot=slot, before=before, after=entry))
-    return moves
-
-
-def moves_from(entry: Entry, stay: Sequence[NodeName], slot: Slot) -> list[Move]:
-    """Return what the slots of an entry lose that are not among those that stay."""
-    return [
-        Move(node=place.node, slot=slot, before=entry, after=None)
-        for place in entry.places
-        if place.slot == slot and place.node not in stay
-    ]
 
 
 def facts_of(moves: Sequence[Move], inventory: Inventory) -> object:

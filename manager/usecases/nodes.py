@@ -22,7 +22,8 @@ from manager.domain.consequences import Consequence
 from manager.domain.etag import etag_of_node
 from manager.domain.inventory import Inventory
 from manager.domain.model import JoinTokenRecord, NodeDescription, NodeRecord
-from manager.domain.placing import Move, of_describing
+from manager.domain.moves import Move
+from manager.domain.placing import of_describing
 from manager.pki.write.selfsigned import make_temporary
 from manager.store.records import NewCertificate
 from manager.usecases.confirming import Foreseen, facts_of, foresee_removed

@@ -54,13 +54,6 @@ class Preview:
         linked = {link.certificate for link in self.judgement.chain.links}
         return [each for each in self.material.extras if each in linked and each.is_self_signed]
 
-    @property
-    def unrelated(self) -> Sequence[Certificate]:
-        """Return CAs that came along and have no part in its chain; other servers' certificates are consequences."""
-        judged = self.judgement.chain
-        linked = {*(link.certificate for link in judged.links), *judged.serving}
-        return [each for each in self.material.extras if each.is_ca and each not in linked]
-
 
 class PreviewOperations:
     """See the module."""

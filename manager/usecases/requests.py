@@ -159,13 +159,13 @@ class RequestOperations:
                 replaced=foreseen.replaced(confirm, replaces=replaces),
                 now_s=now_s,
             )
-            answered = replace(answered, consequences=foreseen.consequences)
             number = answered.certificate.id
-            detail = {"certificate": number, "take_over": take_over, "nodes": answered.nodes}
+            detail: dict[str, object] = {"certificate": number, "take_over": take_over}
+            detail |= {"nodes": answered.nodes, **foreseen.noted}
             await self._context.note(actor, "request.answered", f"request {request_id}", detail)
         log.info("request.answered", csr=request_id, certificate=number, user=actor)
         self._context.changed(answered.nodes, cause=f"request {request_id} answered")
-        return answered
+        return replace(answered, consequences=foreseen.consequences)
 
     async def delete(self, request_ids: Sequence[int], *, confirm: str | None = None, actor: str) -> None:
         """Remove all of these with their keys, or none. Raises NotFoundError, ConfirmationNeededError (`manager.usecases.confirming`)."""

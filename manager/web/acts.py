@@ -98,6 +98,17 @@ def _used_by(detail: Detail) -> str:
     return f"(used by {names})" if names else ""
 
 
+def _with_companions(words: Callable[[Detail], str]) -> Callable[[Detail], str]:
+    """Say what became of certificates that came along, too."""
+
+    def said(detail: Detail) -> str:
+        told = detail.get("not_served")
+        told = told if isinstance(told, list) else []
+        return "; ".join(part for part in (words(detail), *map(str, told)) if part)
+
+    return said
+
+
 def _republished(detail: Detail) -> str:
     if detail.get("generation") is None:
         return ""
@@ -128,10 +139,10 @@ def _by(key: str, before: str = "", after: str = "") -> Callable[[Detail], str]:
 
 
 _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
-    "certificate.uploaded": ("added", _for_nodes),
+    "certificate.uploaded": ("added", _with_companions(_for_nodes)),
     "certificate.updated": (
         "updated",
-        lambda detail: _edited(detail) if "certificate" in detail else _used_by(detail),
+        _with_companions(lambda detail: _edited(detail) if "certificate" in detail else _used_by(detail)),
     ),
     # the name of an edit until there was one list of acts
     "certificate.edited": ("changed", _edited),
@@ -149,7 +160,10 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "trusted_ca.edited": ("changed", _nothing),
     "trusted_ca.deleted": ("deleted", lambda detail: f"({_names(detail.get('ids'))})"),
     "request.made": ("created", _nothing),
-    "request.answered": ("gave the CA's answer to", _by("certificate", "which is certificate ", " now")),
+    "request.answered": (
+        "gave the CA's answer to",
+        _with_companions(_by("certificate", "which is certificate ", " now")),
+    ),
     "request.deleted": ("deleted", _nothing),
     "node.added": ("added", _nothing),
     "node.described": ("changed the names or addresses of", _nothing),

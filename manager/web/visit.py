@@ -203,7 +203,8 @@ class Visit:
         """Send the browser on, with a sentence for the page that comes next."""
         response = web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
         if said:
-            text = base64.urlsafe_b64encode(said[:SAID_MAX].encode()).decode()
+            shown = said if len(said) <= SAID_MAX else f"{said[: SAID_MAX - 1]}…"
+            text = base64.urlsafe_b64encode(shown.encode()).decode()
             response.set_cookie(
                 SAID, text, path="/", secure=True, httponly=True, samesite="Lax", max_age=SAID_S
             )

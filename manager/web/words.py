@@ -148,9 +148,12 @@ def plural(count: int, one: str, many: str = "") -> str:
     return counted(count, one, many)
 
 
+_NOTED: Final = frozenset((ConsequenceCode.CHAIN_KEPT, ConsequenceCode.NOT_SERVED))
+
+
 def with_notes(said: str, consequences: Iterable[Consequence]) -> str:
-    """Add to a sentence what followed and was not asked about because it does no harm."""
-    notes = [each.message for each in consequences if each.code == ConsequenceCode.CHAIN_KEPT]
+    """Add to a sentence what became of certificates that came along or before, which is not asked about because it does no harm."""
+    notes = [each.message for each in consequences if each.code in _NOTED]
     return " ".join([said, *notes])
 
 

@@ -146,7 +146,7 @@ CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "not_served": (
             "Certificate is not served",
-            "Another server's certificate came along without its key: it is not served, and does not become an entry.",
+            "It came along with another certificate and has no part in that one's chain of trust: a CA that is unrelated or not needed, or another server's certificate without its key.",
         ),
         "client_ca_list_too_long": (
             "Trusted CAs have too many names for TLS",

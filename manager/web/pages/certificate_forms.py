@@ -96,7 +96,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
             # a text area may have lost what stood at the ends
             if text.strip() != _lines(kept).strip()
         }
-        await visit.operations.certificates.edit(
+        told = await visit.operations.certificates.edit(
             number,
             certificate=changed.get("certificate"),
             parameters=changed.get("parameters"),
@@ -130,7 +130,8 @@ async def edit(visit: Visit) -> web.StreamResponse:
             status=status_of(error),
             problems=findings_of(error),
         )
-    return visit.redirect(f"/certificates/{number}", "Saved. Nodes that it concerns get it within seconds.")
+    said = with_notes("Saved. Nodes that it concerns get it within seconds.", told)
+    return visit.redirect(f"/certificates/{number}", said)
 
 
 async def import_form(visit: Visit) -> web.StreamResponse:
