@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from common.errors import CertcastError
-from common.wire.messages import ConfigurationCode, ConfigurationFault
+from common.wire.messages import ConfigurationCode
+from manager.domain.report import ConfigurationFault
 from manager.settings import Settings
 from manager.store.sealing import load_keyring
 

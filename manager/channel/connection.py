@@ -1,13 +1,12 @@
-"""One node's connection: drives one `Sender` over one transport.
+"""One node's connection: carries out what its conversation commands, over one transport.
 
-Owns the transport. Leaves every decision about pushes to the fleet, which it tells what it hears.
-Invariant: a ceiling on what waits to be written; after `close` nothing more is said or heard; and whose key the peer proved at its
-login is asked again at each word, either way: once that key is no longer pinned, nothing but a goodbye is said.
+Owns the transport, and hands on as events what others decide. Invariant: a ceiling on what waits to be written; after `close` nothing
+more is said or heard; and whose key the peer proved at its login is asked again at each word, either way: once that key is no
+longer pinned, nothing but a goodbye is said.
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol, assert_never
 
 import structlog
 
@@ -15,50 +14,18 @@ from common.bundle.manifest import BUNDLE_MAX_BYTES
 from common.errors import ProtocolError, Reason
 from common.ids import Digest, NodeName
 from common.runtime.transport import Transport
-from common.wire.frames import FrameDecoder
-from common.wire.messages import (
-    Accepted,
-    Hello,
-    Outcome,
-    Progress,
-    Rejected,
-    Tick,
-    Welcome,
-    decode,
-    encode,
-    tag_of,
-)
-from common.wire.sender import Close, Command, Fetch, Greeted, Overdue, Push, Received, Send, Sender
+from common.wire.messages import Verdict
+from common.wire.sender import Push
 from manager.channel.allowance import Allowance
+from manager.channel.conversation import Close, Command, Conversation, Ended, Event, Write
 
 log = structlog.get_logger(__name__)
 
 UNSENT_MAX_BYTES = BUNDLE_MAX_BYTES + 1024 * 1024
 """What may wait in the transport: one bundle, and the small talk beside it. More means that the peer does not read."""
 
-
-class Listener(Protocol):
-    """Whom a connection tells what it hears; the fleet."""
-
-    def greeted(self, connection: "Connection", hello: Hello) -> None:
-        """Take an introduction; answer with `Connection.welcome`."""
-
-    def heard(
-        self, connection: "Connection", message: Accepted | Rejected | Progress | Outcome | Tick
-    ) -> None:
-        """Take a word about a push or about the node."""
-
-    def wanted(self, connection: "Connection", push_id: str, digests: tuple[Digest, ...]) -> None:
-        """Load payloads, and hand them to `Connection.supply`."""
-
-    def overdue(self, connection: "Connection", push_id: str, stage: str) -> None:
-        """Note a push that was not answered in time."""
-
-    def flooded(self, connection: "Connection", what: str) -> None:
-        """Note that the node says too much, and say goodbye."""
-
-    def ended(self, connection: "Connection", reason: Reason) -> None:
-        """Note that the connection is over."""
+Handle = Callable[["Connection", Event], None]
+"""Acts on what a connection brings, one event after the other; the last one of each connection is `Ended`."""
 
 
 class Connection:
@@ -68,33 +35,22 @@ class Connection:
     connections share.
     """
 
-    __slots__ = (
-        "_allowance",
-        "_closed",
-        "_decoder",
-        "_is_authorised",
-        "_listener",
-        "_sender",
-        "_transport",
-        "node",
-    )
+    __slots__ = ("_closed", "_conversation", "_handle", "_is_authorised", "_transport", "node")
 
     def __init__(
         self,
         *,
         node: NodeName,
         transport: Transport,
-        listener: Listener,
+        handle: Handle,
         is_authorised: Callable[[], bool],
         allowance: Allowance,
     ) -> None:
         self.node = node
-        self._allowance = allowance
         self._is_authorised = is_authorised
         self._transport = transport
-        self._listener = listener
-        self._decoder = FrameDecoder()
-        self._sender = Sender(time.monotonic())
+        self._handle = handle
+        self._conversation = Conversation(time.monotonic(), allowance)
         self._closed = False
 
     @property
@@ -110,28 +66,15 @@ class Connection:
     @property
     def ready(self) -> bool:
         """Whether offers may be made."""
-        return self._sender.ready and not self._closed
-
-    @property
-    def outstanding(self) -> Push | None:
-        """The push that the agent has not concluded."""
-        return self._sender.outstanding
+        return self._conversation.ready and not self._closed
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the transport. A peer that breaks the protocol is disconnected."""
         if self._closed or self._is_revoked():
             return
-        now_s = time.monotonic()
-        if not self._allowance.receive(len(data), now_s):
-            self._listener.flooded(self, "bytes")
-            return
         try:
-            for header, blob in self._decoder.feed(data):
-                message = decode(header)
-                if not self._allowance.say(type(message), now_s):
-                    self._listener.flooded(self, f"messages of the kind '{tag_of(type(message))}'")
-                else:
-                    self._run(self._sender.receive(message, blob, now_s))
+            for commands in self._conversation.receive(data, time.monotonic()):
+                self._run(commands)
                 if self._closed:
                     return
         except ProtocolError as error:
@@ -148,34 +91,38 @@ class Connection:
         """Note that the transport is gone."""
         self._end(Reason.UNREACHABLE if error is not None else Reason.INTERRUPTED)
 
-    def welcome(self, welcome: Welcome) -> None:
-        """Answer the hello."""
-        self._run(self._sender.welcome(welcome))
+    def welcome(self, *, server_time_s: float, epoch: int) -> None:
+        """Answer the greeting of a node that may stay."""
+        self._run(self._conversation.welcome(server_time_s=server_time_s, epoch=epoch))
+
+    def turn_away(self, verdict: Verdict, *, retry_after_s: float, message: str) -> None:
+        """Answer the greeting of a node that may not."""
+        self._run(self._conversation.turn_away(verdict, retry_after_s=retry_after_s, message=message))
 
     def offer(self, push: Push) -> None:
         """Offer a generation."""
-        self._run(self._sender.offer(push, time.monotonic()))
+        self._run(self._conversation.offer(push, time.monotonic()))
 
     def supply(self, push_id: str, payloads: Mapping[Digest, bytes]) -> None:
         """Send payloads that were wanted."""
-        self._run(self._sender.supply(push_id, payloads, time.monotonic()))
+        self._run(self._conversation.supply(push_id, payloads, time.monotonic()))
 
     def acknowledge(self, push_id: str) -> None:
         """Say that an outcome is on disk."""
-        self._run(self._sender.acknowledge(push_id))
+        self._run(self._conversation.acknowledge(push_id))
 
     def tock(self, *, server_time_s: float, epoch: int) -> None:
-        """Answer a tick."""
-        self._run(self._sender.tock(server_time_s=server_time_s, epoch=epoch))
+        """Answer the minute's report."""
+        self._run(self._conversation.tock(server_time_s=server_time_s, epoch=epoch))
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> None:
         """End the conversation on purpose."""
-        self._perform(self._sender.goodbye(reason, retry_after_s))
+        self._perform(self._conversation.goodbye(reason, retry_after_s))
 
     def sweep(self, now_s: float) -> None:
         """Act on passed deadlines; called each second for all connections, which is cheaper than a timer each."""
-        if not self._closed and now_s >= self._sender.deadline_s:
-            self._run(self._sender.expire(now_s))
+        if not self._closed and now_s >= self._conversation.deadline_s:
+            self._run(self._conversation.expire(now_s))
 
     def close(self, reason: Reason) -> None:
         """End the connection."""
@@ -186,7 +133,7 @@ class Connection:
     def _end(self, reason: Reason) -> None:
         if not self._closed:
             self._closed = True
-            self._listener.ended(self, reason)
+            self._handle(self, Ended(reason))
 
     def _is_revoked(self) -> bool:
         """End the connection of a key that is no longer the node's; who revoked it has said goodbye already, as a rule."""
@@ -201,38 +148,18 @@ class Connection:
             self._perform(commands)
 
     def _perform(self, commands: Iterable[Command]) -> None:
-        frames: list[bytes] = []
         for command in commands:
             if self._closed:
                 return
-            if isinstance(command, Send):
-                # messages that follow each other leave in one write: each costs the channel a packet and a system call
-                frames.append(encode(command.message, command.blob))
-                continue
-            self._write(frames)
-            frames = []
-            self._act(command)
-        self._write(frames)
+            match command:
+                case Write(data):
+                    self._write(data)
+                case Close(reason):
+                    self.close(reason)
+                case _:
+                    self._handle(self, command)
 
-    def _act(self, command: Greeted | Fetch | Received | Overdue | Close) -> None:
-        match command:
-            case Greeted(hello):
-                self._listener.greeted(self, hello)
-            case Fetch(push_id, digests):
-                self._listener.wanted(self, push_id, digests)
-            case Received(message):
-                self._listener.heard(self, message)
-            case Overdue(push_id, stage):
-                self._listener.overdue(self, push_id, stage)
-            case Close(reason, _):
-                self.close(reason)
-            case _:
-                assert_never(command)
-
-    def _write(self, frames: list[bytes]) -> None:
-        if not frames or self._closed:
-            return
-        data = b"".join(frames)
+    def _write(self, data: bytes) -> None:
         if self._transport.buffered_bytes + len(data) > UNSENT_MAX_BYTES:
             log.warning("connection.refused", node=self.node, address=self.address, reason=Reason.TOO_BIG)
             self.close(Reason.TOO_BIG)

@@ -12,7 +12,10 @@ from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import Reason
 from common.ids import Digest, NodeName
 from common.wire.ladder import remaining_s, step_s
-from common.wire.messages import (
+from manager.domain.desired import Desired
+from manager.domain.model import KeyChange, NodeReportRecord
+from manager.domain.push import PushState
+from manager.domain.report import (
     Applied,
     ConfigurationFault,
     Failure,
@@ -24,9 +27,6 @@ from common.wire.messages import (
     Serving,
     Waiting,
 )
-from manager.domain.desired import Desired
-from manager.domain.model import KeyChange, NodeReportRecord
-from manager.domain.push import PushState
 from manager.domain.seats import Seats
 from manager.domain.view import Version, excused_consumers, is_stale
 
@@ -137,17 +137,17 @@ class NodeFacts:
         """Take a node's word about itself; return whether anything that the store keeps has changed."""
         before, skew_before_s = self._stable(), self.clock_skew_s
         self.heard_s = now_s
-        self.applied, self.serving = report.applied, tuple(report.serving)
+        self.applied, self.serving = report.applied, report.serving
         self.disk, self.drifts = report.disk, report.drifts
         self.clock_skew_s = round(report.clock_s - now_s, 3)
-        self.reported_failed, self.waiting = report.last_failed, tuple(report.waiting)
-        self.refused_parts = tuple(report.refused)
+        self.reported_failed, self.waiting = report.last_failed, report.waiting
+        self.refused_parts = report.refused
         # the node's own rest is what is left of it; a refusal that only this side keeps began once, and no report restarts it
         if self.reported_failed is not None:
             self.reported_retry_s = now_s + self.reported_failed.retry_after_s
         if self.is_applied:
             self.refused = None
-        self.configuration = tuple(report.configuration)
+        self.configuration = report.configuration
         if (
             self.refused is not None
             and self.refused.reason == Reason.CLOCK_SKEW

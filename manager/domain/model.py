@@ -11,7 +11,7 @@ from typing import Any
 from common.api.codes import KeyChangeKind, NodeKind, Role
 from common.bundle.manifest import Slot
 from common.ids import Digest, Fingerprint, NodeName
-from common.wire.messages import Applied, ConfigurationFault, Failure, Serving, Waiting
+from manager.domain.report import Applied, ConfigurationFault, Failure, Serving, Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,7 @@ class GenerationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReportRecord:
-    """The last word of a node that the store keeps, in the node's own terms. `at_s` is the manager's clock.
+    """The last word of a node that the store keeps. `at_s` is the manager's clock.
 
     `node_id` is the store's number of the node: another one that has its name meanwhile did not say this.
     """

@@ -12,8 +12,8 @@ from common.api.codes import NodeKind, PushAction, State
 from common.bundle.manifest import Manifest, Slot
 from common.errors import Reason
 from common.ids import Digest, Fingerprint, NodeName
-from common.wire.messages import ConfigurationFault, Failure, PartRefused, Phase, Serving, Waiting
 from manager.domain.model import KeyChange
+from manager.domain.report import ConfigurationFault, Failure, PartRefused, Phase, Serving, Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

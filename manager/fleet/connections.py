@@ -12,7 +12,7 @@ import structlog
 from common.errors import Reason
 from common.ids import NodeName
 from common.runtime.transport import Transport
-from manager.channel.connection import Connection, Listener
+from manager.channel.connection import Connection, Handle
 from manager.channel.floods import Floods
 from manager.channel.keys import KeyRegistry, PinnedKey
 
@@ -35,13 +35,13 @@ class Connections:
         self._greeting: set[Connection] = set()
         self.floods = Floods()
 
-    def accept(self, key: PinnedKey, transport: Transport, listener: Listener) -> Connection:
+    def accept(self, key: PinnedKey, transport: Transport, handle: Handle) -> Connection:
         """Take a transport whose peer has proven this key."""
-        return self._open(key.node, transport, listener, lambda: self._keys.is_current(key))
+        return self._open(key.node, transport, handle, lambda: self._keys.is_current(key))
 
-    def attach(self, node: NodeName, transport: Transport, listener: Listener) -> Connection:
+    def attach(self, node: NodeName, transport: Transport, handle: Handle) -> Connection:
         """Take a transport within this process, whose other end nobody else can hold."""
-        return self._open(node, transport, listener, lambda: True)
+        return self._open(node, transport, handle, lambda: True)
 
     def greeted(self, connection: Connection) -> None:
         """Note that a connection has greeted, whether it will count or not."""
@@ -88,12 +88,12 @@ class Connections:
             connection.goodbye(Reason.BUSY, GOODBYE_RETRY_S)
 
     def _open(
-        self, node: NodeName, transport: Transport, listener: Listener, is_authorised: Callable[[], bool]
+        self, node: NodeName, transport: Transport, handle: Handle, is_authorised: Callable[[], bool]
     ) -> Connection:
         connection = Connection(
             node=node,
             transport=transport,
-            listener=listener,
+            handle=handle,
             is_authorised=is_authorised,
             allowance=self.floods.allowance_of(node),
         )

@@ -11,12 +11,14 @@ from typing import Final, assert_never
 import structlog
 
 from common.errors import Reason
-from common.ids import Digest, NodeName
+from common.ids import NodeName
 from common.runtime.transport import Transport
-from common.wire.messages import Accepted, Hello, Outcome, Progress, Rejected, Tick, Welcome
+from common.wire.sender import Fetch, Overdue
 from manager.channel.connection import Connection
+from manager.channel.conversation import Ended, Event, Flooded
 from manager.channel.keys import PinnedKey
 from manager.domain.facts import NodeFacts
+from manager.domain.report import Accepted, Greeting, Outcome, Progress, Rejected, Report, Statement
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.connections import REPLACED_RETRY_S, Connections
 from manager.fleet.pushes import Pushes
@@ -30,7 +32,7 @@ SWEEP_S: Final = 1.0
 
 
 class Conversations:
-    """The manager's end of all conversations. Implements `manager.channel.connection.Listener`."""
+    """What is done about every event of a connection."""
 
     def __init__(
         self,
@@ -74,15 +76,33 @@ class Conversations:
 
     def accept(self, key: PinnedKey, transport: Transport) -> Connection:
         """Take a new transport whose peer has proven this key; the node counts as connected once it has greeted."""
-        return self._connections.accept(key, transport, self)
+        return self._connections.accept(key, transport, self.handle)
 
     def attach(self, node: NodeName, transport: Transport) -> Connection:
         """Take a transport within this process, whose other end nobody else can hold."""
-        return self._connections.attach(node, transport, self)
+        return self._connections.attach(node, transport, self.handle)
 
-    # -- Listener
+    def handle(self, connection: Connection, event: Event) -> None:
+        """Act on what a connection brings."""
+        match event:
+            case Greeting():
+                self._greet(connection, event)
+            case Report() | Accepted() | Progress() | Rejected() | Outcome():
+                self._take(connection, event)
+            case Fetch(push_id, digests):
+                self._pushes.supply(connection, push_id, digests)
+            case Overdue(push_id, stage):
+                self._note_overdue(connection, push_id, stage)
+            case Flooded(what):
+                self._send_away(connection, what)
+            case Ended(reason):
+                self._note_end(connection, reason)
+            case _:
+                assert_never(event)
 
-    def flooded(self, connection: Connection, what: str) -> None:
+    # -- inside
+
+    def _send_away(self, connection: Connection, what: str) -> None:
         """Send away a node that says more than an agent has to say."""
         rest_s = REPLACED_RETRY_S
         if (facts := self._registry.find(connection.node)) is not None:
@@ -90,61 +110,57 @@ class Conversations:
             self._registry.note(facts.name)
         connection.goodbye(Reason.BUSY, rest_s)
 
-    def greeted(self, connection: Connection, hello: Hello) -> None:
-        """Take an introduction. The newer of two connections of a node wins."""
+    def _greet(self, connection: Connection, greeting: Greeting) -> None:
+        """Answer an introduction. The newer of two connections of a node wins."""
         self._connections.greeted(connection)
         facts = self._registry.find(connection.node)
-        if facts is None or hello.node != connection.node:
-            text = f"this manager has no node '{hello.node}' with this key; join again with a new token"
-            connection.welcome(Welcome(verdict="re_enrol", retry_after_s=300, message=text[:512]))
+        if facts is None or greeting.node != connection.node:
+            text = f"this manager has no node '{greeting.node}' with this key; join again with a new token"
+            connection.turn_away("re_enrol", retry_after_s=300, message=text[:512])
             return
         if (rest_s := self._connections.floods.rest_s(facts.name)) > 0:
             text = "this node has sent too much lately; the manager's log says what"
-            connection.welcome(Welcome(verdict="wait", retry_after_s=rest_s, message=text))
+            connection.turn_away("wait", retry_after_s=rest_s, message=text)
             return
-        self._welcome(connection, hello, facts)
+        self._welcome(connection, greeting, facts)
 
-    def heard(self, connection: Connection, message: Accepted | Rejected | Progress | Outcome | Tick) -> None:
-        """Take a word of a node."""
+    def _take(self, connection: Connection, statement: Statement) -> None:
+        """Take what a node says of itself or of a push."""
         facts = self._registry.find(connection.node)
         if facts is None:
             return
         now_s = time.time()
-        match message:
-            case Tick():
-                if facts.apply_report(message.report, now_s):
+        match statement:
+            case Report():
+                if facts.apply_report(statement, now_s):
                     self._reports.put(facts.record(now_s))
                 connection.tock(server_time_s=now_s, epoch=self._epoch)
                 self._pushes.pursue(facts)
             case Progress():
-                facts.progress(message)
+                facts.progress(statement)
             case Accepted():
                 pass
             case Rejected():
-                if facts.conclude(message, now_s):
+                if facts.conclude(statement, now_s):
                     self._reports.put(facts.record(now_s))
-                self._pushes.conclude(facts, message)
+                self._pushes.conclude(facts, statement)
             case Outcome():
-                facts.conclude(message, now_s)
+                facts.conclude(statement, now_s)
                 # acknowledged only once it is on disk: until then the node keeps it
-                self._reports.put(facts.record(now_s), lambda: connection.acknowledge(message.push_id))
-                self._pushes.conclude(facts, message)
+                self._reports.put(facts.record(now_s), lambda: connection.acknowledge(statement.push_id))
+                self._pushes.conclude(facts, statement)
             case _:
-                assert_never(message)
+                assert_never(statement)
         self._registry.note(facts.name)
 
-    def wanted(self, connection: Connection, push_id: str, digests: tuple[Digest, ...]) -> None:
-        """Queue payloads for delivery."""
-        self._pushes.supply(connection, push_id, digests)
-
-    def overdue(self, connection: Connection, push_id: str, stage: str) -> None:
+    def _note_overdue(self, connection: Connection, push_id: str, stage: str) -> None:
         """Note a push without an answer; the connection is being closed, and the node is offered anew when it is back."""
         log.warning("push.overdue", node=connection.node, push_id=push_id, phase=stage)
         if (facts := self._registry.find(connection.node)) is not None:
             facts.overdue(push_id, stage, time.time())
             self._registry.note(facts.name)
 
-    def ended(self, connection: Connection, reason: Reason) -> None:
+    def _note_end(self, connection: Connection, reason: Reason) -> None:
         """Note that a connection is over."""
         facts = self._registry.find(connection.node)
         if facts is not None and reason == Reason.UNSUPPORTED:
@@ -158,20 +174,18 @@ class Conversations:
             facts.disconnect(time.time())
             self._registry.note(facts.name)
 
-    # -- inside
-
-    def _welcome(self, connection: Connection, hello: Hello, facts: NodeFacts) -> None:
+    def _welcome(self, connection: Connection, greeting: Greeting, facts: NodeFacts) -> None:
         older, now_s = self._connections.count_on(connection), time.time()
         facts.joined = True
         has_moved = facts.address != connection.address
-        facts.connect(address=connection.address, agent_version=hello.agent_version, now_s=now_s)
-        facts.seats.note(
-            hello.instance or hello.boot_id, connection.address, now_s, displaces=older is not None
-        )
-        if facts.apply_report(hello.report, now_s) or has_moved:
+        facts.connect(address=connection.address, agent_version=greeting.agent_version, now_s=now_s)
+        facts.seats.note(greeting.instance, connection.address, now_s, displaces=older is not None)
+        if facts.apply_report(greeting.report, now_s) or has_moved:
             self._reports.put(facts.record(now_s))
-        log.info("node.connected", node=facts.name, address=connection.address, version=hello.agent_version)
-        connection.welcome(Welcome(verdict="ok", server_time_s=now_s, epoch=self._epoch))
+        log.info(
+            "node.connected", node=facts.name, address=connection.address, version=greeting.agent_version
+        )
+        connection.welcome(server_time_s=now_s, epoch=self._epoch)
         if facts.awaiting_first_report:
             # what it brings may have higher numbers than ours; publishing goes above them
             self._changes.note([facts.name], cause="node joined")

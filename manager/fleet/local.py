@@ -1,16 +1,15 @@
 """The management node: takes its bundles like any node, in this process, and shows them on the manager's own port.
 
-Drives the same `Receiver` over the same frames as an agent; only the transport is a pipe in memory, and the tree is the
-store itself. Invariant: the certificate is changed without a restart, no connection is dropped, and what is reported as
-applied was seen on the real port.
+Its conversation is that of every agent (`manager.channel.inprocess`); only the tree is the store itself. Invariant: the certificate is
+changed without a restart, no connection is dropped, and what is reported as applied was seen on the real port.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Final, assert_never
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Final
 
-import msgspec
 import structlog
 
 from common.bundle.manifest import Manifest, Slot, parse_manifest
@@ -19,22 +18,10 @@ from common.errors import BundleError, CertcastError, Reason
 from common.ids import MANAGEMENT_NODE, Digest, NodeName
 from common.runtime.transport import Peer, Transport
 from common.wire.fields import clip
-from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.ladder import remaining_s, step_s
-from common.wire.messages import (
-    Applied,
-    ConfigurationFault,
-    Failure,
-    Outcome,
-    Phase,
-    Report,
-    Result,
-    decode,
-    encode,
-)
-from common.wire.receiver import Acknowledged, Command, Disconnect, Install, ManagerSeen, Receiver, Welcomed
-from common.wire.sender import Send
-from manager.channel.pipe import pipe
+from common.wire.receiver import Install
+from manager.channel.inprocess import InProcessAgent
+from manager.domain.report import Applied, ConfigurationFault, Failure, Outcome, Phase, Report, Result
 from manager.domain.view import Version
 from manager.fleet.ownport import OwnPort, Shown, digests_shown, shown_of
 from manager.store.generations import Generations
@@ -55,7 +42,7 @@ class _FaultError(BundleError):
 
 
 class LocalNode:
-    """The in-process agent. Implements `Peer` and `common.wire.offers.LocalState`.
+    """See the module. Implements `manager.channel.inprocess.Node`.
 
     `faults` tells what is wrong with the manager's own configuration and would fail at its next start.
     """
@@ -69,23 +56,13 @@ class LocalNode:
     ) -> None:
         self._port = port
         self._find_faults = faults
-        self._faults: list[ConfigurationFault] = []
-        self._receiver = Receiver(
-            node=MANAGEMENT_NODE,
-            boot_id="in-process",
-            instance="in-process",
-            agent_version=version,
-            local=self,
-        )
-        self._decoder = FrameDecoder(FRAME_MAX_BYTES)
-        self._transport: Transport | None = None
-        self._installs: asyncio.Queue[Install] = asyncio.Queue()
-        self._lost = asyncio.Event()
-        self._manifest: Manifest | None = None
+        self._faults: tuple[ConfigurationFault, ...] = ()
+        self._agent = InProcessAgent(self, version=version)
         self._shown: Shown | None = None
         self._failure: Failure | None = None
         self._retry_s = 0.0
-        self._owed: Outcome | None = None
+        self.manifest: Manifest | None = None
+        """What is in use."""
 
     async def resume(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> None:
         """Show at once what was applied before a restart, so that the port never depends on a new push."""
@@ -97,7 +74,7 @@ class LocalNode:
                 "install.failed", reason=error.reason, message=error.message, generation=manifest.generation
             )
             return
-        self._manifest, self._shown = manifest, shown
+        self.manifest, self._shown = manifest, shown
         await self._port.trust_and_look(shown)
 
     async def resume_latest(self, generations: Generations, applied: Version | None) -> None:
@@ -108,83 +85,34 @@ class LocalNode:
                 await self.resume(manifest, await generations.payloads(digests_shown(manifest)))
                 return
 
-    # -- LocalState
-
     def report(self, now_s: float) -> Report:
         """Return what this node knows about itself; its disk is the store, so it cannot drift."""
         applied = self._applied()
         return Report(
             applied=applied,
             last_failed=self._failure_at(now_s),
-            serving=[self._port.serving] if self._port.serving is not None else [],
+            serving=(self._port.serving,) if self._port.serving is not None else (),
             disk=applied.digest if applied else "",
             clock_s=now_s,
             configuration=self._faults,
         )
 
-    def applied(self) -> Manifest | None:
-        """Return the manifest that is in use."""
-        return self._manifest
-
-    def highest(self) -> tuple[int, int]:
-        """Return the version in use; nothing outlasts the process."""
-        return self._manifest.version if self._manifest else (0, 0)
-
-    def has(self, digest: Digest) -> bool:
-        """Hold nothing between bundles: payloads come from the same process."""
-        return False
-
-    def quarantined(self, digest: Digest, now_s: float) -> Failure | None:
-        """Return why this content was refused lately."""
-        failure = self._failure_at(now_s)
-        return (
-            failure
-            if failure is not None and failure.digest == digest and failure.retry_after_s > 0
-            else None
-        )
-
-    def unacknowledged_outcome(self, now_s: float) -> Outcome | None:
-        """Return the outcome that the fleet has not written down."""
-        return self._owed
-
-    # -- Peer
-
-    def data_received(self, data: bytes) -> None:
-        """Take bytes from the fleet."""
-        for header, blob in self._decoder.feed(data):
-            self._run(self._receiver.receive(decode(header), blob, time.time()))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Note that the fleet closed."""
-        self._receiver.disconnect()
-        self._transport = None
-        self._lost.set()
-
     # -- loops, kept by the composition root
 
     async def run(self, attach: Callable[[NodeName, Transport], Peer]) -> None:
-        """Keep a conversation with the fleet up, and say the minute's word."""
+        """Keep a conversation with the fleet up, and report each minute."""
         while True:
-            near, far = pipe(asyncio.get_running_loop())
-            far.attach(attach(MANAGEMENT_NODE, far))
-            near.attach(self)
-            self._decoder, self._transport = FrameDecoder(FRAME_MAX_BYTES), near
-            self._lost.clear()
-            self._run(self._receiver.connect(time.time()))
-            while self._transport is not None:
-                try:
-                    async with asyncio.timeout(TICK_S):
-                        await self._lost.wait()
-                except TimeoutError:
-                    await self._port.look()
-                    self._faults = await self._find_faults()
-                    self._run(self._receiver.tick(time.time()))
+            self._agent.connect(attach)
+            while not await self._agent.is_lost_within(TICK_S):
+                await self._port.look()
+                self._faults = tuple(await self._find_faults())
+                self._agent.tick()
             await asyncio.sleep(RECONNECT_S)
 
     async def run_installs(self) -> None:
         """Install what was offered, one after the other."""
         while True:
-            await self._install(await self._installs.get())
+            await self._install(await self._agent.installs.get())
 
     async def _install(self, install: Install) -> None:
         started, push_id = time.monotonic(), install.push_id
@@ -192,25 +120,23 @@ class LocalNode:
             await asyncio.to_thread(self._check, install)
         except BundleError as error:
             self._fail(install, "check", error)
-            self._run(self._receiver.rejected(push_id, error, time.time()))
+            self._agent.rejected(push_id, error)
             return
-        self._run(self._receiver.accepted(push_id, WITHIN_S))
-        outcome = await self._switch(install, started)
-        self._owed = outcome
-        self._run(self._receiver.concluded(outcome, time.time()))
+        self._agent.accepted(push_id, WITHIN_S)
+        self._agent.concluded(await self._switch(install, started))
 
     def _check(self, install: Install) -> None:
         """Judge the one part that this node uses. Raises BundleError. For a thread."""
         faults = find_faults(
             install.manifest,
             install.payloads,
-            applied=self._manifest,
+            applied=self.manifest,
             now_s=time.time(),
             forced=install.forced,
         )
         for fault in faults:
             # a certificate out of its time is better than no endpoint on which to replace it
-            is_excused = self._manifest is None and fault.reason in {Reason.EXPIRED, Reason.NOT_YET_VALID}
+            is_excused = self.manifest is None and fault.reason in {Reason.EXPIRED, Reason.NOT_YET_VALID}
             if fault.part == "server" and not is_excused:
                 raise _FaultError(fault)
 
@@ -229,35 +155,15 @@ class LocalNode:
                 await self._port.look()
             result: Result = "rolled_back" if self._shown is not None else "failed"
             return self._outcome(install, started, result, phase, error)
-        self._manifest, self._shown, self._failure = manifest, shown, None
+        self.manifest, self._shown, self._failure = manifest, shown, None
         await self._port.trust_and_look(shown)
         log.info("certificate.served", leaf=manifest.slots["server"].leaf, generation=manifest.generation)
         return self._outcome(install, started, "applied", "commit", None)
 
     # -- inside
 
-    def _run(self, commands: Iterable[Command]) -> None:
-        for command in commands:
-            match command:
-                case Send(message, blob):
-                    if self._transport is not None:
-                        self._transport.write(encode(message, blob))
-                case Install():
-                    self._installs.put_nowait(command)
-                case Acknowledged(push_id):
-                    if self._owed is not None and self._owed.push_id == push_id:
-                        self._owed = None
-                case Disconnect():
-                    if self._transport is not None:
-                        self._transport.close()
-                        self.connection_lost(None)
-                case Welcomed() | ManagerSeen():
-                    pass
-                case _:
-                    assert_never(command)
-
     def _applied(self) -> Applied | None:
-        manifest = self._manifest
+        manifest = self.manifest
         if manifest is None:
             return None
         leaves: dict[Slot, str] = {slot: facts.leaf for slot, facts in manifest.slots.items()}
@@ -268,7 +174,7 @@ class LocalNode:
     def _failure_at(self, now_s: float) -> Failure | None:
         if self._failure is None:
             return None
-        return msgspec.structs.replace(self._failure, retry_after_s=remaining_s(self._retry_s, now_s))
+        return replace(self._failure, retry_after_s=remaining_s(self._retry_s, now_s))
 
     def _fail(self, install: Install, phase: Phase, error: CertcastError) -> None:
         manifest, now_s = install.manifest, time.time()

@@ -16,7 +16,7 @@ from common.pki.strictness import Strictness
 from common.runtime.handshake import lax_context, leaf_not_after_s, see_served
 from common.runtime.stapling import demands_stapling
 from common.wire.fields import clip
-from common.wire.messages import Serving
+from manager.domain.report import Serving
 
 PROBE_TIMEOUT_S: Final = 5.0
 CONSUMER: Final = "management"

@@ -11,12 +11,12 @@ from collections.abc import Callable
 import structlog
 
 from common.ids import Digest, NodeName
-from common.wire.messages import Outcome, Rejected
 from common.wire.sender import Push
 from manager.channel.connection import Connection
 from manager.domain.desired import Desired
 from manager.domain.facts import NodeFacts
 from manager.domain.planner import plan_push
+from manager.domain.report import Outcome, Rejected
 from manager.domain.view import PlannedPush, PushView
 from manager.fleet.connections import Connections
 from manager.fleet.delivery import Delivery

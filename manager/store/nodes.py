@@ -19,6 +19,7 @@ from common.ids import NodeName
 from manager.domain.model import JoinTokenRecord, KeyChange, NodeRecord
 from manager.store.engine import SQL_VARIABLES_MAX, Database
 from manager.store.tables import join_token, node
+from manager.store.translate import decode_key_change, encode_key_change
 
 LIVE_TOKENS_MAX: Final = 5
 """Unused tokens a node may have at once: enough for a few attempts, too few to lose sight of."""
@@ -122,7 +123,7 @@ class Nodes:
     async def keep_key_change(self, name: NodeName, change: KeyChange) -> None:
         """Keep how a node came by the key that is pinned. Raises NotFoundError."""
         async with self._database.write() as connection:
-            body = msgspec.json.encode(change).decode()
+            body = encode_key_change(change)
             result = await connection.execute(update(node).where(node.c.name == name).values(key_change=body))
             if not result.rowcount:
                 raise _missing(name)
@@ -278,7 +279,7 @@ def _record(row: Row[Any]) -> NodeRecord:
         created_s=row.created_s,
         enrolled_s=row.enrolled_s,
         detail=msgspec.json.decode(row.detail),
-        key_change=msgspec.json.decode(row.key_change, type=KeyChange) if row.key_change else None,
+        key_change=decode_key_change(row.key_change) if row.key_change else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
 from sqlalchemy import select
 
 from common.ids import NodeName
@@ -10,6 +9,7 @@ from manager.domain.model import NodeReportRecord
 from manager.store.engine import Database
 from manager.store.nodes import node_ids
 from manager.store.tables import node, report
+from manager.store.translate import decode_report, encode_report
 
 
 class Reports:
@@ -25,7 +25,7 @@ class Reports:
         async with self._database.write() as connection:
             found = await node_ids(connection, {each.node for each in records})
             rows = [
-                {"node_id": found[each.node], "at_s": each.at_s, "body": msgspec.msgpack.encode(each)}
+                {"node_id": found[each.node], "at_s": each.at_s, "body": encode_report(each)}
                 for each in records
                 if found.get(each.node) == each.node_id
             ]
@@ -34,6 +34,5 @@ class Reports:
     async def all(self) -> Mapping[NodeName, NodeReportRecord]:
         """Return the last report of each node that made one."""
         query = select(node.c.name, report.c.body).join_from(report, node)
-        decoder = msgspec.msgpack.Decoder(NodeReportRecord)
         async with self._database.read() as connection:
-            return {NodeName(row.name): decoder.decode(row.body) for row in await connection.execute(query)}
+            return {NodeName(row.name): decode_report(row.body) for row in await connection.execute(query)}

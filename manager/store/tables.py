@@ -153,7 +153,7 @@ node = Table(
     # what clients of the management API keep with it and Certcast has no use for: a JSON object
     Column("detail", Text, nullable=False, server_default="{}"),
     Column("enrolled_s", Float, nullable=True),
-    # how it came by its key: a JSON object of `manager.domain.model.KeyChange`
+    # how it came by its key: a JSON object of `manager.store.translate.StoredKeyChange`
     Column("key_change", Text, nullable=True),
     # what a rotation must name of this pinning of the key; NULL while the agent that has the key did not ask for it
     Column("pinning", String(64), nullable=True),
@@ -211,7 +211,7 @@ report = Table(
     metadata,
     Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
     Column("at_s", Float, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # msgpack of NodeReportRecord
+    Column("body", LargeBinary, nullable=False),  # msgpack of `manager.store.translate.StoredReport`
 )
 
 user = Table(

@@ -13,11 +13,11 @@ from common.api.codes import State
 from common.bundle.manifest import SLOTS, Slot
 from common.bundle.parts import Part
 from common.ids import NodeName
-from common.wire.messages import Serving
 from manager.domain.comparison import listed
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.listing import Sort, mentions, ordered
 from manager.domain.model import NodeRecord
+from manager.domain.report import Serving
 from manager.domain.view import NodeView, SlotView
 from manager.web.words import STATES, Kind, short
 

@@ -8,11 +8,13 @@ import asyncssh
 import pytest
 from asyncssh.channel import SSHClientChannel
 
+from common.errors import Reason
 from common.ids import Digest, NodeName
 from common.runtime.ssh import JOIN_USER, SUBSYSTEM, common_options, generate_key, load_key, public_line
 from common.wire.messages import Hello, Report, encode
 from manager.channel.allowance import Allowance
 from manager.channel.connection import Connection
+from manager.channel.conversation import Ended
 from manager.channel.gate import Limits
 from tests.attacks.manager_parts import Manager, Raw, Watched, ends, manager
 from tests.patience import PATIENCE_S
@@ -149,13 +151,6 @@ async def test_a_key_that_was_revoked_without_a_goodbye_is_neither_heard_nor_tol
         def close(self) -> None:
             self.closed += 1
 
-    class Fleet:
-        def __init__(self) -> None:
-            self.said: list[str] = []
-
-        def __getattr__(self, name: str):
-            return lambda *_args: self.said.append(name)
-
     for act in (
         lambda line: line.data_received(GREETING),
         lambda line: line.supply("push", {Digest("0" * 64): b"PRIVATE KEY"}),
@@ -163,16 +158,16 @@ async def test_a_key_that_was_revoked_without_a_goodbye_is_neither_heard_nor_tol
         lambda line: line.acknowledge("push"),
         lambda line: line.sweep(float("inf")),
     ):
-        wire, fleet = Wire(), Fleet()
+        wire, events = Wire(), []
         connection = Connection(
             node=N1,
             transport=wire,
-            listener=fleet,
+            handle=lambda _connection, event, events=events: events.append(event),
             is_authorised=lambda: False,
             allowance=Allowance(0.0),
         )
         act(connection)
-        assert (wire.written, wire.closed, fleet.said) == ([], 1, ["ended"])
+        assert (wire.written, wire.closed, events) == ([], 1, [Ended(Reason.UNAUTHENTICATED)])
 
 
 async def test_who_asks_about_a_nodes_key_and_logs_in_to_join_is_not_that_node(tmp_path: Path):

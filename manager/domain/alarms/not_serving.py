@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
-from common.wire.messages import Serving
 from manager.domain.alarms.about import about_node, alarming_state, with_refusals
 from manager.domain.alarms.kinds import OUT_OF_SYNC_S, AlarmKind, Condition, node_trait
+from manager.domain.report import Serving
 from manager.domain.view import NodeView, is_stale
 
 

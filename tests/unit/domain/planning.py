@@ -1,16 +1,16 @@
 """Facts of nodes, and reports about bundles, as the planner's tests need them."""
 
 from common.bundle.build import Bundle
-from common.wire.messages import (
+from manager.domain.desired import desired_from
+from manager.domain.facts import NodeFacts
+from manager.domain.planner import plan_push
+from manager.domain.report import (
     Applied,
     Failure,
     Outcome,
     Report,
     Serving,
 )
-from manager.domain.desired import desired_from
-from manager.domain.facts import NodeFacts
-from manager.domain.planner import plan_push
 from tests.bundles import NODE
 
 NOW_S = 1000.0
@@ -27,10 +27,10 @@ def applied_of(bundle: Bundle) -> Applied:
 def report_of(bundle: Bundle | None, **changes) -> Report:
     if bundle is None:
         return Report(**{"clock_s": NOW_S, **changes})
-    seen = [
+    seen = tuple(
         Serving(consumer="web", endpoint="127.0.0.1:443", slot=slot, leaf=facts.leaf)
         for slot, facts in bundle.manifest.slots.items()
-    ]
+    )
     given = {"applied": applied_of(bundle), "serving": seen, "disk": bundle.manifest.digest, "clock_s": NOW_S}
     return Report(**{**given, **changes})
 

@@ -3,11 +3,11 @@
 import pytest
 
 from common.ids import NodeName
-from common.wire.messages import Applied, ConfigurationFault, Failure, PartRefused, Report, Serving, Waiting
 from manager.domain.alarms import TRAITS, AlarmKind, conditions_of_nodes
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.nodeview import view_of
+from manager.domain.report import Applied, ConfigurationFault, Failure, PartRefused, Report, Serving, Waiting
 from manager.domain.view import SERVICE_WAIT_S
 from tests.bundles import opaque_bundle
 
@@ -28,7 +28,7 @@ def alarms(facts: NodeFacts) -> dict[AlarmKind, str]:
 
 def test_mistakes_in_a_nodes_configuration_are_an_alarm_with_their_text():
     mistake = ConfigurationFault(code="services_invalid", message="/etc/x: line 3: relaod: no such key")
-    facts = heard(Report(configuration=[mistake], clock_s=NOW_S))
+    facts = heard(Report(configuration=(mistake,), clock_s=NOW_S))
 
     assert alarms(facts)[AlarmKind.SERVICES_INVALID] == "/etc/x: line 3: relaod: no such key."
     assert TRAITS[AlarmKind.SERVICES_INVALID].number == 17
@@ -55,7 +55,7 @@ def test_a_trust_store_that_a_node_refuses_beside_another_part_is_told_by_the_al
     facts = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
     facts.desired = desired_from(bundle.manifest, NOW_S)
     facts.connect(address="", agent_version="1", now_s=NOW_S)
-    facts.apply_report(Report(last_failed=failed, refused=[guarded], clock_s=NOW_S), NOW_S)
+    facts.apply_report(Report(last_failed=failed, refused=(guarded,), clock_s=NOW_S), NOW_S)
 
     told = alarms(facts)[AlarmKind.INSTALL_FAILED]
     assert "key_mismatch" in told
@@ -65,13 +65,13 @@ def test_a_trust_store_that_a_node_refuses_beside_another_part_is_told_by_the_al
 def test_mistakes_outlive_a_restart_of_the_manager():
     mistake = ConfigurationFault(code="services_invalid", message="line 3")
     again = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
-    again.restore(heard(Report(configuration=[mistake])).record(NOW_S))
+    again.restore(heard(Report(configuration=(mistake,))).record(NOW_S))
     assert again.configuration == (mistake,)
 
 
 def test_a_port_that_does_not_staple_what_its_certificate_demands_is_an_alarm():
     seen = Serving(consumer="web", endpoint="h:443", slot="server", leaf=LEAF, stapled=False)
-    found = alarms(heard(Report(serving=[seen])))
+    found = alarms(heard(Report(serving=(seen,))))
     assert "web at h:443" in found[AlarmKind.MUST_STAPLE_UNPROVEN]
     assert TRAITS[AlarmKind.MUST_STAPLE_UNPROVEN].number == 20
 
@@ -79,7 +79,7 @@ def test_a_port_that_does_not_staple_what_its_certificate_demands_is_an_alarm():
 @pytest.mark.parametrize("stapled", [True, None])
 def test_a_port_that_staples_or_need_not_is_none(stapled):
     seen = Serving(consumer="web", endpoint="h:443", slot="server", leaf=LEAF, stapled=stapled)
-    assert AlarmKind.MUST_STAPLE_UNPROVEN not in alarms(heard(Report(serving=[seen])))
+    assert AlarmKind.MUST_STAPLE_UNPROVEN not in alarms(heard(Report(serving=(seen,))))
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_a_service_that_does_not_run_is_waited_for_an_hour_by_the_managers_clock
     facts = heard(
         Report(
             applied=Applied(epoch=1, generation=1, digest=LEAF, leaves={"server": LEAF}),
-            serving=[dark],
-            waiting=[waiting],
+            serving=(dark,),
+            waiting=(waiting,),
             clock_s=NOW_S + skew_s,
         )
     )
@@ -119,8 +119,8 @@ def test_the_alarm_of_a_service_that_stays_stopped_says_so():
     facts = heard(
         Report(
             applied=Applied(epoch=1, generation=1, digest=LEAF, leaves={"server": LEAF}),
-            serving=[dark],
-            waiting=[stopped],
+            serving=(dark,),
+            waiting=(stopped,),
             clock_s=NOW_S,
         )
     )

@@ -1,15 +1,14 @@
 from dataclasses import replace
 
-import msgspec
 import pytest
 
-from common.wire.messages import (
-    Rejected,
-)
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.nodeview import view_of
 from manager.domain.planner import plan_push
+from manager.domain.report import (
+    Rejected,
+)
 from tests.bundles import opaque_bundle
 from tests.unit.domain.planning import NOW_S, decide, failure_of, node, outcome_of, report_of
 
@@ -87,7 +86,7 @@ def test_a_trust_store_that_a_node_guards_is_forced_once_if_an_operator_meant_it
     facts = node(bundle)
     assert not facts.should_override_shrink_guard(1), "nothing was refused"
     facts.offer("p", facts.desired, NOW_S)
-    failure = msgspec.structs.replace(failure_of(bundle), result="rejected", reason="shrink_guard")
+    failure = replace(failure_of(bundle), result="rejected", reason="shrink_guard")
     report = report_of(opaque_bundle("old"), last_failed=failure)
     facts.conclude(Rejected(push_id="p", reason="shrink_guard", message="no", report=report), NOW_S)
     assert facts.should_override_shrink_guard(bundle.manifest.anchors)

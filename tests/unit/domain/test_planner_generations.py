@@ -1,6 +1,7 @@
 """Which content becomes a node's next generation, and which is published again."""
 
-import msgspec
+from dataclasses import replace
+
 import pytest
 
 from common.errors import ConflictError
@@ -133,7 +134,7 @@ def test_a_preview_says_what_would_be_published_and_moves_nothing():
 
 def test_a_certificate_that_is_not_valid_yet_is_scheduled_and_no_failure():
     facts = node(opaque_bundle("later", generation=2))
-    waiting = msgspec.structs.replace(
+    waiting = replace(
         failure_of(opaque_bundle("later", generation=2), retry_after_s=30), reason="not_yet_valid"
     )
     facts.apply_report(report_of(opaque_bundle("now"), last_failed=waiting), NOW_S)

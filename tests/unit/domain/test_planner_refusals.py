@@ -3,11 +3,11 @@
 import pytest
 
 from common.wire.ladder import LADDER_S
-from common.wire.messages import (
-    Rejected,
-)
 from manager.domain.facts import NodeFacts
 from manager.domain.nodeview import view_of
+from manager.domain.report import (
+    Rejected,
+)
 from tests.bundles import opaque_bundle
 from tests.unit.domain.planning import NOW_S, decide, failure_of, node, report_of
 

@@ -1,16 +1,16 @@
 """What a node's report says of its state, and of what it serves."""
 
-import msgspec
+from dataclasses import replace
 
-from common.wire.messages import (
+from manager.domain.alarms import AlarmKind, AlarmRecord, compare, conditions_of_nodes
+from manager.domain.desired import desired_from
+from manager.domain.nodeview import view_of
+from manager.domain.report import (
     PartRefused,
     Progress,
     Serving,
     Waiting,
 )
-from manager.domain.alarms import AlarmKind, AlarmRecord, compare, conditions_of_nodes
-from manager.domain.desired import desired_from
-from manager.domain.nodeview import view_of
 from tests.bundles import opaque_bundle
 from tests.unit.domain.planning import NOW_S, decide, failure_of, node, outcome_of, report_of
 
@@ -34,7 +34,14 @@ def test_an_endpoint_with_another_leaf_is_told_apart_from_what_is_applied():
     facts = node(opaque_bundle())
     stale = Serving(consumer="sip", endpoint="127.0.0.1:5061", slot="server", leaf="e" * 64)
     facts.apply_report(
-        report_of(opaque_bundle(), serving=[*report_of(opaque_bundle()).serving, stale]), NOW_S
+        report_of(
+            opaque_bundle(),
+            serving=(
+                *report_of(opaque_bundle()).serving,
+                stale,
+            ),
+        ),
+        NOW_S,
     )
     assert facts.state() == "not_serving"
     slot = view_of(facts, NOW_S).slots["server"]
@@ -45,8 +52,8 @@ def test_an_endpoint_with_another_leaf_is_told_apart_from_what_is_applied():
 def test_an_endpoint_that_sends_another_chain_is_not_serving_although_its_leaf_is_right():
     facts = node(opaque_bundle())
     (seen,) = report_of(opaque_bundle()).serving
-    short = msgspec.structs.replace(seen, reason="chain_incomplete", message="1 of 1 is missing")
-    facts.apply_report(report_of(opaque_bundle(), serving=[short]), NOW_S)
+    short = replace(seen, reason="chain_incomplete", message="1 of 1 is missing")
+    facts.apply_report(report_of(opaque_bundle(), serving=(short,)), NOW_S)
     assert facts.state() == "not_serving"
     (alarm,) = conditions_of_nodes([view_of(facts, NOW_S)])
     assert alarm.subject.kind == AlarmKind.NOT_SERVING
@@ -57,8 +64,8 @@ def test_a_service_that_waits_for_its_reload_is_a_state_of_its_own_and_not_stale
     facts = node(opaque_bundle())
     stale = Serving(consumer="sip", endpoint="127.0.0.1:5061", slot="server", leaf="e" * 64)
     waiting = Waiting(consumer="sip", since_s=NOW_S, reason="window", message="02:00-04:00")
-    serving = [*report_of(opaque_bundle()).serving, stale]
-    assert facts.apply_report(report_of(opaque_bundle(), serving=serving, waiting=[waiting]), NOW_S)
+    serving = (*report_of(opaque_bundle()).serving, stale)
+    assert facts.apply_report(report_of(opaque_bundle(), serving=serving, waiting=(waiting,)), NOW_S)
     assert facts.state() == "reload_waiting"
     assert view_of(facts, NOW_S).waiting == (waiting,)
     assert conditions_of_nodes([view_of(facts, NOW_S)]) == []
@@ -75,7 +82,7 @@ def test_what_was_seen_at_a_failure_is_kept_until_the_next_success():
     facts = node(bad)
     facts.offer("p", facts.desired, NOW_S)
     failed = report_of(good, last_failed=failure_of(bad))
-    told = msgspec.structs.replace(outcome_of(bad, "p", failed, "rolled_back"), diagnostics="exit status 1")
+    told = replace(outcome_of(bad, "p", failed, "rolled_back"), diagnostics="exit status 1")
     assert facts.conclude(told, NOW_S)
     facts.apply_report(failed, NOW_S + 60)
     assert facts.diagnostics == "exit status 1"
@@ -105,15 +112,9 @@ def test_progress_of_another_push_is_not_taken_for_this_one():
 def test_only_a_change_in_substance_is_worth_a_write():
     facts = node(opaque_bundle())
     assert facts.apply_report(report_of(opaque_bundle()), NOW_S)
-    later = [replace_at(each, NOW_S + 60) for each in report_of(opaque_bundle()).serving]
+    later = tuple(replace(each, at_s=NOW_S + 60) for each in report_of(opaque_bundle()).serving)
     assert not facts.apply_report(report_of(opaque_bundle(), serving=later), NOW_S + 60)
     assert facts.apply_report(report_of(opaque_bundle(), drifts=1), NOW_S + 61)
-
-
-def replace_at(serving: Serving, at_s: float) -> Serving:
-    import msgspec
-
-    return msgspec.structs.replace(serving, at_s=at_s)
 
 
 def test_what_the_store_kept_of_a_node_comes_back():
@@ -133,10 +134,10 @@ def test_what_the_store_kept_of_a_node_comes_back():
 def test_a_bundle_that_is_installed_in_part_is_not_in_sync_and_the_alarm_names_file_and_certificate():
     facts = node(opaque_bundle("new", generation=2))
     text = "trust/ca-certificates.pem, certificate 3 (Phone CA): OpenSSL refuses to load it"
-    failed = msgspec.structs.replace(failure_of(opaque_bundle("new", generation=2)), message=text)
+    failed = replace(failure_of(opaque_bundle("new", generation=2)), message=text)
     part = PartRefused(part="trust", digest="", reason="parse", certificate="certificate 3 (Phone CA)")
     held = opaque_bundle("new", generation=2, trust="former")
-    facts.apply_report(report_of(held, last_failed=failed, refused=[part]), NOW_S)
+    facts.apply_report(report_of(held, last_failed=failed, refused=(part,)), NOW_S)
     view = view_of(facts, NOW_S)
     assert (view.state, view.refused) == ("failed", (part,))
     assert view.slots["server"].desired == view.slots["server"].applied, "the good part is told as applied"

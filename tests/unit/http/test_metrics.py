@@ -9,8 +9,8 @@ from aiohttp.test_utils import make_mocked_request
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.errors import StorageError
-from common.wire.messages import Serving
 from manager.domain.alarms import AlarmKind
+from manager.domain.report import Serving
 from manager.domain.view import NodeView, PushView
 from manager.http.metrics import CERTIFICATES_MAX, Metrics, Reading, Sources
 

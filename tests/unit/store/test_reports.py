@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 from common.ids import Digest, Fingerprint
-from common.wire.messages import Applied, Failure, Serving
 from manager.domain.model import NodeReportRecord
+from manager.domain.report import Applied, Failure, Serving
 from tests.unit.store.given import N1, N2, NOW_S, add_nodes, id_of
 
 DIGEST, LEAF = Digest("d" * 64), Fingerprint("f" * 64)

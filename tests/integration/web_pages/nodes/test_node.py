@@ -1,10 +1,10 @@
 """The page of one node."""
 
-import msgspec
+from dataclasses import replace
 
 from common.api.codes import Role
 from common.ids import NodeName
-from common.wire.messages import Applied, ConfigurationFault, Failure, PartRefused, Serving, Waiting
+from manager.domain.report import Applied, ConfigurationFault, Failure, PartRefused, Serving, Waiting
 from manager.fleet.pushes import Pushes
 from tests.browser.showroom import Showroom
 from tests.integration.api import ApiClient
@@ -76,7 +76,7 @@ async def test_a_node_whose_first_installation_failed_is_not_said_to_serve_what_
         assert f"Generation {version.generation} is installed without the client certificate." in answer.text
         facts.applied = Applied(epoch=1, generation=1, digest="ab" * 32, leaves={"server": leaf})
         facts.refused_parts = ()
-        facts.reported_failed = msgspec.structs.replace(failed, generation=version.generation)
+        facts.reported_failed = replace(failed, generation=version.generation)
         assert "It keeps generation 1." in (await browser.get("/nodes/n1")).text
 
 

@@ -1,0 +1,157 @@
+"""One node's conversation without its transport: bytes go in, commands come out.
+
+Decides how much the node may say, and puts what it says into the manager's terms; the order of messages is the wire's own
+(`common.wire.sender`). `now_s` is monotonic seconds. Pure.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from common.errors import Reason
+from common.ids import Digest
+from common.wire import sender as wire
+from common.wire.frames import FrameDecoder
+from common.wire.messages import Verdict, Welcome, decode, encode, tag_of
+from common.wire.sender import Fetch, Overdue, Push, Sender
+from manager.channel.allowance import Allowance
+from manager.channel.translate import greeting_of, statement_of
+from manager.domain.report import Greeting, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write these bytes, at once: messages that follow each other leave together."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the connection, for this reason."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Flooded:
+    """The node says too much, and of what; send it away."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The connection is over."""
+
+    reason: Reason
+
+
+Event = Greeting | Statement | Fetch | Overdue | Flooded | Ended
+"""What the fleet acts on: a greeting is to be answered, what is fetched to be supplied, a flood to be sent away."""
+
+Command = Write | Close | Event
+
+
+class Conversation:
+    """The manager's end, from the accepted connection to its end. `allowance` is the node's, which all of its connections share."""
+
+    __slots__ = ("_allowance", "_decoder", "_sender")
+
+    def __init__(self, now_s: float, allowance: Allowance) -> None:
+        self._allowance = allowance
+        self._decoder = FrameDecoder()
+        self._sender = Sender(now_s)
+
+    @property
+    def ready(self) -> bool:
+        """Whether offers may be made."""
+        return self._sender.ready
+
+    @property
+    def deadline_s(self) -> float:
+        """When `expire` must be called."""
+        return self._sender.deadline_s
+
+    def receive(self, data: bytes, now_s: float) -> Iterator[list[Command]]:
+        """Take bytes; give the commands of one message after the other.
+
+        Those of a message are to be carried out before the next is asked for, since what may be said next depends on them; none is to be
+        asked for after a `Close` or a `Flooded`. Raises ProtocolError for a peer that breaks the protocol.
+        """
+        if not self._allowance.receive(len(data), now_s):
+            yield [Flooded("bytes")]
+            return
+        for header, blob in self._decoder.feed(data):
+            message = decode(header)
+            if self._allowance.say(type(message), now_s):
+                yield _commands(self._sender.receive(message, blob, now_s))
+            else:
+                yield [Flooded(f"messages of the kind '{tag_of(type(message))}'")]
+
+    def welcome(self, *, server_time_s: float, epoch: int) -> list[Command]:
+        """Answer the greeting of a node that may stay."""
+        return _commands(
+            self._sender.welcome(Welcome(verdict="ok", server_time_s=server_time_s, epoch=epoch))
+        )
+
+    def turn_away(self, verdict: Verdict, *, retry_after_s: float, message: str) -> list[Command]:
+        """Answer the greeting of a node that may not, with any verdict but ok; the conversation ends."""
+        welcome = Welcome(verdict=verdict, retry_after_s=retry_after_s, message=message)
+        return _commands(self._sender.welcome(welcome))
+
+    def offer(self, push: Push, now_s: float) -> list[Command]:
+        """Offer a generation."""
+        return _commands(self._sender.offer(push, now_s))
+
+    def supply(self, push_id: str, payloads: Mapping[Digest, bytes], now_s: float) -> list[Command]:
+        """Send payloads that were wanted."""
+        return _commands(self._sender.supply(push_id, payloads, now_s))
+
+    def acknowledge(self, push_id: str) -> list[Command]:
+        """Say that an outcome is on disk."""
+        return _commands(self._sender.acknowledge(push_id))
+
+    def tock(self, *, server_time_s: float, epoch: int) -> list[Command]:
+        """Answer the minute's report."""
+        return _commands(self._sender.tock(server_time_s=server_time_s, epoch=epoch))
+
+    def goodbye(self, reason: Reason, retry_after_s: float) -> list[Command]:
+        """End the conversation on purpose."""
+        return _commands(self._sender.goodbye(reason, retry_after_s))
+
+    def expire(self, now_s: float) -> list[Command]:
+        """Act on a passed deadline."""
+        return _commands(self._sender.expire(now_s))
+
+
+def _commands(given: Iterable[wire.Command]) -> list[Command]:
+    """Put the wire's commands into the manager's terms."""
+    commands: list[Command] = []
+    frames: list[bytes] = []
+    for command in given:
+        if isinstance(command, wire.Send):
+            # each write costs the channel a packet and a system call
+            frames.append(encode(command.message, command.blob))
+            continue
+        if frames:
+            commands.append(Write(b"".join(frames)))
+            frames = []
+        commands.append(_command(command))
+    if frames:
+        commands.append(Write(b"".join(frames)))
+    return commands
+
+
+def _command(given: wire.Greeted | wire.Received | Fetch | Overdue | wire.Close) -> Command:
+    match given:
+        case wire.Greeted(hello):
+            return greeting_of(hello)
+        case wire.Received(message):
+            return statement_of(message)
+        case wire.Close(reason, _):
+            return Close(reason)
+        case Fetch() | Overdue():
+            return given
+        case _:
+            assert_never(given)

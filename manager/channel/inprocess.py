@@ -1,0 +1,153 @@
+"""The agent's end of the management node's conversation, over a pipe within the process.
+
+Drives the same `Receiver` over the same frames as an agent, and says what it is given to say. Leaves to the local node of the fleet
+what is installed and how. Invariant: an outcome is said again until the fleet acknowledged it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol, assert_never
+
+from common.bundle.manifest import Manifest
+from common.errors import BundleError
+from common.ids import MANAGEMENT_NODE, Digest, NodeName
+from common.runtime.transport import Peer, Transport
+from common.wire import messages as wire
+from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
+from common.wire.receiver import Acknowledged, Command, Disconnect, Install, ManagerSeen, Receiver, Welcomed
+from common.wire.sender import Send
+from manager.channel.pipe import pipe
+from manager.channel.translate import failure_message, outcome_message, report_message
+from manager.domain.report import Outcome, Report
+
+
+class Node(Protocol):
+    """What the agent's end tells of the node; answered from memory."""
+
+    def report(self, now_s: float) -> Report:
+        """Return what the node knows about itself."""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest that is in use."""
+
+
+class InProcessAgent:
+    """See the module. Implements `Peer` and `common.wire.offers.LocalState`."""
+
+    def __init__(self, node: Node, *, version: str) -> None:
+        self._node = node
+        self._receiver = Receiver(
+            node=MANAGEMENT_NODE,
+            boot_id="in-process",
+            instance="in-process",
+            agent_version=version,
+            local=self,
+        )
+        self._decoder = FrameDecoder(FRAME_MAX_BYTES)
+        self._transport: Transport | None = None
+        self._lost = asyncio.Event()
+        self._owed: wire.Outcome | None = None
+        self.installs: asyncio.Queue[Install] = asyncio.Queue()
+        """What was offered, to be answered with `accepted` or `rejected`, then `concluded`."""
+
+    # -- LocalState
+
+    def report(self, now_s: float) -> wire.Report:
+        """Return what the node knows about itself."""
+        return report_message(self._node.report(now_s))
+
+    def applied(self) -> Manifest | None:
+        """Return the manifest that is in use."""
+        return self._node.manifest
+
+    def highest(self) -> tuple[int, int]:
+        """Return the version in use; nothing outlasts the process."""
+        manifest = self._node.manifest
+        return manifest.version if manifest is not None else (0, 0)
+
+    def has(self, digest: Digest) -> bool:
+        """Hold nothing between bundles: payloads come from the same process."""
+        return False
+
+    def quarantined(self, digest: Digest, now_s: float) -> wire.Failure | None:
+        """Return why this content was refused lately."""
+        failure = self._node.report(now_s).last_failed
+        if failure is None or failure.digest != digest or failure.retry_after_s <= 0:
+            return None
+        return failure_message(failure)
+
+    def unacknowledged_outcome(self, now_s: float) -> wire.Outcome | None:
+        """Return the outcome that the fleet has not written down."""
+        return self._owed
+
+    # -- Peer
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the fleet."""
+        for header, blob in self._decoder.feed(data):
+            self._run(self._receiver.receive(wire.decode(header), blob, time.time()))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Note that the fleet closed."""
+        self._receiver.disconnect()
+        self._transport = None
+        self._lost.set()
+
+    # -- what the local node says
+
+    def connect(self, attach: Callable[[NodeName, Transport], Peer]) -> None:
+        """Begin a conversation with the fleet."""
+        near, far = pipe(asyncio.get_running_loop())
+        far.attach(attach(MANAGEMENT_NODE, far))
+        near.attach(self)
+        self._decoder, self._transport = FrameDecoder(FRAME_MAX_BYTES), near
+        self._lost.clear()
+        self._run(self._receiver.connect(time.time()))
+
+    async def is_lost_within(self, within_s: float) -> bool:
+        """Wait this long at most for the end of the conversation; return whether it came."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._lost.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def tick(self) -> None:
+        """Say the minute's report."""
+        self._run(self._receiver.tick(time.time()))
+
+    def accepted(self, push_id: str, within_s: float) -> None:
+        """Say that the bundle passed its checks and installation begins."""
+        self._run(self._receiver.accepted(push_id, within_s))
+
+    def rejected(self, push_id: str, error: BundleError) -> None:
+        """Say that the bundle failed a check before anything was touched."""
+        self._run(self._receiver.rejected(push_id, error, time.time()))
+
+    def concluded(self, outcome: Outcome) -> None:
+        """Say what came of the installation."""
+        self._owed = outcome_message(outcome)
+        self._run(self._receiver.concluded(self._owed, time.time()))
+
+    def _run(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            match command:
+                case Send(message, blob):
+                    if self._transport is not None:
+                        self._transport.write(wire.encode(message, blob))
+                case Install():
+                    self.installs.put_nowait(command)
+                case Acknowledged(push_id):
+                    if self._owed is not None and self._owed.push_id == push_id:
+                        self._owed = None
+                case Disconnect():
+                    if self._transport is not None:
+                        self._transport.close()
+                        self.connection_lost(None)
+                case Welcomed() | ManagerSeen():
+                    pass
+                case _:
+                    assert_never(command)

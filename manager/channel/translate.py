@@ -1,0 +1,57 @@
+"""Wire translation: messages of the channel as the manager's own terms, and the management node's words as messages.
+
+The one place of the manager that knows both. A field passes under its own name, and one that the manager has no use for stays
+behind; a message has proven its limits when it was decoded. Pure.
+"""
+
+from typing import assert_never
+
+from msgspec import convert
+
+from common.wire import messages as wire
+from manager.domain.report import Accepted, Failure, Greeting, Outcome, Progress, Rejected, Report, Statement
+
+WireStatement = wire.Accepted | wire.Rejected | wire.Progress | wire.Outcome | wire.Tick
+"""What an agent may say once it is welcomed and has been told what it wanted."""
+
+
+def greeting_of(hello: wire.Hello) -> Greeting:
+    """Read an introduction; an agent that names no instance is told apart by its machine's start."""
+    return Greeting(
+        node=hello.node,
+        instance=hello.instance or hello.boot_id,
+        agent_version=hello.agent_version,
+        report=convert(hello.report, Report, from_attributes=True),
+    )
+
+
+def statement_of(message: WireStatement) -> Statement:
+    """Read what an agent says of a push, or of its node."""
+    match message:
+        case wire.Tick(report=report):
+            return convert(report, Report, from_attributes=True)
+        case wire.Accepted():
+            return convert(message, Accepted, from_attributes=True)
+        case wire.Progress():
+            return convert(message, Progress, from_attributes=True)
+        case wire.Rejected():
+            return convert(message, Rejected, from_attributes=True)
+        case wire.Outcome():
+            return convert(message, Outcome, from_attributes=True)
+        case _:
+            assert_never(message)
+
+
+def report_message(report: Report) -> wire.Report:
+    """Write a report."""
+    return convert(report, wire.Report, from_attributes=True)
+
+
+def failure_message(failure: Failure) -> wire.Failure:
+    """Write why content was refused."""
+    return convert(failure, wire.Failure, from_attributes=True)
+
+
+def outcome_message(outcome: Outcome) -> wire.Outcome:
+    """Write an outcome."""
+    return convert(outcome, wire.Outcome, from_attributes=True)

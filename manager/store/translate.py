@@ -1,0 +1,148 @@
+"""Store translation: what is kept as one value of a row, as the manager's own terms.
+
+A node's report and the change of its key are kept whole, in shapes with a version of their own (`REPORT_VERSION`,
+`KEY_CHANGE_VERSION`): a change of the wire, of the API or of the domain changes no row. A field that is added has a default, with which
+older rows are read; anything else is a new version, and rows of the former one are read as well. Pure.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct, convert
+from msgspec.structs import replace
+
+from common.api.codes import KeyChangeKind
+from common.bundle.manifest import Slot
+from common.errors import StorageError
+from manager.domain.model import KeyChange, NodeReportRecord
+from manager.domain.report import FailureResult, Phase, WaitReason
+
+REPORT_VERSION: Final = 1
+KEY_CHANGE_VERSION: Final = 1
+
+UNVERSIONED: Final = 1
+"""The version of rows that say none: they were written before there was one, in the first shape."""
+
+
+class StoredApplied(Struct, frozen=True, kw_only=True):
+    """See `manager.domain.report.Applied`."""
+
+    epoch: int
+    generation: int
+    digest: str
+    leaves: dict[Slot, str] = {}
+
+
+class StoredFailure(Struct, frozen=True, kw_only=True):
+    """See `manager.domain.report.Failure`."""
+
+    epoch: int
+    generation: int
+    digest: str
+    result: FailureResult
+    phase: Phase
+    reason: str
+    message: str
+    at_s: float
+    attempts: int
+    retry_after_s: float
+
+
+class StoredServing(Struct, frozen=True, kw_only=True):
+    """See `manager.domain.report.Serving`."""
+
+    consumer: str
+    endpoint: str
+    slot: Slot
+    leaf: str
+    not_after_s: int = 0
+    at_s: float = 0.0
+    reason: str = ""
+    message: str = ""
+    tls: str = ""
+    sent: int = 0
+    strict_client: str | None = None
+    stapled: bool | None = None
+
+
+class StoredWaiting(Struct, frozen=True, kw_only=True):
+    """See `manager.domain.report.Waiting`."""
+
+    consumer: str
+    since_s: float
+    reason: WaitReason
+    message: str = ""
+
+
+class StoredConfigurationFault(Struct, frozen=True, kw_only=True):
+    """See `manager.domain.report.ConfigurationFault`."""
+
+    code: str
+    message: str
+
+
+class StoredReport(Struct, frozen=True, kw_only=True):
+    """See `manager.domain.model.NodeReportRecord`."""
+
+    version: int = UNVERSIONED
+    node: str
+    at_s: float
+    applied: StoredApplied | None
+    last_failed: StoredFailure | None
+    serving: tuple[StoredServing, ...]
+    disk: str
+    drifts: int
+    clock_skew_s: float
+    waiting: tuple[StoredWaiting, ...] = ()
+    diagnostics: str = ""
+    configuration: tuple[StoredConfigurationFault, ...] = ()
+    node_id: int = 0
+    address: str = ""
+
+
+class StoredKeyChange(Struct, frozen=True, kw_only=True):
+    """See `manager.domain.model.KeyChange`."""
+
+    version: int = UNVERSIONED
+    how: KeyChangeKind
+    at_s: float
+    address: str
+    fingerprint: str
+    former: str = ""
+    former_address: str = ""
+
+
+_REPORTS: Final = msgspec.msgpack.Decoder(StoredReport)
+
+
+def encode_report(record: NodeReportRecord) -> bytes:
+    """Write what is kept of a node's report."""
+    stored = convert(record, StoredReport, from_attributes=True)
+    return msgspec.msgpack.encode(replace(stored, version=REPORT_VERSION))
+
+
+def decode_report(body: bytes) -> NodeReportRecord:
+    """Read it. Raises StorageError for a version that is not known here."""
+    stored = _REPORTS.decode(body)
+    _check(stored.version, REPORT_VERSION, "report")
+    return convert(stored, NodeReportRecord, from_attributes=True)
+
+
+def encode_key_change(change: KeyChange) -> str:
+    """Write how a node came by its key."""
+    stored = convert(change, StoredKeyChange, from_attributes=True)
+    return msgspec.json.encode(replace(stored, version=KEY_CHANGE_VERSION)).decode()
+
+
+def decode_key_change(body: str) -> KeyChange:
+    """Read it. Raises StorageError for a version that is not known here."""
+    stored = msgspec.json.decode(body, type=StoredKeyChange)
+    _check(stored.version, KEY_CHANGE_VERSION, "key change")
+    return convert(stored, KeyChange, from_attributes=True)
+
+
+def _check(version: int, known: int, what: str) -> None:
+    if version != known:
+        raise StorageError(
+            f"the store has a node's {what} in version {version}, which this manager does not read"
+        )
