@@ -49,6 +49,7 @@ class Found:
     attacked: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, Any] = field(default_factory=dict)
     attacks: dict[str, int] = field(default_factory=dict)
+    quiet_pushes_s: list[float] = field(default_factory=list)
     pushes_s: list[float] = field(default_factory=list)
     pushes_failed: int = 0
     memory_before: int = 0
@@ -127,7 +128,7 @@ class Found:
                 f"{name:26} {self.quiet['median_ms'][name]:9.1f} ms {quiet_ms:6.1f} ms {attacked['median_ms']:14.1f} ms "
                 f"{attacked['p95_ms']:6.1f} ms {attacked['slowest_ms']:6.0f} ms {attacked['asked']:7}"
             )
-        pushed = sorted(self.pushes_s) or [0.0]
+        quiet, pushed = sorted(self.quiet_pushes_s) or [0.0], sorted(self.pushes_s) or [0.0]
         rows += [
             "",
             f"refused honest questions   {self.attacked['refused'] or 0}",
@@ -137,7 +138,8 @@ class Found:
             ),
             (
                 f"pushes to all nodes        {len(self.pushes_s)}, median {pushed[len(pushed) // 2]:.2f} s, slowest "
-                f"{pushed[-1]:.2f} s, failed {self.pushes_failed}"
+                f"{pushed[-1]:.2f} s, failed {self.pushes_failed}; quiet {len(self.quiet_pushes_s)}, median "
+                f"{quiet[len(quiet) // 2]:.2f} s, slowest {quiet[-1]:.2f} s"
             ),
             (
                 f"memory                     {self.memory_before / MIB:.0f} MiB before, {self.memory_worst / MIB:.0f} at worst, "

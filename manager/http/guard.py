@@ -44,11 +44,11 @@ HEAVY: Final = Limit(
 )
 """Work that takes more than a few milliseconds. More of it at once would be no faster, and slow everything else."""
 
-STRANGERS: Final = Pace(burst=20.0, per_s=200.0, each_burst=60.0, each_per_s=100.0)
+STRANGERS: Final = Pace(burst=20.0, per_s=100.0, each_burst=60.0, each_per_s=50.0)
 """Requests of those who have proven nothing lately, by source: a page of theirs costs up to a millisecond.
 
 A browser that was never here asks for ten files at once. Who signs in, and who asks for health, waits with them, and never for long: 512
-connections are through in 3 s.
+connections are through in 5 s, and where somebody proved a user lately they go ahead.
 """
 
 USERS: Final = Pace(burst=200.0, per_s=1000.0, each_burst=100.0, each_per_s=300.0)
