@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Final
 
 import typer
 
-from common.api.codes import Role
+from common.codes import Role
 from common.errors import CertcastError
 from common.runtime import log as logs
 from common.runtime.terminal import say, say_columns, say_lines

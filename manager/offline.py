@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from common.api.codes import Role
+from common.codes import Role
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
 from common.runtime import durable

@@ -6,8 +6,8 @@ Looks at the settings as the next start will read them, and at the key that open
 from collections.abc import Callable
 from typing import Final
 
+from common.codes import ConfigurationCode
 from common.errors import CertcastError
-from common.wire.messages import ConfigurationCode
 from manager.domain.report import ConfigurationFault
 from manager.settings import Settings
 from manager.store.sealing import load_keyring

@@ -14,12 +14,13 @@ from typing import Final
 
 import structlog
 
+from common.codes import ConfigurationCode
 from common.errors import CertcastError
 from common.runtime import durable, sdnotify
 from common.runtime import log as logs
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
-from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationCode, ConfigurationFault
+from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
 from common.wire.receiver import Receiver
 from nodeagent.channel import identity
 from nodeagent.channel.conversation import Conversation

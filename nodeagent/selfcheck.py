@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from common.codes import ConfigurationCode
 from common.errors import CertcastError, InstallError, Reason
 from common.runtime import trusted
-from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationCode, ConfigurationFault
+from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
 from nodeagent.channel import identity
 from nodeagent.core.services import Consumer, Services
 from nodeagent.core.servicesfile import ServicesError

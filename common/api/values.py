@@ -10,7 +10,8 @@ from typing import Annotated, get_args
 
 from msgspec import Meta, Struct
 
-from common.api import codes, limits
+from common import limits
+from common.api import codes
 
 
 class Nothing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

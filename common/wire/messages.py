@@ -9,7 +9,6 @@ The course of a conversation (A agent, M manager):
     -> M outcome_ack)*, and each minute A tick -> M tock.
 """
 
-from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -106,24 +105,10 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     message: Text = ""
 
 
-class ConfigurationCode(StrEnum):
-    """Mistakes in a node's own configuration, and the last two in the manager's; stable for machines."""
-
-    SERVICES_INVALID = "services_invalid"
-    PROGRAM_MISSING = "program_missing"
-    PROGRAM_UNTRUSTED = "program_untrusted"
-    UNIT_MISSING = "unit_missing"
-    COPY_TARGET = "copy_target"
-    IDENTITY = "identity"
-    HEALTH_PORT = "health_port"
-    SETTINGS_INVALID = "settings_invalid"
-    STORE_KEY = "store_key"
-
-
 class ConfigurationFault(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with the node's own configuration and would fail at the next installation or start.
 
-    `code` is a `ConfigurationCode`, or what a newer agent calls something else.
+    `code` is a `common.codes.ConfigurationCode`, or what a newer agent calls something else.
     """
 
     code: ReasonText

@@ -16,7 +16,6 @@ from common.api.certificates import (
     SlotsAnswer,
 )
 from common.api.codes import Order, Role, StatusCode
-from common.api.limits import PAGE_MAX
 from common.api.uploads import (
     Assign,
     CertificateEdit,
@@ -27,6 +26,7 @@ from common.api.uploads import (
 )
 from common.errors import AccessError, InvalidInputError, Reason
 from common.ids import node_names
+from common.limits import PAGE_MAX
 from manager.api.answers import (
     certificate_answer,
     finding_answers,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.api.codes import Order, StatusCode
-from common.api.limits import PAGE_MAX
 from common.errors import InvalidInputError
 from common.ids import node_name
+from common.limits import PAGE_MAX
 from common.runtime.terminal import say
 from manager.cli.access import prompt, read_line
 from manager.cli.files import check_output, save

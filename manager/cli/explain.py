@@ -12,7 +12,7 @@ from manager.cli.running import say_answer
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from common.api.explained.explanation import Explanation
+    from common.explained.explanation import Explanation
 
 _MEANT: Final = {
     "name_mismatch": "node_name_mismatch",
@@ -47,8 +47,8 @@ def explain(
     # the table is large, and nothing else of the command needs it
     import msgspec
 
-    from common.api.explained.findings import FINDINGS
-    from common.api.explained.statuses import CHAIN_STATES, STATUSES
+    from common.explained.findings import FINDINGS
+    from common.explained.statuses import CHAIN_STATES, STATUSES
     from manager.cli.output import show_pairs, show_table
 
     rows = (*FINDINGS, *STATUSES, *CHAIN_STATES)
@@ -79,7 +79,7 @@ def explain(
 
 def _of_nodes(wanted: str | None) -> "Sequence[dict[str, str]]":
     """Say what a code means that is none of a certificate's; None is every code."""
-    from common.api.explained.meanings import (
+    from common.explained.meanings import (
         ALARM_TITLES,
         CONFIGURATION,
         CONSEQUENCES,
@@ -87,7 +87,7 @@ def _of_nodes(wanted: str | None) -> "Sequence[dict[str, str]]":
         NODE_STATES,
         WAITS,
     )
-    from common.api.explained.reasons import CLIENT_ALARMS, REASONS
+    from common.explained.reasons import CLIENT_ALARMS, REASONS
 
     meanings: dict[str, Mapping[str, tuple[str, str]]] = {
         "node state": NODE_STATES,

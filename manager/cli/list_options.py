@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from common.api.codes import Order, StatusCode
-from common.api.limits import PAGE_MAX
+from common.limits import PAGE_MAX
 from manager.cli.completion import node_names
 
 SearchOption = Annotated[

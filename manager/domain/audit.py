@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.api.codes import Fault, Kept
+from common.codes import Fault, Kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from common.api.codes import Role, Scope
+from common.codes import Role, Scope
 from common.errors import AccessError, Reason
 from manager.domain.model import UserRecord
 from manager.domain.permissions import PROVISION

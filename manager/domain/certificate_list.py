@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from common.api.codes import Order, StatusCode
-from common.api.limits import PAGE_MAX
+from common.codes import Order, StatusCode
 from common.errors import InvalidInputError, NotFoundError
+from common.limits import PAGE_MAX
 from common.pki.finding import Severity
 from common.pki.path import Purpose, allows
 from manager.domain.comparison import uncovered

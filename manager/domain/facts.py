@@ -7,8 +7,8 @@ Invariant: `desired` moves only by publishing, `offered` only by offering, `appl
 from dataclasses import dataclass, field
 from typing import Final
 
-from common.api.codes import NodeKind, State
 from common.bundle.verify import CLOCK_TOLERANCE_S
+from common.codes import NodeKind, State
 from common.errors import Reason
 from common.ids import Digest, NodeName
 from common.wire.ladder import remaining_s, step_s

@@ -7,7 +7,7 @@ to `manager.pki.chain.chain`. Invariant: a chain that a text completes by itself
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from common.api.codes import ChainState
+from common.codes import ChainState
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
 from manager.domain.comparison import listed

@@ -5,7 +5,7 @@ Pure. Decides what would be gone for good, and whom that meets. Invariant: a pri
 
 from collections.abc import Collection, Sequence
 
-from common.api.codes import ChainState
+from common.codes import ChainState
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
 from manager.domain.comparison import listed

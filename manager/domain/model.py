@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common.api.codes import KeyChangeKind, NodeKind, Role
 from common.bundle.manifest import Slot
+from common.codes import KeyChangeKind, NodeKind, Role
 from common.ids import Digest, Fingerprint, NodeName
 from manager.domain.report import Applied, ConfigurationFault, Failure, Serving, Waiting
 
@@ -216,7 +216,7 @@ class ApiRoleRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRecord:
-    """An API token of a user, without the token. `scope` is a `common.api.codes.Scope`; last use is as of some minutes ago."""
+    """An API token of a user, without the token. `scope` is a `common.codes.Scope`; last use is as of some minutes ago."""
 
     id: int
     user: str

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from common.api.codes import Role
+from common.codes import Role
 
 PROVISION: Final = "provision"
 """The permission to obtain join tokens. No level has it of itself: whoever joins as a node is sent its private keys."""

@@ -7,7 +7,7 @@ consequence of replacing it.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from common.api.codes import ChainState
+from common.codes import ChainState
 from common.ids import NodeName
 from common.pki.finding import LintCode, Severity, by_severity
 from manager.domain.comparison import Difference, compare, compare_request, date, listed, uncovered

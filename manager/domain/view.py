@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from common.api.codes import NodeKind, PushAction, State
 from common.bundle.manifest import Manifest, Slot
+from common.codes import NodeKind, PushAction, State
 from common.errors import Reason
 from common.ids import Digest, Fingerprint, NodeName
 from manager.domain.model import KeyChange

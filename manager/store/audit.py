@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.api.codes import Fault, Kept
+from common.codes import Fault, Kept
 from common.errors import StorageError
 from manager.domain.audit import AuditRecord, Verification
 from manager.store.chain import EMPTY, GENESIS, Head, Seals, SignedHead, StoredHead, unkeyed

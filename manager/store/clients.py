@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.api.codes import Role
+from common.codes import Role
 from common.errors import AccessError, ConflictError, Hint, NotFoundError, ThrottledError
 from manager.domain.model import ClientRecord
 from manager.store.engine import Database

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.api.codes import NodeKind
+from common.codes import NodeKind
 from common.errors import ConflictError, EnrolmentError, Hint, NotFoundError, Reason
 from common.ids import NodeName
 from manager.domain.model import JoinTokenRecord, KeyChange, NodeRecord

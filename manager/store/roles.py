@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.api.codes import Role
+from common.codes import Role
 from common.errors import ConflictError, NotFoundError
 from manager.domain.model import ApiRoleRecord
 from manager.store.engine import Database

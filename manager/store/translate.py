@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct, convert
 from msgspec.structs import replace
 
-from common.api.codes import KeyChangeKind
 from common.bundle.manifest import Slot
+from common.codes import KeyChangeKind
 from common.errors import StorageError
 from manager.domain.model import KeyChange, NodeReportRecord
 from manager.domain.report import FailureResult, Phase, WaitReason

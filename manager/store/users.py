@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.api.codes import Role
+from common.codes import Role
 from common.errors import ConflictError, Hint, NotFoundError
 from manager.domain.model import TokenRecord, UserRecord
 from manager.store.engine import Database

@@ -3,7 +3,7 @@
 Invariant: a caller is known by the hash of its credential, so that asking again costs no password and counts for no lock-out.
 """
 
-from common.api.codes import Role
+from common.codes import Role
 from common.errors import AccessError, NotFoundError
 from manager.domain.callers import Caller, Credential, check_allowed, check_may_provision
 from manager.usecases.clients import ClientOperations

@@ -6,7 +6,7 @@ Decides what is said of each; the inventory judges. For a thread, as some orders
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.api.codes import ChainState
+from common.codes import ChainState
 from common.pki.finding import Finding
 from manager.domain.certificate_list import Query, list_page
 from manager.domain.inventory import Entry, Inventory, Judgement

@@ -12,7 +12,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from common.api.codes import Role
+from common.codes import Role
 from common.errors import AccessError, InvalidInputError, NotFoundError, Reason
 from common.ids import MANAGEMENT_NODE
 from common.source import source_of

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from common.api.codes import Format
 from common.bundle.build import SlotMaterial
+from common.codes import Format
 from common.errors import Hint, NotFoundError, PkiError, Reason
 from manager.domain.inventory import Inventory
 from manager.pki.write.export import Download, ExportItem, export

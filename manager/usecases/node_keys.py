@@ -7,7 +7,7 @@ the former key had opened ends before anybody else writes.
 
 from functools import partial
 
-from common.api.codes import KeyChangeKind
+from common.codes import KeyChangeKind
 from common.ids import NodeName
 from common.runtime.ssh import fingerprint
 from common.source import source_of

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import structlog
 
-from common.api.codes import NodeKind
 from common.bundle.manifest import Slot
+from common.codes import NodeKind
 from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError
 from common.ids import MANAGEMENT_NODE, NodeName, node_name
 from common.runtime.ssh import JOIN_USER

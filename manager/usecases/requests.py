@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from common.api.codes import KeyKind
 from common.bundle.manifest import Slot
+from common.codes import KeyKind
 from common.errors import Hint, InvalidInputError, NotFoundError
 from common.ids import NodeName
 from manager.domain.model import RequestRecord

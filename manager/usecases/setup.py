@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from common.api.codes import Role
+from common.codes import Role
 from common.errors import AccessError, Reason
 from manager.domain.model import UserRecord
 from manager.usecases.context import Context

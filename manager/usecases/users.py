@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from common.api.codes import Role, Scope
+from common.codes import Role, Scope
 from common.errors import AccessError, ChangedMeanwhileError, ConflictError, InvalidInputError, Reason
 from common.source import source_of
 from manager.domain.attempts import Attempt

@@ -1,15 +1,15 @@
 """Reference of findings as a document: `python -m manager.web.reference` writes docs/findings.md anew.
 
-Decides its form only; what it says is in `common.api.explained.statuses`, `common.api.explained.meanings` and `common.api.explained.reasons`.
+Decides its form only; what it says is in `common.explained.statuses`, `common.explained.meanings` and `common.explained.reasons`.
 """
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from common.api.explained.explanation import Explanation
-from common.api.explained.findings import FINDINGS
-from common.api.explained.meanings import (
+from common.explained.explanation import Explanation
+from common.explained.findings import FINDINGS
+from common.explained.meanings import (
     ALARM_TITLES,
     CONFIGURATION,
     CONSEQUENCES,
@@ -17,8 +17,8 @@ from common.api.explained.meanings import (
     NODE_STATES,
     WAITS,
 )
-from common.api.explained.reasons import CLIENT_ALARMS, REASONS
-from common.api.explained.statuses import CHAIN_STATES, STATUSES
+from common.explained.reasons import CLIENT_ALARMS, REASONS
+from common.explained.statuses import CHAIN_STATES, STATUSES
 from manager.pki.chain.chain import PROBLEM_WORDS
 
 SECTIONS: Final[tuple[tuple[str, str, Sequence[Explanation]], ...]] = (

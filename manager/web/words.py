@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from markupsafe import Markup
 
 from common.api.codes import ChainState, Role, State, StatusCode
-from common.api.explained.meanings import NODE_STATES
+from common.explained.meanings import NODE_STATES
 from common.pki.finding import Severity, by_severity
 from common.words import counted
 from manager.domain.consequences import Consequence, ConsequenceCode

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from common.api.limits import ALTERNATIVE_MAX_CHARS, SUBJECT_MAX_CHARS
+from common.limits import ALTERNATIVE_MAX_CHARS, SUBJECT_MAX_CHARS
 from manager.api.app import ROUTES
 from manager.api.routes import Route
 from manager.usecases.workers import Workers

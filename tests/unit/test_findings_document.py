@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from common.api.codes import ChainState, State, StatusCode
-from common.api.explained.meanings import (
+from common.codes import ConfigurationCode
+from common.errors import Reason
+from common.explained.meanings import (
     ALARM_TITLES,
     CONFIGURATION,
     CONSEQUENCES,
@@ -17,15 +19,14 @@ from common.api.explained.meanings import (
     NODE_STATES,
     WAITS,
 )
-from common.api.explained.reasons import CLIENT_ALARMS, REASONS
-from common.errors import Reason
+from common.explained.reasons import CLIENT_ALARMS, REASONS
 from common.pki.finding import LintCode
 from common.pki.path import Problem
-from common.wire.messages import ConfigurationCode, WaitReason
 from manager.cli.app import app
 from manager.domain.alarms import AlarmKind
 from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
+from manager.domain.report import WaitReason
 from manager.infinity_api.contract.alarms import MISSING_ON_MANAGEMENT_NODE, NAMES
 from manager.pki.chain.chain import PROBLEM_WORDS
 from manager.web.reference import markdown

@@ -1,6 +1,6 @@
 """Subjects of conditions, and the words that several kinds share."""
 
-from common.api.codes import State
+from common.codes import State
 from common.pki.expiry import DAY_S, LONG_LIFE_S, Nearness, nearness
 from common.words import counted, span_of
 from manager.domain.alarms.kinds import AlarmKind, Condition, Subject

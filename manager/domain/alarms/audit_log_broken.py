@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from common.api.codes import Fault
+from common.codes import Fault
 from manager.domain.alarms.kinds import AlarmKind, Condition, Subject, manager_trait
 
 TRAIT: Final = manager_trait(AlarmKind.AUDIT_LOG_BROKEN, 22, "error")

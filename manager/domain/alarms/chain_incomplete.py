@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from common.api.codes import ChainState
+from common.codes import ChainState
 from manager.domain.alarms.about import about_certificate
 from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_trait
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from common.api.codes import State
+from common.codes import State
 from manager.domain.alarms.about import about_node, alarming_state, with_refusals
 from manager.domain.alarms.kinds import AlarmKind, Condition, node_trait
 from manager.domain.view import NodeView

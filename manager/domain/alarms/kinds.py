@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from common.api.explained.meanings import ALARM_TITLES
+from common.explained.meanings import ALARM_TITLES
 from common.ids import NodeName
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.view import NodeView

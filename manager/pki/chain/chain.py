@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from common.api.codes import ChainState
+from common.codes import ChainState
 from common.pki.certificate import Certificate, is_signed_by
 from common.pki.constraints import Comparisons
 from common.pki.path import Problem, Purpose, is_usable, problems_of

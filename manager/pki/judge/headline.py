@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from common.api.codes import ChainState, StatusCode
-from common.api.explained.statuses import explain
+from common.codes import ChainState, StatusCode
+from common.explained.statuses import explain
 from common.pki.finding import Finding, LintCode, Severity
 from manager.pki.judge.status import Status
 

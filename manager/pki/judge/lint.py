@@ -8,8 +8,8 @@ import ipaddress
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from common.api.codes import ChainState
-from common.api.explained.statuses import explain
+from common.codes import ChainState
+from common.explained.statuses import explain
 from common.pki.certificate import Certificate
 from common.pki.faults import faults, too_long
 from common.pki.finding import Finding, LintCode, Severity

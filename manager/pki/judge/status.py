@@ -6,7 +6,7 @@ What else may be wrong is in `lint`. Invariant: there is always at least one sta
 
 from dataclasses import dataclass
 
-from common.api.codes import StatusCode
+from common.codes import StatusCode
 from common.pki.certificate import Certificate
 from common.pki.expiry import DAY_S, Nearness, lifetime_s, nearness
 from common.pki.path import has_weak_signature

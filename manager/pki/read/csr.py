@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from common.api.codes import KeyKind
-from common.api.limits import ALTERNATIVE_MAX_CHARS, SUBJECT_MAX_CHARS
+from common.codes import KeyKind
 from common.errors import InvalidInputError, Reason
+from common.limits import ALTERNATIVE_MAX_CHARS, SUBJECT_MAX_CHARS
 from common.pki import der
 from common.pki.certificate import Certificate
 from common.pki.extensions import read_extensions

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from common.api.codes import Format
+from common.codes import Format
 from common.errors import InvalidInputError, PkiError, Reason
 from common.pki import der
 from common.pki.certificate import Certificate, load

@@ -3,8 +3,8 @@
 from aiohttp import web
 
 from common.api.codes import Role
-from common.api.explained.meanings import ALARM_TITLES
-from common.api.explained.reasons import CLIENT_ALARMS
+from common.explained.meanings import ALARM_TITLES
+from common.explained.reasons import CLIENT_ALARMS
 from manager.pki.chain.chain import PROBLEM_WORDS
 from manager.web.reference import MEANINGS, SECTIONS
 from manager.web.visit import Page, Visit

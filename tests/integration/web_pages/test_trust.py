@@ -1,16 +1,17 @@
 from typing import get_args
 
 from common.api.codes import Role
-from common.api.explained.findings import FINDINGS
-from common.api.explained.statuses import CHAIN_STATES, STATUSES
+from common.codes import ConfigurationCode
 from common.errors import Reason
+from common.explained.findings import FINDINGS
+from common.explained.statuses import CHAIN_STATES, STATUSES
 from common.pki.certificate import decode
 from common.pki.path import Problem
 from common.pki.pem import pem_of
-from common.wire.messages import ConfigurationCode, WaitReason
 from manager.domain.alarms import AlarmKind
 from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
+from manager.domain.report import WaitReason
 from manager.domain.view import State
 from manager.usecases.kept import new_trusted_ca
 from tests import odd, pki

@@ -1,7 +1,7 @@
 from collections import Counter
 from pkgutil import iter_modules
 
-from common.api.explained.meanings import ALARM_TITLES
+from common.explained.meanings import ALARM_TITLES
 from manager.domain import alarms
 from manager.domain.alarms import TRAITS, AlarmKind
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.api.codes import ChainState, StatusCode
-from common.api.explained.explanation import Client
-from common.api.explained.statuses import CHAIN_STATES, FINDINGS, STATUSES, explain
+from common.explained.explanation import Client
+from common.explained.statuses import CHAIN_STATES, FINDINGS, STATUSES, explain
 from common.pki.certificate import Certificate, decode
 from common.pki.finding import LintCode, Severity
 from common.pki.pem import pem_of, read_blocks

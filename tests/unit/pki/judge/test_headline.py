@@ -1,7 +1,7 @@
 import pytest
 
 from common.api.codes import ChainState, StatusCode
-from common.api.explained.statuses import CHAIN_STATES, FINDINGS, STATUSES, explain
+from common.explained.statuses import CHAIN_STATES, FINDINGS, STATUSES, explain
 from common.pki.finding import LintCode, Severity
 from manager.pki.judge.headline import headline
 from manager.pki.judge.lint import found

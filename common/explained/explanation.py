@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from common.api.codes import ChainState, StatusCode
+from common.codes import ChainState, StatusCode
 from common.pki.finding import LintCode, Severity
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from common.api.codes import ChainState, StatusCode
-from common.api.explained.explanation import ALL, Client, Explanation
-from common.api.explained.findings import FINDINGS
+from common.codes import ChainState, StatusCode
+from common.explained.explanation import ALL, Client, Explanation
+from common.explained.findings import FINDINGS
 from common.pki.finding import LintCode, Severity
 
 STATUSES: Final = (

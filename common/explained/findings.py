@@ -6,7 +6,7 @@ source or a try says that it refuses a server for this in its default settings.
 
 from typing import Final
 
-from common.api.explained.explanation import ALL, Client, Explanation
+from common.explained.explanation import ALL, Client, Explanation
 from common.pki.finding import LintCode, Severity
 
 FINDINGS: Final = (
