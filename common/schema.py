@@ -33,13 +33,13 @@ def finding_in(error: Exception) -> tuple[str, str]:
     if missing := _MISSING.match(said):
         return _within(place, missing[1]), "is missing"
     if unknown := _UNKNOWN.match(said):
-        return _within(place, unknown[1]), "is not a field that is known here"
+        return _within(place, unknown[1]), "is not a known field"
     if expected := _EXPECTED.match(said):
         return place, f"must be {_kinds(expected[1])}, not {_kinds(expected[2])}"
     if bound := _BOUND.match(said):
         return place, _bounded(bound[1], is_most=bound[2] == "<=", bound=int(bound[3]))
     if _ENUM.match(said):
-        return place, "is none of the values that it may have"
+        return place, "is not one of its possible values"
     return place, said[:1].lower() + said[1:]
 
 

@@ -22,7 +22,7 @@ from manager.account import become_owner, give_to_account, real_directory, refus
 from manager.settings import DEFAULT_CONFIG, DEFAULT_DATA, DEFAULT_HTTPS, DEFAULT_SSH, Settings
 from manager.usage import PlainGroup
 
-FIRST_STEPS = f"""Certcast keeps the TLS certificates of a fleet in one place, and every node's copy right.
+FIRST_STEPS = f"""Certcast keeps the TLS certificates of a fleet in one place, and every node's copy up to date.
 
 The first steps, on this machine, as root:
 
@@ -41,7 +41,7 @@ Root's commands work as the owner of the store. Then, from anywhere:
 
 A lost password is replaced here: certcast-manager user password NAME ('certcast-manager user list' lists the names).
 
-'certcast-manager COMMAND --help' tells more of each step.
+'certcast-manager COMMAND --help' explains each step.
 """
 
 _ELSEWHERE = "is a matter of the operator's command: 'certcast --help' lists what there is."

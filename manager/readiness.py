@@ -32,7 +32,7 @@ def checks_of(store: Store, fleet: Fleet, operations: Operations) -> list[Check]
         return _overdue(fleet.reconciler.age_s, STALE_RECONCILE_S, text)
 
     async def alarms_are_evaluated() -> str:
-        return _overdue(operations.alarms.age_s, SILENT_S, "the alarms were not evaluated for {age_s:.0f} s")
+        return _overdue(operations.alarms.age_s, SILENT_S, "alarm evaluation is {age_s:.0f} s overdue")
 
     async def certificate_is_served() -> str:
         return _fault_of_certificate(fleet.node(MANAGEMENT_NODE), time.time())

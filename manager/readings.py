@@ -14,7 +14,7 @@ def readings_of(fleet: Fleet, operations: Operations, listener: Listener) -> lis
         Reading("alarms_age_seconds", "Time since the alarms were last evaluated.", operations.alarms.age_s),
         Reading(
             "report_write_failures_total",
-            "Reports of nodes that the store did not take at the first attempt.",
+            "Reports of nodes that could not be stored at the first attempt.",
             lambda: float(fleet.reports.failures),
         ),
         Reading(
@@ -46,7 +46,7 @@ def readings_of_https(server: HttpsServer) -> list[Reading]:
         Reading("https_connections", "Connections to the HTTPS port.", lambda: float(len(server.seats))),
         Reading(
             "https_refused_total",
-            "Connections to the HTTPS port that were turned away, or cut because they were idle or late.",
+            "Connections to the HTTPS port that were refused, or cut because they were idle or slow.",
             lambda: float(server.seats.refused.total()),
         ),
     ]

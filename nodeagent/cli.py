@@ -25,7 +25,7 @@ from nodeagent.settings import (
 )
 
 INTRODUCTION: Final = f"""\
-Keeps this node's TLS certificates and trusted CAs what the manager says they should be.
+Keeps this node's TLS certificates and trusted CAs as the manager publishes them.
 
 The first steps, on a new node:
 
@@ -34,7 +34,7 @@ The first steps, on a new node:
   2. here:            certcast-nodeagent join TOKEN
        makes this node's key, and pins it and the manager's to each other
   3. here:            certcast-nodeagent recipe
-       lists services whose part of {DEFAULT_SERVICES} is ready to be adapted
+       lists services for which there is an example for {DEFAULT_SERVICES}
   4. here:            certcast-nodeagent services
        says what is wrong with that file, before it is used
   5. here:            systemctl enable --now certcast-nodeagent    (or certcast-nodeagent run)
@@ -42,7 +42,7 @@ The first steps, on a new node:
 """
 
 FAULT_ADVICE: Final = {
-    "services_invalid": "'certcast-nodeagent recipe' prints parts for the services file",
+    "services_invalid": "'certcast-nodeagent recipe' prints examples for the services file",
     "identity": "'certcast-nodeagent join TOKEN' joins a manager, with the token that 'certcast node add' printed",
 }
 """By the code of a fault of this node's configuration."""
@@ -82,7 +82,7 @@ def _join(chosen: argparse.Namespace) -> int:
     )
     say_lines(
         f"This node is '{me.node}' now. Next:\n"
-        f"  1. describe its services in {DEFAULT_SERVICES}; 'certcast-nodeagent recipe' prints parts for it\n"
+        f"  1. describe its services in {DEFAULT_SERVICES}; 'certcast-nodeagent recipe' prints examples for it\n"
         "  2. check that file: certcast-nodeagent services\n"
         f"  3. start the agent: {start}"
     )
@@ -135,7 +135,7 @@ def _services_check(chosen: argparse.Namespace) -> int:
         return 1
     services, _ = load_services(chosen.services)
     for consumer in services.consumers:
-        ports = ", ".join(endpoint.label for endpoint in consumer.endpoints) or "no port proves it"
+        ports = ", ".join(endpoint.label for endpoint in consumer.endpoints) or "no endpoint is checked"
         say(f"{consumer.name:<16} uses {', '.join(consumer.uses)}; {ports}")
     say(f"{chosen.services} can be used.")
     return 0
@@ -215,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     run.add_argument("--log-style", default="auto", choices=("auto", "json", "console"))
 
-    recipe = _command(commands, "recipe", "print a part of services.toml for a known service", RECIPE)
+    recipe = _command(commands, "recipe", "print an example for services.toml of a known service", RECIPE)
     recipe.add_argument("name", nargs="?", metavar="NAME", help="the service; without it all are listed")
 
     services = _command(commands, "services", "check services.toml without using it", SERVICES)
@@ -285,7 +285,7 @@ Example:
 """
 
 RECIPE: Final = f"""\
-Print a part of {DEFAULT_SERVICES} for a known service: what it must be configured with, what reloads it, what that does to
+Print an example for {DEFAULT_SERVICES} of a known service: what it must be configured with, what reloads it, what that does to
 people, which port proves it, and the copy that it needs if it cannot read this node's directory. Adapt ports and names; the
 file is read again with 'systemctl reload certcast-nodeagent'.
 
@@ -296,7 +296,7 @@ Example:
 
 SERVICES: Final = """\
 Check the services file as it is on disk, and what it names: programs, units, accounts, directories for copies; and whether
-this node's identity can be read. Changes nothing and asks nobody. Exits 1 if something is wrong, and names file, line and key.
+this node's identity can be read. Changes nothing and contacts nobody. Exits 1 if something is wrong, and names file, line and key.
 The running agent finds the same within a minute, tells the manager, and goes on with what it had.
 
 Example:
@@ -304,8 +304,8 @@ Example:
 """
 
 STATUS: Final = f"""\
-Print what is installed on this node and what each port serves now. Asks nobody but the ports; the agent need not run.
-Exits 1 if a port serves something else than what is installed, or a part of the last bundle was refused.
+Print what is installed on this node and what each port serves now. Contacts only the ports; the agent need not run.
+Exits 1 if a port serves something other than what is installed, or a part of the last bundle was refused.
 
 Example:
   certcast-nodeagent status --data {DEFAULT_DATA}

@@ -82,7 +82,7 @@ def _program_faults(consumers: Iterable[Consumer]) -> Iterable[ConfigurationFaul
             except OSError:
                 yield fault(
                     ConfigurationCode.PROGRAM_MISSING,
-                    f"consumer '{consumer.name}': {what}: {argv[0]} is not a program here",
+                    f"consumer '{consumer.name}': {what}: {argv[0]} is not a program on this node",
                 )
 
 

@@ -21,7 +21,7 @@ DEFAULT_SERVICES: Final = Path("/etc/certcast/services.toml")
 DEFAULT_HEALTH: Final = "127.0.0.1:9470"
 
 MISSING: Final = (
-    "there is no such file; it says what to reload and which port proves it, and an empty file is enough for a node that only keeps "
+    "there is no such file; it says which services to reload and which ports to check; an empty file is enough for a node that only keeps "
     "the files"
 )
 

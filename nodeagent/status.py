@@ -88,7 +88,9 @@ def _services_in_use(data: Path, services_file: Path) -> tuple[Services, Ownersh
         if (kept := read_last_good(data)) is None:
             raise InvalidInputError("services", f"{services_file}: {error.message}") from error
         services, _ = salvage_services(kept, ACCOUNTS)
-        mistake = f"services     {services_file}: {error.message}; what follows goes by the last good one"
+        mistake = (
+            f"services     {services_file}: {error.message}; the following is based on the last good one"
+        )
         return services, owners_for(services.secret_gid), [mistake]
 
 

@@ -21,7 +21,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Acts, the newest first; `next_before` asks for the page that follows, null at the end."""
+    """Entries, the newest first; `next_before` asks for the page that follows, null at the end."""
 
     entries: list[AuditRecord]
     next_before: int | None

@@ -149,7 +149,7 @@ def _check_trust(
         yield fault(
             Reason.SHRINK_GUARD,
             f"the trust store would shrink from {applied.anchors} anchors to {anchors}; "
-            "force the push if that is meant",
+            "force the push if that is intended",
         )
 
 
@@ -181,9 +181,9 @@ def _check_slot(slot: Slot, manifest: Manifest, bodies: Mapping[str, bytes]) -> 
     fullchain = leaf_pem + chain_pem
     for name, wanted in ((FULLCHAIN, fullchain), (COMBINED, fullchain + key_pem + parameters)):
         if bodies[f"{slot}/{name}"] != wanted:
-            yield fault(Reason.BAD_DIGEST, name, "it contradicts the slot's other files")
+            yield fault(Reason.BAD_DIGEST, name, "it does not match the slot's other files")
     if (leaf.not_before_s, leaf.not_after_s) != (facts.not_before_s, facts.not_after_s):
-        yield fault(Reason.BAD_DIGEST, CERTIFICATE, "its validity is not the one that the manifest names")
+        yield fault(Reason.BAD_DIGEST, CERTIFICATE, "its validity is not the one in the manifest")
 
 
 def _check_validity(slot: Slot, not_before_s: int, not_after_s: int, now_s: float) -> PartFault | None:

@@ -14,23 +14,23 @@ NODE_STATES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "All that it should have is installed, and every port named in its services file serves it. If the file names no port, only the installed files are known to be right.",
         ),
         "installing": ("Installing", "A push is under way."),
-        "pending": ("Pending", "It does not have the latest yet; it is pushed when things are quiet."),
+        "pending": ("Pending", "It does not have the latest content yet; that is pushed as soon as changes pause."),
         "failed": (
             "Failed",
-            "The last installation failed, or was possible only in part; it is tried again.",
+            "The last installation failed, or succeeded only in part; it is tried again.",
         ),
         "not_serving": ("Not serving", "Everything is installed, but a port serves something else."),
         "drifted": ("Drifted", "Files on the node were changed; the agent repairs them."),
         "reload_waiting": (
             "Reload waits",
-            "Everything is installed; a service waits for its window, since its last reload, or to be started.",
+            "Everything is installed; a service waits for its reload window, for its interval to pass, or to be started.",
         ),
         "scheduled": (
             "Scheduled",
-            "A certificate that is not valid yet is installed when it begins; until then the former one stays.",
+            "A certificate that is not valid yet is installed when it begins; until then the previous one stays.",
         ),
         "conflict": ("Conflict", "It runs what this store never published; it waits for your decision."),
-        "offline": ("Offline", "It has no connection; it gets what changed when it is back."),
+        "offline": ("Offline", "It has no connection; it gets what has changed once it is back."),
         "never_joined": ("Never joined", "It was added, but its agent has not joined yet."),
     }
 )
@@ -45,7 +45,7 @@ ALARM_TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "ca_expiring": "Trusted CA certificate expires soon",
         "ca_expired": "Trusted CA certificate has expired",
         "out_of_sync": "Node does not have what it should",
-        "not_serving": "Service does not show the installed certificate",
+        "not_serving": "Service does not serve the installed certificate",
         "install_failed": "Installation failed",
         "drifted": "Files on the node were changed",
         "offline": "Node is offline",
@@ -121,19 +121,19 @@ CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Clients that do not trust this very certificate will refuse it.",
         ),
         "key_replaced": ("Private key is replaced", "The entry gets another private key than it has now."),
-        "key_lost": ("Private key is lost", "The only copy here of a private key is deleted for good."),
+        "key_lost": ("Private key is lost", "The only copy of a private key here is deleted for good."),
         "nodes_left_without": (
             "Node is left without a certificate",
-            "No certificate is assigned to the node any more; it keeps serving what it has until it is told otherwise.",
+            "No certificate is assigned to the node any more; it keeps serving what it has until another is assigned.",
         ),
-        "node_removed": ("Node is removed", "The node gets nothing any more, and its key is forgotten."),
+        "node_removed": ("Node is removed", "The node gets no more updates, and its key is deleted."),
         "request_unanswered": (
             "Signing request was not answered",
-            "The request and its private key are deleted; a certificate that is issued for it later is of no use.",
+            "The request and its private key are deleted; a certificate that is issued for it later cannot be used.",
         ),
         "trust_shrinks": (
-            "Many trusted CAs go",
-            "All or more than a fifth of the trusted CAs that were added here go at once.",
+            "Many trusted CAs are removed",
+            "All, or more than a fifth, of the trusted CAs that were added here are removed at once.",
         ),
         "untrusted": (
             "CA is no longer trusted",
@@ -142,7 +142,7 @@ CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "chain_broken": ("Chain of trust breaks", "A certificate's chain no longer reaches a trusted root."),
         "chain_kept": (
             "Intermediates are kept",
-            "What came with the certificate before, and was not given again, still completes its chain.",
+            "Intermediates that came with the certificate earlier, and were not given again, still complete its chain.",
         ),
         "not_served": (
             "Certificate is not served",
@@ -164,7 +164,7 @@ CONFIGURATION: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "program_missing": (
             "Program is missing",
-            "The reload or start command of a service is not a program on this node. Install it, or name the one that there is by its full path.",
+            "The reload or start command of a service is not a program on this node. Install it, or give the full path of the right one.",
         ),
         "program_untrusted": (
             "Program could be replaced by others",
@@ -175,8 +175,8 @@ CONFIGURATION: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Whether the service runs cannot be seen. Correct the name of its unit, or install the service.",
         ),
         "copy_target": (
-            "Copy has no place",
-            "A file that a service wants cannot be written where it is declared. Make the directory, or let the agent write to it; the service waits until then.",
+            "Copy cannot be written",
+            "A copy that a service needs cannot be written where it is declared. Create the directory, or let the agent write to it; the service waits until then.",
         ),
         "identity": (
             "Identity cannot be read",
@@ -184,15 +184,15 @@ CONFIGURATION: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "health_port": (
             "Health port is not open",
-            "Monitoring gets no answer on the agent's own port. See which program has it, or choose another one.",
+            "Monitoring gets no answer on the agent's own port. See which program uses it, or choose another port.",
         ),
         "settings_invalid": (
             "Manager's settings have mistakes",
-            "The manager runs on, and could not start again. Correct what the message names before the next restart.",
+            "The manager keeps running, but could not start again. Correct what the message names before the next restart.",
         ),
         "store_key": (
             "Key of the store cannot be read",
-            "The manager runs on, and could not open its store again. Restore the key file, or its owner and mode.",
+            "The manager keeps running, but could not open its store again. Restore the key file, or its owner and mode.",
         ),
     }
 )
@@ -205,12 +205,12 @@ WAITS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "The service is reloaded within its window only, since a reload drops calls. Nothing needs to be done.",
         ),
         "interval": (
-            "Waits since its last reload",
-            "The service was reloaded not long ago, and its interval is not over. Nothing needs to be done.",
+            "Waits for its interval",
+            "The service was reloaded recently, and the minimum interval between reloads has not passed. Nothing needs to be done.",
         ),
         "service": (
             "Waits for its service",
-            "The service does not run, or a file that it wants has no place. Start it, or make the place; it then goes on by itself.",
+            "The service does not run, or a copy that it needs cannot be written. Start it, or create the directory; the rest follows by itself.",
         ),
     }
 )

@@ -14,23 +14,23 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         Reason.STALE_GENERATION: (
             "Generation is too old",
             (
-                "The node has had a generation with this number or a higher one. It gets the next number by itself; if the store was restored "
-                "from a backup, look at what the node serves, then push by force."
+                "The node has had a generation with this number or a higher one. It gets the next number automatically; if the store was restored "
+                "from a backup, look at what the node serves, then force a push."
             ),
         ),
         Reason.EPOCH_CONFLICT: (
-            "Epoch does not fit",
-            "The node has had generations of a store that was restored or replaced since. Decide whose content is right, then push by force.",
+            "Epoch does not match",
+            "The node has had generations of a store that has since been restored or replaced. Decide whose content is right, then force a push.",
         ),
         Reason.BAD_DIGEST: (
             "Content does not match its digest",
             (
-                "What arrived or lies on the disk is not what was published, so it is not used. It is sent again; if that repeats, check the "
+                "What arrived, or is on the disk, is not what was published, so it is not used. It is sent again; if that keeps happening, check the "
                 "node's disk and memory."
             ),
         ),
         Reason.BAD_FRAME: (
-            "Connection carried no frame",
+            "Not the nodes' protocol",
             "What was sent is not the protocol of nodes, and the connection was closed. Look for another program or a proxy on that port.",
         ),
         Reason.BAD_MESSAGE: (
@@ -53,8 +53,8 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "The text or file is damaged or of another kind than expected; the message says where. Ask its sender for an undamaged one.",
         ),
         Reason.KEY_MISMATCH: (
-            "Private key does not fit",
-            "The private key is not that of the certificate. Give the key that the certificate was requested with.",
+            "Private key does not match",
+            "The private key is not that of the certificate. Give the key with which the certificate was requested.",
         ),
         Reason.CHAIN_INCOMPLETE: (
             "Chain is not complete",
@@ -65,11 +65,11 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         Reason.NOT_YET_VALID: (
             "Not valid yet",
-            "The certificate begins later, and is installed then without anybody's help. If it should be valid by now, check the clocks.",
+            "The certificate becomes valid later, and is installed then automatically. If it should be valid by now, check the clocks.",
         ),
         Reason.EXPIRED: (
             "Has expired",
-            "The certificate has ended, so it is not installed. Renew it and assign the new one; if it should be valid, check the clocks.",
+            "The certificate has expired, so it is not installed. Renew it and assign the new one; if it should be valid, check the clocks.",
         ),
         Reason.EMPTY_BUNDLE: (
             "Nothing would be left",
@@ -87,16 +87,16 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "There is no room to write. Free space on the machine that the message names; nodes try again by themselves.",
         ),
         Reason.PERMISSION: (
-            "Access is denied by the machine",
+            "Permission denied",
             "The agent or manager may not read or write a file. Correct its owner or mode, or the directories that the unit allows.",
         ),
         Reason.TARGET_MISSING: (
-            "Place of a file is missing",
+            "Directory or file is missing",
             "A directory or file that is written to does not exist or may not be used. Create it, or correct its path in the node's services file.",
         ),
         Reason.CROSS_DEVICE: (
-            "Files lie on two file systems",
-            "What must be swapped in one step lies on different file systems. Keep the agent's data directory on one.",
+            "Files are on two file systems",
+            "What must be swapped in one step is on different file systems. Keep the agent's data directory on one.",
         ),
         Reason.SWITCH_FAILED: (
             "New files could not be made live",
@@ -105,8 +105,8 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         Reason.RELOAD_FAILED: (
             "Service was not reloaded",
             (
-                "The command that reloads a service failed; its own words are in the message. Correct the service, or the command in the node's "
-                "services file; it is tried again, or at once by a forced push."
+                "The command that reloads a service failed; its output is in the message. Correct the service, or the command in the node's "
+                "services file; it is tried again automatically, or at once by a forced push."
             ),
         ),
         Reason.RELOAD_TIMEOUT: (
@@ -124,14 +124,14 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             ),
         ),
         Reason.VERIFY_MISMATCH: (
-            "Port shows another certificate",
+            "Port serves another certificate",
             (
                 "A port serves another certificate than the installed one. See which file the service is configured with, and whether its "
                 "reload really loads it."
             ),
         ),
         Reason.VERIFY_TIMEOUT: (
-            "Port did not show it in time",
+            "Port did not serve it in time",
             (
                 "A port did not show the installed certificate within its time after the reload. Give a slow service a longer one in the "
                 "node's services file."
@@ -145,18 +145,18 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             ),
         ),
         Reason.ROLLBACK_FAILED: (
-            "Way back failed too",
+            "Rollback failed too",
             (
                 "Neither the new files nor the former ones could be proven at the ports. Look at the services on the node now: what they serve is "
                 "not known to be right."
             ),
         ),
         Reason.NO_PREVIOUS: (
-            "Nothing to go back to",
+            "No previous generation",
             "The node has no earlier generation. Correct what failed, and push again.",
         ),
         Reason.QUARANTINED: (
-            "Rests after a failure",
+            "Paused after a failure",
             (
                 "This content failed on the node a short while ago and is left alone for a time that grows to an hour. Other content is taken "
                 "at once, and a forced push tries this one now."
@@ -171,15 +171,15 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         Reason.BUSY: (
             "Too much at once",
-            "There is more to do than is done at a time, or too many attempts failed. Wait as long as the answer says, and ask again.",
+            "There are more requests than are handled at a time, or too many attempts failed. Wait as long as the answer says, and ask again.",
         ),
         Reason.UNSUPPORTED: (
             "Not supported",
-            "The kind, algorithm or version is one that is not taken; the message names it. Convert it, or upgrade the older side.",
+            "The kind, algorithm or version is not supported; the message names it. Convert it, or upgrade the older side.",
         ),
         Reason.INTERRUPTED: (
             "Was interrupted",
-            "A stop, crash or power cut ended it before its end; nothing is left half-done. It is brought to its end or tried again by itself.",
+            "A stop, crash or power cut ended it before its end; nothing is left half-done. It is completed or tried again automatically.",
         ),
         Reason.SERVICES_INVALID: (
             "Services file cannot be used",
@@ -190,19 +190,19 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "There is nothing of that name or number, or it was deleted meanwhile. List what there is, and ask again.",
         ),
         Reason.CONFLICT: (
-            "Contradicts what is stored",
-            "The name is in use, or the object was changed by somebody else meanwhile. Look at it again, and repeat what is still right.",
+            "Conflicts with what is stored",
+            "The name is in use, or the object was changed by somebody else meanwhile. Load it again, and repeat what still applies.",
         ),
         Reason.IDENTITY_CONFLICT: (
-            "Two things claim to be one",
+            "Same identity, other key",
             (
                 "A stored certificate has the same issuer and serial number but another private key. See which is right; replacing it "
                 "wants a confirmation."
             ),
         ),
         Reason.CONFIRMATION_NEEDED: (
-            "Wants a confirmation",
-            "The change has consequences, which the answer lists; nothing was done yet. Repeat it with the confirmation if they are meant.",
+            "Needs confirmation",
+            "The change has consequences, which the answer lists; nothing has been done yet. Repeat it with the confirmation if they are intended.",
         ),
         Reason.INVALID: (
             "Value cannot be accepted",
@@ -220,7 +220,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             ),
         ),
         Reason.PASSWORD_REQUIRED: (
-            "Wants your own password",
+            "Needs your own password",
             "This may let somebody in or give away a key, so a token or an old session is not enough. Give your password, and repeat it.",
         ),
         Reason.TOKEN_UNKNOWN: (
@@ -231,22 +231,22 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Token was used",
             "A join token works once. Make a new one; if the node did not use it itself, find out who did.",
         ),
-        Reason.TOKEN_EXPIRED: ("Token has expired", "Its time is over. Make a new one."),
+        Reason.TOKEN_EXPIRED: ("Token has expired", "It has expired. Make a new one."),
         Reason.UNREACHABLE: (
             "No connection",
-            "The other side did not answer or refused the connection. Check that it runs, its address, and what lies between.",
+            "The other side did not answer or refused the connection. Check that it runs, its address, and the network between.",
         ),
         Reason.TIMEOUT: (
             "Took too long",
-            "It did not end or answer within its time and was given up. Try again; if that repeats, look at the load and the network.",
+            "It did not finish or answer in time, and was abandoned. Try again; if that keeps happening, check the load and the network.",
         ),
         Reason.STORAGE: (
             "Store failed",
             "The manager's database could not be read or written. Check its disk and its log; the request may be repeated.",
         ),
         Reason.INTERNAL: (
-            "Error of the product itself",
-            "Something unforeseen happened; the log of the manager or agent has the details. Report it with those lines.",
+            "Internal error",
+            "Something unexpected happened; the log of the manager or agent has the details. Report it with those lines.",
         ),
     }
 )

@@ -90,7 +90,7 @@ def read_frame(data: bytes) -> Frame:
     oddities.extend(_version_oddities(version, rest))
     oddities.extend(_serial_oddities(der.integer(serial), len(serial.content)))
     if algorithm.raw != outer[1].raw:
-        oddities.append("Its signature algorithm is another inside than outside of what is signed.")
+        oddities.append("Its signature algorithm differs between inside and outside of what is signed.")
     return Frame(
         raw=whole.raw,
         signed=outer[0].raw,

@@ -208,7 +208,7 @@ class _Scan:
                 f"the block begins as {label} and ends as {closing.label}: lines between them are missing",
             )
         if label.startswith(_PGP):
-            return self._finding(opened.start, closing.end, "this is a PGP key, which has no use here")
+            return self._finding(opened.start, closing.end, "this is a PGP key, which cannot be used here")
         before = line_before(self._text, opened.start)
         body = read_body(self._text[opened.end : closing.start], before=before)
         if body is None:

@@ -81,12 +81,12 @@ def _strays(text: str, start: int, end: int) -> Iterator[Stray]:
             break
     if not text.isascii() and (binary := _BINARY.search(text, start, end)):
         yield Stray(
-            binary.start(), "binary content stands here beside PEM, such as DER; give it as a file of its own"
+            binary.start(), "binary content stands here beside PEM, such as DER; give it as a separate file"
         )
     if wide := _WIDE.search(text, start, end):
         yield Stray(
             wide.start(),
-            "text stands here in another encoding than the rest, such as UTF-16; give it as a file of its own",
+            "text stands here in another encoding than the rest, such as UTF-16; give it as a separate file",
         )
 
 

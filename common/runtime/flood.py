@@ -46,7 +46,7 @@ class HeldBack:
 
     def message(self) -> str:
         """Return what to tell of it."""
-        told = f"{self.count} more like this in the last {INTERVAL_S:.0f} s are not shown one by one"
+        told = f"{self.count} more like this in the last {INTERVAL_S:.0f} s are not shown"
         if not self.sources:
             return told
         most, count = self.sources.most_common(1)[0]

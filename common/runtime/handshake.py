@@ -82,7 +82,7 @@ async def see_served(
     finally:
         writer.transport.abort()
     if not chain:
-        raise UnreachableError(f"{host}:{port} showed no certificate")
+        raise UnreachableError(f"{host}:{port} presented no certificate")
     return Served(leaf=fingerprint_of(chain[0]), chain=chain, tls=tls)
 
 

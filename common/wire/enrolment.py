@@ -157,7 +157,7 @@ class EnrolDecoder:
     def _header(self, data: bytes) -> bytes | None:
         frames = self._frames.feed(data)
         if len(frames) > 1 or (frames and frames[0][1]):
-            raise ProtocolError("more than one message where one belongs")
+            raise ProtocolError("more than one message where one is expected")
         return frames[0][0] if frames else None
 
 

@@ -154,7 +154,7 @@ class Receiver:
     def receive(self, message: Message, blob: bytes, now_s: float) -> list[Command]:
         """Take one message. Raises ProtocolError if it is not allowed now."""
         if blob and not isinstance(message, Offer | Payload):
-            raise ProtocolError("a blob where none belongs")
+            raise ProtocolError("an unexpected blob")
         if not self._welcomed and not isinstance(message, Welcome | Goodbye):
             raise ProtocolError("the manager spoke before its welcome")
         match message:
@@ -255,7 +255,7 @@ class Receiver:
             digest=offer.digest,
             result="applied",
             phase="commit",
-            message="it was applied already",
+            message="it is already applied",
             at_s=now_s,
             report=self._local.report(now_s),
         )

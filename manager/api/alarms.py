@@ -64,7 +64,7 @@ ROUTES = (
         path="alarms/history",
         role=Role.READ_ONLY,
         handler=history,
-        summary="List alarms that no longer stand",
+        summary="List alarms that have ended",
         query=(
             Query("limit", int, f"how many at most; {HISTORY_MAX} if left out", least=1, most=HISTORY_MAX),
         ),

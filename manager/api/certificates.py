@@ -245,9 +245,9 @@ ROUTES = (
             Parameter("status", StatusCode, "only those with this status"),
             Parameter("node", str, "only those that this node has"),
             Parameter(
-                "fitting", str, "first those that are valid for every name of this node", must_exist=True
+                "fitting", str, "those that are valid for every name of this node come first", must_exist=True
             ),
-            Parameter("order", str, f"one of {', '.join(Order)}; with - before it the other way round"),
+            Parameter("order", str, f"one of {', '.join(Order)}; a leading - reverses the order"),
             Parameter("offset", int, "how many to skip"),
             Parameter("limit", int, f"how many at most; {PAGE} if left out", least=1, most=PAGE_MAX),
         ),

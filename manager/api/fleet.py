@@ -78,7 +78,7 @@ ROUTES = (
         pushes=True,
         role=Role.READ_ONLY,
         handler=show,
-        summary="Show how all nodes stand",
+        summary="Show the status of all nodes",
         answers={200: FleetAnswer},
     ),
     Route(

@@ -90,7 +90,7 @@ ROUTES = (
         path="nodes/{name}/generations/{generation}/republish",
         role=Role.ADMINISTRATOR,
         handler=republish,
-        summary="Publish older content of a node once more; it stays until what the store wants of the node changes",
+        summary="Publish older content of a node once more; it stays until the assigned content of the node changes",
         query=(CONFIRM,),
         answers={201: RepublishedAnswer},
     ),

@@ -107,7 +107,7 @@ async def fill_slot(call: Call) -> web.StreamResponse:
 
 
 async def empty_slot(call: Call) -> web.StreamResponse:
-    """Take a slot's assignment away."""
+    """Remove a slot's assignment."""
     await call.api.operations.assignments.unassign(
         node_name(call.name("name")), slot_name(call.name("slot")), confirm=call.confirm(), actor=call.actor
     )
@@ -203,7 +203,7 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=empty_slot,
         query=(CONFIRM,),
-        summary="Take a slot's assignment away",
+        summary="Remove a slot's assignment",
         answers={204: None},
     ),
 )

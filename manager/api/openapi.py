@@ -29,7 +29,7 @@ _PARTS: Final[Mapping[str, Json]] = {
     "slot": {"enum": list(get_args(Slot))},
 }
 _ABOUT: Final = """\
-Certcast keeps the TLS certificates and trusted CAs of a fleet of nodes right. There are two APIs: Certcast's own below \
+Certcast manages the TLS certificates and trusted CAs of a fleet of nodes. There are two APIs: Certcast's own below \
 `/api/certcast/v1/`, and the management API below `/api/admin/` that clients of the platform speak already. Both take HTTP Basic, an \
 API token or an access token; each operation says which role it needs: read-only, operator or administrator, each of which may do \
 what those before it may. No answer holds a private key."""
@@ -40,9 +40,9 @@ _PASSWORD: Final = ", and the user's own name and password: no token may do it" 
 _FAILURES: Final[Mapping[int, str]] = {
     400: "Something in the request cannot be accepted; `field` and `findings` say what.",
     401: "Sign in.",
-    403: "The role is not enough, a password is needed instead of a token, or another site's page asks.",
-    404: "There is no such thing.",
-    409: "It contradicts what is stored.",
+    403: "The role does not allow it, a password is needed instead of a token, or the request comes from another site's page.",
+    404: "Not found.",
+    409: "It conflicts with what is stored.",
     413: "The body, or something in it, is too large.",
     415: "The body is compressed.",
     429: "Too many failed sign-ins of this user from this address; `Retry-After` says how long to wait.",
@@ -183,7 +183,7 @@ def _token(by_kind: Mapping[Any, Json]) -> Json:
     why = {
         status: text for status, text in _FAILURES.items() if status in {400, 403, 413, 415, 429, 503, 507}
     }
-    why[401] = "The assertion proves nothing."
+    why[401] = "The assertion is not valid."
     return {
         "operationId": "post_oauth_token",
         "tags": ["oauth"],

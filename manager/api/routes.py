@@ -121,7 +121,7 @@ CONFIRM: Final = Query(
     str,
     "empty to be told what it means before; then the token of the answer to that, to do just this",
 )
-FORCE: Final = Query("force", bool, "do it in spite of what a refusal warns of")
+FORCE: Final = Query("force", bool, "go ahead despite what a refusal warned of")
 
 
 def reply(value: object, *, status: int = 200) -> web.Response:

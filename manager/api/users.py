@@ -125,7 +125,7 @@ ROUTES = (
         pushes=True,
         role=Role.READ_ONLY,
         handler=whoami,
-        summary="Say who is calling",
+        summary="Show who is calling",
         answers={200: Caller},
     ),
     Route(

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 ENVIRONMENT_HANDLER = "_process_env_request"
 """What asyncssh calls on a channel for each variable; it asks no session. The matrix of requests in tests/attacks shows that it does."""
 
-OBSTINATE = "too many requests that are refused"
+OBSTINATE = "too many refused requests"
 
 Accept = Callable[[PinnedKey, Transport], Peer]
 Admit = Callable[[PinnedKey, str], bool]

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from common.api.audit import VerificationAnswer
 
 _FAULTS: Final = {
-    "entry": "The log is broken: the first {count} entries fit, and entry {at} was altered, or one before it was removed.",
-    "head": "The log is broken: its {count} entries fit, but the record of where it ends is missing or was altered.",
-    "end": "The log is broken: its {count} entries fit, but it does not end there; later entries were removed.",
+    "entry": "The log is broken: the first {count} entries are intact, and entry {at} was altered, or one before it was removed.",
+    "head": "The log is broken: its {count} entries are intact, but the record of where it ends is missing or was altered.",
+    "end": "The log is broken: its {count} entries are intact, but it does not end there; later entries were removed.",
     "shipped": (
-        "The log is broken: its {count} entries fit, but it lacks entries whose head was shipped. An older copy of the store is in place, "
+        "The log is broken: its {count} entries are intact, but it lacks entries whose head was shipped. An older copy of the store is in place, "
         "or its end was cut; after restoring a backup run 'certcast-manager restored'."
     ),
     "key": "The log cannot be verified: the key of its chain is missing or cannot be opened.",
@@ -38,9 +38,11 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def audit(
     context: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many acts.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many entries.")
+    ] = 100,
     before: Annotated[
-        int | None, typer.Option("--before", metavar="ID", min=1, help="Only acts before this one.")
+        int | None, typer.Option("--before", metavar="ID", min=1, help="Only entries before this one.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -67,7 +69,10 @@ def audit(
         for entry in found.entries
     ]
     show_table(
-        ("when", "who", "did", "to", "detail"), rows, nothing="Nothing was done yet.", folded={"to", "detail"}
+        ("when", "who", "did", "to", "detail"),
+        rows,
+        nothing="The log has no entries yet.",
+        folded={"to", "detail"},
     )
     if found.next_before is not None:
         say(f"There is more: certcast audit --before {found.next_before}", err=True)

@@ -35,19 +35,17 @@ EditParametersOption = Annotated[
     str | None,
     typer.Option("--parameters", metavar="FILE", help="PEM: DH or EC parameters; - is standard input."),
 ]
-NoParametersOption = Annotated[
-    bool, typer.Option("--no-parameters", help="Without the parameters that were given beside it.")
-]
+NoParametersOption = Annotated[bool, typer.Option("--no-parameters", help="Remove its DH or EC parameters.")]
 KeptNodesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--node",
         metavar="NAME",
-        help="A node that has it from now on; may be repeated, no other keeps it.",
+        help="A node that is to have it; may be repeated. It is taken from all others.",
         autocompletion=node_names,
     ),
 ]
-NoNodesOption = Annotated[bool, typer.Option("--no-nodes", help="No node has it from now on.")]
+NoNodesOption = Annotated[bool, typer.Option("--no-nodes", help="Take it from all nodes.")]
 NodesOption = Annotated[
     list[str] | None,
     typer.Option(

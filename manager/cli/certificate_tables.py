@@ -112,7 +112,7 @@ def ca_row(each: TrustedCaAnswer, now_s: float) -> Row:
         _with_issuer(each),
         expiry(each, now_s),
         each.fingerprint[:8],
-        Text("of no use", style="bold red") if each.faults else _ca_statuses(each, "\n"),
+        Text("unusable", style="bold red") if each.faults else _ca_statuses(each, "\n"),
         ca_kind(each),
     )
 
@@ -172,7 +172,7 @@ def decoded_ca(found: TrustedCaAnswer, now_s: float) -> Table:
         ("serial number", found.serial_no),
         ("valid", _validity(found, now_s)),
         ("fingerprint", found.fingerprint),
-        ("status", "of no use" if found.faults else _ca_statuses(found)),
+        ("status", "unusable" if found.faults else _ca_statuses(found)),
         ("kind", ca_kind(found)),
     ]
     if found.held_out:

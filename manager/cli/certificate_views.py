@@ -95,7 +95,7 @@ def list_certificates(
 
     found, now_s = read(answer, CertificatesAnswer), time.time()
     nothing = (
-        "No certificate is like that." if filtered else "No certificates yet: certcast certificate add --help"
+        "No certificate matches." if filtered else "No certificates yet: certcast certificate add --help"
     )
     rows = [list_row(each, now_s) for each in found.certificates]
     show_table(LIST_HEADINGS, rows, nothing=nothing, folded=FOLDED)

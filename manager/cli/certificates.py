@@ -39,7 +39,7 @@ from manager.cli.running import (
 if TYPE_CHECKING:
     from common.api.certificates import AssignedAnswer, CertificateAnswer
 
-app = group("Keep certificates, and give them to nodes.")
+app = group("Manage certificates, and assign them to nodes.")
 
 
 @app.command()
@@ -166,7 +166,7 @@ def assign(
     force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Give a certificate to nodes.
+    """Assign a certificate to nodes.
 
     It takes the place of the one that is in their slot. If it is not valid for a node's names, has expired, or lacks what that one has, it is
     shown and asked before; a script says --force. 'certcast certificate list --fitting NODE' lists those that are valid for a node first.
@@ -191,7 +191,7 @@ def assign(
 
     found = read(answer, AssignedAnswer)
     to = "all nodes" if everywhere else ", ".join(nodes or ())
-    say(f"Certificate {certificate_id} goes to {to} now; 'certcast status' shows how far.")
+    say(f"Certificate {certificate_id} goes to {to} now; 'certcast status' shows the progress.")
     say_remarks(found)
 
 
@@ -228,14 +228,14 @@ def delete(
     had = places(read(answer, Places).nodes)
     numbers = ", ".join(str(number) for number in dict.fromkeys(certificate_ids))
     which = "certificate" if len(set(certificate_ids)) == 1 else "certificates"
-    say(f"Deleted {which} {numbers}." + (f" Nothing is assigned any more to {had}." if had else ""))
+    say(f"Deleted {which} {numbers}." + (f" Nothing is assigned to {had} any more." if had else ""))
 
 
 def going_to(nodes: Sequence[str]) -> str:
     """Say where a certificate goes."""
     if not nodes:
         return ""
-    return f"; it goes to {', '.join(nodes)} now ('certcast status' shows how far)"
+    return f"; it goes to {', '.join(nodes)} now ('certcast status' shows the progress)"
 
 
 def say_remarks(kept: "CertificateAnswer | AssignedAnswer") -> None:

@@ -136,7 +136,7 @@ class Client:
         if 300 <= response.status < 400:
             where = response.headers.get("Location", "elsewhere")
             return RefusedError(
-                f"the manager points to {where}; use that in --url (redirects are not followed)",
+                f"the manager redirects to {where}; use that in --url (redirects are not followed)",
                 status=response.status,
             )
         if (refused := refusal(response.status, answer)) is not None:
@@ -259,7 +259,7 @@ def _unreachable(access: Access, error: aiohttp.ClientError) -> UnreachableError
         case aiohttp.ServerDisconnectedError():
             return unreachable.closed(url)
         case aiohttp.ClientPayloadError():
-            return UnreachableError(f"the answer of {url} ended before it was whole; try again")
+            return UnreachableError(f"the answer of {url} was cut off; try again")
         case aiohttp.ClientResponseError():
             return unreachable.no_manager(url, "it does not speak HTTP")
         case OSError():

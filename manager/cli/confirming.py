@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 YesOption = Annotated[
     bool,
-    typer.Option("--force", help="Do it without a question, whatever the manager says that it would mean."),
+    typer.Option("--force", help="Do not ask for confirmation, whatever the consequences."),
 ]
 ReplaceKeyOption = Annotated[
     bool,
@@ -57,7 +57,7 @@ def ask_confirmed(
                 raise
             option = "--replace" if not replaces and _replaces_key(error.consequences) else "--force"
             if not can_ask():
-                raise error.hinted(f"give {option} if that is meant") from error
+                raise error.hinted(f"to confirm, repeat it with {option}") from error
             if not _is_meant(error.consequences):
                 raise RefusedError("nothing was changed", status=error.status, code=error.code) from error
             confirm = error.token
@@ -97,7 +97,7 @@ def _hinted(context: typer.Context, work: Work, confirmation: dict[str, str], *,
         return ask(context, lambda client: work(client, confirmation))
     except RefusedError as error:
         if error.code == _CONFLICT and may_replace:
-            raise error.hinted("give --replace if it shall take its place") from error
+            raise error.hinted("use --replace to replace it") from error
         raise
 
 
@@ -107,4 +107,4 @@ def _replaces_key(found: Sequence["ConsequenceAnswer"]) -> bool:
 
 def _is_meant(found: Sequence["ConsequenceAnswer"]) -> bool:
     show_consequences(found)
-    return confirm("Do it all the same?")
+    return confirm("Continue anyway?")

@@ -43,7 +43,7 @@ def read(answer: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(answer, type=kind)
     except msgspec.MsgspecError as error:
         raise CertcastError(
-            f"the manager's answer was not understood ({finding_text(error)}); are it and this command of one version?"
+            f"the manager's answer was not understood ({finding_text(error)}); do the manager and this command have the same version?"
         ) from error
 
 
@@ -56,7 +56,7 @@ def refusal(status: int, answer: bytes) -> RefusedError | None:
     told, command = error.confirmation or None, _LISTS.get(error.hint or "")
     message = error.message or f"the manager refused with HTTP status {status}"
     return RefusedError(
-        f"{message}; 'certcast {command}' shows those there are" if command else message,
+        f"{message}; 'certcast {command}' lists them" if command else message,
         status=status,
         code=error.reason,
         field=error.field,

@@ -33,7 +33,7 @@ def explain(
         str | None,
         typer.Argument(
             metavar="CODE",
-            help="A code of a finding, status, chain, node state, alarm, reason, configuration, or of what a change means; all if none.",
+            help="A code of a finding, status, chain, node state, alarm, reason, configuration, or of a consequence. Without it, all are listed.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,

@@ -17,7 +17,7 @@ EXIT_REFUSED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
 
-_WANTS_CONFIRMATION: Final = "this wants a confirmation, and nothing was changed"
+_NEEDS_CONFIRMATION: Final = "this needs confirmation, and nothing was changed"
 HTTP_UNAUTHENTICATED: Final = 401
 
 LOST: Final = (
@@ -63,7 +63,7 @@ class RefusedError(CertcastError):
 
     def hinted(self, hint: str) -> "RefusedError":
         """Return the same with what to do about it."""
-        message = _WANTS_CONFIRMATION if self.token is not None else self.message
+        message = _NEEDS_CONFIRMATION if self.token is not None else self.message
         return RefusedError(
             f"{message}; {hint}",
             status=self.status,
@@ -102,7 +102,7 @@ def explained(error: RefusedError, access: "Access") -> RefusedError:
     """Say with whose credentials it was refused, and what to do next."""
     if error.status == HTTP_UNAUTHENTICATED and access.token:
         return error.saying(
-            f"{error.message}. It is the one of --token or CERTCAST_TOKEN; sign in with --user and make another: certcast token create"
+            f"{error.message}. The token is the one in --token or CERTCAST_TOKEN; sign in with --user and make another: certcast token create"
         )
     if error.status == HTTP_UNAUTHENTICATED:
         return error.saying(f"{error.message} (user '{access.user}'). {LOST}")
@@ -127,7 +127,9 @@ def lines(error: CertcastError) -> Iterator[str]:
         if len(findings) == 1:
             message, findings = finding_line(findings[0]), ()
         else:
-            message = f"{len(findings)} findings, so nothing was taken:"
+            message = f"{len(findings)} findings, so nothing was changed:"
+    if isinstance(error, RefusedError) and any(each.message in message for each in error.consequences):
+        message = _NEEDS_CONFIRMATION  # what asks for it follows
     if isinstance(error, RefusedError) and error.field and error.field not in message:
         message = f"{error.field}: {message}"
     yield f"certcast: {message}"

@@ -160,7 +160,7 @@ def save(made: Download, output: str | None, *, force: bool, secret: bool) -> Pa
     """
     if output == STDOUT:
         if sys.stdout.isatty() and not made.name.endswith(".pem"):
-            raise InvalidInputError("output", "this is no text; send it to a file or into a pipe")
+            raise InvalidInputError("output", "this is binary; write it to a file or a pipe")
         if sys.stdout.isatty():
             say_lines(made.content.decode(errors="replace"))
             return None
@@ -180,7 +180,7 @@ def save(made: Download, output: str | None, *, force: bool, secret: bool) -> Pa
             else:
                 _create(parent, path.name, made.content, mode)
     except FileExistsError as error:  # a broken link, or made since
-        raise InvalidInputError("output", f"{path} is there already; choose another --output") from error
+        raise InvalidInputError("output", f"{path} already exists; choose another --output") from error
     except OSError as error:
         raise InvalidInputError("output", f"cannot write {path}: {error.strerror}") from error
     return path
@@ -211,5 +211,5 @@ def _check_replaceable(path: Path, *, force: bool) -> None:
         raise InvalidInputError("output", f"{path} is not a file; use --output - for standard output")
     if not force:
         raise InvalidInputError(
-            "output", f"{path} is there already; --force replaces it, --output FILE writes another"
+            "output", f"{path} already exists; --force replaces it, --output FILE writes another"
         )

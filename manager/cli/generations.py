@@ -54,7 +54,7 @@ def generations(context: typer.Context, name: NodeArgument, json: JsonOption = F
     show_table(
         ("generation", "published", "because of", "leaves", "anchors"),
         rows,
-        nothing="Nothing was published for it yet.",
+        nothing="Nothing has been published for it yet.",
     )
 
 

@@ -21,7 +21,7 @@ _FORM_OPTIONS: Final = frozenset({"-o", "--output", "--format", "--yaml", "--csv
 
 _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
     "": {
-        "login": "Nothing stays signed in: set CERTCAST_USER (the password is asked for), or CERTCAST_TOKEN to what 'certcast token create' prints.",
+        "login": "The command keeps no session: set CERTCAST_USER (the password is asked for), or CERTCAST_TOKEN to what 'certcast token create' prints.",
         "password": "Your own password is changed on the pages, under your name; a lost one on the manager's machine: "
         "'certcast-manager user password NAME'.",
         "version": "Use 'certcast --version'.",

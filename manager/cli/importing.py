@@ -28,7 +28,7 @@ SkipUnusableOption = Annotated[
     bool,
     typer.Option(
         "--skip-unusable",
-        help="Take what can be used, and leave the rest out, which is then listed; otherwise one finding keeps everything out.",
+        help="Import what can be used, and list the rest; without this, one finding refuses everything.",
     ),
 ]
 

@@ -30,7 +30,7 @@ def list_tokens(context: typer.Context, json: JsonOption = False) -> None:
         (str(each.id), each.node, each.created_by or "-", moment(each.created_s), moment(each.expires_s))
         for each in read(answer, JoinTokensAnswer).join_tokens
     ]
-    show_table(("id", "node", "created by", "created", "expires"), rows, nothing="No join token can be used.")
+    show_table(("id", "node", "created by", "created", "expires"), rows, nothing="There are no join tokens.")
 
 
 def revoke(

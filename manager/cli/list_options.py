@@ -13,26 +13,26 @@ SearchOption = Annotated[
     typer.Option(
         "--search",
         metavar="TEXT",
-        help="Those with this in a name, issuer, serial number or fingerprint.",
+        help="Only those with this text in a name, issuer, serial number or fingerprint.",
     ),
 ]
-StatusOption = Annotated[StatusCode | None, typer.Option("--status", help="Those with this status.")]
+StatusOption = Annotated[StatusCode | None, typer.Option("--status", help="Only those with this status.")]
 NodeOption = Annotated[
     str | None,
-    typer.Option("--node", metavar="NAME", help="Those that a node has.", autocompletion=node_names),
+    typer.Option("--node", metavar="NAME", help="Only those that this node has.", autocompletion=node_names),
 ]
 FittingOption = Annotated[
     str | None,
     typer.Option(
         "--fitting",
         metavar="NAME",
-        help="First those that are valid for all names of a node.",
+        help="List those first that are valid for all names of this node.",
         autocompletion=node_names,
     ),
 ]
-UnassignedOption = Annotated[bool, typer.Option("--unassigned", help="Those that no node has.")]
-OrderOption = Annotated[Order, typer.Option("--order", help="By what to order.")]
-ReverseOption = Annotated[bool, typer.Option("--reverse", help="In the other direction.")]
+UnassignedOption = Annotated[bool, typer.Option("--unassigned", help="Only those that no node has.")]
+OrderOption = Annotated[Order, typer.Option("--order", help="What to sort by.")]
+ReverseOption = Annotated[bool, typer.Option("--reverse", help="Reverse the order.")]
 LimitOption = Annotated[
     int, typer.Option("--limit", metavar="N", min=1, max=PAGE_MAX, help="How many to list at most.")
 ]

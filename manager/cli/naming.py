@@ -97,7 +97,7 @@ def _resolver(kind: str, find: _Find) -> Callable[[typer.Context, Any], Any]:
         ):  # longer ones may begin a fingerprint
             return int(wanted)
         if not wanted.strip():
-            raise InvalidInputError("id", f"an empty word names no {kind}")
+            raise InvalidInputError("id", f"an empty name is no {kind}")
 
         async def work(client: "Client") -> int:
             return the_number(kind, wanted, await find(client, wanted))
@@ -144,7 +144,7 @@ CertificateOption = Annotated[
     typer.Option(
         "--certificate",
         metavar="CERTIFICATE",
-        help="The certificate to replace; what is not said is taken from it.",
+        help="The certificate to replace; whatever is not given is taken from it.",
         parser=str,
         callback=resolve_certificate,
         autocompletion=certificate_names,

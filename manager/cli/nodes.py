@@ -116,7 +116,7 @@ def remove(
 ) -> None:
     """Remove a node.
 
-    Its agent is turned away from then on. It is asked before; a script says --force.
+    Its agent is refused from then on. It is asked before; a script says --force.
 
     Example: certcast node remove conf1
     """
@@ -127,7 +127,7 @@ def remove(
     if json:
         say_answer(answer)
         return
-    say(f"Removed {name}. What is installed on it stays there until it is deleted there.")
+    say(f"Removed {name}. Its files stay on the node until they are deleted there.")
 
 
 @app.command("join-token")

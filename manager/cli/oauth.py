@@ -20,7 +20,7 @@ KEY_MAX_BYTES = 8192
 @app.command()
 def add(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the program is called here.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name for the program.")],
     role: Annotated[Role, typer.Option("--role", help="What the program may do.")],
     public_key: Annotated[
         Path, typer.Option("--public-key", metavar="FILE", help="Its public key in PEM, ECDSA P-256.")
@@ -113,6 +113,4 @@ def _check_is_there(context: typer.Context, name: str) -> None:
 
     answer = ask(context, lambda client: client.get("oauth-clients"))
     if all(each.name != name for each in read(answer, ClientsAnswer).clients):
-        raise NotFoundError(
-            f"there is no client '{name}'; 'certcast oauth-client list' shows those there are"
-        )
+        raise NotFoundError(f"there is no client '{name}'; 'certcast oauth-client list' lists them")

@@ -52,11 +52,13 @@ def push(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Also what failed lately, and in place of what this manager does not know."
+            "--force",
+            help="Push even what failed lately, and replace content that this manager does not know.",
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done, and what that would change.")
+        bool,
+        typer.Option("--dry-run", help="Dry run: only print what would be done, and what that would change."),
     ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until each node that is pushed to is in sync or has failed.")
@@ -199,7 +201,7 @@ async def _follow(client: "Client", plans: "list[PushAnswer]", *, timeout_s: flo
                 if not pursuit.waiting:
                     break
     except TimeoutError:
-        _progress(f"not at an end after {timeout_s:.0f} s: {', '.join(pursuit.waiting)}")
+        _progress(f"not finished after {timeout_s:.0f} s: {', '.join(pursuit.waiting)}")
         return False
     return not (pursuit.failed or left_out)
 

@@ -20,13 +20,15 @@ NamesOption = Annotated[
 ]
 OnlyNamesOption = Annotated[
     bool,
-    typer.Option("--only-these-names", help="Ask for no names of the certificate but those of --name."),
+    typer.Option(
+        "--only-these-names", help="Ask for the names in --name only, not for those of the certificate."
+    ),
 ]
 KeyTypeOption = Annotated[
     KeyKind | None,
     typer.Option(
         "--key-type",
-        help="The new key; if nothing is said, like that of the certificate to be replaced, else RSA2048.",
+        help="The new key; by default like that of the certificate to be replaced, otherwise RSA2048.",
     ),
 ]
 KeyOption = Annotated[
@@ -41,13 +43,13 @@ AdCompatibleOption = Annotated[
 ]
 ServerAuthOption = Annotated[
     bool | None,
-    typer.Option("--server-auth/--no-server-auth", help="For a TLS server; yes if nothing is said."),
+    typer.Option("--server-auth/--no-server-auth", help="For a TLS server; yes by default."),
 ]
 ClientAuthOption = Annotated[
     bool | None,
     typer.Option(
         "--client-auth/--no-client-auth",
-        help="For a TLS client; no if nothing is said, unless it replaces one in a client slot.",
+        help="For a TLS client; no by default, unless it replaces one in a client slot.",
     ),
 ]
 FilesArgument = Annotated[
@@ -58,5 +60,5 @@ FilesArgument = Annotated[
     ),
 ]
 TakeOverOption = Annotated[
-    bool, typer.Option("--take-over", help="Give it all nodes of the certificate that it replaces.")
+    bool, typer.Option("--take-over", help="Assign it to all nodes of the certificate that it replaces.")
 ]

@@ -69,7 +69,9 @@ def create(
     if key is not None and key_type is not None:
         raise InvalidInputError("key", "--key and --key-type exclude each other; leave one out")
     if certificate_id is None and subject is None and not names:
-        raise InvalidInputError("subject", "say for what: --certificate ID, or --subject DN and --name NAME")
+        raise InvalidInputError(
+            "subject", "say what it is for: --certificate ID, or --subject DN and --name NAME"
+        )
     login(context)
     body: dict[str, Any] = {
         "certificate": certificate_id,
@@ -88,8 +90,8 @@ def create(
         say_answer(answer)
         return
     made = _read(answer)
-    _say_beside(made, f"Made request {made.id}")
-    say(f"Send it to your CA, then upload what comes back: certcast csr answer {made.id} FILE", err=True)
+    _say_beside(made, f"Created request {made.id}")
+    say(f"Send it to your CA, then upload the answer: certcast csr answer {made.id} FILE", err=True)
     say_document(made.csr)
 
 

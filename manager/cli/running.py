@@ -23,7 +23,7 @@ T = TypeVar("T")
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the manager's answer as JSON; '-o json' does the same.")
 ]
-ReplaceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
+ReplaceOption = Annotated[bool, typer.Option("--force", help="Replace a file that exists already.")]
 OutputOption = Annotated[
     str | None,
     typer.Option(

@@ -21,10 +21,10 @@ _REDRAWS_A_SECOND: Final = 2
 
 def status(
     context: typer.Context,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on showing what changes, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing changes, until Ctrl-C.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show how all nodes stand.
+    """Show the status of all nodes.
 
     A leaf is shown by the first eight digits of its fingerprint. Where what is desired, applied and served differs, each is told.
     With --watch and --json each change is one line: the node's facts as the manager sends them.

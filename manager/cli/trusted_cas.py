@@ -29,7 +29,7 @@ app = group("Trust CAs, on all nodes.")
 
 IMPORT_HELP = """Import files, sorted by what they hold.
 
-CAs are trusted, and TLS certificates with their keys go to their own list. It is the same as 'certcast certificate import'; 'certcast ca add' takes nothing but CAs.
+CAs are trusted, and TLS certificates with their keys go to their own list. It is the same as 'certcast certificate import'; 'certcast ca add' takes CAs only.
 
 Example: certcast ca import root.crt issuing.der
 """
@@ -134,7 +134,11 @@ def edit(
     ca_id: CaArgument,
     certificate: Annotated[
         str | None,
-        typer.Option("--certificate", metavar="FILE", help="PEM: what takes its place; - is standard input."),
+        typer.Option(
+            "--certificate",
+            metavar="FILE",
+            help="PEM: the certificate to replace it with; - is standard input.",
+        ),
     ] = None,
     trusted_intermediate: Annotated[
         bool | None,
@@ -144,7 +148,8 @@ def edit(
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Even if that drops more than a fifth of the trusted CAs.")
+        bool,
+        typer.Option("--force", help="Go ahead even if that drops more than a fifth of the trusted CAs."),
     ] = False,
     json: JsonOption = False,
 ) -> None:

@@ -40,7 +40,7 @@ def trust(
         ),
     ] = None,
     output: Annotated[
-        str, typer.Option("--output", metavar="FILE", help="Where to keep the manager's certificate.")
+        str, typer.Option("--output", metavar="FILE", help="Where to save the manager's certificate.")
     ] = FILE,
     force: ReplaceOption = False,
     json: JsonOption = False,
@@ -68,7 +68,7 @@ def trust(
         )
     # before anybody is asked: what is trusted must also work
     if (trouble := _verify(url, host, port, pem)) != "":
-        raise RefusedError(f"the certificate that {url} shows is of no use there: {trouble}", status=0)
+        raise RefusedError(f"the certificate that {url} shows cannot be used: {trouble}", status=0)
     if expected is None:
         _ask(url, found)
     path = save(Download(FILE, pem.encode()), output, force=force, secret=False)
@@ -90,7 +90,7 @@ def _expected(fingerprint: str | None) -> str | None:
 def _endpoint(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     if parts.scheme != "https":
-        raise InvalidInputError("url", "there is a certificate to trust with https only")
+        raise InvalidInputError("url", "only https has a certificate to trust")
     return parts.hostname or "", parts.port or HTTPS
 
 
@@ -142,7 +142,7 @@ def _conclude(url: str, path: Path | None, found: str, *, json: bool) -> None:
             msgspec.json.encode({"url": url, "file": str(path) if path else None, "fingerprint": found})
         )
     elif path is None:
-        say(f"This machine trusts {url} already: a CA that it knows vouches for it.")
+        say(f"This machine trusts {url} already: its certificate was issued by a CA that this machine knows.")
     else:
         say(f"Wrote {path}. From now on:")
         say_lines(f"\n  export CERTCAST_CA={shlex.quote(str(path.absolute()))}")

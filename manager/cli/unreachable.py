@@ -53,9 +53,9 @@ def no_tls(url: str, error: BaseException | None) -> UnreachableError:
     """Say that no TLS came about."""
     reason = getattr(error, "reason", "") or ""
     if reason in NO_TLS:
-        return UnreachableError(f"what answers at {url} speaks no TLS: is that the manager's https port?")
+        return UnreachableError(f"the server at {url} does not speak TLS: is that the manager's https port?")
     said = f" ({reason.replace('_', ' ').lower()})" if reason else ""
-    return UnreachableError(f"no TLS with {url}{said}: is that the manager's https port?")
+    return UnreachableError(f"the TLS handshake with {url} failed{said}: is that the manager's https port?")
 
 
 def silent(url: str) -> UnreachableError:
@@ -68,13 +68,13 @@ def silent(url: str) -> UnreachableError:
 def closed(url: str) -> UnreachableError:
     """Say that the other end hung up."""
     return UnreachableError(
-        f"what answers at {url} closed the connection without an answer: is that the manager's https port?"
+        f"the server at {url} closed the connection without an answer: is that the manager's https port?"
     )
 
 
 def no_manager(url: str, what: str) -> UnreachableError:
     """Say that somebody else answered."""
-    return UnreachableError(f"what answers at {url} is no Certcast manager: {what}. Is --url right?")
+    return UnreachableError(f"the server at {url} is not a Certcast manager: {what}. Is --url right?")
 
 
 def behind_proxy(url: str, status: int) -> UnreachableError:

@@ -113,7 +113,7 @@ def set_role(
     if json:
         say_answer(answer)
         return
-    say(f"{name} is {role} now.")
+    say(f"{name} is now {role}.")
 
 
 @tokens.command("create")
@@ -127,7 +127,7 @@ def create_token(
         Scope | None,
         typer.Option(
             "--scope",
-            help="What it may do; push-only: push and watch; provisioning: join tokens too. Without this: what you may do now.",
+            help="What it may do; push-only: push and watch; provisioning: join tokens too. By default, whatever you may do.",
         ),
     ] = None,
     json: JsonOption = False,
@@ -155,7 +155,7 @@ def create_token(
 def list_tokens(
     context: typer.Context,
     everybody: Annotated[
-        bool, typer.Option("--all", help="Everybody's tokens; this needs the role administrator.")
+        bool, typer.Option("--all", help="List the tokens of all users; this needs the role administrator.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -198,13 +198,13 @@ def revoke_token(
         typer.Argument(metavar="TOKEN", help="Its number in 'certcast token list', or its label."),
     ],
     everybody: Annotated[
-        bool, typer.Option("--all", help="Look among everybody's tokens, as an administrator.")
+        bool, typer.Option("--all", help="Search the tokens of all users, as an administrator.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
     """Revoke an API token.
 
-    Yours or, for administrators, anybody's; it is worth nothing from then on.
+    Yours or, for administrators, anybody's; it is revoked.
 
     Example: certcast token revoke backup
     """
@@ -236,7 +236,7 @@ def _the_token(wanted: str, tokens: "Sequence[ListedToken]") -> "ListedToken":
     ]
     if not found:
         raise InvalidInputError(
-            "token", f"there is no token '{wanted}' among these; 'certcast token list' shows yours"
+            "token", f"there is no token '{wanted}' here; 'certcast token list' shows yours"
         )
     if len(found) > 1:
         numbers = ", ".join(str(each.id) for each in found)
@@ -251,7 +251,7 @@ def _check_is_there(context: typer.Context, name: str) -> None:
 
     answer = ask(context, lambda client: client.get("users"))
     if all(each.name != name for each in read(answer, UsersAnswer).users):
-        raise NotFoundError(f"there is no user '{name}'; 'certcast user list' shows those there are")
+        raise NotFoundError(f"there is no user '{name}'; 'certcast user list' lists them")
 
 
 def check_name(name: str) -> None:

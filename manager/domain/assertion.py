@@ -79,7 +79,7 @@ def issuer_of(token: str) -> str:
         raise AccessError("the assertion is not a JSON Web Token") from error
     issuer = claims.get("iss")
     if not isinstance(issuer, str) or not _is_text(issuer):
-        raise AccessError("the assertion does not say who it is from (iss)")
+        raise AccessError("the assertion does not say who issued it (iss)")
     return issuer
 
 
@@ -104,7 +104,7 @@ def check_assertion(
     except jwt.MissingRequiredClaimError as error:
         raise AccessError(f"the assertion must have the claims {', '.join(_CLAIMS)}") from error
     except (InvalidSubjectError, InvalidJTIError) as error:
-        raise AccessError("the assertion's sub and jti must be texts") from error
+        raise AccessError("the assertion's sub and jti must be strings") from error
     except (jwt.PyJWTError, ValueError, TypeError) as error:
         raise unproven() from error
     _check_members(token)
@@ -139,7 +139,7 @@ def _expiry(claims: Mapping[str, Any], now_s: float) -> float:
     if max(issued_s, begins_s) > now_s + LEEWAY_S:
         raise AccessError("the assertion is from the future; is the client's clock right?")
     if expires_s - issued_s > LIFETIME_MAX_S:
-        raise AccessError(f"the assertion lives longer than {LIFETIME_MAX_S:.0f} s")
+        raise AccessError(f"the assertion is valid for longer than {LIFETIME_MAX_S:.0f} s")
     return expires_s + LEEWAY_S
 
 
@@ -166,7 +166,7 @@ def _check_members(token: str) -> None:
         try:
             members = json.loads(base64url_decode(part), object_pairs_hook=_once)
         except ValueError as error:
-            raise AccessError("a member stands twice in the assertion") from error
+            raise AccessError("the assertion has a member twice") from error
         if part == token.partition(".")[0] and "crit" in members:
             raise AccessError(
                 "the assertion has extensions that must be understood (crit), and none is known here"

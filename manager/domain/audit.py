@@ -47,7 +47,7 @@ class AuditSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditPage:
-    """Acts, the newest first; `next_before` asks for the page that follows, None at the end."""
+    """Entries, the newest first; `next_before` asks for the page that follows, None at the end."""
 
     entries: Sequence[AuditRecord]
     next_before: int | None

@@ -85,7 +85,7 @@ def check_password_given(caller: Caller) -> None:
     """Refuse a caller that did not send a password. Raises AccessError PASSWORD_REQUIRED."""
     if caller.credential is not Credential.PASSWORD:
         raise AccessError(
-            f"this needs the user's own name and password; an {caller.credential} does not stand for them",
+            f"this needs the user's own name and password; an {caller.credential} is not enough",
             reason=Reason.PASSWORD_REQUIRED,
         )
 

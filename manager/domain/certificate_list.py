@@ -55,7 +55,7 @@ class Query:
         if not 1 <= self.limit <= PAGE_MAX:
             raise InvalidInputError("limit", f"a page has 1 to {PAGE_MAX} entries")
         if self.offset < 0:
-            raise InvalidInputError("offset", "an offset is not negative")
+            raise InvalidInputError("offset", "an offset cannot be negative")
 
 
 def list_page(inventory: Inventory, query: Query, *, now_s: int) -> Page[Entry]:

@@ -152,7 +152,7 @@ def _times(before: Certificate, after: Certificate, label: str) -> Iterator[Diff
         yield Difference(DifferenceCode.ENDS_EARLIER, message, Severity.WARNING)
     if _lifetime_s(after) < _lifetime_s(before) - SAME_TIME_S:
         message = (
-            f"It is made for {counted(_days(after), 'day')}, {label} for {counted(_days(before), 'day')}."
+            f"It is valid for {counted(_days(after), 'day')}, {label} for {counted(_days(before), 'day')}."
         )
         yield Difference(DifferenceCode.SHORTER_LIFETIME, message, Severity.NOTE)
 

@@ -95,7 +95,7 @@ def left_without(entry: Entry, nodes: tuple[NodeName, ...]) -> Consequence:
     verb = "loses" if len(nodes) == 1 else "lose"
     return Consequence(
         code=ConsequenceCode.NODES_LEFT,
-        message=f"{listed(nodes)} {verb} {named(entry)}: what is served stays until another certificate is assigned, and is renewed no more.",
+        message=f"{listed(nodes)} {verb} {named(entry)}: what is served stays until another certificate is assigned, and is no longer renewed.",
         severity=Severity.WARNING,
         asks=True,
         nodes=nodes,

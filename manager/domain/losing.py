@@ -64,11 +64,11 @@ def of_removing_nodes(nodes: Sequence[NodeRecord], inventory: Inventory) -> list
             inventory.entries[number] for (name, _), number in inventory.slots.items() if name == record.name
         ]
         kept = [each for each in held if not each.temporary]
-        joined = " Its agent is turned away from then on." if record.public_key else " It has not joined."
+        joined = " Its agent is refused from then on." if record.public_key else " It has not joined."
         stays = "stays" if len({each.id for each in kept}) == 1 else "stay"
         every = listed(dict.fromkeys(named(each) for each in kept))
         has = f" It has {every}, which {stays} in the store." if kept else ""
-        message = f"Node {record.name} is forgotten, with its history.{joined}{has} Its services keep serving what they have."
+        message = f"Node {record.name} is deleted with its history.{joined}{has} Its services keep serving what they have."
         found.append(
             Consequence(
                 code=ConsequenceCode.NODE_REMOVED,
@@ -87,9 +87,7 @@ def of_deleting_requests(gone: Sequence[RequestRecord], inventory: Inventory) ->
     if not waiting:
         return []
     every = listed(f"{each.id} ({each.subject_name or each.raw_subject or 'no subject'})" for each in waiting)
-    message = (
-        f"The private key goes with the request, so what a CA sends later cannot be used: request {every}."
-    )
+    message = f"The private key is deleted with the request, so what a CA sends later cannot be used: request {every}."
     return [asked(ConsequenceCode.REQUEST_UNANSWERED, message)]
 
 
@@ -114,13 +112,13 @@ def of_untrusting(
     if dropped := [each for each in leaving if (each.subject_id, key_of(each)) not in kept]:
         found += [] if not lost else [asked(ConsequenceCode.TRUST_SHRINKS, f"{lost[0].upper()}{lost[1:]}.")]
         every = listed(f"'{each.subject_name or each.label}'" for each in dropped)
-        message = f"Every node stops trusting {every}: peers whose certificates only lead there are refused."
+        message = f"Every node stops trusting {every}: peers whose certificates lead only there are refused."
         found.append(asked(ConsequenceCode.UNTRUSTED, message))
     if not leaving:
         return []
     stored = new if edited is None else [*new, edited]
     if broken := _broken_chains(inventory, gone, stored, now_s=now_s):
-        message = f"The chain of trust breaks of {listed(named(each) for each in broken)}."
+        message = f"The chain of trust breaks for {listed(named(each) for each in broken)}."
         found.append(asked(ConsequenceCode.CHAIN_BROKEN, message))
     return found
 

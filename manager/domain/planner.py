@@ -30,9 +30,9 @@ QUIET_MAX_S: Final = 5.0
 def plan_push(facts: NodeFacts, *, now_s: float, forced: bool = False) -> PlannedPush:
     """Decide about one node whose desired generation is published."""
     if facts.desired is None:
-        return _none(facts, "nothing is desired of it yet")
+        return _none(facts, "nothing has been published for it yet")
     if not facts.joined:
-        return _wait(facts, "it has not joined; its join token is waiting to be used")
+        return _wait(facts, "it has not joined; its join token has not been used")
     if facts.connected_s is None:
         return _wait(facts, "it is offline; it will be pushed when it connects")
     if facts.is_applied:
@@ -114,7 +114,7 @@ def needs_publishing(facts: NodeFacts, wanted: Manifest) -> bool:
 
 
 def republish(facts: NodeFacts, old: Manifest, content: Content, *, epoch: int, now_s: float) -> Desired:
-    """Return older content as what is desired from now on, until what the store wants of the node changes.
+    """Return older content as what is desired from now on, until the assigned content of the node changes.
 
     Raises ConflictError where that would change nothing, or the node would refuse it.
     """
@@ -130,7 +130,7 @@ def republish(facts: NodeFacts, old: Manifest, content: Content, *, epoch: int, 
 def unpublishable(old: Manifest, desired: Digest | None, *, now_s: float) -> str:
     """Return why older content is not published once more, "" if it can be: it is desired already, or the node would refuse it."""
     if old.digest == desired:
-        return f"generation {old.generation} has the content that is desired of the node already"
+        return f"generation {old.generation} already has the content that is desired for the node"
     for slot, held in old.slots.items():
         if now_s >= held.not_after_s:
             return f"the {slot} certificate of generation {old.generation} expired on {date(held.not_after_s)}; assign one that is valid"

@@ -45,7 +45,7 @@ def of_republishing(
     found += [
         _asked(
             ConsequenceCode.NODES_LEFT,
-            f"{node} would have no {slot} certificate: that content has none, and {before[slot].label} goes.",
+            f"{node} would lose its {slot} certificate {before[slot].label}, since that content has none.",
             node,
         )
         for slot in SLOTS
@@ -56,7 +56,7 @@ def of_republishing(
         found.append(
             _asked(
                 ConsequenceCode.UNTRUSTED,
-                f"{node} stops trusting {every}: peers whose certificates only lead there are refused.",
+                f"{node} stops trusting {every}: peers whose certificates lead only there are refused.",
                 node,
             )
         )

@@ -57,7 +57,7 @@ class PushView:
 class NodeView:
     """One node as the manager knows it. Times are unix seconds.
 
-    `republished` says that what is desired is older content, which stays until what the store wants of the node changes.
+    `republished` says that what is desired is older content, which stays until the assigned content of the node changes.
     `refused` are the parts of what is desired that the node does not take, each with its reason; it runs the others.
     `rivals` are the addresses of agents that have taken the connection from each other lately: they share one key.
     `turned_away` says why its agent was sent away at its last greeting, "" if it was welcomed. `key_change` is how it came by its

@@ -119,7 +119,7 @@ class Conversations:
             connection.turn_away("re_enrol", retry_after_s=300, message=text[:512])
             return
         if (rest_s := self._connections.floods.rest_s(facts.name)) > 0:
-            text = "this node has sent too much lately; the manager's log says what"
+            text = "this node has sent too much lately; see the manager's log"
             connection.turn_away("wait", retry_after_s=rest_s, message=text)
             return
         self._welcome(connection, greeting, facts)

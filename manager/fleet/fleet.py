@@ -96,7 +96,7 @@ class Fleet:
     ) -> PlannedPush:
         """Publish the content of a node's older generation once more, push it at once, and say what was done.
 
-        It stays until what the store wants of the node changes. `note` as for the compiler's. Raises NotFoundError, ConflictError, StorageError.
+        It stays until the assigned content of the node changes. `note` as for the compiler's. Raises NotFoundError, ConflictError, StorageError.
         """
         facts = self.registry.get(name)
         desired = await self._publisher.republish(facts, number, note=note)

@@ -143,7 +143,7 @@ class Bodies:
             return bytearray()
         size = request.content_length
         if size is None and sender.is_stranger:
-            raise InvalidInputError("", "the body's size must be said in a Content-Length header")
+            raise InvalidInputError("", "the body needs a Content-Length header")
         if size is not None and size > sender.most:
             raise _too_big(sender.most)
         reading = _Reading(self, sender, kept)
@@ -187,7 +187,7 @@ class _Reading:
                 if len(data) + len(piece) > self._sender.most:
                     raise _too_big(self._sender.most)
                 if pieces > PIECES_FREE + len(data) // PIECE_MIN_BYTES:
-                    raise InvalidInputError("", "the body comes in too small chunks")
+                    raise InvalidInputError("", "the chunks of the body are too small")
                 if len(data) + len(piece) > self._room and not self._sender.is_stranger:
                     await self.make_room(None)
                 data += piece

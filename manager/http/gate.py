@@ -91,7 +91,7 @@ def check_origin(request: web.Request) -> None:
     else:
         own = origin is None or (_is_https(origin) and _host(origin.lower()) == _host(request.host.lower()))
     if not own:
-        raise AccessError("another site's page may not change anything here", reason=Reason.FORBIDDEN)
+        raise AccessError("a page of another site may not change anything here", reason=Reason.FORBIDDEN)
 
 
 def _is_https(origin: str | None) -> bool:

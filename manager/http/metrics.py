@@ -94,7 +94,7 @@ class Metrics:
     def _live(self) -> list[Metric]:
         """Return what the running manager knows by itself."""
         sources = self._sources
-        build = InfoMetricFamily("certcast_build", "The version that runs.")
+        build = InfoMetricFamily("certcast_build", "The version that is running.")
         build.add_metric([], {"version": sources.version, "python": platform.python_version()})
         nodes = GaugeMetricFamily("certcast_nodes", "Nodes, by their state.", labels=["state"])
         for state, count in sources.nodes().items():

@@ -93,7 +93,7 @@ async def _form(request: web.Request) -> dict[str, str]:
         raise _FormError("invalid_request", "the form cannot be read") from error
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise _FormError("invalid_request", "a parameter stands there twice")
+        raise _FormError("invalid_request", "parameter given twice")
     return fields
 
 

@@ -29,9 +29,9 @@ log = structlog.get_logger(__name__)
 CROWDED: Final = "too many connections from one address"
 HURRIED: Final = "too many new connections from one address in a short time"
 FULL: Final = "too many connections"
-DISPLACED: Final = "idle while others needed the place"
+DISPLACED: Final = "idle while others needed its place"
 
-TALKATIVE: Final = "too much came that is no body"
+TALKATIVE: Final = "too much was sent outside of a body"
 
 UNASKED_MAX_BYTES: Final = 64 * 1024
 """What may come between two answers beside the body: heads of requests, and how a body is chunked. Three of the longest fields fit."""
@@ -239,7 +239,7 @@ class _Watched(asyncio.Protocol):
         self._seat.end = transport.abort
         if self._seat.is_over:
             transport.abort()
-        self._expect(self._seats.limits.request_s, "no whole request came")
+        self._expect(self._seats.limits.request_s, "no complete request arrived")
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -288,7 +288,7 @@ class _Watched(asyncio.Protocol):
         self.is_first = False
         self._body, self._came_bytes = EMPTY_PAYLOAD, 0
         self._seat.yields_at_s = self._loop.time()
-        self._expect(self._seats.limits.idle_s, "nothing was asked for too long")
+        self._expect(self._seats.limits.idle_s, "idle for too long")
 
     def _expect(self, within_s: float, why: str) -> None:
         self._stop()

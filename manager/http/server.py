@@ -72,7 +72,7 @@ class HttpsServer:
         elif (place := self._socket.getsockname()[:2]) != (self._host, self._port):
             raise UnreachableError(
                 f"https is set to {self._host}:{self._port}, but the service manager's socket listens at {place[0]}:{place[1]}; "
-                "set both alike, or disable that socket"
+                "set both to the same, or disable that socket"
             )
         self._runner = web.AppRunner(
             self.app,
@@ -94,11 +94,7 @@ class HttpsServer:
             return listen(self._host, self._port)
         except OSError as error:
             is_reserved = error.errno == errno.EACCES
-            hint = (
-                "; a port below 1024 takes the service manager's socket, or root's rights"
-                if is_reserved
-                else ""
-            )
+            hint = "; a port below 1024 needs the service manager's socket, or root" if is_reserved else ""
             raise UnreachableError(
                 f"https cannot be bound to {self._host}:{self._port}: {error.strerror}{hint}"
             ) from error

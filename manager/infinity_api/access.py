@@ -128,7 +128,7 @@ class Clients:
             raise _in_its_words(error) from error
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
-        """Remove; their access tokens are worth nothing from then on."""
+        """Remove; their access tokens are revoked."""
         names = [(await self._record(number)).name for number in dict.fromkeys(object_ids)]
         await self._clients.remove(*names, actor=actor)
 

@@ -78,11 +78,11 @@ class SigningRequests:
         record = await self._operations.requests.get(object_id)
         if values.get("tls_certificate", record.replaces_id) != record.replaces_id:
             raise ValuesError(
-                self.resource.name, {"tls_certificate": ["It stays as it is; make another request."]}
+                self.resource.name, {"tls_certificate": ["It cannot be changed; create another request."]}
             )
         if str(values.get("subject_name", record.subject_name)).strip() != record.subject_name:
             raise ValuesError(
-                self.resource.name, {"subject_name": ["It stays as it is; make another request."]}
+                self.resource.name, {"subject_name": ["It cannot be changed; create another request."]}
             )
         certificate = str(values.get("certificate") or "")
         if not certificate or certificate == record.answer_text:

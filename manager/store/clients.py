@@ -116,7 +116,7 @@ class Clients:
             if count >= most:
                 raise ThrottledError(
                     QUOTA_RETRY_S,
-                    f"the client has asked for {most} tokens within an hour; use a token until it expires",
+                    f"the client has asked for {most} tokens within an hour; use each token until it expires",
                 )
             await connection.execute(
                 insert(oauth_assertion).values(

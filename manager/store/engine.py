@@ -241,7 +241,9 @@ async def _part(outer: _Transaction, *, content: bool) -> AsyncIterator[None]:
 def translated(error: SQLAlchemyError | OSError) -> StorageError | ConflictError:
     """Make a foreign error ours. Values never appear: they may be secrets."""
     if isinstance(error, IntegrityError):
-        return ConflictError("an object of this name or identity exists, or one that is referred to does not")
+        return ConflictError(
+            "an object with this name or identity already exists, or one that is referred to does not exist"
+        )
     whole = str(error.orig) if isinstance(error, DBAPIError) else ""
     if _is_out_of_space(error, whole):
         return StorageError("the disk is full; free space, then try again", reason=Reason.NO_SPACE)

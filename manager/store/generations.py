@@ -64,7 +64,9 @@ class Generations:
                 if found.get(item.node) != owner:
                     continue
                 if item.generation <= last.get(owner, 0):
-                    raise ConflictError(f"generation {item.generation} of node '{item.node}' does not rise")
+                    raise ConflictError(
+                        f"generation {item.generation} of node '{item.node}' is not higher than its last one"
+                    )
                 if item.copies is not None:
                     # its payloads are there because the generation that it copies is
                     await _check_there(connection, owner, item.node, item.copies)

@@ -42,7 +42,7 @@ class Meta:
     async def revision(self) -> int:
         """Return how often content changed: equal revisions mean equal content."""
         if self._database.is_writing:
-            raise RuntimeError("within a transaction there is no telling which content a revision will name")
+            raise RuntimeError("within a transaction it is not known yet which content a revision will name")
         async with self._database.read() as connection:
             return await self._database.revision(connection)
 

@@ -44,7 +44,7 @@ class Nodes:
         """Keep a new node. Raises ConflictError if the name is taken."""
         async with self._database.write(content=True) as connection:
             if (await connection.execute(select(node.c.id).where(node.c.name == name))).first() is not None:
-                raise ConflictError(f"there is a node '{name}' already")
+                raise ConflictError(f"a node '{name}' already exists")
             await connection.execute(
                 insert(node).values(
                     name=name,
@@ -255,7 +255,7 @@ async def _token(connection: AsyncConnection, name: NodeName, secret_hash: str) 
         if hmac.compare_digest(row.secret_hash, secret_hash):
             return row
     raise EnrolmentError(
-        "this join token is not known here; make a new one at the manager",
+        "this join token is unknown here; create a new one at the manager",
         reason=Reason.TOKEN_UNKNOWN,
     )
 

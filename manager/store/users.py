@@ -27,9 +27,9 @@ class Users:
         """Keep a new user. Raises ConflictError if the name is taken, or if there is any user and this is to be the first."""
         async with self._database.write() as connection:
             if only_first and (await connection.execute(select(user.c.id).limit(1))).first() is not None:
-                raise ConflictError("there is a user already; sign in as that one")
+                raise ConflictError("a user already exists; sign in as that one")
             if (await connection.execute(select(user.c.id).where(user.c.name == name))).first() is not None:
-                raise ConflictError(f"there is a user '{name}' already")
+                raise ConflictError(f"a user '{name}' already exists")
             values = {"name": name, "role": role.value, "password_hash": password_hash, "created_s": now_s}
             await connection.execute(insert(user).values(values))
             return user_record((await connection.execute(select(user).where(user.c.name == name))).one())

@@ -37,7 +37,7 @@ class CallerOperations:
             case Credential.ACCESS_TOKEN:
                 found = await self._clients.find_token(caller.proof)
         if found is None:
-            raise AccessError("the credentials of this request are not valid any more")
+            raise AccessError("the credentials of this request are no longer valid")
         return found
 
     def rights(

@@ -67,7 +67,7 @@ class ClientOperations:
         if len(name) > NAME_MAX or not NAME_PATTERN.fullmatch(name):
             raise InvalidInputError(
                 "name",
-                f"a client's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
+                f"a client's name has 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
             )
         return await self._add(name, role, read_public_key(public_key), None, actor)
 
@@ -136,7 +136,7 @@ class ClientOperations:
         return await self._context.store.clients.made_by(name)
 
     async def remove(self, *names: str, actor: str) -> None:
-        """Remove all of these clients or none; their access tokens are worth nothing from then on. Raises NotFoundError."""
+        """Remove all of these clients or none; their access tokens are revoked. Raises NotFoundError."""
         async with self._context.store.transaction():
             for name in names:
                 await self._context.store.clients.remove(name)
@@ -251,5 +251,5 @@ def _check_name(name: str) -> None:
     """Clients of the management API name programs in words, with spaces; a line that nobody can read is none."""
     if not (1 <= len(name) <= NAME_MAX and name.isprintable() and name == name.strip()):
         raise InvalidInputError(
-            "name", f"a client's name is 1 to {NAME_MAX} printable characters, without spaces around them"
+            "name", f"a client's name has 1 to {NAME_MAX} printable characters, without spaces around them"
         )

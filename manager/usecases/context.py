@@ -56,7 +56,7 @@ class Context:
                 if await self.store.meta.is_at(inventory.revision):
                     yield inventory
                     return
-        raise StorageError("the store was changed all the time meanwhile; try again", reason=Reason.BUSY)
+        raise StorageError("the store kept changing in the meantime; try again", reason=Reason.BUSY)
 
     @asynccontextmanager
     async def deciding_on(self, foresee: Callable[[Inventory], T]) -> AsyncIterator[tuple[Inventory, T]]:

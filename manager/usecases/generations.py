@@ -111,7 +111,7 @@ class GenerationOperations:
     ) -> tuple[PlannedPush, Sequence[Consequence]]:
         """Publish an older generation's content as a new one and push it at once; say what was done, and what that means.
 
-        It stays until what the store wants of the node changes. `confirm` as in `manager.usecases.confirming`. Raises
+        It stays until the assigned content of the node changes. `confirm` as in `manager.usecases.confirming`. Raises
         InvalidInputError, NotFoundError, ConflictError, ConfirmationNeededError.
         """
         node = await self._known(name)
@@ -126,7 +126,7 @@ class GenerationOperations:
                 done = await self._context.fleet.republish(node, number, note=note)
                 self._context.content_changed.set()
                 return done, told
-        raise StorageError("the store was changed all the time meanwhile; try again", reason=Reason.BUSY)
+        raise StorageError("the store kept changing in the meantime; try again", reason=Reason.BUSY)
 
     async def _settle(
         self,

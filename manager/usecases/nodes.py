@@ -256,7 +256,7 @@ class NodeOperations:
         """Check a node that is to be added, and make its temporary certificate: that takes seconds and may fail."""
         new = _checked(described)
         if any(known_node.name == name for known_node in await self._context.store.nodes.list()):
-            raise ConflictError(f"there is a node '{name}' already")
+            raise ConflictError(f"a node '{name}' already exists")
         material = await self._context.workers.run(
             MAKE_KEY_TIMEOUT_S,
             make_temporary,

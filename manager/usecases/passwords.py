@@ -207,9 +207,9 @@ def new_hasher() -> PasswordHasher:
 def check_password(password: str) -> None:
     """Refuse what cannot be a password. Raises InvalidInputError."""
     if len(password) < PASSWORD_MIN:
-        raise InvalidInputError("password", f"a password has at least {PASSWORD_MIN} characters")
+        raise InvalidInputError("password", f"a password must have at least {PASSWORD_MIN} characters")
     if len(password) > PASSWORD_MAX:
-        raise InvalidInputError("password", f"a password has at most {PASSWORD_MAX} characters")
+        raise InvalidInputError("password", f"a password must have at most {PASSWORD_MAX} characters")
 
 
 @cache

@@ -63,7 +63,7 @@ class SetupOperations:
         )
 
     async def create(self, token: str, *, name: str, password: str) -> UserRecord:
-        """Make the first administrator. Raises AccessError, InvalidInputError, ConflictError (another was quicker)."""
+        """Create the first administrator. Raises AccessError, InvalidInputError, ConflictError (another was quicker)."""
         await self.check(token)
         return await self._users.add(
             name, role=Role.ADMINISTRATOR, password=password, actor=ACTOR, only_first=True

@@ -94,7 +94,7 @@ class UserOperations:
             now = (await self._context.store.users.get(name))[0].role
             if seen not in {None, now}:
                 raise ChangedMeanwhileError(
-                    f"somebody else made {name} {now} meanwhile (it was {str(seen)[:20]}); choose again if that is not right"
+                    f"somebody else made {name} {now} in the meantime (before: {str(seen)[:20]}); choose again if that is not right"
                 )
             had_administrator = await self._has_administrator()
             if not await self._context.store.users.set_role(name, role):
@@ -107,7 +107,7 @@ class UserOperations:
         return await self._context.store.users.tokens(name, now_s=self._context.clock())
 
     async def remove_token(self, token_id: int, *, name: str | None, actor: str) -> TokenRecord:
-        """Revoke an API token, of this user if one is named; it is worth nothing from then on. Raises NotFoundError."""
+        """Revoke an API token, of this user if one is named; it is revoked. Raises NotFoundError."""
         async with self._context.store.transaction():
             record = await self._context.store.users.remove_token(token_id, name=name)
             await self._context.note(actor, "token.removed", f"user {record.user}", {"label": record.label})
@@ -133,7 +133,7 @@ class UserOperations:
         ThrottledError if too many were made of late.
         """
         if not 1 <= days <= TOKEN_DAYS_MAX:
-            raise InvalidInputError("days", f"a token lives 1 to {TOKEN_DAYS_MAX} days")
+            raise InvalidInputError("days", f"a token is valid for 1 to {TOKEN_DAYS_MAX} days")
         self._allowance.check(name)
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         now_s = self._context.clock()
@@ -200,7 +200,9 @@ class UserOperations:
     async def _check_administrator(self, name: str, *, had_administrator: bool) -> None:
         """Undo, within a transaction, what left nobody who could add users: two administrators may remove each other at once."""
         if had_administrator and not await self._has_administrator():
-            raise ConflictError(f"'{name}' is the last administrator; make somebody else one first")
+            raise ConflictError(
+                f"'{name}' is the last administrator; make somebody else an administrator first"
+            )
 
 
 def findings_of_user(name: str, password: str) -> Sequence[InvalidInputError]:
@@ -218,7 +220,7 @@ def _check_name(name: str) -> None:
     if len(name) > NAME_MAX or not NAME_PATTERN.fullmatch(name):
         raise InvalidInputError(
             "name",
-            f"a user's name is 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
+            f"a user's name has 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
         )
 
 

@@ -45,7 +45,7 @@ MEANINGS: Final[tuple[tuple[str, str, str, Mapping[str, tuple[str, str]]], ...]]
     (
         "Consequences",
         "consequence",
-        "What a change would mean; where that is serious, it wants a confirmation.",
+        "What a change would mean; where that is serious, it needs confirmation.",
         CONSEQUENCES,
     ),
     (
@@ -54,7 +54,7 @@ MEANINGS: Final[tuple[tuple[str, str, str, Mapping[str, tuple[str, str]]], ...]]
         "Why something failed or was refused: in the state of a node, in alarms, in what monitoring prints, and in errors of the API.",
         REASONS,
     ),
-    ("Node states", "node_state", "How a node stands, the worst that is known of it.", NODE_STATES),
+    ("Node states", "node_state", "The state of a node: the worst that is known of it.", NODE_STATES),
     (
         "Mistakes in a configuration",
         "configuration",
@@ -64,7 +64,7 @@ MEANINGS: Final[tuple[tuple[str, str, str, Mapping[str, tuple[str, str]]], ...]]
     (
         "Waiting reloads",
         "wait",
-        "Why a service has not read yet what is installed.",
+        "Why a service has not yet loaded what is installed.",
         WAITS,
     ),
 )
@@ -113,7 +113,7 @@ def _lines() -> Iterator[str]:
             ((f"`{code}`", name, meaning) for code, (name, meaning) in meanings.items()),
         )
     yield "## Alarms in the existing clients' API\n"
-    yield "Under which name an alarm is known there.\n"
+    yield "The name of each alarm there.\n"
     yield from _table(
         ("name there", "here", "what it is"),
         (
@@ -126,7 +126,7 @@ def _lines() -> Iterator[str]:
         ),
     )
     yield "## Problems of a chain's links\n"
-    yield "What a link of a chain that is not good has beside it (RFC 5280 6.1).\n"
+    yield "The problem that is shown beside a link of a chain that is not valid (RFC 5280 6.1).\n"
     yield from _table(("code", "in words"), ((f"`{code}`", words) for code, words in PROBLEM_WORDS.items()))
 
 

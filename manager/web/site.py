@@ -73,7 +73,7 @@ _TITLES: Final = {
     400: "That cannot be read",
     403: "Not allowed",
     404: "Not found",
-    409: "That contradicts what is stored",
+    409: "That conflicts with what is stored",
     413: "Too large",
     415: "Not in this form",
     429: "Too many attempts",

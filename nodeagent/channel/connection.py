@@ -72,7 +72,7 @@ class Connection:
             return
         self.transport.write(data)
         if self.transport.buffered_bytes > BUFFERED_MAX_BYTES:
-            self.end(Reason.TIMEOUT, "the manager does not read")
+            self.end(Reason.TIMEOUT, "the manager does not read what is sent")
 
     def end(self, reason: Reason, message: str, retry_after_s: float = 0.0) -> None:
         """Close, for this reason."""

@@ -79,7 +79,7 @@ def _check(reply: EnrolReply, token: JoinToken) -> None:
             reply, " (this node's clock says that it has expired)" if token.expires_s < time.time() else ""
         )
     if token.fingerprint not in map(fingerprint, reply.host_keys):
-        raise ProtocolError("the manager answered with other host keys than the token's")
+        raise ProtocolError("the manager answered with host keys other than the token's")
 
 
 class _Asking(Peer):

@@ -56,7 +56,7 @@ def named_in(words: Sequence[str]) -> Named:
 
 def _unclear(word: str) -> str | None:
     if found := _UNPLAIN.search(word):
-        return f"has {found[0]!r}, by which a shell or another program may name any file"
+        return f"has {found[0]!r}, with which a shell or another program may name any file"
     if "/" in word and " " in word:
         return "has a space and a path in one word"
     if ".." in _SEPARATOR.sub("/", word).split("/"):

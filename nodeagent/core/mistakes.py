@@ -55,7 +55,7 @@ class Mistakes:
         """Note each key that is none of these."""
         for key in sorted(table.keys() - keys):
             near = get_close_matches(key, sorted(keys), 1)
-            meant = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(keys))}"
+            meant = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(keys))}"
             self.note(f"{at}{key}", f"no such key; {meant}")
 
     def reject(self, key: str, value: object, what: str) -> None:
@@ -68,7 +68,7 @@ class Mistakes:
         self.reject(
             key,
             value,
-            f"is none of {', '.join(choices)}" + (f"; did you mean '{near[0]}'?" if near else ""),
+            f"must be one of {', '.join(choices)}" + (f"; did you mean '{near[0]}'?" if near else ""),
         )
 
     def note(self, key: str, what: str) -> None:

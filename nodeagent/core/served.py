@@ -60,7 +60,7 @@ def mismatch(seen: Serving, wanted: Wanted) -> InstallError | None:
     leaf = wanted[seen.slot].leaf if seen.slot in wanted else ""
     where = f"endpoint {seen.endpoint} of '{seen.consumer}'"
     if not seen.leaf and leaf:
-        return InstallError(f"{where} cannot be seen: {seen.message}", reason=Reason(seen.reason))
+        return InstallError(f"{where} cannot be probed: {seen.message}", reason=Reason(seen.reason))
     if seen.leaf != leaf:
         return InstallError(
             f"{where} serves leaf {seen.leaf[:16]}… instead of {leaf[:16]}…", reason=Reason.VERIFY_MISMATCH

@@ -307,7 +307,7 @@ class _Reader:
         path, to, mode = table.get("file"), table.get("to"), table.get("mode")
         if not isinstance(path, str) or path not in PATHS:
             near = get_close_matches(str(path), sorted(PATHS), 1) or ["server/combined.pem"]
-            self.mistakes.reject(f"{at}file", path, f"is no file of the tree, such as {near[0]}")
+            self.mistakes.reject(f"{at}file", path, f"is not a file of the tree, such as {near[0]}")
             path = ""
         elif path.partition("/")[0] not in uses:
             self.mistakes.reject(f"{at}file", path, "is not among what the consumer uses")

@@ -39,7 +39,7 @@ class Health:
     def startup(self) -> list[Check]:
         """Whether the agent has ended what was interrupted."""
         done = self.is_recovered()
-        message = "recovery is done" if done else "an interrupted installation is being brought to its end"
+        message = "recovery is complete" if done else "an interrupted installation is being completed"
         return [Check(name="recovery", ok=done, message=message)]
 
     def ready(self) -> list[Check]:
@@ -80,11 +80,11 @@ class Health:
         shown = "; ".join(one.message for one in faults[:3])
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
         if not self.state.is_services_known:
-            text = f"no services file that can be used is known, so no bundle is taken: {shown}{more}"
+            text = f"there is no usable services file, so no bundle is accepted: {shown}{more}"
             return Check(name="services", ok=False, message=text)
         if faults:
             return Check(name="services", ok=False, level="warning", message=f"{shown}{more}")
-        return Check(name="services", ok=True, message="the services file can be used as it is")
+        return Check(name="services", ok=True, message="the services file is valid")
 
     def _journal(self) -> Check:
         file = self.state.file
@@ -100,7 +100,7 @@ class Health:
                 file.journal, failed, now_s=self.state.clock(), is_in_touch=self.status.welcomed
             )
         if applied is None:
-            return Check(name="install", ok=True, message="nothing was installed yet")
+            return Check(name="install", ok=True, message="nothing has been installed yet")
         return Check(name="install", ok=True, message=f"generation {applied.generation} is applied")
 
     def _tree(self) -> Check:
@@ -111,7 +111,7 @@ class Health:
         return Check(
             name="files",
             ok=ok,
-            message="the live files are what was installed" if ok else "the live files were changed",
+            message="the live files are as installed" if ok else "the live files were changed",
             value=local.drifts,
         )
 
@@ -138,9 +138,9 @@ class Health:
     def _endpoint(self, seen: Serving, wanted: str) -> Check:
         name = f"endpoint {seen.consumer} {seen.endpoint}"
         if not seen.leaf and (down := self._down(seen.consumer)):
-            return Check(name=name, ok=False, level="warning", message=f"cannot be seen yet: {down}")
+            return Check(name=name, ok=False, level="warning", message=f"cannot be probed yet: {down}")
         if not seen.leaf:
-            return Check(name=name, ok=False, message=f"cannot be seen: {seen.message}")
+            return Check(name=name, ok=False, message=f"cannot be probed: {seen.message}")
         left_s = seen.not_after_s - self.state.clock()
         days = left_s / DAY_S
         if (since_s := self.state.file.journal.waiting.get(seen.consumer)) is not None and days > 0:

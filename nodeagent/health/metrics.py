@@ -18,12 +18,14 @@ def render(health: Health) -> str:
     ready = is_ready(health.ready())
     lines = [
         *_gauge(
-            "certcast_agent_build_info", "The version that runs.", [(_labels(version=version("certcast")), 1)]
+            "certcast_agent_build_info",
+            "The version that is running.",
+            [(_labels(version=version("certcast")), 1)],
         ),
         *_gauge("certcast_agent_ready", "Whether /health/ready answers 200.", [("", int(ready))]),
         *_gauge(
             "certcast_agent_connected",
-            "Whether a conversation with the manager is under way.",
+            "Whether the agent is connected to the manager.",
             [("", int(health.status.welcomed))],
         ),
         *_manager(health.status),
@@ -31,7 +33,7 @@ def render(health: Health) -> str:
         *_counter("certcast_agent_drifts_total", "Drifts repaired since the agent started.", report.drifts),
         *_gauge(
             "certcast_agent_disk_right",
-            "Whether the live files and copies were last seen as they were installed.",
+            "Whether the live files and copies were as installed when last checked.",
             [("", int(health.state.local.is_disk_right()))],
         ),
         *_gauge(
@@ -64,7 +66,7 @@ def _manager(status: ConnectionStatus) -> list[str]:
         *_gauge("certcast_agent_word_age_seconds", "Since the manager's last message.", [("", age_s)]),
         *_gauge(
             "certcast_agent_clock_skew_seconds",
-            "This node's clock less the manager's.",
+            "This node's clock minus the manager's.",
             [("", round(status.skew_s, 3))],
         ),
     ]
@@ -75,11 +77,11 @@ def _applied(report: Report) -> list[str]:
     failed = report.last_failed
     return [
         *_gauge(
-            "certcast_agent_applied_generation", "The generation that runs, 0 for none.", [("", generation)]
+            "certcast_agent_applied_generation", "The installed generation, 0 for none.", [("", generation)]
         ),
         *_gauge(
             "certcast_agent_failed_attempts",
-            "How often in a row the last content failed, 0 after a success.",
+            "How often in a row the last content failed; 0 after a success.",
             [(_labels(reason=failed.reason), failed.attempts)] if failed is not None else [("", 0)],
         ),
     ]

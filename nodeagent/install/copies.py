@@ -127,13 +127,13 @@ def remove_leftovers(copies: Iterable[Copy]) -> None:
             for name in fnmatch.filter(trusted.names_in(path.parent), f".{path.name}.{LEFTOVER}"):
                 durable.remove_file(path.with_name(name))
         except OSError as error:
-            wrong = named(f"nothing could be tidied up beside the copy {path}", error)
+            wrong = named(f"leftovers beside the copy {path} could not be removed", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
 
 def _check(path: Path, data: Path) -> None:
     if data.resolve() in path.parents:
-        raise InstallError(f"the copy {path} lies in the agent's own directory", reason=Reason.TARGET_MISSING)
+        raise InstallError(f"the copy {path} is in the agent's own directory", reason=Reason.TARGET_MISSING)
     try:
         with trusted.directory(path.parent) as parent:
             _check_place(parent, path)
@@ -147,7 +147,7 @@ def _check(path: Path, data: Path) -> None:
             # by its last name, since the directory is named
             raise named(f"the copy {path.name} has no place", error) from error
         raise InstallError(
-            f"the copy {path} would be written over a link; name {path.parent.resolve() / path.name} instead",
+            f"the copy {path} would replace a link; name {path.parent.resolve() / path.name} instead",
             reason=Reason.TARGET_MISSING,
         ) from error
 

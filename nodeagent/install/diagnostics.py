@@ -30,7 +30,7 @@ async def compose(
     """Return the text. `outputs` are those of reloads, `notes` the prober's."""
     parts = [
         *(f"reload of {hide_private_keys_in(one)[:PART_MAX_CHARS]}" for one in outputs),
-        "ports:\n" + "\n".join(notes or ["none was looked at"]),
+        "ports:\n" + "\n".join(notes or ["none was probed"]),
         "files:\n" + "\n".join(_line(one) for one in files),
     ]
     units = dict.fromkeys(consumer.unit for consumer in consumers if consumer.unit is not None)

@@ -28,7 +28,7 @@ def keep_last_good(data: Path, text: str) -> None:
     try:
         durable.write_file(data / FILE, _HEADER + digest_of(body).encode() + b"\n" + body, mode=0o600)
     except OSError as error:
-        wrong = named("the services in use could not be kept", error)
+        wrong = named("the services in use could not be saved", error)
         log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
 

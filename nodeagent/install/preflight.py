@@ -72,7 +72,7 @@ async def check_bundle(state: NodeState, command: Install) -> Checked:
     if not state.is_services_known:
         # not the bundle's fault, so no reason for quarantine
         raise BundleError(
-            "this node's services file cannot be used, so nothing could be reloaded or proven; put it right on the node",
+            "this node's services file cannot be used, so nothing could be reloaded or proven; correct it on the node",
             reason=Reason.SERVICES_INVALID,
         )
     manifest = command.manifest
@@ -164,7 +164,7 @@ def _by_own_clock(
     fault = judge_validity(slot, manifest, applied=applied, now_s=state.clock())
     if fault is None:
         return None
-    text = f"this node's clock is {state.skew_s:+.0f} s from the manager's, so it cannot be judged"
+    text = f"this node's clock is {state.skew_s:+.0f} s from the manager's, so validity cannot be judged"
     return replace(fault, reason=Reason.CLOCK_SKEW, message=f"{text}: {fault.message}", valid_from_s=0)
 
 

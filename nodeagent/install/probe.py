@@ -230,7 +230,7 @@ async def _see_stapling(endpoint: Endpoint) -> bool | None:
 
 
 def _unsettled(seen: Serving) -> Serving:
-    text = f"new connections succeeded at last, but not for {PROOF_SETTLE_S:g} s after the reload"
+    text = f"new connections succeeded in the end, but not for {PROOF_SETTLE_S:g} s after the reload"
     return replace(seen, reason=Reason.VERIFY_TIMEOUT, message=text)
 
 

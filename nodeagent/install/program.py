@@ -83,9 +83,9 @@ class _Search:
                 raise
             except OSError as error:
                 if error.errno not in _NO_PATH:
-                    raise _refusal(f"{path} cannot be looked at: {error.strerror}") from error
+                    raise _refusal(f"{path} cannot be examined: {error.strerror}") from error
             if len(self._seen) > LOOKED_AT_MAX:
-                raise _refusal(f"{named} stands for more than {LOOKED_AT_MAX} files")
+                raise _refusal(f"{named} names more than {LOOKED_AT_MAX} files")
 
     def _look(self, path: Path) -> Iterable[Path]:
         """Return what else is named by what is there: the words of a script's first line, the names in a directory."""

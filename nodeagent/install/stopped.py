@@ -51,7 +51,7 @@ class Stopped:
         then = (
             "restart it, so that it opens its ports with the installed files"
             if self.unit == "running"
-            else "it takes the installed files when it starts"
+            else "it reads the installed files when it starts"
         )
         return Wait(reason="service", message=f"{self.message}; {then}"[:WAIT_MAX_CHARS])
 

@@ -271,7 +271,7 @@ class Transaction:
             if await asyncio.to_thread(state.tree.live) != directory:
                 await asyncio.to_thread(state.tree.switch, directory)
         except OSError as error:  # upkeep makes the link right
-            wrong = named("the files of the first attempt could not be shown again", error)
+            wrong = named("the files of the first attempt could not be made live again", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
         state.local.went_live(await asyncio.to_thread(state.tree.manifest, directory))
         return self._failed("install.failed")
@@ -311,7 +311,7 @@ def _ours(error: Exception) -> CertcastError:
         case CertcastError():
             return error
         case OSError():
-            return named("the disk refused", error)
+            return named("the disk refused it", error)
         case _:
             log.error("task.failed", task="install", exc_info=error)
             return InstallError(f"an error of the agent itself: {type(error).__name__}")

@@ -66,7 +66,7 @@ class Upkeep:
             except InstallError as error:
                 trouble = trouble or error
             except OSError as error:
-                trouble = trouble or named("upkeep could not be done", error)
+                trouble = trouble or named("the periodic check could not be completed", error)
         return trouble
 
     # -- drift of the tree
@@ -177,7 +177,7 @@ class Upkeep:
         unverified = [one for one in state.services.consumers if one.name in stale]
         for consumer in unverified:
             if consumer.name not in self._stale:
-                log.warning("drift.found", count=1, message=f"'{consumer.name}' serves something else")
+                log.warning("drift.found", count=1, message=f"'{consumer.name}' serves another certificate")
         self._stale |= stale
         await state.file.save(steps.mark_unverified(state.file.journal, unverified))
 

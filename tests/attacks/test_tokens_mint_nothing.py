@@ -304,7 +304,7 @@ async def test_a_stolen_session_mints_nothing_without_the_password(api: ApiClien
             ("/nodes/known/join-token", {}),
         ):
             answer = await thief.post(path, fields)
-            assert (answer.status, "Your password, once more" in answer.text) == (403, True), path
+            assert (answer.status, "Confirm your password" in answer.text) == (403, True), path
             assert EVIL not in answer.html
         wrong = await thief.post("/confirm", {"password": "guess", "next": "/users/me"})
         assert (wrong.status, "the password is wrong" in wrong.text.lower()) == (401, True)

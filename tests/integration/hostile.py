@@ -251,7 +251,7 @@ def _breaks() -> list[Attack]:
         "message: an agent's own": (Reason.BAD_MESSAGE, encode(tick)),
         "message: a hello": (Reason.BAD_MESSAGE, encode(hello)),
         "message: a second welcome": (Reason.BAD_MESSAGE, encode(Welcome(verdict="ok"))),
-        "message: a blob where none belongs": (
+        "message: an unexpected blob": (
             Reason.BAD_MESSAGE,
             encode_frame(msgspec.msgpack.encode({"t": "tock", "server_time_s": 1.0, "epoch": 1}), b"x"),
         ),

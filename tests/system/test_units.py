@@ -164,7 +164,7 @@ async def test_the_daemons_run_as_units_under_systemd_and_survive_a_kill(tmp_pat
         assert f"\ncore limit of {unit.removesuffix('.service')}: 0 0\n" in log, log[-8000:]
     assert f"\nrights of certcast-manager: {'0' * 16}\n" in log, log[-8000:]
     for sentence in (
-        "https is set to 0.0.0.0:443, but the service manager's socket listens at 0.0.0.0:444; set both alike, or disable that socket",
+        "https is set to 0.0.0.0:443, but the service manager's socket listens at 0.0.0.0:444; set both to the same, or disable that socket",
         "https cannot be bound to 0.0.0.0:443: Permission denied",
     ):
         assert f"\n{sentence}" in log, log[-8000:]

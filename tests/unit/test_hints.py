@@ -56,7 +56,7 @@ def test_no_message_below_the_front_ends_names_a_command_a_flag_or_a_page():
         if NAMED.search(text)
     ]
     assert found == []
-    assert NAMED.search("there is no node; 'certcast node list' shows those there are")
+    assert NAMED.search("there is no node; 'certcast node list' lists them")
     assert NAMED.search("push with --force to replace it")
 
 
@@ -100,9 +100,7 @@ def test_each_hint_is_a_command_of_the_operator_and_a_link_on_a_page(hint):
     assert document["error"]["hint"] == hint
     assert document["error"]["message"] == "there is no such thing"
     command = decoding._LISTS[hint]
-    assert decoding.refusal(404, body).message == (
-        f"there is no such thing; 'certcast {command}' shows those there are"
-    )
+    assert decoding.refusal(404, body).message == (f"there is no such thing; 'certcast {command}' lists them")
     assert site._LISTS[hint][0].startswith("/")
 
 

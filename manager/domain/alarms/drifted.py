@@ -10,7 +10,7 @@ from manager.domain.view import NodeView
 
 def _find(view: NodeView) -> Iterable[Condition]:
     if alarming_state(view) == "drifted":
-        details = "What is on its disk is not what was installed; the agent repairs it."
+        details = "Files on its disk differ from what was installed; the agent repairs them."
         yield about_node(view.name, AlarmKind.DRIFTED, with_refusals(view, details))
 
 

@@ -10,7 +10,5 @@ TRAIT: Final = manager_trait(AlarmKind.EVALUATION_SILENT, 14, "error")
 
 def condition(age_s: float) -> Condition:
     """Say how old the last evaluation is."""
-    details = (
-        f"Nobody has looked for what is wrong for {age_s:.0f} s; what other alarms say is as old as that."
-    )
+    details = f"Alarm evaluation is {age_s:.0f} s overdue; the other alarms are as old as that."
     return Condition(subject=SUBJECT, label="manager", details=details)

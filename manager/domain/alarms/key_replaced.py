@@ -16,11 +16,11 @@ def _find(view: NodeView) -> Iterable[Condition]:
 
 
 def _details(change: KeyChange) -> str:
-    how = "with a join token" if change.how == "rejoined" else "on the word of its former key"
+    how = "with a join token" if change.how == "rejoined" else "vouched for by its former key"
     until = f"; its former key was last used from {change.former_address}" if change.former_address else ""
     return (
         f"Its key was replaced on {date(int(change.at_s))} {how}, from {change.address}{until}. The new key is {change.fingerprint}. "
-        "If nobody did that on purpose, a copy of its key or a token is in other hands: remove the node, and let it join anew."
+        "If nobody did that on purpose, somebody else has a copy of its key or a token: remove the node, and let it join again."
     )
 
 

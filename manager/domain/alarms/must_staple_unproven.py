@@ -14,7 +14,7 @@ STAPLING_S: Final = 600.0
 def _find(view: NodeView) -> Iterable[Condition]:
     if unstapled := [seen for seen in view.serving if seen.stapled is False]:
         named = ", ".join(f"{seen.consumer} at {seen.endpoint}" for seen in unstapled[:5])
-        details = f"No OCSP response comes from {named}; clients that honour must-staple refuse it."
+        details = f"{named} sends no OCSP response; clients that honour must-staple refuse it."
         yield about_node(view.name, AlarmKind.MUST_STAPLE_UNPROVEN, details)
 
 

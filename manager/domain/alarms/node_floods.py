@@ -11,7 +11,7 @@ from manager.domain.view import NodeView
 def _find(view: NodeView) -> Iterable[Condition]:
     if view.flood:
         details = (
-            f"Too many {view.flood}. No agent says that much: it is sent away for a while, longer each time. "
+            f"Too many {view.flood}. No agent sends that much: its connections are refused for a while, longer each time. "
             "Look at what runs on that machine."
         )
         yield about_node(view.name, AlarmKind.NODE_FLOODS, details)

@@ -10,7 +10,7 @@ from manager.domain.view import NodeView
 
 def _find(view: NodeView) -> Iterable[Condition]:
     if alarming_state(view) in {"pending", "installing"}:
-        details = with_refusals(view, "What it applied is not what is desired.")
+        details = with_refusals(view, "It has not applied what is desired.")
         yield about_node(view.name, AlarmKind.OUT_OF_SYNC, details)
 
 

@@ -75,7 +75,7 @@ def nodes_called(resource: Resource, texts: Iterable[str], records: Iterable[Nod
             case [one]:
                 found[one] = None
             case several:
-                wrong.append(f"'{text[:80]}' is a name of several nodes: {', '.join(several[:5])}.")
+                wrong.append(f"'{text[:80]}' is the name of several nodes: {', '.join(several[:5])}.")
     if wrong:
         raise ValuesError(resource.name, {"nodes": wrong})
     return list(found)
@@ -181,7 +181,7 @@ def node_row(
 
 
 def status_row(record: NodeRecord, view: NodeView, location: str | None) -> dict[str, object]:
-    """Return the state of a node as a row of the status resources, by the node's own word."""
+    """Return the state of a node as a row of the status resources, as the node itself reported."""
     push = view.push
     if push is not None and push.result == "applied":
         updated_s = push.concluded_s

@@ -26,7 +26,7 @@ _REFUSED: Final[Json] = {
                     {"type": "object", "properties": {"error": TEXT}, "required": ["error"]},
                     {
                         "type": "object",
-                        "description": "For each field of the resource all that is wrong with it.",
+                        "description": "Everything that is wrong, by field of the resource.",
                         "additionalProperties": {
                             "type": "object",
                             "additionalProperties": {"type": "array", "items": TEXT},
@@ -70,7 +70,7 @@ def _root() -> Json:
         "required": ["list_endpoint", "schema"],
     }
     return _operation(
-        "What there is below this path",
+        "The resources below this path",
         READER,
         {200: _json({"type": "object", "additionalProperties": entry})},
     )
@@ -128,9 +128,7 @@ def _list(resource: Resource) -> Json:
     if resource.ordering:
         orders = [f"{sign}{name}" for name in resource.ordering for sign in ("", "-")]
         schema = {"type": "array", "items": {"enum": orders}}
-        parameters.append(
-            _query("order_by", schema, "What to order by; with - before it the other way round.")
-        )
+        parameters.append(_query("order_by", schema, "What to order by; a leading - reverses the order."))
     meta = {
         "type": "object",
         "properties": {
@@ -155,7 +153,7 @@ def _list(resource: Resource) -> Json:
 
 def _create(resource: Resource) -> Json:
     location = {"description": "The path of the new object.", "required": True, "schema": TEXT}
-    made: Json = {"description": "It was made.", "headers": {"Location": location}}
+    made: Json = {"description": "It was created.", "headers": {"Location": location}}
     if resource.shown_once:
         texts = dict.fromkeys(resource.shown_once, TEXT)
         once: Json = {"type": "object", "properties": texts, "required": list(texts)}
@@ -184,13 +182,13 @@ def _several(resource: Resource) -> Json:
         "required": ["objects", "deleted_objects"],
     }
     answers = {202: _json(done), 400: _REFUSED, 404: _MISSING, **_BODY_ANSWERS}
-    summary = f"Change, make or delete several: {resource.title}"
+    summary = f"Change, create or delete several: {resource.title}"
     return _operation(summary, WRITER, answers) | _body(body)
 
 
 def _delete_several(resource: Resource) -> Json:
-    answers = {204: {"description": "All that the filters find are deleted."}, 400: _REFUSED}
-    operation = _operation(f"Delete all or those that filters find: {resource.title}", WRITER, answers)
+    answers = {204: {"description": "Everything that the filters match is deleted."}, 400: _REFUSED}
+    operation = _operation(f"Delete all, or those that the filters match: {resource.title}", WRITER, answers)
     return operation | {"parameters": _filters(resource)}
 
 
@@ -233,7 +231,7 @@ def _set(resource: Resource) -> Json:
         "required": ["objects"],
     }
     operation = _operation(f"Show several: {resource.title}", READER, {200: _json(found), 404: _MISSING})
-    ids = _path("ids", {"type": "string", "pattern": r"^\d+(;\d+)*$"}, "Ids, with semicolons between.")
+    ids = _path("ids", {"type": "string", "pattern": r"^\d+(;\d+)*$"}, "Ids, separated by semicolons.")
     return operation | {"parameters": [ids]}
 
 
@@ -249,7 +247,7 @@ def _filters(resource: Resource) -> list[Json]:
         others = ", ".join(f"{name}__{each}" for each in lookups if each is not Lookup.EXACT)
         field = resource.by_name[name]
         kind = TEXT if field.kind in {Kind.RELATED, Kind.LIST, Kind.DATETIME} else {"type": TYPES[field.kind]}
-        parameters.append(_query(name, kind, f"Only those where it is this. Also {others}."))
+        parameters.append(_query(name, kind, f"Only those with this value. Also {others}."))
     return parameters
 
 
@@ -278,7 +276,7 @@ def _query(name: str, schema: Json, help_text: str) -> Json:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": help_text}
 
 
-_LIMIT_HELP: Final = f"How many at most; {DEFAULT_LIMIT} if left out, 0 and {LIMIT_MAX} are the most."
+_LIMIT_HELP: Final = f"How many at most; {DEFAULT_LIMIT} if left out, 0 means {LIMIT_MAX}, which is the most."
 _MISSING: Final[Json] = {
     "description": "There is no such object. The body is empty, unless the id is no number."
 }
@@ -288,7 +286,7 @@ _BODY_ANSWERS: Final[Mapping[int, Json]] = {
 }
 _ALWAYS: Final[Mapping[int, Json]] = {
     401: {"description": "Sign in. The body is empty."},
-    403: {"description": "The role is not enough.", "content": _SAID},
+    403: {"description": "The role does not allow it.", "content": _SAID},
     429: {
         "description": "Too many failed sign-ins of this user from this address; nothing was done. The body is empty."
     },

@@ -101,7 +101,7 @@ class Chain:
                     for link in self.links
                     if link.problems
                 )
-                return f"The chain of trust is complete, but not good: {wrong}.{more}"
+                return f"The chain of trust is complete, but not valid: {wrong}.{more}"
 
 
 PROBLEM_WORDS: Mapping[Problem, str] = MappingProxyType(

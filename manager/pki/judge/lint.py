@@ -108,7 +108,7 @@ def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
         (
             certificate.is_ca and not certificate.is_self_signed,
             LintCode.IS_CA,
-            "It is a CA certificate; clients may refuse it as a server's.",
+            "It is a CA certificate; clients may refuse it as a server certificate.",
         ),
     )
     unread = _EXAMINED.intersection(certificate.undecodable)
@@ -188,7 +188,7 @@ def _about_place(known: Circumstances) -> list[Finding]:
         findings.append(found(LintCode.CHAIN, known.chain.explanation, explain(known.chain.state).severity))
     if known.ca_key_of:
         findings.append(
-            found(LintCode.CA_KEY, f"Its key is also that of the trusted CA {', '.join(known.ca_key_of)}.")
+            found(LintCode.CA_KEY, f"It shares its key with the trusted CA {', '.join(known.ca_key_of)}.")
         )
     if known.key_shared_by:
         findings.append(

@@ -249,9 +249,9 @@ class _Sorter:
             if not (certificate.may_be_trusted if self._takes_peers else certificate.is_ca):
                 said = "has no private key in this batch"
                 if certificate.is_self_signed:
-                    said += ", and is no CA: if it is to be trusted as itself, add it to the trusted CAs"
+                    said += ", and is not a CA: if it is to be trusted as itself, add it to the trusted CAs"
             elif certificate in in_doubt:
-                said = "does not become a trusted CA: a private key that could not be read may be its own"
+                said = "does not become a trusted CA: one of the private keys that could not be read may be its own"
             else:
                 trusted[certificate] = None
                 continue
@@ -274,7 +274,7 @@ class _Sorter:
                 at(
                     places[group[1]],
                     f"{len(group)} certificates have one issuer and serial number ({group[0].serial_no}), so that each would "
-                    f"take the place of another: {named}{more}; import the one that is meant",
+                    f"take the place of another: {named}{more}; import the one that you want",
                     Reason.CONFLICT,
                 )
             )
@@ -300,7 +300,7 @@ class _Sorter:
                 owner = self._owner(one, block)
                 if owner is None:
                     self.findings.append(
-                        at(block, "the parameters belong to none of the certificates", Reason.INVALID)
+                        at(block, "the parameters do not belong to any of the certificates", Reason.INVALID)
                     )
                 else:
                     placed.setdefault(owner, []).append((pem, block))

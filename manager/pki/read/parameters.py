@@ -109,7 +109,7 @@ def _without_subgroup(data: bytes) -> bytes:
     """Write X9.42 parameters (p, g, q; RFC 3279 2.3.3) as PKCS#3's (p, g, length), as `openssl dhparam -dsaparam` 1.1 did."""
     prime, generator, order = (der.integer(one) for one in der.sequence(data, 3)[:3])
     if prime <= 0 or generator <= 0 or order <= 0:
-        raise PkiError("the X9.42 DH parameters are no group")
+        raise PkiError("the X9.42 DH parameters are not a group")
     fields = (prime, generator, order.bit_length())
     return der.encode(der.SEQUENCE, b"".join(der.encode_integer(one) for one in fields))
 
@@ -125,7 +125,7 @@ def _check_dh(data: bytes) -> None:
         )
     # whether p is a safe prime takes seconds to prove; what is cheap to rule out is
     if not is_probably_prime(prime) and generator > 2:
-        raise PkiError("this is a public key, which is no DH parameters", reason=Reason.UNSUPPORTED)
+        raise PkiError("this is a public key, not DH parameters", reason=Reason.UNSUPPORTED)
     if not is_probably_prime(prime) or not 1 < generator < prime - 1:
         raise PkiError("the DH parameters are not a group (no prime, or a useless generator)")
 
@@ -134,7 +134,7 @@ def _check_curve(data: bytes) -> None:
     element = der.first(data)
     if element.tag != der.OBJECT_ID:
         raise PkiError(
-            "the EC parameters spell a curve out; name one of P-256, P-384, P-521 instead",
+            "the EC parameters spell out a curve; name one of P-256, P-384, P-521 instead",
             reason=Reason.UNSUPPORTED,
         )
     curve = der.object_id(element)

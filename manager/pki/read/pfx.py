@@ -28,7 +28,7 @@ _BAGS = "1.2.840.113549.1.12.10.1."
 _KEY, _SEALED_KEY, _CERTIFICATE = f"{_BAGS}1", f"{_BAGS}2", f"{_BAGS}3"
 _OTHER_BAGS = {
     f"{_BAGS}4": "a certificate revocation list",
-    f"{_BAGS}5": "a secret that is no private key",
+    f"{_BAGS}5": "a secret that is not a private key",
     f"{_BAGS}6": "content that is nested in it",
 }
 _X509 = "1.2.840.113549.1.9.22.1"
@@ -155,7 +155,9 @@ class _Entries:
             self.keys.setdefault(key.public_key_id, key)
         else:
             what = _OTHER_BAGS.get(kind, "an entry of an unknown kind")
-            raise PkiError(f"the PKCS#12 file has {what}, which has no use here", reason=Reason.UNSUPPORTED)
+            raise PkiError(
+                f"the PKCS#12 file has {what}, which cannot be used here", reason=Reason.UNSUPPORTED
+            )
 
 
 def _in_file(error: PkiError) -> PkiError:
@@ -184,7 +186,7 @@ def _by_library(data: bytes, password: str) -> Iterator[bytes]:
         loaded = despite_warnings(partial(pkcs12.load_pkcs12, data, password.encode() or None))
     except DECODING_ERRORS as error:
         raise PkiError(
-            "the PKCS#12 file is encrypted in a way that is not supported, or an entry of it is damaged; "
+            "the PKCS#12 file is encrypted in a way that is not supported, or one of its entries is damaged; "
             "'openssl pkcs12' may be able to rewrite it",
             reason=Reason.UNSUPPORTED,
         ) from error

@@ -37,13 +37,13 @@ def _certificates(data: bytes) -> tuple[bytes, ...]:
             inside = der.children(one.content)
             if any(each.tag != der.SEQUENCE for each in inside):
                 raise PkiError(
-                    "the PKCS#7 content has attribute certificates, which have no use here",
+                    "the PKCS#7 content has attribute certificates, which cannot be used here",
                     reason=Reason.UNSUPPORTED,
                 )
             found = tuple(each.raw for each in inside)
         elif one.tag == _CRLS and der.children(one.content):
             raise PkiError(
-                "the PKCS#7 content has a certificate revocation list, which has no use here; "
+                "the PKCS#7 content has a certificate revocation list, which cannot be used here; "
                 "write it without ('openssl crl2pkcs7 -nocrl')",
                 reason=Reason.UNSUPPORTED,
             )

@@ -7,7 +7,7 @@ _HINTS = {
     "CERTIFICATE REQUEST": "a certificate signing request; upload the certificate that the CA made from it",
     "OPENSSH PRIVATE KEY": "an OpenSSH private key; convert it with 'ssh-keygen -p -m PKCS8'",
     "X509 CRL": "a certificate revocation list",
-    "DSA PARAMETERS": "DSA parameters, which have no use here",
+    "DSA PARAMETERS": "DSA parameters, which cannot be used here",
     "OCSP RESPONSE": "an OCSP response; upload the certificate that it is about",
     "PKCS12": "a PKCS#12 file, which does not belong here",
     "TRUSTED CERTIFICATE": "a certificate in OpenSSL's own trusted form; convert it with 'openssl x509'",
@@ -28,7 +28,7 @@ def refusal(block: Block, wanted: str) -> PkiError:
     """Return the finding for a block that has no use here; `wanted` completes "this is a public key, not ..."."""
     if (what := _PUBLIC_KEYS.get(block.label)) is not None:
         return at(block, f"this is {what}, not {wanted}", Reason.UNSUPPORTED)
-    what = _HINTS.get(block.label, f"a {block.label} block, which has no use here")
+    what = _HINTS.get(block.label, f"a {block.label} block, which cannot be used here")
     return at(block, f"this is {what}", Reason.UNSUPPORTED)
 
 

@@ -122,7 +122,7 @@ def read_trusted_ca(text: str) -> Certificate:
         raise PkiFindingsError(
             [
                 PkiError(
-                    f"there are {len(found)} CA certificates; an entry has one, add the others by themselves",
+                    f"there are {len(found)} CA certificates, and an entry has one; add the others separately",
                     reason=Reason.INVALID,
                     file=CERTIFICATE_FIELD,
                 )
@@ -168,7 +168,7 @@ def _clash(group: Sequence[Certificate], places: Mapping[Certificate, Block]) ->
     return at(
         places[group[1]],
         f"{len(group)} certificates have one issuer, serial number ({group[0].serial_no}) and key, so that each would take the "
-        f"place of another: {named}; give the one that is meant",
+        f"place of another: {named}; give the one that you want",
         Reason.CONFLICT,
     )
 
@@ -274,7 +274,7 @@ class _Parts:
                 at(
                     self._certificates[certificate],
                     f"'{matched[0][0].label}' and '{certificate.label}' both pair with a private key; "
-                    "which one is to be served cannot be told",
+                    "it is unclear which one to serve",
                     Reason.CONFLICT,
                 )
             )

@@ -70,7 +70,7 @@ async def set_up_page(visit: Visit) -> web.StreamResponse:
 
 
 async def set_up(visit: Visit) -> web.StreamResponse:
-    """Make the first administrator, and sign in as that one."""
+    """Create the first administrator, and sign in as that one."""
     name, password = visit.form.text("name").strip(), visit.form.text("password")
     problem = "The two passwords differ." if password != visit.form.text("again") else ""
     if not problem:

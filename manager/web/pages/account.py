@@ -19,8 +19,8 @@ SCOPES: Final = {
     Scope.READ_ONLY: "look at everything but secrets",
     Scope.PUSH_ONLY: "push, watch pushes, and nothing else",
     Scope.OPERATOR: "look, push and acknowledge",
-    Scope.ADMINISTRATOR: "do everything but make users, tokens, programs and join tokens or take private keys away",
-    Scope.PROVISIONING: "the same, and make join tokens: whoever has it can receive private keys as a node",
+    Scope.ADMINISTRATOR: "do everything except create users, tokens, programs and join tokens, or download private keys",
+    Scope.PROVISIONING: "the same, and create join tokens: whoever has it can receive private keys as a node",
 }
 
 
@@ -47,7 +47,8 @@ async def own_password(visit: Visit) -> web.StreamResponse:
     )
     token = await visit.operations.sessions.start(user, address=visit.address)
     response = visit.redirect(
-        "/users/me", "You have a new password; your other sessions and your API tokens are over."
+        "/users/me",
+        "Your password was changed; your other sessions have ended, and your API tokens are revoked.",
     )
     visit.remember(response, token)
     await visit.remember_device(response, user)
@@ -57,9 +58,9 @@ async def own_password(visit: Visit) -> web.StreamResponse:
 async def new_token(visit: Visit) -> web.StreamResponse:
     """Make an API token, and show it once."""
     label, days, wanted = visit.form.text("label").strip(), visit.form.text("days"), visit.form.text("scope")
-    problems = [] if label else ["a token has a label, so that you know later what it is for"]
+    problems = [] if label else ["a token needs a label, so that you know later what it is for"]
     if not (days.isascii() and days.isdecimal() and len(days) <= 5 and 1 <= int(days) <= TOKEN_DAYS_MAX):
-        problems.append(f"a token lives 1 to {TOKEN_DAYS_MAX} days")
+        problems.append(f"a token is valid for 1 to {TOKEN_DAYS_MAX} days")
     if wanted not in set(Scope):
         problems.append("choose what the token may do")
     if problems:
@@ -78,7 +79,7 @@ async def remove_token_page(visit: Visit) -> web.StreamResponse:
     """Say what follows when a token is revoked."""
     found = [each for each in await visit.operations.users.tokens(_whose(visit)) if each.id == visit.number()]
     if not found:
-        raise NotFoundError("there is no such token any more")
+        raise NotFoundError("the token no longer exists")
     return visit.render("token_remove.html", token=found[0])
 
 

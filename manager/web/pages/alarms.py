@@ -40,7 +40,7 @@ async def acknowledge(visit: Visit) -> web.StreamResponse:
     await visit.operations.alarms.acknowledge(seen, actor=visit.actor)
     said = f"Acknowledged {plural(len(seen), 'alarm')}."
     if len(seen) < len(ids):
-        said += f" {plural(len(ids) - len(seen), 'alarm')} had ended meanwhile."
+        said += f" {plural(len(ids) - len(seen), 'alarm')} had ended in the meantime."
     return visit.redirect("/alarms", said)
 
 

@@ -185,7 +185,9 @@ async def delete(visit: Visit) -> web.StreamResponse:
         return await _delete_form(visit, ids, status=status_of(error))
     said = f"Deleted {plural(len(ids), 'certificate')}."
     if lost:
-        said += f" {plural(len({each.node for each in lost}), 'node')} now without: assign another certificate there."
+        said += (
+            f" {plural(len({each.node for each in lost}), 'node')} now without a certificate: assign another."
+        )
     return visit.redirect("/certificates", said)
 
 
@@ -241,7 +243,7 @@ def _query(visit: Visit) -> Query:
         by = Order(order.removeprefix("-"))
         status = StatusCode(visit.query("status")) if visit.query("status") else None
     except ValueError as error:
-        raise InvalidInputError("order", "this list knows no such order or status") from error
+        raise InvalidInputError("order", "this list has no such order or status") from error
     return Query(
         search=visit.query("search").strip(),
         status=status,

@@ -132,7 +132,7 @@ async def _empty_page(visit: Visit, record: NodeRecord, slot: Slot, *, status: i
 
 
 async def empty(visit: Visit) -> web.StreamResponse:
-    """Take a slot's assignment away."""
+    """Remove a slot's assignment."""
     record, slot = await _place(visit)
     try:
         await visit.operations.assignments.unassign(

@@ -93,7 +93,7 @@ async def create(visit: Visit) -> web.StreamResponse:
     except CertcastError as error:
         return await _new_form(visit, shown, replaces, status=status_of(error), problems=findings_of(error))
     return visit.redirect(
-        f"/requests/{record.id}", "The request is made. Give it to your CA, and upload the answer here."
+        f"/requests/{record.id}", "The request was created. Give it to your CA, and upload the answer here."
     )
 
 

@@ -55,7 +55,7 @@ async def set_role(visit: Visit) -> web.StreamResponse:
         await visit.operations.users.set_role(record.name, role=role, seen=seen, actor=visit.actor)
     except ConflictError as error:
         return await _show(visit, 409, [error.message])
-    return visit.redirect("/users", f"{record.name} is {role} now.")
+    return visit.redirect("/users", f"{record.name} is now {role}.")
 
 
 async def set_password(visit: Visit) -> web.StreamResponse:
@@ -67,7 +67,8 @@ async def set_password(visit: Visit) -> web.StreamResponse:
         record.name, password=visit.form.text("password"), actor=visit.actor
     )
     return visit.redirect(
-        "/users", f"{record.name} has a new password; sessions and API tokens from before are over."
+        "/users",
+        f"{record.name} has a new password; earlier sessions have ended, and earlier API tokens are revoked.",
     )
 
 

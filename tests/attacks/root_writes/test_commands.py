@@ -205,7 +205,7 @@ async def test_a_directory_stands_for_all_that_is_below_it(node):
     os.chown(place / "17", 0, 0)
     for number in range(50):
         (place / f"more{number}").touch()
-    with pytest.raises(ReloadError, match=r"/many stands for more than 1000 files; put the command into"):
+    with pytest.raises(ReloadError, match=r"/many names more than 1000 files; put the command into"):
         await reload_consumer(chosen, node.directory)
 
 

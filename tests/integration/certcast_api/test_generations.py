@@ -275,7 +275,7 @@ async def test_what_is_desired_already_is_not_republished(api: ApiClient):
     await assign(api, "n1.example.test")
     top = (await generations(api))[0]["generation"]
     status, answer = await api.call("POST", f"nodes/n1/generations/{top}/republish")
-    assert (status, "desired of the node already" in answer["error"]["message"]) == (409, True)
+    assert (status, "desired for the node" in answer["error"]["message"]) == (409, True)
     assert len(await generations(api)) == top
 
 

@@ -196,9 +196,9 @@ async def test_three_leaves_of_one_serial_number_lose_no_key_whichever_way_they_
         told = await certcast(f"certificate {line}", exit_code=1)
         assert "certificate 1 ('one'" in told
         assert "'two'" in told
-        assert ("give --replace" in told) is line.startswith("add")
+        assert ("--replace" in told) is line.startswith("add")
     asked = await certcast("certificate add --certificate two.pem --key two.key", exit_code=1)
-    assert "give --replace if that is meant" in asked
+    assert "to confirm, repeat it with --replace" in asked
     assert "would be lost for good" in asked
     assert await api.context.store.certificates.private_key(1) == keys["one"]
     # the same certificate once more is no conflict

@@ -68,4 +68,4 @@ async def test_a_setting_that_says_another_place_than_the_socket_is_refused_and_
         await server.start()
     await server.close()
     assert f"https is set to {host}:{bound_port - off}, but " in caught.value.message
-    assert f"socket listens at {bound_host}:{bound_port}; set both alike" in caught.value.message
+    assert f"socket listens at {bound_host}:{bound_port}; set both to the same" in caught.value.message

@@ -199,7 +199,7 @@ async def test_a_request_that_never_comes_whole_is_not_waited_for(head: bytes):
         await client.send(head)
         await client.rest()
         client.close()
-        assert hurried.seats.refused == {"no whole request came": 1}
+        assert hurried.seats.refused == {"no complete request arrived": 1}
 
 
 async def test_headers_that_trickle_in_after_an_answer_are_not_waited_for_either():

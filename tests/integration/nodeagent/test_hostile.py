@@ -78,7 +78,7 @@ async def test_an_offer_that_comes_three_times_is_installed_once(node, peer, tmp
     peer.far.write(frame * 3 + whole(EVIL, push_id="push-6"))
     await peer.until(lambda: peer.said(Outcome)[-1].push_id == "push-6")
     peer.far.write(frame)
-    await peer.until(lambda: peer.said(Outcome)[-1].message == "it was applied already")
+    await peer.until(lambda: peer.said(Outcome)[-1].message == "it is already applied")
 
     assert [outcome.result for outcome in peer.said(Outcome)] == ["applied"] * 3
     assert (tmp_path / "count").read_text().split() == ["x", "x"]

@@ -55,7 +55,7 @@ async def test_several_alarms_are_acknowledged_at_once_and_those_that_ended_mean
     ids = [str(each.id) for each in await api.operations.alarms.active()]
     async with visitor(api, Role.OPERATOR) as browser:
         answer = await browser.post("/alarms/acknowledge", {"id": [*ids, "999"]})
-        assert "Acknowledged 2 alarms. 1 alarm had ended meanwhile." in answer.text
+        assert "Acknowledged 2 alarms. 1 alarm had ended in the meantime." in answer.text
         assert "by operator" in answer.text
         assert {each.acknowledged_by for each in await api.operations.alarms.active()} == {"operator"}
         answer = await browser.post("/alarms/acknowledge")

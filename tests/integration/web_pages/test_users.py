@@ -80,7 +80,7 @@ async def test_an_administrator_replaces_a_password_and_deletes_a_user_but_never
         wrong = await browser.post(f"/users/named/{OPERATOR}/password", {"password": NEW, "again": "x"})
         assert wrong.status == 400
         done = await browser.post(f"/users/named/{OPERATOR}/password", {"password": NEW, "again": NEW})
-        assert "sessions and API tokens from before are over" in done.text
+        assert "earlier sessions have ended, and earlier API tokens are revoked" in done.text
         await users.new_token(OPERATOR, label="renewal script", days=9, scope=None, actor="test")
         assert (await other.get("/")).path.startswith("/sign-in")
         assert (await users.passwords.prove(OPERATOR, NEW, address="192.0.2.1")).name == OPERATOR
@@ -101,7 +101,7 @@ async def test_the_own_password_is_changed_with_the_current_one_and_other_sessio
         differs = {"current": PASSWORD, "password": NEW, "again": "x"}
         assert (await here.post("/users/me/password", differs)).status == 400
         answer = await here.post("/users/me/password", {**differs, "again": NEW})
-        assert "You have a new password" in answer.text
+        assert "Your password was changed" in answer.text
         assert answer.path == "/users/me"
         assert (await there.get("/")).path.startswith("/sign-in")
 
@@ -110,8 +110,8 @@ async def test_a_token_is_shown_once_works_and_is_deleted(api: ApiClient):
     async with visitor(api, Role.READ_ONLY) as browser:
         bad = await browser.post("/users/me/tokens", {"label": " ", "days": "0"})
         assert bad.status == 400
-        assert "has a label" in bad.text
-        assert "lives 1 to" in bad.text
+        assert "needs a label" in bad.text
+        assert "is valid for 1 to" in bad.text
         made = await browser.post("/users/me/tokens", {"label": "script", "days": "30", "scope": "read-only"})
         token = made.html.partition('aria-label="Token">')[2].partition("<")[0]
         assert (await api.operations.users.by_token(token, address="192.0.2.1")).user.role is Role.READ_ONLY

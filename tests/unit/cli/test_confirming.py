@@ -104,7 +104,7 @@ def test_nobody_at_a_terminal_means_that_nothing_is_changed_until_force_says_so(
         done = run(*arguments)
         assert done.exit_code == 1
         assert done.stderr.splitlines() == [
-            "certcast: this wants a confirmation, and nothing was changed; give --force if that is meant",
+            "certcast: this needs confirmation, and nothing was changed; to confirm, repeat it with --force",
             "  error: It is not valid for names of conf1 (conf1.example.com).",
         ]
         assert confirmed == [""]
@@ -120,7 +120,7 @@ def test_somebody_at_a_terminal_is_shown_what_it_means_and_asked(served, run, na
         done = run(*arguments, text="y\n")
         assert done.exit_code == 0, done.stderr
         assert "error: It is not valid for names of conf1" in done.stderr
-        assert "Do it all the same?" in done.stderr
+        assert "Continue anyway?" in done.stderr
         assert confirmed == ["", "t1"]
 
 
@@ -145,7 +145,7 @@ def test_another_key_is_replaced_only_where_that_is_said_by_name(served, run, ap
     arguments, _, _ = CHANGES[name]
     with served("t1", found=[KEY]) as confirmed:
         done = run(*arguments)
-        assert "give --replace if that is meant" in done.stderr
+        assert "to confirm, repeat it with --replace" in done.stderr
         assert "has the issuer and serial number (01)" in done.stderr
         assert run(*arguments, "--replace").exit_code == 0
         assert confirmed == ["", ""]

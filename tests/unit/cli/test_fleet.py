@@ -162,7 +162,7 @@ def test_waiting_is_exit_status_1_when_nothing_comes_in_time(api, run):
     _pushing(api)
     done = run("push", "conf1", "--wait", "--timeout", "1")
     assert done.exit_code == 1
-    assert "not at an end after 1 s: conf1" in done.stderr
+    assert "not finished after 1 s: conf1" in done.stderr
 
 
 @pytest.mark.parametrize(

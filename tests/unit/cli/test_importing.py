@@ -84,7 +84,7 @@ def test_every_finding_is_told_with_its_file_and_nothing_twice(api, run, tmp_pat
     done = run("certificate", "import", str(tmp_path / "a"))
     assert done.exit_code == 1
     assert done.stderr.splitlines() == [
-        "certcast: 2 findings, so nothing was taken:",
+        "certcast: 2 findings, so nothing was changed:",
         "  a, block 1, line 1: the passphrase is wrong",
         "  b, block 2, line 9: there is no key",
     ]

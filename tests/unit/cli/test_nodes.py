@@ -44,10 +44,10 @@ def test_a_name_that_is_none_is_refused_before_it_is_sent(api, run):
 
 
 def test_a_name_in_use_is_exit_status_1_and_the_managers_sentence(api, run):
-    api.refuse("POST", "nodes", 409, "there is a node 'conf1' already")
+    api.refuse("POST", "nodes", 409, "a node 'conf1' already exists")
     done = run("node", "add", "conf1")
     assert done.exit_code == 1
-    assert done.stderr == "certcast: there is a node 'conf1' already\n"
+    assert done.stderr == "certcast: a node 'conf1' already exists\n"
     assert done.stdout == ""
 
 

@@ -84,7 +84,7 @@ def test_only_the_request_goes_to_standard_output(api, run):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "say for what"),
+        ([], "say what it is for"),
         (["--subject", "CN=a", "--key", "-", "--key-type", "RSA4096"], "exclude each other"),
         (["--subject", "CN=a", "--key-type", "RSA1024"], "RSA1024"),
         (["--subject", "CN=a", "--key", "/nowhere"], "cannot read /nowhere"),

@@ -66,8 +66,8 @@ def http(status: str, kind: str, body: bytes) -> bytes:
         ("http", http("200 OK", "text/html", PAGE), "is no Certcast manager: it sent a web page"),
         ("http", b"SSH-2.0-OpenSSH_9.2\r\n", "is no Certcast manager: it does not speak HTTP"),
         ("http", b"", "closed the connection without an answer"),
-        ("http", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "ended before it was whole"),
-        ("https", http("400 Bad Request", "text/html", PAGE), "speaks no TLS"),
+        ("http", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "was cut off"),
+        ("https", http("400 Bad Request", "text/html", PAGE), "does not speak TLS"),
         ("https", b"", "closed the connection without an answer"),
     ],
 )

@@ -111,7 +111,7 @@ def test_a_list_that_shrinks_while_it_is_paged_ends(api, run):
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [([], "No certificates yet"), (["--status", "expired"], "No certificate is like that")],
+    [([], "No certificates yet"), (["--status", "expired"], "No certificate matches")],
 )
 def test_an_empty_list_says_whether_anything_was_asked_for(api, run, arguments, told):
     path = f"certificates?{'status=expired&' if arguments else ''}order=id&limit=100"
@@ -278,7 +278,7 @@ def test_a_managers_name_cannot_leave_the_directory(api, run, here, name):
         (["--with-key"], "no terminal"),
         (["--passphrase-stdin"], "for --with-key"),
         (["--output", "/dev/null", "--force"], "is not a file"),
-        (["--output", "link"], "is there already"),
+        (["--output", "link"], "already exists"),
         (["--output", "no/where"], "cannot write no/where: No such file"),
     ],
 )

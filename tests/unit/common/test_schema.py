@@ -28,10 +28,10 @@ class Outer(msgspec.Struct, forbid_unknown_fields=True):
         (
             b'{"count": 1, "nodes": [{"name": "x", "kind": "q"}]}',
             "nodes[0].kind",
-            "is none of the values that it may have",
+            "is not one of its possible values",
         ),
         (b'{"count": 1, "text": 5}', "text", "must be a text or null, not a whole number"),
-        (b'{"count": 1, "colour": 5}', "colour", "is not a field that is known here"),
+        (b'{"count": 1, "colour": 5}', "colour", "is not a known field"),
         (b"[]", "", "must be an object, not a list"),
         (b'{"count": 1', "", "input data was truncated"),
     ],

@@ -120,7 +120,7 @@ def test_an_assertion_for_somebody_else_is_refused(audience: object):
         ({"exp": NOW_S - LEEWAY_S, "iat": NOW_S - 100}, "has expired"),
         ({"iat": NOW_S + LEEWAY_S + 1}, "from the future"),
         ({"nbf": NOW_S + LEEWAY_S + 1}, "from the future"),
-        ({"exp": NOW_S + LIFETIME_MAX_S + 1}, "lives longer"),
+        ({"exp": NOW_S + LIFETIME_MAX_S + 1}, "is valid for longer"),
         ({"exp": "soon"}, "exp must be a number"),
         ({"exp": True}, "exp must be a number"),
         ({"iat": float("inf")}, "iat must be a number"),
@@ -137,7 +137,7 @@ def test_an_assertion_for_somebody_else_is_refused(audience: object):
         ({"jti": "\ud800"}, "jti must have 1 to 256"),
         ({"jti": ""}, "jti must have 1 to 256"),
         ({"jti": "x" * 257}, "jti must have 1 to 256"),
-        ({"jti": 7}, "sub and jti must be texts"),
+        ({"jti": 7}, "sub and jti must be strings"),
         ({"iss": "other"}, "iss and sub must both"),
         ({"sub": "other"}, "iss and sub must both"),
         *(({name: None}, "must have the claims") for name in ("iss", "sub", "aud", "exp", "iat", "jti")),
@@ -149,7 +149,7 @@ def test_each_claim_is_checked(changes: dict, text: str):
 
 
 def test_an_issuer_that_is_no_text_is_nobody():
-    with pytest.raises(AccessError, match="who it is from"):
+    with pytest.raises(AccessError, match="who issued it"):
         issuer_of(signed(iss="\ud800"))
 
 

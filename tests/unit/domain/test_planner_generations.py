@@ -102,7 +102,7 @@ def test_a_node_without_an_assignment_keeps_the_server_certificate_that_was_repu
 
 
 def test_what_is_desired_already_is_not_republished():
-    with pytest.raises(ConflictError, match="desired of the node already"):
+    with pytest.raises(ConflictError, match="desired for the node"):
         publish_again(node(opaque_bundle("new")), "new")
 
 

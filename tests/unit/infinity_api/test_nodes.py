@@ -146,7 +146,7 @@ def test_an_fqdn_calls_the_node_that_has_it_and_not_one_that_is_reached_by_it_to
     assert nodes_called(TLS_CERTIFICATE, ["b.test", "c", "a.test"], records) == ["b", "c", "a"]
     with pytest.raises(ValuesError) as caught:
         nodes_called(TLS_CERTIFICATE, ["a.test", "pool.test"], records)
-    assert caught.value.findings == {"nodes": ["'pool.test' is a name of several nodes: a, b."]}
+    assert caught.value.findings == {"nodes": ["'pool.test' is the name of several nodes: a, b."]}
 
 
 def test_nodes_that_share_an_fqdn_are_called_by_their_own_names():

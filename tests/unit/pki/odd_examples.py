@@ -180,7 +180,7 @@ ODD = {
     ),
     "another algorithm inside": (
         certificate(inner=seq(der.encode_object_id(SHA256_RSA), NULL)),
-        "Its signature algorithm is another inside than outside of what is signed.",
+        "Its signature algorithm differs between inside and outside of what is signed.",
     ),
     "bytes after the certificate": (
         certificate(after=b"\n\n"),

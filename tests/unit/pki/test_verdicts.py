@@ -42,7 +42,7 @@ REFUSED = {
         make_leaf(ROOT, ["other.example"]),
         (),
         ROOT,
-        "none of its subject alternative names is the one asked for",
+        "none of its subject alternative names is the name asked for",
     ),
     "expired": (
         make_leaf(ROOT, not_after_s=NOW_S - 5),

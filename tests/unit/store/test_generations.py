@@ -64,7 +64,9 @@ async def test_a_key_is_sealed_whatever_the_caller_said_of_it(store):
 async def test_a_number_that_does_not_rise_is_refused_with_all_that_came_with_it(store, number):
     await add_nodes(store, N1, N2)
     await publish(store, new_generation(5))
-    with pytest.raises(ConflictError, match=f"generation {number} of node 'n1' does not rise"):
+    with pytest.raises(
+        ConflictError, match=f"generation {number} of node 'n1' is not higher than its last one"
+    ):
         await publish(store, new_generation(1, node=N2), new_generation(number, text="new"))
     assert set(await store.generations.latest()) == {N1}
     assert len(await rows_of_payloads(store)) == len(digests_of(new_generation(5)))
@@ -144,7 +146,7 @@ async def test_more_nodes_than_one_statement_names(store):
             [{"name": n, "kind": "node", "names": "[]", "addresses": "[]", "created_s": 1.0} for n in names],
         )
     await publish(store, *(new_generation(1, node=name) for name in names))
-    with pytest.raises(ConflictError, match="'m520' does not rise"):
+    with pytest.raises(ConflictError, match="'m520' is not higher than its last one"):
         await publish(
             store, *(new_generation(2, node=name) for name in names[:-1]), new_generation(1, node=names[-1])
         )

@@ -56,7 +56,7 @@ async def test_a_node_comes_back_as_it_was_given(store):
 
 async def test_a_name_is_given_once(store):
     await add_nodes(store, N1)
-    with pytest.raises(ConflictError, match="there is a node 'n1' already"):
+    with pytest.raises(ConflictError, match="a node 'n1' already exists"):
         await add_nodes(store, N1)
 
 

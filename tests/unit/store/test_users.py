@@ -32,7 +32,7 @@ async def test_a_user_comes_back_with_the_hash_of_the_password(store):
 
 async def test_a_name_is_given_once(store):
     await add(store)
-    with pytest.raises(ConflictError, match="there is a user 'ann' already"):
+    with pytest.raises(ConflictError, match="a user 'ann' already exists"):
         await add(store, role=Role.ADMINISTRATOR)
 
 

@@ -21,7 +21,7 @@ def _fields(*names: str, kind: Kind = Kind.STRING) -> tuple[Field, ...]:
         Field(
             name=name,
             kind=kind,
-            help="Of what is not kept here.",
+            help="About what is not kept here.",
             readonly=True,
             nullable=kind is Kind.DATETIME,
             filtering=ALL_LOOKUPS,

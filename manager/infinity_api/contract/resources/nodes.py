@@ -225,7 +225,7 @@ SYSTEM_LOCATION: Final = Resource(
             "bdpm_pin_checks_enabled", "Whether PINs are guarded against guessing.", "GLOBAL", "ON", "OFF"
         ),
         choice("bdpm_scan_quarantine_enabled", "Whether scans are stopped.", "GLOBAL", "ON", "OFF"),
-        flag("use_relay_candidates_only", "Whether media always passes a relay."),
+        flag("use_relay_candidates_only", "Whether media always passes through a relay."),
         many("dns_servers", "DNS servers.", "dns_server"),
         many("ntp_servers", "NTP servers.", "ntp_server"),
         many("syslog_servers", "Syslog servers.", "syslog_server"),

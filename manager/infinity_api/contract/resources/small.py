@@ -226,7 +226,7 @@ TEAMS_PROXY: Final = kept(
     one("azure_tenant", "The tenant.", "azure_tenant", required=True),
     perhaps("eventhub_id", "The identifier of the event hub.", most=1024),
     number("min_number_of_instances", "The least number of instances.", default=1, least=0),
-    flag("notifications_enabled", "Whether it is told of events."),
+    flag("notifications_enabled", "Whether it receives events."),
     Field(
         name="notifications_queue",
         help="The connection string of the queue of these, without its key, which is not kept.",

@@ -97,13 +97,15 @@ _NODE: Final = (
     _shown("configuration_id", "The id of the node's configuration.", kind=Kind.INTEGER),
     _shown("name", "The name of the node."),
     _shown("version", "The version of the software on the node."),
-    _shown("sync_status", "SYNCED, SYNCING, PENDING, FAILED, OFFLINE or NOT_JOINED, by the node's own word."),
+    _shown(
+        "sync_status", "SYNCED, SYNCING, PENDING, FAILED, OFFLINE or NOT_JOINED, as the node itself reported."
+    ),
     _shown("upgrade_status", "Always IDLE: nodes are not upgraded from here."),
 )
 
 _CONTACT: Final = (
     ("last_attempted_contact", "When the node was last heard of or pushed to."),
-    ("last_updated", "When the node last took what it should have."),
+    ("last_updated", "When the node last applied what it should have."),
 )
 
 WORKER_STATUS: Final = _look(
@@ -113,7 +115,7 @@ WORKER_STATUS: Final = _look(
     *_NODE,
     # an older client fails at null there, and with it at the list of all nodes
     *(_moment(name, text, left_out=True) for name, text in _CONTACT),
-    _moment("last_reported", "When the node last said how it is.", left_out=True),
+    _moment("last_reported", "When the node last reported its state.", left_out=True),
     _shown("node_type", "The node's role."),
     _shown("system_location", "The name of the node's location."),
     _moment("boot_time", "When the node started; not known here."),

@@ -84,7 +84,7 @@ async def test_a_copy_that_the_disk_refuses_does_not_keep_the_first_bundle_from_
 ):
     def no_client(copies, body_of):
         if any(copy.part == "client" for copy in copies):
-            raise InstallError("the disk refused the copy", reason=Reason.INTERNAL)
+            raise InstallError("the disk refused it the copy", reason=Reason.INTERNAL)
 
     monkeypatch.setattr(proof, "write_copies", no_client)
     copied = Consumer(

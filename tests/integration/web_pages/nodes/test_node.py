@@ -177,7 +177,7 @@ async def test_the_second_of_two_administrators_is_told_what_the_first_assigned(
         await one.post_confirmed("/nodes/n1/slots/server", {"certificate": str(first)})
         answer = await two.post("/nodes/n1/slots/server", {"certificate": str(second)})
         assert answer.status == 409
-        assert "Somebody else changed this meanwhile" in answer.text
+        assert "Somebody else changed this in the meantime" in answer.text
         inventory = await api.operations.inventory()
         assert inventory.slots == {("n1", "server"): first}
         fields = {name: answer.hidden[name] for name in ("certificate", "seen")}

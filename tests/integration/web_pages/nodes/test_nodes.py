@@ -111,7 +111,7 @@ async def test_a_refused_node_comes_back_with_all_fields_and_all_findings(api: A
         await browser.post("/nodes/new", {"name": "n1"})
         answer = await browser.post("/nodes/new", {"name": "n1", "addresses": "192.0.2.4"})
         assert answer.status == 409
-        assert "there is a node 'n1' already" in answer.text.lower()
+        assert "a node 'n1' already exists" in answer.text.lower()
         assert "192.0.2.4" in answer.values["addresses"][0]
 
 
@@ -120,7 +120,7 @@ async def test_retiring_says_what_follows_before_it_is_done(api: ApiClient, room
     async with visitor(api, Role.ADMINISTRATOR) as browser:
         asked = await browser.get("/nodes/n1/retire")
         assert "connection ends at once" in asked.text
-        assert "stays in the store, assigned to nobody" in asked.text
+        assert "stays in the store, assigned to no node" in asked.text
         assert "n1" in api.fleet.names()
         assert (await browser.post("/nodes/n1/retire")).status == 409
         answer = await browser.post("/nodes/n1/retire", {"confirm": asked.hidden["confirm"]})

@@ -58,7 +58,7 @@ def test_a_word_that_can_be_read_in_more_than_one_way_is_refused(word, why):
 
 def test_a_refused_word_is_cut_to_what_a_report_holds():
     assert find_unclear(["$" * 4096]) == (
-        f"'{'$' * SHOWN_MAX_CHARS}…' has '$', by which a shell or another program may name any file"
+        f"'{'$' * SHOWN_MAX_CHARS}…' has '$', with which a shell or another program may name any file"
     )
 
 

@@ -162,7 +162,7 @@ def test_when_a_service_may_be_reloaded_and_what_copy_it_gets_is_read():
         ('window = "23:30-04:00"', "", "window: is missing and says when calls may be dropped"),
         ('"23:30-04:00"', '"23:30-24:00"', "window: '23:30-24:00' must be a span of the day"),
         ('"23:30-04:00"', '"04:00-04:00"', "must be a span of the day"),
-        ('"drops_calls"', '"some"', "impact: 'some' is none of none, new_connections, drops_calls"),
+        ('"drops_calls"', '"some"', "impact: 'some' must be one of none, new_connections, drops_calls"),
         ("= 48", "= -1", "urgent_hours: -1 must be at least 0"),
         ("freeswitch@main.service", "--help", "unit: '--help' must be a unit's full name"),
         ("server/combined.pem", "../combined.pem", "file: '../combined.pem' is no file of the tree"),
