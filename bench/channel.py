@@ -44,7 +44,6 @@ class Quiet:
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Push."""
         self._transport.write(b"x" * PUSH_BYTES)
 
     def connection_lost(self, error: Exception | None) -> None:

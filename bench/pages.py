@@ -63,7 +63,7 @@ async def measure(count: int) -> Figures:
             await fill(api, count, names)
             room = Showroom(api)
             for name in names:
-                await api.context.store.nodes.pin(name, f"ssh-ed25519 {name}", instead_of="")
+                await api.context.store.nodes.pin(name, f"ssh-ed25519 {name}", former_key="")
                 api.fleet.node_joined(await api.context.store.nodes.get(name))
                 room.dial(name)
             await api.fleet.push(None, forced=False)

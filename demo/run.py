@@ -49,7 +49,6 @@ class Demo:
         self._step = 0
 
     def say(self, text: str) -> None:
-        """Announce a step."""
         self._step += 1
         console.print(f"\n[bold cyan]{self._step}.[/] [bold]{text}[/]")
 

@@ -41,8 +41,6 @@ class DemoNode:
 
 
 class Site:
-    """See the module."""
-
     def __init__(self, *, advertise: str | None = None) -> None:
         self.advertise = advertise
         self.directory = Path(tempfile.mkdtemp(prefix="certcast-demo-"))

@@ -10,12 +10,10 @@ OURS: Final = {"common", "manager"}
 
 
 def operator() -> NoReturn:
-    """Run `certcast`."""
     _run("certcast", "manager.cli.app")
 
 
 def daemon() -> NoReturn:
-    """Run `certcast-manager`."""
     _run("certcast-manager", "manager.admin")
 
 

@@ -197,7 +197,6 @@ def sign_request(issuer: Made, pem: str) -> str:
 
 
 def chain_pem(*made: Made) -> str:
-    """Concatenate certificates."""
     return "".join(one.certificate_pem for one in made)
 
 

@@ -78,7 +78,6 @@ class _Traitor:
         """Hear nothing."""
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take note."""
         self.closed.set()
 
     async def flood(self, transport: Transport, name: str, told: Counter[str]) -> None:

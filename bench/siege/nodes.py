@@ -54,7 +54,6 @@ class Crowd:
         self.returns_s: list[float] = []
 
     async def run(self) -> None:
-        """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             for name, key in self._target.keys.items():
                 group.create_task(self._live(NodeName(name), key))

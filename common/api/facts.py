@@ -169,7 +169,7 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     state: StateCode
     joined: bool
     connected_s: float | None
-    heard_s: float | None
+    last_report_s: float | None = msgspec.field(name="heard_s")
     address: str
     agent_version: str
     desired: Version | None

@@ -14,7 +14,10 @@ NODE_STATES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "All that it should have is installed, and every port named in its services file serves it. If the file names no port, only the installed files are known to be right.",
         ),
         "installing": ("Installing", "A push is under way."),
-        "pending": ("Pending", "It does not have the latest content yet; that is pushed as soon as changes pause."),
+        "pending": (
+            "Pending",
+            "It does not have the latest content yet; that is pushed as soon as changes pause.",
+        ),
         "failed": (
             "Failed",
             "The last installation failed, or succeeded only in part; it is tried again.",

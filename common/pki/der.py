@@ -115,7 +115,6 @@ def _dotted(content: bytes) -> str:
 
 
 def encode(tag: int, content: bytes) -> bytes:
-    """Frame a value."""
     if len(content) < _LONG_FORM:
         return bytes((tag, len(content))) + content
     length = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")

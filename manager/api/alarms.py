@@ -24,20 +24,19 @@ async def history(call: Call) -> web.StreamResponse:
 
 
 async def acknowledge(call: Call) -> web.StreamResponse:
-    """Acknowledge some."""
     body: Acknowledge = call.body
     await call.api.operations.alarms.acknowledge(body.ids, actor=call.actor)
     return empty()
 
 
 def _answer(record: AlarmRecord, nodes: Sequence[str] = ()) -> AlarmAnswer:
-    trait = record.trait
+    spec = record.spec
     return AlarmAnswer(
         id=record.id,
         kind=record.subject.kind,
-        number=trait.number,
-        name=trait.title,
-        level=trait.level,
+        number=spec.number,
+        name=spec.title,
+        level=spec.level,
         subject=record.subject.key,
         label=record.label,
         node=record.node,

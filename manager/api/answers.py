@@ -63,7 +63,6 @@ def certificate_answer(listed: ListedCertificate) -> CertificateAnswer:
 
 
 def shown_answer(shown: ShownCertificate) -> CertificateAnswer:
-    """Say everything."""
     judgement, leaf = shown.judgement, shown.entry.leaf
     listed = ListedCertificate(
         entry=shown.entry,

@@ -132,7 +132,6 @@ async def import_files(call: Call) -> web.StreamResponse:
 
 
 async def edit(call: Call) -> web.StreamResponse:
-    """Change one."""
     body: CertificateEdit = call.body
     number = call.number("id")
     found = await call.api.operations.certificates.edit(
@@ -150,7 +149,6 @@ async def edit(call: Call) -> web.StreamResponse:
 
 
 async def assign(call: Call) -> web.StreamResponse:
-    """Assign one."""
     body: Assign = call.body
     number = call.number("id")
     found = await call.api.operations.assignments.assign(

@@ -9,13 +9,11 @@ from manager.domain.model import ClientRecord
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    """Answer with all."""
     found = await call.api.operations.clients.list()
     return reply(ClientsAnswer(clients=[_answer(each) for each in found]))
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Register one."""
     body: NewClient = call.body
     made = await call.api.operations.clients.add(
         body.name, role=body.role, public_key=body.public_key, actor=call.actor

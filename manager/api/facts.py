@@ -18,5 +18,4 @@ def node_answers(views: Sequence[NodeView]) -> list[facts.NodeView]:
 
 
 def difference_answer(found: Difference) -> generations.Difference:
-    """Say what differs."""
     return msgspec.convert(found, generations.Difference, from_attributes=True)

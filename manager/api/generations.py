@@ -63,7 +63,7 @@ def _answer(shown: ShownGeneration) -> GenerationAnswer:
         cause=record.cause,
         slots={slot: facts.leaf for slot, facts in manifest.slots.items()},
         anchors=manifest.anchors,
-        stands_in=record.instead_of is not None,
+        stands_in=record.superseded_digest is not None,
     )
 
 

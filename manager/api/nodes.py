@@ -26,7 +26,6 @@ from manager.usecases.assignments import slot_name
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    """Answer with all."""
     found = await call.api.operations.nodes.list()
     listed = [
         ListedNode(**structs.asdict(_answer(each)), state=call.api.fleet.node(each.name).state)
@@ -60,7 +59,6 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def remove(call: Call) -> web.StreamResponse:
-    """Remove one."""
     await call.api.operations.nodes.remove(call.name("name"), confirm=call.confirm(), actor=call.actor)
     return empty()
 

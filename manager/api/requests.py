@@ -23,13 +23,11 @@ from manager.usecases.requests import KeyChoice, RequestChanges
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    """Answer with all."""
     found = await call.api.operations.requests.list()
     return reply(RequestsAnswer(requests=[_answer(each) for each in found]))
 
 
 async def show(call: Call) -> web.StreamResponse:
-    """Answer with one."""
     return reply(_answer(await call.api.operations.requests.get(call.number("id"))))
 
 
@@ -47,7 +45,6 @@ async def fields(call: Call) -> web.StreamResponse:
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Make one."""
     body: NewRequest = call.body
     uploaded = body.private_key_type == "UPLOAD"
     if uploaded and not body.private_key:

@@ -125,7 +125,6 @@ FORCE: Final = Query("force", bool, "go ahead despite what a refusal warned of")
 
 
 def reply(value: object, *, status: int = 200) -> web.Response:
-    """Answer with JSON."""
     return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
 
 

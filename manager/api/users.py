@@ -33,7 +33,6 @@ async def list_all(call: Call) -> web.StreamResponse:
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Add a user."""
     body: NewUser = call.body
     made = await call.api.operations.users.add(
         body.name, role=body.role, password=body.password, actor=call.actor

@@ -56,14 +56,14 @@ MESSAGES: Final[Mapping[type[Message], Rate]] = MappingProxyType(
 class Allowance:
     """One node's; see the module."""
 
-    __slots__ = ("_bytes", "_connections", "_flooded_s", "_kinds", "_rest_until_s", "_strikes")
+    __slots__ = ("_bytes", "_connections", "_exceeded_s", "_kinds", "_rest_until_s", "_strikes")
 
     def __init__(self, now_s: float) -> None:
         self._connections = _bucket(CONNECTIONS, now_s)
         self._bytes = _bucket(BYTES, now_s)
         self._kinds: dict[type[Message], Bucket] = {}
         self._rest_until_s = float("-inf")
-        self._flooded_s = float("-inf")
+        self._exceeded_s = float("-inf")
         self._strikes = 0
 
     def connect(self, now_s: float) -> bool:
@@ -83,10 +83,10 @@ class Allowance:
             bucket = self._kinds[kind] = _bucket(MESSAGES[kind], now_s)
         return bucket.take(now_s)
 
-    def flooded(self, now_s: float) -> float:
+    def suspend(self, now_s: float) -> float:
         """Note that there was too much; return how long the node rests."""
-        self._strikes = self._strikes + 1 if now_s - self._flooded_s < CALM_S else 1
-        self._flooded_s = now_s
+        self._strikes = self._strikes + 1 if now_s - self._exceeded_s < CALM_S else 1
+        self._exceeded_s = now_s
         rest_s = step_s(self._strikes)
         self._rest_until_s = now_s + rest_s
         return rest_s
@@ -97,7 +97,7 @@ class Allowance:
 
     def is_calm(self, now_s: float) -> bool:
         """Whether the last flood is over for as long as the rest was that followed it."""
-        return now_s >= self._rest_until_s + (self._rest_until_s - self._flooded_s)
+        return now_s >= self._rest_until_s + (self._rest_until_s - self._exceeded_s)
 
 
 def _bucket(rate: Rate, now_s: float) -> Bucket:

@@ -55,7 +55,6 @@ class Connection:
 
     @property
     def address(self) -> str:
-        """The peer's address."""
         return self._transport.address
 
     @property
@@ -100,7 +99,6 @@ class Connection:
         self._run(self._conversation.turn_away(verdict, retry_after_s=retry_after_s, message=message))
 
     def offer(self, push: Push) -> None:
-        """Offer a generation."""
         self._run(self._conversation.offer(push, time.monotonic()))
 
     def supply(self, push_id: str, payloads: Mapping[Digest, bytes]) -> None:
@@ -125,7 +123,6 @@ class Connection:
             self._run(self._conversation.expire(now_s))
 
     def close(self, reason: Reason) -> None:
-        """End the connection."""
         if not self._closed:
             self._transport.close()
             self._end(reason)

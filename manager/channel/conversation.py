@@ -101,7 +101,6 @@ class Conversation:
         return _commands(self._sender.welcome(welcome))
 
     def offer(self, push: Push, now_s: float) -> list[Command]:
-        """Offer a generation."""
         return _commands(self._sender.offer(push, now_s))
 
     def supply(self, push_id: str, payloads: Mapping[Digest, bytes], now_s: float) -> list[Command]:

@@ -39,7 +39,7 @@ class NodeKeys(Protocol):
     async def join(self, name: NodeName, *, secret_hash: str, public_key: str, address: str) -> None:
         """Pin a key by a token, and end what the former one opened. Raises EnrolmentError."""
 
-    async def rotate(self, name: NodeName, *, public_key: str, instead_of: str, address: str) -> None:
+    async def rotate(self, name: NodeName, *, public_key: str, former_key: str, address: str) -> None:
         """Pin a key in place of this one, and of no other. Raises EnrolmentError."""
 
     def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
@@ -47,8 +47,6 @@ class NodeKeys(Protocol):
 
 
 class Enrolment:
-    """See the module."""
-
     def __init__(
         self,
         keys: NodeKeys,
@@ -104,7 +102,7 @@ class Enrolment:
                 "this node has replaced its key too often lately; try again in ten minutes",
                 reason=Reason.BUSY,
             )
-        await self._keys.rotate(name, public_key=public_key, instead_of=pinned, address=address)
+        await self._keys.rotate(name, public_key=public_key, former_key=pinned, address=address)
 
 
 def _refusal(*, by_proof: bool) -> EnrolmentError:

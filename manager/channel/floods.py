@@ -16,8 +16,6 @@ log = structlog.get_logger(__name__)
 
 
 class Floods:
-    """See the module."""
-
     def __init__(self) -> None:
         self._allowances: dict[NodeName, Allowance] = {}
         self._flooding: set[NodeName] = set()
@@ -35,10 +33,10 @@ class Floods:
 
     def note(self, facts: NodeFacts, address: str, what: str) -> float:
         """Note that a node took too much, of what and from where; return how long it rests."""
-        rest_s = self.allowance_of(facts.name).flooded(time.monotonic())
+        rest_s = self.allowance_of(facts.name).suspend(time.monotonic())
         facts.flood = f"{what}, from {address}"
         self._flooding.add(facts.name)
-        log.warning("node.flooded", node=facts.name, address=address, message=what, retry_after_s=rest_s)
+        log.warning("node.rate_limited", node=facts.name, address=address, message=what, retry_after_s=rest_s)
         return rest_s
 
     def calm(self, find: Callable[[NodeName], NodeFacts | None], now_s: float) -> list[NodeName]:

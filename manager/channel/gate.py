@@ -118,7 +118,6 @@ class _Side:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
         return sum(map(len, self._queues))
 
     @property

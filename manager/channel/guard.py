@@ -121,12 +121,10 @@ class Guard(asyncio.BufferedProtocol):
             self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Pass on."""
         if self._inner is not None:
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass on."""
         if self._inner is not None:
             self._inner.resume_writing()
 

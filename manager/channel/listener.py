@@ -77,7 +77,6 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The bound port."""
         return int(self._socket.getsockname()[1]) if self._socket is not None else self._port
 
     @property
@@ -226,11 +225,9 @@ class Listener:
         return login
 
     def opened(self, connection: asyncssh.SSHServerConnection) -> None:
-        """Count a connection."""
         self._connections.add(connection)
 
     def closed(self, connection: asyncssh.SSHServerConnection) -> None:
-        """Count one less."""
         self._connections.discard(connection)
 
     def join_peer(self, guard: Guard, transport: Transport, line: str) -> Peer:
@@ -247,7 +244,6 @@ class Listener:
             oldest.end()
 
     def logged_out(self, login: Login, key: PinnedKey) -> None:
-        """Forget a login."""
         logins = self._logins.get(key, [])
         if login in logins:
             logins.remove(login)

@@ -46,17 +46,14 @@ class Host(Protocol):
     accept: Accept
     admit: Admit
 
-    def opened(self, connection: asyncssh.SSHServerConnection) -> None:
-        """Count a connection."""
+    def opened(self, connection: asyncssh.SSHServerConnection) -> None: ...
 
-    def closed(self, connection: asyncssh.SSHServerConnection) -> None:
-        """Count one less."""
+    def closed(self, connection: asyncssh.SSHServerConnection) -> None: ...
 
     def logged_in(self, login: "Login", key: PinnedKey) -> None:
         """Keep who has logged in with a node's key."""
 
-    def logged_out(self, login: "Login", key: PinnedKey) -> None:
-        """Forget a login."""
+    def logged_out(self, login: "Login", key: PinnedKey) -> None: ...
 
     def join_peer(self, guard: Guard, transport: Transport, line: str) -> Peer:
         """Return who hears one that wants to join with the key of this line."""
@@ -105,7 +102,6 @@ class Login(asyncssh.SSHServer):
         self._listener.opened(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end."""
         if self.key is not None:
             self._listener.logged_out(self, self.key)
         if self._connection is not None:
@@ -120,7 +116,6 @@ class Login(asyncssh.SSHServer):
         return False
 
     def public_key_auth_supported(self) -> bool:
-        """Take a key."""
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:

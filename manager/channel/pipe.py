@@ -34,7 +34,6 @@ class Pipe:
             self._peer.data_received(data)
 
     def close(self) -> None:
-        """End both directions."""
         self._closed = True
         if self.other is not None:
             self._loop.call_soon(self.other.lost)

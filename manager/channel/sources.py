@@ -23,8 +23,7 @@ READ_S: Final = 15.0
 class Nodes(Protocol):
     """Where nodes are kept."""
 
-    async def list(self) -> Sequence[NodeRecord]:
-        """Return all nodes."""
+    async def list(self) -> Sequence[NodeRecord]: ...
 
 
 class Views(Protocol):

@@ -43,7 +43,6 @@ def statement_of(message: WireStatement) -> Statement:
 
 
 def report_message(report: Report) -> wire.Report:
-    """Write a report."""
     return convert(report, wire.Report, from_attributes=True)
 
 
@@ -53,5 +52,4 @@ def failure_message(failure: Failure) -> wire.Failure:
 
 
 def outcome_message(outcome: Outcome) -> wire.Outcome:
-    """Write an outcome."""
     return convert(outcome, wire.Outcome, from_attributes=True)

@@ -11,7 +11,7 @@ from common.text import printable
 from manager.cli import output
 from manager.cli.words import ago, short, until
 
-HEADINGS: Final = ("node", "state", "generation", "leaf", "expires", "last heard")
+HEADINGS: Final = ("node", "state", "generation", "leaf", "expires", "last seen")
 
 
 def fleet(nodes: Iterable[NodeView], now_s: float) -> Group:
@@ -77,7 +77,7 @@ def _row(node: NodeView, now_s: float) -> tuple[output.Cell, ...]:
         desired if desired == applied else (f"desired {desired}", f"applied {applied}"),
         leaves or "-",
         ends or "-",
-        ago(node.heard_s, now_s),
+        ago(node.last_report_s, now_s),
     )
 
 

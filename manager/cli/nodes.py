@@ -178,7 +178,7 @@ def _facts(node: "ShownNode", now_s: float) -> list[tuple[str, "Cell"]]:
         ("joined", "yes" if node.joined else "no; 'certcast node join-token' makes a token"),
         *_key(node.key_change),
         ("agent", f"{node.agent_version or '-'} at {node.address}" if node.address else "-"),
-        ("last heard", f"{ago(node.heard_s, now_s)}{skew}"),
+        ("last seen", f"{ago(node.last_report_s, now_s)}{skew}"),
     ]
     for word, version in (("desired", node.desired), ("offered", node.offered), ("applied", node.applied)):
         text = (

@@ -11,16 +11,16 @@ from manager.domain.view import Version
 class Desired:
     """A published generation. `changed_s` is when the change that led to it was made.
 
-    `instead_of` is set of older content that was republished: the digest of what the store wanted then.
+    `superseded_digest` is set of older content that was republished: the digest of what the store wanted then.
     """
 
     manifest: Manifest
     version: Version
     changed_s: float
-    instead_of: Digest | None = None
+    superseded_digest: Digest | None = None
 
 
-def desired_from(manifest: Manifest, changed_s: float, instead_of: Digest | None = None) -> Desired:
+def desired_from(manifest: Manifest, changed_s: float, superseded_digest: Digest | None = None) -> Desired:
     """Wrap a published manifest; its digest is computed once here."""
     version = Version(epoch=manifest.epoch, generation=manifest.generation, digest=manifest.digest)
-    return Desired(manifest, version, changed_s, instead_of)
+    return Desired(manifest, version, changed_s, superseded_digest)

@@ -1,4 +1,4 @@
-"""One node's facts as they are heard: what is desired, offered, applied and serving, and the push under way.
+"""One node's facts, from its reports: what is desired, offered, applied and serving, and the push under way.
 
 Decides what each word from a node changes. Leaves sockets and the store to the fleet.
 Invariant: `desired` moves only by publishing, `offered` only by offering, `applied` and `serving` only by the node's word.
@@ -64,7 +64,7 @@ class NodeFacts:
     reported_retry_s: float = 0.0
     refused_retry_s: float = 0.0
     connected_s: float | None = None
-    heard_s: float | None = None
+    last_report_s: float | None = None
     address: str = ""
     agent_version: str = ""
     push: PushState | None = field(default=None, repr=False)
@@ -94,13 +94,13 @@ class NodeFacts:
         return remaining_s(until_s, now_s)
 
     def restore(self, record: NodeReportRecord) -> None:
-        """Take what the store kept of the node's last word."""
+        """Take the node's last report, as the store kept it."""
         self.applied, self.reported_failed, self.serving = record.applied, record.last_failed, record.serving
         self.disk, self.drifts, self.clock_skew_s = record.disk, record.drifts, record.clock_skew_s
         self.waiting, self.diagnostics = record.waiting, record.diagnostics
         self.configuration = record.configuration
         self.address = record.address
-        self.heard_s = record.at_s
+        self.last_report_s = record.at_s
 
     def record(self, now_s: float) -> NodeReportRecord:
         """Return what the store keeps."""
@@ -122,7 +122,7 @@ class NodeFacts:
 
     def connect(self, *, address: str, agent_version: str, now_s: float) -> None:
         """Note a conversation that was welcomed."""
-        self.connected_s = self.heard_s = now_s
+        self.connected_s = self.last_report_s = now_s
         self.turned_away = ""
         self.address, self.agent_version = address, agent_version
 
@@ -136,7 +136,7 @@ class NodeFacts:
     def apply_report(self, report: Report, now_s: float) -> bool:
         """Take a node's word about itself; return whether anything that the store keeps has changed."""
         before, skew_before_s = self._stable(), self.clock_skew_s
-        self.heard_s = now_s
+        self.last_report_s = now_s
         self.applied, self.serving = report.applied, report.serving
         self.disk, self.drifts = report.disk, report.drifts
         self.clock_skew_s = round(report.clock_s - now_s, 3)
@@ -217,7 +217,7 @@ class NodeFacts:
         return True
 
     def overdue(self, push_id: str, stage: str, now_s: float) -> None:
-        """Note that the node owed an answer and did not give it."""
+        """Note that the node did not answer in time."""
         if self.push is not None and self.push.push_id == push_id:
             text = f"the node did not answer in time ({stage})"
             self.push.conclude(now_s, result="overdue", reason=Reason.TIMEOUT, message=text)
@@ -303,7 +303,9 @@ class NodeFacts:
         Those whose service waits for its reload on purpose are not among them.
         """
         leaves = self.applied.leaves if self.applied is not None else {}
-        excused = excused_consumers(self.waiting, heard_s=self.heard_s, clock_skew_s=self.clock_skew_s)
+        excused = excused_consumers(
+            self.waiting, last_report_s=self.last_report_s, clock_skew_s=self.clock_skew_s
+        )
         return [
             seen
             for seen in self.serving

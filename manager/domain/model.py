@@ -148,7 +148,7 @@ class AssignmentRecord:
 class GenerationRecord:
     """One immutable generation of a node: `manifest` is its canonical bytes.
 
-    `instead_of` is set where older content was republished: the digest of what the store wanted of the node then.
+    `superseded_digest` is set where older content was republished: the digest of what the store wanted of the node then.
     """
 
     node: NodeName
@@ -158,7 +158,7 @@ class GenerationRecord:
     manifest: bytes
     created_s: float
     cause: str
-    instead_of: Digest | None = None
+    superseded_digest: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,7 @@ def needs_publishing(facts: NodeFacts, wanted: Manifest) -> bool:
     # a node that has seen a higher number than the store needs even the same content under a number above that
     if facts.believed_generation > desired.version.generation and not facts.is_applied:
         return True
-    return wanted.digest not in {desired.version.digest, desired.instead_of}
+    return wanted.digest not in {desired.version.digest, desired.superseded_digest}
 
 
 def republish(facts: NodeFacts, old: Manifest, content: Content, *, epoch: int, now_s: float) -> Desired:

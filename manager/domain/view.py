@@ -71,7 +71,7 @@ class NodeView:
     state: State
     joined: bool
     connected_s: float | None
-    heard_s: float | None
+    last_report_s: float | None
     address: str
     agent_version: str
     desired: Version | None
@@ -114,7 +114,9 @@ class NodeView:
     @property
     def excused(self) -> frozenset[str]:
         """The consumers whose ports need not show what is installed yet."""
-        return excused_consumers(self.waiting, heard_s=self.heard_s, clock_skew_s=self.clock_skew_s)
+        return excused_consumers(
+            self.waiting, last_report_s=self.last_report_s, clock_skew_s=self.clock_skew_s
+        )
 
 
 SERVICE_WAIT_S: Final = 3600.0
@@ -122,13 +124,13 @@ SERVICE_WAIT_S: Final = 3600.0
 
 
 def excused_consumers(
-    waiting: Iterable[Waiting], *, heard_s: float | None, clock_skew_s: float
+    waiting: Iterable[Waiting], *, last_report_s: float | None, clock_skew_s: float
 ) -> frozenset[str]:
-    """Return the consumers whose ports need not show what is installed yet. `heard_s` is by the manager's clock."""
+    """Return the consumers whose ports need not show what is installed yet. `last_report_s` is by the manager's clock."""
     return frozenset(
         each.consumer
         for each in waiting
-        if each.reason != "service" or (heard_s or 0.0) + clock_skew_s - each.since_s < SERVICE_WAIT_S
+        if each.reason != "service" or (last_report_s or 0.0) + clock_skew_s - each.since_s < SERVICE_WAIT_S
     )
 
 

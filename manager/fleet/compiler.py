@@ -105,7 +105,7 @@ class Compiler:
         new = _new_generation(desired.manifest, facts.node_id, {}, cause=cause, created_s=now_s)
         async with self._store.transaction():
             kept = await self._store.generations.publish(
-                [replace(new, copies=number, instead_of=desired.instead_of)]
+                [replace(new, copies=number, superseded_digest=desired.superseded_digest)]
             )
             if not kept:
                 raise NotFoundError(f"node '{facts.name}' was removed meanwhile")

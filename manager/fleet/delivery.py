@@ -47,7 +47,6 @@ class Delivery:
         self._draining: set[Connection] = set()
 
     def want(self, connection: Connection, push_id: str, digests: tuple[Digest, ...]) -> None:
-        """Queue a request."""
         self._wants.put_nowait((connection, push_id, digests))
 
     async def run(self) -> None:

@@ -27,8 +27,7 @@ class Endpoint(Protocol):
     """The manager's own HTTPS port."""
 
     @property
-    def port(self) -> int:
-        """The bound port."""
+    def port(self) -> int: ...
 
     async def use_certificate(self, *, fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> None:
         """Serve this from the next handshake on."""

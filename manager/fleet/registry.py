@@ -39,7 +39,7 @@ class Registry:
             facts = self.add(record)
             if (generation := latest.get(record.name)) is not None:
                 facts.desired = desired_from(
-                    parse_manifest(generation.manifest), generation.created_s, generation.instead_of
+                    parse_manifest(generation.manifest), generation.created_s, generation.superseded_digest
                 )
             if (report := reports.get(record.name)) is not None:
                 facts.restore(report)
@@ -57,7 +57,6 @@ class Registry:
         return facts
 
     def remove(self, name: NodeName) -> None:
-        """Forget a node."""
         self._facts.pop(name, None)
 
     def find(self, name: NodeName) -> NodeFacts | None:

@@ -70,8 +70,6 @@ class Seat(Protocol):
 
 
 class Guard:
-    """What requests share."""
-
     def __init__(self) -> None:
         self.known = Known()
         self.strangers = Turnstile(STRANGERS)

@@ -21,7 +21,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from common.errors import CertcastError
-from manager.domain.alarms import TRAITS, AlarmRecord
+from manager.domain.alarms import ALARM_SPECS, AlarmRecord
 from manager.domain.inventory import Inventory
 from manager.domain.view import NodeView, PushView
 
@@ -152,7 +152,7 @@ def _alarms(active: Sequence[AlarmRecord]) -> Metric:
         "certcast_alarms", "Active alarms, by their kind and level.", labels=["kind", "level"]
     )
     counts = Tally(record.subject.kind for record in active)
-    for kind, spec in TRAITS.items():
+    for kind, spec in ALARM_SPECS.items():
         family.add_metric([kind, spec.level], counts[kind])
     return family
 

@@ -29,8 +29,6 @@ HOPS_MAX: Final = 32
 
 
 class Proxies:
-    """See the module."""
-
     def __init__(self, networks: Sequence[str]) -> None:
         self._networks: tuple[Network, ...] = tuple(ipaddress.ip_network(each) for each in networks)
         self._connections: WeakKeyDictionary[asyncio.BaseTransport, str] = WeakKeyDictionary()

@@ -29,8 +29,6 @@ class Limit:
 
 
 class FairQueue:
-    """See the module."""
-
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
         self._held: Counter[str] = Counter()

@@ -96,8 +96,6 @@ class Seat(Place):
 
 
 class Seats:
-    """See the module."""
-
     def __init__(self, limits: SeatLimits) -> None:
         self.limits = limits
         self.handshakes = Handshakes()
@@ -252,7 +250,6 @@ class _Watched(asyncio.Protocol):
             self._cut(TALKATIVE)
 
     def eof_received(self) -> bool | None:
-        """Pass on."""
         return self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -263,11 +260,9 @@ class _Watched(asyncio.Protocol):
         self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Pass on."""
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass on."""
         self._inner.resume_writing()
 
     def waits(self, leave: Callable[[], None]) -> None:

@@ -61,7 +61,6 @@ class HttpsServer:
 
     @property
     def port(self) -> int:
-        """The bound port."""
         return int(self._socket.getsockname()[1]) if self._socket is not None else self._port
 
     async def start(self) -> None:

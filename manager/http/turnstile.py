@@ -42,7 +42,7 @@ _Owner = tuple[bool, str]
 
 
 @dataclass(slots=True)
-class _Line:
+class _Queue:
     """Who waits of one owner, with what it counts for."""
 
     first: dict[asyncio.Future[bool], float] = field(default_factory=dict)
@@ -50,15 +50,13 @@ class _Line:
 
     def next(self, *, newest: bool) -> tuple[asyncio.Future[bool], float] | None:
         """Take out who is next."""
-        for line in (self.first, self.again):
-            for turn in reversed(line) if newest else line:
-                return turn, line.pop(turn)
+        for queue in (self.first, self.again):
+            for turn in reversed(queue) if newest else queue:
+                return turn, queue.pop(turn)
         return None
 
 
 class Turnstile:
-    """See the module."""
-
     def __init__(self, pace: Pace, *, newest_first: bool = False, at_once: float = inf) -> None:
         self._pace = pace
         self._newest_first = newest_first
@@ -66,7 +64,7 @@ class Turnstile:
         self._at_work = 0
         self._all = Bucket(burst=pace.burst, per_s=pace.per_s, now_s=time.monotonic())
         self._owners: OrderedDict[_Owner, Bucket] = OrderedDict()
-        self._lines: dict[_Owner, _Line] = {}
+        self._queues: dict[_Owner, _Queue] = {}
         # by whether they go ahead
         self._due: dict[bool, list[tuple[float, int, _Owner]]] = {True: [], False: []}
         self._went_ahead = 0
@@ -76,7 +74,7 @@ class Turnstile:
     @property
     def waiting(self) -> int:
         """How many wait now."""
-        return sum(len(line.first) + len(line.again) for line in self._lines.values())
+        return sum(len(queue.first) + len(queue.again) for queue in self._queues.values())
 
     def ask(
         self, owner: str, *, weight: float = 1.0, is_first: bool = False, goes_ahead: bool = False
@@ -87,21 +85,21 @@ class Turnstile:
         """
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         key = (goes_ahead, owner)
-        line = self._lines.get(key)
-        if line is None:
-            line = self._lines[key] = _Line()
-            self._line_up(key, time.monotonic())
-        (line.first if is_first else line.again)[turn] = weight
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = _Queue()
+            self._schedule(key, time.monotonic())
+        (queue.first if is_first else queue.again)[turn] = weight
         self._let_in()
         return turn
 
     def leave(self, owner: str, turn: asyncio.Future[bool]) -> None:
         """Note that nobody waits for this turn any more."""
         for goes_ahead in (True, False):
-            line = self._lines.get((goes_ahead, owner))
-            if line is not None:
-                line.first.pop(turn, None)
-                line.again.pop(turn, None)
+            queue = self._queues.get((goes_ahead, owner))
+            if queue is not None:
+                queue.first.pop(turn, None)
+                queue.again.pop(turn, None)
         if not turn.done():
             turn.set_result(False)
 
@@ -110,7 +108,7 @@ class Turnstile:
         self._at_work -= 1
         self._let_in()
 
-    def _line_up(self, owner: _Owner, now_s: float) -> None:
+    def _schedule(self, owner: _Owner, now_s: float) -> None:
         wait_s = self._bucket(owner, now_s).spend(now_s, 0.0)
         heapq.heappush(self._due[owner[0]], (now_s + wait_s, next(self._order), owner))
 
@@ -132,14 +130,14 @@ class Turnstile:
             if due is None:
                 return
             _, _, owner = heapq.heappop(due)
-            found = self._lines[owner].next(newest=self._newest_first)
+            found = self._queues[owner].next(newest=self._newest_first)
             if found is None:
-                del self._lines[owner]
+                del self._queues[owner]
                 continue
             turn, weight = found
             self._all.spend(now_s, weight)
             self._bucket(owner, now_s).spend(now_s, weight)
-            self._line_up(owner, now_s)
+            self._schedule(owner, now_s)
             if not turn.done():
                 self._went_ahead = self._went_ahead + 1 if owner[0] else 0
                 self._at_work += 1

@@ -19,7 +19,6 @@ class Permissions:
     resource = PERMISSION
 
     async def rows(self) -> Rows:
-        """Return all."""
         return {
             each.id: {"id": each.id, "name": each.name, "codename": each.codename} for each in PERMISSIONS
         }
@@ -38,7 +37,6 @@ class Roles:
         self._roles = operations.roles
 
     async def rows(self) -> Rows:
-        """Return all."""
         return {
             record.id: {"id": record.id, "name": record.name, "permissions": _permission_ids(record)}
             for record in await self._roles.list()
@@ -49,7 +47,6 @@ class Roles:
         return rows
 
     async def create(self, values: Values, *, actor: str) -> Made:
-        """Make one."""
         name = str(values["name"])
         await self._check_name(name, None)
         return Made(object_id=await self._roles.add(name, _codenames(values["permissions"]), actor=actor))
@@ -83,7 +80,6 @@ class Clients:
         self._roles = operations.roles
 
     async def rows(self) -> Rows:
-        """Return all."""
         built_in = {record.name: record.id for record in await self._roles.list() if record.built_in}
         records = sorted(await self._clients.list(), key=lambda each: each.id)
         return {

@@ -28,12 +28,12 @@ from manager.infinity_api.contract.errors import (
     NOT_FOUND,
     Answer,
     RefusedError,
-    unsuited,
+    check_method,
     unsupported_media_type,
 )
 from manager.infinity_api.contract.index import Part, Target, find
 from manager.infinity_api.contract.refusals import answer_to
-from manager.infinity_api.handlers import Ask, Handlers, is_heavy
+from manager.infinity_api.handlers import ApiRequest, Handlers, is_heavy
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +58,6 @@ def add_management_api(app: web.Application, api: Api) -> None:
 
 
 class _Shell:
-    """Serves every request."""
-
     def __init__(self, api: Api) -> None:
         self._api = api
         self._handlers = Handlers(api)
@@ -109,15 +107,15 @@ class _Shell:
 
         parameters = [(_clean(name), _clean(text)) for name, text in request.query.items()]
 
-        def ask_with(body: object) -> Ask:
-            return Ask(method=method, target=target, parameters=parameters, body=body, caller=caller)
+        def request_with(body: object) -> ApiRequest:
+            return ApiRequest(method=method, target=target, parameters=parameters, body=body, caller=caller)
 
         answer = await let_through(
             request,
             Admission(user=caller.user.name, rights=rights, recheck=rights.check, takes_turn=True),
             read=read,
-            is_heavy=lambda body: is_heavy(ask_with(body)),
-            handle=lambda body: self._handlers.answer(ask_with(body)),
+            is_heavy=lambda body: is_heavy(request_with(body)),
+            handle=lambda body: self._handlers.answer(request_with(body)),
         )
         if answer.chunks is None:
             return answer
@@ -134,7 +132,7 @@ def _takes_body(target: Target, method: str) -> bool:
     """Return whether the body of such a request is looked at: one that is refused anyway is not waited for."""
     if target.resource is None or target.part in {Part.SCHEMA, Part.SET}:
         return False
-    return unsuited(target.resource, method, to_one=target.part is Part.OBJECT) is None
+    return check_method(target.resource, method, to_one=target.part is Part.OBJECT) is None
 
 
 async def _decoded(data: bytearray) -> object:

@@ -125,8 +125,6 @@ class TlsCertificates:
 
 
 class TrustedCas:
-    """See the module."""
-
     resource = CA_CERTIFICATE
 
     def __init__(self, operations: Operations) -> None:

@@ -25,8 +25,7 @@ class Collection(Protocol):
     """The objects of a resource. A row has held values (`manager.infinity_api.contract.values`), at least those that filters use."""
 
     @property
-    def resource(self) -> Resource:
-        """Which resource."""
+    def resource(self) -> Resource: ...
 
     async def rows(self) -> Rows:
         """Return all by id, in the order of ids. They are not to be changed."""

@@ -21,7 +21,6 @@ class Nothing:
         self.resource = resource
 
     async def rows(self) -> Rows:
-        """Return none."""
         return {}
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -35,7 +34,6 @@ class Licensing:
     resource = LICENSING
 
     async def rows(self) -> Rows:
-        """Return it."""
         counts = {f"{name}_{what}": 0 for name in LICENCES for what in ("count", "total")}
         return {1: {"id": 1, **counts, "customlayouts_active": False}}
 
@@ -55,7 +53,6 @@ class LocationStatus:
         self._locations = locations
 
     async def rows(self) -> Rows:
-        """Return all."""
         inventory = await self._operations.inventory()
         total: dict[int, int] = {}
         active: dict[int, int] = {}

@@ -23,7 +23,6 @@ class Documents:
         self._unique = [field.name for field in resource.fields if field.unique and not field.readonly]
 
     async def rows(self) -> Rows:
-        """Return all."""
         initial = _initial(self.resource)
         found = await self._documents.all(self.resource.name)
         return {number: {**initial, **body, "id": number} for number, body in found.items()}
@@ -33,7 +32,6 @@ class Documents:
         return rows
 
     async def create(self, values: Values, *, actor: str) -> Made:
-        """Keep one."""
         try:
             number = await self._documents.add(
                 self.resource.name, _kept(self.resource, values), unique=self._unique, actor=actor
@@ -43,7 +41,6 @@ class Documents:
         return Made(object_id=number)
 
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
-        """Change one."""
         try:
             await self._documents.change(
                 self.resource.name,
@@ -57,7 +54,6 @@ class Documents:
             raise self._taken(error) from error
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
-        """Delete."""
         await self._documents.delete(self.resource.name, object_ids, actor=actor)
 
     def _taken(self, error: TakenError) -> ValuesError:
@@ -72,7 +68,6 @@ class Settings:
         self._documents = operations.documents
 
     async def rows(self) -> Rows:
-        """Return the one."""
         documents = await self._documents.all(self.resource.name)
         kept = next(iter(documents.values()), {})
         return {GLOBAL_ID: {**_initial(self.resource), **kept, "id": GLOBAL_ID}}

@@ -31,11 +31,11 @@ from manager.infinity_api.contract.errors import (
     NoObjectError,
     RefusedError,
     ValuesError,
+    check_method,
     created,
     found,
     method_not_allowed,
     options,
-    unsuited,
 )
 from manager.infinity_api.contract.filters import Parameters, Row
 from manager.infinity_api.contract.index import Part, Target
@@ -66,7 +66,7 @@ READ_BY_WORKERS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class ApiRequest:
     """A request that is allowed to its sender. `method` is in upper case; `body` is decoded JSON, None where there is none."""
 
     method: str
@@ -82,8 +82,6 @@ class Ask:
 
 
 class Handlers:
-    """See the module."""
-
     def __init__(self, api: Api) -> None:
         collections = collections_of(api)
         self._clients = collections.clients
@@ -92,33 +90,37 @@ class Handlers:
         self._writable = {each.resource.path: each for each in collections.writable}
         self._readable = {each.resource.path: each for each in collections.readable}
 
-    async def answer(self, ask: Ask) -> Answer:
+    async def answer(self, request: ApiRequest) -> Answer:
         """Do what is asked. Raises CertcastError."""
-        target, resource = ask.target, ask.target.resource
-        if ask.method == "OPTIONS":
+        target, resource = request.target, request.target.resource
+        if request.method == "OPTIONS":
             return options(_allowed(target))
         if resource is None:
-            return _looked(ask) or found(root_document(target.text))
+            return _looked(request) or found(root_document(target.text))
         match target.part:
             case Part.SCHEMA:
-                return _looked(ask) or found(schema_document(resource))
+                return _looked(request) or found(schema_document(resource))
             case Part.SET:
-                return _looked(ask) or await self._set(resource, target.text)
+                return _looked(request) or await self._set(resource, target.text)
             case Part.STATISTICS:
-                return _looked(ask) or await self._statistics(ask, resource)
+                return _looked(request) or await self._statistics(request, resource)
             case Part.OBJECT:
-                return await self._object(ask, resource)
+                return await self._object(request, resource)
             case Part.COMMAND:
-                return unsuited(resource, ask.method, to_one=False) or await self._command(ask, resource)
+                return check_method(resource, request.method, to_one=False) or await self._command(
+                    request, resource
+                )
             case _:
-                return unsuited(resource, ask.method, to_one=False) or await self._collection(ask, resource)
+                return check_method(resource, request.method, to_one=False) or await self._collection(
+                    request, resource
+                )
 
-    async def _collection(self, ask: Ask, resource: Resource) -> Answer:
-        match ask.method:
+    async def _collection(self, request: ApiRequest, resource: Resource) -> Answer:
+        match request.method:
             case "POST":
-                values = read_values(resource, ask.body, whole=True)
+                values = read_values(resource, request.body, whole=True)
                 await self._links.check(resource, values)
-                made = await self._create(resource, values, ask)
+                made = await self._create(resource, values, request)
                 document: Mapping[str, object] | None = made.document
                 if resource.shown_on_creation:
                     rows = await self._readable[resource.path].rows()
@@ -126,25 +128,25 @@ class Handlers:
                     document = {**shown, **(document or {})}
                 return created(resource.uri(made.object_id), document)
             case "PATCH":
-                return await self._several(ask, resource)
+                return await self._several(request, resource)
             case "DELETE":
-                query = read_query(resource, ask.parameters)
+                query = read_query(resource, request.parameters)
                 rows = await self._readable[resource.path].rows()
                 wanted = await asyncio.to_thread(select, query, list(rows.values()))
-                await self._delete(resource, [_id(row) for row in wanted if SPARED not in row], ask.actor)
+                await self._delete(resource, [_id(row) for row in wanted if SPARED not in row], request.actor)
                 return NO_CONTENT
             case _:
-                return await self._list(ask, resource)
+                return await self._list(request, resource)
 
-    async def _create(self, resource: Resource, values: Values, ask: Ask) -> Made:
+    async def _create(self, resource: Resource, values: Values, request: ApiRequest) -> Made:
         collection = self._writable[resource.path]
-        if isinstance(collection, Nodes) and not ask.caller.may_provision:
-            return await collection.create_without_token(values, actor=ask.actor)
-        return await collection.create(values, actor=ask.actor)
+        if isinstance(collection, Nodes) and not request.caller.may_provision:
+            return await collection.create_without_token(values, actor=request.actor)
+        return await collection.create(values, actor=request.actor)
 
-    async def _list(self, ask: Ask, resource: Resource) -> Answer:
+    async def _list(self, request: ApiRequest, resource: Resource) -> Answer:
         collection = self._readable[resource.path]
-        query = read_query(resource, ask.parameters)
+        query = read_query(resource, request.parameters)
         rows = await collection.rows()
         # off the loop, because there may be thousands
         wanted = await asyncio.to_thread(select, query, list(rows.values()))
@@ -161,39 +163,39 @@ class Handlers:
         for start in range(0, len(cut), AT_ONCE):
             yield await self._shown(collection, cut[start : start + AT_ONCE], linked)
 
-    async def _statistics(self, ask: Ask, resource: Resource) -> Answer:
+    async def _statistics(self, request: ApiRequest, resource: Resource) -> Answer:
         """Answer that nothing is measured on a node."""
-        object_id = read_path_id(ask.target.text)
+        object_id = read_path_id(request.target.text)
         if object_id is None:
             return BAD_ID
         if object_id not in await self._readable[resource.path].rows():
             raise _missing(resource, object_id)
-        query = read_query(resource, ask.parameters)
+        query = read_query(resource, request.parameters)
         return found(envelope(resource, query, total=0, objects=[]))
 
-    async def _object(self, ask: Ask, resource: Resource) -> Answer:
-        refused = unsuited(resource, ask.method, to_one=True)
+    async def _object(self, request: ApiRequest, resource: Resource) -> Answer:
+        refused = check_method(resource, request.method, to_one=True)
         if refused is not None:
             return refused
-        object_id = read_path_id(ask.target.text)
+        object_id = read_path_id(request.target.text)
         if object_id is None and resource is OAUTH2_CLIENT:
-            object_id = await self._clients.number_of(ask.target.text)
+            object_id = await self._clients.number_of(request.target.text)
         if object_id is None:
             return BAD_ID
         rows = await self._readable[resource.path].rows()
         if object_id not in rows:
             raise _missing(resource, object_id)
-        match ask.method:
+        match request.method:
             case "PATCH" | "PUT":
-                values = read_values(resource, ask.body, whole=False, before=rows[object_id])
-                if ask.method == "PATCH":
+                values = read_values(resource, request.body, whole=False, before=rows[object_id])
+                if request.method == "PATCH":
                     _check_needed(resource, values, rows[object_id])
                 await self._links.check(resource, values)
-                await self._writable[resource.path].change(object_id, values, actor=ask.actor)
-                return NO_CONTENT if ask.method == "PUT" else ACCEPTED
+                await self._writable[resource.path].change(object_id, values, actor=request.actor)
+                return NO_CONTENT if request.method == "PUT" else ACCEPTED
             case "DELETE":
                 _check_not_spared(resource, [rows[object_id]])
-                await self._delete(resource, [object_id], ask.actor)
+                await self._delete(resource, [object_id], request.actor)
                 return NO_CONTENT
             case _:
                 shown = await self._shown(self._readable[resource.path], [rows[object_id]])
@@ -210,14 +212,14 @@ class Handlers:
         absent = [part for part, number in wanted if number not in rows]
         return found(document | ({"not_found": absent} if absent else {}))
 
-    async def _command(self, ask: Ask, resource: Resource) -> Answer:
-        await self._import.run(read_values(resource, ask.body, whole=True), actor=ask.actor)
+    async def _command(self, request: ApiRequest, resource: Resource) -> Answer:
+        await self._import.run(read_values(resource, request.body, whole=True), actor=request.actor)
         return COMMAND_DONE
 
-    async def _several(self, ask: Ask, resource: Resource) -> Answer:
+    async def _several(self, request: ApiRequest, resource: Resource) -> Answer:
         """Change, make and delete several objects. Everything is checked before anything is done."""
         rows = await self._readable[resource.path].rows()
-        bulk = read_bulk(resource, ask.body, rows)
+        bulk = read_bulk(resource, request.body, rows)
         for change in bulk.changes:
             if change.object_id is not None and change.object_id not in rows:
                 raise _missing(resource, change.object_id)
@@ -225,10 +227,10 @@ class Handlers:
         deleted = [number for number in dict.fromkeys(bulk.deleted) if number in rows]
         _check_not_spared(resource, [rows[number] for number in deleted])
         await self._links.check_unused(resource, deleted)
-        ids = await self._carry_out(resource, bulk.changes, ask.actor)
+        ids = await self._carry_out(resource, bulk.changes, request.actor)
         if deleted:
             try:
-                await self._delete(resource, deleted, ask.actor)
+                await self._delete(resource, deleted, request.actor)
             except CertcastError as error:
                 if not ids:
                     raise
@@ -280,14 +282,14 @@ class Handlers:
         return shown
 
 
-def is_heavy(ask: Ask) -> bool:
+def is_heavy(request: ApiRequest) -> bool:
     """Whether a request may take long: one that reads what strangers made, or a long list. Raises RefusedError."""
-    resource = ask.target.resource
+    resource = request.target.resource
     if resource is None:
         return False
-    if ask.method in {"GET", "HEAD"}:
-        return ask.target.part is Part.COLLECTION and read_query(resource, ask.parameters).is_long
-    return ask.body is not None and resource in READ_BY_WORKERS
+    if request.method in {"GET", "HEAD"}:
+        return request.target.part is Part.COLLECTION and read_query(resource, request.parameters).is_long
+    return request.body is not None and resource in READ_BY_WORKERS
 
 
 def _allowed(target: Target) -> frozenset[Method]:
@@ -298,9 +300,9 @@ def _allowed(target: Target) -> frozenset[Method]:
     return frozenset({Method.GET})
 
 
-def _looked(ask: Ask) -> Answer | None:
+def _looked(request: ApiRequest) -> Answer | None:
     """Return the refusal of any other method where there is only something to read."""
-    return None if ask.method in {"GET", "HEAD"} else method_not_allowed([Method.GET])
+    return None if request.method in {"GET", "HEAD"} else method_not_allowed([Method.GET])
 
 
 def _check_needed(resource: Resource, values: Values, row: Row) -> None:

@@ -40,7 +40,6 @@ class Nodes:
         self._naming = naming
 
     async def rows(self) -> Rows:
-        """Return all."""
         inventory = await self._operations.inventory()
         locations = await location_names(self._locations)
         found = [each for each in inventory.nodes.values() if each.kind == self._kind]

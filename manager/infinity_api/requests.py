@@ -22,15 +22,12 @@ _HOST = re.compile(r"[A-Za-z0-9*_-]+(\.[A-Za-z0-9_-]+)+")
 
 
 class SigningRequests:
-    """See the module."""
-
     resource = CERTIFICATE_SIGNING_REQUEST
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
 
     async def rows(self) -> Rows:
-        """Return all."""
         return {
             record.id: {
                 "id": record.id,

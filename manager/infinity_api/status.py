@@ -37,7 +37,6 @@ class NodeStatus:
         self._locations = locations
 
     async def rows(self) -> Rows:
-        """Return all."""
         inventory, names = await self._operations.inventory(), await location_names(self._locations)
         found: dict[int, Row] = {}
         for record in sorted(inventory.nodes.values(), key=lambda each: each.id):
@@ -65,7 +64,6 @@ class Alarms:
         self._operations = operations
 
     async def rows(self) -> Rows:
-        """Return all."""
         inventory = await self._operations.inventory()
         return _rows(await self._operations.alarms.active(), inventory)
 
@@ -96,11 +94,11 @@ def _rows(records: Iterable[AlarmRecord], inventory: Inventory) -> Rows:
     return {
         record.id: {
             "id": record.id,
-            "identifier": record.trait.number,
+            "identifier": record.spec.number,
             "name": alarm_name(
                 record.subject.kind, of_management_node=_is_of_management_node(record, inventory)
             ),
-            "summary": record.trait.title,
+            "summary": record.spec.title,
             "level": alarm_level(record),
             "details": record.details,
             "instance": record.label,

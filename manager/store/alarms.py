@@ -15,8 +15,6 @@ from manager.store.tables import alarm
 
 
 class Alarms:
-    """See the module."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -37,7 +35,7 @@ class Alarms:
         async with self._database.write() as connection:
             for part in chunks([record.id for record in changes.lowered]):
                 await connection.execute(update(alarm).where(alarm.c.id.in_(part)).values(lowered_s=now_s))
-            for alarm_id, condition in changes.reworded.items():
+            for alarm_id, condition in changes.updated.items():
                 worded = {"details": condition.details, "label": condition.label}
                 await connection.execute(update(alarm).where(alarm.c.id == alarm_id).values(worded))
             rows = [

@@ -49,7 +49,6 @@ class Assignments:
             return bool(result.rowcount)
 
     async def list(self) -> Sequence[AssignmentRecord]:
-        """Return all."""
         async with self._database.read() as connection:
             return await assignments_of(connection)
 

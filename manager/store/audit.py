@@ -74,8 +74,6 @@ class _Walk:
 
 
 class Audit:
-    """See the module."""
-
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring

@@ -43,8 +43,6 @@ class Answered:
 
 
 class Catalogue:
-    """See the module."""
-
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring

@@ -37,8 +37,6 @@ NAMED_MAX: Final = 20
 
 
 class Certificates:
-    """See the module."""
-
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring

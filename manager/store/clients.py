@@ -22,8 +22,6 @@ _FORGOTTEN: Final = "assertions-forgotten"
 
 
 class Clients:
-    """See the module."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 

@@ -224,7 +224,6 @@ class Database:
         )
 
     async def close(self) -> None:
-        """Close all connections."""
         await self.engine.dispose()
 
 

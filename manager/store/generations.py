@@ -40,8 +40,6 @@ class _Entries(msgspec.Struct):
 
 
 class Generations:
-    """See the module."""
-
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring
@@ -246,7 +244,7 @@ def _values(item: NewGeneration, owner: int) -> dict[str, Any]:
         "manifest": item.manifest,
         "created_s": item.created_s,
         "cause": item.cause,
-        "instead_of": item.instead_of,
+        "superseded_digest": item.superseded_digest,
     }
 
 
@@ -259,7 +257,7 @@ def _published(item: NewGeneration) -> GenerationRecord:
         manifest=item.manifest,
         created_s=item.created_s,
         cause=item.cause,
-        instead_of=item.instead_of,
+        superseded_digest=item.superseded_digest,
     )
 
 
@@ -272,5 +270,5 @@ def _record(row: Row[Any]) -> GenerationRecord:
         manifest=bytes(row.manifest),
         created_s=row.created_s,
         cause=row.cause,
-        instead_of=Digest(row.instead_of) if row.instead_of is not None else None,
+        superseded_digest=Digest(row.superseded_digest) if row.superseded_digest is not None else None,
     )

@@ -16,8 +16,6 @@ HOST_KEY: Final = "ssh-host-key"
 
 
 class Meta:
-    """See the module."""
-
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring

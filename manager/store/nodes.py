@@ -26,8 +26,6 @@ LIVE_TOKENS_MAX: Final = 5
 
 
 class Nodes:
-    """See the module."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -83,7 +81,7 @@ class Nodes:
             )
             return {row.public_key: NodeName(row.name) for row in rows}
 
-    async def pin(self, name: NodeName, public_key: str, *, instead_of: str) -> None:
+    async def pin(self, name: NodeName, public_key: str, *, former_key: str) -> None:
         """Pin a key in place of this one ("" for none), and of no other.
 
         Raises NotFoundError, ConflictError (the key is another node's), EnrolmentError FORBIDDEN (the node has a third key).
@@ -92,7 +90,7 @@ class Nodes:
             pinned = (await get_node(connection, name)).public_key
             if pinned == public_key:
                 return
-            if pinned != instead_of:
+            if pinned != former_key:
                 raise EnrolmentError(
                     f"the key of node '{name}' was replaced meanwhile", reason=Reason.FORBIDDEN
                 )

@@ -71,7 +71,7 @@ class NewRequest:
 class NewGeneration:
     """A generation to publish. `payloads` may lack what an earlier generation brought; `secrets` are sealed.
 
-    `copies` is the number of the node's generation whose content it has, and `instead_of` the digest of what the node would
+    `copies` is the number of the node's generation whose content it has, and `superseded_digest` the digest of what the node would
     have otherwise; both None for what is published in the ordinary way. `node_id` is the store's number of the node that it was made
     for: another node that has its name meanwhile is not given it.
     """
@@ -87,4 +87,4 @@ class NewGeneration:
     cause: str
     created_s: float
     copies: int | None = None
-    instead_of: Digest | None = None
+    superseded_digest: Digest | None = None

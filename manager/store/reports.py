@@ -1,4 +1,4 @@
-"""The last word of each node."""
+"""The last report of each node."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +13,6 @@ from manager.store.translate import decode_report, encode_report
 
 
 class Reports:
-    """See the module."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 

@@ -21,8 +21,6 @@ _PLAIN = [column for column in request.columns if column.name != "sealed_key"]
 
 
 class Requests:
-    """See the module."""
-
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring

@@ -18,8 +18,6 @@ from manager.store.tables import api_role, oauth_client
 
 
 class Roles:
-    """See the module."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 

@@ -15,8 +15,6 @@ ID_LENGTH: Final = 16
 
 
 class Sessions:
-    """See the module."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 

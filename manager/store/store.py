@@ -143,7 +143,6 @@ class Store:
         await self.meta.check(now_s=time.time())
 
     async def close(self) -> None:
-        """Close all connections."""
         await self._database.close()
 
 

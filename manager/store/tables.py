@@ -193,7 +193,7 @@ generation = Table(
     Column("created_s", Float, nullable=False),
     Column("cause", Text, nullable=False),
     # of republished content: the digest of what the store wanted then
-    Column("instead_of", String(64), nullable=True),
+    Column("instead_of", String(64), key="superseded_digest", nullable=True),
     # numbers rise over epochs too, so that "knows more than the store" is one comparison
     PrimaryKeyConstraint("node_id", "generation"),
 )

@@ -25,8 +25,6 @@ UNVERSIONED: Final = 1
 
 
 class StoredApplied(Struct, frozen=True, kw_only=True):
-    """See `manager.domain.report.Applied`."""
-
     epoch: int
     generation: int
     digest: str
@@ -34,8 +32,6 @@ class StoredApplied(Struct, frozen=True, kw_only=True):
 
 
 class StoredFailure(Struct, frozen=True, kw_only=True):
-    """See `manager.domain.report.Failure`."""
-
     epoch: int
     generation: int
     digest: str
@@ -49,8 +45,6 @@ class StoredFailure(Struct, frozen=True, kw_only=True):
 
 
 class StoredServing(Struct, frozen=True, kw_only=True):
-    """See `manager.domain.report.Serving`."""
-
     consumer: str
     endpoint: str
     slot: Slot
@@ -66,8 +60,6 @@ class StoredServing(Struct, frozen=True, kw_only=True):
 
 
 class StoredWaiting(Struct, frozen=True, kw_only=True):
-    """See `manager.domain.report.Waiting`."""
-
     consumer: str
     since_s: float
     reason: WaitReason
@@ -75,15 +67,11 @@ class StoredWaiting(Struct, frozen=True, kw_only=True):
 
 
 class StoredConfigurationFault(Struct, frozen=True, kw_only=True):
-    """See `manager.domain.report.ConfigurationFault`."""
-
     code: str
     message: str
 
 
 class StoredReport(Struct, frozen=True, kw_only=True):
-    """See `manager.domain.model.NodeReportRecord`."""
-
     version: int = UNVERSIONED
     node: str
     at_s: float
@@ -101,8 +89,6 @@ class StoredReport(Struct, frozen=True, kw_only=True):
 
 
 class StoredKeyChange(Struct, frozen=True, kw_only=True):
-    """See `manager.domain.model.KeyChange`."""
-
     version: int = UNVERSIONED
     how: KeyChangeKind
     at_s: float

@@ -21,8 +21,6 @@ _PLAIN = [column for column in trusted_ca.columns if column.name not in _INTERNA
 
 
 class TrustedCas:
-    """See the module."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 

@@ -16,8 +16,6 @@ _TOKEN_COLUMNS = [column.label(f"token_{column.name}") for column in api_token.c
 
 
 class Users:
-    """See the module."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 

@@ -18,7 +18,7 @@ from common.ids import NodeName
 from manager.domain.alarms import (
     AlarmRecord,
     Changes,
-    Patience,
+    OnsetDelay,
     audit_log_broken,
     compare,
     conditions_of_inventory,
@@ -71,7 +71,7 @@ class AlarmOperations:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._patience = Patience()
+        self._onset_delay = OnsetDelay()
         self._evaluated_s = context.monotonic()
         self._watching: set[AlarmNews] = set()
 
@@ -152,7 +152,7 @@ class AlarmOperations:
         found += conditions_of_nodes(views)
         if fault := await self._context.store.audit.find_fault():
             found.append(audit_log_broken.condition(fault))
-        lasting = self._patience.lasting(found, now_s=self._context.monotonic())
+        lasting = self._onset_delay.lasting(found, now_s=self._context.monotonic())
         changes = compare(await self._context.store.alarms.active(), lasting)
         if not changes.is_empty:
             await self._context.store.alarms.apply(changes, now_s=now_s)
@@ -192,14 +192,14 @@ class AlarmOperations:
         """Leave a trace of a time in which nobody looked."""
         silent_s, self._evaluated_s = self.age_s(), self._context.monotonic()
         if silent_s > SILENT_S:
-            raised = Changes(raised=[evaluation_silent.condition(silent_s)], lowered=[], reworded={})
+            raised = Changes(raised=[evaluation_silent.condition(silent_s)], lowered=[], updated={})
             await self._context.store.alarms.apply(raised, now_s=now_s - silent_s + SILENT_S)
             standing = [
                 each
                 for each in await self._context.store.alarms.active()
                 if each.subject == evaluation_silent.SUBJECT
             ]
-            lowered = Changes(raised=[], lowered=standing, reworded={})
+            lowered = Changes(raised=[], lowered=standing, updated={})
             await self._context.store.alarms.apply(lowered, now_s=now_s)
             _tell(raised)
             _tell(lowered)

@@ -72,7 +72,7 @@ class AssignmentOperations:
             foreseen = await asyncio.to_thread(
                 foresee_assigned, inventory, certificate_id, where, slot, now_s=now_s
             )
-            foreseen.settle(confirm)
+            foreseen.require_confirmation(confirm)
             await self._context.store.assignments.assign(certificate_id, where, slot)
             detail = {"nodes": where, "slot": slot}
             await self._context.note(actor, "certificate.assigned", f"certificate {certificate_id}", detail)
@@ -93,7 +93,7 @@ class AssignmentOperations:
         await self._context.store.nodes.get(node)
         async with self._context.deciding() as inventory:
             foreseen = await asyncio.to_thread(foresee_emptied, inventory, node, slot)
-            foreseen.settle(confirm)
+            foreseen.require_confirmation(confirm)
             was_full = await self._context.store.assignments.unassign(node, slot, seen=seen)
             if was_full:
                 await self._context.note(actor, "certificate.unassigned", f"node {node}", {"slot": slot})

@@ -13,8 +13,6 @@ from manager.usecases.users import UserOperations
 
 
 class CallerOperations:
-    """See the module."""
-
     def __init__(self, context: Context, users: UserOperations, clients: ClientOperations) -> None:
         self._context = context
         self._users = users

@@ -75,8 +75,6 @@ class ImportResult:
 
 
 class CertificateOperations:
-    """Acts on certificates."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -96,7 +94,7 @@ class CertificateOperations:
         now_s = self._context.clock()
         async with self._context.deciding() as inventory:
             foreseen = await asyncio.to_thread(foresee_kept, inventory, material, where, chosen, now_s=now_s)
-            foreseen.settle(confirm, replaces=replaces)
+            foreseen.require_confirmation(confirm, replaces=replaces)
             record, created = await self._context.store.certificates.add(
                 new_certificate(foreseen.materials[0]),
                 nodes=where,
@@ -148,7 +146,7 @@ class CertificateOperations:
             foreseen = await asyncio.to_thread(
                 foresee_imported, inventory, tls, batch.trusted_cas, now_s=now_s
             )
-            foreseen.settle(confirm)
+            foreseen.require_confirmation(confirm)
             kept = await self._context.store.catalogue.keep(
                 [new_certificate(material) for material in foreseen.materials], trusted_cas, now_s=now_s
             )
@@ -249,7 +247,7 @@ class CertificateOperations:
             foreseen = await asyncio.to_thread(
                 foresee_edited, inventory, certificate_id, material, where, slot, rest=rest, now_s=now_s
             )
-            foreseen.settle(confirm)
+            foreseen.require_confirmation(confirm)
             new = None
             for whole in foreseen.materials:
                 new = new_certificate(whole, temporary=record.temporary and whole.leaf.is_self_signed)
@@ -276,7 +274,7 @@ class CertificateOperations:
             if not force:
                 # without a token nothing but an assignment stands in the way, as programs know it
                 is_used = any(each.code == ConsequenceCode.NODES_LEFT for each in foreseen.consequences)
-                foreseen.settle("" if confirm is None and is_used else confirm)
+                foreseen.require_confirmation("" if confirm is None and is_used else confirm)
             lost = await self._context.store.certificates.delete(certificate_ids, even_assigned=True)
             for each in lost:
                 nodes[each.certificate_id].append(each.node)

@@ -54,8 +54,6 @@ class NewClient:
 
 
 class ClientOperations:
-    """See the module."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
         self._last_use = LastUse(context.clock)
@@ -128,7 +126,6 @@ class ClientOperations:
         raise NotFoundError(f"there is no role {api_role_id}")
 
     async def list(self) -> Sequence[ClientRecord]:
-        """Return all."""
         return await self._context.store.clients.list()
 
     async def made_by(self, name: str) -> Sequence[ClientRecord]:

@@ -85,7 +85,7 @@ class Foreseen:
         told = [each.message for each in self.about_companions]
         return {"not_served": told} if told else {}
 
-    def settle(self, confirm: str | None, *, replaces: bool = False) -> None:
+    def require_confirmation(self, confirm: str | None, *, replaces: bool = False) -> None:
         """Let the change go on, or raise ConfirmationNeededError. `replaces` agrees that another key may be replaced."""
         if confirm is None or not self.asks(replaces=replaces) or confirm == self.token:
             return

@@ -22,8 +22,6 @@ _NONCE_BYTES: Final = 16
 
 
 class Devices:
-    """See the module."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
         self._key = b""

@@ -32,8 +32,6 @@ class Wanted:
 
 
 class DownloadOperations:
-    """Exports of certificates."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
 

@@ -48,7 +48,6 @@ class FailureCounts(Generic[K]):
         return known if known is not None and known.last_s > self._clock() - FORGET_S else None
 
     def count(self, key: K) -> None:
-        """Count a failure."""
         known = self.get(key)
         self.forget(key)
         count = 1 if known is None else known.count + 1

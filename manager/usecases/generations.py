@@ -66,8 +66,6 @@ class _ChangedError(Exception):
 
 
 class GenerationOperations:
-    """See the module."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -121,14 +119,14 @@ class GenerationOperations:
             told: list[Consequence] = []
 
             # bound to this attempt's inventory, which is read before the transaction that calls it
-            note = partial(self._settle, inventory, new, confirm, told, actor)
+            note = partial(self._require_confirmation, inventory, new, confirm, told, actor)
             with contextlib.suppress(_ChangedError):
                 done = await self._context.fleet.republish(node, number, note=note)
                 self._context.content_changed.set()
                 return done, told
         raise StorageError("the store kept changing in the meantime; try again", reason=Reason.BUSY)
 
-    async def _settle(
+    async def _require_confirmation(
         self,
         inventory: Inventory,
         new: Manifest,
@@ -142,7 +140,7 @@ class GenerationOperations:
         if not await self._context.store.meta.is_at(inventory.revision):
             raise _ChangedError
         _, foreseen = await self._foresee(inventory, new.node, before, new)
-        foreseen.settle(confirm)
+        foreseen.require_confirmation(confirm)
         told += foreseen.consequences
         detail = {"generation": new.generation, "as": published}
         await self._context.note(actor, "generation.republished", f"node {new.node}", detail)

@@ -34,7 +34,6 @@ def always_tell() -> None:
 
 
 def tell(signed: SignedHead) -> None:
-    """Log a head."""
     log.info("audit.extended", head=signed.text, count=signed.head.count)
 
 

@@ -54,12 +54,12 @@ class NodeKeyOperations:
                 store.after_commit(partial(self._context.fleet.node_joined, record))
                 store.after_commit(self._context.content_changed.set)
 
-    async def rotate(self, name: NodeName, *, public_key: str, instead_of: str, address: str) -> None:
+    async def rotate(self, name: NodeName, *, public_key: str, former_key: str, address: str) -> None:
         """Pin a key in place of the one that vouched for it. Raises EnrolmentError if that one is no longer pinned, ConflictError."""
         store = self._context.store
         async with store.transaction():
             former = await store.nodes.key_of(name)
-            await store.nodes.pin(name, public_key, instead_of=instead_of)
+            await store.nodes.pin(name, public_key, former_key=former_key)
             if former != public_key:
                 record = await self._record(name, "rotated", public_key, former, address)
                 store.after_commit(partial(self._context.fleet.node_rotated, record))

@@ -165,7 +165,7 @@ class NodeOperations:
         detail = {"names": new.names, "addresses": new.addresses, "slots": slots}
         async with self._context.deciding() as inventory:
             foreseen = await self._foresee(checked, new, seen, inventory)
-            foreseen.settle(confirm)
+            foreseen.require_confirmation(confirm)
             await self._context.store.catalogue.describe(checked, new)
             await self._context.note(actor, "node.described", f"node {checked}", detail)
         for slot, certificate_id in slots.items():
@@ -184,7 +184,7 @@ class NodeOperations:
             raise ConflictError("the management node cannot be removed")
         async with self._context.deciding() as inventory:
             foreseen = await asyncio.to_thread(foresee_removed, inventory, checked)
-            foreseen.settle(confirm)
+            foreseen.require_confirmation(confirm)
             places = [each for each in await self._context.store.assignments.list() if each.node in checked]
             await self._context.store.nodes.remove(*checked)
             await self._drop_temporary({each.certificate_id for each in places})

@@ -50,8 +50,6 @@ T = TypeVar("T")
 
 
 class Passwords:
-    """See the module."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
         self._hasher = new_hasher()

@@ -31,8 +31,6 @@ class _Lane:
 
 
 class Pretence:
-    """See the module."""
-
     def __init__(self) -> None:
         self._took_s: deque[float] = deque([FIRST_S], maxlen=SAMPLES)
         self._lanes: dict[str, _Lane] = {}

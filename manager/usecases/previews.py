@@ -56,8 +56,6 @@ class Preview:
 
 
 class PreviewOperations:
-    """See the module."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
 

@@ -14,8 +14,6 @@ NAMED_MAX: Final = 20
 
 
 class PushOperations:
-    """See the module."""
-
     def __init__(self, context: Context, generations: GenerationOperations) -> None:
         self._context = context
         self._generations = generations

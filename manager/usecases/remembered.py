@@ -56,7 +56,6 @@ class RememberedPasswords:
         self._marks.pop((*user, place), None)
 
     def forget_all(self) -> None:
-        """Forget every password."""
         self._marks.clear()
 
     def _mark(self, name: str, password: str) -> bytes:

@@ -51,8 +51,6 @@ class RequestChanges:
 
 
 class RequestOperations:
-    """See the module."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -100,7 +98,6 @@ class RequestOperations:
         return record
 
     async def list(self) -> Sequence[RequestRecord]:
-        """Return all."""
         return await self._context.store.requests.list()
 
     async def get(self, request_id: int) -> RequestRecord:
@@ -149,7 +146,7 @@ class RequestOperations:
             foreseen = await asyncio.to_thread(
                 foresee_answered, inventory, record, material, where, slot, take_over=take_over, now_s=now_s
             )
-            foreseen.settle(confirm, replaces=replaces)
+            foreseen.require_confirmation(confirm, replaces=replaces)
             answered = await store.catalogue.answer(
                 request_id,
                 new_certificate(foreseen.materials[0]),
@@ -172,7 +169,7 @@ class RequestOperations:
         async with self._context.deciding() as inventory:
             records = [await self._context.store.requests.get(number) for number in request_ids]
             foreseen = await asyncio.to_thread(foresee_unasked, inventory, records)
-            foreseen.settle(confirm)
+            foreseen.require_confirmation(confirm)
             await self._context.store.requests.delete(request_ids)
             for number in dict.fromkeys(request_ids):
                 await self._context.note(actor, "request.deleted", f"request {number}")

@@ -47,8 +47,6 @@ CONFIRMED_S: Final = 600.0
 
 
 class SessionOperations:
-    """See the module."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
         self._confirmed: OrderedDict[str, float] = OrderedDict()
@@ -146,7 +144,6 @@ class SessionOperations:
         return user
 
     async def end(self, token: str) -> None:
-        """Sign out."""
         await self._context.store.sessions.remove(hash_token(token))
 
     async def distrust_clock(self) -> None:

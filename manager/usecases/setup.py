@@ -27,8 +27,6 @@ class _Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetupOperations:
-    """See the module."""
-
     def __init__(self, context: Context, users: UserOperations) -> None:
         self._context = context
         self._users = users

@@ -62,8 +62,6 @@ class BuiltinCa:
 
 
 class TrustOperations:
-    """See the module."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -80,7 +78,7 @@ class TrustOperations:
         )
         async with self._context.deciding() as inventory:
             foreseen = await asyncio.to_thread(foresee_trusted, inventory, found.certificates)
-            foreseen.settle(confirm)
+            foreseen.require_confirmation(confirm)
             new = await asyncio.to_thread(lambda: [new_trusted_ca(each) for each in found.certificates])
             kept = await self._keep(new, actor=actor)
         self._tell(len(kept), cause="uploaded", actor=actor)
@@ -246,7 +244,7 @@ class TrustOperations:
             if foreseen is not None:
                 # without a token nothing but a large loss stands in the way, as programs know it
                 is_large = any(each.code == ConsequenceCode.TRUST_SHRINKS for each in foreseen.consequences)
-                foreseen.settle("" if confirm is None and is_large else confirm)
+                foreseen.require_confirmation("" if confirm is None and is_large else confirm)
             # nodes do not get what is held out, so it does not count among what they are to have
             missing = gone | inventory.trust.held_out.keys()
             stay = [one for number, one in inventory.trusted_cas.items() if number not in missing]

@@ -85,7 +85,6 @@ class Turns:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
         return len(self._waiting)
 
     @asynccontextmanager

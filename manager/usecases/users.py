@@ -41,8 +41,6 @@ NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
 
 
 class UserOperations:
-    """See the module."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
         self.passwords = Passwords(context)
@@ -79,7 +77,6 @@ class UserOperations:
         return (await self._context.store.users.get(name))[0]
 
     async def list(self) -> Sequence[UserRecord]:
-        """Return all."""
         return await self._context.store.users.list()
 
     async def set_role(self, name: str, *, role: Role, seen: str | None = None, actor: str) -> None:

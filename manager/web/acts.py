@@ -37,7 +37,6 @@ class Act:
 
 
 def act_of(record: AuditRecord) -> Act:
-    """Word one act."""
     detail = _detail(record.detail)
     before, after = _WORDS.get(record.action, (record.action.replace(".", " ").replace("_", " "), _nothing))
     return Act(

@@ -8,12 +8,12 @@ from common.errors import CertcastError
 from manager.domain.consequences import ConfirmationNeededError
 from manager.http.errors import status_of
 from manager.pki.read.batch import ImportFile
+from manager.web.pagerequest import PageRequest
 from manager.web.uploads import findings_of, sentences
-from manager.web.visit import Visit
 
 
 async def show_import(
-    visit: Visit, template: str, files: Sequence[ImportFile], *, pasted: str = "", peers: bool = False
+    visit: PageRequest, template: str, files: Sequence[ImportFile], *, pasted: str = "", peers: bool = False
 ) -> web.StreamResponse:
     """Take all of the files or nothing; `pasted` is text that a refusal shows again, `peers` as for `import_files`."""
     form = visit.form

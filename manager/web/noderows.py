@@ -38,7 +38,7 @@ class Order(StrEnum):
     NAME = "name"
     STATE = "state"
     EXPIRY = "expiry"
-    HEARD = "heard"
+    LAST_SEEN = "heard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,6 @@ class Fact:
 
     @property
     def text(self) -> str:
-        """Name the certificate."""
         if self.entry is not None:
             return self.entry.leaf.subject_name or self.entry.leaf.label
         return f"{short(self.leaf)}…" if self.leaf else ""
@@ -115,8 +114,8 @@ def order_rows(
                 return (rank[view.state] if view else 0, row.record.name)
             case Order.EXPIRY:
                 return (_shown_end_s(row, view), row.record.name)
-            case Order.HEARD:
-                return (view.heard_s or 0.0 if view else 0.0, row.record.name)
+            case Order.LAST_SEEN:
+                return (view.last_report_s or 0.0 if view else 0.0, row.record.name)
             case Order.NAME:
                 return (row.record.name,)
 

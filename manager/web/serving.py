@@ -16,7 +16,16 @@ from manager.domain.callers import includes
 from manager.http.bodies import STRANGER_MAX_BYTES, Sender, sender_of
 from manager.http.gate import Admission, check_origin, let_through
 from manager.web.forms import Form, read_form
-from manager.web.visit import CSRF, Page, Site, Visit, ask_password, begin_user, begin_visit, sign_in_first
+from manager.web.pagerequest import (
+    CSRF,
+    Page,
+    PageRequest,
+    Site,
+    ask_password,
+    begin_user,
+    begin_visit,
+    sign_in_first,
+)
 
 
 async def visit_page(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
@@ -48,7 +57,7 @@ class _SignedOutError(Exception):
     """The session ended while the request waited."""
 
 
-async def _read_form(page: Page, visit: Visit) -> Form | None:
+async def _read_form(page: Page, visit: PageRequest) -> Form | None:
     if page.method != "POST":
         return None
     visit.form = await read_form(visit.request, _sender(page, visit), visit.operations.workers)
@@ -60,7 +69,7 @@ async def _read_form(page: Page, visit: Visit) -> Form | None:
     return visit.form
 
 
-async def _recheck(page: Page, visit: Visit) -> None:
+async def _recheck(page: Page, visit: PageRequest) -> None:
     """Find out anew who asks. Raises _SignedOutError, AccessError."""
     visit.user = await begin_user(visit.site, visit.token)
     if page.role is not None and visit.user is None:
@@ -68,7 +77,7 @@ async def _recheck(page: Page, visit: Visit) -> None:
     _check_role(page, visit)
 
 
-async def _handled(page: Page, visit: Visit) -> web.StreamResponse:
+async def _handled(page: Page, visit: PageRequest) -> web.StreamResponse:
     try:
         if page.needs_password:
             visit.check_confirmed()
@@ -79,7 +88,7 @@ async def _handled(page: Page, visit: Visit) -> web.StreamResponse:
         return ask_password(visit, status=403, next_path=_form_of(page, visit))
 
 
-async def _check_still(page: Page, visit: Visit) -> None:
+async def _check_still(page: Page, visit: PageRequest) -> None:
     """Refuse a change by who is not signed in any more, or has a lesser role by now. Raises AccessError."""
     user = await visit.operations.sessions.find(visit.token, using=False)
     if user is None:
@@ -88,12 +97,12 @@ async def _check_still(page: Page, visit: Visit) -> None:
         raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
 
 
-def _check_role(page: Page, visit: Visit) -> None:
+def _check_role(page: Page, visit: PageRequest) -> None:
     if page.role is not None and not visit.may(page.role):
         raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
 
 
-def _form_of(page: Page, visit: Visit) -> str:
+def _form_of(page: Page, visit: PageRequest) -> str:
     """Return where the form stands that was sent, or the page that was asked for."""
     if visit.request.method == "GET":
         return visit.request.path_qs
@@ -104,7 +113,7 @@ def _form_of(page: Page, visit: Visit) -> str:
     return f"{path}?{urlencode(ids)}" if ids else path
 
 
-def _sender(page: Page, visit: Visit) -> Sender:
+def _sender(page: Page, visit: PageRequest) -> Sender:
     """Return who sends a form: pages for who is not signed in take no more from anybody else."""
     if page.role is None or visit.user is None:
         return Sender(owner=source_of(visit.address), most=STRANGER_MAX_BYTES, is_stranger=True)

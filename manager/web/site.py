@@ -15,6 +15,7 @@ from manager.http.streams import Streams
 from manager.usecases.ports import FleetView
 from manager.usecases.usecases import Operations
 from manager.web import words
+from manager.web.pagerequest import Page, Site, begin_visit
 from manager.web.pages import (
     access,
     account,
@@ -35,7 +36,6 @@ from manager.web.pages import (
 )
 from manager.web.serving import visit_page
 from manager.web.static import StaticFiles
-from manager.web.visit import Page, Site, begin_visit
 
 log = structlog.get_logger(__name__)
 

@@ -16,8 +16,6 @@ _YEAR: Final = "public, max-age=31536000, immutable"
 
 
 class StaticFiles:
-    """See the module."""
-
     def __init__(self, directory: Path = DIRECTORY) -> None:
         self._files: Mapping[str, bytes] = {
             path.relative_to(directory).as_posix(): path.read_bytes()

@@ -50,7 +50,6 @@ class Bar:
 
     @property
     def count(self) -> int:
-        """How many expire."""
         return self.certificates + self.trusted_cas
 
 

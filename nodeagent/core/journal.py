@@ -56,7 +56,6 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def offer(self) -> Version:
-        """What was offered."""
         return replace(self.version, digest=self.offered or self.version.digest)
 
 

@@ -32,7 +32,6 @@ class JournalFile:
 
     @property
     def journal(self) -> Journal:
-        """The present value."""
         return self._journal
 
     @property

@@ -27,7 +27,6 @@ class PortWatch:
         self._changed = changed
 
     async def run(self) -> None:
-        """Watch until cancelled."""
         pause_s, watched = FIRST_PAUSE_S, frozenset[str]()
         while True:
             await asyncio.sleep(pause_s)

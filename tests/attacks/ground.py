@@ -93,8 +93,6 @@ class Times:
 
 
 class Ground:
-    """See the module."""
-
     def __init__(self, site: LimitedSite, node: Identity) -> None:
         self.site = site
         self.node = node
@@ -213,8 +211,6 @@ class _Greeter(NodeSimulator):
 
 
 class Attackers:
-    """The other process."""
-
     def __init__(self, process: Process) -> None:
         self._process = process
 

@@ -45,7 +45,7 @@ N1 = NodeName("n1")
 ID = "0" * 32
 
 
-SAID: dict[type, Message] = {
+EXAMPLES: dict[type, Message] = {
     Hello: Hello(protocol=1, node="n1", boot_id="b", agent_version="0", report=Report()),
     Tick: Tick(report=Report()),
     Want: Want(push_id=ID, digests=[]),
@@ -68,24 +68,24 @@ OF_AN_AGENT = {Hello, Tick, Want, Accepted, Rejected, Progress, Outcome}
 
 
 def test_every_message_of_the_wire_is_in_the_table():
-    assert set(get_args(Message)) == set(SAID)
-    assert len({tag_of(kind) for kind in SAID}) == len(SAID)
+    assert set(get_args(Message)) == set(EXAMPLES)
+    assert len({tag_of(kind) for kind in EXAMPLES}) == len(EXAMPLES)
 
 
 async def lives(there: Manager, channel: Any, session: Raw) -> bool:
     """Whether the manager still answers what an agent says."""
     before = session.heard.count(b"tock")
     with suppress(BrokenPipeError):
-        channel.write(encode(SAID[Tick]))
+        channel.write(encode(EXAMPLES[Tick]))
     await there.until(lambda: session.heard.count(b"tock") > before or session.lost.is_set())
     return not session.lost.is_set()
 
 
-@pytest.mark.parametrize("kind", SAID, ids=tag_of)
+@pytest.mark.parametrize("kind", EXAMPLES, ids=tag_of)
 async def test_a_message_before_the_greeting_ends_the_connection(tmp_path: Path, kind: type):
     async with asking(tmp_path, "a node") as (there, connection):
         channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
-        channel.write(encode(SAID[kind]))
+        channel.write(encode(EXAMPLES[kind]))
         if kind is Hello:
             assert await lives(there, channel, session)
         else:
@@ -93,21 +93,21 @@ async def test_a_message_before_the_greeting_ends_the_connection(tmp_path: Path,
             assert b"welcome" not in session.heard
 
 
-@pytest.mark.parametrize("kind", SAID, ids=tag_of)
+@pytest.mark.parametrize("kind", EXAMPLES, ids=tag_of)
 async def test_after_the_greeting_a_node_says_what_an_agent_says_and_nothing_else(tmp_path: Path, kind: type):
     async with asking(tmp_path, "a node") as (there, connection):
         channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
-        channel.write(encode(SAID[Hello]))
+        channel.write(encode(EXAMPLES[Hello]))
         await there.until(lambda: b"welcome" in session.heard)
-        channel.write(encode(SAID[kind]))
+        channel.write(encode(EXAMPLES[kind]))
         assert await lives(there, channel, session) is (kind in OF_AN_AGENT - {Hello})
 
 
-@pytest.mark.parametrize("kind", SAID, ids=tag_of)
+@pytest.mark.parametrize("kind", EXAMPLES, ids=tag_of)
 async def test_who_joins_says_no_message_of_the_conversation(tmp_path: Path, kind: type):
     async with asking(tmp_path, "who joins") as (there, connection):
         channel, session = await connection.create_session(Raw, subsystem=JOIN_SUBSYSTEM, encoding=None)
-        channel.write(encode(SAID[kind]))
+        channel.write(encode(EXAMPLES[kind]))
         await ends(connection)
         assert b"PRIVATE KEY" not in session.heard
         assert there.fleet.node(N1).connected_s is None
@@ -131,7 +131,7 @@ async def test_who_may_not_speak_is_told_nothing_whatever_is_said(tmp_path: Path
         except (asyncssh.Error, OSError):
             heard = b""
         else:
-            for message in SAID.values():
+            for message in EXAMPLES.values():
                 with suppress(BrokenPipeError):
                     channel.write(encode(message))
             await ends(connection)

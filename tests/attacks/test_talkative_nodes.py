@@ -162,7 +162,7 @@ async def test_a_node_that_connects_without_end_is_cut_and_an_alarm(
         record_property("sessions", served)
         assert rate.burst <= served < 60
         assert "connections" in alarm(there)
-        assert sum(each["event"] == "node.flooded" for each in lines) == 1
+        assert sum(each["event"] == "node.rate_limited" for each in lines) == 1
 
 
 async def test_a_node_that_asks_for_what_is_refused_without_end_is_cut(tmp_path: Path):
@@ -207,12 +207,12 @@ def test_an_allowance_comes_back_with_time_and_rests_grow_until_it_is_calm():
     assert [allowance.say(Outcome, now_s) for _ in range(burst + 1)] == [True] * burst + [False]
     assert allowance.say(Outcome, now_s + 1)
     assert allowance.say(Tick, now_s), "each kind has its own"
-    rests = [allowance.flooded(now_s + 10 * count) for count in range(5)]
+    rests = [allowance.suspend(now_s + 10 * count) for count in range(5)]
     assert rests == [60, 300, 900, 3600, 3600]
     assert (allowance.rest_s(now_s + 40), allowance.rest_s(now_s + 4000)) == (3600, 0)
     assert not allowance.is_calm(now_s + 3700)
     assert allowance.is_calm(now_s + 8000)
-    assert allowance.flooded(now_s + 9000) == 60
+    assert allowance.suspend(now_s + 9000) == 60
     assert not allowance.receive(2**30, now_s)
 
 

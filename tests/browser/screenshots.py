@@ -71,7 +71,6 @@ SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
 async def main(directory: Path, pages: tuple[str, ...]) -> None:
-    """Take them all."""
     with tempfile.TemporaryDirectory() as data:
         async with showroom(Path(data)) as room, chromium() as browser:
             for size, (width, height) in SIZES.items():

@@ -18,7 +18,7 @@ from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.uploads import Upload
 from manager.usecases.workers import Workers
 from tests import pki
-from tests.fakes.simulator import Mood, NodeSimulator
+from tests.fakes.simulator import Behaviour, NodeSimulator
 from tests.integration.api import ApiClient, real_api
 
 ACTOR = "administrator"
@@ -43,12 +43,12 @@ class Showroom:
         )
         fleet.node_added(record)
         if joined:
-            await store.nodes.pin(NodeName(name), f"ssh-ed25519 {name}", instead_of="")
+            await store.nodes.pin(NodeName(name), f"ssh-ed25519 {name}", former_key="")
             fleet.node_joined(await store.nodes.get(NodeName(name)))
 
-    def dial(self, name: str, mood: Mood = "works") -> NodeSimulator:
+    def dial(self, name: str, behaviour: Behaviour = "works") -> NodeSimulator:
         """Let a simulated node connect."""
-        node = NodeSimulator(NodeName(name), mood=mood)
+        node = NodeSimulator(NodeName(name), behaviour=behaviour)
         near, far = pipe(asyncio.get_running_loop())
         far.attach(self.api.fleet.conversations.attach(NodeName(name), far))
         near.attach(node)
@@ -86,7 +86,7 @@ class Showroom:
     async def settle(self) -> None:
         """Push what there is, and wait until every node that concludes anything has concluded."""
         await self.api.fleet.push(None, forced=True)
-        ends = [name for name, node in self.simulators.items() if node.mood != "never_concludes"]
+        ends = [name for name, node in self.simulators.items() if node.behaviour != "never_concludes"]
         with self.api.fleet.subscribe() as changes:
             async with asyncio.timeout(SETTLE_S):
                 while any(self.api.fleet.node(NodeName(name)).state in MOVING for name in ends):
@@ -105,8 +105,7 @@ async def showroom(directory: Path) -> AsyncIterator[Showroom]:
         yield room
 
 
-async def _any_link(_token: str) -> None:
-    """Accept."""
+async def _any_link(_token: str) -> None: ...
 
 
 async def _fill(room: Showroom) -> None:
@@ -118,8 +117,8 @@ async def _fill(room: Showroom) -> None:
         room.dial(name)
     await _certificates(room)
     await room.settle()
-    room.simulators["london-2"].mood = "rolls_back"
-    room.simulators["madrid-1"].mood = "never_concludes"
+    room.simulators["london-2"].behaviour = "rolls_back"
+    room.simulators["madrid-1"].behaviour = "never_concludes"
     await room.upload(["west.example.com"], days=365, nodes=["london-2", "madrid-1"])
     await room.settle()
     await room.api.operations.requests.create(

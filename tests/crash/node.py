@@ -73,7 +73,6 @@ def say_no_word(word: str) -> None:
 
 
 def leaf_of(bundle: Bundle) -> bytes:
-    """The leaf's PEM."""
     return bundle.payloads[bundle.manifest.by_path()["server/certificate.pem"].digest]
 
 

@@ -1,6 +1,6 @@
 """A node without a disk: the real `Receiver` and the real frames, hashing instead of writing.
 
-Behaves as its `mood` says, so that a test or a bench can have nodes that work, fail, fall silent or stop reading.
+Behaves as its `behaviour` says, so that a test or a bench can have nodes that work, fail, fall silent or stop reading.
 """
 
 import secrets
@@ -16,17 +16,17 @@ from common.wire.receiver import Acknowledged, Command, Disconnect, Install, Rec
 from common.wire.sender import Send
 from tests.fakes.localstate import MemoryLocalState
 
-Mood = Literal["works", "rolls_back", "never_answers", "never_concludes"]
+Behaviour = Literal["works", "rolls_back", "never_answers", "never_concludes"]
 
 
 class NodeSimulator:
     """One simulated node. Implements `common.runtime.transport.Peer`."""
 
     def __init__(
-        self, name: NodeName, *, local: MemoryLocalState | None = None, mood: Mood = "works"
+        self, name: NodeName, *, local: MemoryLocalState | None = None, behaviour: Behaviour = "works"
     ) -> None:
         self.name = name
-        self.mood = mood
+        self.behaviour = behaviour
         self.local = local or MemoryLocalState()
         self.receiver = Receiver(
             node=name,
@@ -49,7 +49,7 @@ class NodeSimulator:
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
-        if self.mood == "never_answers" and self.receiver.welcomed:
+        if self.behaviour == "never_answers" and self.receiver.welcomed:
             return
         for header, blob in self.decoder.feed(data):
             self.run(self.receiver.receive(decode(header), blob, time.time()))
@@ -81,9 +81,9 @@ class NodeSimulator:
 
     def install(self, install: Install) -> None:
         self.run(self.receiver.accepted(install.push_id, 30))
-        if self.mood == "never_concludes":
+        if self.behaviour == "never_concludes":
             return
-        if self.mood == "rolls_back":
+        if self.behaviour == "rolls_back":
             outcome = self.local.roll_back(install, time.time())
         else:
             for digest, body in install.payloads.items():

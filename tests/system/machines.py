@@ -113,7 +113,6 @@ class Terminal:
         return int(ended.group(1)), printed
 
     def close(self) -> None:
-        """Leave."""
         asyncio.get_running_loop().remove_reader(self._master)
         os.close(self._master)
 

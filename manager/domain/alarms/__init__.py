@@ -7,16 +7,16 @@ Invariant: at most one active alarm for each kind and subject.
 """
 
 from manager.domain.alarms.kinds import AlarmKind, Condition, Subject
-from manager.domain.alarms.records import AlarmRecord, Changes, Patience, compare
-from manager.domain.alarms.registry import TRAITS, conditions_of_inventory, conditions_of_nodes
+from manager.domain.alarms.records import AlarmRecord, Changes, OnsetDelay, compare
+from manager.domain.alarms.registry import ALARM_SPECS, conditions_of_inventory, conditions_of_nodes
 
 __all__ = [
-    "TRAITS",
+    "ALARM_SPECS",
     "AlarmKind",
     "AlarmRecord",
     "Changes",
     "Condition",
-    "Patience",
+    "OnsetDelay",
     "Subject",
     "compare",
     "conditions_of_inventory",

@@ -5,9 +5,9 @@ from types import MappingProxyType
 from typing import Final
 
 from common.codes import Fault
-from manager.domain.alarms.kinds import AlarmKind, Condition, Subject, manager_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, Subject, manager_spec
 
-TRAIT: Final = manager_trait(AlarmKind.AUDIT_LOG_BROKEN, 22, "error")
+SPEC: Final = manager_spec(AlarmKind.AUDIT_LOG_BROKEN, 22, "error")
 
 _FAULTS: Final[Mapping[Fault, str]] = MappingProxyType(
     {

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_certificate, expired
-from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spec
 
 
 def _find(stored: Stored) -> Iterable[Condition]:
@@ -14,4 +14,4 @@ def _find(stored: Stored) -> Iterable[Condition]:
             yield about_certificate(entry, AlarmKind.CERTIFICATE_EXPIRED, details)
 
 
-TRAIT: Final = stored_trait(AlarmKind.CERTIFICATE_EXPIRED, 4, "error", _find)
+SPEC: Final = stored_spec(AlarmKind.CERTIFICATE_EXPIRED, 4, "error", _find)

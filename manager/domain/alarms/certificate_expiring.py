@@ -5,7 +5,7 @@ from typing import Final
 
 from common.pki.expiry import lifetime_s
 from manager.domain.alarms.about import about_certificate, expiring
-from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spec
 
 
 def _find(stored: Stored) -> Iterable[Condition]:
@@ -17,4 +17,4 @@ def _find(stored: Stored) -> Iterable[Condition]:
             yield about_certificate(entry, AlarmKind.CERTIFICATE_EXPIRING, details)
 
 
-TRAIT: Final = stored_trait(AlarmKind.CERTIFICATE_EXPIRING, 3, "warning", _find)
+SPEC: Final = stored_spec(AlarmKind.CERTIFICATE_EXPIRING, 3, "warning", _find)

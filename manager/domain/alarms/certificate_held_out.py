@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_certificate
-from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spec
 
 
 def _find(stored: Stored) -> Iterable[Condition]:
@@ -15,4 +15,4 @@ def _find(stored: Stored) -> Iterable[Condition]:
             yield about_certificate(entry, AlarmKind.CERTIFICATE_HELD_OUT, details)
 
 
-TRAIT: Final = stored_trait(AlarmKind.CERTIFICATE_HELD_OUT, 21, "error", _find)
+SPEC: Final = stored_spec(AlarmKind.CERTIFICATE_HELD_OUT, 21, "error", _find)

@@ -5,7 +5,7 @@ from typing import Final
 
 from common.codes import ChainState
 from manager.domain.alarms.about import about_certificate
-from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spec
 
 _NO_WAY_TO_A_ROOT: Final = frozenset(
     {
@@ -29,4 +29,4 @@ def _find(stored: Stored) -> Iterable[Condition]:
             yield about_certificate(entry, AlarmKind.CHAIN_INCOMPLETE, chain.explanation)
 
 
-TRAIT: Final = stored_trait(AlarmKind.CHAIN_INCOMPLETE, 2, "error", _find)
+SPEC: Final = stored_spec(AlarmKind.CHAIN_INCOMPLETE, 2, "error", _find)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, Subject, stored_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, Subject, stored_spec
 from manager.domain.trust import client_ca_list
 
 
@@ -14,4 +14,4 @@ def _find(stored: Stored) -> Iterable[Condition]:
         yield Condition(subject=subject, label="Trusted CAs", details=details)
 
 
-TRAIT: Final = stored_trait(AlarmKind.CLIENT_CA_LIST_TOO_LONG, 19, "warning", _find)
+SPEC: Final = stored_spec(AlarmKind.CLIENT_CA_LIST_TOO_LONG, 19, "warning", _find)

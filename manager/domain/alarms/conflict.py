@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_node, alarming_state, with_refusals
-from manager.domain.alarms.kinds import AlarmKind, Condition, node_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, node_spec
 from manager.domain.view import NodeView
 
 
@@ -22,4 +22,4 @@ def _details(view: NodeView) -> str:
     return "It runs a generation that this store never published; a forced push replaces it."
 
 
-TRAIT: Final = node_trait(AlarmKind.CONFLICT, 12, "error", _find)
+SPEC: Final = node_spec(AlarmKind.CONFLICT, 12, "error", _find)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_node, alarming_state, with_refusals
-from manager.domain.alarms.kinds import OUT_OF_SYNC_S, AlarmKind, Condition, node_trait
+from manager.domain.alarms.kinds import OUT_OF_SYNC_S, AlarmKind, Condition, node_spec
 from manager.domain.view import NodeView
 
 
@@ -14,4 +14,4 @@ def _find(view: NodeView) -> Iterable[Condition]:
         yield about_node(view.name, AlarmKind.DRIFTED, with_refusals(view, details))
 
 
-TRAIT: Final = node_trait(AlarmKind.DRIFTED, 10, "warning", _find, delay_s=OUT_OF_SYNC_S)
+SPEC: Final = node_spec(AlarmKind.DRIFTED, 10, "warning", _find, delay_s=OUT_OF_SYNC_S)

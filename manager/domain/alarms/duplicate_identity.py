@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_node
-from manager.domain.alarms.kinds import AlarmKind, Condition, node_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, node_spec
 from manager.domain.view import NodeView
 
 
@@ -18,4 +18,4 @@ def _find(view: NodeView) -> Iterable[Condition]:
         yield about_node(view.name, AlarmKind.DUPLICATE_IDENTITY, details)
 
 
-TRAIT: Final = node_trait(AlarmKind.DUPLICATE_IDENTITY, 16, "error", _find)
+SPEC: Final = node_spec(AlarmKind.DUPLICATE_IDENTITY, 16, "error", _find)

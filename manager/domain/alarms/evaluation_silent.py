@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from manager.domain.alarms.kinds import AlarmKind, Condition, Subject, manager_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, Subject, manager_spec
 
 SUBJECT: Final = Subject(AlarmKind.EVALUATION_SILENT, "manager")
-TRAIT: Final = manager_trait(AlarmKind.EVALUATION_SILENT, 14, "error")
+SPEC: Final = manager_spec(AlarmKind.EVALUATION_SILENT, 14, "error")
 
 
 def condition(age_s: float) -> Condition:

@@ -5,7 +5,7 @@ from typing import Final
 
 from common.codes import State
 from manager.domain.alarms.about import about_node, alarming_state, with_refusals
-from manager.domain.alarms.kinds import AlarmKind, Condition, node_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, node_spec
 from manager.domain.view import NodeView
 
 _AWAY_FROM_FAILED: Final[frozenset[State]] = frozenset({"pending", "installing", "offline"})
@@ -29,4 +29,4 @@ def _details(view: NodeView) -> str:
     return f"The last push failed ({push.reason}): {push.message}" if push else "The last push failed."
 
 
-TRAIT: Final = node_trait(AlarmKind.INSTALL_FAILED, 9, "error", _find)
+SPEC: Final = node_spec(AlarmKind.INSTALL_FAILED, 9, "error", _find)

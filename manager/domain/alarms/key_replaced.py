@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_node
-from manager.domain.alarms.kinds import AlarmKind, Condition, node_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, node_spec
 from manager.domain.comparison import date
 from manager.domain.model import KeyChange
 from manager.domain.view import NodeView
@@ -24,4 +24,4 @@ def _details(change: KeyChange) -> str:
     )
 
 
-TRAIT: Final = node_trait(AlarmKind.KEY_REPLACED, 23, "warning", _find)
+SPEC: Final = node_spec(AlarmKind.KEY_REPLACED, 23, "warning", _find)

@@ -77,7 +77,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trait:
+class AlarmSpec:
     """What is the same for all alarms of a kind. `delay_s` is how long the condition must have lasted.
 
     `in_store` finds it in what is stored, `on_node` in what is known of a node; None where it is not found there.
@@ -96,25 +96,25 @@ class Trait:
         return ALARM_TITLES[self.kind]
 
 
-def stored_trait(
+def stored_spec(
     kind: AlarmKind, number: int, level: Level, find: Callable[[Stored], Iterable[Condition]]
-) -> Trait:
+) -> AlarmSpec:
     """Return a kind that is found in what is stored, at once."""
-    return Trait(kind=kind, number=number, level=level, delay_s=0.0, in_store=find, on_node=None)
+    return AlarmSpec(kind=kind, number=number, level=level, delay_s=0.0, in_store=find, on_node=None)
 
 
-def node_trait(
+def node_spec(
     kind: AlarmKind,
     number: int,
     level: Level,
     find: Callable[[NodeView], Iterable[Condition]],
     *,
     delay_s: float = 0.0,
-) -> Trait:
+) -> AlarmSpec:
     """Return a kind that is found in what is known of a node."""
-    return Trait(kind=kind, number=number, level=level, delay_s=delay_s, in_store=None, on_node=find)
+    return AlarmSpec(kind=kind, number=number, level=level, delay_s=delay_s, in_store=None, on_node=find)
 
 
-def manager_trait(kind: AlarmKind, number: int, level: Level) -> Trait:
+def manager_spec(kind: AlarmKind, number: int, level: Level) -> AlarmSpec:
     """Return a kind that the manager finds in itself."""
-    return Trait(kind=kind, number=number, level=level, delay_s=0.0, in_store=None, on_node=None)
+    return AlarmSpec(kind=kind, number=number, level=level, delay_s=0.0, in_store=None, on_node=None)

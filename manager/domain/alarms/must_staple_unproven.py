@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_node
-from manager.domain.alarms.kinds import AlarmKind, Condition, node_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, node_spec
 from manager.domain.view import NodeView
 
 STAPLING_S: Final = 600.0
@@ -18,4 +18,4 @@ def _find(view: NodeView) -> Iterable[Condition]:
         yield about_node(view.name, AlarmKind.MUST_STAPLE_UNPROVEN, details)
 
 
-TRAIT: Final = node_trait(AlarmKind.MUST_STAPLE_UNPROVEN, 20, "warning", _find, delay_s=STAPLING_S)
+SPEC: Final = node_spec(AlarmKind.MUST_STAPLE_UNPROVEN, 20, "warning", _find, delay_s=STAPLING_S)

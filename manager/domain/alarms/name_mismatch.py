@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_node
-from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spec
 from manager.domain.comparison import listed
 from manager.domain.placing import its_names, mismatches
 
@@ -24,4 +24,4 @@ def _find(stored: Stored) -> Iterable[Condition]:
             yield about_node(name, AlarmKind.NAME_MISMATCH, details)
 
 
-TRAIT: Final = stored_trait(AlarmKind.NAME_MISMATCH, 15, "error", _find)
+SPEC: Final = stored_spec(AlarmKind.NAME_MISMATCH, 15, "error", _find)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_node
-from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spec
 
 
 def _find(stored: Stored) -> Iterable[Condition]:
@@ -17,4 +17,4 @@ def _find(stored: Stored) -> Iterable[Condition]:
             )
 
 
-TRAIT: Final = stored_trait(AlarmKind.NO_CERTIFICATE, 1, "error", _find)
+SPEC: Final = stored_spec(AlarmKind.NO_CERTIFICATE, 1, "error", _find)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_node, alarming_state, with_refusals
-from manager.domain.alarms.kinds import OUT_OF_SYNC_S, AlarmKind, Condition, node_trait
+from manager.domain.alarms.kinds import OUT_OF_SYNC_S, AlarmKind, Condition, node_spec
 from manager.domain.report import Serving
 from manager.domain.view import NodeView, is_stale
 
@@ -27,4 +27,4 @@ def _is_stale(view: NodeView, seen: Serving) -> bool:
     return facts is not None and is_stale(seen, facts.applied or "")
 
 
-TRAIT: Final = node_trait(AlarmKind.NOT_SERVING, 8, "error", _find, delay_s=OUT_OF_SYNC_S)
+SPEC: Final = node_spec(AlarmKind.NOT_SERVING, 8, "error", _find, delay_s=OUT_OF_SYNC_S)

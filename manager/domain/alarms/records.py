@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.ids import NodeName
-from manager.domain.alarms.kinds import Condition, Subject, Trait
-from manager.domain.alarms.registry import TRAITS
+from manager.domain.alarms.kinds import AlarmSpec, Condition, Subject
+from manager.domain.alarms.registry import ALARM_SPECS
 from manager.domain.inventory import Inventory
 
 
@@ -24,9 +24,9 @@ class AlarmRecord:
     acknowledged_by: str | None
 
     @property
-    def trait(self) -> Trait:
+    def spec(self) -> AlarmSpec:
         """Return what is the same for all alarms of this kind."""
-        return TRAITS[self.subject.kind]
+        return ALARM_SPECS[self.subject.kind]
 
     def nodes(self, inventory: Inventory) -> Sequence[NodeName]:
         """Return the nodes that this concerns: the one that it is about, or those that have the certificate now."""
@@ -44,15 +44,15 @@ class Changes:
 
     raised: Sequence[Condition]
     lowered: Sequence[AlarmRecord]
-    reworded: Mapping[int, Condition]
+    updated: Mapping[int, Condition]
 
     @property
     def is_empty(self) -> bool:
         """Whether everything stays as it is."""
-        return not (self.raised or self.lowered or self.reworded)
+        return not (self.raised or self.lowered or self.updated)
 
 
-class Patience:
+class OnsetDelay:
     """Remembers since when conditions have lasted, and lets through those that have lasted long enough."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Patience:
         lasting = []
         for condition in conditions:
             first_s = since[condition.subject] = self._since.get(condition.subject, now_s)
-            if now_s - first_s >= TRAITS[condition.subject.kind].delay_s:
+            if now_s - first_s >= ALARM_SPECS[condition.subject.kind].delay_s:
                 lasting.append(condition)
         self._since = since
         return lasting
@@ -81,7 +81,7 @@ def compare(active: Iterable[AlarmRecord], conditions: Iterable[Condition]) -> C
             if subject not in standing and not condition.sustains
         ],
         lowered=[record for subject, record in standing.items() if subject not in wanted],
-        reworded={
+        updated={
             record.id: wanted[subject]
             for subject, record in standing.items()
             if subject in wanted

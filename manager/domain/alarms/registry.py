@@ -34,38 +34,38 @@ from manager.domain.alarms import (
     services_invalid,
     trusted_ca_held_out,
 )
-from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, Trait
+from manager.domain.alarms.kinds import AlarmKind, AlarmSpec, Condition, Stored
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.view import NodeView
 
-TRAITS: Final[Mapping[AlarmKind, Trait]] = MappingProxyType(
+ALARM_SPECS: Final[Mapping[AlarmKind, AlarmSpec]] = MappingProxyType(
     {
-        trait.kind: trait
-        for trait in (
-            no_certificate.TRAIT,
-            chain_incomplete.TRAIT,
-            certificate_expiring.TRAIT,
-            certificate_expired.TRAIT,
-            ca_expiring.TRAIT,
-            ca_expired.TRAIT,
-            out_of_sync.TRAIT,
-            not_serving.TRAIT,
-            install_failed.TRAIT,
-            drifted.TRAIT,
-            offline.TRAIT,
-            conflict.TRAIT,
-            clock_skew.TRAIT,
-            evaluation_silent.TRAIT,
-            name_mismatch.TRAIT,
-            duplicate_identity.TRAIT,
-            services_invalid.TRAIT,
-            must_staple_unproven.TRAIT,
-            trusted_ca_held_out.TRAIT,
-            client_ca_list_too_long.TRAIT,
-            certificate_held_out.TRAIT,
-            audit_log_broken.TRAIT,
-            key_replaced.TRAIT,
-            node_floods.TRAIT,
+        spec.kind: spec
+        for spec in (
+            no_certificate.SPEC,
+            chain_incomplete.SPEC,
+            certificate_expiring.SPEC,
+            certificate_expired.SPEC,
+            ca_expiring.SPEC,
+            ca_expired.SPEC,
+            out_of_sync.SPEC,
+            not_serving.SPEC,
+            install_failed.SPEC,
+            drifted.SPEC,
+            offline.SPEC,
+            conflict.SPEC,
+            clock_skew.SPEC,
+            evaluation_silent.SPEC,
+            name_mismatch.SPEC,
+            duplicate_identity.SPEC,
+            services_invalid.SPEC,
+            must_staple_unproven.SPEC,
+            trusted_ca_held_out.SPEC,
+            client_ca_list_too_long.SPEC,
+            certificate_held_out.SPEC,
+            audit_log_broken.SPEC,
+            key_replaced.SPEC,
+            node_floods.SPEC,
         )
     }
 )
@@ -81,9 +81,9 @@ def conditions_of_inventory(
     stored = Stored(inventory=inventory, republished=republished, now_s=int(now_s))
     return [
         condition
-        for trait in TRAITS.values()
-        if trait.in_store is not None
-        for condition in trait.in_store(stored)
+        for spec in ALARM_SPECS.values()
+        if spec.in_store is not None
+        for condition in spec.in_store(stored)
     ]
 
 
@@ -92,7 +92,7 @@ def conditions_of_nodes(views: Iterable[NodeView]) -> list[Condition]:
     return [
         condition
         for view in views
-        for trait in TRAITS.values()
-        if trait.on_node is not None
-        for condition in trait.on_node(view)
+        for spec in ALARM_SPECS.values()
+        if spec.on_node is not None
+        for condition in spec.on_node(view)
     ]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_node
-from manager.domain.alarms.kinds import AlarmKind, Condition, node_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, node_spec
 from manager.domain.view import NodeView
 
 
@@ -18,4 +18,4 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
-TRAIT: Final = node_trait(AlarmKind.SERVICES_INVALID, 17, "warning", _find)
+SPEC: Final = node_spec(AlarmKind.SERVICES_INVALID, 17, "warning", _find)

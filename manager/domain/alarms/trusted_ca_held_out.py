@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from manager.domain.alarms.about import about_trusted_ca
-from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_trait
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spec
 from manager.domain.model import TrustedCaRecord
 
 
@@ -21,4 +21,4 @@ def _files_of(record: TrustedCaRecord) -> str:
     return " and ".join([*files, *([] if record.self_signed else ["intermediates.pem"])])
 
 
-TRAIT: Final = stored_trait(AlarmKind.TRUSTED_CA_HELD_OUT, 18, "error", _find)
+SPEC: Final = stored_spec(AlarmKind.TRUSTED_CA_HELD_OUT, 18, "error", _find)

@@ -56,4 +56,4 @@ def alarm_name(kind: AlarmKind, *, of_management_node: bool = False) -> str:
 
 def alarm_level(record: AlarmRecord) -> str:
     """Return an alarm's level, one of LEVELS."""
-    return _LEVELS.get(record.subject.kind, record.trait.level)
+    return _LEVELS.get(record.subject.kind, record.spec.level)

@@ -103,7 +103,7 @@ class Field:
     """One field of a resource.
 
     `blank` may be left out (and, as text, be empty); `readonly` is shown and never taken; `writeonly` is taken and never
-    shown; `secret` is writeonly, its value is never quoted, and with `blanked` it is shown as empty text. `minimum` and `maximum` are inclusive. `related` names the
+    shown; `secret` is writeonly, its value is never quoted, and with `masked` it is shown as empty text. `minimum` and `maximum` are inclusive. `related` names the
     resource that a related field points to, in `related_namespace`; a to-many one with `nested` is answered as whole objects.
     `through` names text fields of the related object that filters and orders may use: the row has them as `<field>__<name>`.
     With `zero_is_absent`, 0 means that nothing was said: a client writes it back for what no answer shows. A time that is
@@ -120,7 +120,7 @@ class Field:
     readonly: bool = False
     writeonly: bool = False
     secret: bool = False
-    blanked: bool = False
+    masked: bool = False
     unique: bool = False
     default: Value | Unset = UNSET
     max_length: int | None = None
@@ -147,7 +147,7 @@ class Field:
                 self.is_hidden and (self.filtering or self.orderable),
                 "what is never shown cannot be filtered or ordered by",
             ),
-            (self.blanked and not self.secret, "only a secret is shown as empty text"),
+            (self.masked and not self.secret, "only a secret is shown as empty text"),
             (self.readonly and self.is_hidden, "a field that is neither shown nor taken"),
             (
                 (self.kind is Kind.RELATED) is not bool(self.related),
@@ -322,8 +322,8 @@ class Resource:
 
     @property
     def shown(self) -> tuple[Field, ...]:
-        """Return the fields that an answer has; blanked ones as empty text."""
-        return tuple(each for each in self.fields if each.blanked or not each.is_hidden)
+        """Return the fields that an answer has; masked ones as empty text."""
+        return tuple(each for each in self.fields if each.masked or not each.is_hidden)
 
     @property
     def filtering(self) -> dict[str, tuple[Lookup, ...]]:

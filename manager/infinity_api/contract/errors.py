@@ -157,7 +157,7 @@ def options(methods: Iterable[Method]) -> Answer:
     return Answer(200, headers={"Allow": ", ".join(method.upper() for method in ordered(methods))})
 
 
-def unsuited(resource: Resource, method: str, *, to_one: bool) -> Answer | None:
+def check_method(resource: Resource, method: str, *, to_one: bool) -> Answer | None:
     """Return the refusal of a method (in any case) on the collection or on one object; None if it is allowed."""
     allowed = resource.detail_methods if to_one else resource.list_methods
     wanted = method.lower()

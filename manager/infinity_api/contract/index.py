@@ -1,6 +1,6 @@
 """All resources together, and which of them a path means.
 
-Decides the six roots and the sub-paths of a resource. Leaves methods to `errors.unsuited`.
+Decides the six roots and the sub-paths of a resource. Leaves methods to `errors.check_method`.
 """
 
 import re

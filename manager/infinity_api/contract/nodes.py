@@ -187,17 +187,17 @@ def status_row(record: NodeRecord, view: NodeView, location: str | None) -> dict
         updated_s = push.concluded_s
     else:
         # nothing was pushed since the manager started: what is known is that the last report said so
-        updated_s = view.heard_s if view.state == "in_sync" else None
-    heard = [moment for moment in (view.heard_s, push.offered_s if push else None) if moment]
+        updated_s = view.last_report_s if view.state == "in_sync" else None
+    contacts = [moment for moment in (view.last_report_s, push.offered_s if push else None) if moment]
     detail = record.detail
     return {
         "id": record.id,
         "configuration_id": record.id,
         "name": detail.get("name") or record.name,
         "version": view.agent_version,
-        "last_attempted_contact": max(heard, default=None),
+        "last_attempted_contact": max(contacts, default=None),
         "last_updated": updated_s,
-        "last_reported": view.heard_s,
+        "last_reported": view.last_report_s,
         "sync_status": _SYNC[view.state],
         "upgrade_status": "IDLE",
         "node_type": detail.get("node_type", "CONFERENCING"),

@@ -37,7 +37,7 @@ _REFUSED: Final[Json] = {
         }
     },
 }
-_SAID: Final[Json] = {JSON: {"schema": {"type": "object", "properties": {"error": TEXT}}}}
+_ERROR_BODY: Final[Json] = {JSON: {"schema": {"type": "object", "properties": {"error": TEXT}}}}
 
 
 def management_document() -> Json:
@@ -281,15 +281,15 @@ _MISSING: Final[Json] = {
     "description": "There is no such object. The body is empty, unless the id is no number."
 }
 _BODY_ANSWERS: Final[Mapping[int, Json]] = {
-    413: {"description": "The body is too large.", "content": _SAID},
-    415: {"description": "The body is not JSON, or is compressed.", "content": _SAID},
+    413: {"description": "The body is too large.", "content": _ERROR_BODY},
+    415: {"description": "The body is not JSON, or is compressed.", "content": _ERROR_BODY},
 }
 _ALWAYS: Final[Mapping[int, Json]] = {
     401: {"description": "Sign in. The body is empty."},
-    403: {"description": "The role does not allow it.", "content": _SAID},
+    403: {"description": "The role does not allow it.", "content": _ERROR_BODY},
     429: {
         "description": "Too many failed sign-ins of this user from this address; nothing was done. The body is empty."
     },
-    503: {"description": "The store failed or is busy; nothing was done.", "content": _SAID},
-    507: {"description": "The disk is full; nothing was done.", "content": _SAID},
+    503: {"description": "The store failed or is busy; nothing was done.", "content": _ERROR_BODY},
+    507: {"description": "The disk is full; nothing was done.", "content": _ERROR_BODY},
 }

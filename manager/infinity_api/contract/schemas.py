@@ -59,7 +59,7 @@ def _request(resource: Resource, *, whole: bool) -> Json:
 
 def _shown(field: Field) -> Json:
     schema = _kind(field)
-    if field.blanked:
+    if field.masked:
         schema = {"const": ""}
     elif field.nested:
         schema = {"type": "array", "items": {"type": "object"}}

@@ -303,7 +303,7 @@ def write_object(resource: Resource, row: Mapping[str, object]) -> dict[str, obj
     written: dict[str, object] = {}
     object_id = row.get("id")
     for field in resource.shown:
-        if field.blanked:
+        if field.masked:
             written[field.name] = ""
         elif field.left_out and row.get(field.name) is None:
             continue

@@ -188,7 +188,7 @@ def _trusted_ca(block: Block) -> Certificate:
 
 def _material(parts: "_Parts", certificate: str, parameters: str) -> TlsMaterial:
     """Put together what was taken. Raises PkiFindingsError."""
-    parts.settle()
+    parts.check_complete()
     raise_findings(parts.findings)
     leaf, key = parts.leaf_and_key()
     raise_findings(parts.findings)
@@ -243,7 +243,7 @@ class _Parts:
             except PkiError as error:
                 self.findings.append(error)
 
-    def settle(self) -> None:
+    def check_complete(self) -> None:
         """Name what is missing or there twice."""
         # a broken block may be the missing one: it has its own finding already
         if not self._certificates and not self.findings:

@@ -5,17 +5,17 @@ from aiohttp import web
 from common.api.codes import Role
 from common.errors import AccessError, CertcastError, Reason
 from manager.http.errors import status_of
-from manager.web.visit import NEXT, Page, Visit, ask_password, inside
+from manager.web.pagerequest import NEXT, Page, PageRequest, ask_password, inside
 
 
-async def sign_in_page(visit: Visit) -> web.StreamResponse:
+async def sign_in_page(visit: PageRequest) -> web.StreamResponse:
     """Ask for name and password."""
     if visit.user is not None:
         return visit.redirect(inside(visit.query(NEXT)))
     return await _ask(visit, next_path=inside(visit.query(NEXT)))
 
 
-async def sign_in(visit: Visit) -> web.StreamResponse:
+async def sign_in(visit: PageRequest) -> web.StreamResponse:
     """Begin a session; whatever the browser kept before is replaced."""
     name, next_path = visit.form.text("name").strip(), inside(visit.form.text(NEXT))
     try:
@@ -36,7 +36,7 @@ async def sign_in(visit: Visit) -> web.StreamResponse:
     return response
 
 
-async def confirm(visit: Visit) -> web.StreamResponse:
+async def confirm(visit: PageRequest) -> web.StreamResponse:
     """Take the password of who is signed in once more, and lead back to what needed it."""
     if visit.user is None:
         raise AccessError("sign in first")
@@ -54,7 +54,7 @@ async def confirm(visit: Visit) -> web.StreamResponse:
     return visit.redirect(inside(visit.form.text(NEXT)))
 
 
-async def sign_out(visit: Visit) -> web.StreamResponse:
+async def sign_out(visit: PageRequest) -> web.StreamResponse:
     """End the session, here and in the store."""
     await visit.operations.sessions.end(visit.token)
     response = visit.redirect("/sign-in", "You are signed out.")
@@ -63,13 +63,13 @@ async def sign_out(visit: Visit) -> web.StreamResponse:
     return response
 
 
-async def set_up_page(visit: Visit) -> web.StreamResponse:
+async def set_up_page(visit: PageRequest) -> web.StreamResponse:
     """Ask for the first administrator, if the link is good."""
     await visit.operations.setup.check(visit.name("token"))
     return visit.render("set_up.html", name="admin", error=None)
 
 
-async def set_up(visit: Visit) -> web.StreamResponse:
+async def set_up(visit: PageRequest) -> web.StreamResponse:
     """Create the first administrator, and sign in as that one."""
     name, password = visit.form.text("name").strip(), visit.form.text("password")
     problem = "The two passwords differ." if password != visit.form.text("again") else ""
@@ -90,7 +90,7 @@ async def set_up(visit: Visit) -> web.StreamResponse:
 
 
 async def _ask(
-    visit: Visit, *, next_path: str, name: str = "", error: AccessError | None = None
+    visit: PageRequest, *, next_path: str, name: str = "", error: AccessError | None = None
 ) -> web.Response:
     return visit.render(
         "sign_in.html",

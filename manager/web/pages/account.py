@@ -12,8 +12,8 @@ from manager.domain.callers import fits
 from manager.domain.model import UserRecord
 from manager.http.errors import status_of
 from manager.usecases.users import TOKEN_DAYS_MAX
+from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.rolewords import ROLES, password_problems
-from manager.web.visit import Page, Visit
 
 SCOPES: Final = {
     Scope.READ_ONLY: "look at everything but secrets",
@@ -24,12 +24,12 @@ SCOPES: Final = {
 }
 
 
-async def own(visit: Visit) -> web.StreamResponse:
+async def own(visit: PageRequest) -> web.StreamResponse:
     """Show the own account."""
     return await _own(visit)
 
 
-async def own_password(visit: Visit) -> web.StreamResponse:
+async def own_password(visit: PageRequest) -> web.StreamResponse:
     """Replace the own password, which the current one allows; every other session ends."""
     user = _signed_in(visit)
     try:
@@ -55,7 +55,7 @@ async def own_password(visit: Visit) -> web.StreamResponse:
     return response
 
 
-async def new_token(visit: Visit) -> web.StreamResponse:
+async def new_token(visit: PageRequest) -> web.StreamResponse:
     """Make an API token, and show it once."""
     label, days, wanted = visit.form.text("label").strip(), visit.form.text("days"), visit.form.text("scope")
     problems = [] if label else ["a token needs a label, so that you know later what it is for"]
@@ -75,7 +75,7 @@ async def new_token(visit: Visit) -> web.StreamResponse:
     return visit.render("token_made.html", token=token, label=label, expires_s=expires_s, says=SCOPES[scope])
 
 
-async def remove_token_page(visit: Visit) -> web.StreamResponse:
+async def remove_token_page(visit: PageRequest) -> web.StreamResponse:
     """Say what follows when a token is revoked."""
     found = [each for each in await visit.operations.users.tokens(_whose(visit)) if each.id == visit.number()]
     if not found:
@@ -83,7 +83,7 @@ async def remove_token_page(visit: Visit) -> web.StreamResponse:
     return visit.render("token_remove.html", token=found[0])
 
 
-async def remove_token(visit: Visit) -> web.StreamResponse:
+async def remove_token(visit: PageRequest) -> web.StreamResponse:
     """Revoke one of the own tokens, as an administrator anybody's."""
     record = await visit.operations.users.remove_token(visit.number(), name=_whose(visit), actor=visit.actor)
     whose = "" if record.user == visit.actor else f" of {record.user}"
@@ -93,7 +93,7 @@ async def remove_token(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def end_own_sessions(visit: Visit) -> web.StreamResponse:
+async def end_own_sessions(visit: PageRequest) -> web.StreamResponse:
     """Sign the user out everywhere else, or in one other browser."""
     only = visit.form.text("session") or None
     here = visit.operations.sessions.id_of(visit.token)
@@ -102,18 +102,18 @@ async def end_own_sessions(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/users/me", said)
 
 
-def _whose(visit: Visit) -> str | None:
+def _whose(visit: PageRequest) -> str | None:
     """Return whose tokens a visitor may revoke: None for everybody's."""
     return None if visit.may(Role.ADMINISTRATOR) else visit.actor
 
 
-def _signed_in(visit: Visit) -> UserRecord:
+def _signed_in(visit: PageRequest) -> UserRecord:
     if visit.user is None:
         raise AccessError("sign in first")
     return visit.user
 
 
-async def _own(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+async def _own(visit: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
     role = _signed_in(visit).role
     return visit.render(
         "user_own.html",

@@ -8,29 +8,29 @@ from aiohttp import web
 from common.api.codes import Role
 from manager.domain.alarms import AlarmRecord
 from manager.domain.listing import mentions, page_of
-from manager.web.visit import Page, Visit
+from manager.web.pagerequest import Page, PageRequest
 from manager.web.words import plural
 
 SIZE: Final = 100
 LEVELS: Final = ("error", "warning")
 
 
-async def active(visit: Visit) -> web.StreamResponse:
+async def active(visit: PageRequest) -> web.StreamResponse:
     """Show what stands: errors first, then the latest."""
     return await _active(visit)
 
 
-async def _active(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
-    found = sorted(await visit.operations.alarms.active(), key=lambda each: LEVELS.index(each.trait.level))
+async def _active(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+    found = sorted(await visit.operations.alarms.active(), key=lambda each: LEVELS.index(each.spec.level))
     return _list(visit, "alarms.html", found, problems=problems)
 
 
-async def history(visit: Visit) -> web.StreamResponse:
+async def history(visit: PageRequest) -> web.StreamResponse:
     """Show what stood and no longer does, the latest first."""
     return _list(visit, "alarms_history.html", await visit.operations.alarms.history())
 
 
-async def acknowledge(visit: Visit) -> web.StreamResponse:
+async def acknowledge(visit: PageRequest) -> web.StreamResponse:
     """Note that these were seen; those that ended meanwhile need it no more."""
     ids = visit.form.ids()
     if not ids:
@@ -45,10 +45,10 @@ async def acknowledge(visit: Visit) -> web.StreamResponse:
 
 
 def _list(
-    visit: Visit, template: str, records: Sequence[AlarmRecord], *, problems: Sequence[str] = ()
+    visit: PageRequest, template: str, records: Sequence[AlarmRecord], *, problems: Sequence[str] = ()
 ) -> web.Response:
     search, level, page = visit.query("search"), visit.query("level"), visit.page()
-    found = [each for each in records if _has(each, search.strip()) and level in {"", each.trait.level}]
+    found = [each for each in records if _has(each, search.strip()) and level in {"", each.spec.level}]
     return visit.render(
         template,
         status=400 if problems else 200,
@@ -64,7 +64,7 @@ def _list(
 
 
 def _has(record: AlarmRecord, wanted: str) -> bool:
-    texts = (record.trait.title, record.label, record.details, record.node)
+    texts = (record.spec.title, record.label, record.details, record.node)
     return mentions(texts, wanted)
 
 

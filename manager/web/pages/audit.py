@@ -9,7 +9,7 @@ from common.api.codes import Fault, Role
 from common.ids import parse_id
 from manager.domain.audit import AuditSearch
 from manager.web.acts import act_of
-from manager.web.visit import Page, Visit
+from manager.web.pagerequest import Page, PageRequest
 
 SIZE: Final = 100
 
@@ -17,7 +17,7 @@ _OLD_HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
 """What was noted before heads were signed."""
 
 
-async def show(visit: Visit) -> web.StreamResponse:
+async def show(visit: PageRequest) -> web.StreamResponse:
     """Show a page of acts, the newest first."""
     wanted = {name: visit.query(name).strip() for name in ("actor", "action", "subject")}
     found = await visit.operations.audit.page(AuditSearch(**wanted), size=SIZE, before=_before(visit))
@@ -30,7 +30,7 @@ async def show(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def verify(visit: Visit) -> web.StreamResponse:
+async def verify(visit: PageRequest) -> web.StreamResponse:
     """Walk along the chain, and show what that found."""
     kept = visit.query("head").strip()
     noted = kept.lower() if _OLD_HASH.fullmatch(kept) else None
@@ -42,7 +42,7 @@ async def verify(visit: Visit) -> web.StreamResponse:
     )
 
 
-def _before(visit: Visit) -> int | None:
+def _before(visit: PageRequest) -> int | None:
     text = visit.query("before")
     return parse_id(text, field="before", what="a number") if text else None
 

@@ -16,18 +16,18 @@ from manager.usecases.uploads import Upload
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.difference import Difference
 from manager.web.importing import show_import
+from manager.web.pagerequest import Page, PageRequest
 from manager.web.uploads import findings_of
-from manager.web.visit import Page, Visit
 from manager.web.words import plural, with_notes
 
 
-async def new_form(visit: Visit) -> web.StreamResponse:
+async def new_form(visit: PageRequest) -> web.StreamResponse:
     """Ask for a certificate."""
     nodes = visit.request.query.getall("node", [])
     return await _new_form(visit, {"certificate": "", "parameters": "", "slot": "server"}, nodes)
 
 
-async def add(visit: Visit) -> web.StreamResponse:
+async def add(visit: PageRequest) -> web.StreamResponse:
     """Preview what was given, or keep it. A refusal comes with every finding and every field but the key."""
     form, nodes = visit.form, chosen_nodes(visit.form)
     shown = {
@@ -69,7 +69,7 @@ async def add(visit: Visit) -> web.StreamResponse:
     return await _new_form(visit, shown, nodes, preview=preview)
 
 
-async def edit_form(visit: Visit) -> web.StreamResponse:
+async def edit_form(visit: PageRequest) -> web.StreamResponse:
     """Show what can be changed of a certificate."""
     found = await visit.operations.certificates.editable(visit.number())
     record, places = found.record, found.places
@@ -79,7 +79,7 @@ async def edit_form(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def edit(visit: Visit) -> web.StreamResponse:
+async def edit(visit: PageRequest) -> web.StreamResponse:
     """Change it; who comes second is told what the first one changed, and loses nothing."""
     form, number, nodes = visit.form, visit.number(), chosen_nodes(visit.form)
     found = await visit.operations.certificates.editable(number)
@@ -134,18 +134,17 @@ async def edit(visit: Visit) -> web.StreamResponse:
     return visit.redirect(f"/certificates/{number}", said)
 
 
-async def import_form(visit: Visit) -> web.StreamResponse:
-    """Ask for files."""
+async def import_form(visit: PageRequest) -> web.StreamResponse:
     return visit.render("import.html", problems=[], kept=None, asked=None)
 
 
-async def import_files(visit: Visit) -> web.StreamResponse:
+async def import_files(visit: PageRequest) -> web.StreamResponse:
     """Take all of the files or nothing, and show what became of each certificate."""
     return await show_import(visit, "import.html", list(visit.form.files.get("files", ())))
 
 
 async def _new_form(
-    visit: Visit,
+    visit: PageRequest,
     shown: dict[str, str],
     nodes: Sequence[str],
     *,
@@ -169,7 +168,7 @@ async def _new_form(
 
 
 async def _edit_form(
-    visit: Visit,
+    visit: PageRequest,
     record: CertificateRecord,
     fields: dict[str, str],
     nodes: Sequence[str],

@@ -18,9 +18,9 @@ from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import headline
 from manager.usecases.downloads import Wanted
 from manager.usecases.views import views_of
+from manager.web.pagerequest import Page, PageRequest
 from manager.web.standing import rollout_of
 from manager.web.uploads import findings_of
-from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
 PAGE_SIZE: Final = 100
@@ -32,12 +32,12 @@ FORMS: Final = {
 }
 
 
-async def list_all(visit: Visit) -> web.StreamResponse:
+async def list_all(visit: PageRequest) -> web.StreamResponse:
     """Show a page of the list."""
     return await _list(visit)
 
 
-async def _list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
+async def _list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
     query = _query(visit)
     total, listed = await visit.operations.certificates.list(query)
     return visit.render(
@@ -54,7 +54,7 @@ async def _list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     )
 
 
-async def by_node(visit: Visit) -> web.StreamResponse:
+async def by_node(visit: PageRequest) -> web.StreamResponse:
     """Show which certificate each node has."""
     search = visit.query("search").strip().lower()
     found = [
@@ -72,13 +72,13 @@ async def by_node(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def show(visit: Visit) -> web.StreamResponse:
+async def show(visit: PageRequest) -> web.StreamResponse:
     """Show one, decoded, with its chain of trust drawn as a chain."""
     return await _show(visit)
 
 
 async def _show(
-    visit: Visit, *, status: int = 200, asked: ConfirmationNeededError | None = None
+    visit: PageRequest, *, status: int = 200, asked: ConfirmationNeededError | None = None
 ) -> web.Response:
     shown = await visit.operations.certificates.show(visit.number())
     judgement = shown.judgement
@@ -97,7 +97,7 @@ async def _show(
     )
 
 
-async def trust_root(visit: Visit) -> web.StreamResponse:
+async def trust_root(visit: PageRequest) -> web.StreamResponse:
     """Trust the root that came with a certificate, as it was shown."""
     number = visit.number()
     inventory = await visit.operations.inventory()
@@ -121,7 +121,7 @@ def _untrusted_root(chain: Chain) -> Certificate | None:
     return root if chain.state is ChainState.UNTRUSTED and root.is_self_signed else None
 
 
-async def download_form(visit: Visit) -> web.StreamResponse:
+async def download_form(visit: PageRequest) -> web.StreamResponse:
     """Ask what one file shall hold."""
     if not visit.ids():
         return await _list(visit, problems=[NOTHING_TICKED])
@@ -136,7 +136,7 @@ async def download_form(visit: Visit) -> web.StreamResponse:
     return _download_form(visit, kept, wanted=Wanted(), left_out=left_out)
 
 
-async def download(visit: Visit) -> web.StreamResponse:
+async def download(visit: PageRequest) -> web.StreamResponse:
     """Answer with the file."""
     form = visit.form
     wanted = Wanted(
@@ -166,14 +166,14 @@ async def download(visit: Visit) -> web.StreamResponse:
         )
 
 
-async def delete_form(visit: Visit) -> web.StreamResponse:
+async def delete_form(visit: PageRequest) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
     if not visit.ids():
         return await _list(visit, problems=[NOTHING_TICKED])
     return await _delete_form(visit, visit.ids())
 
 
-async def delete(visit: Visit) -> web.StreamResponse:
+async def delete(visit: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none."""
     ids = visit.form.ids()
     try:
@@ -191,7 +191,7 @@ async def delete(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/certificates", said)
 
 
-async def _delete_form(visit: Visit, ids: Sequence[int], *, status: int = 200) -> web.Response:
+async def _delete_form(visit: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
     return visit.render(
         "certificates_delete.html",
         status=status,
@@ -200,7 +200,7 @@ async def _delete_form(visit: Visit, ids: Sequence[int], *, status: int = 200) -
     )
 
 
-async def _chosen(visit: Visit, ids: Sequence[int]) -> list[Entry]:
+async def _chosen(visit: PageRequest, ids: Sequence[int]) -> list[Entry]:
     """Return the entries of ids. Raises NotFoundError, InvalidInputError if there are none."""
     if not ids:
         raise InvalidInputError("id", "no certificate was chosen; go back and tick at least one")
@@ -211,7 +211,7 @@ async def _chosen(visit: Visit, ids: Sequence[int]) -> list[Entry]:
 
 
 def _download_form(
-    visit: Visit,
+    visit: PageRequest,
     entries: Sequence[Entry],
     *,
     wanted: Wanted,
@@ -237,7 +237,7 @@ def _format(text: str) -> Format:
         raise InvalidInputError("format", f"a format is one of {', '.join(Format)}") from error
 
 
-def _query(visit: Visit) -> Query:
+def _query(visit: PageRequest) -> Query:
     order = visit.query("order", Order.ID)
     try:
         by = Order(order.removeprefix("-"))

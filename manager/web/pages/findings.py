@@ -6,11 +6,11 @@ from common.api.codes import Role
 from common.explained.meanings import ALARM_TITLES
 from common.explained.reasons import CLIENT_ALARMS
 from manager.pki.chain.chain import PROBLEM_WORDS
+from manager.web.pagerequest import Page, PageRequest
 from manager.web.reference import MEANINGS, SECTIONS
-from manager.web.visit import Page, Visit
 
 
-async def show(visit: Visit) -> web.StreamResponse:
+async def show(visit: PageRequest) -> web.StreamResponse:
     """Show every row; links from findings lead to theirs."""
     return visit.render(
         "findings.html",

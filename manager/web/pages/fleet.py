@@ -15,10 +15,10 @@ from common.pki.expiry import nearness
 from manager.domain.view import NodeView, PlannedPush
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.pki.judge.status import nearness_of
+from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.nodes import show_list
 from manager.web.standing import lately, tiles, wave
 from manager.web.timeline import End, draw_timeline
-from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
 ALARMS_SHOWN: Final = 6
@@ -31,7 +31,7 @@ WIDE: Final = (960, 150)
 NARROW: Final = (340, 130)
 
 
-async def home(visit: Visit) -> web.StreamResponse:
+async def home(visit: PageRequest) -> web.StreamResponse:
     """Show how the fleet stands."""
     now_s = visit.now_s
     inventory = await visit.operations.inventory()
@@ -62,7 +62,7 @@ async def home(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def live(visit: Visit) -> web.StreamResponse:
+async def live(visit: PageRequest) -> web.StreamResponse:
     """Stream the tiles, the alarms and the pushes, each drawn anew when it changes, until the session ends."""
     site, stream, alarms = visit.site, event_stream(), visit.operations.alarms
 
@@ -94,7 +94,7 @@ async def live(visit: Visit) -> web.StreamResponse:
     return stream
 
 
-async def push_plan(visit: Visit) -> web.StreamResponse:
+async def push_plan(visit: PageRequest) -> web.StreamResponse:
     """Show what a push to all or some nodes would do."""
     names, everything = visit.request.query.getall("node", []), bool(visit.query("all"))
     if not names and not everything:
@@ -107,7 +107,7 @@ async def push_plan(visit: Visit) -> web.StreamResponse:
     return visit.render("push.html", changes=changes, nodes=nodes, forced=forced, counts=counts)
 
 
-async def push(visit: Visit) -> web.StreamResponse:
+async def push(visit: PageRequest) -> web.StreamResponse:
     """Push now, and show the progress on the home page."""
     nodes = _chosen(visit.form.all("node"), everything=visit.form.flag("all"))
     done = await visit.operations.pushes.push(nodes, forced=visit.form.flag("forced"), actor=visit.actor)
@@ -125,11 +125,11 @@ def _standing(views: Iterable[NodeView], counts: Mapping[str, int], now_s: float
     return {"tiles": tiles(counts), "wave": wave(views, now_s=now_s), "now_s": now_s}
 
 
-async def _alarms(visit: Visit) -> dict[str, Any]:
+async def _alarms(visit: PageRequest) -> dict[str, Any]:
     found = await visit.operations.alarms.active()
     return {
-        "alarms": sorted(found, key=lambda each: each.trait.level)[:ALARMS_SHOWN],
-        "alarm_levels": Counter(each.trait.level for each in found if each.acknowledged_s is None),
+        "alarms": sorted(found, key=lambda each: each.spec.level)[:ALARMS_SHOWN],
+        "alarm_levels": Counter(each.spec.level for each in found if each.acknowledged_s is None),
         "alarm_count": len(found),
     }
 

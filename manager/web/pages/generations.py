@@ -8,15 +8,15 @@ from common.api.codes import Role
 from common.ids import node_name, parse_id
 from manager.domain.consequences import ConfirmationNeededError
 from manager.web.noderows import entries_by_leaf
-from manager.web.visit import Page, Visit
+from manager.web.pagerequest import Page, PageRequest
 
 
-async def history(visit: Visit) -> web.StreamResponse:
+async def history(visit: PageRequest) -> web.StreamResponse:
     """Show a node's generations, the newest first, and let two be chosen."""
     return await _history(visit)
 
 
-async def _history(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
+async def _history(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
     name = node_name(visit.name("name"))
     found = await visit.operations.generations.history(name)
     inventory = await visit.operations.inventory()
@@ -31,7 +31,7 @@ async def _history(visit: Visit, *, problems: Sequence[str] = ()) -> web.Respons
     )
 
 
-async def compare(visit: Visit) -> web.StreamResponse:
+async def compare(visit: PageRequest) -> web.StreamResponse:
     """Show what differs between two generations."""
     name, after = node_name(visit.name("name")), _chosen(visit, "after")
     if after is None:
@@ -40,12 +40,12 @@ async def compare(visit: Visit) -> web.StreamResponse:
     return visit.render("generations_compare.html", name=name, found=found)
 
 
-async def republish_page(visit: Visit) -> web.StreamResponse:
+async def republish_page(visit: PageRequest) -> web.StreamResponse:
     """Say what republishing would change and mean, and ask."""
     return await _republish(visit)
 
 
-async def _republish(visit: Visit, *, changed: bool = False) -> web.Response:
+async def _republish(visit: PageRequest, *, changed: bool = False) -> web.Response:
     """Ask; `changed` says that it means something else by now than what was confirmed."""
     name, number = node_name(visit.name("name")), visit.number("generation")
     view = visit.site.fleet.node(name)
@@ -62,7 +62,7 @@ async def _republish(visit: Visit, *, changed: bool = False) -> web.Response:
     )
 
 
-async def republish(visit: Visit) -> web.StreamResponse:
+async def republish(visit: PageRequest) -> web.StreamResponse:
     """Publish older content as a new generation, and push it."""
     name, number = node_name(visit.name("name")), visit.number("generation")
     try:
@@ -76,7 +76,7 @@ async def republish(visit: Visit) -> web.StreamResponse:
     )
 
 
-def _chosen(visit: Visit, which: str) -> int | None:
+def _chosen(visit: PageRequest, which: str) -> int | None:
     text = visit.query(which)
     return parse_id(text, field=which, what="a generation") if text else None
 

@@ -5,15 +5,14 @@ from importlib.metadata import version
 from aiohttp import web
 
 from common.api.codes import Role
-from manager.web.visit import Page, Visit
+from manager.web.pagerequest import Page, PageRequest
 
 
-async def show(visit: Visit) -> web.StreamResponse:
-    """Show the help."""
+async def show(visit: PageRequest) -> web.StreamResponse:
     return visit.render("help.html", version=version("certcast"))
 
 
-async def icon(visit: Visit) -> web.StreamResponse:
+async def icon(visit: PageRequest) -> web.StreamResponse:
     """Answer browsers and programs that ask for the icon where it always was."""
     return web.Response(status=308, headers={"Location": visit.site.static.url("icon.svg")})
 

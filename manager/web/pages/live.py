@@ -17,7 +17,7 @@ from common.errors import AccessError
 from common.ids import NodeName, node_name
 from manager.domain.alarms import AlarmRecord
 from manager.http.streams import HEARTBEAT_S, event_stream, write
-from manager.web.visit import Page, Visit
+from manager.web.pagerequest import Page, PageRequest
 
 PACE_S: Final = 0.5
 """How often a browser is told at most."""
@@ -26,7 +26,7 @@ CHANGED: Final = b"event: changed\ndata: now\n\n"
 STILL_HERE: Final = b": still here\n\n"
 
 
-async def node(visit: Visit) -> web.StreamResponse:
+async def node(visit: PageRequest) -> web.StreamResponse:
     """Tell of changes of one node."""
     name = node_name(visit.name("name"))
     await visit.operations.nodes.get(name)
@@ -37,7 +37,7 @@ async def node(visit: Visit) -> web.StreamResponse:
     return await _tell(visit, watched, lambda alarm: alarm.node == name)
 
 
-async def certificate(visit: Visit) -> web.StreamResponse:
+async def certificate(visit: PageRequest) -> web.StreamResponse:
     """Tell of changes of the nodes that have one certificate."""
     number = visit.number()
 
@@ -48,7 +48,7 @@ async def certificate(visit: Visit) -> web.StreamResponse:
     return await _tell(visit, watched)
 
 
-async def alarms(visit: Visit) -> web.StreamResponse:
+async def alarms(visit: PageRequest) -> web.StreamResponse:
     """Tell of changes of the alarms that stand."""
 
     async def watched() -> AbstractSet[NodeName]:
@@ -58,7 +58,7 @@ async def alarms(visit: Visit) -> web.StreamResponse:
 
 
 async def _tell(
-    visit: Visit,
+    visit: PageRequest,
     watched: Callable[[], Awaitable[AbstractSet[NodeName]]],
     is_shown: Callable[[AlarmRecord], bool] | None = None,
 ) -> web.StreamResponse:
@@ -92,7 +92,7 @@ async def _tell(
     return stream
 
 
-async def _check_signed_in(visit: Visit) -> None:
+async def _check_signed_in(visit: PageRequest) -> None:
     if await visit.operations.sessions.find(visit.token, using=False) is None:
         raise AccessError("the session is over")
 

@@ -15,13 +15,13 @@ from manager.domain.model import NodeRecord
 from manager.http.errors import status_of
 from manager.usecases.assignments import slot_name
 from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows, what_it_has
-from manager.web.visit import Page, Visit
+from manager.web.pagerequest import Page, PageRequest
 
 CHOICES: Final = 50
 """Certificates to choose from on one page."""
 
 
-async def show(visit: Visit) -> web.StreamResponse:
+async def show(visit: PageRequest) -> web.StreamResponse:
     """Show all that is known of a node."""
     name = node_name(visit.name("name"))
     record = await visit.operations.nodes.get(name)
@@ -41,14 +41,14 @@ async def show(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def choose(visit: Visit) -> web.StreamResponse:
+async def choose(visit: PageRequest) -> web.StreamResponse:
     """Offer certificates for a slot."""
     record, slot = await _place(visit)
     return await _choose(visit, record, slot)
 
 
 async def _choose(
-    visit: Visit,
+    visit: PageRequest,
     record: NodeRecord,
     slot: Slot,
     *,
@@ -90,7 +90,7 @@ async def _choose(
     )
 
 
-async def assign(visit: Visit) -> web.StreamResponse:
+async def assign(visit: PageRequest) -> web.StreamResponse:
     """Put a certificate into a slot."""
     record, slot = await _place(visit)
     chosen = visit.form.ids("certificate")
@@ -114,13 +114,15 @@ async def assign(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def empty_page(visit: Visit) -> web.StreamResponse:
+async def empty_page(visit: PageRequest) -> web.StreamResponse:
     """Say what follows when a slot is emptied."""
     record, slot = await _place(visit)
     return await _empty_page(visit, record, slot)
 
 
-async def _empty_page(visit: Visit, record: NodeRecord, slot: Slot, *, status: int = 200) -> web.Response:
+async def _empty_page(
+    visit: PageRequest, record: NodeRecord, slot: Slot, *, status: int = 200
+) -> web.Response:
     inventory = await visit.operations.inventory()
     current = assigned_to(inventory, record.name, slot)
     if current is None:
@@ -131,7 +133,7 @@ async def _empty_page(visit: Visit, record: NodeRecord, slot: Slot, *, status: i
     )
 
 
-async def empty(visit: Visit) -> web.StreamResponse:
+async def empty(visit: PageRequest) -> web.StreamResponse:
     """Remove a slot's assignment."""
     record, slot = await _place(visit)
     try:
@@ -147,13 +149,13 @@ async def empty(visit: Visit) -> web.StreamResponse:
     return visit.redirect(f"/nodes/{record.name}", f"The {slot} slot has no certificate now.")
 
 
-def _seen(visit: Visit) -> int | None:
+def _seen(visit: PageRequest) -> int | None:
     """Return which certificate the slot had when the form was made."""
     found = visit.form.ids("seen")
     return found[-1] if found else None
 
 
-async def _place(visit: Visit) -> tuple[NodeRecord, Slot]:
+async def _place(visit: PageRequest) -> tuple[NodeRecord, Slot]:
     record = await visit.operations.nodes.get(node_name(visit.name("name")))
     return record, slot_name(visit.name("slot"))
 

@@ -29,8 +29,8 @@ from manager.web.noderows import (
     served,
     served_until_s,
 )
+from manager.web.pagerequest import Page, PageRequest
 from manager.web.standing import tiles
-from manager.web.visit import Page, Visit
 from manager.web.words import STATES
 
 INSTALL: Final = (
@@ -56,12 +56,12 @@ SIZE: Final = 100
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-async def list_nodes(visit: Visit) -> web.StreamResponse:
+async def list_nodes(visit: PageRequest) -> web.StreamResponse:
     """Show a page of nodes."""
     return await show_list(visit)
 
 
-async def show_list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
+async def show_list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
     """Show a page of nodes, below why nothing was done with any."""
     inventory = await visit.operations.inventory()
     order, descending = ordering(visit, Order, Order.NAME)
@@ -104,12 +104,12 @@ async def show_list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Respon
     )
 
 
-async def new_page(visit: Visit) -> web.StreamResponse:
+async def new_page(visit: PageRequest) -> web.StreamResponse:
     """Ask for a node's name, and what it serves."""
     return _new(visit)
 
 
-async def add(visit: Visit) -> web.StreamResponse:
+async def add(visit: PageRequest) -> web.StreamResponse:
     """Add a node, and show its join command once."""
     form = visit.form
     name, names, addresses = form.text("name").strip(), form.lines("names"), form.lines("addresses")
@@ -124,13 +124,13 @@ async def add(visit: Visit) -> web.StreamResponse:
     return await _joining(visit, record.name, token, is_new=True)
 
 
-async def edit_page(visit: Visit) -> web.StreamResponse:
+async def edit_page(visit: PageRequest) -> web.StreamResponse:
     """Show what is known of a node besides its key, to be changed."""
     record = await _record(visit)
     return _edit(visit, record, list(record.names), list(record.addresses), seen=etag_of_node(record))
 
 
-async def edit(visit: Visit) -> web.StreamResponse:
+async def edit(visit: PageRequest) -> web.StreamResponse:
     """Change a node's names and addresses; if somebody else did meanwhile, show what differs and ask again."""
     form, record = visit.form, await _record(visit)
     names, addresses = form.lines("names"), form.lines("addresses")
@@ -157,13 +157,13 @@ async def edit(visit: Visit) -> web.StreamResponse:
     return visit.redirect(f"/nodes/{record.name}", "Saved.")
 
 
-async def token_page(visit: Visit) -> web.StreamResponse:
+async def token_page(visit: PageRequest) -> web.StreamResponse:
     """Say what a new join token is for."""
     record = await _record(visit)
     return visit.render("node_token.html", record=record)
 
 
-async def make_token(visit: Visit) -> web.StreamResponse:
+async def make_token(visit: PageRequest) -> web.StreamResponse:
     """Make another join token, and show the join command once."""
     name = node_name(visit.name("name"))
     return await _joining(
@@ -171,12 +171,12 @@ async def make_token(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def retire_page(visit: Visit) -> web.StreamResponse:
+async def retire_page(visit: PageRequest) -> web.StreamResponse:
     """Say what follows when a node is retired."""
     return await _retire_page(visit, await _record(visit))
 
 
-async def _retire_page(visit: Visit, record: NodeRecord, *, status: int = 200) -> web.Response:
+async def _retire_page(visit: PageRequest, record: NodeRecord, *, status: int = 200) -> web.Response:
     inventory = await visit.operations.inventory()
     held = [assigned_to(inventory, record.name, slot) for slot in ("server", "client")]
     return visit.render(
@@ -189,8 +189,7 @@ async def _retire_page(visit: Visit, record: NodeRecord, *, status: int = 200) -
     )
 
 
-async def retire(visit: Visit) -> web.StreamResponse:
-    """Remove a node."""
+async def retire(visit: PageRequest) -> web.StreamResponse:
     name = visit.name("name")
     try:
         await visit.operations.nodes.remove(name, confirm=visit.form.text("confirm"), actor=visit.actor)
@@ -199,7 +198,7 @@ async def retire(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/nodes", f"Node {name} is retired; its services keep serving what they have.")
 
 
-def ordering(visit: Visit, orders: type[Choice], default: Choice) -> tuple[Choice, bool]:
+def ordering(visit: PageRequest, orders: type[Choice], default: Choice) -> tuple[Choice, bool]:
     """Return by what a list is ordered, and whether backwards. Raises InvalidInputError."""
     text = visit.query("order") or default.value
     name = text.removeprefix("-")
@@ -208,15 +207,15 @@ def ordering(visit: Visit, orders: type[Choice], default: Choice) -> tuple[Choic
     return orders(name), text.startswith("-")
 
 
-async def _views(visit: Visit, names: Sequence[NodeName]) -> dict[NodeName, NodeView]:
+async def _views(visit: PageRequest, names: Sequence[NodeName]) -> dict[NodeName, NodeView]:
     return {view.name: view for view in await views_of(visit.site.fleet, names)}
 
 
-async def _record(visit: Visit) -> NodeRecord:
+async def _record(visit: PageRequest) -> NodeRecord:
     return await visit.operations.nodes.get(node_name(visit.name("name")))
 
 
-def _states(visit: Visit) -> list[State]:
+def _states(visit: PageRequest) -> list[State]:
     """Return the states that are wanted. Raises InvalidInputError."""
     texts = list(dict.fromkeys(visit.request.query.getall("state", [])))
     if unknown := [text for text in texts if text and text not in STATES]:
@@ -224,7 +223,7 @@ def _states(visit: Visit) -> list[State]:
     return [state for state in STATES if state in texts]
 
 
-def _new(visit: Visit, errors: Sequence[CertcastError] = ()) -> web.Response:
+def _new(visit: PageRequest, errors: Sequence[CertcastError] = ()) -> web.Response:
     return visit.render(
         "node_new.html",
         status=status_of(errors[0]) if errors else 200,
@@ -236,7 +235,7 @@ def _new(visit: Visit, errors: Sequence[CertcastError] = ()) -> web.Response:
 
 
 def _edit(
-    visit: Visit,
+    visit: PageRequest,
     record: NodeRecord,
     names: Sequence[str],
     addresses: Sequence[str],
@@ -259,13 +258,13 @@ def _edit(
     )
 
 
-async def joining(visit: Visit) -> web.StreamResponse:
+async def joining(visit: PageRequest) -> web.StreamResponse:
     """Show how far a node that was added has come."""
     record = await _record(visit)
     return visit.render("node_joining.html", record=record, view=visit.site.fleet.node(record.name))
 
 
-async def _joining(visit: Visit, name: NodeName, token: NewToken, *, is_new: bool) -> web.Response:
+async def _joining(visit: PageRequest, name: NodeName, token: NewToken, *, is_new: bool) -> web.Response:
     return visit.render(
         "node_join.html",
         name=name,

@@ -17,8 +17,8 @@ from manager.pki.write.export import Download
 from manager.usecases.assignments import slot_name
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.web.choices import chosen_nodes, node_choices
+from manager.web.pagerequest import Page, PageRequest
 from manager.web.uploads import findings_of
-from manager.web.visit import Page, Visit
 from manager.web.words import plural, with_notes
 
 UPLOAD: Final = "UPLOAD"
@@ -32,12 +32,12 @@ KEYS: Final[Mapping[str, str]] = {
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-async def list_all(visit: Visit) -> web.StreamResponse:
+async def list_all(visit: PageRequest) -> web.StreamResponse:
     """Show all, the latest first."""
     return await _list(visit)
 
 
-async def _list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
+async def _list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
     found = sorted(await visit.operations.requests.list(), key=lambda each: -each.id)
     entries = (await visit.operations.inventory()).entries
     return visit.render(
@@ -45,7 +45,7 @@ async def _list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     )
 
 
-async def new_form(visit: Visit) -> web.StreamResponse:
+async def new_form(visit: PageRequest) -> web.StreamResponse:
     """Ask what to request; from a certificate, with its subject and names."""
     replaces = _replaces(visit.query("replaces"))
     shown: dict[str, Any] = {
@@ -68,7 +68,7 @@ async def new_form(visit: Visit) -> web.StreamResponse:
     return await _new_form(visit, shown, replaces)
 
 
-async def create(visit: Visit) -> web.StreamResponse:
+async def create(visit: PageRequest) -> web.StreamResponse:
     """Make the key and the request."""
     form, replaces = visit.form, _replaces(visit.form.text("replaces"))
     shown: dict[str, Any] = {
@@ -97,14 +97,14 @@ async def create(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def show(visit: Visit) -> web.StreamResponse:
+async def show(visit: PageRequest) -> web.StreamResponse:
     """Show one, and ask for the answer to it."""
     record = await visit.operations.requests.get(visit.number())
     fields = {"certificate": "", "parameters": "", "slot": "server"}
     return await _request(visit, record, fields, [], take_over=True)
 
 
-async def download(visit: Visit) -> web.StreamResponse:
+async def download(visit: PageRequest) -> web.StreamResponse:
     """Answer with the request as a file."""
     record = await visit.operations.requests.get(visit.number())
     stem = _UNSAFE.sub("_", record.subject_name).strip(".") or f"request_{record.id}"
@@ -113,7 +113,7 @@ async def download(visit: Visit) -> web.StreamResponse:
     return web.Response(body=file.content, content_type="application/pkcs10", headers=headers)
 
 
-async def answer(visit: Visit) -> web.StreamResponse:
+async def answer(visit: PageRequest) -> web.StreamResponse:
     """Take the certificate that the CA made, and hand over the nodes."""
     form, number, nodes = visit.form, visit.number(), chosen_nodes(visit.form)
     record = await visit.operations.requests.get(number)
@@ -157,14 +157,14 @@ async def answer(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def delete_form(visit: Visit) -> web.StreamResponse:
+async def delete_form(visit: PageRequest) -> web.StreamResponse:
     """Say what is lost, and ask."""
     if not visit.ids():
         return await _list(visit, problems=["tick at least one request first"])
     return await _delete_form(visit, visit.ids())
 
 
-async def _delete_form(visit: Visit, ids: Sequence[int], *, status: int = 200) -> web.Response:
+async def _delete_form(visit: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
     if not ids:
         raise InvalidInputError("id", "no request was chosen; go back and tick at least one")
     records = [await visit.operations.requests.get(number) for number in ids]
@@ -172,7 +172,7 @@ async def _delete_form(visit: Visit, ids: Sequence[int], *, status: int = 200) -
     return visit.render("requests_delete.html", status=status, records=records, foreseen=foreseen)
 
 
-async def delete(visit: Visit) -> web.StreamResponse:
+async def delete(visit: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none."""
     ids = visit.form.ids()
     try:
@@ -182,7 +182,7 @@ async def delete(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/requests", f"Deleted {plural(len(ids), 'request')}.")
 
 
-async def _key(visit: Visit) -> KeyChoice:
+async def _key(visit: PageRequest) -> KeyChoice:
     """Return which key is wanted. Raises InvalidInputError, PkiError."""
     kind = visit.form.text("kind")
     if kind == UPLOAD:
@@ -201,7 +201,7 @@ def _replaces(text: str) -> int | None:
 
 
 async def _new_form(
-    visit: Visit,
+    visit: PageRequest,
     shown: Mapping[str, Any],
     replaces: int | None,
     *,
@@ -222,7 +222,7 @@ async def _new_form(
 
 
 async def _request(
-    visit: Visit,
+    visit: PageRequest,
     record: RequestRecord,
     fields: Mapping[str, str],
     nodes: Sequence[str],

@@ -4,7 +4,7 @@ from typing import Final
 
 from common.api.codes import Role
 from manager.usecases.users import findings_of_user
-from manager.web.visit import Visit
+from manager.web.pagerequest import PageRequest
 
 ROLES: Final = {
     Role.READ_ONLY: "looks at everything but secrets",
@@ -14,7 +14,7 @@ ROLES: Final = {
 DIFFER: Final = "the two passwords differ"
 
 
-def password_problems(visit: Visit, name: str) -> list[str]:
+def password_problems(visit: PageRequest, name: str) -> list[str]:
     """Return what is wrong with the password that a form has twice."""
     password = visit.form.text("password")
     problems = [each.message for each in findings_of_user(name, password)]

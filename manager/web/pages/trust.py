@@ -23,19 +23,19 @@ from manager.http.errors import status_of
 from manager.pki.read.batch import ImportFile
 from manager.web.difference import Difference
 from manager.web.importing import show_import
+from manager.web.pagerequest import Page, PageRequest
 from manager.web.uploads import PASTED, findings_of
-from manager.web.visit import Page, Visit
 from manager.web.words import plural
 
 PAGE_SIZE: Final = 100
 
 
-async def list_custom(visit: Visit) -> web.StreamResponse:
+async def list_custom(visit: PageRequest) -> web.StreamResponse:
     """Show the custom ones."""
     return await _list(visit)
 
 
-async def _list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
+async def _list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
     search = visit.query("search").strip().lower()
     found = [
         each
@@ -55,7 +55,7 @@ async def _list(visit: Visit, *, problems: Sequence[str] = ()) -> web.Response:
     )
 
 
-async def list_builtin(visit: Visit) -> web.StreamResponse:
+async def list_builtin(visit: PageRequest) -> web.StreamResponse:
     """Show the list that everybody has."""
     search = visit.query("search").strip().lower()
     everything = await visit.operations.trust.builtin()
@@ -66,7 +66,7 @@ async def list_builtin(visit: Visit) -> web.StreamResponse:
     return visit.render("trusted_cas_builtin.html", found=found, total=len(everything), search=search)
 
 
-async def show(visit: Visit) -> web.StreamResponse:
+async def show(visit: PageRequest) -> web.StreamResponse:
     """Show one, decoded, and which certificates need it."""
     shown = await visit.operations.trust.show(visit.number())
     needed = await _needing(visit, {shown.record.id})
@@ -75,12 +75,12 @@ async def show(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def import_form(visit: Visit) -> web.StreamResponse:
+async def import_form(visit: PageRequest) -> web.StreamResponse:
     """Ask for files or text."""
     return visit.render("trusted_cas_import.html", problems=[], kept=None, pasted="", asked=None)
 
 
-async def import_files(visit: Visit) -> web.StreamResponse:
+async def import_files(visit: PageRequest) -> web.StreamResponse:
     """Take all of it, or nothing: CA certificates become trusted CAs, what has a key a TLS certificate."""
     files, pasted = list(visit.form.files.get("files", ())), visit.form.text("pasted")
     if pasted.strip():
@@ -88,12 +88,12 @@ async def import_files(visit: Visit) -> web.StreamResponse:
     return await show_import(visit, "trusted_cas_import.html", files, pasted=pasted, peers=True)
 
 
-async def export(visit: Visit) -> web.StreamResponse:
+async def export(visit: PageRequest) -> web.StreamResponse:
     """Answer with one file of all custom ones."""
     return attachment(await visit.operations.trust.export())
 
 
-async def edit_form(visit: Visit) -> web.StreamResponse:
+async def edit_form(visit: PageRequest) -> web.StreamResponse:
     """Show what can be changed."""
     record = await visit.operations.trust.get(visit.number())
     return await _edit_form(
@@ -101,7 +101,7 @@ async def edit_form(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def edit(visit: Visit) -> web.StreamResponse:
+async def edit(visit: PageRequest) -> web.StreamResponse:
     """Change it; who comes second is told what the first one changed, and loses nothing."""
     form, number = visit.form, visit.number()
     record = await visit.operations.trust.get(number)
@@ -150,14 +150,14 @@ async def edit(visit: Visit) -> web.StreamResponse:
     return visit.redirect(f"/trusted-cas/{number}", "Saved. Every node gets it within seconds.")
 
 
-async def delete_form(visit: Visit) -> web.StreamResponse:
+async def delete_form(visit: PageRequest) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
     if not visit.ids():
         return await _list(visit, problems=["tick at least one trusted CA first"])
     return await _delete_form(visit, visit.ids())
 
 
-async def _delete_form(visit: Visit, ids: Sequence[int], *, status: int = 200) -> web.Response:
+async def _delete_form(visit: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
     records = await _chosen(visit, ids)
     total = len((await visit.operations.inventory()).trusted_cas)
     return visit.render(
@@ -170,7 +170,7 @@ async def _delete_form(visit: Visit, ids: Sequence[int], *, status: int = 200) -
     )
 
 
-async def delete(visit: Visit) -> web.StreamResponse:
+async def delete(visit: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none. What follows was told on the page before."""
     ids = visit.form.ids()
     await _chosen(visit, ids)
@@ -183,7 +183,7 @@ async def delete(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/trusted-cas", f"Deleted {plural(len(ids), 'trusted CA')}; every node drops them.")
 
 
-async def _chosen(visit: Visit, ids: Sequence[int]) -> list[TrustedCaRecord]:
+async def _chosen(visit: PageRequest, ids: Sequence[int]) -> list[TrustedCaRecord]:
     if not ids:
         raise InvalidInputError("id", "no trusted CA was chosen; go back and tick at least one")
     known = (await visit.operations.inventory()).trusted_cas
@@ -192,7 +192,7 @@ async def _chosen(visit: Visit, ids: Sequence[int]) -> list[TrustedCaRecord]:
     return [known[number] for number in ids]
 
 
-async def _needing(visit: Visit, ids: Collection[int]) -> list[Entry]:
+async def _needing(visit: PageRequest, ids: Collection[int]) -> list[Entry]:
     """Return the TLS certificates whose chain of trust goes through one of these."""
     inventory = await visit.operations.inventory()
     # chains that nobody has asked for yet are built now, which takes a while when there are thousands
@@ -211,7 +211,7 @@ def _going_through(inventory: Inventory, ids: Collection[int], now_s: int) -> li
 
 
 async def _edit_form(
-    visit: Visit,
+    visit: PageRequest,
     record: TrustedCaRecord,
     text: str,
     *,

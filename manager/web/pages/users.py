@@ -10,11 +10,11 @@ from common.api.codes import Role
 from common.errors import CertcastError, ConflictError, InvalidInputError
 from manager.domain.model import UserRecord
 from manager.http.errors import status_of
+from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.rolewords import ROLES, password_problems
-from manager.web.visit import Page, Visit
 
 
-async def list_all(visit: Visit) -> web.StreamResponse:
+async def list_all(visit: PageRequest) -> web.StreamResponse:
     """Show all users and clients; who may not see them is led to the own account."""
     if not visit.may(Role.ADMINISTRATOR):
         return visit.redirect("/users/me")
@@ -25,13 +25,12 @@ async def list_all(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def new_page(visit: Visit) -> web.StreamResponse:
+async def new_page(visit: PageRequest) -> web.StreamResponse:
     """Ask for a user's name, role and password."""
     return _new(visit)
 
 
-async def add(visit: Visit) -> web.StreamResponse:
-    """Add a user."""
+async def add(visit: PageRequest) -> web.StreamResponse:
     name, password = visit.form.text("name").strip(), visit.form.text("password")
     if problems := password_problems(visit, name):
         return _new(visit, 400, problems)
@@ -42,12 +41,12 @@ async def add(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/users", f"{name} can sign in now.")
 
 
-async def show(visit: Visit) -> web.StreamResponse:
+async def show(visit: PageRequest) -> web.StreamResponse:
     """Show a user, to be changed."""
     return await _show(visit)
 
 
-async def set_role(visit: Visit) -> web.StreamResponse:
+async def set_role(visit: PageRequest) -> web.StreamResponse:
     """Give a user another role."""
     record = await _user(visit)
     seen, role = visit.form.text("seen"), _role(visit)
@@ -58,7 +57,7 @@ async def set_role(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/users", f"{record.name} is now {role}.")
 
 
-async def set_password(visit: Visit) -> web.StreamResponse:
+async def set_password(visit: PageRequest) -> web.StreamResponse:
     """Replace a user's password."""
     record = await _user(visit)
     if problems := password_problems(visit, record.name):
@@ -72,7 +71,7 @@ async def set_password(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def remove_page(visit: Visit) -> web.StreamResponse:
+async def remove_page(visit: PageRequest) -> web.StreamResponse:
     """Say what follows when a user is deleted."""
     record = await _user(visit)
     return visit.render(
@@ -83,31 +82,30 @@ async def remove_page(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def remove(visit: Visit) -> web.StreamResponse:
-    """Delete a user."""
+async def remove(visit: PageRequest) -> web.StreamResponse:
     record = await _user(visit)
     await visit.operations.users.remove(record.name, actor=visit.actor)
     return visit.redirect("/users", f"{record.name} is deleted.")
 
 
-async def all_tokens(visit: Visit) -> web.StreamResponse:
+async def all_tokens(visit: PageRequest) -> web.StreamResponse:
     """Show everybody's API tokens."""
     return visit.render("tokens.html", tokens=await visit.operations.users.tokens(None))
 
 
-async def end_sessions(visit: Visit) -> web.StreamResponse:
+async def end_sessions(visit: PageRequest) -> web.StreamResponse:
     """Sign a user out everywhere."""
     record = await _user(visit)
     await visit.operations.sessions.end_of(record.name, actor=visit.actor)
     return visit.redirect(f"/users/named/{quote(record.name)}", f"{record.name} is signed out everywhere.")
 
 
-async def new_client_page(visit: Visit) -> web.StreamResponse:
+async def new_client_page(visit: PageRequest) -> web.StreamResponse:
     """Ask for a program's name, role and public key."""
     return _new_client(visit)
 
 
-async def add_client(visit: Visit) -> web.StreamResponse:
+async def add_client(visit: PageRequest) -> web.StreamResponse:
     """Register a program that signs in with a key."""
     name = visit.form.text("name").strip()
     try:
@@ -119,18 +117,17 @@ async def add_client(visit: Visit) -> web.StreamResponse:
     return visit.redirect("/users", f"{name} can sign in now; its client id is {record.client_id}.")
 
 
-async def remove_client_page(visit: Visit) -> web.StreamResponse:
+async def remove_client_page(visit: PageRequest) -> web.StreamResponse:
     """Say what follows when a client is deleted."""
     return visit.render("client_remove.html", name=visit.name("name"))
 
 
-async def remove_client(visit: Visit) -> web.StreamResponse:
-    """Delete a client."""
+async def remove_client(visit: PageRequest) -> web.StreamResponse:
     await visit.operations.clients.remove(visit.name("name"), actor=visit.actor)
     return visit.redirect("/users", f"{visit.name('name')} is deleted.")
 
 
-def _role(visit: Visit) -> Role:
+def _role(visit: PageRequest) -> Role:
     """Return the chosen role. Raises InvalidInputError."""
     text = visit.form.text("role")
     if text not in set(Role):
@@ -138,11 +135,11 @@ def _role(visit: Visit) -> Role:
     return Role(text)
 
 
-async def _user(visit: Visit) -> UserRecord:
+async def _user(visit: PageRequest) -> UserRecord:
     return await visit.operations.users.get(visit.name("name"))
 
 
-def _new(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+def _new(visit: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
     return visit.render(
         "user_new.html",
         status=status,
@@ -153,7 +150,7 @@ def _new(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.R
     )
 
 
-async def _show(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+async def _show(visit: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
     record = await _user(visit)
     return visit.render(
         "user.html",
@@ -168,7 +165,7 @@ async def _show(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -
     )
 
 
-def _new_client(visit: Visit, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+def _new_client(visit: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
     return visit.render(
         "client_new.html",
         status=status,

@@ -42,6 +42,6 @@ async def test_a_log_that_was_cut_is_an_alarm_that_a_later_entry_does_not_lower(
             for each in await operations.alarms.active()
             if each.subject.kind is AlarmKind.AUDIT_LOG_BROKEN
         ]
-        assert alarm.trait.level == "error"
+        assert alarm.spec.level == "error"
         await act(context.store, 1)
     await context.store.close()

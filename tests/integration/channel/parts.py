@@ -40,7 +40,7 @@ class Echo:
         self.lost.set()
 
 
-class Ear:
+class RecordingListener:
     """A peer on the node's side that collects what it hears."""
 
     def __init__(self) -> None:
@@ -83,8 +83,8 @@ class Tokens:
             self.pinnings.setdefault((name, public_key), new_pinning())
         return self.pinnings.get((name, public_key), "")
 
-    async def rotate(self, name: NodeName, *, public_key: str, instead_of: str, address: str) -> None:
-        if self.pinned[name] != instead_of:
+    async def rotate(self, name: NodeName, *, public_key: str, former_key: str, address: str) -> None:
+        if self.pinned[name] != former_key:
             raise EnrolmentError("replaced meanwhile", reason=Reason.FORBIDDEN)
         self.pinned[name] = public_key
         self.directory.pin(name, public_key)
@@ -189,7 +189,7 @@ def key_path(directory: Path) -> Path:
 
 
 async def a_good_node_is_served(there: Channel, name: str = "good") -> None:
-    ear = Ear()
+    ear = RecordingListener()
     transport = await connect(there.identity(name), peer=ear)
     transport.write(b"hello")
     await ear.until(b"hello")

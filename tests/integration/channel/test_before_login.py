@@ -10,7 +10,7 @@ from manager.channel import guard
 from manager.channel.gate import Limits
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect
-from tests.integration.channel.parts import Channel, Ear, a_good_node_is_served, channel, raw
+from tests.integration.channel.parts import Channel, RecordingListener, a_good_node_is_served, channel, raw
 from tests.patience import PATIENCE_S
 
 
@@ -81,7 +81,7 @@ async def test_who_waits_takes_the_place_of_a_silent_peer_of_its_own_address():
 
 async def test_a_full_house_makes_newcomers_wait_and_disturbs_no_one_who_is_in():
     async with channel(Limits(logins=2, login_s=0.5)) as there:
-        ear = Ear()
+        ear = RecordingListener()
         transport = await connect(there.identity("n1"), peer=ear)
         held = [await hostile(there) for _ in range(6)]
         transport.write(b"push")
@@ -156,7 +156,7 @@ async def test_a_node_that_floods_is_read_at_a_pace_and_not_cut(monkeypatch: pyt
     monkeypatch.setattr(guard, "NODE_BURST_BYTES", 64 * 1024)
     monkeypatch.setattr(guard, "NODE_BYTES_PER_S", 256 * 1024)
     async with channel() as there:
-        ear = Ear()
+        ear = RecordingListener()
         transport = await connect(there.identity("n1"), peer=ear)
         began = asyncio.get_running_loop().time()
         transport.write(b"x" * 192 * 1024)

@@ -19,7 +19,7 @@ from common.wire.enrolment import hash_secret
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect, dial
 from nodeagent.channel.join import join
-from tests.integration.channel.parts import Ear, channel, key_path
+from tests.integration.channel.parts import RecordingListener, channel, key_path
 from tests.patience import PATIENCE_S
 
 
@@ -29,7 +29,7 @@ async def test_a_node_joins_with_a_token_and_is_then_known(tmp_path: Path):
         assert there.joined == ["n1"]
         assert stat.S_IMODE(key_path(tmp_path).stat().st_mode) == 0o600
         assert identity.load(tmp_path).public_line == who.public_line
-        ear = Ear()
+        ear = RecordingListener()
         transport = await connect(who, peer=ear)
         transport.write(b"hi")
         await ear.until(b"hi")
@@ -102,14 +102,14 @@ async def test_the_join_login_opens_nothing_but_the_join(tmp_path: Path):
                 key=load_key(generate_key()),
                 subsystem=SUBSYSTEM,
                 trusts=lambda _: True,
-                peer=Ear(),
+                peer=RecordingListener(),
             )
         assert there.peers == []
 
 
 async def test_a_join_message_that_is_none_is_answered_and_closed():
     async with channel() as there:
-        ear = Ear()
+        ear = RecordingListener()
         transport = await dial(
             [there.address],
             user="join",

@@ -41,7 +41,7 @@ class Parts:
                 NodeName(name), "node", names=(), addresses=(), now_s=time.time()
             )
             self.fleet.node_added(record)
-            await self.store.nodes.pin(NodeName(name), f"ssh-ed25519 {name}", instead_of="")
+            await self.store.nodes.pin(NodeName(name), f"ssh-ed25519 {name}", former_key="")
 
     def dial(self, name: str, node: NodeSimulator | None = None) -> NodeSimulator:
         """Connect a node, the one given or a new one."""

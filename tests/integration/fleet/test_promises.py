@@ -117,7 +117,7 @@ async def test_a_push_that_is_rolled_back_leaves_desired_and_applied_apart_and_i
         node = parts.dial("n1")
         old = await parts.assign("n1")
         await parts.until_applied(old, "n1")
-        node.mood = "rolls_back"
+        node.behaviour = "rolls_back"
         new = await parts.assign("n1")
         await parts.until(lambda: parts.state("n1") == "failed")
         slot = parts.fleet.node(N1).slots["server"]
@@ -125,7 +125,7 @@ async def test_a_push_that_is_rolled_back_leaves_desired_and_applied_apart_and_i
         assert parts.fleet.node(N1).last_failed.reason == "verify_mismatch"
         wait = (await parts.fleet.plan([N1])).nodes[0].plan
         assert (wait.action, "verify_mismatch" in wait.why) == ("wait", True)
-        node.mood = "works"
+        node.behaviour = "works"
         await parts.fleet.push([N1], forced=True)
         await parts.until_applied(new, "n1")
         assert parts.fleet.node(N1).last_failed is None
@@ -135,7 +135,7 @@ async def test_a_push_whose_outcome_is_lost_is_not_taken_for_applied_and_ends_we
     async with running(tmp_path) as parts:
         await parts.add("n1")
         node = parts.dial("n1")
-        node.mood = "never_concludes"
+        node.behaviour = "never_concludes"
         leaf = await parts.assign("n1")
         await parts.until(lambda: parts.state("n1") == "installing")
         node.transport.close()
@@ -174,7 +174,7 @@ async def test_agents_that_never_answer_or_stop_reading_delay_nobody(tmp_path: P
         for name in good:
             parts.dial(name)
         for name in mute:
-            parts.dial(name, NodeSimulator(NodeName(name), mood="never_answers"))
+            parts.dial(name, NodeSimulator(NodeName(name), behaviour="never_answers"))
         transports = []
         for name in deaf:
             # it greets and asks for everything, and then reads nothing

@@ -29,8 +29,6 @@ CA, ISSUER = pki.current_ca("Management")
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
-
     status: int
     headers: Any
     body: bytes

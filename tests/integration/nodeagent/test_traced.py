@@ -35,8 +35,6 @@ Tree.switch = elsewhere
 
 
 class Place:
-    """A node's directories."""
-
     def __init__(self, directory: Path) -> None:
         self.data, self.copies, self.elsewhere = (
             directory / name for name in ("data", "copies", "elsewhere")

@@ -97,7 +97,7 @@ async def test_who_watches_is_told_tiles_and_pushes_as_they_change(room, browser
         first = [(await stream.content.readuntil(b"\n\n")).decode() for _ in range(2)]
         assert first[0].startswith("event: tiles\ndata: ")
         assert first[1].startswith("event: wave\ndata: ")
-        room.simulators["n1"].mood = "rolls_back"
+        room.simulators["n1"].behaviour = "rolls_back"
         await room.upload(["new.example.com"], days=90, nodes=["n1"])
         await room.api.fleet.push(None, forced=False)
         while "rolled back" not in (await stream.content.readuntil(b"\n\n")).decode():

@@ -116,7 +116,6 @@ class FakeApi:
         self.answer(method, path, {"error": {"reason": "x", "message": message, **more}}, status)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request."""
         path = request.raw_path.removeprefix(PREFIX)
         text = await request.text()
         self.asked.append((request.method, path, json.loads(text) if text else None))

@@ -3,7 +3,7 @@
 import pytest
 
 from common.ids import NodeName
-from manager.domain.alarms import TRAITS, AlarmKind, conditions_of_nodes
+from manager.domain.alarms import ALARM_SPECS, AlarmKind, conditions_of_nodes
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.nodeview import view_of
@@ -15,7 +15,7 @@ NOW_S = 100_000.0
 LEAF = "ab" * 32
 
 
-def heard(report: Report) -> NodeFacts:
+def received(report: Report) -> NodeFacts:
     facts = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
     facts.connect(address="", agent_version="1", now_s=NOW_S)
     facts.apply_report(report, NOW_S)
@@ -28,10 +28,10 @@ def alarms(facts: NodeFacts) -> dict[AlarmKind, str]:
 
 def test_mistakes_in_a_nodes_configuration_are_an_alarm_with_their_text():
     mistake = ConfigurationFault(code="services_invalid", message="/etc/x: line 3: relaod: no such key")
-    facts = heard(Report(configuration=(mistake,), clock_s=NOW_S))
+    facts = received(Report(configuration=(mistake,), clock_s=NOW_S))
 
     assert alarms(facts)[AlarmKind.SERVICES_INVALID] == "/etc/x: line 3: relaod: no such key."
-    assert TRAITS[AlarmKind.SERVICES_INVALID].number == 17
+    assert ALARM_SPECS[AlarmKind.SERVICES_INVALID].number == 17
     assert view_of(facts, NOW_S).configuration == (mistake,)
     facts.apply_report(Report(clock_s=NOW_S), NOW_S)
     assert AlarmKind.SERVICES_INVALID not in alarms(facts)
@@ -65,21 +65,21 @@ def test_a_trust_store_that_a_node_refuses_beside_another_part_is_told_by_the_al
 def test_mistakes_outlive_a_restart_of_the_manager():
     mistake = ConfigurationFault(code="services_invalid", message="line 3")
     again = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
-    again.restore(heard(Report(configuration=(mistake,))).record(NOW_S))
+    again.restore(received(Report(configuration=(mistake,))).record(NOW_S))
     assert again.configuration == (mistake,)
 
 
 def test_a_port_that_does_not_staple_what_its_certificate_demands_is_an_alarm():
     seen = Serving(consumer="web", endpoint="h:443", slot="server", leaf=LEAF, stapled=False)
-    found = alarms(heard(Report(serving=(seen,))))
+    found = alarms(received(Report(serving=(seen,))))
     assert "web at h:443" in found[AlarmKind.MUST_STAPLE_UNPROVEN]
-    assert TRAITS[AlarmKind.MUST_STAPLE_UNPROVEN].number == 20
+    assert ALARM_SPECS[AlarmKind.MUST_STAPLE_UNPROVEN].number == 20
 
 
 @pytest.mark.parametrize("stapled", [True, None])
 def test_a_port_that_staples_or_need_not_is_none(stapled):
     seen = Serving(consumer="web", endpoint="h:443", slot="server", leaf=LEAF, stapled=stapled)
-    assert AlarmKind.MUST_STAPLE_UNPROVEN not in alarms(heard(Report(serving=(seen,))))
+    assert AlarmKind.MUST_STAPLE_UNPROVEN not in alarms(received(Report(serving=(seen,))))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_service_that_does_not_run_is_waited_for_an_hour_by_the_managers_clock
         consumer="web", since_s=NOW_S + skew_s - age_s, reason=reason, message="w.service is stopped"
     )
     dark = Serving(consumer="web", endpoint="h:443", slot="server", leaf="", reason="verify_unreachable")
-    facts = heard(
+    facts = received(
         Report(
             applied=Applied(epoch=1, generation=1, digest=LEAF, leaves={"server": LEAF}),
             serving=(dark,),
@@ -116,7 +116,7 @@ def test_the_alarm_of_a_service_that_stays_stopped_says_so():
     stopped = Waiting(
         consumer="web", since_s=NOW_S - 2 * SERVICE_WAIT_S, reason="service", message="w is stopped"
     )
-    facts = heard(
+    facts = received(
         Report(
             applied=Applied(epoch=1, generation=1, digest=LEAF, leaves={"server": LEAF}),
             serving=(dark,),

@@ -39,7 +39,7 @@ def node(name: str, *ends_in_days: float) -> NodeView:
         state="in_sync",
         joined=True,
         connected_s=1,
-        heard_s=1,
+        last_report_s=1,
         address="",
         agent_version="",
         desired=None,

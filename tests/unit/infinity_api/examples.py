@@ -26,7 +26,7 @@ CERTIFICATE = Resource(
         Field(name="certificate", help="The PEM text."),
         Field(name="private_key", secret=True, max_length=12288),
         Field(
-            name="private_key_passphrase", secret=True, blanked=True, blank=True, default="", max_length=100
+            name="private_key_passphrase", secret=True, masked=True, blank=True, default="", max_length=100
         ),
         Field(name="parameters", blank=True, default="", max_length=1000),
         Field(name="nodes", kind=Kind.LIST, blank=True),

@@ -42,7 +42,7 @@ def test_read_only_fields_are_not_writable():
         {"secret": True, "filtering": frozenset({Lookup.EXACT})},
         {"writeonly": True, "orderable": True},
         {"secret": True, "readonly": True},
-        {"blanked": True},
+        {"masked": True},
         {"secret": True, "default": "hunter2"},
         {"kind": Kind.RELATED},
         {"related": "worker_vm"},

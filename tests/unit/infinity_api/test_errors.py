@@ -4,7 +4,13 @@ import msgspec
 import pytest
 
 from manager.infinity_api.contract import errors
-from manager.infinity_api.contract.errors import Answer, NoObjectError, RefusedError, ValuesError, unsuited
+from manager.infinity_api.contract.errors import (
+    Answer,
+    NoObjectError,
+    RefusedError,
+    ValuesError,
+    check_method,
+)
 from tests.unit.infinity_api.examples import ALARM, CERTIFICATE, IMPORT, WORKER
 
 
@@ -78,11 +84,11 @@ def test_the_table_of_status_codes():
     ],
 )
 def test_a_method_is_allowed_or_refused_as_the_description_says(resource, method, to_one, status):
-    answer = unsuited(resource, method, to_one=to_one)
+    answer = check_method(resource, method, to_one=to_one)
     assert (answer and answer.status) == status
 
 
 def test_a_refused_method_names_the_allowed_ones():
-    answer = unsuited(CERTIFICATE, "PUT", to_one=True)
+    answer = check_method(CERTIFICATE, "PUT", to_one=True)
     assert answer is not None
     assert answer.headers == {"Allow": "GET, PATCH, DELETE"}

@@ -168,7 +168,7 @@ def view(**more) -> NodeView:
         "state": "in_sync",
         "joined": True,
         "connected_s": 10.0,
-        "heard_s": 50.0,
+        "last_report_s": 50.0,
         "address": "",
         "agent_version": "1.2",
         "desired": None,

@@ -208,7 +208,7 @@ async def test_what_is_published_while_collecting_keeps_its_payloads(store, monk
 def copy_of(old: int, number: int):
     item = new_generation(number)
     given = {name: getattr(item, name) for name in item.__slots__}
-    return type(item)(**{**given, "payloads": {}, "copies": old, "instead_of": "f" * 64})
+    return type(item)(**{**given, "payloads": {}, "copies": old, "superseded_digest": "f" * 64})
 
 
 async def test_older_content_is_published_again_as_long_as_it_is_there(store):
@@ -216,7 +216,7 @@ async def test_older_content_is_published_again_as_long_as_it_is_there(store):
     await publish(store, new_generation(1), new_generation(2, text="other"))
     await publish(store, copy_of(1, 3))
     record = await store.generations.get(N1, number=3)
-    assert (record.digest, record.instead_of) == (new_generation(1).digest, "f" * 64)
+    assert (record.digest, record.superseded_digest) == (new_generation(1).digest, "f" * 64)
     with pytest.raises(NotFoundError, match="no generation 9"):
         await publish(store, copy_of(9, 4))
     await store.generations.collect(keep=1)

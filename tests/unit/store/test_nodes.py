@@ -64,7 +64,7 @@ async def test_a_missing_node_is_named(store):
     for act in (
         store.nodes.get(N1),
         store.nodes.remove(N1),
-        store.nodes.pin(N1, KEY_A, instead_of=""),
+        store.nodes.pin(N1, KEY_A, former_key=""),
         add_token(store),
     ):
         with pytest.raises(NotFoundError, match="no node 'n1'"):
@@ -151,24 +151,24 @@ async def test_a_key_is_one_nodes_only(store):
     with pytest.raises(ConflictError, match="pinned to node 'n1'"):
         await redeem(store, node=N2, secret="6" * 64)
     with pytest.raises(ConflictError, match="pinned to node 'n1'"):
-        await store.nodes.pin(N2, KEY_A, instead_of="")
+        await store.nodes.pin(N2, KEY_A, former_key="")
     assert await redeem(store, node=N2, secret="6" * 64, key=KEY_B)
 
 
 async def test_a_key_is_pinned_anew_for_rotation(store):
     await add_nodes(store, N1)
-    await store.nodes.pin(N1, KEY_A, instead_of="")
-    await store.nodes.pin(N1, KEY_A, instead_of="")
-    await store.nodes.pin(N1, KEY_B, instead_of=KEY_A)
+    await store.nodes.pin(N1, KEY_A, former_key="")
+    await store.nodes.pin(N1, KEY_A, former_key="")
+    await store.nodes.pin(N1, KEY_B, former_key=KEY_A)
     assert await store.nodes.keys() == {KEY_B: N1}
 
 
 async def test_a_key_that_was_replaced_meanwhile_hands_over_to_no_other(store):
     await add_nodes(store, N1)
-    await store.nodes.pin(N1, KEY_A, instead_of="")
-    await store.nodes.pin(N1, KEY_B, instead_of=KEY_A)
+    await store.nodes.pin(N1, KEY_A, former_key="")
+    await store.nodes.pin(N1, KEY_B, former_key=KEY_A)
     with pytest.raises(EnrolmentError) as caught:
-        await store.nodes.pin(N1, f"{LINE}c", instead_of=KEY_A)
+        await store.nodes.pin(N1, f"{LINE}c", former_key=KEY_A)
     assert caught.value.reason is Reason.FORBIDDEN
     assert await store.nodes.keys() == {KEY_B: N1}
 

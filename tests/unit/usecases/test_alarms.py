@@ -152,7 +152,7 @@ async def test_a_certificate_for_other_names_is_an_alarm_of_the_node_until_it_ha
     await assign(number, nodes=["n1"], slot="server", actor="ada")
     await alarms.evaluate(NoNodes())
     (alarm,) = [each for each in await alarms.active() if each.subject.kind is AlarmKind.NAME_MISMATCH]
-    assert (alarm.node, alarm.trait.number) == ("n1", 15)
+    assert (alarm.node, alarm.spec.number) == ("n1", 15)
     assert "is not valid for conf1.example.com" in alarm.details
     assert "It is valid for node.example.com." in alarm.details
     await world.store.catalogue.describe("n1", NodeDescription(names=["node.example.com"], addresses=[]))

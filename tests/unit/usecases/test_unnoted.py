@@ -166,7 +166,7 @@ async def arranged(world: World) -> World:
     await store.roles.add("mine", ["operate"])
     await store.documents.add("thing", {"name": "a"})
     condition = Condition(subject=Subject(AlarmKind.EVALUATION_SILENT, "x"), label="x", details="x")
-    await store.alarms.apply(Changes(raised=[condition], lowered=[], reworded={}), now_s=NOW_S)
+    await store.alarms.apply(Changes(raised=[condition], lowered=[], updated={}), now_s=NOW_S)
     await store.generations.publish([new_generation(1)])
     world.fleet.told.clear()
     world.operations._context.content_changed.clear()

@@ -76,7 +76,7 @@ TLS_CERTIFICATE: Final = Resource(
             max_length=1024,
             blank=True,
             secret=True,
-            blanked=True,
+            masked=True,
             default="",
         ),
         Field(

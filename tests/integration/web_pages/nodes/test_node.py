@@ -14,7 +14,7 @@ from tests.integration.web_pages.nodes.conftest import applied
 
 async def test_a_node_has_its_four_facts_side_by_side(api: ApiClient, room: Showroom):
     await applied(room, "n1")
-    room.simulators["n1"].mood = "rolls_back"
+    room.simulators["n1"].behaviour = "rolls_back"
     await room.upload(["new.example.com"], days=300, nodes=["n1"])
     await room.settle()
     async with visitor(api, Role.READ_ONLY) as browser:

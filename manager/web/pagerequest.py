@@ -35,11 +35,11 @@ from manager.web.uploads import given_text, shown_text
 DEVICE: Final = "__Host-certcast-device"
 """By which a browser is known in which a user signed in before."""
 
-SAID: Final = "__Host-certcast-said"
+FLASH_COOKIE: Final = "__Host-certcast-flash"
 """One sentence for the page that comes next."""
 
-SAID_S: Final = 60
-SAID_MAX: Final = 1000
+FLASH_COOKIE_S: Final = 60
+FLASH_MAX_CHARS: Final = 1000
 CSRF: Final = "csrf"
 NEXT: Final = "next"
 """The field of a form that says which page comes after it."""
@@ -65,7 +65,7 @@ class Site:
 
 
 @dataclass(slots=True, kw_only=True)
-class Visit:
+class PageRequest:
     """See the module. `token` is what the browser keeps: a session's, or a visitor's own, which nothing is stored for."""
 
     site: Site
@@ -76,7 +76,6 @@ class Visit:
 
     @property
     def operations(self) -> Operations:
-        """The use cases."""
         return self.site.operations
 
     @property
@@ -148,7 +147,7 @@ class Visit:
             status=status, text=text, content_type="text/html", headers={"Cache-Control": "no-store"}
         )
         if said:
-            response.del_cookie(SAID, path="/", secure=True)
+            response.del_cookie(FLASH_COOKIE, path="/", secure=True)
         if cookie(self.request, SESSION_COOKIE) != self.token:
             self.remember(response, self.token)
         return response
@@ -203,10 +202,16 @@ class Visit:
         """Send the browser on, with a sentence for the page that comes next."""
         response = web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
         if said:
-            shown = said if len(said) <= SAID_MAX else f"{said[: SAID_MAX - 1]}…"
+            shown = said if len(said) <= FLASH_MAX_CHARS else f"{said[: FLASH_MAX_CHARS - 1]}…"
             text = base64.urlsafe_b64encode(shown.encode()).decode()
             response.set_cookie(
-                SAID, text, path="/", secure=True, httponly=True, samesite="Lax", max_age=SAID_S
+                FLASH_COOKIE,
+                text,
+                path="/",
+                secure=True,
+                httponly=True,
+                samesite="Lax",
+                max_age=FLASH_COOKIE_S,
             )
         return response
 
@@ -218,12 +223,12 @@ class Visit:
 
     def _said(self) -> str:
         try:
-            return base64.urlsafe_b64decode(cookie(self.request, SAID)).decode()[:SAID_MAX]
+            return base64.urlsafe_b64decode(cookie(self.request, FLASH_COOKIE)).decode()[:FLASH_MAX_CHARS]
         except ValueError:
             return ""
 
 
-Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
+Handler = Callable[[PageRequest], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +249,7 @@ class Page:
     streams: bool = False
 
 
-def ask_password(visit: Visit, *, status: int, next_path: str, error: str = "") -> web.Response:
+def ask_password(visit: PageRequest, *, status: int, next_path: str, error: str = "") -> web.Response:
     """Ask who is signed in for the password again. What was sent was not done; then the way leads to `next_path`."""
     return visit.render("confirm.html", status=status, next_path=inside(next_path), error=error)
 
@@ -260,16 +265,16 @@ async def begin_user(site: Site, token: str) -> UserRecord | None:
     return await site.operations.sessions.find(token) if _TOKEN.fullmatch(token) else None
 
 
-async def begin_visit(site: Site, request: web.Request) -> Visit:
+async def begin_visit(site: Site, request: web.Request) -> PageRequest:
     """Find out who asks."""
     token = cookie(request, SESSION_COOKIE)
     user = await begin_user(site, token)
     if not _TOKEN.fullmatch(token):
         token = secrets.token_urlsafe(32)
-    return Visit(site=site, request=request, token=token, user=user)
+    return PageRequest(site=site, request=request, token=token, user=user)
 
 
-def sign_in_first(visit: Visit) -> web.Response:
+def sign_in_first(visit: PageRequest) -> web.Response:
     """Send who is not signed in to do that; a form stays in the browser, as its answer is a page."""
     request = visit.request
     if request.method == "GET" and not visit.is_fragment:
