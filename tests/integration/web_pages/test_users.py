@@ -47,7 +47,7 @@ async def test_a_refused_user_comes_back_with_all_findings_and_never_the_passwor
             "/users/new", {"name": "a b", "role": "operator", "password": "short-one", "again": "other"}
         )
         assert answer.status == 400
-        for part in ("A user's name is", "at least 12 characters", "The two passwords differ"):
+        for part in ("A user's name has", "at least 12 characters", "The two passwords differ"):
             assert part in answer.text
         assert (answer.values["name"], answer.values["role"]) == (["a b"], ["operator"])
         assert "short-one" not in answer.html

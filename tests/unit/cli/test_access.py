@@ -195,7 +195,7 @@ def test_credentials_do_not_follow_a_redirect(api, run):
 def test_what_is_not_a_managers_answer_is_told_as_such(api, run):
     done = run("status")
     assert done.exit_code == 3
-    assert "no Certcast manager: it answered with HTTP status 404" in done.stderr
+    assert "not a Certcast manager: it answered with HTTP status 404" in done.stderr
     api.answer("GET", "fleet", '{"something": "else"}')
     done = run("status")
     assert done.exit_code == 1

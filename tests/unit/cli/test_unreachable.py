@@ -56,15 +56,15 @@ def http(status: str, kind: str, body: bytes) -> bytes:
         (
             "http",
             http("404 Not Found", "text/html", PAGE),
-            "is no Certcast manager: it answered with HTTP status 404",
+            "is not a Certcast manager: it answered with HTTP status 404",
         ),
         (
             "http",
             http("401 Who", "text/plain", b""),
-            "is no Certcast manager: it answered with HTTP status 401",
+            "is not a Certcast manager: it answered with HTTP status 401",
         ),
-        ("http", http("200 OK", "text/html", PAGE), "is no Certcast manager: it sent a web page"),
-        ("http", b"SSH-2.0-OpenSSH_9.2\r\n", "is no Certcast manager: it does not speak HTTP"),
+        ("http", http("200 OK", "text/html", PAGE), "is not a Certcast manager: it sent a web page"),
+        ("http", b"SSH-2.0-OpenSSH_9.2\r\n", "is not a Certcast manager: it does not speak HTTP"),
         ("http", b"", "closed the connection without an answer"),
         ("http", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "was cut off"),
         ("https", http("400 Bad Request", "text/html", PAGE), "does not speak TLS"),
@@ -103,7 +103,10 @@ def test_a_wrong_token_is_said_to_be_the_token_and_a_wrong_password_whose(api, r
     assert "certcast token create" in done.stderr
     assert "cct_x" not in done.stderr
     api.refuse("GET", "fleet", 401, "the user name or password is wrong")
-    assert run("status").stderr == "certcast: the user name or password is wrong (user 'anna')\n"
+    refused = run("status").stderr
+    assert refused.startswith(
+        "certcast: the user name or password is wrong (user 'anna'). To replace a lost password, "
+    )
 
 
 def test_o_json_is_json_wherever_it_is_an_option():

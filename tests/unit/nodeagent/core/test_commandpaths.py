@@ -38,7 +38,7 @@ def test_a_programs_name_is_found_wherever_it_stands_in_a_word(word):
 def test_a_sign_of_a_language_is_refused_and_named(sign):
     refused = find_unclear(["plain", f"a{sign}b"])
     assert refused is not None
-    assert f"has {sign!r}, by which" in refused
+    assert f"has {sign!r}, with which" in refused
 
 
 @pytest.mark.parametrize(

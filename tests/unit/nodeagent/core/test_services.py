@@ -80,12 +80,12 @@ def test_every_finding_is_told_at_once_with_its_key_and_value():
     for part in (
         "colour: no such key",
         "consumer 1: name: 'Web' must be",
-        "consumer 1: uses: 'clients' is none of",
+        "consumer 1: uses: 'clients' must be one of",
         "consumer 1: reload: 'nginx -s reload' must be a list",
         "consumer 1: timeout_s: 1000 must be more than 0 and at most 120",
         "consumer 'mail': reload: 'postfix' must begin with the program's absolute path",
         "consumer 'mail': endpoint 1: port: 99999",
-        "consumer 'mail': endpoint 1: protocol: 'imap' is none of https, tls, sip-tls, turns, smtp, ldap, xmpp",
+        "consumer 'mail': endpoint 1: protocol: 'imap' must be one of https, tls, sip-tls, turns, smtp, ldap, xmpp",
         "consumer 'mail': endpoint 1: slot: 'client' is not among what the consumer uses",
     ):
         assert part in told
@@ -165,7 +165,7 @@ def test_when_a_service_may_be_reloaded_and_what_copy_it_gets_is_read():
         ('"drops_calls"', '"some"', "impact: 'some' must be one of none, new_connections, drops_calls"),
         ("= 48", "= -1", "urgent_hours: -1 must be at least 0"),
         ("freeswitch@main.service", "--help", "unit: '--help' must be a unit's full name"),
-        ("server/combined.pem", "../combined.pem", "file: '../combined.pem' is no file of the tree"),
+        ("server/combined.pem", "../combined.pem", "file: '../combined.pem' is not a file of the tree"),
         ("server/combined.pem", "client/combined.pem", "is not among what the consumer uses"),
         ("/var/lib/certcast/copies/", "copies/", "must be a file's absolute path"),
         ("/copies/", "/../", "must be a file's absolute path"),

@@ -69,7 +69,7 @@ def mistakes(text: str) -> tuple[str, ...]:
             'protocol = "https"',
             'protocol = "htps"',
             (
-                "line 12: consumer 'web': endpoint 1: protocol: 'htps' is none of https, tls, sip-tls, turns, smtp, ldap, xmpp; "
+                "line 12: consumer 'web': endpoint 1: protocol: 'htps' must be one of https, tls, sip-tls, turns, smtp, ldap, xmpp; "
                 "did you mean 'https'?"
             ),
         ),
