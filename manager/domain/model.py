@@ -163,7 +163,7 @@ class GenerationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReportRecord:
-    """The last word of a node that the store keeps. `at_s` is the manager's clock.
+    """The last report of a node that the store keeps. `at_s` is the manager's clock.
 
     `node_id` is the store's number of the node: another one that has its name meanwhile did not say this.
     """
