@@ -26,6 +26,7 @@ from manager.domain.report import (
     Report,
     Serving,
     Waiting,
+    attempts_with,
 )
 from manager.domain.seats import Seats
 from manager.domain.view import Version, excused_consumers, is_stale
@@ -199,8 +200,7 @@ class NodeFacts:
             return False
         if kept is not None and kept.digest == push.version.digest:
             return False
-        again = self.refused is not None and self.refused.digest == push.version.digest
-        attempts = self.refused.attempts + 1 if again and self.refused is not None else 1
+        attempts = attempts_with(self.refused, push.version.digest)
         self.refused = Failure(
             epoch=push.version.epoch,
             generation=push.version.generation,

@@ -4,7 +4,7 @@ Pure. Invariant: both sides are named by all that tells them apart, so that whoe
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from common.errors import ConflictError, Reason
 
@@ -25,6 +25,37 @@ class Identified:
     def __str__(self) -> str:
         shown = f"'{self.name}', fingerprint {self.fingerprint[:FINGERPRINT_SHOWN]}"
         return f"{self.kind} {self.number} ({shown})" if self.number is not None else f"the new one ({shown})"
+
+
+class Entry(Protocol):
+    """What a certificate or a trusted CA is told by: a record, a row, or what is to become one."""
+
+    @property
+    def subject_name(self) -> str:
+        """The subject's common name, "" if it has none."""
+
+    @property
+    def raw_subject(self) -> str:
+        """The whole subject."""
+
+    @property
+    def serial_no(self) -> str:
+        """The serial number."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The certificate's SHA-256."""
+
+
+def identified(entry: Entry, kind: str, number: int | None = None) -> Identified:
+    """Return by what people tell an entry from others; `number` is its id if it is in the store."""
+    return Identified(
+        kind=kind,
+        name=entry.subject_name or entry.raw_subject,
+        number=number,
+        serial_no=entry.serial_no,
+        fingerprint=entry.fingerprint,
+    )
 
 
 class IdentityConflictError(ConflictError):

@@ -46,6 +46,11 @@ class Failure:
     retry_after_s: float
 
 
+def attempts_with(former: Failure | None, digest: str) -> int:
+    """Return how often content has failed in a row if it has failed once more, `former` being the failure before."""
+    return former.attempts + 1 if former is not None and former.digest == digest else 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """What an endpoint was seen to serve. `leaf` is "" with a reason and message if no handshake succeeded.

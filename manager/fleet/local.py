@@ -21,7 +21,16 @@ from common.wire.fields import clip
 from common.wire.ladder import remaining_s, step_s
 from common.wire.receiver import Install
 from manager.channel.inprocess import InProcessAgent
-from manager.domain.report import Applied, ConfigurationFault, Failure, Outcome, Phase, Report, Result
+from manager.domain.report import (
+    Applied,
+    ConfigurationFault,
+    Failure,
+    Outcome,
+    Phase,
+    Report,
+    Result,
+    attempts_with,
+)
 from manager.domain.view import Version
 from manager.fleet.ownport import OwnPort, Shown, digests_shown, shown_of
 from manager.store.generations import Generations
@@ -178,8 +187,7 @@ class LocalNode:
 
     def _fail(self, install: Install, phase: Phase, error: CertcastError) -> None:
         manifest, now_s = install.manifest, time.time()
-        again = self._failure is not None and self._failure.digest == manifest.digest
-        attempts = self._failure.attempts + 1 if again and self._failure is not None else 1
+        attempts = attempts_with(self._failure, manifest.digest)
         rest_s = step_s(attempts)
         if isinstance(error, _FaultError) and error.fault.valid_from_s:
             rest_s = min(rest_s, max(0.0, error.fault.valid_from_s - now_s))

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import Hint, InvalidInputError, NotFoundError
 from common.ids import Fingerprint
-from manager.domain.identity import Identified, IdentityConflictError
+from manager.domain.identity import IdentityConflictError, identified
 from manager.domain.model import CertificateRecord
 from manager.store.records import NewCertificate
 from manager.store.sealing import PRIVATE_KEY, Keyring
@@ -116,20 +116,8 @@ async def namesakes(connection: AsyncConnection, new: NewCertificate) -> Sequenc
 def conflict_with(row: Row[Any], new: NewCertificate) -> IdentityConflictError:
     """Return what is raised where another entry has the issuer and serial number of a new certificate."""
     return IdentityConflictError(
-        known=Identified(
-            kind="certificate",
-            name=row.subject_name or row.raw_subject,
-            number=int(row.id),
-            serial_no=row.serial_no,
-            fingerprint=row.fingerprint,
-        ),
-        given=Identified(
-            kind="certificate",
-            name=new.subject_name or new.raw_subject,
-            number=None,
-            serial_no=new.serial_no,
-            fingerprint=new.fingerprint,
-        ),
+        known=identified(row, "certificate", int(row.id)),
+        given=identified(new, "certificate"),
         has_other_key=row.public_key_id != new.public_key_id,
     )
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import Hint, NotFoundError
 from common.ids import Fingerprint
-from manager.domain.identity import Identified, IdentityConflictError
+from manager.domain.identity import IdentityConflictError, identified
 from manager.domain.model import TrustedCaRecord
 from manager.store.engine import Database
 from manager.store.records import NewTrustedCa
@@ -118,20 +118,8 @@ async def _same(connection: AsyncConnection, new: NewTrustedCa) -> TrustedCaReco
 
 def _conflict(known: TrustedCaRecord, new: NewTrustedCa) -> IdentityConflictError:
     return IdentityConflictError(
-        known=Identified(
-            kind="trusted CA",
-            name=known.subject_name or known.raw_subject,
-            number=known.id,
-            serial_no=known.serial_no,
-            fingerprint=known.fingerprint,
-        ),
-        given=Identified(
-            kind="trusted CA",
-            name=new.subject_name or new.raw_subject,
-            number=None,
-            serial_no=new.serial_no,
-            fingerprint=new.fingerprint,
-        ),
+        known=identified(known, "trusted CA", known.id),
+        given=identified(new, "trusted CA"),
         has_other_key=False,
     )
 
