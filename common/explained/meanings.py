@@ -151,6 +151,10 @@ CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Certificate is not served",
             "It came along with another certificate and has no part in that one's chain of trust: a CA that is unrelated or not needed, or another server's certificate without its key.",
         ),
+        "not_trusted": (
+            "CA is kept as a TLS certificate",
+            "A certificate that can sign as a CA came with its private key, or its key is stored: nodes do not trust what it signs unless it is added to the trusted CAs.",
+        ),
         "client_ca_list_too_long": (
             "Trusted CAs have too many names for TLS",
             "A server that asks clients for a certificate cannot send that many CA names; its handshakes fail.",

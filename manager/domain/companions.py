@@ -63,6 +63,24 @@ def of_companions(
     ]
 
 
+def of_own_cas(
+    inventory: Inventory, tls: Iterable[TlsMaterial], trusted: Iterable[Certificate]
+) -> list[Consequence]:
+    """Return what becomes of CAs that a batch has as TLS certificates, because their private keys are here; `trusted` are its trusted CAs."""
+    known = {*inventory.trust.custom.values(), *inventory.trust.builtin, *trusted}
+    if not (own := [each.leaf for each in tls if each.leaf.is_ca and each.leaf not in known]):
+        return []
+    return [
+        Consequence(
+            code=ConsequenceCode.NOT_TRUSTED,
+            message=f"{_named(own)} can sign as a CA, but came with a private key, or its key is stored: kept as a TLS certificate, not as a "
+            "trusted CA. Add to the trusted CAs what nodes are to trust.",
+            severity=Severity.NOTE,
+            asks=False,
+        )
+    ]
+
+
 def _grouped(
     left: Iterable[Certificate], chain: Chain, trusted: Container[Certificate]
 ) -> dict[_Kind, list[Certificate]]:

@@ -34,6 +34,7 @@ class ConsequenceCode(StrEnum):
     CHAIN_BROKEN = "chain_broken"
     CHAIN_KEPT = "chain_kept"
     NOT_SERVED = "not_served"
+    NOT_TRUSTED = "not_trusted"
     CLIENT_CA_LIST_TOO_LONG = "client_ca_list_too_long"
 
 

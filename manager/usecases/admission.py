@@ -75,6 +75,7 @@ def read_batch(
     *,
     passphrase: str | None = None,
     stored_keys: Collection[str] = frozenset(),
+    trusted_keys: Collection[str] = frozenset(),
     skip_unusable: bool = False,
     peers: bool = False,
 ) -> Batch:
@@ -83,7 +84,12 @@ def read_batch(
     Raises PkiFindingsError.
     """
     found = batches.read_batch(
-        files, passphrase=passphrase, stored_keys=stored_keys, skip_unusable=skip_unusable, peers=peers
+        files,
+        passphrase=passphrase,
+        stored_keys=stored_keys,
+        trusted_keys=trusted_keys,
+        skip_unusable=skip_unusable,
+        peers=peers,
     )
     tls = {material: _of_material(material) for material in found.tls}
     keyless = {

@@ -120,7 +120,7 @@ class CertificateOperations:
         """Sort a batch of files into TLS certificates and trusted CAs, and keep all of it; or what is usable of it.
 
         A certificate without its key updates the entry that has it, or is kept beside it with the same key. A batch never replaces a
-        private key by another; with `peers` it takes self-signed certificates that are no CAs as trusted CAs. Raises PkiFindingsError
+        private key by another; with `peers` the files were given to be trusted (`manager.pki.read.batch`). Raises PkiFindingsError
         (every finding, with its file), IdentityConflictError, ConfirmationNeededError; then nothing was kept.
         """
         inventory = await self._context.inventories.current()
@@ -130,6 +130,7 @@ class CertificateOperations:
             files,
             passphrase=passphrase,
             stored_keys={key_of(entry.leaf) for entry in inventory.entries.values()},
+            trusted_keys={key_of(each) for each in inventory.trust.custom.values()},
             skip_unusable=skip_unusable,
             peers=peers,
         )

@@ -16,7 +16,7 @@ from common.bundle.manifest import Slot
 from common.ids import NodeName
 from common.pki.certificate import Certificate
 from common.pki.finding import LintCode
-from manager.domain.companions import of_companions
+from manager.domain.companions import of_companions, of_own_cas
 from manager.domain.consequences import (
     ConfirmationNeededError,
     Consequence,
@@ -152,7 +152,7 @@ def foresee_imported(
     ]
     facts = [[one.facts for _, one, is_update in told if is_update], trusting.facts]
     return Foreseen(
-        consequences=unique([*found, *trusting.consequences]),
+        consequences=unique([*found, *of_own_cas(inventory, tls, trusted), *trusting.consequences]),
         facts=facts,
         materials=[whole for _, one in each for whole in one.materials],
         noted_each=[one.noted for _, one in each],

@@ -13,28 +13,19 @@ from dataclasses import dataclass, field, replace
 
 from common.errors import PkiError, Reason
 from common.pki.certificate import Certificate
-from common.pki.pem import CERTIFICATE, Block, at
+from common.pki.pem import Block, at
 from manager.pki.chain.chain import ancestors, serving_chain
 from manager.pki.judge.identity import clashes, key_of
-from manager.pki.read.binary import PFX
+from manager.pki.read.contents import Content, Contents
 from manager.pki.read.findings import raise_findings
-from manager.pki.read.keys import PrivateKey, is_private_key, load_private_key, private_key_pem
+from manager.pki.read.keys import PrivateKey, private_key_pem
 from manager.pki.read.material import TlsMaterial
-from manager.pki.read.parameters import MAX_PARAMETERS, combine, is_parameters, parameters_pem
+from manager.pki.read.parameters import combine
 from manager.pki.read.pbes import deriving_once
-from manager.pki.read.pfx import open_pfx
-from manager.pki.read.reader import read_file
-from manager.pki.read.refusal import refusal
-from manager.pki.read.unread import Unread
-from manager.pki.read.upload import NAMED_MAX, decode_block
+from manager.pki.read.upload import NAMED_MAX
 
 MAX_FILES = 200
-MAX_FILE_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = 8 * 1024 * 1024
-MAX_KEYS = 100
-"""Each may cost seconds to open."""
-
-_KEY_MARK = b"PRIVATE KEY-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +53,36 @@ class Batch:
     left_out: tuple[PkiError, ...] = ()
 
 
-@dataclass(slots=True)
-class _File:
-    """One file's content, each with the block that it came from."""
-
-    certificates: dict[Certificate, Block] = field(default_factory=dict)
-    keys: list[tuple[PrivateKey, Block]] = field(default_factory=list)
-    parameters: list[tuple[str, Block]] = field(default_factory=list)
-
-
 def read_batch(
     files: Sequence[ImportFile],
     *,
     passphrase: str | None = None,
     stored_keys: Collection[str] = frozenset(),
+    trusted_keys: Collection[str] = frozenset(),
     skip_unusable: bool = False,
     peers: bool = False,
 ) -> Batch:
     """Read all files; the passphrase is tried on every encrypted key and PKCS#12 file.
 
-    A certificate without its key is taken if that is one of the `stored_keys` (`identity.key_of`). With `skip_unusable` what cannot be used is left out,
-    and named; nothing usable at all is an error all the same.
-    `peers` takes self-signed certificates that are no CAs as trusted CAs, if no key is in the batch: else their own may be missing.
+    A certificate without its key is taken if that is one of the `stored_keys` (`identity.key_of`), so that a server's own never becomes a trusted CA;
+    a CA only if it is neither in the chain of another nor has one of the `trusted_keys`, those of CAs that are trusted already. With
+    `skip_unusable` what cannot be used is left out, and named; nothing usable at all is an error all the same.
+    `peers` says that the files were given to be trusted: CAs are, whatever key is stored, and self-signed certificates that are no CAs if no key is in
+    the batch: else their own may be missing.
     Raises PkiFindingsError with every finding, each with its file, block and line.
     """
-    reader = _Reader(passphrase)
+    reader = Contents(passphrase)
     raise_findings(_size_findings(files))
     # a file with many keys that is sealed as ours are costs what one key costs
     with deriving_once():
         for one in files:
-            reader.read(one)
+            reader.read(one.name, one.data)
     if not skip_unusable:
         # what could not be read would only produce misleading findings about what is missing
         raise_findings(reader.findings)
-    sorter = _Sorter(reader.files, frozenset(stored_keys), reader.unread, peers=peers)
+    own = frozenset(stored_keys)
+    own_cas = frozenset() if peers else own - frozenset(trusted_keys)
+    sorter = _Sorter(reader, own, own_cas, peers=peers)
     batch = sorter.sort()
     findings = (*reader.findings, *sorter.findings)
     if not skip_unusable or not (batch.tls or batch.trusted_cas or batch.without_key):
@@ -113,84 +100,17 @@ def _size_findings(files: Sequence[ImportFile]) -> list[PkiError]:
     return []
 
 
-class _Reader:
-    """Turns files into content, and collects what cannot be."""
-
-    def __init__(self, passphrase: str | None) -> None:
-        self._passphrase = passphrase
-        self._keys_left = MAX_KEYS
-        self._parameters_left = MAX_PARAMETERS
-        self.files: list[_File] = []
-        self.findings: list[PkiError] = []
-        self.unread = Unread()
-
-    def read(self, file: ImportFile) -> None:
-        content = _File()
-        self.files.append(content)
-        for block in self._blocks(file):
-            try:
-                self._take(block, content)
-            except PkiError as error:
-                if is_private_key(block) or block.label == PFX:
-                    self.unread.add_keys(block.file)
-                self.findings.append(
-                    error if error.file is not None else at(block, error.message, error.reason)
-                )
-
-    def _blocks(self, file: ImportFile) -> tuple[Block, ...]:
-        if len(file.data) > MAX_FILE_BYTES:
-            said = f"the file is larger than {MAX_FILE_BYTES} bytes"
-            self.findings.append(PkiError(said, reason=Reason.TOO_BIG, file=file.name))
-            self.unread.add_damaged([file.name])
-            return ()
-        reading = read_file(file.data, "a certificate or key", file=file.name)
-        self.findings.extend(reading.findings)
-        if reading.findings and (not reading.blocks or _KEY_MARK in file.data):
-            self.unread.add_damaged(each.file for each in reading.findings)
-        return reading.blocks
-
-    def _take(self, block: Block, content: _File) -> None:
-        if block.label == CERTIFICATE:
-            content.certificates.setdefault(decode_block(block), block)
-        elif is_private_key(block):
-            self._spend_key()
-            content.keys.append((load_private_key(block, self._passphrase), block))
-        elif is_parameters(block):
-            self._spend_parameters()
-            content.parameters.append((parameters_pem(block), block))
-        elif block.label == PFX:
-            self._spend_key()
-            opened = open_pfx(block.der, self._passphrase)
-            self.findings.extend(at(block, each.message, each.reason) for each in opened.findings)
-            self.unread.add_keys(block.file, len(opened.findings))
-            content.keys.extend((key, block) for key in opened.keys)
-            for certificate in opened.certificates:
-                content.certificates.setdefault(certificate, block)
-        else:
-            raise refusal(block, "a private key or a certificate")
-
-    def _spend_parameters(self) -> None:
-        self._parameters_left -= 1
-        if self._parameters_left < 0:
-            raise PkiError(f"there are more than {MAX_PARAMETERS} parameters", reason=Reason.TOO_BIG)
-
-    def _spend_key(self) -> None:
-        self._keys_left -= 1
-        if self._keys_left < 0:
-            raise PkiError(f"there are more than {MAX_KEYS} private keys", reason=Reason.TOO_BIG)
-
-
 class _Sorter:
     """Finds the place of everything that was read."""
 
     def __init__(
-        self, files: list[_File], stored_keys: frozenset[str], unread: Unread, *, peers: bool
+        self, read: Contents, stored_keys: frozenset[str], stored_ca_keys: frozenset[str], *, peers: bool
     ) -> None:
         self.findings: list[PkiError] = []
-        self._unread = unread
+        self._unread = read.unread
         self._unplaced: list[tuple[Certificate, Block]] = []
-        self._files = files
-        self._stored_keys = stored_keys
+        self._files = files = read.files
+        self._stored_keys, self._stored_ca_keys = stored_keys, stored_ca_keys
         self._keys = {key.public_key_id: key for one in files for key, _ in one.keys}
         self._takes_peers = peers and not self._keys
         self._leaves: dict[Certificate, PrivateKey | None] = {
@@ -201,7 +121,7 @@ class _Sorter:
         }
 
     def sort(self) -> Batch:
-        above: dict[Certificate, dict[Certificate, None]] = {leaf: {} for leaf in self._leaves}
+        above: dict[Certificate, dict[Certificate, None]] = {}
         for one in self._files:
             self._sort_file(one, above)
         trusted = self._place_authorities()
@@ -226,14 +146,20 @@ class _Sorter:
     def _is_stored(self, certificate: Certificate) -> bool:
         return not certificate.is_ca and key_of(certificate) in self._stored_keys
 
-    def _sort_file(self, one: _File, above: dict[Certificate, dict[Certificate, None]]) -> None:
+    def _is_own_ca(self, certificate: Certificate) -> bool:
+        return certificate.is_ca and key_of(certificate) in self._stored_ca_keys
+
+    def _sort_file(self, one: Content, above: dict[Certificate, dict[Certificate, None]]) -> None:
         """Keep each leaf's own CAs with it; the rest of the file has no place yet."""
-        cas = [found for found in one.certificates if found.is_ca and found not in self._leaves]
+        cas = [found for found in one.certificates if found.is_ca]
         used: set[Certificate] = set()
-        for leaf in one.certificates:
+        # what completes the chain of another came along with that
+        for leaf in sorted(one.certificates, key=lambda each: each not in self._leaves):
+            if leaf not in self._leaves and leaf not in used and self._is_own_ca(leaf):
+                self._leaves[leaf] = None
             if leaf in self._leaves:
-                own = ancestors(leaf, cas)
-                above[leaf].update(dict.fromkeys(own))
+                own = ancestors(leaf, [each for each in cas if each != leaf])
+                above.setdefault(leaf, {}).update(dict.fromkeys(own))
                 used.update(own)
         self._unplaced += [
             (found, block)
@@ -306,7 +232,7 @@ class _Sorter:
                     placed.setdefault(owner, []).append((pem, block))
         return placed
 
-    def _owner(self, one: _File, block: Block) -> Certificate | None:
+    def _owner(self, one: Content, block: Block) -> Certificate | None:
         """Return the leaf that parameters are appended to, else one that follows, or whose key they are beside."""
         own = [(place.number, leaf) for leaf, place in one.certificates.items() if leaf in self._leaves]
         before = [leaf for number, leaf in own if number < block.number]

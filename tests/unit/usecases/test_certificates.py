@@ -252,3 +252,21 @@ async def test_certificates_are_decoded_once_and_off_the_loop(world: World, monk
         await listed(world)
     assert len(where) == 2  # the leaf and its issuer
     assert threading.main_thread() not in where
+
+
+async def test_a_ca_whose_key_is_stored_is_kept_as_a_certificate_and_said_not_to_be_trusted(world: World):
+    own = make_root("own.example.com")
+    give = world.operations.certificates.import_files
+    first = await give(
+        [ImportFile("own.pem", (own.key_pem + own.certificate_pem).encode())], passphrase=None, actor="ada"
+    )
+    again = await give([ImportFile("own.crt", own.certificate_pem.encode())], passphrase=None, actor="ada")
+    for found in (first, again):
+        assert found.trusted_cas == []
+        assert [each.code for each in found.consequences] == ["not_trusted"]
+        assert not found.consequences[0].asks
+    assert first.tls[0][0].id == again.tls[0][0].id
+    given = await give(
+        [ImportFile("own.crt", own.certificate_pem.encode())], passphrase=None, peers=True, actor="ada"
+    )
+    assert [record.subject_name for record, _ in given.trusted_cas] == ["own.example.com"]

@@ -8,7 +8,8 @@ from common.pki import der
 from common.pki.certificate import decode
 from common.pki.pem import pem_of
 from manager.pki.judge.identity import key_of
-from manager.pki.read.batch import MAX_FILE_BYTES, MAX_FILES, ImportFile, read_batch
+from manager.pki.read.batch import MAX_FILES, ImportFile, read_batch
+from manager.pki.read.contents import MAX_FILE_BYTES
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.parameters import FFDHE2048_PEM
 from manager.pki.read.pfx import open_pfx

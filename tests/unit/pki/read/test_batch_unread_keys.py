@@ -5,7 +5,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from common.errors import Reason
-from manager.pki.read.batch import MAX_FILE_BYTES, Batch, ImportFile, read_batch
+from manager.pki.read.batch import Batch, ImportFile, read_batch
+from manager.pki.read.contents import MAX_FILE_BYTES
 from manager.pki.read.findings import PkiFindingsError
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root
 
