@@ -17,8 +17,8 @@ from manager.pki.chain.search import Issuers
 from manager.pki.judge.lint import lint
 from manager.pki.judge.status import statuses
 from manager.pki.read.batch import ImportFile, read_batch
-from manager.pki.read.contents import MAX_FILE_BYTES
 from manager.pki.read.binary import label_of
+from manager.pki.read.contents import MAX_FILE_BYTES
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.keys import load_private_key
 from manager.pki.read.parameters import FFDHE2048_PEM
