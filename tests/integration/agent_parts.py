@@ -6,7 +6,9 @@ import signal
 import ssl
 import stat
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -20,6 +22,7 @@ from nodeagent.install.installer import Installer
 from nodeagent.install.start import open_state
 from nodeagent.install.state import NodeState, ignore_progress
 from tests import pki
+from tests.patience import PATIENCE_S
 
 NODE = NodeName("n1")
 OWNERS = Ownership(uid=os.geteuid(), gid=os.getegid(), secret_gid=os.getegid())
@@ -137,8 +140,22 @@ def services(*consumers: Consumer) -> Services:
     return Services(consumers=consumers)
 
 
+GIVEN_UP_S: Final = 1.0
+"""For a service that shows something else to the end; who is to be proven has all patience."""
+
+
+def impatient(chosen: Services) -> Services:
+    """The same services, which are soon given up."""
+    return Services(consumers=tuple(replace(one, verify_timeout_s=GIVEN_UP_S) for one in chosen.consumers))
+
+
 def consumer(
-    reload: Path, *, port: int | None = None, name: str = "web", timeout_s: float = 5, verify_s: float = 1.0
+    reload: Path,
+    *,
+    port: int | None = None,
+    name: str = "web",
+    timeout_s: float = 5,
+    verify_s: float = PATIENCE_S,
 ) -> Consumer:
     endpoints = (Endpoint(host="127.0.0.1", port=port, protocol="https"),) if port is not None else ()
     return Consumer(

@@ -22,6 +22,7 @@ from tests.integration.agent_parts import (
     ROOT,
     TlsService,
     consumer,
+    impatient,
     install,
     open_node,
     real_bundle,
@@ -69,6 +70,7 @@ async def test_a_node_that_serves_what_is_installed_is_ready(state):
 async def test_a_port_that_serves_another_leaf_is_not_ready(state, service, tmp_path):
     service._context.load_cert_chain(tmp_path / "first.pem")
     script(tmp_path / "reload", "exit 0")
+    state.services = impatient(state.services)
     await Upkeep(state).turn()
 
     assert len(failed(state)) == 1

@@ -12,12 +12,14 @@ from nodeagent.install import tree
 from nodeagent.install.upkeep import Upkeep
 from tests import pki
 from tests.integration.agent_parts import (
+    GIVEN_UP_S,
     NEW,
     OLD,
     OTHER,
     ROOT,
     TlsService,
     consumer,
+    impatient,
     install,
     open_node,
     real_bundle,
@@ -82,6 +84,7 @@ async def test_previous_moves_only_when_the_new_generation_is_proven(node, data,
     assert (data / "previous").readlink().name == "1-000001"
 
     script(tmp_path / "reload", "exit 0")
+    node.services = impatient(node.services)
     await install(node, real_bundle(OTHER, 3))
     assert (data / "previous").readlink().name == "1-000001"
 
@@ -89,6 +92,7 @@ async def test_previous_moves_only_when_the_new_generation_is_proven(node, data,
 async def test_a_reload_that_lies_is_rolled_back_as_a_mismatch(node, data, tmp_path):
     before = (data / "current").readlink()
     script(tmp_path / "reload", "exit 0")
+    node.services = impatient(node.services)
     outcome = await install(node, real_bundle(NEW, 2))
 
     assert (outcome.result, outcome.phase, outcome.reason) == (
@@ -122,7 +126,8 @@ async def test_a_reload_that_hangs_is_killed_and_rolled_back(node, tmp_path, ser
 async def test_a_port_that_listens_without_tls_is_unreachable_and_rolled_back(node, tmp_path):
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as plain:
         port = plain.sockets[0].getsockname()[1]
-        node.services = services(consumer(script(tmp_path / "quiet", "exit 0"), port=port, name="dark"))
+        dark = consumer(script(tmp_path / "quiet", "exit 0"), port=port, name="dark", verify_s=GIVEN_UP_S)
+        node.services = services(dark)
         outcome = await install(node, real_bundle(NEW, 2))
 
     assert (outcome.result, outcome.phase, outcome.reason) == (
@@ -139,12 +144,14 @@ async def test_a_rollback_that_is_not_served_is_told_as_such_and_healed_later(no
         tmp_path / "reload",
         f"[ -e {tmp_path}/done ] && exit 1; touch {tmp_path}/done; kill -HUP $PPID; exit 1",
     )
+    patient, node.services = node.services, impatient(node.services)
     outcome = await install(node, real_bundle(NEW, 2))
 
     assert (outcome.result, outcome.phase, outcome.reason) == ("failed", "rollback", Reason.ROLLBACK_FAILED)
     assert node.file.journal.unproven is not None
 
     service.reload_script(tmp_path)
+    node.services = patient
     await Upkeep(node).turn()
     assert node.file.journal.unproven is None
     assert [seen.leaf for seen in node.local.serving] == [leaf_of(OLD)]
@@ -152,7 +159,7 @@ async def test_a_rollback_that_is_not_served_is_told_as_such_and_healed_later(no
 
 async def test_a_first_generation_that_cannot_be_proven_stays_for_the_service_to_start_on(data, tmp_path):
     async with TlsService(data).run(OTHER, tmp_path) as service:
-        running = consumer(script(tmp_path / "no", "exit 0"), port=service.port)
+        running = consumer(script(tmp_path / "no", "exit 0"), port=service.port, verify_s=GIVEN_UP_S)
         state = await open_node(data, services(running))
         outcome = await install(state, real_bundle(NEW, 1))
 

@@ -15,11 +15,13 @@ from nodeagent.core.services import Consumer, Endpoint
 from nodeagent.install import diagnostics
 from nodeagent.install.upkeep import Upkeep
 from tests.integration.agent_parts import (
+    GIVEN_UP_S,
     NEW,
     OLD,
     OTHER,
     TlsService,
     consumer,
+    impatient,
     install,
     open_node,
     real_bundle,
@@ -47,6 +49,7 @@ def files_shown(data: Path) -> str:
 
 async def test_a_reload_that_exits_0_and_does_nothing_is_a_mismatch_and_rolled_back(node, data, tmp_path):
     script(tmp_path / "reload", "exit 0")
+    node.services = impatient(node.services)
     outcome = await install(node, real_bundle(NEW, 2))
 
     assert said(outcome) == ("rolled_back", "verify", Reason.VERIFY_MISMATCH)
@@ -102,13 +105,14 @@ async def test_a_service_that_dies_of_its_reload_is_rolled_back_and_served_again
     )
     works = f"kill -HUP $(cat {tmp_path}/tiny.pid)"
     reload = script(tmp_path / "reload", works)
-    state = await open_node(data, services(consumer(reload, port=port, verify_s=10)))
+    state = await open_node(data, services(consumer(reload, port=port)))
     assert (await install(state, real_bundle(OLD, 1))).result == "applied"
+    listens = f"grep -qi ':{port:04x} 00000000:0000 0A' /proc/net/tcp"
     script(
         reload,
-        f"if [ -e {tmp_path}/dead ]; then {start} exit 0; fi; touch {tmp_path}/dead; kill -9 $(cat {tmp_path}/tiny.pid)",
+        f"if [ -e {tmp_path}/dead ]; then {start} until {listens}; do sleep 0.05; done; exit 0; fi; touch {tmp_path}/dead; kill -9 $(cat {tmp_path}/tiny.pid)",
     )
-    state.services = services(consumer(reload, port=port, verify_s=2))
+    state.services = services(consumer(reload, port=port, timeout_s=PATIENCE_S, verify_s=GIVEN_UP_S))
     outcome = await install(state, real_bundle(NEW, 2))
 
     assert said(outcome) == ("rolled_back", "verify", Reason.VERIFY_UNREACHABLE)
@@ -145,7 +149,7 @@ async def test_a_leaf_that_is_served_only_after_a_while_is_waited_for(node, serv
         loop.call_later(0.5, hang_up)
 
     loop.add_signal_handler(signal.SIGHUP, later)
-    node.services = services(consumer(tmp_path / "reload", port=service.port, verify_s=4))
+    node.services = services(consumer(tmp_path / "reload", port=service.port))
     outcome = await install(node, real_bundle(NEW, 2))
 
     assert said(outcome) == ("applied", "commit", "")
@@ -162,7 +166,7 @@ async def test_a_leaf_that_is_served_after_the_deadline_is_rolled_back_and_the_o
 
     assert outcome.result in {"rolled_back", "failed"}
     assert outcome.reason in {Reason.VERIFY_MISMATCH, Reason.ROLLBACK_FAILED}
-    node.services = services(consumer(tmp_path / "reload", port=service.port, verify_s=3))
+    node.services = services(consumer(tmp_path / "reload", port=service.port))
     await Upkeep(node).turn()
     assert [seen.leaf for seen in node.local.serving] == [leaf_of(OLD)]
 
@@ -254,6 +258,7 @@ async def test_a_rollback_comes_with_what_was_seen_before_it(node, service, tmp_
 
 async def test_what_the_ports_showed_is_told_change_by_change(node, tmp_path):
     script(tmp_path / "reload", "exit 0")
+    node.services = impatient(node.services)
     outcome = await install(node, real_bundle(NEW, 2))
 
     assert f"leaf {leaf_of(OLD)[:16]} and 1 further" in outcome.diagnostics

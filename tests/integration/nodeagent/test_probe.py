@@ -20,6 +20,7 @@ from tests.integration.agent_parts import (
     TlsService,
     chained_bundle,
     consumer,
+    impatient,
     install,
     open_node,
     real_bundle,
@@ -103,8 +104,10 @@ async def test_openssl_agrees_that_these_services_upgrade_to_tls(protocol, speak
 async def test_a_service_that_does_not_upgrade_is_unreachable_with_the_reason(
     protocol, speak, sentence, context
 ):
+    # who says nothing is waited for in vain, and whatever is said is heard to its end
+    timeout_s = 0.4 if sentence == "did not answer" else PATIENCE_S
     async with spoken.serve(speak, context) as port:
-        (seen,) = await Prober().probe([asked(protocol, port)], {}, timeout_s=0.4)
+        (seen,) = await Prober().probe([asked(protocol, port)], {}, timeout_s=timeout_s)
 
     assert seen.leaf == ""
     assert seen.reason in {Reason.VERIFY_UNREACHABLE, Reason.VERIFY_TIMEOUT}
@@ -141,6 +144,7 @@ async def test_a_reload_that_does_not_take_the_new_chain_is_rolled_back_although
     node, tmp_path
 ):
     script(tmp_path / "reload", "exit 0")
+    node.services = impatient(node.services)
     outcome = await install(node, chained_bundle(LEAF, 2, chain=[INTERMEDIATE]))
 
     assert (outcome.result, outcome.phase, outcome.reason) == (
@@ -155,6 +159,7 @@ async def test_a_chain_that_got_shorter_must_be_seen_shorter(node, tmp_path):
     extra = pki.make_intermediate(ROOT, name="Unused")
     await install(node, chained_bundle(LEAF, 2, chain=[INTERMEDIATE, extra]))
     script(tmp_path / "reload", "exit 0")
+    node.services = impatient(node.services)
     outcome = await install(node, chained_bundle(LEAF, 3, chain=[INTERMEDIATE]))
 
     assert (outcome.result, outcome.reason) == ("rolled_back", Reason.VERIFY_MISMATCH)

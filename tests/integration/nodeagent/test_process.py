@@ -42,8 +42,8 @@ def ask(port, path):
             return error.code, error.read().decode()
 
 
-def until(fact, seconds=10):
-    end = time.monotonic() + seconds
+def until(fact):
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         try:
             if found := fact():
@@ -106,7 +106,7 @@ def test_an_agent_without_a_manager_is_alive_and_not_ready_and_ends_when_told(st
     assert "certcast_agent_ready 0" in ask(port, "/metrics")[1]
 
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE_S) == 0
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
     assert events[0] == "agent.started"
     assert events[-1] == "agent.stopped"
@@ -118,7 +118,7 @@ def test_a_second_agent_on_the_same_directory_is_refused(start):
     until(lambda: ask(port, "/health/live"))
     second, _, log = start()
 
-    assert second.wait(10) == 1
+    assert second.wait(PATIENCE_S) == 1
     assert "another nodeagent runs" in log.read_text()
 
 
@@ -163,7 +163,7 @@ def test_a_start_on_a_bad_services_file_goes_on_with_the_last_good_one(start, tm
     process, port, _ = start()
     until(lambda: ask(port, "/health/startup")[0] == 200)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE_S) == 0
     (tmp_path / "services.toml").write_text(BAD)
 
     process, port, log = start()
@@ -211,7 +211,7 @@ def test_a_change_on_the_disk_is_noticed_before_the_minute_is_over(start, tmp_pa
     until(lambda: "manager.unreachable" in log.read_text())
     key = tmp_path / "data/current/server/privkey.pem"
     key.chmod(0o644)
-    until(lambda: key.stat().st_mode & 0o777 == 0o600, seconds=20)
+    until(lambda: key.stat().st_mode & 0o777 == 0o600)
     assert "mode of server/privkey.pem" in log.read_text()
     until(lambda: "certcast_agent_drifts_total 1" in ask(port, "/metrics")[1])
 

@@ -16,6 +16,7 @@ from tests.integration.agent_parts import (
     ROOT,
     TlsService,
     consumer,
+    impatient,
     install,
     open_node,
     real_bundle,
@@ -234,6 +235,7 @@ async def test_a_reload_waits_until_the_last_one_is_long_enough_ago(node, servic
 async def test_a_reload_that_fails_in_its_window_no_longer_waits_and_is_tried_again(node, service, tmp_path):
     await install(node, real_bundle(NEW, 2))
     script(tmp_path / "reload", f"echo x >>{tmp_path}/count; exit 1")
+    node.services = impatient(node.services)
     node.minute = lambda _: NIGHT
     upkeep = Upkeep(node)
     for after_s, count in ((0, 1), (30, 1), (61, 2)):
