@@ -6,8 +6,8 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -74,22 +74,30 @@ async def run(settings: Settings) -> None:
             )
             state.local.was_configured([*unlistening, *faults][:CONFIGURATION_FAULTS_MAX])
 
-        unlistening: list[ConfigurationFault] = []
         conversation = Conversation(
             receiver=receiver, state=state, dial=connect, on_pulse=watchdog(), after_upkeep=watch
         )
         tree_watch = TreeWatch(asyncio.get_running_loop(), conversation.tree_changed)
         health = Health(state=state, status=conversation.status, is_recovered=conversation.recovered.is_set)
-        host, port = settings.health
-        async with AsyncExitStack() as stack:
-            try:
-                bound = await stack.enter_async_context(serve_health(health, host=host, port=port))
-            except CertcastError as error:
-                log.error("health.unavailable", reason=error.reason, message=error.message)
-                unlistening.append(fault(ConfigurationCode.HEALTH_PORT, error.message))
-                bound = ("", 0)
-            supervisor = await stack.enter_async_context(Supervisor())
-            await _converse(settings, conversation, supervisor, state, health=f"{bound[0]}:{bound[1]}")
+        async with _health_served(health, settings) as (address, unlistening), Supervisor() as supervisor:
+            await _converse(settings, conversation, supervisor, state, health=address)
+
+
+@asynccontextmanager
+async def _health_served(
+    health: Health, settings: Settings
+) -> AsyncIterator[tuple[str, list[ConfigurationFault]]]:
+    """Serve health; lend where, and the fault if it cannot be: that is reported, and the agent runs without."""
+    host, port = settings.health
+    faults: list[ConfigurationFault] = []
+    async with AsyncExitStack() as stack:
+        try:
+            host, port = await stack.enter_async_context(serve_health(health, host=host, port=port))
+        except CertcastError as error:
+            log.error("health.unavailable", reason=error.reason, message=error.message)
+            faults.append(fault(ConfigurationCode.HEALTH_PORT, error.message))
+            host, port = "", 0
+        yield f"{host}:{port}", faults
 
 
 async def _converse(

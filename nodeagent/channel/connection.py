@@ -75,7 +75,7 @@ class Connection:
             self.end(Reason.TIMEOUT, "the manager does not read what is sent")
 
     def end(self, reason: Reason, message: str, retry_after_s: float = 0.0) -> None:
-        """Close, for this reason."""
+        """Close. What ended it first is the reason that is kept."""
         if self.ended.is_set():
             return
         self.reason, self.message, self.retry_after_s = reason, message, retry_after_s

@@ -39,7 +39,7 @@ class Pin(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What a connection needs."""
+    """Who this node is to the manager, where the manager is, and by which host keys it is known."""
 
     node: NodeName
     addresses: tuple[str, ...]

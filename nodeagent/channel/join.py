@@ -83,7 +83,7 @@ def _check(reply: EnrolReply, token: JoinToken) -> None:
 
 
 class _Asking(Peer):
-    """Hears the one answer."""
+    """Peer of a join channel. `answer` becomes the manager's reply, or the error that says why there is none."""
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[EnrolReply] = asyncio.get_running_loop().create_future()

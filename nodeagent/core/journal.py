@@ -56,6 +56,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def offer(self) -> Version:
+        """The version that the manager offered, whole, of which `version` may hold only some parts."""
         return replace(self.version, digest=self.offered or self.version.digest)
 
 
@@ -118,7 +119,7 @@ _DECODER = msgspec.json.Decoder(Journal)
 
 
 def encode_journal(journal: Journal) -> bytes:
-    """Return the file's bytes."""
+    """Return the file's bytes, indented for people who look into it."""
     return msgspec.json.format(msgspec.json.encode(journal), indent=1) + b"\n"
 
 

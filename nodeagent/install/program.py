@@ -33,7 +33,7 @@ LOOKED_AT_MAX: Final = 1000
 """Files and directories that one command may name, with all that is below. Configurations of services have a few hundred."""
 
 KERNELS: Final = (Path("/proc"), Path("/sys"))
-"""Where a file of root's may show what others say: their arguments, the names of their sockets."""
+"""Where a file of root's may show what others say, such as the names of their sockets, and where `self` is another process for the command."""
 
 REMEDY: Final = "put the command into a script that only root can change, and name that"
 
@@ -94,7 +94,7 @@ class _Search:
         if facts is None or real in self._seen:
             return ()
         self._seen.add(real)
-        if any(real.is_relative_to(place) for place in KERNELS):
+        if any(one.is_relative_to(place) for one in (path, real) for place in KERNELS):
             raise _refusal(f"{path} may show what others say")
         if stat.S_ISREG(facts.st_mode):
             return self._named_in(_first_words(real))

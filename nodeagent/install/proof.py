@@ -98,6 +98,31 @@ async def prove_forward(
     except InstallError as error:
         proof.cause = cause_of("reload", error)
         return proof
+    loaded = await _load_all(state, consumers, proof, stopped=stopped, goes_on=goes_on, progress=progress)
+    if proof.cause is not None and not goes_on:
+        return proof
+    progress("verify", "")
+    for consumer, seen in await _await_endpoints(state, loaded, target.wanted, shown):
+        wrong = next((found for one in seen if (found := mismatch(one, target.wanted)) is not None), None)
+        if wrong is None:
+            proof.proven.append(consumer)
+        elif still := await _still_stopped(consumer, stopped.get(consumer.name), seen):
+            proof.waits[consumer.name] = still.wait
+        else:
+            proof.fail(consumer, "verify", wrong)
+    return proof
+
+
+async def _load_all(
+    state: NodeState,
+    consumers: Sequence[Consumer],
+    proof: Proof,
+    *,
+    stopped: Mapping[str, Stopped],
+    goes_on: bool,
+    progress: ProgressCallback,
+) -> list[Consumer]:
+    """Reload one after the other; return whose ports are to be verified. The first that fails ends it, unless it `goes_on`."""
     loaded: list[Consumer] = []
     for consumer in consumers:
         before = stopped.get(consumer.name)
@@ -114,17 +139,8 @@ async def prove_forward(
         else:
             proof.fail(consumer, "reload", wrong)
             if not goes_on:
-                return proof
-    progress("verify", "")
-    for consumer, seen in await _await_endpoints(state, loaded, target.wanted, shown):
-        wrong = next((found for one in seen if (found := mismatch(one, target.wanted)) is not None), None)
-        if wrong is None:
-            proof.proven.append(consumer)
-        elif still := await _still_stopped(consumer, stopped.get(consumer.name), seen):
-            proof.waits[consumer.name] = still.wait
-        else:
-            proof.fail(consumer, "verify", wrong)
-    return proof
+                break
+    return loaded
 
 
 async def prove_rollback(

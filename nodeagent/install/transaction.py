@@ -7,7 +7,7 @@ step is taken; and an attempt ends with an outcome that is durable before it is 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -213,24 +213,7 @@ class Transaction:
             if one.name not in journal.waiting
         )
         await state.file.keep(steps.begin_rollback(journal, cause, suspects))
-        proof = Proof()
-        try:
-            await asyncio.to_thread(state.tree.switch, journal.directory)
-            await self._take_copies_back(target, old)
-            back = await self._target(journal.directory, old, before=target)
-            stopped = await find_stopped(suspects, await probe_baseline(state, suspects))
-            proof = await prove_rollback(
-                state,
-                suspects,
-                back,
-                shown=NOTHING_SHOWN,
-                unreachable={port for port, leaf in plan.shown.items() if not leaf},
-                were_stopped=plan.stopped.keys(),
-                stopped=stopped,
-                progress=plan.progress,
-            )
-        except Exception as error:  # noqa: BLE001 - a failed rollback is an outcome, too
-            proof.cause = cause_of("rollback", _ours(error))
+        proof = await self._prove_former(old, suspects, plan, attempted=target)
         await state.file.keep(
             steps.finish_rollback(
                 state.file.journal,
@@ -243,6 +226,29 @@ class Transaction:
         )
         state.local.went_live(old)
         return self._failed("install.rolled_back" if proof.cause is None else "install.failed")
+
+    async def _prove_former(
+        self, old: Manifest, suspects: Sequence[Consumer], plan: Plan, *, attempted: str
+    ) -> Proof:
+        """Swap the link back and prove the former generation to those who may have loaded what was `attempted`."""
+        state, directory = self._state, self._state.file.journal.directory
+        try:
+            await asyncio.to_thread(state.tree.switch, directory)
+            await self._take_copies_back(attempted, old)
+            back = await self._target(directory, old, before=attempted)
+            stopped = await find_stopped(suspects, await probe_baseline(state, suspects))
+            return await prove_rollback(
+                state,
+                suspects,
+                back,
+                shown=NOTHING_SHOWN,
+                unreachable={port for port, leaf in plan.shown.items() if not leaf},
+                were_stopped=plan.stopped.keys(),
+                stopped=stopped,
+                progress=plan.progress,
+            )
+        except Exception as error:  # noqa: BLE001 - a failed rollback is an outcome, too
+            return Proof(cause=cause_of("rollback", _ours(error)))
 
     async def _take_copies_back(self, directory: str, manifest: Manifest) -> None:
         """Remove the copies that an attempt wrote from a directory, of slots that what runs from now on does not have."""

@@ -8,6 +8,7 @@ Invariant: a consumer is reloaded here only if it is unknown, or known to be wro
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
@@ -215,14 +216,27 @@ class Upkeep:
         proven = by_hand
         if not is_unproven:
             proven = [*by_hand, *await self._load(behind, ready, by_hand, stopped, target)]
-        for consumer in proven:
-            waits.pop(consumer.name, None)
+        waits = {name: wait for name, wait in waits.items() if name not in {one.name for one in proven}}
         state.local.must_wait(waits)
+        await self._record(
+            manifest, behind, proven, waits=waits.keys(), excused=stopped.keys() | waits.keys()
+        )
+
+    async def _record(
+        self,
+        manifest: Manifest,
+        behind: Sequence[Consumer],
+        proven: Sequence[Consumer],
+        *,
+        waits: AbstractSet[str],
+        excused: AbstractSet[str],
+    ) -> None:
+        """Write down who of those that were `behind` is `proven`; with that an unproven generation may be proven as a whole."""
+        state, is_unproven = self._state, self._state.file.journal.applied is None
         is_settled = len(proven) == len(behind)
         after = steps.record_reloads(
             state.file.journal, manifest, proven, waiting=waits, is_settled=is_settled, now_s=state.clock()
         )
-        excused = stopped.keys() | waits.keys()
         if is_unproven and all(one in proven or one.name in excused for one in behind):
             after = steps.confirm(after, manifest)
             log.info("install.applied", epoch=manifest.epoch, generation=manifest.generation)

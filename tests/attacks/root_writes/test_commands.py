@@ -263,9 +263,11 @@ async def test_no_file_of_a_service_may_be_named_for_its_name_or_place(node, nam
 
 
 @pytest.mark.services("root")
-@pytest.mark.parametrize("kind", ["FIFO", "device", "/proc"])
+@pytest.mark.parametrize(
+    "kind", ["FIFO", "device", "/proc/self/mountinfo", "/proc/self/exe", "/sys/kernel/uevent_seqnum"]
+)
 async def test_what_can_be_read_as_others_filled_it_may_not_be_named(node, kind):
-    path = {"/proc": Path("/proc/self/mountinfo")}.get(kind, node.directory / "odd")
+    path = Path(kind) if kind.startswith("/") else node.directory / "odd"
     if kind == "FIFO":
         os.mkfifo(path)
         os.chown(path, SERVICE.pw_uid, SERVICE.pw_gid)
