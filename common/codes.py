@@ -14,6 +14,18 @@ NodeKind = Literal["management", "node"]
 KeyChangeKind = Literal["joined", "rejoined", "rotated"]
 PushAction = Literal["push", "publish_and_push", "wait", "none"]
 
+Phase = Literal["receive", "preflight", "check", "stage", "switch", "reload", "verify", "commit", "rollback"]
+"""How far an installation has come."""
+
+Result = Literal["applied", "rolled_back", "failed"]
+"""What came of an installation."""
+
+FailureResult = Literal["rolled_back", "failed", "rejected"]
+"""What came of one that failed, or of an offer that was refused before it."""
+
+WaitReason = Literal["window", "interval", "service"]
+"""For what a reload waits: its window, the time since the last one, or its service to run."""
+
 State = Literal[
     "in_sync",
     "pending",

@@ -2,6 +2,7 @@
 
 from common.codes import (
     ChainState,
+    FailureResult,
     Fault,
     Format,
     Kept,
@@ -9,16 +10,19 @@ from common.codes import (
     KeyKind,
     NodeKind,
     Order,
+    Phase,
     PushAction,
     Role,
     Scope,
     Slot,
     State,
     StatusCode,
+    WaitReason,
 )
 
 __all__ = (
     "ChainState",
+    "FailureResult",
     "Fault",
     "Format",
     "Kept",
@@ -26,10 +30,12 @@ __all__ = (
     "KeyKind",
     "NodeKind",
     "Order",
+    "Phase",
     "PushAction",
     "Role",
     "Scope",
     "Slot",
     "State",
     "StatusCode",
+    "WaitReason",
 )

@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 
 import msgspec
 
-from common.api.codes import KeyChangeKind
+from common.api.codes import FailureResult, KeyChangeKind, WaitReason
 from common.api.values import (
     Calendar,
     Count,
@@ -75,7 +75,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     epoch: Count
     generation: Count
     digest: Hex
-    result: Annotated[str, one_of(("rolled_back", "failed", "rejected"))]
+    result: Annotated[str, one_of(get_args(FailureResult))]
     phase: PhaseCode
     reason: ReasonText
     message: Text
@@ -89,7 +89,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
     consumer: Name
     since_s: Moment
-    reason: Annotated[str, one_of(("window", "interval", "service"))]
+    reason: Annotated[str, one_of(get_args(WaitReason))]
     message: Text = ""
 
 

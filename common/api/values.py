@@ -58,12 +58,7 @@ StateCode = Annotated[str, one_of(get_args(codes.State))]
 RoleCode = Annotated[str, one_of(codes.Role)]
 ScopeCode = Annotated[str, one_of(codes.Scope)]
 ActionCode = Annotated[str, one_of(get_args(codes.PushAction))]
-PhaseCode = Annotated[
-    str,
-    one_of(
-        ("receive", "preflight", "check", "stage", "switch", "reload", "verify", "commit", "rollback"),
-    ),
-]
+PhaseCode = Annotated[str, one_of(get_args(codes.Phase))]
 
 Text = Annotated[str, _text(512)]
 PartText = Annotated[str, _text(120)]

@@ -5,7 +5,7 @@ Decides nothing; invariant: a push that has no `concluded_s` is under way.
 
 from dataclasses import dataclass
 
-from manager.domain.report import Phase
+from common.codes import Phase
 from manager.domain.view import PushView, Version
 
 

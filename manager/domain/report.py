@@ -6,15 +6,10 @@ The wire has messages for this, the store records, and the API answers; each is 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from common.bundle.manifest import Slot
 from common.bundle.parts import Part
-
-WaitReason = Literal["window", "interval", "service"]
-Result = Literal["applied", "rolled_back", "failed"]
-FailureResult = Literal["rolled_back", "failed", "rejected"]
-Phase = Literal["receive", "preflight", "check", "stage", "switch", "reload", "verify", "commit", "rollback"]
+from common.codes import FailureResult, Phase, Result, WaitReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from common.bundle.manifest import Manifest, Slot
-from common.codes import NodeKind, PushAction, State
+from common.codes import NodeKind, Phase, PushAction, State
 from common.errors import Reason
 from common.ids import Digest, Fingerprint, NodeName
 from manager.domain.model import KeyChange
-from manager.domain.report import ConfigurationFault, Failure, PartRefused, Phase, Serving, Waiting
+from manager.domain.report import ConfigurationFault, Failure, PartRefused, Serving, Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import structlog
 
 from common.bundle.manifest import Manifest, Slot, parse_manifest
 from common.bundle.verify import PartFault, find_faults
+from common.codes import Phase, Result
 from common.errors import BundleError, CertcastError, Reason
 from common.ids import MANAGEMENT_NODE, Digest, NodeName
 from common.runtime.transport import Peer, Transport
@@ -21,16 +22,7 @@ from common.wire.fields import clip
 from common.wire.ladder import remaining_s, step_s
 from common.wire.receiver import Install
 from manager.channel.inprocess import InProcessAgent
-from manager.domain.report import (
-    Applied,
-    ConfigurationFault,
-    Failure,
-    Outcome,
-    Phase,
-    Report,
-    Result,
-    attempts_with,
-)
+from manager.domain.report import Applied, ConfigurationFault, Failure, Outcome, Report, attempts_with
 from manager.domain.view import Version
 from manager.fleet.ownport import OwnPort, Shown, digests_shown, shown_of
 from manager.store.generations import Generations

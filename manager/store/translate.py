@@ -12,10 +12,9 @@ from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from common.bundle.manifest import Slot
-from common.codes import KeyChangeKind
+from common.codes import FailureResult, KeyChangeKind, Phase, WaitReason
 from common.errors import StorageError
 from manager.domain.model import KeyChange, NodeReportRecord
-from manager.domain.report import FailureResult, Phase, WaitReason
 
 REPORT_VERSION: Final = 1
 KEY_CHANGE_VERSION: Final = 1

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from common.bundle.manifest import Manifest
 from common.bundle.parts import Part
+from common.codes import Phase, Result
 from common.errors import CertcastError, InstallError, Reason
 from common.ids import Digest
 from common.schema import finding_text
 from common.wire.fields import clip
-from common.wire.messages import Phase, Result
 from nodeagent.core.quarantine import Failed, Refusal
 
 FORMAT: Final = 1

@@ -5,9 +5,9 @@ Decides it from the attempt and the cause of its end. Leaves to `nodeagent.core.
 
 from typing import Literal
 
+from common.codes import Result
 from common.wire.fields import clip
 from common.wire.ladder import step_s
-from common.wire.messages import Result
 from nodeagent.core.journal import Attempt, Cause, UnacknowledgedOutcome
 from nodeagent.core.quarantine import Failed, attempts_with, leading, text_of
 

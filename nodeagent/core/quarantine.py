@@ -11,12 +11,13 @@ import msgspec
 
 from common.bundle.parts import PARTS, Part
 from common.bundle.verify import PartFault
+from common.codes import Phase
 from common.errors import Reason
 from common.ids import Digest
 from common.wire import ladder
 from common.wire.fields import PART_TEXT_MAX_CHARS, clip
 from common.wire.ladder import step_s
-from common.wire.messages import Failure, PartRefused, Phase
+from common.wire.messages import Failure, PartRefused
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):

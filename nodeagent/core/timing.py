@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from common.codes import WaitReason
 from common.errors import Reason
-from common.wire.messages import Serving, WaitReason
+from common.wire.messages import Serving
 from nodeagent.core.services import Consumer
 
 PROOF_SETTLE_S: Final = 2.0

@@ -13,8 +13,9 @@ from typing import Final
 import structlog
 
 from common.bundle.parts import Part, changed_parts
+from common.codes import Phase
 from common.errors import Reason
-from common.wire.messages import Outcome, Phase
+from common.wire.messages import Outcome
 from common.wire.receiver import Install
 from nodeagent.core import steps
 from nodeagent.core.culprit import ATTEMPTS_MAX, hold_back_next, is_of_use, needed_at_first

@@ -24,9 +24,9 @@ from common.bundle.verify import (
     find_faults,
     judge_validity,
 )
+from common.codes import Phase
 from common.errors import BundleError, InstallError, Reason
 from common.ids import Digest, digest_of
-from common.wire.messages import Phase
 from common.wire.receiver import Install
 from common.words import counted
 from nodeagent.core import steps

@@ -14,8 +14,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from common.bundle.parts import Part
+from common.codes import Phase
 from common.errors import CertcastError, InstallError
-from common.wire.messages import Phase, Serving
+from common.wire.messages import Serving
 from nodeagent.core.journal import Cause, cause_of
 from nodeagent.core.served import Wanted, mismatch
 from nodeagent.core.services import Consumer

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.bundle.manifest import Manifest
+from common.codes import Phase
 from common.errors import InstallError
-from common.wire.messages import Phase
 from nodeagent.core.services import Consumer, Services
 from nodeagent.core.timing import WAIT_MAX_CHARS, Wait, hold_back
 from nodeagent.install.copies import check_copies, try_copies

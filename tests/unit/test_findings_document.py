@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from common.api.codes import ChainState, State, StatusCode
-from common.codes import ConfigurationCode
+from common.codes import ConfigurationCode, WaitReason
 from common.errors import Reason
 from common.explained.meanings import (
     ALARM_TITLES,
@@ -26,7 +26,6 @@ from manager.cli.app import app
 from manager.domain.alarms import AlarmKind
 from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
-from manager.domain.report import WaitReason
 from manager.infinity_api.contract.alarms import MISSING_ON_MANAGEMENT_NODE, NAMES
 from manager.pki.chain.chain import PROBLEM_WORDS
 from manager.web.reference import markdown

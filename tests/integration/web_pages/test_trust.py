@@ -1,7 +1,7 @@
 from typing import get_args
 
 from common.api.codes import Role
-from common.codes import ConfigurationCode
+from common.codes import ConfigurationCode, WaitReason
 from common.errors import Reason
 from common.explained.findings import FINDINGS
 from common.explained.statuses import CHAIN_STATES, STATUSES
@@ -11,7 +11,6 @@ from common.pki.pem import pem_of
 from manager.domain.alarms import AlarmKind
 from manager.domain.comparison import DifferenceCode
 from manager.domain.consequences import ConsequenceCode
-from manager.domain.report import WaitReason
 from manager.domain.view import State
 from manager.usecases.kept import new_trusted_ca
 from tests import odd, pki

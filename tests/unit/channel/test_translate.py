@@ -1,10 +1,12 @@
 """Messages of the wire in the manager's own terms, and back."""
 
 import dataclasses
+from typing import get_args
 
 import msgspec
 import pytest
 
+from common import codes
 from common.wire import messages as wire
 from manager.channel.translate import (
     failure_message,
@@ -48,6 +50,21 @@ def test_the_wire_has_every_field_that_the_manager_takes_from_it(kind):
     """A field that only one side has would keep its default for ever."""
     sent = set(getattr(wire, kind.__name__).__struct_fields__)
     assert {field.name for field in dataclasses.fields(kind)} <= sent
+
+
+@pytest.mark.parametrize(
+    ("sent", "known"),
+    [
+        (wire.Phase, codes.Phase),
+        (wire.Result, codes.Result),
+        (wire.WaitReason, codes.WaitReason),
+        (wire.Failure.__annotations__["result"], codes.FailureResult),
+    ],
+)
+def test_the_manager_knows_every_code_that_the_wire_lets_through(sent, known):
+    """One that it did not know would be read from the wire and then break its translation."""
+    assert get_args(sent)
+    assert set(get_args(sent)) <= set(get_args(known))
 
 
 def test_an_agent_that_names_no_instance_is_told_apart_by_its_boot():
