@@ -46,7 +46,7 @@ from manager.pki.read.batch import ImportFile
 from manager.usecases.assignments import Assigned
 from manager.usecases.certificate_views import ListedCertificate
 from manager.usecases.downloads import Wanted
-from manager.usecases.uploads import Upload
+from manager.usecases.uploads import Edit, Upload
 
 
 async def list_all(call: Call) -> web.StreamResponse:
@@ -134,15 +134,15 @@ async def import_files(call: Call) -> web.StreamResponse:
 async def edit(call: Call) -> web.StreamResponse:
     body: CertificateEdit = call.body
     number = call.number("id")
-    found = await call.api.operations.certificates.edit(
-        number,
+    edited = Edit(
         certificate=body.certificate,
         passphrase=body.passphrase,
         parameters=body.parameters,
         nodes=None if body.nodes is None else node_names(body.nodes),
         slot=body.slot,
-        confirm=body.confirm,
-        actor=call.actor,
+    )
+    found = await call.api.operations.certificates.edit(
+        number, edited, confirm=body.confirm, actor=call.actor
     )
     made = shown_answer(await call.api.operations.certificates.show(number))
     return reply(msgspec.structs.replace(made, consequences=consequence_answers(found)))

@@ -12,8 +12,7 @@ from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.nodes import names_called, nodes_called
 from manager.infinity_api.contract.resources.certificates import CA_CERTIFICATE, TLS_CERTIFICATE
 from manager.pki.text.certificate import text_form
-from manager.usecases.certificates import NewKey
-from manager.usecases.uploads import Upload
+from manager.usecases.uploads import Edit, NewKey, Upload
 from manager.usecases.usecases import Operations
 
 AT_ONCE = 200
@@ -86,16 +85,14 @@ class TlsCertificates:
         if "private_key" in values:
             passphrase = str(values.get("private_key_passphrase") or "") or None
             key = NewKey(pem=str(values["private_key"]), passphrase=passphrase)
-        await self._operations.certificates.edit(
-            object_id,
+        edit = Edit(
             certificate=_text(values, "certificate"),
             parameters=_text(values, "parameters"),
             key=key,
             nodes=await self._nodes_called(values["nodes"]) if "nodes" in values else None,
-            slot="server",
             completes=True,
-            actor=actor,
         )
+        await self._operations.certificates.edit(object_id, edit, actor=actor)
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete, even where nodes have them: these keep what they serve, and the alarm says so."""

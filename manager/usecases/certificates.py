@@ -5,11 +5,10 @@ Decides the order of each act: read in a worker, foresee and confirm, write in o
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import structlog
 
-from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, NotFoundError, PkiError, Reason
 from common.ids import NodeName
 from manager.domain.certificate_list import Query
@@ -29,7 +28,6 @@ from manager.usecases.certificate_views import (
     show_certificate,
 )
 from manager.usecases.confirming import (
-    Rest,
     foresee_deleted,
     foresee_edited,
     foresee_imported,
@@ -38,7 +36,7 @@ from manager.usecases.confirming import (
 )
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate, new_trusted_ca
-from manager.usecases.uploads import Upload, read_upload
+from manager.usecases.uploads import Edit, Upload, read_upload
 from manager.usecases.workers import READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
@@ -51,14 +49,6 @@ class Uploaded:
     record: CertificateRecord
     created: bool
     consequences: Sequence[Consequence]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewKey:
-    """A private key in PEM, perhaps encrypted."""
-
-    pem: str = field(repr=False)
-    passphrase: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,55 +194,40 @@ class CertificateOperations:
     async def edit(
         self,
         certificate_id: int,
+        edit: Edit,
         *,
-        certificate: str | None = None,
-        parameters: str | None = None,
-        key: NewKey | None = None,
-        passphrase: str | None = None,
-        nodes: Sequence[NodeName] | None = None,
-        slot: Slot,
         seen: str | None = None,
         confirm: str | None = None,
-        completes: bool = False,
         actor: str,
     ) -> Sequence[Consequence]:
-        """Change an entry's certificate, its parameters, and the nodes that have it in a slot; None leaves each as it is.
+        """Change an entry; return what follows for nodes and clients.
 
-        The private key stays, and the certificate must pair with it, unless `key` comes along, which only the management
-        API's contract allows; `passphrase` opens a PKCS#12 file in `certificate`. A certificate replaces all that there was, unless `completes` lets stay what its
-        chain needs, for who cannot confirm. `seen` is the tag that the change was begun with (`manager.domain.etag`); what follows from the
-        change is returned, and `confirm` as in `manager.usecases.confirming`. Raises PkiFindingsError, InvalidInputError, NotFoundError,
-        ConflictError, ChangedMeanwhileError, ConfirmationNeededError; then nothing was changed.
+        `seen` is the tag that the change was begun with (`manager.domain.etag`), `confirm` as in `manager.usecases.confirming`. Raises
+        PkiFindingsError, InvalidInputError, NotFoundError, ConflictError, ChangedMeanwhileError, ConfirmationNeededError; then nothing
+        was changed.
         """
-        store, where = self._context.store, None if nodes is None else list(nodes)
+        store, where = self._context.store, None if edit.nodes is None else list(edit.nodes)
         record = await store.certificates.get(certificate_id)
-        material = None
-        if certificate is not None or parameters is not None or key is not None:
-            material = await self._edited(
-                record, certificate=certificate, parameters=parameters, key=key, passphrase=passphrase
-            )
-        rest = Rest.AS_NEEDED if completes else Rest.GOES
-        if certificate is None or certificate == record.text:
-            rest = Rest.STAYS
+        material = await self._edited(record, edit) if edit.changes_content else None
         detail = {
-            "certificate": certificate is not None,
-            "parameters": parameters is not None,
-            "private_key": key is not None,
+            "certificate": edit.certificate is not None,
+            "parameters": edit.parameters is not None,
+            "private_key": edit.key is not None,
             "nodes": where,
         }
-        now_s = self._context.clock()
+        now_s, rest = self._context.clock(), edit.rest_of(record.text)
         async with self._context.deciding() as inventory:
             before = await store.certificates.nodes_of(certificate_id)
             await store.certificates.check_seen(certificate_id, seen)
             _require_same(await store.certificates.get(certificate_id), record)
             foreseen = await asyncio.to_thread(
-                foresee_edited, inventory, certificate_id, material, where, slot, rest=rest, now_s=now_s
+                foresee_edited, inventory, certificate_id, material, where, edit.slot, rest=rest, now_s=now_s
             )
             foreseen.require_confirmation(confirm)
             new = None
             for whole in foreseen.materials:
                 new = new_certificate(whole, temporary=record.temporary and whole.leaf.is_self_signed)
-            await store.certificates.update(certificate_id, new, nodes=where, slot=slot, now_s=now_s)
+            await store.certificates.update(certificate_id, new, nodes=where, slot=edit.slot, now_s=now_s)
             after = await store.certificates.nodes_of(certificate_id)
             noted = {**detail, **foreseen.noted}
             await self._context.note(actor, "certificate.updated", f"certificate {certificate_id}", noted)
@@ -287,35 +262,27 @@ class CertificateOperations:
         self._context.changed({each.node for each in lost}, cause="certificates deleted")
         return lost
 
-    async def _edited(
-        self,
-        record: CertificateRecord,
-        *,
-        certificate: str | None,
-        parameters: str | None,
-        key: NewKey | None,
-        passphrase: str | None,
-    ) -> TlsMaterial:
+    async def _edited(self, record: CertificateRecord, edit: Edit) -> TlsMaterial:
         """Read an edit. Raises PkiFindingsError."""
-        text = record.text if certificate is None else certificate
+        text = record.text if edit.certificate is None else edit.certificate
         # parameters in the text speak for themselves; those beside it stay unless others are given
-        beside = record.parameters_text if parameters is None else parameters
-        if key is None:
+        beside = record.parameters_text if edit.parameters is None else edit.parameters
+        if edit.key is None:
             return await self._context.workers.run(
                 READ_TIMEOUT_S,
                 read_for_key,
                 certificate=text,
                 private_key=await self._context.store.certificates.private_key(record.id),
                 parameters=beside,
-                passphrase=passphrase,
+                passphrase=edit.passphrase,
                 owner="this entry's private key, which cannot be changed",
             )
         return await self._context.workers.run(
             READ_TIMEOUT_S,
             read_tls,
             certificate=text,
-            private_key=key.pem,
-            passphrase=key.passphrase,
+            private_key=edit.key.pem,
+            passphrase=edit.key.passphrase,
             parameters=beside,
         )
 

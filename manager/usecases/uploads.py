@@ -1,6 +1,6 @@
-"""Uploads: a certificate as somebody gives it, and where it is to go.
+"""Uploads and edits: a certificate as somebody gives it or changes it, and where it is to go.
 
-Decides nothing; front ends make one, so that what they were sent is parsed once. Invariant: neither a key nor a passphrase is shown by `repr`.
+Front ends make one, so that what they were sent is parsed once; decides only what an edit leaves as it is. Invariant: neither a key nor a passphrase is shown by `repr`.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from common.bundle.manifest import Slot
 from common.ids import NodeName
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.admission import read_tls
+from manager.usecases.confirming import Rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,43 @@ class Upload:
     parameters: str = ""
     nodes: Sequence[NodeName] = ()
     slot: Slot = "server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """A private key in PEM, perhaps encrypted."""
+
+    pem: str = field(repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """What to change of an entry: its certificate, its parameters, and the nodes that have it in a slot; None leaves each as it is.
+
+    The private key stays, and the certificate must pair with it, unless `key` comes along, which only the existing clients' API
+    allows; `passphrase` opens a PKCS#12 file in `certificate`. A certificate replaces all that there was, unless `completes` lets
+    stay what its chain needs, for who cannot confirm.
+    """
+
+    certificate: str | None = field(default=None, repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+    parameters: str | None = None
+    key: NewKey | None = None
+    nodes: Sequence[NodeName] | None = None
+    slot: Slot = "server"
+    completes: bool = False
+
+    @property
+    def changes_content(self) -> bool:
+        """Whether what nodes get of it has to be read anew."""
+        return self.certificate is not None or self.parameters is not None or self.key is not None
+
+    def rest_of(self, text: str) -> Rest:
+        """Return what becomes of the certificates that came with an entry of this text."""
+        if self.certificate is None or self.certificate == text:
+            return Rest.STAYS
+        return Rest.AS_NEEDED if self.completes else Rest.GOES
 
 
 def read_upload(upload: Upload) -> TlsMaterial:

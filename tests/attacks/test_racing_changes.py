@@ -17,7 +17,7 @@ from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import Role
 from manager.store.catalogue import NodeDescription
 from manager.usecases.context import Context
-from manager.usecases.uploads import Upload
+from manager.usecases.uploads import Edit, Upload
 from tests.fakes.workers import InPlace
 from tests.integration.api import real_api
 from tests.integration.infinity_api.platform import WORKERS, Client
@@ -123,7 +123,7 @@ async def test_a_change_of_parameters_never_brings_back_the_certificate_that_was
     number = await upload(world, first)
 
     def edit(**what: str) -> Awaitable[Any]:
-        return world.operations.certificates.edit(number, **what, slot="server", actor="ada")
+        return world.operations.certificates.edit(number, Edit(**what), actor="ada")
 
     struck = strike(world, monkeypatch, lambda: edit(certificate=renewed.certificate_pem))
     with pytest.raises(ChangedMeanwhileError, match="look at it again"):

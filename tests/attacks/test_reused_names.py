@@ -6,7 +6,7 @@ import pytest
 
 from manager.domain.consequences import ConfirmationNeededError
 from manager.store.catalogue import NodeDescription
-from manager.usecases.uploads import Upload
+from manager.usecases.uploads import Edit, Upload
 from tests.pki import NOW_S, make_leaf
 from tests.unit.usecases.conftest import World
 from tests.unit.usecases.conftest import world as world  # noqa: PLC0414 - a fixture
@@ -22,7 +22,7 @@ CONFIRMED: dict[str, Act] = {
         2, nodes=["n1"], slot="server", confirm=confirm, actor="ada"
     ),
     "taking its certificate away": lambda world, confirm: world.operations.certificates.edit(
-        1, nodes=[], slot="server", confirm=confirm, actor="ada"
+        1, Edit(nodes=[]), confirm=confirm, actor="ada"
     ),
     "giving it other names": lambda world, confirm: world.operations.nodes.describe(
         "n1", NodeDescription(names=["new.example.com"], addresses=[]), confirm=confirm, actor="ada"

@@ -12,7 +12,7 @@ from manager.domain.etag import etag_of_certificate
 from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.http.errors import status_of
 from manager.usecases.assignments import slot_name
-from manager.usecases.uploads import Upload
+from manager.usecases.uploads import Edit, Upload
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.difference import Difference
 from manager.web.importing import show_import
@@ -96,16 +96,14 @@ async def edit(visit: PageRequest) -> web.StreamResponse:
             # a text area may have lost what stood at the ends
             if text.strip() != _lines(kept).strip()
         }
-        told = await visit.operations.certificates.edit(
-            number,
+        edited = Edit(
             certificate=changed.get("certificate"),
             parameters=changed.get("parameters"),
             passphrase=form.text("passphrase") or None,
             nodes=node_names(nodes),
-            slot="server",
-            seen=form.text("seen"),
-            confirm=form.text("confirm"),
-            actor=visit.actor,
+        )
+        told = await visit.operations.certificates.edit(
+            number, edited, seen=form.text("seen"), confirm=form.text("confirm"), actor=visit.actor
         )
     except ConfirmationNeededError as error:
         seen = form.text("seen")

@@ -19,7 +19,7 @@ from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
 from manager.usecases.kept import new_certificate, new_trusted_ca
-from manager.usecases.uploads import Upload
+from manager.usecases.uploads import Edit, Upload
 from tests.pki import NOW_S, chain_pem, make_intermediate, make_leaf, make_root, spoiled
 from tests.unit.usecases.conftest import BUILTIN, World
 
@@ -76,7 +76,7 @@ async def test_a_certificate_that_openssl_cannot_load_is_refused_when_uploaded_e
     odd = ODD_LEAF + LOW.certificate_pem
     assert "cannot be loaded by OpenSSL" in await refused(upload(world, odd))
     assert "cannot be loaded by OpenSSL" in await refused(
-        certificates.edit(record.id, certificate=odd, slot="server", actor="ada")
+        certificates.edit(record.id, Edit(certificate=odd), actor="ada")
     )
     assert "cannot be loaded by OpenSSL" in await refused(
         world.operations.previews.certificate(

@@ -9,7 +9,7 @@ from manager.pki.read.parameters import FFDHE2048_PEM
 from manager.pki.read.upload import read_tls
 from manager.usecases.kept import new_certificate
 from manager.usecases.requests import KeyChoice, RequestChanges
-from manager.usecases.uploads import Upload
+from manager.usecases.uploads import Edit, Upload
 from tests.pki import NOW_S, Made, make_intermediate, make_leaf, make_root
 from tests.unit.usecases.conftest import World
 
@@ -50,13 +50,11 @@ async def upload(world: World, made: Made, *, before: str = "", parameters: str 
 async def test_no_way_in_keeps_a_key_in_the_clear(world: World, tmp_path: Path):
     certificates, made = world.operations.certificates, make_leaf(ISSUER)
     number = await upload(world, made, before=wrapped(made), parameters=wrapped(made) + FFDHE2048_PEM)
-    await certificates.edit(
-        number,
+    edit = Edit(
         certificate=wrapped(made) + made.certificate_pem,
         parameters=made.key_pem + wrapped(made) + FFDHE2048_PEM,
-        slot="server",
-        actor="ada",
     )
+    await certificates.edit(number, edit, actor="ada")
     text = f"{wrapped(made)}{made.certificate_pem}{made.key_pem}"
     await certificates.import_files([ImportFile("a.pem", text.encode())], passphrase=None, actor="ada")
     ((trusted, _),) = (
@@ -120,9 +118,8 @@ async def test_parameters_that_came_with_an_answer_outlive_an_edit_of_the_certif
         actor="ada",
     )
     number = answered.certificate.id
-    await world.operations.certificates.edit(
-        number, certificate=made.certificate_pem + ISSUER.certificate_pem, slot="server", actor="ada"
-    )
+    edit = Edit(certificate=made.certificate_pem + ISSUER.certificate_pem)
+    await world.operations.certificates.edit(number, edit, actor="ada")
     assert (await world.store.certificates.get(number)).parameters_pem == FFDHE2048_PEM
 
 

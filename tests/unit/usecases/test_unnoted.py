@@ -19,7 +19,7 @@ from manager.store.engine import Database
 from manager.store.tables import metadata
 from manager.usecases.downloads import Wanted
 from manager.usecases.requests import KeyChoice, RequestChanges
-from manager.usecases.uploads import Upload
+from manager.usecases.uploads import Edit, Upload
 from manager.usecases.usecases import Operations
 from tests.pki import NOW_S, Made, chain_pem, make_intermediate, make_leaf, make_root
 from tests.unit.store.given import new_generation
@@ -104,7 +104,7 @@ ACTS: dict[str, Callable[[Operations], Awaitable[Any]]] = {
     "certificates.import_files": lambda o: o.certificates.import_files(
         _files(SECOND, ANSWER), passphrase=None, actor="ada"
     ),
-    "certificates.edit": lambda o: o.certificates.edit(1, nodes=["n2"], slot="server", actor="ada"),
+    "certificates.edit": lambda o: o.certificates.edit(1, Edit(nodes=["n2"]), actor="ada"),
     "assignments.assign": lambda o: o.assignments.assign(1, nodes=["n2"], slot="server", actor="ada"),
     "assignments.unassign": lambda o: o.assignments.unassign("n1", "server", actor="ada"),
     "downloads.download": lambda o: o.downloads.download(

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from manager.usecases.requests import KeyChoice, RequestChanges
-from manager.usecases.uploads import Upload
+from manager.usecases.uploads import Edit, Upload
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root, sign_request
 from tests.unit.usecases.confirming.conftest import ISSUER, ROOT, WEST, add_node, codes, refused, upload
 from tests.unit.usecases.conftest import World
@@ -138,8 +138,7 @@ async def test_another_servers_certificate_that_came_along_is_named_and_holds_no
     assert "came along, without a private key" in said.message
     again = await world.operations.certificates.edit(
         found.record.id,
-        certificate=made.certificate_pem + other.certificate_pem,
-        slot="server",
+        Edit(certificate=made.certificate_pem + other.certificate_pem),
         confirm="",
         actor="ada",
     )

@@ -8,6 +8,7 @@ from manager.domain.model import NodeDescription
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.reader import as_text
 from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.uploads import Edit
 from tests.pki import make_intermediate, make_leaf, make_root
 from tests.unit.usecases.confirming.conftest import ISSUER, ROOT, WEST, add_node, codes, refused, upload
 from tests.unit.usecases.conftest import World
@@ -72,8 +73,8 @@ async def test_an_edit_opens_an_encrypted_pkcs12_file(world: World):
     edit = world.operations.certificates.edit
     text = as_text(packed, "a certificate")
     with pytest.raises(PkiFindingsError):
-        await edit(kept.id, certificate=text, slot="server", actor="ada")
-    await edit(kept.id, certificate=text, passphrase="open it", slot="server", actor="ada")
+        await edit(kept.id, Edit(certificate=text), actor="ada")
+    await edit(kept.id, Edit(certificate=text, passphrase="open it"), actor="ada")
     assert (await world.store.certificates.get(kept.id)).fingerprint != kept.fingerprint
 
 

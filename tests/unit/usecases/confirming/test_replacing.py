@@ -5,7 +5,7 @@ import pytest
 from manager.domain.identity import IdentityConflictError
 from manager.pki.read.batch import ImportFile
 from manager.usecases.requests import KeyChoice, RequestChanges
-from manager.usecases.uploads import Upload
+from manager.usecases.uploads import Edit, Upload
 from tests.pki import DAY_S, NOW_S, make_leaf, make_rsa_key
 from tests.unit.usecases.confirming.conftest import ISSUER, WEST, add_node, codes, refused, upload
 from tests.unit.usecases.conftest import World
@@ -104,16 +104,15 @@ async def test_an_edit_that_loses_names_or_takes_the_certificate_from_a_node_is_
     error = await refused(
         edit(
             record.id,
-            certificate=other.certificate_pem + ISSUER.certificate_pem,
-            slot="server",
+            Edit(certificate=other.certificate_pem + ISSUER.certificate_pem),
             confirm="",
             actor="ada",
         )
     )
     assert "names_lost" in codes(error.consequences)
-    error = await refused(edit(record.id, nodes=[], slot="server", confirm="", actor="ada"))
+    error = await refused(edit(record.id, Edit(nodes=[]), confirm="", actor="ada"))
     assert codes(error.consequences) == {"nodes_left_without"}
-    assert await edit(record.id, nodes=[], slot="server", confirm=error.token, actor="ada")
+    assert await edit(record.id, Edit(nodes=[]), confirm=error.token, actor="ada")
     assert await world.store.assignments.list() == []
 
 
