@@ -13,6 +13,7 @@ from common.api.trust import TrustedCaAnswer
 from common.errors import PkiError
 from common.pki.finding import Finding as JudgedFinding
 from common.pki.finding import by_severity
+from manager.api.annotations import with_annotations
 from manager.domain.model import AssignmentRecord, TrustedCaRecord
 from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import Headline as JudgedHeadline
@@ -71,7 +72,7 @@ def shown_answer(shown: ShownCertificate) -> CertificateAnswer:
         findings=judgement.findings,
     )
     return msgspec.structs.replace(
-        certificate_answer(listed),
+        with_annotations(certificate_answer(listed), shown.record.annotations),
         raw_subject=leaf.raw_subject,
         raw_issuer=leaf.raw_issuer,
         chain_of_trust=_chain(

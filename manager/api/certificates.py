@@ -27,6 +27,7 @@ from common.api.uploads import (
 from common.errors import AccessError, InvalidInputError, Reason
 from common.ids import node_names
 from common.limits import PAGE_MAX
+from manager.api.annotations import given_annotations
 from manager.api.answers import (
     certificate_answer,
     finding_answers,
@@ -93,6 +94,7 @@ async def add(call: Call) -> web.StreamResponse:
         parameters=body.parameters,
         nodes=node_names(body.nodes),
         slot=body.slot,
+        annotations=given_annotations(body),
     )
     kept = await operations.upload(upload, confirm=body.confirm, replaces=body.replace, actor=call.actor)
     made = msgspec.structs.replace(
@@ -140,6 +142,7 @@ async def edit(call: Call) -> web.StreamResponse:
         parameters=body.parameters,
         nodes=None if body.nodes is None else node_names(body.nodes),
         slot=body.slot,
+        annotations=given_annotations(body),
     )
     found = await call.api.operations.certificates.edit(
         number, edited, confirm=body.confirm, actor=call.actor
@@ -314,7 +317,7 @@ ROUTES = (
         handler=edit,
         heavy=True,
         body=CertificateEdit,
-        summary="Change a certificate, its parameters or its nodes",
+        summary="Change a certificate, its parameters, its nodes, or what is written about it",
         answers={200: CertificateAnswer},
     ),
     Route(

@@ -11,9 +11,9 @@ from manager.domain.model import AssignmentRecord, CertificateRecord, NodeRecord
 
 
 def etag_of_certificate(record: CertificateRecord, places: Iterable[AssignmentRecord]) -> str:
-    """Return the tag of what can be edited of a certificate: its texts, and where it is assigned."""
+    """Return the tag of what can be edited of a certificate: its texts, where it is assigned, and what is written about it."""
     where = sorted((place.slot, place.node) for place in places)
-    return _tag([record.text, record.parameters_text, where])
+    return _tag([record.text, record.parameters_text, where, dict(record.annotations.given())])
 
 
 def etag_of_trusted_ca(record: TrustedCaRecord) -> str:

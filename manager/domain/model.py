@@ -11,6 +11,7 @@ from typing import Any
 from common.bundle.manifest import Slot
 from common.codes import KeyChangeKind, NodeKind, Role
 from common.ids import Digest, Fingerprint, NodeName
+from manager.domain.annotations import Annotations
 from manager.domain.report import Applied, ConfigurationFault, Failure, Serving, Waiting
 
 
@@ -21,7 +22,7 @@ class CertificateRecord:
     To that is added what its chain of trust needs of what stood with it before (`manager.domain.keeping`).
     `parameters_text` is what was given beside the certificate, verbatim; `parameters_pem` all parameters, wherever they stood.
 
-    `temporary` marks the self-signed certificate that a node got when it was added.
+    `temporary` marks the self-signed certificate that a node got when it was added. `annotations` are all given, "" where nothing is written.
     """
 
     id: int
@@ -43,6 +44,7 @@ class CertificateRecord:
     temporary: bool
     created_s: float
     changed_s: float
+    annotations: Annotations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ Decides which entry a certificate updates. Invariant: a private key is in no col
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, case, insert, select, update
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import Hint, InvalidInputError, NotFoundError
 from common.ids import Fingerprint
+from manager.domain.annotations import ANNOTATIONS, Annotations
 from manager.domain.identity import IdentityConflictError, identified
 from manager.domain.model import CertificateRecord
 from manager.store.records import NewCertificate
@@ -61,15 +62,32 @@ async def update_certificate(
     connection: AsyncConnection, keyring: Keyring, certificate_id: int, new: NewCertificate, now_s: float
 ) -> None:
     """Replace an entry's content within a transaction. Raises NotFoundError."""
+    await _change(connection, certificate_id, _values(new), now_s)
+    await _seal(connection, keyring, certificate_id, new)
+
+
+async def annotate_certificate(
+    connection: AsyncConnection, certificate_id: int, annotations: Annotations, now_s: float
+) -> None:
+    """Write about an entry within a transaction, and leave what is not given. Raises NotFoundError, InvalidInputError."""
+    if values := annotations.given():
+        _refuse_private_keys(values)
+        await _change(connection, certificate_id, values, now_s)
+
+
+async def _change(
+    connection: AsyncConnection, certificate_id: int, values: Mapping[str, object], now_s: float
+) -> None:
     # a copy in memory is told by this from what is stored: a clock that stands or was set back must not hide a change
     was_s = certificate.c.changed_s
-    values = {**_values(new), "changed_s": case((was_s >= now_s, was_s + TICK_S), else_=now_s)}
+    changed_s = case((was_s >= now_s, was_s + TICK_S), else_=now_s)
     result = await connection.execute(
-        update(certificate).where(certificate.c.id == certificate_id).values(values)
+        update(certificate)
+        .where(certificate.c.id == certificate_id)
+        .values({**values, "changed_s": changed_s})
     )
     if not result.rowcount:
         raise missing_certificate(certificate_id)
-    await _seal(connection, keyring, certificate_id, new)
 
 
 async def _seal(
@@ -94,14 +112,19 @@ def certificate_record(row: Row[Any]) -> CertificateRecord:
     fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
     fields["subject_alt_names"] = tuple(json.loads(fields["subject_alt_names"]))
     fields["fingerprint"] = Fingerprint(fields["fingerprint"])
+    fields["annotations"] = Annotations(**{name: fields.pop(name) for name in ANNOTATIONS})
     return CertificateRecord(**fields)
 
 
 def _values(new: NewCertificate) -> dict[str, Any]:
     values = {name: getattr(new, name) for name in new.__slots__ if name != "private_key_pem"}
+    _refuse_private_keys(values)
+    return {**values, "subject_alt_names": json.dumps(new.subject_alt_names)}
+
+
+def _refuse_private_keys(values: Mapping[str, object]) -> None:
     if shown := [name for name, value in values.items() if isinstance(value, str) and PRIVATE_KEY in value]:
         raise InvalidInputError(shown[0], "a private key stands where it would be kept in the clear")
-    return {**values, "subject_alt_names": json.dumps(new.subject_alt_names)}
 
 
 async def namesakes(connection: AsyncConnection, new: NewCertificate) -> Sequence[Row[Any]]:

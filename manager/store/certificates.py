@@ -13,11 +13,13 @@ from common.bundle.build import SlotMaterial
 from common.bundle.manifest import Slot, SlotFacts
 from common.errors import ChangedMeanwhileError, ConflictError
 from common.ids import Fingerprint, NodeName
+from manager.domain.annotations import NO_ANNOTATIONS, Annotations
 from manager.domain.etag import etag_of_certificate
 from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.store.assignments import assign_nodes, assignments_of
 from manager.store.certificate_rows import (
     PLAIN_COLUMNS,
+    annotate_certificate,
     certificate_record,
     conflict_with,
     get_certificate,
@@ -48,6 +50,7 @@ class Certificates:
         nodes: Sequence[NodeName] = (),
         slot: Slot = "server",
         replaced: Collection[int] = (),
+        annotations: Annotations = NO_ANNOTATIONS,
         now_s: float,
     ) -> tuple[CertificateRecord, bool]:
         """Keep a certificate, assigned to these nodes; return it, and whether it is a new entry.
@@ -60,7 +63,8 @@ class Certificates:
                 connection, self._keyring, new, replaced=replaced, now_s=now_s
             )
             await assign_nodes(self._database, connection, record.id, nodes, slot)
-            return record, created
+            await annotate_certificate(connection, record.id, annotations, now_s)
+            return await get_certificate(connection, record.id), created
 
     async def update(
         self,
@@ -69,9 +73,10 @@ class Certificates:
         *,
         nodes: Sequence[NodeName] | None = None,
         slot: Slot = "server",
+        annotations: Annotations = NO_ANNOTATIONS,
         now_s: float,
     ) -> CertificateRecord:
-        """Replace an entry's content, and the nodes that have it in a slot; None leaves either as it is.
+        """Replace an entry's content, and the nodes that have it in a slot; None leaves either as it is. Write what is given about it.
 
         Raises NotFoundError; IdentityConflictError if another entry has the same issuer and serial number.
         """
@@ -85,6 +90,7 @@ class Certificates:
                 own = (assignment.c.certificate_id == certificate_id) & (assignment.c.slot == slot)
                 await connection.execute(delete(assignment).where(own))
                 await assign_nodes(self._database, connection, certificate_id, nodes, slot)
+            await annotate_certificate(connection, certificate_id, annotations, now_s)
             return await get_certificate(connection, certificate_id)
 
     async def check_seen(self, certificate_id: int, seen: str | None) -> None:

@@ -11,6 +11,7 @@ import structlog
 
 from common.errors import ChangedMeanwhileError, NotFoundError, PkiError, Reason
 from common.ids import NodeName
+from manager.domain.annotations import NO_ANNOTATIONS
 from manager.domain.certificate_list import Query
 from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.inventory import Inventory
@@ -78,6 +79,8 @@ class CertificateOperations:
         IdentityConflictError, ConfirmationNeededError; then nothing was kept.
         """
         where, chosen = list(upload.nodes), upload.slot
+        # an empty field of a form takes nothing from the entry that is updated
+        annotations = upload.annotations.checked().differing(NO_ANNOTATIONS)
         for name in where:
             await self._context.store.nodes.get(name)
         material = await self._context.workers.run(READ_TIMEOUT_S, read_upload, upload)
@@ -90,9 +93,11 @@ class CertificateOperations:
                 nodes=where,
                 slot=chosen,
                 replaced=foreseen.replaced(confirm, replaces=replaces),
+                annotations=annotations,
                 now_s=now_s,
             )
-            concerned = await self._note_kept(record, foreseen.noted, created=created, actor=actor)
+            noted = {**foreseen.noted, **annotations.given()}
+            concerned = await self._note_kept(record, noted, created=created, actor=actor)
         _log_kept(record, created=created, count=len(concerned), actor=actor)
         self._context.changed({each.node for each in concerned}, cause=f"certificate {record.id} uploaded")
         return Uploaded(record=record, created=created, consequences=foreseen.consequences)
@@ -208,12 +213,14 @@ class CertificateOperations:
         """
         store, where = self._context.store, None if edit.nodes is None else list(edit.nodes)
         record = await store.certificates.get(certificate_id)
+        annotations = edit.annotations.checked().differing(record.annotations)
         material = await self._edited(record, edit) if edit.changes_content else None
         detail = {
             "certificate": edit.certificate is not None,
             "parameters": edit.parameters is not None,
             "private_key": edit.key is not None,
             "nodes": where,
+            **annotations.given(),
         }
         now_s, rest = self._context.clock(), edit.rest_of(record.text)
         async with self._context.deciding() as inventory:
@@ -227,7 +234,9 @@ class CertificateOperations:
             new = None
             for whole in foreseen.materials:
                 new = new_certificate(whole, temporary=record.temporary and whole.leaf.is_self_signed)
-            await store.certificates.update(certificate_id, new, nodes=where, slot=edit.slot, now_s=now_s)
+            await store.certificates.update(
+                certificate_id, new, nodes=where, slot=edit.slot, annotations=annotations, now_s=now_s
+            )
             after = await store.certificates.nodes_of(certificate_id)
             noted = {**detail, **foreseen.noted}
             await self._context.note(actor, "certificate.updated", f"certificate {certificate_id}", noted)
@@ -289,7 +298,7 @@ class CertificateOperations:
     async def _note_kept(
         self, record: CertificateRecord, more: Mapping[str, object], *, created: bool, actor: str
     ) -> Sequence[AssignmentRecord]:
-        """Note that a certificate was kept; return where it is now."""
+        """Note that a certificate was kept, and what was written about it; return where it is now."""
         nodes = await self._context.store.certificates.nodes_of(record.id)
         detail = {"fingerprint": record.fingerprint, "nodes": [each.node for each in nodes], **more}
         await self._context.note(actor, _kept(created=created), f"certificate {record.id}", detail)
@@ -297,8 +306,11 @@ class CertificateOperations:
 
 
 def _require_same(now: CertificateRecord, read: CertificateRecord) -> None:
-    """Check that an entry is as it was when an edit was read, which what was read and with which key was decided by. Raises ChangedMeanwhileError."""
-    if replace(now, changed_s=read.changed_s) != read:
+    """Check that an entry is as it was when an edit was read, which what was read and with which key was decided by. Raises ChangedMeanwhileError.
+
+    What is written about it decides nothing.
+    """
+    if replace(now, changed_s=read.changed_s, annotations=read.annotations) != read:
         raise ChangedMeanwhileError(f"certificate {read.id} was changed meanwhile; look at it again")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from common.bundle.manifest import Slot
 from common.ids import NodeName
+from manager.domain.annotations import NO_ANNOTATIONS, Annotations
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.admission import read_tls
 from manager.usecases.confirming import Rest
@@ -23,6 +24,7 @@ class Upload:
     parameters: str = ""
     nodes: Sequence[NodeName] = ()
     slot: Slot = "server"
+    annotations: Annotations = NO_ANNOTATIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """What to change of an entry: its certificate, its parameters, and the nodes that have it in a slot; None leaves each as it is.
+    """What to change of an entry: its certificate, its parameters, the nodes that have it in a slot, what is written about it; None leaves each as it is.
 
     The private key stays, and the certificate must pair with it, unless `key` comes along, which only the existing clients' API
     allows; `passphrase` opens a PKCS#12 file in `certificate`. A certificate replaces all that there was, unless `completes` lets
@@ -49,6 +51,7 @@ class Edit:
     nodes: Sequence[NodeName] | None = None
     slot: Slot = "server"
     completes: bool = False
+    annotations: Annotations = NO_ANNOTATIONS
 
     @property
     def changes_content(self) -> bool:

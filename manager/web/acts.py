@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from manager.domain.annotations import ANNOTATIONS
 from manager.domain.audit import AuditRecord
 
 Detail = Mapping[str, Any]
@@ -125,6 +126,7 @@ def _edited(detail: Detail) -> str:
         )
         if detail.get(key)
     ]
+    parts += [f"its {name}" for name in ANNOTATIONS if name in detail]
     if detail.get("nodes") is not None:
         parts.append(f"its nodes ({_names(detail['nodes']) or 'none'})")
     return f"({', '.join(parts)})" if parts else ""

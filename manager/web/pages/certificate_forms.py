@@ -1,41 +1,55 @@
 """Adding TLS certificates, with a preview; editing one; importing files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from common.api.codes import Role
 from common.errors import CertcastError, ChangedMeanwhileError
 from common.ids import node_names
+from manager.domain.annotations import NO_ANNOTATIONS, Annotations
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.etag import etag_of_certificate
 from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.http.errors import status_of
 from manager.usecases.assignments import slot_name
 from manager.usecases.uploads import Edit, Upload
+from manager.web.annotations import annotations_of, compared
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.difference import Difference
+from manager.web.forms import Form
 from manager.web.importing import show_import
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.uploads import findings_of
 from manager.web.words import plural, with_notes
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a form shows: texts by field, nodes that are chosen, and what is written about the certificate."""
+
+    fields: Mapping[str, str]
+    nodes: Sequence[str]
+    annotations: Annotations = NO_ANNOTATIONS
+
+
 async def new_form(visit: PageRequest) -> web.StreamResponse:
     """Ask for a certificate."""
     nodes = visit.request.query.getall("node", [])
-    return await _new_form(visit, {"certificate": "", "parameters": "", "slot": "server"}, nodes)
+    blank = {"certificate": "", "parameters": "", "slot": "server"}
+    return await _new_form(visit, _Given(blank, nodes))
 
 
 async def add(visit: PageRequest) -> web.StreamResponse:
     """Preview what was given, or keep it. A refusal comes with every finding and every field but the key."""
-    form, nodes = visit.form, chosen_nodes(visit.form)
+    form, nodes, annotations = visit.form, chosen_nodes(visit.form), annotations_of(visit.form)
     shown = {
         "certificate": await visit.shown_text(form.text("certificate")),
         "parameters": await visit.shown_text(form.text("parameters")),
         "slot": form.text("slot", "server"),
     }
-    preview = None
+    given_back, preview = _Given(shown, nodes, annotations), None
     try:
         given = {name: await visit.given_text(name) for name in ("certificate", "private_key", "parameters")}
         shown.update(
@@ -47,6 +61,7 @@ async def add(visit: PageRequest) -> web.StreamResponse:
             passphrase=form.text("passphrase") or None,
             nodes=node_names(nodes),
             slot=slot_name(form.text("slot", "server")),
+            annotations=annotations,
         )
         if not form.flag("preview"):
             kept = await visit.operations.certificates.upload(
@@ -57,79 +72,72 @@ async def add(visit: PageRequest) -> web.StreamResponse:
             return visit.redirect(f"/certificates/{kept.record.id}", said)
         preview = await visit.operations.previews.certificate(upload)
     except ConfirmationNeededError as error:
-        return await _new_form(visit, shown, nodes, status=status_of(error), asked=error)
+        return await _new_form(visit, given_back, status=status_of(error), asked=error)
     except CertcastError as error:
         problems, status = findings_of(error), status_of(error)
         if visit.is_fragment:
             # a script shows it beside the form, which keeps everything that was typed
             return visit.render("certificate_preview.html", preview=None, problems=problems)
-        return await _new_form(visit, shown, nodes, status=status, problems=problems)
+        return await _new_form(visit, given_back, status=status, problems=problems)
     if visit.is_fragment:
         return visit.render("certificate_preview.html", preview=preview, problems=[])
-    return await _new_form(visit, shown, nodes, preview=preview)
+    return await _new_form(visit, given_back, preview=preview)
 
 
 async def edit_form(visit: PageRequest) -> web.StreamResponse:
     """Show what can be changed of a certificate."""
     found = await visit.operations.certificates.editable(visit.number())
     record, places = found.record, found.places
-    fields = {"certificate": record.text, "parameters": record.parameters_text}
-    return await _edit_form(
-        visit, record, fields, _server_nodes(places), seen=etag_of_certificate(record, places)
-    )
+    texts = {"certificate": record.text, "parameters": record.parameters_text}
+    given = _Given(texts, _server_nodes(places), record.annotations)
+    return await _edit_form(visit, record, given, seen=etag_of_certificate(record, places))
 
 
 async def edit(visit: PageRequest) -> web.StreamResponse:
     """Change it; who comes second is told what the first one changed, and loses nothing."""
-    form, number, nodes = visit.form, visit.number(), chosen_nodes(visit.form)
+    form, number, seen = visit.form, visit.number(), visit.form.text("seen")
     found = await visit.operations.certificates.editable(number)
     record, places = found.record, found.places
-    fields = {name: form.text(name) for name in ("certificate", "parameters")}
+    texts = {name: form.text(name) for name in ("certificate", "parameters")}
+    given = _Given(texts, chosen_nodes(form), annotations_of(form))
     try:
-        fields = {name: await visit.given_text(name) for name in fields}
-        changed = {
-            name: text
-            for name, text, kept in (
-                ("certificate", fields["certificate"], record.text),
-                ("parameters", fields["parameters"], record.parameters_text),
-            )
-            # a text area may have lost what stood at the ends
-            if text.strip() != _lines(kept).strip()
-        }
-        edited = Edit(
-            certificate=changed.get("certificate"),
-            parameters=changed.get("parameters"),
-            passphrase=form.text("passphrase") or None,
-            nodes=node_names(nodes),
-        )
+        given = replace(given, fields={name: await visit.given_text(name) for name in texts})
         told = await visit.operations.certificates.edit(
-            number, edited, seen=form.text("seen"), confirm=form.text("confirm"), actor=visit.actor
+            number, _edited(record, given, form), seen=seen, confirm=form.text("confirm"), actor=visit.actor
         )
     except ConfirmationNeededError as error:
-        seen = form.text("seen")
-        return await _edit_form(visit, record, fields, nodes, seen=seen, status=status_of(error), asked=error)
+        return await _edit_form(visit, record, given, seen=seen, status=status_of(error), asked=error)
     except ChangedMeanwhileError:
         found = await visit.operations.certificates.editable(number)
         record, places = found.record, found.places
         theirs = await visit.differences(
-            ("TLS certificate", record.text, fields["certificate"]),
-            ("TLS parameters", record.parameters_text, fields["parameters"]),
-            ("Nodes", "\n".join(_server_nodes(places)), "\n".join(sorted(nodes))),
+            ("TLS certificate", record.text, given.fields["certificate"]),
+            ("TLS parameters", record.parameters_text, given.fields["parameters"]),
+            ("Nodes", "\n".join(_server_nodes(places)), "\n".join(sorted(given.nodes))),
+            *compared(record.annotations, given.annotations),
         )
         seen = etag_of_certificate(record, places)
-        return await _edit_form(visit, record, fields, nodes, seen=seen, status=409, theirs=theirs)
+        return await _edit_form(visit, record, given, seen=seen, status=409, theirs=theirs)
     except CertcastError as error:
-        return await _edit_form(
-            visit,
-            record,
-            fields,
-            nodes,
-            seen=form.text("seen"),
-            status=status_of(error),
-            problems=findings_of(error),
-        )
+        problems = findings_of(error)
+        return await _edit_form(visit, record, given, seen=seen, status=status_of(error), problems=problems)
     said = with_notes("Saved. Nodes that it concerns get it within seconds.", told)
     return visit.redirect(f"/certificates/{number}", said)
+
+
+def _edited(record: CertificateRecord, given: _Given, form: Form) -> Edit:
+    """Return what a form changes of an entry; a text area may have lost what stood at the ends of a text."""
+    kept = {"certificate": record.text, "parameters": record.parameters_text}
+    changed = {
+        name: text for name, text in given.fields.items() if text.strip() != _lines(kept[name]).strip()
+    }
+    return Edit(
+        certificate=changed.get("certificate"),
+        parameters=changed.get("parameters"),
+        passphrase=form.text("passphrase") or None,
+        nodes=node_names(given.nodes),
+        annotations=given.annotations,
+    )
 
 
 async def import_form(visit: PageRequest) -> web.StreamResponse:
@@ -143,8 +151,7 @@ async def import_files(visit: PageRequest) -> web.StreamResponse:
 
 async def _new_form(
     visit: PageRequest,
-    shown: dict[str, str],
-    nodes: Sequence[str],
+    given: _Given,
     *,
     status: int = 200,
     problems: Sequence[str] = (),
@@ -152,12 +159,14 @@ async def _new_form(
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     inventory = await visit.operations.inventory()
-    slot = slot_name(shown["slot"]) if shown["slot"] in {"server", "client"} else "server"
+    chosen = given.fields["slot"]
+    slot = slot_name(chosen) if chosen in {"server", "client"} else "server"
     return visit.render(
         "certificate_new.html",
         status=status,
-        shown=shown,
-        choices=node_choices(inventory, nodes, slot=slot),
+        shown=given.fields,
+        annotations=given.annotations,
+        choices=node_choices(inventory, given.nodes, slot=slot),
         problems=problems,
         preview=preview,
         asked=asked,
@@ -168,8 +177,7 @@ async def _new_form(
 async def _edit_form(
     visit: PageRequest,
     record: CertificateRecord,
-    fields: dict[str, str],
-    nodes: Sequence[str],
+    given: _Given,
     *,
     seen: str,
     status: int = 200,
@@ -182,8 +190,9 @@ async def _edit_form(
         "certificate_edit.html",
         status=status,
         record=record,
-        fields={name: await visit.shown_text(text) for name, text in fields.items()},
-        choices=node_choices(inventory, nodes, own=record.id),
+        fields={name: await visit.shown_text(text) for name, text in given.fields.items()},
+        annotations=given.annotations,
+        choices=node_choices(inventory, given.nodes, own=record.id),
         seen=seen,
         problems=problems,
         theirs=theirs,
