@@ -14,6 +14,9 @@ NAME_MAX_CHARS: Final = 255
 LABEL_MAX_CHARS: Final = 150
 """Of what people call something."""
 
+NOTE_MAX_CHARS: Final = 1000
+"""Of a note about a certificate: a few sentences. The audit entry of a change has it whole."""
+
 SECRET_MAX_CHARS: Final = 1024
 """Of a password or a passphrase. NIST SP 800-63B 3.1.1.2 wants 64 to be possible."""
 

@@ -68,6 +68,7 @@ class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     chain: str | None = None
     parameters: str | None = None
     text: str | None = None
+    note: str | None = None
     created: bool | None = None
     consequences: list[ConsequenceAnswer] | None = None
 

@@ -18,6 +18,9 @@ from common.api.values import (
     UploadBytes,
     UploadText,
 )
+from common.limits import NOTE_MAX_CHARS
+
+NoteText = Annotated[str, msgspec.Meta(max_length=NOTE_MAX_CHARS)]
 
 
 class NewCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +38,7 @@ class NewCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     parameters: UploadText = ""
     nodes: Nodes = []
     slot: Slot = "server"
+    note: NoteText | None = None
     replace: bool = False
     confirm: ConfirmationText | None = None
 
@@ -79,6 +83,7 @@ class CertificateEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     parameters: UploadText | None = None
     nodes: Nodes | None = None
     slot: Slot = "server"
+    note: NoteText | None = None
     confirm: ConfirmationText | None = None
 
     def __repr__(self) -> str:

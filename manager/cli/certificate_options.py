@@ -46,6 +46,10 @@ KeptNodesOption = Annotated[
     ),
 ]
 NoNodesOption = Annotated[bool, typer.Option("--no-nodes", help="Take it from all nodes.")]
+NoteOption = Annotated[
+    str | None,
+    typer.Option("--note", metavar="TEXT", help="A note for people, which every user can read; '' for none."),
+]
 NodesOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -251,6 +251,7 @@ def _facts(
         ("fingerprint", found.fingerprint),
         ("parameters", ", ".join(_LABEL.findall(found.parameters or "")) or "-"),
         ("nodes", places(found.nodes) or "-"),
+        ("note", (found.note or "-").split("\n")),
         ("status", _all_statuses(found)),
         ("chain", explanation or "-"),
         ("strict client", "-" if chain is None else _verdict(chain)),

@@ -19,6 +19,7 @@ from manager.cli.certificate_options import (
     NodesOption,
     NoNodesOption,
     NoParametersOption,
+    NoteOption,
     ParametersOption,
     SlotOption,
 )
@@ -52,6 +53,7 @@ def add(
     parameters: ParametersOption = None,
     nodes: NodesOption = None,
     slot: SlotOption = "server",
+    note: NoteOption = None,
     replaces: ReplaceKeyOption = False,
     force: YesOption = False,
     json: JsonOption = False,
@@ -78,6 +80,7 @@ def add(
     }
     if replaces:
         body["replace"] = True
+    body |= _written(note=note)
     try:
         answer = ask_confirmed(
             context,
@@ -115,10 +118,11 @@ def edit(
     nodes: KeptNodesOption = None,
     no_nodes: NoNodesOption = False,
     slot: SlotOption = "server",
+    note: NoteOption = None,
     force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Change a certificate, its parameters or its nodes.
+    """Change a certificate, its parameters, its nodes or its note.
 
     What is not said stays, and so does the private key. The certificate must pair with that key: for another key, add another certificate and assign it.
 
@@ -130,14 +134,19 @@ def edit(
         raise InvalidInputError("passphrase", "a passphrase is for a file that --certificate names")
     only_one_from_stdin(certificate, parameters)
     body: dict[str, Any] = {"slot": slot} | _without_parameters(parameters, chosen=no_parameters)
+    written = _written(note=note)
     if nodes or no_nodes:
         body["nodes"] = [node_name(name) for name in nodes or ()]
-    if certificate is None and parameters is None and len(body) == 1:
+    moves = certificate is not None or parameters is not None or len(body) > 1
+    if not (moves or written):
         raise InvalidInputError(
-            "edit", "say what to change: --certificate, --parameters, --no-parameters, --node or --no-nodes"
+            "edit",
+            "say what to change: --certificate, --parameters, --no-parameters, --node, --no-nodes or --note",
         )
     login(context)
-    body |= _secret(ask=ask_passphrase, from_stdin=passphrase_stdin) | _texts(certificate, parameters)
+    body |= (
+        _secret(ask=ask_passphrase, from_stdin=passphrase_stdin) | _texts(certificate, parameters) | written
+    )
     try:
         answer = ask_confirmed(
             context,
@@ -150,9 +159,8 @@ def edit(
         say_answer(answer)
         return
     kept = _read(answer)
-    say(
-        f"Changed certificate {kept.id} ({kept.fingerprint[:8]}){going_to([each.node for each in kept.nodes])}."
-    )
+    concerned = [each.node for each in kept.nodes] if moves else []
+    say(f"Changed certificate {kept.id} ({kept.fingerprint[:8]}){going_to(concerned)}.")
     say_remarks(kept)
 
 
@@ -258,6 +266,11 @@ def _texts(certificate: str | None, parameters: str | None) -> dict[str, str]:
     """Return the texts that an edit changes, by the field of the request."""
     named = {"certificate": certificate, "parameters": parameters}
     return {field: read_text(name) for field, name in named.items() if name is not None}
+
+
+def _written(**annotations: str | None) -> dict[str, str]:
+    """Return what is written about a certificate, as far as it is given: an older manager does not know the fields."""
+    return {field: text for field, text in annotations.items() if text is not None}
 
 
 def _secret(*, ask: bool, from_stdin: bool) -> dict[str, str]:

@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 from common.errors import InvalidInputError
+from common.limits import NOTE_MAX_CHARS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotations:
     """What is written about one certificate; None leaves an annotation as it is."""
+
+    note: str | None = None
 
     def given(self) -> Mapping[str, str]:
         """Return those that are given."""
@@ -39,7 +42,7 @@ NO_ANNOTATIONS: Final = Annotations()
 ANNOTATIONS: Final = tuple(each.name for each in fields(Annotations))
 """Their names: columns of the store, and fields of a form."""
 
-_MAX_CHARS: Final[Mapping[str, int]] = {}
+_MAX_CHARS: Final[Mapping[str, int]] = {"note": NOTE_MAX_CHARS}
 
 
 def _plain(text: str) -> str:

@@ -65,6 +65,8 @@ certificate = Table(
     # they are not unique, because a CA may give one number to several keys
     Column("issuer_id", String(64), nullable=False),
     Column("public_key_id", String(64), nullable=False, index=True),
+    # what administrators write about it (`manager.domain.annotations`)
+    Column("note", Text, nullable=False, server_default=""),
     Index("ix_certificate_identity", "issuer_id", "serial_no"),
     # covers the look at what a copy in memory lacks: without it, that reads through every certificate's text
     Index("ix_certificate_changes", "id", "changed_s"),

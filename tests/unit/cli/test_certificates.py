@@ -177,6 +177,30 @@ def test_an_edit_sends_only_what_changes_and_never_a_key(api, run, arguments, bo
     assert "Changed certificate 7 (abababab); it goes to conf1, conf2 now" in done.stdout
 
 
+@pytest.mark.parametrize("note", ["Ask Ada first.\nTicket 4711", ""])
+def test_an_edit_of_the_note_alone_sends_it_and_says_nothing_of_nodes(api, run, note):
+    api.answer("PATCH", "certificates/7", STORED | {"note": note})
+    done = run("certificate", "edit", "7", "--note", note)
+    assert done.exit_code == 0, done.stderr
+    assert api.asked[0][2] == {"slot": "server", "note": note, "confirm": ""}
+    assert done.stdout == "Changed certificate 7 (abababab).\n"
+
+
+def test_a_note_goes_with_a_new_certificate_and_only_if_it_was_given(api, run, files):
+    api.answer("POST", "certificates", KEPT, status=201)
+    arguments = ("certificate", "add", "--certificate", files[0], "--key", files[1])
+    assert run(*arguments).exit_code == 0
+    assert run(*arguments, "--note", "Ask Ada first.").exit_code == 0
+    assert [asked[2].get("note") for asked in api.asked] == [None, "Ask Ada first."]
+
+
+def test_a_note_is_shown_line_by_line_and_no_character_of_it_commands_the_terminal(api, run):
+    api.answer("GET", "certificates/7", STORED | {"note": "[bold]first[/]\nsecond \x1b[2J\u202e"})
+    lines = [line.split() for line in run("certificate", "show", "7").stdout.splitlines()]
+    assert ["note", "[bold]first[/]"] in lines
+    assert ["second", "\ufffd[2J\ufffd"] in lines
+
+
 def test_an_edit_sends_the_passphrase_of_its_file(api, run, files):
     api.answer("PATCH", "certificates/7", STORED)
     arguments = ["edit", "7", "--certificate", files[0], "--passphrase-stdin"]

@@ -67,6 +67,12 @@ def said(action: str, subject: str, detail: object = None) -> str:
             "updated certificate 7 (its parameters)",
         ),
         (
+            "certificate.updated",
+            "certificate 7",
+            {"certificate": False, "nodes": None, "note": ""},
+            "updated certificate 7 (its note)",
+        ),
+        (
             "generation.republished",
             "node a",
             {"generation": 4, "as": 9},

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from common.api.certificates import CertificateAnswer
+from common.limits import NOTE_MAX_CHARS
 from manager.api import certificates
 from manager.api.answers import certificate_answer
 from manager.http.pieces import listed
@@ -163,3 +164,25 @@ async def test_what_each_node_has_is_listed_and_nothing_is_said_where_there_is_n
     found = {(each["node"], each["slot"]): (each["certificate"] or {}).get("id") for each in slots}
     assert found.pop(("n1", "server")) is not None
     assert found == {("n1", "client"): kept["id"], ("n2", "server"): None}
+
+
+async def test_a_note_is_written_shown_changed_and_taken_away(api: ApiClient):
+    hostile = "<script>alert('note')</script>\n{{ 7 * 7 }}"
+    kept = await upload(api, pki.current_leaf(ISSUER, ["a.example.test"]), note="Ask Ada first.")
+    path = f"certificates/{kept['id']}"
+    assert kept["note"] == "Ask Ada first."
+    assert (await api.call("PATCH", path, {"note": hostile}))[1]["note"] == hostile
+    assert (await api.call("PATCH", path, {"nodes": []}))[1]["note"] == hostile
+    assert (await api.call("GET", path))[1]["note"] == hostile
+    (listed_one,) = (await api.call("GET", "certificates"))[1]["certificates"]
+    assert "note" not in listed_one
+    assert (await api.call("PATCH", path, {"note": ""}))[1]["note"] == ""
+
+
+async def test_a_note_that_is_too_long_or_holds_a_control_character_is_refused(api: ApiClient):
+    kept = await upload(api, pki.current_leaf(ISSUER, ["a.example.test"]), note="as it was")
+    for note in ("x" * (NOTE_MAX_CHARS + 1), "\x1b]0;title\x07", "a\u202eb", 7):
+        status, refused = await api.call("PATCH", f"certificates/{kept['id']}", {"note": note})
+        assert status == 400, refused
+        assert refused["error"]["field"] == "note"
+    assert (await api.call("GET", f"certificates/{kept['id']}"))[1]["note"] == "as it was"

@@ -131,3 +131,36 @@ async def test_an_edit_that_asks_says_that_the_passphrase_must_be_given_again(ap
     assert asked.status == 409
     assert "Give the passphrase again" in asked.text
     assert PHRASE not in asked.html
+
+
+async def test_a_note_is_written_with_a_certificate_and_changed_apart_from_it(api, browser):
+    await add(browser, leaf(), note="Ask Ada first.\r\nTicket 4711")
+    assert "Ask Ada first.\nTicket 4711" in (await browser.get("/certificates/1")).html
+    form = await browser.get("/certificates/1/edit")
+    assert [text.strip() for text in form.values["note"]] == ["Ask Ada first.\nTicket 4711"]
+    given = {"certificate": form.values["certificate"][0], "seen": form.hidden["seen"]}
+    refused = await browser.post("/certificates/1/edit", {**given, "note": "\x1b[2J and the rest"})
+    assert refused.status == 400
+    assert "a character in line 1 that cannot be shown: U+001B" in refused.text
+    saved = await browser.post_confirmed("/certificates/1/edit", {**given, "note": "<b>bold</b> {{ 7 * 7 }}"})
+    assert "&lt;b&gt;bold&lt;/b&gt; {{ 7 * 7 }}" in saved.html
+    assert "<b>bold" not in saved.html
+    assert (await api.context.store.certificates.get(1)).annotations.note == "<b>bold</b> {{ 7 * 7 }}"
+
+
+async def test_an_upload_in_place_with_an_empty_field_leaves_the_note(api, browser):
+    made = leaf()
+    await add(browser, made, note="Ask Ada first.")
+    await add(browser, made, note="")
+    assert (await api.context.store.certificates.get(1)).annotations.note == "Ask Ada first."
+
+
+async def test_two_administrators_notes_are_told_apart(api, browser):
+    await add(browser, leaf())
+    form = await browser.get("/certificates/1/edit")
+    given = {"certificate": form.values["certificate"][0], "seen": form.hidden["seen"]}
+    await browser.post_confirmed("/certificates/1/edit", {**given, "note": "theirs"})
+    told = await browser.post("/certificates/1/edit", {**given, "note": "mine"})
+    assert told.status == 409
+    assert "stored: theirs yours: mine" in told.text.replace("\xa0", "")
+    assert [text.strip() for text in told.values["note"]] == ["mine"]
