@@ -31,6 +31,26 @@ def test_a_document_names_only_files_that_exist(document: Path):
     assert (files, links) == ([], [])
 
 
+def test_the_map_has_a_room_for_every_module_of_the_product():
+    text = (TOP / "docs" / "architecture.md").read_text()
+    table = text.partition("| room | what is in it")[2].partition("\n\n")[0]
+    rooms = [
+        name for row in table.splitlines() for name in FILE.findall(row.split("|")[1] if "|" in row else "")
+    ]
+    modules = [
+        named(path) for top in ("common", "manager", "nodeagent") for path in (TOP / top).rglob("*.py")
+    ]
+    own = {f"{top}/__init__.py" for top in ("common", "manager", "nodeagent")}
+    assert not [name for name in rooms if name.count("/") != (2 if name.endswith("/") else 1)]
+    homeless = [
+        name
+        for name in modules
+        if name not in own
+        and sum(name == room or (room[-1] == "/" and name.startswith(room)) for room in rooms) != 1
+    ]
+    assert homeless == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_a_document_names_only_targets_that_the_makefile_has(document: Path):
     targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(), re.MULTILINE))
