@@ -1,1 +1,1 @@
-"""What manager and nodeagent share; imports nothing above it and does no work at import."""
+"""Parts that manager and nodeagent share; imports nothing above it and does no work at import."""

@@ -1,4 +1,4 @@
-"""What a decoder of JSON finds wrong with a message, in words.
+"""Schema violations that a JSON decoder finds in a message, in words.
 
 Decides the sentence and the field for each kind of finding of msgspec. Values that were sent are not repeated: they may be secret.
 Invariant: never raises; a finding that is not known here still names its field.

@@ -1,4 +1,4 @@
-"""Which account works on a store: its owner's, so that the service can read what a command of root's leaves there.
+"""Account of a store's owner: commands of root work as it, so that the service can read what they leave there.
 
 Decides when root becomes the store's owner and when a command is refused. Invariant: root writes nothing into a store
 that belongs to somebody else.

@@ -1,4 +1,4 @@
-"""What the commands `certcast` and `certcast-manager` begin with: an installation for a node has their names, not their libraries."""
+"""Entry points of `certcast` and `certcast-manager`: an installation for a node has their names, not their libraries."""
 
 import sys
 from importlib import import_module

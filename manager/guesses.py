@@ -41,7 +41,7 @@ def answer_to(
         return f"{said} Say of what: {_listed([f'{path} {each}' for each in below])}."
     if near := _nearest(guess, commands):
         return f"{said} Did you mean '{path} {near}'?"
-    return f"{said} There is {_listed([f'{path} {each}' for each in commands])}."
+    return f"{said} Available: {_listed([f'{path} {each}' for each in commands])}."
 
 
 def _here(aims: Sequence[str], commands: Mapping[str, Collection[str]]) -> str | None:

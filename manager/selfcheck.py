@@ -1,4 +1,4 @@
-"""What is wrong with the manager's own configuration now and would fail at its next start.
+"""Self-check of the manager: mistakes in its configuration that would make its next start fail.
 
 Looks at the settings as the next start will read them, and at the key that opens the store. Changes nothing; blocking.
 """

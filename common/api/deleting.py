@@ -1,4 +1,4 @@
-"""What requests send to delete several things at once. Pure."""
+"""Requests that delete several things at once. Pure."""
 
 import msgspec
 

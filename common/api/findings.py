@@ -1,4 +1,4 @@
-"""What is said of a certificate or trusted CA wherever one is shown, and of what an upload did not take. Pure."""
+"""Findings about a certificate or trusted CA wherever one is shown, and about what an upload did not take. Pure."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What the fields of requests and answers may hold.
+"""Values of fields in requests and answers.
 
 Decides which limits a request is held to, and which an answer promises. A promise is documented and not held against the answer: a
 command reads the answers of a later manager, which may know more states and longer texts. A request's body is the other way round: its type

@@ -1,1 +1,1 @@
-"""What the public codes mean: findings, statuses, states, alarms and reasons."""
+"""Meanings of the public codes: findings, statuses, states, alarms and reasons."""

@@ -74,7 +74,7 @@ FINDINGS: Final = (
         ),
         remark="OpenSSL since 1.1.1h: 'Certificate public key has explicit ECC parameters'. The same holds for a CA of the chain.",
         standard="RFC 5480 2.1.1",
-        remedy="Make a new key with a named curve (openssl: -param_enc named_curve), and request the certificate anew.",
+        remedy="Make a new key with a named curve (openssl: -param_enc named_curve), and request the certificate again.",
     ),
     Explanation(
         code=LintCode.KEY_USAGE,
@@ -114,7 +114,7 @@ FINDINGS: Final = (
         refused_by=(Client.GO,),
         remark="Go since 1.23 refuses a negative one. No client that was tried refuses one that is zero or too long, though Python's cryptography refuses the latter.",
         standard="RFC 5280 4.1.2.2",
-        remedy="Have it issued anew; the CA must use positive serial numbers of at most 20 octets.",
+        remedy="Have it reissued; the CA must use positive serial numbers of at most 20 octets.",
     ),
     Explanation(
         code=LintCode.EMPTY_ISSUER,
@@ -124,7 +124,7 @@ FINDINGS: Final = (
         refused_by=(Client.FIREFOX, Client.JAVA),
         remark="Firefox: MOZILLA_PKIX_ERROR_EMPTY_ISSUER_NAME. OpenSSL only with -x509_strict, which Python sets by default since 3.13; curl built on OpenSSL refuses it too.",
         standard="RFC 5280 4.1.2.4",
-        remedy="Give the CA a name, and have the certificate issued anew.",
+        remedy="Give the CA a name, and have the certificate reissued.",
     ),
     Explanation(
         code=LintCode.LONG_LIFETIME,

@@ -78,8 +78,8 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         Reason.SHRINK_GUARD: (
             "Trust store would lose too much",
             (
-                "The new trust store has far fewer CAs than the node has now, which looks like a mistake. Bring the CAs back, or push by force "
-                "if it is meant."
+                "The new trust store has far fewer CAs than the node has now, which looks like a mistake. Add the CAs again, or force the push "
+                "if that is intended."
             ),
         ),
         Reason.NO_SPACE: (
@@ -147,7 +147,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         Reason.ROLLBACK_FAILED: (
             "Rollback failed too",
             (
-                "Neither the new files nor the former ones could be proven at the ports. Look at the services on the node now: what they serve is "
+                "Neither the new nor the previous files could be proven at the ports. Check the services on the node now: what they serve is "
                 "not known to be right."
             ),
         ),
@@ -158,7 +158,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         Reason.QUARANTINED: (
             "Paused after a failure",
             (
-                "This content failed on the node a short while ago and is left alone for a time that grows to an hour. Other content is taken "
+                "This content failed on the node recently, and is tried again after a pause that grows to an hour. Other content is accepted "
                 "at once, and a forced push tries this one now."
             ),
         ),
@@ -187,17 +187,17 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         Reason.NOT_FOUND: (
             "Does not exist",
-            "There is nothing of that name or number, or it was deleted meanwhile. List what there is, and ask again.",
+            "Nothing has that name or number, or itwas deleted in the meantime. List what there is, and ask again.",
         ),
         Reason.CONFLICT: (
             "Conflicts with what is stored",
-            "The name is in use, or the object was changed by somebody else meanwhile. Load it again, and repeat what still applies.",
+            "The name is in use, or the object was changed by somebody else in the meantime. Load it again, and repeat what still applies.",
         ),
         Reason.IDENTITY_CONFLICT: (
             "Same identity, other key",
             (
                 "A stored certificate has the same issuer and serial number but another private key. See which is right; replacing it "
-                "wants a confirmation."
+                "needs confirmation."
             ),
         ),
         Reason.CONFIRMATION_NEEDED: (

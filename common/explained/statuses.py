@@ -59,7 +59,7 @@ STATUSES: Final = (
         ),
         remark="OpenSSL 3 at security level 1 and above. Java and Windows refuse SHA-1 only under CAs of their built-in lists; Java refuses MD5 under all.",
         standard="RFC 8446 4.4.2.4; CA/Browser Forum baseline requirements 7.1.3.2; Apple support 103769",
-        remedy="Have it issued anew with SHA-256.",
+        remedy="Have it reissued with SHA-256.",
     ),
     Explanation(
         code=StatusCode.EMPTY_SUBJECT,

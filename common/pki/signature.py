@@ -1,4 +1,4 @@
-"""Whether a signature was made with a key.
+"""Signature checks: whether a signature was made with a key.
 
 Decides by the signature alone: names, dates and uses are the chain's affair. Old hashes (SHA-1, MD5) verify here,
 because "signed with SHA-1" must be told from "not signed by it"; whether they are good enough is the status's affair.

@@ -1,4 +1,4 @@
-"""What stands between the blocks of a text and may be one: base64 without marks, binary content, text in another encoding.
+"""Stray content between the blocks of a text that may be one: base64 without marks, binary content, text in another encoding.
 
 Decides what of it has to be named, so that nothing is left out without a word. Leaves the blocks themselves to `pem`.
 Invariant: time is linear in the text, and what comments are made of (words, digests, paths, dates) is not named.
@@ -81,12 +81,12 @@ def _strays(text: str, start: int, end: int) -> Iterator[Stray]:
             break
     if not text.isascii() and (binary := _BINARY.search(text, start, end)):
         yield Stray(
-            binary.start(), "binary content stands here beside PEM, such as DER; give it as a separate file"
+            binary.start(), "there is binary content here beside PEM, such as DER; give it as a separate file"
         )
     if wide := _WIDE.search(text, start, end):
         yield Stray(
             wide.start(),
-            "text stands here in another encoding than the rest, such as UTF-16; give it as a separate file",
+            "there is text here in a different encoding from the rest, such as UTF-16; give it as a separate file",
         )
 
 
@@ -118,4 +118,4 @@ def _kind(text: str) -> str:
         return "this is an SSH key, not a certificate or a private key in PEM"
     if text.startswith(_PEM_IN_BASE64):
         return "this is PEM in base64, as a Kubernetes secret has it; decode it first ('base64 -d')"
-    return "base64 stands here outside any block: its BEGIN and END lines are missing or damaged"
+    return "there is base64 here outside any block: its BEGIN and END lines are missing or damaged"

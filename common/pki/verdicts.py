@@ -1,4 +1,4 @@
-"""What the library's verifier says, in words for people.
+"""Verdicts of the library's verifier, in words for people.
 
 Decides the sentence for each reason that the verifier gives. It quotes its own objects and counts how it searched; neither says
 anything to people. Invariant: no repr, no identifier in dotted form where there is a name, and never an empty text.

@@ -1,4 +1,4 @@
-"""What the API says of certificates, trusted CAs and chains: one shape each, shared by every route that answers with it.
+"""API answers for certificates, trusted CAs and chains: one shape each, shared by every route that answers with it.
 
 Invariant: no answer has a field for a private key.
 """

@@ -1,4 +1,4 @@
-"""What the API says of nodes and of differences between generations, from what the manager knows of them.
+"""API answers for nodes and for differences between generations, from what the manager knows of them.
 
 Decides nothing: field by field it is the same. Invariant: a field that the contract does not have is not answered.
 """

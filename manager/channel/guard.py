@@ -1,4 +1,4 @@
-"""What stands between an accepted socket and the SSH library.
+"""Guard between an accepted socket and the SSH library.
 
 Holds each peer to its bytes and deadlines until it has proven what it came for, and to a pace from then on. Who may begin is the
 gate's word; SSH is asyncssh's. Invariants: a peer that has proven nothing costs a bounded amount of memory and time and never a

@@ -1,4 +1,4 @@
-"""Which manager is asked, as whom, and whom the command believes to be that manager.
+"""Credentials and trust: which manager is asked, as whom, and how it is verified.
 
 Decides the credentials from options and variables. Leaves the request to `client`. Invariant: a password is never
 an argument and never shown; it comes from a variable, standard input or a prompt.

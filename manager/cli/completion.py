@@ -1,4 +1,4 @@
-"""What a shell completes beyond commands, options and their choices: the names of nodes, users and certificates.
+"""Shell completion beyond commands, options and their choices: the names of nodes, users and certificates.
 
 Decides when to ask the manager: only where nobody would be asked for a password. Invariant: completion never fails, waits or prints;
 whatever goes wrong, it offers nothing, and the command itself will say what is wrong.

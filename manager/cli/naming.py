@@ -1,4 +1,4 @@
-"""Which entry a person means by a number, a name or the beginning of a fingerprint.
+"""Entries by name: the one that a person means by a number, a name or the beginning of a fingerprint.
 
 Decides when words name exactly one. Invariant: where they could name several, nothing is chosen, and all of them are told.
 """

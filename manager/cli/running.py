@@ -1,4 +1,4 @@
-"""What the commands share: their options, asking the manager, and printing its answer.
+"""Common parts of the commands: their options, asking the manager, and printing its answer.
 
 Decides nothing about any one resource. Heavy libraries are imported when a request is made, not for `--help`.
 """

@@ -24,9 +24,9 @@ def untrusted(url: str, error: ssl.SSLCertVerificationError | ssl.CertificateErr
     """Say that the certificate is not believed."""
     found = getattr(error, "verify_message", "") or "it was not accepted"
     return UnreachableError(
-        f"the certificate of {url} is not trusted: {found.rstrip('.')}. If it is the manager's own, compare and keep it "
-        "with 'certcast trust'; else give the CA that issued it with --ca FILE, use a name that it is for, or accept "
-        "anyone with --insecure"
+        f"the certificate of {url} is not trusted: {found.rstrip('.')}. If it is the manager's own, compare and save it "
+        "with 'certcast trust'; otherwise give the CA that issued it with --ca FILE, use a name that it is valid for, or skip "
+        "verification with --insecure"
     )
 
 

@@ -1,1 +1,1 @@
-"""What the manager decides; no I/O."""
+"""The manager's decisions; no I/O."""

@@ -60,7 +60,7 @@ class ConfirmationNeededError(ConflictError):
     def __init__(self, consequences: Sequence[Consequence], token: str) -> None:
         self.consequences, self.token = tuple(consequences), token
         asked = " ".join(each.message for each in consequences if each.asks)
-        super().__init__(f"this needs a confirmation, and nothing was changed: {asked}")
+        super().__init__(f"this needs confirmation, and nothing was changed: {asked}")
 
 
 def token_of(consequences: Iterable[Consequence], facts: object) -> str:

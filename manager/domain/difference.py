@@ -1,4 +1,4 @@
-"""What differs between two generations of a node: files by name and size, leaves, chains and anchors by name.
+"""Differences between two generations of a node: files by name and size, leaves, chains and anchors by name.
 
 Decides which files are looked into. Invariant: a file that holds a private key is never one of them.
 """

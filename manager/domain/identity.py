@@ -1,4 +1,4 @@
-"""What stands in the way of keeping a certificate: another one of its issuer and serial number.
+"""Identity conflicts: another stored certificate with the same issuer and serial number.
 
 Pure. Invariant: both sides are named by all that tells them apart, so that whoever reads it can decide without a second question.
 """

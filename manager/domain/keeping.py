@@ -1,4 +1,4 @@
-"""What stays with an entry when its certificate is given again: the certificates that completed its chain, and were not given again.
+"""Intermediates that stay with an entry when its certificate is given again: those that completed its chain, and were not given again.
 
 Pure. Decides which of an entry's certificates a new text still needs, and whether a change leaves clients with less of a chain. Leaves the search
 to `manager.pki.chain.chain`. Invariant: a chain that a text completes by itself, with the manager's CAs, stays as it was given, up to its root.

@@ -65,9 +65,8 @@ def of_removing_nodes(nodes: Sequence[NodeRecord], inventory: Inventory) -> list
         ]
         kept = [each for each in held if not each.temporary]
         joined = " Its agent is refused from then on." if record.public_key else " It has not joined."
-        stays = "stays" if len({each.id for each in kept}) == 1 else "stay"
         every = listed(dict.fromkeys(named(each) for each in kept))
-        has = f" It has {every}, which {stays} in the store." if kept else ""
+        has = f" This stays in the store: {every}." if kept else ""
         message = f"Node {record.name} is deleted with its history.{joined}{has} Its services keep serving what they have."
         found.append(
             Consequence(

@@ -1,4 +1,4 @@
-"""What the manager knows of one node at one moment, for the planner, the API and people.
+"""View of one node at one moment, for the planner, the API and people.
 
 Decides which one word describes a node. Invariant: `desired`, `offered`, `applied` and `serving` are four separate facts;
 none is derived from another, and only the node's own report moves `applied` and `serving`.

@@ -1,4 +1,4 @@
-"""How a failure is answered: one shape, a status by kind, every finding with its place.
+"""Error answers: one shape, a status by kind, every finding with its place.
 
 {"error": {"reason": "...", "message": "...", "field": "...", "findings": [{"message", "file", "block", "line"}]}}
 

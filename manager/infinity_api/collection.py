@@ -1,4 +1,4 @@
-"""What the handlers need of a resource's objects. Each kind of object has a class of its own beside this module."""
+"""Collections of a resource's objects, as the handlers need them. Each kind of object has a class of its own beside this module."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Collection(Protocol):
         """Return all by id, in the order of ids. They are not to be changed."""
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Return these with every value that is shown; an object that was deleted meanwhile is left out."""
+        """Return these with every value that is shown; an object thatwas deleted in the meantime is left out."""
 
 
 class Writable(Collection, Protocol):

@@ -1,4 +1,4 @@
-"""What clients ask of a conferencing platform: nothing of it is here, and locations have only nodes."""
+"""Resources of a conferencing platform: none of it is here, and locations have only nodes."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What is: the state of nodes, and alarms."""
+"""Status: the state of nodes, and alarms."""
 
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address

@@ -1,4 +1,4 @@
-"""What changes several kinds of entries at once: an import, the answer to a certificate signing request, a node with its slots.
+"""Changes of several kinds of entries at once: an import, the answer to a certificate signing request, a node with its slots.
 
 Invariant: one transaction each, so nothing is half-imported, and no node is without a certificate in between.
 """

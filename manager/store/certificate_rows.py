@@ -124,7 +124,7 @@ def _values(new: NewCertificate) -> dict[str, Any]:
 
 def _refuse_private_keys(values: Mapping[str, object]) -> None:
     if shown := [name for name, value in values.items() if isinstance(value, str) and PRIVATE_KEY in value]:
-        raise InvalidInputError(shown[0], "a private key stands where it would be kept in the clear")
+        raise InvalidInputError(shown[0], "a private key is in a field that would be stored unencrypted")
 
 
 async def namesakes(connection: AsyncConnection, new: NewCertificate) -> Sequence[Row[Any]]:

@@ -1,4 +1,4 @@
-"""What there is one of: the epoch, this store's identity, and the manager's own secrets."""
+"""Single values: the epoch, this store's identity, and the manager's own secrets."""
 
 from typing import Final
 

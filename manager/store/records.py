@@ -1,4 +1,4 @@
-"""What the store is given to keep."""
+"""Records that the store is given to keep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

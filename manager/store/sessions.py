@@ -1,4 +1,4 @@
-"""Who is signed in to the pages. Tokens come in as hashes; making them, and how long they last, is not the store's business."""
+"""Sessions of the pages. Tokens come in as hashes; making them, and how long they last, is not the store's business."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -78,7 +78,7 @@ class ClientOperations:
         key = ec.generate_private_key(ec.SECP256R1())
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         async with self._context.store.transaction():
-            # what the role gives now: it may be changed by somebody else meanwhile
+            # what the role gives now: it may be changed by somebody else in the meantime
             level = await self._level(api_role_id)
             record = await self._add(name, level, read_public_key(public), api_role_id, actor)
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

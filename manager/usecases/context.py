@@ -1,4 +1,4 @@
-"""What every use case has at hand."""
+"""Context of the use cases: what every one of them has at hand."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What was published for nodes: looking at it, comparing it, and publishing older content once more."""
+"""Generations of nodes: looking at them, comparing them, and publishing older content once more."""
 
 import asyncio
 import contextlib

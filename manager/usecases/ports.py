@@ -1,4 +1,4 @@
-"""What the use cases and the API need of the fleet."""
+"""Ports: what the use cases and the API need of the fleet."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager

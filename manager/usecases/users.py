@@ -1,4 +1,4 @@
-"""Who may sign in, and whether somebody is who they say.
+"""Users: who may sign in, and whether somebody is who they say.
 
 Invariant: a token is kept as the SHA-256 of its 256 random bits, and whoever holds it never waits because of others; passwords are
 the business of `manager.usecases.passwords`.

@@ -1,4 +1,4 @@
-"""How many nodes stand, without holding up whoever else has a turn."""
+"""Views of many nodes, without holding up whoever else has a turn."""
 
 import asyncio
 import contextlib

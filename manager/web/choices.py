@@ -1,4 +1,4 @@
-"""What a form offers to choose from: the nodes, and what each has now."""
+"""Choices that a form offers: the nodes, and what each has now."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What two administrators' texts differ in, line by line.
+"""Differences between two administrators' texts, line by line.
 
 Pure. Invariant: a line that is the same in both is left out, except for a little of what stands around a difference.
 """

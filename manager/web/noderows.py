@@ -1,4 +1,4 @@
-"""What the list of nodes and a node's own page show, made of the inventory and of what the fleet knows.
+"""Rows of the list of nodes, and of a node's own page, made of the inventory and of what the fleet knows.
 
 Pure. Invariant: the order is total (the name decides between equals), so that pages neither repeat nor skip a node.
 """

@@ -1,4 +1,4 @@
-"""How the fleet stands, as the home page tells it: tiles, pushes under way, and how long changes took lately.
+"""Status of the fleet, as the home page shows it: tiles, pushes under way, and how long recent changes took.
 
 Pure. Invariant: every node is in exactly one tile.
 """

@@ -1,4 +1,4 @@
-"""Where the bars of the expiry timeline stand: what expires in which week of the coming year.
+"""Expiry timeline: the bars that show what expires in which week of the coming year.
 
 Pure. Invariant: everything is counted once: as expired, in a week's bar, or as later.
 """

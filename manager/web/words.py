@@ -1,4 +1,4 @@
-"""How the pages say things: states, statuses, moments, spans of time.
+"""Wording of the pages: states, statuses, moments, spans of time.
 
 Pure. Invariant: whatever is told by a colour is told by a word and a shape too.
 """

@@ -1,1 +1,1 @@
-"""What the agent decides; no I/O."""
+"""The agent's decisions; no I/O."""

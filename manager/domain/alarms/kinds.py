@@ -1,4 +1,4 @@
-"""What an alarm's kind is made of, and what it finds."""
+"""Alarm kinds: what each is made of, and what it finds."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the body of a request says, as values that the operations can work with.
+"""Request bodies, as values that the operations can work with.
 
 Decides what a create, a change and a change of several objects may contain (the contract's sections 2.1 and 2.3): what a change
 leaves out stays, whether it is a PUT or a PATCH, null where null is no value says nothing, and what was read can be written back: an

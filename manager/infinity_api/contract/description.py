@@ -1,4 +1,4 @@
-"""What a resource of the management API is: its fields, its methods, and where it lives.
+"""Description of a resource of the management API: its fields, its methods, and where it lives.
 
 Decides what can be said about a resource. Everything else (validation, filters, schema documents, OpenAPI, routes) is
 derived from it, so that there is no second list to keep in step. Leaves to others what is stored.

@@ -1,4 +1,4 @@
-"""How what went wrong inside is told to a client of the management API.
+"""Refusals: errors from inside, as a client of the management API is told them.
 
 Decides status and shape for every error of ours (the contract's section 2.3). Invariant: 5xx and 429 mean that nothing was done.
 """

@@ -1,1 +1,1 @@
-"""What a certificate is worth."""
+"""Judgement of certificates."""

@@ -1,4 +1,4 @@
-"""What it would cost to derive a key from a passphrase, read from the parameters before any of it is spent.
+"""Cost of deriving a key from a passphrase, read from the parameters before any of it is spent.
 
 Decides whether an encrypted key or PKCS#12 file may be opened at all.
 Invariant: an algorithm that passes costs seconds at most; one that is not known does not pass.

@@ -1,4 +1,4 @@
-"""What one TLS certificate consists of once it has been read: the shape that upload, import and generation share."""
+"""Material of one TLS certificate once it has been read: the shape that upload, import and generation share."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""What of a text may be stored or shown again: never what may be a private key.
+"""Redaction: what of a text may be stored or shown again, and never what may be a private key.
 
 Decides by what a block holds, not by what it is called, and keeps only blocks that are known to be harmless.
 Invariant: whatever else is true of a text, no line of a private key that is in it comes out.

@@ -1,4 +1,4 @@
-"""What was published for a node: the history, what differs between any two, and older content once more."""
+"""Generations of a node: the history, what differs between any two, and older content once more."""
 
 from collections.abc import Sequence
 

@@ -230,9 +230,9 @@ async def test_a_certificate_for_other_names_is_asked_about_and_the_fitting_ones
     assert told.count("not valid for") == 1
     assert "It lacks names of certificate 2" in await certcast("certificate assign 3 --node n1 --force")
     told = await certcast("node remove n1", exit_code=1)
-    assert "Node n1 is forgotten" in told
+    assert "Node n1 is deleted with its history" in told
     assert "certificate 3 ('n1.example.test'" in told
-    assert "), which stays in the store." in " ".join(told.split())
+    assert "This stays in the store: certificate 3 (" in " ".join(told.split())
     await certcast("node remove n1 --force")
 
 

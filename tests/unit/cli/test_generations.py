@@ -90,7 +90,7 @@ def test_what_republishing_means_is_confirmed_by_whoever_is_not_at_a_terminal_wi
     told = {"code": "untrusted", "message": "conf1 stops trusting 'CN=Old'.", "severity": "warning"}
     refusal = {
         "code": "confirmation_needed",
-        "message": "this needs a confirmation",
+        "message": "this needs confirmation",
         "confirmation": {"token": "t", "consequences": [told | {"asks": True, "nodes": []}]},
     }
     api.answer("POST", "nodes/conf1/generations/4/republish?confirm=", {"error": refusal}, status=409)

@@ -1,4 +1,4 @@
-"""What clients ask of a conferencing platform and Certcast has none of: always empty, and truthfully so (the contract's section 20)."""
+"""Resources of a conferencing platform that Certcast has none of: always empty, and truthfully so (the contract's section 20)."""
 
 from typing import Final
 

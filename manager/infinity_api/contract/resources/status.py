@@ -1,4 +1,4 @@
-"""What is: alarms, and the state of nodes and locations (the contract's sections 1.7, 1.8 and 20)."""
+"""Status resources: alarms, and the state of nodes and locations (the contract's sections 1.7, 1.8 and 20)."""
 
 from typing import Final
 

@@ -34,7 +34,7 @@ BEHIND = len(PEM.splitlines()) + 1
 
 @pytest.mark.parametrize(("data", "line"), [(PEM + DER, BEHIND), (DER + PEM, 1)], ids=["behind", "before"])
 def test_binary_content_beside_pem_is_named(data, line):
-    assert named(data, line).startswith("binary content stands here beside PEM")
+    assert named(data, line).startswith("there is binary content here beside PEM")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_binary_content_beside_pem_is_named(data, line):
     ids=["pkcs8", "encrypted", "sec1"],
 )
 def test_a_key_in_der_behind_pem_is_named(tmp_path, arguments):
-    assert named(PEM + sealed(tmp_path, *arguments), BEHIND).startswith("binary content stands here")
+    assert named(PEM + sealed(tmp_path, *arguments), BEHIND).startswith("there is binary content here")
 
 
 def test_a_ca_in_der_behind_one_in_pem_is_left_out_by_name_only():
@@ -63,7 +63,7 @@ MIXED = {
 
 @pytest.mark.parametrize("kind", MIXED)
 def test_text_in_another_encoding_behind_the_first_is_named(kind):
-    assert named(MIXED[kind], BEHIND).startswith("text stands here in another encoding than the rest")
+    assert named(MIXED[kind], BEHIND).startswith("there is text here in a different encoding from the rest")
 
 
 @pytest.mark.parametrize("size", [12, 20, 32, 36])
@@ -72,7 +72,7 @@ def test_base64_in_short_lines_without_marks_is_named(size, marks):
     body = base64.b64encode(DER).decode()
     wrapped = "".join(f"{body[at : at + size]}\n" for at in range(0, len(body), size))
     message = named(PEM + f"{marks[0]}{wrapped}{marks[1]}".encode(), BEHIND + bool(marks[0]))
-    assert message.startswith("base64 stands here outside any block")
+    assert message.startswith("there is base64 here outside any block")
 
 
 REMARKS = {
