@@ -33,7 +33,7 @@ def become_owner(data: Path) -> None:
     """Go on as the owner of the store, if root was asked. Raises ConflictError if somebody else was, StorageError."""
     try:
         # of no link's target: whoever could put a link here would choose whose account root takes on
-        found = trusted.look(data, trusted=trusted.ROOT_DIRECTORY)
+        found = trusted.examine(data, trusted=trusted.ROOT_DIRECTORY)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -53,7 +53,7 @@ def become_owner(data: Path) -> None:
 def refuse_foreign(data: Path) -> None:
     """Refuse to serve another account's store. Raises ConflictError, StorageError."""
     try:
-        owner = trusted.look(data, trusted=trusted.ROOT_DIRECTORY).st_uid
+        owner = trusted.examine(data, trusted=trusted.ROOT_DIRECTORY).st_uid
     except FileNotFoundError:
         return  # opening it says why
     except OSError as error:

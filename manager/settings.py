@@ -24,7 +24,7 @@ from pydantic_settings import (
 )
 
 from common.errors import InvalidInputError
-from common.runtime.trusted import check_file, look, resolve
+from common.runtime.trusted import check_file, examine, resolve
 
 DEFAULT_DATA = Path("/var/lib/certcast/manager")
 DEFAULT_CONFIG = Path("/etc/certcast/manager.toml")
@@ -100,7 +100,7 @@ def _check_config(path: Path) -> None:
     """Refuse a file that somebody else could change. Raises InvalidInputError."""
     try:
         real = resolve(path)
-        check_file(look(real), real)
+        check_file(examine(real), real)
     except FileNotFoundError:
         return  # the built-in settings hold
     except OSError as error:

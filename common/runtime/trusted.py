@@ -73,7 +73,7 @@ def open_directory(path: Path, *, trusted: Path | None = None) -> int:
     return descriptor
 
 
-def look(path: Path, *, trusted: Path | None = None) -> os.stat_result:
+def examine(path: Path, *, trusted: Path | None = None) -> os.stat_result:
     """Return what a name stands for, a link as such."""
     with directory(path.parent, trusted=trusted) as parent:
         return os.stat(path.name, dir_fd=parent, follow_symlinks=False)

@@ -34,7 +34,7 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
-class Flooded:
+class LimitExceeded:
     """The node says too much, and of what; send it away."""
 
     what: str
@@ -47,7 +47,7 @@ class Ended:
     reason: Reason
 
 
-Event = Greeting | Statement | Fetch | Overdue | Flooded | Ended
+Event = Greeting | Statement | Fetch | Overdue | LimitExceeded | Ended
 """What the fleet acts on: a greeting is to be answered, what is fetched to be supplied, a flood to be sent away."""
 
 Command = Write | Close | Event
@@ -77,17 +77,17 @@ class Conversation:
         """Take bytes; give the commands of one message after the other.
 
         Those of a message are to be carried out before the next is asked for, since what may be said next depends on them; none is to be
-        asked for after a `Close` or a `Flooded`. Raises ProtocolError for a peer that breaks the protocol.
+        asked for after a `Close` or a `LimitExceeded`. Raises ProtocolError for a peer that breaks the protocol.
         """
         if not self._allowance.receive(len(data), now_s):
-            yield [Flooded("bytes")]
+            yield [LimitExceeded("bytes")]
             return
         for header, blob in self._decoder.feed(data):
             message = decode(header)
             if self._allowance.say(type(message), now_s):
                 yield _commands(self._sender.receive(message, blob, now_s))
             else:
-                yield [Flooded(f"messages of the kind '{tag_of(type(message))}'")]
+                yield [LimitExceeded(f"messages of the kind '{tag_of(type(message))}'")]
 
     def welcome(self, *, server_time_s: float, epoch: int) -> list[Command]:
         """Answer the greeting of a node that may stay."""

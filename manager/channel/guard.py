@@ -106,7 +106,7 @@ class Guard(asyncio.BufferedProtocol):
                 return
             if self.visitor.is_silent and b"\n" in data:
                 self._transport.pause_reading()
-                self._hear_version(data)
+                self._read_version(data)
                 return
         self._inner.data_received(data)
 
@@ -172,7 +172,7 @@ class Guard(asyncio.BufferedProtocol):
             if self._transport is not None:
                 self._transport.abort()
 
-    def _hear_version(self, data: bytes) -> None:
+    def _read_version(self, data: bytes) -> None:
         """Wait for a turn with what the peer said."""
         self._held = data
         self.visitor.is_silent = False

@@ -82,7 +82,7 @@ def list_row(each: CertificateAnswer, now_s: float) -> Row:
         _with_issuer(each),
         expiry(each, now_s),
         each.fingerprint[:8],
-        _standing(each),
+        _status_cell(each),
         _some_places(each.nodes),
     )
 
@@ -91,7 +91,7 @@ def node_row(slot: SlotAnswer, now_s: float) -> Row:
     """Return the row of what a node's slot has."""
     if (found := slot.certificate) is None:
         return (slot.node, slot.slot, "-", Text("no certificate", style="red"), "-", "-")
-    return (slot.node, slot.slot, str(found.id), name(found), expiry(found, now_s), _standing(found))
+    return (slot.node, slot.slot, str(found.id), name(found), expiry(found, now_s), _status_cell(found))
 
 
 def import_row(each: Stored, now_s: float) -> Row:
@@ -100,7 +100,7 @@ def import_row(each: Stored, now_s: float) -> Row:
     what: tuple[output.Cell, output.Cell] = (
         (ca_kind(each), "all")
         if isinstance(each, TrustedCaAnswer)
-        else (_standing(each), _some_places(each.nodes))
+        else (_status_cell(each), _some_places(each.nodes))
     )
     return (str(each.id), name(each), was, expiry(each, now_s), *what)
 
@@ -317,7 +317,7 @@ def _verdict(chain: ChainAnswer) -> str:
     return f"refuses it: {chain.strict_client}"
 
 
-def _standing(each: CertificateAnswer) -> Text:
+def _status_cell(each: CertificateAnswer) -> Text:
     """Return what is worst in its colour, the other statuses, and what is wrong with the chain unless that is worst."""
     shown = _all_statuses(each, "\n")
     if each.chain_state not in _FINE_CHAINS and each.chain_state != each.headline.code:

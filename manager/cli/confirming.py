@@ -58,12 +58,12 @@ def ask_confirmed(
             option = "--replace" if not replaces and _replaces_key(error.consequences) else "--force"
             if not can_ask():
                 raise error.hinted(f"to confirm, repeat it with {option}") from error
-            if not _is_meant(error.consequences):
+            if not _is_confirmed(error.consequences):
                 raise RefusedError("nothing was changed", status=error.status, code=error.code) from error
             confirm = error.token
 
 
-def check_meant(question: str, *, force: bool, check: Callable[[], None]) -> None:
+def confirm_unless_forced(question: str, *, force: bool, check: Callable[[], None]) -> None:
     """Ask at the terminal whether something is meant that can be made again; a script is not asked. Raises RefusedError.
 
     `check` raises before the question if there is no use in asking it.
@@ -105,6 +105,6 @@ def _replaces_key(found: Sequence["ConsequenceAnswer"]) -> bool:
     return any(each.code == REPLACED for each in found)
 
 
-def _is_meant(found: Sequence["ConsequenceAnswer"]) -> bool:
+def _is_confirmed(found: Sequence["ConsequenceAnswer"]) -> bool:
     show_consequences(found)
     return confirm("Continue anyway?")

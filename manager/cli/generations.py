@@ -9,7 +9,7 @@ from common.runtime.terminal import say
 from manager.cli.confirming import (
     YesOption,
     ask_confirmed,
-    check_meant,
+    confirm_unless_forced,
     say_consequences,
     show_consequences,
 )
@@ -113,7 +113,7 @@ def republish(
     """
     path = ("nodes", node_name(name), "generations", str(generation), "republish")
     shown: list[str] = []
-    check_meant(
+    confirm_unless_forced(
         f"Publish generation {generation} of {name} again?",
         force=force,
         check=lambda: shown.append(_show_change(context, name, generation)),

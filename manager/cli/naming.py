@@ -47,7 +47,7 @@ def matching(wanted: str, entries: Sequence["Entry"]) -> Sequence["Entry"]:
     return [each for each in entries if str(getattr(each, "fingerprint", "")).startswith(digits)]
 
 
-def the_number(kind: str, wanted: str, entries: Sequence["Entry"]) -> int:
+def single_id(kind: str, wanted: str, entries: Sequence["Entry"]) -> int:
     """Return the id of the one entry that is meant. Raises InvalidInputError."""
     found = matching(wanted, entries)
     if len(found) == 1:
@@ -100,7 +100,7 @@ def _resolver(kind: str, find: _Find) -> Callable[[typer.Context, Any], Any]:
             raise InvalidInputError("id", f"an empty name is no {kind}")
 
         async def work(client: "Client") -> int:
-            return the_number(kind, wanted, await find(client, wanted))
+            return single_id(kind, wanted, await find(client, wanted))
 
         return ask(context, work)
 

@@ -8,7 +8,7 @@ import typer
 from common.api.codes import Role
 from common.errors import InvalidInputError, NotFoundError
 from common.runtime.terminal import say
-from manager.cli.confirming import YesOption, check_meant
+from manager.cli.confirming import YesOption, confirm_unless_forced
 from manager.cli.running import JsonOption, ask, group, login, say_answer
 from manager.cli.words import moment
 
@@ -94,7 +94,7 @@ def remove(
     """
     if name in {"", ".", ".."}:  # they would name another path
         raise InvalidInputError("name", f"'{name}' is not a program's name")
-    check_meant(
+    confirm_unless_forced(
         f"Remove the program {name}; its tokens end?",
         force=force,
         check=lambda: _check_is_there(context, name),

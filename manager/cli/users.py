@@ -10,7 +10,7 @@ from common.errors import InvalidInputError, NotFoundError
 from common.runtime.terminal import say
 from manager.cli.access import prompt, read_line
 from manager.cli.completion import user_names
-from manager.cli.confirming import YesOption, check_meant
+from manager.cli.confirming import YesOption, confirm_unless_forced
 from manager.cli.running import JsonOption, ask, group, login, say_answer
 from manager.cli.words import moment
 
@@ -85,7 +85,7 @@ def remove_user(
     """
     check_name(name)
     login(context, needs_password=True)
-    check_meant(
+    confirm_unless_forced(
         f"Remove the user {name} with all tokens?", force=force, check=lambda: _check_is_there(context, name)
     )
     answer = ask(context, lambda client: client.delete("users", name))

@@ -56,7 +56,7 @@ class Difference:
     anchors_removed: tuple[Named, ...]
 
 
-def looked_into(manifest: Manifest | None) -> set[Digest]:
+def digests_compared(manifest: Manifest | None) -> set[Digest]:
     """Return the files that a comparison reads."""
     if manifest is None:
         return set()

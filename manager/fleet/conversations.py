@@ -15,7 +15,7 @@ from common.ids import NodeName
 from common.runtime.transport import Transport
 from common.wire.sender import Fetch, Overdue
 from manager.channel.connection import Connection
-from manager.channel.conversation import Ended, Event, Flooded
+from manager.channel.conversation import Ended, Event, LimitExceeded
 from manager.channel.keys import PinnedKey
 from manager.domain.facts import NodeFacts
 from manager.domain.report import Accepted, Greeting, Outcome, Progress, Rejected, Report, Statement
@@ -93,7 +93,7 @@ class Conversations:
                 self._pushes.supply(connection, push_id, digests)
             case Overdue(push_id, stage):
                 self._note_overdue(connection, push_id, stage)
-            case Flooded(what):
+            case LimitExceeded(what):
                 self._send_away(connection, what)
             case Ended(reason):
                 self._note_end(connection, reason)

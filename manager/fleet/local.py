@@ -76,7 +76,7 @@ class LocalNode:
             )
             return
         self.manifest, self._shown = manifest, shown
-        await self._port.trust_and_look(shown)
+        await self._port.trust_and_probe(shown)
 
     async def resume_latest(self, generations: Generations, applied: Version | None) -> None:
         """Do the same with what the store has of what was applied, if it still has it. Raises StorageError."""
@@ -105,7 +105,7 @@ class LocalNode:
         while True:
             self._agent.connect(attach)
             while not await self._agent.is_lost_within(TICK_S):
-                await self._port.look()
+                await self._port.probe()
                 self._faults = tuple(await self._find_faults())
                 self._agent.tick()
             await asyncio.sleep(RECONNECT_S)
@@ -153,11 +153,11 @@ class LocalNode:
             self._fail(install, phase, error)
             if self._shown is not None:
                 await self._port.show(self._shown)
-                await self._port.look()
+                await self._port.probe()
             result: Result = "rolled_back" if self._shown is not None else "failed"
             return self._outcome(install, started, result, phase, error)
         self.manifest, self._shown, self._failure = manifest, shown, None
-        await self._port.trust_and_look(shown)
+        await self._port.trust_and_probe(shown)
         log.info("certificate.served", leaf=manifest.slots["server"].leaf, generation=manifest.generation)
         return self._outcome(install, started, "applied", "commit", None)
 

@@ -88,7 +88,7 @@ class OwnPort:
 
     async def prove(self, wanted: Fingerprint) -> None:
         """Look whether it shows this leaf. Raises InstallError."""
-        await self.look()
+        await self.probe()
         seen = self.serving
         if seen is None or seen.leaf != wanted:
             raise InstallError(
@@ -96,12 +96,12 @@ class OwnPort:
                 reason=Reason.VERIFY_MISMATCH if seen and seen.leaf else Reason.VERIFY_UNREACHABLE,
             )
 
-    async def trust_and_look(self, shown: Shown) -> None:
+    async def trust_and_probe(self, shown: Shown) -> None:
         """Ask strict clients with these trusted CAs from now on, and look."""
         self._trust = shown.trust
-        await self.look()
+        await self.probe()
 
-    async def look(self) -> None:
+    async def probe(self) -> None:
         """See what the port serves now."""
         endpoint, leaf, message, reason, not_after_s = f"{self._host}:{self._endpoint.port}", "", "", "", 0
         tls, sent, strict_client, stapled = "", 0, None, None

@@ -54,7 +54,7 @@ class Reconciler:
         """Publish and push what changed, each time that things are quiet."""
         while True:
             batch = await self._changes.take()
-            chosen = list(self._registry) if batch.everything else self._registry.those_left(batch.names)
+            chosen = list(self._registry) if batch.everything else self._registry.remaining(batch.names)
             try:
                 await self._publisher.publish(chosen, cause=batch.cause, changed_s=batch.changed_s)
             except StorageError as error:

@@ -75,7 +75,7 @@ class Registry:
         names = self.names() if nodes is None else list(dict.fromkeys(nodes))
         return [self.get(name) for name in names]
 
-    def those_left(self, names: Iterable[NodeName]) -> list[NodeFacts]:
+    def remaining(self, names: Iterable[NodeName]) -> list[NodeFacts]:
         """Return the facts of those of these nodes that there still are."""
         return [self._facts[name] for name in names if name in self._facts]
 

@@ -61,7 +61,7 @@ class Handshakes:
         """Begin no more."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def shake(
+    async def handshake(
         self,
         accepted: socket.socket,
         context: ssl.SSLContext,

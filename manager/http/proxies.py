@@ -48,7 +48,7 @@ class Proxies:
         """Return what lets every handler see the client's address as `remote`, and the browser's name for us as `host`."""
 
         @web.middleware
-        async def look_behind(request: web.Request, handler: Handler) -> web.StreamResponse:
+        async def resolve_client(request: web.Request, handler: Handler) -> web.StreamResponse:
             peer = request.remote or ""
             if not self.trust(peer):
                 request[CONNECTION] = self._name_of(request.transport)
@@ -58,7 +58,7 @@ class Proxies:
             behind[CONNECTION] = ""
             return await handler(behind)
 
-        return look_behind
+        return resolve_client
 
     def _name_of(self, transport: asyncio.BaseTransport | None) -> str:
         if transport is None:

@@ -165,7 +165,7 @@ class Seats:
             raise
         protocol = make()
         try:
-            await self.handshakes.shake(
+            await self.handshakes.handshake(
                 accepted,
                 context,
                 self._watch(seat, protocol),

@@ -86,7 +86,7 @@ class _Shell:
     async def _answer(self, request: web.Request, target: Target | None, caller: Caller) -> Answer:
         if target is None:
             return NOT_FOUND
-        method = _meant(request)
+        method = _effective_method(request)
         reads = method in _READS
         role = Role.READ_ONLY if reads else Role.ADMINISTRATOR
         check_allowed(caller, role)
@@ -122,7 +122,7 @@ class _Shell:
         return replace(answer, chunks=guarded(answer.chunks, rights.check))
 
 
-def _meant(request: web.Request) -> str:
+def _effective_method(request: web.Request) -> str:
     """Return the method that a request stands for. Only what changes something can stand for another change."""
     override = request.headers.get(_OVERRIDE, "").strip().upper()
     return override if request.method == "POST" and override in _INSTEAD_OF_POST else request.method

@@ -11,7 +11,7 @@ from manager.http.gate import Api
 from manager.infinity_api.access import Clients, Permissions, Roles
 from manager.infinity_api.certificates import TlsCertificates, TrustedCas
 from manager.infinity_api.collection import Collection, Writable
-from manager.infinity_api.conferencing import Licensing, LocationStatus, Nothing
+from manager.infinity_api.conferencing import EmptyCollection, Licensing, LocationStatus
 from manager.infinity_api.contract.resources.conferencing import EMPTY
 from manager.infinity_api.contract.resources.nodes import MANAGEMENT_VM, SYSTEM_LOCATION, WORKER_VM
 from manager.infinity_api.contract.resources.platform import GLOBAL
@@ -58,6 +58,6 @@ def collections_of(api: Api) -> Collections:
         LocationStatus(operations, fleet, locations),
         Permissions(),
         Licensing(),
-        *(Nothing(resource) for resource in EMPTY),
+        *(EmptyCollection(resource) for resource in EMPTY),
     ]
     return Collections(writable=writable, readable=readable, clients=clients)

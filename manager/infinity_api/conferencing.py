@@ -14,7 +14,7 @@ from manager.usecases.ports import FleetView
 from manager.usecases.usecases import Operations
 
 
-class Nothing:
+class EmptyCollection:
     """The objects of a resource that never has any."""
 
     def __init__(self, resource: Resource) -> None:

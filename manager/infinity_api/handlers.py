@@ -96,14 +96,14 @@ class Handlers:
         if request.method == "OPTIONS":
             return options(_allowed(target))
         if resource is None:
-            return _looked(request) or found(root_document(target.text))
+            return _refuse_writing(request) or found(root_document(target.text))
         match target.part:
             case Part.SCHEMA:
-                return _looked(request) or found(schema_document(resource))
+                return _refuse_writing(request) or found(schema_document(resource))
             case Part.SET:
-                return _looked(request) or await self._set(resource, target.text)
+                return _refuse_writing(request) or await self._set(resource, target.text)
             case Part.STATISTICS:
-                return _looked(request) or await self._statistics(request, resource)
+                return _refuse_writing(request) or await self._statistics(request, resource)
             case Part.OBJECT:
                 return await self._object(request, resource)
             case Part.COMMAND:
@@ -300,7 +300,7 @@ def _allowed(target: Target) -> frozenset[Method]:
     return frozenset({Method.GET})
 
 
-def _looked(request: ApiRequest) -> Answer | None:
+def _refuse_writing(request: ApiRequest) -> Answer | None:
     """Return the refusal of any other method where there is only something to read."""
     return None if request.method in {"GET", "HEAD"} else method_not_allowed([Method.GET])
 

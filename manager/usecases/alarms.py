@@ -107,7 +107,7 @@ class AlarmOperations:
         return await self._context.store.alarms.history(limit=max(1, min(limit, HISTORY_MAX)))
 
     async def everything(self) -> Sequence[AlarmRecord]:
-        """Return all alarms that are kept, standing or not, each once."""
+        """Return all alarms that are kept, lasting_silence or not, each once."""
         records = {each.id: each for each in await self._context.store.alarms.active()}
         # read last, and so what was lowered in between is told as lowered
         records |= {each.id: each for each in await self._context.store.alarms.history(limit=HISTORY_KEPT)}
@@ -194,12 +194,12 @@ class AlarmOperations:
         if silent_s > SILENT_S:
             raised = Changes(raised=[evaluation_silent.condition(silent_s)], lowered=[], updated={})
             await self._context.store.alarms.apply(raised, now_s=now_s - silent_s + SILENT_S)
-            standing = [
+            lasting_silence = [
                 each
                 for each in await self._context.store.alarms.active()
                 if each.subject == evaluation_silent.SUBJECT
             ]
-            lowered = Changes(raised=[], lowered=standing, updated={})
+            lowered = Changes(raised=[], lowered=lasting_silence, updated={})
             await self._context.store.alarms.apply(lowered, now_s=now_s)
             _tell(raised)
             _tell(lowered)

@@ -13,7 +13,7 @@ from common.errors import Reason, StorageError
 from common.ids import Digest, NodeName, node_name
 from common.pki.certificate import Certificate
 from manager.domain.consequences import Consequence
-from manager.domain.difference import ANCHORS, Comparison, Difference, looked_into
+from manager.domain.difference import ANCHORS, Comparison, Difference, digests_compared
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import GenerationRecord
 from manager.domain.planner import unpublishable
@@ -164,7 +164,7 @@ class GenerationOperations:
         self, pairs: Sequence[tuple[Manifest | None, Manifest]], bodies: Mapping[Digest, bytes]
     ) -> Sequence[Difference]:
         wanted = await asyncio.to_thread(
-            lambda: {digest for pair in pairs for each in pair for digest in looked_into(each)}
+            lambda: {digest for pair in pairs for each in pair for digest in digests_compared(each)}
         )
         stored = await self._context.store.generations.payloads(wanted - bodies.keys())
         comparison = Comparison({**{each: bodies[each] for each in wanted & bodies.keys()}, **stored})
@@ -174,7 +174,7 @@ class GenerationOperations:
         self, inventory: Inventory, node: NodeName, old: Manifest | None, new: Manifest
     ) -> tuple[Difference, Foreseen]:
         now_s = self._context.clock()
-        bodies = await self._context.store.generations.payloads(looked_into(old) | looked_into(new))
+        bodies = await self._context.store.generations.payloads(digests_compared(old) | digests_compared(new))
 
         def leaves(manifest: Manifest | None) -> dict[Slot, Entry]:
             files = manifest.by_path() if manifest is not None else {}

@@ -265,7 +265,7 @@ async def begin_user(site: Site, token: str) -> UserRecord | None:
     return await site.operations.sessions.find(token) if _TOKEN.fullmatch(token) else None
 
 
-async def begin_visit(site: Site, request: web.Request) -> PageRequest:
+async def begin_page_request(site: Site, request: web.Request) -> PageRequest:
     """Find out who asks."""
     token = cookie(request, SESSION_COOKIE)
     user = await begin_user(site, token)

@@ -22,15 +22,15 @@ from manager.web.pagerequest import (
     PageRequest,
     Site,
     ask_password,
+    begin_page_request,
     begin_user,
-    begin_visit,
     sign_in_first,
 )
 
 
-async def visit_page(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
+async def answer_page(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
     """Serve one request of a page. Raises CertcastError."""
-    visit = await begin_visit(site, request)
+    visit = await begin_page_request(site, request)
     if page.role is not None and visit.user is None:
         return sign_in_first(visit)
     _check_role(page, visit)

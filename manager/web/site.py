@@ -15,7 +15,7 @@ from manager.http.streams import Streams
 from manager.usecases.ports import FleetView
 from manager.usecases.usecases import Operations
 from manager.web import words
-from manager.web.pagerequest import Page, Site, begin_visit
+from manager.web.pagerequest import Page, Site, begin_page_request
 from manager.web.pages import (
     access,
     account,
@@ -34,7 +34,7 @@ from manager.web.pages import (
     trust,
     users,
 )
-from manager.web.serving import visit_page
+from manager.web.serving import answer_page
 from manager.web.static import StaticFiles
 
 log = structlog.get_logger(__name__)
@@ -102,7 +102,7 @@ def add_pages(app: web.Application, operations: Operations, fleet_view: FleetVie
 
 async def _serve(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
     try:
-        return await visit_page(page, site, request)
+        return await answer_page(page, site, request)
     except CertcastError as error:
         if is_own_failure(error):
             log_failure(error, method=request.method, path=page.path)
@@ -125,7 +125,7 @@ async def _failed(
     site: Site, request: web.Request, status: int, message: str, *, hint: Hint | None = None
 ) -> web.StreamResponse:
     try:
-        visit = await begin_visit(site, request)
+        visit = await begin_page_request(site, request)
     except CertcastError as error:
         # the store itself does not answer, so nobody knows who asks
         return web.Response(status=status_of(error), text=error.message)

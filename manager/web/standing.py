@@ -16,7 +16,7 @@ from manager.domain.inventory import Entry
 from manager.domain.view import NodeView, PushView
 from manager.web.words import STATES, Kind
 
-LATELY_S: Final = 24 * 3600.0
+RECENT_S: Final = 24 * 3600.0
 """How far back the home page looks for how long changes took."""
 
 WAVE_S: Final = 600.0
@@ -49,7 +49,7 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Lately:
+class RecentPushes:
     """How long it took from a change until the nodes proved that they serve it."""
 
     count: int
@@ -141,7 +141,7 @@ def tiles(counts: Mapping[str, int]) -> list[Tile]:
     return made if made[-1].count else made[:-1]
 
 
-def lately(views: Iterable[NodeView], *, now_s: float) -> Lately | None:
+def recent_pushes(views: Iterable[NodeView], *, now_s: float) -> RecentPushes | None:
     """Look at each node's latest push, if it was applied within a day; None if none was."""
     took = [
         max(0.0, push.concluded_s - push.changed_s)
@@ -149,9 +149,9 @@ def lately(views: Iterable[NodeView], *, now_s: float) -> Lately | None:
         if (push := view.push) is not None
         and push.result == "applied"
         and push.concluded_s is not None
-        and push.concluded_s > now_s - LATELY_S
+        and push.concluded_s > now_s - RECENT_S
     ]
-    return Lately(len(took), median(took), max(took)) if took else None
+    return RecentPushes(len(took), median(took), max(took)) if took else None
 
 
 def wave(views: Iterable[NodeView], *, now_s: float) -> Wave:

@@ -91,7 +91,7 @@ def inspect_copy(copy: Copy) -> Seen | None:
     """Return what is on disk, None if nothing is."""
     path = Path(copy.to)
     try:
-        facts = trusted.look(path)
+        facts = trusted.examine(path)
     except OSError:
         return None
     body = read_plain(path, ENTRY_MAX_BYTES + 1) if stat.S_ISREG(facts.st_mode) else None

@@ -78,7 +78,7 @@ class _Search:
         while ahead:
             path = ahead.pop()
             try:
-                ahead += self._look(path)
+                ahead += self._examine(path)
             except trusted.UntrustedPathError:
                 raise
             except OSError as error:
@@ -87,7 +87,7 @@ class _Search:
             if len(self._seen) > LOOKED_AT_MAX:
                 raise _refusal(f"{named} names more than {LOOKED_AT_MAX} files")
 
-    def _look(self, path: Path) -> Iterable[Path]:
+    def _examine(self, path: Path) -> Iterable[Path]:
         """Return what else is named by what is there: the words of a script's first line, the names in a directory."""
         real = trusted.resolve(path, must_be_trusted=True)
         facts = trusted.check_unchangeable(real)

@@ -182,7 +182,7 @@ class Tree:
         """See whether the bundle can be laid out. Raises InstallError: NO_SPACE, PERMISSION, CROSS_DEVICE."""
         try:
             devices = {
-                trusted.look(path).st_dev for path in (self.directory, self._generations, self._staging)
+                trusted.examine(path).st_dev for path in (self.directory, self._generations, self._staging)
             }
             with trusted.directory(self._generations) as place:
                 facts = os.fstatvfs(place)
@@ -299,6 +299,6 @@ def _seen(root: Path, path: Path, facts: os.stat_result, base: Path) -> Seen:
 
 def _stat(path: Path, base: Path) -> os.stat_result | None:
     try:
-        return trusted.look(path, trusted=base)
+        return trusted.examine(path, trusted=base)
     except OSError:
         return None

@@ -15,7 +15,7 @@ TAKEN_MAX = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Flooded:
+class LimitExceeded:
     """What came of it: the bytes that were taken, the answer, and whether the manager closed the connection."""
 
     taken: int
@@ -34,7 +34,7 @@ def client_context() -> ssl.SSLContext:
     return context
 
 
-async def flood(port: int, begin: bytes, filler: bytes, *, most: int, wait: bool = True) -> Flooded:
+async def flood(port: int, begin: bytes, filler: bytes, *, most: int, wait: bool = True) -> LimitExceeded:
     """Send `begin`, then `filler` until `most` bytes of it were taken or the connection ended; `wait` for its end then."""
     return await asyncio.to_thread(asyncio.run, _Client(port).flood(begin, filler, most=most, wait=wait))
 
@@ -46,7 +46,7 @@ class _Client:
         self._taken = 0
         self._closed = False
 
-    async def flood(self, begin: bytes, filler: bytes, *, most: int, wait: bool) -> Flooded:
+    async def flood(self, begin: bytes, filler: bytes, *, most: int, wait: bool) -> LimitExceeded:
         raw = socket.create_connection(("127.0.0.1", self._port), PATIENCE_S)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         raw.setblocking(False)
@@ -60,7 +60,7 @@ class _Client:
                     reading.cancel()
         finally:
             writer.transport.abort()
-        return Flooded(taken=self._taken, answer=bytes(self._answer), closed=self._closed)
+        return LimitExceeded(taken=self._taken, answer=bytes(self._answer), closed=self._closed)
 
     async def _send(self, writer: asyncio.StreamWriter, begin: bytes, filler: bytes, most: int) -> None:
         with contextlib.suppress(ConnectionError, ssl.SSLError):

@@ -15,7 +15,7 @@ from manager.api.app import ROOT
 from manager.http import bodies, seats
 from manager.http.bodies import BODY_MAX_BYTES, STRANGER_MAX_BYTES
 from manager.http.guard import GUARD
-from tests.attacks.flooding import TAKEN_MAX, Flooded, flood
+from tests.attacks.flooding import TAKEN_MAX, LimitExceeded, flood
 from tests.attacks.watchdog import watching
 from tests.fakes.workers import InPlace
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
@@ -154,7 +154,7 @@ async def test_a_stranger_may_send_a_small_plain_form_only(api: ApiClient):
         assert (await browser.post("/sign-in", many)).status == 400
 
 
-async def answered(api: ApiClient, begin: bytes, filler: bytes, most: int = ENDLESS) -> Flooded:
+async def answered(api: ApiClient, begin: bytes, filler: bytes, most: int = ENDLESS) -> LimitExceeded:
     signed = begin.removesuffix(b"\r\n") + f"Authorization: {ADMIN[hdrs.AUTHORIZATION]}\r\n\r\n".encode()
     with watching() as watchdog:
         found = await flood(api.server.port, signed, filler, most=most)

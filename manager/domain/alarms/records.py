@@ -73,17 +73,17 @@ class OnsetDelay:
 def compare(active: Iterable[AlarmRecord], conditions: Iterable[Condition]) -> Changes:
     """Return what makes the active alarms equal to the conditions."""
     wanted = {condition.subject: condition for condition in conditions}
-    standing = {record.subject: record for record in active}
+    active_by_subject = {record.subject: record for record in active}
     return Changes(
         raised=[
             condition
             for subject, condition in wanted.items()
-            if subject not in standing and not condition.sustains
+            if subject not in active_by_subject and not condition.sustains
         ],
-        lowered=[record for subject, record in standing.items() if subject not in wanted],
+        lowered=[record for subject, record in active_by_subject.items() if subject not in wanted],
         updated={
             record.id: wanted[subject]
-            for subject, record in standing.items()
+            for subject, record in active_by_subject.items()
             if subject in wanted
             and (wanted[subject].details, wanted[subject].label) != (record.details, record.label)
         },

@@ -17,7 +17,7 @@ from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.pki.judge.status import nearness_of
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.nodes import show_list
-from manager.web.standing import lately, tiles, wave
+from manager.web.standing import recent_pushes, tiles, wave
 from manager.web.timeline import End, draw_timeline
 from manager.web.words import plural
 
@@ -54,7 +54,7 @@ async def home(visit: PageRequest) -> web.StreamResponse:
         "fleet.html",
         **_standing(views, visit.site.fleet.counts(), now_s),
         **await _alarms(visit),
-        lately=lately(views, now_s=now_s),
+        recent=recent_pushes(views, now_s=now_s),
         drawings=drawings,
         upcoming=upcoming[:NEXT_SHOWN],
         certificate_count=len(ends),

@@ -8,7 +8,7 @@ from common.wire import messages as wire
 from common.wire.frames import FrameDecoder
 from common.wire.sender import GREETING_DEADLINE_S, Fetch, Overdue, Push
 from manager.channel.allowance import CONNECTIONS, Allowance
-from manager.channel.conversation import Close, Conversation, Flooded, Write
+from manager.channel.conversation import Close, Conversation, LimitExceeded, Write
 from manager.domain.report import Greeting, Report
 from tests.bundles import opaque_bundle
 
@@ -100,11 +100,11 @@ def test_a_kind_of_message_that_comes_too_often_is_a_flood_of_its_name():
     for _ in range(int(CONNECTIONS.burst)):
         allowance.say(wire.Hello, NOW_S)
     (commands,) = Conversation(NOW_S, allowance).receive(HELLO, NOW_S)
-    assert commands == [Flooded("messages of the kind 'hello'")]
+    assert commands == [LimitExceeded("messages of the kind 'hello'")]
 
 
 def test_more_bytes_than_a_node_may_send_are_a_flood_before_they_are_read():
     allowance = Allowance(NOW_S)
     while allowance.receive(len(HELLO), NOW_S):
         pass
-    assert list(Conversation(NOW_S, allowance).receive(HELLO, NOW_S)) == [[Flooded("bytes")]]
+    assert list(Conversation(NOW_S, allowance).receive(HELLO, NOW_S)) == [[LimitExceeded("bytes")]]

@@ -4,7 +4,7 @@ from common.bundle.build import SlotMaterial, TrustMaterial, build_bundle, slot_
 from common.bundle.manifest import SlotFacts
 from common.ids import NodeName
 from common.pki.certificate import decode
-from manager.domain.difference import Comparison, looked_into
+from manager.domain.difference import Comparison, digests_compared
 from tests import pki
 
 ROOT = pki.make_root()
@@ -45,7 +45,7 @@ def bundle(leaf: pki.Made | None, *, chain: str = "", anchors=(), generation: in
 def compare(before, after):
     bodies = dict(after.payloads) | (dict(before.payloads) if before else {})
     # only what a comparison says it looks into is at hand
-    wanted = looked_into(before.manifest if before else None) | looked_into(after.manifest)
+    wanted = digests_compared(before.manifest if before else None) | digests_compared(after.manifest)
     comparison = Comparison({digest: bodies[digest] for digest in wanted})
     return comparison.difference(before.manifest if before else None, after.manifest)
 
@@ -90,5 +90,5 @@ def test_anchors_are_told_by_what_came_and_what_went():
 
 def test_no_file_with_a_key_is_looked_into():
     made = bundle(NEW, chain=ISSUER.certificate_pem, anchors=ANCHORS)
-    assert not any(b"PRIVATE" in made.payloads[digest] for digest in looked_into(made.manifest))
+    assert not any(b"PRIVATE" in made.payloads[digest] for digest in digests_compared(made.manifest))
     assert NEW.key_pem.splitlines()[1].encode() not in msgspec.json.encode(compare(None, made))

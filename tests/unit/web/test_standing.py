@@ -7,7 +7,16 @@ from common.ids import NodeName
 from manager.domain.facts import NodeFacts
 from manager.domain.nodeview import view_of
 from manager.domain.view import NodeView, PushView, SlotView
-from manager.web.standing import LATELY_S, PLACES_MAX, ROWS_MAX, WAVE_S, lately, rollout_of, tiles, wave
+from manager.web.standing import (
+    PLACES_MAX,
+    RECENT_S,
+    ROWS_MAX,
+    WAVE_S,
+    recent_pushes,
+    rollout_of,
+    tiles,
+    wave,
+)
 from tests.pki import NOW_S
 
 
@@ -54,16 +63,16 @@ def test_how_long_changes_took_counts_from_the_change_and_only_what_was_applied_
         view("c", push(took_s=9)),
         view("d", push("rolled_back", took_s=50)),
         view("e", push("")),
-        view("f", push(began_s=LATELY_S + 10)),
+        view("f", push(began_s=RECENT_S + 10)),
         view("g"),
     ]
-    found = lately(views, now_s=NOW_S)
+    found = recent_pushes(views, now_s=NOW_S)
     assert found is not None
     assert (found.count, found.median_s, found.slowest_s) == (3, 4, 9)
 
 
 def test_without_a_push_there_is_no_figure():
-    assert lately([view("a")], now_s=NOW_S) is None
+    assert recent_pushes([view("a")], now_s=NOW_S) is None
 
 
 def test_a_wave_tells_what_is_under_way_first_then_what_failed_then_the_latest():

@@ -46,7 +46,7 @@ def named(name: str, help_text: str, *, most: int, unique: bool = False) -> Fiel
     )
 
 
-def perhaps(name: str, help_text: str, *, kind: Kind = Kind.STRING, most: int | None = 255) -> Field:
+def nullable(name: str, help_text: str, *, kind: Kind = Kind.STRING, most: int | None = 255) -> Field:
     """Return a field that may be null."""
     return Field(
         name=name,

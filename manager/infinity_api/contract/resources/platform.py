@@ -14,7 +14,7 @@ from manager.infinity_api.contract.description import (
     Namespace,
     Resource,
 )
-from manager.infinity_api.contract.resources.fields import flag, number, perhaps, secret, text
+from manager.infinity_api.contract.resources.fields import flag, nullable, number, secret, text
 
 GLOBAL_ID: Final = 1
 _TEXT_MAX: Final = 4096
@@ -154,7 +154,7 @@ GLOBAL: Final = Resource(
         *(flag(name, _KEPT) for name in _OFF),
         *(number(name, _KEPT, default=default) for name, default in _NUMBERS),
         *(text(name, _KEPT, most=_TEXT_MAX, default=default) for name, default in _TEXTS),
-        *(perhaps(name, _KEPT, most=_TEXT_MAX) for name in _NULLABLE_TEXTS),
+        *(nullable(name, _KEPT, most=_TEXT_MAX) for name in _NULLABLE_TEXTS),
         *(_link(name) for name in _LINKS),
         *(_nullable_number(name, default) for name, default in _NULLABLE_NUMBERS),
         *(secret(name, "It is never shown, and not kept.", most=12288) for name in _SECRETS),

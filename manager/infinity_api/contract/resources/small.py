@@ -11,9 +11,9 @@ from manager.infinity_api.contract.resources.fields import (
     flag,
     kept,
     named,
+    nullable,
     number,
     one,
-    perhaps,
     secret,
     text,
 )
@@ -38,8 +38,8 @@ def _port(default: int) -> Field:
     return number("port", "The port.", default=default, least=0, most=PORT_MAX)
 
 
-def _perhaps_port() -> Field:
-    return perhaps("port", "The port; null where it is found by DNS.", kind=Kind.INTEGER)
+def _nullable_port() -> Field:
+    return nullable("port", "The port; null where it is found by DNS.", kind=Kind.INTEGER)
 
 
 DNS_SERVER: Final = kept(
@@ -54,7 +54,7 @@ NTP_SERVER: Final = kept(
     "NTP server",
     named("address", "The IP address or FQDN.", most=255, unique=True),
     text("description", "A description.", most=255, nullable=True),
-    perhaps("key_id", "The key's number.", kind=Kind.INTEGER),
+    nullable("key_id", "The key's number.", kind=Kind.INTEGER),
     secret("key", "The key. It is never shown, and not kept.", most=255),
 )
 
@@ -91,7 +91,7 @@ EVENT_SINK: Final = kept(
     flag("bulk_support", "Whether events are sent together."),
     flag("verify_tls_certificate", "Whether its certificate is verified."),
     number("version", "The version of the format.", default=1, least=1),
-    perhaps("restart_date", "When it is started again.", kind=Kind.DATETIME),
+    nullable("restart_date", "When it is started again.", kind=Kind.DATETIME),
 )
 
 SSH_AUTHORIZED_KEY: Final = kept(
@@ -110,7 +110,7 @@ HTTP_PROXY: Final = kept(
     "Web proxy",
     _name("proxy"),
     _address(),
-    perhaps("port", "The port.", kind=Kind.INTEGER),
+    nullable("port", "The port.", kind=Kind.INTEGER),
     _USERNAME,
     _PASSWORD,
     text("protocol", "The protocol.", most=64, default="http"),
@@ -132,7 +132,7 @@ MSSIP_PROXY: Final = kept(
     _name("server"),
     _DESCRIPTION,
     _address(),
-    _perhaps_port(),
+    _nullable_port(),
     text("transport", "The transport.", most=64, default="tls"),
 )
 
@@ -142,7 +142,7 @@ SIP_PROXY: Final = kept(
     _name("proxy"),
     _DESCRIPTION,
     _address(),
-    _perhaps_port(),
+    _nullable_port(),
     text("transport", "The transport.", most=64, default="tls"),
 )
 
@@ -182,7 +182,7 @@ H323_GATEKEEPER: Final = kept(
     _name("gatekeeper"),
     _DESCRIPTION,
     _address(),
-    perhaps("port", "The port.", kind=Kind.INTEGER),
+    nullable("port", "The port.", kind=Kind.INTEGER),
 )
 
 TURN_SERVER: Final = kept(
@@ -191,7 +191,7 @@ TURN_SERVER: Final = kept(
     _name("server"),
     _DESCRIPTION,
     _address(),
-    perhaps("port", "The port.", kind=Kind.INTEGER),
+    nullable("port", "The port.", kind=Kind.INTEGER),
     _USERNAME,
     _PASSWORD,
     secret("secret_key", "The shared secret. It is never shown, and not kept.", most=256),
@@ -224,7 +224,7 @@ TEAMS_PROXY: Final = kept(
     _address(),
     _port(443),
     one("azure_tenant", "The tenant.", "azure_tenant", required=True),
-    perhaps("eventhub_id", "The identifier of the event hub.", most=1024),
+    nullable("eventhub_id", "The identifier of the event hub.", most=1024),
     number("min_number_of_instances", "The least number of instances.", default=1, least=0),
     flag("notifications_enabled", "Whether it receives events."),
     Field(
@@ -238,7 +238,7 @@ TEAMS_PROXY: Final = kept(
         filtering=ALL_LOOKUPS,
         orderable=True,
     ),
-    perhaps("updated", "When it was changed.", kind=Kind.DATETIME),
+    nullable("updated", "When it was changed.", kind=Kind.DATETIME),
 )
 
 SMALL: Final = (

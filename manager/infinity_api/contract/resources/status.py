@@ -47,7 +47,7 @@ def _zero(name: str) -> Field:
     return _shown(name, "Not known here, and always 0.", kind=Kind.INTEGER)
 
 
-def _look(namespace: Namespace, name: str, title: str, *fields: Field) -> Resource:
+def _read_only(namespace: Namespace, name: str, title: str, *fields: Field) -> Resource:
     return Resource(
         namespace=namespace,
         name=name,
@@ -75,7 +75,7 @@ _ALARM: Final = (
     _shown("node", "The address of the node that it is about, if it is about one."),
 )
 
-ALARM: Final = _look(
+ALARM: Final = _read_only(
     Namespace.STATUS,
     "alarm",
     "Alarm",
@@ -84,7 +84,7 @@ ALARM: Final = _look(
     _moment("time_raised", "When it was raised."),
 )
 
-ALARM_HISTORY: Final = _look(
+ALARM_HISTORY: Final = _read_only(
     Namespace.HISTORY,
     "alarm",
     "Alarm, past or present",
@@ -108,7 +108,7 @@ _CONTACT: Final = (
     ("last_updated", "When the node last applied what it should have."),
 )
 
-WORKER_STATUS: Final = _look(
+WORKER_STATUS: Final = _read_only(
     Namespace.STATUS,
     "worker_vm",
     "State of a Conferencing Node",
@@ -144,7 +144,7 @@ WORKER_STATUS: Final = _look(
     ),
 )
 
-MANAGEMENT_STATUS: Final = _look(
+MANAGEMENT_STATUS: Final = _read_only(
     Namespace.STATUS,
     "management_vm",
     "State of the Management Node",
@@ -153,7 +153,7 @@ MANAGEMENT_STATUS: Final = _look(
     _shown("primary", "Whether this is the active Management Node.", kind=Kind.BOOLEAN),
 )
 
-LOCATION_STATUS: Final = _look(
+LOCATION_STATUS: Final = _read_only(
     Namespace.STATUS,
     "system_location",
     "State of a system location",
