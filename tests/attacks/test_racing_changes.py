@@ -156,7 +156,7 @@ async def test_a_role_that_somebody_else_gave_a_moment_ago_is_not_taken_back_uns
     for name in ("ada", "bob", "eve"):
         await users.add(name, role=Role.ADMINISTRATOR, password="correct horse battery", actor="console")
     struck = strike(world, monkeypatch, lambda: users.set_role("eve", role=Role.READ_ONLY, actor="bob"))
-    with pytest.raises(ChangedMeanwhileError, match="somebody else made eve read-only meanwhile"):
+    with pytest.raises(ChangedMeanwhileError, match="somebody else made eve read-only in the meantime"):
         await users.set_role("eve", role=Role.OPERATOR, seen=Role.ADMINISTRATOR, actor="ada")
     assert struck
     assert (await users.get("eve")).role is Role.READ_ONLY
@@ -195,6 +195,6 @@ async def test_an_existing_client_that_leaves_names_out_never_brings_back_those_
         )
         answer = await Client(api).call("PATCH", f"{WORKERS}{record.id}/", {"description": "in the cellar"})
         assert struck
-        assert (answer.status, b"was changed meanwhile" in answer.body) == (400, True)
+        assert (answer.status, b"was changed in the meantime" in answer.body) == (400, True)
         kept = await api.operations._context.store.nodes.get(record.name)
         assert (kept.names, kept.addresses) == (("renamed.example.com",), ("192.0.2.77",))

@@ -59,13 +59,13 @@ async def test_a_role_is_changed_at_once_and_never_the_own(api: ApiClient):
     async with visitor(api, Role.ADMINISTRATOR) as browser, visitor(api, Role.OPERATOR) as other:
         change = {"role": "read-only", "seen": "operator"}
         assert (await other.get("/push?all=1")).status == 200
-        assert "is read-only now" in (await browser.post(f"/users/named/{OPERATOR}/role", change)).text
+        assert "is now read-only" in (await browser.post(f"/users/named/{OPERATOR}/role", change)).text
         assert (await other.get("/push?all=1")).status == 403
         stale = await browser.post(
             f"/users/named/{OPERATOR}/role", {"role": "administrator", "seen": "operator"}
         )
         assert stale.status == 409
-        assert "Somebody else made operator read-only meanwhile" in stale.text
+        assert "Somebody else made operator read-only in the meantime" in stale.text
         own = await browser.post(f"/users/named/{ADMIN}/role", {"role": "read-only", "seen": "administrator"})
         assert own.status == 409
         assert "another administrator can" in own.text

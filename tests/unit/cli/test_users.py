@@ -73,7 +73,7 @@ def test_a_label_of_several_tokens_revokes_none(api, run):
 def test_a_users_role_is_changed(api, run):
     api.answer("PUT", "users/bert/role", "", status=204)
     done = run("user", "role", "bert", "administrator")
-    assert done.stdout == "bert is administrator now.\n"
+    assert done.stdout == "bert is now administrator.\n"
     assert api.asked == [("PUT", "users/bert/role", {"role": "administrator"})]
 
 
