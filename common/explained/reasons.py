@@ -187,7 +187,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         Reason.NOT_FOUND: (
             "Does not exist",
-            "Nothing has that name or number, or itwas deleted in the meantime. List what there is, and ask again.",
+            "Nothing has that name or number, or it was deleted in the meantime. List what there is, and ask again.",
         ),
         Reason.CONFLICT: (
             "Conflicts with what is stored",

@@ -108,7 +108,7 @@ class Compiler:
                 [replace(new, copies=number, superseded_digest=desired.superseded_digest)]
             )
             if not kept:
-                raise NotFoundError(f"node '{facts.name}'was removed in the meantime")
+                raise NotFoundError(f"node '{facts.name}' was removed in the meantime")
             await note(desired.version.generation, facts.desired.manifest if facts.desired else None)
         return desired
 

@@ -31,7 +31,7 @@ class Collection(Protocol):
         """Return all by id, in the order of ids. They are not to be changed."""
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Return these with every value that is shown; an object thatwas deleted in the meantime is left out."""
+        """Return these with every value that is shown; an object that was deleted in the meantime is left out."""
 
 
 class Writable(Collection, Protocol):

@@ -79,7 +79,7 @@ async def _check_seen(connection: AsyncConnection, slot: Slot, seen: Mapping[Nod
     held = {each.node: each.certificate_id for each in await assignments_of(connection) if each.slot == slot}
     for name, certificate_id in seen.items():
         if held.get(name) != certificate_id:
-            raise ChangedMeanwhileError(f"the {slot} slot of node '{name}'was changed in the meantime")
+            raise ChangedMeanwhileError(f"the {slot} slot of node '{name}' was changed in the meantime")
 
 
 async def assignments_of(

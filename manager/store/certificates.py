@@ -99,7 +99,7 @@ class Certificates:
             places = await assignments_of(connection, certificate_id=certificate_id)
             found = etag_of_certificate(await get_certificate(connection, certificate_id), places)
         if seen not in {None, found}:
-            raise ChangedMeanwhileError(f"certificate {certificate_id}was changed in the meantime")
+            raise ChangedMeanwhileError(f"certificate {certificate_id} was changed in the meantime")
 
     async def get(self, certificate_id: int) -> CertificateRecord:
         """Return one. Raises NotFoundError."""

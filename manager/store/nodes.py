@@ -92,7 +92,7 @@ class Nodes:
                 return
             if pinned != former_key:
                 raise EnrolmentError(
-                    f"the key of node '{name}'was replaced in the meantime", reason=Reason.FORBIDDEN
+                    f"the key of node '{name}' was replaced in the meantime", reason=Reason.FORBIDDEN
                 )
             await _check_free(connection, public_key)
             await connection.execute(

@@ -311,7 +311,7 @@ def _require_same(now: CertificateRecord, read: CertificateRecord) -> None:
     What is written about it decides nothing.
     """
     if replace(now, changed_s=read.changed_s, annotations=read.annotations) != read:
-        raise ChangedMeanwhileError(f"certificate {read.id}was changed in the meantime; look at it again")
+        raise ChangedMeanwhileError(f"certificate {read.id} was changed in the meantime; look at it again")
 
 
 def _kept(*, created: bool) -> str:

@@ -236,7 +236,7 @@ class NodeOperations:
         """Foresee what a description does to the certificates of a node. Raises NotFoundError, ChangedMeanwhileError."""
         record = await self._context.store.nodes.get(name)
         if seen is not None and etag_of_node(record) != seen:
-            raise ChangedMeanwhileError(f"node '{name}'was changed in the meantime")
+            raise ChangedMeanwhileError(f"node '{name}' was changed in the meantime")
         moves = []
         for slot, number in described.slots.items():
             before = inventory.entries.get(inventory.slots.get((name, slot), 0))

@@ -270,4 +270,4 @@ class TrustOperations:
 def _check_same(number: int, record: TrustedCaRecord, seen: str | None) -> None:
     """Check that an entry's version is the one that was `seen`; None is any. Raises ChangedMeanwhileError."""
     if seen not in {None, etag_of_trusted_ca(record)}:
-        raise ChangedMeanwhileError(f"trusted CA {number}was changed in the meantime; look at it again")
+        raise ChangedMeanwhileError(f"trusted CA {number} was changed in the meantime; look at it again")
