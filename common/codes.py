@@ -101,13 +101,14 @@ class Kept(StrEnum):
 
 
 class StatusCode(StrEnum):
-    """The specification's statuses; stable for machines."""
+    """The specification's statuses, and UNREADABLE for what it does not foresee: a validity that tells no date. Stable for machines."""
 
     EXPIRED = "expired"
     EXPIRING = "expiring"
     TEMPORARY = "temporary"
     WEAK_SIGNATURE = "weak_signature"
     EMPTY_SUBJECT = "empty_subject"
+    UNREADABLE = "unreadable"
     GOOD = "good"
 
 

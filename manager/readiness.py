@@ -54,7 +54,7 @@ def _fault_of_certificate(view: NodeView, now_s: float) -> str:
     if not view.serving:
         return "no certificate has been proven on this endpoint yet"
     seen = view.serving[0]
-    if seen.not_after_s < now_s:
+    if seen.ends_s is not None and seen.ends_s < now_s:
         return "the certificate that this endpoint serves has expired; assign another to the management node"
     slot = view.slots.get("server")
     if slot is None or slot.applied != seen.leaf:

@@ -73,9 +73,13 @@ async def _ports(
     wanted = await asyncio.to_thread(tree.wanted, journal.directory, manifest, before=journal.previous)
     for seen in await Prober().probe(services.consumers, wanted):
         wrong = mismatch(seen, wanted)
-        is_right = is_right and wrong is None
-        span = span_of(seen.not_after_s - time.time())
-        text = wrong.message if wrong is not None else f"serves {what} over {seen.tls}, valid for {span}"
+        is_right = is_right and wrong is None and (seen.ends_s is not None or not seen.leaf)
+        left = (
+            f"valid for {span_of(seen.ends_s - time.time())}"
+            if seen.ends_s is not None
+            else "whose validity cannot be read"
+        )
+        text = wrong.message if wrong is not None else f"serves {what} over {seen.tls}, {left}"
         lines.append(f"{seen.consumer:<12} {seen.endpoint}: {text}")
     return lines, is_right
 

@@ -8,7 +8,7 @@ import msgspec
 from common.api.errors import ConsequenceAnswer
 from common.api.findings import Finding, Headline, LeftOut, Status
 from common.api.trust import TrustedCaAnswer
-from common.api.values import SlotCode
+from common.api.values import SlotCode, Unreadable
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +27,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     not_after_s: int
     source: str
     problems: tuple[str, ...]
+    unreadable: Unreadable = ()
 
 
 class ChainAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +41,7 @@ class ChainAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A certificate; never its key. What follows `nodes` stands only where one certificate was asked for."""
+    """A certificate; never its key. What follows `unreadable` stands only where one certificate was asked for."""
 
     id: int
     subject_name: str
@@ -58,6 +59,7 @@ class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     headline: Headline
     temporary: bool
     nodes: list[Place]
+    unreadable: Unreadable = ()
     raw_subject: str | None = None
     raw_issuer: str | None = None
     chain_of_trust: ChainAnswer | None = None

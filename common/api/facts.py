@@ -24,6 +24,7 @@ from common.api.values import (
     Text,
     one_of,
 )
+from common.pki.expiry import from_number
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +65,11 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     sent: Count = 0
     strict_client: Text | None = None
     stapled: bool | None = None
+
+    @property
+    def ends_s(self) -> int | None:
+        """When the leaf ends, None where that is not known: not seen, not told by an old agent, or not readable."""
+        return from_number(self.not_after_s) if self.leaf else None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

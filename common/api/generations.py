@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from common.api.errors import ConsequenceAnswer
-from common.api.values import SlotCode, one_of
+from common.api.values import SlotCode, Unreadable, one_of
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +15,7 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str
     fingerprint: str
     not_after_s: int
+    unreadable: Unreadable = ()
 
 
 class FileChange(msgspec.Struct, frozen=True, kw_only=True):

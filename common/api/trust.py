@@ -5,7 +5,7 @@ import msgspec
 from common.api.deleting import ToDelete
 from common.api.errors import ConsequenceAnswer
 from common.api.findings import LeftOut, Status
-from common.api.values import ConfirmationText, UploadText
+from common.api.values import ConfirmationText, Unreadable, UploadText
 
 
 class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -22,6 +22,7 @@ class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     is_ca: bool | None = None
     not_before_s: int
     not_after_s: int
+    unreadable: Unreadable = ()
     self_signed: bool
     trusted_intermediate: bool
     status: str | None = None
@@ -51,6 +52,7 @@ class BuiltinCa(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     not_after_s: int
     status: str
+    unreadable: Unreadable = ()
 
 
 class BuiltinCas(msgspec.Struct, frozen=True, kw_only=True):

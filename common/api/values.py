@@ -6,7 +6,7 @@ forbids fields that it does not know, since what one was to restrict would other
 """
 
 from collections.abc import Iterable
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -69,5 +69,8 @@ Count = Annotated[int, _between(0, 2**53)]
 Moment = Annotated[float, _between(0, 2**40)]
 """Unix seconds."""
 Duration = Annotated[float, _between(0, 2**31)]
+Unreadable = tuple[Literal["not_before", "not_after"], ...]
+"""Which moments of a certificate cannot be read. The numbers that stand for them (0) are no dates."""
+
 Calendar = Annotated[int, _between(-62_135_596_800, 253_402_300_799)]
 """Unix seconds of the years 1 to 9999, which is what X.509 can say (RFC 5280 4.1.2.5) and a calendar can show."""

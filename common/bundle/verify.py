@@ -26,8 +26,9 @@ from common.bundle.manifest import (
 )
 from common.bundle.parts import Part
 from common.errors import BundleError, PkiError, Reason
-from common.ids import Digest, digest_of
+from common.ids import Digest, Fingerprint, digest_of
 from common.pki.certificate import Certificate, decode
+from common.pki.expiry import as_number, from_number
 from common.pki.pem import read_blocks
 from common.pki.public_key import spki_id
 
@@ -95,7 +96,7 @@ def find_faults(
             )
         )
     for slot in manifest.slots:
-        fault = next(_check_slot(slot, manifest, bodies), None)
+        fault = next(_check_slot(slot, manifest, bodies, applied), None)
         fault = fault or judge_validity(slot, manifest, applied=applied, now_s=now_s)
         faults += [fault] if fault is not None else []
     return tuple(faults)
@@ -106,8 +107,7 @@ def judge_validity(
 ) -> PartFault | None:
     """Return NOT_YET_VALID or EXPIRED for a leaf that is new and not valid at `now_s`."""
     facts = manifest.slots[slot]
-    known = applied.slots.get(slot) if applied is not None else None
-    if known is not None and known.leaf == facts.leaf:
+    if _has(applied, slot, facts.leaf):
         return None
     return _check_validity(slot, facts.not_before_s, facts.not_after_s, now_s)
 
@@ -153,7 +153,14 @@ def _check_trust(
         )
 
 
-def _check_slot(slot: Slot, manifest: Manifest, bodies: Mapping[str, bytes]) -> Iterator[PartFault]:
+def _has(applied: Manifest | None, slot: Slot, leaf: Fingerprint) -> bool:
+    known = applied.slots.get(slot) if applied is not None else None
+    return known is not None and known.leaf == leaf
+
+
+def _check_slot(
+    slot: Slot, manifest: Manifest, bodies: Mapping[str, bytes], applied: Manifest | None
+) -> Iterator[PartFault]:
     """Yield the faults of a slot; what follows the first may make no sense."""
     leaf_pem, chain_pem = bodies[f"{slot}/{CERTIFICATE}"], bodies[f"{slot}/{CHAIN}"]
     key_pem, parameters = bodies[f"{slot}/{PRIVKEY}"], bodies[f"{slot}/{DHPARAM}"]
@@ -182,8 +189,11 @@ def _check_slot(slot: Slot, manifest: Manifest, bodies: Mapping[str, bytes]) -> 
     for name, wanted in ((FULLCHAIN, fullchain), (COMBINED, fullchain + key_pem + parameters)):
         if bodies[f"{slot}/{name}"] != wanted:
             yield fault(Reason.BAD_DIGEST, name, "it does not match the slot's other files")
-    if (leaf.not_before_s, leaf.not_after_s) != (facts.not_before_s, facts.not_after_s):
+    times = (leaf.not_before_s, leaf.not_after_s)
+    if tuple(map(as_number, times)) != (facts.not_before_s, facts.not_after_s):
         yield fault(Reason.BAD_DIGEST, CERTIFICATE, "its validity is not the one in the manifest")
+    if None in times and not _has(applied, slot, leaf.fingerprint):
+        yield fault(Reason.PARSE, CERTIFICATE, "its validity cannot be read, so clients refuse it")
 
 
 def _check_validity(slot: Slot, not_before_s: int, not_after_s: int, now_s: float) -> PartFault | None:
@@ -197,7 +207,8 @@ def _check_validity(slot: Slot, not_before_s: int, not_after_s: int, now_s: floa
             file=file,
             valid_from_s=not_before_s,
         )
-    if now_s > not_after_s:
+    # one that cannot be read is refused as that, by whoever has the leaf itself
+    if from_number(not_after_s) is not None and now_s > not_after_s:
         return PartFault(
             part=slot,
             reason=Reason.EXPIRED,

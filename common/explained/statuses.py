@@ -72,6 +72,15 @@ STATUSES: Final = (
         remedy="Ask for a Common Name if older clients must connect.",
     ),
     Explanation(
+        code=StatusCode.UNREADABLE,
+        severity=Severity.ERROR,
+        title="Validity unreadable",
+        meaning="When its validity begins or ends is written in a way that tells no date, so it is neither expired nor valid.",
+        refused_by=ALL,
+        standard="RFC 5280 4.1.2.5; ITU-T X.690 11.7 and 11.8",
+        remedy="Ask the CA for a correctly encoded certificate.",
+    ),
+    Explanation(
         code=StatusCode.GOOD,
         severity=Severity.NOTE,
         title="Good",

@@ -18,7 +18,7 @@ from common.errors import PkiError, Reason
 from common.ids import Fingerprint, fingerprint_of
 from common.pki import der as asn1
 from common.pki.extensions import ALT_NAMES, BASIC_CONSTRAINTS, NAME_CONSTRAINTS, Extensions, read_extensions
-from common.pki.frame import Frame, read_frame, read_time
+from common.pki.frame import EARLY_GENERALIZED, Frame, read_frame, read_time
 from common.pki.name import Name, canonical_name, name_hash, read_name
 from common.pki.pem import pem_of
 from common.pki.public_key import PublicKey, read_public_key
@@ -34,7 +34,8 @@ _T = TypeVar("_T")
 class Certificate:
     """A certificate's fields. Equal if and only if the DER is equal.
 
-    Times are unix seconds. `subject_name` is the Common Name, else the Organisation, else "". `raw_*` are RFC 4514, with names
+    Times are unix seconds, None where they cannot be read: no date at all, and never one of 1970; `misdated` are those that are read here, and in a form
+    (without seconds, with an offset) that OpenSSL and browsers refuse. `subject_name` is the Common Name, else the Organisation, else "". `raw_*` are RFC 4514, with names
     that people know for attributes. `public_key_id` identifies the key's value, `common.pki.public_key` has its kinds.
     `serial_no` is upper-case hex with an even number of digits. `key_id` are colon hex, as OpenSSL prints them.
     `subject_id` / `issuer_id` are canonical names (`common.pki.name`): equal bytes, same name.
@@ -57,8 +58,9 @@ class Certificate:
     subject_id: bytes
     issuer_id: bytes
     serial_no: str
-    not_before_s: int
-    not_after_s: int
+    not_before_s: int | None
+    not_after_s: int | None
+    misdated: tuple[str, ...]
     key_id: str | None
     issuer_key_id: str | None
     version: int
@@ -171,6 +173,7 @@ def decode(data: bytes) -> Certificate:
         serial_no=frame.serial_no,
         not_before_s=not_before_s,
         not_after_s=not_after_s,
+        misdated=tuple(fields.misdated),
         key_id=extensions.key_id,
         issuer_key_id=extensions.issuer_key_id,
         version=frame.version,
@@ -218,11 +221,15 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
     return bool(_verify(frame, key))
 
 
+_UNREAD: tuple[int | None, str] = (None, "")
+
+
 class _Fields:
     """Reads fields, and remembers which could not be and what is odd."""
 
     def __init__(self, oddities: list[str]) -> None:
         self.failed: list[str] = []
+        self.misdated: list[str] = []
         self.oddities = oddities
 
     def read(self, name: str, reader: Callable[[], _T], neutral: _T) -> _T:
@@ -232,9 +239,10 @@ class _Fields:
             self.failed.append(name)
             return neutral
 
-    def time(self, name: str, element: asn1.Element) -> int:
-        seconds, odd = self.read(name, lambda: read_time(element), (0, ""))
+    def time(self, name: str, element: asn1.Element) -> int | None:
+        seconds, odd = self.read(name, lambda: read_time(element), _UNREAD)
         if odd:
+            self.misdated += [name] if odd != EARLY_GENERALIZED else []
             self.note(
                 f"Its {name.replace('_b', 'B').replace('_a', 'A')} is not written as it must be: {odd}."
             )

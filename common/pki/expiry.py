@@ -23,17 +23,38 @@ SHORT_LIFE_S: Final = 10 * DAY_S
 """Below this lifetime clients renew when half of it is left (RFC 9773 leaves it to the CA; ACME clients do so), not a third."""
 
 
+UNREADABLE: Final = "unreadable"
+"""What is shown in place of a moment that a certificate does not tell."""
+
+NO_DATE_S: Final = 0
+"""Stands for an unreadable moment in contracts that have room for numbers only: manifests, agents' reports, the APIs. No certificate in use ends in the first second of
+1970; one may begin then, so a beginning is never taken back from such a number."""
+
+
+def as_number(moment_s: int | None) -> int:
+    """Return a moment for a contract that has room for numbers only."""
+    return moment_s if moment_s is not None else NO_DATE_S
+
+
+def from_number(moment_s: int) -> int | None:
+    """Return a moment of such a contract; None where it is not known."""
+    return moment_s if moment_s != NO_DATE_S else None
+
+
 class Nearness(StrEnum):
-    """How near a certificate's end is."""
+    """How near a certificate's end is; UNKNOWN where it cannot be read, which is neither past nor to come."""
 
     OVER = "over"
     ALARM = "alarm"
     SOON = "soon"
     CALM = "calm"
+    UNKNOWN = "unknown"
 
 
-def lifetime_s(not_before_s: int, not_after_s: int) -> int:
-    """Return for how long a certificate is valid; the second that notAfter names is the last (RFC 5280 4.1.2.5)."""
+def lifetime_s(not_before_s: int | None, not_after_s: int | None) -> int | None:
+    """Return for how long a certificate is valid, None where that cannot be read; the second that notAfter names is the last (RFC 5280 4.1.2.5)."""
+    if not_before_s is None or not_after_s is None:
+        return None
     return not_after_s - not_before_s + 1
 
 
@@ -49,8 +70,11 @@ def alarm_s(life_s: int) -> Fraction:
     return Fraction(life_s, 2 if life_s < SHORT_LIFE_S else 3)
 
 
-def nearness(not_after_s: int, *, now_s: float, life_s: int = LONG_LIFE_S) -> Nearness:
-    """Tell how near the end is; without a lifetime by the specification's days."""
+def nearness(not_after_s: int | None, *, now_s: float, life_s: int | None = LONG_LIFE_S) -> Nearness:
+    """Tell how near the end is; without a lifetime, or with one that cannot be read, by the specification's days."""
+    if not_after_s is None:
+        return Nearness.UNKNOWN
+    life_s = life_s if life_s is not None else LONG_LIFE_S
     left_s = not_after_s - now_s
     if left_s < 0:
         return Nearness.OVER

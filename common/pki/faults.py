@@ -46,7 +46,8 @@ Fault = tuple[LintCode, str, Severity | None]
 def faults(certificate: Certificate) -> Iterator[Fault]:
     """Yield each fault with a sentence, and its severity where it is not the code's own."""
     parts = anatomy(certificate)
-    if certificate.not_after_s < certificate.not_before_s and not _unknown(certificate):
+    lived_s = lifetime_s(certificate.not_before_s, certificate.not_after_s)
+    if lived_s is not None and lived_s <= 0:
         yield LintCode.BACKWARDS_VALIDITY, "Its validity ends before it begins.", None
     yield from _of_key(certificate, parts)
     if STATUS_REQUEST in parts.tls_features:
@@ -95,13 +96,12 @@ def _of_frame(parts: Anatomy) -> Iterator[Fault]:
 
 def too_long(certificate: Certificate, *, public: bool) -> str:
     """Return a sentence if it is valid for longer than clients allow under a public or a private root, "" if not."""
-    if _unknown(certificate):
+    begins, lived_s = certificate.not_before_s, lifetime_s(certificate.not_before_s, certificate.not_after_s)
+    if begins is None or lived_s is None:
         return ""
     days = PRIVATE_LIFETIME_DAYS
     if public:
-        begins = certificate.not_before_s
         days = next((most for since, most in _PUBLIC_LIFETIMES if begins >= since), PRIVATE_LIFETIME_DAYS)
-    lived_s = lifetime_s(certificate.not_before_s, certificate.not_after_s)
     if lived_s <= days * DAY_S:
         return ""
     whose = "a public CA's" if public else "a certificate"
@@ -146,7 +146,3 @@ def _serial_number(serial: int, octets: int) -> str:
     if octets > _SERIAL_OCTETS_MAX and serial.bit_length() > _SERIAL_OCTETS_MAX * 8 - 1:
         return f"Its serial number has {octets} octets; {_SERIAL_OCTETS_MAX} are allowed."
     return ""
-
-
-def _unknown(certificate: Certificate) -> bool:
-    return bool({"not_before", "not_after"} & set(certificate.undecodable))

@@ -28,6 +28,9 @@ _TIME = re.compile(
 )
 _GENERALIZED_FROM_YEAR = 2050
 
+EARLY_GENERALIZED = f"it is a GeneralizedTime before {_GENERALIZED_FROM_YEAR}"
+"""What is odd about a moment that every client reads all the same; whatever else is odd makes OpenSSL and browsers refuse it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawExtension:
@@ -191,7 +194,7 @@ def _time_oddity(found: re.Match[str], year: int, *, short: bool) -> str:
     if found["zone"] != "Z":
         return "it is not in UTC" if found["zone"] else "it names no time zone"
     if not short and year < _GENERALIZED_FROM_YEAR:
-        return f"it is a GeneralizedTime before {_GENERALIZED_FROM_YEAR}"
+        return EARLY_GENERALIZED
     return ""
 
 

@@ -54,6 +54,22 @@ _NEEDED = frozenset({"extensions", "public_key", "frame", "not_before", "not_aft
 _OLD_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
 
 
+def has_ended(certificate: Certificate, *, now_s: float) -> bool:
+    """Tell whether notAfter has passed; the second it names is still valid (RFC 5280 4.1.2.5). One that cannot be read has not."""
+    return certificate.not_after_s is not None and now_s > certificate.not_after_s
+
+
+def begins_later(certificate: Certificate, *, now_s: float) -> bool:
+    """Tell whether notBefore is still to come. One that cannot be read is not."""
+    return certificate.not_before_s is not None and now_s < certificate.not_before_s
+
+
+def is_within_validity(certificate: Certificate, *, now_s: float) -> bool:
+    """Tell whether a certificate is valid by time; of one that does not say when, that is not so."""
+    begins_s, ends_s = certificate.not_before_s, certificate.not_after_s
+    return begins_s is not None and ends_s is not None and begins_s <= now_s <= ends_s
+
+
 def has_weak_signature(certificate: Certificate) -> bool:
     """Tell a signature by SHA-1 or older; one whose hash is not even known counts as old."""
     return certificate.signature_hash in _OLD_HASHES or "signature_hash" in certificate.undecodable
@@ -126,14 +142,14 @@ def problems_of(
 
 def _own_problems(certificate: Certificate, now_s: int) -> list[Problem]:
     checks = (
-        (Problem.EXPIRED, now_s > certificate.not_after_s and certificate.knows("not_after")),
-        (Problem.NOT_YET_VALID, now_s < certificate.not_before_s),
+        (Problem.EXPIRED, has_ended(certificate, now_s=now_s)),
+        (Problem.NOT_YET_VALID, begins_later(certificate, now_s=now_s)),
         # nobody checks the signature that a root makes on itself
         (Problem.WEAK_SIGNATURE, not certificate.is_self_signed and has_weak_signature(certificate)),
         (Problem.WEAK_KEY, has_weak_key(certificate)),
         (Problem.EXPLICIT_CURVE, anatomy(certificate).explicit_curve),
         (Problem.CRITICAL_EXTENSION, bool(certificate.unknown_critical)),
-        (Problem.UNDECODABLE, bool(_NEEDED.intersection(certificate.undecodable))),
+        (Problem.UNDECODABLE, bool(_NEEDED.intersection(certificate.undecodable) or certificate.misdated)),
     )
     return [problem for problem, there in checks if there]
 

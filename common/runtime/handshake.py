@@ -12,6 +12,7 @@ from typing import Any, Final
 from common.errors import Reason, UnreachableError
 from common.ids import Fingerprint, fingerprint_of
 from common.pki.der import DerError
+from common.pki.expiry import NO_DATE_S
 from common.pki.frame import read_frame, read_time
 
 Preamble = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -87,11 +88,11 @@ async def see_served(
 
 
 def leaf_not_after_s(der: bytes) -> int:
-    """Return a served leaf's notAfter in unix seconds, 0 if it cannot be read."""
+    """Return a served leaf's notAfter in unix seconds as reports have it, where a number stands for one that cannot be read."""
     try:
         return read_time(read_frame(der).not_after)[0]
     except DerError:
-        return 0
+        return NO_DATE_S
 
 
 async def _connect(

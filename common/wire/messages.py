@@ -17,6 +17,7 @@ from msgspec import Meta
 from common.bundle.manifest import Slot
 from common.bundle.parts import Part
 from common.errors import ProtocolError, Reason
+from common.pki.expiry import from_number
 from common.schema import finding_text
 from common.wire.fields import (
     Calendar,
@@ -76,10 +77,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """What an endpoint was seen to serve. `leaf` is "" with a reason and message if no handshake succeeded.
 
-    A leaf with a reason and message is the installed one, sent with another chain than the installed one. `tls` is the
-    protocol version, `sent` counts the certificates sent after the leaf. `strict_client` is "" if a strict client that
-    trusts what the node was given accepts it, else why it does not, None if that was not asked yet. `stapled` says whether an
-    OCSP response came along with a leaf that demands one (RFC 7633), None if the leaf does not or the port would not tell.
+    A leaf with a reason and message is the installed one, sent with another chain than the installed one. `tls` is the protocol version,
+    `sent` counts the certificates sent after the leaf. `strict_client` is "" if a strict client that trusts what the node was given accepts
+    it, else why not, None if not asked yet. `stapled`: whether an OCSP response came with a leaf that demands one (RFC 7633), else None.
     """
 
     consumer: Name
@@ -94,6 +94,11 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     sent: Count = 0
     strict_client: Text | None = None
     stapled: bool | None = None
+
+    @property
+    def ends_s(self) -> int | None:
+        """Return when the leaf ends, None where that is not known: not seen, not told by an old agent, or not readable."""
+        return from_number(self.not_after_s) if self.leaf else None
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):

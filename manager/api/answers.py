@@ -10,7 +10,9 @@ import msgspec
 from common.api.certificates import CertificateAnswer, ChainAnswer, Link, Place
 from common.api.findings import Finding, Headline, LeftOut, Status
 from common.api.trust import TrustedCaAnswer
+from common.api.values import Unreadable
 from common.errors import PkiError
+from common.pki.expiry import as_number
 from common.pki.finding import Finding as JudgedFinding
 from common.pki.finding import by_severity
 from manager.api.annotations import with_annotations
@@ -26,6 +28,13 @@ def left_out(findings: Sequence[PkiError]) -> list[LeftOut]:
     return [
         LeftOut(message=each.message, file=each.file, block=each.block, line=each.line) for each in findings
     ]
+
+
+def unreadable(not_before_s: int | None, not_after_s: int | None) -> Unreadable:
+    """Say which moments cannot be read."""
+    begins: Unreadable = ("not_before",) if not_before_s is None else ()
+    ends: Unreadable = ("not_after",) if not_after_s is None else ()
+    return (*begins, *ends)
 
 
 def finding_answers(found: Iterable[JudgedFinding]) -> list[Finding]:
@@ -49,8 +58,9 @@ def certificate_answer(listed: ListedCertificate) -> CertificateAnswer:
         issuer_name=leaf.issuer_name,
         serial_no=leaf.serial_no,
         fingerprint=leaf.fingerprint,
-        not_before_s=leaf.not_before_s,
-        not_after_s=leaf.not_after_s,
+        not_before_s=as_number(leaf.not_before_s),
+        not_after_s=as_number(leaf.not_after_s),
+        unreadable=unreadable(leaf.not_before_s, leaf.not_after_s),
         subject_alt_names=leaf.subject_alt_names,
         key_type=leaf.key_type,
         key_bits=leaf.key_bits,
@@ -98,8 +108,9 @@ def trusted_ca_record_answer(record: TrustedCaRecord, *, created: bool | None = 
         raw_issuer=record.raw_issuer,
         serial_no=record.serial_no,
         fingerprint=record.fingerprint,
-        not_before_s=record.not_before_s,
-        not_after_s=record.not_after_s,
+        not_before_s=as_number(record.not_before_s),
+        not_after_s=as_number(record.not_after_s),
+        unreadable=unreadable(record.not_before_s, record.not_after_s),
         self_signed=record.self_signed,
         trusted_intermediate=record.trusted_intermediate,
         created=created,
@@ -137,7 +148,8 @@ def _chain(chain: Chain, strict_client: str) -> ChainAnswer:
                 subject=link.certificate.label,
                 issuer=link.certificate.raw_issuer,
                 fingerprint=link.certificate.fingerprint,
-                not_after_s=link.certificate.not_after_s,
+                not_after_s=as_number(link.certificate.not_after_s),
+                unreadable=unreadable(link.certificate.not_before_s, link.certificate.not_after_s),
                 source=link.source,
                 problems=link.problems,
             )

@@ -12,7 +12,8 @@ from common.api.trust import (
     TrustedCasAnswer,
     TrustedCasToDelete,
 )
-from manager.api.answers import left_out, trusted_ca_answer, trusted_ca_record_answer
+from common.pki.expiry import as_number
+from manager.api.answers import left_out, trusted_ca_answer, trusted_ca_record_answer, unreadable
 from manager.api.routes import CONFIRM, FORCE, Call, Route, empty, reply
 from manager.http.downloads import PEM_FILE, attachment
 from manager.http.errors import consequence_answers
@@ -32,7 +33,8 @@ async def builtin(call: Call) -> web.StreamResponse:
             subject_name=each.certificate.subject_name,
             raw_subject=each.certificate.raw_subject,
             fingerprint=each.certificate.fingerprint,
-            not_after_s=each.certificate.not_after_s,
+            not_after_s=as_number(each.certificate.not_after_s),
+            unreadable=unreadable(each.certificate.not_before_s, each.certificate.not_after_s),
             status=each.statuses[0].text,
         )
         for each in await call.api.operations.trust.builtin()

@@ -15,17 +15,19 @@ from common.api.errors import ConsequenceAnswer
 from common.api.findings import Finding, Status
 from common.api.signing_requests import RequestAnswer
 from common.api.trust import BuiltinCa, TrustedCaAnswer
+from common.pki.expiry import UNREADABLE
 from common.pki.finding import LintCode
 from common.text import printable
 from manager.cli import output
 from manager.cli.failures import consequence_line
-from manager.cli.words import ago, moment, until
+from manager.cli.words import ago, end_of, moment, until
 
 PLACES_SHOWN: Final = 3
 """A certificate may be on thousands of nodes; showing one tells all of them."""
 
 STATUS_STYLES: Final[Mapping[str, str]] = {
     "good": "green",
+    "unreadable": "bold red",
     "expiring": "yellow",
     "temporary": "yellow",
     "weak_signature": "red",
@@ -121,7 +123,7 @@ def builtin_row(each: BuiltinCa, now_s: float) -> Row:
     """Return the row of a CA that is built in."""
     return (
         each.subject_name or each.raw_subject,
-        until(each.not_after_s, now_s),
+        until(end_of(each), now_s),
         each.fingerprint[:8],
         each.status,
     )
@@ -214,7 +216,7 @@ def places(nodes: Iterable[Place]) -> str:
 
 def expiry(each: Stored, now_s: float) -> str:
     """Say until when it is good."""
-    return until(each.not_after_s, now_s)
+    return until(end_of(each), now_s)
 
 
 def name(each: Stored) -> str:
@@ -252,7 +254,7 @@ def _facts(
         ("parameters", ", ".join(_LABEL.findall(found.parameters or "")) or "-"),
         ("nodes", places(found.nodes) or "-"),
         ("note", (found.note or "-").split("\n")),
-        ("status", _all_statuses(found)),
+        ("status", all_statuses(found)),
         ("chain", explanation or "-"),
         ("strict client", "-" if chain is None else _verdict(chain)),
         ("findings", [*findings, *([HINT] if is_coded(findings) else [])] or "-"),
@@ -265,10 +267,13 @@ def _facts(
 
 
 def _validity(found: Stored, now_s: float) -> str:
-    return f"{moment(found.not_before_s)} to {moment(found.not_after_s)} ({expiry(found, now_s)})"
+    begins_s = None if "not_before" in found.unreadable else found.not_before_s
+    ends_s = end_of(found)
+    left = f" ({until(ends_s, now_s)})" if ends_s is not None else ""
+    return f"{moment(begins_s, UNREADABLE)} to {moment(ends_s, UNREADABLE)}{left}"
 
 
-def _all_statuses(found: CertificateAnswer, between: str = ", ") -> Text:
+def all_statuses(found: CertificateAnswer, between: str = ", ") -> Text:
     """Return what is worst, then the other statuses; Good stands only where nothing is worse."""
     first = found.headline
     style = STATUS_STYLES.get(first.code, STATUS_STYLES.get(first.severity, ""))
@@ -298,7 +303,7 @@ def _links(chain: ChainAnswer, now_s: float) -> list[Row]:
             str(number),
             link.subject,
             _SOURCES.get(link.source, link.source),
-            until(link.not_after_s, now_s),
+            until(end_of(link), now_s),
             ", ".join(link.problems).replace("_", " ") or "-",
         )
         for number, link in enumerate(chain.links, start=1)
@@ -319,7 +324,7 @@ def _verdict(chain: ChainAnswer) -> str:
 
 def _status_cell(each: CertificateAnswer) -> Text:
     """Return what is worst in its colour, the other statuses, and what is wrong with the chain unless that is worst."""
-    shown = _all_statuses(each, "\n")
+    shown = all_statuses(each, "\n")
     if each.chain_state not in _FINE_CHAINS and each.chain_state != each.headline.code:
         shown.append(f"\nchain {printable(each.chain_state.replace('_', ' '))}", style="yellow")
     return shown

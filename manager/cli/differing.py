@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from common.pki.expiry import UNREADABLE
 from common.runtime.terminal import say
 from manager.cli.completion import certificate_names
 from manager.cli.naming import resolve_certificate
 from manager.cli.running import JsonOption, ask, say_answer
-from manager.cli.words import moment
+from manager.cli.words import end_of, moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +91,7 @@ def differences(one: "CertificateAnswer", two: "CertificateAnswer") -> "Sequence
 
 
 def _facts(each: "CertificateAnswer") -> "list[tuple[str, Cell]]":
-    from manager.cli.certificate_tables import places
+    from manager.cli.certificate_tables import all_statuses, places
 
     chain = each.chain_of_trust
     links = chain.links if chain is not None else []
@@ -98,11 +99,11 @@ def _facts(each: "CertificateAnswer") -> "list[tuple[str, Cell]]":
         ("subject", each.raw_subject or "-"),
         ("issuer", each.raw_issuer or "-"),
         ("serial number", each.serial_no),
-        ("valid from", moment(each.not_before_s)),
-        ("valid until", moment(each.not_after_s)),
+        ("valid from", moment(None if "not_before" in each.unreadable else each.not_before_s, UNREADABLE)),
+        ("valid until", moment(end_of(each), UNREADABLE)),
         ("key", f"{each.key_type} {each.key_bits}" if each.key_type == "RSA" else each.key_type or "-"),
         ("fingerprint", each.fingerprint),
-        ("status", ", ".join(status.text for status in each.statuses) or each.status or "-"),
+        ("status", all_statuses(each)),
         ("chain of trust", [link.subject for link in links[1:]] or "-"),
         ("chain", chain.explanation if chain is not None else "-"),
         ("nodes", places(each.nodes) or "-"),

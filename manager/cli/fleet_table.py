@@ -94,7 +94,7 @@ def _leaves(slot: str, facts: SlotView) -> list[str]:
 
 
 def _expires(node: NodeView, slot: str, now_s: float) -> str:
-    ends = [seen.not_after_s for seen in node.serving if seen.slot == slot and seen.leaf and seen.not_after_s]
+    ends = [seen.ends_s for seen in node.serving if seen.slot == slot and seen.ends_s is not None]
     return until(min(ends), now_s) if ends else "-"
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common.ids import node_name
+from common.pki.expiry import UNREADABLE
 from common.runtime.terminal import say
 from manager.cli.confirming import (
     YesOption,
@@ -14,7 +15,7 @@ from manager.cli.confirming import (
     show_consequences,
 )
 from manager.cli.running import JsonOption, ask, say_answer
-from manager.cli.words import moment, short
+from manager.cli.words import end_of, moment, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,7 +173,7 @@ def _chain(certificates: "Sequence[Named]") -> str:
 
 
 def _named(each: "Named") -> str:
-    return f"{each.subject} ({short(each.fingerprint)}, until {moment(each.not_after_s)})"
+    return f"{each.subject} ({short(each.fingerprint)}, until {moment(end_of(each), UNREADABLE)})"
 
 
 def _size(size_bytes: int | None) -> str:

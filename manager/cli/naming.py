@@ -11,6 +11,7 @@ import typer
 
 from common.errors import InvalidInputError
 from common.ids import ID_DIGITS_MAX
+from common.pki.expiry import UNREADABLE
 from manager.cli.completion import certificate_names
 from manager.cli.running import ask
 
@@ -183,8 +184,11 @@ def _described(each: "Entry") -> str:
     from manager.cli.words import moment, short
 
     name = each.subject_name or each.raw_subject or (_alternatives(each) or ("-",))[0]
-    expires_s = getattr(each, "not_after_s", None)
-    until = f", expires {moment(expires_s)[:10]}" if expires_s is not None else ""
+    # a request has no end
+    expires_s, until = getattr(each, "not_after_s", None), ""
+    if expires_s is not None:
+        is_read = "not_after" not in getattr(each, "unreadable", ())
+        until = f", expires {moment(expires_s)[:10] if is_read else UNREADABLE}"
     leaf = getattr(each, "fingerprint", "")
     return f"({name}{until}{f', {short(leaf)}' if leaf else ''})"
 

@@ -228,9 +228,7 @@ def _seen(seen: "Serving") -> str:
     strict = f"; a strict client refuses it: {seen.strict_client}" if seen.strict_client else ""
     strict += "; no OCSP response is stapled, which its certificate demands" if seen.stapled is False else ""
     chain = f" with {seen.sent} more" if seen.sent else ""
-    return (
-        f"{short(seen.leaf)}{chain}, {seen.tls or 'TLS'}, not after {moment(seen.not_after_s)}{wrong}{strict}"
-    )
+    return f"{short(seen.leaf)}{chain}, {seen.tls or 'TLS'}, not after {moment(seen.ends_s, 'a time that is not known')}{wrong}{strict}"
 
 
 def _push(node: "NodeView") -> str:

@@ -4,7 +4,12 @@ Pure.
 """
 
 import datetime as dt
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
+
+from common.pki.expiry import UNREADABLE
+
+if TYPE_CHECKING:
+    from common.api.values import Unreadable
 
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
@@ -30,15 +35,34 @@ def ago(at_s: float | None, now_s: float) -> str:
     return "never" if at_s is None else f"{span(now_s - at_s)} ago"
 
 
-def until(at_s: float, now_s: float) -> str:
+class Dated(Protocol):
+    """What tells when a certificate begins or ends, as the API says it."""
+
+    @property
+    def not_after_s(self) -> int:
+        """Return the end."""
+
+    @property
+    def unreadable(self) -> "Unreadable":
+        """Return which moments the numbers do not tell."""
+
+
+def end_of(each: Dated) -> int | None:
+    """Return when a certificate ends, None where that cannot be read."""
+    return None if "not_after" in each.unreadable else each.not_after_s
+
+
+def until(at_s: float | None, now_s: float) -> str:
     """Say how long something is still good for."""
+    if at_s is None:
+        return UNREADABLE
     return f"in {span(at_s - now_s)}" if at_s > now_s else f"expired {span(now_s - at_s)} ago"
 
 
-def moment(at_s: float | None) -> str:
+def moment(at_s: float | None, absent: str = "-") -> str:
     """Write a moment in UTC, to the second."""
     if at_s is None:
-        return "-"
+        return absent
     try:
         moment_utc = dt.datetime.fromtimestamp(at_s, dt.UTC)
     except (OverflowError, ValueError, OSError):  # outside of years 1 to 9999

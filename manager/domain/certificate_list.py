@@ -11,8 +11,9 @@ from typing import Any, Final
 from common.codes import Order, StatusCode
 from common.errors import InvalidInputError, NotFoundError
 from common.limits import PAGE_MAX
+from common.pki.expiry import as_number
 from common.pki.finding import Severity
-from common.pki.path import Purpose, allows
+from common.pki.path import Purpose, allows, is_within_validity
 from manager.domain.comparison import uncovered
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.listing import Page, Sort, mentions, ordered, page_from
@@ -28,7 +29,7 @@ _KEYS: Final[Mapping[Order, Callable[[Entry], Any]]] = MappingProxyType(
         Order.ID: lambda entry: entry.id,
         Order.SUBJECT: lambda entry: (entry.leaf.subject_name.lower(), entry.id),
         Order.ISSUER: lambda entry: (entry.leaf.issuer_name.lower(), entry.id),
-        Order.EXPIRY: lambda entry: (entry.leaf.not_after_s, entry.id),
+        Order.EXPIRY: lambda entry: (*_end(entry), entry.id),
         Order.NODES: lambda entry: (len(entry.places), entry.id),
     }
 )
@@ -91,10 +92,15 @@ def fits(entry: Entry, node: NodeRecord, *, now_s: int) -> bool:
     """Whether clients of a node would accept a certificate by its names, its time and its purpose, and the node could load it."""
     leaf = entry.leaf
     is_usable = allows(leaf, Purpose.SERVER) and not entry.is_held_out
-    return is_usable and leaf.not_before_s <= now_s <= leaf.not_after_s and not uncovered(leaf, node)
+    return is_usable and is_within_validity(leaf, now_s=now_s) and not uncovered(leaf, node)
 
 
-def _badness(inventory: Inventory, entry: Entry, now_s: int) -> tuple[int, int, int]:
+def _end(entry: Entry) -> tuple[bool, int]:
+    """Return what an entry's end sorts by: what cannot be read comes before all that can, since somebody must look at it."""
+    return entry.leaf.not_after_s is not None, as_number(entry.leaf.not_after_s)
+
+
+def _badness(inventory: Inventory, entry: Entry, now_s: int) -> tuple[int, bool, int, int]:
     """Return what an entry sorts by, the worst first; of equally bad ones the first to expire."""
     number = entry.id
     found = headline(
@@ -102,7 +108,7 @@ def _badness(inventory: Inventory, entry: Entry, now_s: int) -> tuple[int, int, 
         inventory.chain(number, now_s=now_s).state,
         inventory.findings(number, now_s=now_s),
     )
-    return _SEVERITIES.index(found.severity), entry.leaf.not_after_s, number
+    return _SEVERITIES.index(found.severity), *_end(entry), number
 
 
 def _is_wanted(entry: Entry, query: Query) -> bool:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from common.pki.certificate import Certificate
-from common.pki.expiry import DAY_S
+from common.pki.expiry import DAY_S, lifetime_s
 from common.pki.finding import Severity
 from common.pki.path import has_weak_signature
 from common.words import counted
@@ -98,8 +98,10 @@ def listed(texts: Iterable[str]) -> str:
     return ", ".join(every[:NAMED_MAX]) + more
 
 
-def date(seconds: float) -> str:
+def date(seconds: float | None) -> str:
     """Write a moment, in UTC."""
+    if seconds is None:
+        return "a time that cannot be read"
     try:
         return f"{dt.datetime.fromtimestamp(seconds, tz=dt.UTC):%Y-%m-%d %H:%M} UTC"
     except (OverflowError, ValueError, OSError):
@@ -147,13 +149,14 @@ def _purposes(before: Certificate, after: Certificate, label: str) -> Iterator[D
 
 
 def _times(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
-    if after.not_after_s < before.not_after_s - SAME_TIME_S:
-        message = f"It ends on {date(after.not_after_s)}, earlier than {label} ({date(before.not_after_s)})."
+    """Compare what both tell; that one does not tell is a finding by itself."""
+    ends_s, ended_s = after.not_after_s, before.not_after_s
+    if ends_s is not None and ended_s is not None and ends_s < ended_s - SAME_TIME_S:
+        message = f"It ends on {date(ends_s)}, earlier than {label} ({date(ended_s)})."
         yield Difference(DifferenceCode.ENDS_EARLIER, message, Severity.WARNING)
-    if _lifetime_s(after) < _lifetime_s(before) - SAME_TIME_S:
-        message = (
-            f"It is valid for {counted(_days(after), 'day')}, {label} for {counted(_days(before), 'day')}."
-        )
+    lives_s, lived_s = (lifetime_s(each.not_before_s, each.not_after_s) for each in (after, before))
+    if lives_s is not None and lived_s is not None and lives_s < lived_s - SAME_TIME_S:
+        message = f"It is valid for {_days(lives_s)}, {label} for {_days(lived_s)}."
         yield Difference(DifferenceCode.SHORTER_LIFETIME, message, Severity.NOTE)
 
 
@@ -194,9 +197,5 @@ def _may(certificate: Certificate, named: bool) -> bool:  # noqa: FBT001 - one f
     return certificate.extended_usages is None or named
 
 
-def _lifetime_s(certificate: Certificate) -> int:
-    return certificate.not_after_s - certificate.not_before_s
-
-
-def _days(certificate: Certificate) -> int:
-    return round(_lifetime_s(certificate) / DAY_S)
+def _days(lived_s: int) -> str:
+    return counted(round(lived_s / DAY_S), "day")

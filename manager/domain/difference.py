@@ -11,6 +11,7 @@ from common.bundle.manifest import CERTIFICATE, CHAIN, SLOTS, TRUST, Manifest, S
 from common.errors import PkiError
 from common.ids import Digest, Fingerprint
 from common.pki.certificate import decode
+from common.pki.expiry import as_number
 from common.pki.pem import read_blocks
 
 ANCHORS: Final = f"{TRUST}/ca-certificates.pem"
@@ -19,12 +20,22 @@ _END: Final = "-----END CERTIFICATE-----"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """A certificate by its name. `not_after_s` is unix seconds."""
+    """A certificate by its name. `ends_s` is unix seconds, None where that cannot be read."""
 
     subject: str
     issuer: str
     fingerprint: Fingerprint
-    not_after_s: int
+    ends_s: int | None
+
+    @property
+    def not_after_s(self) -> int:
+        """Return the end for an answer that has room for numbers only."""
+        return as_number(self.ends_s)
+
+    @property
+    def unreadable(self) -> tuple[Literal["not_after"], ...]:
+        """Return which moments the numbers do not tell."""
+        return ("not_after",) if self.ends_s is None else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,5 +157,5 @@ def _named(pem: str) -> Named | None:
         subject=made.label,
         issuer=made.raw_issuer,
         fingerprint=made.fingerprint,
-        not_after_s=made.not_after_s,
+        ends_s=made.not_after_s,
     )

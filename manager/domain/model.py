@@ -1,6 +1,6 @@
 """The manager's nouns, as the store hands them out.
 
-Times are unix seconds. Invariant: no record here carries a private key; keys are unsealed only into a
+Times are unix seconds; those of a certificate are None where they cannot be read. Invariant: no record here carries a private key; keys are unsealed only into a
 `common.bundle.build.SlotMaterial`, by the store, for a bundle that is being compiled.
 """
 
@@ -38,8 +38,8 @@ class CertificateRecord:
     raw_issuer: str
     serial_no: str
     subject_alt_names: tuple[str, ...]
-    not_before_s: int
-    not_after_s: int
+    not_before_s: int | None
+    not_after_s: int | None
     self_signed: bool
     temporary: bool
     created_s: float
@@ -64,8 +64,8 @@ class TrustedCaRecord:
     raw_subject: str
     raw_issuer: str
     serial_no: str
-    not_before_s: int
-    not_after_s: int
+    not_before_s: int | None
+    not_after_s: int | None
     self_signed: bool
     trusted_intermediate: bool
     created_s: float

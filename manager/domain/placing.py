@@ -10,6 +10,7 @@ from dataclasses import replace
 from common.codes import ChainState
 from common.ids import NodeName
 from common.pki.finding import LintCode, Severity, by_severity
+from common.pki.path import has_ended
 from manager.domain.comparison import Difference, compare, compare_request, date, listed, uncovered
 from manager.domain.consequences import (
     Consequence,
@@ -22,7 +23,6 @@ from manager.domain.consequences import (
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import AssignmentRecord, NodeRecord, RequestRecord
 from manager.domain.moves import Move
-from manager.pki.judge.status import is_expired
 
 
 def of_moves(inventory: Inventory, moves: Sequence[Move], *, now_s: int) -> list[Consequence]:
@@ -104,7 +104,7 @@ def _of_placing(
     found: list[Consequence] = []
     if group[0].slot == "server":
         found += _name_mismatch(inventory, after, nodes)
-    if is_expired(after.leaf, now_s=now_s):
+    if has_ended(after.leaf, now_s=now_s):
         found.append(
             Consequence(
                 code=ConsequenceCode.EXPIRED,

@@ -15,6 +15,7 @@ from common.bundle.build import Files, build_bundle
 from common.bundle.manifest import Manifest, Slot, SlotFacts
 from common.errors import ConflictError, Reason
 from common.ids import Digest
+from common.pki.expiry import from_number
 from manager.domain.comparison import date
 from manager.domain.desired import Desired, desired_from
 from manager.domain.facts import NodeFacts
@@ -132,6 +133,8 @@ def unpublishable(old: Manifest, desired: Digest | None, *, now_s: float) -> str
     if old.digest == desired:
         return f"generation {old.generation} already has the content that is desired for the node"
     for slot, held in old.slots.items():
+        if from_number(held.not_after_s) is None:
+            return f"the validity of the {slot} certificate of generation {old.generation} cannot be read; assign one that is valid"
         if now_s >= held.not_after_s:
             return f"the {slot} certificate of generation {old.generation} expired on {date(held.not_after_s)}; assign one that is valid"
         if now_s < held.not_before_s:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from common.bundle.manifest import Slot
 from common.bundle.parts import Part
 from common.codes import FailureResult, Phase, Result, WaitReason
+from common.pki.expiry import from_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,11 @@ class Serving:
     sent: int = 0
     strict_client: str | None = None
     stapled: bool | None = None
+
+    @property
+    def ends_s(self) -> int | None:
+        """When the leaf ends, None where that is not known: not seen, not told by an old agent, or not readable."""
+        return from_number(self.not_after_s) if self.leaf else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,7 +131,7 @@ def _family(reading: Reading) -> Metric:
 
 def _served(views: Iterable[NodeView], now_s: float) -> list[Metric]:
     """Return when what ports serve expires: how many endpoints are close to it, and the earliest moment."""
-    ends = [seen.not_after_s for view in views for seen in view.serving if seen.leaf and seen.not_after_s]
+    ends = [seen.ends_s for view in views for seen in view.serving if seen.ends_s is not None]
     soon = _expiring(
         "certcast_served_expiring",
         "Endpoints whose served certificate expires within so many days; 0 counts those that have expired.",
@@ -159,8 +159,9 @@ def _alarms(active: Sequence[AlarmRecord]) -> Metric:
 
 def _certificates(inventory: Inventory, now_s: float) -> list[Metric]:
     """Return when the certificates expire that nodes have, each of the first ones by its number in the store."""
+    assigned = [entry for entry in inventory.entries.values() if entry.places]
     in_use = sorted(
-        (entry.leaf.not_after_s, entry.id) for entry in inventory.entries.values() if entry.places
+        (entry.leaf.not_after_s, entry.id) for entry in assigned if entry.leaf.not_after_s is not None
     )
     each = GaugeMetricFamily(
         "certcast_certificate_expiry_timestamp_seconds",
@@ -178,7 +179,12 @@ def _certificates(inventory: Inventory, now_s: float) -> list[Metric]:
     stored = GaugeMetricFamily(
         "certcast_certificates", "Certificates in the store.", value=len(inventory.entries)
     )
-    return [stored, soon, each]
+    unreadable = GaugeMetricFamily(
+        "certcast_certificates_unreadable_validity",
+        "Certificates that a node has and whose validity cannot be read; when they expire is unknown, and clients refuse them.",
+        value=sum(entry.leaf.not_before_s is None or entry.leaf.not_after_s is None for entry in assigned),
+    )
+    return [stored, soon, each, unreadable]
 
 
 def _trusted_cas(inventory: Inventory) -> list[Metric]:
@@ -187,8 +193,9 @@ def _trusted_cas(inventory: Inventory) -> list[Metric]:
     first = GaugeMetricFamily(
         "certcast_trusted_ca_expiry_timestamp_seconds", "When the first of the custom trusted CAs expires."
     )
-    if records:
-        first.add_metric([], min(record.not_after_s for record in records))
+    ends = [record.not_after_s for record in records if record.not_after_s is not None]
+    if ends:
+        first.add_metric([], min(ends))
     return [stored, first]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from common.ids import NodeName
 from common.pki.certificate import Certificate
+from common.pki.expiry import as_number
 from manager.domain.inventory import Entry, Inventory
 from manager.infinity_api.collection import SPARED, Made, Rows
 from manager.infinity_api.contract.description import Values
@@ -201,8 +202,9 @@ def _texts(leaves: Sequence[Certificate]) -> Mapping[Certificate, str]:
 
 def _decoded(certificate: Certificate) -> dict[str, object]:
     return {
-        "start_date": certificate.not_before_s,
-        "end_date": certificate.not_after_s,
+        # never null: the existing clients cannot read that
+        "start_date": as_number(certificate.not_before_s),
+        "end_date": as_number(certificate.not_after_s),
         "subject_name": certificate.subject_name,
         "subject_hash": certificate.subject_hash,
         "raw_subject": certificate.raw_subject,

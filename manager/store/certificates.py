@@ -13,6 +13,7 @@ from common.bundle.build import SlotMaterial
 from common.bundle.manifest import Slot, SlotFacts
 from common.errors import ChangedMeanwhileError, ConflictError
 from common.ids import Fingerprint, NodeName
+from common.pki.expiry import as_number
 from manager.domain.annotations import NO_ANNOTATIONS, Annotations
 from manager.domain.etag import etag_of_certificate
 from manager.domain.model import AssignmentRecord, CertificateRecord
@@ -171,7 +172,9 @@ class Certificates:
     def _material(self, row: Row[Any]) -> SlotMaterial:
         return SlotMaterial(
             facts=SlotFacts(
-                leaf=Fingerprint(row.fingerprint), not_before_s=row.not_before_s, not_after_s=row.not_after_s
+                leaf=Fingerprint(row.fingerprint),
+                not_before_s=as_number(row.not_before_s),
+                not_after_s=as_number(row.not_after_s),
             ),
             certificate_pem=row.leaf_pem,
             chain_pem=row.chain_pem,

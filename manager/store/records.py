@@ -27,8 +27,8 @@ class NewCertificate:
     serial_no: str
     public_key_id: str
     subject_alt_names: tuple[str, ...]
-    not_before_s: int
-    not_after_s: int
+    not_before_s: int | None
+    not_after_s: int | None
     self_signed: bool
     temporary: bool
     parameters_text: str = ""
@@ -48,8 +48,8 @@ class NewTrustedCa:
     issuer_id: str
     serial_no: str
     public_key_id: str
-    not_before_s: int
-    not_after_s: int
+    not_before_s: int | None
+    not_after_s: int | None
     self_signed: bool
     trusted_intermediate: bool
 

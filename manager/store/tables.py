@@ -3,7 +3,7 @@
 A change here needs a migration in `manager/store/migrations/versions`.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     Boolean,
@@ -18,8 +18,28 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     true,
 )
+
+UNREADABLE_S: Final = -62_135_596_801
+"""The second before the year 1, which no certificate can name: stored for a moment that cannot be read."""
+
+
+class CertificateTime(TypeDecorator[int]):
+    """A moment as a certificate tells it, None where it cannot be read."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Any) -> int:
+        """Return what is stored."""
+        return UNREADABLE_S if value is None else value
+
+    def process_result_value(self, value: int | None, dialect: Any) -> int | None:
+        """Return what was stored."""
+        return None if value == UNREADABLE_S else value
+
 
 metadata: Final = MetaData(
     naming_convention={
@@ -55,8 +75,8 @@ certificate = Table(
     Column("raw_issuer", Text, nullable=False),
     Column("serial_no", String(64), nullable=False),
     Column("subject_alt_names", Text, nullable=False),  # JSON list
-    Column("not_before_s", Integer, nullable=False),
-    Column("not_after_s", Integer, nullable=False, index=True),
+    Column("not_before_s", CertificateTime, nullable=False),
+    Column("not_after_s", CertificateTime, nullable=False, index=True),
     Column("self_signed", Boolean, nullable=False),
     Column("temporary", Boolean, nullable=False),
     Column("created_s", Float, nullable=False),
@@ -85,8 +105,8 @@ trusted_ca = Table(
     Column("raw_subject", Text, nullable=False),
     Column("raw_issuer", Text, nullable=False),
     Column("serial_no", String(64), nullable=False),
-    Column("not_before_s", Integer, nullable=False),
-    Column("not_after_s", Integer, nullable=False),
+    Column("not_before_s", CertificateTime, nullable=False),
+    Column("not_after_s", CertificateTime, nullable=False),
     Column("self_signed", Boolean, nullable=False),
     Column("trusted_intermediate", Boolean, nullable=False, server_default=true()),
     Column("created_s", Float, nullable=False),

@@ -24,8 +24,8 @@ class _Described(TypedDict):
     issuer_id: str
     serial_no: str
     public_key_id: str
-    not_before_s: int
-    not_after_s: int
+    not_before_s: int | None
+    not_after_s: int | None
     self_signed: bool
 
 

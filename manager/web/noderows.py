@@ -197,12 +197,8 @@ def served(view: NodeView, by_leaf: Mapping[str, Entry]) -> Fact:
 
 def served_until_s(view: NodeView) -> int | None:
     """Return when the first of the server certificates expires that a node's ports were seen to serve; None if none was."""
-    ends = [
-        seen.not_after_s
-        for seen in view.serving
-        # an agent of the first version did not say when
-        if seen.slot == "server" and seen.leaf and seen.not_after_s
-    ]
+    # an agent of the first version did not say when
+    ends = [seen.ends_s for seen in view.serving if seen.slot == "server" and seen.ends_s is not None]
     return min(ends, default=None)
 
 
@@ -211,7 +207,11 @@ def _shown_end_s(row: Row, view: NodeView | None) -> float:
     end_s = served_until_s(view) if view is not None else None
     if end_s is not None:
         return end_s
-    return row.assigned.leaf.not_after_s if row.assigned is not None else LATEST_S
+    if row.assigned is None:
+        return LATEST_S
+    # what cannot be read comes first, since somebody must look at it
+    assigned_s = row.assigned.leaf.not_after_s
+    return assigned_s if assigned_s is not None else -LATEST_S
 
 
 def assigned_to(inventory: Inventory, name: NodeName, slot: Slot) -> Entry | None:

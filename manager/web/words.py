@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from common.api.codes import ChainState, Role, State, StatusCode
 from common.explained.meanings import NODE_STATES
+from common.pki.expiry import UNREADABLE
 from common.pki.finding import Severity, by_severity
 from common.words import counted
 from manager.domain.consequences import Consequence, ConsequenceCode
@@ -45,10 +46,11 @@ STATES: Final[Mapping[State, tuple[Kind, str, str]]] = MappingProxyType(
 STATUS_KINDS: Final[Mapping[StatusCode, Kind]] = MappingProxyType(
     {
         StatusCode.GOOD: "ok",
+        StatusCode.UNREADABLE: "bad",
         StatusCode.EXPIRING: "warn",
         StatusCode.EXPIRED: "bad",
         StatusCode.TEMPORARY: "info",
-        StatusCode.WEAK_SIGNATURE: "warn",
+        StatusCode.WEAK_SIGNATURE: "bad",
         StatusCode.EMPTY_SUBJECT: "warn",
     }
 )
@@ -106,8 +108,10 @@ def moment(seconds: float | None, absent: str = "never") -> Markup:
     )
 
 
-def day(seconds: float) -> Markup:
-    """Write a day; its moment stands behind it."""
+def day(seconds: float | None) -> Markup:
+    """Write a day; its moment stands behind it. A certificate's is None where it cannot be read."""
+    if seconds is None:
+        return Markup('<span class="quiet">{}</span>').format(UNREADABLE)
     try:
         utc = time.gmtime(seconds)
     except (OverflowError, ValueError, OSError):
@@ -135,8 +139,10 @@ def brief(seconds: float) -> str:
     return span(seconds)
 
 
-def from_now(seconds: float, now_s: float) -> str:
-    """Say how far off a moment is: `in 12 days`, `3 hours ago`, `now`."""
+def from_now(seconds: float | None, now_s: float) -> str:
+    """Say how far off a moment is: `in 12 days`, `3 hours ago`, `now`; nothing of one that is not known."""
+    if seconds is None:
+        return ""
     away = seconds - now_s
     if abs(away) < 1:
         return "now"

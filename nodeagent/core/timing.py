@@ -52,7 +52,12 @@ def hold_back(
 def is_urgent(consumer: Consumer, serving: Iterable[Serving], *, now_s: float) -> bool:
     """Whether one of its ports refuses, or shows what is expired or soon will be. A slow answer is no sign."""
     return any(
-        one.not_after_s - now_s < consumer.urgent_s if one.leaf else one.reason == Reason.VERIFY_UNREACHABLE
+        _is_ending(one, now_s + consumer.urgent_s) if one.leaf else one.reason == Reason.VERIFY_UNREACHABLE
         for one in serving
         if one.consumer == consumer.name
     )
+
+
+def _is_ending(seen: Serving, before_s: float) -> bool:
+    """Tell whether clients refuse a leaf by then. They do so already where its end cannot be read."""
+    return seen.ends_s is None or seen.ends_s < before_s

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from common.bundle.manifest import SlotFacts
 from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import Reason
-from common.pki.expiry import DAY_S, LONG_LIFE_S, alarm_s, lifetime_s
+from common.pki.expiry import DAY_S, LONG_LIFE_S, alarm_s, from_number, lifetime_s
 from common.wire.messages import Serving
 from common.words import span_of
 from nodeagent.channel.connection import SILENCE_S, ConnectionStatus
@@ -141,7 +141,9 @@ class Health:
             return Check(name=name, ok=False, level="warning", message=f"cannot be probed yet: {down}")
         if not seen.leaf:
             return Check(name=name, ok=False, message=f"cannot be probed: {seen.message}")
-        left_s = seen.not_after_s - self.state.clock()
+        if seen.ends_s is None:
+            return _endless(name, seen, wanted)
+        left_s = seen.ends_s - self.state.clock()
         days = left_s / DAY_S
         if (since_s := self.state.file.journal.waiting.get(seen.consumer)) is not None and days > 0:
             waited = span_of(self.state.clock() - since_s)
@@ -157,6 +159,14 @@ class Health:
             return Check(name=name, ok=False, message=text, value=round(days, 3))
         text = f"serves what is installed, valid for {span_of(left_s)}"
         return Check(name=name, ok=True, message=text, value=round(days, 3))
+
+
+def _endless(name: str, seen: Serving, wanted: str) -> Check:
+    """Judge an endpoint whose leaf does not say when it ends: clients refuse that."""
+    text = "it serves a leaf whose validity cannot be read, which clients refuse"
+    if seen.leaf != wanted:
+        text += f"; {wanted[:16]}… is installed"
+    return Check(name=name, ok=False, message=text)
 
 
 def _of_failure(journal: Journal, failed: Failed, *, now_s: float, is_in_touch: bool) -> Check:
@@ -189,5 +199,6 @@ def _warning_days(seen: Serving, installed: SlotFacts) -> float | None:
     if not seen.leaf:
         return None
     known = seen.leaf == installed.leaf
-    life_s = lifetime_s(installed.not_before_s, installed.not_after_s) if known else LONG_LIFE_S
+    ends_s = from_number(installed.not_after_s)
+    life_s = (lifetime_s(installed.not_before_s, ends_s) if known else None) or LONG_LIFE_S
     return round(float(alarm_s(life_s) / DAY_S), 2)

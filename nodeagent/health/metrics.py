@@ -1,10 +1,11 @@
 """The agent's few numbers in Prometheus' text format (version 0.0.4)."""
 
+import math
 import time
 from importlib.metadata import version
 
 from common.text import printable
-from common.wire.messages import Report
+from common.wire.messages import Report, Serving
 from nodeagent.channel.connection import ConnectionStatus
 from nodeagent.health.check import is_ready
 from nodeagent.health.checks import Health
@@ -48,14 +49,20 @@ def render(health: Health) -> str:
         ),
         *_gauge(
             "certcast_agent_served_expiry_timestamp_seconds",
-            "When the leaf that an endpoint serves expires; 0 if none is seen.",
+            "When the leaf that an endpoint serves expires; 0 if none is seen, NaN if it cannot be read.",
             [
-                (_labels(consumer=seen.consumer, endpoint=seen.endpoint, slot=seen.slot), seen.not_after_s)
+                (_labels(consumer=seen.consumer, endpoint=seen.endpoint, slot=seen.slot), _end_s(seen))
                 for seen in report.serving
             ],
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _end_s(seen: Serving) -> float:
+    if not seen.leaf:
+        return 0
+    return seen.ends_s if seen.ends_s is not None else math.nan
 
 
 def _manager(status: ConnectionStatus) -> list[str]:
@@ -91,7 +98,7 @@ def _gauge(name: str, meaning: str, samples: list[tuple[str, float]]) -> list[st
     return [
         f"# HELP {name} {meaning}",
         f"# TYPE {name} gauge",
-        *(f"{name}{labels} {value}" for labels, value in samples),
+        *(f"{name}{labels} {'NaN' if math.isnan(value) else value}" for labels, value in samples),
     ]
 
 

@@ -38,16 +38,16 @@ def with_refusals(view: NodeView, text: str) -> str:
     return " ".join([text, *(f"It refuses {each.part} ({each.reason}): {each.message}." for each in untold)])
 
 
-def expired(not_after_s: int, *, now_s: int) -> str | None:
-    """Say how long ago something expired; None if it has not."""
-    if nearness(not_after_s, now_s=now_s, life_s=LONG_LIFE_S) is not Nearness.OVER:
+def expired(not_after_s: int | None, *, now_s: int) -> str | None:
+    """Say how long ago something expired; None if it has not, or its end cannot be read."""
+    if not_after_s is None or nearness(not_after_s, now_s=now_s) is not Nearness.OVER:
         return None
     return f"It expired {_span(now_s - not_after_s)} ago."
 
 
-def expiring(not_after_s: int, *, now_s: int, life_s: int = LONG_LIFE_S) -> str | None:
-    """Say how soon something expires; None while its end is not near enough for an alarm, and after it."""
-    if nearness(not_after_s, now_s=now_s, life_s=life_s) is not Nearness.ALARM:
+def expiring(not_after_s: int | None, *, now_s: int, life_s: int | None = LONG_LIFE_S) -> str | None:
+    """Say how soon something expires; None while its end is not near enough for an alarm, after it, and where it cannot be read."""
+    if not_after_s is None or nearness(not_after_s, now_s=now_s, life_s=life_s) is not Nearness.ALARM:
         return None
     return f"It expires in {_span(not_after_s - now_s)}."
 

@@ -251,5 +251,6 @@ def _follows(certificate: Certificate, top: Certificate) -> bool:
 
 
 def _next_change_s(seen: Iterable[Certificate], now_s: int) -> int:
-    moments = (moment for one in seen for moment in (one.not_before_s, one.not_after_s + 1) if moment > now_s)
-    return min(moments, default=_FOREVER_S)
+    begins = (one.not_before_s for one in seen if one.not_before_s is not None)
+    ends = (one.not_after_s + 1 for one in seen if one.not_after_s is not None)
+    return min((moment for moment in (*begins, *ends) if moment > now_s), default=_FOREVER_S)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from common.pki.certificate import Certificate, is_signed_by
+from common.pki.expiry import as_number
 from common.pki.path import Purpose, allows
 
 
@@ -180,7 +181,8 @@ class Search:
                     not self._issuers.is_root(issuer),
                     not issuer.is_self_signed,
                     issuer not in came_along,
-                    -issuer.not_after_s,
+                    issuer.not_after_s is None,
+                    -as_number(issuer.not_after_s),
                     issuer.fingerprint,
                 ),
             )

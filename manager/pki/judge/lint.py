@@ -13,7 +13,7 @@ from common.explained.statuses import explain
 from common.pki.certificate import Certificate
 from common.pki.faults import faults, too_long
 from common.pki.finding import Finding, LintCode, Severity
-from common.pki.path import Purpose, allows, has_weak_key
+from common.pki.path import Purpose, allows, begins_later, has_weak_key
 from manager.pki.chain.chain import Chain
 
 _EXAMINED = frozenset(
@@ -89,7 +89,7 @@ def found(code: LintCode, message: str, severity: Severity | None = None) -> Fin
 def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
     undecodable, oddities = ", ".join(certificate.undecodable), " ".join(certificate.oddities)
     checks = (
-        (now_s < certificate.not_before_s, LintCode.NOT_YET_VALID, "It is not valid yet."),
+        (begins_later(certificate, now_s=now_s), LintCode.NOT_YET_VALID, "It is not valid yet."),
         (
             has_weak_key(certificate),
             LintCode.WEAK_KEY,
@@ -113,6 +113,8 @@ def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
     )
     unread = _EXAMINED.intersection(certificate.undecodable)
     worse = {LintCode.UNDECODABLE: Severity.ERROR} if unread else {}
+    if certificate.misdated:
+        worse[LintCode.ODD_ENCODING] = Severity.ERROR
     return [found(code, message, worse.get(code)) for there, code, message in checks if there]
 
 

@@ -1,6 +1,6 @@
-"""The status that lists show for a certificate, exactly as the specification names it.
+"""The status that lists show for a certificate, exactly as the specification names it; it has none for a validity that cannot be read, so that is one of ours.
 
-Decides which of the six statuses apply and which leads (the specification's "Viewing or modifying existing TLS certificates").
+Decides which of the statuses apply and which leads (the specification's "Viewing or modifying existing TLS certificates").
 What else may be wrong is in `lint`. Invariant: there is always at least one status, and Good stands alone.
 """
 
@@ -23,6 +23,7 @@ class Status:
 
 
 _GOOD = Status(code=StatusCode.GOOD, text="Good")
+_UNREADABLE = Status(code=StatusCode.UNREADABLE, text="Validity unreadable")
 _EXPIRED = Status(code=StatusCode.EXPIRED, text="Expired")
 _TEMPORARY = Status(code=StatusCode.TEMPORARY, text="Temporary")
 _WEAK = Status(code=StatusCode.WEAK_SIGNATURE, text="Weak signature")
@@ -32,11 +33,6 @@ _EMPTY = Status(code=StatusCode.EMPTY_SUBJECT, text="Empty subject")
 def is_temporary(certificate: Certificate) -> bool:
     """Tell a self-signed TLS certificate: it cannot be downloaded and is not trusted."""
     return certificate.is_self_signed
-
-
-def is_expired(certificate: Certificate, *, now_s: int) -> bool:
-    """Tell whether notAfter has passed; the second it names is still valid (RFC 5280 4.1.2.5)."""
-    return now_s > certificate.not_after_s
 
 
 def nearness_of(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) -> Nearness:
@@ -53,12 +49,17 @@ def statuses(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) 
     A trusted CA is neither Temporary for signing itself nor weak for how it did.
     """
     found: list[Status] = []
-    if is_expired(certificate, now_s=now_s):
+    if certificate.not_before_s is None or certificate.not_after_s is None:
+        found.append(_UNREADABLE)
+    near, ends_s = (
+        nearness_of(certificate, now_s=now_s, trusted_ca=trusted_ca),
+        certificate.not_after_s,
+    )
+    if near is Nearness.OVER:
         found.append(_EXPIRED)
-    elif nearness_of(certificate, now_s=now_s, trusted_ca=trusted_ca) is not Nearness.CALM:
-        days = (certificate.not_after_s - now_s) // DAY_S
-        text = _time_left(certificate.not_after_s, now_s)
-        found.append(Status(code=StatusCode.EXPIRING, text=text, days_left=days))
+    elif near in {Nearness.ALARM, Nearness.SOON} and ends_s is not None:
+        days = (ends_s - now_s) // DAY_S
+        found.append(Status(code=StatusCode.EXPIRING, text=_time_left(ends_s, now_s), days_left=days))
     if not trusted_ca and is_temporary(certificate):
         found.append(_TEMPORARY)
     if has_weak_signature(certificate) and not (trusted_ca and certificate.is_self_signed):

@@ -36,15 +36,22 @@ async def home(visit: PageRequest) -> web.StreamResponse:
     now_s = visit.now_s
     inventory = await visit.operations.inventory()
     leaves = [entry.leaf for entry in inventory.entries.values()]
-    ends = [End(leaf.not_after_s, nearness_of(leaf, now_s=int(now_s))) for leaf in leaves]
+    ends = [
+        End(leaf.not_after_s, nearness_of(leaf, now_s=int(now_s)))
+        for leaf in leaves
+        if leaf.not_after_s is not None
+    ]
     ca_ends = [
         End(record.not_after_s, nearness(record.not_after_s, now_s=now_s))
         for record in inventory.trusted_cas.values()
+        if record.not_after_s is not None
     ]
-    upcoming = sorted(
-        (entry for entry in inventory.entries.values() if entry.leaf.not_after_s >= now_s),
-        key=lambda entry: (entry.leaf.not_after_s, entry.id),
-    )
+    dated = [
+        (entry.leaf.not_after_s, entry.id, entry)
+        for entry in inventory.entries.values()
+        if entry.leaf.not_after_s is not None
+    ]
+    upcoming = [entry for ends_s, _, entry in sorted(dated, key=lambda each: each[:2]) if ends_s >= now_s]
     drawings = [
         draw_timeline(ends, ca_ends, now_s=now_s, width=width, height=height)
         for width, height in (WIDE, NARROW)
@@ -57,7 +64,8 @@ async def home(visit: PageRequest) -> web.StreamResponse:
         recent=recent_pushes(views, now_s=now_s),
         drawings=drawings,
         upcoming=upcoming[:NEXT_SHOWN],
-        certificate_count=len(ends),
+        certificate_count=len(leaves),
+        unreadable_count=len(leaves) + len(inventory.trusted_cas) - len(ends) - len(ca_ends),
         only_management=len(views) <= 1,
     )
 

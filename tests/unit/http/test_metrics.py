@@ -114,7 +114,7 @@ async def scrape(metrics: Metrics) -> dict[tuple[str, str], float]:
 
 
 def entry(number: int, days: float, *, is_assigned: bool = True):
-    leaf = SimpleNamespace(not_after_s=int(NOW_S + days * 86400))
+    leaf = SimpleNamespace(not_before_s=0, not_after_s=int(NOW_S + days * 86400))
     return SimpleNamespace(id=number, leaf=leaf, places=("somewhere",) if is_assigned else ())
 
 

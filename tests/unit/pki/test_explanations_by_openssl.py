@@ -146,6 +146,7 @@ ROWS: tuple[tuple[Row, Served | Callable[[Path], Served]], ...] = (
     (LintCode.CA_KEY, plain(key=ROOT.key)),
     (LintCode.KEY_SHARED, plain()),
     (LintCode.UNASSIGNED, plain()),
+    (StatusCode.UNREADABLE, Served(by_hand(not_after=(odd.UTC, "281301000000Z")))),
     (StatusCode.EXPIRED, plain(not_after_s=NOW_S - DAY_S)),
     (StatusCode.EXPIRING, plain(not_after_s=NOW_S + DAY_S)),
     (StatusCode.TEMPORARY, Served(self_signed())),

@@ -6,11 +6,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from common.pki.certificate import decode
 from common.pki.expiry import Nearness
 from common.pki.finding import LintCode, Severity, by_severity, worst
+from common.pki.path import has_ended
 from common.pki.pem import read_blocks
 from manager.pki.chain.chain import build_chain
 from manager.pki.chain.search import Issuers
 from manager.pki.judge.lint import Circumstances, covers, lint
-from manager.pki.judge.status import is_expired, nearness_of, status_of, statuses
+from manager.pki.judge.status import nearness_of, status_of, statuses
 from tests.pki import DAY_S, NOW_S, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import accepts, openssl
 
@@ -99,7 +100,7 @@ def test_what_lives_short_is_not_expiring_for_its_whole_life(life, shown, alarme
     assert near(alarmed + 1) is Nearness.SOON
     assert near(alarmed) is near(0) is Nearness.ALARM
     assert near(-1) is Nearness.OVER
-    assert is_expired(found, now_s=found.not_after_s + 1)
+    assert has_ended(found, now_s=found.not_after_s + 1)
 
 
 def test_a_trusted_ca_counts_by_the_specifications_days_however_short_it_lives():
