@@ -19,6 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
     The agent refuses directories that a group may write to, which some people's umask lets tests make.
     """
     os.umask(0o022)
+    config.addinivalue_line(
+        "markers", "slow: takes more than five seconds; `make test` runs it, `make test-fast` does not"
+    )
     repeatable = config.getoption("--hypothesis-seed", None) is None
     settings.register_profile("repeatable", derandomize=repeatable, deadline=None)
 

@@ -17,7 +17,7 @@ from tests.system.fleet import RealFleet, real_fleet
 
 HONEST = 5
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

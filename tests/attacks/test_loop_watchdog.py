@@ -158,6 +158,7 @@ def _object_of(resource: Resource, what: str) -> bytes:
     return hostile.object_of(resource, hostile.texts()[what])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_nothing_keeps_the_loop_for_50_ms_whatever_is_sent(tmp_path):
     async with Workers() as workers, real_api(tmp_path, workers, watched=False) as api:

@@ -119,6 +119,7 @@ async def test_honest_visitors_wait_no_longer_while_strangers_send_endless_bodie
     assert attacked_ms < 250 + 10 * quiet_ms
 
 
+@pytest.mark.slow
 async def test_nobody_is_told_to_send_a_body_that_would_be_refused(api: ApiClient):
     for what, begin in STRANGERS.items():
         expecting = begin.removesuffix(b"\r\n") + b"Expect: 100-continue\r\n\r\n"

@@ -62,6 +62,7 @@ async def drain(client: Client, path: str) -> int:
     return length
 
 
+@pytest.mark.slow
 async def test_a_list_without_a_limit_takes_the_memory_of_some_pages_and_not_of_the_whole(
     client, record_property
 ):

@@ -29,6 +29,7 @@ async def scrape(session: aiohttp.ClientSession, url: str) -> tuple[str, dict[tu
     }
 
 
+@pytest.mark.slow
 async def test_what_expires_is_applied_and_alarms_is_in_the_metrics_of_the_running_daemons():
     leaf = pki.current_leaf(INTERMEDIATE, ["metrics.demo.test"], days=100)
     soon = pki.current_leaf(INTERMEDIATE, ["metrics.demo.test"], days=20)

@@ -5,6 +5,8 @@ import json
 import resource
 from pathlib import Path
 
+import pytest
+
 from manager.domain.attempts import NAMED_MAX, PAIRS_MAX, Attempt, Attempts
 from manager.store.audit import PAGE
 from manager.store.sealing import Keyring
@@ -12,6 +14,7 @@ from manager.store.store import Store
 from tests.attacks.audit_log.conftest import act
 
 
+@pytest.mark.slow
 async def test_verifying_a_long_log_holds_a_page_of_it_and_leaves_the_loop_to_others(
     directory: Path, keyring: Keyring, record_property
 ):

@@ -116,6 +116,7 @@ def drive(document: dict, check: Callable[[schemathesis.Case], None]) -> dict[st
     return seen
 
 
+@pytest.mark.slow
 async def test_nothing_that_is_sent_makes_the_manager_fail_or_answer_what_is_not_described(api: ApiClient):
     document = aimed(await described(api))
 

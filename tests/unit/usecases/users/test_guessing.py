@@ -123,6 +123,7 @@ async def test_guesses_within_a_session_are_counted_together_wherever_they_come_
     await users.passwords.prove("ada", PASSWORD, address="203.0.113.1", session="own")
 
 
+@pytest.mark.slow
 async def test_whoever_guesses_beside_a_client_that_asks_all_the_time_has_a_hundred_guesses_an_hour(
     world: World, users: UserOperations, hasher: CountingHasher, record_property
 ):
