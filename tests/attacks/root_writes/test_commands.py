@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import time
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +10,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from common.errors import Reason
+from nodeagent.core.commandpaths import SEPARATORS_MAX
+from nodeagent.core.servicesfile import ARGV_MAX, PATH_MAX
 from nodeagent.install import program
 from nodeagent.install.reload import ReloadError, reload_consumer
 from nodeagent.selfcheck import find_faults
@@ -207,6 +210,22 @@ async def test_a_directory_stands_for_all_that_is_below_it(node):
         (place / f"more{number}").touch()
     with pytest.raises(ReloadError, match=r"/many names more than 1000 files; put the command into"):
         await reload_consumer(chosen, node.directory)
+
+
+@pytest.mark.services("root")
+def test_the_longest_command_and_the_fullest_directory_are_looked_at_to_their_end(node, say):
+    place = node.directory / "full"
+    place.mkdir()
+    for number in range(program.LOOKED_AT_MAX - 50):
+        (place / str(number)).write_text("#!/bin/sh\n")
+    words = ["-" + "x" * (PATH_MAX - 1), ("a=" * SEPARATORS_MAX)[: PATH_MAX - 1]]
+    for what, argv in {
+        f"{ARGV_MAX} words of up to {PATH_MAX} characters": ["/bin/true", *words * ((ARGV_MAX - 1) // 2)],
+        f"a directory of {program.LOOKED_AT_MAX - 50} scripts": ["/bin/true", str(place)],
+    }.items():
+        began_s = time.monotonic()
+        program.check_command(argv)
+        say(f"{what}: {1000 * (time.monotonic() - began_s):.0f} ms in a thread")
 
 
 @pytest.mark.services("root")
