@@ -42,10 +42,16 @@ def overwrite(copy: Copy) -> None:
     Path(copy.to).write_text(OLD.certificate_pem + OLD.key_pem)
 
 
+SEEN_S = 5.0
+"""In which a real service shows what it goes on serving, also on a loaded machine."""
+
+
 def lying(services: Services) -> Services:
     """The same services, whose reload does nothing."""
     return Services(
-        consumers=tuple(replace(one, reload=("/bin/true",), verify_timeout_s=1) for one in services.consumers)
+        consumers=tuple(
+            replace(one, reload=("/bin/true",), verify_timeout_s=SEEN_S) for one in services.consumers
+        )
     )
 
 
