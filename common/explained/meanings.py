@@ -155,6 +155,10 @@ CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "CA is kept as a TLS certificate",
             "A certificate that can sign as a CA came with its private key, or its key is stored: nodes do not trust what it signs unless it is added to the trusted CAs.",
         ),
+        "left_out": (
+            "File is left out",
+            "A file of the archive obviously holds neither a certificate nor a private key, such as a README or a signing request.",
+        ),
         "client_ca_list_too_long": (
             "Trusted CAs have too many names for TLS",
             "A server that asks clients for a certificate cannot send that many CA names; its handshakes fail.",

@@ -68,10 +68,14 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text held: whole blocks in order, and a finding for each one that is not whole."""
+    """What a text held: whole blocks in order, and a finding for each one that is not whole.
+
+    `left_out` names what obviously holds neither a certificate nor a key, and is no reason to refuse the rest.
+    """
 
     blocks: tuple[Block, ...]
     findings: tuple[PkiError, ...]
+    left_out: tuple[PkiError, ...] = ()
 
 
 def at(block: Block, message: str, reason: Reason = Reason.PARSE) -> PkiError:

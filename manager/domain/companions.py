@@ -17,6 +17,7 @@ from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.inventory import Entry, Inventory
 from manager.pki.chain.chain import Chain, ancestors
 from manager.pki.judge.identity import key_of
+from manager.pki.read.findings import located
 from manager.pki.read.material import TlsMaterial
 
 
@@ -43,16 +44,25 @@ _ENDINGS: Final[Mapping[_Kind, str]] = MappingProxyType(
 def of_companions(
     inventory: Inventory, material: TlsMaterial, entry: Entry, *, now_s: int
 ) -> list[Consequence]:
-    """Return what becomes of those that the chain does not use. `entry` is what the material would become."""
+    """Return what becomes of those that the chain does not use, and of files beside them. `entry` is what the material would become."""
+    beside = [
+        Consequence(
+            code=ConsequenceCode.LEFT_OUT,
+            message=f"Left out: {located(each)}",
+            severity=Severity.NOTE,
+            asks=False,
+        )
+        for each in material.left_out
+    ]
     if not material.extras:
-        return []
+        return beside
     chain = inventory.chain_of(entry, now_s=now_s)
     given = (*material.chain, *material.extras)
     used = {*(link.certificate for link in chain.links), *chain.serving, *ancestors(material.leaf, given)}
     left = [each for each in given if each not in used]
     of_leaf = f"the chain of '{material.leaf.label}'"
     groups = _grouped(left, chain, {*inventory.trust.custom.values(), *inventory.trust.builtin})
-    return [
+    return beside + [
         Consequence(
             code=ConsequenceCode.NOT_SERVED,
             message=f"{_named(group)} came along, {_ENDINGS[kind].format(of_leaf)}{_of_namesakes(group, chain)}",

@@ -35,6 +35,7 @@ class ConsequenceCode(StrEnum):
     CHAIN_KEPT = "chain_kept"
     NOT_SERVED = "not_served"
     NOT_TRUSTED = "not_trusted"
+    LEFT_OUT = "left_out"
     CLIENT_CA_LIST_TOO_LONG = "client_ca_list_too_long"
 
 

@@ -55,12 +55,13 @@ def read_trusted_cas(text: str, *, skip_unusable: bool = False) -> TrustedCas:
     Raises PkiFindingsError.
     """
     found = uploads.read_trusted_cas(text, skip_unusable=skip_unusable)
-    findings = (*found.left_out, *_of_certificates(found.certificates))
+    unloadable = _of_certificates(found.certificates)
+    left_out = (*found.left_out, *unloadable)
     refused = refusals(found.certificates)
     usable = tuple(each for each in found.certificates if each.fingerprint not in refused)
-    if not skip_unusable or not usable:
-        raise_findings(findings)
-    return TrustedCas(usable, findings)
+    if not usable or (unloadable and not skip_unusable):
+        raise_findings(left_out)
+    return TrustedCas(usable, left_out)
 
 
 def read_trusted_ca(text: str) -> Certificate:
@@ -97,20 +98,21 @@ def read_batch(
         for material in found.without_key
     }
     refused = refusals(found.trusted_cas)
-    findings = (
-        *found.left_out,
+    unloadable = [
         *(finding for each in (*tls.values(), *keyless.values()) for finding in each),
         *_of_certificates(found.trusted_cas),
-    )
+    ]
+    left_out = (*found.left_out, *unloadable)
     usable = replace(
         found,
         tls=tuple(material for material, wrong in tls.items() if not wrong),
         without_key=tuple(material for material, wrong in keyless.items() if not wrong),
         trusted_cas=tuple(each for each in found.trusted_cas if each.fingerprint not in refused),
-        left_out=findings,
+        left_out=left_out,
     )
-    if not skip_unusable or not (usable.tls or usable.trusted_cas or usable.without_key):
-        raise_findings(findings)
+    is_empty = not (usable.tls or usable.trusted_cas or usable.without_key)
+    if is_empty or (unloadable and not skip_unusable):
+        raise_findings(left_out)
     return usable
 
 

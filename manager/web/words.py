@@ -154,7 +154,7 @@ def plural(count: int, one: str, many: str = "") -> str:
     return counted(count, one, many)
 
 
-_NOTED: Final = frozenset((ConsequenceCode.CHAIN_KEPT, ConsequenceCode.NOT_SERVED))
+_NOTED: Final = frozenset((ConsequenceCode.CHAIN_KEPT, ConsequenceCode.NOT_SERVED, ConsequenceCode.LEFT_OUT))
 
 
 def with_notes(said: str, consequences: Iterable[Consequence]) -> str:

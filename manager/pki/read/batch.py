@@ -44,7 +44,8 @@ class Batch:
         tls: certificates with their keys.
         trusted_cas: CA certificates that came with no leaf.
         without_key: certificates whose key is stored already; `private_key_pem` is "".
-        left_out: findings about what is not taken; only where what is usable was asked for.
+        left_out: findings about what is not taken: files of an archive that obviously hold neither a certificate nor a key, and others only
+            where what is usable was asked for.
     """
 
     tls: tuple[TlsMaterial, ...]
@@ -87,7 +88,7 @@ def read_batch(
     findings = (*reader.findings, *sorter.findings)
     if not skip_unusable or not (batch.tls or batch.trusted_cas or batch.without_key):
         raise_findings(findings)
-    return replace(batch, left_out=findings)
+    return replace(batch, left_out=(*findings, *reader.left_out))
 
 
 def _size_findings(files: Sequence[ImportFile]) -> list[PkiError]:

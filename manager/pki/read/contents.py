@@ -44,6 +44,7 @@ class Contents:
         self._parameters_left = MAX_PARAMETERS
         self.files: list[Content] = []
         self.findings: list[PkiError] = []
+        self.left_out: list[PkiError] = []
         self.unread = Unread()
 
     def read(self, name: str, data: bytes) -> None:
@@ -68,6 +69,7 @@ class Contents:
             return ()
         reading = read_file(data, "a certificate or key", file=name)
         self.findings.extend(reading.findings)
+        self.left_out.extend(reading.left_out)
         if reading.findings and (not reading.blocks or _KEY_MARK in data):
             self.unread.add_damaged(each.file for each in reading.findings)
         return reading.blocks

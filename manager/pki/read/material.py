@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from common.errors import PkiError
 from common.pki.certificate import Certificate
 
 
@@ -18,6 +19,7 @@ class TlsMaterial:
         certificate_text: what was given as the certificate, verbatim unless a private key may stand in it (see
             `redaction.without_private_keys`); from an import or where it stood elsewhere, the certificates in canonical form.
         parameters_text: what was given beside it as parameters, likewise.
+        left_out: what of an archive that it came in obviously holds neither a certificate nor a key.
         kept: certificates that did not come with it, but with the entry that it updates, and still complete its chain.
     """
 
@@ -28,6 +30,7 @@ class TlsMaterial:
     parameters_pem: str
     certificate_text: str
     parameters_text: str = ""
+    left_out: tuple[PkiError, ...] = ()
     kept: tuple[Certificate, ...] = ()
 
     @property

@@ -16,9 +16,11 @@ from common.pki.stray import may_be_several
 from manager.pki.read.archive import unpack
 from manager.pki.read.ber import to_der
 from manager.pki.read.binary import PFX, PKCS7, foreign, label_of, looks_binary
+from manager.pki.read.bystanders import holds_none, is_of_no_use
+from manager.pki.read.carriers import carrier_of
 from manager.pki.read.findings import raise_findings
 from manager.pki.read.pkcs7 import certificates_of
-from manager.pki.read.refusal import unreadable
+from manager.pki.read.refusal import refusal, unreadable
 
 _ZIP = b"PK\x03\x04"
 _BEGIN = b"-----BEGIN "
@@ -38,6 +40,7 @@ def read_text(text: str, wanted: str, *, file: str | None = None) -> Reading:
     found = _read_text(text, wanted, file=file)
     blocks: list[Block] = []
     findings = list(found.findings)
+    left_out: list[PkiError] = []
     for block in found.blocks:
         name = foreign(block.der) if block.label == CERTIFICATE else None
         if name is None:
@@ -46,9 +49,10 @@ def read_text(text: str, wanted: str, *, file: str | None = None) -> Reading:
             packed = read_file(block.der, wanted, file=file)
             blocks += packed.blocks
             findings += packed.findings
+            left_out += packed.left_out
         else:
             findings.append(at(block, f"this is {name}", Reason.UNSUPPORTED))
-    return Reading(tuple(blocks), tuple(findings))
+    return Reading(tuple(blocks), tuple(findings), tuple(left_out))
 
 
 def _read_text(text: str, wanted: str, *, file: str | None) -> Reading:
@@ -56,26 +60,42 @@ def _read_text(text: str, wanted: str, *, file: str | None) -> Reading:
         return Reading((), ())
     if (packed := _without_marks(text)) is not None:
         return _read_content(packed, file=file, line=1)
-    found = read_blocks(text, file=file)
+    found = _settled(read_blocks(text, file=file), text)
+    if (found.findings or not found.blocks) and (carrier := carrier_of(text)) is not None:
+        said = PkiError(carrier, reason=Reason.UNSUPPORTED, file=file)
+        return Reading(found.blocks, (said, *found.findings))
     if not found.blocks and not found.findings:
         return Reading((), (unreadable(text, wanted, file=file),))
-    return _settled(found, text)
+    return found
 
 
 def read_file(data: bytes, wanted: str, *, file: str | None = None) -> Reading:
     """Read a file's blocks, those of a ZIP archive's files among them."""
     if data.startswith(_ZIP):
-        members, findings = unpack(data, file=file)
-        readings = [_read_member(one.data, wanted, file=one.name) for one in members]
-        return Reading(
-            tuple(block for one in readings for block in one.blocks),
-            (*findings, *(finding for one in readings for finding in one.findings)),
-        )
+        members, damaged = unpack(data, file=file)
+        blocks: list[Block] = []
+        findings, left_out = list(damaged), list[PkiError]()
+        for one in members:
+            found = _read_member(one.data, wanted, file=one.name)
+            if is_of_no_use(found):
+                left_out += [refusal(block, wanted) for block in found.blocks]
+            elif not found.blocks and holds_none(one.name, one.data):
+                left_out += found.findings
+            else:
+                blocks += found.blocks
+                findings += found.findings
+        if not blocks and not findings:
+            # beside nothing it is what the archive holds
+            findings, left_out = left_out, []
+        return Reading(tuple(blocks), tuple(findings), tuple(left_out))
     return _read_member(data, wanted, file=file)
 
 
 def as_text(data: bytes, wanted: str, *, file: str | None = None) -> str:
-    """Return a file as the text that `read_text` reads: a text as it is, anything else as PEM. Raises PkiFindingsError."""
+    """Return a file as the text that `read_text` reads: a text as it is, anything else as PEM. Raises PkiFindingsError.
+
+    What was left out of an archive is named in a comment before its blocks.
+    """
     if not _is_bytes(data):
         text = text_of(data)
         raise_findings([] if text.strip(_BLANK) else [_empty(file)])
@@ -83,7 +103,9 @@ def as_text(data: bytes, wanted: str, *, file: str | None = None) -> str:
             return text
     found = read_file(data, wanted, file=file)
     raise_findings(found.findings)
-    return "".join(pem_of(block.der, label=block.label, headers=block.headers) for block in found.blocks)
+    comments = [f"# left out: {one.file}\n" for one in found.left_out]
+    pems = [pem_of(block.der, label=block.label, headers=block.headers) for block in found.blocks]
+    return "".join((*comments, *pems))
 
 
 def _is_bytes(data: bytes) -> bool:

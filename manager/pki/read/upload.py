@@ -160,7 +160,7 @@ def read_trusted_cas(text: str, *, file: str | None = None, skip_unusable: bool 
         findings.append(unreadable(text, "a certificate", file=file))
     if not skip_unusable or not found:
         raise_findings(findings)
-    return TrustedCas(tuple(found), tuple(findings))
+    return TrustedCas(tuple(found), (*findings, *reading.left_out))
 
 
 def _clash(group: Sequence[Certificate], places: Mapping[Certificate, Block]) -> PkiError:
@@ -202,6 +202,7 @@ def _material(parts: "_Parts", certificate: str, parameters: str) -> TlsMaterial
         parameters_pem=parts.parameters_pem,
         certificate_text=parts.certificate_text(certificate, leaf),
         parameters_text=without_private_keys(parameters),
+        left_out=tuple(parts.left_out),
     )
 
 
@@ -224,6 +225,7 @@ class _Parts:
         self.parameters_pem = ""
         self.key_blocks: list[Block] = []
         self.findings: list[PkiError] = []
+        self.left_out: list[PkiError] = []
 
     @property
     def certificates(self) -> tuple[Certificate, ...]:
@@ -237,6 +239,7 @@ class _Parts:
         """Sort one text's blocks."""
         reading = read_text(text, f"a {name}", file=name)
         self.findings.extend(reading.findings)
+        self.left_out.extend(reading.left_out)
         for block in reading.blocks:
             try:
                 self._take_block(block, name)
