@@ -155,6 +155,10 @@ CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "CA is kept as a TLS certificate",
             "A certificate that can sign as a CA came with its private key, or its key is stored: nodes do not trust what it signs unless it is added to the trusted CAs.",
         ),
+        "same_name": (
+            "Different CAs have the same name",
+            "A CA is added whose name a trusted CA has already, with another key: it is no renewal of that one, and both are trusted.",
+        ),
         "left_out": (
             "File is left out",
             "A file of the archive obviously holds neither a certificate nor a private key, such as a README or a signing request.",

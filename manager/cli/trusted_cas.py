@@ -7,7 +7,7 @@ import typer
 
 from common.errors import InvalidInputError
 from common.runtime.terminal import say
-from manager.cli.confirming import YesOption, ask_confirmed
+from manager.cli.confirming import YesOption, ask_confirmed, say_consequences
 from manager.cli.failures import RefusedError
 from manager.cli.files import check_output, only_one_from_stdin, read_joined, save
 from manager.cli.importing import SkipUnusableOption, import_files, say_left_out, skipping
@@ -73,6 +73,8 @@ def add(
         done = "Added" if each.created else "Updated"
         say(f"{done} trusted CA {each.id}, {each.subject_name or each.raw_subject}.")
     say_left_out(sent.located(taken.left_out or ()))
+    # a list that is too long is among the warnings, whoever made it so
+    say_consequences([each for each in taken.consequences or () if each.message not in taken.warnings])
     for warning in taken.warnings:
         say(f"Warning: {warning}")
 

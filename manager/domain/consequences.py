@@ -36,6 +36,7 @@ class ConsequenceCode(StrEnum):
     NOT_SERVED = "not_served"
     NOT_TRUSTED = "not_trusted"
     LEFT_OUT = "left_out"
+    SAME_NAME = "same_name"
     CLIENT_CA_LIST_TOO_LONG = "client_ca_list_too_long"
 
 
@@ -80,6 +81,11 @@ def unique(found: Iterable[Consequence]) -> list[Consequence]:
 def asked(code: ConsequenceCode, message: str) -> Consequence:
     """Return a consequence that wants a confirmation."""
     return Consequence(code=code, message=message, severity=Severity.WARNING, asks=True)
+
+
+def noted(code: ConsequenceCode, message: str) -> Consequence:
+    """Return a consequence that is only worth knowing."""
+    return Consequence(code=code, message=message, severity=Severity.NOTE, asks=False)
 
 
 def of_difference(difference: Difference) -> Consequence:

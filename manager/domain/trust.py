@@ -9,8 +9,10 @@ from typing import Final
 
 from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate
+from manager.domain.comparison import listed
 from manager.domain.inventory import Trust
 from manager.domain.model import TrustedCaRecord
+from manager.pki.judge.identity import key_of
 
 LOSS_MAX: Final = Fraction(1, 5)
 """More of the custom CAs than this at once is more often a mistake than a wish; all of them at once always asks."""
@@ -20,6 +22,22 @@ CLIENT_CA_LIST_MAX_BYTES: Final = 65_535 - 6 - 70
 """Names of CAs that a server which verifies clients can send them. TLS 1.3 puts them, with 6 bytes of headings, into one block of
 65,535 bytes (RFC 8446 4.3.2, 4.2.4) beside the signature algorithms (4.2.3), for 32 of which 70 bytes are left here; OpenSSL 3.0 has 16,
 and its handshakes end at 65,491. TLS 1.2 has room for 65,535 (RFC 5246 7.4.4)."""
+
+
+def namesakes(trust: Trust, new: Iterable[Certificate]) -> str:
+    """Return a sentence if new trusted CAs have the name of one that is trusted already, and another key, "" if none has."""
+    known: dict[bytes, list[tuple[int, Certificate]]] = {}
+    for number, one in trust.custom.items():
+        known.setdefault(one.subject_id, []).append((number, one))
+    pairs = [
+        f"'{one.label}' (new, fingerprint {one.fingerprint[:16]}) and trusted CA {number} (fingerprint {other.fingerprint[:16]})"
+        for one in new
+        for number, other in known.get(one.subject_id, ())
+        if key_of(other) != key_of(one)
+    ]
+    if not pairs:
+        return ""
+    return f"Different CAs have the same name, with different keys: {listed(pairs)}. All of them are trusted."
 
 
 def client_ca_list_bytes(certificates: Iterable[Certificate]) -> int:

@@ -22,6 +22,7 @@ from manager.domain.consequences import (
     Consequence,
     ConsequenceCode,
     asked,
+    noted,
     token_of,
     unique,
 )
@@ -38,7 +39,7 @@ from manager.domain.losing import (
 from manager.domain.model import AssignmentRecord, RequestRecord
 from manager.domain.moves import Move, moves_from, moves_of_content, moves_to
 from manager.domain.placing import of_answer, of_content, of_moves
-from manager.domain.trust import longer_client_ca_list, loss
+from manager.domain.trust import longer_client_ca_list, loss, namesakes
 from manager.pki.judge.identity import key_of
 from manager.pki.read.material import TlsMaterial
 
@@ -301,6 +302,8 @@ def foresee_untrusted(
 def foresee_trusted(inventory: Inventory, new: Sequence[Certificate]) -> Foreseen:
     """Foresee what follows when nodes verify peers by `new` trusted CAs, too."""
     found = _of_longer_list(inventory, new, ())
+    if same := namesakes(inventory.trust, new):
+        found.append(noted(ConsequenceCode.SAME_NAME, same))
     return Foreseen(consequences=found, facts=[each.fingerprint for each in new])
 
 

@@ -57,6 +57,8 @@ class Chain:
         recheck_at_s: the first second at which this answer may be another.
         exhausted: a work limit was met, so a better chain may exist; `crowd` is the issuer's name with the most candidates, and their
             number.
+        has_namesake: a CA is known that has the name of the missing issuer, or of the untrusted root, and another key: else they read as if
+            they were the same.
         looked_for: the canonical names of all issuers that were looked for; a CA of another name cannot change the chain.
     """
 
@@ -68,6 +70,7 @@ class Chain:
     exhausted: bool
     crowd: tuple[str, int]
     looked_for: frozenset[bytes]
+    has_namesake: bool = False
 
     @property
     def reaches_root(self) -> bool:
@@ -84,7 +87,8 @@ class Chain:
             case ChainState.SELF_SIGNED:
                 return "The certificate is self-signed; clients will not trust it."
             case ChainState.INCOMPLETE:
-                return f"The chain of trust is incomplete: issuer {self.missing_issuer or '(no name)'} not found."
+                same = " A CA of that name is known, but it has another key." if self.has_namesake else ""
+                return f"The chain of trust is incomplete: issuer {self.missing_issuer or '(no name)'} not found.{same}"
             case ChainState.UNDETERMINED:
                 name, count = self.crowd
                 crowd = (
@@ -92,9 +96,9 @@ class Chain:
                 )
                 return f"The chain of trust could not be determined: the search met its limit{crowd}."
             case ChainState.UNTRUSTED:
-                return (
-                    f"The chain ends at {self.links[-1].certificate.label}, which is not a trusted CA.{more}"
-                )
+                same = " A trusted CA has the same name, but another key." if self.has_namesake else ""
+                root = self.links[-1].certificate.label
+                return f"The chain ends at {root}, which is not a trusted CA.{same}{more}"
             case _:
                 wrong = "; ".join(
                     f"{link.certificate.label}: {', '.join(PROBLEM_WORDS[each] for each in link.problems)}"
@@ -165,7 +169,23 @@ def build_chain(
         exhausted=search.exhausted,
         crowd=search.crowd,
         looked_for=frozenset(one.issuer_id for one in search.seen),
+        has_namesake=_has_namesake(state, path.certificates[-1], issuers, came_along),
     )
+
+
+def _has_namesake(
+    state: ChainState, top: Certificate, issuers: Issuers, came_along: Sequence[Certificate]
+) -> bool:
+    match state:
+        case ChainState.INCOMPLETE:
+            # whoever has this name did not sign it, or the chain would go on
+            known = (*issuers.named(top.issuer_id), *(one for one in came_along if one.is_ca))
+            return any(one.subject_id == top.issuer_id for one in known)
+        case ChainState.UNTRUSTED:
+            same = (one for one in issuers.named(top.subject_id) if issuers.is_root(one))
+            return any(one.public_key_id != top.public_key_id for one in same)
+        case _:
+            return False
 
 
 def _best(
