@@ -1,4 +1,4 @@
-"""A peer's self-signed certificate that is no CA can be trusted as itself, and as nothing else."""
+"""A peer's self-signed certificate that is not a CA can be trusted as itself, and as nothing else."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_a_leaf_of_a_ca_is_no_trusted_peer():
 def test_a_peer_in_a_batch_without_keys_becomes_trusted_where_peers_are_taken_and_nowhere_else():
     files = [ImportFile("peer.pem", PEER.certificate_pem.encode())]
     assert read_batch(files, peers=True).trusted_cas == (decode(PEER.certificate_der),)
-    with pytest.raises(PkiFindingsError, match="is no CA"):
+    with pytest.raises(PkiFindingsError, match="is not a CA"):
         read_batch(files)
 
 
