@@ -116,7 +116,10 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import kept; `left_out` is what it did not, which `skip_unusable` allows, and `warnings` are about all trusted CAs."""
+    """What an import kept; `warnings` are about all trusted CAs.
+
+    `left_out` is what it did not keep: files of an archive that obviously hold nothing of use, and what `skip_unusable` allows.
+    """
 
     certificates: list[CertificateAnswer]
     trusted_cas: list[TrustedCaAnswer]

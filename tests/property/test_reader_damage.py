@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,9 @@ ANY = settings(
     max_examples=max(250, settings().max_examples),
     suppress_health_check=list(HealthCheck),
 )
+
+pytestmark = pytest.mark.timeout(max(300, settings().max_examples))
+"""A search has more examples than time that is set for a test of a loaded machine."""
 
 COMMENTS: Final = ["", "\n", "# a comment\n", "subject=CN = a\n\n", "Bag Attributes\n    localKeyID: 01\n"]
 CHARACTERS: Final = '-\u2014 AzM09+/=\n\r\t!|\\"<>&xBEGIN'

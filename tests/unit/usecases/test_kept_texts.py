@@ -1,7 +1,12 @@
 """What is kept of a text, whichever way it comes in: as it was given, and never a key."""
 
+import io
+import zipfile
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from common.pki.pem import pem_of
 from manager.pki.read.batch import ImportFile
@@ -130,3 +135,18 @@ async def test_a_text_that_an_earlier_release_took_stops_nothing_where_this_one_
     record, _ = await world.store.certificates.add(replace(new, text=unseen + new.text), now_s=NOW_S)
     shown = await world.operations.certificates.show(record.id)
     assert shown.entry.leaf.der == made.certificate_der
+
+
+@pytest.mark.parametrize("form", ["archive", "PKCS#7", "PEM"])
+async def test_what_is_read_back_of_a_trusted_ca_is_pem_of_it_whatever_it_came_in(world: World, form):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("root.crt", ROOT.certificate_pem)
+        archive.writestr("README.txt", "Thank you.\n")
+    given = {
+        "archive": pem_of(packed.getvalue()),
+        "PKCS#7": pem_of(pkcs7.serialize_certificates([ROOT.certificate], Encoding.DER)),
+        "PEM": f"# ours\n{ROOT.certificate_pem}",
+    }[form]
+    kept, _ = await world.operations.trust.upload_one(given, trusted_intermediate=False, actor="ada")
+    assert kept.text == (given if form == "PEM" else ROOT.certificate_pem)
