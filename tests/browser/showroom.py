@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from common.api.codes import Role
 from common.ids import NodeName
 from manager.channel.pipe import pipe
+from manager.domain.annotations import Annotations
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.uploads import Upload
 from manager.usecases.workers import Workers
@@ -64,6 +65,7 @@ class Showroom:
         nodes: list[str] | None = None,
         issuer: pki.Made | None = ISSUER,
         chain: str = ISSUER.certificate_pem,
+        note: str = "",
     ) -> int:
         """Make a certificate and upload it; return its id."""
         now_s = int(time.time())
@@ -78,6 +80,7 @@ class Showroom:
                 parameters="",
                 nodes=nodes or [],
                 slot="server",
+                annotations=Annotations(note=note),
             ),
             actor=ACTOR,
         )
@@ -149,7 +152,13 @@ async def _certificates(room: Showroom) -> None:
     await room.upload(
         ["conf.example.com", "meet.example.com"], days=300, nodes=["berlin-1", "berlin-2", "oslo-1"]
     )
-    await room.upload(["london.example.com"], days=24, nodes=["london-1", "london-2", "madrid-1"], chain="")
+    await room.upload(
+        ["london.example.com"],
+        days=24,
+        nodes=["london-1", "london-2", "madrid-1"],
+        chain="",
+        note=f"The CA wants a ticket, 4711.\nSee {'run-book/' * 20} before you replace it.",
+    )
     await room.upload(["edge.example.com", "*.edge.example.com"], days=52, nodes=["paris-edge-1"])
     await room.upload(["bergen-1.example.com"], days=170, issuer=PRIVATE_ISSUER, chain="", nodes=["bergen-1"])
     await room.upload(["old.example.com"], days=-3)

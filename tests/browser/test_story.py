@@ -28,6 +28,7 @@ ROOT, ISSUER = pki.current_ca("Story")
 OTHER_ROOT, OTHER_ISSUER = pki.current_ca("Answering")
 PASSWORD = "the-first-administrators-password"
 PHRASE = "a-passphrase-for-the-download"
+NOTE = "Ask Ada first.\n<script>document.title = 'taken over'</script> {{ 7 * 7 }}"
 KEY_PHRASE = "a-passphrase-for-the-key"
 EC_PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
 expect.set_options(timeout=PATIENCE_MS)
@@ -158,6 +159,15 @@ async def test_every_task_of_the_specification_from_a_cold_start(tmp_path: Path)
         await expect(page.locator("#pushes")).to_contain_text("applied")
         await page.get_by_role("button", name="Push to all nodes").click()
         await said(page, "Nothing was pushed.")
+
+        # a note for colleagues, in which nothing is markup
+        await page.goto("/certificates")
+        await page.get_by_role("link", name="conf.example.test").click()
+        await page.get_by_role("link", name="Edit", exact=True).click()
+        await page.get_by_label("Note").fill(NOTE)
+        await page.get_by_role("button", name="Save").click()
+        await said(page, "Saved.")
+        await expect(page.locator("p.lines")).to_have_text(NOTE)
 
         # a request for it, answered, with its nodes handed over
         await page.goto("/certificates")
