@@ -47,8 +47,8 @@ class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The node's question. Its key is proven by the channel's login.
 
     The right to that key is shown by a token's secret, or by `proof`: the pinned key's signature over
-    `rotation_statement`, by which a node replaces its own key. Who asks with the key that is pinned, and `binds`, is told of its
-    pinning, and vouches for other keys by a statement that names it.
+    `rotation_statement`, by which a node replaces its own key. Who `binds` vouches for other keys by a statement that names the
+    pinning, whatever it asks for here; who does so with the key that is pinned is told of its pinning.
     """
 
     node: Name

@@ -36,11 +36,18 @@ class NodeKeys(Protocol):
     async def pinning_of(self, name: NodeName, public_key: str, *, make: bool = False) -> str:
         """Return what a rotation must name of the pinning of this key; "" if the node's agent never asked. `make` is to ask."""
 
-    async def join(self, name: NodeName, *, secret_hash: str, public_key: str, address: str) -> None:
-        """Pin a key by a token, and end what the former one opened. Raises EnrolmentError."""
+    async def join(
+        self, name: NodeName, *, secret_hash: str, public_key: str, address: str, binds: bool = False
+    ) -> None:
+        """Pin a key by a token, and end what the former one opened. Raises EnrolmentError.
 
-    async def rotate(self, name: NodeName, *, public_key: str, former_key: str, address: str) -> None:
-        """Pin a key in place of this one, and of no other. Raises EnrolmentError."""
+        `binds`: no statement counts for this pinning that does not name it.
+        """
+
+    async def rotate(
+        self, name: NodeName, *, public_key: str, former_key: str, address: str, binds: bool = False
+    ) -> None:
+        """Pin a key in place of this one, and of no other; `binds` as for a join. Raises EnrolmentError."""
 
     def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
         """Take note that a join, or a rotation `by_proof`, was refused."""
@@ -66,10 +73,14 @@ class Enrolment:
             if request.proof:
                 if await self._keys.key_of(name) == public_key:
                     return await self._known(name, public_key, binds=request.binds)
-                await self._rotate(name, public_key, request.proof, address)
+                await self._rotate(name, public_key, request, address)
             else:
                 await self._keys.join(
-                    name, secret_hash=hash_secret(request.secret), public_key=public_key, address=address
+                    name,
+                    secret_hash=hash_secret(request.secret),
+                    public_key=public_key,
+                    address=address,
+                    binds=request.binds,
                 )
         except EnrolmentError as error:
             self._keys.refused(name, by_proof=bool(request.proof), address=address)
@@ -84,17 +95,19 @@ class Enrolment:
     async def _known(self, name: NodeName, public_key: str, *, binds: bool) -> EnrolReply:
         """Answer who asks with the key that is pinned already: it did not hear our answer, or wants to know its pinning.
 
-        An agent that asked once vouches by statements which name the pinning; from then on no others count for this pinning.
+        An agent that asked once vouches by statements which name the pinning; from then on no others count for this pinning, nor
+        where it said so when the key was pinned.
         """
         pinning = await self._keys.pinning_of(name, public_key, make=True) if binds else ""
         return EnrolReply(ok=True, host_keys=self._host_keys, epoch=self._epoch, pinning=pinning)
 
-    async def _rotate(self, name: NodeName, public_key: str, proof: bytes, address: str) -> None:
+    async def _rotate(self, name: NodeName, public_key: str, request: EnrolRequest, address: str) -> None:
         """Pin another key on the word of the one that is pinned."""
         pinned = await self._keys.key_of(name)
         pinning = await self._keys.pinning_of(name, pinned)
         # of a node that is unknown, or has not joined, a signature is checked all the same: the time must not tell
-        vouched = has_signed(pinned or _NOBODYS_KEY, rotation_statement(name, public_key, pinning), proof)
+        statement = rotation_statement(name, public_key, pinning)
+        vouched = has_signed(pinned or _NOBODYS_KEY, statement, request.proof)
         if not (pinned and vouched):
             raise EnrolmentError("the pinned key does not vouch for this one", reason=Reason.FORBIDDEN)
         if not self._rotations.allows(name, time.monotonic()):
@@ -102,7 +115,14 @@ class Enrolment:
                 "this node has replaced its key too often lately; try again in ten minutes",
                 reason=Reason.BUSY,
             )
-        await self._keys.rotate(name, public_key=public_key, former_key=pinned, address=address)
+        # an agent that names pinnings goes on to do so: what an earlier release would sign is worth nothing for the new one
+        await self._keys.rotate(
+            name,
+            public_key=public_key,
+            former_key=pinned,
+            address=address,
+            binds=request.binds or bool(pinning),
+        )
 
 
 def _refusal(*, by_proof: bool) -> EnrolmentError:

@@ -81,8 +81,8 @@ class Nodes:
             )
             return {row.public_key: NodeName(row.name) for row in rows}
 
-    async def pin(self, name: NodeName, public_key: str, *, former_key: str) -> None:
-        """Pin a key in place of this one ("" for none), and of no other.
+    async def pin(self, name: NodeName, public_key: str, *, former_key: str, pinning: str = "") -> None:
+        """Pin a key in place of this one ("" for none), and of no other. `pinning` is kept for it, "" for none.
 
         Raises NotFoundError, ConflictError (the key is another node's), EnrolmentError FORBIDDEN (the node has a third key).
         """
@@ -96,7 +96,7 @@ class Nodes:
                 )
             await _check_free(connection, public_key)
             await connection.execute(
-                update(node).where(node.c.name == name).values(public_key=public_key, pinning=None)
+                update(node).where(node.c.name == name).values(public_key=public_key, pinning=pinning or None)
             )
 
     async def key_of(self, name: NodeName) -> str:
@@ -194,9 +194,9 @@ class Nodes:
             await _token(connection, name, secret_hash)
 
     async def redeem_join_token(
-        self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float
+        self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float, pinning: str = ""
     ) -> NodeRecord:
-        """Use a token: pin this key to the node.
+        """Use a token: pin this key to the node. `pinning` is kept for it if it is pinned anew, "" for none.
 
         The key that used a token may use it again. Raises EnrolmentError TOKEN_UNKNOWN, TOKEN_USED, TOKEN_EXPIRED;
         ConflictError if the key is another node's.
@@ -227,7 +227,7 @@ class Nodes:
                 await connection.execute(
                     update(node)
                     .where(node.c.name == name)
-                    .values(public_key=public_key, enrolled_s=now_s, pinning=None)
+                    .values(public_key=public_key, enrolled_s=now_s, pinning=pinning or None)
                 )
             return await get_node(connection, name)
 

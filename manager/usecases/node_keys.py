@@ -34,8 +34,12 @@ class NodeKeyOperations:
             await nodes.keep_pinning(name, public_key, new_pinning())
         return await nodes.pinning_of(name, public_key)
 
-    async def join(self, name: NodeName, *, secret_hash: str, public_key: str, address: str) -> None:
+    async def join(
+        self, name: NodeName, *, secret_hash: str, public_key: str, address: str, binds: bool = False
+    ) -> None:
         """Pin a key by a token. With the key that the token has pinned already nothing happens.
+
+        `binds`: the node's agent vouches for other keys by statements that name this pinning; from then on no others count.
 
         Raises EnrolmentError, ConflictError (the key is another node's).
         """
@@ -45,7 +49,11 @@ class NodeKeyOperations:
         async with store.transaction():
             former = await store.nodes.key_of(name)
             await store.nodes.redeem_join_token(
-                name, secret_hash=secret_hash, public_key=public_key, now_s=self._context.clock()
+                name,
+                secret_hash=secret_hash,
+                public_key=public_key,
+                now_s=self._context.clock(),
+                pinning=new_pinning() if binds else "",
             )
             if former != public_key:
                 record = await self._record(
@@ -54,12 +62,15 @@ class NodeKeyOperations:
                 store.after_commit(partial(self._context.fleet.node_joined, record))
                 store.after_commit(self._context.content_changed.set)
 
-    async def rotate(self, name: NodeName, *, public_key: str, former_key: str, address: str) -> None:
-        """Pin a key in place of the one that vouched for it. Raises EnrolmentError if that one is no longer pinned, ConflictError."""
+    async def rotate(
+        self, name: NodeName, *, public_key: str, former_key: str, address: str, binds: bool = False
+    ) -> None:
+        """Pin a key in place of the one that vouched for it. `binds` as for a join. Raises EnrolmentError if that one is no longer pinned, ConflictError."""
         store = self._context.store
         async with store.transaction():
             former = await store.nodes.key_of(name)
-            await store.nodes.pin(name, public_key, former_key=former_key)
+            pinning = new_pinning() if binds else ""
+            await store.nodes.pin(name, public_key, former_key=former_key, pinning=pinning)
             if former != public_key:
                 record = await self._record(name, "rotated", public_key, former, address)
                 store.after_commit(partial(self._context.fleet.node_rotated, record))

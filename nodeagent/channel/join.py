@@ -38,7 +38,7 @@ async def join(token_text: str, data_dir: Path, *, agent_version: str) -> Identi
         token.addresses,
         key=key,
         trusts=lambda line: fingerprint(line) == token.fingerprint,
-        request=EnrolRequest(node=token.node, secret=token.secret, agent_version=agent_version),
+        request=EnrolRequest(node=token.node, secret=token.secret, agent_version=agent_version, binds=True),
     )
     _check(reply, token)
     pin = Pin(node=token.node, addresses=list(token.addresses), host_keys=list(reply.host_keys))

@@ -41,7 +41,9 @@ async def rotate(data_dir: Path, *, agent_version: str) -> Identity:
         old.addresses,
         key=new.key,
         trusts=lambda line: line in old.host_keys,
-        request=EnrolRequest(node=old.node, proof=sign(old.key, statement), agent_version=agent_version),
+        request=EnrolRequest(
+            node=old.node, proof=sign(old.key, statement), agent_version=agent_version, binds=True
+        ),
     )
     if not reply.ok:
         raise refused(reply)

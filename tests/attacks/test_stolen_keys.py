@@ -238,6 +238,30 @@ async def test_a_proof_is_worth_nothing_once_its_key_was_pinned_anew(
         assert (await there.ask(later, rotation("n1", key, later, second))).ok
 
 
+@pytest.mark.parametrize("how", ["joined again", "rotated back"])
+async def test_an_old_proof_is_worth_nothing_for_a_pinning_of_an_agent_that_has_asked_nothing_since(
+    tmp_path: Path, how: str, record_property
+):
+    async with manager(tmp_path) as there:
+        await there.add("n1")
+        # of an agent of the release before, and recorded by whoever has the later key
+        key, later = await there.join("n1"), load_key(generate_key())
+        proof = rotation("n1", key, later)
+        assert (await there.ask(later, proof)).ok
+        # the agent is one of this release from here on, and has its former key back
+        if how == "joined again":
+            again = EnrolRequest(node="n1", agent_version="0", secret=await there.token("n1"), binds=True)
+        else:
+            again = rotation("n1", later, key, await pinning(there, later))
+        assert (await there.ask(key, again)).ok
+        replayed = [await there.ask(later, proof) for _ in range(3)]
+        record_property("replays_taken", sum(each.ok for each in replayed))
+        print(f"{sum(each.ok for each in replayed)} of {len(replayed)} replays were taken")
+        assert {(each.ok, each.reason) for each in replayed} == {(False, Reason.FORBIDDEN)}
+        assert await there.store.nodes.keys() == {public_line(key): N1}
+        assert (await there.ask(later, rotation("n1", key, later, await pinning(there, key)))).ok
+
+
 async def test_the_pinning_is_told_to_the_pinned_key_only_and_says_nothing_of_other_nodes(tmp_path: Path):
     async with manager(tmp_path) as there:
         await there.add("n1", "n2")

@@ -83,16 +83,22 @@ class Tokens:
             self.pinnings.setdefault((name, public_key), new_pinning())
         return self.pinnings.get((name, public_key), "")
 
-    async def rotate(self, name: NodeName, *, public_key: str, former_key: str, address: str) -> None:
+    async def rotate(
+        self, name: NodeName, *, public_key: str, former_key: str, address: str, binds: bool = False
+    ) -> None:
         if self.pinned[name] != former_key:
             raise EnrolmentError("replaced meanwhile", reason=Reason.FORBIDDEN)
         self.pinned[name] = public_key
+        if binds:
+            await self.pinning_of(name, public_key, make=True)
         self.directory.pin(name, public_key)
 
     def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
         pass
 
-    async def join(self, name: NodeName, *, secret_hash: str, public_key: str, address: str) -> None:
+    async def join(
+        self, name: NodeName, *, secret_hash: str, public_key: str, address: str, binds: bool = False
+    ) -> None:
         token = self.tokens.get(secret_hash)
         if token is None:
             raise EnrolmentError("unknown", reason="token_unknown")
@@ -101,6 +107,8 @@ class Tokens:
         if token[1] is None and token[0] <= time.time():
             raise EnrolmentError("expired", reason="token_expired")
         token[1] = self.pinned[name] = public_key
+        if binds:
+            await self.pinning_of(name, public_key, make=True)
         self.directory.pin(name, public_key)
         self.joined.append(name)
 
