@@ -78,8 +78,8 @@ class Fault(StrEnum):
     """What is wrong with the audit log.
 
     An ENTRY does not fit the one before it; the HEAD is missing or was not sealed with this log's key; the END is not where the head
-    says; the KEY of the chain is missing or does not open; it was one of these EARLIER, when an entry was written; or the log does
-    not hold a head that was SHIPPED, so it is an older copy or another log.
+    says; the KEY of the chain is missing or does not open; it was one of these EARLIER, when an entry was written; the log does
+    not hold a head that was SHIPPED, so it is an older copy or another log; or the WITNESS is gone, the last head that was kept beside it.
     """
 
     NONE = ""
@@ -89,6 +89,7 @@ class Fault(StrEnum):
     KEY = "key"
     EARLIER = "earlier"
     SHIPPED = "shipped"
+    WITNESS = "witness"
 
 
 class Kept(StrEnum):

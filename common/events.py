@@ -53,6 +53,7 @@ ACTS: Mapping[str, str] = MappingProxyType(
         "sign_in.failed": "a name and password were not accepted",
         "sign_in.delayed": "a sign-in was put off after failures",
         "audit.sealed": "the audit log got a chain that is keyed",
+        "audit.witnessed": "the manager began to keep the audit log's head in a file beside the store; from then on its absence is a break",
         "store.restored": "the store was marked as restored from a backup",
     }
 )

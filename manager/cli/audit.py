@@ -21,6 +21,10 @@ _FAULTS: Final = {
         "The log is broken: its {count} entries are intact, but it lacks entries whose head was shipped. An older copy of the store is in place, "
         "or its end was cut; after restoring a backup run 'certcast-manager restored'."
     ),
+    "witness": (
+        "The log's {count} entries fit, but the file audit-head beside the database, which proves that none is missing at its end, was removed. "
+        "Compare the log with a head that was kept elsewhere; after restoring a backup run 'certcast-manager restored'."
+    ),
     "key": "The log cannot be verified: the key of its chain is missing or cannot be opened.",
 }
 _KEPT: Final = {

@@ -10,7 +10,7 @@ Invariant: an entry never mends a break; one that is written after it marks it f
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Row, func, insert, select, update
@@ -33,6 +33,7 @@ CHAIN_KEY_IDENTITY: Final = "meta:audit chain key"
 
 SEALED: Final = ("at_s", "actor", "action", "subject", "detail")
 RESTORED: Final = "store.restored"
+WITNESSED: Final = "audit.witnessed"
 """The act by which an operator says that the store was restored from a backup: heads from before may be lost since."""
 
 PAGE: Final = 500
@@ -79,6 +80,7 @@ class Audit:
         self._keyring = keyring
         self._verifying = asyncio.Lock()
         self._lost: SignedHead | None = None
+        self._lacks_witness = False
 
     async def append(
         self, *, at_s: float, actor: str, action: str, subject: str, detail: object = None
@@ -154,7 +156,9 @@ class Audit:
             return Fault.END
         if stored.broken:
             return Fault.EARLIER
-        return Fault.NONE if self._lost is None else Fault.SHIPPED
+        if self._lost is not None:
+            return Fault.SHIPPED
+        return Fault.WITNESS if self._lacks_witness else Fault.NONE
 
     async def compare(self, kept: Sequence[SignedHead]) -> SignedHead | None:
         """Return the first of these heads that the log does not hold, None if it holds all.
@@ -179,6 +183,17 @@ class Audit:
         self._lost = first or self._lost
         return first
 
+    async def has_witness(self) -> bool:
+        """Whether the log says that its head was put beside it, and no operator said since that the store was restored from a backup."""
+        query = select(audit.c.action).where(audit.c.action.in_((WITNESSED, RESTORED)))
+        async with self._database.read() as connection:
+            latest = await connection.execute(query.order_by(audit.c.id.desc()).limit(1))
+            return bool(latest.scalar() == WITNESSED)
+
+    def miss_witness(self) -> None:
+        """Take note that the head beside the log is gone: `find_fault` and `verify` say so as long as this process lasts."""
+        self._lacks_witness = True
+
     async def verify(self, *, noted: str | None = None, kept: SignedHead | None = None) -> Verification:
         """Walk the chain, a page at a time; one walk runs at once.
 
@@ -194,7 +209,10 @@ class Audit:
                 )
             walk = _Walk(seals=seals, noted=noted, kept=kept, found_noted=noted in {None, GENESIS})
             walk.found_kept = kept is not None and kept.head == EMPTY
-            return _judge(walk, await self._walk(walk), self._lost)
+            found = _judge(walk, await self._walk(walk), self._lost)
+            if found.fault is Fault.NONE and self._lacks_witness:
+                return replace(found, fault=Fault.WITNESS, broken_at=walk.head.last_id + 1)
+            return found
 
     async def _walk(self, walk: _Walk) -> bytes | None:
         """Go to the end, or the first entry that does not fit; return the stored head as it was when the last page was read."""

@@ -14,6 +14,7 @@ import structlog
 from common.errors import CertcastError, StorageError
 from manager.domain.attempts import Attempt
 from manager.domain.audit import AuditPage, AuditSearch, Verification
+from manager.store.audit import WITNESSED
 from manager.store.chain import Head, SignedHead, parse_signed_head
 from manager.usecases import heads
 from manager.usecases.context import Context
@@ -25,6 +26,9 @@ RECORD_S: Final = 60.0
 
 SHIP_S: Final = 5.0
 """How long the end of the log may go unshipped; at most twelve lines a minute."""
+
+MANAGER: Final = "manager"
+"""Who acts in what the manager does for itself."""
 
 STRANGER: Final = "unknown"
 """Who acts in what was refused: the name that was given is a claim, and stands in the details."""
@@ -102,19 +106,35 @@ class AuditOperations:
 
     async def compare(self) -> SignedHead | None:
         """Return the first head that was shipped into a file and that the log does not hold. Raises StorageError, OSError."""
+        await self._check_witness()
         known = [each for file in self._files for each in await asyncio.to_thread(heads.read, file)]
         return await self._context.store.audit.compare(known)
+
+    async def _check_witness(self) -> bool:
+        """Return whether the head beside the log is there, or was never put there."""
+        audit = self._context.store.audit
+        for witness in self._files[:1]:
+            if not await asyncio.to_thread(heads.read, witness) and await audit.has_witness():
+                audit.miss_witness()
+                return False
+        return True
 
     async def ship(self, witness: Path, file: Path | None, *, shipped: Head | None) -> Head | None:
         """Ship the head unless it is the one that was shipped last; return it. Raises StorageError, OSError.
 
-        A witness whose head the log does not hold stays as it is: it is what tells, also after the next start.
+        A witness whose head the log does not hold stays as it is, and one that is gone is not made anew: that is what tells, also after the next start.
         """
+        audit = self._context.store.audit
+        is_whole = await self._check_witness()
         signed = await self.head()
         if signed is None or signed.head == shipped:
             return shipped
+        if not await audit.has_witness():
+            # before the file is there: whoever removes it then cannot say that there was none
+            await self._context.note(MANAGER, WITNESSED, witness.name)
+            signed = await self.head() or signed
         heads.tell(signed)
-        if await self._context.store.audit.compare(await asyncio.to_thread(heads.read, witness)) is None:
+        if is_whole and await audit.compare(await asyncio.to_thread(heads.read, witness)) is None:
             await asyncio.to_thread(heads.keep, witness, signed)
         if file is not None:
             await asyncio.to_thread(heads.append, file, signed)

@@ -22,6 +22,7 @@ from common.errors import AccessError, InvalidInputError, NotFoundError, Throttl
 from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.model import UserRecord
+from manager.strength import STRONG, UNGUESSABLE, WEAK, strength_of
 from manager.usecases.context import Context
 from manager.usecases.devices import Devices
 from manager.usecases.pretence import Pretence
@@ -99,10 +100,12 @@ class Passwords:
             self._context.attempted(Attempt.SIGN_IN_DELAYED, name=claimed, source=source_of(address))
             raise
         if proven and record is not None and user is not None:
-            self._remembered.remember(user, source_of(address), password)
-            if connection:
-                self._remembered.remember(user, connection, password)
+            is_unguessable = strength_of(password, (name,)) >= UNGUESSABLE
+            for place in filter(None, (source_of(address), connection)):
+                self._remembered.remember(user, place, password, is_unguessable=is_unguessable)
             return record
+        if connection:
+            self.throttle.guessed_on(claimed, connection)
         self._context.attempted(Attempt.SIGN_IN_FAILED, name=claimed, source=source_of(address))
         log.warning("login.refused", user=claimed, address=address)
         raise AccessError("the user name or password is wrong")
@@ -154,15 +157,19 @@ class Passwords:
         if found is Match.WRONG:
             # whoever guesses on it is not, or not alone, who proved the password on it: a proxy sends everybody's requests on one
             self._remembered.forget(user, connection)
-        if found is not Match.RIGHT and self.throttle.may_compare(user[0], source):
+        is_unguessable = self._remembered.is_unguessable(user, source)
+        if found is not Match.RIGHT and self.throttle.may_compare(
+            user[0], source, connection, is_unguessable=is_unguessable
+        ):
             found = self._remembered.compare(user, source, password)
             if found is Match.WRONG:
                 self.throttle.compared(user[0], source)
+        if found is Match.WRONG and connection:
+            self.throttle.guessed_on(user[0], connection)
         if found is not Match.RIGHT:
             return False
-        self._remembered.remember(user, source, password)
-        if connection:
-            self._remembered.remember(user, connection, password)
+        for place in filter(None, (source, connection)):
+            self._remembered.remember(user, place, password, is_unguessable=is_unguessable)
         return True
 
     async def new_device(self, name: str) -> str:
@@ -202,12 +209,14 @@ def new_hasher() -> PasswordHasher:
     return PasswordHasher(time_cost=HASH_ROUNDS, memory_cost=HASH_MEMORY_KIB, parallelism=1)
 
 
-def check_password(password: str) -> None:
-    """Refuse what cannot be a password. Raises InvalidInputError."""
+def check_password(password: str, name: str = "") -> None:
+    """Refuse what cannot be the password of the user of this name. Raises InvalidInputError."""
     if len(password) < PASSWORD_MIN:
         raise InvalidInputError("password", f"a password must have at least {PASSWORD_MIN} characters")
     if len(password) > PASSWORD_MAX:
         raise InvalidInputError("password", f"a password must have at most {PASSWORD_MAX} characters")
+    if strength_of(password, (name,)) < STRONG:
+        raise InvalidInputError("password", WEAK)
 
 
 @cache

@@ -9,11 +9,15 @@ import hmac
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
 VERIFIED_S: Final = 300.0
 """How long a verified password is remembered after its last use: clients of the API send it with each request, and Argon2 takes 50 ms."""
+
+UNGUESSABLE_S: Final = 3600.0
+"""The same for one that nobody finds by guessing: a program that calls every half an hour does not wait for others' guesses."""
 
 VERIFIED_MAX: Final = 10_000
 """Pairs of user and place that are remembered; those that were used longest ago go first."""
@@ -27,29 +31,46 @@ class Match(Enum):
     WRONG = auto()
 
 
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What is kept of a password, and for how long."""
+
+    digest: bytes = field(repr=False)
+    until_s: float
+    is_unguessable: bool
+
+
 class RememberedPasswords:
     """See the module. `clock` is monotonic seconds. A user is named with the hash of the password, so a new one ends what is remembered."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._salt = secrets.token_bytes(32)
-        self._marks: OrderedDict[tuple[str, str, str], tuple[bytes, float]] = OrderedDict()
+        self._marks: OrderedDict[tuple[str, str, str], _Mark] = OrderedDict()
 
-    def remember(self, user: tuple[str, str], place: str, password: str) -> None:
+    def remember(
+        self, user: tuple[str, str], place: str, password: str, *, is_unguessable: bool = False
+    ) -> None:
         """Remember a password that was verified, or used again."""
         key = (*user, place)
         self._marks.pop(key, None)
-        self._marks[key] = (self._mark(user[0], password), self._clock() + VERIFIED_S)
+        until_s = self._clock() + (UNGUESSABLE_S if is_unguessable else VERIFIED_S)
+        self._marks[key] = _Mark(self._mark(user[0], password), until_s, is_unguessable)
         while len(self._marks) > VERIFIED_MAX:
             self._marks.popitem(last=False)
 
     def compare(self, user: tuple[str, str], place: str, password: str) -> Match:
         """Compare a password with what is remembered for a place."""
-        known = self._marks.get((*user, place))
-        if known is None or known[1] <= self._clock():
+        known = self._get(user, place)
+        if known is None:
             return Match.NOTHING_REMEMBERED
-        is_right = hmac.compare_digest(known[0], self._mark(user[0], password))
+        is_right = hmac.compare_digest(known.digest, self._mark(user[0], password))
         return Match.RIGHT if is_right else Match.WRONG
+
+    def is_unguessable(self, user: tuple[str, str], place: str) -> bool:
+        """Whether the password that is remembered for a place is one that nobody finds by guessing."""
+        known = self._get(user, place)
+        return known is not None and known.is_unguessable
 
     def forget(self, user: tuple[str, str], place: str) -> None:
         """Forget what is remembered for one place."""
@@ -57,6 +78,10 @@ class RememberedPasswords:
 
     def forget_all(self) -> None:
         self._marks.clear()
+
+    def _get(self, user: tuple[str, str], place: str) -> "_Mark | None":
+        known = self._marks.get((*user, place))
+        return known if known is not None and known.until_s > self._clock() else None
 
     def _mark(self, name: str, password: str) -> bytes:
         return hmac.digest(self._salt, f"{name}\0{password}".encode(errors="replace"), "sha256")

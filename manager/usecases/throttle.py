@@ -36,6 +36,7 @@ class Throttle:
         self._clock = clock
         self._pairs: FailureCounts[tuple[str, str]] = FailureCounts(clock)
         self._compared: FailureCounts[tuple[str, str]] = FailureCounts(clock)
+        self._guessed_on: FailureCounts[tuple[str, str]] = FailureCounts(clock)
         self._networks: FailureCounts[str] = FailureCounts(clock)
         self._familiar: OrderedDict[str, None] = OrderedDict()
 
@@ -70,14 +71,25 @@ class Throttle:
         while len(self._familiar) > FAMILIAR_MAX:
             self._familiar.popitem(last=False)
 
-    def may_compare(self, user: str, source: str) -> bool:
-        """Whether an attempt at this source may be compared with the password that is remembered for it."""
+    def may_compare(self, user: str, source: str, connection: str, *, is_unguessable: bool) -> bool:
+        """Whether an attempt at this source, on this connection, may be compared with the password that is remembered for it.
+
+        One that nobody finds by guessing is compared however many guess there, but on a connection of somebody who does.
+        """
+        if connection and self._guessed_on.get((user, connection)) is not None:
+            return False
+        if is_unguessable:
+            return True
         known = self._compared.get((user, source))
         return known is None or known.count < COMPARED_MAX
 
     def compared(self, user: str, source: str) -> None:
         """Count a guess that was compared with a remembered password: a right one from there does not make up for it, as failures are."""
         self._compared.count((user, source))
+
+    def guessed_on(self, user: str, connection: str) -> None:
+        """Remember that somebody guessed at a user on a connection."""
+        self._guessed_on.count((user, connection))
 
     def failures_of(self, source: str) -> int:
         """Return how often anybody failed from this source of late."""

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -52,7 +53,7 @@ class UserOperations:
     ) -> UserRecord:
         """Add a user. Raises InvalidInputError, ConflictError (also where there is any user and this is to be the first)."""
         _check_name(name)
-        check_password(password)
+        check_password(password, name)
         hashed = await self.passwords.hash(password)
         async with self._context.store.transaction():
             record = await self._context.store.users.add(
@@ -66,7 +67,7 @@ class UserOperations:
 
     async def set_password(self, name: str, *, password: str, actor: str) -> None:
         """Replace a user's password; the user's sessions and API tokens end. Raises InvalidInputError, NotFoundError."""
-        check_password(password)
+        check_password(password, name)
         hashed = await self.passwords.hash(password)
         async with self._context.store.transaction():
             await self._context.store.users.set_password(name, hashed)
@@ -205,9 +206,9 @@ class UserOperations:
 def findings_of_user(name: str, password: str) -> Sequence[InvalidInputError]:
     """Return all that is wrong with a new user's name and password."""
     found: list[InvalidInputError] = []
-    for check, value in ((_check_name, name), (check_password, password)):
+    for check in (partial(_check_name, name), partial(check_password, password, name)):
         try:
-            check(value)
+            check()
         except InvalidInputError as error:
             found.append(error)
     return found

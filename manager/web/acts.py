@@ -196,5 +196,6 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "oauth_client.removed": ("removed the program", _nothing),
     "role.removed": ("removed", _nothing),
     "document.changed": ("changed", _nothing),
+    "audit.witnessed": ("began to keep the audit log's head in", _nothing),
     "store.restored": ("marked the store as restored from a backup:", _nothing),
 }

@@ -3,6 +3,7 @@
 Quick to run, since the guesses that a budget stops are answered without hashing anything.
 """
 
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,9 +13,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from common.errors import AccessError, ThrottledError
 from manager.api.app import ROOT
 from manager.domain.model import Role
 from manager.http.heads import Known
+from manager.strength import UNGUESSABLE, strength_of
 from manager.usecases.throttle import FREE_FAILURES, Throttle
 from manager.usecases.workers import Workers
 from tests.attacks.guessing import client
@@ -65,6 +68,63 @@ async def test_a_client_that_polls_is_no_help_to_who_guesses_its_password_from_t
         assert polls == {200: GUESSES}
         assert guesses == {401: FREE_FAILURES, 429: GUESSES - FREE_FAILURES}
         assert right == 429
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["on kept connections", "on new connections"])
+async def test_a_client_with_a_new_connection_for_each_call_passes_beside_who_guesses_from_its_address(
+    api: ApiClient, keeps: bool, record_property
+):
+    calls, guesses, late = Counter[int](), Counter[int](), Counter[int]()
+    assert strength_of(PASSWORD) >= UNGUESSABLE
+
+    async def alone(password: str) -> int:
+        async with client() as session:
+            return await ask(session, api, password)
+
+    assert await alone(PASSWORD) == 200
+    async with client() as guesser:
+        for number in range(GUESSES // 3):
+            guess = f"guess {number}"
+            guesses[await (ask(guesser, api, guess) if keeps else alone(guess))] += 1
+            calls[await alone(PASSWORD)] += 1
+        # a connection that somebody guessed on is worth nothing, not even to whoever is right at last
+        late[await ask(guesser, api, "guess")] += 1
+        late[await ask(guesser, api, PASSWORD)] += 1
+    line = (
+        f"guesses: {dict(guesses)}; calls: {dict(calls)}; at last on the guesser's connection: {dict(late)}"
+    )
+    print(line)
+    record_property("calls on new connections", line)
+    assert calls == {200: GUESSES // 3}
+    assert guesses == {401: FREE_FAILURES, 429: GUESSES // 3 - FREE_FAILURES}
+    assert late == {429: 2}
+
+
+async def test_a_password_that_can_be_guessed_is_compared_with_ten_guesses_only(
+    api: ApiClient, record_property
+):
+    weak = "Summer2024!Berlin"
+    assert strength_of(weak) < UNGUESSABLE
+    users = api.operations.users
+    await users.add("ada", role=Role.ADMINISTRATOR, password=weak, actor="test")
+    outcomes = Counter[str]()
+
+    async def tried(password: str) -> str:
+        try:
+            await users.passwords.prove("ada", password, address="192.0.2.1", connection=secrets.token_hex(4))
+        except ThrottledError:
+            return "delayed"
+        except AccessError:
+            return "refused"
+        return "let in"
+
+    assert await tried(weak) == "let in"
+    for number in range(GUESSES):
+        outcomes[await tried(f"guess {number}")] += 1
+    right = await tried(weak)
+    record_property("guesses at a weak password", f"{dict(outcomes)}, then the right one: {right}")
+    assert outcomes == {"refused": FREE_FAILURES, "delayed": GUESSES - FREE_FAILURES}
+    assert right == "delayed"
 
 
 async def test_no_success_of_whom_it_is_about_gives_a_guesser_anything_back(api: ApiClient, record_property):

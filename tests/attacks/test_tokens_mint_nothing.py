@@ -25,7 +25,11 @@ MINTING: list[tuple[str, str, Any]] = [
     ("PUT", f"users/{OPERATOR}/role", {"role": "administrator"}),
     ("DELETE", f"users/{OPERATOR}", None),
     ("POST", "oauth-clients", {"name": "evil", "role": "administrator", "public_key": PUBLIC_KEY}),
-    ("POST", "certificates/download", {"ids": [1], "include_key": True, "passphrase": "a-long-passphrase"}),
+    (
+        "POST",
+        "certificates/download",
+        {"ids": [1], "include_key": True, "passphrase": "a-long-enough-passphrase"},
+    ),
 ]
 MANAGEMENT_MINTING: list[tuple[str, str, Any]] = [
     ("POST", "oauth2_client/", {"client_name": "evil", "role": f"{CONFIGURATION}/role/3/"}),

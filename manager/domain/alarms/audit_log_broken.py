@@ -19,6 +19,10 @@ _FAULTS: Final[Mapping[Fault, str]] = MappingProxyType(
             "It does not hold a head that was shipped: an older copy of the store is in place, or its end was cut. If the store was restored "
             "from a backup, mark it as restored."
         ),
+        Fault.WITNESS: (
+            "The file `audit-head` beside the database, which has its last head, is missing or has none: it was removed, or the store was put "
+            "here without it. Compare the log with a head that was kept elsewhere; if the store was restored from a backup, mark it as restored."
+        ),
     }
 )
 

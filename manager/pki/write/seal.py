@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from common.errors import InvalidInputError
 from common.pki import der
+from manager.strength import STRONG, WEAK, strength_of
 
 ROUNDS: Final = 600_000
 """Of PBKDF2-HMAC-SHA-256 (OWASP Password Storage Cheat Sheet, 2023)."""
@@ -24,9 +25,6 @@ MAC_ROUNDS: Final = 2 * ROUNDS
 
 PASSPHRASE_MIN: Final = 12
 """Characters, as of an administrator's password: who has the file may guess as long as they like."""
-
-DIFFERENT_MIN: Final = 5
-"""Different characters among them, so that one key held down is no passphrase."""
 
 _SALT_OCTETS: Final = 16
 _KEY_OCTETS: Final = 32
@@ -40,11 +38,15 @@ _AES256_CBC: Final = der.encode_object_id("2.16.840.1.101.3.4.1.42")
 def check_passphrase(passphrase: str | None) -> str:
     """Return a passphrase that may protect a key. Raises InvalidInputError."""
     given = passphrase or ""
-    if len(given) < PASSPHRASE_MIN or len(set(given)) < DIFFERENT_MIN:
+    if len(given) < PASSPHRASE_MIN:
         raise InvalidInputError(
             "passphrase",
             "a private key is only downloaded encrypted, and whoever has the file can guess for as long as they like: give a "
-            f"passphrase of at least {PASSPHRASE_MIN} characters, {DIFFERENT_MIN} of them different",
+            f"passphrase of at least {PASSPHRASE_MIN} characters",
+        )
+    if strength_of(given) < STRONG:
+        raise InvalidInputError(
+            "passphrase", f"whoever has the file can guess for as long as they like, and {WEAK}"
         )
     return given
 

@@ -143,6 +143,58 @@ async def test_an_old_head_that_is_put_back_with_its_entries_does_not_verify_aga
     await operations._context.store.close()
 
 
+@pytest.mark.parametrize("gone", ["removed", "emptied", "garbled"])
+async def test_a_witness_that_is_gone_breaks_the_log_until_the_store_is_said_to_be_restored(
+    directory: Path, keyring: Keyring, tmp_path: Path, gone: str
+):
+    witness = tmp_path / "witness"
+
+    async def start() -> tuple[Operations, Store]:
+        store = await Store.open(directory, keyring)
+        context = Context(
+            store=store,
+            inventories=Inventories(store),
+            fleet=FakeFleet(),
+            workers=InPlace(),
+            clock=lambda: 100.0,
+        )
+        made = Operations(context)
+        made.audit.keep_heads_in(witness, None)
+        return made, store
+
+    operations, store = await start()
+    # an upgrade: there was none before, and none is missed
+    assert await operations.audit.compare() is None
+    assert await store.audit.find_fault() is Fault.NONE
+    shipped = await operations.audit.ship(witness, None, shipped=None)
+    assert heads.read(witness)[0].head == shipped
+    if gone == "removed":
+        witness.unlink()
+    else:
+        witness.write_text("" if gone == "emptied" else "x" * 100)
+    # while it runs, though nothing is written, and after each start, though more is
+    await operations.audit.ship(witness, None, shipped=shipped)
+    for _ in range(2):
+        assert await store.audit.find_fault() is Fault.WITNESS
+        found = await operations.audit.verify(noted=None, kept=None)
+        assert (found.fault, found.broken_at is not None) == (Fault.WITNESS, True)
+        await act(store, 3, at_s=2.5)
+        await operations.audit.ship(witness, None, shipped=None)
+        assert not heads.read(witness)
+        await store.close()
+        operations, store = await start()
+        await operations.audit.compare()
+    await store.audit.append(at_s=200.0, actor="console", action=RESTORED, subject="epoch 2")
+    await store.close()
+    operations, store = await start()
+    assert await operations.audit.compare() is None
+    assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
+    assert await operations.audit.ship(witness, None, shipped=None)
+    assert heads.read(witness)
+    assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
+    await store.close()
+
+
 @pytest.mark.parametrize("level", ["info", "warning", "error"])
 async def test_heads_are_in_the_log_whatever_its_level_is(
     operations: Operations, level: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

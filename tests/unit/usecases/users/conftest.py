@@ -11,7 +11,8 @@ from common.errors import (
 from manager.usecases.users import UserOperations
 from tests.unit.usecases.conftest import World
 
-PASSWORD = "correct horse battery"
+PASSWORD = "Summer2024!Berlin"
+"""One that may be taken, and that guessers could find by comparing."""
 HERE = "192.0.2.9"
 
 

@@ -1,0 +1,62 @@
+import secrets
+import time
+
+import pytest
+
+from manager.strength import READ_CHARS, STRONG, UNGUESSABLE, strength_of
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password1234",
+        "Password1234!",
+        "P4ssw0rd2024!",
+        "passwordpassword",
+        "drowssapdrowssap",
+        "administrator1",
+        "qwertyuiop12",
+        "1qaz2wsx3edc",
+        "123456789012",
+        "aaaaaaaaaaaaaaaa",
+        "abcabcabcabc",
+        "aaaaabbbbbcc",
+        "hunter2hunter2",
+        "Summer2024!!",
+        "certcast-certcast",
+        "iloveyou2024",
+        "thisismypassword",
+        "Welcome12345!",
+        "jane.doe1990",
+    ],
+)
+def test_what_people_choose_is_weak(text: str):
+    assert strength_of(text, ("jane.doe",)) < STRONG
+
+
+@pytest.mark.parametrize(
+    "text", ["correct horse battery", "grün correct horse", "a-long-enough-password", "Kx7#mQ2$vT9z"]
+)
+def test_some_words_or_random_characters_are_strong(text: str):
+    assert strength_of(text) >= STRONG
+
+
+def test_what_a_password_manager_makes_is_not_guessed():
+    assert min(strength_of(secrets.token_urlsafe(15)) for _ in range(200)) >= UNGUESSABLE
+
+
+def test_a_name_that_guessers_know_counts_for_little():
+    assert strength_of("wolfeschlegelstein", ("wolfeschlegelstein",)) < 5 < strength_of("wolfeschlegelstein")
+
+
+def test_no_text_takes_long_to_judge():
+    leet = "4@8({[<369!1|0$5+7%2"
+    ordinary = time.perf_counter()
+    for _ in range(10):
+        strength_of("correct horse battery")
+    ordinary = (time.perf_counter() - ordinary) / 10
+    for text in ("a" * 1000, "ab" * 500, leet * 50, "password" * 100, "\u0130" * 1000, "\ud800" * 50):
+        started = time.perf_counter()
+        strength_of(text)
+        assert time.perf_counter() - started < 200 * ordinary
+    assert strength_of("x" * 10_000) == strength_of("x" * READ_CHARS)
