@@ -119,13 +119,15 @@ HANG_UP = "#!/bin/sh\nkill -HUP $(cat {directory}/run/service.pid)\n"
 class Real:
     """How a service is started and reloaded without systemd. `argv`, `reload` and `script` are templates, too.
 
-    `script` is what `reload` runs where a command of plain words is not enough.
+    `script` is what `reload` runs where a command of plain words is not enough. One that `watches_its_files` takes new ones within
+    seconds although nobody reloads it.
     """
 
     files: dict[str, str]
     argv: tuple[str, ...]
     reload: str = RELOAD_BY_SCRIPT
     script: str = ""
+    watches_its_files: bool = False
 
 
 REAL = {
@@ -162,7 +164,10 @@ REAL = {
         script=HANG_UP,
     ),
     "exim": Real(
-        files={"exim.conf": EXIM}, argv=("exim4", "-C", "{directory}/exim.conf", "-bdf"), script=HANG_UP
+        files={"exim.conf": EXIM},
+        argv=("exim4", "-C", "{directory}/exim.conf", "-bdf"),
+        script=HANG_UP,
+        watches_its_files=True,
     ),
 }
 
