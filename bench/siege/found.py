@@ -59,6 +59,7 @@ class Found:
     store_bytes: int = 0
     descriptors: int = 0
     cpu_s: float = 0.0
+    attackers_cpu_s: float = 0.0
     quiet_waited: float = 0.0
     attacked_waited: float = 0.0
     minutes: float = 0.0
@@ -148,7 +149,7 @@ class Found:
             f"log and store have grown    {self.log_bytes / MIB:.2f} MiB and {self.store_bytes / MIB:.2f} MiB",
             f"descriptors at worst       {self.descriptors}",
             (
-                f"CPU                        {self.cpu_s:.0f} s; the loop had no core in {self.quiet_waited:.1%} of the quiet time, "
+                f"CPU                        {self.cpu_s:.0f} s, attackers {self.attackers_cpu_s:.0f} s; the loop had no core in {self.quiet_waited:.1%} of the quiet time, "
                 f"{self.attacked_waited:.1%} under attack"
             ),
             "",

@@ -63,16 +63,17 @@ class Siege:
             found.quiet_waited = await self._endure(QUIET_S)
             found.quiet = await self._turn(honest)
             found.quiet_pushes_s, found.pushes_s, found.memory_worst = found.pushes_s, [], 0
-            found.memory_before, before_cpu_s = self._memory(), self._cpu_s()
+            found.memory_before, before_cpu_s = self._memory(), self._cpu_s(self._manager)
             logged, stored = self._log.stat().st_size, self._stored()
             attackers = await self._start("attackers", *self._attacks)
             self.say(f"All attacks at once for {seconds / 60:.1f} minutes ...")
             started = time.monotonic()
             found.attacked_waited = await self._endure(seconds)
             found.attacked = await self._turn(honest)
+            found.attackers_cpu_s = self._cpu_s(attackers.pid)
             found.attacks = await self._end(attackers)
             found.minutes = (time.monotonic() - started) / 60
-            found.cpu_s = self._cpu_s() - before_cpu_s
+            found.cpu_s = self._cpu_s(self._manager) - before_cpu_s
             self.say(f"Over; {GIVEN_BACK_S:.0f} s until memory should be given back ...")
             await asyncio.sleep(GIVEN_BACK_S)
             found.memory_after = self._memory()
@@ -150,8 +151,8 @@ class Siege:
     def _descriptors(self) -> int:
         return sum(1 for _ in Path(f"/proc/{self._manager}/fd").iterdir())
 
-    def _cpu_s(self) -> float:
-        fields = Path(f"/proc/{self._manager}/stat").read_text().rpartition(")")[2].split()
+    def _cpu_s(self, pid: int) -> float:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _waited_s(self) -> float:
