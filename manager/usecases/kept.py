@@ -7,7 +7,6 @@ from typing import TypedDict
 
 from common.ids import Fingerprint
 from common.pki.certificate import Certificate
-from common.pki.pem import CERTIFICATE, read_blocks
 from manager.pki.judge.identity import issuer_of, key_of
 from manager.pki.read.material import TlsMaterial
 from manager.pki.read.redaction import without_private_keys
@@ -49,12 +48,9 @@ def new_certificate(material: TlsMaterial, *, temporary: bool = False) -> NewCer
 def new_trusted_ca(
     certificate: Certificate, *, text: str = "", trusted_intermediate: bool = True
 ) -> NewTrustedCa:
-    """Return what the store keeps of a CA certificate, `text` as it was given if it is PEM of that. A root is trusted as itself."""
-    kept = without_private_keys(text)
-    # what was PKCS#7, an archive or a form without marks is no PEM of a certificate for whoever reads it back
-    stands = [block.der for block in read_blocks(kept).blocks if block.label == CERTIFICATE]
+    """Return what the store keeps of a CA certificate, `text` as it was given. A root is trusted as itself."""
     return NewTrustedCa(
-        text=kept if {*stands} == {certificate.der} else certificate.pem,
+        text=without_private_keys(text) or certificate.pem,
         certificate_pem=certificate.pem,
         **_described(certificate),
         trusted_intermediate=trusted_intermediate and not certificate.is_self_signed,
