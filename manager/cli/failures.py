@@ -52,14 +52,14 @@ class RefusedError(CertcastError):
         self.token = token
 
     def named(self, files: Mapping[str, str]) -> "RefusedError":
-        """Return the same with findings that name the operator's files instead of the request's fields."""
+        """Return the same with findings that name the operator's files, also of archives, instead of the request's fields."""
         from msgspec import structs
 
-        found = [
-            structs.replace(each, file=files.get(each.file, each.file) if each.file else None)
-            for each in self.findings
-        ]
-        return self.with_findings(found)
+        def shown(file: str | None) -> str | None:
+            field, slash, member = (file or "").partition("/")
+            return f"{files[field]}{slash}{member}" if field in files else file
+
+        return self.with_findings([structs.replace(each, file=shown(each.file)) for each in self.findings])
 
     def hinted(self, hint: str) -> "RefusedError":
         """Return the same with what to do about it."""

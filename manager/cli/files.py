@@ -65,8 +65,13 @@ class Joined:
     def _located(self, finding: "FailureFinding") -> "FailureFinding":
         from msgspec import structs
 
+        # the manager names a file of an archive, which has lines of its own
+        member = (finding.file or "").removeprefix("certificate").removeprefix("/")
         if len(self.names) == 1:
-            return structs.replace(finding, file=shown_name(self.names[0]))
+            shown = shown_name(self.names[0])
+            return structs.replace(finding, file=f"{shown}/{member}" if member else shown)
+        if member:
+            return structs.replace(finding, file=member)
         if finding.line is None:
             return structs.replace(finding, file=None)
         from common.pki.pem import count_blocks

@@ -165,9 +165,7 @@ def edit(
     if trusted_intermediate is not None:
         body["trusted_intermediate"] = trusted_intermediate
     if certificate is None and trusted_intermediate is None:
-        raise InvalidInputError(
-            "edit", "say what to change: --certificate, or --verify-peers or --chains-only"
-        )
+        raise InvalidInputError("edit", "say what to change: --certificate, --verify-peers or --chains-only")
     login(context)
     sent = read_joined([certificate]) if certificate is not None else None
     if sent is not None:

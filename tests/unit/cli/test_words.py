@@ -2,7 +2,8 @@ import pytest
 
 from common.api.errors import FailureFinding
 from manager.cli import words
-from manager.cli.failures import finding_line
+from manager.cli.failures import RefusedError, finding_line
+from manager.cli.files import Joined
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,31 @@ def test_a_finding_names_the_places_that_are_known():
         == "a.pem, block 2, line 9: bad"
     )
     assert finding_line(FailureFinding(message="bad", line=9)) == "line 9: bad"
+
+
+@pytest.mark.parametrize(
+    ("names", "file", "shown"),
+    [
+        (["a.zip"], None, "a.zip"),
+        (["a.zip"], "certificate", "a.zip"),
+        (["a.zip"], "inner.crt", "a.zip/inner.crt"),
+        (["a.zip"], "certificate/inner.crt", "a.zip/inner.crt"),
+        (["a.zip", "b.pem"], "inner.crt", "inner.crt"),
+    ],
+)
+def test_a_finding_in_an_archive_names_the_file_in_it(names, file, shown):
+    (found,) = Joined(names, ["x\n" for _ in names]).located(
+        [FailureFinding(message="bad", file=file, line=1)]
+    )
+    assert (found.file, found.line) == (shown, 1)
+
+
+def test_a_refused_upload_names_the_file_in_an_archive():
+    findings = [
+        FailureFinding(message="bad", file=each)
+        for each in ("certificate/inner.crt", "private key", "other", None)
+    ]
+    error = RefusedError("no", status=400, findings=findings).named(
+        {"certificate": "a.zip", "private key": "a.key"}
+    )
+    assert [each.file for each in error.findings] == ["a.zip/inner.crt", "a.key", "other", None]
