@@ -45,9 +45,7 @@ class NodeFacts:
     node_id: int = 0
     """The store's number of it, which a node that is added again under its name does not have."""
     key_change: KeyChange | None = None
-    awaiting_first_report: bool = (
-        False  # it has just joined, so what it brings from an earlier life does not count
-    )
+    awaiting_first_report: bool = False  # it has just joined: nothing from an earlier life counts
     desired: Desired | None = None
     offered: Desired | None = None
     applied: Applied | None = None

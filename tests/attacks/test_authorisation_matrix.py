@@ -122,7 +122,7 @@ def verdict(status: int, text: str) -> str:
         return "out"
     if status == 401 and ("unauthenticated" in text or "/api/admin" in text or not text.strip()):
         return "out"
-    if status == 403 and ("password_required" in text or "once more" in text):
+    if status == 403 and ("password_required" in text or "Confirm your password" in text):
         return "password"
     return "forbidden" if status == 403 else "in"
 

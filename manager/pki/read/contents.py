@@ -1,4 +1,4 @@
-"""What the files of a batch hold: certificates, keys and parameters, each with the block that it came from.
+"""Contents of a batch's files: certificates, keys and parameters, each with the block that it came from.
 
 Decides which blocks are read, and how many may cost time. Leaves to `batch` where each has its place.
 Invariant: every block of a file is in its content, or named.

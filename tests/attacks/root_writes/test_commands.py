@@ -16,9 +16,7 @@ from nodeagent.install import program
 from nodeagent.install.reload import ReloadError, reload_consumer
 from nodeagent.selfcheck import find_faults
 from tests.attacks.root_writes.conftest import SERVICE
-from tests.integration.agent_parts import (
-    script,
-)
+from tests.integration.agent_parts import script
 
 pytestmark = pytest.mark.timeout(120)
 
