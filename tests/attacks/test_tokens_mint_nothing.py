@@ -77,9 +77,10 @@ async def test_no_token_makes_or_changes_what_lets_anybody_in_or_takes_private_k
         for method, path, body in MINTING:
             status, answer = await api.call(method, path, body, role=None, headers=bearer(token))
             assert (status, answer["error"]["reason"]) == (403, "password_required"), (kind, path)
-            # a password of somebody in the body is none of the request
+            # a password of somebody is no part of the request: it proves nothing, or is an unknown field
             more = {**(body or {}), "password": EVIL, "current_password": EVIL}
-            assert (await api.call(method, path, more, role=None, headers=bearer(token)))[0] == 403
+            refused, _ = await api.call(method, path, more, role=None, headers=bearer(token))
+            assert refused in {400, 403}, (kind, path, refused)
             tried += 2
         for method, path, body in MANAGEMENT_MINTING:
             for override in ({}, {"X-HTTP-Method-Override": method}):

@@ -32,9 +32,8 @@ async def test_an_edit_that_breaks_the_chain_of_an_assigned_certificate_is_confi
     status, answer = await api.call("PATCH", f"certificates/{NUMBER}", body)
     assert status == 409, answer
     asked = answer["error"]["confirmation"]
-    assert [(each["code"], each["asks"], each["nodes"]) for each in asked["consequences"]] == [
-        ("chain_broken", True, ["n1"])
-    ]
+    asking = [(each["code"], each["nodes"]) for each in asked["consequences"] if each["asks"]]
+    assert asking == [("chain_broken", ["n1"])]
     assert await sent(api) == ("complete", fingerprints(ISSUER)), "nothing is changed before the answer"
     body["confirm"] = asked["token"]
     status, answer = await api.call("PATCH", f"certificates/{NUMBER}", body)
