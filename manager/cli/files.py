@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.errors import InvalidInputError
 from common.runtime.durable import create_in, write_in
-from common.runtime.terminal import say_lines
+from common.runtime import terminal
 
 if TYPE_CHECKING:
     from common.api.errors import FailureFinding
@@ -164,10 +164,10 @@ def save(made: Download, output: str | None, *, force: bool, secret: bool) -> Pa
     Raises InvalidInputError if there is such a file and `force` is not given, or if it cannot be written.
     """
     if output == STDOUT:
-        if sys.stdout.isatty() and not made.name.endswith(".pem"):
+        if terminal.is_terminal() and not made.name.endswith(".pem"):
             raise InvalidInputError("output", "this is binary; write it to a file or a pipe")
-        if sys.stdout.isatty():
-            say_lines(made.content.decode(errors="replace"))
+        if terminal.is_terminal():
+            terminal.say_lines(made.content.decode(errors="replace"))
             return None
         sys.stdout.buffer.write(made.content)
         sys.stdout.buffer.flush()

@@ -124,7 +124,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         return json.dumps({"text": HOSTILE}, ensure_ascii=False).encode()
 
     async def file(*_args: Any, **_named: Any) -> Download:
-        return Download(name="file.pem", content=b"x")
+        return Download(name="file.pem", content=HOSTILE.encode())
 
     for name in ("get", "post", "put", "patch", "delete"):
         if hasattr(Client, name):
@@ -175,6 +175,26 @@ def test_nor_does_any_command_when_it_is_refused(shown: Any, path: tuple[str, ..
         consequences=(ConsequenceAnswer(code="x", message=HOSTILE, severity=HOSTILE, asks=True, nodes=()),),
     )
     assert_harmless(shown(path, error=error).output)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("certificate", "download", "--output", "-"),
+        ("ca", "export", "--output", "-"),
+        ("certificate", "show", "--pem"),
+        ("certificate", "show", "--text"),
+        ("ca", "show", "--pem"),
+        ("ca", "show", "--text"),
+        ("csr", "show"),
+        ("csr", "create"),
+    ],
+    ids=" ".join,
+)
+def test_a_document_that_goes_byte_for_byte_into_a_file_drives_no_terminal(shown: Any, line: tuple[str, ...]):
+    done = shown(line[:2], *line[2:])
+    assert FORGED in done.output
+    assert_harmless(done.output, is_document=True)
 
 
 def test_the_attack_reaches_the_commands_that_show_most(shown: Any):

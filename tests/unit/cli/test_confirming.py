@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
+from common.api.errors import ConsequenceAnswer
 from manager.cli import confirming
+from manager.cli.failures import RefusedError, lines
 from tests.unit.cli.contract import complete, success_type
 from tests.unit.cli.fake_api import LEAF, PREFIX, FakeApi
 
@@ -156,3 +158,17 @@ def test_what_an_assignment_meant_is_told_once_with_how_bad_it_is(served, run):
     with served():
         told = run(*CHANGES["assign"][0]).stdout
     assert told.count("error: It is not valid for names of conf1") == 1
+
+
+def test_what_asks_for_a_confirmation_is_printed_once():
+    asks = ConsequenceAnswer(code="expired", message="It expired.", severity="error", asks=True, nodes=())
+    refused = RefusedError(
+        "this needs confirmation, and nothing was changed: It expired.",
+        status=409,
+        consequences=(asks,),
+        token="t",
+    )
+    assert list(lines(refused)) == [
+        "certcast: this needs confirmation, and nothing was changed",
+        "  error: It expired.",
+    ]
