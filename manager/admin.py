@@ -187,7 +187,7 @@ def user_password(
 ) -> None:
     """Replace a user's password, for example a lost one.
 
-    Run it as root on the manager's machine; the manager may go on running. The old password is not asked for; the user's sessions and
+    Run it as root on the manager's machine; the manager may keep running. The old password is not asked for; the user's sessions and
     tokens end. 'certcast-manager user list' lists the names. If nobody is an administrator any more, add one: 'certcast-manager user add
     NAME --role administrator'.
 
@@ -259,7 +259,7 @@ def serve(
 def fingerprint(data: DataOption = None, config: ConfigOption = None) -> None:
     """Print the SHA-256 fingerprint of this manager's own certificate.
 
-    'certcast trust', wherever you work, shows the same one if it meets this manager and nobody in between.
+    'certcast trust', wherever you work, shows the same one if it reaches this manager and nobody in between.
 
     Example: certcast-manager fingerprint
     """
@@ -271,9 +271,9 @@ def fingerprint(data: DataOption = None, config: ConfigOption = None) -> None:
 
 @app.command()
 def restored(data: DataOption = None, config: ConfigOption = None) -> None:
-    """Say that this store was restored from a backup.
+    """Mark the store as restored from a backup.
 
-    To be run before it is served again. Raises the epoch. A node that runs something newer than the backup then waits for an operator
+    Run this before it is served again. It raises the epoch. A node that runs something newer than the backup then waits for an operator
     ('certcast push --force NODE') instead of losing it.
     """
     settings = _load_owned(config=config, data=data)

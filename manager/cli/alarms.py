@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from common.api.alarms import AlarmsAnswer
     from manager.cli.client import Client
 
-app = group("See what is wrong, and what was.")
+app = group("List and acknowledge alarms.")
 
 
 @app.command("list")

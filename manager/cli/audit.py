@@ -50,9 +50,9 @@ def audit(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show who did what, and check the log.
+    """Show the audit log, and verify it.
 
-    Without a command: the acts, the newest first.
+    Without a command, its entries, the newest first.
 
     Example: certcast audit --limit 20
     """
@@ -79,7 +79,7 @@ def audit(
         folded={"to", "detail"},
     )
     if found.next_before is not None:
-        say(f"There is more: certcast audit --before {found.next_before}", err=True)
+        say(f"More entries: certcast audit --before {found.next_before}", err=True)
 
 
 @app.command()

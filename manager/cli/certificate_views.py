@@ -110,9 +110,9 @@ def show(
     pem: PemOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show all about one certificate.
+    """Show everything about one certificate.
 
-    Its data, its chain of trust link by link, whether a strict client accepts it, and what else was found. Private keys are never shown; 'certcast certificate download' hands them out encrypted.
+    Its data, its chain of trust link by link, whether a strict client accepts it, and what else was found. Private keys are never shown; 'certcast certificate download' writes them encrypted.
 
     Example: certcast certificate show conf.example.com
     """
@@ -157,8 +157,8 @@ def download(
 ) -> None:
     """Download certificates as a file.
 
-    With their intermediates, and with the private keys if that is wanted. The file is named after the subject: SUBJECT_certificate or SUBJECT_keycert, all_certificates or all_keycerts for several.
-    Temporary (self-signed) certificates cannot be downloaded. Only administrators get private keys, with their password and no token, and each time is audited.
+    With their intermediates, and with the private keys on request. The file is named after the subject: SUBJECT_certificate or SUBJECT_keycert, all_certificates or all_keycerts for several.
+    Temporary (self-signed) certificates cannot be downloaded. Only administrators get private keys, with their password and not with a token, and each download is audited.
 
     Example: certcast certificate download 3 --format pfx --with-key
     """

@@ -60,8 +60,8 @@ def add(
 ) -> None:
     """Add a certificate, and assign it to nodes.
 
-    One with the issuer, serial number and private key of one that is there takes its place; any other is kept beside those there are.
-    If it lacks names of a node, has expired or is worse than what it replaces, that is shown and asked before; a script says --force.
+    One with the issuer, serial number and private key of a stored one replaces it; any other becomes a new entry.
+    If it lacks names of a node, has expired or is worse than what it replaces, that is shown, and needs confirmation; in a script, use --force.
     With several things from standard input, lines come first: the login's password, then the key's passphrase, then
     the file.
 
@@ -124,7 +124,7 @@ def edit(
 ) -> None:
     """Change a certificate, its parameters, its nodes or its note.
 
-    What is not said stays, and so does the private key. The certificate must pair with that key: for another key, add another certificate and assign it.
+    What is not given stays, and so does the private key. The certificate must pair with that key: for another key, add another certificate and assign it.
 
     Example: certcast certificate edit 3 --certificate renewed-with-new-chain.pem
     """
@@ -176,8 +176,8 @@ def assign(
 ) -> None:
     """Assign a certificate to nodes.
 
-    It takes the place of the one that is in their slot. If it is not valid for a node's names, has expired, or lacks what that one has, it is
-    shown and asked before; a script says --force. 'certcast certificate list --fitting NODE' lists those that are valid for a node first.
+    It replaces the one in their slot. If it is not valid for a node's names, has expired, or lacks what that one has, it is
+    shown, and needs confirmation; in a script, use --force. 'certcast certificate list --fitting NODE' lists those that are valid for a node first.
 
     Example: certcast certificate assign conf.example.com --node conf1 --node conf2
     """
@@ -215,8 +215,8 @@ def delete(
 ) -> None:
     """Delete certificates, and their private keys.
 
-    All of those named are deleted, or none. It is shown which private keys would be lost and which nodes would lose their certificate, and asked before; a script says
-    --force. Those nodes go on serving what they have until they get another.
+    All of those named are deleted, or none. It is shown which private keys would be lost and which nodes would lose their certificate, and needs confirmation; in a script, use
+    --force. Those nodes keep serving what they have until they get another.
 
     Example: certcast certificate delete 3 4
     """

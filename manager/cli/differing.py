@@ -41,7 +41,7 @@ _Second = Annotated[
 
 
 def diff(context: typer.Context, certificate: _First, other: _Second, json: JsonOption = False) -> None:
-    """Show in what two certificates differ.
+    """Show the differences between two certificates.
 
     Subject, names, validity, key, issuer, chain of trust and nodes. What is the same in both is left out. With --json, both as 'certificate show --json' has them, and the fields that differ.
 

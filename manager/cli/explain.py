@@ -38,9 +38,9 @@ def explain(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
-    """Say what a code of a finding, node, alarm or failure means.
+    """Explain a code of a finding, node, alarm or failure.
 
-    Of a finding it tells which clients refuse a certificate for it, by which standard, and what to do; a manager shows that at /findings.
+    For a finding: which clients refuse a certificate for it, by which standard, and what to do. A manager shows the same at /findings.
 
     Example: certcast explain no_san
     """

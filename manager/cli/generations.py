@@ -105,7 +105,7 @@ def republish(
 ) -> None:
     """Publish older content once more, and push it now.
 
-    At a terminal, what differs and what it means for clients and peers is shown, and asked before; a script says --force.
+    At a terminal, what differs and what it means for clients and peers is shown, and needs confirmation; in a script, use --force.
 
     The node keeps it until something changes that concerns the node: another certificate is assigned, a chain or a trusted
     CA changes. To go back before that, republish the generation that was the newest.

@@ -53,7 +53,7 @@ def import_files(
 ) -> None:
     """Import files, sorted by what they hold.
 
-    Certificates come with their keys, intermediates and parameters, in one file or in several; CAs are trusted. The passphrase is tried on everything that is encrypted. A finding in one file keeps all of them out, unless --skip-unusable is given. A certificate without its key updates the entry that has it.
+    Certificates come with their keys, intermediates and parameters, in one file or in several; CAs are trusted. The passphrase is tried on everything that is encrypted. A finding in one file refuses all of them, unless --skip-unusable is given. A certificate without its key updates the entry that has it.
 
     Example: certcast certificate import conf1.pem conf1.key conf2.pfx root.crt
     """

@@ -14,7 +14,7 @@ from manager.cli.words import moment
 def list_tokens(context: typer.Context, json: JsonOption = False) -> None:
     """List the join tokens that can be used.
 
-    Those of all nodes, with who made them; never what a node joins with.
+    Those of all nodes, with who made them; never the secret itself.
 
     Example: certcast node join-tokens
     """

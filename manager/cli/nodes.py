@@ -87,7 +87,7 @@ def list_nodes(context: typer.Context, json: JsonOption = False) -> None:
 
 @app.command()
 def show(context: typer.Context, name: NodeArgument, json: JsonOption = False) -> None:
-    """Show all that is known of one node.
+    """Show everything known about one node.
 
     Example: certcast node show conf1
     """
@@ -116,7 +116,7 @@ def remove(
 ) -> None:
     """Remove a node.
 
-    Its agent is refused from then on. It is asked before; a script says --force.
+    Its agent is refused from then on. This needs confirmation; in a script, use --force.
 
     Example: certcast node remove conf1
     """
@@ -134,7 +134,7 @@ def remove(
 def join_token(context: typer.Context, name: NodeArgument, json: JsonOption = False) -> None:
     """Make a new join token for a node.
 
-    Older ones that were not used stay good until they expire; 'certcast node join-tokens' lists them.
+    Older ones that were not used stay valid until they expire; 'certcast node join-tokens' lists them.
 
     Example: certcast node join-token conf1
     """

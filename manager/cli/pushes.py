@@ -68,10 +68,10 @@ def push(
     ] = 600,
     json: JsonOption = False,
 ) -> None:
-    """Push now. It is not needed in daily life: a change is pushed by itself, and every minute what was missed.
+    """Push now. This is rarely needed: changes are pushed automatically, and whatever was missed is pushed every minute.
 
-    With --wait, exit status 1 says that a node failed, rests after it failed, could not be pushed to now (it is offline, or has not
-    joined), or did not come to an end in time.
+    With --wait, exit status 1 says that a node failed, is paused after a failure, could not be pushed to now (it is offline, or has not
+    joined), or did not finish in time.
 
     Example: certcast push conf1 conf2 --wait
     """

@@ -41,7 +41,7 @@ from manager.cli.words import moment
 if TYPE_CHECKING:
     from common.api.signing_requests import RequestAnswer
 
-app = group("Make signing requests, upload the answers.")
+app = group("Create signing requests, and upload the answers.")
 
 
 @app.command()
@@ -60,7 +60,7 @@ def create(
     client_auth: ClientAuthOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a signing request, and its key.
+    """Create a signing request, and its key.
 
     It is for a new certificate, or to replace one, and is printed in PEM. The private key stays in the manager. Send the request to your CA, then upload its answer: certcast csr answer.
 
@@ -99,7 +99,7 @@ def create(
 def list_requests(context: typer.Context, json: JsonOption = False) -> None:
     """List the requests.
 
-    With the certificates that they are to replace, and were answered by.
+    Each with the certificate that it is to replace, and the one that answered it.
 
     Example: certcast csr list
     """
@@ -122,7 +122,7 @@ def list_requests(context: typer.Context, json: JsonOption = False) -> None:
 def show(context: typer.Context, request_id: RequestArgument, json: JsonOption = False) -> None:
     """Print a request in PEM.
 
-    What it asks for is told beside it, on standard error.
+    What it asks for is printed on standard error.
 
     Example: certcast csr show 5 > conf.csr
     """
@@ -152,10 +152,10 @@ def answer(
     force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Upload what a CA made from a request.
+    """Upload the certificate that a CA issued for a request.
 
     The certificate gets the request's private key, and may go to nodes at once. What it lacks of what the request asked for, or of the certificate that it replaces, is
-    shown and asked before; a script says --force.
+    shown, and needs confirmation; in a script, use --force.
 
     Example: certcast csr answer 5 signed.pem chain.pem --take-over
     """
@@ -203,7 +203,7 @@ def delete(
 ) -> None:
     """Delete a request, and its private key.
 
-    A certificate that answered it stays; an answer can no longer be uploaded. If there is none yet, it is asked before; a script says --force.
+    A certificate that answered it stays; an answer can no longer be uploaded. If there is none yet, this needs confirmation; in a script, use --force.
 
     Example: certcast csr delete 5
     """

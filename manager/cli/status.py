@@ -26,7 +26,7 @@ def status(
 ) -> None:
     """Show the status of all nodes.
 
-    A leaf is shown by the first eight digits of its fingerprint. Where what is desired, applied and served differs, each is told.
+    A leaf is shown by the first eight digits of its fingerprint. Where what is desired, applied and served differs, each is shown.
     With --watch and --json each change is one line: the node's facts as the manager sends them.
 
     Example: certcast status --watch

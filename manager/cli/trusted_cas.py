@@ -48,7 +48,7 @@ def add(
 ) -> None:
     """Add CA certificates.
 
-    All nodes get them at once; one certificate that cannot be used stops them all, unless --skip-unusable is given. Before there are more than TLS can name to clients, it is asked; a script says --force.
+    All nodes get them at once; one certificate that cannot be used refuses them all, unless --skip-unusable is given. More than TLS can name to clients need confirmation; in a script, use --force.
 
     Example: certcast ca add root.pem intermediate.pem
     """
@@ -157,7 +157,7 @@ def edit(
 ) -> None:
     """Change a trusted CA, on all nodes.
 
-    What is not said stays.
+    What is not given stays.
 
     Example: certcast ca edit 2 --certificate renewed-root.pem
     """
@@ -226,7 +226,7 @@ def delete(
 ) -> None:
     """Stop trusting CAs, on all nodes.
 
-    All of those named are deleted, or none. It is shown which peers and chains of trust that concerns, and asked before; a script says --force.
+    All of those named are deleted, or none. It is shown which peers and chains of trust that concerns, and needs confirmation; in a script, use --force.
 
     Example: certcast ca delete 2 5
     """

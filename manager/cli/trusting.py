@@ -45,9 +45,9 @@ def trust(
     force: ReplaceOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Trust the manager's own certificate, once compared.
+    """Trust the manager's own certificate, after a comparison.
 
-    For a manager whose certificate no CA of this machine vouches for, as on its first day. It prints the fingerprint of what the manager shows; compare it with what 'certcast-manager fingerprint' prints on the manager.
+    For a manager whose certificate was not issued by a CA that this machine trusts, as on its first day. It prints the fingerprint of what the manager shows; compare it with what 'certcast-manager fingerprint' prints on the manager.
 
     Example: certcast trust --output manager.pem
     """

@@ -77,7 +77,7 @@ def remove_user(
     force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Remove a user and what stands on it.
+    """Remove a user, with its tokens and programs.
 
     The user's tokens end, and the programs that the user registered and the unused join tokens that it made are removed.
 
@@ -132,7 +132,7 @@ def create_token(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Make an API token. This needs your password: no token can make another.
+    """Create an API token. This needs your password: no token can create another.
 
     It is shown once. Give it to programs as CERTCAST_TOKEN. It ends when your password or your role changes.
 
@@ -159,9 +159,9 @@ def list_tokens(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """List API tokens that are still good.
+    """List the API tokens that are still valid.
 
-    Yours or, for administrators, everybody's; with their last use, which is known to five minutes.
+    Yours or, for administrators, everybody's; with their last use, to within five minutes.
 
     Example: certcast token list --all
     """
@@ -204,7 +204,7 @@ def revoke_token(
 ) -> None:
     """Revoke an API token.
 
-    Yours or, for administrators, anybody's; it is revoked.
+    Yours or, for administrators, anybody's.
 
     Example: certcast token revoke backup
     """

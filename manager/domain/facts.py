@@ -86,7 +86,7 @@ class NodeFacts:
         return self.refused if self.refused.digest == self.desired.version.digest else None
 
     def retry_in_s(self, now_s: float) -> float:
-        """Return how much longer what is desired rests after it failed, 0 if it may be offered now."""
+        """Return how much longer what is desired is paused after a failure, 0 if it may be offered now."""
         if not self.failed_desired:
             return 0.0
         until_s = self.refused_retry_s if self._refused_desired is not None else self.reported_retry_s
