@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from common.errors import InvalidInputError
-from common.runtime.durable import create_in, write_in
 from common.runtime import terminal
+from common.runtime.durable import create_in, write_in
 
 if TYPE_CHECKING:
     from common.api.errors import FailureFinding
