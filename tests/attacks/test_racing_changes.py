@@ -163,7 +163,7 @@ async def test_a_role_that_somebody_else_gave_a_moment_ago_is_not_taken_back_uns
 
 
 def test_whatever_asks_for_a_confirmation_does_so_within_the_transaction_that_writes():
-    """Each `settle` stands in a block of `deciding` or `deciding_on`; republishing is held against it by the fleet's transaction."""
+    """Each `require_confirmation` stands in a block of `deciding` or `deciding_on`; republishing is held against it by the fleet's transaction."""
     asked = list[str]()
     for path in sorted(Path(manager.usecases.__file__).parent.glob("*.py")):
         tree = ast.parse(path.read_text())
@@ -174,7 +174,9 @@ def test_whatever_asks_for_a_confirmation_does_so_within_the_transaction_that_wr
             for inner in ast.walk(outer)
         }
         for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("foreseen.settle"):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(
+                "foreseen.require_confirmation"
+            ):
                 asked.append(path.stem)
                 assert id(call) in within or path.stem == "generations", f"{path.name}:{call.lineno}"
     print("places that ask:", len(asked))
