@@ -65,6 +65,7 @@ ALARM_TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "audit_log_broken": "Audit log was altered",
         "key_replaced": "Node has another key",
         "node_floods": "Node sends too much",
+        "certificate_refused": "Clients refuse a certificate in use",
     }
 )
 """Of each alarm kind what is wrong."""

@@ -4,6 +4,7 @@ Decides what a key usage, a curve's encoding, a TLS feature or a policy extensio
 Invariant: never raises. What cannot be read is named in `unreadable` and never counts as absent.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,7 +59,8 @@ class Anatomy:
 
     `explicit_curve` says that the public key spells out its curve's parameters instead of naming it. `explicit_policy_after` is the
     number of certificates below that may do without a policy, None where none is demanded. `serial_octets` counts the encoded serial
-    number. `extensions` are all that there are, dotted, and whether each is critical.
+    number. `extensions` are all that there are, dotted, and whether each is critical; `repeated` are those that occur more than
+    once, which RFC 5280 4.2 forbids.
     """
 
     version: int = 3
@@ -75,6 +77,7 @@ class Anatomy:
     maps_policies: bool = False
     explicit_policy_after: int | None = None
     extensions: Mapping[str, bool]
+    repeated: frozenset[str] = frozenset()
     unreadable: frozenset[str]
 
 
@@ -105,6 +108,7 @@ def anatomy(certificate: Certificate) -> Anatomy:
         maps_policies=POLICY_MAPPINGS in parts,
         explicit_policy_after=read.extension(POLICY_CONSTRAINTS, _explicit_policy_after, None),
         extensions={oid: critical for oid, (critical, _) in parts.items()},
+        repeated=_repeated(body),
         unreadable=frozenset(read.failed),
     )
 
@@ -138,6 +142,16 @@ def _extensions(body: tuple[der.Element, ...]) -> dict[str, tuple[bool, bytes]]:
             critical = fields[1].tag == _BOOLEAN and fields[1].content == _TRUE
             found[der.object_id(fields[0])] = (critical, fields[-1].content)
     return found
+
+
+def _repeated(body: tuple[der.Element, ...]) -> frozenset[str]:
+    counts = Counter(
+        der.object_id(der.members(extension, der.SEQUENCE, 2)[0])
+        for part in body[6:]
+        if part.tag == _EXTENSIONS
+        for extension in der.sequence(part.content)
+    )
+    return frozenset(oid for oid, count in counts.items() if count > 1)
 
 
 def _has_explicit_curve(key_info: der.Element) -> bool:

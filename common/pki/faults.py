@@ -18,6 +18,9 @@ _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _LABEL_MAX, _NAME_MAX = 63, 253
 _SERIAL_OCTETS_MAX = 20
 
+_COMMON_CURVES = frozenset({"EC P-256", "EC P-384", "EC P-521"})
+"""Those that TLS 1.3 signs with (RFC 8446 4.2.3); a curve without a name is a fault of its own."""
+
 LEAST_EXPONENT = 3
 """RFC 8017 3.1: 3 or more, and odd."""
 
@@ -50,6 +53,12 @@ def faults(certificate: Certificate) -> Iterator[Fault]:
     if lived_s is not None and lived_s <= 0:
         yield LintCode.BACKWARDS_VALIDITY, "Its validity ends before it begins.", None
     yield from _of_key(certificate, parts)
+    if (
+        "keyCertSign" in (parts.key_usages or ())
+        and not certificate.is_ca
+        and certificate.knows("basic_constraints")
+    ):
+        yield LintCode.CA_USAGE, "Its key usage allows signing certificates, and it is no CA.", None
     if STATUS_REQUEST in parts.tls_features:
         yield (
             LintCode.MUST_STAPLE,
@@ -69,6 +78,19 @@ def _of_key(certificate: Certificate, parts: Anatomy) -> Iterator[Fault]:
         yield LintCode.BAD_EXPONENT, f"The public exponent of its RSA key is {exponent}.", None
     if certificate.key_type == "EC P-521":
         yield LintCode.UNUSUAL_KEY, "Its key is on P-521, which Chrome does not accept.", None
+    elif certificate.key_type == "Ed25519":
+        yield LintCode.UNUSUAL_KEY, "Its key is Ed25519, which browsers do not accept.", None
+    elif certificate.key_type == "Ed448" or (
+        certificate.key_type.startswith("EC ")
+        and certificate.key_type not in _COMMON_CURVES
+        and not parts.explicit_curve
+    ):
+        what = certificate.key_type.removeprefix("EC ")
+        yield (
+            LintCode.UNUSUAL_KEY,
+            f"Its key is {what}, which hardly any TLS client accepts.",
+            Severity.ERROR,
+        )
     if parts.explicit_curve:
         yield (
             LintCode.EXPLICIT_CURVE,

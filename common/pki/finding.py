@@ -47,6 +47,7 @@ class LintCode(StrEnum):
     NO_SERVER_AUTH = "no_server_auth"
     NO_CLIENT_AUTH = "no_client_auth"
     IS_CA = "is_ca"
+    CA_USAGE = "ca_usage"
     CHAIN = "chain"
     CA_KEY = "ca_key"
     KEY_SHARED = "key_shared"

@@ -51,7 +51,15 @@ MIN_EC_BITS = 224
 _NEEDED = frozenset({"extensions", "public_key", "frame", "not_before", "not_after"})
 """No client accepts a certificate in which one of these cannot be read."""
 
+_READ_ONCE = frozenset(f"2.5.29.{arc}" for arc in (14, 15, 17, 19, 30, 35, 37))
+"""Subject key identifier, key usage, alternative names, basic constraints, name constraints, authority key identifier, extended key usage."""
+
 _OLD_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
+
+
+def has_repeated(certificate: Certificate) -> bool:
+    """Tell whether an extension occurs twice that OpenSSL reads: it refuses that, be both the same or not."""
+    return bool(anatomy(certificate).repeated & _READ_ONCE)
 
 
 def has_ended(certificate: Certificate, *, now_s: float) -> bool:
@@ -149,7 +157,14 @@ def _own_problems(certificate: Certificate, now_s: int) -> list[Problem]:
         (Problem.WEAK_KEY, has_weak_key(certificate)),
         (Problem.EXPLICIT_CURVE, anatomy(certificate).explicit_curve),
         (Problem.CRITICAL_EXTENSION, bool(certificate.unknown_critical)),
-        (Problem.UNDECODABLE, bool(_NEEDED.intersection(certificate.undecodable) or certificate.misdated)),
+        (
+            Problem.UNDECODABLE,
+            bool(
+                _NEEDED.intersection(certificate.undecodable)
+                or certificate.misdated
+                or has_repeated(certificate)
+            ),
+        ),
     )
     return [problem for problem, there in checks if there]
 

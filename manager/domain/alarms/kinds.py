@@ -43,6 +43,7 @@ class AlarmKind(StrEnum):
     AUDIT_LOG_BROKEN = "audit_log_broken"
     KEY_REPLACED = "key_replaced"
     NODE_FLOODS = "node_floods"
+    CERTIFICATE_REFUSED = "certificate_refused"
 
 
 @dataclass(frozen=True, slots=True)

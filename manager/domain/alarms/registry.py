@@ -15,6 +15,7 @@ from manager.domain.alarms import (
     certificate_expired,
     certificate_expiring,
     certificate_held_out,
+    certificate_refused,
     chain_incomplete,
     client_ca_list_too_long,
     clock_skew,
@@ -66,6 +67,7 @@ ALARM_SPECS: Final[Mapping[AlarmKind, AlarmSpec]] = MappingProxyType(
             audit_log_broken.SPEC,
             key_replaced.SPEC,
             node_floods.SPEC,
+            certificate_refused.SPEC,
         )
     }
 )

@@ -1,7 +1,7 @@
 """Headline of a certificate: the one thing that a list should say first.
 
 Decides between the specification's statuses, the chain's state and what was found besides: the worst leads, and Good stands only where
-clients accept the certificate. The specification's statuses themselves stay as they are in `status`.
+nothing is found that any client refuses. The specification's statuses themselves stay as they are in `status`.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ class Headline:
 
 
 def headline(statuses: Sequence[Status], chain: ChainState, findings: Sequence[Finding]) -> Headline:
-    """Return the worst of statuses, chain and error findings; of equally bad ones the first in that order.
+    """Return the worst of statuses, chain and findings; of equally bad ones the first in that order.
 
-    Warnings and notes among the findings never take the place of a status.
+    A note refuses nothing, so it never takes the place of Good; a warning does, since some clients refuse what has one.
     """
     candidates = [Headline(each.text, explain(each.code).severity, each.code) for each in statuses]
     # a self-signed certificate's status says so already
@@ -37,7 +37,7 @@ def headline(statuses: Sequence[Status], chain: ChainState, findings: Sequence[F
     candidates += [
         Headline(explain(each.code).title, each.severity, each.code)
         for each in findings
-        if each.severity is Severity.ERROR and each.code is not LintCode.CHAIN
+        if each.severity is not Severity.NOTE and each.code is not LintCode.CHAIN
     ]
     # what never reaches a node leads before what its clients would say of it
     return min(

@@ -13,7 +13,7 @@ from common.explained.statuses import explain
 from common.pki.certificate import Certificate
 from common.pki.faults import faults, too_long
 from common.pki.finding import Finding, LintCode, Severity
-from common.pki.path import Purpose, allows, begins_later, has_weak_key
+from common.pki.path import Purpose, allows, begins_later, has_repeated, has_weak_key
 from manager.pki.chain.chain import Chain
 
 _EXAMINED = frozenset(
@@ -113,7 +113,7 @@ def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
     )
     unread = _EXAMINED.intersection(certificate.undecodable)
     worse = {LintCode.UNDECODABLE: Severity.ERROR} if unread else {}
-    if certificate.misdated:
+    if certificate.misdated or has_repeated(certificate):
         worse[LintCode.ODD_ENCODING] = Severity.ERROR
     return [found(code, message, worse.get(code)) for there, code, message in checks if there]
 
@@ -129,7 +129,7 @@ def _about_purpose(certificate: Certificate, known: Circumstances) -> list[Findi
     """Judge the extended key usage by the slots: a server's purpose is no affair of the client slot, nor the other way round."""
     findings = []
     names_none = certificate.extended_usages is None and certificate.knows("extended_key_usage")
-    if names_none and "server" in known.slots:
+    if names_none and ("server" in known.slots or not known.slots):
         message = "It has no extended key usage; Apple's clients want serverAuth to be named."
         findings.append(found(LintCode.NO_PURPOSE, message))
     if not allows(certificate, Purpose.SERVER) and ("server" in known.slots or not known.slots):

@@ -70,7 +70,7 @@ def test_a_name_that_only_a_client_slot_has_is_a_warning():
     (mismatch,) = judgement.findings
     assert (mismatch.code, mismatch.severity) == (LintCode.NODE_NAME_MISMATCH, Severity.WARNING)
     assert judgement.verdict.accepted
-    assert judgement.headline.text == "Good"
+    assert judgement.headline.text == "Wrong name"
 
 
 def test_a_certificate_for_clients_alone_is_judged_as_one_where_only_client_slots_have_it():

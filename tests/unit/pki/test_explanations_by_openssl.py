@@ -142,6 +142,7 @@ ROWS: tuple[tuple[Row, Served | Callable[[Path], Served]], ...] = (
         Served(make_leaf(ROOT, [HOST], usages=[SERVER]).certificate_pem, purpose="client"),
     ),
     (LintCode.IS_CA, Served(make_intermediate(ROOT, HOST).certificate_pem)),
+    (LintCode.CA_USAGE, plain(extensions=usage("digital_signature", "key_cert_sign"))),
     (LintCode.CHAIN, Served(make_leaf(STRANGER, [HOST]).certificate_pem)),
     (LintCode.CA_KEY, plain(key=ROOT.key)),
     (LintCode.KEY_SHARED, plain()),

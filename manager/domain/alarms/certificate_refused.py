@@ -1,0 +1,35 @@
+"""Clients refuse a certificate that a node has, for what it is: its purpose, its key, its signature, its encoding."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from common.codes import StatusCode
+from common.pki.finding import LintCode, Severity
+from manager.domain.alarms.about import about_certificate
+from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spec
+
+_TOLD: Final = frozenset(
+    {LintCode.CHAIN, LintCode.NODE_NAME_MISMATCH, LintCode.UNLOADABLE, LintCode.NOT_YET_VALID}
+)
+"""What has an alarm of its own, and what nodes do not install before its time."""
+
+_WEAK: Final = "It is signed with SHA-1 or an older hash."
+
+
+def _find(stored: Stored) -> Iterable[Condition]:
+    inventory, now_s = stored.inventory, stored.now_s
+    for entry in inventory.entries.values():
+        if not entry.places:
+            continue
+        told = [
+            each.message
+            for each in inventory.findings(entry.id, now_s=now_s)
+            if each.severity is Severity.ERROR and each.code not in _TOLD
+        ]
+        if any(each.code is StatusCode.WEAK_SIGNATURE for each in inventory.statuses(entry.id, now_s=now_s)):
+            told.append(_WEAK)
+        if told:
+            yield about_certificate(entry, AlarmKind.CERTIFICATE_REFUSED, " ".join(told))
+
+
+SPEC: Final = stored_spec(AlarmKind.CERTIFICATE_REFUSED, 25, "error", _find)

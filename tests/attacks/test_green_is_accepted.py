@@ -1,0 +1,199 @@
+"""Good stands only where clients accept a certificate: shapes that CAs have issued, each asked of OpenSSL and of the strict client."""
+
+import time
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from common.codes import StatusCode
+from common.pki.certificate import decode
+from common.pki.frame import read_frame
+from common.pki.strict import StrictClient
+from manager.domain.alarms import AlarmKind
+from manager.pki.chain.chain import build_chain
+from manager.pki.chain.search import Issuers
+from manager.pki.judge.headline import headline
+from manager.pki.judge.lint import Circumstances, lint
+from manager.pki.judge.status import statuses
+from tests import odd, pki
+from tests.fakes.workers import InPlace
+from tests.integration.api import ApiClient, real_api
+from tests.pki import DAY_S, NOW_S, make_intermediate, make_leaf, make_root, make_rsa_key
+from tests.unit.pki.openssl import accepts
+
+pytestmark = pytest.mark.timeout(120)
+
+HOST = "node.example.com"
+ROOT = make_root()
+NARROW = make_intermediate(
+    ROOT, "Narrow", extensions=[(x509.NameConstraints([x509.DNSName("elsewhere.example")], None), True)]
+)
+SHORT = make_intermediate(ROOT, "Short", path_length=0)
+BELOW_SHORT = make_intermediate(SHORT, "Below")
+SERVER, CLIENT, MAIL, ANY = (
+    ExtendedKeyUsageOID.SERVER_AUTH,
+    ExtendedKeyUsageOID.CLIENT_AUTH,
+    ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+)
+
+
+def usage(*named: str) -> tuple[x509.ExtensionType, bool]:
+    kinds = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+    )
+    kinds += ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+    return x509.KeyUsage(**{kind: kind in named for kind in kinds}), True
+
+
+def plain(issuer=ROOT, **parts) -> bytes:
+    return make_leaf(issuer, **{"names": [HOST], **parts}).certificate_der
+
+
+def by_hand(**parts) -> bytes:
+    """Sign what no builder makes; for the node's name and for servers unless other extensions are given."""
+    server = odd.extension(odd.EKU, odd.seq(bytes.fromhex("06082b06010505070301")))
+    made = {
+        "subject": odd.name(HOST),
+        "issuer": read_frame(ROOT.certificate_der).subject,
+        "public_key": odd.spki(),
+        "extensions": [odd.extension(odd.SAN, odd.dns(HOST)), server],
+    }
+    return odd.certificate(**made | parts, key=ROOT.key)
+
+
+def raw(key: ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def names(*every: str) -> bytes:
+    return plain(names=[HOST, *every])
+
+
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
+SHAPES = {
+    "as it should be": plain(),
+    "for mail only": plain(usages=[MAIL]),
+    "for clients only": plain(usages=[CLIENT]),
+    "for any purpose": plain(usages=[ANY]),
+    "no CA, and may sign": plain(extensions=[usage("digital_signature", "key_cert_sign")]),
+    "no digital signature": plain(extensions=[usage("key_agreement")]),
+    "a CA": make_intermediate(ROOT, HOST).certificate_der,
+    "version 1 with extensions": by_hand(version=b""),
+    "negative serial number": by_hand(serial=b"\x02\x01\x80"),
+    "serial number of 24 octets": by_hand(serial=odd.tagged(2, b"\x11" * 24)),
+    "empty subject, names not critical": by_hand(subject=odd.seq()),
+    "names critical beside a subject": by_hand(
+        extensions=[
+            odd.extension(odd.SAN, odd.dns(HOST), odd.TRUE),
+            odd.extension(odd.EKU, odd.seq(bytes.fromhex("06082b06010505070301"))),
+        ]
+    ),
+    "names twice": by_hand(
+        extensions=[odd.extension(odd.SAN, odd.dns(HOST)), odd.extension(odd.SAN, odd.dns("b.example"))]
+    ),
+    "the same names twice": by_hand(extensions=[odd.extension(odd.SAN, odd.dns(HOST))] * 2),
+    "an address among host names": names("192.0.2.7"),
+    "a wildcard alone": by_hand(extensions=[odd.extension(odd.SAN, odd.dns(HOST, "*"))]),
+    "two wildcards": by_hand(extensions=[odd.extension(odd.SAN, odd.dns(HOST, "*.*.example.com"))]),
+    "a wildcard in a label": by_hand(extensions=[odd.extension(odd.SAN, odd.dns(HOST, "f*.example.com"))]),
+    "a wildcard of a top level": by_hand(extensions=[odd.extension(odd.SAN, odd.dns(HOST, "*.com"))]),
+    "excluded by its CA": plain(NARROW),
+    "path too long": plain(BELOW_SHORT),
+    "unknown critical extension": plain(extensions=[(UNKNOWN, True)]),
+    "RSA 1024": plain(key=make_rsa_key(1024)),
+    "P-192": plain(key=ec.generate_private_key(ec.SECP192R1())),
+    "brainpoolP256r1": plain(key=ec.generate_private_key(ec.BrainpoolP256R1())),
+    "secp256k1": plain(key=ec.generate_private_key(ec.SECP256K1())),
+    "P-224": plain(key=ec.generate_private_key(ec.SECP224R1())),
+    "P-521": plain(key=ec.generate_private_key(ec.SECP521R1())),
+    "Ed25519": by_hand(public_key=raw(ed25519.Ed25519PrivateKey.generate())),
+    "Ed448": by_hand(public_key=raw(ed448.Ed448PrivateKey.generate())),
+    "begins tomorrow": plain(not_before_s=NOW_S + DAY_S, not_after_s=NOW_S + 30 * DAY_S),
+    "lives for 900 days": plain(not_after_s=NOW_S + 890 * DAY_S),
+    "without seconds": by_hand(not_after=(odd.UTC, "2801010000Z")),
+    "no purpose": plain(usages=None),
+    "no names": plain(alternatives=False),
+    "basic constraints unreadable": by_hand(
+        extensions=[odd.extension(odd.SAN, odd.dns(HOST)), odd.extension(odd.BASIC, b"\x05\x00")]
+    ),
+}
+ACCEPTED = {
+    "as it should be",
+    # no client that was tried refuses these, only the library behind the strict client
+    "names critical beside a subject",
+    "serial number of 24 octets",
+}
+SENT = {"excluded by its CA": [NARROW], "path too long": [BELOW_SHORT, SHORT]}
+
+
+@pytest.mark.parametrize("slots", [(), ("server",)], ids=["unassigned", "assigned"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_nothing_is_good_that_openssl_or_a_strict_client_refuses(tmp_path: Path, shape, slots):
+    leaf, sent = decode(SHAPES[shape]), SENT.get(shape, [])
+    below = [decode(each.certificate_der) for each in sent]
+    chain = build_chain(leaf, Issuers(trusted=[decode(ROOT.certificate_der)]), uploaded=below, now_s=NOW_S)
+    found = lint(leaf, now_s=NOW_S, circumstances=Circumstances(slots=slots, chain=chain))
+    leading = headline(statuses(leaf, now_s=NOW_S), chain.state, found)
+    by_openssl = accepts(
+        leaf.pem,
+        *("-auth_level", "2", "-verify_hostname", HOST),
+        trusted=ROOT.certificate_pem,
+        sent="".join(each.certificate_pem for each in sent),
+        cwd=tmp_path,
+    )
+    strict = StrictClient([decode(ROOT.certificate_der)]).ask(leaf, below, now_s=NOW_S, name=HOST)
+    print(
+        f"{shape}: {leading.text} ({leading.severity}); OpenSSL {by_openssl}, strict {strict.accepted} {strict.reason}"
+    )
+    assert (leading.code is StatusCode.GOOD) is (shape in ACCEPTED)
+    if slots and not by_openssl:
+        assert leading.severity == "error"
+
+
+@pytest.fixture
+async def api(tmp_path):
+    async with real_api(tmp_path, InPlace()) as client:
+        yield client
+
+
+async def test_a_certificate_for_clients_only_that_a_server_gets_raises_an_alarm(api: ApiClient):
+    root, issuer = pki.current_ca("Green")
+    await api.call("POST", "trusted-cas", {"certificates": root.certificate_pem})
+    await api.add_node("n1")
+    kept = []
+    for usages in ([CLIENT], [SERVER]):
+        leaf = make_leaf(
+            issuer,
+            ["n1.example.test"],
+            usages=usages,
+            not_before_s=int(time.time()) - DAY_S,
+            not_after_s=int(time.time()) + 100 * DAY_S,
+        )
+        text = leaf.certificate_pem + issuer.certificate_pem
+        status, made = await api.call(
+            "POST", "certificates", {"certificate": text, "private_key": leaf.key_pem}
+        )
+        assert status == 201
+        kept.append(made)
+    assert [each["headline"]["severity"] for each in kept] == ["warning", "note"]
+    raised = []
+    for each in kept:
+        assert (await api.call("POST", f"certificates/{each['id']}/assign", {"nodes": ["n1"]}))[0] == 200
+        await api.operations.alarms.evaluate(api.fleet)
+        raised.append(
+            {
+                found.subject.key
+                for found in await api.operations.alarms.active()
+                if found.subject.kind is AlarmKind.CERTIFICATE_REFUSED
+            }
+        )
+    assert raised == [{f"certificate:{kept[0]['id']}"}, set()]
