@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 from common.ids import NodeName
-from manager.domain.annotations import Annotations
+from manager.domain.annotations import ANNOTATIONS, Annotations
 from manager.domain.identity import IdentityConflictError
 from manager.domain.model import CertificateRecord
 from manager.store.tables import certificate
@@ -18,7 +18,11 @@ async def test_a_certificate_comes_back_as_it_was_given(store):
     kept_inside = {"private_key_pem", "issuer_id", "public_key_id"}
     fields = {name: getattr(new, name) for name in new.__slots__ if name not in kept_inside}
     assert record == CertificateRecord(
-        id=record.id, created_s=5.0, changed_s=5.0, annotations=Annotations(note=""), **fields
+        id=record.id,
+        created_s=5.0,
+        changed_s=5.0,
+        annotations=Annotations(**dict.fromkeys(ANNOTATIONS, "")),
+        **fields,
     )
     assert await store.certificates.get(record.id) == record
     assert await store.certificates.list() == [record]
