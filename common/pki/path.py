@@ -62,6 +62,18 @@ def has_repeated(certificate: Certificate) -> bool:
     return bool(anatomy(certificate).repeated & _READ_ONCE)
 
 
+def is_damaged_root(certificate: Certificate) -> bool:
+    """Tell a CA that names itself as its issuer by name and key identifier (or names no key), and whose signature is not by its own key.
+
+    It stands for itself to OpenSSL (`EXFLAG_SS`), which checks that signature with -check_ss_sig only.
+    """
+    is_own = certificate.subject_id == certificate.issuer_id and certificate.issuer_key_id in {
+        None,
+        certificate.key_id,
+    }
+    return is_own and certificate.is_ca and not certificate.is_self_signed
+
+
 def has_ended(certificate: Certificate, *, now_s: float) -> bool:
     """Tell whether notAfter has passed; the second it names is still valid (RFC 5280 4.1.2.5). One that cannot be read has not."""
     return certificate.not_after_s is not None and now_s > certificate.not_after_s

@@ -9,7 +9,7 @@ import structlog
 
 from common.errors import ChangedMeanwhileError, NotFoundError, PkiError
 from common.pki.certificate import Certificate
-from common.pki.path import faults_as_ca
+from common.pki.path import faults_as_ca, is_damaged_root
 from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.etag import etag_of_trusted_ca
 from manager.domain.inventory import Inventory, Trust
@@ -140,8 +140,14 @@ class TrustOperations:
             for shown in await self.list()
             if shown.faults and (of is None or shown.record.id in of)
         ]
+        damaged = [
+            f"the signature of {one.label} on itself is not by its own key, so it is no root here; most clients do not look at it, "
+            "OpenSSL refuses it with -check_ss_sig"
+            for number, one in inventory.trust.custom.items()
+            if is_damaged_root(one) and (of is None or number in of)
+        ]
         too_long = client_ca_list(inventory.trusted_cas, inventory.trust)
-        return [*useless, *([too_long] if too_long else [])]
+        return [*useless, *damaged, *([too_long] if too_long else [])]
 
     async def edit(
         self,

@@ -12,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from common.codes import StatusCode
 from common.pki.certificate import decode
 from common.pki.frame import read_frame
+from common.pki.pem import pem_of
 from common.pki.strict import StrictClient
 from manager.domain.alarms import AlarmKind
 from manager.pki.chain.chain import build_chain
@@ -197,3 +198,15 @@ async def test_a_certificate_for_clients_only_that_a_server_gets_raises_an_alarm
             }
         )
     assert raised == [{f"certificate:{kept[0]['id']}"}, set()]
+
+
+async def test_a_root_whose_signature_on_itself_is_damaged_is_named(api: ApiClient):
+    whole, _ = pki.current_ca("Whole")
+    damaged = make_root("Damaged").certificate_der
+    damaged = damaged[:-1] + bytes([damaged[-1] ^ 1])
+    for pem in (whole.certificate_pem, pem_of(damaged)):
+        assert (await api.call("POST", "trusted-cas", {"certificates": pem}))[0] == 201
+    _, found = await api.call("GET", "trusted-cas")
+    (told,) = found["warnings"]
+    assert "CN=Damaged on itself" in told
+    assert "-check_ss_sig" in told
