@@ -101,7 +101,7 @@ class Assign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one file shall hold.
 
-    `include_key` needs the role of an administrator, that user's password, and a passphrase of at least 12 characters. `pfx_legacy` is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds.
+    `include_key` needs the role of an administrator, that user's password, and a passphrase of at least 12 characters that is hard to guess. `pfx_legacy` is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds.
     """
 
     ids: Ids
