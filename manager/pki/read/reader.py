@@ -59,7 +59,7 @@ def _read_text(text: str, wanted: str, *, file: str | None) -> Reading:
     if not text.strip(_BLANK):
         return Reading((), ())
     if (packed := _without_marks(text)) is not None:
-        return _read_content(packed, file=file, line=1)
+        return _read_content(packed, file=file, lines=(1, len(text.rstrip().splitlines())))
     found = _settled(read_blocks(text, file=file), text)
     if (found.findings or not found.blocks) and (carrier := carrier_of(text)) is not None:
         said = PkiError(carrier, reason=Reason.UNSUPPORTED, file=file)
@@ -116,19 +116,19 @@ def _read_member(data: bytes, wanted: str, *, file: str | None) -> Reading:
     if not data.strip():
         return Reading((), (_empty(file),))
     if _is_bytes(data):
-        return _read_content(data, file=file, line=None)
+        return _read_content(data, file=file, lines=(None, None))
     text = text_of(data)
     return _read_text(text, wanted, file=file) if text.strip(_BLANK) else Reading((), (_empty(file),))
 
 
-def _read_content(data: bytes, *, file: str | None, line: int | None) -> Reading:
-    """Read bytes that are no text."""
+def _read_content(data: bytes, *, file: str | None, lines: tuple[int | None, int | None]) -> Reading:
+    """Read bytes that are no text, or stand in all of these lines of one."""
     if name := foreign(data):
         return Reading((), (PkiError(f"this is {name}", reason=Reason.UNSUPPORTED, file=file),))
     if _BEGIN in data:
         text = text_of(data)
         return _settled(read_blocks(text, file=file), text)
-    return _settled(Reading((Block(label="", der=data, file=file, line=line),), ()), "")
+    return _settled(Reading((Block(label="", der=data, file=file, line=lines[0], until=lines[1]),), ()), "")
 
 
 def _without_marks(text: str) -> bytes | None:
@@ -149,7 +149,13 @@ def _settled(found: Reading, text: str) -> Reading:
                 findings.append(at(block, _of_how_many(block, text, error.message), error.reason))
             else:
                 findings.append(
-                    PkiError(error.message, reason=error.reason, file=block.file, line=block.line)
+                    PkiError(
+                        error.message,
+                        reason=error.reason,
+                        file=block.file,
+                        line=block.line,
+                        until=block.until,
+                    )
                 )
     return Reading(tuple(blocks), tuple(findings))
 
