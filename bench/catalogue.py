@@ -1,6 +1,6 @@
 """A large store: how long a page of a list, the alarms for everything, and the planning of one change take, and how that grows.
 
-Over the real store, operations and API; nodes are entries only. A tenth as many nodes as certificates, each with one.
+Over the real store, use cases and API; nodes are entries only. A tenth as many nodes as certificates, each with one.
 """
 
 import gc
@@ -59,7 +59,7 @@ async def measure(count: int) -> Figures:
 async def _measure(api: ApiClient, count: int) -> Figures:
     nodes = [NodeName(f"n{number}") for number in range(count // 10)]
     issuers = await fill(api, count, nodes)
-    context, alarms = api.context, api.operations.alarms
+    context, alarms = api.context, api.use_cases.alarms
     first_look = await _timed(Inventories(context.store, load_builtin()).current)
     # the first time, a password is proven and chains are built
     await api.call("GET", "whoami")

@@ -1,6 +1,6 @@
 """The management API over a large store: a list of 100 certificates, filtered and ordered, and how that grows.
 
-Over the real store, operations and HTTPS endpoint, as in `bench.catalogue`.
+Over the real store, use cases and HTTPS endpoint, as in `bench.catalogue`.
 """
 
 import gc

@@ -68,7 +68,7 @@ async def measure(count: int) -> Figures:
                 room.dial(name)
             await api.fleet.push(None, forced=False)
             await _settled(api.fleet)
-            await api.operations.alarms.evaluate(api.fleet)
+            await api.use_cases.alarms.evaluate(api.fleet)
             async with chromium() as browser, watched_page(browser, api.url) as page:
                 return await _look(room, page, count)
 
@@ -79,7 +79,7 @@ async def _look(room: Showroom, page: Page, count: int) -> Figures:
     await page.goto("/")
     await page.evaluate(WATCH_FRAMES)
     # one trusted CA more is a change for every node
-    trust, started = room.api.operations.trust, time.perf_counter()
+    trust, started = room.api.use_cases.trust, time.perf_counter()
     ((record, _),) = (await trust.take(pki.current_ca("Pages")[0].certificate_pem, actor="bench")).kept
     async with asyncio.TaskGroup() as group:
         pushing = group.create_task(room.api.fleet.push(None, forced=False))

@@ -48,9 +48,9 @@ from manager.store.store import Store
 from manager.usecases import heads
 from manager.usecases.context import Context
 from manager.usecases.heads import WITNESS
-from manager.usecases.node_keys import NodeKeyOperations
+from manager.usecases.node_keys import NodeKeyUseCases
 from manager.usecases.nodes import JoinFacts
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from manager.usecases.workers import Workers
 
 log = structlog.get_logger(__name__)
@@ -80,7 +80,7 @@ class Core:
 
     inventories: Inventories
     fleet: Fleet
-    operations: Operations
+    use_cases: UseCases
     listener: Listener
     shares: Shares
 
@@ -133,7 +133,7 @@ async def _compose_core(given: Given) -> Core:
         keys=keys,
         admit=fleet.conversations.admit,
         accept=fleet.conversations.accept,
-        enrol=Enrolment(NodeKeyOperations(context), host_keys=[host_line], epoch=epoch).enrol,
+        enrol=Enrolment(NodeKeyUseCases(context), host_keys=[host_line], epoch=epoch).enrol,
         sources=sources,
         limits=Limits(waiting=logins, logins=logins, connections=shares.channel),
     )
@@ -143,27 +143,27 @@ async def _compose_core(given: Given) -> Core:
         fingerprint=fingerprint(host_line),
         lifetime_s=settings.token_days * 86400.0,
     )
-    operations = Operations(context, join=join)
-    return Core(inventories=inventories, fleet=fleet, operations=operations, listener=listener, shares=shares)
+    use_cases = UseCases(context, join=join)
+    return Core(inventories=inventories, fleet=fleet, use_cases=use_cases, listener=listener, shares=shares)
 
 
 def _compose_front(given: Given, core: Core) -> Front:
-    fleet, operations, total = core.fleet, core.operations, core.shares.https
-    readings = readings_of(fleet, operations, core.listener)
+    fleet, use_cases, total = core.fleet, core.use_cases, core.shares.https
+    readings = readings_of(fleet, use_cases, core.listener)
     metrics = Metrics(
         Sources(
             version=version("certcast"),
             nodes=fleet.counts,
             views=fleet.view,
-            alarms=operations.alarms.active,
-            inventory=operations.inventory,
+            alarms=use_cases.alarms.active,
+            inventory=use_cases.inventory,
             readings=readings,
         )
     )
     fleet.pushes.observers.append(metrics.observe)
-    health = Health(checks_of(given.store, fleet, operations))
+    health = Health(checks_of(given.store, fleet, use_cases))
     proxies = Proxies(given.settings.trusted_proxies)
-    app = build_application(operations, fleet, health, metrics, proxies=proxies)
+    app = build_application(use_cases, fleet, health, metrics, proxies=proxies)
     host, port = split_host_port(given.settings.https)
     users, nodes = app[GUARD].known, core.listener.sources
     limits = SeatLimits(
@@ -190,9 +190,9 @@ def _compose_front(given: Given, core: Core) -> Front:
 
 async def _run(given: Given, core: Core, front: Front) -> None:
     """Start, wait, and end in the reverse order."""
-    operations, listener, server = core.operations, core.listener, front.server
+    use_cases, listener, server = core.use_cases, core.listener, front.server
     await listener.start()
-    await operations.sessions.distrust_clock()
+    await use_cases.sessions.distrust_clock()
     await core.inventories.current()
     # what was just read stays for good: without this, each full collection of garbage walks through all of it, and
     # stops the loop for 100 ms with 10,000 certificates
@@ -211,7 +211,7 @@ async def _run(given: Given, core: Core, front: Front) -> None:
             await be_ready_until(stopped, certificate_shown=front.own_port.shown.wait())
     finally:
         with contextlib.suppress(StorageError):
-            await operations.audit.record_attempts()
+            await use_cases.audit.record_attempts()
         await core.fleet.close()
         await listener.close()
         await server.close()
@@ -219,25 +219,25 @@ async def _run(given: Given, core: Core, front: Front) -> None:
 
 
 def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) -> None:
-    fleet, operations, listener, settings = core.fleet, core.operations, core.listener, given.settings
+    fleet, use_cases, listener, settings = core.fleet, core.use_cases, core.listener, given.settings
     for name, loop in (
         ("reports", fleet.reports.run),
         ("delivery", fleet.delivery.run),
         ("changes", fleet.reconciler.run_changes),
         ("reconcile", fleet.reconciler.run),
         ("sweep", fleet.conversations.run_sweep),
-        ("alarms", lambda: operations.alarms.run(fleet)),
+        ("alarms", lambda: use_cases.alarms.run(fleet)),
         ("listener", listener.run),
         ("sources", lambda: listener.sources.run(given.store.nodes, fleet)),
         ("log", logs.tell_held_back),
         ("local installs", local.run_installs),
         ("local node", lambda: local.run(fleet.conversations.attach)),
-        ("audit attempts", operations.audit.run_attempts),
+        ("audit attempts", use_cases.audit.run_attempts),
         (
             "audit heads",
-            lambda: operations.audit.run_heads(settings.data / WITNESS, settings.audit_heads),
+            lambda: use_cases.audit.run_heads(settings.data / WITNESS, settings.audit_heads),
         ),
-        ("collect", operations.run_collection),
+        ("collect", use_cases.run_collection),
         ("pulse", pulse),
     ):
         supervisor.keep(name, loop)
@@ -252,7 +252,7 @@ async def _tell_started(given: Given, core: Core, server: HttpsServer) -> None:
         ssh=f"{ssh}:{core.listener.port}",
         version=version("certcast"),
     )
-    token = await core.operations.setup.open()
+    token = await core.use_cases.setup.open()
     if token is not None:
         record = await given.store.nodes.get(MANAGEMENT_NODE)
         port = "" if server.port == HTTPS_PORT else f":{server.port}"

@@ -12,19 +12,19 @@ from manager.http.proxies import Proxies
 from manager.infinity_api.app import add_management_api
 from manager.infinity_api.contract.openapi import management_document
 from manager.usecases.ports import FleetView
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from manager.web.site import add_pages
 
 
 def build_application(
-    operations: Operations, fleet: FleetView, health: Health, metrics: Metrics, *, proxies: Proxies
+    use_cases: UseCases, fleet: FleetView, health: Health, metrics: Metrics, *, proxies: Proxies
 ) -> web.Application:
     """Return the application with all routes there are."""
-    app, api = new_application(proxies), Api(operations=operations, fleet=fleet)
+    app, api = new_application(proxies), Api(use_cases=use_cases, fleet=fleet)
     add_routes(app, health, metrics)
     app.add_subapp(ROOT, build_api(api, others=management_document))
     add_management_api(app, api)
     add_oauth(app, api)
     # the last of the pages is every other address
-    add_pages(app, operations, fleet)
+    add_pages(app, use_cases, fleet)
     return app

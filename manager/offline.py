@@ -27,8 +27,8 @@ from manager.store.sealing import KEK_FILE, create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.ports import NoFleet
-from manager.usecases.usecases import Operations
-from manager.usecases.users import UserOperations
+from manager.usecases.usecases import UseCases
+from manager.usecases.users import UserUseCases
 from manager.usecases.workers import Workers
 
 CONSOLE: Final = "console"
@@ -61,9 +61,9 @@ async def _fill(directory: Path, *, names: Sequence[str], addresses: Sequence[st
         await store.meta.secret_set(HOST_KEY, generate_key())
         async with Workers() as workers:
             context = Context(store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers)
-            operations = Operations(context)
+            use_cases = UseCases(context)
             chosen = tuple(names) or (socket.getfqdn().lower(),)
-            await operations.nodes.add_management_node(names=chosen, addresses=addresses, actor=CONSOLE)
+            await use_cases.nodes.add_management_node(names=chosen, addresses=addresses, actor=CONSOLE)
     finally:
         await store.close()
 
@@ -116,7 +116,7 @@ def _make_data_dir(data: Path, staged: Path) -> None:
 
 
 @asynccontextmanager
-async def _users(settings: Settings) -> AsyncIterator[UserOperations]:
+async def _users(settings: Settings) -> AsyncIterator[UserUseCases]:
     async with opened(settings.data) as store, Workers() as workers:
         context = Context(store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers)
-        yield UserOperations(context)
+        yield UserUseCases(context)

@@ -4,14 +4,14 @@ from manager.channel.listener import Listener
 from manager.fleet.fleet import Fleet
 from manager.http.metrics import Reading
 from manager.http.server import HttpsServer
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 
 
-def readings_of(fleet: Fleet, operations: Operations, listener: Listener) -> list[Reading]:
+def readings_of(fleet: Fleet, use_cases: UseCases, listener: Listener) -> list[Reading]:
     """Return what the fleet and the nodes' channel tell."""
     return [
         Reading("reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconciler.age_s),
-        Reading("alarms_age_seconds", "Time since the alarms were last evaluated.", operations.alarms.age_s),
+        Reading("alarms_age_seconds", "Time since the alarms were last evaluated.", use_cases.alarms.age_s),
         Reading(
             "report_write_failures_total",
             "Reports of nodes that could not be stored at the first attempt.",

@@ -13,19 +13,19 @@ from manager.usecases.alarms import HISTORY_MAX
 
 async def list_active(call: Call) -> web.StreamResponse:
     """Answer with what stands, the latest first."""
-    found = await call.api.operations.alarms.active_by_node()
+    found = await call.api.use_cases.alarms.active_by_node()
     return reply(AlarmsAnswer(alarms=[_answer(each, nodes) for each, nodes in found]))
 
 
 async def history(call: Call) -> web.StreamResponse:
     """Answer with what stood, the latest first."""
-    found = await call.api.operations.alarms.history(limit=call.count("limit", HISTORY_MAX))
+    found = await call.api.use_cases.alarms.history(limit=call.count("limit", HISTORY_MAX))
     return reply(AlarmsAnswer(alarms=[_answer(each) for each in found]))
 
 
 async def acknowledge(call: Call) -> web.StreamResponse:
     body: Acknowledge = call.body
-    await call.api.operations.alarms.acknowledge(body.ids, actor=call.actor)
+    await call.api.use_cases.alarms.acknowledge(body.ids, actor=call.actor)
     return empty()
 
 

@@ -17,14 +17,14 @@ PAGE_MAX: Final = 1000
 async def show(call: Call) -> web.StreamResponse:
     """Answer with a page of acts."""
     limit, before = call.count("limit", PAGE), call.count("before") or None
-    found = await call.api.operations.audit.page(domain.AuditSearch(), size=limit, before=before)
+    found = await call.api.use_cases.audit.page(domain.AuditSearch(), size=limit, before=before)
     entries = [_entry(each) for each in found.entries]
     return reply(AuditAnswer(entries=entries, next_before=found.next_before))
 
 
 async def verify(call: Call) -> web.StreamResponse:
     """Answer with what a walk along the chain found."""
-    audit, query = call.api.operations.audit, call.request.query
+    audit, query = call.api.use_cases.audit, call.request.query
     found = await audit.verify(noted=query.get("noted"), kept=query.get("head"))
     signed = None if found.fault is Fault.KEY else await audit.head()
     return reply(
@@ -42,7 +42,7 @@ async def verify(call: Call) -> web.StreamResponse:
 
 async def head(call: Call) -> web.StreamResponse:
     """Answer with the signed end of the log."""
-    signed = await call.api.operations.audit.head()
+    signed = await call.api.use_cases.audit.head()
     if signed is None:
         raise StorageError("the end of the audit log is missing or was altered; verify the log")
     return reply(HeadAnswer(head=signed.text, count=signed.head.count, at_s=signed.at_s))

@@ -54,7 +54,7 @@ async def list_all(call: Call) -> web.StreamResponse:
     """Answer with a page."""
     query = _query(call)
     async with call.heavy_turn() if query.limit > AT_ONCE else nullcontext():
-        total, found = await call.api.operations.certificates.list(query)
+        total, found = await call.api.use_cases.certificates.list(query)
     if len(found) <= AT_ONCE:
         return reply(
             CertificatesAnswer(total=total, certificates=[certificate_answer(each) for each in found])
@@ -70,7 +70,7 @@ async def _parts(found: Sequence[ListedCertificate]) -> AsyncIterator[Sequence[C
 
 async def by_node(call: Call) -> web.StreamResponse:
     """Answer with what each node's slots have."""
-    found = await call.api.operations.assignments.by_node()
+    found = await call.api.use_cases.assignments.by_node()
     slots = [
         SlotAnswer(node=node, slot=slot, certificate=certificate_answer(each) if each else None)
         for node, slot, each in found
@@ -80,13 +80,13 @@ async def by_node(call: Call) -> web.StreamResponse:
 
 async def show(call: Call) -> web.StreamResponse:
     """Answer with one, decoded, with its chain of trust and its texts."""
-    return reply(shown_answer(await call.api.operations.certificates.show(call.number("id"))))
+    return reply(shown_answer(await call.api.use_cases.certificates.show(call.number("id"))))
 
 
 async def add(call: Call) -> web.StreamResponse:
     """Take an upload; 201 for a new entry, 200 for one that was updated in place."""
     body: NewCertificate = call.body
-    operations = call.api.operations.certificates
+    use_cases = call.api.use_cases.certificates
     upload = Upload(
         certificate=body.certificate,
         private_key=body.private_key,
@@ -96,9 +96,9 @@ async def add(call: Call) -> web.StreamResponse:
         slot=body.slot,
         annotations=given_annotations(body),
     )
-    kept = await operations.upload(upload, confirm=body.confirm, replaces=body.replace, actor=call.actor)
+    kept = await use_cases.upload(upload, confirm=body.confirm, replaces=body.replace, actor=call.actor)
     made = msgspec.structs.replace(
-        shown_answer(await operations.show(kept.record.id)),
+        shown_answer(await use_cases.show(kept.record.id)),
         created=kept.created,
         consequences=consequence_answers(kept.consequences),
     )
@@ -108,8 +108,8 @@ async def add(call: Call) -> web.StreamResponse:
 async def import_files(call: Call) -> web.StreamResponse:
     """Take all of a batch of files or nothing of it, or what is usable."""
     body: Import = call.body
-    operations = call.api.operations.certificates
-    kept = await operations.import_files(
+    use_cases = call.api.use_cases.certificates
+    kept = await use_cases.import_files(
         [ImportFile(file.name, file.content) for file in body.files],
         passphrase=body.private_key_passphrase,
         skip_unusable=body.skip_unusable,
@@ -118,11 +118,11 @@ async def import_files(call: Call) -> web.StreamResponse:
     )
     tls: list[CertificateAnswer] = []
     for record, created in kept.tls:
-        made = shown_answer(await operations.show(record.id))
+        made = shown_answer(await use_cases.show(record.id))
         tls.append(msgspec.structs.replace(made, created=created))
     trusted = [trusted_ca_record_answer(record, created=created) for record, created in kept.trusted_cas]
     added = {record.id for record, _ in kept.trusted_cas}
-    warnings = list(await call.api.operations.trust.warnings(of=added)) if added else []
+    warnings = list(await call.api.use_cases.trust.warnings(of=added)) if added else []
     answer = ImportAnswer(
         certificates=tls,
         trusted_cas=trusted,
@@ -144,17 +144,15 @@ async def edit(call: Call) -> web.StreamResponse:
         slot=body.slot,
         annotations=given_annotations(body),
     )
-    found = await call.api.operations.certificates.edit(
-        number, edited, confirm=body.confirm, actor=call.actor
-    )
-    made = shown_answer(await call.api.operations.certificates.show(number))
+    found = await call.api.use_cases.certificates.edit(number, edited, confirm=body.confirm, actor=call.actor)
+    made = shown_answer(await call.api.use_cases.certificates.show(number))
     return reply(msgspec.structs.replace(made, consequences=consequence_answers(found)))
 
 
 async def assign(call: Call) -> web.StreamResponse:
     body: Assign = call.body
     number = call.number("id")
-    found = await call.api.operations.assignments.assign(
+    found = await call.api.use_cases.assignments.assign(
         number,
         nodes=None if body.nodes is None else node_names(body.nodes),
         slot=body.slot,
@@ -166,7 +164,7 @@ async def assign(call: Call) -> web.StreamResponse:
 
 async def assigned_answer(call: Call, number: int, assigned: Assigned) -> AssignedAnswer:
     """Say who has a certificate now, and what there is to say about it."""
-    shown = await call.api.operations.certificates.show(number)
+    shown = await call.api.use_cases.certificates.show(number)
     return AssignedAnswer(
         nodes=list(assigned.nodes),
         consequences=consequence_answers(assigned.consequences),
@@ -190,7 +188,7 @@ async def download(call: Call) -> web.StreamResponse:
         form=body.format,
         passphrase=body.passphrase,
     )
-    return attachment(await call.api.operations.downloads.download(body.ids, wanted, actor=call.actor))
+    return attachment(await call.api.use_cases.downloads.download(body.ids, wanted, actor=call.actor))
 
 
 async def delete(call: Call) -> web.StreamResponse:
@@ -205,7 +203,7 @@ async def delete_some(call: Call) -> web.StreamResponse:
 
 
 async def _delete(call: Call, ids: list[int], *, force: bool, confirm: str | None) -> web.StreamResponse:
-    lost = await call.api.operations.certificates.delete(ids, force=force, confirm=confirm, actor=call.actor)
+    lost = await call.api.use_cases.certificates.delete(ids, force=force, confirm=confirm, actor=call.actor)
     return reply(Places(nodes=[place(each) for each in lost]))
 
 

@@ -9,13 +9,13 @@ from manager.domain.model import ClientRecord
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    found = await call.api.operations.clients.list()
+    found = await call.api.use_cases.clients.list()
     return reply(ClientsAnswer(clients=[_answer(each) for each in found]))
 
 
 async def add(call: Call) -> web.StreamResponse:
     body: NewClient = call.body
-    made = await call.api.operations.clients.add(
+    made = await call.api.use_cases.clients.add(
         body.name, role=body.role, public_key=body.public_key, actor=call.actor
     )
     return reply(_answer(made), status=201)
@@ -23,7 +23,7 @@ async def add(call: Call) -> web.StreamResponse:
 
 async def remove(call: Call) -> web.StreamResponse:
     """Remove one; its tokens end."""
-    await call.api.operations.clients.remove(call.name("name"), actor=call.actor)
+    await call.api.use_cases.clients.remove(call.name("name"), actor=call.actor)
     return empty()
 
 

@@ -27,7 +27,7 @@ async def show(call: Call) -> web.StreamResponse:
 async def push(call: Call) -> web.StreamResponse:
     """Push now, and say of each node what was done and why."""
     body: Push = call.body
-    pushes = call.api.operations.pushes
+    pushes = call.api.use_cases.pushes
     if body.dry_run:
         planned = await pushes.plan(body.nodes, forced=body.forced)
         return reply(PushesAnswer(pushes=[_answer(each.plan, each.difference) for each in planned]))

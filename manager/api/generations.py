@@ -13,28 +13,28 @@ from manager.usecases.generations import Compared, ShownGeneration
 
 async def history(call: Call) -> web.StreamResponse:
     """Answer with what was published for a node."""
-    found = await call.api.operations.generations.history(call.name("name"))
+    found = await call.api.use_cases.generations.history(call.name("name"))
     return reply(GenerationsAnswer(generations=[_answer(each) for each in found]))
 
 
 async def difference(call: Call) -> web.StreamResponse:
     """Answer with what differs from another generation, by default the one before."""
     name, number, before = call.name("name"), call.number("generation"), call.count("from") or None
-    operations = call.api.operations.generations
+    use_cases = call.api.use_cases.generations
     if before is None:
-        return reply(_compared(name, await operations.compare(name, number)))
-    found = await operations.foresee(name, number, desired=before)
+        return reply(_compared(name, await use_cases.compare(name, number)))
+    found = await use_cases.assess(name, number, desired=before)
     answer = msgspec.structs.replace(
         _compared(name, found.compared),
-        consequences=consequence_answers(found.foreseen.consequences),
-        confirmation=found.foreseen.token,
+        consequences=consequence_answers(found.impact.consequences),
+        confirmation=found.impact.token,
     )
     return reply(answer)
 
 
 async def republish(call: Call) -> web.StreamResponse:
     """Publish an older generation's content as a new one, and push it."""
-    done, told = await call.api.operations.generations.republish(
+    done, told = await call.api.use_cases.generations.republish(
         call.name("name"), call.number("generation"), confirm=call.confirm(), actor=call.actor
     )
     answer = RepublishedAnswer(

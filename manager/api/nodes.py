@@ -26,7 +26,7 @@ from manager.usecases.assignments import slot_name
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    found = await call.api.operations.nodes.list()
+    found = await call.api.use_cases.nodes.list()
     listed = [
         ListedNode(**structs.asdict(_answer(each)), state=call.api.fleet.node(each.name).state)
         for each in found
@@ -37,7 +37,7 @@ async def list_all(call: Call) -> web.StreamResponse:
 async def add(call: Call) -> web.StreamResponse:
     """Add one; the join token is shown once."""
     body: NewNode = call.body
-    record, token = await call.api.operations.nodes.add(
+    record, token = await call.api.use_cases.nodes.add(
         body.name, names=body.names, addresses=body.addresses, actor=call.actor
     )
     answer = AddedNode(node=_answer(record), join_token=token.text, expires_s=token.expires_s)
@@ -47,7 +47,7 @@ async def add(call: Call) -> web.StreamResponse:
 async def show(call: Call) -> web.StreamResponse:
     """Answer with one: its facts, its names and addresses."""
     name = node_name(call.name("name"))
-    record = await call.api.operations.nodes.get(name)
+    record = await call.api.use_cases.nodes.get(name)
     (view,) = node_answers([call.api.fleet.node(name)])
     answer = ShownNode(
         **structs.asdict(view),
@@ -59,19 +59,19 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def remove(call: Call) -> web.StreamResponse:
-    await call.api.operations.nodes.remove(call.name("name"), confirm=call.confirm(), actor=call.actor)
+    await call.api.use_cases.nodes.remove(call.name("name"), confirm=call.confirm(), actor=call.actor)
     return empty()
 
 
 async def new_token(call: Call) -> web.StreamResponse:
     """Make another join token."""
-    token = await call.api.operations.nodes.new_token(call.name("name"), actor=call.actor)
+    token = await call.api.use_cases.nodes.new_token(call.name("name"), actor=call.actor)
     return reply(JoinTokenAnswer(join_token=token.text, expires_s=token.expires_s), status=201)
 
 
 async def list_tokens(call: Call) -> web.StreamResponse:
     """Answer with the join tokens of all nodes that can still be used."""
-    found = await call.api.operations.nodes.join_tokens()
+    found = await call.api.use_cases.nodes.join_tokens()
     listed = [
         ListedJoinToken(
             id=each.id,
@@ -87,14 +87,14 @@ async def list_tokens(call: Call) -> web.StreamResponse:
 
 async def remove_token(call: Call) -> web.StreamResponse:
     """Revoke a join token."""
-    await call.api.operations.nodes.remove_token(call.name("name"), call.number("id"), actor=call.actor)
+    await call.api.use_cases.nodes.remove_token(call.name("name"), call.number("id"), actor=call.actor)
     return empty()
 
 
 async def fill_slot(call: Call) -> web.StreamResponse:
     """Assign a certificate to one slot."""
     body: SlotContent = call.body
-    found = await call.api.operations.assignments.assign(
+    found = await call.api.use_cases.assignments.assign(
         body.certificate,
         nodes=[node_name(call.name("name"))],
         slot=slot_name(call.name("slot")),
@@ -106,7 +106,7 @@ async def fill_slot(call: Call) -> web.StreamResponse:
 
 async def empty_slot(call: Call) -> web.StreamResponse:
     """Remove a slot's assignment."""
-    await call.api.operations.assignments.unassign(
+    await call.api.use_cases.assignments.unassign(
         node_name(call.name("name")), slot_name(call.name("slot")), confirm=call.confirm(), actor=call.actor
     )
     return empty()

@@ -23,17 +23,17 @@ from manager.usecases.requests import KeyChoice, RequestChanges
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    found = await call.api.operations.requests.list()
+    found = await call.api.use_cases.requests.list()
     return reply(RequestsAnswer(requests=[_answer(each) for each in found]))
 
 
 async def show(call: Call) -> web.StreamResponse:
-    return reply(_answer(await call.api.operations.requests.get(call.number("id"))))
+    return reply(_answer(await call.api.use_cases.requests.get(call.number("id"))))
 
 
 async def fields(call: Call) -> web.StreamResponse:
     """Answer with what a request to replace a certificate would ask for."""
-    found = await call.api.operations.requests.fields_for(call.number("id"))
+    found = await call.api.use_cases.requests.fields_for(call.number("id"))
     return reply(
         RequestFields(
             subject=found.subject,
@@ -65,7 +65,7 @@ async def add(call: Call) -> web.StreamResponse:
         client_auth=body.eku_client_auth,
         template=DEFAULT_TEMPLATE if body.ad_compatible else "",
     )
-    made = await call.api.operations.requests.create(
+    made = await call.api.use_cases.requests.create(
         replaces=body.certificate, changes=changes, key=key, actor=call.actor
     )
     return reply(_answer(made), status=201)
@@ -74,7 +74,7 @@ async def add(call: Call) -> web.StreamResponse:
 async def answer(call: Call) -> web.StreamResponse:
     """Take the signed answer."""
     body: SignedCertificate = call.body
-    answered = await call.api.operations.requests.answer(
+    answered = await call.api.use_cases.requests.answer(
         call.number("id"),
         certificate=body.certificate,
         passphrase=body.passphrase,
@@ -87,7 +87,7 @@ async def answer(call: Call) -> web.StreamResponse:
         actor=call.actor,
     )
     made = msgspec.structs.replace(
-        shown_answer(await call.api.operations.certificates.show(answered.certificate.id)),
+        shown_answer(await call.api.use_cases.certificates.show(answered.certificate.id)),
         created=answered.created,
         consequences=consequence_answers(answered.consequences),
     )
@@ -96,7 +96,7 @@ async def answer(call: Call) -> web.StreamResponse:
 
 async def delete(call: Call) -> web.StreamResponse:
     """Delete one, with its key."""
-    await call.api.operations.requests.delete([call.number("id")], confirm=call.confirm(), actor=call.actor)
+    await call.api.use_cases.requests.delete([call.number("id")], confirm=call.confirm(), actor=call.actor)
     return empty()
 
 

@@ -135,13 +135,13 @@ def empty() -> web.Response:
 
 async def call(route: Route, api: Api, request: web.Request) -> web.StreamResponse:
     """Serve one request of a route. Raises CertcastError."""
-    caller = await identify(request, api.operations)
+    caller = await identify(request, api.use_cases)
     check_allowed(caller, route.role, pushes=route.pushes)
     if route.needs_password:
         check_password_given(caller)
     if route.provisions:
         check_may_provision(caller)
-    rights = api.operations.callers.rights(
+    rights = api.use_cases.callers.rights(
         caller, route.role, pushes=route.pushes, provisions=route.provisions
     )
     _check_query(route, request)

@@ -21,8 +21,8 @@ from manager.http.errors import consequence_answers
 
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with all custom ones."""
-    found = await call.api.operations.trust.list()
-    warnings = list(await call.api.operations.trust.warnings())
+    found = await call.api.use_cases.trust.list()
+    warnings = list(await call.api.use_cases.trust.warnings())
     return reply(TrustedCasAnswer(trusted_cas=[trusted_ca_answer(each) for each in found], warnings=warnings))
 
 
@@ -37,26 +37,26 @@ async def builtin(call: Call) -> web.StreamResponse:
             unreadable=unreadable(each.certificate.not_before_s, each.certificate.not_after_s),
             status=each.statuses[0].text,
         )
-        for each in await call.api.operations.trust.builtin()
+        for each in await call.api.use_cases.trust.builtin()
     ]
     return reply(BuiltinCas(builtin=found))
 
 
 async def show(call: Call) -> web.StreamResponse:
     """Answer with one, decoded."""
-    return reply(trusted_ca_answer(await call.api.operations.trust.show(call.number("id"))))
+    return reply(trusted_ca_answer(await call.api.use_cases.trust.show(call.number("id"))))
 
 
 async def add(call: Call) -> web.StreamResponse:
     """Take all of an upload or none, or what is usable."""
     body: NewTrustedCas = call.body
-    operations = call.api.operations.trust
-    taken = await operations.take(
+    use_cases = call.api.use_cases.trust
+    taken = await use_cases.take(
         body.certificates, skip_unusable=body.skip_unusable, confirm=body.confirm, actor=call.actor
     )
     made = TrustedCasAnswer(
         trusted_cas=[trusted_ca_record_answer(record, created=created) for record, created in taken.kept],
-        warnings=list(await operations.warnings(of={record.id for record, _ in taken.kept})),
+        warnings=list(await use_cases.warnings(of={record.id for record, _ in taken.kept})),
         left_out=left_out(taken.left_out) or None,
         consequences=consequence_answers(taken.consequences) or None,
     )
@@ -66,8 +66,8 @@ async def add(call: Call) -> web.StreamResponse:
 async def edit(call: Call) -> web.StreamResponse:
     """Change one; 409 if that would drop too much and `force` is not given."""
     body: TrustedCaEdit = call.body
-    operations, number = call.api.operations.trust, call.number("id")
-    await operations.edit(
+    use_cases, number = call.api.use_cases.trust, call.number("id")
+    await use_cases.edit(
         number,
         certificate=body.certificate,
         trusted_intermediate=body.trusted_intermediate,
@@ -75,17 +75,17 @@ async def edit(call: Call) -> web.StreamResponse:
         confirm=body.confirm,
         actor=call.actor,
     )
-    return reply(trusted_ca_answer(await operations.show(number)))
+    return reply(trusted_ca_answer(await use_cases.show(number)))
 
 
 async def export(call: Call) -> web.StreamResponse:
     """Answer with one file of all custom ones."""
-    return attachment(await call.api.operations.trust.export())
+    return attachment(await call.api.use_cases.trust.export())
 
 
 async def delete(call: Call) -> web.StreamResponse:
     """Delete one; 409 if that would drop too much and `force` is not given."""
-    await call.api.operations.trust.delete(
+    await call.api.use_cases.trust.delete(
         [call.number("id")], force=call.flag("force"), confirm=call.confirm(), actor=call.actor
     )
     return empty()
@@ -94,7 +94,7 @@ async def delete(call: Call) -> web.StreamResponse:
 async def delete_some(call: Call) -> web.StreamResponse:
     """Delete several, all or none."""
     body: TrustedCasToDelete = call.body
-    await call.api.operations.trust.delete(body.ids, force=body.force, confirm=body.confirm, actor=call.actor)
+    await call.api.use_cases.trust.delete(body.ids, force=body.force, confirm=body.confirm, actor=call.actor)
     return empty()
 
 

@@ -28,13 +28,13 @@ async def whoami(call: Call) -> web.StreamResponse:
 
 async def list_all(call: Call) -> web.StreamResponse:
     """Answer with all users."""
-    found = await call.api.operations.users.list()
+    found = await call.api.use_cases.users.list()
     return reply(UsersAnswer(users=[_answer(each) for each in found]))
 
 
 async def add(call: Call) -> web.StreamResponse:
     body: NewUser = call.body
-    made = await call.api.operations.users.add(
+    made = await call.api.use_cases.users.add(
         body.name, role=body.role, password=body.password, actor=call.actor
     )
     return reply(_answer(made), status=201)
@@ -42,21 +42,21 @@ async def add(call: Call) -> web.StreamResponse:
 
 async def remove(call: Call) -> web.StreamResponse:
     """Remove a user and all tokens."""
-    await call.api.operations.users.remove(call.name("name"), actor=call.actor)
+    await call.api.use_cases.users.remove(call.name("name"), actor=call.actor)
     return empty()
 
 
 async def set_role(call: Call) -> web.StreamResponse:
     """Change what a user may do."""
     body: NewRole = call.body
-    await call.api.operations.users.set_role(call.name("name"), role=body.role, actor=call.actor)
+    await call.api.use_cases.users.set_role(call.name("name"), role=body.role, actor=call.actor)
     return empty()
 
 
 async def list_sessions(call: Call) -> web.StreamResponse:
     """Answer with where a user is signed in."""
-    record = await call.api.operations.users.get(call.name("name"))
-    found = await call.api.operations.sessions.list(record.name)
+    record = await call.api.use_cases.users.get(call.name("name"))
+    found = await call.api.use_cases.sessions.list(record.name)
     sessions = [
         ListedSession(id=each.id, created_s=each.created_s, seen_s=each.seen_s, source=each.source)
         for each in found
@@ -66,8 +66,8 @@ async def list_sessions(call: Call) -> web.StreamResponse:
 
 async def end_sessions(call: Call) -> web.StreamResponse:
     """Sign a user out everywhere."""
-    record = await call.api.operations.users.get(call.name("name"))
-    await call.api.operations.sessions.end_of(record.name, actor=call.actor)
+    record = await call.api.use_cases.users.get(call.name("name"))
+    await call.api.use_cases.sessions.end_of(record.name, actor=call.actor)
     return empty()
 
 
@@ -76,7 +76,7 @@ async def list_tokens(call: Call) -> web.StreamResponse:
     everybody = call.flag("all")
     if everybody:
         check_allowed(call.caller, Role.ADMINISTRATOR)
-    found = await call.api.operations.users.tokens(None if everybody else call.user.name)
+    found = await call.api.use_cases.users.tokens(None if everybody else call.user.name)
     return reply(TokensAnswer(tokens=[_listed(each) for each in found]))
 
 
@@ -87,14 +87,14 @@ async def remove_token(call: Call) -> web.StreamResponse:
         if call.caller.token_id != number:
             check_password_given(call.caller)
         name = call.user.name
-    await call.api.operations.users.remove_token(number, name=name, actor=call.actor)
+    await call.api.use_cases.users.remove_token(number, name=name, actor=call.actor)
     return empty()
 
 
 async def new_token(call: Call) -> web.StreamResponse:
     """Make an API token for the caller; it is shown once."""
     body: NewToken = call.body
-    token, expires_s = await call.api.operations.users.new_token(
+    token, expires_s = await call.api.use_cases.users.new_token(
         call.user.name, label=body.label, days=body.days, scope=body.scope, actor=call.actor
     )
     return reply(TokenAnswer(token=token, expires_s=expires_s), status=201)

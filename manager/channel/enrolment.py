@@ -28,7 +28,7 @@ _NOBODYS_KEY: Final = public_line(load_key(generate_key()))
 
 
 class NodeKeys(Protocol):
-    """Where tokens and pinned keys are kept; `manager.usecases.node_keys.NodeKeyOperations` is the real one."""
+    """Where tokens and pinned keys are kept; `manager.usecases.node_keys.NodeKeyUseCases` is the real one."""
 
     async def key_of(self, name: NodeName) -> str:
         """Return a node's pinned key; "" if it has none, and if there is no such node."""

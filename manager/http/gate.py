@@ -20,7 +20,7 @@ from manager.http.proxies import CONNECTION
 from manager.usecases.clients import ACCESS_PREFIX
 from manager.usecases.ports import FleetView
 from manager.usecases.rights import Rights
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from manager.usecases.users import TOKEN_PREFIX
 
 B = TypeVar("B")
@@ -31,7 +31,7 @@ R = TypeVar("R")
 class Api:
     """What the APIs work with."""
 
-    operations: Operations
+    use_cases: UseCases
     fleet: FleetView
 
 
@@ -49,10 +49,10 @@ class Admission:
     takes_turn: bool
 
 
-async def identify(request: web.Request, operations: Operations) -> Caller:
+async def identify(request: web.Request, use_cases: UseCases) -> Caller:
     """Return who sends a request with credentials; a page of another site sends none that are looked at. Raises AccessError."""
     check_origin(request)
-    return await _authenticate(request, operations)
+    return await _authenticate(request, use_cases)
 
 
 async def let_through(
@@ -104,18 +104,18 @@ def _host(origin: str) -> str:
     return origin.removeprefix("https://").removesuffix(":443")
 
 
-async def _authenticate(request: web.Request, operations: Operations) -> Caller:
+async def _authenticate(request: web.Request, use_cases: UseCases) -> Caller:
     """Return who is asking: HTTP Basic, or an API token or a client's access token as bearer. Raises AccessError."""
     header = request.headers.get("Authorization", "")
     address = request.remote or ""
     scheme, _, rest = header.partition(" ")
     if scheme.lower() == "bearer" and rest.strip().startswith(TOKEN_PREFIX):
-        return await operations.users.by_token(rest.strip(), address=address)
+        return await use_cases.users.by_token(rest.strip(), address=address)
     if scheme.lower() == "bearer" and rest.strip().startswith(ACCESS_PREFIX):
-        return await operations.clients.by_token(rest.strip(), address=address)
+        return await use_cases.clients.by_token(rest.strip(), address=address)
     if scheme.lower() == "basic":
         name, password = _basic(rest)
-        return await operations.callers.by_password(
+        return await use_cases.callers.by_password(
             name, password, address=address, connection=request[CONNECTION]
         )
     raise AccessError("sign in with HTTP Basic, or with an API token as 'Authorization: Bearer ...'")

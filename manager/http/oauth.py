@@ -1,6 +1,6 @@
 """`/oauth/token/`: an access token for a client that proves itself with a signed assertion (RFC 6749 4.4, RFC 7523).
 
-Decides how such a request is read and how it is refused (RFC 6749 5.2). Leaves the proof to the operations.
+Decides how such a request is read and how it is refused (RFC 6749 5.2). Leaves the proof to the use cases.
 """
 
 from typing import Final
@@ -65,7 +65,7 @@ def add_oauth(app: web.Application, api: Api) -> None:
         try:
             check_origin(request)
             assertion = _assertion(await _form(request))
-            token = await api.operations.clients.new_token(assertion, address=request.remote or "")
+            token = await api.use_cases.clients.new_token(assertion, address=request.remote or "")
         except _FormError as error:
             return _refuse(400, error.code, error.text)
         except CertcastError as error:

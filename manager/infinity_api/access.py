@@ -10,7 +10,7 @@ from manager.infinity_api.contract.description import Values
 from manager.infinity_api.contract.errors import WHOLE, ValuesError, taken
 from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.resources.access import OAUTH2_CLIENT, PERMISSION, ROLE
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 
 
 class Permissions:
@@ -33,8 +33,8 @@ class Roles:
 
     resource = ROLE
 
-    def __init__(self, operations: Operations) -> None:
-        self._roles = operations.roles
+    def __init__(self, use_cases: UseCases) -> None:
+        self._roles = use_cases.roles
 
     async def rows(self) -> Rows:
         return {
@@ -75,9 +75,9 @@ class Clients:
 
     resource = OAUTH2_CLIENT
 
-    def __init__(self, operations: Operations) -> None:
-        self._clients = operations.clients
-        self._roles = operations.roles
+    def __init__(self, use_cases: UseCases) -> None:
+        self._clients = use_cases.clients
+        self._roles = use_cases.roles
 
     async def rows(self) -> Rows:
         built_in = {record.name: record.id for record in await self._roles.list() if record.built_in}

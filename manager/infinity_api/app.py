@@ -67,7 +67,7 @@ class _Shell:
         target = find(request.path)
         resource = target.resource if target is not None else None
         try:
-            caller = await identify(request, self._api.operations)
+            caller = await identify(request, self._api.use_cases)
             answer = await self._answer(request, target, caller)
             if answer.chunks is not None:
                 turn = partial(heavy_turn, request, caller.user.name)
@@ -92,7 +92,7 @@ class _Shell:
         check_allowed(caller, role)
         if target.resource is not None and target.resource.gives_access and method in _BODIES:
             check_password_given(caller)
-        rights = self._api.operations.callers.rights(
+        rights = self._api.use_cases.callers.rights(
             caller, role, provisions=not reads and caller.may_provision
         )
         takes_body = method in _BODIES and _takes_body(target, method)

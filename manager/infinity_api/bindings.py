@@ -34,28 +34,28 @@ class Collections:
 
 def collections_of(api: Api) -> Collections:
     """Bind every resource to what it shows."""
-    operations, fleet = api.operations, api.fleet
+    use_cases, fleet = api.use_cases, api.fleet
     naming = asyncio.Lock()
-    locations, clients = Documents(SYSTEM_LOCATION, operations), Clients(operations)
+    locations, clients = Documents(SYSTEM_LOCATION, use_cases), Clients(use_cases)
     writable: list[Writable] = [
-        TlsCertificates(operations),
-        TrustedCas(operations),
-        SigningRequests(operations),
-        Nodes(WORKER_VM, "node", operations, locations, naming),
-        Nodes(MANAGEMENT_VM, "management", operations, locations, naming),
+        TlsCertificates(use_cases),
+        TrustedCas(use_cases),
+        SigningRequests(use_cases),
+        Nodes(WORKER_VM, "node", use_cases, locations, naming),
+        Nodes(MANAGEMENT_VM, "management", use_cases, locations, naming),
         locations,
-        *(Documents(resource, operations) for resource in SMALL),
-        Settings(GLOBAL, operations),
-        Roles(operations),
+        *(Documents(resource, use_cases) for resource in SMALL),
+        Settings(GLOBAL, use_cases),
+        Roles(use_cases),
         clients,
     ]
     readable: list[Collection] = [
         *writable,
-        Alarms(operations),
-        AlarmHistory(operations),
-        NodeStatus(WORKER_STATUS, "node", operations, fleet, locations),
-        NodeStatus(MANAGEMENT_STATUS, "management", operations, fleet, locations),
-        LocationStatus(operations, fleet, locations),
+        Alarms(use_cases),
+        AlarmHistory(use_cases),
+        NodeStatus(WORKER_STATUS, "node", use_cases, fleet, locations),
+        NodeStatus(MANAGEMENT_STATUS, "management", use_cases, fleet, locations),
+        LocationStatus(use_cases, fleet, locations),
         Permissions(),
         Licensing(),
         *(EmptyCollection(resource) for resource in EMPTY),

@@ -14,7 +14,7 @@ from manager.infinity_api.contract.nodes import names_called, nodes_called
 from manager.infinity_api.contract.resources.certificates import CA_CERTIFICATE, TLS_CERTIFICATE
 from manager.pki.text.certificate import text_form
 from manager.usecases.uploads import Edit, NewKey, Upload
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 
 AT_ONCE = 200
 """Certificates whose texts are made between two turns of the loop."""
@@ -25,8 +25,8 @@ class TlsCertificates:
 
     resource = TLS_CERTIFICATE
 
-    def __init__(self, operations: Operations) -> None:
-        self._operations = operations
+    def __init__(self, use_cases: UseCases) -> None:
+        self._use_cases = use_cases
         self._seen: tuple[Inventory, Rows] | None = None
         self._made: dict[int, tuple[Certificate, Row]] = {}
 
@@ -46,7 +46,7 @@ class TlsCertificates:
         found: list[Row] = []
         for start in range(0, len(rows), AT_ONCE):
             part = {int(str(row["id"])): row for row in rows[start : start + AT_ONCE]}
-            records = await self._operations.certificates.records(part)
+            records = await self._use_cases.certificates.records(part)
             leaves = [inventory.entries[each.id].leaf for each in records if each.id in inventory.entries]
             texts = await asyncio.to_thread(_texts, leaves)
             shown = {
@@ -65,7 +65,7 @@ class TlsCertificates:
 
     async def create(self, values: Values, *, actor: str) -> Made:
         """Take an upload; one with the same issuer and serial number is updated, and has its id already."""
-        kept = await self._operations.certificates.upload(
+        kept = await self._use_cases.certificates.upload(
             Upload(
                 certificate=str(values["certificate"]),
                 private_key=str(values["private_key"]),
@@ -93,14 +93,14 @@ class TlsCertificates:
             nodes=await self._nodes_called(values["nodes"]) if "nodes" in values else None,
             completes=True,
         )
-        await self._operations.certificates.edit(object_id, edit, actor=actor)
+        await self._use_cases.certificates.edit(object_id, edit, actor=actor)
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete, even where nodes have them: these keep what they serve, and the alarm says so."""
-        await self._operations.certificates.delete(object_ids, force=True, actor=actor)
+        await self._use_cases.certificates.delete(object_ids, force=True, actor=actor)
 
     async def _inventory(self) -> Inventory:
-        return await self._operations.inventory()
+        return await self._use_cases.inventory()
 
     async def _nodes_called(self, texts: object) -> list[NodeName]:
         wanted = [str(text) for text in texts] if isinstance(texts, list) else []
@@ -125,12 +125,12 @@ class TlsCertificates:
 class TrustedCas:
     resource = CA_CERTIFICATE
 
-    def __init__(self, operations: Operations) -> None:
-        self._operations = operations
+    def __init__(self, use_cases: UseCases) -> None:
+        self._use_cases = use_cases
 
     async def rows(self) -> Rows:
         """Return the custom ones."""
-        inventory = await self._operations.inventory()
+        inventory = await self._use_cases.inventory()
         return {
             number: {
                 "id": number,
@@ -143,7 +143,7 @@ class TrustedCas:
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Add the decoded texts."""
-        custom = (await self._operations.inventory()).trust.custom
+        custom = (await self._use_cases.inventory()).trust.custom
         there = [row for row in rows if row["id"] in custom]
         leaves = [custom[int(str(row["id"]))] for row in there]
         texts = await asyncio.to_thread(_texts, leaves)
@@ -151,7 +151,7 @@ class TrustedCas:
 
     async def create(self, values: Values, *, actor: str) -> Made:
         """Take one CA certificate; one with the same issuer and serial number is updated, and has its id already."""
-        record, _ = await self._operations.trust.upload_one(
+        record, _ = await self._use_cases.trust.upload_one(
             str(values["certificate"]),
             trusted_intermediate=bool(values["trusted_intermediate"]),
             actor=actor,
@@ -161,7 +161,7 @@ class TrustedCas:
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
         """Change one in place."""
         wanted = values.get("trusted_intermediate")
-        await self._operations.trust.edit(
+        await self._use_cases.trust.edit(
             object_id,
             certificate=_text(values, "certificate"),
             trusted_intermediate=None if wanted is None else bool(wanted),
@@ -171,7 +171,7 @@ class TrustedCas:
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete; a program that asks for it has been told to."""
-        await self._operations.trust.delete(object_ids, force=True, actor=actor)
+        await self._use_cases.trust.delete(object_ids, force=True, actor=actor)
 
 
 def _spared(inventory: Inventory, rows: Rows) -> Rows:

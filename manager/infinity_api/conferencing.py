@@ -11,7 +11,7 @@ from manager.infinity_api.contract.resources.conferencing import LICENCES, LICEN
 from manager.infinity_api.contract.resources.status import LOCATION_STATUS
 from manager.infinity_api.documents import Documents
 from manager.usecases.ports import FleetView
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 
 
 class EmptyCollection:
@@ -47,13 +47,13 @@ class LocationStatus:
 
     resource = LOCATION_STATUS
 
-    def __init__(self, operations: Operations, fleet: FleetView, locations: Documents) -> None:
-        self._operations = operations
+    def __init__(self, use_cases: UseCases, fleet: FleetView, locations: Documents) -> None:
+        self._use_cases = use_cases
         self._fleet = fleet
         self._locations = locations
 
     async def rows(self) -> Rows:
-        inventory = await self._operations.inventory()
+        inventory = await self._use_cases.inventory()
         total: dict[int, int] = {}
         active: dict[int, int] = {}
         for record in inventory.nodes.values():

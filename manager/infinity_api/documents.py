@@ -11,15 +11,15 @@ from manager.infinity_api.contract.errors import ValuesError, taken
 from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.more import check_more
 from manager.infinity_api.contract.resources.platform import GLOBAL_ID
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 
 
 class Documents:
     """See the module. What is secret is not kept: nothing here would use it."""
 
-    def __init__(self, resource: Resource, operations: Operations) -> None:
+    def __init__(self, resource: Resource, use_cases: UseCases) -> None:
         self.resource = resource
-        self._documents = operations.documents
+        self._documents = use_cases.documents
         self._unique = [field.name for field in resource.fields if field.unique and not field.readonly]
 
     async def rows(self) -> Rows:
@@ -63,9 +63,9 @@ class Documents:
 class Settings:
     """The one object of a resource that has exactly one; it is there before anything was set."""
 
-    def __init__(self, resource: Resource, operations: Operations) -> None:
+    def __init__(self, resource: Resource, use_cases: UseCases) -> None:
         self.resource = resource
-        self._documents = operations.documents
+        self._documents = use_cases.documents
 
     async def rows(self) -> Rows:
         documents = await self._documents.all(self.resource.name)

@@ -86,7 +86,7 @@ class Handlers:
         collections = collections_of(api)
         self._clients = collections.clients
         self._links = Links(collections.readable, collections.writable)
-        self._import = CertificatesImport(api.operations)
+        self._import = CertificatesImport(api.use_cases)
         self._writable = {each.resource.path: each for each in collections.writable}
         self._readable = {each.resource.path: each for each in collections.readable}
 

@@ -17,7 +17,7 @@ from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.more import check_more
 from manager.infinity_api.contract.nodes import describe, kept_values, new_name, node_row
 from manager.infinity_api.documents import Documents
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 
 T = TypeVar("T")
 
@@ -29,18 +29,18 @@ class Nodes:
         self,
         resource: Resource,
         kind: NodeKind,
-        operations: Operations,
+        use_cases: UseCases,
         locations: Documents,
         naming: asyncio.Lock,
     ) -> None:
         self.resource = resource
         self._kind = kind
-        self._operations = operations
+        self._use_cases = use_cases
         self._locations = locations
         self._naming = naming
 
     async def rows(self) -> Rows:
-        inventory = await self._operations.inventory()
+        inventory = await self._use_cases.inventory()
         locations = await location_names(self._locations)
         found = [each for each in inventory.nodes.values() if each.kind == self._kind]
         slots = {
@@ -59,20 +59,20 @@ class Nodes:
 
     async def create(self, values: Values, *, actor: str) -> Made:
         """Add a node that is to join, and return what it needs for that, which is shown once."""
-        record, token = await self._add(self._operations.nodes.add, values, actor)
+        record, token = await self._add(self._use_cases.nodes.add, values, actor)
         command = f"certcast-nodeagent join {shlex.quote(token.text)}"
         return Made(object_id=record.id, document={"join_token": token.text, "join_command": command})
 
     async def create_without_token(self, values: Values, *, actor: str) -> Made:
         """Add a node for a caller that may have no join token: the texts are there, and empty."""
-        record = await self._add(self._operations.nodes.add_without_token, values, actor)
+        record = await self._add(self._use_cases.nodes.add_without_token, values, actor)
         return Made(object_id=record.id, document=dict.fromkeys(self.resource.shown_once, ""))
 
     async def _add(self, add: Callable[..., Awaitable[T]], values: Values, actor: str) -> T:
         async with self._naming:
             await self._check_unique(values)
             described = describe(self.resource, values)
-            there = (await self._operations.inventory()).nodes
+            there = (await self._use_cases.inventory()).nodes
             try:
                 return await add(
                     new_name(values, there),
@@ -96,7 +96,7 @@ class Nodes:
             await self._check_unique(whole, object_id, before)
             described = describe(self.resource, whole, known=record, before=before)
             slots = await self._changed_slots(record, described.slots)
-            await self._operations.nodes.describe(
+            await self._use_cases.nodes.describe(
                 record.name,
                 NodeDescription(
                     names=described.names,
@@ -113,7 +113,7 @@ class Nodes:
         self, record: NodeRecord, wanted: Mapping[Slot, int | None]
     ) -> Mapping[Slot, int | None]:
         """Return the slots that are to change: null, which clients read where only the temporary certificate is, leaves it there."""
-        inventory = await self._operations.inventory()
+        inventory = await self._use_cases.inventory()
         held = {slot: inventory.slots.get((record.name, slot)) for slot in wanted}
         temporary = {
             slot
@@ -128,10 +128,10 @@ class Nodes:
         """Remove nodes; their services stay as they are."""
         names = [(await self._record(number)).name for number in dict.fromkeys(object_ids)]
         if names:
-            await self._operations.nodes.remove(*names, actor=actor)
+            await self._use_cases.nodes.remove(*names, actor=actor)
 
     async def _record(self, object_id: int) -> NodeRecord:
-        inventory = await self._operations.inventory()
+        inventory = await self._use_cases.inventory()
         for record in inventory.nodes.values():
             if record.id == object_id and record.kind == self._kind:
                 return record
@@ -146,7 +146,7 @@ class Nodes:
         """
         rows = await self.rows()
         same = [row for number, row in rows.items() if number != own]
-        inventory = await self._operations.inventory()
+        inventory = await self._use_cases.inventory()
         every = [
             *same,
             *(

@@ -16,7 +16,7 @@ from manager.infinity_api.contract.resources.certificates import CERTIFICATE_SIG
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.csr import DEFAULT_TEMPLATE
 from manager.usecases.requests import KeyChoice, RequestChanges
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 
 _HOST = re.compile(r"[A-Za-z0-9*_-]+(\.[A-Za-z0-9_-]+)+")
 
@@ -24,8 +24,8 @@ _HOST = re.compile(r"[A-Za-z0-9*_-]+(\.[A-Za-z0-9_-]+)+")
 class SigningRequests:
     resource = CERTIFICATE_SIGNING_REQUEST
 
-    def __init__(self, operations: Operations) -> None:
-        self._operations = operations
+    def __init__(self, use_cases: UseCases) -> None:
+        self._use_cases = use_cases
 
     async def rows(self) -> Rows:
         return {
@@ -36,7 +36,7 @@ class SigningRequests:
                 "csr": record.pem,
                 "certificate": record.answer_text or "",
             }
-            for record in await self._operations.requests.list()
+            for record in await self._use_cases.requests.list()
         }
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -49,7 +49,7 @@ class SigningRequests:
         given, kind = str(values["private_key"] or ""), str(values["private_key_type"])
         self._check_key(kind, given)
         more = [text.strip() for text in str(values["additional_subject_alt_names"]).split(",")]
-        made = await self._operations.requests.create(
+        made = await self._use_cases.requests.create(
             replaces=values["tls_certificate"] if isinstance(values["tls_certificate"], int) else None,
             changes=RequestChanges(
                 subject=_subject(name, str(values["dn"]).strip()),
@@ -72,7 +72,7 @@ class SigningRequests:
 
         A request itself does not change: what says the same again, or is only taken on creation, changes nothing.
         """
-        record = await self._operations.requests.get(object_id)
+        record = await self._use_cases.requests.get(object_id)
         if values.get("tls_certificate", record.replaces_id) != record.replaces_id:
             raise ValuesError(
                 self.resource.name, {"tls_certificate": ["It cannot be changed; create another request."]}
@@ -84,7 +84,7 @@ class SigningRequests:
         certificate = str(values.get("certificate") or "")
         if not certificate or certificate == record.answer_text:
             return
-        await self._operations.requests.answer(
+        await self._use_cases.requests.answer(
             object_id,
             certificate=certificate,
             parameters="",
@@ -96,7 +96,7 @@ class SigningRequests:
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete, with their keys."""
-        await self._operations.requests.delete(object_ids, actor=actor)
+        await self._use_cases.requests.delete(object_ids, actor=actor)
 
     def _check_key(self, kind: str, given: str) -> None:
         if kind == "UPLOAD" and not given:
@@ -110,12 +110,12 @@ class SigningRequests:
 class CertificatesImport:
     """The command that sorts a bundle into TLS certificates and trusted CAs."""
 
-    def __init__(self, operations: Operations) -> None:
-        self._operations = operations
+    def __init__(self, use_cases: UseCases) -> None:
+        self._use_cases = use_cases
 
     async def run(self, values: Values, *, actor: str) -> None:
         """Import all or nothing; when it returns, the next request sees what came of it."""
-        await self._operations.certificates.import_files(
+        await self._use_cases.certificates.import_files(
             [ImportFile("bundle", str(values["bundle"]).encode())],
             passphrase=str(values["private_key_passphrase"] or "") or None,
             actor=actor,

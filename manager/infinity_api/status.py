@@ -16,7 +16,7 @@ from manager.infinity_api.contract.resources.status import ALARM, ALARM_HISTORY
 from manager.infinity_api.documents import Documents
 from manager.infinity_api.nodes import location_names
 from manager.usecases.ports import FleetView
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 
 
 class NodeStatus:
@@ -26,18 +26,18 @@ class NodeStatus:
         self,
         resource: Resource,
         kind: NodeKind,
-        operations: Operations,
+        use_cases: UseCases,
         fleet: FleetView,
         locations: Documents,
     ) -> None:
         self.resource = resource
         self._kind = kind
-        self._operations = operations
+        self._use_cases = use_cases
         self._fleet = fleet
         self._locations = locations
 
     async def rows(self) -> Rows:
-        inventory, names = await self._operations.inventory(), await location_names(self._locations)
+        inventory, names = await self._use_cases.inventory(), await location_names(self._locations)
         found: dict[int, Row] = {}
         for record in sorted(inventory.nodes.values(), key=lambda each: each.id):
             if record.kind != self._kind:
@@ -60,12 +60,12 @@ class Alarms:
 
     resource = ALARM
 
-    def __init__(self, operations: Operations) -> None:
-        self._operations = operations
+    def __init__(self, use_cases: UseCases) -> None:
+        self._use_cases = use_cases
 
     async def rows(self) -> Rows:
-        inventory = await self._operations.inventory()
-        return _rows(await self._operations.alarms.active(), inventory)
+        inventory = await self._use_cases.inventory()
+        return _rows(await self._use_cases.alarms.active(), inventory)
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return these as they are."""
@@ -77,13 +77,13 @@ class AlarmHistory:
 
     resource = ALARM_HISTORY
 
-    def __init__(self, operations: Operations) -> None:
-        self._operations = operations
+    def __init__(self, use_cases: UseCases) -> None:
+        self._use_cases = use_cases
 
     async def rows(self) -> Rows:
         """Return all that are kept."""
-        inventory = await self._operations.inventory()
-        return _rows(await self._operations.alarms.everything(), inventory)
+        inventory = await self._use_cases.inventory()
+        return _rows(await self._use_cases.alarms.everything(), inventory)
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return these as they are."""

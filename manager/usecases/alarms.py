@@ -66,7 +66,7 @@ class AlarmNews:
         return was
 
 
-class AlarmOperations:
+class AlarmUseCases:
     """See the module. `evaluate` is kept running by the composition root."""
 
     def __init__(self, context: Context) -> None:

@@ -1,6 +1,6 @@
 """Certificate assignment: putting certificates into slots of nodes, emptying slots, and what each slot has.
 
-Decides the order: what follows is foreseen and confirmed before anything is written.
+Decides the order: what follows is assessed and confirmed before anything is written.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from common.ids import NodeName
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
 from manager.usecases.certificate_views import ListedCertificate, listed
-from manager.usecases.confirming import foresee_assigned, foresee_emptied
+from manager.usecases.confirming import assess_assigned, assess_emptied
 from manager.usecases.context import Context
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ def slot_name(text: str) -> Slot:
     raise InvalidInputError("slot", f"'{text[:40]}' is not a slot; a node has {' and '.join(SLOTS)}")
 
 
-class AssignmentOperations:
+class AssignmentUseCases:
     """Acts on which certificate a node's slot has."""
 
     def __init__(self, context: Context) -> None:
@@ -69,16 +69,16 @@ class AssignmentOperations:
         async with self._context.deciding() as inventory:
             # what was not found is named by the store, and undoes this
             await self._context.store.assignments.check_seen(slot, seen)
-            foreseen = await asyncio.to_thread(
-                foresee_assigned, inventory, certificate_id, where, slot, now_s=now_s
+            impact = await asyncio.to_thread(
+                assess_assigned, inventory, certificate_id, where, slot, now_s=now_s
             )
-            foreseen.require_confirmation(confirm)
+            impact.require_confirmation(confirm)
             await self._context.store.assignments.assign(certificate_id, where, slot)
             detail = {"nodes": where, "slot": slot}
             await self._context.note(actor, "certificate.assigned", f"certificate {certificate_id}", detail)
         log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=len(where), user=actor)
         self._context.changed(where, cause=f"certificate {certificate_id} assigned")
-        return Assigned(nodes=where, consequences=foreseen.consequences)
+        return Assigned(nodes=where, consequences=impact.consequences)
 
     async def unassign(
         self,
@@ -92,8 +92,8 @@ class AssignmentOperations:
         """Empty a slot. A node keeps serving what it has until another certificate is assigned; the rest as for `assign`."""
         await self._context.store.nodes.get(node)
         async with self._context.deciding() as inventory:
-            foreseen = await asyncio.to_thread(foresee_emptied, inventory, node, slot)
-            foreseen.require_confirmation(confirm)
+            impact = await asyncio.to_thread(assess_emptied, inventory, node, slot)
+            impact.require_confirmation(confirm)
             was_full = await self._context.store.assignments.unassign(node, slot, seen=seen)
             if was_full:
                 await self._context.note(actor, "certificate.unassigned", f"node {node}", {"slot": slot})

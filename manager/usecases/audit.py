@@ -37,7 +37,7 @@ SEVERAL: Final = "several users"
 """Who acts in what several did; no user's name has a space."""
 
 
-class AuditOperations:
+class AuditUseCases:
     """See the module. `run_attempts` and `run_heads` are kept running by the composition root."""
 
     def __init__(self, context: Context) -> None:

@@ -6,14 +6,14 @@ Invariant: a caller is known by the hash of its credential, so that asking again
 from common.codes import Role
 from common.errors import AccessError, NotFoundError
 from manager.domain.callers import Caller, Credential, check_allowed, check_may_provision
-from manager.usecases.clients import ClientOperations
+from manager.usecases.clients import ClientUseCases
 from manager.usecases.context import Context
 from manager.usecases.rights import Rights
-from manager.usecases.users import UserOperations
+from manager.usecases.users import UserUseCases
 
 
-class CallerOperations:
-    def __init__(self, context: Context, users: UserOperations, clients: ClientOperations) -> None:
+class CallerUseCases:
+    def __init__(self, context: Context, users: UserUseCases, clients: ClientUseCases) -> None:
         self._context = context
         self._users = users
         self._clients = clients

@@ -1,6 +1,6 @@
 """TLS certificates: uploading, importing, viewing, editing and deleting them.
 
-Decides the order of each act: read in a worker, foresee and confirm, write in one transaction with the audit entry, tell the fleet.
+Decides the order of each act: read in a worker, assess and confirm, write in one transaction with the audit entry, tell the fleet.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ from manager.usecases.certificate_views import (
     show_certificate,
 )
 from manager.usecases.confirming import (
-    foresee_deleted,
-    foresee_edited,
-    foresee_imported,
-    foresee_kept,
+    assess_deleted,
+    assess_edited,
+    assess_imported,
+    assess_kept,
     other_keys,
 )
 from manager.usecases.context import Context
@@ -65,7 +65,7 @@ class ImportResult:
     consequences: Sequence[Consequence] = ()
 
 
-class CertificateOperations:
+class CertificateUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -86,21 +86,21 @@ class CertificateOperations:
         material = await self._context.workers.run(READ_TIMEOUT_S, read_upload, upload)
         now_s = self._context.clock()
         async with self._context.deciding() as inventory:
-            foreseen = await asyncio.to_thread(foresee_kept, inventory, material, where, chosen, now_s=now_s)
-            foreseen.require_confirmation(confirm, replaces=replaces)
+            impact = await asyncio.to_thread(assess_kept, inventory, material, where, chosen, now_s=now_s)
+            impact.require_confirmation(confirm, replaces=replaces)
             record, created = await self._context.store.certificates.add(
-                new_certificate(foreseen.materials[0]),
+                new_certificate(impact.materials[0]),
                 nodes=where,
                 slot=chosen,
-                replaced=foreseen.replaced(confirm, replaces=replaces),
+                replaced=impact.replaced(confirm, replaces=replaces),
                 annotations=annotations,
                 now_s=now_s,
             )
-            noted = {**foreseen.noted, **annotations.given()}
+            noted = {**impact.noted, **annotations.given()}
             concerned = await self._note_kept(record, noted, created=created, actor=actor)
         _log_kept(record, created=created, count=len(concerned), actor=actor)
         self._context.changed({each.node for each in concerned}, cause=f"certificate {record.id} uploaded")
-        return Uploaded(record=record, created=created, consequences=foreseen.consequences)
+        return Uploaded(record=record, created=created, consequences=impact.consequences)
 
     async def import_files(
         self,
@@ -139,16 +139,14 @@ class CertificateOperations:
                 left_out += [PkiError(message, reason=Reason.CONFLICT) for _, message in clashing]
                 tls = [each for each in tls if all(each is not other for other, _ in clashing)]
                 raise_findings(left_out if not (tls or trusted_cas) else ())
-            foreseen = await asyncio.to_thread(
-                foresee_imported, inventory, tls, batch.trusted_cas, now_s=now_s
-            )
-            foreseen.require_confirmation(confirm)
+            impact = await asyncio.to_thread(assess_imported, inventory, tls, batch.trusted_cas, now_s=now_s)
+            impact.require_confirmation(confirm)
             kept = await self._context.store.catalogue.keep(
-                [new_certificate(material) for material in foreseen.materials], trusted_cas, now_s=now_s
+                [new_certificate(material) for material in impact.materials], trusted_cas, now_s=now_s
             )
             nodes = [
                 await self._note_kept(record, noted, created=created, actor=actor)
-                for (record, created), noted in zip(kept.tls, foreseen.noted_each, strict=True)
+                for (record, created), noted in zip(kept.tls, impact.noted_each, strict=True)
             ]
             if kept.trusted_cas:
                 names = [record.subject_name for record, _ in kept.trusted_cas]
@@ -159,7 +157,7 @@ class CertificateOperations:
             log.info("trust.changed", count=len(kept.trusted_cas), user=actor, cause="imported")
         concerned = {each.node for places in nodes for each in places}
         self._context.changed(None if kept.trusted_cas else concerned, cause="files imported")
-        told = foreseen.consequences
+        told = impact.consequences
         return ImportResult(tls=kept.tls, trusted_cas=kept.trusted_cas, left_out=left_out, consequences=told)
 
     async def _with_stored_key(self, material: TlsMaterial, inventory: Inventory) -> TlsMaterial:
@@ -227,23 +225,23 @@ class CertificateOperations:
             before = await store.certificates.nodes_of(certificate_id)
             await store.certificates.check_seen(certificate_id, seen)
             _require_same(await store.certificates.get(certificate_id), record)
-            foreseen = await asyncio.to_thread(
-                foresee_edited, inventory, certificate_id, material, where, edit.slot, rest=rest, now_s=now_s
+            impact = await asyncio.to_thread(
+                assess_edited, inventory, certificate_id, material, where, edit.slot, rest=rest, now_s=now_s
             )
-            foreseen.require_confirmation(confirm)
+            impact.require_confirmation(confirm)
             new = None
-            for whole in foreseen.materials:
+            for whole in impact.materials:
                 new = new_certificate(whole, temporary=record.temporary and whole.leaf.is_self_signed)
             await store.certificates.update(
                 certificate_id, new, nodes=where, slot=edit.slot, annotations=annotations, now_s=now_s
             )
             after = await store.certificates.nodes_of(certificate_id)
-            noted = {**detail, **foreseen.noted}
+            noted = {**detail, **impact.noted}
             await self._context.note(actor, "certificate.updated", f"certificate {certificate_id}", noted)
         concerned = {each.node for each in (*before, *after)}
         log.info("certificate.updated", certificate=certificate_id, user=actor, count=len(concerned))
         self._context.changed(concerned, cause=f"certificate {certificate_id} edited")
-        return foreseen.consequences
+        return impact.consequences
 
     async def delete(
         self, certificate_ids: Sequence[int], *, force: bool, confirm: str | None = None, actor: str
@@ -255,11 +253,11 @@ class CertificateOperations:
         """
         nodes: dict[int, list[NodeName]] = {number: [] for number in certificate_ids}
         async with self._context.deciding() as inventory:
-            foreseen = await asyncio.to_thread(foresee_deleted, inventory, certificate_ids)
+            impact = await asyncio.to_thread(assess_deleted, inventory, certificate_ids)
             if not force:
                 # without a token nothing but an assignment stands in the way, as programs know it
-                is_used = any(each.code == ConsequenceCode.NODES_LEFT for each in foreseen.consequences)
-                foreseen.require_confirmation("" if confirm is None and is_used else confirm)
+                is_used = any(each.code == ConsequenceCode.NODES_LEFT for each in impact.consequences)
+                impact.require_confirmation("" if confirm is None and is_used else confirm)
             lost = await self._context.store.certificates.delete(certificate_ids, even_assigned=True)
             for each in lost:
                 nodes[each.certificate_id].append(each.node)

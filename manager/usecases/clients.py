@@ -53,7 +53,7 @@ class NewClient:
     private_key_pem: str = field(repr=False)
 
 
-class ClientOperations:
+class ClientUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._last_use = LastUse(context.clock)

@@ -56,7 +56,7 @@ _BY_REPLACING = frozenset({ConsequenceCode.KEY_REPLACED, ConsequenceCode.KEY_LOS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foreseen:
+class Impact:
     """What would come of a change.
 
     `updates` is the entry that would get the new content, `other_key` that entry if its key is another. `materials` is what was given, with what
@@ -101,7 +101,7 @@ class Foreseen:
         return [self.other_key.id] if self.other_key is not None and (replaces or confirm) else []
 
 
-def foresee_kept(
+def assess_kept(
     inventory: Inventory,
     material: TlsMaterial,
     nodes: Sequence[NodeName],
@@ -109,8 +109,8 @@ def foresee_kept(
     *,
     beside: Sequence[Entry] = (),
     now_s: float,
-) -> Foreseen:
-    """Foresee what an upload does: to the entry that it updates, and to the nodes that get it.
+) -> Impact:
+    """Assess what an upload does: to the entry that it updates, and to the nodes that get it.
 
     What came with that entry before, or with those `beside`, stays as far as the chain of trust needs it.
     """
@@ -127,7 +127,7 @@ def foresee_kept(
     found += of_companions(inventory, material, replace(entry, places=tuple(places)), now_s=int(now_s))
     if updates is not None:
         found += of_other_key(updates, entry, inventory) if has_other_key else of_content(updates, entry)
-    return Foreseen(
+    return Impact(
         consequences=unique(found),
         facts=[facts_of(moves, inventory), _mark(updates), entry.leaf.fingerprint],
         materials=[material],
@@ -136,14 +136,14 @@ def foresee_kept(
     )
 
 
-def foresee_imported(
+def assess_imported(
     inventory: Inventory, tls: Sequence[TlsMaterial], trusted: Sequence[Certificate], *, now_s: float
-) -> Foreseen:
-    """Foresee what an import does to the entries that it updates, and to services by the CAs that it brings."""
-    trusting = foresee_trusted(inventory, trusted)
+) -> Impact:
+    """Assess what an import does to the entries that it updates, and to services by the CAs that it brings."""
+    trusting = assess_trusted(inventory, trusted)
     # the CAs of a batch complete the chains of its certificates
     then = inventory.with_trust(inventory.trust.changed(new=trusted)) if trusted else inventory
-    each = [(material, foresee_kept(then, material, (), "server", now_s=now_s)) for material in tls]
+    each = [(material, assess_kept(then, material, (), "server", now_s=now_s)) for material in tls]
     # another key is refused by the store: in a batch nobody could tell which of the files was confirmed
     told = [(material, one, one.updates is not None and one.other_key is None) for material, one in each]
     found = [
@@ -152,7 +152,7 @@ def foresee_imported(
         for consequence in (one.consequences if is_update else one.about_companions)
     ]
     facts = [[one.facts for _, one, is_update in told if is_update], trusting.facts]
-    return Foreseen(
+    return Impact(
         consequences=unique([*found, *of_own_cas(inventory, tls, trusted), *trusting.consequences]),
         facts=facts,
         materials=[whole for _, one in each for whole in one.materials],
@@ -171,7 +171,7 @@ def other_keys(inventory: Inventory, tls: Sequence[TlsMaterial]) -> list[tuple[T
     return found
 
 
-def foresee_edited(
+def assess_edited(
     inventory: Inventory,
     certificate_id: int,
     material: TlsMaterial | None,
@@ -180,8 +180,8 @@ def foresee_edited(
     *,
     rest: Rest,
     now_s: float,
-) -> Foreseen:
-    """Foresee what an edit does: to the slots that keep the entry, get it and lose it."""
+) -> Impact:
+    """Assess what an edit does: to the slots that keep the entry, get it and lose it."""
     before = inventory.entries[certificate_id]
     keeping: list[Consequence] = []
     if material is not None and rest is Rest.STAYS:
@@ -206,44 +206,44 @@ def foresee_edited(
     if not any(each.asks and each.code == LintCode.CHAIN for each in found):
         stay = [place for place in before.places if (place.node, place.slot) not in gone]
         found += of_broken_chain(inventory, before, replace(after, places=tuple(stay)), now_s=int(now_s))
-    return Foreseen(
+    return Impact(
         consequences=unique(found),
         facts=[facts_of(moves, inventory), _mark(before), _mark(after)],
         materials=[] if material is None else [material],
     )
 
 
-def foresee_assigned(
+def assess_assigned(
     inventory: Inventory, certificate_id: int, nodes: Sequence[NodeName], slot: Slot, *, now_s: float
-) -> Foreseen:
-    """Foresee what an assignment does to the nodes that get it."""
+) -> Impact:
+    """Assess what an assignment does to the nodes that get it."""
     entry = inventory.entries.get(certificate_id)
     if entry is None:
-        return Foreseen(consequences=(), facts=None)
+        return Impact(consequences=(), facts=None)
     moves = moves_to(inventory, entry, nodes, slot)
-    return Foreseen(
+    return Impact(
         consequences=of_moves(inventory, moves, now_s=int(now_s)),
         facts=[facts_of(moves, inventory), _mark(entry)],
     )
 
 
-def foresee_emptied(inventory: Inventory, name: NodeName, slot: Slot) -> Foreseen:
-    """Foresee what emptying a slot does."""
+def assess_emptied(inventory: Inventory, name: NodeName, slot: Slot) -> Impact:
+    """Assess what emptying a slot does."""
     number = inventory.slots.get((name, slot))
     before = inventory.entries[number] if number is not None else None
     moves = [Move(node=name, slot=slot, before=before, after=None)]
-    return Foreseen(consequences=of_moves(inventory, moves, now_s=0), facts=facts_of(moves, inventory))
+    return Impact(consequences=of_moves(inventory, moves, now_s=0), facts=facts_of(moves, inventory))
 
 
-def foresee_deleted(inventory: Inventory, certificate_ids: Sequence[int]) -> Foreseen:
-    """Foresee what deleting certificates does; those that are not there are named by the store."""
+def assess_deleted(inventory: Inventory, certificate_ids: Sequence[int]) -> Impact:
+    """Assess what deleting certificates does; those that are not there are named by the store."""
     gone = [
         inventory.entries[number] for number in dict.fromkeys(certificate_ids) if number in inventory.entries
     ]
-    return Foreseen(consequences=of_deleting(gone, inventory), facts=[_mark(each) for each in gone])
+    return Impact(consequences=of_deleting(gone, inventory), facts=[_mark(each) for each in gone])
 
 
-def foresee_answered(
+def assess_answered(
     inventory: Inventory,
     request: RequestRecord,
     material: TlsMaterial,
@@ -252,12 +252,12 @@ def foresee_answered(
     *,
     take_over: bool,
     now_s: float,
-) -> Foreseen:
-    """Foresee what a signed answer does: it may lack what was asked for, and takes over nodes."""
+) -> Impact:
+    """Assess what a signed answer does: it may lack what was asked for, and takes over nodes."""
     replaced = inventory.entries.get(request.replaces_id or 0)
     earlier = inventory.entries.get(request.answer_id or 0)
     beside = [each for each in (earlier, replaced) if each is not None]
-    kept = foresee_kept(inventory, material, nodes, slot, beside=beside, now_s=now_s)
+    kept = assess_kept(inventory, material, nodes, slot, beside=beside, now_s=now_s)
     answer = new_entry(kept.materials[0], number=kept.updates.id if kept.updates else 0, now_s=now_s)
     moves = [
         Move(node=place.node, slot=place.slot, before=replaced, after=answer)
@@ -273,7 +273,7 @@ def foresee_answered(
     )
 
 
-def foresee_untrusted(
+def assess_untrusted(
     inventory: Inventory,
     gone: Collection[int],
     new: Sequence[Certificate],
@@ -281,8 +281,8 @@ def foresee_untrusted(
     edited: Certificate | None,
     verifying: Sequence[Certificate] = (),
     now_s: int,
-) -> Foreseen:
-    """Foresee what follows when trusted CAs go, or become `new` ones, of which nodes verify peers by those `verifying`.
+) -> Impact:
+    """Assess what follows when trusted CAs go, or become `new` ones, of which nodes verify peers by those `verifying`.
 
     `edited` is what an entry holds after an edit, None if it is deleted: the same is lost by either, but one confirms not the other. Builds chains: takes a while when there are thousands.
     """
@@ -296,15 +296,15 @@ def foresee_untrusted(
         [each.fingerprint for each in verifying],
         edited.fingerprint if edited is not None else None,
     ]
-    return Foreseen(consequences=found, facts=facts)
+    return Impact(consequences=found, facts=facts)
 
 
-def foresee_trusted(inventory: Inventory, new: Sequence[Certificate]) -> Foreseen:
-    """Foresee what follows when nodes verify peers by `new` trusted CAs, too."""
+def assess_trusted(inventory: Inventory, new: Sequence[Certificate]) -> Impact:
+    """Assess what follows when nodes verify peers by `new` trusted CAs, too."""
     found = _of_longer_list(inventory, new, ())
     if same := namesakes(inventory.trust, new):
         found.append(noted(ConsequenceCode.SAME_NAME, same))
-    return Foreseen(consequences=found, facts=[each.fingerprint for each in new])
+    return Impact(consequences=found, facts=[each.fingerprint for each in new])
 
 
 def _of_longer_list(
@@ -314,17 +314,17 @@ def _of_longer_list(
     return [asked(ConsequenceCode.CLIENT_CA_LIST_TOO_LONG, text)] if text else []
 
 
-def foresee_removed(inventory: Inventory, names: Sequence[NodeName]) -> Foreseen:
-    """Foresee what removing nodes does; those that are not there are named by the store."""
+def assess_removed(inventory: Inventory, names: Sequence[NodeName]) -> Impact:
+    """Assess what removing nodes does; those that are not there are named by the store."""
     gone = [inventory.nodes[name] for name in names if name in inventory.nodes]
     facts = [[each.name, each.id, each.public_key] for each in gone]
-    return Foreseen(consequences=of_removing_nodes(gone, inventory), facts=facts)
+    return Impact(consequences=of_removing_nodes(gone, inventory), facts=facts)
 
 
-def foresee_unasked(inventory: Inventory, records: Sequence[RequestRecord]) -> Foreseen:
-    """Foresee what deleting certificate signing requests does."""
+def assess_unasked(inventory: Inventory, records: Sequence[RequestRecord]) -> Impact:
+    """Assess what deleting certificate signing requests does."""
     facts = [[each.id, each.answer_id] for each in records]
-    return Foreseen(consequences=of_deleting_requests(records, inventory), facts=facts)
+    return Impact(consequences=of_deleting_requests(records, inventory), facts=facts)
 
 
 def facts_of(moves: Sequence[Move], inventory: Inventory) -> object:

@@ -59,17 +59,17 @@ class Context:
         raise StorageError("the store kept changing in the meantime; try again", reason=Reason.BUSY)
 
     @asynccontextmanager
-    async def deciding_on(self, foresee: Callable[[Inventory], T]) -> AsyncIterator[tuple[Inventory, T]]:
-        """Begin a transaction as `deciding` does, with what `foresee` says of its inventory, which may take a while: it is asked in a thread.
+    async def deciding_on(self, assess: Callable[[Inventory], T]) -> AsyncIterator[tuple[Inventory, T]]:
+        """Begin a transaction as `deciding` does, with what `assess` says of its inventory, which may take a while: it is asked in a thread.
 
         Nobody waits for it, unless somebody else was faster.
         """
         early = await self.inventories.current()
-        foreseen = await asyncio.to_thread(foresee, early)
+        impact = await asyncio.to_thread(assess, early)
         async with self.deciding() as inventory:
             if inventory.revision != early.revision:
-                foreseen = await asyncio.to_thread(foresee, inventory)
-            yield inventory, foreseen
+                impact = await asyncio.to_thread(assess, inventory)
+            yield inventory, impact
 
     def attempted(self, attempt: Attempt, *, name: str, source: str) -> None:
         """Count what a stranger tried and was refused; the sums are written into the audit log every minute."""

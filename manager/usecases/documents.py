@@ -13,7 +13,7 @@ from manager.usecases.context import Context
 Check = Callable[[Body], None]
 
 
-class DocumentOperations:
+class DocumentUseCases:
     """See the module. `unique` names fields of which no two documents of a kind have the same value."""
 
     def __init__(self, context: Context) -> None:

@@ -31,7 +31,7 @@ class Wanted:
     passphrase: str | None = None
 
 
-class DownloadOperations:
+class DownloadUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 

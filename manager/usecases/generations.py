@@ -21,7 +21,7 @@ from manager.domain.republishing import entry_of, of_republishing, trusted_of
 from manager.domain.trust import longer_published_list
 from manager.domain.view import PlannedPush, Previews
 from manager.store.generations import KEEP
-from manager.usecases.confirming import Foreseen
+from manager.usecases.confirming import Impact
 from manager.usecases.context import ATTEMPTS, Context
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class Republishing:
     """What publishing older content once more would change and mean; `refusal` says why it is refused, "" if it is not."""
 
     compared: Compared
-    foreseen: Foreseen
+    impact: Impact
     refusal: str
 
 
@@ -65,7 +65,7 @@ class _ChangedError(Exception):
     """The store was changed between reading it and the transaction."""
 
 
-class GenerationOperations:
+class GenerationUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -89,7 +89,7 @@ class GenerationOperations:
         (difference,) = await self._differences([(old, after)], {})
         return Compared(before=before, after=number, difference=difference)
 
-    async def foresee(self, name: str, number: int, *, desired: int | None) -> Republishing:
+    async def assess(self, name: str, number: int, *, desired: int | None) -> Republishing:
         """Say what republishing a generation would mean while `desired` is what is wanted of the node. Raises InvalidInputError, NotFoundError."""
         node, store = await self._known(name), self._context.store.generations
         new = parse_manifest((await store.get(node, number=number)).manifest)
@@ -97,10 +97,10 @@ class GenerationOperations:
             parse_manifest((await store.get(node, number=desired)).manifest) if desired is not None else None
         )
         inventory = await self._context.inventories.current()
-        difference, foreseen = await self._foresee(inventory, node, old, new)
+        difference, impact = await self._assess(inventory, node, old, new)
         return Republishing(
             compared=Compared(before=desired, after=number, difference=difference),
-            foreseen=foreseen,
+            impact=impact,
             refusal=unpublishable(new, old.digest if old is not None else None, now_s=self._context.clock()),
         )
 
@@ -139,9 +139,9 @@ class GenerationOperations:
         """Hold what republishing means against what was confirmed, and note it: within the transaction that publishes."""
         if not await self._context.store.meta.is_at(inventory.revision):
             raise _ChangedError
-        _, foreseen = await self._foresee(inventory, new.node, before, new)
-        foreseen.require_confirmation(confirm)
-        told += foreseen.consequences
+        _, impact = await self._assess(inventory, new.node, before, new)
+        impact.require_confirmation(confirm)
+        told += impact.consequences
         detail = {"generation": new.generation, "as": published}
         await self._context.note(actor, "generation.republished", f"node {new.node}", detail)
 
@@ -170,9 +170,9 @@ class GenerationOperations:
         comparison = Comparison({**{each: bodies[each] for each in wanted & bodies.keys()}, **stored})
         return await asyncio.to_thread(lambda: [comparison.difference(*pair) for pair in pairs])
 
-    async def _foresee(
+    async def _assess(
         self, inventory: Inventory, node: NodeName, old: Manifest | None, new: Manifest
-    ) -> tuple[Difference, Foreseen]:
+    ) -> tuple[Difference, Impact]:
         now_s = self._context.clock()
         bodies = await self._context.store.generations.payloads(digests_compared(old) | digests_compared(new))
 
@@ -190,14 +190,14 @@ class GenerationOperations:
             entry = manifest.by_path().get(ANCHORS) if manifest is not None else None
             return trusted_of(bodies.get(entry.digest, b"")) if entry is not None else []
 
-        def work() -> tuple[Difference, Foreseen]:
+        def work() -> tuple[Difference, Impact]:
             difference = Comparison(bodies).difference(old, new)
             longer = longer_published_list(trusted(old), trusted(new)) if difference.anchors_added else ""
             consequences = of_republishing(
                 inventory, node, leaves(old), leaves(new), difference, longer=longer, now_s=int(now_s)
             )
             facts = [node, inventory.nodes[node].id, old.digest if old is not None else None, new.digest]
-            return difference, Foreseen(consequences=consequences, facts=facts)
+            return difference, Impact(consequences=consequences, facts=facts)
 
         return await asyncio.to_thread(work)
 

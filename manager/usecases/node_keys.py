@@ -17,7 +17,7 @@ from manager.domain.model import KeyChange, NodeRecord
 from manager.usecases.context import Context
 
 
-class NodeKeyOperations:
+class NodeKeyUseCases:
     """See the module. `address` is where the request came from."""
 
     def __init__(self, context: Context) -> None:

@@ -26,7 +26,7 @@ from manager.domain.moves import Move
 from manager.domain.placing import of_describing
 from manager.pki.write.selfsigned import make_temporary
 from manager.store.records import NewCertificate
-from manager.usecases.confirming import Foreseen, facts_of, foresee_removed
+from manager.usecases.confirming import Impact, assess_removed, facts_of
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
@@ -58,7 +58,7 @@ class NewToken:
     expires_s: float
 
 
-class NodeOperations:
+class NodeUseCases:
     """See the module. `join` is None where no token can be made (while the store is being initialised)."""
 
     def __init__(self, context: Context, join: JoinFacts | None) -> None:
@@ -164,15 +164,15 @@ class NodeOperations:
         slots = dict(new.slots)
         detail = {"names": new.names, "addresses": new.addresses, "slots": slots}
         async with self._context.deciding() as inventory:
-            foreseen = await self._foresee(checked, new, seen, inventory)
-            foreseen.require_confirmation(confirm)
+            impact = await self._assess(checked, new, seen, inventory)
+            impact.require_confirmation(confirm)
             await self._context.store.catalogue.describe(checked, new)
             await self._context.note(actor, "node.described", f"node {checked}", detail)
         for slot, certificate_id in slots.items():
             if certificate_id is not None:
                 log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=1, user=actor)
         self._context.changed([checked], cause=f"node {checked} described")
-        return foreseen.consequences
+        return impact.consequences
 
     async def remove(self, *names: str, confirm: str | None = None, actor: str) -> None:
         """Remove all of these nodes or none: keys are forgotten and connections end; their services stay as they are.
@@ -183,8 +183,8 @@ class NodeOperations:
         if MANAGEMENT_NODE in checked:
             raise ConflictError("the management node cannot be removed")
         async with self._context.deciding() as inventory:
-            foreseen = await asyncio.to_thread(foresee_removed, inventory, checked)
-            foreseen.require_confirmation(confirm)
+            impact = await asyncio.to_thread(assess_removed, inventory, checked)
+            impact.require_confirmation(confirm)
             places = [each for each in await self._context.store.assignments.list() if each.node in checked]
             await self._context.store.nodes.remove(*checked)
             await self._drop_temporary({each.certificate_id for each in places})
@@ -230,10 +230,10 @@ class NodeOperations:
             await self._context.store.nodes.remove_join_token(checked, token_id)
             await self._context.note(actor, "node.token_removed", f"node {checked}", {"token": token_id})
 
-    async def _foresee(
+    async def _assess(
         self, name: NodeName, described: NodeDescription, seen: str | None, inventory: Inventory
-    ) -> Foreseen:
-        """Foresee what a description does to the certificates of a node. Raises NotFoundError, ChangedMeanwhileError."""
+    ) -> Impact:
+        """Assess what a description does to the certificates of a node. Raises NotFoundError, ChangedMeanwhileError."""
         record = await self._context.store.nodes.get(name)
         if seen is not None and etag_of_node(record) != seen:
             raise ChangedMeanwhileError(f"node '{name}' was changed in the meantime")
@@ -245,7 +245,7 @@ class NodeOperations:
                 moves.append(Move(node=name, slot=slot, before=before, after=after))
         renamed = replace(record, names=tuple(described.names), addresses=tuple(described.addresses))
         now_s = int(self._context.clock())
-        return Foreseen(
+        return Impact(
             consequences=of_describing(record, renamed, inventory, moves, now_s=now_s),
             facts=[facts_of(moves, inventory), record.id, list(renamed.names)],
         )

@@ -14,13 +14,13 @@ from manager.domain.model import AssignmentRecord, RequestRecord
 from manager.pki.judge.headline import Headline, headline
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.confirming import (
-    Foreseen,
-    foresee_deleted,
-    foresee_emptied,
-    foresee_kept,
-    foresee_removed,
-    foresee_unasked,
-    foresee_untrusted,
+    Impact,
+    assess_deleted,
+    assess_emptied,
+    assess_kept,
+    assess_removed,
+    assess_unasked,
+    assess_untrusted,
 )
 from manager.usecases.context import Context
 from manager.usecases.uploads import Upload, read_upload
@@ -32,7 +32,7 @@ class Preview:
     """What a TLS certificate is understood to be.
 
     `updates` is the entry that has the same issuer and serial number, and would be replaced; `beside` are others of the
-    same subject; `replaces` says for each chosen node which certificate it has there now; `foreseen` what it would mean.
+    same subject; `replaces` says for each chosen node which certificate it has there now; `impact` what it would mean.
     """
 
     material: TlsMaterial
@@ -40,7 +40,7 @@ class Preview:
     updates: Entry | None
     beside: Sequence[Entry]
     replaces: Sequence[tuple[NodeName, Entry]]
-    foreseen: Foreseen
+    impact: Impact
 
     @property
     def headline(self) -> Headline:
@@ -55,7 +55,7 @@ class Preview:
         return [each for each in self.material.extras if each in linked and each.is_self_signed]
 
 
-class PreviewOperations:
+class PreviewUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -66,8 +66,8 @@ class PreviewOperations:
         if unknown := [name for name in where if name not in inventory.nodes]:
             raise NotFoundError(f"there is no node '{unknown[0]}'")
         material = await self._context.workers.run(READ_TIMEOUT_S, read_upload, upload)
-        foreseen = await asyncio.to_thread(foresee_kept, inventory, material, where, chosen, now_s=now_s)
-        updates, (material,) = foreseen.updates, foreseen.materials
+        impact = await asyncio.to_thread(assess_kept, inventory, material, where, chosen, now_s=now_s)
+        updates, (material,) = impact.updates, impact.materials
         # as the entry that it updates, beside which it would share its own key
         number = updates.id if updates is not None else 0
         places = [AssignmentRecord(node=name, slot=chosen, certificate_id=number) for name in where]
@@ -87,32 +87,32 @@ class PreviewOperations:
                 if (held := inventory.slots.get((name, chosen))) is not None
                 and (updates is None or held != updates.id)
             ],
-            foreseen=foreseen,
+            impact=impact,
         )
 
-    async def deleting(self, certificate_ids: Sequence[int]) -> Foreseen:
-        """Foresee what `certificates.delete` does."""
+    async def deleting(self, certificate_ids: Sequence[int]) -> Impact:
+        """Assess what `certificates.delete` does."""
         inventory = await self._context.inventories.current()
-        return await asyncio.to_thread(foresee_deleted, inventory, certificate_ids)
+        return await asyncio.to_thread(assess_deleted, inventory, certificate_ids)
 
-    async def emptying(self, node: NodeName, slot: Slot) -> Foreseen:
-        """Foresee what `certificates.unassign` does."""
+    async def emptying(self, node: NodeName, slot: Slot) -> Impact:
+        """Assess what `certificates.unassign` does."""
         inventory = await self._context.inventories.current()
-        return await asyncio.to_thread(foresee_emptied, inventory, node, slot)
+        return await asyncio.to_thread(assess_emptied, inventory, node, slot)
 
-    async def removing(self, *names: NodeName) -> Foreseen:
-        """Foresee what `nodes.remove` does."""
+    async def removing(self, *names: NodeName) -> Impact:
+        """Assess what `nodes.remove` does."""
         inventory = await self._context.inventories.current()
-        return await asyncio.to_thread(foresee_removed, inventory, names)
+        return await asyncio.to_thread(assess_removed, inventory, names)
 
-    async def unasking(self, records: Sequence[RequestRecord]) -> Foreseen:
-        """Foresee what `requests.delete` does."""
+    async def unasking(self, records: Sequence[RequestRecord]) -> Impact:
+        """Assess what `requests.delete` does."""
         inventory = await self._context.inventories.current()
-        return await asyncio.to_thread(foresee_unasked, inventory, records)
+        return await asyncio.to_thread(assess_unasked, inventory, records)
 
-    async def untrusting(self, trusted_ca_ids: Sequence[int]) -> Foreseen:
-        """Foresee what `trust.delete` does."""
+    async def untrusting(self, trusted_ca_ids: Sequence[int]) -> Impact:
+        """Assess what `trust.delete` does."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         return await asyncio.to_thread(
-            foresee_untrusted, inventory, set(trusted_ca_ids), (), edited=None, now_s=now_s
+            assess_untrusted, inventory, set(trusted_ca_ids), (), edited=None, now_s=now_s
         )

@@ -7,14 +7,14 @@ from common.errors import Hint, NotFoundError
 from common.ids import NodeName, node_name
 from manager.domain.view import PlannedPush
 from manager.usecases.context import Context
-from manager.usecases.generations import GenerationOperations, PlannedChange
+from manager.usecases.generations import GenerationUseCases, PlannedChange
 
 NAMED_MAX: Final = 20
 """Nodes that the audit log names; of more it has the count."""
 
 
-class PushOperations:
-    def __init__(self, context: Context, generations: GenerationOperations) -> None:
+class PushUseCases:
+    def __init__(self, context: Context, generations: GenerationUseCases) -> None:
         self._context = context
         self._generations = generations
 

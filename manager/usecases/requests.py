@@ -17,7 +17,7 @@ from manager.pki.read.upload import read_private_key
 from manager.store.catalogue import Answered
 from manager.store.records import NewRequest
 from manager.usecases.admission import read_for_key
-from manager.usecases.confirming import foresee_answered, foresee_unasked
+from manager.usecases.confirming import assess_answered, assess_unasked
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
@@ -50,7 +50,7 @@ class RequestChanges:
     template: str = ""
 
 
-class RequestOperations:
+class RequestUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -143,33 +143,33 @@ class RequestOperations:
         now_s = self._context.clock()
         async with self._context.deciding() as inventory:
             record = await store.requests.get(request_id)
-            foreseen = await asyncio.to_thread(
-                foresee_answered, inventory, record, material, where, slot, take_over=take_over, now_s=now_s
+            impact = await asyncio.to_thread(
+                assess_answered, inventory, record, material, where, slot, take_over=take_over, now_s=now_s
             )
-            foreseen.require_confirmation(confirm, replaces=replaces)
+            impact.require_confirmation(confirm, replaces=replaces)
             answered = await store.catalogue.answer(
                 request_id,
-                new_certificate(foreseen.materials[0]),
+                new_certificate(impact.materials[0]),
                 take_over=take_over,
                 nodes=where,
                 slot=slot,
-                replaced=foreseen.replaced(confirm, replaces=replaces),
+                replaced=impact.replaced(confirm, replaces=replaces),
                 now_s=now_s,
             )
             number = answered.certificate.id
             detail: dict[str, object] = {"certificate": number, "take_over": take_over}
-            detail |= {"nodes": answered.nodes, **foreseen.noted}
+            detail |= {"nodes": answered.nodes, **impact.noted}
             await self._context.note(actor, "request.answered", f"request {request_id}", detail)
         log.info("request.answered", csr=request_id, certificate=number, user=actor)
         self._context.changed(answered.nodes, cause=f"request {request_id} answered")
-        return replace(answered, consequences=foreseen.consequences)
+        return replace(answered, consequences=impact.consequences)
 
     async def delete(self, request_ids: Sequence[int], *, confirm: str | None = None, actor: str) -> None:
         """Remove all of these with their keys, or none. Raises NotFoundError, ConfirmationNeededError (`manager.usecases.confirming`)."""
         async with self._context.deciding() as inventory:
             records = [await self._context.store.requests.get(number) for number in request_ids]
-            foreseen = await asyncio.to_thread(foresee_unasked, inventory, records)
-            foreseen.require_confirmation(confirm)
+            impact = await asyncio.to_thread(assess_unasked, inventory, records)
+            impact.require_confirmation(confirm)
             await self._context.store.requests.delete(request_ids)
             for number in dict.fromkeys(request_ids):
                 await self._context.note(actor, "request.deleted", f"request {number}")

@@ -8,7 +8,7 @@ from manager.domain.permissions import level_of
 from manager.usecases.context import Context
 
 
-class RoleOperations:
+class RoleUseCases:
     """See the module. A role is worth the level that its permissions give."""
 
     def __init__(self, context: Context) -> None:

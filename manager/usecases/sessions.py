@@ -46,7 +46,7 @@ CONFIRMED_S: Final = 600.0
 """How long after the password was given a session may make credentials and take private keys away."""
 
 
-class SessionOperations:
+class SessionUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._confirmed: OrderedDict[str, float] = OrderedDict()

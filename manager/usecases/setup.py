@@ -13,7 +13,7 @@ from common.codes import Role
 from common.errors import AccessError, Reason
 from manager.domain.model import UserRecord
 from manager.usecases.context import Context
-from manager.usecases.users import SETUP_LINK, UserOperations, hash_token
+from manager.usecases.users import SETUP_LINK, UserUseCases, hash_token
 
 LINK_S: Final = 24 * 3600.0
 """How long a set-up link lasts; starting the manager again prints another."""
@@ -26,8 +26,8 @@ class _Link(msgspec.Struct, frozen=True, kw_only=True):
     expires_s: float
 
 
-class SetupOperations:
-    def __init__(self, context: Context, users: UserOperations) -> None:
+class SetupUseCases:
+    def __init__(self, context: Context, users: UserUseCases) -> None:
         self._context = context
         self._users = users
         self._is_done = False

@@ -21,7 +21,7 @@ from manager.pki.text.certificate import text_form
 from manager.pki.write.export import Download, trusted_pem
 from manager.store.records import NewTrustedCa
 from manager.usecases.admission import read_trusted_ca, read_trusted_cas
-from manager.usecases.confirming import Foreseen, foresee_trusted, foresee_untrusted
+from manager.usecases.confirming import Impact, assess_trusted, assess_untrusted
 from manager.usecases.context import Context
 from manager.usecases.kept import new_trusted_ca
 from manager.usecases.workers import READ_TIMEOUT_S
@@ -61,7 +61,7 @@ class BuiltinCa:
     statuses: Sequence[Status]
 
 
-class TrustOperations:
+class TrustUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -77,12 +77,12 @@ class TrustOperations:
             READ_TIMEOUT_S, read_trusted_cas, certificates, skip_unusable=skip_unusable
         )
         async with self._context.deciding() as inventory:
-            foreseen = await asyncio.to_thread(foresee_trusted, inventory, found.certificates)
-            foreseen.require_confirmation(confirm)
+            impact = await asyncio.to_thread(assess_trusted, inventory, found.certificates)
+            impact.require_confirmation(confirm)
             new = await asyncio.to_thread(lambda: [new_trusted_ca(each) for each in found.certificates])
             kept = await self._keep(new, actor=actor)
         self._tell(len(kept), cause="uploaded", actor=actor)
-        return TakenCas(kept=kept, left_out=found.left_out, consequences=foreseen.consequences)
+        return TakenCas(kept=kept, left_out=found.left_out, consequences=impact.consequences)
 
     async def upload_one(
         self, certificate: str, *, trusted_intermediate: bool, actor: str
@@ -239,18 +239,18 @@ class TrustOperations:
         judged by: two small losses at once may be a large one.
         """
 
-        def foresee(inventory: Inventory) -> Foreseen | None:
+        def assess(inventory: Inventory) -> Impact | None:
             if force:
                 return None
             now_s = int(self._context.clock())
             # chains that nobody has asked for yet are built for this, which takes a while when there are thousands
-            return foresee_untrusted(inventory, gone, new, edited=edited, verifying=verifying, now_s=now_s)
+            return assess_untrusted(inventory, gone, new, edited=edited, verifying=verifying, now_s=now_s)
 
-        async with self._context.deciding_on(foresee) as (inventory, foreseen):
-            if foreseen is not None:
+        async with self._context.deciding_on(assess) as (inventory, impact):
+            if impact is not None:
                 # without a token nothing but a large loss stands in the way, as programs know it
-                is_large = any(each.code == ConsequenceCode.TRUST_SHRINKS for each in foreseen.consequences)
-                foreseen.require_confirmation("" if confirm is None and is_large else confirm)
+                is_large = any(each.code == ConsequenceCode.TRUST_SHRINKS for each in impact.consequences)
+                impact.require_confirmation("" if confirm is None and is_large else confirm)
             # nodes do not get what is held out, so it does not count among what they are to have
             missing = gone | inventory.trust.held_out.keys()
             stay = [one for number, one in inventory.trusted_cas.items() if number not in missing]

@@ -5,54 +5,54 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from manager.domain.inventory import Inventory
-from manager.usecases.alarms import AlarmOperations
-from manager.usecases.assignments import AssignmentOperations
-from manager.usecases.audit import AuditOperations
-from manager.usecases.callers import CallerOperations
-from manager.usecases.certificates import CertificateOperations
-from manager.usecases.clients import ClientOperations
+from manager.usecases.alarms import AlarmUseCases
+from manager.usecases.assignments import AssignmentUseCases
+from manager.usecases.audit import AuditUseCases
+from manager.usecases.callers import CallerUseCases
+from manager.usecases.certificates import CertificateUseCases
+from manager.usecases.clients import ClientUseCases
 from manager.usecases.context import Context
-from manager.usecases.documents import DocumentOperations
-from manager.usecases.downloads import DownloadOperations
-from manager.usecases.generations import GenerationOperations
-from manager.usecases.nodes import JoinFacts, NodeOperations
-from manager.usecases.previews import PreviewOperations
-from manager.usecases.pushes import PushOperations
-from manager.usecases.requests import RequestOperations
+from manager.usecases.documents import DocumentUseCases
+from manager.usecases.downloads import DownloadUseCases
+from manager.usecases.generations import GenerationUseCases
+from manager.usecases.nodes import JoinFacts, NodeUseCases
+from manager.usecases.previews import PreviewUseCases
+from manager.usecases.pushes import PushUseCases
+from manager.usecases.requests import RequestUseCases
 from manager.usecases.rights import Rights
-from manager.usecases.roles import RoleOperations
-from manager.usecases.sessions import SessionOperations
-from manager.usecases.setup import SetupOperations
-from manager.usecases.trust import TrustOperations
-from manager.usecases.users import UserOperations
+from manager.usecases.roles import RoleUseCases
+from manager.usecases.sessions import SessionUseCases
+from manager.usecases.setup import SetupUseCases
+from manager.usecases.trust import TrustUseCases
+from manager.usecases.users import UserUseCases
 
 COLLECT_S: Final = 3600.0
 
 
-class Operations:
+class UseCases:
     """See the module. `workers` read what strangers made; `join` is None where no node can join (while the store is being initialised)."""
 
     def __init__(self, context: Context, *, join: JoinFacts | None = None) -> None:
         self._context = context
         self.workers = context.workers
-        self.alarms = AlarmOperations(context)
-        self.audit = AuditOperations(context)
-        self.certificates = CertificateOperations(context)
-        self.assignments = AssignmentOperations(context)
-        self.downloads = DownloadOperations(context)
-        self.generations = GenerationOperations(context)
-        self.nodes = NodeOperations(context, join)
-        self.previews = PreviewOperations(context)
-        self.pushes = PushOperations(context, self.generations)
-        self.requests = RequestOperations(context)
-        self.sessions = SessionOperations(context)
-        self.trust = TrustOperations(context)
-        self.users = UserOperations(context)
-        self.clients = ClientOperations(context)
-        self.documents = DocumentOperations(context)
-        self.callers = CallerOperations(context, self.users, self.clients)
-        self.roles = RoleOperations(context)
-        self.setup = SetupOperations(context, self.users)
+        self.alarms = AlarmUseCases(context)
+        self.audit = AuditUseCases(context)
+        self.certificates = CertificateUseCases(context)
+        self.assignments = AssignmentUseCases(context)
+        self.downloads = DownloadUseCases(context)
+        self.generations = GenerationUseCases(context)
+        self.nodes = NodeUseCases(context, join)
+        self.previews = PreviewUseCases(context)
+        self.pushes = PushUseCases(context, self.generations)
+        self.requests = RequestUseCases(context)
+        self.sessions = SessionUseCases(context)
+        self.trust = TrustUseCases(context)
+        self.users = UserUseCases(context)
+        self.clients = ClientUseCases(context)
+        self.documents = DocumentUseCases(context)
+        self.callers = CallerUseCases(context, self.users, self.clients)
+        self.roles = RoleUseCases(context)
+        self.setup = SetupUseCases(context, self.users)
 
     @property
     def now_s(self) -> float:

@@ -41,7 +41,7 @@ NAME_MAX: Final = 150
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
 
 
-class UserOperations:
+class UserUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.passwords = Passwords(context)

@@ -18,7 +18,7 @@ async def show_import(
     """Take all of the files or nothing; `pasted` is text that a refusal shows again, `peers` as for `import_files`."""
     form = visit.form
     try:
-        kept = await visit.operations.certificates.import_files(
+        kept = await visit.use_cases.certificates.import_files(
             files,
             passphrase=form.text("passphrase") or None,
             skip_unusable=form.flag("skip_unusable"),
@@ -37,7 +37,7 @@ async def show_import(
             asked=asked,
         )
     added = {record.id for record, _ in kept.trusted_cas}
-    warnings = await visit.operations.trust.warnings(of=added) if added else []
+    warnings = await visit.use_cases.trust.warnings(of=added) if added else []
     return visit.render(
         template,
         problems=[],

@@ -25,7 +25,7 @@ from manager.http.proxies import CONNECTION
 from manager.http.streams import Streams
 from manager.usecases.devices import DEVICE_S
 from manager.usecases.ports import FleetView
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from manager.usecases.workers import READ_TIMEOUT_S
 from manager.web.difference import Difference, differences
 from manager.web.forms import Form
@@ -57,7 +57,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 class Site:
     """What all pages work with."""
 
-    operations: Operations
+    use_cases: UseCases
     fleet: FleetView
     templates: jinja2.Environment
     static: StaticFiles
@@ -75,8 +75,8 @@ class PageRequest:
     form: Form = field(default_factory=Form)
 
     @property
-    def operations(self) -> Operations:
-        return self.site.operations
+    def use_cases(self) -> UseCases:
+        return self.site.use_cases
 
     @property
     def actor(self) -> str:
@@ -106,7 +106,7 @@ class PageRequest:
 
     def check_confirmed(self) -> None:
         """Refuse unless the password was given for this session just now. Raises AccessError PASSWORD_REQUIRED."""
-        if not self.operations.sessions.is_confirmed(self.token):
+        if not self.use_cases.sessions.is_confirmed(self.token):
             raise AccessError("your password is needed once more for this", reason=Reason.PASSWORD_REQUIRED)
 
     def query(self, name: str, default: str = "") -> str:
@@ -169,12 +169,12 @@ class PageRequest:
         """Read texts that somebody sent: long ones in a worker, as they may be made to take long."""
         if size <= INLINE_MAX:
             return function(*args, **kwargs)
-        return await self.operations.workers.run(READ_TIMEOUT_S, function, *args, **kwargs)
+        return await self.use_cases.workers.run(READ_TIMEOUT_S, function, *args, **kwargs)
 
     @property
     def now_s(self) -> float:
         """The moment, by the manager's clock."""
-        return self.operations.now_s
+        return self.use_cases.now_s
 
     def remember(self, response: web.StreamResponse, token: str) -> None:
         """Let the browser keep a token until it is closed."""
@@ -182,18 +182,18 @@ class PageRequest:
 
     async def prove(self, name: str, password: str) -> UserRecord:
         """Return the user that name and password prove, in this browser. Raises AccessError."""
-        return await self.operations.users.passwords.prove(
+        return await self.use_cases.users.passwords.prove(
             name,
             password,
             address=self.address,
             device=cookie(self.request, DEVICE),
             connection=self.request[CONNECTION],
-            session="" if self.user is None else self.operations.sessions.id_of(self.token),
+            session="" if self.user is None else self.use_cases.sessions.id_of(self.token),
         )
 
     async def remember_device(self, response: web.StreamResponse, user: UserRecord) -> None:
         """Let the browser keep that this user has signed in here; it is sent from this site's own pages only, as nothing else signs in."""
-        device = await self.operations.users.passwords.new_device(user.name)
+        device = await self.use_cases.users.passwords.new_device(user.name)
         response.set_cookie(
             DEVICE, device, path="/", secure=True, httponly=True, samesite="Strict", max_age=int(DEVICE_S)
         )
@@ -262,7 +262,7 @@ def inside(path: str) -> str:
 
 async def begin_user(site: Site, token: str) -> UserRecord | None:
     """Return who is signed in with a browser's token, None if nobody."""
-    return await site.operations.sessions.find(token) if _TOKEN.fullmatch(token) else None
+    return await site.use_cases.sessions.find(token) if _TOKEN.fullmatch(token) else None
 
 
 async def begin_page_request(site: Site, request: web.Request) -> PageRequest:

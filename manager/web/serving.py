@@ -37,7 +37,7 @@ async def answer_page(page: Page, site: Site, request: web.Request) -> web.Strea
     check_origin(request)
     admission = Admission(
         user=None if visit.user is None else visit.user.name,
-        rights=None if page.role is None else visit.operations.rights(partial(_check_still, page, visit)),
+        rights=None if page.role is None else visit.use_cases.rights(partial(_check_still, page, visit)),
         recheck=partial(_recheck, page, visit),
         takes_turn=not page.streams,
     )
@@ -60,7 +60,7 @@ class _SignedOutError(Exception):
 async def _read_form(page: Page, visit: PageRequest) -> Form | None:
     if page.method != "POST":
         return None
-    visit.form = await read_form(visit.request, _sender(page, visit), visit.operations.workers)
+    visit.form = await read_form(visit.request, _sender(page, visit), visit.use_cases.workers)
     if not hmac.compare_digest(visit.form.text(CSRF).encode(), visit.csrf.encode()):
         raise AccessError(
             "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
@@ -90,7 +90,7 @@ async def _handled(page: Page, visit: PageRequest) -> web.StreamResponse:
 
 async def _check_still(page: Page, visit: PageRequest) -> None:
     """Refuse a change by who is not signed in any more, or has a lesser role by now. Raises AccessError."""
-    user = await visit.operations.sessions.find(visit.token, using=False)
+    user = await visit.use_cases.sessions.find(visit.token, using=False)
     if user is None:
         raise AccessError("your session has ended, and nothing was changed; sign in again")
     if page.role is not None and not includes(user.role, page.role):

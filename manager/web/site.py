@@ -13,7 +13,7 @@ from manager.http.failures import log_failure
 from manager.http.guard import expect_later
 from manager.http.streams import Streams
 from manager.usecases.ports import FleetView
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from manager.web import words
 from manager.web.pagerequest import Page, Site, begin_page_request
 from manager.web.pages import (
@@ -82,11 +82,11 @@ _TITLES: Final = {
 }
 
 
-def add_pages(app: web.Application, operations: Operations, fleet_view: FleetView) -> None:
+def add_pages(app: web.Application, use_cases: UseCases, fleet_view: FleetView) -> None:
     """Mount all pages. Whatever else is mounted must be so before: the last of them is every other address."""
     static, streams = StaticFiles(), Streams()
     site = Site(
-        operations=operations,
+        use_cases=use_cases,
         fleet=fleet_view,
         templates=_templates(static),
         static=static,

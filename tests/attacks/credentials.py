@@ -61,10 +61,10 @@ def by_access_token(role: Role) -> Make:
 
 def by_session(role: Role, *, confirmed: bool = True) -> Make:
     async def make(api: ApiClient) -> Principal:
-        user = await api.operations.users.get(USERS[role])
-        token = await api.operations.sessions.start(user, address="192.0.2.1")
+        user = await api.use_cases.users.get(USERS[role])
+        token = await api.use_cases.sessions.start(user, address="192.0.2.1")
         if not confirmed:
-            api.operations.sessions._confirmed.clear()
+            api.use_cases.sessions._confirmed.clear()
         return Principal(f"session of {role}", cookie_headers(token), role, has_password=confirmed)
 
     return make
@@ -81,25 +81,25 @@ def worthless(kind: str) -> Make:
     """Return who had a credential of an administrator that is over."""
 
     async def make(api: ApiClient) -> Principal:
-        operations, store = api.operations, api.context.store
+        use_cases, store = api.use_cases, api.context.store
         name = f"gone-{secrets.token_hex(4)}"
-        user = await operations.users.add(name, role=Role.ADMINISTRATOR, password=NEW, actor="test")
-        token, _ = await operations.users.new_token(name, label="x", days=1, scope=None, actor=name)
-        browser = await operations.sessions.start(user, address="192.0.2.1")
+        user = await use_cases.users.add(name, role=Role.ADMINISTRATOR, password=NEW, actor="test")
+        token, _ = await use_cases.users.new_token(name, label="x", days=1, scope=None, actor=name)
+        browser = await use_cases.sessions.start(user, address="192.0.2.1")
         match kind.split(maxsplit=1)[0]:
             case "expired":
                 async with store._database.write() as connection:
                     await connection.execute(update(api_token).values(expires_s=1.0))
                     await connection.execute(update(session).values(created_s=1.0))
             case "revoked":
-                await operations.users.remove_token(
-                    (await operations.users.tokens(name))[0].id, name=None, actor="t"
+                await use_cases.users.remove_token(
+                    (await use_cases.users.tokens(name))[0].id, name=None, actor="t"
                 )
-                await operations.sessions.end(browser)
+                await use_cases.sessions.end(browser)
             case "deleted":
-                await operations.users.remove(name, actor="test")
+                await use_cases.users.remove(name, actor="test")
             case "changed":
-                await operations.users.set_password(name, password="yet-another-password", actor="test")
+                await use_cases.users.set_password(name, password="yet-another-password", actor="test")
         headers = {
             "token": bearer(token),
             "password": basic(name, NEW),
@@ -114,7 +114,7 @@ async def removed_client(api: ApiClient) -> Principal:
     token = await access_token(api, Role.ADMINISTRATOR)
     client = await api.context.store.clients.for_token(hash_token(token), now_s=time.time())
     assert client is not None
-    await api.operations.clients.remove(client.name, actor="test")
+    await api.use_cases.clients.remove(client.name, actor="test")
     return Principal("access token of a removed program", bearer(token))
 
 

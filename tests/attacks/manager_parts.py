@@ -32,9 +32,9 @@ from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate
-from manager.usecases.node_keys import NodeKeyOperations
+from manager.usecases.node_keys import NodeKeyUseCases
 from manager.usecases.nodes import JoinFacts
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from nodeagent.channel import dial
 from nodeagent.channel.identity import Identity
 from nodeagent.channel.join import ask
@@ -98,7 +98,7 @@ class Manager:
         self.listener = listener
         self.host_line = host_line
         join = JoinFacts(addresses=lambda: [self.address], fingerprint="SHA256:x", lifetime_s=600)
-        self.operations = Operations(context, join=join)
+        self.use_cases = UseCases(context, join=join)
         self.keys_of: dict[str, list[str]] = {}
         self._opened: list[asyncssh.SSHClientConnection] = []
 
@@ -130,9 +130,9 @@ class Manager:
     async def remove(self, name: str) -> None:
         """Remove a node as an administrator does who has read what follows."""
         try:
-            await self.operations.nodes.remove(name, actor="test")
+            await self.use_cases.nodes.remove(name, actor="test")
         except ConfirmationNeededError as error:
-            await self.operations.nodes.remove(name, confirm=error.token, actor="test")
+            await self.use_cases.nodes.remove(name, confirm=error.token, actor="test")
 
     async def token(self, name: str) -> str:
         secret, now_s = secrets.token_urlsafe(16), time.time()
@@ -237,7 +237,7 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
     fleet = Fleet(store, Compiler(store, inventories), keys, epoch=1)
     await fleet.load()
     context = Context(store=store, inventories=inventories, fleet=fleet, workers=InPlace())
-    enrolment = Enrolment(NodeKeyOperations(context), host_keys=[public_line(host_key)], epoch=1)
+    enrolment = Enrolment(NodeKeyUseCases(context), host_keys=[public_line(host_key)], epoch=1)
     listener = Listener(
         host="127.0.0.1",
         port=0,

@@ -29,7 +29,7 @@ async def api_token(
     api: ApiClient, role: Role, *, scope: Scope | None = None, label: str = "stolen", days: int = 1
 ) -> str:
     """Make an API token of the user that has this role."""
-    made = await api.operations.users.new_token(
+    made = await api.use_cases.users.new_token(
         USERS[role], label=label, days=days, scope=scope, actor=USERS[role]
     )
     return made[0]
@@ -37,7 +37,7 @@ async def api_token(
 
 async def access_token(api: ApiClient, role: Role, *, life_s: float = 900.0) -> str:
     """Register a program of this role, and give it an access token as if it had asked for one."""
-    record = await api.operations.clients.add(
+    record = await api.use_cases.clients.add(
         f"program-{secrets.token_hex(4)}", role=role, public_key=PUBLIC_KEY, actor=USERS[Role.ADMINISTRATOR]
     )
     return await access_token_of(api, record, life_s=life_s)
@@ -46,8 +46,8 @@ async def access_token(api: ApiClient, role: Role, *, life_s: float = 900.0) -> 
 async def provisioning_token(api: ApiClient) -> str:
     """Register a program that may obtain join tokens, and give it an access token."""
     actor, name = USERS[Role.ADMINISTRATOR], f"provisioning-{secrets.token_hex(4)}"
-    role = await api.operations.roles.add(name, [PROVISION], actor=actor)
-    made = await api.operations.clients.add_with_key(name, api_role_id=role, actor=actor)
+    role = await api.use_cases.roles.add(name, [PROVISION], actor=actor)
+    made = await api.use_cases.clients.add_with_key(name, api_role_id=role, actor=actor)
     return await access_token_of(api, made.record)
 
 

@@ -169,12 +169,12 @@ async def _as_stated(api: ApiClient, kind: str, makes: list[Make], rows: list[Ro
 
 
 async def objects(api: ApiClient) -> list[str]:
-    operations, store = api.operations, api.context.store
+    use_cases, store = api.use_cases, api.context.store
     return [
-        *(each.name for each in await operations.users.list()),
+        *(each.name for each in await use_cases.users.list()),
         *(each.name for each in await store.nodes.list()),
-        *(str(each.id) for each in await operations.users.tokens(None)),
-        *(each.name for each in await operations.clients.list()),
+        *(str(each.id) for each in await use_cases.users.tokens(None)),
+        *(each.name for each in await use_cases.clients.list()),
     ]
 
 
@@ -268,13 +268,13 @@ async def test_the_management_api_reads_for_readers_and_changes_for_administrato
 
 
 async def test_a_role_that_was_lowered_holds_for_every_credential_at_the_next_request(api: ApiClient):
-    await api.operations.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
-    operations = api.operations
-    operator = await operations.users.get(OPERATOR)
-    browser = cookie_headers(await operations.sessions.start(operator, address="192.0.2.1"))
+    await api.use_cases.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
+    use_cases = api.use_cases
+    operator = await use_cases.users.get(OPERATOR)
+    browser = cookie_headers(await use_cases.sessions.start(operator, address="192.0.2.1"))
     token = bearer(await new_api_token(api, Role.OPERATOR))
     assert (await api.call("GET", "users", role=None, headers=token))[0] == 200
-    await operations.users.set_role(OPERATOR, role=Role.READ_ONLY, actor=ADMIN)
+    await use_cases.users.set_role(OPERATOR, role=Role.READ_ONLY, actor=ADMIN)
     rows = [row for row in stated() if row.role is Role.ADMINISTRATOR]
     at_api = [row for row in rows if row.path.startswith(API)]
     pages = [row for row in rows if not row.path.startswith("/api/")]
@@ -287,10 +287,10 @@ async def test_a_role_that_was_lowered_holds_for_every_credential_at_the_next_re
         wrong += (await sweep(api, who, those))[0]
     assert wrong == []
     # a program's role, by the management API's roles
-    program = await operations.clients.add_with_key("p", api_role_id=3, actor=ADMIN)
+    program = await use_cases.clients.add_with_key("p", api_role_id=3, actor=ADMIN)
     given = bearer(await access_token_of(api, program.record))
     assert (await api.call("GET", "users", role=None, headers=given))[0] == 200
-    await operations.clients.change(program.record.id, name="p", api_role_id=1, actor=ADMIN)
+    await use_cases.clients.change(program.record.id, name="p", api_role_id=1, actor=ADMIN)
     assert (await api.call("GET", "users", role=None, headers=given))[0] == 403
 
 
@@ -311,10 +311,10 @@ async def secrets_in_store(api: ApiClient) -> AsyncIterator[str]:
 async def test_readers_see_no_secret_and_nothing_of_other_users_credentials(api: ApiClient):
     """The labels of others' tokens, where others are signed in, and every hash of a secret."""
     await api.add_node("n1")
-    await api.operations.nodes.new_token("n1", actor=ADMIN)
+    await api.use_cases.nodes.new_token("n1", actor=ADMIN)
     await new_api_token(api, Role.ADMINISTRATOR, label="label-of-the-administrator")
-    user = await api.operations.users.get(ADMIN)
-    await api.operations.sessions.start(user, address="203.0.113.77")
+    user = await api.use_cases.users.get(ADMIN)
+    await api.use_cases.sessions.start(user, address="203.0.113.77")
     hidden = ["label-of-the-administrator", "203.0.113.77", *[each async for each in secrets_in_store(api)]]
     page = (await by_session(Role.READ_ONLY)(api)).headers
     looked = 0

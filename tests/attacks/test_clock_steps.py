@@ -8,7 +8,7 @@ from common.ids import MANAGEMENT_NODE
 from manager.domain.model import UserRecord
 from manager.usecases.clients import ACCESS_S, FORGET_EVERY_S
 from manager.usecases.sessions import IDLE_S, LIFE_S, SET_BACK_S
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from tests import pki
 from tests.oauth import claims, public_pem, sign
 from tests.unit.usecases.conftest import World, world
@@ -22,17 +22,17 @@ KEY = pki.make_key()
 
 
 async def signed_in(world: World) -> str:
-    user: UserRecord = await world.operations.users.add(
+    user: UserRecord = await world.use_cases.users.add(
         "ada", role=Role.OPERATOR, password=PASSWORD, actor="console"
     )
-    return await world.operations.sessions.start(user, address=HERE)
+    return await world.use_cases.sessions.start(user, address=HERE)
 
 
 async def registered(world: World) -> str:
     await world.store.nodes.add(
         MANAGEMENT_NODE, "management", names=["manager.example.com"], addresses=[], now_s=0
     )
-    record = await world.operations.clients.add(
+    record = await world.use_cases.clients.add(
         "ci", role=Role.OPERATOR, public_key=public_pem(KEY), actor="console"
     )
     return record.client_id
@@ -40,12 +40,12 @@ async def registered(world: World) -> str:
 
 async def assert_spent(world: World, assertion: str) -> None:
     with pytest.raises(AccessError):
-        await world.operations.clients.new_token(assertion, address=HERE)
+        await world.use_cases.clients.new_token(assertion, address=HERE)
 
 
 @pytest.mark.parametrize("lasting_s", [IDLE_S, LIFE_S])
 async def test_a_session_that_was_over_stays_over_when_the_clock_is_set_back(world: World, lasting_s: float):
-    sessions, token = world.operations.sessions, await signed_in(world)
+    sessions, token = world.use_cases.sessions, await signed_in(world)
     world.now[0] += lasting_s + 1
     assert await sessions.find(token) is None
     world.now[0] -= lasting_s + 1
@@ -53,7 +53,7 @@ async def test_a_session_that_was_over_stays_over_when_the_clock_is_set_back(wor
 
 
 async def test_a_session_ends_in_time_though_the_clock_is_set_back_again_and_again(world: World):
-    sessions, token = world.operations.sessions, await signed_in(world)
+    sessions, token = world.use_cases.sessions, await signed_in(world)
     passed_s = 0.0
     while await sessions.find(token) is not None:
         world.elapsed[0] += IDLE_S / 2
@@ -68,16 +68,14 @@ async def test_a_session_ends_in_time_though_the_clock_is_set_back_again_and_aga
 
 async def test_what_was_measured_before_a_restart_ends_if_the_clock_was_set_back_meanwhile(world: World):
     token, client_id = await signed_in(world), await registered(world)
-    access = await world.operations.clients.new_token(
-        sign(KEY, claims(client_id, world.now[0])), address=HERE
-    )
-    await world.operations.sessions.distrust_clock()
+    access = await world.use_cases.clients.new_token(sign(KEY, claims(client_id, world.now[0])), address=HERE)
+    await world.use_cases.sessions.distrust_clock()
     world.now[0] -= SET_BACK_S - 1
-    again = Operations(world.operations._context)
+    again = UseCases(world.use_cases._context)
     await again.sessions.distrust_clock()
     assert await again.sessions.find(token) is not None
     world.now[0] -= SET_BACK_S + 1
-    again = Operations(world.operations._context)
+    again = UseCases(world.use_cases._context)
     await again.sessions.distrust_clock()
     assert await again.sessions.find(token) is None
     with pytest.raises(AccessError):
@@ -89,49 +87,49 @@ async def test_what_was_measured_before_a_restart_ends_if_the_clock_was_set_back
 
 async def test_an_access_token_ends_in_time_whatever_the_clock_says(world: World):
     client_id = await registered(world)
-    token = await world.operations.clients.new_token(sign(KEY, claims(client_id, world.now[0])), address=HERE)
-    assert (await world.operations.clients.by_token(token, address=HERE)).user.name == "oauth:ci"
+    token = await world.use_cases.clients.new_token(sign(KEY, claims(client_id, world.now[0])), address=HERE)
+    assert (await world.use_cases.clients.by_token(token, address=HERE)).user.name == "oauth:ci"
     world.elapsed[0] += ACCESS_S
     for step_s in (0, -HOUR_S, HOUR_S):
         world.now[0] += step_s
         with pytest.raises(AccessError):
-            await world.operations.clients.by_token(token, address=HERE)
+            await world.use_cases.clients.by_token(token, address=HERE)
 
 
 async def test_a_spent_assertion_is_not_accepted_again_however_the_clock_is_set(world: World):
     client_id, began_s = await registered(world), world.now[0]
     spent = sign(KEY, claims(client_id, began_s))
-    await world.operations.clients.new_token(spent, address=HERE)
+    await world.use_cases.clients.new_token(spent, address=HERE)
     # ahead for long enough to have everything forgotten that has expired by then
     world.now[0] = began_s + 3 * HOUR_S
     for number in range(3):
         fresh = sign(KEY, claims(client_id, world.now[0], jti=f"ahead {number}"))
-        await world.operations.clients.new_token(fresh, address=HERE)
+        await world.use_cases.clients.new_token(fresh, address=HERE)
         world.elapsed[0] += FORGET_EVERY_S
         world.now[0] += FORGET_EVERY_S
     world.now[0] = began_s + 60
     await assert_spent(world, spent)
     # and who makes one that expires later is let in at once
     later = sign(KEY, claims(client_id, world.now[0] + 59, jti="later"))
-    await world.operations.clients.new_token(later, address=HERE)
+    await world.use_cases.clients.new_token(later, address=HERE)
     await assert_spent(world, later)
 
 
 async def test_a_clock_that_is_ahead_for_a_moment_keeps_no_client_out(world: World):
     client_id, began_s = await registered(world), world.now[0]
     spent = sign(KEY, claims(client_id, began_s))
-    await world.operations.clients.new_token(spent, address=HERE)
+    await world.use_cases.clients.new_token(spent, address=HERE)
     world.now[0] = began_s + 3 * HOUR_S
     ahead = sign(KEY, claims(client_id, world.now[0], jti="ahead"))
-    await world.operations.clients.new_token(ahead, address=HERE)
+    await world.use_cases.clients.new_token(ahead, address=HERE)
     world.now[0] = began_s + 60
     await assert_spent(world, spent)
     for number, lifetime_s in enumerate((60, 600, 3600)):
         short = claims(client_id, world.now[0], exp=int(world.now[0]) + lifetime_s, jti=f"short {number}")
-        await world.operations.clients.new_token(sign(KEY, short), address=HERE)
+        await world.use_cases.clients.new_token(sign(KEY, short), address=HERE)
 
 
 async def test_alarms_are_not_called_silent_because_the_clock_was_set(world: World):
     for step_s in (HOUR_S, -2 * HOUR_S):
         world.now[0] += step_s
-        assert await world.operations.alarms.active() == []
+        assert await world.use_cases.alarms.active() == []

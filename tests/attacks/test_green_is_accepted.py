@@ -189,11 +189,11 @@ async def test_a_certificate_for_clients_only_that_a_server_gets_raises_an_alarm
     raised = []
     for each in kept:
         assert (await api.call("POST", f"certificates/{each['id']}/assign", {"nodes": ["n1"]}))[0] == 200
-        await api.operations.alarms.evaluate(api.fleet)
+        await api.use_cases.alarms.evaluate(api.fleet)
         raised.append(
             {
                 found.subject.key
-                for found in await api.operations.alarms.active()
+                for found in await api.use_cases.alarms.active()
                 if found.subject.kind is AlarmKind.CERTIFICATE_REFUSED
             }
         )

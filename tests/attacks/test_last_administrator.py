@@ -25,7 +25,7 @@ async def api(tmp_path: Path):
 
 
 async def administrators(api: ApiClient) -> list[str]:
-    return [each.name for each in await api.operations.users.list() if each.role is Role.ADMINISTRATOR]
+    return [each.name for each in await api.use_cases.users.list() if each.role is Role.ADMINISTRATOR]
 
 
 async def test_the_last_administrator_neither_goes_nor_steps_down_by_api_or_page(api: ApiClient):
@@ -43,7 +43,7 @@ async def test_the_last_administrator_neither_goes_nor_steps_down_by_api_or_page
 
 
 async def test_of_two_administrators_who_remove_or_demote_each_other_at_once_one_is_left(api: ApiClient):
-    users = api.operations.users
+    users = api.use_cases.users
     for remove in (True, False):
         await asyncio.gather(
             *(
@@ -69,7 +69,7 @@ async def test_of_two_administrators_who_remove_or_demote_each_other_at_once_one
 
 
 async def test_a_set_up_link_is_good_once_even_if_every_user_goes_from_the_store(world: World):
-    setup = world.operations.setup
+    setup = world.use_cases.setup
     token = await setup.open()
     await setup.create(token, name="first", password=PASSWORD)
     await world.store.users.remove("first")
@@ -81,18 +81,18 @@ async def test_a_set_up_link_is_good_once_even_if_every_user_goes_from_the_store
 
 
 async def test_a_set_up_link_ends_with_a_user_who_is_added_otherwise(world: World):
-    token = await world.operations.setup.open()
-    await world.operations.users.add("ada", role=Role.READ_ONLY, password=PASSWORD, actor="console")
+    token = await world.use_cases.setup.open()
+    await world.use_cases.users.add("ada", role=Role.READ_ONLY, password=PASSWORD, actor="console")
     await world.store.users.remove("ada")
     with pytest.raises(AccessError):
-        await world.operations.setup.create(token, name="thief", password=PASSWORD)
+        await world.use_cases.setup.create(token, name="thief", password=PASSWORD)
 
 
 async def test_of_two_who_use_the_link_at_once_one_is_the_administrator(world: World):
-    token = await world.operations.setup.open()
+    token = await world.use_cases.setup.open()
     made = await asyncio.gather(
-        *(world.operations.setup.create(token, name=name, password=PASSWORD) for name in ("one", "two")),
+        *(world.use_cases.setup.create(token, name=name, password=PASSWORD) for name in ("one", "two")),
         return_exceptions=True,
     )
-    assert len(await world.operations.users.list()) == 1
+    assert len(await world.use_cases.users.list()) == 1
     assert sum(isinstance(each, ConflictError | AccessError) for each in made) == 1

@@ -33,7 +33,7 @@ async def api(tmp_path: Path) -> AsyncIterator[ApiClient]:
     # never used here, so no process is started
     async with Workers() as workers, real_api(tmp_path, workers) as made:
         # time stands, or a wait would be over now and then
-        made.operations.users.passwords.throttle = Throttle(lambda: 1000.0)
+        made.use_cases.users.passwords.throttle = Throttle(lambda: 1000.0)
         yield made
 
 
@@ -105,7 +105,7 @@ async def test_a_password_that_can_be_guessed_is_compared_with_ten_guesses_only(
 ):
     weak = "Summer2024!Berlin"
     assert strength_of(weak) < UNGUESSABLE
-    users = api.operations.users
+    users = api.use_cases.users
     await users.add("ada", role=Role.ADMINISTRATOR, password=weak, actor="test")
     outcomes = Counter[str]()
 
@@ -134,7 +134,7 @@ async def test_no_success_of_whom_it_is_about_gives_a_guesser_anything_back(api:
             guesses[await ask(guesser, api, f"guess {number}")] += 1
             if number % (FREE_FAILURES - 1) == FREE_FAILURES - 2:
                 # from a browser that is new each time, and from the one that is known; long after the one before
-                api.operations.users.passwords.forget()
+                api.use_cases.users.passwords.forget()
                 async with client() as session:
                     new = await Visitor(api.url, session).post(
                         "/sign-in", {"name": NAME, "password": PASSWORD}

@@ -51,12 +51,12 @@ def strike(world: World | Context, monkeypatch: pytest.MonkeyPatch, act: Act) ->
 
 async def trust(world: World, *made: Made) -> list[int]:
     text = "".join(each.certificate_pem for each in made)
-    kept = (await world.operations.trust.take(text, actor="ada")).kept
+    kept = (await world.use_cases.trust.take(text, actor="ada")).kept
     return [record.id for record, _ in kept]
 
 
 async def upload(world: World, made: Made) -> int:
-    kept = await world.operations.certificates.upload(
+    kept = await world.use_cases.certificates.upload(
         Upload(certificate=made.certificate_pem, private_key=made.key_pem),
         actor="bob",
     )
@@ -66,7 +66,7 @@ async def upload(world: World, made: Made) -> int:
 def edit_ca(
     world: World, number: int, text: str | None, *, verifies: bool | None = None, force: bool = False
 ) -> Awaitable[Any]:
-    return world.operations.trust.edit(
+    return world.use_cases.trust.edit(
         number, certificate=text, trusted_intermediate=verifies, force=force, confirm="", actor="ada"
     )
 
@@ -89,7 +89,7 @@ async def test_what_was_confirmed_before_a_certificate_came_that_needs_the_ca_is
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
     _, number = await trust(world, ROOT, ISSUER)
-    delete = world.operations.trust.delete
+    delete = world.use_cases.trust.delete
     with pytest.raises(ConfirmationNeededError) as told:
         await delete([number], force=False, confirm="", actor="ada")
     struck = strike(world, monkeypatch, lambda: upload(world, make_leaf(ISSUER)))
@@ -123,7 +123,7 @@ async def test_a_change_of_parameters_never_brings_back_the_certificate_that_was
     number = await upload(world, first)
 
     def edit(**what: str) -> Awaitable[Any]:
-        return world.operations.certificates.edit(number, Edit(**what), actor="ada")
+        return world.use_cases.certificates.edit(number, Edit(**what), actor="ada")
 
     struck = strike(world, monkeypatch, lambda: edit(certificate=renewed.certificate_pem))
     with pytest.raises(ChangedMeanwhileError, match="look at it again"):
@@ -141,10 +141,10 @@ async def test_a_program_gets_what_its_role_gives_when_it_is_registered(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
     strong, weak = ["is_admin"], ["use_api"]
-    role = await world.operations.roles.add("ci", strong, actor="ada")
-    roles = world.operations.roles
+    role = await world.use_cases.roles.add("ci", strong, actor="ada")
+    roles = world.use_cases.roles
     struck = strike(world, monkeypatch, lambda: roles.change(role, "ci", weak, actor="ada"))
-    made = await world.operations.clients.add_with_key("ci", api_role_id=role, actor="ada")
+    made = await world.use_cases.clients.add_with_key("ci", api_role_id=role, actor="ada")
     assert struck
     assert made.record.role is Role.READ_ONLY
 
@@ -152,7 +152,7 @@ async def test_a_program_gets_what_its_role_gives_when_it_is_registered(
 async def test_a_role_that_somebody_else_gave_a_moment_ago_is_not_taken_back_unseen(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
-    users = world.operations.users
+    users = world.use_cases.users
     for name in ("ada", "bob", "eve"):
         await users.add(name, role=Role.ADMINISTRATOR, password="correct horse battery", actor="console")
     struck = strike(world, monkeypatch, lambda: users.set_role("eve", role=Role.READ_ONLY, actor="bob"))
@@ -174,9 +174,7 @@ def test_whatever_asks_for_a_confirmation_does_so_within_the_transaction_that_wr
             for inner in ast.walk(outer)
         }
         for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(
-                "foreseen.require_confirmation"
-            ):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("impact.require_confirmation"):
                 asked.append(path.stem)
                 assert id(call) in within or path.stem == "generations", f"{path.name}:{call.lineno}"
     print("places that ask:", len(asked))
@@ -188,15 +186,15 @@ async def test_an_existing_client_that_leaves_names_out_never_brings_back_those_
 ):
     async with real_api(tmp_path, InPlace()) as api:
         await api.add_node("n1")
-        (record,) = [each for each in await api.operations._context.store.nodes.list() if each.name == "n1"]
+        (record,) = [each for each in await api.use_cases._context.store.nodes.list() if each.name == "n1"]
         described = NodeDescription(names=["renamed.example.com"], addresses=["192.0.2.77"])
         struck = strike(
-            api.operations._context,
+            api.use_cases._context,
             monkeypatch,
-            lambda: api.operations.nodes.describe("n1", described, actor="ada"),
+            lambda: api.use_cases.nodes.describe("n1", described, actor="ada"),
         )
         answer = await Client(api).call("PATCH", f"{WORKERS}{record.id}/", {"description": "in the cellar"})
         assert struck
         assert (answer.status, b"was changed in the meantime" in answer.body) == (400, True)
-        kept = await api.operations._context.store.nodes.get(record.name)
+        kept = await api.use_cases._context.store.nodes.get(record.name)
         assert (kept.names, kept.addresses) == (("renamed.example.com",), ("192.0.2.77",))

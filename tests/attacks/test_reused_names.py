@@ -14,17 +14,17 @@ from tests.unit.usecases.conftest import world as world  # noqa: PLC0414 - a fix
 Act = Callable[[World, str], Awaitable[object]]
 
 CONFIRMED: dict[str, Act] = {
-    "removing it": lambda world, confirm: world.operations.nodes.remove("n1", confirm=confirm, actor="ada"),
-    "emptying its slot": lambda world, confirm: world.operations.assignments.unassign(
+    "removing it": lambda world, confirm: world.use_cases.nodes.remove("n1", confirm=confirm, actor="ada"),
+    "emptying its slot": lambda world, confirm: world.use_cases.assignments.unassign(
         "n1", "server", confirm=confirm, actor="ada"
     ),
-    "giving it a certificate that is not for it": lambda world, confirm: world.operations.assignments.assign(
+    "giving it a certificate that is not for it": lambda world, confirm: world.use_cases.assignments.assign(
         2, nodes=["n1"], slot="server", confirm=confirm, actor="ada"
     ),
-    "taking its certificate away": lambda world, confirm: world.operations.certificates.edit(
+    "taking its certificate away": lambda world, confirm: world.use_cases.certificates.edit(
         1, Edit(nodes=[]), confirm=confirm, actor="ada"
     ),
-    "giving it other names": lambda world, confirm: world.operations.nodes.describe(
+    "giving it other names": lambda world, confirm: world.use_cases.nodes.describe(
         "n1", NodeDescription(names=["new.example.com"], addresses=[]), confirm=confirm, actor="ada"
     ),
 }
@@ -33,7 +33,7 @@ CONFIRMED: dict[str, Act] = {
 async def add(world: World) -> None:
     await world.store.nodes.add("n1", "node", names=["west.example.com"], addresses=[], now_s=NOW_S)
     world.fleet.nodes.add("n1")
-    await world.operations.assignments.assign(1, nodes=["n1"], slot="server", actor="ada")
+    await world.use_cases.assignments.assign(1, nodes=["n1"], slot="server", actor="ada")
 
 
 async def told(act: Act, world: World, confirm: str) -> ConfirmationNeededError:
@@ -48,7 +48,7 @@ async def test_a_confirmation_is_for_the_node_that_was_shown_and_for_none_that_h
 ):
     for name in ("west.example.com", "east.example.com"):
         made = make_leaf(None, [name])
-        await world.operations.certificates.upload(
+        await world.use_cases.certificates.upload(
             Upload(certificate=made.certificate_pem, private_key=made.key_pem),
             actor="ada",
         )

@@ -42,22 +42,22 @@ async def api(tmp_path):
 
 
 async def remove_program(api: ApiClient) -> None:
-    for client in await api.operations.clients.list():
-        await api.operations.clients.remove(client.name, actor=ADMIN)
+    for client in await api.use_cases.clients.list():
+        await api.use_cases.clients.remove(client.name, actor=ADMIN)
 
 
 async def revoke_token(api: ApiClient) -> None:
-    for token in await api.operations.users.tokens(OPERATOR):
-        await api.operations.users.remove_token(token.id, name=None, actor=ADMIN)
+    for token in await api.use_cases.users.tokens(OPERATOR):
+        await api.use_cases.users.remove_token(token.id, name=None, actor=ADMIN)
 
 
 CHANGES: dict[str, Change] = {
-    "deleted": lambda api: api.operations.users.remove(OPERATOR, actor=ADMIN),
-    "password": lambda api: api.operations.users.set_password(OPERATOR, password=NEW, actor=ADMIN),
+    "deleted": lambda api: api.use_cases.users.remove(OPERATOR, actor=ADMIN),
+    "password": lambda api: api.use_cases.users.set_password(OPERATOR, password=NEW, actor=ADMIN),
     "revoked": revoke_token,
     "program": remove_program,
-    "lowered": lambda api: api.operations.users.set_role(OPERATOR, role=Role.READ_ONLY, actor=ADMIN),
-    "signed out": lambda api: api.operations.sessions.end_of(OPERATOR, actor=ADMIN),
+    "lowered": lambda api: api.use_cases.users.set_role(OPERATOR, role=Role.READ_ONLY, actor=ADMIN),
+    "signed out": lambda api: api.use_cases.sessions.end_of(OPERATOR, actor=ADMIN),
 }
 
 
@@ -72,8 +72,8 @@ async def headers_of(api: ApiClient, kind: str) -> dict[str, str]:
         case "access token":
             return bearer(await access_token(api, Role.OPERATOR))
         case _:
-            user = await api.operations.users.get(OPERATOR)
-            token = await api.operations.sessions.start(user, address="192.0.2.1")
+            user = await api.use_cases.users.get(OPERATOR)
+            token = await api.use_cases.sessions.start(user, address="192.0.2.1")
             return {"Cookie": f"{COOKIE}={token}"}
 
 
@@ -127,7 +127,7 @@ async def test_a_quiet_stream_asks_again_by_the_clock(api: ApiClient, monkeypatc
     object.__setattr__(api.context, "monotonic", lambda: now[0])
     async with api.session.get(f"{api.url}{ROOT}/events", headers=basic(OPERATOR)) as answer:
         assert b"listening" in await answer.content.readany()
-        await api.operations.users.remove(OPERATOR, actor=ADMIN)
+        await api.use_cases.users.remove(OPERATOR, actor=ADMIN)
         # as if it had been somebody else
         api.context.store._database.rights_revision = 0
         now[0] += RECHECK_S
@@ -157,7 +157,7 @@ async def test_a_long_list_is_cut_off_where_the_right_to_it_went(api: ApiClient,
         await really(response, piece)
         sent.append(piece)
         if len(sent) == 1:
-            await api.operations.users.remove(OPERATOR, actor=ADMIN)
+            await api.use_cases.users.remove(OPERATOR, actor=ADMIN)
 
     monkeypatch.setattr(pieces, "_write", write)
     with pytest.raises(aiohttp.ClientError):
@@ -167,9 +167,9 @@ async def test_a_long_list_is_cut_off_where_the_right_to_it_went(api: ApiClient,
     print(f"{len(sent)} of 4 pieces were sent")
 
 
-def _tell_when_asked(operations: Any, name: str, asked: asyncio.Event, monkeypatch: Any) -> None:
+def _tell_when_asked(use_cases: Any, name: str, asked: asyncio.Event, monkeypatch: Any) -> None:
     """Say when somebody's credential was found good."""
-    really = getattr(operations, name)
+    really = getattr(use_cases, name)
 
     async def asking(*values: Any, **more: Any) -> Any:
         found = await really(*values, **more)
@@ -177,7 +177,7 @@ def _tell_when_asked(operations: Any, name: str, asked: asyncio.Event, monkeypat
             asked.set()
         return found
 
-    monkeypatch.setattr(operations, name, asking)
+    monkeypatch.setattr(use_cases, name, asking)
 
 
 @pytest.mark.parametrize("change", ["deleted", "lowered", "revoked"])
@@ -185,12 +185,12 @@ def _tell_when_asked(operations: Any, name: str, asked: asyncio.Event, monkeypat
 async def test_a_body_that_was_begun_with_a_right_does_nothing_without_it(
     api: ApiClient, monkeypatch, path: str, change: str
 ):
-    await api.operations.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
+    await api.use_cases.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
     is_page = path == "/nodes/new"
     headers = await headers_of(api, "session" if is_page else "API token")
     begun, goes_on, let_in = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    _tell_when_asked(api.operations.sessions, "find", let_in, monkeypatch)
-    _tell_when_asked(api.operations.users, "find_token", let_in, monkeypatch)
+    _tell_when_asked(api.use_cases.sessions, "find", let_in, monkeypatch)
+    _tell_when_asked(api.use_cases.users, "find_token", let_in, monkeypatch)
     name = f"n{secrets.token_hex(3)}"
     token = headers.get("Cookie", "").partition("=")[2]
     csrf = hmac.digest(token.encode(), b"csrf", "sha256").hex()
@@ -240,7 +240,7 @@ async def test_an_act_that_takes_its_time_is_not_carried_out_once_the_right_has_
     api: ApiClient, monkeypatch, kind: str
 ):
     """The right goes after the body was read, while a key is made: the transaction itself asks again."""
-    await api.operations.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
+    await api.use_cases.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
     match kind:
         case "access token":
             headers = bearer(await provisioning_token(api))
@@ -248,7 +248,7 @@ async def test_an_act_that_takes_its_time_is_not_carried_out_once_the_right_has_
             headers = bearer(await api_token(api, Role.OPERATOR, scope=Scope.PROVISIONING))
         case _:
             headers = await headers_of(api, kind)
-    really = api.operations.nodes._prepared
+    really = api.use_cases.nodes._prepared
     change = "program" if kind == "access token" else "deleted"
 
     async def prepared(*values: Any) -> Any:
@@ -256,7 +256,7 @@ async def test_an_act_that_takes_its_time_is_not_carried_out_once_the_right_has_
         await aside(CHANGES[change](api))
         return made
 
-    monkeypatch.setattr(api.operations.nodes, "_prepared", prepared)
+    monkeypatch.setattr(api.use_cases.nodes, "_prepared", prepared)
     if kind == "session":
         token = headers["Cookie"].partition("=")[2]
         fields = {
@@ -284,7 +284,7 @@ async def aside(change: Awaitable[Any]) -> None:
 
 
 async def test_a_sign_in_that_is_overtaken_by_a_new_password_leaves_no_session(api: ApiClient, monkeypatch):
-    really = api.operations.users.passwords.prove
+    really = api.use_cases.users.passwords.prove
     overtaken = False
 
     async def prove(*values: Any, **more: Any) -> Any:
@@ -295,9 +295,9 @@ async def test_a_sign_in_that_is_overtaken_by_a_new_password_leaves_no_session(a
             await aside(CHANGES["password"](api))
         return proven
 
-    monkeypatch.setattr(api.operations.users.passwords, "prove", prove)
+    monkeypatch.setattr(api.use_cases.users.passwords, "prove", prove)
     async with visitor(api) as thief:
         await thief.post("/sign-in", {"name": OPERATOR, "password": PASSWORD})
         assert overtaken
         assert (await thief.get("/nodes", allow_redirects=False)).status == 303
-    assert await api.operations.sessions.list(OPERATOR) == []
+    assert await api.use_cases.sessions.list(OPERATOR) == []

@@ -43,7 +43,7 @@ async def sign_in(api: ApiClient, name: str, *, address: str = "127.0.0.1", time
 
 
 async def entries(api: ApiClient, action: str) -> int:
-    return len(await api.operations._context.store.audit.list(action=action))
+    return len(await api.use_cases._context.store.audit.list(action=action))
 
 
 async def test_a_reader_who_signs_in_in_a_loop_is_told_to_wait_and_nobody_else_is(
@@ -66,14 +66,14 @@ async def test_a_reader_who_signs_in_in_a_loop_is_told_to_wait_and_nobody_else_i
 
 
 async def test_sign_ins_of_one_user_from_many_addresses_are_summed_up(api: ApiClient, record_property):
-    sessions = api.operations.sessions
-    user = await api.operations.users.get(READER)
+    sessions = api.use_cases.sessions
+    user = await api.use_cases.users.get(READER)
     made = 2 * NOTED_BURST
     for number in range(made):
         await sessions.start(user, address=f"198.51.100.{number}")
-    await api.operations.audit.record_attempts()
+    await api.use_cases.audit.record_attempts()
     noted = await entries(api, "session.started")
-    (summed,) = await api.operations._context.store.audit.list(action="sign_in.repeated")
+    (summed,) = await api.use_cases._context.store.audit.list(action="sign_in.repeated")
     line = f"{made} sign-ins: {noted} entries, and one for {json.loads(summed.detail)['attempts']}"
     print(line)
     record_property("summed sign-ins", line)

@@ -15,7 +15,7 @@ from common.ids import NodeName
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from common.wire.enrolment import EnrolRequest
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
-from manager.usecases.node_keys import NodeKeyOperations
+from manager.usecases.node_keys import NodeKeyUseCases
 from tests.attacks.manager_parts import Manager, manager, rotation
 from tests.patience import PATIENCE_S
 
@@ -40,7 +40,7 @@ async def test_a_thief_never_rotates_the_key_that_a_rescuer_has_pinned_meanwhile
     async with manager(tmp_path) as there:
         await there.add("n1")
         checked, go_on = asyncio.Event(), asyncio.Event()
-        rotate = NodeKeyOperations.rotate
+        rotate = NodeKeyUseCases.rotate
 
         async def held_up(self, *args, **kwargs):
             checked.set()
@@ -48,7 +48,7 @@ async def test_a_thief_never_rotates_the_key_that_a_rescuer_has_pinned_meanwhile
             await rotate(self, *args, **kwargs)
 
         copied = await there.join("n1")
-        monkeypatch.setattr(NodeKeyOperations, "rotate", held_up)
+        monkeypatch.setattr(NodeKeyUseCases, "rotate", held_up)
         thief = load_key(generate_key())
         async with asyncio.TaskGroup() as group:
             answer = group.create_task(there.ask(thief, rotation("n1", copied, thief)))

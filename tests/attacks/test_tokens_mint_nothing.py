@@ -54,12 +54,12 @@ async def status_of(api: ApiClient, method: str, url: str, body: Any, headers: d
 
 async def credentials(api: ApiClient) -> list[str]:
     """Return all that lets anybody in."""
-    operations = api.operations
+    use_cases = api.use_cases
     return [
-        *(f"user {each.name} {each.role}" for each in await operations.users.list()),
-        *(f"token {each.id}" for each in await operations.users.tokens(None)),
-        *(f"program {each.name} {each.role}" for each in await operations.clients.list()),
-        *(f"role {each.name} {each.permissions}" for each in await operations.roles.list()),
+        *(f"user {each.name} {each.role}" for each in await use_cases.users.list()),
+        *(f"token {each.id}" for each in await use_cases.users.tokens(None)),
+        *(f"program {each.name} {each.role}" for each in await use_cases.clients.list()),
+        *(f"role {each.name} {each.permissions}" for each in await use_cases.roles.list()),
     ]
 
 
@@ -70,7 +70,7 @@ async def test_no_token_makes_or_changes_what_lets_anybody_in_or_takes_private_k
         "API token": await api_token(api, Role.ADMINISTRATOR),
         "access token": await access_token(api, Role.ADMINISTRATOR),
     }
-    await api.operations.roles.add("mine", ["use_api"], actor=ADMIN)
+    await api.use_cases.roles.add("mine", ["use_api"], actor=ADMIN)
     before = await credentials(api)
     tried = 0
     for kind, token in tokens.items():
@@ -113,13 +113,13 @@ async def a_location(api: ApiClient) -> None:
 
 
 async def join_tokens(api: ApiClient) -> int:
-    return len(await api.operations.nodes.join_tokens())
+    return len(await api.use_cases.nodes.join_tokens())
 
 
 async def test_no_token_obtains_a_join_token_by_which_a_machine_of_its_own_is_sent_private_keys(
     api: ApiClient, record_property
 ):
-    await api.operations.nodes.add("known", names=[], addresses=[], actor=ADMIN)
+    await api.use_cases.nodes.add("known", names=[], addresses=[], actor=ADMIN)
     await a_location(api)
     before, made = await join_tokens(api), 0
     for number, token in enumerate(
@@ -156,9 +156,9 @@ async def test_a_password_or_a_token_made_for_it_obtains_join_tokens(api: ApiCli
         body = {"label": "x", "scope": "provisioning"}
         assert (await api.call("POST", "tokens", body, role=each))[0] == 403
     provisioning = await api_token(api, Role.ADMINISTRATOR, scope=Scope.PROVISIONING)
-    role = await api.operations.roles.add("provisioners", ["is_admin", "provision"], actor=ADMIN)
+    role = await api.use_cases.roles.add("provisioners", ["is_admin", "provision"], actor=ADMIN)
     program = await access_token(api, Role.ADMINISTRATOR)
-    (record,) = await api.operations.clients.list()
+    (record,) = await api.use_cases.clients.list()
     for number, (headers, expected) in enumerate(
         (
             (basic(ADMIN), True),
@@ -169,7 +169,7 @@ async def test_a_password_or_a_token_made_for_it_obtains_join_tokens(api: ApiCli
         start=20,
     ):
         if number == 23:
-            await api.operations.clients.change(record.id, name=record.name, api_role_id=role, actor=ADMIN)
+            await api.use_cases.clients.change(record.id, name=record.name, api_role_id=role, actor=ADMIN)
         status, _ = await api.call("POST", "nodes", {"name": f"n{number}"}, role=None, headers=headers)
         assert status == (201 if expected else 403), number
         async with api.session.post(
@@ -228,14 +228,14 @@ async def test_a_scope_is_at_most_the_users_role_and_holds(api: ApiClient):
 
 @pytest.mark.parametrize("change", ["password", "page", "role", "removed"])
 async def test_tokens_and_what_was_made_with_them_end_when_their_user_changes(api: ApiClient, change: str):
-    await api.operations.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
+    await api.use_cases.users.set_role(OPERATOR, role=Role.ADMINISTRATOR, actor=ADMIN)
     token = bearer(await api_token(api, Role.OPERATOR, scope=Scope.PROVISIONING))
     program = {"name": "theirs", "role": "administrator", "public_key": PUBLIC_KEY}
     assert (await api.call("POST", "oauth-clients", program, role=None, headers=basic(OPERATOR)))[0] == 201
     assert (await api.call("POST", "nodes", {"name": "n1"}, role=None, headers=token))[0] == 201
     assert (await api.call("GET", "whoami", role=None, headers=token))[1]["role"] == "administrator"
     if change == "password":
-        await api.operations.users.set_password(OPERATOR, password=EVIL, actor="console")
+        await api.use_cases.users.set_password(OPERATOR, password=EVIL, actor="console")
     elif change == "page":
         async with visitor(api, Role.OPERATOR) as browser:
             fields = {"current": "a-long-enough-password", "password": EVIL, "again": EVIL}
@@ -284,9 +284,9 @@ async def test_the_last_use_is_shown_and_written_once_for_many_requests(api: Api
 
     monkeypatch.setattr(Users, "token_used", counted)
     token = bearer(await api_token(api, Role.READ_ONLY))
-    assert (await api.operations.users.tokens(None))[0].last_used_s is None
+    assert (await api.use_cases.users.tokens(None))[0].last_used_s is None
     await asyncio.gather(*(api.call("GET", "whoami", role=None, headers=token) for _ in range(50)))
-    (record,) = await api.operations.users.tokens(READER)
+    (record,) = await api.use_cases.users.tokens(READER)
     assert (record.last_source, written) == ("127.0.0.1", ["127.0.0.1"])
     assert record.last_used_s is not None
     print(f"50 requests, {len(written)} write; the next after {NOTED_S:.0f} s")
@@ -294,8 +294,8 @@ async def test_the_last_use_is_shown_and_written_once_for_many_requests(api: Api
 
 async def test_a_stolen_session_mints_nothing_without_the_password(api: ApiClient, monkeypatch):
     async with visitor(api, Role.ADMINISTRATOR) as thief:
-        monkeypatch.setattr(api.operations.sessions, "is_confirmed", lambda _token: False)
-        await api.operations.nodes.add("known", names=[], addresses=[], actor=ADMIN)
+        monkeypatch.setattr(api.use_cases.sessions, "is_confirmed", lambda _token: False)
+        await api.use_cases.nodes.add("known", names=[], addresses=[], actor=ADMIN)
         before = [*(await credentials(api)), await join_tokens(api)]
         new = {"name": "evil", "password": EVIL, "again": EVIL, "role": "administrator"}
         for path, fields in (

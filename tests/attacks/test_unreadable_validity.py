@@ -130,8 +130,8 @@ async def test_no_door_shows_an_unreadable_end_as_a_date(api: ApiClient):
     )
     assert shown["chain_of_trust"]["links"][0]["unreadable"] == ["not_after"]
     assert expiry(msgspec.convert(shown, CertificateAnswer, strict=False), time.time()) == "unreadable"
-    await api.operations.alarms.evaluate(api.fleet)
-    kinds = {each.subject.kind for each in await api.operations.alarms.active()}
+    await api.use_cases.alarms.evaluate(api.fleet)
+    kinds = {each.subject.kind for each in await api.use_cases.alarms.active()}
     assert AlarmKind.CHAIN_INCOMPLETE in kinds
     assert not kinds & {AlarmKind.CERTIFICATE_EXPIRED, AlarmKind.CERTIFICATE_EXPIRING}
     async with visitor(api, Role.ADMINISTRATOR) as browser:

@@ -72,7 +72,7 @@ class Showroom:
         made = pki.make_leaf(
             issuer, names, not_before_s=now_s - 90 * pki.DAY_S, not_after_s=now_s + days * pki.DAY_S
         )
-        kept = await self.api.operations.certificates.upload(
+        kept = await self.api.use_cases.certificates.upload(
             Upload(
                 certificate=made.certificate_pem + chain,
                 private_key=made.key_pem,
@@ -86,7 +86,7 @@ class Showroom:
         )
         return kept.record.id
 
-    async def settle(self) -> None:
+    async def require_confirmation(self) -> None:
         """Push what there is, and wait until every node that concludes anything has concluded."""
         await self.api.fleet.push(None, forced=True)
         ends = [name for name, node in self.simulators.items() if node.behaviour != "never_concludes"]
@@ -94,7 +94,7 @@ class Showroom:
             async with asyncio.timeout(SETTLE_S):
                 while any(self.api.fleet.node(NodeName(name)).state in MOVING for name in ends):
                     await changes.take(SETTLE_S)
-        await self.api.operations.alarms.evaluate(self.api.fleet)
+        await self.api.use_cases.alarms.evaluate(self.api.fleet)
 
 
 @asynccontextmanager
@@ -103,7 +103,7 @@ async def showroom(directory: Path) -> AsyncIterator[Showroom]:
     async with Workers() as workers, real_api(directory, workers) as api:
         room = Showroom(api)
         # there are users, so no link would be good: the page behind one is to be looked at too
-        api.operations.setup.check = _any_link
+        api.use_cases.setup.check = _any_link
         await _fill(room)
         yield room
 
@@ -119,20 +119,20 @@ async def _fill(room: Showroom) -> None:
     for name in works:
         room.dial(name)
     await _certificates(room)
-    await room.settle()
+    await room.require_confirmation()
     room.simulators["london-2"].behaviour = "rolls_back"
     room.simulators["madrid-1"].behaviour = "never_concludes"
     await room.upload(["west.example.com"], days=365, nodes=["london-2", "madrid-1"])
-    await room.settle()
-    await room.api.operations.requests.create(
+    await room.require_confirmation()
+    await room.api.use_cases.requests.create(
         replaces=1,
         changes=RequestChanges(extra_alt_names=["rooms.example.com"]),
         key=KeyChoice(private_key=pki.make_leaf(None, ["x"]).key_pem),
         actor=ACTOR,
     )
-    await room.api.operations.users.new_token(ACTOR, label="nightly report", days=90, scope=None, actor=ACTOR)
+    await room.api.use_cases.users.new_token(ACTOR, label="nightly report", days=90, scope=None, actor=ACTOR)
     key = pki.make_key().public_key()
-    await room.api.operations.clients.add(
+    await room.api.use_cases.clients.add(
         "terraform",
         role=Role.ADMINISTRATOR,
         public_key=key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
@@ -141,7 +141,7 @@ async def _fill(room: Showroom) -> None:
 
 
 async def _certificates(room: Showroom) -> None:
-    trust = room.api.operations.trust
+    trust = room.api.use_cases.trust
     old = pki.make_root(
         "Example Old Root",
         not_before_s=int(time.time()) - 900 * pki.DAY_S,

@@ -85,7 +85,7 @@ async def test_alarms_come_and_end_on_the_home_page_and_in_the_list_which_keeps_
         watched_page(browser, room.api.url) as home,
         watched_page(browser, room.api.url) as listed,
     ):
-        alarms = room.api.operations.alarms
+        alarms = room.api.use_cases.alarms
         for page, path in ((home, "/"), (listed, "/alarms")):
             await sign_in(page, ADMIN, PASSWORD)
             await page.goto(path)
@@ -100,7 +100,7 @@ async def test_alarms_come_and_end_on_the_home_page_and_in_the_list_which_keeps_
         await expect(listed.get_by_role("link", name="sudden.example.com")).to_be_visible()
         await expect(listed.locator("#found")).to_have_text(f"{total + 1} alarms")
         await expect(box).to_be_checked()
-        await room.api.operations.certificates.delete([number], force=True, actor="test")
+        await room.api.use_cases.certificates.delete([number], force=True, actor="test")
         await alarms.evaluate(room.api.fleet)
         await expect(home.get_by_role("link", name=f"All {total} alarms")).to_be_visible()
         await expect(listed.get_by_role("link", name="sudden.example.com")).to_have_count(0)

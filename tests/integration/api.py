@@ -32,7 +32,7 @@ from manager.store.store import Store
 from manager.usecases import passwords
 from manager.usecases.context import Context
 from manager.usecases.nodes import JoinFacts
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.integration.leaks import Leaks
@@ -50,7 +50,7 @@ class ApiClient:
         self,
         url: str,
         session: aiohttp.ClientSession,
-        operations: Operations,
+        use_cases: UseCases,
         server: HttpsServer,
         fleet: Fleet,
         directory: Path,
@@ -60,7 +60,7 @@ class ApiClient:
         self.url = url
         self.directory = directory
         self.session = session
-        self.operations = operations
+        self.use_cases = use_cases
         self.server = server
         self.fleet = fleet
         self.answers: list[bytes] = []
@@ -68,7 +68,7 @@ class ApiClient:
     @property
     def context(self) -> Context:
         """What the use cases work with."""
-        return self.operations._context
+        return self.use_cases._context
 
     async def add_node(self, name: str) -> None:
         """Add a node as an entry only: no key is made for it."""
@@ -130,23 +130,23 @@ async def _serving(
     own = pki.current_leaf(issuer, ["localhost"])
     async with Supervisor() as supervisor:
         with patch.object(passwords, "new_hasher", QUICK_HASHER):
-            operations = Operations(
+            use_cases = UseCases(
                 Context(store=store, inventories=inventories, fleet=fleet, workers=workers), join=join
             )
         for role, name in USERS.items():
-            await operations.users.add(name, role=role, password=PASSWORD, actor="test")
+            await use_cases.users.add(name, role=role, password=PASSWORD, actor="test")
         leaks.phrases.add(PASSWORD)
         metrics = Metrics(
             Sources(
                 version="test",
                 nodes=fleet.counts,
                 views=fleet.view,
-                alarms=operations.alarms.active,
+                alarms=use_cases.alarms.active,
                 inventory=inventories.current,
                 readings=[],
             )
         )
-        app = build_application(operations, fleet, Health([]), metrics, proxies=Proxies(proxies))
+        app = build_application(use_cases, fleet, Health([]), metrics, proxies=Proxies(proxies))
         server = HttpsServer(app, host="127.0.0.1", port=0)
         await server.start()
         supervisor.keep("https", server.run)
@@ -161,7 +161,7 @@ async def _serving(
         try:
             async with leaks.session(trusting) as session:
                 yield ApiClient(
-                    f"https://127.0.0.1:{server.port}", session, operations, server, fleet, directory, leaks
+                    f"https://127.0.0.1:{server.port}", session, use_cases, server, fleet, directory, leaks
                 )
         finally:
             await server.close()

@@ -61,10 +61,10 @@ async def api(tmp_path: Path):
 @pytest.fixture
 async def full(api: ApiClient, monkeypatch):
     """Nodes verify by one CA, and a second entry, an intermediate, only completes chains; one further name is too long."""
-    await api.operations.trust.take(ROOT.certificate_pem, actor="test")
-    await api.operations.trust.upload_one(ISSUER.certificate_pem, trusted_intermediate=False, actor="test")
+    await api.use_cases.trust.take(ROOT.certificate_pem, actor="test")
+    await api.use_cases.trust.upload_one(ISSUER.certificate_pem, trusted_intermediate=False, actor="test")
     leaf = pki.current_leaf(OWN_ISSUER, ["conf.example.com"])
-    await api.operations.certificates.upload(
+    await api.use_cases.certificates.upload(
         Upload(
             certificate=pki.chain_pem(leaf, OWN_ISSUER, OWN_ROOT),
             private_key=leaf.key_pem,
@@ -75,7 +75,7 @@ async def full(api: ApiClient, monkeypatch):
         ),
         actor="test",
     )
-    held = (await api.operations.inventory()).trust
+    held = (await api.use_cases.inventory()).trust
     room = trust.client_ca_list_bytes([decode(ROOT.certificate_der), *held.builtin])
     monkeypatch.setattr(trust, "CLIENT_CA_LIST_MAX_BYTES", room)
     assert await too_long(api) == []
@@ -83,7 +83,7 @@ async def full(api: ApiClient, monkeypatch):
 
 
 async def too_long(api: ApiClient) -> list[str]:
-    inventory = await api.operations.inventory()
+    inventory = await api.use_cases.inventory()
     found = conditions_of_inventory(inventory, republished={}, now_s=int(time.time()))
     return [one.details for one in found if one.subject.kind is AlarmKind.CLIENT_CA_LIST_TOO_LONG]
 

@@ -37,8 +37,8 @@ KEY = LEAF.key_pem
 async def api(tmp_path: Path):
     (tmp_path / "store").mkdir()
     async with real_api(tmp_path / "store", InPlace()) as client:
-        await client.operations.trust.take(CA.certificate_pem, actor="test")
-        await client.operations.certificates.upload(Upload(certificate=WHOLE, private_key=KEY), actor="test")
+        await client.use_cases.trust.take(CA.certificate_pem, actor="test")
+        await client.use_cases.certificates.upload(Upload(certificate=WHOLE, private_key=KEY), actor="test")
         yield client
 
 
@@ -142,7 +142,7 @@ async def test_what_came_along_without_a_part_in_the_chain_is_named_and_nothing_
             assert told.count("came along") > quiet.count("came along"), name
         else:
             assert (quiet.count("came along"), told.count("came along")) == (0, 2), name
-    assert [each.certificate.label for each in await api.operations.trust.list()] == ["CN=Companion Root"]
+    assert [each.certificate.label for each in await api.use_cases.trust.list()] == ["CN=Companion Root"]
 
 
 def file(name: str, *texts: str) -> dict[str, str]:
@@ -168,7 +168,7 @@ async def test_an_import_uses_or_names_each_of_two_chains_for_one_leaf(api):
 
 
 async def test_a_trusted_ca_that_came_along_is_said_to_be_trusted_already(api):
-    await api.operations.trust.take(STRANGER.certificate_pem, actor="test")
+    await api.use_cases.trust.take(STRANGER.certificate_pem, actor="test")
     told = await DOORS["API: upload"](api, WHOLE + STRANGER.certificate_pem, Path())
     assert "not served, but a trusted CA already" in told
 

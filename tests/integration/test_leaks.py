@@ -41,7 +41,7 @@ async def say(api: ApiClient, text: str, monkeypatch: pytest.MonkeyPatch) -> Non
     async def fail(query: object) -> None:
         raise InvalidInputError("x", text)
 
-    monkeypatch.setattr(api.operations.certificates, "list", fail)
+    monkeypatch.setattr(api.use_cases.certificates, "list", fail)
     await api.call("GET", "certificates")
 
 

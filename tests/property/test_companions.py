@@ -8,7 +8,7 @@ from manager.domain.inventory import Inventory, Trust
 from manager.domain.keeping import new_entry
 from manager.pki.chain.chain import ancestors
 from manager.pki.read.upload import read_tls
-from manager.usecases.confirming import foresee_kept
+from manager.usecases.confirming import assess_kept
 from tests.pki import DAY_S, NOW_S, cross_sign, make_intermediate, make_leaf, make_root
 
 ROOT, NAMESAKE, ELDER = make_root(), make_root(), make_root("Elder")
@@ -40,9 +40,9 @@ def test_each_certificate_that_came_along_is_used_or_named(chosen: list[int], tr
     material = read_tls(certificate=text, private_key=LEAF.key_pem)
     custom = {number: CERTIFICATES[number] for number in trusted}
     inventory = Inventory(revision=1, entries={}, trusted_cas={}, nodes={}, slots={}, trust=Trust(custom, ()))
-    foreseen = foresee_kept(inventory, material, (), "server", now_s=NOW_S)
-    assert not any(each.asks for each in foreseen.consequences)
-    told = " ".join(each.message for each in foreseen.consequences)
+    impact = assess_kept(inventory, material, (), "server", now_s=NOW_S)
+    assert not any(each.asks for each in impact.consequences)
+    told = " ".join(each.message for each in impact.consequences)
     chain = inventory.chain_of(new_entry(material, now_s=NOW_S), now_s=NOW_S)
     led = ancestors(material.leaf, material.companions)
     used = {*(link.certificate for link in chain.links), *chain.serving, *led}

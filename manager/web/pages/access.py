@@ -20,15 +20,15 @@ async def sign_in(visit: PageRequest) -> web.StreamResponse:
     name, next_path = visit.form.text("name").strip(), inside(visit.form.text(NEXT))
     try:
         user = await visit.prove(name, visit.form.text("password"))
-        token = await visit.operations.sessions.start(user, address=visit.address)
+        token = await visit.use_cases.sessions.start(user, address=visit.address)
     except AccessError as error:
         return await _ask(visit, next_path=next_path, name=name, error=error)
-    await visit.operations.sessions.end(visit.token)
+    await visit.use_cases.sessions.end(visit.token)
     try:
         # the password may have been replaced meanwhile, which ends only the sessions that there were
         await visit.prove(name, visit.form.text("password"))
     except AccessError as error:
-        await visit.operations.sessions.end(token)
+        await visit.use_cases.sessions.end(token)
         return await _ask(visit, next_path=next_path, name=name, error=error)
     response = visit.redirect(next_path)
     visit.remember(response, token)
@@ -50,13 +50,13 @@ async def confirm(visit: PageRequest) -> web.StreamResponse:
             next_path=visit.form.text(NEXT),
             error=error.message if busy else "the password is wrong",
         )
-    visit.operations.sessions.confirmed(visit.token)
+    visit.use_cases.sessions.confirmed(visit.token)
     return visit.redirect(inside(visit.form.text(NEXT)))
 
 
 async def sign_out(visit: PageRequest) -> web.StreamResponse:
     """End the session, here and in the store."""
-    await visit.operations.sessions.end(visit.token)
+    await visit.use_cases.sessions.end(visit.token)
     response = visit.redirect("/sign-in", "You are signed out.")
     # the next page gives the browser a token of its own again
     visit.remember(response, "")
@@ -65,7 +65,7 @@ async def sign_out(visit: PageRequest) -> web.StreamResponse:
 
 async def set_up_page(visit: PageRequest) -> web.StreamResponse:
     """Ask for the first administrator, if the link is good."""
-    await visit.operations.setup.check(visit.name("token"))
+    await visit.use_cases.setup.check(visit.name("token"))
     return visit.render("set_up.html", name="admin", error=None)
 
 
@@ -75,13 +75,13 @@ async def set_up(visit: PageRequest) -> web.StreamResponse:
     problem = "The two passwords differ." if password != visit.form.text("again") else ""
     if not problem:
         try:
-            user = await visit.operations.setup.create(visit.name("token"), name=name, password=password)
+            user = await visit.use_cases.setup.create(visit.name("token"), name=name, password=password)
         except AccessError:
             raise
         except CertcastError as error:
             problem = error.message
         else:
-            token = await visit.operations.sessions.start(user, address=visit.address)
+            token = await visit.use_cases.sessions.start(user, address=visit.address)
             response = visit.redirect("/", f"Welcome, {name}. Add your first node, or a certificate.")
             visit.remember(response, token)
             await visit.remember_device(response, user)
@@ -99,7 +99,7 @@ async def _ask(
         name=name,
         error=error.message if error else "",
         locked=error is not None and error.reason is Reason.BUSY,
-        needs_set_up=await visit.operations.setup.is_needed(),
+        needs_set_up=await visit.use_cases.setup.is_needed(),
     )
 
 

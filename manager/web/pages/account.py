@@ -34,7 +34,7 @@ async def own_password(visit: PageRequest) -> web.StreamResponse:
     user = _signed_in(visit)
     try:
         await visit.prove(user.name, visit.form.text("current"))
-        visit.operations.sessions.check_allowance(user, address=visit.address)
+        visit.use_cases.sessions.check_allowance(user, address=visit.address)
     except AccessError as error:
         busy = error.reason is Reason.BUSY
         return await _own(
@@ -42,10 +42,8 @@ async def own_password(visit: PageRequest) -> web.StreamResponse:
         )
     if problems := password_problems(visit, user.name):
         return await _own(visit, 400, problems)
-    await visit.operations.users.set_password(
-        user.name, password=visit.form.text("password"), actor=user.name
-    )
-    token = await visit.operations.sessions.start(user, address=visit.address)
+    await visit.use_cases.users.set_password(user.name, password=visit.form.text("password"), actor=user.name)
+    token = await visit.use_cases.sessions.start(user, address=visit.address)
     response = visit.redirect(
         "/users/me",
         "Your password was changed; your other sessions have ended, and your API tokens are revoked.",
@@ -67,7 +65,7 @@ async def new_token(visit: PageRequest) -> web.StreamResponse:
         return await _own(visit, 400, problems)
     scope = Scope(wanted)
     try:
-        token, expires_s = await visit.operations.users.new_token(
+        token, expires_s = await visit.use_cases.users.new_token(
             visit.actor, label=label, days=int(days), scope=scope, actor=visit.actor
         )
     except (AccessError, ConflictError) as error:
@@ -77,7 +75,7 @@ async def new_token(visit: PageRequest) -> web.StreamResponse:
 
 async def remove_token_page(visit: PageRequest) -> web.StreamResponse:
     """Say what follows when a token is revoked."""
-    found = [each for each in await visit.operations.users.tokens(_whose(visit)) if each.id == visit.number()]
+    found = [each for each in await visit.use_cases.users.tokens(_whose(visit)) if each.id == visit.number()]
     if not found:
         raise NotFoundError("the token no longer exists")
     return visit.render("token_remove.html", token=found[0])
@@ -85,7 +83,7 @@ async def remove_token_page(visit: PageRequest) -> web.StreamResponse:
 
 async def remove_token(visit: PageRequest) -> web.StreamResponse:
     """Revoke one of the own tokens, as an administrator anybody's."""
-    record = await visit.operations.users.remove_token(visit.number(), name=_whose(visit), actor=visit.actor)
+    record = await visit.use_cases.users.remove_token(visit.number(), name=_whose(visit), actor=visit.actor)
     whose = "" if record.user == visit.actor else f" of {record.user}"
     return visit.redirect(
         "/users/me" if record.user == visit.actor else "/users/tokens",
@@ -96,8 +94,8 @@ async def remove_token(visit: PageRequest) -> web.StreamResponse:
 async def end_own_sessions(visit: PageRequest) -> web.StreamResponse:
     """Sign the user out everywhere else, or in one other browser."""
     only = visit.form.text("session") or None
-    here = visit.operations.sessions.id_of(visit.token)
-    await visit.operations.sessions.end_of(visit.actor, only=only, keep=here, actor=visit.actor)
+    here = visit.use_cases.sessions.id_of(visit.token)
+    await visit.use_cases.sessions.end_of(visit.actor, only=only, keep=here, actor=visit.actor)
     said = "That browser is signed out." if only else "You are signed out everywhere else."
     return visit.redirect("/users/me", said)
 
@@ -119,13 +117,13 @@ async def _own(visit: PageRequest, status: int = 200, problems: Sequence[str] = 
         "user_own.html",
         status=status,
         problems=problems,
-        tokens=await visit.operations.users.tokens(visit.actor),
+        tokens=await visit.use_cases.users.tokens(visit.actor),
         label=visit.form.text("label"),
         days=visit.form.text("days", str(TOKEN_DAYS)),
         scopes={scope: says for scope, says in SCOPES.items() if fits(scope, role)},
         scope=visit.form.text("scope", Scope.READ_ONLY),
-        sessions=await visit.operations.sessions.list(visit.actor),
-        here=visit.operations.sessions.id_of(visit.token),
+        sessions=await visit.use_cases.sessions.list(visit.actor),
+        here=visit.use_cases.sessions.id_of(visit.token),
         role_says=ROLES[role],
     )
 

@@ -21,13 +21,13 @@ async def active(visit: PageRequest) -> web.StreamResponse:
 
 
 async def _active(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
-    found = sorted(await visit.operations.alarms.active(), key=lambda each: LEVELS.index(each.spec.level))
+    found = sorted(await visit.use_cases.alarms.active(), key=lambda each: LEVELS.index(each.spec.level))
     return _list(visit, "alarms.html", found, problems=problems)
 
 
 async def history(visit: PageRequest) -> web.StreamResponse:
     """Show what stood and no longer does, the latest first."""
-    return _list(visit, "alarms_history.html", await visit.operations.alarms.history())
+    return _list(visit, "alarms_history.html", await visit.use_cases.alarms.history())
 
 
 async def acknowledge(visit: PageRequest) -> web.StreamResponse:
@@ -35,9 +35,9 @@ async def acknowledge(visit: PageRequest) -> web.StreamResponse:
     ids = visit.form.ids()
     if not ids:
         return await _active(visit, problems=["tick at least one alarm first"])
-    standing = {each.id for each in await visit.operations.alarms.active()}
+    standing = {each.id for each in await visit.use_cases.alarms.active()}
     seen = [number for number in ids if number in standing]
-    await visit.operations.alarms.acknowledge(seen, actor=visit.actor)
+    await visit.use_cases.alarms.acknowledge(seen, actor=visit.actor)
     said = f"Acknowledged {plural(len(seen), 'alarm')}."
     if len(seen) < len(ids):
         said += f" {plural(len(ids) - len(seen), 'alarm')} had ended in the meantime."

@@ -20,7 +20,7 @@ _OLD_HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
 async def show(visit: PageRequest) -> web.StreamResponse:
     """Show a page of acts, the newest first."""
     wanted = {name: visit.query(name).strip() for name in ("actor", "action", "subject")}
-    found = await visit.operations.audit.page(AuditSearch(**wanted), size=SIZE, before=_before(visit))
+    found = await visit.use_cases.audit.page(AuditSearch(**wanted), size=SIZE, before=_before(visit))
     return visit.render(
         "audit.html",
         acts=[act_of(each) for each in found.entries],
@@ -34,7 +34,7 @@ async def verify(visit: PageRequest) -> web.StreamResponse:
     """Walk along the chain, and show what that found."""
     kept = visit.query("head").strip()
     noted = kept.lower() if _OLD_HASH.fullmatch(kept) else None
-    audit = visit.operations.audit
+    audit = visit.use_cases.audit
     found = await audit.verify(noted=noted, kept=None if noted or not kept else kept)
     signed = None if found.fault is Fault.KEY else await audit.head()
     return visit.render(

@@ -64,13 +64,13 @@ async def add(visit: PageRequest) -> web.StreamResponse:
             annotations=annotations,
         )
         if not form.flag("preview"):
-            kept = await visit.operations.certificates.upload(
+            kept = await visit.use_cases.certificates.upload(
                 upload, confirm=form.text("confirm"), actor=visit.actor
             )
             added = _added(kept.record, created=kept.created, nodes=nodes)
             said = with_notes(added, kept.consequences)
             return visit.redirect(f"/certificates/{kept.record.id}", said)
-        preview = await visit.operations.previews.certificate(upload)
+        preview = await visit.use_cases.previews.certificate(upload)
     except ConfirmationNeededError as error:
         return await _new_form(visit, given_back, status=status_of(error), asked=error)
     except CertcastError as error:
@@ -86,7 +86,7 @@ async def add(visit: PageRequest) -> web.StreamResponse:
 
 async def edit_form(visit: PageRequest) -> web.StreamResponse:
     """Show what can be changed of a certificate."""
-    found = await visit.operations.certificates.editable(visit.number())
+    found = await visit.use_cases.certificates.editable(visit.number())
     record, places = found.record, found.places
     texts = {"certificate": record.text, "parameters": record.parameters_text}
     given = _Given(texts, _server_nodes(places), record.annotations)
@@ -96,19 +96,19 @@ async def edit_form(visit: PageRequest) -> web.StreamResponse:
 async def edit(visit: PageRequest) -> web.StreamResponse:
     """Change it; who comes second is told what the first one changed, and loses nothing."""
     form, number, seen = visit.form, visit.number(), visit.form.text("seen")
-    found = await visit.operations.certificates.editable(number)
+    found = await visit.use_cases.certificates.editable(number)
     record, places = found.record, found.places
     texts = {name: form.text(name) for name in ("certificate", "parameters")}
     given = _Given(texts, chosen_nodes(form), annotations_of(form))
     try:
         given = replace(given, fields={name: await visit.given_text(name) for name in texts})
-        told = await visit.operations.certificates.edit(
+        told = await visit.use_cases.certificates.edit(
             number, _edited(record, given, form), seen=seen, confirm=form.text("confirm"), actor=visit.actor
         )
     except ConfirmationNeededError as error:
         return await _edit_form(visit, record, given, seen=seen, status=status_of(error), asked=error)
     except ChangedMeanwhileError:
-        found = await visit.operations.certificates.editable(number)
+        found = await visit.use_cases.certificates.editable(number)
         record, places = found.record, found.places
         theirs = await visit.differences(
             ("TLS certificate", record.text, given.fields["certificate"]),
@@ -158,7 +158,7 @@ async def _new_form(
     preview: object = None,
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    inventory = await visit.operations.inventory()
+    inventory = await visit.use_cases.inventory()
     chosen = given.fields["slot"]
     slot = slot_name(chosen) if chosen in {"server", "client"} else "server"
     return visit.render(
@@ -185,7 +185,7 @@ async def _edit_form(
     theirs: Sequence[Difference] = (),
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    inventory = await visit.operations.inventory()
+    inventory = await visit.use_cases.inventory()
     return visit.render(
         "certificate_edit.html",
         status=status,

@@ -39,7 +39,7 @@ async def list_all(visit: PageRequest) -> web.StreamResponse:
 
 async def _list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
     query = _query(visit)
-    total, listed = await visit.operations.certificates.list(query)
+    total, listed = await visit.use_cases.certificates.list(query)
     return visit.render(
         "certificates.html",
         status=400 if problems else 200,
@@ -59,7 +59,7 @@ async def by_node(visit: PageRequest) -> web.StreamResponse:
     search = visit.query("search").strip().lower()
     found = [
         (node, slot, listed)
-        for node, slot, listed in await visit.operations.assignments.by_node()
+        for node, slot, listed in await visit.use_cases.assignments.by_node()
         if search in node or (listed is not None and search in listed.entry.leaf.subject_name.lower())
     ]
     return visit.render(
@@ -80,7 +80,7 @@ async def show(visit: PageRequest) -> web.StreamResponse:
 async def _show(
     visit: PageRequest, *, status: int = 200, asked: ConfirmationNeededError | None = None
 ) -> web.Response:
-    shown = await visit.operations.certificates.show(visit.number())
+    shown = await visit.use_cases.certificates.show(visit.number())
     judgement = shown.judgement
     nodes = list(dict.fromkeys(place.node for place in shown.entry.places))
     views = {view.name: view for view in await views_of(visit.site.fleet, nodes)}
@@ -100,14 +100,14 @@ async def _show(
 async def trust_root(visit: PageRequest) -> web.StreamResponse:
     """Trust the root that came with a certificate, as it was shown."""
     number = visit.number()
-    inventory = await visit.operations.inventory()
+    inventory = await visit.use_cases.inventory()
     if number not in inventory.entries:
         raise NotFoundError(f"there is no certificate {number} any more")
     root = _untrusted_root(inventory.chain(number, now_s=int(visit.now_s)))
     if root is None or root.fingerprint != visit.form.text("fingerprint"):
         raise ConflictError("the chain of trust has changed; load the certificate's page again")
     try:
-        await visit.operations.trust.take(root.pem, confirm=visit.form.text("confirm"), actor=visit.actor)
+        await visit.use_cases.trust.take(root.pem, confirm=visit.form.text("confirm"), actor=visit.actor)
     except ConfirmationNeededError as error:
         return await _show(visit, status=status_of(error), asked=error)
     return visit.redirect(
@@ -159,7 +159,7 @@ async def download(visit: PageRequest) -> web.StreamResponse:
             visit, entries, wanted=wanted, status=400, problems=["the two passphrases differ"]
         )
     try:
-        return attachment(await visit.operations.downloads.download(ids, wanted, actor=visit.actor))
+        return attachment(await visit.use_cases.downloads.download(ids, wanted, actor=visit.actor))
     except CertcastError as error:
         return _download_form(
             visit, entries, wanted=wanted, status=status_of(error), problems=findings_of(error)
@@ -177,7 +177,7 @@ async def delete(visit: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none."""
     ids = visit.form.ids()
     try:
-        lost = await visit.operations.certificates.delete(
+        lost = await visit.use_cases.certificates.delete(
             ids, force=False, confirm=visit.form.text("confirm"), actor=visit.actor
         )
     except ConfirmationNeededError as error:
@@ -196,7 +196,7 @@ async def _delete_form(visit: PageRequest, ids: Sequence[int], *, status: int = 
         "certificates_delete.html",
         status=status,
         entries=await _chosen(visit, ids),
-        foreseen=await visit.operations.previews.deleting(ids),
+        impact=await visit.use_cases.previews.deleting(ids),
     )
 
 
@@ -204,7 +204,7 @@ async def _chosen(visit: PageRequest, ids: Sequence[int]) -> list[Entry]:
     """Return the entries of ids. Raises NotFoundError, InvalidInputError if there are none."""
     if not ids:
         raise InvalidInputError("id", "no certificate was chosen; go back and tick at least one")
-    entries = (await visit.operations.inventory()).entries
+    entries = (await visit.use_cases.inventory()).entries
     if missing := [number for number in ids if number not in entries]:
         raise NotFoundError(f"there is no certificate {missing[0]} any more")
     return [entries[number] for number in ids]

@@ -34,7 +34,7 @@ NARROW: Final = (340, 130)
 async def home(visit: PageRequest) -> web.StreamResponse:
     """Show how the fleet stands."""
     now_s = visit.now_s
-    inventory = await visit.operations.inventory()
+    inventory = await visit.use_cases.inventory()
     leaves = [entry.leaf for entry in inventory.entries.values()]
     ends = [
         End(leaf.not_after_s, nearness_of(leaf, now_s=int(now_s)))
@@ -72,7 +72,7 @@ async def home(visit: PageRequest) -> web.StreamResponse:
 
 async def live(visit: PageRequest) -> web.StreamResponse:
     """Stream the tiles, the alarms and the pushes, each drawn anew when it changes, until the session ends."""
-    site, stream, alarms = visit.site, event_stream(), visit.operations.alarms
+    site, stream, alarms = visit.site, event_stream(), visit.use_cases.alarms
 
     async def send(part: str, values: Mapping[str, Any]) -> None:
         template = site.templates.get_template(f"fleet_{part}.html")
@@ -87,7 +87,7 @@ async def live(visit: PageRequest) -> web.StreamResponse:
             await stream.prepare(visit.request)
             changed: Sequence[NodeView] = site.fleet.view()
             known: dict[NodeName, NodeView] = {}
-            while await visit.operations.sessions.find(visit.token, using=False) is not None:
+            while await visit.use_cases.sessions.find(visit.token, using=False) is not None:
                 known.update((view.name, view) for view in changed)
                 names = set(site.fleet.names())
                 known = {name: view for name, view in known.items() if name in names}
@@ -109,7 +109,7 @@ async def push_plan(visit: PageRequest) -> web.StreamResponse:
         return await show_list(visit, problems=["tick at least one node first"])
     forced, nodes = bool(visit.query("forced")), _chosen(names, everything=everything)
     changes = sorted(
-        await visit.operations.pushes.plan(nodes, forced=forced), key=lambda each: _ORDER[each.plan.action]
+        await visit.use_cases.pushes.plan(nodes, forced=forced), key=lambda each: _ORDER[each.plan.action]
     )
     counts = _actions([each.plan for each in changes])
     return visit.render("push.html", changes=changes, nodes=nodes, forced=forced, counts=counts)
@@ -118,7 +118,7 @@ async def push_plan(visit: PageRequest) -> web.StreamResponse:
 async def push(visit: PageRequest) -> web.StreamResponse:
     """Push now, and show the progress on the home page."""
     nodes = _chosen(visit.form.all("node"), everything=visit.form.flag("all"))
-    done = await visit.operations.pushes.push(nodes, forced=visit.form.flag("forced"), actor=visit.actor)
+    done = await visit.use_cases.pushes.push(nodes, forced=visit.form.flag("forced"), actor=visit.actor)
     counts = _actions(done)
     going = counts["push"] + counts["publish_and_push"]
     said = f"Pushing to {plural(going, 'node')}." if going else "Nothing was pushed."
@@ -134,7 +134,7 @@ def _standing(views: Iterable[NodeView], counts: Mapping[str, int], now_s: float
 
 
 async def _alarms(visit: PageRequest) -> dict[str, Any]:
-    found = await visit.operations.alarms.active()
+    found = await visit.use_cases.alarms.active()
     return {
         "alarms": sorted(found, key=lambda each: each.spec.level)[:ALARMS_SHOWN],
         "alarm_levels": Counter(each.spec.level for each in found if each.acknowledged_s is None),

@@ -18,8 +18,8 @@ async def history(visit: PageRequest) -> web.StreamResponse:
 
 async def _history(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
     name = node_name(visit.name("name"))
-    found = await visit.operations.generations.history(name)
-    inventory = await visit.operations.inventory()
+    found = await visit.use_cases.generations.history(name)
+    inventory = await visit.use_cases.inventory()
     return visit.render(
         "generations.html",
         status=400 if problems else 200,
@@ -36,7 +36,7 @@ async def compare(visit: PageRequest) -> web.StreamResponse:
     name, after = node_name(visit.name("name")), _chosen(visit, "after")
     if after is None:
         return await _history(visit, problems=["choose two generations to compare"])
-    found = await visit.operations.generations.compare(name, after, before=_chosen(visit, "before"))
+    found = await visit.use_cases.generations.compare(name, after, before=_chosen(visit, "before"))
     return visit.render("generations_compare.html", name=name, found=found)
 
 
@@ -50,7 +50,7 @@ async def _republish(visit: PageRequest, *, changed: bool = False) -> web.Respon
     name, number = node_name(visit.name("name")), visit.number("generation")
     view = visit.site.fleet.node(name)
     desired = view.desired.generation if view.desired else None
-    found = await visit.operations.generations.foresee(name, number, desired=desired)
+    found = await visit.use_cases.generations.assess(name, number, desired=desired)
     return visit.render(
         "generations_republish.html",
         status=409 if changed else 200,
@@ -66,7 +66,7 @@ async def republish(visit: PageRequest) -> web.StreamResponse:
     """Publish older content as a new generation, and push it."""
     name, number = node_name(visit.name("name")), visit.number("generation")
     try:
-        done, _ = await visit.operations.generations.republish(
+        done, _ = await visit.use_cases.generations.republish(
             name, number, confirm=visit.form.text("confirm"), actor=visit.actor
         )
     except ConfirmationNeededError:

@@ -29,7 +29,7 @@ STILL_HERE: Final = b": still here\n\n"
 async def node(visit: PageRequest) -> web.StreamResponse:
     """Tell of changes of one node."""
     name = node_name(visit.name("name"))
-    await visit.operations.nodes.get(name)
+    await visit.use_cases.nodes.get(name)
 
     async def watched() -> AbstractSet[NodeName]:
         return {name}
@@ -42,7 +42,7 @@ async def certificate(visit: PageRequest) -> web.StreamResponse:
     number = visit.number()
 
     async def watched() -> AbstractSet[NodeName]:
-        entry = (await visit.operations.inventory()).entries.get(number)
+        entry = (await visit.use_cases.inventory()).entries.get(number)
         return {place.node for place in entry.places} if entry is not None else frozenset()
 
     return await _tell(visit, watched)
@@ -63,16 +63,16 @@ async def _tell(
     is_shown: Callable[[AlarmRecord], bool] | None = None,
 ) -> web.StreamResponse:
     """Tell of changes of the nodes `watched`, and of the alarms that are shown."""
-    site, stream, operations = visit.site, event_stream(), visit.operations
+    site, stream, use_cases = visit.site, event_stream(), visit.use_cases
 
     async def standing() -> list[AlarmRecord]:
-        return [each for each in await operations.alarms.active() if is_shown and is_shown(each)]
+        return [each for each in await use_cases.alarms.active() if is_shown and is_shown(each)]
 
-    rights = operations.rights(partial(_check_signed_in, visit))
+    rights = use_cases.rights(partial(_check_signed_in, visit))
     async with site.streams.keep(visit.actor):
         with (
             site.fleet.subscribe() as changes,
-            operations.alarms.watch(changes.wake) as news,
+            use_cases.alarms.watch(changes.wake) as news,
             contextlib.suppress(ConnectionError, AccessError),
         ):
             await stream.prepare(visit.request)
@@ -93,7 +93,7 @@ async def _tell(
 
 
 async def _check_signed_in(visit: PageRequest) -> None:
-    if await visit.operations.sessions.find(visit.token, using=False) is None:
+    if await visit.use_cases.sessions.find(visit.token, using=False) is None:
         raise AccessError("the session is over")
 
 

@@ -24,15 +24,15 @@ CHOICES: Final = 50
 async def show(visit: PageRequest) -> web.StreamResponse:
     """Show all that is known of a node."""
     name = node_name(visit.name("name"))
-    record = await visit.operations.nodes.get(name)
+    record = await visit.use_cases.nodes.get(name)
     view = visit.site.fleet.node(name)
-    inventory = await visit.operations.inventory()
-    alarms = [each for each in await visit.operations.alarms.active() if each.node == name]
+    inventory = await visit.use_cases.inventory()
+    alarms = [each for each in await visit.use_cases.alarms.active() if each.node == name]
     return visit.render(
         "node.html",
         record=record,
         view=view,
-        location=location_of(record, await visit.operations.nodes.locations()),
+        location=location_of(record, await visit.use_cases.nodes.locations()),
         slots=slot_rows(view, inventory),
         endpoints=endpoint_rows(view, inventory),
         what_it_has=what_it_has(view),
@@ -58,9 +58,9 @@ async def _choose(
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     """Offer certificates; `wanted` is the one that was chosen while somebody else changed the slot, or that wants a confirmation."""
-    inventory = await visit.operations.inventory()
+    inventory = await visit.use_cases.inventory()
     number, search = visit.page(), visit.query("search")
-    total, found = await visit.operations.certificates.list(
+    total, found = await visit.use_cases.certificates.list(
         Query(
             search=search,
             fitting=record.name if slot == "server" else None,
@@ -97,7 +97,7 @@ async def assign(visit: PageRequest) -> web.StreamResponse:
     if not chosen:
         return await _choose(visit, record, slot, status=400, problems=["no certificate was chosen"])
     try:
-        await visit.operations.assignments.assign(
+        await visit.use_cases.assignments.assign(
             chosen[-1],
             nodes=[record.name],
             slot=slot,
@@ -123,13 +123,13 @@ async def empty_page(visit: PageRequest) -> web.StreamResponse:
 async def _empty_page(
     visit: PageRequest, record: NodeRecord, slot: Slot, *, status: int = 200
 ) -> web.Response:
-    inventory = await visit.operations.inventory()
+    inventory = await visit.use_cases.inventory()
     current = assigned_to(inventory, record.name, slot)
     if current is None:
         raise NotFoundError(f"the {slot} slot of node '{record.name}' has no certificate")
-    foreseen = await visit.operations.previews.emptying(record.name, slot)
+    impact = await visit.use_cases.previews.emptying(record.name, slot)
     return visit.render(
-        "node_empty.html", status=status, record=record, slot=slot, current=current, foreseen=foreseen
+        "node_empty.html", status=status, record=record, slot=slot, current=current, impact=impact
     )
 
 
@@ -137,7 +137,7 @@ async def empty(visit: PageRequest) -> web.StreamResponse:
     """Remove a slot's assignment."""
     record, slot = await _place(visit)
     try:
-        await visit.operations.assignments.unassign(
+        await visit.use_cases.assignments.unassign(
             record.name,
             slot,
             seen={record.name: _seen(visit)},
@@ -156,7 +156,7 @@ def _seen(visit: PageRequest) -> int | None:
 
 
 async def _place(visit: PageRequest) -> tuple[NodeRecord, Slot]:
-    record = await visit.operations.nodes.get(node_name(visit.name("name")))
+    record = await visit.use_cases.nodes.get(node_name(visit.name("name")))
     return record, slot_name(visit.name("slot"))
 
 

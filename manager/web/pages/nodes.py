@@ -63,13 +63,13 @@ async def list_nodes(visit: PageRequest) -> web.StreamResponse:
 
 async def show_list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
     """Show a page of nodes, below why nothing was done with any."""
-    inventory = await visit.operations.inventory()
+    inventory = await visit.use_cases.inventory()
     order, descending = ordering(visit, Order, Order.NAME)
     states = _states(visit)
     rows = find_rows(
         inventory,
         list(inventory.nodes.values()),
-        await visit.operations.nodes.locations(),
+        await visit.use_cases.nodes.locations(),
         search := visit.query("search"),
     )
     views: Mapping[NodeName, NodeView] = {}
@@ -116,7 +116,7 @@ async def add(visit: PageRequest) -> web.StreamResponse:
     if findings := findings_of_node(name, names, addresses):
         return _new(visit, findings)
     try:
-        record, token = await visit.operations.nodes.add(
+        record, token = await visit.use_cases.nodes.add(
             name, names=names, addresses=addresses, actor=visit.actor
         )
     except CertcastError as error:
@@ -138,7 +138,7 @@ async def edit(visit: PageRequest) -> web.StreamResponse:
         return _edit(visit, record, names, addresses, seen=form.text("seen"), errors=findings)
     described = NodeDescription(names=names or [record.name], addresses=addresses, detail=record.detail)
     try:
-        await visit.operations.nodes.describe(
+        await visit.use_cases.nodes.describe(
             record.name,
             described,
             seen=form.text("seen"),
@@ -167,7 +167,7 @@ async def make_token(visit: PageRequest) -> web.StreamResponse:
     """Make another join token, and show the join command once."""
     name = node_name(visit.name("name"))
     return await _joining(
-        visit, name, await visit.operations.nodes.new_token(name, actor=visit.actor), is_new=False
+        visit, name, await visit.use_cases.nodes.new_token(name, actor=visit.actor), is_new=False
     )
 
 
@@ -177,12 +177,12 @@ async def retire_page(visit: PageRequest) -> web.StreamResponse:
 
 
 async def _retire_page(visit: PageRequest, record: NodeRecord, *, status: int = 200) -> web.Response:
-    inventory = await visit.operations.inventory()
+    inventory = await visit.use_cases.inventory()
     held = [assigned_to(inventory, record.name, slot) for slot in ("server", "client")]
     return visit.render(
         "node_retire.html",
         status=status,
-        foreseen=await visit.operations.previews.removing(record.name),
+        impact=await visit.use_cases.previews.removing(record.name),
         record=record,
         view=visit.site.fleet.node(record.name),
         held=[entry for entry in held if entry is not None],
@@ -192,7 +192,7 @@ async def _retire_page(visit: PageRequest, record: NodeRecord, *, status: int = 
 async def retire(visit: PageRequest) -> web.StreamResponse:
     name = visit.name("name")
     try:
-        await visit.operations.nodes.remove(name, confirm=visit.form.text("confirm"), actor=visit.actor)
+        await visit.use_cases.nodes.remove(name, confirm=visit.form.text("confirm"), actor=visit.actor)
     except ConfirmationNeededError as error:
         return await _retire_page(visit, await _record(visit), status=status_of(error))
     return visit.redirect("/nodes", f"Node {name} is retired; its services keep serving what they have.")
@@ -212,7 +212,7 @@ async def _views(visit: PageRequest, names: Sequence[NodeName]) -> dict[NodeName
 
 
 async def _record(visit: PageRequest) -> NodeRecord:
-    return await visit.operations.nodes.get(node_name(visit.name("name")))
+    return await visit.use_cases.nodes.get(node_name(visit.name("name")))
 
 
 def _states(visit: PageRequest) -> list[State]:
@@ -273,7 +273,7 @@ async def _joining(visit: PageRequest, name: NodeName, token: NewToken, *, is_ne
             f"certcast-nodeagent join {shlex.quote(token.text)}",
             *START,
         ],
-        record=await visit.operations.nodes.get(name),
+        record=await visit.use_cases.nodes.get(name),
         view=visit.site.fleet.node(name),
         expires_s=token.expires_s,
         is_new=is_new,

@@ -38,8 +38,8 @@ async def list_all(visit: PageRequest) -> web.StreamResponse:
 
 
 async def _list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
-    found = sorted(await visit.operations.requests.list(), key=lambda each: -each.id)
-    entries = (await visit.operations.inventory()).entries
+    found = sorted(await visit.use_cases.requests.list(), key=lambda each: -each.id)
+    entries = (await visit.use_cases.inventory()).entries
     return visit.render(
         "requests.html", status=400 if problems else 200, problems=problems, found=found, entries=entries
     )
@@ -57,13 +57,13 @@ async def new_form(visit: PageRequest) -> web.StreamResponse:
         "kind": KeyKind.ECDSAP256,
     }
     if replaces is not None:
-        fields = await visit.operations.requests.fields_for(replaces)
+        fields = await visit.use_cases.requests.fields_for(replaces)
         shown.update(
             subject=fields.subject,
             alt_names="\n".join(fields.alternatives),
             server_auth=fields.server_auth,
             client_auth=fields.client_auth,
-            kind=await visit.operations.requests.kind_for(replaces),
+            kind=await visit.use_cases.requests.kind_for(replaces),
         )
     return await _new_form(visit, shown, replaces)
 
@@ -87,7 +87,7 @@ async def create(visit: PageRequest) -> web.StreamResponse:
         template=shown["template"],
     )
     try:
-        record = await visit.operations.requests.create(
+        record = await visit.use_cases.requests.create(
             replaces=replaces, changes=changes, key=await _key(visit), actor=visit.actor
         )
     except CertcastError as error:
@@ -99,14 +99,14 @@ async def create(visit: PageRequest) -> web.StreamResponse:
 
 async def show(visit: PageRequest) -> web.StreamResponse:
     """Show one, and ask for the answer to it."""
-    record = await visit.operations.requests.get(visit.number())
+    record = await visit.use_cases.requests.get(visit.number())
     fields = {"certificate": "", "parameters": "", "slot": "server"}
     return await _request(visit, record, fields, [], take_over=True)
 
 
 async def download(visit: PageRequest) -> web.StreamResponse:
     """Answer with the request as a file."""
-    record = await visit.operations.requests.get(visit.number())
+    record = await visit.use_cases.requests.get(visit.number())
     stem = _UNSAFE.sub("_", record.subject_name).strip(".") or f"request_{record.id}"
     file = Download(f"{stem}_request.csr", record.pem.encode())
     headers = {"Content-Disposition": f'attachment; filename="{file.name}"', "Cache-Control": "no-store"}
@@ -116,13 +116,13 @@ async def download(visit: PageRequest) -> web.StreamResponse:
 async def answer(visit: PageRequest) -> web.StreamResponse:
     """Take the certificate that the CA made, and hand over the nodes."""
     form, number, nodes = visit.form, visit.number(), chosen_nodes(visit.form)
-    record = await visit.operations.requests.get(number)
+    record = await visit.use_cases.requests.get(number)
     take_over = form.flag("take_over") and record.replaces_id is not None
     fields = {name: form.text(name) for name in ("certificate", "parameters")}
     fields["slot"] = form.text("slot", "server")
     try:
         fields |= {name: await visit.given_text(name) for name in ("certificate", "parameters")}
-        answered = await visit.operations.requests.answer(
+        answered = await visit.use_cases.requests.answer(
             number,
             certificate=fields["certificate"],
             parameters=fields["parameters"],
@@ -167,16 +167,16 @@ async def delete_form(visit: PageRequest) -> web.StreamResponse:
 async def _delete_form(visit: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
     if not ids:
         raise InvalidInputError("id", "no request was chosen; go back and tick at least one")
-    records = [await visit.operations.requests.get(number) for number in ids]
-    foreseen = await visit.operations.previews.unasking(records)
-    return visit.render("requests_delete.html", status=status, records=records, foreseen=foreseen)
+    records = [await visit.use_cases.requests.get(number) for number in ids]
+    impact = await visit.use_cases.previews.unasking(records)
+    return visit.render("requests_delete.html", status=status, records=records, impact=impact)
 
 
 async def delete(visit: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none."""
     ids = visit.form.ids()
     try:
-        await visit.operations.requests.delete(ids, confirm=visit.form.text("confirm"), actor=visit.actor)
+        await visit.use_cases.requests.delete(ids, confirm=visit.form.text("confirm"), actor=visit.actor)
     except ConfirmationNeededError as error:
         return await _delete_form(visit, ids, status=status_of(error))
     return visit.redirect("/requests", f"Deleted {plural(len(ids), 'request')}.")
@@ -208,7 +208,7 @@ async def _new_form(
     status: int = 200,
     problems: Sequence[str] = (),
 ) -> web.Response:
-    entries = (await visit.operations.inventory()).entries
+    entries = (await visit.use_cases.inventory()).entries
     return visit.render(
         "request_new.html",
         status=status,
@@ -232,7 +232,7 @@ async def _request(
     problems: Sequence[str] = (),
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    inventory = await visit.operations.inventory()
+    inventory = await visit.use_cases.inventory()
     return visit.render(
         "request.html",
         status=status,

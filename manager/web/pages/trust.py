@@ -39,14 +39,14 @@ async def _list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Resp
     search = visit.query("search").strip().lower()
     found = [
         each
-        for each in await visit.operations.trust.list()
+        for each in await visit.use_cases.trust.list()
         if mentions((each.certificate.raw_subject, each.record.fingerprint), search)
     ]
     return visit.render(
         "trusted_cas.html",
         status=400 if problems else 200,
         problems=problems,
-        warnings=await visit.operations.trust.warnings(),
+        warnings=await visit.use_cases.trust.warnings(),
         found=page_of(found, visit.page(), size=PAGE_SIZE).entries,
         total=len(found),
         number=visit.page(),
@@ -58,7 +58,7 @@ async def _list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Resp
 async def list_builtin(visit: PageRequest) -> web.StreamResponse:
     """Show the list that everybody has."""
     search = visit.query("search").strip().lower()
-    everything = await visit.operations.trust.builtin()
+    everything = await visit.use_cases.trust.builtin()
     found = sorted(
         (each for each in everything if mentions([each.certificate.raw_subject], search)),
         key=lambda each: each.certificate.label.lower(),
@@ -68,7 +68,7 @@ async def list_builtin(visit: PageRequest) -> web.StreamResponse:
 
 async def show(visit: PageRequest) -> web.StreamResponse:
     """Show one, decoded, and which certificates need it."""
-    shown = await visit.operations.trust.show(visit.number())
+    shown = await visit.use_cases.trust.show(visit.number())
     needed = await _needing(visit, {shown.record.id})
     return visit.render(
         "trusted_ca.html", shown=shown, leaf=shown.certificate, record=shown.record, needed=needed
@@ -90,12 +90,12 @@ async def import_files(visit: PageRequest) -> web.StreamResponse:
 
 async def export(visit: PageRequest) -> web.StreamResponse:
     """Answer with one file of all custom ones."""
-    return attachment(await visit.operations.trust.export())
+    return attachment(await visit.use_cases.trust.export())
 
 
 async def edit_form(visit: PageRequest) -> web.StreamResponse:
     """Show what can be changed."""
-    record = await visit.operations.trust.get(visit.number())
+    record = await visit.use_cases.trust.get(visit.number())
     return await _edit_form(
         visit, record, record.text, trusted=record.trusted_intermediate, seen=etag_of_trusted_ca(record)
     )
@@ -104,12 +104,12 @@ async def edit_form(visit: PageRequest) -> web.StreamResponse:
 async def edit(visit: PageRequest) -> web.StreamResponse:
     """Change it; who comes second is told what the first one changed, and loses nothing."""
     form, number = visit.form, visit.number()
-    record = await visit.operations.trust.get(number)
+    record = await visit.use_cases.trust.get(number)
     trusted, seen, text = form.flag("trusted"), form.text("seen"), form.text("certificate")
     try:
         text = await visit.given_text("certificate")
         same = text.strip() == record.text.replace("\r\n", "\n").strip()
-        await visit.operations.trust.edit(
+        await visit.use_cases.trust.edit(
             number,
             certificate=None if same else text,
             trusted_intermediate=trusted,
@@ -123,7 +123,7 @@ async def edit(visit: PageRequest) -> web.StreamResponse:
             visit, record, text, trusted=trusted, seen=seen, status=status_of(error), asked=error
         )
     except ChangedMeanwhileError:
-        record = await visit.operations.trust.get(number)
+        record = await visit.use_cases.trust.get(number)
         theirs = await visit.differences(
             ("CA certificate", record.text, text),
             ("Verifies peers", _words(trusted=record.trusted_intermediate), _words(trusted=trusted)),
@@ -159,14 +159,14 @@ async def delete_form(visit: PageRequest) -> web.StreamResponse:
 
 async def _delete_form(visit: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
     records = await _chosen(visit, ids)
-    total = len((await visit.operations.inventory()).trusted_cas)
+    total = len((await visit.use_cases.inventory()).trusted_cas)
     return visit.render(
         "trusted_cas_delete.html",
         status=status,
         records=records,
         total=total,
         needed=await _needing(visit, set(ids)),
-        foreseen=await visit.operations.previews.untrusting(ids),
+        impact=await visit.use_cases.previews.untrusting(ids),
     )
 
 
@@ -175,7 +175,7 @@ async def delete(visit: PageRequest) -> web.StreamResponse:
     ids = visit.form.ids()
     await _chosen(visit, ids)
     try:
-        await visit.operations.trust.delete(
+        await visit.use_cases.trust.delete(
             ids, force=False, confirm=visit.form.text("confirm"), actor=visit.actor
         )
     except ConfirmationNeededError as error:
@@ -186,7 +186,7 @@ async def delete(visit: PageRequest) -> web.StreamResponse:
 async def _chosen(visit: PageRequest, ids: Sequence[int]) -> list[TrustedCaRecord]:
     if not ids:
         raise InvalidInputError("id", "no trusted CA was chosen; go back and tick at least one")
-    known = (await visit.operations.inventory()).trusted_cas
+    known = (await visit.use_cases.inventory()).trusted_cas
     if missing := [number for number in ids if number not in known]:
         raise NotFoundError(f"there is no trusted CA {missing[0]} any more")
     return [known[number] for number in ids]
@@ -194,7 +194,7 @@ async def _chosen(visit: PageRequest, ids: Sequence[int]) -> list[TrustedCaRecor
 
 async def _needing(visit: PageRequest, ids: Collection[int]) -> list[Entry]:
     """Return the TLS certificates whose chain of trust goes through one of these."""
-    inventory = await visit.operations.inventory()
+    inventory = await visit.use_cases.inventory()
     # chains that nobody has asked for yet are built now, which takes a while when there are thousands
     return await asyncio.to_thread(_going_through, inventory, ids, int(visit.now_s))
 

@@ -20,8 +20,8 @@ async def list_all(visit: PageRequest) -> web.StreamResponse:
         return visit.redirect("/users/me")
     return visit.render(
         "users.html",
-        users=await visit.operations.users.list(),
-        clients=await visit.operations.clients.list(),
+        users=await visit.use_cases.users.list(),
+        clients=await visit.use_cases.clients.list(),
     )
 
 
@@ -35,7 +35,7 @@ async def add(visit: PageRequest) -> web.StreamResponse:
     if problems := password_problems(visit, name):
         return _new(visit, 400, problems)
     try:
-        await visit.operations.users.add(name, role=_role(visit), password=password, actor=visit.actor)
+        await visit.use_cases.users.add(name, role=_role(visit), password=password, actor=visit.actor)
     except CertcastError as error:
         return _new(visit, status_of(error), [error.message])
     return visit.redirect("/users", f"{name} can sign in now.")
@@ -51,7 +51,7 @@ async def set_role(visit: PageRequest) -> web.StreamResponse:
     record = await _user(visit)
     seen, role = visit.form.text("seen"), _role(visit)
     try:
-        await visit.operations.users.set_role(record.name, role=role, seen=seen, actor=visit.actor)
+        await visit.use_cases.users.set_role(record.name, role=role, seen=seen, actor=visit.actor)
     except ConflictError as error:
         return await _show(visit, 409, [error.message])
     return visit.redirect("/users", f"{record.name} is now {role}.")
@@ -62,7 +62,7 @@ async def set_password(visit: PageRequest) -> web.StreamResponse:
     record = await _user(visit)
     if problems := password_problems(visit, record.name):
         return await _show(visit, 400, problems)
-    await visit.operations.users.set_password(
+    await visit.use_cases.users.set_password(
         record.name, password=visit.form.text("password"), actor=visit.actor
     )
     return visit.redirect(
@@ -77,26 +77,26 @@ async def remove_page(visit: PageRequest) -> web.StreamResponse:
     return visit.render(
         "user_remove.html",
         record=record,
-        tokens=await visit.operations.users.tokens(record.name),
-        clients=await visit.operations.clients.made_by(record.name),
+        tokens=await visit.use_cases.users.tokens(record.name),
+        clients=await visit.use_cases.clients.made_by(record.name),
     )
 
 
 async def remove(visit: PageRequest) -> web.StreamResponse:
     record = await _user(visit)
-    await visit.operations.users.remove(record.name, actor=visit.actor)
+    await visit.use_cases.users.remove(record.name, actor=visit.actor)
     return visit.redirect("/users", f"{record.name} is deleted.")
 
 
 async def all_tokens(visit: PageRequest) -> web.StreamResponse:
     """Show everybody's API tokens."""
-    return visit.render("tokens.html", tokens=await visit.operations.users.tokens(None))
+    return visit.render("tokens.html", tokens=await visit.use_cases.users.tokens(None))
 
 
 async def end_sessions(visit: PageRequest) -> web.StreamResponse:
     """Sign a user out everywhere."""
     record = await _user(visit)
-    await visit.operations.sessions.end_of(record.name, actor=visit.actor)
+    await visit.use_cases.sessions.end_of(record.name, actor=visit.actor)
     return visit.redirect(f"/users/named/{quote(record.name)}", f"{record.name} is signed out everywhere.")
 
 
@@ -109,7 +109,7 @@ async def add_client(visit: PageRequest) -> web.StreamResponse:
     """Register a program that signs in with a key."""
     name = visit.form.text("name").strip()
     try:
-        record = await visit.operations.clients.add(
+        record = await visit.use_cases.clients.add(
             name, role=_role(visit), public_key=visit.form.text("public_key"), actor=visit.actor
         )
     except CertcastError as error:
@@ -123,7 +123,7 @@ async def remove_client_page(visit: PageRequest) -> web.StreamResponse:
 
 
 async def remove_client(visit: PageRequest) -> web.StreamResponse:
-    await visit.operations.clients.remove(visit.name("name"), actor=visit.actor)
+    await visit.use_cases.clients.remove(visit.name("name"), actor=visit.actor)
     return visit.redirect("/users", f"{visit.name('name')} is deleted.")
 
 
@@ -136,7 +136,7 @@ def _role(visit: PageRequest) -> Role:
 
 
 async def _user(visit: PageRequest) -> UserRecord:
-    return await visit.operations.users.get(visit.name("name"))
+    return await visit.use_cases.users.get(visit.name("name"))
 
 
 def _new(visit: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
@@ -158,9 +158,9 @@ async def _show(visit: PageRequest, status: int = 200, problems: Sequence[str] =
         problems=problems,
         roles=ROLES,
         record=record,
-        tokens=await visit.operations.users.tokens(record.name),
-        sessions=await visit.operations.sessions.list(record.name),
-        clients=await visit.operations.clients.made_by(record.name),
+        tokens=await visit.use_cases.users.tokens(record.name),
+        sessions=await visit.use_cases.sessions.list(record.name),
+        clients=await visit.use_cases.clients.made_by(record.name),
         where=f"/users/named/{quote(record.name)}",
     )
 

@@ -17,7 +17,7 @@ from manager.store.inventory import Inventories
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from manager.usecases.context import Context
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
 
@@ -131,9 +131,9 @@ def _put_back(head: bytes) -> Attack:
 
 
 @pytest.fixture
-async def operations(directory: Path, keyring: Keyring) -> Operations:
+async def use_cases(directory: Path, keyring: Keyring) -> UseCases:
     store = await Store.open(directory, keyring)
     context = Context(
         store=store, inventories=Inventories(store), fleet=FakeFleet(), workers=InPlace(), clock=lambda: 100.0
     )
-    return Operations(context)
+    return UseCases(context)

@@ -6,40 +6,40 @@ from pathlib import Path
 
 from manager.domain.alarms import AlarmKind
 from manager.store.engine import DATABASE_FILE
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from tests.attacks.audit_log.conftest import CUTS, _parts, _put_back, act, altered
 from tests.unit.usecases.test_alarms import NoNodes
 
 
 async def test_a_store_that_is_rolled_back_while_the_manager_runs_is_an_alarm(
-    operations: Operations, directory: Path, tmp_path: Path
+    use_cases: UseCases, directory: Path, tmp_path: Path
 ):
     with closing(sqlite3.connect(directory / DATABASE_FILE)) as raw:
         _, head = _parts(raw)
-    witness, context = tmp_path / "witness", operations._context
+    witness, context = tmp_path / "witness", use_cases._context
     await act(context.store, 3)
-    shipped = await operations.audit.ship(witness, None, shipped=None)
+    shipped = await use_cases.audit.ship(witness, None, shipped=None)
     altered(directory, _put_back(head))
     await act(context.store, 1, at_s=2.5)
-    await operations.audit.ship(witness, None, shipped=shipped)
-    await operations.alarms.evaluate(NoNodes())
-    kinds = {each.subject.kind for each in await operations.alarms.active()}
+    await use_cases.audit.ship(witness, None, shipped=shipped)
+    await use_cases.alarms.evaluate(NoNodes())
+    kinds = {each.subject.kind for each in await use_cases.alarms.active()}
     assert AlarmKind.AUDIT_LOG_BROKEN in kinds
     await context.store.close()
 
 
 async def test_a_log_that_was_cut_is_an_alarm_that_a_later_entry_does_not_lower(
-    operations: Operations, directory: Path
+    use_cases: UseCases, directory: Path
 ):
-    context, fleet = operations._context, NoNodes()
-    await operations.alarms.evaluate(fleet)
-    assert AlarmKind.AUDIT_LOG_BROKEN not in {each.subject.kind for each in await operations.alarms.active()}
+    context, fleet = use_cases._context, NoNodes()
+    await use_cases.alarms.evaluate(fleet)
+    assert AlarmKind.AUDIT_LOG_BROKEN not in {each.subject.kind for each in await use_cases.alarms.active()}
     altered(directory, CUTS["the tail and the head"])
     for _ in range(2):
-        await operations.alarms.evaluate(fleet)
+        await use_cases.alarms.evaluate(fleet)
         (alarm,) = [
             each
-            for each in await operations.alarms.active()
+            for each in await use_cases.alarms.active()
             if each.subject.kind is AlarmKind.AUDIT_LOG_BROKEN
         ]
         assert alarm.spec.level == "error"

@@ -9,22 +9,22 @@ from common.errors import AccessError, EnrolmentError
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.wire.enrolment import EnrolRequest
 from manager.channel.enrolment import Enrolment
-from manager.usecases.node_keys import NodeKeyOperations
-from manager.usecases.usecases import Operations
+from manager.usecases.node_keys import NodeKeyUseCases
+from manager.usecases.usecases import UseCases
 
 
-async def test_failed_sign_ins_are_in_the_log_with_who_was_named_and_from_where(operations: Operations):
-    context = operations._context
-    await operations.users.add("anna", role=Role.OPERATOR, password="correct horse battery", actor="test")
+async def test_failed_sign_ins_are_in_the_log_with_who_was_named_and_from_where(use_cases: UseCases):
+    context = use_cases._context
+    await use_cases.users.add("anna", role=Role.OPERATOR, password="correct horse battery", actor="test")
     for _ in range(3):
         with pytest.raises(AccessError):
-            await operations.users.passwords.prove("anna", "wrong", address="192.0.2.7")
+            await use_cases.users.passwords.prove("anna", "wrong", address="192.0.2.7")
     with pytest.raises(AccessError):
-        await operations.users.by_token("cct_wrong", address="192.0.2.8")
+        await use_cases.users.by_token("cct_wrong", address="192.0.2.8")
     with pytest.raises(AccessError):
-        await operations.clients.by_token("wrong", address="192.0.2.8")
-    await operations.audit.record_attempts()
-    await operations.audit.record_attempts()
+        await use_cases.clients.by_token("wrong", address="192.0.2.8")
+    await use_cases.audit.record_attempts()
+    await use_cases.audit.record_attempts()
     (entry,) = await context.store.audit.list(action="sign_in.failed")
     told = {(each["name"], each["source"]): each["attempts"] for each in json.loads(entry.detail)["by"]}
     assert told == {("anna", "192.0.2.7"): 3, ("", "192.0.2.8"): 2}
@@ -33,15 +33,15 @@ async def test_failed_sign_ins_are_in_the_log_with_who_was_named_and_from_where(
 
 
 async def test_refused_joins_and_rotations_are_in_the_log_with_who_was_named_and_from_where(
-    operations: Operations,
+    use_cases: UseCases,
 ):
-    context = operations._context
-    enrolment = Enrolment(NodeKeyOperations(context), host_keys=["ssh-ed25519 A"], epoch=1)
+    context = use_cases._context
+    enrolment = Enrolment(NodeKeyUseCases(context), host_keys=["ssh-ed25519 A"], epoch=1)
     for proof in (b"", b"no proof"):
         request = EnrolRequest(node="conf1", secret="guessed", agent_version="1", proof=proof)
         with pytest.raises(EnrolmentError):
             await enrolment.enrol(request, "192.0.2.9", public_line(load_key(generate_key())))
-    await operations.audit.record_attempts()
+    await use_cases.audit.record_attempts()
     found = {each.action: each for each in await context.store.audit.list(subject="node conf1")}
     assert set(found) == {"join.refused", "key_rotation.refused"}
     (told,) = json.loads(found["join.refused"].detail)["by"]

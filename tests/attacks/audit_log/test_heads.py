@@ -21,7 +21,7 @@ from manager.store.sealing import Keyring
 from manager.store.store import Store
 from manager.usecases import heads
 from manager.usecases.context import Context
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from tests.attacks.audit_log.conftest import _parts, _put_back, act, altered
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
@@ -96,7 +96,7 @@ async def test_an_old_head_that_is_put_back_with_its_entries_does_not_verify_aga
         _, head = _parts(raw)
     witness, file = tmp_path / "witness", tmp_path / "heads"
 
-    async def start() -> Operations:
+    async def start() -> UseCases:
         store = await Store.open(directory, keyring)
         context = Context(
             store=store,
@@ -105,42 +105,42 @@ async def test_an_old_head_that_is_put_back_with_its_entries_does_not_verify_aga
             workers=InPlace(),
             clock=lambda: 100.0,
         )
-        made = Operations(context)
+        made = UseCases(context)
         made.audit.keep_heads_in(witness, file)
         return made
 
-    operations = await start()
-    await act(operations._context.store, 3)
-    assert await operations.audit.compare() is None
-    shipped = await operations.audit.ship(witness, file, shipped=None)
-    assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
-    await operations._context.store.close()
+    use_cases = await start()
+    await act(use_cases._context.store, 3)
+    assert await use_cases.audit.compare() is None
+    shipped = await use_cases.audit.ship(witness, file, shipped=None)
+    assert (await use_cases.audit.verify(noted=None, kept=None)).fault is Fault.NONE
+    await use_cases._context.store.close()
 
     altered(directory, _put_back(head))
     (file if kept_in == "witness" else witness).unlink()
     for _ in range(2):
         # more entries than there were, and another start, do not hide it
-        operations = await start()
-        lost = await operations.audit.compare()
+        use_cases = await start()
+        lost = await use_cases.audit.compare()
         assert lost is not None
         assert lost.head == shipped
-        assert await operations._context.store.audit.find_fault() is Fault.SHIPPED
-        found = await operations.audit.verify(noted=None, kept=None)
+        assert await use_cases._context.store.audit.find_fault() is Fault.SHIPPED
+        found = await use_cases.audit.verify(noted=None, kept=None)
         assert (found.fault, found.broken_at is not None) == (Fault.SHIPPED, True)
-        await act(operations._context.store, 10, at_s=2.5)
-        await operations.audit.ship(witness, file, shipped=None)
-        await operations._context.store.close()
+        await act(use_cases._context.store, 10, at_s=2.5)
+        await use_cases.audit.ship(witness, file, shipped=None)
+        await use_cases._context.store.close()
     record_property("found", f"{found.fault} after {found.count} entries")
     # an operator who restored a backup says so, once, and that is in the log
-    operations = await start()
-    await operations._context.store.audit.append(
+    use_cases = await start()
+    await use_cases._context.store.audit.append(
         at_s=200.0, actor="console", action=RESTORED, subject="epoch 2"
     )
-    await operations._context.store.close()
-    operations = await start()
-    assert await operations.audit.compare() is None
-    assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
-    await operations._context.store.close()
+    await use_cases._context.store.close()
+    use_cases = await start()
+    assert await use_cases.audit.compare() is None
+    assert (await use_cases.audit.verify(noted=None, kept=None)).fault is Fault.NONE
+    await use_cases._context.store.close()
 
 
 @pytest.mark.parametrize("gone", ["removed", "emptied", "garbled"])
@@ -149,7 +149,7 @@ async def test_a_witness_that_is_gone_breaks_the_log_until_the_store_is_said_to_
 ):
     witness = tmp_path / "witness"
 
-    async def start() -> tuple[Operations, Store]:
+    async def start() -> tuple[UseCases, Store]:
         store = await Store.open(directory, keyring)
         context = Context(
             store=store,
@@ -158,76 +158,76 @@ async def test_a_witness_that_is_gone_breaks_the_log_until_the_store_is_said_to_
             workers=InPlace(),
             clock=lambda: 100.0,
         )
-        made = Operations(context)
+        made = UseCases(context)
         made.audit.keep_heads_in(witness, None)
         return made, store
 
-    operations, store = await start()
+    use_cases, store = await start()
     # an upgrade: there was none before, and none is missed
-    assert await operations.audit.compare() is None
+    assert await use_cases.audit.compare() is None
     assert await store.audit.find_fault() is Fault.NONE
-    shipped = await operations.audit.ship(witness, None, shipped=None)
+    shipped = await use_cases.audit.ship(witness, None, shipped=None)
     assert heads.read(witness)[0].head == shipped
     if gone == "removed":
         witness.unlink()
     else:
         witness.write_text("" if gone == "emptied" else "x" * 100)
     # while it runs, though nothing is written, and after each start, though more is
-    await operations.audit.ship(witness, None, shipped=shipped)
+    await use_cases.audit.ship(witness, None, shipped=shipped)
     for _ in range(2):
         assert await store.audit.find_fault() is Fault.WITNESS
-        found = await operations.audit.verify(noted=None, kept=None)
+        found = await use_cases.audit.verify(noted=None, kept=None)
         assert (found.fault, found.broken_at is not None) == (Fault.WITNESS, True)
         await act(store, 3, at_s=2.5)
-        await operations.audit.ship(witness, None, shipped=None)
+        await use_cases.audit.ship(witness, None, shipped=None)
         assert not heads.read(witness)
         await store.close()
-        operations, store = await start()
-        await operations.audit.compare()
+        use_cases, store = await start()
+        await use_cases.audit.compare()
     await store.audit.append(at_s=200.0, actor="console", action=RESTORED, subject="epoch 2")
     await store.close()
-    operations, store = await start()
-    assert await operations.audit.compare() is None
-    assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
-    assert await operations.audit.ship(witness, None, shipped=None)
+    use_cases, store = await start()
+    assert await use_cases.audit.compare() is None
+    assert (await use_cases.audit.verify(noted=None, kept=None)).fault is Fault.NONE
+    assert await use_cases.audit.ship(witness, None, shipped=None)
     assert heads.read(witness)
-    assert (await operations.audit.verify(noted=None, kept=None)).fault is Fault.NONE
+    assert (await use_cases.audit.verify(noted=None, kept=None)).fault is Fault.NONE
     await store.close()
 
 
 @pytest.mark.parametrize("level", ["info", "warning", "error"])
 async def test_heads_are_in_the_log_whatever_its_level_is(
-    operations: Operations, level: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    use_cases: UseCases, level: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:
         logs.configure(style="json", level=level)
         heads.always_tell()
-        await operations.audit.ship(tmp_path / "witness", None, shipped=None)
+        await use_cases.audit.ship(tmp_path / "witness", None, shipped=None)
     finally:
         root.handlers[:], root.level = before
         structlog.reset_defaults()
     (line,) = capsys.readouterr().err.splitlines()
-    assert (await operations.audit.verify(noted=None, kept=line)).kept is Kept.HELD
-    await operations._context.store.close()
+    assert (await use_cases.audit.verify(noted=None, kept=line)).kept is Kept.HELD
+    await use_cases._context.store.close()
 
 
 async def test_heads_go_into_a_file_that_grows_only_each_on_disk_and_good_for_verification(
-    operations: Operations, tmp_path: Path
+    use_cases: UseCases, tmp_path: Path
 ):
     witness, file = tmp_path / "witness", tmp_path / "heads"
-    shipped = await operations.audit.ship(witness, file, shipped=None)
-    assert await operations.audit.ship(witness, file, shipped=shipped) == shipped
-    await act(operations._context.store, 1)
-    await operations.audit.ship(witness, file, shipped=shipped)
+    shipped = await use_cases.audit.ship(witness, file, shipped=None)
+    assert await use_cases.audit.ship(witness, file, shipped=shipped) == shipped
+    await act(use_cases._context.store, 1)
+    await use_cases.audit.ship(witness, file, shipped=shipped)
     lines = file.read_text().splitlines()
     assert len(lines) == 2
     assert file.stat().st_mode & 0o777 == 0o600
     for line in lines:
-        assert (await operations.audit.verify(noted=None, kept=line)).kept is Kept.HELD
+        assert (await use_cases.audit.verify(noted=None, kept=line)).kept is Kept.HELD
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic"):
-        await operations.audit.ship(witness, link, shipped=None)
-    await operations._context.store.close()
+        await use_cases.audit.ship(witness, link, shipped=None)
+    await use_cases._context.store.close()

@@ -149,7 +149,7 @@ async def test_older_content_with_more_client_cas_than_tls_can_name_wants_a_conf
     assert (await api.call("DELETE", "trusted-cas/1?force=true"))[0] == 204
     await api.call("POST", "push", {"nodes": ["n1"]})
     assert max(each["generation"] for each in await generations(api)) > first
-    builtin = (await api.operations.inventory()).trust.builtin
+    builtin = (await api.use_cases.inventory()).trust.builtin
     monkeypatch.setattr(trust, "CLIENT_CA_LIST_MAX_BYTES", trust.client_ca_list_bytes(builtin))
     status, refused = await api.call("POST", f"nodes/n1/generations/{first}/republish?confirm=")
     told = refused["error"]["confirmation"]
@@ -165,8 +165,8 @@ async def test_older_content_for_another_name_is_an_alarm_of_the_node_for_as_lon
     api: ApiClient,
 ):
     async def mismatches() -> list[str]:
-        await api.operations.alarms.evaluate(api.fleet)
-        active = await api.operations.alarms.active()
+        await api.use_cases.alarms.evaluate(api.fleet)
+        active = await api.use_cases.alarms.active()
         return [each.details for each in active if each.subject.kind is AlarmKind.NAME_MISMATCH]
 
     old, new = await assign(api, "old.example.test"), await assign(api, "new.example.test")

@@ -47,7 +47,7 @@ async def test_a_page_of_another_site_changes_nothing_with_remembered_credential
 ):
     status, answer = await api.call(method, path, {"label": "x"}, headers=headers)
     assert (status, answer["error"]["reason"]) == (403, "forbidden")
-    assert len(await api.operations.users.list()) == len(Role)
+    assert len(await api.use_cases.users.list()) == len(Role)
 
 
 async def test_our_own_pages_and_programs_may_change_things(api: ApiClient):
@@ -103,7 +103,7 @@ async def test_our_own_failures_say_so_and_no_more(
     async def fail(query):
         raise error
 
-    monkeypatch.setattr(api.operations.certificates, "list", fail)
+    monkeypatch.setattr(api.use_cases.certificates, "list", fail)
     with structlog.testing.capture_logs() as lines:
         seen, answer = await api.call("GET", "certificates")
     assert seen == status

@@ -25,7 +25,7 @@ async def api(tmp_path: Path) -> AsyncIterator[ApiClient]:
     """The root is trusted; certificate 1 came with its intermediate, and a node has it."""
     async with real_api(tmp_path, InPlace()) as client:
         await client.add_node("n1")
-        await client.operations.trust.take(CA.certificate_pem, actor="test")
+        await client.use_cases.trust.take(CA.certificate_pem, actor="test")
         assert await keep(client, LEAF, ISSUER) == NUMBER
         yield client
 
@@ -35,7 +35,7 @@ NUMBER = 1
 
 
 async def keep(api: ApiClient, leaf: Made, *above: Made) -> int:
-    kept = await api.operations.certificates.upload(
+    kept = await api.use_cases.certificates.upload(
         Upload(
             certificate=pki.chain_pem(leaf, *above),
             private_key=leaf.key_pem,
@@ -51,7 +51,7 @@ async def keep(api: ApiClient, leaf: Made, *above: Made) -> int:
 
 async def sent(api: ApiClient, number: int = NUMBER) -> tuple[str, list[str]]:
     """Return how good the chain is, and what a server sends after its leaf."""
-    inventory = await api.operations.inventory()
+    inventory = await api.use_cases.inventory()
     chain = inventory.chain(number, now_s=int(api.context.clock()))
     return chain.state, [one.fingerprint for one in chain.serving]
 

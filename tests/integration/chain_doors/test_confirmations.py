@@ -60,13 +60,13 @@ async def test_an_edit_that_no_node_meets_or_that_leaves_the_chain_whole_is_not_
     body = {"certificate": ALONE, "nodes": [], "confirm": ""}
     _, answer = await api.call("PATCH", f"certificates/{NUMBER}", body)
     assert "chain_broken" not in codes(answer["error"]["confirmation"]["consequences"])
-    await api.operations.assignments.unassign("n1", "server", actor="test")
+    await api.use_cases.assignments.unassign("n1", "server", actor="test")
     del body["nodes"]
     assert (await api.call("PATCH", f"certificates/{NUMBER}", body))[0] == 200
 
 
 async def test_a_stored_intermediate_that_chains_need_is_asked_about_before_it_is_deleted(api):
-    record, _ = await api.operations.trust.upload_one(
+    record, _ = await api.use_cases.trust.upload_one(
         ISSUER.certificate_pem, trusted_intermediate=False, actor="test"
     )
     await by_api("PATCH", f"certificates/{NUMBER}", certificate=ALONE)(api)
@@ -77,7 +77,7 @@ async def test_a_stored_intermediate_that_chains_need_is_asked_about_before_it_i
 
 
 async def test_a_stored_intermediate_that_becomes_its_twin_for_mail_is_asked_about(api):
-    record, _ = await api.operations.trust.upload_one(
+    record, _ = await api.use_cases.trust.upload_one(
         ISSUER.certificate_pem, trusted_intermediate=False, actor="test"
     )
     await by_api("PATCH", f"certificates/{NUMBER}", certificate=ALONE)(api)
@@ -92,7 +92,7 @@ async def test_a_stored_intermediate_that_becomes_its_twin_for_mail_is_asked_abo
 
 
 async def test_an_intermediate_that_no_longer_verifies_peers_still_completes_chains(api):
-    record, _ = await api.operations.trust.upload_one(
+    record, _ = await api.use_cases.trust.upload_one(
         ISSUER.certificate_pem, trusted_intermediate=True, actor="test"
     )
     await by_api("PATCH", f"certificates/{NUMBER}", certificate=ALONE)(api)

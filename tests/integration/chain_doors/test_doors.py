@@ -185,7 +185,7 @@ async def test_what_completes_a_chain_by_itself_is_kept_as_it_was_given(api):
     body = {"certificate": pki.chain_pem(LEAF, renewed), "private_key": KEY}
     assert "kept from" not in await by_api("POST", "certificates", **body)(api)
     assert await sent(api) == ("complete", fingerprints(renewed))
-    await api.operations.trust.upload_one(renewed.certificate_pem, trusted_intermediate=False, actor="test")
+    await api.use_cases.trust.upload_one(renewed.certificate_pem, trusted_intermediate=False, actor="test")
     assert "kept from" not in await TOLD["API: upload"](api)
     record = await api.context.store.certificates.get(NUMBER)
     assert record.chain_pem == ""
@@ -199,7 +199,7 @@ CROSS = pki.cross_sign(ELDER, CA, **LIFE)
 async def with_cross_signed(api: ApiClient, *above: Made) -> None:
     """The certificate came with all of its chain, and the manager has the intermediate, too."""
     assert await keep(api, LEAF, ISSUER, *above) == NUMBER
-    await api.operations.trust.upload_one(ISSUER.certificate_pem, trusted_intermediate=False, actor="test")
+    await api.use_cases.trust.upload_one(ISSUER.certificate_pem, trusted_intermediate=False, actor="test")
 
 
 @pytest.mark.parametrize("door", {**TOLD, **UNTOLD})
@@ -219,13 +219,13 @@ async def test_a_cross_signed_root_that_is_wrong_by_now_does_not_stay(api):
     await with_cross_signed(api, pki.cross_sign(ELDER, CA, **over), pki.cross_sign(ELDER, ELDER, **LIFE))
     assert "kept from" not in await TOLD["API: upload"](api)
     assert await sent(api) == ("complete", fingerprints(ISSUER))
-    assert (await api.operations._context.store.certificates.get(NUMBER)).chain_pem == ""
+    assert (await api.use_cases._context.store.certificates.get(NUMBER)).chain_pem == ""
 
 
 async def test_a_renewed_intermediate_of_the_manager_is_served_with_the_cross_signed_root_that_stays(api):
     assert await keep(api, LEAF, ISSUER, CROSS) == NUMBER
     renewed = pki.make_intermediate(CA, "Kept Issuing", key=ISSUER.key, **LIFE)
-    await api.operations.trust.upload_one(renewed.certificate_pem, trusted_intermediate=False, actor="test")
+    await api.use_cases.trust.upload_one(renewed.certificate_pem, trusted_intermediate=False, actor="test")
     await TOLD["API: upload"](api)
     assert await sent(api) == ("complete", fingerprints(renewed, CROSS))
 
@@ -236,7 +236,7 @@ async def test_an_answer_of_an_existing_client_that_takes_over_nodes_takes_over_
     at = await client.post(REQUESTS, {**body, "private_key_type": "UPLOAD", "private_key": LEAF.key_pem})
     renewed = pki.make_leaf(ISSUER, NAMES, key=LEAF.key, **LIFE)
     await by_existing_client("PATCH", at, certificate=renewed.certificate_pem)(api)
-    inventory = await api.operations.inventory()
+    inventory = await api.use_cases.inventory()
     number = inventory.slots["n1", "server"]
     assert number != NUMBER
     assert await sent(api, number) == ("complete", fingerprints(ISSUER))

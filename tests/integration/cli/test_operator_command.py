@@ -150,14 +150,14 @@ async def test_trusted_cas_and_alarms_are_looked_after(api: ApiClient, certcast:
     told = await certcast("certificate add --certificate one.pem --node n1")
     assert "error: The chain of trust is incomplete: issuer CN=Command Issuing not found." in told
     assert told.count("issuer CN=Command Issuing not found") == 1
-    await api.operations.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluate(api.fleet)
     listed = await certcast("alarm list")
     assert "It expires in" in listed
     assert "incomplete chain" in listed
     await certcast("alarm acknowledge --all")
     assert (await certcast("alarm list")).count(USERS[Role.ADMINISTRATOR]) == 2
     await certcast("ca add ca.pem")
-    await api.operations.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluate(api.fleet)
     assert "incomplete chain" in await certcast("alarm history --limit 5")
 
 
@@ -240,7 +240,7 @@ async def test_the_command_keeps_a_chain_whole_and_asks_before_an_edit_breaks_it
     certcast: Certcast, api: ApiClient, here: Path
 ):
     await api.add_node("n1")
-    await api.operations.trust.take(ROOT.certificate_pem, actor="test")
+    await api.use_cases.trust.take(ROOT.certificate_pem, actor="test")
     leaf = pki.current_leaf(ISSUER, ["n1.example.test", "n1"])
     (here / "full.pem").write_text(pki.chain_pem(leaf, ISSUER))
     (here / "leaf.pem").write_text(leaf.certificate_pem)
@@ -256,6 +256,6 @@ async def test_the_command_keeps_a_chain_whole_and_asks_before_an_edit_breaks_it
     (here / "other.pem").write_text("# by hand\n" + leaf.certificate_pem)
     line = "certificate edit 1 --certificate other.pem"
     assert "The chain of trust of certificate 1 breaks" in await certcast(line, exit_code=1)
-    inventory = await api.operations.inventory()
+    inventory = await api.use_cases.inventory()
     assert len(inventory.chain(1, now_s=int(api.context.clock())).serving) == 1
     await certcast(f"{line} --force")

@@ -89,7 +89,7 @@ class Client:
 async def management(directory: Path, *, watched: bool = True) -> AsyncIterator[Client]:
     """Serve a manager with its own node, whose certificate is tls_certificate 1, as after a fresh `init`."""
     async with real_api(directory, InPlace(), watched=watched) as api:
-        await api.operations.nodes.add_management_node(
+        await api.use_cases.nodes.add_management_node(
             names=["manager.example.test"], addresses=["192.0.2.1"], actor="test"
         )
         yield Client(api)

@@ -114,7 +114,7 @@ async def test_an_assigned_certificate_can_be_deleted_and_the_alarm_follows(clie
     at = await client.post(CERTIFICATES, upload(leaf("manager.example.test"), nodes=["manager.example.test"]))
     assert (await client.call("DELETE", at)).status == 204
     assert (await client.get(f"{MANAGERS}1/"))["tls_certificate"] is None
-    await client.api.operations.alarms.evaluate(client.api.fleet)
+    await client.api.use_cases.alarms.evaluate(client.api.fleet)
     (alarm,) = [
         each for each in (await client.get(f"{ROOT}/status/v1/alarm/"))["objects"] if each["identifier"] == 1
     ]
@@ -224,15 +224,15 @@ async def test_null_means_that_only_the_temporary_certificate_is_there_and_never
     location = await client.post(LOCATIONS, {"name": "Oslo"})
     node = await client.post_worker(worker(system_location=location))
     for at, name in ((node, "conf1"), (f"{MANAGERS}1/", "management")):
-        operations = client.api.operations
-        before = (await operations.inventory()).slots[name, "server"]
+        use_cases = client.api.use_cases
+        before = (await use_cases.inventory()).slots[name, "server"]
         shown = await client.get(at)
         assert (shown["tls_certificate"], shown["tls_client_certificate"]) == (None, None)
         # both providers send it with every change of something else
         for method in ("PUT", "PATCH"):
             unrelated = {"tls_certificate": None, "tls_client_certificate": None, "description": method}
             assert (await client.call(method, at, unrelated)).status in {202, 204}
-            assert (await operations.inventory()).slots[name, "server"] == before
+            assert (await use_cases.inventory()).slots[name, "server"] == before
         real = await client.post(CERTIFICATES, upload(leaf(f"{name}.example.test")))
         both = {"tls_certificate": real, "tls_client_certificate": real}
         assert (await client.call("PATCH", at, both)).status == 202
@@ -243,7 +243,7 @@ async def test_null_means_that_only_the_temporary_certificate_is_there_and_never
         assert (await client.call("PATCH", at, dict.fromkeys(both))).status == 202
         shown = await client.get(at)
         assert {field: shown[field] for field in both} == dict.fromkeys(both)
-        assert (name, "server") not in (await operations.inventory()).slots
+        assert (name, "server") not in (await use_cases.inventory()).slots
     filtered = await client.get(WORKERS, tls_certificate__isnull="true")
     assert [each["resource_uri"] for each in filtered["objects"]] == [node]
 

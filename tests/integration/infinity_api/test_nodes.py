@@ -193,7 +193,7 @@ async def test_the_management_node_is_adopted_and_patched_to_defaults(client: Cl
 async def test_what_the_sdk_writes_back_of_a_node_that_it_read_changes_nothing(client: Client):
     location = await client.post(LOCATIONS, {"name": "Oslo"})
     at = await client.post_worker(worker(system_location=location, vm_cpu_count=8, vm_system_memory=8000))
-    inventory = await client.api.operations.inventory()
+    inventory = await client.api.use_cases.inventory()
     (kept,) = [each.detail for each in inventory.nodes.values() if each.kind == "node"]
     read = sdk_client.read_object("configuration/v1/worker_vm", (await client.call("GET", at)).body)
     # what the answer does not show is its type's zero there, and null for what may be left out
@@ -205,7 +205,7 @@ async def test_what_the_sdk_writes_back_of_a_node_that_it_read_changes_nothing(c
     shown = await client.get(at)
     assert (await client.call("PUT", at, body)).status == 204
     assert await client.get(at) == shown
-    inventory = await client.api.operations.inventory()
+    inventory = await client.api.use_cases.inventory()
     assert [each.detail for each in inventory.nodes.values() if each.kind == "node"] == [kept]
     assert (kept["vm_cpu_count"], kept["vm_system_memory"]) == (8, 8000)
     for zero in (0, "0"):
@@ -233,7 +233,7 @@ async def test_a_script_that_deletes_what_no_node_shows_leaves_the_temporary_cer
     location = await client.post(LOCATIONS, {"name": "Oslo"})
     node = await client.post_worker(worker(system_location=location))
     unused = await client.post(CERTIFICATES, upload(leaf("old.example.test")))
-    slots = (await client.api.operations.inventory()).slots
+    slots = (await client.api.use_cases.inventory()).slots
     nodes = [*(await client.get(MANAGERS))["objects"], *(await client.get(WORKERS))["objects"]]
     used = {each["tls_certificate"] for each in nodes}
     for each in (await client.get(CERTIFICATES))["objects"]:
@@ -249,7 +249,7 @@ async def test_a_script_that_deletes_what_no_node_shows_leaves_the_temporary_cer
         }
     }
     assert (await client.call("DELETE", CERTIFICATES)).status == 204
-    assert (await client.api.operations.inventory()).slots == slots
+    assert (await client.api.use_cases.inventory()).slots == slots
     # once another is assigned it can go
     real = await client.post(CERTIFICATES, upload(leaf("conf1.example.test")))
     assert (await client.call("PATCH", node, {"tls_certificate": real})).status == 202
@@ -302,14 +302,14 @@ async def test_a_node_that_was_added_elsewhere_meanwhile_is_said_to_exist_alread
     client: Client, monkeypatch
 ):
     location = await client.post(LOCATIONS, {"name": "Oslo"})
-    add = client.api.operations.nodes.add
+    add = client.api.use_cases.nodes.add
 
     async def late(name: str, **more: Any) -> Any:
         monkeypatch.undo()
         await add(name, names=[], addresses=[], actor="somebody else")
         return await add(name, **more)
 
-    monkeypatch.setattr(client.api.operations.nodes, "add", late)
+    monkeypatch.setattr(client.api.use_cases.nodes, "add", late)
     refused = await client.call("POST", WORKERS, worker(system_location=location))
     assert (refused.status, refused.json) == (
         400,

@@ -98,7 +98,7 @@ async def test_failed_logins_are_429_with_an_empty_body_before_anything_is_done(
 
 
 async def test_a_token_of_our_own_api_signs_in_here_too(client: Client):
-    users = client.api.operations.users
+    users = client.api.use_cases.users
     token, _ = await users.new_token(USERS[Role.READ_ONLY], label="l", days=1, scope=None, actor="test")
     headers = {"Authorization": f"Bearer {token}"}
     assert (await client.call("GET", CERTIFICATES, role=None, headers=headers)).status == 200
@@ -182,9 +182,9 @@ async def test_roles_are_what_their_permissions_give_and_those_built_in_stay(cli
     program = {"client_name": "c", "role": at}
     made = await client.call("POST", f"{CONFIGURATION}/oauth2_client/", program)
     assert (await client.get(made.location))["role"] == at
-    assert [each.role for each in await client.api.operations.clients.list()] == [Role.READ_ONLY]
+    assert [each.role for each in await client.api.use_cases.clients.list()] == [Role.READ_ONLY]
     assert (await client.call("PUT", at, {"permissions": [uri["Is administrator"]]})).status == 204
-    assert [each.role for each in await client.api.operations.clients.list()] == [Role.ADMINISTRATOR]
+    assert [each.role for each in await client.api.use_cases.clients.list()] == [Role.ADMINISTRATOR]
     for method, where, body in (
         ("PUT", at, {"permissions": []}),
         ("DELETE", at, None),

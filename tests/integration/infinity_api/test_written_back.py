@@ -22,7 +22,7 @@ CHANGING = tuple(
 
 async def make_through_other_doors(client: Client) -> None:
     """Make objects of every kind that another door makes, with as little as it needs and as much as it takes."""
-    nodes = client.api.operations.nodes
+    nodes = client.api.use_cases.nodes
     await nodes.add("conf1", names=[], addresses=[], actor="ada")
     await nodes.add(
         "n" * 63, names=["h" * 63 + ".example.test", "alias"], addresses=["2001:db8::1"], actor="ada"
@@ -30,13 +30,13 @@ async def make_through_other_doors(client: Client) -> None:
     await client.api.call("POST", "certificates", upload(leaf("conf1.example.test")))
     root, _ = pki.current_ca("Elsewhere")
     await client.api.call("POST", "trusted-cas", {"pem": root.certificate_pem})
-    await client.api.operations.requests.create(
+    await client.api.use_cases.requests.create(
         replaces=None,
         changes=RequestChanges(alt_names=["conf1.example.test"]),
         key=KeyChoice(kind=KeyKind.RSA2048),
         actor="ada",
     )
-    await client.api.operations.clients.add(
+    await client.api.use_cases.clients.add(
         "robot",
         role=Role.OPERATOR,
         public_key=public_pem(ec.generate_private_key(ec.SECP256R1())),

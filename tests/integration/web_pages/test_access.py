@@ -155,15 +155,15 @@ async def test_signing_out_ends_the_session_in_the_store(api: ApiClient):
         token = cookie(browser)
         answer = await browser.post("/sign-out")
         assert "You are signed out." in answer.text
-        assert await api.operations.sessions.find(token) is None
+        assert await api.use_cases.sessions.find(token) is None
 
 
 async def test_a_new_password_or_removal_signs_a_user_out(api: ApiClient):
     async with visitor(api, Role.OPERATOR) as one, visitor(api, Role.READ_ONLY) as two:
-        await api.operations.users.set_password(
+        await api.use_cases.users.set_password(
             USERS[Role.OPERATOR], password="another-long-password", actor="test"
         )
-        await api.operations.users.remove(USERS[Role.READ_ONLY], actor="test")
+        await api.use_cases.users.remove(USERS[Role.READ_ONLY], actor="test")
         assert (await one.get("/")).path.startswith("/sign-in")
         assert (await two.get("/")).path.startswith("/sign-in")
 
@@ -173,15 +173,15 @@ async def test_one_user_has_few_sessions_and_the_longest_unused_goes(api: ApiCli
     tokens = []
     for _ in range(sessions.PER_USER_MAX + 1):
         clock[0] += 1
-        tokens.append(await api.operations.sessions.start(user, address="192.0.2.1"))
-    found = [await api.operations.sessions.find(token) is not None for token in tokens]
+        tokens.append(await api.use_cases.sessions.start(user, address="192.0.2.1"))
+    found = [await api.use_cases.sessions.find(token) is not None for token in tokens]
     assert found == [False, *[True] * sessions.PER_USER_MAX]
 
 
 async def test_the_set_up_link_makes_the_first_administrator_once_and_signs_in(api: ApiClient):
     for name in USERS.values():
         await api.context.store.users.remove(name)
-    old, token = await api.operations.setup.open(), await api.operations.setup.open()
+    old, token = await api.use_cases.setup.open(), await api.use_cases.setup.open()
     async with visitor(api) as browser:
         assert "set-up link" in (await browser.get("/")).text
         assert (await browser.get(f"/set-up/{old}")).status == 403
@@ -200,21 +200,21 @@ async def test_the_set_up_link_makes_the_first_administrator_once_and_signs_in(a
             csrf=shown.hidden["csrf"],
         )
         assert "Welcome, first." in answer.text
-        assert [(each.name, each.role) for each in await api.operations.users.list()] == [
+        assert [(each.name, each.role) for each in await api.use_cases.users.list()] == [
             ("first", Role.ADMINISTRATOR)
         ]
     async with visitor(api) as other:
         assert (await other.get(f"/set-up/{token}")).status == 403
-        assert await api.operations.setup.open() is None
+        assert await api.use_cases.setup.open() is None
 
 
 async def test_a_set_up_link_expires(api: ApiClient, clock):
     for name in USERS.values():
         await api.context.store.users.remove(name)
-    token = await api.operations.setup.open()
+    token = await api.use_cases.setup.open()
     clock[0] += LINK_S
     with pytest.raises(AccessError):
-        await api.operations.setup.check(token)
+        await api.use_cases.setup.check(token)
 
 
 async def test_an_unknown_address_is_a_page_with_a_way_on(api: ApiClient):

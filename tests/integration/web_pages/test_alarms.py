@@ -29,7 +29,7 @@ async def room(api: ApiClient) -> Showroom:
         issuer=None,
         chain="",
     )
-    await api.operations.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluate(api.fleet)
     return room
 
 
@@ -52,20 +52,20 @@ async def test_alarms_say_by_text_how_bad_they_are_and_lead_to_what_they_are_abo
 async def test_several_alarms_are_acknowledged_at_once_and_those_that_ended_meanwhile_are_told_of(
     api: ApiClient, room: Showroom
 ):
-    ids = [str(each.id) for each in await api.operations.alarms.active()]
+    ids = [str(each.id) for each in await api.use_cases.alarms.active()]
     async with visitor(api, Role.OPERATOR) as browser:
         answer = await browser.post("/alarms/acknowledge", {"id": [*ids, "999"]})
         assert "Acknowledged 2 alarms. 1 alarm had ended in the meantime." in answer.text
         assert "by operator" in answer.text
-        assert {each.acknowledged_by for each in await api.operations.alarms.active()} == {"operator"}
+        assert {each.acknowledged_by for each in await api.use_cases.alarms.active()} == {"operator"}
         answer = await browser.post("/alarms/acknowledge")
         assert (answer.status, "Tick at least one alarm first" in answer.text) == (400, True)
         assert "alarms" in answer.text
 
 
 async def test_what_ended_is_in_the_history(api: ApiClient, room: Showroom):
-    await api.operations.assignments.assign(1, nodes=["bare"], slot="server", actor="test")
-    await api.operations.alarms.evaluate(api.fleet)
+    await api.use_cases.assignments.assign(1, nodes=["bare"], slot="server", actor="test")
+    await api.use_cases.alarms.evaluate(api.fleet)
     async with visitor(api, Role.READ_ONLY) as browser:
         assert "bare" not in (await browser.get("/alarms?level=error")).text
         assert "Node has no TLS certificate" in (await browser.get("/alarms/history")).text
@@ -129,7 +129,7 @@ async def test_two_generations_are_compared_and_older_content_is_published_again
     await api.fleet.push(None, forced=True)
     await room.upload(["two.example.com"], days=100, nodes=["n1"], issuer=None, chain="")
     await api.fleet.push(None, forced=True)
-    numbers = [each.record.generation for each in await api.operations.generations.history("n1")]
+    numbers = [each.record.generation for each in await api.use_cases.generations.history("n1")]
     new, old = numbers[:2]
     async with visitor(api, Role.READ_ONLY) as browser:
         listed = await browser.get("/nodes/n1/generations")
@@ -160,5 +160,5 @@ async def test_two_generations_are_compared_and_older_content_is_published_again
         )
         assert f"published again as generation {new + 1}" in answer.text
         desired = api.fleet.node("n1").slots["server"].desired
-        inventory = await api.operations.inventory()
+        inventory = await api.use_cases.inventory()
         assert desired == inventory.entries[first].leaf.fingerprint

@@ -29,7 +29,7 @@ async def browser(api: ApiClient):
 async def test_home_says_how_all_stand_what_is_wrong_and_what_expires(room, browser):
     await room.upload(["soon.example.com"], days=20, nodes=["n1"])
     await room.upload(["old.example.com"], days=-2)
-    await room.settle()
+    await room.require_confirmation()
     answer = await browser.get("/")
     for said in (
         "In sync 1",
@@ -53,7 +53,7 @@ async def test_an_empty_fleet_is_told_what_to_do_first(api, browser):
 
 
 async def test_the_plan_says_for_each_node_what_would_change_and_why(room, browser):
-    await room.settle()
+    await room.require_confirmation()
     await room.upload(["new.example.com"], days=90, nodes=["n1", "n2"])
     answer = await browser.get("/push?all=1")
     assert "server: nothing → CN=new.example.com" in answer.text
@@ -66,7 +66,7 @@ async def test_the_plan_says_for_each_node_what_would_change_and_why(room, brows
 
 
 async def test_a_push_goes_out_and_says_to_how_many(room, browser):
-    await room.settle()
+    await room.require_confirmation()
     await room.upload(["new.example.com"], days=90, nodes=["n1"])
     answer = await browser.post("/push", {"all": "1"})
     assert answer.path == "/"
@@ -92,7 +92,7 @@ async def test_who_may_only_look_has_no_button_to_push(room, api):
 
 async def test_who_watches_is_told_tiles_and_pushes_as_they_change(room, browser, monkeypatch):
     monkeypatch.setattr(subject, "PACE_S", 0.01)
-    await room.settle()
+    await room.require_confirmation()
     async with asyncio.timeout(PATIENCE_S), browser.session.get(f"{browser.url}/live/fleet") as stream:
         first = [(await stream.content.readuntil(b"\n\n")).decode() for _ in range(2)]
         assert first[0].startswith("event: tiles\ndata: ")
@@ -110,8 +110,8 @@ async def test_who_watches_is_told_of_an_alarm_that_comes_is_acknowledged_and_en
     """No node changes with any of it."""
     monkeypatch.setattr(subject, "PACE_S", 0.01)
     monkeypatch.setattr(live, "PACE_S", 0.01)
-    await room.settle()
-    alarms = room.api.operations.alarms
+    await room.require_confirmation()
+    alarms = room.api.use_cases.alarms
     async with (
         asyncio.timeout(PATIENCE_S),
         browser.session.get(f"{browser.url}/live/fleet") as home,
@@ -131,7 +131,7 @@ async def test_who_watches_is_told_of_an_alarm_that_comes_is_acknowledged_and_en
         mine, *_ = [each for each in await alarms.active() if each.subject.key == f"certificate:{number}"]
         await browser.post("/alarms/acknowledge", {"id": str(mine.id)})
         await told("event: alarms")
-        await room.api.operations.certificates.delete([number], force=True, actor="test")
+        await room.api.use_cases.certificates.delete([number], force=True, actor="test")
         await alarms.evaluate(room.api.fleet)
         await told("event: alarms")
     assert 'sse-swap="alarms"' in (await browser.get("/")).html
@@ -141,8 +141,8 @@ async def test_who_watches_is_told_of_an_alarm_that_comes_is_acknowledged_and_en
 async def test_a_nodes_page_is_told_of_its_own_alarms_and_no_others(room, browser, monkeypatch):
     monkeypatch.setattr(live, "PACE_S", 0.01)
     monkeypatch.setattr(live, "HEARTBEAT_S", 0.05)
-    await room.settle()
-    alarms = room.api.operations.alarms
+    await room.require_confirmation()
+    alarms = room.api.use_cases.alarms
     async with asyncio.timeout(PATIENCE_S), browser.session.get(f"{browser.url}/live/nodes/n2") as stream:
         await stream.content.readuntil(b"\n\n")
         await room.upload(["old.example.com"], days=-2)
@@ -160,7 +160,7 @@ async def test_a_removed_user_does_not_watch_on(room, browser, monkeypatch):
     monkeypatch.setattr(subject, "HEARTBEAT_S", 0.05)
     async with asyncio.timeout(PATIENCE_S), browser.session.get(f"{browser.url}/live/fleet") as stream:
         await stream.content.readuntil(b"\n\n")
-        await room.api.operations.users.remove(USERS[Role.OPERATOR], actor="test")
+        await room.api.use_cases.users.remove(USERS[Role.OPERATOR], actor="test")
         # it ends, and cleanly
         await stream.content.read()
 
@@ -172,7 +172,7 @@ async def test_a_stream_needs_a_session(room, api):
 
 async def test_watching_does_not_keep_a_session_from_ending_unused(room, browser):
     token = next(each.value for each in browser.session.cookie_jar)
-    sessions = room.api.operations.sessions
+    sessions = room.api.use_cases.sessions
     now = [room.api.context.clock()]
     object.__setattr__(room.api.context, "clock", lambda: now[0])
     for _ in range(4):
@@ -185,9 +185,9 @@ async def test_a_nodes_and_a_certificates_page_are_told_of_changes_of_their_node
     room, browser, monkeypatch
 ):
     monkeypatch.setattr(live, "PACE_S", 0.01)
-    await room.settle()
+    await room.require_confirmation()
     await room.upload(["live.example.com"], days=90, nodes=["n1"])
-    number = max((await room.api.operations.inventory()).entries)
+    number = max((await room.api.use_cases.inventory()).entries)
     page = await browser.get(f"/certificates/{number}")
     assert f'sse-connect="/live/certificates/{number}"' in page.html
     assert "of 1 node" in page.text
@@ -206,5 +206,5 @@ async def test_a_live_page_does_not_outlive_its_session(room, browser, monkeypat
     monkeypatch.setattr(live, "HEARTBEAT_S", 0.05)
     async with asyncio.timeout(PATIENCE_S), browser.session.get(f"{browser.url}/live/nodes/n1") as stream:
         await stream.content.readuntil(b"\n\n")
-        await room.api.operations.users.remove(USERS[Role.OPERATOR], actor="test")
+        await room.api.use_cases.users.remove(USERS[Role.OPERATOR], actor="test")
         await stream.content.read()

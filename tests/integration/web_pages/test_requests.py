@@ -41,7 +41,7 @@ async def test_a_request_is_made_from_a_certificate_answered_and_takes_over_its_
     )
     assert answer.path == "/certificates/2"
     assert "It goes to 1 node now." in answer.text
-    entries = (await api.operations.inventory()).entries
+    entries = (await api.use_cases.inventory()).entries
     assert [place.node for place in entries[2].places] == ["n1"]
     assert "Answered" in (await browser.get("/requests")).text
 

@@ -26,7 +26,7 @@ async def paste(browser: Visitor, *made: pki.Made):
 
 
 async def names(api: ApiClient) -> set[str]:
-    return {each.record.subject_name for each in await api.operations.trust.list()}
+    return {each.record.subject_name for each in await api.use_cases.trust.list()}
 
 
 async def test_files_and_pasted_text_are_imported_together_and_sorted(api, browser):
@@ -181,7 +181,7 @@ async def test_an_odd_root_is_taken_and_shown_with_what_is_odd_about_it(api, bro
     )
     answer = await browser.post("/trusted-cas/import", {"pasted": pem_of(root)}, files={})
     assert "1 trusted CA" in answer.text
-    (kept,) = await api.operations.trust.list()
+    (kept,) = await api.use_cases.trust.list()
     page = (await browser.get(f"/trusted-cas/{kept.record.id}")).text
     assert "Its subject has a PrintableString with '*'." in page
     assert "Its basic constraints says 'critical FALSE', which DER leaves out." in page
@@ -192,7 +192,7 @@ async def test_names_that_cannot_be_read_are_shown_as_unknown(api, browser):
     flags = odd.extension(odd.BASIC, odd.seq(odd.TRUE), odd.TRUE)
     root = odd.certificate(extensions=[flags, odd.extension(odd.SAN, odd.seq(b"\x8f\x01a"))])
     await browser.post("/trusted-cas/import", {"pasted": pem_of(root)}, files={})
-    (kept,) = await api.operations.trust.list()
+    (kept,) = await api.use_cases.trust.list()
     page = (await browser.get(f"/trusted-cas/{kept.record.id}")).text
     assert "unknown: they cannot be decoded" in page
 
@@ -200,6 +200,6 @@ async def test_names_that_cannot_be_read_are_shown_as_unknown(api, browser):
 async def test_a_self_signed_certificate_that_is_no_ca_is_shown_as_trusted_as_itself(api, browser):
     await paste(browser, pki.current_leaf(None, ["peer.example.com"]))
     assert "trusted as itself" in (await browser.get("/trusted-cas")).text
-    (kept,) = await api.operations.trust.list()
+    (kept,) = await api.use_cases.trust.list()
     page = (await browser.get(f"/trusted-cas/{kept.record.id}")).text
     assert "nodes trust it as itself, and nothing that it signs" in page

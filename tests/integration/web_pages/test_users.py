@@ -75,7 +75,7 @@ async def test_a_role_is_changed_at_once_and_never_the_own(api: ApiClient):
 
 
 async def test_an_administrator_replaces_a_password_and_deletes_a_user_but_never_the_own(api: ApiClient):
-    users = api.operations.users
+    users = api.use_cases.users
     async with visitor(api, Role.ADMINISTRATOR) as browser, visitor(api, Role.OPERATOR) as other:
         wrong = await browser.post(f"/users/named/{OPERATOR}/password", {"password": NEW, "again": "x"})
         assert wrong.status == 400
@@ -114,17 +114,17 @@ async def test_a_token_is_shown_once_works_and_is_deleted(api: ApiClient):
         assert "is valid for 1 to" in bad.text
         made = await browser.post("/users/me/tokens", {"label": "script", "days": "30", "scope": "read-only"})
         token = made.html.partition('aria-label="Token">')[2].partition("<")[0]
-        assert (await api.operations.users.by_token(token, address="192.0.2.1")).user.role is Role.READ_ONLY
+        assert (await api.use_cases.users.by_token(token, address="192.0.2.1")).user.role is Role.READ_ONLY
         listed = await browser.get("/users/me")
         assert "script" in listed.text
         assert token not in listed.html
-        (record,) = await api.operations.users.tokens(USERS[Role.READ_ONLY])
+        (record,) = await api.use_cases.users.tokens(USERS[Role.READ_ONLY])
         where = f"/users/tokens/{record.id}/remove"
         assert "are refused" in (await browser.get(where)).text
         async with visitor(api, Role.OPERATOR) as stranger:
             assert (await stranger.post(where)).status == 404
         assert "is revoked" in (await browser.post(where)).text
-        assert await api.operations.users.tokens(USERS[Role.READ_ONLY]) == []
+        assert await api.use_cases.users.tokens(USERS[Role.READ_ONLY]) == []
 
 
 async def test_who_may_not_see_the_users_is_led_to_the_own_account(api: ApiClient):
@@ -147,20 +147,20 @@ async def test_a_program_is_registered_with_its_public_key_alone_and_deleted(api
         answer = await browser.post(
             "/users/clients/new", {"name": "terraform", "role": "operator", "public_key": public_key()}
         )
-        (record,) = await api.operations.clients.list()
+        (record,) = await api.use_cases.clients.list()
         assert record.client_id in answer.text
         assert "it is refused until" in (await browser.get("/users/clients/terraform/remove")).text
         assert "terraform is deleted" in (await browser.post("/users/clients/terraform/remove")).text
-        assert await api.operations.clients.list() == []
+        assert await api.use_cases.clients.list() == []
 
 
 async def test_a_program_that_another_client_named_in_words_is_deleted_by_its_link(api: ApiClient):
     name = "CI/CD of the platform: 100 %"
-    await api.operations.clients.add_with_key(name, api_role_id=1, actor="test")
+    await api.use_cases.clients.add_with_key(name, api_role_id=1, actor="test")
     async with visitor(api, Role.ADMINISTRATOR) as browser:
         (link,) = re.findall(r'href="(/users/clients/[^"]*/remove)"', (await browser.get("/users")).html)
         assert name in (await browser.get(link)).text
         assert (await browser.post(link)).status == 200
-    assert await api.operations.clients.list() == []
-    await api.operations.clients.add_with_key(name, api_role_id=1, actor="test")
+    assert await api.use_cases.clients.list() == []
+    await api.use_cases.clients.add_with_key(name, api_role_id=1, actor="test")
     assert (await api.call("DELETE", f"oauth-clients/{quote(name, safe='')}"))[0] == 204

@@ -12,7 +12,7 @@ from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.nodes import JoinFacts
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
 from tests.pki import NOW_S, make_root
@@ -23,7 +23,7 @@ BUILTIN = make_root("Built-in Root")
 
 @dataclass
 class World:
-    operations: Operations
+    use_cases: UseCases
     store: Store
     fleet: FakeFleet
     workers: InPlace
@@ -54,5 +54,5 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         monotonic=lambda: elapsed[0],
     )
     join = JoinFacts(addresses=lambda: ["192.0.2.1:9422"], fingerprint="SHA256:abc", lifetime_s=WITHIN_S)
-    yield World(Operations(context, join=join), store, fleet, workers, now, elapsed)
+    yield World(UseCases(context, join=join), store, fleet, workers, now, elapsed)
     await store.close()

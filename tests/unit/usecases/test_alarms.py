@@ -25,12 +25,12 @@ class NoNodes:
 
 
 async def kinds(world: World) -> list[AlarmKind]:
-    return [alarm.subject.kind for alarm in await world.operations.alarms.active()]
+    return [alarm.subject.kind for alarm in await world.use_cases.alarms.active()]
 
 
 async def upload(world: World, *, days: int) -> int:
     made = make_leaf(make_root(), not_after_s=NOW_S + days * DAY_S)
-    uploaded = await world.operations.certificates.upload(
+    uploaded = await world.use_cases.certificates.upload(
         Upload(certificate=made.certificate_pem, private_key=made.key_pem),
         actor="ada",
     )
@@ -38,7 +38,7 @@ async def upload(world: World, *, days: int) -> int:
 
 
 async def test_that_nobody_looks_for_what_is_wrong_is_an_alarm_and_leaves_a_trace(world: World):
-    alarms = world.operations.alarms
+    alarms = world.use_cases.alarms
     await alarms.evaluate(NoNodes())
     world.wait(SILENT_S)
     assert await kinds(world) == []
@@ -65,10 +65,10 @@ async def test_a_store_that_fails_while_alarms_are_looked_for_is_heard_as_silenc
     with monkeypatch.context() as broken:
         broken.setattr(world.store.alarms, "active", fails)
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(world.operations.alarms.run(NoNodes()))
+            task = group.create_task(world.use_cases.alarms.run(NoNodes()))
             await tried.wait()
             world.wait(SILENT_S + 1)
-            assert world.operations.alarms.age_s() == SILENT_S + 1
+            assert world.use_cases.alarms.age_s() == SILENT_S + 1
             assert not task.done(), "it goes on trying"
             task.cancel()
     assert await kinds(world) == [AlarmKind.EVALUATION_SILENT]
@@ -82,33 +82,33 @@ async def test_time_alone_raises_the_alarm_of_a_certificate_that_expires(
     world: World, days: int, kind: AlarmKind | None
 ):
     await upload(world, days=200)
-    await world.operations.alarms.evaluate(NoNodes())
+    await world.use_cases.alarms.evaluate(NoNodes())
     expiry = {AlarmKind.CERTIFICATE_EXPIRING, AlarmKind.CERTIFICATE_EXPIRED}
     assert not expiry & set(await kinds(world))
     world.wait((200 - days) * DAY_S)
-    await world.operations.alarms.evaluate(NoNodes())
+    await world.use_cases.alarms.evaluate(NoNodes())
     assert expiry & set(await kinds(world)) == ({kind} if kind else set())
 
 
 async def test_an_alarm_of_a_certificate_that_ends_within_the_day_says_in_how_many_hours(world: World):
     await upload(world, days=200)
     world.wait(200 * DAY_S - 5 * 3600)
-    await world.operations.alarms.evaluate(NoNodes())
-    details = {alarm.subject.kind: alarm.details for alarm in await world.operations.alarms.active()}
+    await world.use_cases.alarms.evaluate(NoNodes())
+    details = {alarm.subject.kind: alarm.details for alarm in await world.use_cases.alarms.active()}
     assert details[AlarmKind.CERTIFICATE_EXPIRING].startswith("It expires in 5 hours.")
     world.wait(5 * 3600 + 600)
-    await world.operations.alarms.evaluate(NoNodes())
-    details = {alarm.subject.kind: alarm.details for alarm in await world.operations.alarms.active()}
+    await world.use_cases.alarms.evaluate(NoNodes())
+    details = {alarm.subject.kind: alarm.details for alarm in await world.use_cases.alarms.active()}
     assert details[AlarmKind.CERTIFICATE_EXPIRED].startswith("It expired 10 minutes ago.")
 
 
 @pytest.mark.parametrize("add", ["add", "add_management_node"])
 async def test_a_node_without_a_certificate_raises_an_alarm_until_it_has_one(world: World, add: str):
     if add == "add":
-        record, _ = await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
+        record, _ = await world.use_cases.nodes.add("n1", names=[], addresses=[], actor="ada")
     else:
-        record = await world.operations.nodes.add_management_node(names=[], addresses=[], actor="ada")
-    alarms, assignments = world.operations.alarms, world.operations.assignments
+        record = await world.use_cases.nodes.add_management_node(names=[], addresses=[], actor="ada")
+    alarms, assignments = world.use_cases.alarms, world.use_cases.assignments
     await alarms.evaluate(NoNodes())
     assert AlarmKind.NO_CERTIFICATE not in await kinds(world)
     await assignments.unassign(record.name, "server", actor="ada")
@@ -137,18 +137,18 @@ async def test_expiry_raises_its_alarm_thirty_days_before_to_the_second(
     world: World, seconds_left: int, certificate: AlarmKind | None, trusted_ca: AlarmKind | None
 ):
     await upload(world, days=200)
-    await world.operations.trust.take(make_root(not_after_s=NOW_S + 200 * DAY_S).certificate_pem, actor="ada")
+    await world.use_cases.trust.take(make_root(not_after_s=NOW_S + 200 * DAY_S).certificate_pem, actor="ada")
     world.wait(200 * DAY_S - seconds_left)
-    await world.operations.alarms.evaluate(NoNodes())
+    await world.use_cases.alarms.evaluate(NoNodes())
     expiry = {kind for kind in AlarmKind if "expir" in kind}
     assert expiry & set(await kinds(world)) == {certificate, trusted_ca} - {None}
 
 
 async def test_a_certificate_for_other_names_is_an_alarm_of_the_node_until_it_has_the_right_one(world: World):
-    alarms = world.operations.alarms
+    alarms = world.use_cases.alarms
     await world.store.nodes.add("n1", "node", names=["conf1.example.com"], addresses=[], now_s=NOW_S)
     number = await upload(world, days=200)
-    assign = world.operations.assignments.assign
+    assign = world.use_cases.assignments.assign
     await assign(number, nodes=["n1"], slot="server", actor="ada")
     await alarms.evaluate(NoNodes())
     (alarm,) = [each for each in await alarms.active() if each.subject.kind is AlarmKind.NAME_MISMATCH]
@@ -162,12 +162,12 @@ async def test_a_certificate_for_other_names_is_an_alarm_of_the_node_until_it_ha
 
 async def test_what_lives_short_has_its_alarm_in_the_last_third_of_its_life(world: World):
     made = make_leaf(make_root(), not_before_s=NOW_S, not_after_s=NOW_S + 45 * DAY_S - 1)
-    await world.operations.certificates.upload(
+    await world.use_cases.certificates.upload(
         Upload(certificate=made.certificate_pem, private_key=made.key_pem),
         actor="ada",
     )
-    await world.operations.alarms.evaluate(NoNodes())
+    await world.use_cases.alarms.evaluate(NoNodes())
     assert AlarmKind.CERTIFICATE_EXPIRING not in await kinds(world)
     world.wait(31 * DAY_S)
-    await world.operations.alarms.evaluate(NoNodes())
+    await world.use_cases.alarms.evaluate(NoNodes())
     assert AlarmKind.CERTIFICATE_EXPIRING in await kinds(world)

@@ -18,14 +18,14 @@ WRITTEN = Annotations(note="Ask Ada before it is replaced.")
 
 async def upload(world: World, made: Made, **more) -> int:
     text = made.certificate_pem + ISSUER.certificate_pem
-    kept = await world.operations.certificates.upload(
+    kept = await world.use_cases.certificates.upload(
         Upload(certificate=text, private_key=made.key_pem, **more), actor="ada"
     )
     return kept.record.id
 
 
 async def note_of(world: World, number: int) -> str | None:
-    return (await world.operations.certificates.show(number)).record.annotations.note
+    return (await world.use_cases.certificates.show(number)).record.annotations.note
 
 
 async def detail_of_last_act(world: World) -> dict:
@@ -49,16 +49,16 @@ async def test_a_note_stays_when_its_certificate_is_uploaded_imported_or_edited_
     number = await upload(world, made, annotations=WRITTEN)
     renewed = make_leaf(ISSUER, serial=7, key=made.key, not_after_s=NOW_S + 86_400)
     assert await upload(world, renewed, annotations=Annotations(note="")) == number
-    await world.operations.certificates.import_files(
+    await world.use_cases.certificates.import_files(
         [ImportFile("a.pem", (made.certificate_pem + made.key_pem).encode())], passphrase=None, actor="ada"
     )
-    await world.operations.certificates.edit(number, Edit(certificate=renewed.certificate_pem), actor="ada")
+    await world.use_cases.certificates.edit(number, Edit(certificate=renewed.certificate_pem), actor="ada")
     assert await note_of(world, number) == WRITTEN.note
 
 
 async def test_a_note_is_changed_and_taken_away_with_an_audit_entry_each(world: World):
     number = await upload(world, make_leaf(ISSUER), annotations=WRITTEN)
-    edit = world.operations.certificates.edit
+    edit = world.use_cases.certificates.edit
     for text in ("Replaced soon.", ""):
         world.wait(1)
         before = (await world.store.certificates.get(number)).changed_s
@@ -71,7 +71,7 @@ async def test_a_note_is_changed_and_taken_away_with_an_audit_entry_each(world: 
 
 async def test_an_edit_that_leaves_the_note_says_nothing_of_it(world: World):
     number = await upload(world, make_leaf(ISSUER), annotations=WRITTEN)
-    await world.operations.certificates.edit(number, Edit(nodes=[], annotations=WRITTEN), actor="ada")
+    await world.use_cases.certificates.edit(number, Edit(nodes=[], annotations=WRITTEN), actor="ada")
     assert "note" not in await detail_of_last_act(world)
 
 
@@ -84,14 +84,14 @@ async def test_a_note_that_cannot_be_shown_or_holds_a_private_key_keeps_everythi
     number = await upload(world, made)
     edit = Edit(annotations=Annotations(note=made.key_pem))
     with pytest.raises(InvalidInputError):
-        await world.operations.certificates.edit(number, edit, actor="ada")
+        await world.use_cases.certificates.edit(number, edit, actor="ada")
     assert await note_of(world, number) == ""
 
 
 async def test_who_began_before_another_wrote_a_note_is_told(world: World):
     number = await upload(world, make_leaf(ISSUER))
     seen = etag_of_certificate(await world.store.certificates.get(number), [])
-    edit = world.operations.certificates.edit
+    edit = world.use_cases.certificates.edit
     await edit(number, Edit(annotations=WRITTEN), seen=seen, actor="ada")
     with pytest.raises(ChangedMeanwhileError):
         await edit(number, Edit(annotations=Annotations(note="mine")), seen=seen, actor="bob")

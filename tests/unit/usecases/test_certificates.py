@@ -29,20 +29,20 @@ async def upload(world: World, made: Made, nodes=(), slot="server", **changes):
         "passphrase": None,
         "parameters": "",
     }
-    kept = await world.operations.certificates.upload(
+    kept = await world.use_cases.certificates.upload(
         Upload(**{**given, **changes}, nodes=list(nodes), slot=slot), actor="ada"
     )
     return kept.record, kept.created
 
 
 async def listed(world: World):
-    total, found = await world.operations.certificates.list(Query())
+    total, found = await world.use_cases.certificates.list(Query())
     assert total == len(found)
     return {each.entry.id: each for each in found}
 
 
 async def status(world: World, certificate_id: int) -> str:
-    return (await world.operations.certificates.show(certificate_id)).judgement.statuses[0].text
+    return (await world.use_cases.certificates.show(certificate_id)).judgement.statuses[0].text
 
 
 async def test_an_upload_is_kept_assigned_written_down_and_told_to_the_nodes_it_concerns(world: World):
@@ -70,7 +70,7 @@ async def test_an_import_updates_what_has_its_issuer_and_serial_number_and_adds_
     old, _ = await upload(world, made, ["n1"])
     await upload(world, other, ["n2"])
     ca = make_root()
-    ((trusted, _),) = (await world.operations.trust.take(ca.certificate_pem, actor="ada")).kept
+    ((trusted, _),) = (await world.use_cases.trust.take(ca.certificate_pem, actor="ada")).kept
     reissued = make_leaf(ISSUER, serial=7, key=made.key, not_after_s=NOW_S + 9 * DAY_S)
     beside = make_leaf(ISSUER, serial=9, key=made.key)
     files = [
@@ -80,7 +80,7 @@ async def test_an_import_updates_what_has_its_issuer_and_serial_number_and_adds_
         ImportFile("ca.pem", ca.certificate_pem.encode()),
     ]
     world.wait(1)
-    kept = await world.operations.certificates.import_files(files, passphrase=None, actor="ada")
+    kept = await world.use_cases.certificates.import_files(files, passphrase=None, actor="ada")
     assert [(record.id == old.id, created) for record, created in kept.tls] == [(True, False), (False, True)]
     assert [(record.id, created) for record, created in kept.trusted_cas] == [(trusted.id, False)]
     views = await listed(world)
@@ -99,7 +99,7 @@ async def test_an_import_without_a_key_updates_the_certificate_that_has_it_and_n
     corrected = make_leaf(ISSUER, serial=7, key=made.key, not_after_s=NOW_S + 9 * DAY_S)
     stranger = make_leaf(ISSUER, serial=7)
     world.wait(1)
-    kept = await world.operations.certificates.import_files(
+    kept = await world.use_cases.certificates.import_files(
         [ImportFile("new.pem", (corrected.certificate_pem + ISSUER.certificate_pem).encode())],
         passphrase=None,
         actor="ada",
@@ -109,7 +109,7 @@ async def test_an_import_without_a_key_updates_the_certificate_that_has_it_and_n
     assert (await listed(world))[old.id].entry.leaf.der == corrected.certificate_der
     assert await world.store.certificates.private_key(old.id) == key
     with pytest.raises(PkiFindingsError, match="no private key"):
-        await world.operations.certificates.import_files(
+        await world.use_cases.certificates.import_files(
             [ImportFile("other.pem", stranger.certificate_pem.encode())], passphrase=None, actor="ada"
         )
 
@@ -121,8 +121,8 @@ async def test_an_import_of_what_is_usable_says_what_was_left_out(world: World):
         ImportFile("Bad.pem", bad.certificate_pem[:200].encode()),
     ]
     with pytest.raises(PkiFindingsError):
-        await world.operations.certificates.import_files(files, passphrase=None, actor="ada")
-    kept = await world.operations.certificates.import_files(
+        await world.use_cases.certificates.import_files(files, passphrase=None, actor="ada")
+    kept = await world.use_cases.certificates.import_files(
         files, passphrase=None, skip_unusable=True, actor="ada"
     )
     assert [record.fingerprint for record, _ in kept.tls] == [decode(good.certificate_der).fingerprint]
@@ -135,8 +135,8 @@ async def test_an_import_of_what_is_usable_leaves_out_what_would_overwrite_anoth
     text = other.certificate_pem + other.key_pem + good.certificate_pem + good.key_pem
     files = [ImportFile("both.pem", text.encode())]
     with pytest.raises(ConflictError):
-        await world.operations.certificates.import_files(files, passphrase=None, actor="ada")
-    kept = await world.operations.certificates.import_files(
+        await world.use_cases.certificates.import_files(files, passphrase=None, actor="ada")
+    kept = await world.use_cases.certificates.import_files(
         files, passphrase=None, skip_unusable=True, actor="ada"
     )
     assert [record.fingerprint for record, _ in kept.tls] == [decode(good.certificate_der).fingerprint]
@@ -183,8 +183,8 @@ async def test_a_slot_has_one_certificate_and_a_certificate_any_number_of_slots(
     await add_nodes(world, "n1", "n2")
     old, _ = await upload(world, make_leaf(ISSUER), ["n1", "n2"])
     new, _ = await upload(world, make_leaf(ISSUER))
-    await world.operations.assignments.assign(new.id, nodes=["n1"], slot="server", actor="ada")
-    await world.operations.assignments.assign(new.id, nodes=["n1"], slot="client", actor="ada")
+    await world.use_cases.assignments.assign(new.id, nodes=["n1"], slot="server", actor="ada")
+    await world.use_cases.assignments.assign(new.id, nodes=["n1"], slot="client", actor="ada")
     views = await listed(world)
     assert [(each.node, each.slot) for each in views[old.id].entry.places] == [("n2", "server")]
     assert [(each.node, each.slot) for each in views[new.id].entry.places] == [
@@ -197,7 +197,7 @@ async def test_all_means_every_node_but_the_management_node(world: World):
     await add_nodes(world, "n1", "n2")
     await world.store.nodes.add("management", "management", names=[], addresses=[], now_s=NOW_S)
     record, _ = await upload(world, make_leaf(ISSUER))
-    assigned = await world.operations.assignments.assign(record.id, nodes=None, slot="server", actor="ada")
+    assigned = await world.use_cases.assignments.assign(record.id, nodes=None, slot="server", actor="ada")
     assert set(assigned.nodes) == {"n1", "n2"}
     assert world.fleet.told[-1] == {"n1", "n2"}
 
@@ -206,7 +206,7 @@ async def test_assigning_to_some_nodes_that_exist_and_one_that_does_not_assigns_
     await add_nodes(world, "n1")
     record, _ = await upload(world, make_leaf(ISSUER))
     with pytest.raises(NotFoundError):
-        await world.operations.assignments.assign(record.id, nodes=["n1", "n9"], slot="server", actor="ada")
+        await world.use_cases.assignments.assign(record.id, nodes=["n1", "n9"], slot="server", actor="ada")
     assert await world.store.assignments.list() == []
 
 
@@ -214,23 +214,23 @@ async def test_a_certificate_in_use_is_deleted_only_when_forced(world: World):
     await add_nodes(world, "n1", "n2")
     record, _ = await upload(world, make_leaf(ISSUER), ["n1", "n2"])
     with pytest.raises(ConflictError) as caught:
-        await world.operations.certificates.delete([record.id], force=False, actor="ada")
+        await world.use_cases.certificates.delete([record.id], force=False, actor="ada")
     assert "n1, n2" in caught.value.message
-    lost = await world.operations.certificates.delete([record.id], force=True, actor="ada")
+    lost = await world.use_cases.certificates.delete([record.id], force=True, actor="ada")
     assert [each.node for each in lost] == ["n1", "n2"]
     assert world.fleet.told[-1] == {"n1", "n2"}
     with pytest.raises(NotFoundError):
-        await world.operations.certificates.show(record.id)
+        await world.use_cases.certificates.show(record.id)
 
 
 async def test_emptying_a_slot_is_told_once_and_an_empty_one_not_at_all(world: World):
     await add_nodes(world, "n1")
     await upload(world, make_leaf(ISSUER), ["n1"])
     for _ in range(2):
-        await world.operations.assignments.unassign("n1", "server", actor="ada")
+        await world.use_cases.assignments.unassign("n1", "server", actor="ada")
     assert world.fleet.told == [{"n1"}, {"n1"}]
     with pytest.raises(NotFoundError):
-        await world.operations.assignments.unassign("n9", "server", actor="ada")
+        await world.use_cases.assignments.unassign("n9", "server", actor="ada")
 
 
 async def test_the_status_is_as_of_now(world: World):
@@ -256,7 +256,7 @@ async def test_certificates_are_decoded_once_and_off_the_loop(world: World, monk
 
 async def test_a_ca_whose_key_is_stored_is_kept_as_a_certificate_and_said_not_to_be_trusted(world: World):
     own = make_root("own.example.com")
-    give = world.operations.certificates.import_files
+    give = world.use_cases.certificates.import_files
     first = await give(
         [ImportFile("own.pem", (own.key_pem + own.certificate_pem).encode())], passphrase=None, actor="ada"
     )

@@ -38,7 +38,7 @@ async def refused(entrance) -> str:
 
 
 async def upload(world: World, certificate: str = "", key: str = LEAF.key_pem):
-    return await world.operations.certificates.upload(
+    return await world.use_cases.certificates.upload(
         Upload(
             certificate=certificate, private_key=key, passphrase=None, parameters="", nodes=[], slot="server"
         ),
@@ -47,15 +47,15 @@ async def upload(world: World, certificate: str = "", key: str = LEAF.key_pem):
 
 
 async def test_a_trusted_ca_that_openssl_cannot_load_is_refused_by_name_at_every_entrance(world: World):
-    operations = world.operations
-    sound, _ = await operations.trust.upload_one(ROOT.certificate_pem, trusted_intermediate=True, actor="ada")
+    use_cases = world.use_cases
+    sound, _ = await use_cases.trust.upload_one(ROOT.certificate_pem, trusted_intermediate=True, actor="ada")
     entrances = [
-        operations.trust.take(ROOT.certificate_pem + ODD_ROOT.pem, actor="ada"),
-        operations.trust.upload_one(ODD_ROOT.pem, trusted_intermediate=True, actor="ada"),
-        operations.trust.edit(
+        use_cases.trust.take(ROOT.certificate_pem + ODD_ROOT.pem, actor="ada"),
+        use_cases.trust.upload_one(ODD_ROOT.pem, trusted_intermediate=True, actor="ada"),
+        use_cases.trust.edit(
             sound.id, certificate=ODD_ROOT.pem, trusted_intermediate=None, force=True, actor="ada"
         ),
-        operations.certificates.import_files(
+        use_cases.certificates.import_files(
             [ImportFile("odd.pem", ODD_ROOT.pem.encode())], passphrase=None, actor="ada"
         ),
         upload(world, chain_pem(LEAF, LOW) + ODD_ROOT.pem),
@@ -64,7 +64,7 @@ async def test_a_trusted_ca_that_openssl_cannot_load_is_refused_by_name_at_every
         said = await refused(entrance)
         assert "cannot be loaded by OpenSSL" in said
         assert "UTF8String that is not UTF-8" in said
-    assert [shown.record.id for shown in await operations.trust.list()] == [sound.id]
+    assert [shown.record.id for shown in await use_cases.trust.list()] == [sound.id]
     assert world.workers.calls, "it was tried where it can be killed"
 
 
@@ -72,14 +72,14 @@ async def test_a_certificate_that_openssl_cannot_load_is_refused_when_uploaded_e
     world: World,
 ):
     record = (await upload(world, chain_pem(LEAF, LOW))).record
-    certificates = world.operations.certificates
+    certificates = world.use_cases.certificates
     odd = ODD_LEAF + LOW.certificate_pem
     assert "cannot be loaded by OpenSSL" in await refused(upload(world, odd))
     assert "cannot be loaded by OpenSSL" in await refused(
         certificates.edit(record.id, Edit(certificate=odd), actor="ada")
     )
     assert "cannot be loaded by OpenSSL" in await refused(
-        world.operations.previews.certificate(
+        world.use_cases.previews.certificate(
             Upload(
                 certificate=odd,
                 private_key=LEAF.key_pem,
@@ -108,7 +108,7 @@ async def test_a_trusted_ca_that_stands_already_is_held_out_of_every_bundle_and_
     assert files["trust/custom-ca.pem"] == ROOT.certificate_pem.encode()
     assert ODD_ROOT.pem.encode() not in files["trust/ca-certificates.pem"]
     assert manifest.anchors == 2
-    shown = await world.operations.trust.show(odd.id)
+    shown = await world.use_cases.trust.show(odd.id)
     assert "UTF8String that is not UTF-8" in shown.held_out
     inventory = await Inventories(world.store).current()
     (alarm,) = [
@@ -144,7 +144,7 @@ async def test_a_certificate_that_stands_already_is_held_out_and_the_node_keeps_
     manifests, _ = await compiler.preview([facts], epoch=1, now_s=NOW_S)
     assert manifests == {}, "what is desired stays as it was"
     assert before.slots[slot].leaf == sound.fingerprint
-    inventory = await world.operations.certificates.show(record.id)
+    inventory = await world.use_cases.certificates.show(record.id)
     assert LintCode.UNLOADABLE in [each.code for each in inventory.judgement.findings]
     assert inventory.judgement.headline.text == "OpenSSL cannot load it"
     found = conditions_of_inventory(await Inventories(world.store).current(), republished={}, now_s=NOW_S)
@@ -161,23 +161,23 @@ async def test_more_names_than_tls_has_room_for_are_warned_of_and_an_alarm(world
     room = CLIENT_CA_LIST_MAX_BYTES - client_ca_list_bytes([decode(BUILTIN.certificate_der)])
     fits = many(room // one)
     await world.store.trusted_cas.add([new_trusted_ca(each) for each in fits], now_s=NOW_S)
-    assert await world.operations.trust.warnings() == []
+    assert await world.use_cases.trust.warnings() == []
     more = many(1, first=len(fits))[0]
 
     async def take(confirm: str):
-        return await world.operations.trust.take(more.pem, skip_unusable=False, confirm=confirm, actor="ada")
+        return await world.use_cases.trust.take(more.pem, skip_unusable=False, confirm=confirm, actor="ada")
 
     with pytest.raises(ConfirmationNeededError, match="fails at every TLS handshake"):
-        await world.operations.certificates.import_files(
+        await world.use_cases.certificates.import_files(
             [ImportFile("more.pem", more.pem.encode())], passphrase=None, confirm="", actor="ada"
         )
     with pytest.raises(ConfirmationNeededError, match="fails at every TLS handshake") as asked:
         await take("")
-    assert await world.operations.trust.warnings() == [], "nothing was kept"
+    assert await world.use_cases.trust.warnings() == [], "nothing was kept"
     taken = await take(asked.value.token)
     assert [each.code for each in taken.consequences] == ["client_ca_list_too_long"]
     assert (await take("")).consequences == [], "it is as long as before"
-    (warning,) = await world.operations.trust.warnings()
+    (warning,) = await world.use_cases.trust.warnings()
     assert warning.startswith("A service that asks clients for a certificate by ca-certificates.pem (")
     assert "custom-ca.pem" not in warning
     found = conditions_of_inventory(
@@ -200,8 +200,8 @@ async def test_a_trusted_ca_that_is_held_out_is_not_among_those_that_a_confirmed
 ):
     sound = [decode(make_root(f"Root {number}").certificate_der) for number in range(4)]
     await world.store.trusted_cas.add([new_trusted_ca(each) for each in (*sound, ODD_ROOT)], now_s=NOW_S)
-    _, second, third, fourth, _ = [each.record.id for each in await world.operations.trust.list()]
+    _, second, third, fourth, _ = [each.record.id for each in await world.use_cases.trust.list()]
     before = (await Inventories(world.store, [decode(BUILTIN.certificate_der)]).current()).trust
     assert len(before.held_out) == 1
-    await world.operations.trust.delete([second, third, fourth], force=True, actor="ada")
+    await world.use_cases.trust.delete([second, third, fourth], force=True, actor="ada")
     assert await world.store.trusted_cas.confirmed_anchors() == len(before.builtin) + 1

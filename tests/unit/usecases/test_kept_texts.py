@@ -38,7 +38,7 @@ def stored(directory: Path, text: str) -> bool:
 
 
 async def upload(world: World, made: Made, *, before: str = "", parameters: str = "") -> int:
-    uploaded = await world.operations.certificates.upload(
+    uploaded = await world.use_cases.certificates.upload(
         Upload(
             certificate=before + made.certificate_pem,
             private_key=made.key_pem,
@@ -53,7 +53,7 @@ async def upload(world: World, made: Made, *, before: str = "", parameters: str 
 
 
 async def test_no_way_in_keeps_a_key_in_the_clear(world: World, tmp_path: Path):
-    certificates, made = world.operations.certificates, make_leaf(ISSUER)
+    certificates, made = world.use_cases.certificates, make_leaf(ISSUER)
     number = await upload(world, made, before=wrapped(made), parameters=wrapped(made) + FFDHE2048_PEM)
     edit = Edit(
         certificate=wrapped(made) + made.certificate_pem,
@@ -63,19 +63,19 @@ async def test_no_way_in_keeps_a_key_in_the_clear(world: World, tmp_path: Path):
     text = f"{wrapped(made)}{made.certificate_pem}{made.key_pem}"
     await certificates.import_files([ImportFile("a.pem", text.encode())], passphrase=None, actor="ada")
     ((trusted, _),) = (
-        await world.operations.trust.take(wrapped(made) + ROOT.certificate_pem, actor="ada")
+        await world.use_cases.trust.take(wrapped(made) + ROOT.certificate_pem, actor="ada")
     ).kept
-    await world.operations.trust.edit(
+    await world.use_cases.trust.edit(
         trusted.id,
         certificate=wrapped(made) + ROOT.certificate_pem,
         trusted_intermediate=None,
         force=False,
         actor="ada",
     )
-    request = await world.operations.requests.create(
+    request = await world.use_cases.requests.create(
         replaces=number, changes=RequestChanges(), key=KeyChoice(private_key=made.key_pem), actor="ada"
     )
-    await world.operations.requests.answer(
+    await world.use_cases.requests.answer(
         request.id,
         certificate=wrapped(made) + make_leaf(ISSUER, key=made.key).certificate_pem,
         parameters="",
@@ -97,9 +97,9 @@ async def test_texts_without_a_key_are_kept_as_they_were_given(world: World):
     record = await world.store.certificates.get(number)
     assert record.text == "# ours\r\n" + made.certificate_pem
     assert record.parameters_text == f"\n{FFDHE2048_PEM}\n# theirs"
-    ((trusted, _),) = (await world.operations.trust.take(ROOT.certificate_pem, actor="ada")).kept
+    ((trusted, _),) = (await world.use_cases.trust.take(ROOT.certificate_pem, actor="ada")).kept
     given = f"# our root\n{ROOT.certificate_pem}\n\n"
-    kept = await world.operations.trust.edit(
+    kept = await world.use_cases.trust.edit(
         trusted.id, certificate=given, trusted_intermediate=None, force=False, actor="ada"
     )
     assert kept.text == given
@@ -107,13 +107,13 @@ async def test_texts_without_a_key_are_kept_as_they_were_given(world: World):
 
 async def test_parameters_that_came_with_an_answer_outlive_an_edit_of_the_certificate(world: World):
     made = make_leaf(ISSUER)
-    request = await world.operations.requests.create(
+    request = await world.use_cases.requests.create(
         replaces=None,
         changes=RequestChanges(subject="CN=node.example.com"),
         key=KeyChoice(private_key=made.key_pem),
         actor="ada",
     )
-    answered = await world.operations.requests.answer(
+    answered = await world.use_cases.requests.answer(
         request.id,
         certificate=made.certificate_pem,
         parameters=FFDHE2048_PEM,
@@ -124,7 +124,7 @@ async def test_parameters_that_came_with_an_answer_outlive_an_edit_of_the_certif
     )
     number = answered.certificate.id
     edit = Edit(certificate=made.certificate_pem + ISSUER.certificate_pem)
-    await world.operations.certificates.edit(number, edit, actor="ada")
+    await world.use_cases.certificates.edit(number, edit, actor="ada")
     assert (await world.store.certificates.get(number)).parameters_pem == FFDHE2048_PEM
 
 
@@ -133,7 +133,7 @@ async def test_a_text_that_an_earlier_release_took_stops_nothing_where_this_one_
     new = new_certificate(read_tls(certificate=made.certificate_pem, private_key=made.key_pem))
     unseen = f"an old note: {pem_of(b'this is no certificate at all, and nobody could tell')}"
     record, _ = await world.store.certificates.add(replace(new, text=unseen + new.text), now_s=NOW_S)
-    shown = await world.operations.certificates.show(record.id)
+    shown = await world.use_cases.certificates.show(record.id)
     assert shown.entry.leaf.der == made.certificate_der
 
 
@@ -148,5 +148,5 @@ async def test_what_is_read_back_of_a_trusted_ca_is_pem_of_it_whatever_it_came_i
         "PKCS#7": pem_of(pkcs7.serialize_certificates([ROOT.certificate], Encoding.DER)),
         "PEM": f"# ours\n{ROOT.certificate_pem}",
     }[form]
-    kept, _ = await world.operations.trust.upload_one(given, trusted_intermediate=False, actor="ada")
+    kept, _ = await world.use_cases.trust.upload_one(given, trusted_intermediate=False, actor="ada")
     assert kept.text == (given if form == "PEM" else ROOT.certificate_pem)

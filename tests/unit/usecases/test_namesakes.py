@@ -14,14 +14,14 @@ LEAF = make_leaf(ISSUER)
 
 @pytest.fixture(autouse=True)
 async def _stored(world: World) -> None:
-    await world.operations.trust.take(chain_pem(NAMESAKE, OTHER_ISSUER), actor="ada")
+    await world.use_cases.trust.take(chain_pem(NAMESAKE, OTHER_ISSUER), actor="ada")
 
 
 async def chain(world: World, *given) -> str:
-    kept = await world.operations.certificates.upload(
+    kept = await world.use_cases.certificates.upload(
         Upload(certificate=chain_pem(*given), private_key=LEAF.key_pem), actor="ada"
     )
-    return (await world.operations.certificates.show(kept.record.id)).judgement.chain.explanation
+    return (await world.use_cases.certificates.show(kept.record.id)).judgement.chain.explanation
 
 
 async def test_a_missing_issuer_is_not_said_to_be_the_stored_one_of_its_name(world: World):
@@ -38,26 +38,26 @@ async def test_an_untrusted_root_is_not_said_to_be_the_trusted_one_of_its_name(w
 
 async def test_what_is_said_follows_the_trusted_cas(world: World):
     await chain(world, LEAF, ISSUER, ROOT)
-    ids = [each.record.id for each in await world.operations.trust.list()]
-    await world.operations.trust.delete(ids, force=True, actor="ada")
-    inventory = await world.operations.inventory()
+    ids = [each.record.id for each in await world.use_cases.trust.list()]
+    await world.use_cases.trust.delete(ids, force=True, actor="ada")
+    inventory = await world.use_cases.inventory()
     assert inventory.chain(1, now_s=NOW_S).explanation == (
         "The chain ends at CN=Test Root, which is not a trusted CA."
     )
 
 
 async def test_a_new_trusted_ca_is_told_from_the_one_of_its_name_by_number_and_fingerprint(world: World):
-    taken = await world.operations.trust.take(ROOT.certificate_pem, confirm="", actor="ada")
+    taken = await world.use_cases.trust.take(ROOT.certificate_pem, confirm="", actor="ada")
     (told,) = taken.consequences
     assert (told.code, told.asks) == ("same_name", False)
     assert "'CN=Test Root' (new, fingerprint " in told.message
     assert "and trusted CA 1 (fingerprint " in told.message
-    again = await world.operations.trust.take(NAMESAKE.certificate_pem, confirm="", actor="ada")
+    again = await world.use_cases.trust.take(NAMESAKE.certificate_pem, confirm="", actor="ada")
     assert "trusted CA 1 " not in again.consequences[0].message
 
 
 async def test_an_import_says_so_too_and_a_renewal_is_no_other_ca(world: World):
-    give = world.operations.certificates.import_files
+    give = world.use_cases.certificates.import_files
     found = await give([ImportFile("ca.crt", ROOT.certificate_pem.encode())], passphrase=None, actor="ada")
     assert [each.code for each in found.consequences] == ["same_name"]
     renewed = make_intermediate(NAMESAKE, "Issuing", key=OTHER_ISSUER.key)

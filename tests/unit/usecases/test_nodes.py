@@ -15,13 +15,13 @@ LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAItest"
 
 
 async def test_a_new_node_has_a_temporary_certificate_for_all_its_names_in_its_server_slot(world: World):
-    record, _ = await world.operations.nodes.add(
+    record, _ = await world.use_cases.nodes.add(
         "n1",
         names=["N1.Example.com.", "alias.example.com"],
         addresses=["192.0.2.7", "2001:DB8::7"],
         actor="ada",
     )
-    _, (view,) = await world.operations.certificates.list(Query())
+    _, (view,) = await world.use_cases.certificates.list(Query())
     assert record.names == ("n1.example.com", "alias.example.com")
     assert record.addresses == ("192.0.2.7", "2001:db8::7")
     assert [(each.node, each.slot) for each in view.entry.places] == [("n1", "server")]
@@ -36,14 +36,14 @@ async def test_a_new_node_has_a_temporary_certificate_for_all_its_names_in_its_s
 
 
 async def test_a_node_without_names_is_called_by_its_own(world: World):
-    record, _ = await world.operations.nodes.add("n1.example.com", names=[], addresses=[], actor="ada")
+    record, _ = await world.use_cases.nodes.add("n1.example.com", names=[], addresses=[], actor="ada")
     assert record.names == ("n1.example.com",)
 
 
 @pytest.mark.parametrize("name", ["management", "join"])
 async def test_a_name_that_a_login_has_for_itself_is_refused(world: World, name: str):
     with pytest.raises(ConflictError, match=f"'{name}' is the name"):
-        await world.operations.nodes.add(name, names=[], addresses=[], actor="ada")
+        await world.use_cases.nodes.add(name, names=[], addresses=[], actor="ada")
 
 
 @pytest.mark.parametrize(
@@ -64,17 +64,17 @@ async def test_a_name_that_a_login_has_for_itself_is_refused(world: World, name:
 )
 async def test_bad_names_are_refused_before_any_work(world: World, name, names, addresses, field):
     with pytest.raises(InvalidInputError) as caught:
-        await world.operations.nodes.add(name, names=names, addresses=addresses, actor="ada")
+        await world.use_cases.nodes.add(name, names=names, addresses=addresses, actor="ada")
     assert caught.value.field == field
     assert world.workers.calls == []
     assert await world.store.nodes.list() == []
 
 
 async def test_a_name_that_is_taken_is_refused_before_any_work(world: World):
-    await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
+    await world.use_cases.nodes.add("n1", names=[], addresses=[], actor="ada")
     before = list(world.workers.calls)
     with pytest.raises(ConflictError):
-        await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
+        await world.use_cases.nodes.add("n1", names=[], addresses=[], actor="ada")
     assert world.workers.calls == before
 
 
@@ -85,24 +85,24 @@ async def test_a_node_whose_certificate_cannot_be_kept_is_not_kept_either(world:
     with monkeypatch.context() as patch:
         patch.setattr(world.store.certificates, "add", full)
         with pytest.raises(StorageError):
-            await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
+            await world.use_cases.nodes.add("n1", names=[], addresses=[], actor="ada")
     assert (await world.store.nodes.list(), world.fleet.nodes) == ([], set())
-    await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
+    await world.use_cases.nodes.add("n1", names=[], addresses=[], actor="ada")
 
 
 async def test_the_management_node_is_neither_added_nor_removed_nor_joined_by_operators(world: World):
-    await world.operations.nodes.add_management_node(names=["m.example.com"], addresses=[], actor="console")
+    await world.use_cases.nodes.add_management_node(names=["m.example.com"], addresses=[], actor="console")
     for refused in (
-        world.operations.nodes.add(MANAGEMENT_NODE, names=[], addresses=[], actor="ada"),
-        world.operations.nodes.remove(MANAGEMENT_NODE, actor="ada"),
-        world.operations.nodes.new_token(MANAGEMENT_NODE, actor="ada"),
+        world.use_cases.nodes.add(MANAGEMENT_NODE, names=[], addresses=[], actor="ada"),
+        world.use_cases.nodes.remove(MANAGEMENT_NODE, actor="ada"),
+        world.use_cases.nodes.new_token(MANAGEMENT_NODE, actor="ada"),
     ):
         with pytest.raises(ConflictError):
             await refused
 
 
 async def test_a_join_token_says_where_and_whom_and_its_secret_is_kept_as_a_hash(world: World):
-    _, token = await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
+    _, token = await world.use_cases.nodes.add("n1", names=[], addresses=[], actor="ada")
     said = decode_token(token.text)
     assert (said.node, said.addresses, said.fingerprint) == ("n1", ["192.0.2.1:9422"], "SHA256:abc")
     assert said.expires_s == token.expires_s == NOW_S + WITHIN_S
@@ -114,20 +114,20 @@ async def test_a_join_token_says_where_and_whom_and_its_secret_is_kept_as_a_hash
 
 
 async def test_unused_join_tokens_are_few(world: World):
-    await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
+    await world.use_cases.nodes.add("n1", names=[], addresses=[], actor="ada")
     for _ in range(4):
-        await world.operations.nodes.new_token("n1", actor="ada")
+        await world.use_cases.nodes.new_token("n1", actor="ada")
     with pytest.raises(ConflictError):
-        await world.operations.nodes.new_token("n1", actor="ada")
+        await world.use_cases.nodes.new_token("n1", actor="ada")
     world.wait(WITHIN_S + 1)
-    await world.operations.nodes.new_token("n1", actor="ada")
+    await world.use_cases.nodes.new_token("n1", actor="ada")
 
 
 async def test_a_removed_node_takes_its_temporary_certificate_along_and_no_other(world: World):
     made = make_leaf(None, ["shared.example.com"])
-    await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
-    await world.operations.nodes.add("n2", names=[], addresses=[], actor="ada")
-    uploaded = await world.operations.certificates.upload(
+    await world.use_cases.nodes.add("n1", names=[], addresses=[], actor="ada")
+    await world.use_cases.nodes.add("n2", names=[], addresses=[], actor="ada")
+    uploaded = await world.use_cases.certificates.upload(
         Upload(
             certificate=made.certificate_pem,
             private_key=made.key_pem,
@@ -138,21 +138,21 @@ async def test_a_removed_node_takes_its_temporary_certificate_along_and_no_other
         ),
         actor="ada",
     )
-    await world.operations.nodes.remove("n1", actor="ada")
-    _, left = await world.operations.certificates.list(Query())
+    await world.use_cases.nodes.remove("n1", actor="ada")
+    _, left = await world.use_cases.certificates.list(Query())
     assert {view.entry.id: [each.node for each in view.entry.places] for view in left} == {
         2: ["n2"],
         uploaded.record.id: [],
     }
     assert world.fleet.nodes == {"n2"}
     with pytest.raises(NotFoundError):
-        await world.operations.nodes.remove("n1", actor="ada")
+        await world.use_cases.nodes.remove("n1", actor="ada")
 
 
 async def test_a_node_is_described_with_its_slots_all_at_once_or_not_at_all(world: World):
     made = make_leaf(None, ["shared.example.com"])
-    await world.operations.nodes.add("n1", names=["a.example.com"], addresses=[], actor="ada")
-    uploaded = await world.operations.certificates.upload(
+    await world.use_cases.nodes.add("n1", names=["a.example.com"], addresses=[], actor="ada")
+    uploaded = await world.use_cases.certificates.upload(
         Upload(certificate=made.certificate_pem, private_key=made.key_pem),
         actor="ada",
     )
@@ -162,20 +162,20 @@ async def test_a_node_is_described_with_its_slots_all_at_once_or_not_at_all(worl
         ({"server": uploaded.record.id, "client": 99}, NotFoundError),
     ):
         with pytest.raises(error):
-            await world.operations.nodes.describe("n1", dataclasses.replace(new, slots=slots), actor="ada")
+            await world.use_cases.nodes.describe("n1", dataclasses.replace(new, slots=slots), actor="ada")
     with pytest.raises(InvalidInputError):
-        await world.operations.nodes.describe("n1", dataclasses.replace(new, addresses=["x"]), actor="ada")
+        await world.use_cases.nodes.describe("n1", dataclasses.replace(new, addresses=["x"]), actor="ada")
     assert (await world.store.nodes.get("n1")).names == ("a.example.com",)
     world.fleet.told.clear()
     full = dataclasses.replace(new, slots={"server": uploaded.record.id, "client": uploaded.record.id})
-    await world.operations.nodes.describe("n1", full, actor="ada")
+    await world.use_cases.nodes.describe("n1", full, actor="ada")
     record = await world.store.nodes.get("n1")
     assert (record.names, record.addresses, record.detail) == (("b.example.com",), ("192.0.2.9",), {"x": 1})
     assert {each.slot for each in await world.store.certificates.nodes_of(uploaded.record.id)} == {
         "server",
         "client",
     }
-    await world.operations.nodes.describe("n1", dataclasses.replace(new, slots={"client": None}), actor="ada")
+    await world.use_cases.nodes.describe("n1", dataclasses.replace(new, slots={"client": None}), actor="ada")
     assert {each.slot for each in await world.store.certificates.nodes_of(uploaded.record.id)} == {"server"}
     assert (await world.acts())[-1] == ("ada", "node.described", "node n1")
     assert world.fleet.told == [{"n1"}, {"n1"}]
@@ -183,7 +183,7 @@ async def test_a_node_is_described_with_its_slots_all_at_once_or_not_at_all(worl
 
 async def test_a_node_that_cannot_have_its_certificate_leaves_nothing(world: World):
     with pytest.raises(NotFoundError):
-        await world.operations.nodes.add("n1", names=[], addresses=[], slots={"server": 99}, actor="ada")
+        await world.use_cases.nodes.add("n1", names=[], addresses=[], slots={"server": 99}, actor="ada")
     assert await world.store.nodes.list() == []
     assert await world.store.certificates.list() == []
     assert world.fleet.nodes == set()
@@ -191,10 +191,10 @@ async def test_a_node_that_cannot_have_its_certificate_leaves_nothing(world: Wor
 
 async def test_several_nodes_are_removed_or_none(world: World):
     for name in ("n1", "n2", "n3"):
-        await world.operations.nodes.add(name, names=[], addresses=[], actor="ada")
+        await world.use_cases.nodes.add(name, names=[], addresses=[], actor="ada")
     with pytest.raises(NotFoundError):
-        await world.operations.nodes.remove("n1", "nobody", actor="ada")
+        await world.use_cases.nodes.remove("n1", "nobody", actor="ada")
     assert len(await world.store.nodes.list()) == 3
-    await world.operations.nodes.remove("n1", "n3", actor="ada")
+    await world.use_cases.nodes.remove("n1", "n3", actor="ada")
     assert world.fleet.nodes == {"n2"}
     assert len(await world.store.certificates.list()) == 1

@@ -13,7 +13,7 @@ from tests.unit.usecases.conftest import World
 async def test_every_ca_of_a_text_is_kept_once_and_concerns_all_nodes(world: World):
     root = make_root()
     issuing = make_intermediate(root)
-    kept = (await world.operations.trust.take(chain_pem(root, issuing, root), actor="ada")).kept
+    kept = (await world.use_cases.trust.take(chain_pem(root, issuing, root), actor="ada")).kept
     assert [(record.self_signed, created) for record, created in kept] == [(True, True), (False, True)]
     assert world.fleet.told == [None]
     assert await world.acts() == [("ada", "trusted_ca.uploaded", "trusted CAs")]
@@ -21,55 +21,55 @@ async def test_every_ca_of_a_text_is_kept_once_and_concerns_all_nodes(world: Wor
 
 async def test_uploading_a_ca_again_makes_no_second_one(world: World):
     root = make_root()
-    await world.operations.trust.take(root.certificate_pem, actor="ada")
-    kept = (await world.operations.trust.take(root.certificate_pem, actor="ada")).kept
+    await world.use_cases.trust.take(root.certificate_pem, actor="ada")
+    kept = (await world.use_cases.trust.take(root.certificate_pem, actor="ada")).kept
     assert [created for _, created in kept] == [False]
-    assert len(await world.operations.trust.list()) == 1
+    assert len(await world.use_cases.trust.list()) == 1
 
 
 async def test_a_renewed_ca_of_the_same_subject_is_kept_beside_the_old_one(world: World):
     for made in (make_root(), make_root()):
-        await world.operations.trust.take(made.certificate_pem, actor="ada")
-    subjects = [shown.record.raw_subject for shown in await world.operations.trust.list()]
+        await world.use_cases.trust.take(made.certificate_pem, actor="ada")
+    subjects = [shown.record.raw_subject for shown in await world.use_cases.trust.list()]
     assert (len(subjects), len(set(subjects))) == (2, 1)
 
 
 async def test_one_that_is_no_ca_keeps_the_others_out_too(world: World):
     with pytest.raises(PkiFindingsError):
-        await world.operations.trust.take(chain_pem(make_root(), make_leaf(make_root())), actor="ada")
-    assert (await world.operations.trust.list(), world.fleet.told, await world.acts()) == ([], [], [])
+        await world.use_cases.trust.take(chain_pem(make_root(), make_leaf(make_root())), actor="ada")
+    assert (await world.use_cases.trust.list(), world.fleet.told, await world.acts()) == ([], [], [])
 
 
 async def test_deleting_some_that_exist_and_one_that_does_not_deletes_none(world: World):
-    ((record, _),) = (await world.operations.trust.take(make_root().certificate_pem, actor="ada")).kept
+    ((record, _),) = (await world.use_cases.trust.take(make_root().certificate_pem, actor="ada")).kept
     with pytest.raises(NotFoundError):
-        await world.operations.trust.delete([record.id, 99], force=True, actor="ada")
-    assert len(await world.operations.trust.list()) == 1
-    await world.operations.trust.delete([record.id], force=True, actor="ada")
-    assert await world.operations.trust.list() == []
+        await world.use_cases.trust.delete([record.id, 99], force=True, actor="ada")
+    assert len(await world.use_cases.trust.list()) == 1
+    await world.use_cases.trust.delete([record.id], force=True, actor="ada")
+    assert await world.use_cases.trust.list() == []
     assert world.fleet.told == [None, None]
 
 
 async def test_two_small_losses_at_once_do_not_make_a_large_one(world: World):
-    kept = (await world.operations.trust.take(chain_pem(*(make_root() for _ in range(10))), actor="ada")).kept
+    kept = (await world.use_cases.trust.take(chain_pem(*(make_root() for _ in range(10))), actor="ada")).kept
     ids = [record.id for record, _ in kept]
     ends = await asyncio.gather(
-        world.operations.trust.delete(ids[:2], force=False, actor="ada"),
-        world.operations.trust.delete(ids[2:4], force=False, actor="bob"),
+        world.use_cases.trust.delete(ids[:2], force=False, actor="ada"),
+        world.use_cases.trust.delete(ids[2:4], force=False, actor="bob"),
         return_exceptions=True,
     )
     # two of ten are a fifth; two of the eight that are left are more
     assert [type(end) for end in ends] == [type(None), ConfirmationNeededError]
-    assert len(await world.operations.trust.list()) == 8
+    assert len(await world.use_cases.trust.list()) == 8
 
 
 async def test_a_peers_own_certificate_is_trusted_shown_and_delivered_as_an_anchor(world: World):
     peer = make_leaf(None, ["peer.example.com"])
-    ((record, created),) = (await world.operations.trust.take(peer.certificate_pem, actor="ada")).kept
+    ((record, created),) = (await world.use_cases.trust.take(peer.certificate_pem, actor="ada")).kept
     assert created
     assert record.is_anchor
-    assert (await world.operations.trust.show(record.id)).certificate.der == peer.certificate_der
-    assert peer.certificate_pem in (await world.operations.trust.export()).content.decode()
+    assert (await world.use_cases.trust.show(record.id)).certificate.der == peer.certificate_der
+    assert peer.certificate_pem in (await world.use_cases.trust.export()).content.decode()
 
 
 @pytest.mark.services("openssl")
@@ -87,12 +87,12 @@ async def test_a_ca_below_which_clients_accept_nothing_is_said_to_be_of_no_use(w
     )
     openssl(*made, cwd=tmp_path)
     explicit = openssl("req", "-new", "-x509", "-key", "key.pem", "-subj", "/CN=Spelled Out", cwd=tmp_path)
-    await world.operations.trust.take(explicit + make_root().certificate_pem, actor="ada")
-    (bad, good) = await world.operations.trust.list()
+    await world.use_cases.trust.take(explicit + make_root().certificate_pem, actor="ada")
+    (bad, good) = await world.use_cases.trust.list()
     assert bad.faults == ["its public key spells out the curve's parameters instead of naming the curve"]
     assert good.faults == []
-    (warning,) = await world.operations.trust.warnings()
+    (warning,) = await world.use_cases.trust.warnings()
     assert warning.startswith("clients accept nothing that CN=Spelled Out signed: its public key")
-    added = await world.operations.trust.take(make_root().certificate_pem, actor="ada")
-    assert await world.operations.trust.warnings(of={record.id for record, _ in added.kept}) == []
-    assert await world.operations.trust.warnings(of={bad.record.id}) == [warning]
+    added = await world.use_cases.trust.take(make_root().certificate_pem, actor="ada")
+    assert await world.use_cases.trust.warnings(of={record.id for record, _ in added.kept}) == []
+    assert await world.use_cases.trust.warnings(of={bad.record.id}) == [warning]

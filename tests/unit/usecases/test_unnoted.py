@@ -20,7 +20,7 @@ from manager.store.tables import metadata
 from manager.usecases.downloads import Wanted
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.uploads import Edit, Upload
-from manager.usecases.usecases import Operations
+from manager.usecases.usecases import UseCases
 from tests.pki import NOW_S, Made, chain_pem, make_intermediate, make_leaf, make_root
 from tests.unit.store.given import new_generation
 from tests.unit.usecases.conftest import World
@@ -38,8 +38,8 @@ PUBLIC_KEY = (
 FIRST, SECOND, ANSWER = make_leaf(ISSUER), make_leaf(ISSUER), make_leaf(ISSUER)
 
 
-def _upload(operations: Operations, made: Made, nodes: list[str]) -> Awaitable[Any]:
-    return operations.certificates.upload(
+def _upload(use_cases: UseCases, made: Made, nodes: list[str]) -> Awaitable[Any]:
+    return use_cases.certificates.upload(
         Upload(
             certificate=made.certificate_pem + ISSUER.certificate_pem,
             private_key=made.key_pem,
@@ -62,7 +62,7 @@ def _accept(_document: object) -> None:
     """Every document will do."""
 
 
-ACTS: dict[str, Callable[[Operations], Awaitable[Any]]] = {
+ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
     "users.add": lambda o: o.users.add("cy", role=Role.OPERATOR, password=PASSWORD, actor="ada"),
     "users.set_password": lambda o: o.users.set_password(
         "bob", password="another-long-password", actor="ada"
@@ -141,9 +141,9 @@ async def arranged(world: World) -> World:
     for name in ("n1", "n2"):
         await store.nodes.add(name, "node", names=[], addresses=[], now_s=NOW_S)
         world.fleet.nodes.add(name)
-    await _upload(world.operations, FIRST, ["n1"])
-    await world.operations.trust.take(ROOT.certificate_pem, actor="ada")
-    await world.operations.requests.create(
+    await _upload(world.use_cases, FIRST, ["n1"])
+    await world.use_cases.trust.take(ROOT.certificate_pem, actor="ada")
+    await world.use_cases.requests.create(
         replaces=1, changes=RequestChanges(), key=KeyChoice(private_key=ANSWER.key_pem), actor="ada"
     )
     bob = await store.users.add("bob", Role.OPERATOR, password_hash="x", now_s=NOW_S)
@@ -169,7 +169,7 @@ async def arranged(world: World) -> World:
     await store.alarms.apply(Changes(raised=[condition], lowered=[], updated={}), now_s=NOW_S)
     await store.generations.publish([new_generation(1)])
     world.fleet.told.clear()
-    world.operations._context.content_changed.clear()
+    world.use_cases._context.content_changed.clear()
     return world
 
 
@@ -184,9 +184,9 @@ async def everything(database: Database) -> dict[str, list[Any]]:
 def test_every_act_that_names_who_did_it_is_tried_here(world: World):
     found = {
         f"{topic}.{name}"
-        for topic, operations in vars(world.operations).items()
+        for topic, use_cases in vars(world.use_cases).items()
         if topic != "_context"
-        for name, method in inspect.getmembers(operations, inspect.iscoroutinefunction)
+        for name, method in inspect.getmembers(use_cases, inspect.iscoroutinefunction)
         if not name.startswith("_") and "actor" in inspect.signature(method).parameters
     }
     assert found == set(ACTS)
@@ -199,7 +199,7 @@ async def test_an_act_that_cannot_be_noted_changes_nothing_and_tells_nobody(
     database, fleet, content_changed = (
         arranged.store._database,
         arranged.fleet,
-        arranged.operations._context.content_changed,
+        arranged.use_cases._context.content_changed,
     )
     before = await everything(database)
 
@@ -209,12 +209,12 @@ async def test_an_act_that_cannot_be_noted_changes_nothing_and_tells_nobody(
     with monkeypatch.context() as patch:
         patch.setattr(arranged.store.audit, "append", full)
         with pytest.raises(StorageError, match="the disk is full"):
-            await act(arranged.operations)
+            await act(arranged.use_cases)
     assert await everything(database) == before
     assert (fleet.told, fleet.nodes, content_changed.is_set()) == ([], {"n1", "n2"}, False)
     assert (fleet.pushed, fleet.republished) == ([], [])
     # and what it would have changed it changes now
-    await act(arranged.operations)
+    await act(arranged.use_cases)
     after = await everything(database)
     assert len(after["audit"]) > len(before["audit"])
     assert (await arranged.store.audit.verify()).broken_at is None
@@ -228,7 +228,7 @@ async def test_a_session_that_cannot_be_noted_does_not_begin(arranged: World, mo
     before = await everything(arranged.store._database)
     bob, _ = await arranged.store.users.get("bob")
     with pytest.raises(StorageError):
-        await arranged.operations.sessions.start(bob, address="192.0.2.1")
+        await arranged.use_cases.sessions.start(bob, address="192.0.2.1")
     assert await everything(arranged.store._database) == before
 
 
@@ -245,5 +245,5 @@ async def test_of_several_acts_at_once_the_last_note_that_fails_undoes_all(arran
     before = await everything(arranged.store._database)
     monkeypatch.setattr(arranged.store.audit, "append", full_soon)
     with pytest.raises(StorageError):
-        await ACTS["certificates.import_files"](arranged.operations)
+        await ACTS["certificates.import_files"](arranged.use_cases)
     assert (noted, await everything(arranged.store._database)) == (3, before)

@@ -31,5 +31,5 @@ async def add(browser: Visitor, made: pki.Made, **fields):
 
 
 async def the_only(api: ApiClient):
-    ((number, entry),) = (await api.operations.inventory()).entries.items()
+    ((number, entry),) = (await api.use_cases.inventory()).entries.items()
     return number, entry

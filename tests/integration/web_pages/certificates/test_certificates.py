@@ -34,7 +34,7 @@ async def test_by_node_every_node_is_there_with_what_it_has_or_none(api, browser
 
 
 async def test_one_is_shown_decoded_with_its_chain(api, browser):
-    await api.operations.trust.take(ROOT.certificate_pem, actor="test")
+    await api.use_cases.trust.take(ROOT.certificate_pem, actor="test")
     await add(browser, pki.current_leaf(ISSUER, ["conf.example.com", "n1.example.test"]), node="n1")
     answer = await browser.get("/certificates/1")
     for said in (
@@ -120,7 +120,7 @@ async def test_help_version_and_the_api_are_linked_and_the_icon_is_where_it_alwa
 
 
 async def test_no_list_calls_good_what_clients_of_its_node_refuse(api, browser):
-    await api.operations.trust.take(ROOT.certificate_pem, actor="test")
+    await api.use_cases.trust.take(ROOT.certificate_pem, actor="test")
     await add(browser, leaf("elsewhere.example.com"), node="n1")
     for path in ("/certificates", "/certificates/by-node", "/nodes/n1/slots/server"):
         answer = await browser.get(path)

@@ -88,7 +88,7 @@ async def test_deleting_says_who_loses_what_and_then_does_it(api, browser):
         "/certificates/delete", {"id": ["1", "2"], "confirm": asked.hidden["confirm"]}
     )
     assert "Deleted 2 certificates. 1 node now without" in answer.text
-    assert (await api.operations.inventory()).entries == {}
+    assert (await api.use_cases.inventory()).entries == {}
 
 
 async def test_another_key_of_the_same_serial_number_takes_the_place_only_of_what_was_shown(api, browser):

@@ -93,7 +93,7 @@ async def test_a_refused_form_comes_back_with_all_findings_and_all_fields_but_th
     assert "Give the private key and its passphrase again" in answer.text
     assert "PRIVATE KEY-----" not in answer.html
     assert PHRASE not in answer.html
-    assert (await api.operations.inventory()).entries == {}
+    assert (await api.use_cases.inventory()).entries == {}
 
 
 async def test_a_script_is_given_the_preview_alone(api, browser):

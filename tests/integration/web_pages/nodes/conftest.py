@@ -27,4 +27,4 @@ async def applied(room: Showroom, name: str) -> None:
     assert number
     await room.api.fleet.push(None, forced=True)
     room.dial(name)
-    await room.settle()
+    await room.require_confirmation()

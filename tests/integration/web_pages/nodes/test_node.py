@@ -16,7 +16,7 @@ async def test_a_node_has_its_four_facts_side_by_side(api: ApiClient, room: Show
     await applied(room, "n1")
     room.simulators["n1"].behaviour = "rolls_back"
     await room.upload(["new.example.com"], days=300, nodes=["n1"])
-    await room.settle()
+    await room.require_confirmation()
     async with visitor(api, Role.READ_ONLY) as browser:
         answer = await browser.get("/nodes/n1")
         row = next(row for row in answer.html.split("<tr>") if '<th scope="row">Server' in row)
@@ -138,7 +138,7 @@ async def test_a_certificate_is_chosen_for_a_slot_and_taken_away(api: ApiClient,
             "/nodes/n1/slots/server", {"certificate": str(number), "confirm": asked.hidden["confirm"]}
         )
         assert f"Certificate {number} is assigned" in answer.text
-        inventory = await api.operations.inventory()
+        inventory = await api.use_cases.inventory()
         assert inventory.slots == {("n1", "server"): number}
         asked = await browser.get("/nodes/n1/slots/server/empty")
         assert "keeps serving what it has" in asked.text
@@ -146,7 +146,7 @@ async def test_a_certificate_is_chosen_for_a_slot_and_taken_away(api: ApiClient,
             "/nodes/n1/slots/server/empty", {"seen": str(number), "confirm": asked.hidden["confirm"]}
         )
         assert "has no certificate now" in answer.text
-        inventory = await api.operations.inventory()
+        inventory = await api.use_cases.inventory()
         assert inventory.slots == {}
         assert (await browser.get("/nodes/n1/slots/server/empty")).status == 404
         assert (await browser.get("/nodes/n1/slots/attic")).status == 400
@@ -178,14 +178,14 @@ async def test_the_second_of_two_administrators_is_told_what_the_first_assigned(
         answer = await two.post("/nodes/n1/slots/server", {"certificate": str(second)})
         assert answer.status == 409
         assert "Somebody else changed this in the meantime" in answer.text
-        inventory = await api.operations.inventory()
+        inventory = await api.use_cases.inventory()
         assert inventory.slots == {("n1", "server"): first}
         fields = {name: answer.hidden[name] for name in ("certificate", "seen")}
         assert fields == {"certificate": str(second), "seen": str(first)}
         assert (await two.post_confirmed("/nodes/n1/slots/server", fields)).status == 200
         # who looked before that empties nothing
         assert (await one.post("/nodes/n1/slots/server/empty", {"seen": str(first)})).status == 409
-        inventory = await api.operations.inventory()
+        inventory = await api.use_cases.inventory()
         assert inventory.slots == {("n1", "server"): second}
 
 

@@ -14,7 +14,7 @@ WEST = ("west.example.com", "sip.west.example.com")
 
 @pytest.fixture(autouse=True)
 async def _trusted(world: World) -> None:
-    await world.operations.trust.take(ROOT.certificate_pem, actor="ada")
+    await world.use_cases.trust.take(ROOT.certificate_pem, actor="ada")
 
 
 async def add_node(world: World, name: str, *names: str) -> None:
@@ -23,7 +23,7 @@ async def add_node(world: World, name: str, *names: str) -> None:
 
 
 async def upload(world: World, made: Made, nodes=(), slot="server", **more):
-    return await world.operations.certificates.upload(
+    return await world.use_cases.certificates.upload(
         Upload(
             certificate=made.certificate_pem + ISSUER.certificate_pem,
             private_key=made.key_pem,

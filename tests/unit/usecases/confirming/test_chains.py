@@ -17,7 +17,7 @@ async def test_a_certificate_for_another_name_is_told_of_by_node_and_name(world:
     await add_node(world, "n3", "n3")
     await add_node(world, "n4", "west")
     record = (await upload(world, make_leaf(ISSUER, ["west.example.com"]))).record
-    assign = world.operations.assignments.assign
+    assign = world.use_cases.assignments.assign
     error = await refused(assign(record.id, nodes=None, slot="server", confirm="", actor="ada"))
     (mismatch,) = [each for each in error.consequences if each.code == "name_mismatch"]
     assert mismatch.nodes == ("n1", "n2")
@@ -44,7 +44,7 @@ async def test_a_certificate_for_another_name_is_told_of_by_node_and_name(world:
 async def test_what_nodes_and_clients_would_refuse_is_told_before(world: World, changes, slot, code):
     await add_node(world, "n1", "node.example.com")
     record = (await upload(world, make_leaf(ISSUER, **changes))).record
-    assign = world.operations.assignments.assign(record.id, nodes=["n1"], slot=slot, confirm="", actor="ada")
+    assign = world.use_cases.assignments.assign(record.id, nodes=["n1"], slot=slot, confirm="", actor="ada")
     assert code in codes((await refused(assign)).consequences)
     assert await world.store.assignments.list() == []
 
@@ -52,7 +52,7 @@ async def test_what_nodes_and_clients_would_refuse_is_told_before(world: World, 
 async def test_an_answer_is_held_against_its_request_and_what_it_replaces(world: World):
     await add_node(world, "n1", *WEST)
     old = (await upload(world, make_leaf(ISSUER, WEST), ["n1"])).record
-    request = await world.operations.requests.create(
+    request = await world.use_cases.requests.create(
         replaces=old.id,
         changes=RequestChanges(extra_alt_names=["more.example.com"]),
         key=KeyChoice(private_key=make_leaf(ISSUER).key_pem),
@@ -65,7 +65,7 @@ async def test_an_answer_is_held_against_its_request_and_what_it_replaces(world:
     )
 
     async def answer(certificate: str, confirm: str | None):
-        return await world.operations.requests.answer(
+        return await world.use_cases.requests.answer(
             request.id,
             certificate=certificate + ISSUER.certificate_pem,
             parameters="",
@@ -92,7 +92,7 @@ async def test_a_chain_without_its_root_is_told_and_only_asked_about_where_it_wa
     unknown = make_leaf(private)
 
     async def give(made: Made, issuer: Made):
-        return await world.operations.certificates.upload(
+        return await world.use_cases.certificates.upload(
             Upload(
                 certificate=made.certificate_pem + issuer.certificate_pem,
                 private_key=made.key_pem,
@@ -117,7 +117,7 @@ async def test_a_chain_without_its_root_is_told_and_only_asked_about_where_it_wa
 
 async def test_another_servers_certificate_that_came_along_is_named_and_holds_nobody_up(world: World):
     made, other = make_leaf(ISSUER), make_leaf(ISSUER, ["other.example.com"])
-    found = await world.operations.certificates.upload(
+    found = await world.use_cases.certificates.upload(
         Upload(
             certificate=made.certificate_pem
             + other.certificate_pem
@@ -136,7 +136,7 @@ async def test_another_servers_certificate_that_came_along_is_named_and_holds_no
     assert said.code == "not_served"
     assert said.message.startswith("'CN=other.example.com' (fingerprint ")
     assert "came along, without a private key" in said.message
-    again = await world.operations.certificates.edit(
+    again = await world.use_cases.certificates.edit(
         found.record.id,
         Edit(certificate=made.certificate_pem + other.certificate_pem),
         confirm="",

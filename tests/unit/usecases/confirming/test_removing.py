@@ -17,31 +17,31 @@ from tests.unit.usecases.conftest import World
 async def test_deleting_names_the_nodes_and_the_keys_that_go(world: World):
     await add_node(world, "n1", "node.example.com")
     record = (await upload(world, make_leaf(ISSUER), ["n1"])).record
-    delete = world.operations.certificates.delete
+    delete = world.use_cases.certificates.delete
     error = await refused(delete([record.id], force=False, confirm="", actor="ada"))
     assert codes(error.consequences) == {"key_lost", "nodes_left_without"}
     assert (await delete([record.id], force=False, confirm=error.token, actor="ada"))[0].node == "n1"
 
 
 async def test_removing_a_node_and_an_unanswered_request_is_told(world: World):
-    await world.operations.nodes.add("n1", names=[], addresses=[], actor="ada")
-    error = await refused(world.operations.nodes.remove("n1", confirm="", actor="ada"))
+    await world.use_cases.nodes.add("n1", names=[], addresses=[], actor="ada")
+    error = await refused(world.use_cases.nodes.remove("n1", confirm="", actor="ada"))
     assert codes(error.consequences) == {"node_removed"}
-    await world.operations.nodes.remove("n1", confirm=error.token, actor="ada")
-    request = await world.operations.requests.create(
+    await world.use_cases.nodes.remove("n1", confirm=error.token, actor="ada")
+    request = await world.use_cases.requests.create(
         replaces=None,
         changes=RequestChanges(subject="CN=a.example.com"),
         key=KeyChoice(private_key=make_leaf(ISSUER).key_pem),
         actor="ada",
     )
-    error = await refused(world.operations.requests.delete([request.id], confirm="", actor="ada"))
+    error = await refused(world.use_cases.requests.delete([request.id], confirm="", actor="ada"))
     assert codes(error.consequences) == {"request_unanswered"}
 
 
 async def test_other_names_of_a_node_that_its_certificate_lacks_are_told(world: World):
     await add_node(world, "n1", "west.example.com")
     await upload(world, make_leaf(ISSUER, WEST), ["n1"])
-    describe = world.operations.nodes.describe
+    describe = world.use_cases.nodes.describe
     same = NodeDescription(names=list(WEST), addresses=[])
     assert await describe("n1", same, confirm="", actor="ada") == []
     error = await refused(
@@ -53,13 +53,13 @@ async def test_other_names_of_a_node_that_its_certificate_lacks_are_told(world: 
 
 async def test_a_trusted_ca_that_goes_is_told_with_the_chains_that_break(world: World):
     await upload(world, make_leaf(ISSUER))
-    await world.operations.trust.take(
+    await world.use_cases.trust.take(
         "".join(make_root(f"Other {number}").certificate_pem for number in range(9)), actor="ada"
     )
-    error = await refused(world.operations.trust.delete([1], force=False, confirm="", actor="ada"))
+    error = await refused(world.use_cases.trust.delete([1], force=False, confirm="", actor="ada"))
     assert codes(error.consequences) == {"untrusted", "chain_broken"}
     assert "node.example.com" in error.message
-    await world.operations.trust.delete([1], force=False, confirm=error.token, actor="ada")
+    await world.use_cases.trust.delete([1], force=False, confirm=error.token, actor="ada")
 
 
 async def test_an_edit_opens_an_encrypted_pkcs12_file(world: World):
@@ -70,7 +70,7 @@ async def test_an_edit_opens_an_encrypted_pkcs12_file(world: World):
     packed = pkcs12.serialize_key_and_certificates(
         b"it", made.key, certificate, None, BestAvailableEncryption(b"open it")
     )
-    edit = world.operations.certificates.edit
+    edit = world.use_cases.certificates.edit
     text = as_text(packed, "a certificate")
     with pytest.raises(PkiFindingsError):
         await edit(kept.id, Edit(certificate=text), actor="ada")
@@ -81,7 +81,7 @@ async def test_an_edit_opens_an_encrypted_pkcs12_file(world: World):
 async def test_what_was_told_of_one_edit_of_a_trusted_ca_confirms_neither_another_nor_that_it_is_deleted(
     world: World,
 ):
-    trust, other = world.operations.trust, make_intermediate(ROOT, "Other Issuing")
+    trust, other = world.use_cases.trust, make_intermediate(ROOT, "Other Issuing")
     taken = await trust.take(ISSUER.certificate_pem, actor="ada")
     ((record, _),) = taken.kept
 

@@ -53,8 +53,8 @@ async def test_a_key_that_another_entry_has_is_not_called_lost(world: World):
     await upload(world, make_leaf(ISSUER, serial=2, key=first.key))
     error = await refused(upload(world, make_leaf(ISSUER, serial=1), confirm=""))
     assert "key_lost" not in codes(error.consequences)
-    await world.operations.certificates.delete([1], force=False, confirm="", actor="ada")
-    told = await refused(world.operations.certificates.delete([2], force=False, confirm="", actor="ada"))
+    await world.use_cases.certificates.delete([1], force=False, confirm="", actor="ada")
+    told = await refused(world.use_cases.certificates.delete([2], force=False, confirm="", actor="ada"))
     assert codes(told.consequences) == {"key_lost"}
 
 
@@ -67,7 +67,7 @@ async def test_a_batch_never_replaces_a_key_and_keeps_nothing_then(world: World)
     ]
     for confirm in (None, "", "x"):
         with pytest.raises(IdentityConflictError):
-            await world.operations.certificates.import_files(
+            await world.use_cases.certificates.import_files(
                 files, passphrase=None, confirm=confirm, actor="ada"
             )
     assert len(await world.store.certificates.list()) == 1
@@ -77,7 +77,7 @@ async def test_a_renewal_that_lacks_nothing_is_asked_nothing(world: World):
     await add_node(world, "n1", *WEST)
     old = (await upload(world, make_leaf(ISSUER, WEST), ["n1"], confirm="")).record
     new = (await upload(world, make_leaf(ISSUER, WEST, not_after_s=NOW_S + 400 * DAY_S))).record
-    done = await world.operations.assignments.assign(
+    done = await world.use_cases.assignments.assign(
         new.id, nodes=["n1"], slot="server", confirm="", actor="ada"
     )
     assert not any(each.asks for each in done.consequences)
@@ -100,7 +100,7 @@ async def test_an_edit_that_loses_names_or_takes_the_certificate_from_a_node_is_
     made = make_leaf(ISSUER, WEST, serial=1)
     record = (await upload(world, made, ["n1"])).record
     other = make_leaf(ISSUER, ["west.example.com"], serial=2, key=made.key)
-    edit = world.operations.certificates.edit
+    edit = world.use_cases.certificates.edit
     error = await refused(
         edit(
             record.id,
@@ -121,13 +121,13 @@ async def test_a_renewed_certificate_without_its_key_is_kept_beside_the_one_that
     old = (await upload(world, made)).record
     renewed = make_leaf(ISSUER, serial=2, key=made.key, not_after_s=NOW_S + 500 * DAY_S)
     corrected = make_leaf(ISSUER, serial=1, key=made.key, not_after_s=NOW_S + 400 * DAY_S)
-    kept = await world.operations.certificates.import_files(
+    kept = await world.use_cases.certificates.import_files(
         [ImportFile("a.pem", renewed.certificate_pem.encode())], passphrase=None, confirm="", actor="ada"
     )
     ((record, created),) = kept.tls
     assert created
     assert await world.store.certificates.private_key(record.id) == made.key_pem
-    kept = await world.operations.certificates.import_files(
+    kept = await world.use_cases.certificates.import_files(
         [ImportFile("b.pem", corrected.certificate_pem.encode())], passphrase=None, confirm="", actor="ada"
     )
     assert [(each.id, new) for each, new in kept.tls] == [(old.id, False)]
@@ -139,7 +139,7 @@ async def test_what_would_replace_another_key_is_left_out_where_the_usable_is_as
         ImportFile(f"{number}.pem", (made.certificate_pem + made.key_pem).encode())
         for number, made in enumerate((make_leaf(ISSUER), make_leaf(ISSUER, ["b.example.com"], serial=1)))
     ]
-    kept = await world.operations.certificates.import_files(
+    kept = await world.use_cases.certificates.import_files(
         files, passphrase=None, skip_unusable=True, actor="ada"
     )
     assert len(kept.tls) == 1
@@ -152,12 +152,12 @@ async def test_a_self_signed_certificate_in_place_of_an_issued_one_wants_a_confi
     await add_node(world, "n1", "node.example.com")
     life = {"not_before_s": NOW_S - DAY_S, "not_after_s": NOW_S + 365 * DAY_S}
     own = await upload(world, make_leaf(None, **life))
-    await world.operations.assignments.assign(
+    await world.use_cases.assignments.assign(
         own.record.id, nodes=["n1"], slot="server", confirm="", actor="ada"
     )
     issued = await upload(world, make_leaf(ISSUER, **life), ["n1"], confirm="")
     error = await refused(
-        world.operations.assignments.assign(
+        world.use_cases.assignments.assign(
             own.record.id, nodes=["n1"], slot="server", confirm="", actor="ada"
         )
     )
@@ -175,7 +175,7 @@ async def test_a_request_that_says_no_kind_of_key_asks_for_one_no_weaker_than_th
         (large.record.id, "RSA 4096"),
         (None, "RSA 2048"),
     ):
-        made = await world.operations.requests.create(
+        made = await world.use_cases.requests.create(
             replaces=replaces,
             changes=RequestChanges(subject="CN=node.example.com"),
             key=KeyChoice(is_alike=True),
@@ -190,12 +190,12 @@ async def test_an_entry_that_is_updated_in_place_does_not_share_its_key_with_its
     again = make_leaf(ISSUER, serial=1, key=made.key, not_after_s=NOW_S + 400 * DAY_S)
     texts = {"certificate": again.certificate_pem + ISSUER.certificate_pem, "private_key": made.key_pem}
     kept = (await upload(world, made, ["n1"])).record
-    preview = await world.operations.previews.certificate(
+    preview = await world.use_cases.previews.certificate(
         Upload(**texts, passphrase=None, parameters="", nodes=["n1"], slot="server")
     )
     assert preview.updates is not None
     assert "key_shared" not in {each.code for each in preview.judgement.findings}
     files = [ImportFile(f"{name}.pem", text.encode()) for name, text in texts.items()]
-    imported = await world.operations.certificates.import_files(files, passphrase=None, actor="ada")
+    imported = await world.use_cases.certificates.import_files(files, passphrase=None, actor="ada")
     assert [(record.id, created) for record, created in imported.tls] == [(kept.id, False)]
     assert not codes(imported.consequences)

@@ -8,7 +8,7 @@ from common.errors import (
     AccessError,
     Reason,
 )
-from manager.usecases.users import UserOperations
+from manager.usecases.users import UserUseCases
 from tests.unit.usecases.conftest import World
 
 PASSWORD = "Summer2024!Berlin"
@@ -33,7 +33,7 @@ class CountingHasher:
 
 @pytest.fixture
 async def hasher(world: World) -> CountingHasher:
-    users, counting = world.operations.users, CountingHasher()
+    users, counting = world.use_cases.users, CountingHasher()
     users.passwords._hasher = counting
     users.passwords._dummy = counting.hash("nobody's")
     await users.add("ada", role=Role.OPERATOR, password=PASSWORD, actor="console")
@@ -41,12 +41,12 @@ async def hasher(world: World) -> CountingHasher:
 
 
 @pytest.fixture
-def users(world: World, hasher: CountingHasher) -> UserOperations:
-    return world.operations.users
+def users(world: World, hasher: CountingHasher) -> UserUseCases:
+    return world.use_cases.users
 
 
 async def refusal(
-    users: UserOperations, name: str, password: str, address: str = HERE, device: str = ""
+    users: UserUseCases, name: str, password: str, address: str = HERE, device: str = ""
 ) -> Reason:
     with pytest.raises(AccessError) as caught:
         await users.passwords.prove(name, password, address=address, device=device)

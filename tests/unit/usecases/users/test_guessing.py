@@ -14,19 +14,19 @@ from common.errors import (
 from manager.usecases.devices import DEVICE_S
 from manager.usecases.remembered import VERIFIED_S
 from manager.usecases.throttle import DELAY_MAX_S, FREE_FAILURES, delay_s
-from manager.usecases.users import UserOperations
+from manager.usecases.users import UserUseCases
 from tests.pki import DAY_S
 from tests.unit.usecases.conftest import World
 from tests.unit.usecases.users.conftest import HERE, PASSWORD, CountingHasher, refusal
 
 
-async def fail(users: UserOperations, name: str, times: int, address: str = HERE, device: str = "") -> None:
+async def fail(users: UserUseCases, name: str, times: int, address: str = HERE, device: str = "") -> None:
     for _ in range(times):
         assert await refusal(users, name, "guess", address, device) is Reason.UNAUTHENTICATED
 
 
 async def test_a_user_who_fails_waits_longer_each_time_and_nobody_else_does(
-    world: World, users: UserOperations, hasher: CountingHasher
+    world: World, users: UserUseCases, hasher: CountingHasher
 ):
     await fail(users, "ada", FREE_FAILURES)
     waits = []
@@ -45,7 +45,7 @@ async def test_a_user_who_fails_waits_longer_each_time_and_nobody_else_does(
     assert users.passwords.throttle.wait_s("ada", HERE) == 0
 
 
-async def test_a_password_that_was_verified_elsewhere_waits_as_any_guess_does(users: UserOperations):
+async def test_a_password_that_was_verified_elsewhere_waits_as_any_guess_does(users: UserUseCases):
     await users.passwords.prove("ada", PASSWORD, address=HERE)
     for _ in range(FREE_FAILURES):
         with pytest.raises(AccessError):
@@ -55,7 +55,7 @@ async def test_a_password_that_was_verified_elsewhere_waits_as_any_guess_does(us
 
 
 async def test_a_password_that_was_verified_a_moment_ago_passes_on_its_connection_while_others_guess_from_the_same_source(
-    world: World, users: UserOperations, hasher: CountingHasher
+    world: World, users: UserUseCases, hasher: CountingHasher
 ):
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
     await fail(users, "ada", FREE_FAILURES)
@@ -70,7 +70,7 @@ async def test_a_password_that_was_verified_a_moment_ago_passes_on_its_connectio
 
 
 async def test_a_few_failures_make_no_client_wait_whose_password_is_remembered_for_the_address(
-    users: UserOperations, hasher: CountingHasher
+    users: UserUseCases, hasher: CountingHasher
 ):
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection="first")
     await fail(users, "ada", FREE_FAILURES - 1)
@@ -79,7 +79,7 @@ async def test_a_few_failures_make_no_client_wait_whose_password_is_remembered_f
     assert hasher.verified == hashed
 
 
-async def test_a_right_guess_among_too_many_is_not_told_from_a_wrong_one(users: UserOperations):
+async def test_a_right_guess_among_too_many_is_not_told_from_a_wrong_one(users: UserUseCases):
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
     await fail(users, "ada", FREE_FAILURES)
     for connection in ("", "another"):
@@ -88,7 +88,7 @@ async def test_a_right_guess_among_too_many_is_not_told_from_a_wrong_one(users: 
 
 
 async def test_guesses_at_a_remembered_password_are_counted_before_any_of_them_is_hashed(
-    users: UserOperations, hasher: CountingHasher
+    users: UserUseCases, hasher: CountingHasher
 ):
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
     guesses = [refusal(users, "ada", f"guess {number}") for number in range(60)]
@@ -99,20 +99,20 @@ async def test_guesses_at_a_remembered_password_are_counted_before_any_of_them_i
     assert isinstance(told, ThrottledError)
 
 
-async def test_a_connection_on_which_somebody_guesses_proves_nothing_any_more(users: UserOperations):
+async def test_a_connection_on_which_somebody_guesses_proves_nothing_any_more(users: UserUseCases):
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection="of a proxy")
     await fail(users, "ada", FREE_FAILURES)
     assert await refusal_on(users, "of a proxy", "guess") is Reason.BUSY
     assert await refusal_on(users, "of a proxy", PASSWORD) is Reason.BUSY
 
 
-async def refusal_on(users: UserOperations, connection: str, password: str) -> Reason:
+async def refusal_on(users: UserUseCases, connection: str, password: str) -> Reason:
     with pytest.raises(AccessError) as caught:
         await users.passwords.prove("ada", password, address=HERE, connection=connection)
     return caught.value.reason
 
 
-async def test_guesses_within_a_session_are_counted_together_wherever_they_come_from(users: UserOperations):
+async def test_guesses_within_a_session_are_counted_together_wherever_they_come_from(users: UserUseCases):
     for number in range(FREE_FAILURES + 5):
         with pytest.raises(AccessError) as caught:
             await users.passwords.prove("ada", "guess", address=f"198.51.100.{number}", session="stolen")
@@ -125,7 +125,7 @@ async def test_guesses_within_a_session_are_counted_together_wherever_they_come_
 
 @pytest.mark.slow
 async def test_whoever_guesses_beside_a_client_that_asks_all_the_time_has_a_hundred_guesses_an_hour(
-    world: World, users: UserOperations, hasher: CountingHasher, record_property
+    world: World, users: UserUseCases, hasher: CountingHasher, record_property
 ):
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
     hashed, hour_s, answered = hasher.verified, 3600, 0
@@ -142,7 +142,7 @@ async def test_whoever_guesses_beside_a_client_that_asks_all_the_time_has_a_hund
 
 
 async def test_a_device_where_the_user_signed_in_before_does_not_wait_for_others_and_counts_by_itself(
-    world: World, users: UserOperations
+    world: World, users: UserUseCases
 ):
     device = await users.passwords.new_device("ada")
     await fail(users, "ada", FREE_FAILURES)
@@ -156,7 +156,7 @@ async def test_a_device_where_the_user_signed_in_before_does_not_wait_for_others
 
 
 async def test_a_device_is_one_users_and_ends_with_the_password_and_with_time(
-    world: World, users: UserOperations
+    world: World, users: UserUseCases
 ):
     await users.add("bob", role=Role.OPERATOR, password=PASSWORD, actor="console")
     device = await users.passwords.new_device("ada")
@@ -183,7 +183,7 @@ async def test_a_device_is_one_users_and_ends_with_the_password_and_with_time(
     assert await refusal(users, "ada", "another long password", device=device) is Reason.BUSY
 
 
-async def test_no_step_of_the_clock_makes_a_wait_longer_or_shorter(world: World, users: UserOperations):
+async def test_no_step_of_the_clock_makes_a_wait_longer_or_shorter(world: World, users: UserUseCases):
     await fail(users, "ada", FREE_FAILURES)
     for step_s in (30 * DAY_S, -60 * DAY_S):
         world.now[0] += step_s
@@ -192,20 +192,20 @@ async def test_no_step_of_the_clock_makes_a_wait_longer_or_shorter(world: World,
         assert caught.value.retry_after_s == delay_s(FREE_FAILURES)
 
 
-async def test_an_ipv6_host_has_no_more_guesses_for_having_many_addresses(users: UserOperations):
+async def test_an_ipv6_host_has_no_more_guesses_for_having_many_addresses(users: UserUseCases):
     for number in range(FREE_FAILURES):
         await refusal(users, "ada", "guess", f"2001:db8:0:1::{number:x}")
     assert await refusal(users, "ada", PASSWORD, "2001:db8:0:1:ffff::1") is Reason.BUSY
     await users.passwords.prove("ada", PASSWORD, address="2001:db8:0:2::1")
 
 
-async def test_guessing_one_user_from_many_sources_locks_nobody_out(users: UserOperations):
+async def test_guessing_one_user_from_many_sources_locks_nobody_out(users: UserUseCases):
     for number in range(200):
         assert await refusal(users, "ada", "guess", f"198.51.100.{number}") is Reason.UNAUTHENTICATED
     await users.passwords.prove("ada", PASSWORD, address="203.0.113.1")
 
 
-async def test_a_flood_of_names_is_not_remembered_without_end(users: UserOperations, monkeypatch):
+async def test_a_flood_of_names_is_not_remembered_without_end(users: UserUseCases, monkeypatch):
     monkeypatch.setattr("manager.usecases.failures.REMEMBERED_MAX", 20)
     for number in range(60):
         await refusal(users, f"{number}" + "x" * 10_000, "guess", f"198.51.100.{number}")
@@ -216,7 +216,7 @@ async def test_a_flood_of_names_is_not_remembered_without_end(users: UserOperati
 
 
 async def test_who_failed_often_is_not_forgotten_because_many_others_fail_once(
-    users: UserOperations, monkeypatch
+    users: UserUseCases, monkeypatch
 ):
     monkeypatch.setattr("manager.usecases.failures.REMEMBERED_MAX", 20)
     await fail(users, "ada", FREE_FAILURES - 1)
@@ -227,7 +227,7 @@ async def test_who_failed_often_is_not_forgotten_because_many_others_fail_once(
 
 
 async def test_guesses_at_an_invented_name_are_stopped_as_those_at_a_users_are_in_a_crowd_too(
-    users: UserOperations, hasher: CountingHasher
+    users: UserUseCases, hasher: CountingHasher
 ):
     names = ["ada", "nobody", *(f"invented{number}" for number in range(40))]
     guesses = [(name, refusal(users, name, f"guess {number}")) for number in range(15) for name in names]
@@ -242,7 +242,7 @@ async def test_guesses_at_an_invented_name_are_stopped_as_those_at_a_users_are_i
 
 
 async def test_where_people_sign_in_from_goes_before_new_addresses_and_new_networks_before_guessing_ones(
-    users: UserOperations,
+    users: UserUseCases,
 ):
     await users.passwords.prove("ada", PASSWORD, address=HERE)
     await refusal(users, "ada", "guess", HERE)

@@ -15,26 +15,26 @@ from common.errors import (
 from manager.usecases.passwords import PASSWORD_MAX
 from manager.usecases.remembered import VERIFIED_S
 from manager.usecases.throttle import FREE_FAILURES
-from manager.usecases.users import UserOperations
+from manager.usecases.users import UserUseCases
 from tests.unit.usecases.conftest import World
 from tests.unit.usecases.users.conftest import HERE, PASSWORD, CountingHasher, refusal
 
 
-async def test_a_user_is_proven_by_the_password_and_nothing_else(users: UserOperations):
+async def test_a_user_is_proven_by_the_password_and_nothing_else(users: UserUseCases):
     assert (await users.passwords.prove("ada", PASSWORD, address=HERE)).role is Role.OPERATOR
     for name, password in (("ada", PASSWORD + "x"), ("ada", ""), ("Ada", PASSWORD), ("bob", PASSWORD)):
         assert await refusal(users, name, password) is Reason.UNAUTHENTICATED
 
 
 async def test_a_name_that_nobody_has_costs_as_much_as_a_wrong_password(
-    users: UserOperations, hasher: CountingHasher
+    users: UserUseCases, hasher: CountingHasher
 ):
     await refusal(users, "nobody", PASSWORD)
     assert hasher.verified == 1
 
 
 async def test_a_proven_password_is_not_hashed_again_for_a_while(
-    world: World, users: UserOperations, hasher: CountingHasher
+    world: World, users: UserUseCases, hasher: CountingHasher
 ):
     for _ in range(3):
         await users.passwords.prove("ada", PASSWORD, address=HERE)
@@ -47,16 +47,14 @@ async def test_a_proven_password_is_not_hashed_again_for_a_while(
 
 
 async def test_a_changed_password_ends_what_was_remembered_of_the_old_one(
-    world: World, users: UserOperations, hasher: CountingHasher
+    world: World, users: UserUseCases, hasher: CountingHasher
 ):
     await users.passwords.prove("ada", PASSWORD, address=HERE)
     await world.store.users.set_password("ada", hasher.hash("another long password"))
     assert await refusal(users, "ada", PASSWORD) is Reason.UNAUTHENTICATED
 
 
-async def test_guesses_made_at_the_same_time_are_stopped_as_well(
-    users: UserOperations, hasher: CountingHasher
-):
+async def test_guesses_made_at_the_same_time_are_stopped_as_well(users: UserUseCases, hasher: CountingHasher):
     guesses = (refusal(users, "ada", f"guess {number}") for number in range(60))
     reasons = await asyncio.gather(*guesses)
     assert hasher.verified <= FREE_FAILURES + 1
@@ -64,7 +62,7 @@ async def test_guesses_made_at_the_same_time_are_stopped_as_well(
 
 
 async def test_a_password_that_is_too_long_costs_and_counts_as_much_as_a_wrong_one(
-    users: UserOperations, hasher: CountingHasher
+    users: UserUseCases, hasher: CountingHasher
 ):
     for number in range(FREE_FAILURES):
         assert await refusal(users, "ada", "x" * (PASSWORD_MAX + 1)) is Reason.UNAUTHENTICATED
@@ -72,14 +70,14 @@ async def test_a_password_that_is_too_long_costs_and_counts_as_much_as_a_wrong_o
     assert await refusal(users, "ada", "x" * (PASSWORD_MAX + 1)) is Reason.BUSY
 
 
-async def test_nobody_deletes_the_own_account(users: UserOperations):
+async def test_nobody_deletes_the_own_account(users: UserUseCases):
     with pytest.raises(ConflictError, match="your own account"):
         await users.remove("ada", actor="ada")
     assert [each.name for each in await users.list()] == ["ada"]
 
 
 async def test_there_is_always_an_administrator_left_even_if_two_remove_each_other_at_once(
-    users: UserOperations,
+    users: UserUseCases,
 ):
     for name in ("eve", "kim"):
         await users.add(name, role=Role.ADMINISTRATOR, password=PASSWORD, actor="console")
@@ -98,7 +96,7 @@ async def test_there_is_always_an_administrator_left_even_if_two_remove_each_oth
     await users.remove("ada", actor=left.name)
 
 
-async def test_what_cannot_be_a_user_is_refused_by_field(users: UserOperations):
+async def test_what_cannot_be_a_user_is_refused_by_field(users: UserUseCases):
     for name, password, field in (
         ("", PASSWORD, "name"),
         ("a b", PASSWORD, "name"),
@@ -120,7 +118,7 @@ async def test_what_cannot_be_a_user_is_refused_by_field(users: UserOperations):
 
 
 async def test_neither_password_nor_token_is_in_the_store_or_the_audit_log(
-    world: World, users: UserOperations, tmp_path
+    world: World, users: UserUseCases, tmp_path
 ):
     token, _ = await users.new_token("ada", label="ci", days=2, scope=None, actor="ada")
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
@@ -131,7 +129,7 @@ async def test_neither_password_nor_token_is_in_the_store_or_the_audit_log(
 
 
 async def test_a_new_password_takes_the_place_of_the_old(world: World):
-    users = world.operations.users
+    users = world.use_cases.users
     await users.add("bob", role=Role.OPERATOR, password="a long password of mine", actor="ada")
     await users.set_password("bob", password="another long one", actor="ada")
     assert (await users.passwords.prove("bob", "another long one", address="192.0.2.9")).name == "bob"

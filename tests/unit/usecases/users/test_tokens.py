@@ -6,13 +6,13 @@ from common.errors import (
     AccessError,
     Reason,
 )
-from manager.usecases.users import UserOperations
+from manager.usecases.users import UserUseCases
 from tests.pki import DAY_S
 from tests.unit.usecases.conftest import World
 from tests.unit.usecases.users.conftest import HERE, PASSWORD, refusal
 
 
-async def test_a_token_proves_its_user_until_it_expires(world: World, users: UserOperations):
+async def test_a_token_proves_its_user_until_it_expires(world: World, users: UserUseCases):
     token, expires_s = await users.new_token("ada", label="ci", days=2, scope=None, actor="ada")
     assert expires_s == world.now[0] + 2 * DAY_S
     assert (await users.by_token(token, address=HERE)).user.name == "ada"
@@ -23,7 +23,7 @@ async def test_a_token_proves_its_user_until_it_expires(world: World, users: Use
         await users.by_token(token, address=HERE)
 
 
-async def test_a_token_never_waits_whoever_guesses(users: UserOperations):
+async def test_a_token_never_waits_whoever_guesses(users: UserUseCases):
     token, _ = await users.new_token("ada", label="ci", days=2, scope=None, actor="ada")
     for number in range(100):
         with pytest.raises(AccessError) as caught:
@@ -33,7 +33,7 @@ async def test_a_token_never_waits_whoever_guesses(users: UserOperations):
     assert (await users.by_token(token, address=HERE)).user.name == "ada"
 
 
-async def test_a_removed_user_is_out_at_once_with_password_and_tokens(users: UserOperations):
+async def test_a_removed_user_is_out_at_once_with_password_and_tokens(users: UserUseCases):
     token, _ = await users.new_token("ada", label="ci", days=2, scope=None, actor="ada")
     await users.passwords.prove("ada", PASSWORD, address=HERE)
     await users.remove("ada", actor="root")
