@@ -13,32 +13,37 @@ from manager.web.uploads import findings_of, sentences
 
 
 async def show_import(
-    visit: PageRequest, template: str, files: Sequence[ImportFile], *, pasted: str = "", peers: bool = False
+    page_request: PageRequest,
+    template: str,
+    files: Sequence[ImportFile],
+    *,
+    pasted: str = "",
+    peers: bool = False,
 ) -> web.StreamResponse:
     """Take all of the files or nothing; `pasted` is text that a refusal shows again, `peers` as for `import_files`."""
-    form = visit.form
+    form = page_request.form
     try:
-        kept = await visit.use_cases.certificates.import_files(
+        kept = await page_request.use_cases.certificates.import_files(
             files,
             passphrase=form.text("passphrase") or None,
             skip_unusable=form.flag("skip_unusable"),
             peers=peers,
             confirm=form.text("confirm"),
-            actor=visit.actor,
+            actor=page_request.actor,
         )
     except CertcastError as error:
         asked = error if isinstance(error, ConfirmationNeededError) else None
-        return visit.render(
+        return page_request.render(
             template,
             status=status_of(error),
             problems=[] if asked is not None else findings_of(error),
             kept=None,
-            pasted=await visit.shown_text(pasted),
+            pasted=await page_request.shown_text(pasted),
             asked=asked,
         )
     added = {record.id for record, _ in kept.trusted_cas}
-    warnings = await visit.use_cases.trust.warnings(of=added) if added else []
-    return visit.render(
+    warnings = await page_request.use_cases.trust.warnings(of=added) if added else []
+    return page_request.render(
         template,
         problems=[],
         kept=kept,

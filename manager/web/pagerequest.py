@@ -136,7 +136,7 @@ class PageRequest:
         """Answer with a page."""
         said = self._said()
         known = {
-            "visit": self,
+            "page_request": self,
             "user": self.user,
             "path": self.request.path,
             "said": said,
@@ -249,9 +249,9 @@ class Page:
     streams: bool = False
 
 
-def ask_password(visit: PageRequest, *, status: int, next_path: str, error: str = "") -> web.Response:
+def ask_password(page_request: PageRequest, *, status: int, next_path: str, error: str = "") -> web.Response:
     """Ask who is signed in for the password again. What was sent was not done; then the way leads to `next_path`."""
-    return visit.render("confirm.html", status=status, next_path=inside(next_path), error=error)
+    return page_request.render("confirm.html", status=status, next_path=inside(next_path), error=error)
 
 
 def inside(path: str) -> str:
@@ -274,13 +274,13 @@ async def begin_page_request(site: Site, request: web.Request) -> PageRequest:
     return PageRequest(site=site, request=request, token=token, user=user)
 
 
-def sign_in_first(visit: PageRequest) -> web.Response:
+def sign_in_first(page_request: PageRequest) -> web.Response:
     """Send who is not signed in to do that; a form stays in the browser, as its answer is a page."""
-    request = visit.request
-    if request.method == "GET" and not visit.is_fragment:
-        return visit.redirect(f"/sign-in?next={quote(request.path_qs)}")
+    request = page_request.request
+    if request.method == "GET" and not page_request.is_fragment:
+        return page_request.redirect(f"/sign-in?next={quote(request.path_qs)}")
     # a script's request, or a form: what was typed is still in the browser
-    return visit.render(
+    return page_request.render(
         "failure.html",
         status=401,
         title="You are not signed in",

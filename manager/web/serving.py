@@ -30,91 +30,95 @@ from manager.web.pagerequest import (
 
 async def answer_page(page: Page, site: Site, request: web.Request) -> web.StreamResponse:
     """Serve one request of a page. Raises CertcastError."""
-    visit = await begin_page_request(site, request)
-    if page.role is not None and visit.user is None:
-        return sign_in_first(visit)
-    _check_role(page, visit)
+    page_request = await begin_page_request(site, request)
+    if page.role is not None and page_request.user is None:
+        return sign_in_first(page_request)
+    _check_role(page, page_request)
     check_origin(request)
     admission = Admission(
-        user=None if visit.user is None else visit.user.name,
-        rights=None if page.role is None else visit.use_cases.rights(partial(_check_still, page, visit)),
-        recheck=partial(_recheck, page, visit),
+        user=None if page_request.user is None else page_request.user.name,
+        rights=None
+        if page.role is None
+        else page_request.use_cases.rights(partial(_check_still, page, page_request)),
+        recheck=partial(_recheck, page, page_request),
         takes_turn=not page.streams,
     )
     try:
         return await let_through(
             request,
             admission,
-            read=partial(_read_form, page, visit),
+            read=partial(_read_form, page, page_request),
             is_heavy=lambda _: page.heavy,
-            handle=lambda _: _handled(page, visit),
+            handle=lambda _: _handled(page, page_request),
         )
     except _SignedOutError:
-        return sign_in_first(visit)
+        return sign_in_first(page_request)
 
 
 class _SignedOutError(Exception):
     """The session ended while the request waited."""
 
 
-async def _read_form(page: Page, visit: PageRequest) -> Form | None:
+async def _read_form(page: Page, page_request: PageRequest) -> Form | None:
     if page.method != "POST":
         return None
-    visit.form = await read_form(visit.request, _sender(page, visit), visit.use_cases.workers)
-    if not hmac.compare_digest(visit.form.text(CSRF).encode(), visit.csrf.encode()):
+    page_request.form = await read_form(
+        page_request.request, _sender(page, page_request), page_request.use_cases.workers
+    )
+    if not hmac.compare_digest(page_request.form.text(CSRF).encode(), page_request.csrf.encode()):
         raise AccessError(
             "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
             reason=Reason.FORBIDDEN,
         )
-    return visit.form
+    return page_request.form
 
 
-async def _recheck(page: Page, visit: PageRequest) -> None:
+async def _recheck(page: Page, page_request: PageRequest) -> None:
     """Find out anew who asks. Raises _SignedOutError, AccessError."""
-    visit.user = await begin_user(visit.site, visit.token)
-    if page.role is not None and visit.user is None:
+    page_request.user = await begin_user(page_request.site, page_request.token)
+    if page.role is not None and page_request.user is None:
         raise _SignedOutError
-    _check_role(page, visit)
+    _check_role(page, page_request)
 
 
-async def _handled(page: Page, visit: PageRequest) -> web.StreamResponse:
+async def _handled(page: Page, page_request: PageRequest) -> web.StreamResponse:
     try:
         if page.needs_password:
-            visit.check_confirmed()
-        return await page.handler(visit)
+            page_request.check_confirmed()
+        return await page.handler(page_request)
     except AccessError as error:
         if error.reason is not Reason.PASSWORD_REQUIRED:
             raise
-        return ask_password(visit, status=403, next_path=_form_of(page, visit))
+        return ask_password(page_request, status=403, next_path=_form_of(page, page_request))
 
 
-async def _check_still(page: Page, visit: PageRequest) -> None:
+async def _check_still(page: Page, page_request: PageRequest) -> None:
     """Refuse a change by who is not signed in any more, or has a lesser role by now. Raises AccessError."""
-    user = await visit.use_cases.sessions.find(visit.token, using=False)
+    user = await page_request.use_cases.sessions.find(page_request.token, using=False)
     if user is None:
         raise AccessError("your session has ended, and nothing was changed; sign in again")
     if page.role is not None and not includes(user.role, page.role):
         raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
 
 
-def _check_role(page: Page, visit: PageRequest) -> None:
-    if page.role is not None and not visit.may(page.role):
+def _check_role(page: Page, page_request: PageRequest) -> None:
+    if page.role is not None and not page_request.may(page.role):
         raise AccessError(f"this needs the role {page.role}", reason=Reason.FORBIDDEN)
 
 
-def _form_of(page: Page, visit: PageRequest) -> str:
+def _form_of(page: Page, page_request: PageRequest) -> str:
     """Return where the form stands that was sent, or the page that was asked for."""
-    if visit.request.method == "GET":
-        return visit.request.path_qs
-    path = visit.request.rel_url.raw_path
+    if page_request.request.method == "GET":
+        return page_request.request.path_qs
+    path = page_request.request.rel_url.raw_path
     if page.form_above:
         return path.rpartition("/")[0]
-    ids = [("id", text) for text in visit.form.all("id")]
+    ids = [("id", text) for text in page_request.form.all("id")]
     return f"{path}?{urlencode(ids)}" if ids else path
 
 
-def _sender(page: Page, visit: PageRequest) -> Sender:
+def _sender(page: Page, page_request: PageRequest) -> Sender:
     """Return who sends a form: pages for who is not signed in take no more from anybody else."""
-    if page.role is None or visit.user is None:
-        return Sender(owner=source_of(visit.address), most=STRANGER_MAX_BYTES, is_stranger=True)
-    return sender_of(visit.user.name, visit.user.role)
+    if page.role is None or page_request.user is None:
+        return Sender(owner=source_of(page_request.address), most=STRANGER_MAX_BYTES, is_stranger=True)
+    return sender_of(page_request.user.name, page_request.user.role)

@@ -125,13 +125,13 @@ async def _failed(
     site: Site, request: web.Request, status: int, message: str, *, hint: Hint | None = None
 ) -> web.StreamResponse:
     try:
-        visit = await begin_page_request(site, request)
+        page_request = await begin_page_request(site, request)
     except CertcastError as error:
         # the store itself does not answer, so nobody knows who asks
         return web.Response(status=status_of(error), text=error.message)
     title = _TITLES.get(status, "That did not work")
     where = _LISTS[hint] if hint is not None else ("/", "Go to the fleet")
-    return visit.render(
+    return page_request.render(
         "failure.html", status=status, title=title, message=words.sentence(message), where=where
     )
 

@@ -8,98 +8,100 @@ from manager.http.errors import status_of
 from manager.web.pagerequest import NEXT, Page, PageRequest, ask_password, inside
 
 
-async def sign_in_page(visit: PageRequest) -> web.StreamResponse:
+async def sign_in_page(page_request: PageRequest) -> web.StreamResponse:
     """Ask for name and password."""
-    if visit.user is not None:
-        return visit.redirect(inside(visit.query(NEXT)))
-    return await _ask(visit, next_path=inside(visit.query(NEXT)))
+    if page_request.user is not None:
+        return page_request.redirect(inside(page_request.query(NEXT)))
+    return await _ask(page_request, next_path=inside(page_request.query(NEXT)))
 
 
-async def sign_in(visit: PageRequest) -> web.StreamResponse:
+async def sign_in(page_request: PageRequest) -> web.StreamResponse:
     """Begin a session; whatever the browser kept before is replaced."""
-    name, next_path = visit.form.text("name").strip(), inside(visit.form.text(NEXT))
+    name, next_path = page_request.form.text("name").strip(), inside(page_request.form.text(NEXT))
     try:
-        user = await visit.prove(name, visit.form.text("password"))
-        token = await visit.use_cases.sessions.start(user, address=visit.address)
+        user = await page_request.prove(name, page_request.form.text("password"))
+        token = await page_request.use_cases.sessions.start(user, address=page_request.address)
     except AccessError as error:
-        return await _ask(visit, next_path=next_path, name=name, error=error)
-    await visit.use_cases.sessions.end(visit.token)
+        return await _ask(page_request, next_path=next_path, name=name, error=error)
+    await page_request.use_cases.sessions.end(page_request.token)
     try:
         # the password may have been replaced meanwhile, which ends only the sessions that there were
-        await visit.prove(name, visit.form.text("password"))
+        await page_request.prove(name, page_request.form.text("password"))
     except AccessError as error:
-        await visit.use_cases.sessions.end(token)
-        return await _ask(visit, next_path=next_path, name=name, error=error)
-    response = visit.redirect(next_path)
-    visit.remember(response, token)
-    await visit.remember_device(response, user)
+        await page_request.use_cases.sessions.end(token)
+        return await _ask(page_request, next_path=next_path, name=name, error=error)
+    response = page_request.redirect(next_path)
+    page_request.remember(response, token)
+    await page_request.remember_device(response, user)
     return response
 
 
-async def confirm(visit: PageRequest) -> web.StreamResponse:
+async def confirm(page_request: PageRequest) -> web.StreamResponse:
     """Take the password of who is signed in once more, and lead back to what needed it."""
-    if visit.user is None:
+    if page_request.user is None:
         raise AccessError("sign in first")
     try:
-        await visit.prove(visit.user.name, visit.form.text("password"))
+        await page_request.prove(page_request.user.name, page_request.form.text("password"))
     except AccessError as error:
         busy = error.reason is Reason.BUSY
         return ask_password(
-            visit,
+            page_request,
             status=status_of(error),
-            next_path=visit.form.text(NEXT),
+            next_path=page_request.form.text(NEXT),
             error=error.message if busy else "the password is wrong",
         )
-    visit.use_cases.sessions.confirmed(visit.token)
-    return visit.redirect(inside(visit.form.text(NEXT)))
+    page_request.use_cases.sessions.confirmed(page_request.token)
+    return page_request.redirect(inside(page_request.form.text(NEXT)))
 
 
-async def sign_out(visit: PageRequest) -> web.StreamResponse:
+async def sign_out(page_request: PageRequest) -> web.StreamResponse:
     """End the session, here and in the store."""
-    await visit.use_cases.sessions.end(visit.token)
-    response = visit.redirect("/sign-in", "You are signed out.")
+    await page_request.use_cases.sessions.end(page_request.token)
+    response = page_request.redirect("/sign-in", "You are signed out.")
     # the next page gives the browser a token of its own again
-    visit.remember(response, "")
+    page_request.remember(response, "")
     return response
 
 
-async def set_up_page(visit: PageRequest) -> web.StreamResponse:
+async def set_up_page(page_request: PageRequest) -> web.StreamResponse:
     """Ask for the first administrator, if the link is good."""
-    await visit.use_cases.setup.check(visit.name("token"))
-    return visit.render("set_up.html", name="admin", error=None)
+    await page_request.use_cases.setup.check(page_request.name("token"))
+    return page_request.render("set_up.html", name="admin", error=None)
 
 
-async def set_up(visit: PageRequest) -> web.StreamResponse:
+async def set_up(page_request: PageRequest) -> web.StreamResponse:
     """Create the first administrator, and sign in as that one."""
-    name, password = visit.form.text("name").strip(), visit.form.text("password")
-    problem = "The two passwords differ." if password != visit.form.text("again") else ""
+    name, password = page_request.form.text("name").strip(), page_request.form.text("password")
+    problem = "The two passwords differ." if password != page_request.form.text("again") else ""
     if not problem:
         try:
-            user = await visit.use_cases.setup.create(visit.name("token"), name=name, password=password)
+            user = await page_request.use_cases.setup.create(
+                page_request.name("token"), name=name, password=password
+            )
         except AccessError:
             raise
         except CertcastError as error:
             problem = error.message
         else:
-            token = await visit.use_cases.sessions.start(user, address=visit.address)
-            response = visit.redirect("/", f"Welcome, {name}. Add your first node, or a certificate.")
-            visit.remember(response, token)
-            await visit.remember_device(response, user)
+            token = await page_request.use_cases.sessions.start(user, address=page_request.address)
+            response = page_request.redirect("/", f"Welcome, {name}. Add your first node, or a certificate.")
+            page_request.remember(response, token)
+            await page_request.remember_device(response, user)
             return response
-    return visit.render("set_up.html", status=400, name=name, error=problem)
+    return page_request.render("set_up.html", status=400, name=name, error=problem)
 
 
 async def _ask(
-    visit: PageRequest, *, next_path: str, name: str = "", error: AccessError | None = None
+    page_request: PageRequest, *, next_path: str, name: str = "", error: AccessError | None = None
 ) -> web.Response:
-    return visit.render(
+    return page_request.render(
         "sign_in.html",
         status=status_of(error) if error else 200,
         next_path=next_path,
         name=name,
         error=error.message if error else "",
         locked=error is not None and error.reason is Reason.BUSY,
-        needs_set_up=await visit.use_cases.setup.is_needed(),
+        needs_set_up=await page_request.use_cases.setup.is_needed(),
     )
 
 

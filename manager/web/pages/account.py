@@ -24,106 +24,122 @@ SCOPES: Final = {
 }
 
 
-async def own(visit: PageRequest) -> web.StreamResponse:
+async def own(page_request: PageRequest) -> web.StreamResponse:
     """Show the own account."""
-    return await _own(visit)
+    return await _own(page_request)
 
 
-async def own_password(visit: PageRequest) -> web.StreamResponse:
+async def own_password(page_request: PageRequest) -> web.StreamResponse:
     """Replace the own password, which the current one allows; every other session ends."""
-    user = _signed_in(visit)
+    user = _signed_in(page_request)
     try:
-        await visit.prove(user.name, visit.form.text("current"))
-        visit.use_cases.sessions.check_allowance(user, address=visit.address)
+        await page_request.prove(user.name, page_request.form.text("current"))
+        page_request.use_cases.sessions.check_allowance(user, address=page_request.address)
     except AccessError as error:
         busy = error.reason is Reason.BUSY
         return await _own(
-            visit, status_of(error), [error.message if busy else "the current password is wrong"]
+            page_request, status_of(error), [error.message if busy else "the current password is wrong"]
         )
-    if problems := password_problems(visit, user.name):
-        return await _own(visit, 400, problems)
-    await visit.use_cases.users.set_password(user.name, password=visit.form.text("password"), actor=user.name)
-    token = await visit.use_cases.sessions.start(user, address=visit.address)
-    response = visit.redirect(
+    if problems := password_problems(page_request, user.name):
+        return await _own(page_request, 400, problems)
+    await page_request.use_cases.users.set_password(
+        user.name, password=page_request.form.text("password"), actor=user.name
+    )
+    token = await page_request.use_cases.sessions.start(user, address=page_request.address)
+    response = page_request.redirect(
         "/users/me",
         "Your password was changed; your other sessions have ended, and your API tokens are revoked.",
     )
-    visit.remember(response, token)
-    await visit.remember_device(response, user)
+    page_request.remember(response, token)
+    await page_request.remember_device(response, user)
     return response
 
 
-async def new_token(visit: PageRequest) -> web.StreamResponse:
+async def new_token(page_request: PageRequest) -> web.StreamResponse:
     """Make an API token, and show it once."""
-    label, days, wanted = visit.form.text("label").strip(), visit.form.text("days"), visit.form.text("scope")
+    label, days, wanted = (
+        page_request.form.text("label").strip(),
+        page_request.form.text("days"),
+        page_request.form.text("scope"),
+    )
     problems = [] if label else ["a token needs a label, so that you know later what it is for"]
     if not (days.isascii() and days.isdecimal() and len(days) <= 5 and 1 <= int(days) <= TOKEN_DAYS_MAX):
         problems.append(f"a token is valid for 1 to {TOKEN_DAYS_MAX} days")
     if wanted not in set(Scope):
         problems.append("choose what the token may do")
     if problems:
-        return await _own(visit, 400, problems)
+        return await _own(page_request, 400, problems)
     scope = Scope(wanted)
     try:
-        token, expires_s = await visit.use_cases.users.new_token(
-            visit.actor, label=label, days=int(days), scope=scope, actor=visit.actor
+        token, expires_s = await page_request.use_cases.users.new_token(
+            page_request.actor, label=label, days=int(days), scope=scope, actor=page_request.actor
         )
     except (AccessError, ConflictError) as error:
-        return await _own(visit, status_of(error), [error.message])
-    return visit.render("token_made.html", token=token, label=label, expires_s=expires_s, says=SCOPES[scope])
+        return await _own(page_request, status_of(error), [error.message])
+    return page_request.render(
+        "token_made.html", token=token, label=label, expires_s=expires_s, says=SCOPES[scope]
+    )
 
 
-async def remove_token_page(visit: PageRequest) -> web.StreamResponse:
+async def remove_token_page(page_request: PageRequest) -> web.StreamResponse:
     """Say what follows when a token is revoked."""
-    found = [each for each in await visit.use_cases.users.tokens(_whose(visit)) if each.id == visit.number()]
+    found = [
+        each
+        for each in await page_request.use_cases.users.tokens(_whose(page_request))
+        if each.id == page_request.number()
+    ]
     if not found:
         raise NotFoundError("the token no longer exists")
-    return visit.render("token_remove.html", token=found[0])
+    return page_request.render("token_remove.html", token=found[0])
 
 
-async def remove_token(visit: PageRequest) -> web.StreamResponse:
+async def remove_token(page_request: PageRequest) -> web.StreamResponse:
     """Revoke one of the own tokens, as an administrator anybody's."""
-    record = await visit.use_cases.users.remove_token(visit.number(), name=_whose(visit), actor=visit.actor)
-    whose = "" if record.user == visit.actor else f" of {record.user}"
-    return visit.redirect(
-        "/users/me" if record.user == visit.actor else "/users/tokens",
+    record = await page_request.use_cases.users.remove_token(
+        page_request.number(), name=_whose(page_request), actor=page_request.actor
+    )
+    whose = "" if record.user == page_request.actor else f" of {record.user}"
+    return page_request.redirect(
+        "/users/me" if record.user == page_request.actor else "/users/tokens",
         f"The token {record.label}{whose} is revoked.",
     )
 
 
-async def end_own_sessions(visit: PageRequest) -> web.StreamResponse:
+async def end_own_sessions(page_request: PageRequest) -> web.StreamResponse:
     """Sign the user out everywhere else, or in one other browser."""
-    only = visit.form.text("session") or None
-    here = visit.use_cases.sessions.id_of(visit.token)
-    await visit.use_cases.sessions.end_of(visit.actor, only=only, keep=here, actor=visit.actor)
+    only = page_request.form.text("session") or None
+    here = page_request.use_cases.sessions.id_of(page_request.token)
+    await page_request.use_cases.sessions.end_of(
+        page_request.actor, only=only, keep=here, actor=page_request.actor
+    )
     said = "That browser is signed out." if only else "You are signed out everywhere else."
-    return visit.redirect("/users/me", said)
+    return page_request.redirect("/users/me", said)
 
 
-def _whose(visit: PageRequest) -> str | None:
+def _whose(page_request: PageRequest) -> str | None:
     """Return whose tokens a visitor may revoke: None for everybody's."""
-    return None if visit.may(Role.ADMINISTRATOR) else visit.actor
+    return None if page_request.may(Role.ADMINISTRATOR) else page_request.actor
 
 
-def _signed_in(visit: PageRequest) -> UserRecord:
-    if visit.user is None:
+def _signed_in(page_request: PageRequest) -> UserRecord:
+    if page_request.user is None:
         raise AccessError("sign in first")
-    return visit.user
+    return page_request.user
 
 
-async def _own(visit: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
-    role = _signed_in(visit).role
-    return visit.render(
+async def _own(page_request: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+    role = _signed_in(page_request).role
+    return page_request.render(
         "user_own.html",
         status=status,
         problems=problems,
-        tokens=await visit.use_cases.users.tokens(visit.actor),
-        label=visit.form.text("label"),
-        days=visit.form.text("days", str(TOKEN_DAYS)),
+        tokens=await page_request.use_cases.users.tokens(page_request.actor),
+        label=page_request.form.text("label"),
+        days=page_request.form.text("days", str(TOKEN_DAYS)),
         scopes={scope: says for scope, says in SCOPES.items() if fits(scope, role)},
-        scope=visit.form.text("scope", Scope.READ_ONLY),
-        sessions=await visit.use_cases.sessions.list(visit.actor),
-        here=visit.use_cases.sessions.id_of(visit.token),
+        scope=page_request.form.text("scope", Scope.READ_ONLY),
+        sessions=await page_request.use_cases.sessions.list(page_request.actor),
+        here=page_request.use_cases.sessions.id_of(page_request.token),
         role_says=ROLES[role],
     )
 

@@ -15,41 +15,43 @@ SIZE: Final = 100
 LEVELS: Final = ("error", "warning")
 
 
-async def active(visit: PageRequest) -> web.StreamResponse:
+async def active(page_request: PageRequest) -> web.StreamResponse:
     """Show what stands: errors first, then the latest."""
-    return await _active(visit)
+    return await _active(page_request)
 
 
-async def _active(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
-    found = sorted(await visit.use_cases.alarms.active(), key=lambda each: LEVELS.index(each.spec.level))
-    return _list(visit, "alarms.html", found, problems=problems)
+async def _active(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+    found = sorted(
+        await page_request.use_cases.alarms.active(), key=lambda each: LEVELS.index(each.spec.level)
+    )
+    return _list(page_request, "alarms.html", found, problems=problems)
 
 
-async def history(visit: PageRequest) -> web.StreamResponse:
+async def history(page_request: PageRequest) -> web.StreamResponse:
     """Show what stood and no longer does, the latest first."""
-    return _list(visit, "alarms_history.html", await visit.use_cases.alarms.history())
+    return _list(page_request, "alarms_history.html", await page_request.use_cases.alarms.history())
 
 
-async def acknowledge(visit: PageRequest) -> web.StreamResponse:
+async def acknowledge(page_request: PageRequest) -> web.StreamResponse:
     """Note that these were seen; those that ended meanwhile need it no more."""
-    ids = visit.form.ids()
+    ids = page_request.form.ids()
     if not ids:
-        return await _active(visit, problems=["tick at least one alarm first"])
-    standing = {each.id for each in await visit.use_cases.alarms.active()}
+        return await _active(page_request, problems=["tick at least one alarm first"])
+    standing = {each.id for each in await page_request.use_cases.alarms.active()}
     seen = [number for number in ids if number in standing]
-    await visit.use_cases.alarms.acknowledge(seen, actor=visit.actor)
+    await page_request.use_cases.alarms.acknowledge(seen, actor=page_request.actor)
     said = f"Acknowledged {plural(len(seen), 'alarm')}."
     if len(seen) < len(ids):
         said += f" {plural(len(ids) - len(seen), 'alarm')} had ended in the meantime."
-    return visit.redirect("/alarms", said)
+    return page_request.redirect("/alarms", said)
 
 
 def _list(
-    visit: PageRequest, template: str, records: Sequence[AlarmRecord], *, problems: Sequence[str] = ()
+    page_request: PageRequest, template: str, records: Sequence[AlarmRecord], *, problems: Sequence[str] = ()
 ) -> web.Response:
-    search, level, page = visit.query("search"), visit.query("level"), visit.page()
+    search, level, page = page_request.query("search"), page_request.query("level"), page_request.page()
     found = [each for each in records if _has(each, search.strip()) and level in {"", each.spec.level}]
-    return visit.render(
+    return page_request.render(
         template,
         status=400 if problems else 200,
         problems=problems,

@@ -17,33 +17,35 @@ _OLD_HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
 """What was noted before heads were signed."""
 
 
-async def show(visit: PageRequest) -> web.StreamResponse:
+async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show a page of acts, the newest first."""
-    wanted = {name: visit.query(name).strip() for name in ("actor", "action", "subject")}
-    found = await visit.use_cases.audit.page(AuditSearch(**wanted), size=SIZE, before=_before(visit))
-    return visit.render(
+    wanted = {name: page_request.query(name).strip() for name in ("actor", "action", "subject")}
+    found = await page_request.use_cases.audit.page(
+        AuditSearch(**wanted), size=SIZE, before=_before(page_request)
+    )
+    return page_request.render(
         "audit.html",
         acts=[act_of(each) for each in found.entries],
         wanted=wanted,
-        before=visit.query("before"),
+        before=page_request.query("before"),
         next_before=found.next_before,
     )
 
 
-async def verify(visit: PageRequest) -> web.StreamResponse:
+async def verify(page_request: PageRequest) -> web.StreamResponse:
     """Walk along the chain, and show what that found."""
-    kept = visit.query("head").strip()
+    kept = page_request.query("head").strip()
     noted = kept.lower() if _OLD_HASH.fullmatch(kept) else None
-    audit = visit.use_cases.audit
+    audit = page_request.use_cases.audit
     found = await audit.verify(noted=noted, kept=None if noted or not kept else kept)
     signed = None if found.fault is Fault.KEY else await audit.head()
-    return visit.render(
+    return page_request.render(
         "audit_verify.html", found=found, noted=noted, kept=kept, signed="" if signed is None else signed.text
     )
 
 
-def _before(visit: PageRequest) -> int | None:
-    text = visit.query("before")
+def _before(page_request: PageRequest) -> int | None:
+    text = page_request.query("before")
     return parse_id(text, field="before", what="a number") if text else None
 
 

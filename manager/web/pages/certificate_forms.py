@@ -34,27 +34,33 @@ class _Given:
     annotations: Annotations = NO_ANNOTATIONS
 
 
-async def new_form(visit: PageRequest) -> web.StreamResponse:
+async def new_form(page_request: PageRequest) -> web.StreamResponse:
     """Ask for a certificate."""
-    nodes = visit.request.query.getall("node", [])
+    nodes = page_request.request.query.getall("node", [])
     blank = {"certificate": "", "parameters": "", "slot": "server"}
-    return await _new_form(visit, _Given(blank, nodes))
+    return await _new_form(page_request, _Given(blank, nodes))
 
 
-async def add(visit: PageRequest) -> web.StreamResponse:
+async def add(page_request: PageRequest) -> web.StreamResponse:
     """Preview what was given, or keep it. A refusal comes with every finding and every field but the key."""
-    form, nodes, annotations = visit.form, chosen_nodes(visit.form), annotations_of(visit.form)
+    form, nodes, annotations = (
+        page_request.form,
+        chosen_nodes(page_request.form),
+        annotations_of(page_request.form),
+    )
     shown = {
-        "certificate": await visit.shown_text(form.text("certificate")),
-        "parameters": await visit.shown_text(form.text("parameters")),
+        "certificate": await page_request.shown_text(form.text("certificate")),
+        "parameters": await page_request.shown_text(form.text("parameters")),
         "slot": form.text("slot", "server"),
     }
     given_back, preview = _Given(shown, nodes, annotations), None
     try:
-        given = {name: await visit.given_text(name) for name in ("certificate", "private_key", "parameters")}
+        given = {
+            name: await page_request.given_text(name) for name in ("certificate", "private_key", "parameters")
+        }
         shown.update(
-            certificate=await visit.shown_text(given["certificate"]),
-            parameters=await visit.shown_text(given["parameters"]),
+            certificate=await page_request.shown_text(given["certificate"]),
+            parameters=await page_request.shown_text(given["parameters"]),
         )
         upload = Upload(
             **given,
@@ -64,65 +70,71 @@ async def add(visit: PageRequest) -> web.StreamResponse:
             annotations=annotations,
         )
         if not form.flag("preview"):
-            kept = await visit.use_cases.certificates.upload(
-                upload, confirm=form.text("confirm"), actor=visit.actor
+            kept = await page_request.use_cases.certificates.upload(
+                upload, confirm=form.text("confirm"), actor=page_request.actor
             )
             added = _added(kept.record, created=kept.created, nodes=nodes)
             said = with_notes(added, kept.consequences)
-            return visit.redirect(f"/certificates/{kept.record.id}", said)
-        preview = await visit.use_cases.previews.certificate(upload)
+            return page_request.redirect(f"/certificates/{kept.record.id}", said)
+        preview = await page_request.use_cases.previews.certificate(upload)
     except ConfirmationNeededError as error:
-        return await _new_form(visit, given_back, status=status_of(error), asked=error)
+        return await _new_form(page_request, given_back, status=status_of(error), asked=error)
     except CertcastError as error:
         problems, status = findings_of(error), status_of(error)
-        if visit.is_fragment:
+        if page_request.is_fragment:
             # a script shows it beside the form, which keeps everything that was typed
-            return visit.render("certificate_preview.html", preview=None, problems=problems)
-        return await _new_form(visit, given_back, status=status, problems=problems)
-    if visit.is_fragment:
-        return visit.render("certificate_preview.html", preview=preview, problems=[])
-    return await _new_form(visit, given_back, preview=preview)
+            return page_request.render("certificate_preview.html", preview=None, problems=problems)
+        return await _new_form(page_request, given_back, status=status, problems=problems)
+    if page_request.is_fragment:
+        return page_request.render("certificate_preview.html", preview=preview, problems=[])
+    return await _new_form(page_request, given_back, preview=preview)
 
 
-async def edit_form(visit: PageRequest) -> web.StreamResponse:
+async def edit_form(page_request: PageRequest) -> web.StreamResponse:
     """Show what can be changed of a certificate."""
-    found = await visit.use_cases.certificates.editable(visit.number())
+    found = await page_request.use_cases.certificates.editable(page_request.number())
     record, places = found.record, found.places
     texts = {"certificate": record.text, "parameters": record.parameters_text}
     given = _Given(texts, _server_nodes(places), record.annotations)
-    return await _edit_form(visit, record, given, seen=etag_of_certificate(record, places))
+    return await _edit_form(page_request, record, given, seen=etag_of_certificate(record, places))
 
 
-async def edit(visit: PageRequest) -> web.StreamResponse:
+async def edit(page_request: PageRequest) -> web.StreamResponse:
     """Change it; who comes second is told what the first one changed, and loses nothing."""
-    form, number, seen = visit.form, visit.number(), visit.form.text("seen")
-    found = await visit.use_cases.certificates.editable(number)
+    form, number, seen = page_request.form, page_request.number(), page_request.form.text("seen")
+    found = await page_request.use_cases.certificates.editable(number)
     record, places = found.record, found.places
     texts = {name: form.text(name) for name in ("certificate", "parameters")}
     given = _Given(texts, chosen_nodes(form), annotations_of(form))
     try:
-        given = replace(given, fields={name: await visit.given_text(name) for name in texts})
-        told = await visit.use_cases.certificates.edit(
-            number, _edited(record, given, form), seen=seen, confirm=form.text("confirm"), actor=visit.actor
+        given = replace(given, fields={name: await page_request.given_text(name) for name in texts})
+        told = await page_request.use_cases.certificates.edit(
+            number,
+            _edited(record, given, form),
+            seen=seen,
+            confirm=form.text("confirm"),
+            actor=page_request.actor,
         )
     except ConfirmationNeededError as error:
-        return await _edit_form(visit, record, given, seen=seen, status=status_of(error), asked=error)
+        return await _edit_form(page_request, record, given, seen=seen, status=status_of(error), asked=error)
     except ChangedMeanwhileError:
-        found = await visit.use_cases.certificates.editable(number)
+        found = await page_request.use_cases.certificates.editable(number)
         record, places = found.record, found.places
-        theirs = await visit.differences(
+        theirs = await page_request.differences(
             ("TLS certificate", record.text, given.fields["certificate"]),
             ("TLS parameters", record.parameters_text, given.fields["parameters"]),
             ("Nodes", "\n".join(_server_nodes(places)), "\n".join(sorted(given.nodes))),
             *compared(record.annotations, given.annotations),
         )
         seen = etag_of_certificate(record, places)
-        return await _edit_form(visit, record, given, seen=seen, status=409, theirs=theirs)
+        return await _edit_form(page_request, record, given, seen=seen, status=409, theirs=theirs)
     except CertcastError as error:
         problems = findings_of(error)
-        return await _edit_form(visit, record, given, seen=seen, status=status_of(error), problems=problems)
+        return await _edit_form(
+            page_request, record, given, seen=seen, status=status_of(error), problems=problems
+        )
     said = with_notes("Saved. Nodes that it concerns get it within seconds.", told)
-    return visit.redirect(f"/certificates/{number}", said)
+    return page_request.redirect(f"/certificates/{number}", said)
 
 
 def _edited(record: CertificateRecord, given: _Given, form: Form) -> Edit:
@@ -140,17 +152,17 @@ def _edited(record: CertificateRecord, given: _Given, form: Form) -> Edit:
     )
 
 
-async def import_form(visit: PageRequest) -> web.StreamResponse:
-    return visit.render("import.html", problems=[], kept=None, asked=None)
+async def import_form(page_request: PageRequest) -> web.StreamResponse:
+    return page_request.render("import.html", problems=[], kept=None, asked=None)
 
 
-async def import_files(visit: PageRequest) -> web.StreamResponse:
+async def import_files(page_request: PageRequest) -> web.StreamResponse:
     """Take all of the files or nothing, and show what became of each certificate."""
-    return await show_import(visit, "import.html", list(visit.form.files.get("files", ())))
+    return await show_import(page_request, "import.html", list(page_request.form.files.get("files", ())))
 
 
 async def _new_form(
-    visit: PageRequest,
+    page_request: PageRequest,
     given: _Given,
     *,
     status: int = 200,
@@ -158,10 +170,10 @@ async def _new_form(
     preview: object = None,
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    inventory = await visit.use_cases.inventory()
+    inventory = await page_request.use_cases.inventory()
     chosen = given.fields["slot"]
     slot = slot_name(chosen) if chosen in {"server", "client"} else "server"
-    return visit.render(
+    return page_request.render(
         "certificate_new.html",
         status=status,
         shown=given.fields,
@@ -170,12 +182,12 @@ async def _new_form(
         problems=problems,
         preview=preview,
         asked=asked,
-        again=visit.request.method == "POST",
+        again=page_request.request.method == "POST",
     )
 
 
 async def _edit_form(
-    visit: PageRequest,
+    page_request: PageRequest,
     record: CertificateRecord,
     given: _Given,
     *,
@@ -185,19 +197,19 @@ async def _edit_form(
     theirs: Sequence[Difference] = (),
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    inventory = await visit.use_cases.inventory()
-    return visit.render(
+    inventory = await page_request.use_cases.inventory()
+    return page_request.render(
         "certificate_edit.html",
         status=status,
         record=record,
-        fields={name: await visit.shown_text(text) for name, text in given.fields.items()},
+        fields={name: await page_request.shown_text(text) for name, text in given.fields.items()},
         annotations=given.annotations,
         choices=node_choices(inventory, given.nodes, own=record.id),
         seen=seen,
         problems=problems,
         theirs=theirs,
         asked=asked,
-        again=visit.request.method == "POST" and bool(visit.form.text("passphrase")),
+        again=page_request.request.method == "POST" and bool(page_request.form.text("passphrase")),
     )
 
 

@@ -32,15 +32,15 @@ FORMS: Final = {
 }
 
 
-async def list_all(visit: PageRequest) -> web.StreamResponse:
+async def list_all(page_request: PageRequest) -> web.StreamResponse:
     """Show a page of the list."""
-    return await _list(visit)
+    return await _list(page_request)
 
 
-async def _list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
-    query = _query(visit)
-    total, listed = await visit.use_cases.certificates.list(query)
-    return visit.render(
+async def _list(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+    query = _query(page_request)
+    total, listed = await page_request.use_cases.certificates.list(query)
+    return page_request.render(
         "certificates.html",
         status=400 if problems else 200,
         problems=problems,
@@ -48,43 +48,43 @@ async def _list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Resp
         total=total,
         query=query,
         order=f"{'-' if query.descending else ''}{query.order}",
-        number=visit.page(),
+        number=page_request.page(),
         size=PAGE_SIZE,
         codes=StatusCode,
     )
 
 
-async def by_node(visit: PageRequest) -> web.StreamResponse:
+async def by_node(page_request: PageRequest) -> web.StreamResponse:
     """Show which certificate each node has."""
-    search = visit.query("search").strip().lower()
+    search = page_request.query("search").strip().lower()
     found = [
         (node, slot, listed)
-        for node, slot, listed in await visit.use_cases.assignments.by_node()
+        for node, slot, listed in await page_request.use_cases.assignments.by_node()
         if search in node or (listed is not None and search in listed.entry.leaf.subject_name.lower())
     ]
-    return visit.render(
+    return page_request.render(
         "certificates_by_node.html",
-        slots=page_of(found, visit.page(), size=PAGE_SIZE).entries,
+        slots=page_of(found, page_request.page(), size=PAGE_SIZE).entries,
         total=len(found),
-        number=visit.page(),
+        number=page_request.page(),
         size=PAGE_SIZE,
         search=search,
     )
 
 
-async def show(visit: PageRequest) -> web.StreamResponse:
+async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show one, decoded, with its chain of trust drawn as a chain."""
-    return await _show(visit)
+    return await _show(page_request)
 
 
 async def _show(
-    visit: PageRequest, *, status: int = 200, asked: ConfirmationNeededError | None = None
+    page_request: PageRequest, *, status: int = 200, asked: ConfirmationNeededError | None = None
 ) -> web.Response:
-    shown = await visit.use_cases.certificates.show(visit.number())
+    shown = await page_request.use_cases.certificates.show(page_request.number())
     judgement = shown.judgement
     nodes = list(dict.fromkeys(place.node for place in shown.entry.places))
-    views = {view.name: view for view in await views_of(visit.site.fleet, nodes)}
-    return visit.render(
+    views = {view.name: view for view in await views_of(page_request.site.fleet, nodes)}
+    return page_request.render(
         "certificate.html",
         status=status,
         asked=asked,
@@ -97,20 +97,22 @@ async def _show(
     )
 
 
-async def trust_root(visit: PageRequest) -> web.StreamResponse:
+async def trust_root(page_request: PageRequest) -> web.StreamResponse:
     """Trust the root that came with a certificate, as it was shown."""
-    number = visit.number()
-    inventory = await visit.use_cases.inventory()
+    number = page_request.number()
+    inventory = await page_request.use_cases.inventory()
     if number not in inventory.entries:
         raise NotFoundError(f"there is no certificate {number} any more")
-    root = _untrusted_root(inventory.chain(number, now_s=int(visit.now_s)))
-    if root is None or root.fingerprint != visit.form.text("fingerprint"):
+    root = _untrusted_root(inventory.chain(number, now_s=int(page_request.now_s)))
+    if root is None or root.fingerprint != page_request.form.text("fingerprint"):
         raise ConflictError("the chain of trust has changed; load the certificate's page again")
     try:
-        await visit.use_cases.trust.take(root.pem, confirm=visit.form.text("confirm"), actor=visit.actor)
+        await page_request.use_cases.trust.take(
+            root.pem, confirm=page_request.form.text("confirm"), actor=page_request.actor
+        )
     except ConfirmationNeededError as error:
-        return await _show(visit, status=status_of(error), asked=error)
-    return visit.redirect(
+        return await _show(page_request, status=status_of(error), asked=error)
+    return page_request.redirect(
         f"/certificates/{number}", f"{root.label} is a trusted CA now; nodes get it within seconds."
     )
 
@@ -121,24 +123,24 @@ def _untrusted_root(chain: Chain) -> Certificate | None:
     return root if chain.state is ChainState.UNTRUSTED and root.is_self_signed else None
 
 
-async def download_form(visit: PageRequest) -> web.StreamResponse:
+async def download_form(page_request: PageRequest) -> web.StreamResponse:
     """Ask what one file shall hold."""
-    if not visit.ids():
-        return await _list(visit, problems=[NOTHING_TICKED])
-    entries = await _chosen(visit, visit.ids())
+    if not page_request.ids():
+        return await _list(page_request, problems=[NOTHING_TICKED])
+    entries = await _chosen(page_request, page_request.ids())
     kept = [entry for entry in entries if not entry.leaf.is_self_signed]
     if not kept:
         return await _list(
-            visit,
+            page_request,
             problems=["a temporary (self-signed) certificate cannot be downloaded, and no other was chosen"],
         )
     left_out = [entry for entry in entries if entry.leaf.is_self_signed]
-    return _download_form(visit, kept, wanted=Wanted(), left_out=left_out)
+    return _download_form(page_request, kept, wanted=Wanted(), left_out=left_out)
 
 
-async def download(visit: PageRequest) -> web.StreamResponse:
+async def download(page_request: PageRequest) -> web.StreamResponse:
     """Answer with the file."""
-    form = visit.form
+    form = page_request.form
     wanted = Wanted(
         leaf=form.flag("leaf"),
         chain=form.flag("chain"),
@@ -147,71 +149,77 @@ async def download(visit: PageRequest) -> web.StreamResponse:
         passphrase=form.text("passphrase") or None,
     )
     ids = form.ids()
-    entries = await _chosen(visit, ids)
-    if wanted.key and not visit.may(Role.ADMINISTRATOR):
+    entries = await _chosen(page_request, ids)
+    if wanted.key and not page_request.may(Role.ADMINISTRATOR):
         return _download_form(
-            visit, entries, wanted=wanted, status=403, problems=["private keys need the role administrator"]
+            page_request,
+            entries,
+            wanted=wanted,
+            status=403,
+            problems=["private keys need the role administrator"],
         )
     if wanted.key:
-        visit.check_confirmed()
+        page_request.check_confirmed()
     if wanted.passphrase != (form.text("again") or None):
         return _download_form(
-            visit, entries, wanted=wanted, status=400, problems=["the two passphrases differ"]
+            page_request, entries, wanted=wanted, status=400, problems=["the two passphrases differ"]
         )
     try:
-        return attachment(await visit.use_cases.downloads.download(ids, wanted, actor=visit.actor))
+        return attachment(
+            await page_request.use_cases.downloads.download(ids, wanted, actor=page_request.actor)
+        )
     except CertcastError as error:
         return _download_form(
-            visit, entries, wanted=wanted, status=status_of(error), problems=findings_of(error)
+            page_request, entries, wanted=wanted, status=status_of(error), problems=findings_of(error)
         )
 
 
-async def delete_form(visit: PageRequest) -> web.StreamResponse:
+async def delete_form(page_request: PageRequest) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
-    if not visit.ids():
-        return await _list(visit, problems=[NOTHING_TICKED])
-    return await _delete_form(visit, visit.ids())
+    if not page_request.ids():
+        return await _list(page_request, problems=[NOTHING_TICKED])
+    return await _delete_form(page_request, page_request.ids())
 
 
-async def delete(visit: PageRequest) -> web.StreamResponse:
+async def delete(page_request: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none."""
-    ids = visit.form.ids()
+    ids = page_request.form.ids()
     try:
-        lost = await visit.use_cases.certificates.delete(
-            ids, force=False, confirm=visit.form.text("confirm"), actor=visit.actor
+        lost = await page_request.use_cases.certificates.delete(
+            ids, force=False, confirm=page_request.form.text("confirm"), actor=page_request.actor
         )
     except ConfirmationNeededError as error:
         # what is shown now is not what was shown before
-        return await _delete_form(visit, ids, status=status_of(error))
+        return await _delete_form(page_request, ids, status=status_of(error))
     said = f"Deleted {plural(len(ids), 'certificate')}."
     if lost:
         said += (
             f" {plural(len({each.node for each in lost}), 'node')} now without a certificate: assign another."
         )
-    return visit.redirect("/certificates", said)
+    return page_request.redirect("/certificates", said)
 
 
-async def _delete_form(visit: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
-    return visit.render(
+async def _delete_form(page_request: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
+    return page_request.render(
         "certificates_delete.html",
         status=status,
-        entries=await _chosen(visit, ids),
-        impact=await visit.use_cases.previews.deleting(ids),
+        entries=await _chosen(page_request, ids),
+        impact=await page_request.use_cases.previews.deleting(ids),
     )
 
 
-async def _chosen(visit: PageRequest, ids: Sequence[int]) -> list[Entry]:
+async def _chosen(page_request: PageRequest, ids: Sequence[int]) -> list[Entry]:
     """Return the entries of ids. Raises NotFoundError, InvalidInputError if there are none."""
     if not ids:
         raise InvalidInputError("id", "no certificate was chosen; go back and tick at least one")
-    entries = (await visit.use_cases.inventory()).entries
+    entries = (await page_request.use_cases.inventory()).entries
     if missing := [number for number in ids if number not in entries]:
         raise NotFoundError(f"there is no certificate {missing[0]} any more")
     return [entries[number] for number in ids]
 
 
 def _download_form(
-    visit: PageRequest,
+    page_request: PageRequest,
     entries: Sequence[Entry],
     *,
     wanted: Wanted,
@@ -219,7 +227,7 @@ def _download_form(
     problems: Sequence[str] = (),
     left_out: Sequence[Entry] = (),
 ) -> web.Response:
-    return visit.render(
+    return page_request.render(
         "certificates_download.html",
         status=status,
         entries=entries,
@@ -237,20 +245,20 @@ def _format(text: str) -> Format:
         raise InvalidInputError("format", f"a format is one of {', '.join(Format)}") from error
 
 
-def _query(visit: PageRequest) -> Query:
-    order = visit.query("order", Order.ID)
+def _query(page_request: PageRequest) -> Query:
+    order = page_request.query("order", Order.ID)
     try:
         by = Order(order.removeprefix("-"))
-        status = StatusCode(visit.query("status")) if visit.query("status") else None
+        status = StatusCode(page_request.query("status")) if page_request.query("status") else None
     except ValueError as error:
         raise InvalidInputError("order", "this list has no such order or status") from error
     return Query(
-        search=visit.query("search").strip(),
+        search=page_request.query("search").strip(),
         status=status,
-        node=visit.request.query.get("node"),
+        node=page_request.request.query.get("node"),
         order=by,
         descending=order.startswith("-"),
-        offset=(visit.page() - 1) * PAGE_SIZE,
+        offset=(page_request.page() - 1) * PAGE_SIZE,
         limit=PAGE_SIZE,
     )
 

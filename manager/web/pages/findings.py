@@ -10,9 +10,9 @@ from manager.web.pagerequest import Page, PageRequest
 from manager.web.reference import MEANINGS, SECTIONS
 
 
-async def show(visit: PageRequest) -> web.StreamResponse:
+async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show every row; links from findings lead to theirs."""
-    return visit.render(
+    return page_request.render(
         "findings.html",
         sections=SECTIONS,
         meanings=MEANINGS,

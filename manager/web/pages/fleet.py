@@ -31,10 +31,10 @@ WIDE: Final = (960, 150)
 NARROW: Final = (340, 130)
 
 
-async def home(visit: PageRequest) -> web.StreamResponse:
+async def home(page_request: PageRequest) -> web.StreamResponse:
     """Show how the fleet stands."""
-    now_s = visit.now_s
-    inventory = await visit.use_cases.inventory()
+    now_s = page_request.now_s
+    inventory = await page_request.use_cases.inventory()
     leaves = [entry.leaf for entry in inventory.entries.values()]
     ends = [
         End(leaf.not_after_s, nearness_of(leaf, now_s=int(now_s)))
@@ -56,11 +56,11 @@ async def home(visit: PageRequest) -> web.StreamResponse:
         draw_timeline(ends, ca_ends, now_s=now_s, width=width, height=height)
         for width, height in (WIDE, NARROW)
     ]
-    views = visit.site.fleet.view()
-    return visit.render(
+    views = page_request.site.fleet.view()
+    return page_request.render(
         "fleet.html",
-        **_standing(views, visit.site.fleet.counts(), now_s),
-        **await _alarms(visit),
+        **_standing(views, page_request.site.fleet.counts(), now_s),
+        **await _alarms(page_request),
         recent=recent_pushes(views, now_s=now_s),
         drawings=drawings,
         upcoming=upcoming[:NEXT_SHOWN],
@@ -70,55 +70,58 @@ async def home(visit: PageRequest) -> web.StreamResponse:
     )
 
 
-async def live(visit: PageRequest) -> web.StreamResponse:
+async def live(page_request: PageRequest) -> web.StreamResponse:
     """Stream the tiles, the alarms and the pushes, each drawn anew when it changes, until the session ends."""
-    site, stream, alarms = visit.site, event_stream(), visit.use_cases.alarms
+    site, stream, alarms = page_request.site, event_stream(), page_request.use_cases.alarms
 
     async def send(part: str, values: Mapping[str, Any]) -> None:
         template = site.templates.get_template(f"fleet_{part}.html")
-        await write(visit.request, stream, _event(part, template.render(**values)))
+        await write(page_request.request, stream, _event(part, template.render(**values)))
 
-    async with site.streams.keep(visit.actor):
+    async with site.streams.keep(page_request.actor):
         with (
             site.fleet.subscribe() as changes,
             alarms.watch(changes.wake) as news,
             contextlib.suppress(ConnectionError),
         ):
-            await stream.prepare(visit.request)
+            await stream.prepare(page_request.request)
             changed: Sequence[NodeView] = site.fleet.view()
             known: dict[NodeName, NodeView] = {}
-            while await visit.use_cases.sessions.find(visit.token, using=False) is not None:
+            while await page_request.use_cases.sessions.find(page_request.token, using=False) is not None:
                 known.update((view.name, view) for view in changed)
                 names = set(site.fleet.names())
                 known = {name: view for name, view in known.items() if name in names}
-                standing = _standing(known.values(), site.fleet.counts(), visit.now_s)
+                standing = _standing(known.values(), site.fleet.counts(), page_request.now_s)
                 for part in ("tiles", "wave"):
                     await send(part, standing)
                 # that nobody looks for what is wrong is seen by the time that passes
                 if news.take() or not changed:
-                    await send("alarms", await _alarms(visit))
+                    await send("alarms", await _alarms(page_request))
                 await asyncio.sleep(PACE_S)
                 changed = await changes.take(HEARTBEAT_S)
     return stream
 
 
-async def push_plan(visit: PageRequest) -> web.StreamResponse:
+async def push_plan(page_request: PageRequest) -> web.StreamResponse:
     """Show what a push to all or some nodes would do."""
-    names, everything = visit.request.query.getall("node", []), bool(visit.query("all"))
+    names, everything = page_request.request.query.getall("node", []), bool(page_request.query("all"))
     if not names and not everything:
-        return await show_list(visit, problems=["tick at least one node first"])
-    forced, nodes = bool(visit.query("forced")), _chosen(names, everything=everything)
+        return await show_list(page_request, problems=["tick at least one node first"])
+    forced, nodes = bool(page_request.query("forced")), _chosen(names, everything=everything)
     changes = sorted(
-        await visit.use_cases.pushes.plan(nodes, forced=forced), key=lambda each: _ORDER[each.plan.action]
+        await page_request.use_cases.pushes.plan(nodes, forced=forced),
+        key=lambda each: _ORDER[each.plan.action],
     )
     counts = _actions([each.plan for each in changes])
-    return visit.render("push.html", changes=changes, nodes=nodes, forced=forced, counts=counts)
+    return page_request.render("push.html", changes=changes, nodes=nodes, forced=forced, counts=counts)
 
 
-async def push(visit: PageRequest) -> web.StreamResponse:
+async def push(page_request: PageRequest) -> web.StreamResponse:
     """Push now, and show the progress on the home page."""
-    nodes = _chosen(visit.form.all("node"), everything=visit.form.flag("all"))
-    done = await visit.use_cases.pushes.push(nodes, forced=visit.form.flag("forced"), actor=visit.actor)
+    nodes = _chosen(page_request.form.all("node"), everything=page_request.form.flag("all"))
+    done = await page_request.use_cases.pushes.push(
+        nodes, forced=page_request.form.flag("forced"), actor=page_request.actor
+    )
     counts = _actions(done)
     going = counts["push"] + counts["publish_and_push"]
     said = f"Pushing to {plural(going, 'node')}." if going else "Nothing was pushed."
@@ -126,15 +129,15 @@ async def push(visit: PageRequest) -> web.StreamResponse:
         said += f" {plural(counts['none'], 'node')} left as {'it is' if counts['none'] == 1 else 'they are'}"
         why = Counter(each.why for each in done if each.action == "none").most_common(1)[0][0]
         said += f" ({why})."
-    return visit.redirect("/#pushes", said)
+    return page_request.redirect("/#pushes", said)
 
 
 def _standing(views: Iterable[NodeView], counts: Mapping[str, int], now_s: float) -> dict[str, Any]:
     return {"tiles": tiles(counts), "wave": wave(views, now_s=now_s), "now_s": now_s}
 
 
-async def _alarms(visit: PageRequest) -> dict[str, Any]:
-    found = await visit.use_cases.alarms.active()
+async def _alarms(page_request: PageRequest) -> dict[str, Any]:
+    found = await page_request.use_cases.alarms.active()
     return {
         "alarms": sorted(found, key=lambda each: each.spec.level)[:ALARMS_SHOWN],
         "alarm_levels": Counter(each.spec.level for each in found if each.acknowledged_s is None),

@@ -11,47 +11,49 @@ from manager.web.noderows import entries_by_leaf
 from manager.web.pagerequest import Page, PageRequest
 
 
-async def history(visit: PageRequest) -> web.StreamResponse:
+async def history(page_request: PageRequest) -> web.StreamResponse:
     """Show a node's generations, the newest first, and let two be chosen."""
-    return await _history(visit)
+    return await _history(page_request)
 
 
-async def _history(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
-    name = node_name(visit.name("name"))
-    found = await visit.use_cases.generations.history(name)
-    inventory = await visit.use_cases.inventory()
-    return visit.render(
+async def _history(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+    name = node_name(page_request.name("name"))
+    found = await page_request.use_cases.generations.history(name)
+    inventory = await page_request.use_cases.inventory()
+    return page_request.render(
         "generations.html",
         status=400 if problems else 200,
         problems=problems,
         name=name,
         generations=found,
         by_leaf=entries_by_leaf(inventory),
-        view=visit.site.fleet.node(name),
+        view=page_request.site.fleet.node(name),
     )
 
 
-async def compare(visit: PageRequest) -> web.StreamResponse:
+async def compare(page_request: PageRequest) -> web.StreamResponse:
     """Show what differs between two generations."""
-    name, after = node_name(visit.name("name")), _chosen(visit, "after")
+    name, after = node_name(page_request.name("name")), _chosen(page_request, "after")
     if after is None:
-        return await _history(visit, problems=["choose two generations to compare"])
-    found = await visit.use_cases.generations.compare(name, after, before=_chosen(visit, "before"))
-    return visit.render("generations_compare.html", name=name, found=found)
+        return await _history(page_request, problems=["choose two generations to compare"])
+    found = await page_request.use_cases.generations.compare(
+        name, after, before=_chosen(page_request, "before")
+    )
+    return page_request.render("generations_compare.html", name=name, found=found)
 
 
-async def republish_page(visit: PageRequest) -> web.StreamResponse:
+async def republish_page(page_request: PageRequest) -> web.StreamResponse:
     """Say what republishing would change and mean, and ask."""
-    return await _republish(visit)
+    return await _republish(page_request)
 
 
-async def _republish(visit: PageRequest, *, changed: bool = False) -> web.Response:
+async def _republish(page_request: PageRequest, *, changed: bool = False) -> web.Response:
     """Ask; `changed` says that it means something else by now than what was confirmed."""
-    name, number = node_name(visit.name("name")), visit.number("generation")
-    view = visit.site.fleet.node(name)
+    name, number = node_name(page_request.name("name")), page_request.number("generation")
+    view = page_request.site.fleet.node(name)
     desired = view.desired.generation if view.desired else None
-    found = await visit.use_cases.generations.assess(name, number, desired=desired)
-    return visit.render(
+    found = await page_request.use_cases.generations.assess(name, number, desired=desired)
+    return page_request.render(
         "generations_republish.html",
         status=409 if changed else 200,
         name=name,
@@ -62,22 +64,22 @@ async def _republish(visit: PageRequest, *, changed: bool = False) -> web.Respon
     )
 
 
-async def republish(visit: PageRequest) -> web.StreamResponse:
+async def republish(page_request: PageRequest) -> web.StreamResponse:
     """Publish older content as a new generation, and push it."""
-    name, number = node_name(visit.name("name")), visit.number("generation")
+    name, number = node_name(page_request.name("name")), page_request.number("generation")
     try:
-        done, _ = await visit.use_cases.generations.republish(
-            name, number, confirm=visit.form.text("confirm"), actor=visit.actor
+        done, _ = await page_request.use_cases.generations.republish(
+            name, number, confirm=page_request.form.text("confirm"), actor=page_request.actor
         )
     except ConfirmationNeededError:
-        return await _republish(visit, changed=True)
-    return visit.redirect(
+        return await _republish(page_request, changed=True)
+    return page_request.redirect(
         f"/nodes/{name}", f"Generation {number} is published again as generation {done.generation}."
     )
 
 
-def _chosen(visit: PageRequest, which: str) -> int | None:
-    text = visit.query(which)
+def _chosen(page_request: PageRequest, which: str) -> int | None:
+    text = page_request.query(which)
     return parse_id(text, field=which, what="a generation") if text else None
 
 

@@ -8,13 +8,13 @@ from common.api.codes import Role
 from manager.web.pagerequest import Page, PageRequest
 
 
-async def show(visit: PageRequest) -> web.StreamResponse:
-    return visit.render("help.html", version=version("certcast"))
+async def show(page_request: PageRequest) -> web.StreamResponse:
+    return page_request.render("help.html", version=version("certcast"))
 
 
-async def icon(visit: PageRequest) -> web.StreamResponse:
+async def icon(page_request: PageRequest) -> web.StreamResponse:
     """Answer browsers and programs that ask for the icon where it always was."""
-    return web.Response(status=308, headers={"Location": visit.site.static.url("icon.svg")})
+    return web.Response(status=308, headers={"Location": page_request.site.static.url("icon.svg")})
 
 
 PAGES = (

@@ -26,56 +26,56 @@ CHANGED: Final = b"event: changed\ndata: now\n\n"
 STILL_HERE: Final = b": still here\n\n"
 
 
-async def node(visit: PageRequest) -> web.StreamResponse:
+async def node(page_request: PageRequest) -> web.StreamResponse:
     """Tell of changes of one node."""
-    name = node_name(visit.name("name"))
-    await visit.use_cases.nodes.get(name)
+    name = node_name(page_request.name("name"))
+    await page_request.use_cases.nodes.get(name)
 
     async def watched() -> AbstractSet[NodeName]:
         return {name}
 
-    return await _tell(visit, watched, lambda alarm: alarm.node == name)
+    return await _tell(page_request, watched, lambda alarm: alarm.node == name)
 
 
-async def certificate(visit: PageRequest) -> web.StreamResponse:
+async def certificate(page_request: PageRequest) -> web.StreamResponse:
     """Tell of changes of the nodes that have one certificate."""
-    number = visit.number()
+    number = page_request.number()
 
     async def watched() -> AbstractSet[NodeName]:
-        entry = (await visit.use_cases.inventory()).entries.get(number)
+        entry = (await page_request.use_cases.inventory()).entries.get(number)
         return {place.node for place in entry.places} if entry is not None else frozenset()
 
-    return await _tell(visit, watched)
+    return await _tell(page_request, watched)
 
 
-async def alarms(visit: PageRequest) -> web.StreamResponse:
+async def alarms(page_request: PageRequest) -> web.StreamResponse:
     """Tell of changes of the alarms that stand."""
 
     async def watched() -> AbstractSet[NodeName]:
         return frozenset()
 
-    return await _tell(visit, watched, lambda _: True)
+    return await _tell(page_request, watched, lambda _: True)
 
 
 async def _tell(
-    visit: PageRequest,
+    page_request: PageRequest,
     watched: Callable[[], Awaitable[AbstractSet[NodeName]]],
     is_shown: Callable[[AlarmRecord], bool] | None = None,
 ) -> web.StreamResponse:
     """Tell of changes of the nodes `watched`, and of the alarms that are shown."""
-    site, stream, use_cases = visit.site, event_stream(), visit.use_cases
+    site, stream, use_cases = page_request.site, event_stream(), page_request.use_cases
 
     async def standing() -> list[AlarmRecord]:
         return [each for each in await use_cases.alarms.active() if is_shown and is_shown(each)]
 
-    rights = use_cases.rights(partial(_check_signed_in, visit))
-    async with site.streams.keep(visit.actor):
+    rights = use_cases.rights(partial(_check_signed_in, page_request))
+    async with site.streams.keep(page_request.actor):
         with (
             site.fleet.subscribe() as changes,
             use_cases.alarms.watch(changes.wake) as news,
             contextlib.suppress(ConnectionError, AccessError),
         ):
-            await stream.prepare(visit.request)
+            await stream.prepare(page_request.request)
             news.take()
             before, shown = await watched(), await standing()
             while True:
@@ -87,13 +87,13 @@ async def _tell(
                 if is_shown is not None and (news.take() or not changed):
                     former, shown = shown, await standing()
                     is_seen = is_seen or former != shown
-                await write(visit.request, stream, CHANGED if is_seen else STILL_HERE)
+                await write(page_request.request, stream, CHANGED if is_seen else STILL_HERE)
                 await asyncio.sleep(PACE_S)
     return stream
 
 
-async def _check_signed_in(visit: PageRequest) -> None:
-    if await visit.use_cases.sessions.find(visit.token, using=False) is None:
+async def _check_signed_in(page_request: PageRequest) -> None:
+    if await page_request.use_cases.sessions.find(page_request.token, using=False) is None:
         raise AccessError("the session is over")
 
 

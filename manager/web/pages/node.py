@@ -21,34 +21,34 @@ CHOICES: Final = 50
 """Certificates to choose from on one page."""
 
 
-async def show(visit: PageRequest) -> web.StreamResponse:
+async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show all that is known of a node."""
-    name = node_name(visit.name("name"))
-    record = await visit.use_cases.nodes.get(name)
-    view = visit.site.fleet.node(name)
-    inventory = await visit.use_cases.inventory()
-    alarms = [each for each in await visit.use_cases.alarms.active() if each.node == name]
-    return visit.render(
+    name = node_name(page_request.name("name"))
+    record = await page_request.use_cases.nodes.get(name)
+    view = page_request.site.fleet.node(name)
+    inventory = await page_request.use_cases.inventory()
+    alarms = [each for each in await page_request.use_cases.alarms.active() if each.node == name]
+    return page_request.render(
         "node.html",
         record=record,
         view=view,
-        location=location_of(record, await visit.use_cases.nodes.locations()),
+        location=location_of(record, await page_request.use_cases.nodes.locations()),
         slots=slot_rows(view, inventory),
         endpoints=endpoint_rows(view, inventory),
         what_it_has=what_it_has(view),
-        diagnostics=visit.site.fleet.diagnostics(name),
+        diagnostics=page_request.site.fleet.diagnostics(name),
         alarms=alarms,
     )
 
 
-async def choose(visit: PageRequest) -> web.StreamResponse:
+async def choose(page_request: PageRequest) -> web.StreamResponse:
     """Offer certificates for a slot."""
-    record, slot = await _place(visit)
-    return await _choose(visit, record, slot)
+    record, slot = await _place(page_request)
+    return await _choose(page_request, record, slot)
 
 
 async def _choose(
-    visit: PageRequest,
+    page_request: PageRequest,
     record: NodeRecord,
     slot: Slot,
     *,
@@ -58,9 +58,9 @@ async def _choose(
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     """Offer certificates; `wanted` is the one that was chosen while somebody else changed the slot, or that wants a confirmation."""
-    inventory = await visit.use_cases.inventory()
-    number, search = visit.page(), visit.query("search")
-    total, found = await visit.use_cases.certificates.list(
+    inventory = await page_request.use_cases.inventory()
+    number, search = page_request.page(), page_request.query("search")
+    total, found = await page_request.use_cases.certificates.list(
         Query(
             search=search,
             fitting=record.name if slot == "server" else None,
@@ -70,13 +70,13 @@ async def _choose(
             limit=CHOICES,
         )
     )
-    return visit.render(
+    return page_request.render(
         "node_slot.html",
         status=status,
         problems=problems,
         wanted=inventory.entries.get(wanted or 0),
         asked=asked,
-        fitting={each.entry.id for each in found if fits(each.entry, record, now_s=int(visit.now_s))}
+        fitting={each.entry.id for each in found if fits(each.entry, record, now_s=int(page_request.now_s))}
         if slot == "server"
         else set(),
         record=record,
@@ -90,74 +90,76 @@ async def _choose(
     )
 
 
-async def assign(visit: PageRequest) -> web.StreamResponse:
+async def assign(page_request: PageRequest) -> web.StreamResponse:
     """Put a certificate into a slot."""
-    record, slot = await _place(visit)
-    chosen = visit.form.ids("certificate")
+    record, slot = await _place(page_request)
+    chosen = page_request.form.ids("certificate")
     if not chosen:
-        return await _choose(visit, record, slot, status=400, problems=["no certificate was chosen"])
+        return await _choose(page_request, record, slot, status=400, problems=["no certificate was chosen"])
     try:
-        await visit.use_cases.assignments.assign(
+        await page_request.use_cases.assignments.assign(
             chosen[-1],
             nodes=[record.name],
             slot=slot,
-            seen={record.name: _seen(visit)},
-            confirm=visit.form.text("confirm"),
-            actor=visit.actor,
+            seen={record.name: _seen(page_request)},
+            confirm=page_request.form.text("confirm"),
+            actor=page_request.actor,
         )
     except ConfirmationNeededError as error:
-        return await _choose(visit, record, slot, status=status_of(error), wanted=chosen[-1], asked=error)
+        return await _choose(
+            page_request, record, slot, status=status_of(error), wanted=chosen[-1], asked=error
+        )
     except ChangedMeanwhileError:
-        return await _choose(visit, record, slot, status=409, wanted=chosen[-1])
-    return visit.redirect(
+        return await _choose(page_request, record, slot, status=409, wanted=chosen[-1])
+    return page_request.redirect(
         f"/nodes/{record.name}", f"Certificate {chosen[-1]} is assigned; it is pushed in a moment."
     )
 
 
-async def empty_page(visit: PageRequest) -> web.StreamResponse:
+async def empty_page(page_request: PageRequest) -> web.StreamResponse:
     """Say what follows when a slot is emptied."""
-    record, slot = await _place(visit)
-    return await _empty_page(visit, record, slot)
+    record, slot = await _place(page_request)
+    return await _empty_page(page_request, record, slot)
 
 
 async def _empty_page(
-    visit: PageRequest, record: NodeRecord, slot: Slot, *, status: int = 200
+    page_request: PageRequest, record: NodeRecord, slot: Slot, *, status: int = 200
 ) -> web.Response:
-    inventory = await visit.use_cases.inventory()
+    inventory = await page_request.use_cases.inventory()
     current = assigned_to(inventory, record.name, slot)
     if current is None:
         raise NotFoundError(f"the {slot} slot of node '{record.name}' has no certificate")
-    impact = await visit.use_cases.previews.emptying(record.name, slot)
-    return visit.render(
+    impact = await page_request.use_cases.previews.emptying(record.name, slot)
+    return page_request.render(
         "node_empty.html", status=status, record=record, slot=slot, current=current, impact=impact
     )
 
 
-async def empty(visit: PageRequest) -> web.StreamResponse:
+async def empty(page_request: PageRequest) -> web.StreamResponse:
     """Remove a slot's assignment."""
-    record, slot = await _place(visit)
+    record, slot = await _place(page_request)
     try:
-        await visit.use_cases.assignments.unassign(
+        await page_request.use_cases.assignments.unassign(
             record.name,
             slot,
-            seen={record.name: _seen(visit)},
-            confirm=visit.form.text("confirm"),
-            actor=visit.actor,
+            seen={record.name: _seen(page_request)},
+            confirm=page_request.form.text("confirm"),
+            actor=page_request.actor,
         )
     except ConfirmationNeededError as error:
-        return await _empty_page(visit, record, slot, status=status_of(error))
-    return visit.redirect(f"/nodes/{record.name}", f"The {slot} slot has no certificate now.")
+        return await _empty_page(page_request, record, slot, status=status_of(error))
+    return page_request.redirect(f"/nodes/{record.name}", f"The {slot} slot has no certificate now.")
 
 
-def _seen(visit: PageRequest) -> int | None:
+def _seen(page_request: PageRequest) -> int | None:
     """Return which certificate the slot had when the form was made."""
-    found = visit.form.ids("seen")
+    found = page_request.form.ids("seen")
     return found[-1] if found else None
 
 
-async def _place(visit: PageRequest) -> tuple[NodeRecord, Slot]:
-    record = await visit.use_cases.nodes.get(node_name(visit.name("name")))
-    return record, slot_name(visit.name("slot"))
+async def _place(page_request: PageRequest) -> tuple[NodeRecord, Slot]:
+    record = await page_request.use_cases.nodes.get(node_name(page_request.name("name")))
+    return record, slot_name(page_request.name("slot"))
 
 
 PAGES = (

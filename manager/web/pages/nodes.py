@@ -56,34 +56,34 @@ SIZE: Final = 100
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-async def list_nodes(visit: PageRequest) -> web.StreamResponse:
+async def list_nodes(page_request: PageRequest) -> web.StreamResponse:
     """Show a page of nodes."""
-    return await show_list(visit)
+    return await show_list(page_request)
 
 
-async def show_list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+async def show_list(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
     """Show a page of nodes, below why nothing was done with any."""
-    inventory = await visit.use_cases.inventory()
-    order, descending = ordering(visit, Order, Order.NAME)
-    states = _states(visit)
+    inventory = await page_request.use_cases.inventory()
+    order, descending = ordering(page_request, Order, Order.NAME)
+    states = _states(page_request)
     rows = find_rows(
         inventory,
         list(inventory.nodes.values()),
-        await visit.use_cases.nodes.locations(),
-        search := visit.query("search"),
+        await page_request.use_cases.nodes.locations(),
+        search := page_request.query("search"),
     )
     views: Mapping[NodeName, NodeView] = {}
     if states or order is not Order.NAME:
-        views = await _views(visit, [row.record.name for row in rows])
+        views = await _views(page_request, [row.record.name for row in rows])
     if states:
         rows = in_states(rows, views, states)
-    page = visit.page()
+    page = page_request.page()
     ranked = order_rows(rows, views, order, descending=descending)
     shown = page_of(ranked, page, size=SIZE).entries
-    views = views or await _views(visit, [row.record.name for row in shown])
+    views = views or await _views(page_request, [row.record.name for row in shown])
     by_leaf = entries_by_leaf(inventory)
-    counts = visit.site.fleet.counts()
-    return visit.render(
+    counts = page_request.site.fleet.counts()
+    return page_request.render(
         "nodes.html",
         status=400 if problems else 200,
         problems=problems,
@@ -98,144 +98,151 @@ async def show_list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.
         states=states,
         served_until_s=served_until_s,
         search=search,
-        order=visit.query("order") or Order.NAME,
+        order=page_request.query("order") or Order.NAME,
         number=page,
         size=SIZE,
     )
 
 
-async def new_page(visit: PageRequest) -> web.StreamResponse:
+async def new_page(page_request: PageRequest) -> web.StreamResponse:
     """Ask for a node's name, and what it serves."""
-    return _new(visit)
+    return _new(page_request)
 
 
-async def add(visit: PageRequest) -> web.StreamResponse:
+async def add(page_request: PageRequest) -> web.StreamResponse:
     """Add a node, and show its join command once."""
-    form = visit.form
+    form = page_request.form
     name, names, addresses = form.text("name").strip(), form.lines("names"), form.lines("addresses")
     if findings := findings_of_node(name, names, addresses):
-        return _new(visit, findings)
+        return _new(page_request, findings)
     try:
-        record, token = await visit.use_cases.nodes.add(
-            name, names=names, addresses=addresses, actor=visit.actor
+        record, token = await page_request.use_cases.nodes.add(
+            name, names=names, addresses=addresses, actor=page_request.actor
         )
     except CertcastError as error:
-        return _new(visit, [error])
-    return await _joining(visit, record.name, token, is_new=True)
+        return _new(page_request, [error])
+    return await _joining(page_request, record.name, token, is_new=True)
 
 
-async def edit_page(visit: PageRequest) -> web.StreamResponse:
+async def edit_page(page_request: PageRequest) -> web.StreamResponse:
     """Show what is known of a node besides its key, to be changed."""
-    record = await _record(visit)
-    return _edit(visit, record, list(record.names), list(record.addresses), seen=etag_of_node(record))
+    record = await _record(page_request)
+    return _edit(page_request, record, list(record.names), list(record.addresses), seen=etag_of_node(record))
 
 
-async def edit(visit: PageRequest) -> web.StreamResponse:
+async def edit(page_request: PageRequest) -> web.StreamResponse:
     """Change a node's names and addresses; if somebody else did meanwhile, show what differs and ask again."""
-    form, record = visit.form, await _record(visit)
+    form, record = page_request.form, await _record(page_request)
     names, addresses = form.lines("names"), form.lines("addresses")
     if findings := findings_of_node(record.name, names, addresses):
-        return _edit(visit, record, names, addresses, seen=form.text("seen"), errors=findings)
+        return _edit(page_request, record, names, addresses, seen=form.text("seen"), errors=findings)
     described = NodeDescription(names=names or [record.name], addresses=addresses, detail=record.detail)
     try:
-        await visit.use_cases.nodes.describe(
+        await page_request.use_cases.nodes.describe(
             record.name,
             described,
             seen=form.text("seen"),
             confirm=form.text("confirm"),
-            actor=visit.actor,
+            actor=page_request.actor,
         )
     except ConfirmationNeededError as error:
-        return _edit(visit, record, names, addresses, seen=form.text("seen"), asked=error)
+        return _edit(page_request, record, names, addresses, seen=form.text("seen"), asked=error)
     except ChangedMeanwhileError:
-        record = await _record(visit)
-        theirs = await visit.differences(
+        record = await _record(page_request)
+        theirs = await page_request.differences(
             ("DNS names", "\n".join(record.names), "\n".join(names)),
             ("IP addresses", "\n".join(record.addresses), "\n".join(addresses)),
         )
-        return _edit(visit, record, names, addresses, seen=etag_of_node(record), theirs=theirs)
-    return visit.redirect(f"/nodes/{record.name}", "Saved.")
+        return _edit(page_request, record, names, addresses, seen=etag_of_node(record), theirs=theirs)
+    return page_request.redirect(f"/nodes/{record.name}", "Saved.")
 
 
-async def token_page(visit: PageRequest) -> web.StreamResponse:
+async def token_page(page_request: PageRequest) -> web.StreamResponse:
     """Say what a new join token is for."""
-    record = await _record(visit)
-    return visit.render("node_token.html", record=record)
+    record = await _record(page_request)
+    return page_request.render("node_token.html", record=record)
 
 
-async def make_token(visit: PageRequest) -> web.StreamResponse:
+async def make_token(page_request: PageRequest) -> web.StreamResponse:
     """Make another join token, and show the join command once."""
-    name = node_name(visit.name("name"))
+    name = node_name(page_request.name("name"))
     return await _joining(
-        visit, name, await visit.use_cases.nodes.new_token(name, actor=visit.actor), is_new=False
+        page_request,
+        name,
+        await page_request.use_cases.nodes.new_token(name, actor=page_request.actor),
+        is_new=False,
     )
 
 
-async def retire_page(visit: PageRequest) -> web.StreamResponse:
+async def retire_page(page_request: PageRequest) -> web.StreamResponse:
     """Say what follows when a node is retired."""
-    return await _retire_page(visit, await _record(visit))
+    return await _retire_page(page_request, await _record(page_request))
 
 
-async def _retire_page(visit: PageRequest, record: NodeRecord, *, status: int = 200) -> web.Response:
-    inventory = await visit.use_cases.inventory()
+async def _retire_page(page_request: PageRequest, record: NodeRecord, *, status: int = 200) -> web.Response:
+    inventory = await page_request.use_cases.inventory()
     held = [assigned_to(inventory, record.name, slot) for slot in ("server", "client")]
-    return visit.render(
+    return page_request.render(
         "node_retire.html",
         status=status,
-        impact=await visit.use_cases.previews.removing(record.name),
+        impact=await page_request.use_cases.previews.removing(record.name),
         record=record,
-        view=visit.site.fleet.node(record.name),
+        view=page_request.site.fleet.node(record.name),
         held=[entry for entry in held if entry is not None],
     )
 
 
-async def retire(visit: PageRequest) -> web.StreamResponse:
-    name = visit.name("name")
+async def retire(page_request: PageRequest) -> web.StreamResponse:
+    name = page_request.name("name")
     try:
-        await visit.use_cases.nodes.remove(name, confirm=visit.form.text("confirm"), actor=visit.actor)
+        await page_request.use_cases.nodes.remove(
+            name, confirm=page_request.form.text("confirm"), actor=page_request.actor
+        )
     except ConfirmationNeededError as error:
-        return await _retire_page(visit, await _record(visit), status=status_of(error))
-    return visit.redirect("/nodes", f"Node {name} is retired; its services keep serving what they have.")
+        return await _retire_page(page_request, await _record(page_request), status=status_of(error))
+    return page_request.redirect(
+        "/nodes", f"Node {name} is retired; its services keep serving what they have."
+    )
 
 
-def ordering(visit: PageRequest, orders: type[Choice], default: Choice) -> tuple[Choice, bool]:
+def ordering(page_request: PageRequest, orders: type[Choice], default: Choice) -> tuple[Choice, bool]:
     """Return by what a list is ordered, and whether backwards. Raises InvalidInputError."""
-    text = visit.query("order") or default.value
+    text = page_request.query("order") or default.value
     name = text.removeprefix("-")
     if name not in {each.value for each in orders}:
         raise InvalidInputError("order", f"the list cannot be ordered by '{name[:40]}'")
     return orders(name), text.startswith("-")
 
 
-async def _views(visit: PageRequest, names: Sequence[NodeName]) -> dict[NodeName, NodeView]:
-    return {view.name: view for view in await views_of(visit.site.fleet, names)}
+async def _views(page_request: PageRequest, names: Sequence[NodeName]) -> dict[NodeName, NodeView]:
+    return {view.name: view for view in await views_of(page_request.site.fleet, names)}
 
 
-async def _record(visit: PageRequest) -> NodeRecord:
-    return await visit.use_cases.nodes.get(node_name(visit.name("name")))
+async def _record(page_request: PageRequest) -> NodeRecord:
+    return await page_request.use_cases.nodes.get(node_name(page_request.name("name")))
 
 
-def _states(visit: PageRequest) -> list[State]:
+def _states(page_request: PageRequest) -> list[State]:
     """Return the states that are wanted. Raises InvalidInputError."""
-    texts = list(dict.fromkeys(visit.request.query.getall("state", [])))
+    texts = list(dict.fromkeys(page_request.request.query.getall("state", [])))
     if unknown := [text for text in texts if text and text not in STATES]:
         raise InvalidInputError("state", f"there is no state '{unknown[0][:40]}'")
     return [state for state in STATES if state in texts]
 
 
-def _new(visit: PageRequest, errors: Sequence[CertcastError] = ()) -> web.Response:
-    return visit.render(
+def _new(page_request: PageRequest, errors: Sequence[CertcastError] = ()) -> web.Response:
+    return page_request.render(
         "node_new.html",
         status=status_of(errors[0]) if errors else 200,
         problems=[error.message for error in errors],
-        name=visit.form.text("name"),
-        names=visit.form.text("names"),
-        addresses=visit.form.text("addresses"),
+        name=page_request.form.text("name"),
+        names=page_request.form.text("names"),
+        addresses=page_request.form.text("addresses"),
     )
 
 
 def _edit(
-    visit: PageRequest,
+    page_request: PageRequest,
     record: NodeRecord,
     names: Sequence[str],
     addresses: Sequence[str],
@@ -245,7 +252,7 @@ def _edit(
     theirs: Sequence[Difference] | None = None,
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    return visit.render(
+    return page_request.render(
         "node_edit.html",
         status=status_of(errors[0]) if errors else 200 if theirs is None and asked is None else 409,
         problems=[error.message for error in errors],
@@ -258,14 +265,18 @@ def _edit(
     )
 
 
-async def joining(visit: PageRequest) -> web.StreamResponse:
+async def joining(page_request: PageRequest) -> web.StreamResponse:
     """Show how far a node that was added has come."""
-    record = await _record(visit)
-    return visit.render("node_joining.html", record=record, view=visit.site.fleet.node(record.name))
+    record = await _record(page_request)
+    return page_request.render(
+        "node_joining.html", record=record, view=page_request.site.fleet.node(record.name)
+    )
 
 
-async def _joining(visit: PageRequest, name: NodeName, token: NewToken, *, is_new: bool) -> web.Response:
-    return visit.render(
+async def _joining(
+    page_request: PageRequest, name: NodeName, token: NewToken, *, is_new: bool
+) -> web.Response:
+    return page_request.render(
         "node_join.html",
         name=name,
         commands=[
@@ -273,8 +284,8 @@ async def _joining(visit: PageRequest, name: NodeName, token: NewToken, *, is_ne
             f"certcast-nodeagent join {shlex.quote(token.text)}",
             *START,
         ],
-        record=await visit.use_cases.nodes.get(name),
-        view=visit.site.fleet.node(name),
+        record=await page_request.use_cases.nodes.get(name),
+        view=page_request.site.fleet.node(name),
         expires_s=token.expires_s,
         is_new=is_new,
     )

@@ -32,22 +32,22 @@ KEYS: Final[Mapping[str, str]] = {
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-async def list_all(visit: PageRequest) -> web.StreamResponse:
+async def list_all(page_request: PageRequest) -> web.StreamResponse:
     """Show all, the latest first."""
-    return await _list(visit)
+    return await _list(page_request)
 
 
-async def _list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
-    found = sorted(await visit.use_cases.requests.list(), key=lambda each: -each.id)
-    entries = (await visit.use_cases.inventory()).entries
-    return visit.render(
+async def _list(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+    found = sorted(await page_request.use_cases.requests.list(), key=lambda each: -each.id)
+    entries = (await page_request.use_cases.inventory()).entries
+    return page_request.render(
         "requests.html", status=400 if problems else 200, problems=problems, found=found, entries=entries
     )
 
 
-async def new_form(visit: PageRequest) -> web.StreamResponse:
+async def new_form(page_request: PageRequest) -> web.StreamResponse:
     """Ask what to request; from a certificate, with its subject and names."""
-    replaces = _replaces(visit.query("replaces"))
+    replaces = _replaces(page_request.query("replaces"))
     shown: dict[str, Any] = {
         "subject": "",
         "alt_names": "",
@@ -57,20 +57,20 @@ async def new_form(visit: PageRequest) -> web.StreamResponse:
         "kind": KeyKind.ECDSAP256,
     }
     if replaces is not None:
-        fields = await visit.use_cases.requests.fields_for(replaces)
+        fields = await page_request.use_cases.requests.fields_for(replaces)
         shown.update(
             subject=fields.subject,
             alt_names="\n".join(fields.alternatives),
             server_auth=fields.server_auth,
             client_auth=fields.client_auth,
-            kind=await visit.use_cases.requests.kind_for(replaces),
+            kind=await page_request.use_cases.requests.kind_for(replaces),
         )
-    return await _new_form(visit, shown, replaces)
+    return await _new_form(page_request, shown, replaces)
 
 
-async def create(visit: PageRequest) -> web.StreamResponse:
+async def create(page_request: PageRequest) -> web.StreamResponse:
     """Make the key and the request."""
-    form, replaces = visit.form, _replaces(visit.form.text("replaces"))
+    form, replaces = page_request.form, _replaces(page_request.form.text("replaces"))
     shown: dict[str, Any] = {
         "subject": form.text("subject").strip(),
         "alt_names": form.text("alt_names"),
@@ -87,42 +87,44 @@ async def create(visit: PageRequest) -> web.StreamResponse:
         template=shown["template"],
     )
     try:
-        record = await visit.use_cases.requests.create(
-            replaces=replaces, changes=changes, key=await _key(visit), actor=visit.actor
+        record = await page_request.use_cases.requests.create(
+            replaces=replaces, changes=changes, key=await _key(page_request), actor=page_request.actor
         )
     except CertcastError as error:
-        return await _new_form(visit, shown, replaces, status=status_of(error), problems=findings_of(error))
-    return visit.redirect(
+        return await _new_form(
+            page_request, shown, replaces, status=status_of(error), problems=findings_of(error)
+        )
+    return page_request.redirect(
         f"/requests/{record.id}", "The request was created. Give it to your CA, and upload the answer here."
     )
 
 
-async def show(visit: PageRequest) -> web.StreamResponse:
+async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show one, and ask for the answer to it."""
-    record = await visit.use_cases.requests.get(visit.number())
+    record = await page_request.use_cases.requests.get(page_request.number())
     fields = {"certificate": "", "parameters": "", "slot": "server"}
-    return await _request(visit, record, fields, [], take_over=True)
+    return await _request(page_request, record, fields, [], take_over=True)
 
 
-async def download(visit: PageRequest) -> web.StreamResponse:
+async def download(page_request: PageRequest) -> web.StreamResponse:
     """Answer with the request as a file."""
-    record = await visit.use_cases.requests.get(visit.number())
+    record = await page_request.use_cases.requests.get(page_request.number())
     stem = _UNSAFE.sub("_", record.subject_name).strip(".") or f"request_{record.id}"
     file = Download(f"{stem}_request.csr", record.pem.encode())
     headers = {"Content-Disposition": f'attachment; filename="{file.name}"', "Cache-Control": "no-store"}
     return web.Response(body=file.content, content_type="application/pkcs10", headers=headers)
 
 
-async def answer(visit: PageRequest) -> web.StreamResponse:
+async def answer(page_request: PageRequest) -> web.StreamResponse:
     """Take the certificate that the CA made, and hand over the nodes."""
-    form, number, nodes = visit.form, visit.number(), chosen_nodes(visit.form)
-    record = await visit.use_cases.requests.get(number)
+    form, number, nodes = page_request.form, page_request.number(), chosen_nodes(page_request.form)
+    record = await page_request.use_cases.requests.get(number)
     take_over = form.flag("take_over") and record.replaces_id is not None
     fields = {name: form.text(name) for name in ("certificate", "parameters")}
     fields["slot"] = form.text("slot", "server")
     try:
-        fields |= {name: await visit.given_text(name) for name in ("certificate", "parameters")}
-        answered = await visit.use_cases.requests.answer(
+        fields |= {name: await page_request.given_text(name) for name in ("certificate", "parameters")}
+        answered = await page_request.use_cases.requests.answer(
             number,
             certificate=fields["certificate"],
             parameters=fields["parameters"],
@@ -131,15 +133,15 @@ async def answer(visit: PageRequest) -> web.StreamResponse:
             nodes=node_names(nodes),
             slot=slot_name(fields["slot"]),
             confirm=form.text("confirm"),
-            actor=visit.actor,
+            actor=page_request.actor,
         )
     except ConfirmationNeededError as error:
         return await _request(
-            visit, record, fields, nodes, take_over=take_over, status=status_of(error), asked=error
+            page_request, record, fields, nodes, take_over=take_over, status=status_of(error), asked=error
         )
     except CertcastError as error:
         return await _request(
-            visit,
+            page_request,
             record,
             fields,
             nodes,
@@ -148,7 +150,7 @@ async def answer(visit: PageRequest) -> web.StreamResponse:
             problems=findings_of(error),
         )
     where = f" It goes to {plural(len(answered.nodes), 'node')} now." if answered.nodes else ""
-    return visit.redirect(
+    return page_request.redirect(
         f"/certificates/{answered.certificate.id}",
         with_notes(
             f"The answer is a TLS certificate now, with the request's private key.{where}",
@@ -157,39 +159,41 @@ async def answer(visit: PageRequest) -> web.StreamResponse:
     )
 
 
-async def delete_form(visit: PageRequest) -> web.StreamResponse:
+async def delete_form(page_request: PageRequest) -> web.StreamResponse:
     """Say what is lost, and ask."""
-    if not visit.ids():
-        return await _list(visit, problems=["tick at least one request first"])
-    return await _delete_form(visit, visit.ids())
+    if not page_request.ids():
+        return await _list(page_request, problems=["tick at least one request first"])
+    return await _delete_form(page_request, page_request.ids())
 
 
-async def _delete_form(visit: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
+async def _delete_form(page_request: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
     if not ids:
         raise InvalidInputError("id", "no request was chosen; go back and tick at least one")
-    records = [await visit.use_cases.requests.get(number) for number in ids]
-    impact = await visit.use_cases.previews.unasking(records)
-    return visit.render("requests_delete.html", status=status, records=records, impact=impact)
+    records = [await page_request.use_cases.requests.get(number) for number in ids]
+    impact = await page_request.use_cases.previews.unasking(records)
+    return page_request.render("requests_delete.html", status=status, records=records, impact=impact)
 
 
-async def delete(visit: PageRequest) -> web.StreamResponse:
+async def delete(page_request: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none."""
-    ids = visit.form.ids()
+    ids = page_request.form.ids()
     try:
-        await visit.use_cases.requests.delete(ids, confirm=visit.form.text("confirm"), actor=visit.actor)
+        await page_request.use_cases.requests.delete(
+            ids, confirm=page_request.form.text("confirm"), actor=page_request.actor
+        )
     except ConfirmationNeededError as error:
-        return await _delete_form(visit, ids, status=status_of(error))
-    return visit.redirect("/requests", f"Deleted {plural(len(ids), 'request')}.")
+        return await _delete_form(page_request, ids, status=status_of(error))
+    return page_request.redirect("/requests", f"Deleted {plural(len(ids), 'request')}.")
 
 
-async def _key(visit: PageRequest) -> KeyChoice:
+async def _key(page_request: PageRequest) -> KeyChoice:
     """Return which key is wanted. Raises InvalidInputError, PkiError."""
-    kind = visit.form.text("kind")
+    kind = page_request.form.text("kind")
     if kind == UPLOAD:
-        text = await visit.given_text("private_key")
+        text = await page_request.given_text("private_key")
         if not text.strip():
             raise InvalidInputError("private_key", "paste the private key, or choose its file")
-        return KeyChoice(private_key=text, passphrase=visit.form.text("passphrase") or None)
+        return KeyChoice(private_key=text, passphrase=page_request.form.text("passphrase") or None)
     try:
         return KeyChoice(kind=KeyKind(kind))
     except ValueError as error:
@@ -201,15 +205,15 @@ def _replaces(text: str) -> int | None:
 
 
 async def _new_form(
-    visit: PageRequest,
+    page_request: PageRequest,
     shown: Mapping[str, Any],
     replaces: int | None,
     *,
     status: int = 200,
     problems: Sequence[str] = (),
 ) -> web.Response:
-    entries = (await visit.use_cases.inventory()).entries
-    return visit.render(
+    entries = (await page_request.use_cases.inventory()).entries
+    return page_request.render(
         "request_new.html",
         status=status,
         shown=shown,
@@ -217,12 +221,12 @@ async def _new_form(
         keys=KEYS,
         template_name=DEFAULT_TEMPLATE,
         problems=problems,
-        again=visit.request.method == "POST",
+        again=page_request.request.method == "POST",
     )
 
 
 async def _request(
-    visit: PageRequest,
+    page_request: PageRequest,
     record: RequestRecord,
     fields: Mapping[str, str],
     nodes: Sequence[str],
@@ -232,12 +236,12 @@ async def _request(
     problems: Sequence[str] = (),
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    inventory = await visit.use_cases.inventory()
-    return visit.render(
+    inventory = await page_request.use_cases.inventory()
+    return page_request.render(
         "request.html",
         status=status,
         record=record,
-        fields={name: await visit.shown_text(text) for name, text in fields.items()},
+        fields={name: await page_request.shown_text(text) for name, text in fields.items()},
         choices=node_choices(inventory, nodes),
         take_over=take_over,
         replaces=inventory.entries.get(record.replaces_id or 0),

@@ -14,8 +14,8 @@ ROLES: Final = {
 DIFFER: Final = "the two passwords differ"
 
 
-def password_problems(visit: PageRequest, name: str) -> list[str]:
+def password_problems(page_request: PageRequest, name: str) -> list[str]:
     """Return what is wrong with the password that a form has twice."""
-    password = visit.form.text("password")
+    password = page_request.form.text("password")
     problems = [each.message for each in findings_of_user(name, password)]
-    return problems if password == visit.form.text("again") else [*problems, DIFFER]
+    return problems if password == page_request.form.text("again") else [*problems, DIFFER]

@@ -30,106 +30,110 @@ from manager.web.words import plural
 PAGE_SIZE: Final = 100
 
 
-async def list_custom(visit: PageRequest) -> web.StreamResponse:
+async def list_custom(page_request: PageRequest) -> web.StreamResponse:
     """Show the custom ones."""
-    return await _list(visit)
+    return await _list(page_request)
 
 
-async def _list(visit: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
-    search = visit.query("search").strip().lower()
+async def _list(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+    search = page_request.query("search").strip().lower()
     found = [
         each
-        for each in await visit.use_cases.trust.list()
+        for each in await page_request.use_cases.trust.list()
         if mentions((each.certificate.raw_subject, each.record.fingerprint), search)
     ]
-    return visit.render(
+    return page_request.render(
         "trusted_cas.html",
         status=400 if problems else 200,
         problems=problems,
-        warnings=await visit.use_cases.trust.warnings(),
-        found=page_of(found, visit.page(), size=PAGE_SIZE).entries,
+        warnings=await page_request.use_cases.trust.warnings(),
+        found=page_of(found, page_request.page(), size=PAGE_SIZE).entries,
         total=len(found),
-        number=visit.page(),
+        number=page_request.page(),
         size=PAGE_SIZE,
         search=search,
     )
 
 
-async def list_builtin(visit: PageRequest) -> web.StreamResponse:
+async def list_builtin(page_request: PageRequest) -> web.StreamResponse:
     """Show the list that everybody has."""
-    search = visit.query("search").strip().lower()
-    everything = await visit.use_cases.trust.builtin()
+    search = page_request.query("search").strip().lower()
+    everything = await page_request.use_cases.trust.builtin()
     found = sorted(
         (each for each in everything if mentions([each.certificate.raw_subject], search)),
         key=lambda each: each.certificate.label.lower(),
     )
-    return visit.render("trusted_cas_builtin.html", found=found, total=len(everything), search=search)
+    return page_request.render("trusted_cas_builtin.html", found=found, total=len(everything), search=search)
 
 
-async def show(visit: PageRequest) -> web.StreamResponse:
+async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show one, decoded, and which certificates need it."""
-    shown = await visit.use_cases.trust.show(visit.number())
-    needed = await _needing(visit, {shown.record.id})
-    return visit.render(
+    shown = await page_request.use_cases.trust.show(page_request.number())
+    needed = await _needing(page_request, {shown.record.id})
+    return page_request.render(
         "trusted_ca.html", shown=shown, leaf=shown.certificate, record=shown.record, needed=needed
     )
 
 
-async def import_form(visit: PageRequest) -> web.StreamResponse:
+async def import_form(page_request: PageRequest) -> web.StreamResponse:
     """Ask for files or text."""
-    return visit.render("trusted_cas_import.html", problems=[], kept=None, pasted="", asked=None)
+    return page_request.render("trusted_cas_import.html", problems=[], kept=None, pasted="", asked=None)
 
 
-async def import_files(visit: PageRequest) -> web.StreamResponse:
+async def import_files(page_request: PageRequest) -> web.StreamResponse:
     """Take all of it, or nothing: CA certificates become trusted CAs, what has a key a TLS certificate."""
-    files, pasted = list(visit.form.files.get("files", ())), visit.form.text("pasted")
+    files, pasted = list(page_request.form.files.get("files", ())), page_request.form.text("pasted")
     if pasted.strip():
         files.append(ImportFile(PASTED, pasted.encode()))
-    return await show_import(visit, "trusted_cas_import.html", files, pasted=pasted, peers=True)
+    return await show_import(page_request, "trusted_cas_import.html", files, pasted=pasted, peers=True)
 
 
-async def export(visit: PageRequest) -> web.StreamResponse:
+async def export(page_request: PageRequest) -> web.StreamResponse:
     """Answer with one file of all custom ones."""
-    return attachment(await visit.use_cases.trust.export())
+    return attachment(await page_request.use_cases.trust.export())
 
 
-async def edit_form(visit: PageRequest) -> web.StreamResponse:
+async def edit_form(page_request: PageRequest) -> web.StreamResponse:
     """Show what can be changed."""
-    record = await visit.use_cases.trust.get(visit.number())
+    record = await page_request.use_cases.trust.get(page_request.number())
     return await _edit_form(
-        visit, record, record.text, trusted=record.trusted_intermediate, seen=etag_of_trusted_ca(record)
+        page_request,
+        record,
+        record.text,
+        trusted=record.trusted_intermediate,
+        seen=etag_of_trusted_ca(record),
     )
 
 
-async def edit(visit: PageRequest) -> web.StreamResponse:
+async def edit(page_request: PageRequest) -> web.StreamResponse:
     """Change it; who comes second is told what the first one changed, and loses nothing."""
-    form, number = visit.form, visit.number()
-    record = await visit.use_cases.trust.get(number)
+    form, number = page_request.form, page_request.number()
+    record = await page_request.use_cases.trust.get(number)
     trusted, seen, text = form.flag("trusted"), form.text("seen"), form.text("certificate")
     try:
-        text = await visit.given_text("certificate")
+        text = await page_request.given_text("certificate")
         same = text.strip() == record.text.replace("\r\n", "\n").strip()
-        await visit.use_cases.trust.edit(
+        await page_request.use_cases.trust.edit(
             number,
             certificate=None if same else text,
             trusted_intermediate=trusted,
             force=False,
             seen=seen,
             confirm=form.text("confirm"),
-            actor=visit.actor,
+            actor=page_request.actor,
         )
     except ConfirmationNeededError as error:
         return await _edit_form(
-            visit, record, text, trusted=trusted, seen=seen, status=status_of(error), asked=error
+            page_request, record, text, trusted=trusted, seen=seen, status=status_of(error), asked=error
         )
     except ChangedMeanwhileError:
-        record = await visit.use_cases.trust.get(number)
-        theirs = await visit.differences(
+        record = await page_request.use_cases.trust.get(number)
+        theirs = await page_request.differences(
             ("CA certificate", record.text, text),
             ("Verifies peers", _words(trusted=record.trusted_intermediate), _words(trusted=trusted)),
         )
         return await _edit_form(
-            visit,
+            page_request,
             record,
             text,
             trusted=trusted,
@@ -139,7 +143,7 @@ async def edit(visit: PageRequest) -> web.StreamResponse:
         )
     except CertcastError as error:
         return await _edit_form(
-            visit,
+            page_request,
             record,
             text,
             trusted=trusted,
@@ -147,56 +151,58 @@ async def edit(visit: PageRequest) -> web.StreamResponse:
             status=status_of(error),
             problems=findings_of(error),
         )
-    return visit.redirect(f"/trusted-cas/{number}", "Saved. Every node gets it within seconds.")
+    return page_request.redirect(f"/trusted-cas/{number}", "Saved. Every node gets it within seconds.")
 
 
-async def delete_form(visit: PageRequest) -> web.StreamResponse:
+async def delete_form(page_request: PageRequest) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
-    if not visit.ids():
-        return await _list(visit, problems=["tick at least one trusted CA first"])
-    return await _delete_form(visit, visit.ids())
+    if not page_request.ids():
+        return await _list(page_request, problems=["tick at least one trusted CA first"])
+    return await _delete_form(page_request, page_request.ids())
 
 
-async def _delete_form(visit: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
-    records = await _chosen(visit, ids)
-    total = len((await visit.use_cases.inventory()).trusted_cas)
-    return visit.render(
+async def _delete_form(page_request: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
+    records = await _chosen(page_request, ids)
+    total = len((await page_request.use_cases.inventory()).trusted_cas)
+    return page_request.render(
         "trusted_cas_delete.html",
         status=status,
         records=records,
         total=total,
-        needed=await _needing(visit, set(ids)),
-        impact=await visit.use_cases.previews.untrusting(ids),
+        needed=await _needing(page_request, set(ids)),
+        impact=await page_request.use_cases.previews.untrusting(ids),
     )
 
 
-async def delete(visit: PageRequest) -> web.StreamResponse:
+async def delete(page_request: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none. What follows was told on the page before."""
-    ids = visit.form.ids()
-    await _chosen(visit, ids)
+    ids = page_request.form.ids()
+    await _chosen(page_request, ids)
     try:
-        await visit.use_cases.trust.delete(
-            ids, force=False, confirm=visit.form.text("confirm"), actor=visit.actor
+        await page_request.use_cases.trust.delete(
+            ids, force=False, confirm=page_request.form.text("confirm"), actor=page_request.actor
         )
     except ConfirmationNeededError as error:
-        return await _delete_form(visit, ids, status=status_of(error))
-    return visit.redirect("/trusted-cas", f"Deleted {plural(len(ids), 'trusted CA')}; every node drops them.")
+        return await _delete_form(page_request, ids, status=status_of(error))
+    return page_request.redirect(
+        "/trusted-cas", f"Deleted {plural(len(ids), 'trusted CA')}; every node drops them."
+    )
 
 
-async def _chosen(visit: PageRequest, ids: Sequence[int]) -> list[TrustedCaRecord]:
+async def _chosen(page_request: PageRequest, ids: Sequence[int]) -> list[TrustedCaRecord]:
     if not ids:
         raise InvalidInputError("id", "no trusted CA was chosen; go back and tick at least one")
-    known = (await visit.use_cases.inventory()).trusted_cas
+    known = (await page_request.use_cases.inventory()).trusted_cas
     if missing := [number for number in ids if number not in known]:
         raise NotFoundError(f"there is no trusted CA {missing[0]} any more")
     return [known[number] for number in ids]
 
 
-async def _needing(visit: PageRequest, ids: Collection[int]) -> list[Entry]:
+async def _needing(page_request: PageRequest, ids: Collection[int]) -> list[Entry]:
     """Return the TLS certificates whose chain of trust goes through one of these."""
-    inventory = await visit.use_cases.inventory()
+    inventory = await page_request.use_cases.inventory()
     # chains that nobody has asked for yet are built now, which takes a while when there are thousands
-    return await asyncio.to_thread(_going_through, inventory, ids, int(visit.now_s))
+    return await asyncio.to_thread(_going_through, inventory, ids, int(page_request.now_s))
 
 
 def _going_through(inventory: Inventory, ids: Collection[int], now_s: int) -> list[Entry]:
@@ -211,7 +217,7 @@ def _going_through(inventory: Inventory, ids: Collection[int], now_s: int) -> li
 
 
 async def _edit_form(
-    visit: PageRequest,
+    page_request: PageRequest,
     record: TrustedCaRecord,
     text: str,
     *,
@@ -222,11 +228,11 @@ async def _edit_form(
     theirs: Sequence[Difference] = (),
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    return visit.render(
+    return page_request.render(
         "trusted_ca_edit.html",
         status=status,
         record=record,
-        text=await visit.shown_text(text),
+        text=await page_request.shown_text(text),
         trusted=trusted,
         seen=seen,
         problems=problems,

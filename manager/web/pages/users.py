@@ -14,166 +14,175 @@ from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.rolewords import ROLES, password_problems
 
 
-async def list_all(visit: PageRequest) -> web.StreamResponse:
+async def list_all(page_request: PageRequest) -> web.StreamResponse:
     """Show all users and clients; who may not see them is led to the own account."""
-    if not visit.may(Role.ADMINISTRATOR):
-        return visit.redirect("/users/me")
-    return visit.render(
+    if not page_request.may(Role.ADMINISTRATOR):
+        return page_request.redirect("/users/me")
+    return page_request.render(
         "users.html",
-        users=await visit.use_cases.users.list(),
-        clients=await visit.use_cases.clients.list(),
+        users=await page_request.use_cases.users.list(),
+        clients=await page_request.use_cases.clients.list(),
     )
 
 
-async def new_page(visit: PageRequest) -> web.StreamResponse:
+async def new_page(page_request: PageRequest) -> web.StreamResponse:
     """Ask for a user's name, role and password."""
-    return _new(visit)
+    return _new(page_request)
 
 
-async def add(visit: PageRequest) -> web.StreamResponse:
-    name, password = visit.form.text("name").strip(), visit.form.text("password")
-    if problems := password_problems(visit, name):
-        return _new(visit, 400, problems)
+async def add(page_request: PageRequest) -> web.StreamResponse:
+    name, password = page_request.form.text("name").strip(), page_request.form.text("password")
+    if problems := password_problems(page_request, name):
+        return _new(page_request, 400, problems)
     try:
-        await visit.use_cases.users.add(name, role=_role(visit), password=password, actor=visit.actor)
+        await page_request.use_cases.users.add(
+            name, role=_role(page_request), password=password, actor=page_request.actor
+        )
     except CertcastError as error:
-        return _new(visit, status_of(error), [error.message])
-    return visit.redirect("/users", f"{name} can sign in now.")
+        return _new(page_request, status_of(error), [error.message])
+    return page_request.redirect("/users", f"{name} can sign in now.")
 
 
-async def show(visit: PageRequest) -> web.StreamResponse:
+async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show a user, to be changed."""
-    return await _show(visit)
+    return await _show(page_request)
 
 
-async def set_role(visit: PageRequest) -> web.StreamResponse:
+async def set_role(page_request: PageRequest) -> web.StreamResponse:
     """Give a user another role."""
-    record = await _user(visit)
-    seen, role = visit.form.text("seen"), _role(visit)
+    record = await _user(page_request)
+    seen, role = page_request.form.text("seen"), _role(page_request)
     try:
-        await visit.use_cases.users.set_role(record.name, role=role, seen=seen, actor=visit.actor)
+        await page_request.use_cases.users.set_role(
+            record.name, role=role, seen=seen, actor=page_request.actor
+        )
     except ConflictError as error:
-        return await _show(visit, 409, [error.message])
-    return visit.redirect("/users", f"{record.name} is now {role}.")
+        return await _show(page_request, 409, [error.message])
+    return page_request.redirect("/users", f"{record.name} is now {role}.")
 
 
-async def set_password(visit: PageRequest) -> web.StreamResponse:
+async def set_password(page_request: PageRequest) -> web.StreamResponse:
     """Replace a user's password."""
-    record = await _user(visit)
-    if problems := password_problems(visit, record.name):
-        return await _show(visit, 400, problems)
-    await visit.use_cases.users.set_password(
-        record.name, password=visit.form.text("password"), actor=visit.actor
+    record = await _user(page_request)
+    if problems := password_problems(page_request, record.name):
+        return await _show(page_request, 400, problems)
+    await page_request.use_cases.users.set_password(
+        record.name, password=page_request.form.text("password"), actor=page_request.actor
     )
-    return visit.redirect(
+    return page_request.redirect(
         "/users",
         f"{record.name} has a new password; earlier sessions have ended, and earlier API tokens are revoked.",
     )
 
 
-async def remove_page(visit: PageRequest) -> web.StreamResponse:
+async def remove_page(page_request: PageRequest) -> web.StreamResponse:
     """Say what follows when a user is deleted."""
-    record = await _user(visit)
-    return visit.render(
+    record = await _user(page_request)
+    return page_request.render(
         "user_remove.html",
         record=record,
-        tokens=await visit.use_cases.users.tokens(record.name),
-        clients=await visit.use_cases.clients.made_by(record.name),
+        tokens=await page_request.use_cases.users.tokens(record.name),
+        clients=await page_request.use_cases.clients.made_by(record.name),
     )
 
 
-async def remove(visit: PageRequest) -> web.StreamResponse:
-    record = await _user(visit)
-    await visit.use_cases.users.remove(record.name, actor=visit.actor)
-    return visit.redirect("/users", f"{record.name} is deleted.")
+async def remove(page_request: PageRequest) -> web.StreamResponse:
+    record = await _user(page_request)
+    await page_request.use_cases.users.remove(record.name, actor=page_request.actor)
+    return page_request.redirect("/users", f"{record.name} is deleted.")
 
 
-async def all_tokens(visit: PageRequest) -> web.StreamResponse:
+async def all_tokens(page_request: PageRequest) -> web.StreamResponse:
     """Show everybody's API tokens."""
-    return visit.render("tokens.html", tokens=await visit.use_cases.users.tokens(None))
+    return page_request.render("tokens.html", tokens=await page_request.use_cases.users.tokens(None))
 
 
-async def end_sessions(visit: PageRequest) -> web.StreamResponse:
+async def end_sessions(page_request: PageRequest) -> web.StreamResponse:
     """Sign a user out everywhere."""
-    record = await _user(visit)
-    await visit.use_cases.sessions.end_of(record.name, actor=visit.actor)
-    return visit.redirect(f"/users/named/{quote(record.name)}", f"{record.name} is signed out everywhere.")
+    record = await _user(page_request)
+    await page_request.use_cases.sessions.end_of(record.name, actor=page_request.actor)
+    return page_request.redirect(
+        f"/users/named/{quote(record.name)}", f"{record.name} is signed out everywhere."
+    )
 
 
-async def new_client_page(visit: PageRequest) -> web.StreamResponse:
+async def new_client_page(page_request: PageRequest) -> web.StreamResponse:
     """Ask for a program's name, role and public key."""
-    return _new_client(visit)
+    return _new_client(page_request)
 
 
-async def add_client(visit: PageRequest) -> web.StreamResponse:
+async def add_client(page_request: PageRequest) -> web.StreamResponse:
     """Register a program that signs in with a key."""
-    name = visit.form.text("name").strip()
+    name = page_request.form.text("name").strip()
     try:
-        record = await visit.use_cases.clients.add(
-            name, role=_role(visit), public_key=visit.form.text("public_key"), actor=visit.actor
+        record = await page_request.use_cases.clients.add(
+            name,
+            role=_role(page_request),
+            public_key=page_request.form.text("public_key"),
+            actor=page_request.actor,
         )
     except CertcastError as error:
-        return _new_client(visit, status_of(error), [error.message])
-    return visit.redirect("/users", f"{name} can sign in now; its client id is {record.client_id}.")
+        return _new_client(page_request, status_of(error), [error.message])
+    return page_request.redirect("/users", f"{name} can sign in now; its client id is {record.client_id}.")
 
 
-async def remove_client_page(visit: PageRequest) -> web.StreamResponse:
+async def remove_client_page(page_request: PageRequest) -> web.StreamResponse:
     """Say what follows when a client is deleted."""
-    return visit.render("client_remove.html", name=visit.name("name"))
+    return page_request.render("client_remove.html", name=page_request.name("name"))
 
 
-async def remove_client(visit: PageRequest) -> web.StreamResponse:
-    await visit.use_cases.clients.remove(visit.name("name"), actor=visit.actor)
-    return visit.redirect("/users", f"{visit.name('name')} is deleted.")
+async def remove_client(page_request: PageRequest) -> web.StreamResponse:
+    await page_request.use_cases.clients.remove(page_request.name("name"), actor=page_request.actor)
+    return page_request.redirect("/users", f"{page_request.name('name')} is deleted.")
 
 
-def _role(visit: PageRequest) -> Role:
+def _role(page_request: PageRequest) -> Role:
     """Return the chosen role. Raises InvalidInputError."""
-    text = visit.form.text("role")
+    text = page_request.form.text("role")
     if text not in set(Role):
         raise InvalidInputError("role", f"'{text[:40]}' is not a role")
     return Role(text)
 
 
-async def _user(visit: PageRequest) -> UserRecord:
-    return await visit.use_cases.users.get(visit.name("name"))
+async def _user(page_request: PageRequest) -> UserRecord:
+    return await page_request.use_cases.users.get(page_request.name("name"))
 
 
-def _new(visit: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
-    return visit.render(
+def _new(page_request: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+    return page_request.render(
         "user_new.html",
         status=status,
         problems=problems,
         roles=ROLES,
-        name=visit.form.text("name"),
-        role=visit.form.text("role", Role.READ_ONLY),
+        name=page_request.form.text("name"),
+        role=page_request.form.text("role", Role.READ_ONLY),
     )
 
 
-async def _show(visit: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
-    record = await _user(visit)
-    return visit.render(
+async def _show(page_request: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+    record = await _user(page_request)
+    return page_request.render(
         "user.html",
         status=status,
         problems=problems,
         roles=ROLES,
         record=record,
-        tokens=await visit.use_cases.users.tokens(record.name),
-        sessions=await visit.use_cases.sessions.list(record.name),
-        clients=await visit.use_cases.clients.made_by(record.name),
+        tokens=await page_request.use_cases.users.tokens(record.name),
+        sessions=await page_request.use_cases.sessions.list(record.name),
+        clients=await page_request.use_cases.clients.made_by(record.name),
         where=f"/users/named/{quote(record.name)}",
     )
 
 
-def _new_client(visit: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
-    return visit.render(
+def _new_client(page_request: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+    return page_request.render(
         "client_new.html",
         status=status,
         problems=problems,
         roles=ROLES,
-        name=visit.form.text("name"),
-        role=visit.form.text("role", Role.READ_ONLY),
-        public_key=visit.form.text("public_key"),
+        name=page_request.form.text("name"),
+        role=page_request.form.text("role", Role.READ_ONLY),
+        public_key=page_request.form.text("public_key"),
     )
 
 
