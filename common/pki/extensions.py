@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from common.pki import der
 from common.pki.frame import RawExtension
+from common.pki.generalname import NameKind
 from common.pki.oids import extension_name
 
 SUBJECT_KEY_ID, KEY_USAGE, ALT_NAMES, BASIC_CONSTRAINTS = "2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.19"
@@ -46,18 +47,7 @@ _HANDLED = frozenset(
 )
 """What OpenSSL's verifier handles (`X509_supported_extension`); it refuses a certificate with another critical one."""
 
-_OTHER, _MAIL, _DNS, _X400, _DIRECTORY, _EDI, _URI, _IP, _REGISTERED = (
-    0xA0,
-    0x81,
-    0x82,
-    0xA3,
-    0xA4,
-    0xA5,
-    0x86,
-    0x87,
-    0x88,
-)
-_KINDS = frozenset({_OTHER, _MAIL, _DNS, _X400, _DIRECTORY, _EDI, _URI, _IP, _REGISTERED})
+_KINDS = frozenset(NameKind)
 _KEY_ID = 0x80
 _CERT_SIGN_BIT = 5
 _LONGEST_PATH = 2**31 - 1
@@ -164,17 +154,17 @@ def _alternatives(value: bytes, odd: list[str]) -> _Names:
     for one in found:
         if one.tag not in _KINDS:
             raise der.DerError("a kind of name that does not exist")
-        if one.tag == _IP:
+        if one.tag == NameKind.IP:
             address = _address(one.content)
             if address is None:
                 odd.append(f"has an IP address of {len(one.content)} octets")
             else:
                 names.ip.append(address)
                 names.plain.append(address)
-        elif one.tag in {_DNS, _MAIL, _URI}:
+        elif one.tag in {NameKind.DNS, NameKind.MAIL, NameKind.URI}:
             text = _ia5(one.content, odd)
             names.plain.append(text)
-            if one.tag == _DNS:
+            if one.tag == NameKind.DNS:
                 names.dns.append(text)
     return names
 

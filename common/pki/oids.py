@@ -271,6 +271,19 @@ EXTENSIONS = {
 }
 """Extensions of a certificate, as sentences name them (RFC 5280 4.2.1)."""
 
+DIGESTS = {
+    "1.2.840.113549.2.5": "md5",
+    "1.3.14.3.2.26": "sha1",
+    "2.16.840.1.101.3.4.2.1": "sha256",
+    "2.16.840.1.101.3.4.2.2": "sha384",
+    "2.16.840.1.101.3.4.2.3": "sha512",
+    "2.16.840.1.101.3.4.2.4": "sha224",
+    "2.16.840.1.101.3.4.2.8": "sha3-256",
+    "2.16.840.1.101.3.4.2.9": "sha3-384",
+    "2.16.840.1.101.3.4.2.10": "sha3-512",
+}
+"""Hash algorithms on their own, as the parameters of RSA-PSS name them (RFC 4055 2.1)."""
+
 
 def algorithm_name(oid: str) -> str:
     """Return what people call an algorithm."""

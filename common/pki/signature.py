@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, m
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from common.pki import der
-from common.pki.oids import ALGORITHMS
+from common.pki.oids import ALGORITHMS, DIGESTS
 
 _T = TypeVar("_T")
 
@@ -87,17 +87,6 @@ _SIGNATURES = {
 }
 """The hash of each signature algorithm that has one."""
 
-_DIGESTS = {
-    "1.2.840.113549.2.5": "md5",
-    "1.3.14.3.2.26": "sha1",
-    "2.16.840.1.101.3.4.2.1": "sha256",
-    "2.16.840.1.101.3.4.2.2": "sha384",
-    "2.16.840.1.101.3.4.2.3": "sha512",
-    "2.16.840.1.101.3.4.2.4": "sha224",
-    "2.16.840.1.101.3.4.2.8": "sha3-256",
-    "2.16.840.1.101.3.4.2.9": "sha3-384",
-    "2.16.840.1.101.3.4.2.10": "sha3-512",
-}
 _WITHOUT_HASH = frozenset(
     {
         "1.3.101.112",
@@ -202,9 +191,9 @@ def _read_pss(oid: str, parameters: der.Element | None) -> SignatureAlgorithm:
     for part in der.members(parameters, der.SEQUENCE) if parameters is not None else ():
         inner = der.first(part.content)
         if part.tag == 0xA0:
-            hash_name = _DIGESTS.get(der.object_id(der.members(inner, der.SEQUENCE, 1)[0]))
+            hash_name = DIGESTS.get(der.object_id(der.members(inner, der.SEQUENCE, 1)[0]))
         elif part.tag == 0xA1:
-            mask_hash = _DIGESTS.get(
+            mask_hash = DIGESTS.get(
                 der.object_id(der.members(der.members(inner, der.SEQUENCE, 2)[1], der.SEQUENCE, 1)[0])
             )
         elif part.tag == 0xA2:

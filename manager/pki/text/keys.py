@@ -3,7 +3,7 @@
 from cryptography.hazmat.primitives.asymmetric import dsa
 
 from common.pki import der
-from common.pki.oids import CURVES, algorithm_name
+from common.pki.oids import CURVES, DIGESTS, algorithm_name
 from common.pki.public_key import EC, RSA, read_public_key
 from common.pki.signature import RSA_PSS
 from manager.pki.text.names import object_name, octet_lines
@@ -26,18 +26,7 @@ _NIST = {
     "1.3.132.0.34": "P-384",
     "1.3.132.0.35": "P-521",
 }
-_DIGESTS = {
-    "1.2.840.113549.2.5": "md5",
-    "1.3.14.3.2.26": "sha1",
-    "2.16.840.1.101.3.4.2.1": "sha256",
-    "2.16.840.1.101.3.4.2.2": "sha384",
-    "2.16.840.1.101.3.4.2.3": "sha512",
-    "2.16.840.1.101.3.4.2.4": "sha224",
-    "2.16.840.1.101.3.4.2.7": "sha3-224",
-    "2.16.840.1.101.3.4.2.8": "sha3-256",
-    "2.16.840.1.101.3.4.2.9": "sha3-384",
-    "2.16.840.1.101.3.4.2.10": "sha3-512",
-}
+_DIGESTS = DIGESTS | {"2.16.840.1.101.3.4.2.7": "sha3-224"}
 _KEY_DIGESTS = {
     "md5": "MD5",
     "sha1": "SHA1",

@@ -1,6 +1,7 @@
 """Names and values as OpenSSL prints them, escaped so that a certificate cannot forge lines of the text around it."""
 
 from common.pki import der
+from common.pki.generalname import NameKind
 from common.pki.name import Attribute, Name, read_name
 from common.pki.oids import ATTRIBUTES
 from manager.pki.text.oids import LONG_NAMES
@@ -8,18 +9,7 @@ from manager.pki.text.oids import LONG_NAMES
 _QUOTED = frozenset(",+<>;")
 _STREET = "2.5.4.9"
 
-_OTHER, _MAIL, _DNS, _X400, _DIRECTORY, _EDI, _URI, _IP, _REGISTERED = (
-    0xA0,
-    0x81,
-    0x82,
-    0xA3,
-    0xA4,
-    0xA5,
-    0x86,
-    0x87,
-    0x88,
-)
-_PLAIN = {_MAIL: "email", _DNS: "DNS", _URI: "URI"}
+_PLAIN: dict[int, str] = {NameKind.MAIL: "email", NameKind.DNS: "DNS", NameKind.URI: "URI"}
 _OTHER_NAMES = {
     "1.3.6.1.5.5.7.8.5": "XmppAddr",
     "1.3.6.1.5.5.7.8.7": "SRVName",
@@ -51,7 +41,7 @@ def slashed(name: Name) -> str:
 
 def alternative_name(name: der.Element) -> str:
     """Return one name of a list of alternative names with its kind."""
-    if name.tag == _DIRECTORY:
+    if name.tag == NameKind.DIRECTORY:
         return f"DirName:{slashed(read_name(name.content))}"
     return general_name(name)
 
@@ -61,17 +51,17 @@ def general_name(name: der.Element) -> str:
     if name.tag in _PLAIN:
         return f"{_PLAIN[name.tag]}:{_octets(name.content)}"
     match name.tag:
-        case 0xA4:
+        case NameKind.DIRECTORY:
             return f"DirName:{oneline(read_name(name.content))}"
-        case 0x87:
+        case NameKind.IP:
             return f"IP Address:{address(name.content)}"
-        case 0x88:
+        case NameKind.REGISTERED:
             return f"Registered ID:{object_name(der.object_id(name._replace(tag=der.OBJECT_ID)))}"
-        case 0xA0:
+        case NameKind.OTHER:
             return _other_name(name)
-        case 0xA3:
+        case NameKind.X400:
             return "X400Name:<unsupported>"
-        case 0xA5:
+        case NameKind.EDI:
             return "EdiPartyName:<unsupported>"
         case _:
             raise der.DerError("a kind of name that does not exist")
@@ -79,7 +69,7 @@ def general_name(name: der.Element) -> str:
 
 def subtree(name: der.Element) -> str:
     """Return the base of a name constraint's subtree."""
-    if name.tag != _IP:
+    if name.tag != NameKind.IP:
         return general_name(name)
     half = {8: 4, 32: 16}.get(len(name.content), len(name.content))
     return f"IP:{address(name.content[:half])}/{address(name.content[half:])}"
