@@ -1,16 +1,13 @@
 """Places at a port: how many connections may be held there, in all and from one source, and whose goes when none is left.
 
-Decides only; opens and closes nothing and reads no clock. Sources are those of `common.source`. Invariants: a source never loses a
-place to one that holds as many, and whatever is remembered is bounded.
+Decides only; opens and closes nothing and reads no clock. Sources are those of `common.source`. Invariant: a source never loses a
+place to one that holds as many.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from dataclasses import dataclass
 from math import inf
-from typing import Final, Generic, TypeVar
-
-SOURCES_MAX: Final = 10_000
-"""Sources whose pace is remembered; the one that came least lately is forgotten first."""
+from typing import Generic, TypeVar
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -78,55 +75,3 @@ class Places(Generic[PlaceT]):
             if (count, -place.yields_at_s) > (most, -since_s):
                 found, most, since_s = place, count, place.yields_at_s
         return found
-
-
-class Bucket:
-    """A pace that may be exceeded for a moment: `burst` at once, then `per_s`."""
-
-    __slots__ = ("_at_s", "_burst", "_left", "_per_s")
-
-    def __init__(self, *, burst: float, per_s: float, now_s: float) -> None:
-        self._burst, self._per_s = burst, per_s
-        self._left, self._at_s = burst, now_s
-
-    def _refill(self, now_s: float) -> None:
-        self._left = min(self._burst, self._left + (now_s - self._at_s) * self._per_s)
-        self._at_s = now_s
-
-    def take(self, now_s: float, amount: float = 1.0) -> bool:
-        """Take this much if it is there."""
-        self._refill(now_s)
-        if self._left < amount:
-            return False
-        self._left -= amount
-        return True
-
-    def wait_s(self, now_s: float, amount: float = 1.0) -> float:
-        """Return for how many seconds this much is not there yet."""
-        self._refill(now_s)
-        return max(0.0, (amount - self._left) / self._per_s)
-
-    def spend(self, now_s: float, amount: float) -> float:
-        """Take this much, there or not, and return for how many seconds nothing more should be taken."""
-        self._refill(now_s)
-        self._left -= amount
-        return max(0.0, -self._left / self._per_s)
-
-
-class Paces:
-    """A bucket for each source."""
-
-    def __init__(self, *, burst: float, per_s: float) -> None:
-        self._burst, self._per_s = burst, per_s
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
-
-    def allows(self, source: str, now_s: float) -> bool:
-        """Count one of a source, and say whether it is within its pace."""
-        bucket = self._buckets.get(source)
-        if bucket is None:
-            bucket = self._buckets[source] = Bucket(burst=self._burst, per_s=self._per_s, now_s=now_s)
-            if len(self._buckets) > SOURCES_MAX:
-                self._buckets.popitem(last=False)
-        else:
-            self._buckets.move_to_end(source)
-        return bucket.take(now_s)

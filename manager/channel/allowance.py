@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from common.runtime.places import Bucket
+from common.runtime.buckets import Bucket
 from common.wire.frames import HEADER_MAX_BYTES
 from common.wire.ladder import step_s
 from common.wire.messages import Accepted, Hello, Message, Outcome, Progress, Rejected, Tick, Want

@@ -13,7 +13,7 @@ import structlog
 
 from common.errors import EnrolmentError, Reason
 from common.ids import NodeName, node_name
-from common.runtime.places import Paces
+from common.runtime.buckets import Buckets
 from common.runtime.ssh import generate_key, has_signed, load_key, public_line
 from common.wire.enrolment import EnrolReply, EnrolRequest, hash_secret, rotation_statement
 
@@ -64,7 +64,7 @@ class Enrolment:
         self._keys = keys
         self._host_keys = list(host_keys)
         self._epoch = epoch
-        self._rotations = Paces(burst=ROTATIONS_BURST, per_s=ROTATIONS_PER_S)
+        self._rotations: Buckets[NodeName] = Buckets(burst=ROTATIONS_BURST, per_s=ROTATIONS_PER_S)
 
     async def enrol(self, request: EnrolRequest, address: str, public_key: str) -> EnrolReply:
         """Answer a request whose key the login has proven. Raises EnrolmentError, InvalidInputError, StorageError."""
@@ -110,7 +110,7 @@ class Enrolment:
         vouched = has_signed(pinned or _NOBODYS_KEY, statement, request.proof)
         if not (pinned and vouched):
             raise EnrolmentError("the pinned key does not vouch for this one", reason=Reason.FORBIDDEN)
-        if not self._rotations.allows(name, time.monotonic()):
+        if not self._rotations.take(name, time.monotonic()):
             raise EnrolmentError(
                 "this node has replaced its key too often lately; try again in ten minutes",
                 reason=Reason.BUSY,

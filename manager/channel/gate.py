@@ -14,7 +14,8 @@ from typing import Final
 
 import structlog
 
-from common.runtime.places import SOURCES_MAX, Paces, Places
+from common.runtime.buckets import KEYS_MAX, Buckets
+from common.runtime.places import Places
 from common.source import source_of
 from manager.channel.visitors import Queue, Turns, Visitor
 
@@ -104,7 +105,7 @@ class _Side:
         *,
         places: int,
         per_source: int,
-        paces: Paces,
+        paces: Buckets[str],
         waiting: int,
         waiting_per_source: int,
         turns: Turns,
@@ -126,7 +127,7 @@ class _Side:
 
     def reason_against(self, source: str, now_s: float, *, is_spoiled: bool) -> str:
         """Return why one more of this source is turned away, "" if it may wait. For who is new one goes that says nothing."""
-        if not self._paces.allows(source, now_s):
+        if not self._paces.take(source, now_s):
             return HURRIED
         if sum(each.of(source) for each in self._queues) >= self._waiting_per_source:
             return CROWDED
@@ -199,7 +200,7 @@ class Gate:
         self._strangers = _Side(
             places=limits.logins,
             per_source=limits.logins_per_address,
-            paces=Paces(burst=limits.pace_burst, per_s=limits.pace_per_s),
+            paces=Buckets(burst=limits.pace_burst, per_s=limits.pace_per_s),
             waiting=limits.waiting,
             waiting_per_source=limits.logins_per_address,
             turns=Turns(burst=limits.starts_burst, per_s=limits.starts_per_s, now_s=now_s),
@@ -207,7 +208,7 @@ class Gate:
         self._known = _Side(
             places=limits.logins,
             per_source=limits.logins,
-            paces=Paces(burst=limits.known_burst, per_s=limits.known_per_s),
+            paces=Buckets(burst=limits.known_burst, per_s=limits.known_per_s),
             waiting=limits.connections,
             waiting_per_source=max(1, limits.connections // 4),
             turns=Turns(burst=limits.starts_burst, per_s=limits.known_starts_per_s, now_s=now_s),
@@ -260,13 +261,13 @@ class Gate:
         if now_s - self._refused_s.pop(source, -inf) < HASTY_S:
             self._spoil(source, now_s)
         self._refused_s[source] = now_s
-        if len(self._refused_s) > SOURCES_MAX:
+        if len(self._refused_s) > KEYS_MAX:
             self._refused_s.popitem(last=False)
 
     def _spoil(self, source: str, now_s: float) -> None:
         self._spoiled.pop(source, None)
         self._spoiled[source] = now_s + self.limits.spoiled_s
-        if len(self._spoiled) > SOURCES_MAX:
+        if len(self._spoiled) > KEYS_MAX:
             self._spoiled.popitem(last=False)
 
     def spoke(self, visitor: Visitor) -> None:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from common.runtime.places import Bucket
+from common.runtime.buckets import Bucket
 from manager.channel.gate import Gate
 from manager.channel.visitors import Visitor
 

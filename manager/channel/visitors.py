@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 
-from common.runtime.places import Bucket, Place
+from common.runtime.buckets import Bucket
+from common.runtime.places import Place
 
 
 def _nobody_to_dismiss(_why: str) -> None:

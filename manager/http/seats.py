@@ -19,7 +19,8 @@ import structlog
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from common.runtime.acceptor import accept_from
-from common.runtime.places import Paces, Place, Places
+from common.runtime.buckets import Buckets
+from common.runtime.places import Place, Places
 from common.runtime.supervise import Supervisor
 from common.source import source_of
 from manager.http.handshakes import Handshakes
@@ -101,7 +102,7 @@ class Seats:
         self.handshakes = Handshakes()
         self.refused: Counter[str] = Counter()
         self._places: Places[Seat] = Places(total=limits.total, per_source=limits.per_source)
-        self._paces = Paces(burst=limits.pace_burst, per_s=limits.pace_per_s)
+        self._paces: Buckets[str] = Buckets(burst=limits.pace_burst, per_s=limits.pace_per_s)
         self._watched: dict[asyncio.Protocol, _Watched] = {}
 
     def __len__(self) -> int:
@@ -110,7 +111,7 @@ class Seats:
     def take(self, address: str, now_s: float) -> Seat | None:
         """Return a place for a new connection; None, and the refusal is counted, if there is none."""
         source = source_of(address)
-        if not self.limits.is_proxy(address) and not self._paces.allows(source, now_s):
+        if not self.limits.is_proxy(address) and not self._paces.take(source, now_s):
             self._refuse(address, HURRIED)
             return None
         if not self._places.has_room_for(source):

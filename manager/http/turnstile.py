@@ -13,12 +13,11 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from common.runtime.places import SOURCES_MAX, Bucket
+from common.runtime.buckets import Bucket, Buckets
 
 HEAD_UNIT_BYTES: Final = 4096
 """A request counts once, and once more for each of these in its head: that is what reading it costs."""
@@ -63,7 +62,7 @@ class Turnstile:
         self._at_once = at_once
         self._at_work = 0
         self._all = Bucket(burst=pace.burst, per_s=pace.per_s, now_s=time.monotonic())
-        self._owners: OrderedDict[_Owner, Bucket] = OrderedDict()
+        self._owners: Buckets[_Owner] = Buckets(burst=pace.each_burst, per_s=pace.each_per_s)
         self._queues: dict[_Owner, _Queue] = {}
         # by whether they go ahead
         self._due: dict[bool, list[tuple[float, int, _Owner]]] = {True: [], False: []}
@@ -109,19 +108,8 @@ class Turnstile:
         self._let_in()
 
     def _schedule(self, owner: _Owner, now_s: float) -> None:
-        wait_s = self._bucket(owner, now_s).spend(now_s, 0.0)
+        wait_s = self._owners.of(owner, now_s).spend(now_s, 0.0)
         heapq.heappush(self._due[owner[0]], (now_s + wait_s, next(self._order), owner))
-
-    def _bucket(self, owner: _Owner, now_s: float) -> Bucket:
-        bucket = self._owners.get(owner)
-        if bucket is None:
-            pace = self._pace
-            bucket = Bucket(burst=pace.each_burst, per_s=pace.each_per_s, now_s=now_s)
-            self._owners[owner] = bucket
-            if len(self._owners) > SOURCES_MAX:
-                self._owners.popitem(last=False)
-        self._owners.move_to_end(owner)
-        return bucket
 
     def _let_in(self) -> None:
         now_s = time.monotonic()
@@ -136,7 +124,7 @@ class Turnstile:
                 continue
             turn, weight = found
             self._all.spend(now_s, weight)
-            self._bucket(owner, now_s).spend(now_s, weight)
+            self._owners.of(owner, now_s).spend(now_s, weight)
             self._schedule(owner, now_s)
             if not turn.done():
                 self._went_ahead = self._went_ahead + 1 if owner[0] else 0

@@ -16,10 +16,10 @@ from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.model import SessionRecord, UserRecord
 from manager.store.sessions import session_id
-from manager.usecases.allowance import BURST, NOTED_BURST, Allowance
 from manager.usecases.context import Context
 from manager.usecases.lastuse import REMEMBERED_MAX, SOURCE_MAX
 from manager.usecases.lifetimes import Lifetimes
+from manager.usecases.ratelimit import BURST, NOTED_BURST, RateLimit
 from manager.usecases.users import hash_token
 
 log = structlog.get_logger(__name__)
@@ -50,21 +50,21 @@ class SessionUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._confirmed: OrderedDict[str, float] = OrderedDict()
-        self._allowance = Allowance(context.monotonic, burst=BURST)
-        self._noted = Allowance(context.monotonic, burst=NOTED_BURST)
+        self._rate_limit = RateLimit(context.monotonic, burst=BURST)
+        self._noted = RateLimit(context.monotonic, burst=NOTED_BURST)
         self._unused = Lifetimes(context.monotonic, lasting_s=IDLE_S)
         self._lives = Lifetimes(context.monotonic, lasting_s=LIFE_S)
 
-    def check_allowance(self, user: UserRecord, *, address: str) -> None:
+    def check_rate(self, user: UserRecord, *, address: str) -> None:
         """Raise ThrottledError if this user has begun too many sessions from there of late."""
-        self._allowance.check(user.name, source_of(address))
+        self._rate_limit.check(user.name, source_of(address))
 
     async def start(self, user: UserRecord, *, address: str) -> str:
         """Begin a session for a user who has proved who it is; return its token, which is never the one from before.
 
         Raises ThrottledError if this user has begun too many from there of late.
         """
-        self._allowance.take(user.name, source_of(address))
+        self._rate_limit.take(user.name, source_of(address))
         token = secrets.token_urlsafe(32)
         now_s = self._context.clock()
         # who signs in needs no right from before: a session that this one replaces may have ended with the old password

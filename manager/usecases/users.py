@@ -20,10 +20,10 @@ from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.callers import Caller, Credential, fits, role_of
 from manager.domain.model import TokenRecord, UserRecord
-from manager.usecases.allowance import BURST, Allowance
 from manager.usecases.context import Context
 from manager.usecases.lastuse import SOURCE_MAX, LastUse
 from manager.usecases.passwords import Passwords, check_password
+from manager.usecases.ratelimit import BURST, RateLimit
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class UserUseCases:
         self._context = context
         self.passwords = Passwords(context)
         self._last_use = LastUse(context.clock)
-        self._allowance = Allowance(context.monotonic, burst=BURST)
+        self._rate_limit = RateLimit(context.monotonic, burst=BURST)
 
     async def add(
         self, name: str, *, role: Role, password: str, actor: str, only_first: bool = False
@@ -132,7 +132,7 @@ class UserUseCases:
         """
         if not 1 <= days <= TOKEN_DAYS_MAX:
             raise InvalidInputError("days", f"a token is valid for 1 to {TOKEN_DAYS_MAX} days")
-        self._allowance.check(name)
+        self._rate_limit.check(name)
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         now_s = self._context.clock()
         expires_s = now_s + days * 86400
@@ -156,7 +156,7 @@ class UserUseCases:
             detail = {"label": label[:NAME_MAX], "scope": chosen, "expires_s": expires_s}
             await self._context.note(actor, "token.made", f"user {name}", detail)
         # only what was made, and so written down, counts
-        self._allowance.admits(name)
+        self._rate_limit.admits(name)
         return token, expires_s
 
     async def by_token(self, token: str, *, address: str) -> Caller:

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from manager.domain.model import Role
-from manager.usecases.allowance import BURST, NOTED_BURST
+from manager.usecases.ratelimit import BURST, NOTED_BURST
 from manager.usecases.workers import Workers
 from tests.attacks.guessing import client
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api

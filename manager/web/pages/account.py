@@ -34,7 +34,7 @@ async def own_password(page_request: PageRequest) -> web.StreamResponse:
     user = _signed_in(page_request)
     try:
         await page_request.prove(user.name, page_request.form.text("current"))
-        page_request.use_cases.sessions.check_allowance(user, address=page_request.address)
+        page_request.use_cases.sessions.check_rate(user, address=page_request.address)
     except AccessError as error:
         busy = error.reason is Reason.BUSY
         return await _own(

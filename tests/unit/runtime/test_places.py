@@ -1,4 +1,4 @@
-from common.runtime.places import SOURCES_MAX, Bucket, Paces, Place, Places
+from common.runtime.places import Place, Places
 
 
 def full(*sources: str, per_source: int = 10) -> tuple[Places[Place], list[Place]]:
@@ -49,26 +49,3 @@ def test_who_is_young_does_not_go_yet():
         place.yields_at_s = 5.0
     assert places.first_to_go("new", 4.9) is None
     assert places.first_to_go("new", 5.0) is held[0]
-
-
-def test_a_pace_may_be_exceeded_for_a_moment_and_then_holds():
-    bucket = Bucket(burst=3, per_s=2, now_s=0.0)
-    assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]
-    assert [bucket.take(1.0) for _ in range(3)] == [True, True, False]
-
-
-def test_what_is_spent_beyond_the_pace_is_waited_for():
-    bucket = Bucket(burst=100, per_s=50, now_s=0.0)
-    assert bucket.spend(0.0, 100) == 0
-    assert bucket.spend(0.0, 25) == 0.5
-    assert bucket.spend(0.5, 0) == 0
-
-
-def test_each_source_has_a_pace_of_its_own_and_few_are_remembered():
-    paces = Paces(burst=1, per_s=1)
-    assert paces.allows("a", 0.0)
-    assert not paces.allows("a", 0.0)
-    assert paces.allows("b", 0.0)
-    for number in range(SOURCES_MAX + 10):
-        paces.allows(str(number), 0.0)
-    assert len(paces._buckets) == SOURCES_MAX

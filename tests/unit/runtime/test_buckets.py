@@ -1,0 +1,34 @@
+from common.runtime.buckets import KEYS_MAX, Bucket, Buckets
+
+
+def test_a_rate_may_be_exceeded_for_a_moment_and_then_holds():
+    bucket = Bucket(burst=3, per_s=2, now_s=0.0)
+    assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(1.0) for _ in range(3)] == [True, True, False]
+
+
+def test_what_is_spent_beyond_the_rate_is_waited_for():
+    bucket = Bucket(burst=100, per_s=50, now_s=0.0)
+    assert bucket.spend(0.0, 100) == 0
+    assert bucket.spend(0.0, 25) == 0.5
+    assert bucket.spend(0.5, 0) == 0
+
+
+def test_each_key_has_a_bucket_of_its_own_and_few_are_remembered():
+    buckets: Buckets[str] = Buckets(burst=1, per_s=1)
+    assert buckets.take("a", 0.0)
+    assert not buckets.take("a", 0.0)
+    assert buckets.take("b", 0.0)
+    for number in range(KEYS_MAX + 10):
+        buckets.take(str(number), 0.0)
+    assert len(buckets) == KEYS_MAX
+
+
+def test_a_wait_is_as_long_as_the_next_one_would_be_too_early_and_asking_is_not_remembered():
+    buckets: Buckets[str] = Buckets(burst=2, per_s=1 / 6)
+    assert [buckets.take("a", 0.0) for _ in range(3)] == [True, True, False]
+    assert buckets.wait_s("a", 0.0) == 6.0
+    assert buckets.wait_s("a", 6.0) == 0
+    assert buckets.take("a", 6.0)
+    assert buckets.wait_s("b", 0.0) == 0
+    assert len(buckets) == 1
