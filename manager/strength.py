@@ -12,7 +12,11 @@ STRONG: Final = 10.0
 """Powers of ten of guesses for what keeps others out: years of them at a file with 600,000 rounds of PBKDF2, for ever at a sign-in."""
 
 UNGUESSABLE: Final = 12.0
-"""With so many powers of ten it cannot be found by asking: a thousand guesses a second take 30 years for all of them."""
+"""With so many powers of ten it cannot be found by asking: a thousand guesses a second take 30 years for all of them. Counted with every
+run of letters as a word, since here a wrong estimate opens the door."""
+
+ANY_WORD: Final = 4.0
+"""A word of a list of ten thousand, however long it is: the list below has a few of them only."""
 
 WEAK: Final = "it is too easy to guess; use four words or more that do not belong together, or what a password manager makes"
 
@@ -208,18 +212,30 @@ _RUNS: Final = (
     "yxcvbnm,.-",
     "!@#$%^&*()_+",
     "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/",
+    "zaq1xsw2cde3vfr4bgt5nhy6mju7",
+    "1q2w3e4r5t6y7u8i9o0p",
+    "q1w2e3r4t5y6u7i8o9p0",
 )
 _RUN: Final = math.log10(2 * sum(map(len, _RUNS)))
 _AS_LETTERS: Final = str.maketrans("@4301!$57", "aaeoiisst")
 _RUN_MIN, _COPY_MIN, _WORD_MIN = 3, 2, 4
 _WORD_MAX: Final = max(map(len, _WORDS))
-_LETTER, _OTHER, _YEAR, _SPELLING = 0.7, 1.0, 2.0, 0.5
+_LETTER, _OTHER, _YEAR, _DATE, _SPELLING = 0.7, 1.0, 2.0, 4.5, 0.5
 _LETTERS_MIN: Final = 4
 """So many letters in a row may be a word, of which one more letter narrows the rest down."""
 
 
 def strength_of(text: str, known: tuple[str, ...] = ()) -> float:
     """Return the guesses that a text needs, as a power of ten. Whoever guesses knows the texts in `known`, such as the user's name."""
+    return _cheapest(text, known, with_any_word=False)
+
+
+def is_unguessable(text: str, known: tuple[str, ...] = ()) -> bool:
+    """Whether a text needs so many guesses that nobody finds it by asking, whatever words it is made of."""
+    return _cheapest(text, known, with_any_word=True) >= UNGUESSABLE
+
+
+def _cheapest(text: str, known: tuple[str, ...], *, with_any_word: bool) -> float:
     read = text[:READ_CHARS]
     # a letter may be two when it is made small, and positions must agree
     small = "".join(low if len(low := each.lower()) == 1 else each for each in read)
@@ -228,13 +244,16 @@ def strength_of(text: str, known: tuple[str, ...] = ()) -> float:
     longest = max(_WORD_MAX, *(len(each) for each in words))
     best = [0.0]
     for end in range(1, len(read) + 1):
-        costs = [best[end - 1] + _cost_of(read, end - 1)]
+        is_gap = with_any_word and read[end - 1] == " "
+        costs = [best[end - 1] + (0.0 if is_gap else _cost_of(read, end - 1))]
         for start in range(end - 1):
             cost = _cost_of_part(
                 read[start:end], small, plain, start, words if end - start <= longest else ()
             )
             if cost is not None:
                 costs.append(best[start] + cost)
+            if with_any_word and _is_like_a_word(read[start:end]):
+                costs.append(best[start] + min(ANY_WORD, _LETTER * (end - start)))
         best.append(min(costs))
     return best[-1]
 
@@ -252,6 +271,8 @@ def _cost_of_part(
         return _WORD + spelt + _SPELLING
     if len(part) == 4 and part.isdecimal() and part[:2] in {"19", "20"}:
         return _YEAR
+    if len(part) == 8 and part.isdecimal() and not {part[:2], part[4:6]}.isdisjoint({"19", "20"}):
+        return _DATE
     if len(part) >= _COPY_MIN and (part in small[:start] or part[::-1] in small[:start]):
         return math.log10(2 * (start + len(part))) + spelt
     if len(part) >= _RUN_MIN and (
@@ -259,6 +280,11 @@ def _cost_of_part(
     ):
         return _RUN + math.log10(len(part)) + spelt
     return None
+
+
+def _is_like_a_word(part: str) -> bool:
+    """Whether it is all letters, of one case but for the first."""
+    return len(part) >= _RUN_MIN and part.isalpha() and (part[1:].islower() or part.isupper())
 
 
 def _cost_of(read: str, at: int) -> float:

@@ -22,7 +22,7 @@ from common.errors import AccessError, InvalidInputError, NotFoundError, Throttl
 from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.model import UserRecord
-from manager.strength import STRONG, UNGUESSABLE, WEAK, strength_of
+from manager.strength import STRONG, WEAK, is_unguessable, strength_of
 from manager.usecases.context import Context
 from manager.usecases.devices import Devices
 from manager.usecases.pretence import Pretence
@@ -100,9 +100,9 @@ class Passwords:
             self._context.attempted(Attempt.SIGN_IN_DELAYED, name=claimed, source=source_of(address))
             raise
         if proven and record is not None and user is not None:
-            is_unguessable = strength_of(password, (name,)) >= UNGUESSABLE
+            is_safe = is_unguessable(password, (name,))
             for place in filter(None, (source_of(address), connection)):
-                self._remembered.remember(user, place, password, is_unguessable=is_unguessable)
+                self._remembered.remember(user, place, password, is_unguessable=is_safe)
             return record
         if connection:
             self.throttle.guessed_on(claimed, connection)

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from manager.strength import READ_CHARS, STRONG, UNGUESSABLE, strength_of
+from manager.strength import READ_CHARS, STRONG, is_unguessable, strength_of
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,41 @@ def test_some_words_or_random_characters_are_strong(text: str):
     assert strength_of(text) >= STRONG
 
 
+@pytest.mark.parametrize("text", ["1q2w3e4r5t6y7u", "q1w2e3r4t5y6", "zaq1xsw2cde3", "24121987#24121987"])
+def test_a_walk_over_the_keyboard_and_a_birthday_are_weak(text: str):
+    assert strength_of(text) < STRONG
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "internationalcommunications",
+        "InternationalCommunications",
+        "INTERNATIONALCOMMUNICATIONS",
+        "supercalifragilisticexpialidocious",
+        "tobeornottobethatisthequestion",
+        "Donaudampfschifffahrtsgesellschaft",
+        "Infrastructure123!",
+        "Videokonferenz2026!",
+        "Benutzerverwaltung1",
+        "Manchester-United-1",
+        "Sommer2026!Berlin",
+        "19870312-19900101",
+    ],
+)
+def test_what_is_made_of_words_can_be_guessed_though_no_list_here_has_them(text: str):
+    assert not is_unguessable(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["correct horse battery staple", "hujxom-8nuVmi-rebbyk", "a-long-enough-password"]
+)
+def test_several_words_apart_cannot_be_guessed_by_asking(text: str):
+    assert is_unguessable(text)
+
+
 def test_what_a_password_manager_makes_is_not_guessed():
-    assert min(strength_of(secrets.token_urlsafe(15)) for _ in range(200)) >= UNGUESSABLE
+    assert all(is_unguessable(secrets.token_urlsafe(18)) for _ in range(200))
 
 
 def test_a_name_that_guessers_know_counts_for_little():
