@@ -9,6 +9,7 @@ from aiohttp import web
 from common.api.codes import Role
 from common.api.fleet import FleetAnswer, Push, PushAnswer, PushesAnswer
 from common.errors import AccessError
+from common.ids import node_names
 from manager.api.facts import difference_answer, node_answers
 from manager.api.routes import Call, Route, reply
 from manager.domain.difference import Difference
@@ -28,10 +29,11 @@ async def push(call: Call) -> web.StreamResponse:
     """Push now, and say of each node what was done and why."""
     body: Push = call.body
     pushes = call.api.use_cases.pushes
+    nodes = None if body.nodes is None else node_names(body.nodes)
     if body.dry_run:
-        planned = await pushes.plan(body.nodes, forced=body.forced)
+        planned = await pushes.plan(nodes, forced=body.forced)
         return reply(PushesAnswer(pushes=[_answer(each.plan, each.difference) for each in planned]))
-    done = await pushes.push(body.nodes, forced=body.forced, actor=call.actor)
+    done = await pushes.push(nodes, forced=body.forced, actor=call.actor)
     return reply(PushesAnswer(pushes=[_answer(each) for each in done]))
 
 

@@ -13,13 +13,13 @@ from manager.usecases.generations import Compared, ShownGeneration
 
 async def history(call: Call) -> web.StreamResponse:
     """Answer with what was published for a node."""
-    found = await call.api.use_cases.generations.history(call.name("name"))
+    found = await call.api.use_cases.generations.history(call.node())
     return reply(GenerationsAnswer(generations=[_answer(each) for each in found]))
 
 
 async def difference(call: Call) -> web.StreamResponse:
     """Answer with what differs from another generation, by default the one before."""
-    name, number, before = call.name("name"), call.number("generation"), call.count("from") or None
+    name, number, before = call.node(), call.number("generation"), call.count("from") or None
     use_cases = call.api.use_cases.generations
     if before is None:
         return reply(_compared(name, await use_cases.compare(name, number)))
@@ -35,7 +35,7 @@ async def difference(call: Call) -> web.StreamResponse:
 async def republish(call: Call) -> web.StreamResponse:
     """Publish an older generation's content as a new one, and push it."""
     done, told = await call.api.use_cases.generations.republish(
-        call.name("name"), call.number("generation"), confirm=call.confirm(), actor=call.actor
+        call.node(), call.number("generation"), confirm=call.confirm(), actor=call.actor
     )
     answer = RepublishedAnswer(
         node=done.node,

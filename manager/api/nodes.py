@@ -38,7 +38,7 @@ async def add(call: Call) -> web.StreamResponse:
     """Add one; the join token is shown once."""
     body: NewNode = call.body
     record, token = await call.api.use_cases.nodes.add(
-        body.name, names=body.names, addresses=body.addresses, actor=call.actor
+        node_name(body.name), names=body.names, addresses=body.addresses, actor=call.actor
     )
     answer = AddedNode(node=_answer(record), join_token=token.text, expires_s=token.expires_s)
     return reply(answer, status=201)
@@ -46,7 +46,7 @@ async def add(call: Call) -> web.StreamResponse:
 
 async def show(call: Call) -> web.StreamResponse:
     """Answer with one: its facts, its names and addresses."""
-    name = node_name(call.name("name"))
+    name = call.node()
     record = await call.api.use_cases.nodes.get(name)
     (view,) = node_answers([call.api.fleet.node(name)])
     answer = ShownNode(
@@ -59,13 +59,13 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def remove(call: Call) -> web.StreamResponse:
-    await call.api.use_cases.nodes.remove(call.name("name"), confirm=call.confirm(), actor=call.actor)
+    await call.api.use_cases.nodes.remove(call.node(), confirm=call.confirm(), actor=call.actor)
     return empty()
 
 
 async def new_token(call: Call) -> web.StreamResponse:
     """Make another join token."""
-    token = await call.api.use_cases.nodes.new_token(call.name("name"), actor=call.actor)
+    token = await call.api.use_cases.nodes.new_token(call.node(), actor=call.actor)
     return reply(JoinTokenAnswer(join_token=token.text, expires_s=token.expires_s), status=201)
 
 
@@ -87,7 +87,7 @@ async def list_tokens(call: Call) -> web.StreamResponse:
 
 async def remove_token(call: Call) -> web.StreamResponse:
     """Revoke a join token."""
-    await call.api.use_cases.nodes.remove_token(call.name("name"), call.number("id"), actor=call.actor)
+    await call.api.use_cases.nodes.remove_token(call.node(), call.number("id"), actor=call.actor)
     return empty()
 
 
@@ -96,7 +96,7 @@ async def fill_slot(call: Call) -> web.StreamResponse:
     body: SlotContent = call.body
     found = await call.api.use_cases.assignments.assign(
         body.certificate,
-        nodes=[node_name(call.name("name"))],
+        nodes=[call.node()],
         slot=slot_name(call.name("slot")),
         confirm=body.confirm,
         actor=call.actor,
@@ -107,7 +107,7 @@ async def fill_slot(call: Call) -> web.StreamResponse:
 async def empty_slot(call: Call) -> web.StreamResponse:
     """Remove a slot's assignment."""
     await call.api.use_cases.assignments.unassign(
-        node_name(call.name("name")), slot_name(call.name("slot")), confirm=call.confirm(), actor=call.actor
+        call.node(), slot_name(call.name("slot")), confirm=call.confirm(), actor=call.actor
     )
     return empty()
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from common.api.codes import Role
 from common.api.values import Nothing
 from common.errors import InvalidInputError
-from common.ids import ID_DIGITS_MAX, ID_MAX, parse_id
+from common.ids import ID_DIGITS_MAX, ID_MAX, NodeName, node_name, parse_id
 from common.schema import finding_in
 from manager.domain.callers import Caller, check_allowed, check_may_provision, check_password_given
 from manager.domain.model import UserRecord
@@ -52,6 +52,10 @@ class Call:
     def name(self, part: str) -> str:
         """Return a part of the path."""
         return self.request.match_info[part]
+
+    def node(self) -> NodeName:
+        """Return the node that the path names. Raises InvalidInputError."""
+        return node_name(self.name("name"))
 
     def number(self, part: str) -> int:
         """Return a part of the path that is an id. Raises InvalidInputError."""

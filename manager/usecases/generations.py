@@ -10,7 +10,7 @@ import structlog
 
 from common.bundle.manifest import CERTIFICATE, CHAIN, SLOTS, Manifest, Slot, parse_manifest
 from common.errors import Reason, StorageError
-from common.ids import Digest, NodeName, node_name
+from common.ids import Digest, NodeName
 from common.pki.certificate import Certificate
 from manager.domain.consequences import Consequence
 from manager.domain.difference import ANCHORS, Comparison, Difference, digests_compared
@@ -69,18 +69,19 @@ class GenerationUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def history(self, name: str) -> Sequence[ShownGeneration]:
-        """Return what was published for a node, the newest first. Raises InvalidInputError, NotFoundError."""
-        node = await self._known(name)
+    async def history(self, node: NodeName) -> Sequence[ShownGeneration]:
+        """Return what was published for a node, the newest first. Raises NotFoundError."""
+        await self._context.store.nodes.get(node)
         records = await self._context.store.generations.history(node, limit=KEEP)
         return [ShownGeneration(record=each, manifest=parse_manifest(each.manifest)) for each in records]
 
-    async def compare(self, name: str, number: int, *, before: int | None = None) -> Compared:
+    async def compare(self, node: NodeName, number: int, *, before: int | None = None) -> Compared:
         """Return what differs between a generation and an earlier or later one (None: the one published before it).
 
-        Raises InvalidInputError, NotFoundError.
+        Raises NotFoundError.
         """
-        node, store = await self._known(name), self._context.store.generations
+        store = self._context.store.generations
+        await self._context.store.nodes.get(node)
         after = parse_manifest((await store.get(node, number=number)).manifest)
         if before is None:
             earlier = [each.generation for each in await store.history(node) if each.generation < number]
@@ -89,9 +90,10 @@ class GenerationUseCases:
         (difference,) = await self._differences([(old, after)], {})
         return Compared(before=before, after=number, difference=difference)
 
-    async def assess(self, name: str, number: int, *, desired: int | None) -> Republishing:
-        """Say what republishing a generation would mean while `desired` is what is wanted of the node. Raises InvalidInputError, NotFoundError."""
-        node, store = await self._known(name), self._context.store.generations
+    async def assess(self, node: NodeName, number: int, *, desired: int | None) -> Republishing:
+        """Say what republishing a generation would mean while `desired` is what is wanted of the node. Raises NotFoundError."""
+        store = self._context.store.generations
+        await self._context.store.nodes.get(node)
         new = parse_manifest((await store.get(node, number=number)).manifest)
         old = (
             parse_manifest((await store.get(node, number=desired)).manifest) if desired is not None else None
@@ -105,14 +107,14 @@ class GenerationUseCases:
         )
 
     async def republish(
-        self, name: str, number: int, *, confirm: str | None = None, actor: str
+        self, node: NodeName, number: int, *, confirm: str | None = None, actor: str
     ) -> tuple[PlannedPush, Sequence[Consequence]]:
         """Publish an older generation's content as a new one and push it at once; say what was done, and what that means.
 
         It stays until the assigned content of the node changes. `confirm` as in `manager.usecases.confirming`. Raises
-        InvalidInputError, NotFoundError, ConflictError, ConfirmationNeededError.
+        NotFoundError, ConflictError, ConfirmationNeededError.
         """
-        node = await self._known(name)
+        await self._context.store.nodes.get(node)
         new = parse_manifest((await self._context.store.generations.get(node, number=number)).manifest)
         for _ in range(ATTEMPTS):
             inventory = await self._context.inventories.current()
@@ -200,9 +202,6 @@ class GenerationUseCases:
             return difference, Impact(consequences=consequences, facts=facts)
 
         return await asyncio.to_thread(work)
-
-    async def _known(self, name: str) -> NodeName:
-        return (await self._context.store.nodes.get(node_name(name))).name
 
 
 def _compared(

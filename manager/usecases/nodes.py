@@ -80,7 +80,7 @@ class NodeUseCases:
 
     async def add(
         self,
-        name: str,
+        name: NodeName,
         *,
         names: Sequence[str],
         addresses: Sequence[str],
@@ -99,7 +99,7 @@ class NodeUseCases:
 
     async def add_without_token(
         self,
-        name: str,
+        name: NodeName,
         *,
         names: Sequence[str],
         addresses: Sequence[str],
@@ -114,7 +114,7 @@ class NodeUseCases:
     @asynccontextmanager
     async def _adding(
         self,
-        name: str,
+        name: NodeName,
         names: Sequence[str],
         addresses: Sequence[str],
         detail: Mapping[str, Any],
@@ -122,15 +122,14 @@ class NodeUseCases:
         actor: str,
     ) -> AsyncIterator[NodeRecord]:
         """Add a node in one transaction with what the caller does."""
-        checked = node_name(name)
-        if checked == MANAGEMENT_NODE:
+        if name == MANAGEMENT_NODE:
             raise ConflictError(f"'{MANAGEMENT_NODE}' is the name of the manager itself")
-        if checked == JOIN_USER:
+        if name == JOIN_USER:
             raise ConflictError(f"'{JOIN_USER}' is the name under which nodes log in to join; choose another")
-        described = NodeDescription(names=names or [checked], addresses=addresses, detail=detail, slots=slots)
-        new, temporary = await self._prepared(checked, described)
+        described = NodeDescription(names=names or [name], addresses=addresses, detail=detail, slots=slots)
+        new, temporary = await self._prepared(name, described)
         async with self._context.store.transaction():
-            record = await self._keep(checked, "node", new, temporary, actor=actor)
+            record = await self._keep(name, "node", new, temporary, actor=actor)
             yield record
         self._added(record, actor=actor)
 
@@ -147,7 +146,7 @@ class NodeUseCases:
 
     async def describe(
         self,
-        name: str,
+        name: NodeName,
         described: NodeDescription,
         *,
         seen: str | None = None,
@@ -160,55 +159,54 @@ class NodeUseCases:
         Raises InvalidInputError, NotFoundError (node, certificate), ChangedMeanwhileError, ConfirmationNeededError; then nothing was
         changed.
         """
-        checked, new = node_name(name), _checked(described)
+        new = _checked(described)
         slots = dict(new.slots)
         detail = {"names": new.names, "addresses": new.addresses, "slots": slots}
         async with self._context.deciding() as inventory:
-            impact = await self._assess(checked, new, seen, inventory)
+            impact = await self._assess(name, new, seen, inventory)
             impact.require_confirmation(confirm)
-            await self._context.store.catalogue.describe(checked, new)
-            await self._context.note(actor, "node.described", f"node {checked}", detail)
+            await self._context.store.catalogue.describe(name, new)
+            await self._context.note(actor, "node.described", f"node {name}", detail)
         for slot, certificate_id in slots.items():
             if certificate_id is not None:
                 log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=1, user=actor)
-        self._context.changed([checked], cause=f"node {checked} described")
+        self._context.changed([name], cause=f"node {name} described")
         return impact.consequences
 
-    async def remove(self, *names: str, confirm: str | None = None, actor: str) -> None:
+    async def remove(self, *names: NodeName, confirm: str | None = None, actor: str) -> None:
         """Remove all of these nodes or none: keys are forgotten and connections end; their services stay as they are.
 
         Raises NotFoundError, ConflictError (the management node), ConfirmationNeededError (`manager.usecases.confirming`).
         """
-        checked = list(dict.fromkeys(node_name(name) for name in names))
-        if MANAGEMENT_NODE in checked:
+        removed = list(dict.fromkeys(names))
+        if MANAGEMENT_NODE in removed:
             raise ConflictError("the management node cannot be removed")
         async with self._context.deciding() as inventory:
-            impact = await asyncio.to_thread(assess_removed, inventory, checked)
+            impact = await asyncio.to_thread(assess_removed, inventory, removed)
             impact.require_confirmation(confirm)
-            places = [each for each in await self._context.store.assignments.list() if each.node in checked]
-            await self._context.store.nodes.remove(*checked)
+            places = [each for each in await self._context.store.assignments.list() if each.node in removed]
+            await self._context.store.nodes.remove(*removed)
             await self._drop_temporary({each.certificate_id for each in places})
-            for name in checked:
+            for name in removed:
                 await self._context.note(actor, "node.removed", f"node {name}")
                 self._context.store.after_commit(partial(self._context.fleet.node_removed, name))
-        for name in checked:
+        for name in removed:
             log.info("node.removed", node=name, user=actor)
         self._context.content_changed.set()
 
-    async def new_token(self, name: str, *, actor: str) -> NewToken:
+    async def new_token(self, name: NodeName, *, actor: str) -> NewToken:
         """Make a join token for a node. Raises NotFoundError, ConflictError (too many unused ones)."""
-        checked = node_name(name)
-        if self._join is None or checked == MANAGEMENT_NODE:
+        if self._join is None or name == MANAGEMENT_NODE:
             raise ConflictError("the management node does not join")
         now_s = self._context.clock()
         secret, expires_s = new_secret(), now_s + self._join.lifetime_s
         async with self._context.store.transaction():
             await self._context.store.nodes.add_join_token(
-                checked, secret_hash=hash_secret(secret), created_by=actor, expires_s=expires_s, now_s=now_s
+                name, secret_hash=hash_secret(secret), created_by=actor, expires_s=expires_s, now_s=now_s
             )
-            await self._context.note(actor, "node.token_made", f"node {checked}", {"expires_s": expires_s})
+            await self._context.note(actor, "node.token_made", f"node {name}", {"expires_s": expires_s})
         token = JoinToken(
-            node=checked,
+            node=name,
             addresses=list(self._join.addresses()),
             fingerprint=self._join.fingerprint,
             secret=secret,
@@ -216,19 +214,17 @@ class NodeUseCases:
         )
         return NewToken(text=encode_token(token), expires_s=expires_s)
 
-    async def join_tokens(self, name: str | None = None) -> Sequence[JoinTokenRecord]:
+    async def join_tokens(self, name: NodeName | None = None) -> Sequence[JoinTokenRecord]:
         """Return the join tokens of a node (None: of all) that can still be used, without their secrets. Raises NotFoundError."""
         if name is not None:
-            await self._context.store.nodes.get(node_name(name))
-        checked = None if name is None else node_name(name)
-        return await self._context.store.nodes.join_tokens(checked, now_s=self._context.clock())
+            await self._context.store.nodes.get(name)
+        return await self._context.store.nodes.join_tokens(name, now_s=self._context.clock())
 
-    async def remove_token(self, name: str, token_id: int, *, actor: str) -> None:
+    async def remove_token(self, name: NodeName, token_id: int, *, actor: str) -> None:
         """Revoke an unused join token of a node. Raises NotFoundError."""
-        checked = node_name(name)
         async with self._context.store.transaction():
-            await self._context.store.nodes.remove_join_token(checked, token_id)
-            await self._context.note(actor, "node.token_removed", f"node {checked}", {"token": token_id})
+            await self._context.store.nodes.remove_join_token(name, token_id)
+            await self._context.note(actor, "node.token_removed", f"node {name}", {"token": token_id})
 
     async def _assess(
         self, name: NodeName, described: NodeDescription, seen: str | None, inventory: Inventory

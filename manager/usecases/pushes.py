@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from common.errors import Hint, NotFoundError
-from common.ids import NodeName, node_name
+from common.ids import NodeName
 from manager.domain.view import PlannedPush
 from manager.usecases.context import Context
 from manager.usecases.generations import GenerationUseCases, PlannedChange
@@ -18,13 +18,15 @@ class PushUseCases:
         self._context = context
         self._generations = generations
 
-    async def push(self, nodes: Sequence[str] | None, *, forced: bool, actor: str) -> Sequence[PlannedPush]:
+    async def push(
+        self, nodes: Sequence[NodeName] | None, *, forced: bool, actor: str
+    ) -> Sequence[PlannedPush]:
         """Push to these nodes (None: all) now; say of each what was done and why.
 
         `forced` overrides quarantine, conflict and the shrink guard. It is noted first, because what went out to a node cannot be
-        undone. Raises InvalidInputError, NotFoundError.
+        undone. Raises NotFoundError.
         """
-        where = _checked(nodes)
+        where = None if nodes is None else list(dict.fromkeys(nodes))
         known = [record.name for record in await self._context.store.nodes.list()]
         if where is not None and (unknown := set(where).difference(known)):
             raise NotFoundError(f"there is no node '{min(unknown)}'", hint=Hint.LIST_NODES)
@@ -33,10 +35,7 @@ class PushUseCases:
         await self._context.note(actor, "fleet.pushed", subject, detail)
         return await self._context.fleet.push(where, forced=forced)
 
-    async def plan(self, nodes: Sequence[str] | None, *, forced: bool) -> Sequence[PlannedChange]:
-        """Say what `push` would do and what that would change, and do nothing. Raises InvalidInputError, NotFoundError."""
-        return await self._generations.changes(await self._context.fleet.plan(_checked(nodes), forced=forced))
-
-
-def _checked(nodes: Sequence[str] | None) -> list[NodeName] | None:
-    return None if nodes is None else list(dict.fromkeys(node_name(name) for name in nodes))
+    async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> Sequence[PlannedChange]:
+        """Say what `push` would do and what that would change, and do nothing. Raises NotFoundError."""
+        where = None if nodes is None else list(dict.fromkeys(nodes))
+        return await self._generations.changes(await self._context.fleet.plan(where, forced=forced))

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from common.api.codes import Role
 from common.errors import AccessError, Reason
-from common.ids import parse_id
+from common.ids import NodeName, node_name, parse_id
 from manager.domain.callers import includes
 from manager.domain.model import UserRecord
 from manager.http.heads import SESSION_COOKIE, cookie
@@ -116,6 +116,10 @@ class PageRequest:
     def name(self, part: str) -> str:
         """Return a part of the path."""
         return self.request.match_info[part]
+
+    def node(self) -> NodeName:
+        """Return the node that the path names. Raises InvalidInputError."""
+        return node_name(self.name("name"))
 
     def number(self, part: str = "id") -> int:
         """Return a part of the path that is an id. Raises InvalidInputError."""

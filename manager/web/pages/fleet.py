@@ -10,7 +10,7 @@ from aiohttp import web
 
 from common.api.codes import Role
 from common.errors import InvalidInputError
-from common.ids import NodeName
+from common.ids import NodeName, node_names
 from common.pki.expiry import nearness
 from manager.domain.view import NodeView, PlannedPush
 from manager.http.streams import HEARTBEAT_S, event_stream, write
@@ -145,11 +145,11 @@ async def _alarms(page_request: PageRequest) -> dict[str, Any]:
     }
 
 
-def _chosen(names: Sequence[str], *, everything: bool) -> list[str] | None:
+def _chosen(names: Sequence[str], *, everything: bool) -> list[NodeName] | None:
     """Return the named nodes, None for all. Raises InvalidInputError: no tick at all must not mean every node."""
     if not names and not everything:
         raise InvalidInputError("node", "no node was chosen; go back and tick at least one")
-    return None if everything else list(dict.fromkeys(names))
+    return None if everything else list(dict.fromkeys(node_names(names)))
 
 
 def _actions(plans: Sequence[PlannedPush]) -> Counter[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from common.api.codes import Role
-from common.ids import node_name, parse_id
+from common.ids import parse_id
 from manager.domain.consequences import ConfirmationNeededError
 from manager.web.noderows import entries_by_leaf
 from manager.web.pagerequest import Page, PageRequest
@@ -17,7 +17,7 @@ async def history(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def _history(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
-    name = node_name(page_request.name("name"))
+    name = page_request.node()
     found = await page_request.use_cases.generations.history(name)
     inventory = await page_request.use_cases.inventory()
     return page_request.render(
@@ -33,7 +33,7 @@ async def _history(page_request: PageRequest, *, problems: Sequence[str] = ()) -
 
 async def compare(page_request: PageRequest) -> web.StreamResponse:
     """Show what differs between two generations."""
-    name, after = node_name(page_request.name("name")), _chosen(page_request, "after")
+    name, after = page_request.node(), _chosen(page_request, "after")
     if after is None:
         return await _history(page_request, problems=["choose two generations to compare"])
     found = await page_request.use_cases.generations.compare(
@@ -49,7 +49,7 @@ async def republish_page(page_request: PageRequest) -> web.StreamResponse:
 
 async def _republish(page_request: PageRequest, *, changed: bool = False) -> web.Response:
     """Ask; `changed` says that it means something else by now than what was confirmed."""
-    name, number = node_name(page_request.name("name")), page_request.number("generation")
+    name, number = page_request.node(), page_request.number("generation")
     view = page_request.site.fleet.node(name)
     desired = view.desired.generation if view.desired else None
     found = await page_request.use_cases.generations.assess(name, number, desired=desired)
@@ -66,7 +66,7 @@ async def _republish(page_request: PageRequest, *, changed: bool = False) -> web
 
 async def republish(page_request: PageRequest) -> web.StreamResponse:
     """Publish older content as a new generation, and push it."""
-    name, number = node_name(page_request.name("name")), page_request.number("generation")
+    name, number = page_request.node(), page_request.number("generation")
     try:
         done, _ = await page_request.use_cases.generations.republish(
             name, number, confirm=page_request.form.text("confirm"), actor=page_request.actor

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from common.api.codes import Role
 from common.errors import AccessError
-from common.ids import NodeName, node_name
+from common.ids import NodeName
 from manager.domain.alarms import AlarmRecord
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.web.pagerequest import Page, PageRequest
@@ -28,7 +28,7 @@ STILL_HERE: Final = b": still here\n\n"
 
 async def node(page_request: PageRequest) -> web.StreamResponse:
     """Tell of changes of one node."""
-    name = node_name(page_request.name("name"))
+    name = page_request.node()
     await page_request.use_cases.nodes.get(name)
 
     async def watched() -> AbstractSet[NodeName]:

@@ -8,7 +8,6 @@ from aiohttp import web
 from common.api.codes import Order, Role
 from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, NotFoundError
-from common.ids import node_name
 from manager.domain.certificate_list import Query, fits
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import NodeRecord
@@ -23,7 +22,7 @@ CHOICES: Final = 50
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show all that is known of a node."""
-    name = node_name(page_request.name("name"))
+    name = page_request.node()
     record = await page_request.use_cases.nodes.get(name)
     view = page_request.site.fleet.node(name)
     inventory = await page_request.use_cases.inventory()
@@ -158,7 +157,7 @@ def _seen(page_request: PageRequest) -> int | None:
 
 
 async def _place(page_request: PageRequest) -> tuple[NodeRecord, Slot]:
-    record = await page_request.use_cases.nodes.get(node_name(page_request.name("name")))
+    record = await page_request.use_cases.nodes.get(page_request.node())
     return record, slot_name(page_request.name("slot"))
 
 

@@ -117,7 +117,7 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
         return _new(page_request, findings)
     try:
         record, token = await page_request.use_cases.nodes.add(
-            name, names=names, addresses=addresses, actor=page_request.actor
+            node_name(name), names=names, addresses=addresses, actor=page_request.actor
         )
     except CertcastError as error:
         return _new(page_request, [error])
@@ -165,7 +165,7 @@ async def token_page(page_request: PageRequest) -> web.StreamResponse:
 
 async def make_token(page_request: PageRequest) -> web.StreamResponse:
     """Make another join token, and show the join command once."""
-    name = node_name(page_request.name("name"))
+    name = page_request.node()
     return await _joining(
         page_request,
         name,
@@ -193,7 +193,7 @@ async def _retire_page(page_request: PageRequest, record: NodeRecord, *, status:
 
 
 async def retire(page_request: PageRequest) -> web.StreamResponse:
-    name = page_request.name("name")
+    name = page_request.node()
     try:
         await page_request.use_cases.nodes.remove(
             name, confirm=page_request.form.text("confirm"), actor=page_request.actor
@@ -219,7 +219,7 @@ async def _views(page_request: PageRequest, names: Sequence[NodeName]) -> dict[N
 
 
 async def _record(page_request: PageRequest) -> NodeRecord:
-    return await page_request.use_cases.nodes.get(node_name(page_request.name("name")))
+    return await page_request.use_cases.nodes.get(page_request.node())
 
 
 def _states(page_request: PageRequest) -> list[State]:
