@@ -45,6 +45,8 @@ A lost password is replaced here: certcast-manager user password NAME ('certcast
 """
 
 _ELSEWHERE = "is a matter of the operator's command: 'certcast --help' lists what there is."
+_LOST = "Use 'certcast-manager user password NAME'."
+_RESETS = ("password", "passwd", "reset", "reset-password", "change-password", "set-password")
 _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
     "": {
         **{
@@ -54,14 +56,15 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
         "status": "Use 'systemctl status certcast-manager' for the daemon, or 'certcast status' for the nodes.",
         "start": "Use 'systemctl start certcast-manager', or 'certcast-manager serve' to run it at this terminal.",
         "run": "Use 'systemctl start certcast-manager', or 'certcast-manager serve' to run it at this terminal.",
-        "password": "Use 'certcast-manager user password NAME'.",
-        "reset-password": "Use 'certcast-manager user password NAME'.",
+        # none of them is nearly 'restored', after which nodes wait for an operator
+        **{each: f"Use 'systemctl {each} certcast-manager'." for each in ("restart", "stop", "reload")},
+        **dict.fromkeys(("log", "logs"), "Use 'journalctl -u certcast-manager'."),
+        **dict.fromkeys(_RESETS, _LOST),
         "restore": "Use 'certcast-manager restored', once the backup is in place and before it is served.",
     },
     "user": {
         "edit": "Use 'certcast-manager user password NAME' for the password, or 'certcast user role NAME ROLE' for the role.",
-        "reset": "Use 'certcast-manager user password NAME'.",
-        "passwd": "Use 'certcast-manager user password NAME'.",
+        **{each: _LOST for each in _RESETS if each != "password"},
         "delete": "Use 'certcast user remove NAME', as an administrator.",
         "role": "Use 'certcast user role NAME ROLE', as an administrator.",
     },

@@ -17,7 +17,7 @@ _AIMS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "edit": (("edit", "update", "set", "change", "modify", "patch", "rename"), ("edit", "role")),
     "download": (("download", "export", "save", "fetch"), ("download", "export", "show")),
     "acknowledge": (("acknowledge", "ack", "confirm", "seen", "silence"), ("acknowledge",)),
-    "answer": (("answer", "import", "upload"), ("import", "answer", "add")),
+    "answer": (("answer", "import", "upload"), ("import", "answer")),
 }
 """By aim: the words in use elsewhere, and the names that commands with this aim have here, the best one first."""
 
@@ -37,7 +37,7 @@ def answer_to(
             return f"{said} {notes[key]}"
     if found := _here(aims, commands):
         return f"{said} Use '{path} {found}'."
-    if below := _below(aims, commands):
+    if below := _below(aims, commands) or _of_the_same_name(guess, commands):
         return f"{said} Say of what: {_listed([f'{path} {each}' for each in below])}."
     if near := _nearest(guess, commands):
         return f"{said} Did you mean '{path} {near}'?"
@@ -59,6 +59,10 @@ def _below(aims: Sequence[str], commands: Mapping[str, Collection[str]]) -> list
         if name is not None:
             found.append(f"{group} {name}")
     return found
+
+
+def _of_the_same_name(guess: str, commands: Mapping[str, Collection[str]]) -> list[str]:
+    return [f"{group} {guess}" for group, below in commands.items() if guess in below]
 
 
 def _nearest(guess: str, commands: Collection[str]) -> str | None:

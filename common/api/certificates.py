@@ -31,13 +31,18 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChainAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A chain of trust, leaf first. `strict_client` is "" if a strict client accepts it now, else why it does not."""
+    """A chain of trust, leaf first. `strict_client` is "" if a strict client accepts it now, else why it does not.
+
+    It is judged for a `purpose`: `server`, or `client` for a certificate that is only shown as a client's or good for nothing else, about
+    which a strict server is asked.
+    """
 
     state: str
     explanation: str
     missing_issuer: str
     links: list[Link]
     strict_client: str
+    purpose: str = "server"
 
 
 class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -141,7 +141,7 @@ CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "untrusted": (
             "CA is no longer trusted",
-            "Nodes refuse peers whose certificates lead only to this CA.",
+            "Nodes refuse peers whose certificates lead only to this CA, since it goes, or cannot sign with what takes its place.",
         ),
         "chain_broken": ("Chain of trust breaks", "A certificate's chain no longer reaches a trusted root."),
         "chain_kept": (

@@ -67,9 +67,8 @@ class StrictClient:
         """
         intermediates = list(sent)
         for one in (leaf, *intermediates):
-            if not one.opens_strictly:
-                why = one.oddities[0] if one.oddities else "A field of it cannot be decoded."
-                return Verdict(accepted=False, reason=f"'{one.label}' is not encoded as it must be: {why}")
+            if reason := _unreadable(one):
+                return Verdict(accepted=False, reason=reason)
         if self._store is None:
             return Verdict(accepted=False, reason="no root is trusted")
         if (
@@ -97,6 +96,16 @@ class StrictClient:
                 # what else the library names first is of no use to somebody who only has to trust it
                 return Verdict(accepted=False, reason=SELF_SIGNED)
             return Verdict(accepted=False, reason=in_words(str(error)))
+
+
+def _unreadable(one: Certificate) -> str:
+    if not one.opens_strictly:
+        why = one.oddities[0] if one.oddities else "A field of it cannot be decoded."
+        return f"'{one.label}' is not encoded as it must be: {why}"
+    if one.not_before_s is None or one.not_after_s is None:
+        # the library reads some moments that are no date here, such as any in the year 0
+        return f"when '{one.label}' is valid cannot be read"
+    return ""
 
 
 def _also_for_openssl(way: Sequence[Certificate], purpose: Purpose) -> Verdict:

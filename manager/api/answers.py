@@ -15,6 +15,7 @@ from common.errors import PkiError
 from common.pki.expiry import as_number
 from common.pki.finding import Finding as JudgedFinding
 from common.pki.finding import by_severity
+from common.pki.path import Purpose
 from manager.api.annotations import with_annotations
 from manager.domain.model import AssignmentRecord, TrustedCaRecord
 from manager.pki.chain.chain import Chain
@@ -86,7 +87,9 @@ def shown_answer(shown: ShownCertificate) -> CertificateAnswer:
         raw_subject=leaf.raw_subject,
         raw_issuer=leaf.raw_issuer,
         chain_of_trust=_chain(
-            judgement.chain, "" if judgement.verdict.accepted else judgement.verdict.reason
+            judgement.chain,
+            "" if judgement.verdict.accepted else judgement.verdict.reason,
+            purpose=judgement.purpose,
         ),
         findings=finding_answers(judgement.findings),
         undecodable=leaf.undecodable,
@@ -138,7 +141,7 @@ def _headline(found: JudgedHeadline) -> Headline:
     return Headline(code=found.code, text=found.text, severity=found.severity)
 
 
-def _chain(chain: Chain, strict_client: str) -> ChainAnswer:
+def _chain(chain: Chain, strict_client: str, *, purpose: Purpose) -> ChainAnswer:
     return ChainAnswer(
         state=chain.state,
         explanation=chain.explanation,
@@ -156,4 +159,5 @@ def _chain(chain: Chain, strict_client: str) -> ChainAnswer:
             for link in chain.links
         ],
         strict_client=strict_client,
+        purpose=purpose,
     )

@@ -45,6 +45,7 @@ _SOURCES: Final[Mapping[str, str]] = {
     "trusted": "trusted root",
 }
 
+_SEARCHED: Final = "there is no way to a trusted root"
 _NO_ROOT: Final = frozenset({"incomplete", "untrusted", "undetermined", "self_signed"})
 _FINE_CHAINS: Final = frozenset({"", "complete", "self_signed"})
 """That a certificate signed itself is told by its status."""
@@ -256,7 +257,7 @@ def _facts(
         ("note", (found.note or "-").split("\n")),
         ("status", all_statuses(found)),
         ("chain", explanation or "-"),
-        ("strict client", "-" if chain is None else _verdict(chain)),
+        _verdict(chain),
         ("findings", [*findings, *([HINT] if is_coded(findings) else [])] or "-"),
     ]
     if found.undecodable:
@@ -314,12 +315,13 @@ def _links(chain: ChainAnswer, now_s: float) -> list[Row]:
     return rows
 
 
-def _verdict(chain: ChainAnswer) -> str:
-    if not chain.strict_client:
-        return "accepts it"
-    if chain.state in _NO_ROOT:  # the verifier's own words tell only how it searched
-        return "refuses it: there is no way to a trusted root"
-    return f"refuses it: {chain.strict_client}"
+def _verdict(chain: ChainAnswer | None) -> tuple[str, str]:
+    is_client = chain is not None and chain.purpose == "client"
+    asked = "strict server" if is_client else "strict client"
+    if chain is None or not chain.strict_client:
+        return asked, "-" if chain is None else f"accepts it{' from a client' if is_client else ''}"
+    # where there is no root, the verifier's own words tell only how it searched
+    return asked, f"refuses it: {chain.strict_client if chain.state not in _NO_ROOT else _SEARCHED}"
 
 
 def _status_cell(each: CertificateAnswer) -> Text:

@@ -19,11 +19,18 @@ _FORMS: Final = (
 )
 _FORM_OPTIONS: Final = frozenset({"-o", "--output", "--format", "--yaml", "--csv", "-j"})
 
+_OWN_LOST: Final = "Your own password is changed on the pages, under your name; a lost one on the manager's machine: 'certcast-manager user password NAME'."
+_LOST: Final = (
+    "Your own password is changed on the pages, under your name; somebody else's on the manager's machine: "
+    "'certcast-manager user password NAME'."
+)
+_RESETS: Final = ("password", "passwd", "reset", "reset-password", "change-password", "set-password")
+_ANSWERS: Final = "Use 'certcast csr answer' for the certificate that the CA made; 'certcast csr show' prints the request for the CA."
+
 _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
     "": {
         "login": "The command keeps no session: set CERTCAST_USER (the password is asked for), or CERTCAST_TOKEN to what 'certcast token create' prints.",
-        "password": "Your own password is changed on the pages, under your name; a lost one on the manager's machine: "
-        "'certcast-manager user password NAME'.",
+        **dict.fromkeys(_RESETS, _OWN_LOST),
         "version": "Use 'certcast --version'.",
         "help": "Use 'certcast --help', or 'certcast COMMAND --help'.",
         "renew": "Use 'certcast csr create --certificate CERTIFICATE'; the CA's answer then takes over the nodes with 'certcast csr answer'.",
@@ -59,11 +66,9 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
         "check": "Use 'certcast audit verify'.",
         "delete": "Nothing removes entries from the audit log.",
     },
-    "user": {
-        "password": "Your own password is changed on the pages, under your name; somebody else's on the manager's machine: "
-        "'certcast-manager user password NAME'.",
-    },
+    "user": dict.fromkeys(_RESETS, _LOST),
     "csr": {
+        **dict.fromkeys(("upload", "sign", "submit", "finish", "complete"), _ANSWERS),
         "edit": "A request cannot be changed, since its key has signed it: delete it and create another.",
     },
     "token": {

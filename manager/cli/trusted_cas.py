@@ -48,7 +48,7 @@ def add(
 ) -> None:
     """Add CA certificates.
 
-    All nodes get them at once; one certificate that cannot be used refuses them all, unless --skip-unusable is given. More than TLS can name to clients need confirmation; in a script, use --force.
+    All nodes get them at once; one certificate that cannot be used refuses them all, unless --skip-unusable is given. More than TLS can name to clients, and one that takes the place of a stored one but is worse, need confirmation; in a script, use --force.
 
     Example: certcast ca add root.pem intermediate.pem
     """

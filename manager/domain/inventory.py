@@ -66,11 +66,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a certificate is worth now. `verdict` is whether a strict client would accept it."""
+    """What a certificate is worth now. `verdict` is whether a strict client would accept it, a strict server where its `purpose` is a client's."""
 
     statuses: Sequence[Status]
     chain: Chain
     verdict: Verdict
+    purpose: Purpose
     findings: Sequence[Finding]
 
     @property
@@ -196,6 +197,7 @@ class Inventory:
             statuses=statuses(entry.leaf, now_s=now_s),
             chain=chain,
             verdict=self._verdict(entry, chain, now_s=now_s),
+            purpose=entry.purpose,
             findings=self._findings(entry, chain, now_s=now_s),
         )
 

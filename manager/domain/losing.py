@@ -8,10 +8,12 @@ from collections.abc import Collection, Sequence
 from common.codes import ChainState
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
+from common.pki.path import Problem, faults_as_ca, has_ended
 from manager.domain.comparison import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, asked, left_without, named
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import NodeRecord, RequestRecord
+from manager.pki.chain.chain import PROBLEM_WORDS
 from manager.pki.judge.identity import key_of
 
 
@@ -115,11 +117,33 @@ def of_untrusting(
         found.append(asked(ConsequenceCode.UNTRUSTED, message))
     if not leaving:
         return []
+    found += _useless(leaving, new, now_s=now_s)
     stored = new if edited is None else [*new, edited]
     if broken := _broken_chains(inventory, gone, stored, now_s=now_s):
         message = f"The chain of trust breaks for {listed(named(each) for each in broken)}."
         found.append(asked(ConsequenceCode.CHAIN_BROKEN, message))
     return found
+
+
+def _useless(leaving: Sequence[Certificate], new: Sequence[Certificate], *, now_s: int) -> list[Consequence]:
+    """Return which can sign no more once others of their name and key are trusted in their place, although nobody stops trusting them."""
+    found = []
+    for before in leaving:
+        after = [
+            _faults(one, now_s=now_s)
+            for one in new
+            if (one.subject_id, key_of(one)) == (before.subject_id, key_of(before))
+        ]
+        if not after or not all(after) or _faults(before, now_s=now_s):
+            continue
+        why = ", ".join(PROBLEM_WORDS[each] for each in after[0])
+        message = f"Nothing that '{before.subject_name or before.label}' signed is accepted with the new certificate: {why}."
+        found.append(asked(ConsequenceCode.UNTRUSTED, message))
+    return found
+
+
+def _faults(one: Certificate, *, now_s: int) -> list[Problem]:
+    return [*([Problem.EXPIRED] if has_ended(one, now_s=now_s) else []), *faults_as_ca(one, now_s=now_s)]
 
 
 def _broken_chains(

@@ -12,7 +12,7 @@ from common.pki.certificate import Certificate
 from manager.domain.comparison import listed
 from manager.domain.inventory import Trust
 from manager.domain.model import TrustedCaRecord
-from manager.pki.judge.identity import key_of
+from manager.pki.judge.identity import has_same_identity, key_of
 
 LOSS_MAX: Final = Fraction(1, 5)
 """More of the custom CAs than this at once is more often a mistake than a wish; all of them at once always asks."""
@@ -38,6 +38,18 @@ def namesakes(trust: Trust, new: Iterable[Certificate]) -> str:
     if not pairs:
         return ""
     return f"Different CAs have the same name, with different keys: {listed(pairs)}. All of them are trusted."
+
+
+def replaced_cas(trust: Trust, new: Iterable[Certificate]) -> Sequence[int]:
+    """Return which custom ones get another certificate when `new` ones are added: those of the same issuer, serial number and key."""
+    known: dict[str, list[Certificate]] = {}
+    for one in new:
+        known.setdefault(key_of(one), []).append(one)
+    return [
+        number
+        for number, one in sorted(trust.custom.items())
+        if any(has_same_identity(one, each) and one != each for each in known.get(key_of(one), ()))
+    ]
 
 
 def client_ca_list_bytes(certificates: Iterable[Certificate]) -> int:

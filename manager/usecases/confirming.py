@@ -39,7 +39,7 @@ from manager.domain.losing import (
 from manager.domain.model import AssignmentRecord, RequestRecord
 from manager.domain.moves import Move, moves_from, moves_of_content, moves_to
 from manager.domain.placing import of_answer, of_content, of_moves
-from manager.domain.trust import longer_client_ca_list, loss, namesakes
+from manager.domain.trust import longer_client_ca_list, loss, namesakes, replaced_cas
 from manager.pki.judge.identity import key_of
 from manager.pki.read.material import TlsMaterial
 
@@ -140,7 +140,7 @@ def assess_imported(
     inventory: Inventory, tls: Sequence[TlsMaterial], trusted: Sequence[Certificate], *, now_s: float
 ) -> Impact:
     """Assess what an import does to the entries that it updates, and to services by the CAs that it brings."""
-    trusting = assess_trusted(inventory, trusted)
+    trusting = assess_trusted(inventory, trusted, now_s=int(now_s))
     # the CAs of a batch complete the chains of its certificates
     then = inventory.with_trust(inventory.trust.changed(new=trusted)) if trusted else inventory
     each = [(material, assess_kept(then, material, (), "server", now_s=now_s)) for material in tls]
@@ -299,12 +299,16 @@ def assess_untrusted(
     return Impact(consequences=found, facts=facts)
 
 
-def assess_trusted(inventory: Inventory, new: Sequence[Certificate]) -> Impact:
-    """Assess what follows when nodes verify peers by `new` trusted CAs, too."""
-    found = _of_longer_list(inventory, new, ())
+def assess_trusted(inventory: Inventory, new: Sequence[Certificate], *, now_s: int) -> Impact:
+    """Assess what follows when nodes verify peers by `new` trusted CAs, too, some of which take the place of stored ones."""
+    gone = replaced_cas(inventory.trust, new)
+    found = of_untrusting(inventory, gone, new, "", edited=None, now_s=now_s)
+    found += _of_longer_list(inventory, new, gone)
     if same := namesakes(inventory.trust, new):
         found.append(noted(ConsequenceCode.SAME_NAME, same))
-    return Impact(consequences=found, facts=[each.fingerprint for each in new])
+    custom = inventory.trust.custom
+    facts = [[each.fingerprint for each in new], [[number, custom[number].fingerprint] for number in gone]]
+    return Impact(consequences=found, facts=facts)
 
 
 def _of_longer_list(

@@ -71,13 +71,14 @@ class TrustUseCases:
         """Keep every CA certificate of a text, or none; with `skip_unusable` those that can be used.
 
         Raises PkiFindingsError with every finding, or if none can be used; ConfirmationNeededError if the list of client CAs grows
-        too long for TLS.
+        too long for TLS, or if one that takes the place of a stored one is of less use.
         """
         found = await self._context.workers.run(
             READ_TIMEOUT_S, read_trusted_cas, certificates, skip_unusable=skip_unusable
         )
         async with self._context.deciding() as inventory:
-            impact = await asyncio.to_thread(assess_trusted, inventory, found.certificates)
+            now_s = int(self._context.clock())
+            impact = await asyncio.to_thread(assess_trusted, inventory, found.certificates, now_s=now_s)
             impact.require_confirmation(confirm)
             new = await asyncio.to_thread(lambda: [new_trusted_ca(each) for each in found.certificates])
             kept = await self._keep(new, actor=actor)

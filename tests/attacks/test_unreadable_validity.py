@@ -23,6 +23,7 @@ from common.pki.certificate import Certificate, decode
 from common.pki.expiry import Nearness, as_number
 from common.pki.finding import LintCode, Severity
 from common.pki.frame import read_frame
+from common.pki.strict import StrictClient
 from manager.cli.certificate_tables import expiry
 from manager.domain.alarms import AlarmKind
 from manager.domain.planner import unpublishable
@@ -97,6 +98,14 @@ def test_a_moment_that_tells_no_date_is_no_date(times):
     severities = {each.code: each.severity for each in lint(found, now_s=int(time.time()))}
     assert severities[LintCode.UNDECODABLE] is Severity.ERROR
     assert not {LintCode.NOT_YET_VALID, LintCode.BACKWARDS_VALIDITY, LintCode.LONG_LIFETIME} & set(severities)
+
+
+@pytest.mark.parametrize("times", ODD_TIMES.values(), ids=list(ODD_TIMES))
+def test_a_strict_client_is_said_to_refuse_what_tells_no_date_for_that(times):
+    client, sent = StrictClient([decode(ROOT.certificate_der)]), [decode(ISSUER.certificate_der)]
+    verdict = client.ask(odd(**times), sent, now_s=int(time.time()))
+    assert not verdict.accepted
+    assert re.search("cannot be (read|decoded)", verdict.reason), verdict.reason
 
 
 @pytest.mark.parametrize("times", MISDATED.values(), ids=list(MISDATED))

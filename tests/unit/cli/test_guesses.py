@@ -55,6 +55,13 @@ def test_a_guess_without_a_group_is_answered_with_a_group_or_an_option(run: Any,
         (["cert", "ls"], "cert list'."),
         (["node", "addd"], "node add'?"),
         (["csr", "frobnicate"], "csr create'"),
+        (["csr", "upload", "1", "signed.pem"], "Use 'certcast csr answer'"),
+        (["csr", "submit"], "'certcast csr show' prints the request"),
+        (["import", "node1.pem"], "certificate import'"),
+        (["assign", "7"], "certificate assign'"),
+        (["diff", "7", "9"], "certificate diff'"),
+        (["user", "passwd", "anna"], "certcast-manager user password NAME'"),
+        (["change-password"], "certcast-manager user password NAME'"),
     ],
 )
 def test_the_answer_names_the_command_that_does_it(run: Any, typed: list[str], answer: str):
@@ -87,12 +94,24 @@ def test_a_form_of_output_that_does_not_exist_is_answered_with_those_that_do(api
         (["password"], "certcast-manager user password NAME"),
         (["node", "list"], "certcast --help"),
         (["start"], "systemctl start certcast-manager"),
+        (["restart"], "systemctl restart certcast-manager"),
+        (["reload"], "systemctl reload certcast-manager"),
+        (["stop"], "systemctl stop certcast-manager"),
+        (["logs"], "journalctl -u certcast-manager"),
+        (["user", "change-password"], "certcast-manager user password NAME"),
     ],
 )
 def test_the_managers_own_command_answers_guesses_too(typed: list[str], answer: str):
     done = CliRunner().invoke(manager_app, typed)
     assert done.exit_code == 2
     assert answer in done.stderr
+
+
+@pytest.mark.parametrize("typed", ["restart", "reload", "stop", "start", "restor"])
+def test_nobody_who_wants_the_daemon_restarted_is_told_to_mark_the_store_as_restored(typed: str):
+    stderr = CliRunner().invoke(manager_app, [typed]).stderr
+    assert "Use 'certcast-manager restored'" not in stderr
+    assert ("Did you mean" in stderr) == (typed == "restor")
 
 
 def test_a_lost_password_is_told_of_where_somebody_would_look(api: Any, run: Any):

@@ -1,3 +1,4 @@
+import re
 import stat
 import time
 from pathlib import Path
@@ -202,6 +203,18 @@ def test_the_strict_clients_verdict_is_shown(api, run, state, verdict, told):
     chain = SHOWN["chain_of_trust"] | {"state": state, "strict_client": verdict}
     api.answer("GET", "certificates/7", SHOWN | {"chain_of_trust": chain})
     assert told in run("certificate", "show", "7").stdout
+
+
+@pytest.mark.parametrize(
+    ("purpose", "told"),
+    [("client", r"strict server +accepts it from a client"), ("server", r"strict client +accepts it *\n")],
+)
+def test_a_certificate_that_only_a_client_shows_is_not_said_to_be_accepted_by_clients(
+    api, run, purpose, told
+):
+    chain = SHOWN["chain_of_trust"] | {"state": "complete", "strict_client": "", "purpose": purpose}
+    api.answer("GET", "certificates/7", SHOWN | {"chain_of_trust": chain})
+    assert re.search(told, run("certificate", "show", "7").stdout)
 
 
 def test_pem_and_text_are_printed_as_they_are_kept(api, run):

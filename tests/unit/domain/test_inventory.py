@@ -4,6 +4,7 @@ from common.api.codes import ChainState
 from common.ids import NodeName
 from common.pki.certificate import decode
 from common.pki.finding import LintCode, Severity
+from common.pki.path import Purpose
 from manager.domain.inventory import Entry, Inventory, Trust
 from manager.domain.model import AssignmentRecord, NodeRecord
 from tests.pki import NOW_S, make_intermediate, make_leaf, make_root
@@ -78,6 +79,7 @@ def test_a_certificate_for_clients_alone_is_judged_as_one_where_only_client_slot
     nodes = [node("one", "node.example.com")]
     as_client = judged(entry(leaf, ("one", "client")), *nodes)
     assert (as_client.headline.text, as_client.verdict.accepted) == ("Good", True)
+    assert as_client.purpose is Purpose.CLIENT
     as_server = judged(entry(leaf, ("one", "server")), *nodes)
     assert (as_server.headline.text, as_server.verdict.accepted) == ("Not for TLS servers", False)
     in_both = judged(entry(make_leaf(LOW, usages=[SERVER]), ("one", "client"), ("one", "server")), *nodes)

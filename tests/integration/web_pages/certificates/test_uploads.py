@@ -1,6 +1,7 @@
 """Certificates that are typed, uploaded and imported on pages."""
 
 import base64
+import time
 
 import pytest
 from cryptography.hazmat.primitives.serialization import (
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     pkcs12,
 )
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests import pki
 from tests.integration.web_pages.certificates.conftest import ISSUER, PHRASE, ROOT, add, leaf, the_only
@@ -67,6 +69,16 @@ async def test_a_preview_tells_everything_and_keeps_nothing(api, browser):
     again = await add(browser, old, preview="1")
     assert "Updates conf.example.com (certificate 1) in place" in again.text
     assert await api.context.store.meta.revision() == before
+
+
+async def test_a_preview_of_a_certificate_for_clients_alone_does_not_say_that_clients_accept_it(browser, api):
+    await api.use_cases.trust.take(ROOT.certificate_pem, actor="ada")
+    now_s = int(time.time())
+    usages, ends_s = [ExtendedKeyUsageOID.CLIENT_AUTH], now_s + 90 * pki.DAY_S
+    made = pki.make_leaf(ISSUER, usages=usages, not_before_s=now_s - pki.DAY_S, not_after_s=ends_s)
+    answer = await add(browser, made, preview="1")
+    assert "As a client's certificate, a strict server would accept it now." in answer.text
+    assert "A strict client would accept it" not in answer.text
 
 
 async def test_a_refused_form_comes_back_with_all_findings_and_all_fields_but_the_key(api, browser):
