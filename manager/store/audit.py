@@ -36,6 +36,9 @@ RESTORED: Final = "store.restored"
 WITNESSED: Final = "audit.witnessed"
 """The act by which an operator says that the store was restored from a backup: heads from before may be lost since."""
 
+LOOKED_AT: Final = 20
+"""Entries of one act that are looked at for one that was sealed."""
+
 PAGE: Final = 500
 """Entries that a verification holds in memory; hashing them takes milliseconds, in a thread."""
 
@@ -177,18 +180,17 @@ class Audit:
                 or each.head.count > count
                 or chains.get(each.head.last_id) != each.head.chain
             ]
-            restored = select(func.max(audit.c.at_s)).where(audit.c.action == RESTORED)
-            restored_s = (await connection.execute(restored)).scalar() if lost else None
+            restored_s = await _restored_s(connection, seals) if lost else None
         first = next((each for each in lost if restored_s is None or each.at_s > restored_s), None)
         self._lost = first or self._lost
         return first
 
     async def has_witness(self) -> bool:
         """Whether the log says that its head was put beside it, and no operator said since that the store was restored from a backup."""
-        query = select(audit.c.action).where(audit.c.action.in_((WITNESSED, RESTORED)))
         async with self._database.read() as connection:
-            latest = await connection.execute(query.order_by(audit.c.id.desc()).limit(1))
-            return bool(latest.scalar() == WITNESSED)
+            seals = await self._seals(connection)
+            latest = await _latest_sealed(connection, seals, (WITNESSED, RESTORED))
+            return latest is not None and latest.action == WITNESSED
 
     def miss_witness(self) -> None:
         """Take note that the head beside the log is gone: `find_fault` and `verify` say so as long as this process lasts."""
@@ -274,6 +276,28 @@ async def _end(connection: AsyncConnection, *, count: int) -> Head:
         return EMPTY
     lowest = (await connection.execute(select(func.min(audit.c.id)))).scalar_one()
     return Head(count=count, last_id=last.id, chain=last.chain if lowest > 0 else "")
+
+
+async def _restored_s(connection: AsyncConnection, seals: Seals) -> float | None:
+    """Return when an operator said last that the store was restored from a backup."""
+    restored = await _latest_sealed(connection, seals, (RESTORED,))
+    return None if restored is None else float(restored.at_s)
+
+
+async def _latest_sealed(
+    connection: AsyncConnection, seals: Seals, actions: Sequence[str]
+) -> Row[Any] | None:
+    """Return the last entry of one of these acts that the log's key has sealed: one that was only written into the database excuses nothing."""
+    query = select(audit).where(audit.c.action.in_(actions)).order_by(audit.c.id.desc()).limit(LOOKED_AT)
+    for row in (await connection.execute(query)).all():
+        before = select(audit.c.chain).where(audit.c.id < row.id).order_by(audit.c.id.desc()).limit(1)
+        last = (await connection.execute(before)).scalar() or GENESIS
+        values = {**{name: getattr(row, name) for name in SEALED}, "unkeyed": row.unkeyed}
+        if any(isinstance(each, bytes) for each in values.values()):
+            continue
+        if row.chain in {seals.entry(last, row.id, values), seals.entry_after_break(last, row.id, values)}:
+            return row
+    return None
 
 
 async def _chains(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, str]:

@@ -13,7 +13,7 @@ import structlog
 from common.api.codes import Fault, Kept
 from common.errors import InvalidInputError
 from common.runtime import log as logs
-from manager.store.audit import HEAD, RESTORED
+from manager.store.audit import HEAD, RESTORED, WITNESSED
 from manager.store.chain import parse_signed_head
 from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
@@ -141,6 +141,41 @@ async def test_an_old_head_that_is_put_back_with_its_entries_does_not_verify_aga
     assert await use_cases.audit.compare() is None
     assert (await use_cases.audit.verify(noted=None, kept=None)).fault is Fault.NONE
     await use_cases._context.store.close()
+
+
+@pytest.mark.parametrize("at_s", [9e12, 1.5])
+async def test_an_entry_that_only_claims_that_the_store_was_restored_excuses_no_head(
+    directory: Path, keyring: Keyring, at_s: float
+):
+    with closing(sqlite3.connect(directory / DATABASE_FILE)) as raw:
+        _, head = _parts(raw)
+    store = await Store.open(directory, keyring)
+    await act(store, 3)
+    kept = await store.audit.signed_head(at_s=1.0)
+    await store.close()
+    assert kept is not None
+    altered(directory, _put_back(head))
+    forged = f"UPDATE audit SET action = '{RESTORED}', at_s = {at_s} WHERE id = 2"
+    altered(directory, lambda raw: raw.execute(forged))
+    store = await Store.open(directory, keyring)
+    assert await store.audit.compare([kept]) == kept
+    assert await store.audit.find_fault() is Fault.SHIPPED
+    await store.close()
+
+
+async def test_an_entry_that_only_claims_that_the_store_was_restored_excuses_no_witness_that_is_gone(
+    directory: Path, keyring: Keyring
+):
+    store = await Store.open(directory, keyring)
+    await store.audit.append(at_s=1.0, actor="manager", action=WITNESSED, subject="audit-head")
+    await act(store, 2)
+    await store.close()
+    for forged in (RESTORED, WITNESSED):
+        row = f"UPDATE audit SET action = '{forged}' WHERE id = 7"
+        altered(directory, lambda raw, row=row: raw.execute(row))
+        store = await Store.open(directory, keyring)
+        assert await store.audit.has_witness()
+        await store.close()
 
 
 @pytest.mark.parametrize("gone", ["removed", "emptied", "garbled"])
