@@ -2,8 +2,9 @@
 
 No list of shells, languages, wrappers (`timeout`, `env`) and their options could ever be complete, so none is kept. Each word is
 held to an alphabet in which no language that we know can put a name together from pieces: no quotes, variables, patterns,
-brackets, operators or escapes, no `..`, and no path in a word with spaces. What is left stands there as it is meant, and each part of
-it that may be a path or a program's name is taken for one.
+brackets, operators or escapes, no `..`, no number in a chain of dots where there may be code (`v47.111` is `/o` in Perl, `47.chr` a slash
+in Ruby), and no path in a word with spaces. What is left stands there as it is meant, and each part of it that may be a path or a
+program's name is taken for one, a path from any of its slashes on (`sed 1e/opt/x` runs `/opt/x`).
 Invariant: errs by naming too much, or by refusing.
 """
 
@@ -16,6 +17,9 @@ from typing import Final
 SEPARATORS_MAX: Final = 32
 """In one word. Each pair of them may enclose a path; somebody's list of options has a few."""
 
+SLASHES_MAX: Final = 128
+"""In one word. A path may begin at each of them; somebody's list of directories has some fifty."""
+
 SHOWN_MAX_CHARS: Final = 40
 """Of a refused word in a message, which has to fit into a report."""
 
@@ -24,13 +28,27 @@ NAME_MAX: Final = 255
 
 _UNPLAIN: Final = re.compile(r"[^A-Za-z0-9_./+:=,@ -]")
 _SEPARATOR: Final = re.compile(r"[:=,@ ]")
+_PARENT: Final = re.compile(r"(?<![.])[.][.](?![^/:=,@ ])")
+"""Also after an option's letter: `make -C../x`."""
+
+_JOIN: Final = re.compile(r"[^:=,@ +][+](?![0-9+]*(?:[=,@ ]|$))")
+"""A plus that is neither at the beginning nor at the end or before a last number (`RTMIN+1`)."""
+
+_IN_TEXT: Final = re.compile(r"[A-Za-z0-9_@:,-]*|[A-Za-z_][A-Za-z0-9_@-]*[.][A-Za-z][A-Za-z0-9_-]*")
+"""What may stand between spaces: words, numbers, and files such as `res_pjsip.so`."""
+
+_SLASHES: Final = re.compile("/+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """`paths` are absolute. `names` have no slash: programs, where they are in PATH."""
+    """`paths` are absolute. `names` have no slash: programs, where they are in PATH.
+
+    `inner` has, for a path that may not be meant as one, another that begins at a later slash of it.
+    """
 
     paths: tuple[str, ...]
+    inner: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
 
 
@@ -46,8 +64,10 @@ def find_unclear(words: Sequence[str]) -> str | None:
 def named_in(words: Sequence[str]) -> Named:
     """Return what may be a path or a program's name in plain words, each once."""
     found = dict.fromkeys(part for word in words for part in _parts(word))
+    outer = dict.fromkeys(path for part in found if (path := _path_in(part)))
     return Named(
-        paths=tuple(part for part in found if part.startswith("/")),
+        paths=tuple(outer),
+        inner=tuple((path, inner) for path in outer for inner in _after_slashes(path)),
         names=tuple(
             part for part in found if "/" not in part and part not in {"", "."} and len(part) <= NAME_MAX
         ),
@@ -59,26 +79,37 @@ def _unclear(word: str) -> str | None:
         return f"has {found[0]!r}, with which a shell or another program may name any file"
     if "/" in word and " " in word:
         return "has a space and a path in one word"
-    if ".." in _SEPARATOR.sub("/", word).split("/"):
+    if _PARENT.search(word):
         return "has '..' in it"
+    unlike = [each for each in word.split(" ") if not _IN_TEXT.fullmatch(each)] if " " in word else []
+    if found := _JOIN.search(word):
+        unlike.append(found[0])
+    if unlike:
+        return f"has {unlike[0]!r}, with which a program may put any name together"
+    if word.count("/") > SLASHES_MAX:
+        return f"has more than {SLASHES_MAX} slashes"
     if len(_SEPARATOR.findall(word)) > SEPARATORS_MAX:
         return f"has more than {SEPARATORS_MAX} parts"
     return None
 
 
 def _parts(word: str) -> Iterator[str]:
-    """Return whatever stands between two separators, next to each other or not, and what follows an option's letters."""
+    """Return whatever stands between two separators, next to each other or not, and what may begin within that."""
     edges = [-1, *(found.start() for found in _SEPARATOR.finditer(word)), len(word)]
     for before, after in combinations(edges, 2):
         part = word[before + 1 : after]
         yield part
-        if part.startswith(("-", "+")):
-            yield from _after_letters(part)
+        if "/" not in part and part.startswith(("-", "+")):
+            yield from (part[end:] for end in range(2, len(part)))  # -Sreload
 
 
-def _after_letters(option: str) -> Iterator[str]:
-    letters, slash, path = option.partition("/")
-    if slash:
-        yield slash + path  # -I/opt/lib
-    else:
-        yield from (letters[end:] for end in range(1, len(letters)))  # -Sreload
+def _path_in(part: str) -> str:
+    """Return what begins with the first slash: /opt/x, -I/opt/lib, w/opt/x. Not so `./x`, which is below the agent's own directory."""
+    start = part.find("/")
+    return "" if start < 0 or part.startswith("./") else part[start:]
+
+
+def _after_slashes(path: str) -> Iterator[str]:
+    """Return what begins at the later slashes of its first part, of several in a row at the first: s/a/b/w/opt/x."""
+    first = _SEPARATOR.split(path, maxsplit=1)[0]
+    yield from (path[at.start() :] for at in _SLASHES.finditer(first) if at.start())

@@ -109,7 +109,9 @@ class _Search:
             raise _refusal(unclear)
         named = named_in(words)
         found = [place / name for place in self._searched for name in named.names]
-        return [*map(Path, named.paths), *(path for path in found if os.path.lexists(path))]
+        # where there is what a path names, that is meant, and no part of it
+        inner = [path for outer, path in named.inner if not os.path.lexists(outer)]
+        return [*map(Path, (*named.paths, *inner)), *(path for path in found if os.path.lexists(path))]
 
 
 def _refusal(what: str) -> trusted.UntrustedPathError:

@@ -76,6 +76,8 @@ WAYS = {
     "a shebang's words": "{own}/by-env",
     "a certificate's name": "/bin/sh {directory}/x.pem",
     "a module of a directory": "/usr/bin/env PYTHONPATH={directory} python3 -m module",
+    "an editor's command": "/usr/bin/sed 1e{script} {own}/line",
+    "an editor's command after an address": "/usr/bin/sed /line/e{script} {own}/line",
 }
 """Lines of plain words, each of which runs `reload` in `directory` or what has its text."""
 
@@ -102,6 +104,7 @@ async def test_whatever_a_command_names_is_run_only_if_nobody_else_can_change_it
         (own / name).write_text(f"#!{interpreter}\n")
         (own / name).chmod(0o755)
     (own / "link").symlink_to(written)
+    (own / "line").write_text("line\n")
     if way == "a shell's line in a shell's line":
         (own / "reload-it").symlink_to(written)
         monkeypatch.setattr(program, "SEARCHED", (str(own), *program.SEARCHED))
@@ -144,6 +147,10 @@ COMPUTED = {
     "code of another language": "/usr/bin/perl -e 'do q!{place}/reload!'",
     "awk": """/usr/bin/awk 'BEGIN {{ system("{place}/reload") }}'""",
     "a percent sign": "/usr/bin/curl file:///%6fpt/reload",
+    "a directory above after an option's letter": "/usr/bin/env -C../theirs ./reload",
+    "characters by their numbers": "/usr/bin/perl -e 'do v47.114.101'",
+    "texts that are joined": "/usr/bin/perl -e do+q={place}/re=.q=load=",
+    "a text without its quotes": "/usr/bin/perl -e 'do q=reload='",
     "two lines": "/bin/sh -c 'true\n{place}/reload'",
 }
 """Lines that make a file's name, or let somebody else's file be found. None is looked into."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodeagent.core.commandpaths import SEPARATORS_MAX, SHOWN_MAX_CHARS, find_unclear, named_in
+from nodeagent.core.commandpaths import SEPARATORS_MAX, SHOWN_MAX_CHARS, SLASHES_MAX, find_unclear, named_in
 
 PLAIN = st.text("aZ9_./+:=,@ -", max_size=40)
 
@@ -14,11 +14,15 @@ PLAIN = st.text("aZ9_./+:=,@ -", max_size=40)
     [
         *("/opt/x", "A=/opt/x", "--file=/opt/x", "-f/opt/x", "+r/opt/x", "unix:/opt/x", "file:///opt/x"),
         *("@/opt/x", "EXEC:/opt/x,pty", "A=/srv:/opt/x"),
+        *("w/opt/x", "1e/opt/x", "/a/e/opt/x", "s/a/b/w/opt/x", "so/opt/x", "A=so/opt/x"),
     ],
 )
 def test_a_path_is_found_wherever_it_stands_in_a_word(word):
     assert find_unclear([word]) is None
-    assert "/opt/x" in {path.replace("///", "/") for path in named_in(["-q", word]).paths}
+    named = named_in(["-q", word])
+    assert "/opt/x" in {
+        path.replace("///", "/") for path in (*named.paths, *(inner for _, inner in named.inner))
+    }
 
 
 @pytest.mark.parametrize("path", ["/etc/app@1/x", "/etc/a:b", "/etc/a=b", "/etc/a,b:c@d"])
@@ -49,11 +53,25 @@ def test_a_sign_of_a_language_is_refused_and_named(sign):
         ("/opt/a/../x", "has '..' in it"),
         ("--file=../x", "has '..' in it"),
         ("..", "has '..' in it"),
+        ("-C..", "has '..' in it"),
+        ("-C../x", "has '..' in it"),
+        ("a,-f../x", "has '..' in it"),
+        ("do v47.120", "has 'v47.120', with which a program may put any name together"),
+        ("do 47.120.121", "has '47.120.121', with which a program may put any name together"),
+        ("load Dir.pwd.chr", "has 'Dir.pwd.chr', with which a program may put any name together"),
+        ("do q=op=", "has 'q=op=', with which a program may put any name together"),
+        ("do+v47.120", "has 'o+', with which a program may put any name together"),
+        ("send:load,47.chr+:x.to_s", "has 'r+', with which a program may put any name together"),
         (":" * (SEPARATORS_MAX + 1), "has more than 32 parts"),
     ],
 )
 def test_a_word_that_can_be_read_in_more_than_one_way_is_refused(word, why):
     assert find_unclear([word]) == f"{word!r} {why}"
+
+
+def test_a_word_of_very_many_slashes_is_refused():
+    assert find_unclear(["/a" * SLASHES_MAX]) is None
+    assert (find_unclear(["/a" * (SLASHES_MAX + 1)]) or "").endswith(f"has more than {SLASHES_MAX} slashes")
 
 
 def test_a_refused_word_is_cut_to_what_a_report_holds():
