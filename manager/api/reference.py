@@ -80,8 +80,9 @@ def add_reference(
         return msgspec.json.encode(document())
 
     @cache
-    def page() -> str:
-        return _render(document(), style=f"{root}/{STYLE}", source=f"{root}/{DOCUMENT}")
+    def page() -> bytes:
+        # once: each reader has the same bytes
+        return _render(document(), style=f"{root}/{STYLE}", source=f"{root}/{DOCUMENT}").encode()
 
     @cache
     def style() -> str:
@@ -91,7 +92,7 @@ def add_reference(
         return web.Response(body=await asyncio.to_thread(encoded), content_type="application/json")
 
     async def serve_page(_request: web.Request) -> web.Response:
-        return web.Response(text=await asyncio.to_thread(page), content_type="text/html")
+        return web.Response(body=await asyncio.to_thread(page), content_type="text/html", charset="utf-8")
 
     async def serve_style(_request: web.Request) -> web.Response:
         return web.Response(text=style(), content_type="text/css")

@@ -7,12 +7,13 @@ others.
 """
 
 import asyncio
-import io
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final, Protocol
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
 from aiohttp.typedefs import Handler
 
 from common.source import source_of
@@ -26,8 +27,8 @@ WRITE_S: Final = 30.0
 WRITE_RATE_BYTES_S: Final = 64 * 1024
 """A reader may take WRITE_S for an answer, and longer for a long one at this pace."""
 
-PIECE_BYTES: Final = 256 * 1024
-"""Longer answers are encrypted and buffered in pieces: all of one at once would keep the loop."""
+PIECE_BYTES: Final = 64 * 1024
+"""Longer answers are encrypted and buffered in pieces: all of one at once would keep the loop, and wait in memory for who does not read."""
 
 LINGER_S: Final = 1.0
 LINGER_MAX_BYTES: Final = 64 * 1024
@@ -51,6 +52,12 @@ A browser that was never here asks for ten files at once. Who signs in, and who 
 connections are through in 5 s, and where somebody proved a user lately they go ahead.
 """
 
+LONG_ANSWERS: Final = Pace(burst=100.0, per_s=150.0, each_burst=50.0, each_per_s=50.0)
+"""What strangers may be sent in long answers, in units of PIECE_BYTES: the description of the API has 20, and takes 8 ms to send."""
+
+LONG_ANSWERS_AT_ONCE: Final = 64
+"""Long answers to strangers that are on their way: one that is not read takes some 300 KiB until it is given up."""
+
 USERS: Final = Pace(burst=200.0, per_s=1000.0, each_burst=100.0, each_per_s=300.0)
 """Requests with a credential that proved a user, by user, whatever they ask for: more than can be answered by a store."""
 
@@ -68,11 +75,38 @@ class Seat(Protocol):
     def begins(self) -> None:
         """Note that it is being answered."""
 
+    def gives_way(self) -> None:
+        """Note that its answer waits to be read: others may have the place."""
+
+
+class _InPieces(Payload):
+    """An answer that is sent in pieces of the bytes that it was made of; aiohttp copies all that is in a BytesIO for each reader."""
+
+    _value: bytes
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(value)
+        self._size = len(value)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._value.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Send so much of it, each piece when the one before it was taken."""
+        whole = memoryview(self._value)[:content_length]
+        for start in range(0, len(whole), PIECE_BYTES):
+            await writer.write(whole[start : start + PIECE_BYTES])
+            await writer.drain()
+
 
 class Guard:
     def __init__(self) -> None:
         self.known = Known()
         self.strangers = Turnstile(STRANGERS)
+        self.long_answers = Turnstile(LONG_ANSWERS, at_once=LONG_ANSWERS_AT_ONCE)
         self.users = Turnstile(USERS)
         self.bodies = Bodies()
         self.requests = FairQueue(REQUESTS)
@@ -82,6 +116,8 @@ class Guard:
 GUARD: Final = web.AppKey("guard", Guard)
 SEAT: Final = web.RequestKey("seat", Seat)
 _KEPT: Final = web.RequestKey("kept", AsyncExitStack)
+_PROVEN: Final = web.RequestKey("proven", str)
+"""The user whom a request has proven."""
 
 
 def new_application(proxies: Proxies) -> web.Application:
@@ -100,6 +136,7 @@ async def take_turn(request: web.Request, user: str) -> None:
     """Wait until the request of this user, who has proven to be it, may be served; its turn ends with it. Raises OverloadedError."""
     guard = request.config_dict[GUARD]
     guard.known.note(request, user)
+    request[_PROVEN] = user
     await request[_KEPT].enter_async_context(guard.requests.take(user))
 
 
@@ -167,9 +204,9 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
     if isinstance(response, web.Response) and isinstance(response.body, bytes):
         size = len(response.body)
         if size > PIECE_BYTES:
-            response.body = io.BytesIO(response.body)
+            response.body = _InPieces(response.body)
     try:
-        async with asyncio.timeout(WRITE_S + size / WRITE_RATE_BYTES_S):
+        async with asyncio.timeout(WRITE_S + size / WRITE_RATE_BYTES_S), _turn_to_send(request, size):
             await response.prepare(request)
             await response.write_eof()
     except TimeoutError:
@@ -178,6 +215,31 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
     except ConnectionError:
         # the reader went
         pass
+
+
+@asynccontextmanager
+async def _turn_to_send(request: web.Request, size: int) -> AsyncIterator[None]:
+    """Send an answer of this size when it is its turn. One that a stranger does not read keeps nobody else out."""
+    guard, seat = request.config_dict[GUARD], request.get(SEAT)
+    if _PROVEN in request or guard.known.find(request) is not None:
+        yield
+        return
+    if seat is not None:
+        seat.gives_way()
+    if size <= PIECE_BYTES:
+        yield
+        return
+    source = source_of(request.remote or "")
+    turn = guard.long_answers.ask(source, weight=size / PIECE_BYTES)
+    if seat is not None:
+        seat.waits(lambda: guard.long_answers.leave(source, turn))
+    try:
+        await turn
+        yield
+    finally:
+        guard.long_answers.leave(source, turn)
+        if not turn.cancelled() and turn.result():
+            guard.long_answers.end()
 
 
 async def _linger(request: web.Request) -> None:

@@ -40,6 +40,10 @@ UNASKED_MAX_BYTES: Final = 64 * 1024
 UNASKED_SHARE: Final = 4
 """And as much as a body's bytes divided by this: one in chunks of 64 bytes, the smallest that are read, has an eighth of them."""
 
+UNREAD_MAX_BYTES: Final = 16 * 1024
+"""Of an answer, how much may wait for its reader before no more is encrypted. asyncio's own 512 KiB let each connection that reads nothing
+keep more than a megabyte."""
+
 MANY_MORE: Final = 8
 """A source that holds so many more than another gives up even those that it has just opened."""
 
@@ -235,6 +239,7 @@ class _Watched(asyncio.Protocol):
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("a stream transport is needed")
         self._transport = transport
+        transport.set_write_buffer_limits(UNREAD_MAX_BYTES)
         self._seat.end = transport.abort
         if self._seat.is_over:
             transport.abort()
@@ -278,6 +283,10 @@ class _Watched(asyncio.Protocol):
         self._seat.yields_at_s = inf
         if body is not None:
             self._body = body
+
+    def gives_way(self) -> None:
+        """Note that only the peer is waited for, to read: the place is others' who need it."""
+        self._seat.yields_at_s = self._loop.time()
 
     def ends(self) -> None:
         """Note that it was answered: from now on the place is others' who need it."""

@@ -52,7 +52,7 @@ def ask():
         except OSError:
             connection.close()
         else:
-            print(answer.status, flush=True)
+            print(f"{answer.status}\\n", end="", flush=True)  # in one piece: there are others
 for _ in range(int(sys.argv[3])):
     threading.Thread(target=ask).start()
 """
