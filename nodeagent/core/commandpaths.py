@@ -29,7 +29,7 @@ NAME_MAX: Final = 255
 _UNPLAIN: Final = re.compile(r"[^A-Za-z0-9_./+:=,@ -]")
 _SEPARATOR: Final = re.compile(r"[:=,@ ]")
 _PARENT: Final = re.compile(r"(?<![.])[.][.](?![^/:=,@ ])")
-"""Also after an option's letter: `make -C../x`."""
+"""Also after an option's letter: `env -C../x`."""
 
 _JOIN: Final = re.compile(r"[^:=,@ +][+](?![0-9+]*(?:[=,@ ]|$))")
 """A plus that is neither at the beginning nor at the end or before a last number (`RTMIN+1`)."""

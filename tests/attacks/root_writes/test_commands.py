@@ -15,6 +15,7 @@ from nodeagent.core.servicesfile import ARGV_MAX, PATH_MAX
 from nodeagent.install import program
 from nodeagent.install.reload import ReloadError, reload_consumer
 from nodeagent.selfcheck import find_faults
+from tests.attacks.root_writes.computed import COMPUTED
 from tests.attacks.root_writes.conftest import SERVICE
 from tests.integration.agent_parts import script
 
@@ -119,41 +120,6 @@ async def test_whatever_a_command_names_is_run_only_if_nobody_else_can_change_it
         await reload_consumer(chosen, node.directory)
     assert node.count.read_text() == "x\n"
     assert f"{theirs} belongs to nobody, who could" in caught.value.message
-
-
-COMPUTED = {
-    "a pattern": "/bin/sh -c '{place}/reloa?'",
-    "a set": "/bin/sh -c 'cd {place}; ./[^o]*'",
-    "a negated set": "/bin/sh -c 'cd {place}; ./[!o]*'",
-    "an extended pattern": "/bin/bash -O extglob -c '{place}/!(o)'",
-    "a pattern in a directory": "/bin/sh -c 'cd {place}; ./r*'",
-    "braces": "/bin/bash -c '{above}/{{theirs,}}/reload'",
-    "quotes": """/bin/sh -c '"{place}"/r"e"load'""",
-    "a backslash": r"/bin/sh -c '{place}/re\\load'",
-    "a variable": "/bin/sh -c 'A={above}; $A/theirs/reload'",
-    "a variable's part": "/bin/sh -c 'A={place}/reload.; ${{A%.}}'",
-    "what a command prints": "/bin/sh -c '$(printf {above}; printf /theirs/reload)'",
-    "what a command prints, the old way": "/bin/sh -c '`echo {place}`/reload'",
-    "the home of an account": "/bin/bash -c '~nobody/reload'",
-    "input": "/bin/sh -c 'sh <{place}/reload'",
-    "a pipe": "/bin/sh -c 'cat {place}/reload | sh'",
-    "a directory and a name": "/bin/sh -c 'cd {place} && ./reload'",
-    "a directory above": "/usr/bin/env -C {place}/sub ../reload",
-    "find -exec": "/usr/bin/find {place} -name reload -exec {{}} \\;",
-    "find in the directory of the command": "/usr/bin/find . -name reload -exec sh {{}} \\;",
-    "env splits": "/usr/bin/env -S 'nice {place}/reload'",
-    "octal digits": r"/bin/bash -c $'\\057reload'",
-    "code": """/usr/bin/python3 -c 'import os; os.system("/".join(["", "opt"]))'""",
-    "code of another language": "/usr/bin/perl -e 'do q!{place}/reload!'",
-    "awk": """/usr/bin/awk 'BEGIN {{ system("{place}/reload") }}'""",
-    "a percent sign": "/usr/bin/curl file:///%6fpt/reload",
-    "a directory above after an option's letter": "/usr/bin/env -C../theirs ./reload",
-    "characters by their numbers": "/usr/bin/perl -e 'do v47.114.101'",
-    "texts that are joined": "/usr/bin/perl -e do+q={place}/re=.q=load=",
-    "a text without its quotes": "/usr/bin/perl -e 'do q=reload='",
-    "two lines": "/bin/sh -c 'true\n{place}/reload'",
-}
-"""Lines that make a file's name, or let somebody else's file be found. None is looked into."""
 
 
 @pytest.mark.services("root")
