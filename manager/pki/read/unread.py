@@ -20,7 +20,8 @@ class Unread:
 
     def add_keys(self, file: str | None, count: int = 1) -> None:
         """Take keys, or PKCS#12 files, of a file that were refused."""
-        self._keys[_base_name(file)] += count
+        if count:
+            self._keys[_base_name(file)] += count
 
     def add_damaged(self, files: Iterable[str | None]) -> None:
         """Take files that could not be read so far that it is known whether a key is in them."""

@@ -1,8 +1,15 @@
 """No certificate of a batch becomes trusted because its private key could not be read."""
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
 
 from common.errors import Reason
 from manager.pki.read.batch import Batch, ImportFile, read_batch
@@ -104,3 +111,16 @@ def test_a_self_signed_certificate_that_is_no_ca_becomes_trusted_only_where_peer
     locked = [*with_key[:1], ImportFile("peer.key", peer.encrypted_key_pem("another").encode())]
     with pytest.raises(PkiFindingsError, match="may be its own"):
         read_batch(locked, peers=True, skip_unusable=True)
+
+
+@pytest.mark.parametrize("others", [(ROOT, OWN), (OWN,)], ids=["its own root too", "alone"])
+def test_a_root_beside_a_key_that_a_pkcs12_file_opened_is_in_no_doubt(others):
+    roots = [x509.load_der_x509_certificate(each.certificate_der) for each in others]
+    leaf = x509.load_der_x509_certificate(GOOD.certificate_der)
+    packed = pkcs12.serialize_key_and_certificates(
+        b"it", GOOD.key, leaf, roots, BestAvailableEncryption(b"mine")
+    )
+    batch = read_batch([ImportFile("good.pfx", packed)], passphrase="mine", skip_unusable=True)
+    assert [each.leaf.subject_name for each in batch.tls] == ["good.example.com"]
+    assert "own.example.com" in trusted(batch)
+    assert not batch.left_out
