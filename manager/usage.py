@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 import typer
 from typer.core import TyperGroup
 
+from common.text import printable
 from manager.guesses import answer_to
 
 _MODEL_PREFIX: Final = "Value error, "
@@ -52,6 +53,9 @@ class PlainGroup(TyperGroup):
         found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
         if isinstance(error, typer.BadParameter) and found:
             error.message = _plain(found[0])
+        if error.message:
+            # what was typed may come from elsewhere: a script, a name that somebody chose
+            error.message = printable(error.message)
         return error
 
 

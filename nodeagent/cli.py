@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from common.errors import CertcastError, InvalidInputError
 from common.runtime import log as logs
 from common.runtime.terminal import say, say_lines
+from common.text import printable
 from nodeagent.errors import DataInUseError, NotJoinedError
 from nodeagent.settings import (
     DEFAULT_DATA,
@@ -189,8 +190,16 @@ _RUNS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses in one line, whatever was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        super().error(printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="certcast-nodeagent",
         description=INTRODUCTION,
         epilog="'certcast-nodeagent COMMAND --help' explains a command and shows an example.",

@@ -264,6 +264,36 @@ def test_on_a_real_terminal_json_sends_nothing_that_could_drive_it():
     assert json.loads(shown) == {"text": HOSTILE}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        (HOSTILE,),
+        ("node", HOSTILE),
+        (f"--{HOSTILE}",),
+        ("status", f"--{HOSTILE}"),
+        ("status", HOSTILE),
+        ("token", "create", "--scope", HOSTILE),
+        ("token", "create", "--days", HOSTILE),
+        ("csr", "show", HOSTILE),
+    ],
+    ids=lambda each: " ".join(each[:-1]) or "the command itself",
+)
+def test_a_mistake_on_the_command_line_is_told_without_what_could_drive_a_terminal(line: tuple[str, ...]):
+    told = CliRunner().invoke(app, line, env={"CERTCAST_URL": "https://127.0.0.1:9", "CERTCAST_TOKEN": "t"})
+    assert told.exit_code
+    assert told.output.replace("\n", "").isprintable()
+    assert f"\n{FORGED}" not in told.output
+
+
+def test_nor_by_the_agents_command(capsys: pytest.CaptureFixture[str]):
+    for line in ([HOSTILE], ["status", HOSTILE], ["run", "--log-level", HOSTILE], ["check", f"--{HOSTILE}"]):
+        with pytest.raises(SystemExit):
+            nodeagent_cli.main(line)
+        told = capsys.readouterr().err
+        assert told.replace("\n", "").isprintable()
+        assert f"\n{FORGED}" not in told
+
+
 def test_the_agents_command_prints_nothing_of_the_kind_either(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
