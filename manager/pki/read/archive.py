@@ -23,6 +23,11 @@ MAX_UNPACKED_BYTES: Final = 8 * 1024 * 1024
 _ENCRYPTED_FLAG: Final = 0x1
 _METHODS: Final = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
 _APPLE_DOUBLE: Final = b"\x00\x05\x16\x07"
+_MARK: Final = b"-----BEGIN"
+_END: Final = b"PK\x05\x06"
+_END_BYTES: Final = 22
+"""An archive's last record without its comment (APPNOTE.TXT 4.3.16), whose length its last two bytes tell."""
+
 _OFFICE: Final = "[Content_Types].xml"
 """ISO/IEC 29500-2 10.2: what is in every document of Word and its like."""
 
@@ -52,13 +57,16 @@ def unpack(data: bytes, *, file: str | None) -> tuple[tuple[Member, ...], tuple[
     """Return an archive's files, each named with the archive's name in front, and what could not be read. Never raises."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if _has_more(archive, data):
+                message = "there is other content before or after the ZIP archive, such as another archive; give it as a separate file"
+                return (), (PkiError(message, reason=Reason.UNSUPPORTED, file=file),)
             return _members(archive, file)
     except _DAMAGED:
         return (), (PkiError("the ZIP archive is damaged", file=file),)
 
 
 def _members(archive: zipfile.ZipFile, file: str | None) -> tuple[tuple[Member, ...], tuple[PkiError, ...]]:
-    entries = [one for one in archive.infolist() if not one.is_dir()]
+    entries = [one for one in archive.infolist() if one.file_size or not one.is_dir()]
     if any(one.filename == _OFFICE for one in entries):
         return (), (
             PkiError(
@@ -83,11 +91,22 @@ def _members(archive: zipfile.ZipFile, file: str | None) -> tuple[tuple[Member, 
         if room < 0:
             return (), (_too_big(f"the ZIP archive unpacks to more than {MAX_UNPACKED_BYTES} bytes", file),)
         # macOS puts each file's attributes beside it
-        if not content.startswith(_APPLE_DOUBLE):
+        if not content.startswith(_APPLE_DOUBLE) or _MARK in content:
             members.append(Member(name, content))
+    if archive.comment.strip():
+        members.append(Member(f"{file} (comment)" if file else "(comment)", archive.comment))
     if not members and not findings:
         findings.append(PkiError("the ZIP archive is empty", reason=Reason.INVALID, file=file))
     return tuple(members), tuple(findings)
+
+
+def _has_more(archive: zipfile.ZipFile, data: bytes) -> bool:
+    """Tell whether a file holds more than the archive that its end describes, which the library passes over."""
+    begins = min((one.header_offset for one in archive.infolist()), default=0)
+    end = data.rfind(_END)
+    ends = end + _END_BYTES + len(archive.comment)
+    told = int.from_bytes(data[end + _END_BYTES - 2 : end + _END_BYTES], "little")
+    return bool(begins) or told != len(archive.comment) or bool(data[ends:].strip(b"\0\r\n\t "))
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> bytes:

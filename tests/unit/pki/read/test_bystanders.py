@@ -107,3 +107,44 @@ def test_the_text_of_an_archive_with_such_files_reads_as_before():
     found = read_file(text.encode(), "a certificate or key")
     assert len(found.blocks) == 2
     assert found.findings == ()
+
+
+def commented(members: dict[str, bytes], comment: bytes) -> bytes:
+    packed = io.BytesIO(archive(members))
+    with zipfile.ZipFile(packed, "a") as made:
+        made.comment = comment
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        archive({"other.crt": ROOT.certificate_pem.encode()}) + archive(GOOD),
+        archive(GOOD) + ROOT.certificate_pem.encode(),
+        commented(GOOD, b"from the CA") + ROOT.certificate_pem.encode(),
+    ],
+    ids=["another archive before it", "a block behind it", "a block behind its comment"],
+)
+def test_what_stands_before_or_behind_an_archive_is_a_finding(data):
+    with pytest.raises(PkiFindingsError) as caught:
+        read_batch([ImportFile("site.zip", data)])
+    assert ["other content before or after" in each.message for each in caught.value.findings] == [True]
+
+
+@pytest.mark.parametrize("name", ["chain.crt/", "chain.crt", "._chain.crt"])
+def test_a_block_in_an_archive_is_used_whatever_its_file_is_called_or_begins_with(name):
+    begins = b"\x00\x05\x16\x07" if name.startswith("._") else b""
+    batch = read_batch(
+        [ImportFile("site.zip", archive({**GOOD, name: begins + ROOT.certificate_pem.encode()}))],
+        skip_unusable=True,
+    )
+    named = [each.file for each in batch.left_out]
+    assert ROOT.certificate_pem in batch.tls[0].certificate_text or named == [f"site.zip/{name}"]
+
+
+def test_an_archives_comment_is_used_or_named():
+    read = read_batch([ImportFile("site.zip", commented(GOOD, ROOT.certificate_pem.encode()))])
+    assert ROOT.certificate_pem in read.tls[0].certificate_text
+    read = read_batch([ImportFile("site.zip", commented(GOOD, b"Thank you for your order!"))])
+    assert [each.file for each in read.left_out] == ["site.zip (comment)"]
+    assert read_batch([ImportFile("site.zip", archive(GOOD) + b"\n")]).left_out == ()
