@@ -14,6 +14,8 @@ from common.pki import der
 from common.pki.certificate import Certificate
 
 KEY_USAGE: Final = "2.5.29.15"
+SUBJECT_KEY: Final = "2.5.29.14"
+AUTHORITY_KEY: Final = "2.5.29.35"
 BASIC_CONSTRAINTS: Final = "2.5.29.19"
 POLICIES: Final = "2.5.29.32"
 POLICY_MAPPINGS: Final = "2.5.29.33"
@@ -47,10 +49,23 @@ _NETSCAPE_TYPES: Final = (
 )
 _EC_KEY: Final = "1.2.840.10045.2.1"
 _RSA_KEY: Final = "1.2.840.113549.1.1.1"
+_KEY, _ISSUER, _SERIAL, _DIRECTORY_NAME = 0x80, 0xA1, 0x82, 0xA4
 _VERSION, _EXTENSIONS, _EXPLICIT_POLICY, _BOOLEAN = 0xA0, 0xA3, 0x80, 0x01
 _TRUE: Final = b"\xff"
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityKey:
+    """What an authority key identifier says of the issuer's certificate (RFC 5280 4.2.1.1); None where it says nothing.
+
+    `key` is its subject key identifier, `issuer_der` the name of who issued it, `serial` its number.
+    """
+
+    key: bytes | None = None
+    issuer_der: bytes | None = None
+    serial: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +82,9 @@ class Anatomy:
     serial: int = 1
     serial_octets: int = 1
     subject_der: bytes = b""
+    issuer_der: bytes = b""
+    subject_key: bytes | None = None
+    authority_key: AuthorityKey = AuthorityKey()
     issuer_is_empty: bool = False
     explicit_curve: bool = False
     rsa_exponent: int | None = None
@@ -98,6 +116,9 @@ def anatomy(certificate: Certificate) -> Anatomy:
         serial=read.try_("serial", lambda: der.integer(body[0]), 1),
         serial_octets=len(body[0].content),
         subject_der=body[4].raw,
+        issuer_der=body[2].raw,
+        subject_key=read.extension(SUBJECT_KEY, lambda value: der.first(value).content, None),
+        authority_key=read.extension(AUTHORITY_KEY, _authority_key, AuthorityKey()),
         issuer_is_empty=not body[2].content,
         explicit_curve=read.try_("key", lambda: _has_explicit_curve(body[5]), False),
         rsa_exponent=read.try_("key", lambda: _rsa_exponent(body[5]), None),
@@ -176,6 +197,16 @@ def _bits(value: bytes, names: tuple[str, ...]) -> frozenset[str]:
         name
         for place, name in enumerate(names)
         if name and place // 8 < len(octets) and octets[place // 8] & (0x80 >> place % 8)
+    )
+
+
+def _authority_key(value: bytes) -> AuthorityKey:
+    parts = {part.tag: part for part in der.sequence(value)}
+    names = der.children(parts[_ISSUER].content) if _ISSUER in parts else ()
+    return AuthorityKey(
+        key=parts[_KEY].content if _KEY in parts else None,
+        issuer_der=next((each.content for each in names if each.tag == _DIRECTORY_NAME), None),
+        serial=int.from_bytes(parts[_SERIAL].content, "big", signed=True) if _SERIAL in parts else None,
     )
 
 

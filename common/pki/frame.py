@@ -63,6 +63,7 @@ class Frame:
     extensions: tuple[RawExtension, ...] | None
     signature_algorithm: bytes
     signature: bytes
+    unused_bits: int
     oddities: tuple[str, ...]
 
 
@@ -109,6 +110,7 @@ def read_frame(data: bytes) -> Frame:
         extensions=_extensions(rest, oddities),
         signature_algorithm=outer[1].raw,
         signature=signature,
+        unused_bits=unused,
         oddities=tuple(oddities),
     )
 

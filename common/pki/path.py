@@ -12,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate
 from common.pki.constraints import Comparisons, constraints_hold
+from common.pki.name import canonical_name
 
 
 class Problem(StrEnum):
@@ -30,6 +31,7 @@ class Problem(StrEnum):
     POLICY = "policy"
     CRITICAL_EXTENSION = "critical_extension"
     UNDECODABLE = "undecodable"
+    OTHER_ISSUER = "other_issuer"
 
 
 class Purpose(StrEnum):
@@ -60,6 +62,19 @@ _OLD_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
 def has_repeated(certificate: Certificate) -> bool:
     """Tell whether an extension occurs twice that OpenSSL reads: it refuses that, be both the same or not."""
     return bool(anatomy(certificate).repeated & _READ_ONCE)
+
+
+def names_other_issuer(certificate: Certificate, issuer: Certificate) -> bool:
+    """Tell whether an authority key identifier means another certificate than this one, though its key made the signature.
+
+    OpenSSL takes such a one for no issuer (`X509_check_akid`): another key identifier, or another certificate's number or issuer.
+    """
+    meant, there = anatomy(certificate).authority_key, anatomy(issuer)
+    if meant.key is not None and there.subject_key is not None and meant.key != there.subject_key:
+        return True
+    if meant.serial is not None and meant.serial != there.serial:
+        return True
+    return meant.issuer_der is not None and canonical_name(meant.issuer_der) != issuer.issuer_id
 
 
 def is_damaged_root(certificate: Certificate) -> bool:
@@ -151,6 +166,8 @@ def problems_of(
         if place == 0:
             continue
         found[place].extend(_issuer_problems(certificate, intermediates, purpose))
+        if names_other_issuer(path[place - 1], certificate):
+            found[place - 1].append(Problem.OTHER_ISSUER)
         if certificate.subject_id != certificate.issuer_id:
             intermediates += 1
     if len(path) > 1 and not constraints_hold(path, comparisons):

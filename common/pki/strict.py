@@ -11,6 +11,7 @@ import datetime as dt
 import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
@@ -20,7 +21,7 @@ from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate, load
 from common.pki.constraints import Comparisons, comparisons_needed, constraints_hold
 from common.pki.faults import LEAST_EXPONENT
-from common.pki.path import Purpose, allows
+from common.pki.path import Purpose, allows, names_other_issuer
 from common.pki.signature import DECODING_ERRORS
 from common.pki.verdicts import in_words
 
@@ -116,6 +117,10 @@ def _also_for_openssl(way: Sequence[Certificate], purpose: Purpose) -> Verdict:
             return Verdict(accepted=False, reason=reason)
         if not allows(certificate, purpose):
             reason = f"the extended key usage of {certificate.label} does not allow this use"
+            return Verdict(accepted=False, reason=reason)
+    for certificate, issuer in pairwise(way):
+        if names_other_issuer(certificate, issuer):
+            reason = f"the authority key identifier of {certificate.label} means another certificate than {issuer.label}"
             return Verdict(accepted=False, reason=reason)
     if unfit := _unfit_for_handshakes(way[0]):
         return Verdict(accepted=False, reason=unfit)

@@ -79,6 +79,30 @@ def names(*every: str) -> bytes:
     return plain(names=[HOST, *every])
 
 
+def below(*, key: bytes | None = None, issuer: bytes | None = None, serial: bytes | None = None) -> bytes:
+    """Sign a leaf below `MIDDLE` whose authority key identifier says this."""
+    said = [odd.tagged(0x80, key)] if key is not None else []
+    said += [odd.tagged(0xA1, odd.tagged(0xA4, issuer))] if issuer is not None else []
+    said += [odd.tagged(0x82, serial)] if serial is not None else []
+    extensions = [
+        odd.extension(odd.SAN, odd.dns(HOST)),
+        odd.extension(odd.EKU, odd.seq(bytes.fromhex("06082b06010505070301"))),
+        odd.extension(odd.AKI, odd.seq(*said)),
+    ]
+    issued_by = read_frame(MIDDLE.certificate_der).subject
+    return odd.certificate(
+        subject=odd.name(HOST),
+        issuer=issued_by,
+        public_key=odd.spki(),
+        extensions=extensions,
+        key=MIDDLE.key,
+    )
+
+
+MIDDLE = make_intermediate(ROOT, "Middle")
+MIDDLE_NUMBER = bytes.fromhex(decode(MIDDLE.certificate_der).serial_no)
+MIDDLE_KEY = bytes.fromhex((decode(MIDDLE.certificate_der).key_id or "").replace(":", ""))
+ROOT_NAME, MIDDLE_NAME = (read_frame(each.certificate_der).subject for each in (ROOT, MIDDLE))
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
 SHAPES = {
     "as it should be": plain(),
@@ -121,6 +145,18 @@ SHAPES = {
     "begins tomorrow": plain(not_before_s=NOW_S + DAY_S, not_after_s=NOW_S + 30 * DAY_S),
     "lives for 900 days": plain(not_after_s=NOW_S + 890 * DAY_S),
     "without seconds": by_hand(not_after=(odd.UTC, "2801010000Z")),
+    "its CA by key, issuer and number": below(key=MIDDLE_KEY, issuer=ROOT_NAME, serial=MIDDLE_NUMBER),
+    "another key of its CA": below(key=b"B" * 20),
+    "another number of its CA": below(key=MIDDLE_KEY, issuer=ROOT_NAME, serial=b"\x11\x22"),
+    "its CA named as that CA's issuer": below(key=MIDDLE_KEY, issuer=MIDDLE_NAME, serial=MIDDLE_NUMBER),
+    "a signature of no whole octets": odd.certificate(
+        subject=odd.name(HOST),
+        issuer=ROOT_NAME,
+        public_key=odd.spki(),
+        extensions=[odd.extension(odd.SAN, odd.dns(HOST))],
+        key=ROOT.key,
+        unused_bits=1,
+    ),
     "no purpose": plain(usages=None),
     "no names": plain(alternatives=False),
     "basic constraints unreadable": by_hand(
@@ -129,11 +165,19 @@ SHAPES = {
 }
 ACCEPTED = {
     "as it should be",
+    "its CA by key, issuer and number",
     # no client that was tried refuses these, only the library behind the strict client
     "names critical beside a subject",
     "serial number of 24 octets",
 }
-SENT = {"excluded by its CA": [NARROW], "path too long": [BELOW_SHORT, SHORT]}
+SENT = {
+    "excluded by its CA": [NARROW],
+    "path too long": [BELOW_SHORT, SHORT],
+    "its CA by key, issuer and number": [MIDDLE],
+    "another key of its CA": [MIDDLE],
+    "another number of its CA": [MIDDLE],
+    "its CA named as that CA's issuer": [MIDDLE],
+}
 
 
 @pytest.mark.parametrize("slots", [(), ("server",)], ids=["unassigned", "assigned"])

@@ -123,6 +123,7 @@ PROBLEM_WORDS: Mapping[Problem, str] = MappingProxyType(
         Problem.POLICY: "a CA above demands a certificate policy that it does not have",
         Problem.CRITICAL_EXTENSION: "a critical extension that clients do not know",
         Problem.UNDECODABLE: "it cannot be read completely",
+        Problem.OTHER_ISSUER: "its authority key identifier means another certificate than the one above it, so OpenSSL refuses it",
     }
 )
 """Each problem in words that complete a certificate's name and a colon."""
