@@ -29,24 +29,24 @@ def finding_in(error: Exception) -> tuple[str, str]:
     text = str(error)
     found = _PLACE.search(text)
     place = found[1].removeprefix("$").removeprefix(".") if found else ""
-    said = text[: found.start()] if found else text
-    if missing := _MISSING.match(said):
+    problem = text[: found.start()] if found else text
+    if missing := _MISSING.match(problem):
         return _within(place, missing[1]), "is missing"
-    if unknown := _UNKNOWN.match(said):
+    if unknown := _UNKNOWN.match(problem):
         return _within(place, unknown[1]), "is not a known field"
-    if expected := _EXPECTED.match(said):
+    if expected := _EXPECTED.match(problem):
         return place, f"must be {_kinds(expected[1])}, not {_kinds(expected[2])}"
-    if bound := _BOUND.match(said):
+    if bound := _BOUND.match(problem):
         return place, _bounded(bound[1], is_most=bound[2] == "<=", bound=int(bound[3]))
-    if _ENUM.match(said):
+    if _ENUM.match(problem):
         return place, "is not one of its possible values"
-    return place, said[:1].lower() + said[1:]
+    return place, problem[:1].lower() + problem[1:]
 
 
 def finding_text(error: Exception) -> str:
     """Return the same as one text: "nodes[0].name must be a text, not a whole number"."""
-    place, said = finding_in(error)
-    return f"{place} {said}" if place else said
+    place, problem = finding_in(error)
+    return f"{place} {problem}" if place else problem
 
 
 def _bounded(kind: str, *, is_most: bool, bound: int) -> str:

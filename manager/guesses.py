@@ -30,18 +30,18 @@ def answer_to(
     `path` is what was typed before it. `commands` has those that exist, each with the commands below it; `notes` has, by a guess or by its
     aim, what no command's name tells.
     """
-    said = f"There is no command '{path} {guess}'."
+    opening = f"There is no command '{path} {guess}'."
     aims = [aim for aim, (words, _) in _AIMS.items() if guess in words]
     for key in (guess, *aims):
         if key in notes:
-            return f"{said} {notes[key]}"
+            return f"{opening} {notes[key]}"
     if found := _here(aims, commands):
-        return f"{said} Use '{path} {found}'."
+        return f"{opening} Use '{path} {found}'."
     if below := _below(aims, commands) or _of_the_same_name(guess, commands):
-        return f"{said} Say of what: {_listed([f'{path} {each}' for each in below])}."
+        return f"{opening} Say of what: {_listed([f'{path} {each}' for each in below])}."
     if near := _nearest(guess, commands):
-        return f"{said} Did you mean '{path} {near}'?"
-    return f"{said} Available: {_listed([f'{path} {each}' for each in commands])}."
+        return f"{opening} Did you mean '{path} {near}'?"
+    return f"{opening} Available: {_listed([f'{path} {each}' for each in commands])}."
 
 
 def _here(aims: Sequence[str], commands: Mapping[str, Collection[str]]) -> str | None:

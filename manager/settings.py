@@ -79,8 +79,8 @@ def _finding(each: ErrorDetails, path: Path, given: Mapping[str, object], known:
     plain = _PLAIN.get(each["type"])
     if plain is not None:
         return f"{place}: {plain.format(**each.get('ctx', {}))}"
-    said = each["msg"].removeprefix("Value error, ")
-    return f"{place}: {said[:1].lower()}{said[1:]}"
+    message = each["msg"].removeprefix("Value error, ")
+    return f"{place}: {message[:1].lower()}{message[1:]}"
 
 
 def _unread_variable(error: SettingsError) -> str:
@@ -182,5 +182,7 @@ class Settings(BaseSettings):
         except RecursionError as error:
             raise InvalidInputError("config", f"{path} is nested too deeply") from error
         except ValueError as error:  # a TOML file that does not parse
-            said = str(error)
-            raise InvalidInputError("config", f"{path} is not TOML: {said[:1].lower()}{said[1:]}") from error
+            message = str(error)
+            raise InvalidInputError(
+                "config", f"{path} is not TOML: {message[:1].lower()}{message[1:]}"
+            ) from error

@@ -141,10 +141,10 @@ def faults_as_ca(certificate: Certificate, *, now_s: int) -> tuple[Problem, ...]
     if certificate.is_self_signed and not certificate.is_ca:
         return ()
     found = [*_own_problems(certificate, now_s), *_issuer_problems(certificate, 0, Purpose.SERVER)]
-    told = {Problem.EXPIRED, Problem.WEAK_SIGNATURE}
+    reported = {Problem.EXPIRED, Problem.WEAK_SIGNATURE}
     if allows(certificate, Purpose.CLIENT):
-        told.add(Problem.PURPOSE)
-    return tuple(problem for problem in found if problem not in told)
+        reported.add(Problem.PURPOSE)
+    return tuple(problem for problem in found if problem not in reported)
 
 
 def is_usable(certificate: Certificate, *, now_s: int, purpose: Purpose) -> bool:

@@ -90,5 +90,5 @@ def in_words(text: str) -> str:
 def _quoted(inner: str) -> str:
     """Return what the verifier says where there are no words of ours for it, without objects and numbered identifiers."""
     plain = _OID.sub("", _OBJECT.sub("", _SEARCH.sub("", inner)))
-    said = " ".join(plain.split()).strip(" .:")
-    return f"{_UNCLEAR}: {said[:QUOTED_MAX_CHARS]}" if said else _UNCLEAR
+    text = " ".join(plain.split()).strip(" .:")
+    return f"{_UNCLEAR}: {text[:QUOTED_MAX_CHARS]}" if text else _UNCLEAR

@@ -46,12 +46,12 @@ class HeldBack:
 
     def message(self) -> str:
         """Return what to tell of it."""
-        told = f"{self.count} more like this in the last {INTERVAL_S:.0f} s are not shown"
+        sentence = f"{self.count} more like this in the last {INTERVAL_S:.0f} s are not shown"
         if not self.sources:
-            return told
+            return sentence
         most, count = self.sources.most_common(1)[0]
         several = f"{len(self.sources)}{' or more' if len(self.sources) >= SOURCES_MAX else ''} addresses"
-        return f"{told}; from {several}, {count} of them from {most}"
+        return f"{sentence}; from {several}, {count} of them from {most}"
 
 
 class Flood:

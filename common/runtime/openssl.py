@@ -27,9 +27,9 @@ def refusals(certificates: Sequence[Certificate]) -> dict[Fingerprint, str]:
     if not certificates or not _refusal_of_file(certificates):
         return {}
     return {
-        certificate.fingerprint: _diagnosis(certificate.der) or f"OpenSSL says: {said}"
+        certificate.fingerprint: _diagnosis(certificate.der) or f"OpenSSL says: {refusal}"
         for certificate in certificates
-        if (said := _refusal_of_file([certificate]))
+        if (refusal := _refusal_of_file([certificate]))
     }
 
 

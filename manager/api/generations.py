@@ -34,7 +34,7 @@ async def difference(call: Call) -> web.StreamResponse:
 
 async def republish(call: Call) -> web.StreamResponse:
     """Publish an older generation's content as a new one, and push it."""
-    done, told = await call.api.use_cases.generations.republish(
+    done, consequences = await call.api.use_cases.generations.republish(
         call.node(), call.number("generation"), confirm=call.confirm(), actor=call.actor
     )
     answer = RepublishedAnswer(
@@ -42,7 +42,7 @@ async def republish(call: Call) -> web.StreamResponse:
         action=done.action,
         why=done.why,
         generation=done.generation,
-        consequences=consequence_answers(told),
+        consequences=consequence_answers(consequences),
     )
     return reply(answer, status=201)
 

@@ -171,8 +171,8 @@ def _check_query(route: Route, request: web.Request) -> None:
     known = {each.name: each for each in route.query}
     for name in request.query:
         if name not in known:
-            told = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise InvalidInputError(name[:40], f"there is no such query parameter here; {told}")
+            accepted = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise InvalidInputError(name[:40], f"there is no such query parameter here; {accepted}")
         if len(request.query.getall(name)) > 1:
             raise InvalidInputError(name, "the query parameter is given more than once")
         if known[name].kind is bool:

@@ -54,11 +54,11 @@ class Limits:
         known_starts_per_s: the same of peers at known addresses; a thousand nodes are back after a quarter of a minute.
         exchanges_burst, exchanges_per_s: key exchanges of one node's connection after its first. Agents want one in an hour or after
             a GB (RFC 4253 9). Who has proven nothing has no more than the first.
-        spoiled_s: how long a source waits behind others after it had a place and made nothing of it.
+        penalty_s: how long a source waits behind others after it had a place and made nothing of it.
         known_burst, known_per_s: new connections from one known address; a whole fleet may come back behind it.
         login_bytes: sent by one peer before it has proven what it came for; a login and a join take about 5 KB.
         version_s: until the peer's version line, which it sends at once (RFC 4253 4.2).
-        silence_s, spoiled_silence_s: the same while others wait for the place, and for a source that made nothing of its last one.
+        silence_s, penalty_silence_s: the same while others wait for the place, and for a source that made nothing of its last one.
         login_s: from there until the login.
         dawdling_s: the same while others wait for the place.
         session_s, request_s, answer_s: from the login to a session, from there to a request to join, from there until it is answered.
@@ -79,13 +79,13 @@ class Limits:
     known_starts_per_s: float = 64.0
     exchanges_burst: float = 3.0
     exchanges_per_s: float = 1 / 60
-    spoiled_s: float = 60.0
+    penalty_s: float = 60.0
     known_burst: float = 10_000.0
     known_per_s: float = 64.0
     login_bytes: int = 16 * 1024
     version_s: float = 3.0
     silence_s: float = 0.5
-    spoiled_silence_s: float = 0.1
+    penalty_silence_s: float = 0.1
     login_s: float = 15.0
     dawdling_s: float = 5.0
     session_s: float = 15.0
@@ -112,7 +112,7 @@ class _Side:
     ) -> None:
         self.places: Places[Visitor] = Places(total=places, per_source=per_source)
         self.turns = turns
-        self._silent, self._fresh, self._spoiled = Queue(), Queue(), Queue()
+        self._silent, self._fresh, self._penalised = Queue(), Queue(), Queue()
         self._begun = 0
         self._paces = paces
         self._waiting, self._waiting_per_source = waiting, waiting_per_source
@@ -123,9 +123,9 @@ class _Side:
 
     @property
     def _queues(self) -> tuple[Queue, ...]:
-        return (self._fresh, self._spoiled, self._silent)
+        return (self._fresh, self._penalised, self._silent)
 
-    def reason_against(self, source: str, now_s: float, *, is_spoiled: bool) -> str:
+    def reason_against(self, source: str, now_s: float, *, is_penalised: bool) -> str:
         """Return why one more of this source is turned away, "" if it may wait. For who is new one goes that says nothing."""
         if not self._paces.take(source, now_s):
             return HURRIED
@@ -133,7 +133,7 @@ class _Side:
             return CROWDED
         if self.waiting < self._waiting:
             return ""
-        displaced = None if is_spoiled else self._first_to_go(now_s)
+        displaced = None if is_penalised else self._first_to_go(now_s)
         if displaced is None:
             return FULL
         displaced.dismiss(DISPLACED)
@@ -142,11 +142,11 @@ class _Side:
         return ""
 
     def _first_to_go(self, now_s: float) -> Visitor | None:
-        spoiled = self._silent.oldest(is_spoiled=True) or self._spoiled.oldest(is_spoiled=True)
-        fresh = self._silent.oldest(is_spoiled=False)
-        if spoiled is None and fresh is not None and fresh.arrived_s <= now_s - SPEAKS_S:
+        penalised = self._silent.oldest(is_penalised=True) or self._penalised.oldest(is_penalised=True)
+        fresh = self._silent.oldest(is_penalised=False)
+        if penalised is None and fresh is not None and fresh.arrived_s <= now_s - SPEAKS_S:
             return fresh
-        return spoiled
+        return penalised
 
     def put(self, visitor: Visitor) -> None:
         """Let one wait for a place that has said nothing yet."""
@@ -155,7 +155,7 @@ class _Side:
     def spoke(self, visitor: Visitor) -> None:
         """Let one that has said something wait before those that have not."""
         if self._silent.remove(visitor):
-            (self._spoiled if visitor.is_spoiled else self._fresh).put(visitor)
+            (self._penalised if visitor.is_penalised else self._fresh).put(visitor)
 
     def leave(self, visitor: Visitor) -> None:
         """Let one wait no longer."""
@@ -163,7 +163,7 @@ class _Side:
 
     def next(self, now_s: float) -> Visitor | None:
         """Take who may begin now, if anybody may, and dismiss whose place that is."""
-        spoken = (self._fresh, self._spoiled)
+        spoken = (self._fresh, self._penalised)
         order = spoken if self._begun % SPOILED_EVERY else reversed(spoken)
         for queue in (*order, self._silent):
             visitor = self._next_of(queue, now_s)
@@ -195,7 +195,7 @@ class Gate:
         self.limits = limits
         self.refused: Counter[str] = Counter()
         self._known_sources = known
-        self._spoiled: OrderedDict[str, float] = OrderedDict()
+        self._penalised: OrderedDict[str, float] = OrderedDict()
         self._refused_s: OrderedDict[str, float] = OrderedDict()
         self._strangers = _Side(
             places=limits.logins,
@@ -234,8 +234,8 @@ class Gate:
             self.refuse(address, EXHAUSTED)
             return None
         side = self._known if source in self._known_sources else self._strangers
-        is_spoiled = side is self._strangers and self._spoiled.get(source, -inf) > now_s
-        if against := side.reason_against(source, now_s, is_spoiled=is_spoiled):
+        is_penalised = side is self._strangers and self._penalised.get(source, -inf) > now_s
+        if against := side.reason_against(source, now_s, is_penalised=is_penalised):
             if against == FULL:
                 self._turned_away(source, now_s)
             self.refuse(address, against)
@@ -245,7 +245,7 @@ class Gate:
             address=address,
             is_known=side is self._known,
             arrived_s=now_s,
-            is_spoiled=is_spoiled,
+            is_penalised=is_penalised,
         )
         side.put(visitor)
         return visitor
@@ -257,18 +257,18 @@ class Gate:
                 yield visitor
 
     def _turned_away(self, source: str, now_s: float) -> None:
-        """Spoil a source that is back at once after it was turned away: an agent waits for a second at least."""
+        """Penalise a source that is back at once after it was turned away: an agent waits for a second at least."""
         if now_s - self._refused_s.pop(source, -inf) < HASTY_S:
-            self._spoil(source, now_s)
+            self._penalise(source, now_s)
         self._refused_s[source] = now_s
         if len(self._refused_s) > KEYS_MAX:
             self._refused_s.popitem(last=False)
 
-    def _spoil(self, source: str, now_s: float) -> None:
-        self._spoiled.pop(source, None)
-        self._spoiled[source] = now_s + self.limits.spoiled_s
-        if len(self._spoiled) > KEYS_MAX:
-            self._spoiled.popitem(last=False)
+    def _penalise(self, source: str, now_s: float) -> None:
+        self._penalised.pop(source, None)
+        self._penalised[source] = now_s + self.limits.penalty_s
+        if len(self._penalised) > KEYS_MAX:
+            self._penalised.popitem(last=False)
 
     def spoke(self, visitor: Visitor) -> None:
         """Note that one that waits for its place has said something."""
@@ -298,9 +298,9 @@ class Gate:
     def judge(self, visitor: Visitor, now_s: float, *, is_worthy: bool) -> None:
         """Remember whether a peer made something of its place, or came and went."""
         if is_worthy:
-            self._spoiled.pop(visitor.source, None)
+            self._penalised.pop(visitor.source, None)
         else:
-            self._spoil(visitor.source, now_s)
+            self._penalise(visitor.source, now_s)
 
     def leave(self, visitor: Visitor) -> None:
         """Free a peer's place: it has proven what it came for, or is gone. Harmless if it has none."""

@@ -80,7 +80,7 @@ class Guard(asyncio.BufferedProtocol):
             return
         limits = self._gate.limits
         self._expect(limits.version_s, "no version line came")
-        silence_s = limits.spoiled_silence_s if self.visitor.is_spoiled else limits.silence_s
+        silence_s = limits.penalty_silence_s if self.visitor.is_penalised else limits.silence_s
         self.visitor.yields_at_s = self._loop.time() + silence_s
         self._inner = self._make(self)
         self._inner.connection_made(transport)

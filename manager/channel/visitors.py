@@ -28,7 +28,7 @@ class Visitor(Place):
     address: str
     is_known: bool
     arrived_s: float = 0.0
-    is_spoiled: bool = False
+    is_penalised: bool = False
     is_silent: bool = True
     is_over: bool = False
     dismiss: Callable[[str], None] = _nobody_to_dismiss
@@ -82,11 +82,11 @@ class Queue:
         self._count -= 1
         return True
 
-    def oldest(self, *, is_spoiled: bool) -> Visitor | None:
-        """Return the one that has waited longest of those that are spoiled, or are not; None if there is none."""
+    def oldest(self, *, is_penalised: bool) -> Visitor | None:
+        """Return the one that has waited longest of those that are penalised, or are not; None if there is none."""
         first = (line[0] for line in self._sources.values())
         return min(
-            (each for each in first if each.is_spoiled == is_spoiled),
+            (each for each in first if each.is_penalised == is_penalised),
             key=lambda each: each.arrived_s,
             default=None,
         )

@@ -138,17 +138,19 @@ def verify(
 
 
 def _sentences(found: "VerificationAnswer") -> list[str]:
-    said = []
+    sentences = []
     if found.broken_at is not None:
-        said.append(_FAULTS.get(found.fault, _FAULTS["entry"]).format(at=found.broken_at, count=found.count))
+        sentences.append(
+            _FAULTS.get(found.fault, _FAULTS["entry"]).format(at=found.broken_at, count=found.count)
+        )
     if not found.noted:
-        said.append("The hash that was noted is not in the log: the log was replaced.")
+        sentences.append("The hash that was noted is not in the log: the log was replaced.")
     if found.kept in _KEPT:
-        said.append(_KEPT[found.kept])
-    if not said:
+        sentences.append(_KEPT[found.kept])
+    if not sentences:
         held = " and the head that was kept is among them" if found.kept == "held" else ""
-        said = [f"All {found.count} entries are intact{held}.", f"The head to keep: {found.signed_head}"]
-    return said
+        sentences = [f"All {found.count} entries are intact{held}.", f"The head to keep: {found.signed_head}"]
+    return sentences
 
 
 def _detail(detail: object) -> str:

@@ -185,10 +185,10 @@ def decoded_ca(found: TrustedCaAnswer, now_s: float) -> Table:
     return output.pairs(rows)
 
 
-def said_of(consequences: Iterable[ConsequenceAnswer], findings: Iterable[Finding]) -> list[str]:
+def impact_lines(consequences: Iterable[ConsequenceAnswer], findings: Iterable[Finding]) -> list[str]:
     """Return, each once and with how bad it is, what a change means and what is wrong with a certificate; notes about it are in `show`."""
-    told = list(consequences)
-    codes = {each.code for each in told}
+    shown = list(consequences)
+    codes = {each.code for each in shown}
     if "name_mismatch" in codes:
         codes.add("node_name_mismatch")
     found = [
@@ -196,7 +196,7 @@ def said_of(consequences: Iterable[ConsequenceAnswer], findings: Iterable[Findin
         for each in findings
         if each.severity != "note" and each.code not in {*codes, "unassigned"}
     ]
-    lines = [coded(consequence_line(each), each.code) for each in told]
+    lines = [coded(consequence_line(each), each.code) for each in shown]
     return list(dict.fromkeys([*lines, *found]))
 
 

@@ -248,9 +248,9 @@ def going_to(nodes: Sequence[str]) -> str:
 
 def say_remarks(kept: "CertificateAnswer | AssignedAnswer") -> None:
     """Say what somebody who has just given a certificate should know about it."""
-    from manager.cli.certificate_tables import HINT, is_coded, said_of
+    from manager.cli.certificate_tables import HINT, impact_lines, is_coded
 
-    lines = said_of(kept.consequences or (), kept.findings or ())
+    lines = impact_lines(kept.consequences or (), kept.findings or ())
     for line in [*lines, *([HINT] if is_coded(lines) else [])]:
         say(f"  {line}")
 

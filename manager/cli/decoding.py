@@ -53,7 +53,7 @@ def refusal(status: int, answer: bytes) -> RefusedError | None:
         error = msgspec.json.decode(answer, type=FailureAnswer).error
     except msgspec.MsgspecError:
         return None
-    told, command = error.confirmation or None, _LISTS.get(error.hint or "")
+    confirmation, command = error.confirmation or None, _LISTS.get(error.hint or "")
     message = error.message or f"the manager refused with HTTP status {status}"
     return RefusedError(
         f"{message}; 'certcast {command}' lists them" if command else message,
@@ -61,6 +61,6 @@ def refusal(status: int, answer: bytes) -> RefusedError | None:
         code=error.reason,
         field=error.field,
         findings=error.findings,
-        consequences=told.consequences if told is not None else (),
-        token=told.token if told is not None else None,
+        consequences=confirmation.consequences if confirmation is not None else (),
+        token=confirmation.token if confirmation is not None else None,
     )

@@ -67,9 +67,9 @@ def failure(node: NodeView) -> str:
 def _row(node: NodeView, now_s: float) -> tuple[output.Cell, ...]:
     leaves, ends = [], []
     for slot, facts in node.slots.items():
-        told = _leaves(slot, facts)
-        leaves += told
-        ends += [_expires(node, slot, now_s), *[""] * (len(told) - 1)]
+        shown = _leaves(slot, facts)
+        leaves += shown
+        ends += [_expires(node, slot, now_s), *[""] * (len(shown) - 1)]
     desired, applied = _number(node.desired), _number(node.applied)
     return (
         node.name,

@@ -155,17 +155,17 @@ def _show_change(context: typer.Context, name: str, generation: int) -> str:
 
 def lines(difference: "Difference") -> list[str]:
     """Say a difference, a line each: certificates first, then anchors, then files."""
-    said = []
+    found = []
     for slot in difference.slots:
-        said.append(f"{slot.slot}: {_chain(slot.before)}")
-        said.append(f"{'':{len(slot.slot)}}  becomes {_chain(slot.after)}")
-    said += [f"anchor added: {_named(each)}" for each in difference.anchors_added]
-    said += [f"anchor removed: {_named(each)}" for each in difference.anchors_removed]
-    said += [
+        found.append(f"{slot.slot}: {_chain(slot.before)}")
+        found.append(f"{'':{len(slot.slot)}}  becomes {_chain(slot.after)}")
+    found += [f"anchor added: {_named(each)}" for each in difference.anchors_added]
+    found += [f"anchor removed: {_named(each)}" for each in difference.anchors_removed]
+    found += [
         f"{each.change} {each.path} ({_size(each.before_bytes)} -> {_size(each.after_bytes)})"
         for each in difference.files
     ]
-    return said
+    return found
 
 
 def _chain(certificates: "Sequence[Named]") -> str:

@@ -119,9 +119,9 @@ def _show(what: str, found: "Sequence[Stored]") -> None:
         FOLDED,
         HINT,
         IMPORT_HEADINGS,
+        impact_lines,
         import_row,
         is_coded,
-        said_of,
     )
     from manager.cli.output import show_table
 
@@ -129,7 +129,7 @@ def _show(what: str, found: "Sequence[Stored]") -> None:
     say(f"{len(found)} {what if len(found) != 1 else what.removesuffix('s')}:")
     show_table(IMPORT_HEADINGS, [import_row(each, now_s) for each in found], nothing="", folded=FOLDED)
     leaves = [each for each in found if isinstance(each, CertificateAnswer)]
-    lines = [f"{each.id}: {line}" for each in leaves for line in said_of((), each.findings or ())]
+    lines = [f"{each.id}: {line}" for each in leaves for line in impact_lines((), each.findings or ())]
     for line in [*lines, *([HINT] if is_coded(lines) else [])]:
         say(f"  {line}")
     say("")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Entry = CertificateAnswer | RequestAnswer | TrustedCaAnswer
 
 FINGERPRINT_MIN: Final = 4
-TOLD_MAX: Final = 10
+CANDIDATES_MAX: Final = 10
 FOUND_MAX: Final = 1000
 
 _HEX: Final = re.compile(rf"[0-9a-f]{{{FINGERPRINT_MIN},64}}")
@@ -58,9 +58,11 @@ def single_id(kind: str, wanted: str, entries: Sequence["Entry"]) -> int:
             "id",
             f"no {kind} is called '{wanted}': give a number of the list, a whole name, or a fingerprint's beginning",
         )
-    told = "; ".join(f"{each.id} {_described(each)}" for each in found[:TOLD_MAX])
-    more = f"; and {len(found) - TOLD_MAX} more" if len(found) > TOLD_MAX else ""
-    raise InvalidInputError("id", f"{len(found)} {kind}s are called '{wanted}', say which: {told}{more}")
+    candidates = "; ".join(f"{each.id} {_described(each)}" for each in found[:CANDIDATES_MAX])
+    more = f"; and {len(found) - CANDIDATES_MAX} more" if len(found) > CANDIDATES_MAX else ""
+    raise InvalidInputError(
+        "id", f"{len(found)} {kind}s are called '{wanted}', say which: {candidates}{more}"
+    )
 
 
 async def find_certificates(client: "Client", wanted: str) -> Sequence["Entry"]:

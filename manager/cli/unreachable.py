@@ -40,12 +40,12 @@ def failed(url: str, error: OSError) -> UnreachableError:
         case TimeoutError():
             return silent(url)
         case socket.gaierror():
-            return UnreachableError(f"cannot find the host {_host(url)}: {_said(error)}. Is --url right?")
+            return UnreachableError(f"cannot find the host {_host(url)}: {_detail(error)}. Is --url right?")
         case ConnectionResetError():
             return closed(url)
         case _:
             return UnreachableError(
-                f"cannot reach {url}: {_said(error)}. Is the manager running, and --url right?"
+                f"cannot reach {url}: {_detail(error)}. Is the manager running, and --url right?"
             )
 
 
@@ -54,8 +54,8 @@ def no_tls(url: str, error: BaseException | None) -> UnreachableError:
     reason = getattr(error, "reason", "") or ""
     if reason in NO_TLS:
         return UnreachableError(f"the server at {url} does not speak TLS: is that the manager's https port?")
-    said = f" ({reason.replace('_', ' ').lower()})" if reason else ""
-    return UnreachableError(f"the TLS handshake with {url} failed{said}: is that the manager's https port?")
+    detail = f" ({reason.replace('_', ' ').lower()})" if reason else ""
+    return UnreachableError(f"the TLS handshake with {url} failed{detail}: is that the manager's https port?")
 
 
 def silent(url: str) -> UnreachableError:
@@ -84,7 +84,7 @@ def behind_proxy(url: str, status: int) -> UnreachableError:
     )
 
 
-def _said(error: OSError) -> str:
+def _detail(error: OSError) -> str:
     # a failed name look-up has negative codes; several failed addresses have none at all
     if error.errno and error.errno > 0:
         return os.strerror(error.errno)

@@ -67,8 +67,8 @@ class ConfirmationNeededError(ConflictError):
 
 def token_of(consequences: Iterable[Consequence], facts: object) -> str:
     """Return what stands for these consequences of a change of these facts."""
-    told = [[each.code, each.message, sorted(each.nodes)] for each in consequences]
-    return hashlib.sha256(json.dumps([told, facts], sort_keys=True).encode()).hexdigest()[:32]
+    stated = [[each.code, each.message, sorted(each.nodes)] for each in consequences]
+    return hashlib.sha256(json.dumps([stated, facts], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def unique(found: Iterable[Consequence]) -> list[Consequence]:
@@ -110,7 +110,7 @@ def left_without(entry: Entry, nodes: tuple[NodeName, ...]) -> Consequence:
     )
 
 
-def said(entry: Entry) -> str:
+def short_name(entry: Entry) -> str:
     """Name an entry shortly, where it is named in full beside."""
     return f"certificate {entry.id}" if entry.id else "the certificate"
 

@@ -11,7 +11,7 @@ from common.codes import ChainState
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
 from manager.domain.comparison import listed
-from manager.domain.consequences import Consequence, ConsequenceCode, asked, said
+from manager.domain.consequences import Consequence, ConsequenceCode, asked, short_name
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import AssignmentRecord
 from manager.pki.chain.chain import Chain
@@ -102,7 +102,7 @@ def of_broken_chain(inventory: Inventory, before: Entry, after: Entry, *, now_s:
         return []
     lost = [one for one in was.serving if one not in then.serving]
     without = f" Without {_named(lost)}, clients may refuse it." if lost else ""
-    message = f"The chain of trust of {said(before)} breaks. {then.explanation}{without}"
+    message = f"The chain of trust of {short_name(before)} breaks. {then.explanation}{without}"
     nodes = tuple(dict.fromkeys(place.node for place in after.places))
     return [replace(asked(ConsequenceCode.CHAIN_BROKEN, message), nodes=nodes)]
 
@@ -112,7 +112,7 @@ def _kept(kept: Sequence[Certificate], source: Entry, *, is_needed: bool) -> Con
     who = "The chain of trust needs" if is_needed else "Clients that do not know its root need"
     return Consequence(
         code=ConsequenceCode.CHAIN_KEPT,
-        message=f"{who} {_named(kept)}, which {was} not given again and {is_} kept from {said(source)}.",
+        message=f"{who} {_named(kept)}, which {was} not given again and {is_} kept from {short_name(source)}.",
         severity=Severity.NOTE,
         asks=False,
     )

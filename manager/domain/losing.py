@@ -19,7 +19,7 @@ from manager.pki.judge.identity import key_of
 
 def of_other_key(known: Entry, given: Entry, inventory: Inventory) -> list[Consequence]:
     """Return what follows when an entry gets another certificate of its issuer and serial number, with another key."""
-    told = (
+    conflict = (
         f"{named(known)} has the issuer and serial number ({known.leaf.serial_no}) of the new certificate "
         f"'{given.leaf.subject_name or given.leaf.label}' (fingerprint {given.leaf.fingerprint[:16]}), but another private key: "
         "the new one would take its place"
@@ -28,7 +28,7 @@ def of_other_key(known: Entry, given: Entry, inventory: Inventory) -> list[Conse
     where = f", also on {listed(dict.fromkeys(nodes))}" if nodes else ""
     replaced = Consequence(
         code=ConsequenceCode.KEY_REPLACED,
-        message=f"{told}{where}.",
+        message=f"{conflict}{where}.",
         severity=Severity.ERROR,
         asks=True,
         nodes=nodes,

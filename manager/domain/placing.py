@@ -17,7 +17,7 @@ from manager.domain.consequences import (
     ConsequenceCode,
     left_without,
     of_difference,
-    said,
+    short_name,
     unique,
 )
 from manager.domain.inventory import Entry, Inventory
@@ -190,7 +190,7 @@ def _of_replacing(group: Sequence[Move]) -> list[Consequence]:
 
 def _differences(before: Entry, after: Entry) -> list[Difference]:
     """Compare two entries, or an entry's content before a change and after it."""
-    return compare(before.leaf, after.leaf, label=said(before), in_place=before.id == after.id)
+    return compare(before.leaf, after.leaf, label=short_name(before), in_place=before.id == after.id)
 
 
 def _grouped(moves: Iterable[Move], key: Callable[[Move], object]) -> list[list[Move]]:

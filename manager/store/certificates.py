@@ -188,9 +188,9 @@ def _held(assignments: Sequence[AssignmentRecord]) -> str:
     by_certificate: dict[int, dict[NodeName, None]] = {}
     for each in assignments:
         by_certificate.setdefault(each.certificate_id, {})[each.node] = None
-    told = []
+    held = []
     for number, nodes in by_certificate.items():
         names = list(nodes)
         more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
-        told.append(f"certificate {number} is still assigned to {', '.join(names[:NAMED_MAX])}{more}")
-    return "; ".join(told)
+        held.append(f"certificate {number} is still assigned to {', '.join(names[:NAMED_MAX])}{more}")
+    return "; ".join(held)

@@ -118,8 +118,8 @@ def read_batch(
 
 def _of_certificates(certificates: Iterable[Certificate]) -> list[PkiError]:
     known = list(certificates)
-    said = refusals(known)
-    return [_refused(each.label, said[each.fingerprint]) for each in known if each.fingerprint in said]
+    refused = refusals(known)
+    return [_refused(each.label, refused[each.fingerprint]) for each in known if each.fingerprint in refused]
 
 
 def _of_material(material: TlsMaterial) -> list[PkiError]:
@@ -127,8 +127,8 @@ def _of_material(material: TlsMaterial) -> list[PkiError]:
     if findings:
         return findings
     fullchain = "".join(each.pem for each in (material.leaf, *material.chain))
-    said = refusal_of_server(fullchain, material.private_key_pem, material.parameters_pem)
-    return [_refused(material.leaf.label, f"OpenSSL says: {said}")] if said else []
+    refusal = refusal_of_server(fullchain, material.private_key_pem, material.parameters_pem)
+    return [_refused(material.leaf.label, f"OpenSSL says: {refusal}")] if refusal else []
 
 
 def _refused(label: str, why: str) -> PkiError:

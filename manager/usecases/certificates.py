@@ -157,8 +157,10 @@ class CertificateUseCases:
             log.info("trust.changed", count=len(kept.trusted_cas), user=actor, cause="imported")
         concerned = {each.node for places in nodes for each in places}
         self._context.changed(None if kept.trusted_cas else concerned, cause="files imported")
-        told = impact.consequences
-        return ImportResult(tls=kept.tls, trusted_cas=kept.trusted_cas, left_out=left_out, consequences=told)
+        consequences = impact.consequences
+        return ImportResult(
+            tls=kept.tls, trusted_cas=kept.trusted_cas, left_out=left_out, consequences=consequences
+        )
 
     async def _with_stored_key(self, material: TlsMaterial, inventory: Inventory) -> TlsMaterial:
         """Give a certificate the key that is kept for the entry that it updates, or for another of the same key."""

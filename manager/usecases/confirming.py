@@ -83,8 +83,8 @@ class Impact:
     @property
     def noted(self) -> dict[str, object]:
         """Return what of it the audit log has: existing clients get no answer that could say it."""
-        told = [each.message for each in self.about_companions]
-        return {"not_served": told} if told else {}
+        messages = [each.message for each in self.about_companions]
+        return {"not_served": messages} if messages else {}
 
     def require_confirmation(self, confirm: str | None, *, replaces: bool = False) -> None:
         """Let the change go on, or raise ConfirmationNeededError. `replaces` agrees that another key may be replaced."""
@@ -145,13 +145,13 @@ def assess_imported(
     then = inventory.with_trust(inventory.trust.changed(new=trusted)) if trusted else inventory
     each = [(material, assess_kept(then, material, (), "server", now_s=now_s)) for material in tls]
     # another key is refused by the store: in a batch nobody could tell which of the files was confirmed
-    told = [(material, one, one.updates is not None and one.other_key is None) for material, one in each]
+    messages = [(material, one, one.updates is not None and one.other_key is None) for material, one in each]
     found = [
         replace(consequence, message=f"{material.leaf.label}: {consequence.message}")
-        for material, one, is_update in told
+        for material, one, is_update in messages
         for consequence in (one.consequences if is_update else one.about_companions)
     ]
-    facts = [[one.facts for _, one, is_update in told if is_update], trusting.facts]
+    facts = [[one.facts for _, one, is_update in messages if is_update], trusting.facts]
     return Impact(
         consequences=unique([*found, *of_own_cas(inventory, tls, trusted), *trusting.consequences]),
         facts=facts,

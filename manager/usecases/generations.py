@@ -118,14 +118,14 @@ class GenerationUseCases:
         new = parse_manifest((await self._context.store.generations.get(node, number=number)).manifest)
         for _ in range(ATTEMPTS):
             inventory = await self._context.inventories.current()
-            told: list[Consequence] = []
+            consequences: list[Consequence] = []
 
             # bound to this attempt's inventory, which is read before the transaction that calls it
-            note = partial(self._require_confirmation, inventory, new, confirm, told, actor)
+            note = partial(self._require_confirmation, inventory, new, confirm, consequences, actor)
             with contextlib.suppress(_ChangedError):
                 done = await self._context.fleet.republish(node, number, note=note)
                 self._context.content_changed.set()
-                return done, told
+                return done, consequences
         raise StorageError("the store kept changing in the meantime; try again", reason=Reason.BUSY)
 
     async def _require_confirmation(
@@ -133,7 +133,7 @@ class GenerationUseCases:
         inventory: Inventory,
         new: Manifest,
         confirm: str | None,
-        told: list[Consequence],
+        consequences: list[Consequence],
         actor: str,
         published: int,
         before: Manifest | None,
@@ -143,7 +143,7 @@ class GenerationUseCases:
             raise _ChangedError
         _, impact = await self._assess(inventory, new.node, before, new)
         impact.require_confirmation(confirm)
-        told += impact.consequences
+        consequences += impact.consequences
         detail = {"generation": new.generation, "as": published}
         await self._context.note(actor, "generation.republished", f"node {new.node}", detail)
 

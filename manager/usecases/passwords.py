@@ -25,7 +25,7 @@ from manager.domain.model import UserRecord
 from manager.strength import STRONG, WEAK, is_unguessable, strength_of
 from manager.usecases.context import Context
 from manager.usecases.devices import Devices
-from manager.usecases.pretence import Pretence
+from manager.usecases.dummyhashing import DummyHashing
 from manager.usecases.remembered import Match, RememberedPasswords
 from manager.usecases.throttle import Throttle
 from manager.usecases.turns import Claim, Turn, Turns
@@ -60,7 +60,7 @@ class Passwords:
         self.devices = Devices(context)
         self.throttle = Throttle(context.monotonic)
         self.turns = Turns(self.throttle.merit_of, self.throttle.failures_of, context.monotonic)
-        self._pretence = Pretence()
+        self._dummy_hashing = DummyHashing()
 
     async def hash(self, password: str) -> str:
         """Return what is kept of a password."""
@@ -131,9 +131,9 @@ class Passwords:
                 matches = await self._aside(lambda: self._timed_match(hashed, password[:PASSWORD_MAX]))
                 self._count(claimed, counted, proven=matches and not hopeless)
                 return matches and not hopeless
-        async with self._pretence.of(claimed):
+        async with self._dummy_hashing.of(claimed):
             self._check(claimed, counted)
-            await self._pretence.pass_time()
+            await self._dummy_hashing.pass_time()
             self._count(claimed, counted, proven=False)
         return False
 
@@ -190,7 +190,7 @@ class Passwords:
     def _timed_match(self, hashed: str, password: str) -> bool:
         started_s = time.perf_counter()
         matches = self._matches(hashed, password)
-        self._pretence.learn(time.perf_counter() - started_s)
+        self._dummy_hashing.learn(time.perf_counter() - started_s)
         return matches
 
     def _matches(self, hashed: str, password: str) -> bool:

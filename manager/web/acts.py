@@ -101,12 +101,12 @@ def _used_by(detail: Detail) -> str:
 def _with_companions(words: Callable[[Detail], str]) -> Callable[[Detail], str]:
     """Say what became of certificates that came along, too."""
 
-    def said(detail: Detail) -> str:
-        told = detail.get("not_served")
-        told = told if isinstance(told, list) else []
-        return "; ".join(part for part in (words(detail), *map(str, told)) if part)
+    def sentence(detail: Detail) -> str:
+        companions = detail.get("not_served")
+        companions = companions if isinstance(companions, list) else []
+        return "; ".join(part for part in (words(detail), *map(str, companions)) if part)
 
-    return said
+    return sentence
 
 
 def _republished(detail: Detail) -> str:

@@ -138,19 +138,19 @@ class PageRequest:
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """Answer with a page."""
-        said = self._said()
+        message = self._flash()
         known = {
             "page_request": self,
             "user": self.user,
             "path": self.request.path,
-            "said": said,
+            "flash": message,
             "now_s": self.now_s,
         }
         text = self.site.templates.get_template(template).render({**known, **values})
         response = web.Response(
             status=status, text=text, content_type="text/html", headers={"Cache-Control": "no-store"}
         )
-        if said:
+        if message:
             response.del_cookie(FLASH_COOKIE, path="/", secure=True)
         if cookie(self.request, SESSION_COOKIE) != self.token:
             self.remember(response, self.token)
@@ -202,11 +202,11 @@ class PageRequest:
             DEVICE, device, path="/", secure=True, httponly=True, samesite="Strict", max_age=int(DEVICE_S)
         )
 
-    def redirect(self, path: str, said: str = "") -> web.Response:
+    def redirect(self, path: str, message: str = "") -> web.Response:
         """Send the browser on, with a sentence for the page that comes next."""
         response = web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
-        if said:
-            shown = said if len(said) <= FLASH_MAX_CHARS else f"{said[: FLASH_MAX_CHARS - 1]}…"
+        if message:
+            shown = message if len(message) <= FLASH_MAX_CHARS else f"{message[: FLASH_MAX_CHARS - 1]}…"
             text = base64.urlsafe_b64encode(shown.encode()).decode()
             response.set_cookie(
                 FLASH_COOKIE,
@@ -225,7 +225,7 @@ class PageRequest:
         query += [(name, str(value)) for name, value in changes.items() if value not in {None, ""}]
         return f"{self.request.path}?{urlencode(query)}" if query else self.request.path
 
-    def _said(self) -> str:
+    def _flash(self) -> str:
         try:
             return base64.urlsafe_b64decode(cookie(self.request, FLASH_COOKIE)).decode()[:FLASH_MAX_CHARS]
         except ValueError:

@@ -157,10 +157,10 @@ def plural(count: int, one: str, many: str = "") -> str:
 _NOTED: Final = frozenset((ConsequenceCode.CHAIN_KEPT, ConsequenceCode.NOT_SERVED, ConsequenceCode.LEFT_OUT))
 
 
-def with_notes(said: str, consequences: Iterable[Consequence]) -> str:
+def with_notes(sentence: str, consequences: Iterable[Consequence]) -> str:
     """Add to a sentence what became of certificates that came along or before, which is not asked about because it does no harm."""
     notes = [each.message for each in consequences if each.code in _NOTED]
-    return " ".join([said, *notes])
+    return " ".join([sentence, *notes])
 
 
 def short(fingerprint: str | None) -> str:

@@ -54,8 +54,8 @@ def commit(
     """
     attempt = _attempt(journal)
     version = attempt.version
-    said = [text_of(attempt.refused, kept=attempt.kept)] if attempt.refused else []
-    said += [f"'{name}': {why}" for name, why in waiting.items()]
+    notes = [text_of(attempt.refused, kept=attempt.kept)] if attempt.refused else []
+    notes += [f"'{name}': {why}" for name, why in waiting.items()]
     is_moved = journal.applied is not None and journal.directory != attempt.directory
     return replace(
         journal,
@@ -75,7 +75,7 @@ def commit(
         unproven=None,
         unacknowledged=replace(
             outcome_of(attempt, "applied", None, now_s=now_s, reloads=reloads),
-            message=clip("; ".join(said)),
+            message=clip("; ".join(notes)),
         ),
     )
 

@@ -49,8 +49,8 @@ def ask(url: str) -> tuple[int, str]:
         connection.request("GET", "/health/ready", headers={"Connection": "close"})
         answer = msgspec.json.decode(connection.getresponse().read(ANSWER_MAX_BYTES), type=Answer)
     except (OSError, http.client.HTTPException) as error:
-        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return CRITICAL, f"CERTCAST CRITICAL: the agent does not answer at {url}: {said}"
+        detail = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return CRITICAL, f"CERTCAST CRITICAL: the agent does not answer at {url}: {detail}"
     except msgspec.DecodeError:
         return UNKNOWN, f"CERTCAST UNKNOWN: what answers at {url} is not a certcast nodeagent"
     finally:
@@ -74,8 +74,8 @@ def judge(answer: Answer) -> tuple[int, str]:
     elif warned:
         code, text = WARNING, "; ".join(warned)
     elif timed:
-        said = "1 endpoint serves" if len(endpoints) == 1 else f"{len(endpoints)} endpoints serve"
-        code, text = OK, f"{said} what is installed, {span_of(min(days for _, days in timed) * DAY_S)} left"
+        detail = "1 endpoint serves" if len(endpoints) == 1 else f"{len(endpoints)} endpoints serve"
+        code, text = OK, f"{detail} what is installed, {span_of(min(days for _, days in timed) * DAY_S)} left"
     else:
         code, text = OK, "; ".join(check.message for check in answer.checks)
     line = " ".join(text.replace("|", "/").split())

@@ -69,9 +69,9 @@ async def find_stopped(consumers: Iterable[Consumer], seen: Iterable[Serving]) -
 async def _stopped(consumer: Consumer, units: Mapping[str, UnitState]) -> Stopped | None:
     unit = units.get(consumer.unit) if consumer.unit is not None else None
     has_ports = bool(consumer.endpoints)
-    said = {"stopped": "is stopped", "masked": "is masked", "failed": "has failed"}.get(unit or "")
-    if said is not None:
-        return Stopped(message=f"{consumer.unit} {said}", unit=unit, has_ports=has_ports)
+    problem = {"stopped": "is stopped", "masked": "is masked", "failed": "has failed"}.get(unit or "")
+    if problem is not None:
+        return Stopped(message=f"{consumer.unit} {problem}", unit=unit, has_ports=has_ports)
     if not consumer.endpoints or not await _refuse_all(consumer.endpoints):
         return None
     more = len(consumer.endpoints) - 1

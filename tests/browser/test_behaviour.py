@@ -63,7 +63,7 @@ async def test_a_push_is_told_live_node_by_node_and_a_drop_fills_the_form(tmp_pa
                 "It is not valid for names of"
             )
             await other.get_by_role("button", name="Save").click()
-            await expect(other.locator(".said")).to_contain_text("Added live.example.com")
+            await expect(other.locator(".flash")).to_contain_text("Added live.example.com")
         failed = wave.get_by_role("row", name=re.compile("london-2"))
         await expect(failed).to_contain_text("rolled back")
         await expect(failed).to_contain_text("verify mismatch: the old leaf is served")
@@ -164,7 +164,7 @@ async def test_without_a_script_everything_but_live_progress_works(tmp_path: Pat
         assert await page.locator("#private_key").input_value() == ""
         await page.locator("#private_key").fill(made.key_pem)
         await page.get_by_role("button", name="Save").click()
-        await expect(page.locator(".said")).to_contain_text("It goes to 1 node now.")
+        await expect(page.locator(".flash")).to_contain_text("It goes to 1 node now.")
         await page.goto("/certificates")
         await page.get_by_label("Search").fill("plain")
         await page.get_by_role("button", name="Search").click()
@@ -172,7 +172,7 @@ async def test_without_a_script_everything_but_live_progress_works(tmp_path: Pat
         await page.get_by_role("button", name="Delete selected").click()
         await expect(page.locator("main")).to_contain_text("berlin-2")
         await page.get_by_role("button", name="Delete 1 certificate").click()
-        await expect(page.locator(".said")).to_contain_text("1 node now without")
+        await expect(page.locator(".flash")).to_contain_text("1 node now without")
         await page.get_by_role("link", name="Fleet", exact=True).click()
         await page.get_by_role("link", name="Dry run").click()
         await page.get_by_role("button", name="Push now").click()

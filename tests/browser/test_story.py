@@ -99,7 +99,7 @@ async def content(file: Download) -> bytes:
 
 
 async def said(page: Page, text: str) -> None:
-    await expect(page.locator(".said")).to_contain_text(text)
+    await expect(page.locator(".flash")).to_contain_text(text)
 
 
 @pytest.mark.services("chromium", "nginx", "openssl")

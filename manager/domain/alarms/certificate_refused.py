@@ -8,7 +8,7 @@ from common.pki.finding import LintCode, Severity
 from manager.domain.alarms.about import about_certificate
 from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spec
 
-_TOLD: Final = frozenset(
+_REPORTED_ELSEWHERE: Final = frozenset(
     {LintCode.CHAIN, LintCode.NODE_NAME_MISMATCH, LintCode.UNLOADABLE, LintCode.NOT_YET_VALID}
 )
 """What has an alarm of its own, and what nodes do not install before its time."""
@@ -21,15 +21,15 @@ def _find(stored: Stored) -> Iterable[Condition]:
     for entry in inventory.entries.values():
         if not entry.places:
             continue
-        told = [
+        messages = [
             each.message
             for each in inventory.findings(entry.id, now_s=now_s)
-            if each.severity is Severity.ERROR and each.code not in _TOLD
+            if each.severity is Severity.ERROR and each.code not in _REPORTED_ELSEWHERE
         ]
         if any(each.code is StatusCode.WEAK_SIGNATURE for each in inventory.statuses(entry.id, now_s=now_s)):
-            told.append(_WEAK)
-        if told:
-            yield about_certificate(entry, AlarmKind.CERTIFICATE_REFUSED, " ".join(told))
+            messages.append(_WEAK)
+        if messages:
+            yield about_certificate(entry, AlarmKind.CERTIFICATE_REFUSED, " ".join(messages))
 
 
 SPEC: Final = stored_spec(AlarmKind.CERTIFICATE_REFUSED, 25, "error", _find)

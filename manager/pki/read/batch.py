@@ -174,15 +174,17 @@ class _Sorter:
         trusted: dict[Certificate, None] = {}
         for certificate, block in self._unplaced:
             if not (certificate.may_be_trusted if self._takes_peers else certificate.is_ca):
-                said = "has no private key in this batch"
+                problem = "has no private key in this batch"
                 if certificate.is_self_signed:
-                    said += ", and is not a CA: if it is to be trusted as itself, add it to the trusted CAs"
+                    problem += (
+                        ", and is not a CA: if it is to be trusted as itself, add it to the trusted CAs"
+                    )
             elif certificate in in_doubt:
-                said = "does not become a trusted CA: one of the private keys that could not be read may be its own"
+                problem = "does not become a trusted CA: one of the private keys that could not be read may be its own"
             else:
                 trusted[certificate] = None
                 continue
-            self.findings.append(at(block, f"'{certificate.label}' {said}", Reason.KEY_MISMATCH))
+            self.findings.append(at(block, f"'{certificate.label}' {problem}", Reason.KEY_MISMATCH))
         return list(trusted)
 
     def _name_clashes(self, groups: Sequence[Sequence[Certificate]]) -> Iterator[Certificate]:

@@ -63,8 +63,8 @@ class Contents:
 
     def _blocks(self, name: str, data: bytes) -> tuple[Block, ...]:
         if len(data) > MAX_FILE_BYTES:
-            said = f"the file is larger than {MAX_FILE_BYTES} bytes"
-            self.findings.append(PkiError(said, reason=Reason.TOO_BIG, file=name))
+            message = f"the file is larger than {MAX_FILE_BYTES} bytes"
+            self.findings.append(PkiError(message, reason=Reason.TOO_BIG, file=name))
             self.unread.add_damaged([name])
             return ()
         reading = read_file(data, "a certificate or key", file=name)

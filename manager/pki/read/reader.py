@@ -62,8 +62,8 @@ def _read_text(text: str, wanted: str, *, file: str | None) -> Reading:
         return _read_content(packed, file=file, lines=(1, len(text.rstrip().splitlines())))
     found = _settled(read_blocks(text, file=file), text)
     if (found.findings or not found.blocks) and (carrier := carrier_of(text)) is not None:
-        said = PkiError(carrier, reason=Reason.UNSUPPORTED, file=file)
-        return Reading(found.blocks, (said, *found.findings))
+        carried = PkiError(carrier, reason=Reason.UNSUPPORTED, file=file)
+        return Reading(found.blocks, (carried, *found.findings))
     if not found.blocks and not found.findings:
         return Reading((), (unreadable(text, wanted, file=file),))
     return found

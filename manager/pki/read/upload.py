@@ -181,8 +181,10 @@ def _trusted_ca(block: Block) -> Certificate:
         raise refusal(block, "a CA certificate")
     certificate = decode_block(block)
     if not certificate.may_be_trusted:
-        said = f"'{certificate.label}' is not a CA certificate, nor self-signed, so trusting it has no effect"
-        raise at(block, said, Reason.INVALID)
+        message = (
+            f"'{certificate.label}' is not a CA certificate, nor self-signed, so trusting it has no effect"
+        )
+        raise at(block, message, Reason.INVALID)
     return certificate
 
 

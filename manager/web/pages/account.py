@@ -112,8 +112,8 @@ async def end_own_sessions(page_request: PageRequest) -> web.StreamResponse:
     await page_request.use_cases.sessions.end_of(
         page_request.actor, only=only, keep=here, actor=page_request.actor
     )
-    said = "That browser is signed out." if only else "You are signed out everywhere else."
-    return page_request.redirect("/users/me", said)
+    message = "That browser is signed out." if only else "You are signed out everywhere else."
+    return page_request.redirect("/users/me", message)
 
 
 def _whose(page_request: PageRequest) -> str | None:

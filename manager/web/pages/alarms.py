@@ -40,10 +40,10 @@ async def acknowledge(page_request: PageRequest) -> web.StreamResponse:
     standing = {each.id for each in await page_request.use_cases.alarms.active()}
     seen = [number for number in ids if number in standing]
     await page_request.use_cases.alarms.acknowledge(seen, actor=page_request.actor)
-    said = f"Acknowledged {plural(len(seen), 'alarm')}."
+    message = f"Acknowledged {plural(len(seen), 'alarm')}."
     if len(seen) < len(ids):
-        said += f" {plural(len(ids) - len(seen), 'alarm')} had ended in the meantime."
-    return page_request.redirect("/alarms", said)
+        message += f" {plural(len(ids) - len(seen), 'alarm')} had ended in the meantime."
+    return page_request.redirect("/alarms", message)
 
 
 def _list(

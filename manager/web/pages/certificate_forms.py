@@ -74,8 +74,8 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
                 upload, confirm=form.text("confirm"), actor=page_request.actor
             )
             added = _added(kept.record, created=kept.created, nodes=nodes)
-            said = with_notes(added, kept.consequences)
-            return page_request.redirect(f"/certificates/{kept.record.id}", said)
+            message = with_notes(added, kept.consequences)
+            return page_request.redirect(f"/certificates/{kept.record.id}", message)
         preview = await page_request.use_cases.previews.certificate(upload)
     except ConfirmationNeededError as error:
         return await _new_form(page_request, given_back, status=status_of(error), asked=error)
@@ -108,7 +108,7 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
     given = _Given(texts, chosen_nodes(form), annotations_of(form))
     try:
         given = replace(given, fields={name: await page_request.given_text(name) for name in texts})
-        told = await page_request.use_cases.certificates.edit(
+        consequences = await page_request.use_cases.certificates.edit(
             number,
             _edited(record, given, form),
             seen=seen,
@@ -133,8 +133,8 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
         return await _edit_form(
             page_request, record, given, seen=seen, status=status_of(error), problems=problems
         )
-    said = with_notes("Saved. Nodes that it concerns get it within seconds.", told)
-    return page_request.redirect(f"/certificates/{number}", said)
+    message = with_notes("Saved. Nodes that it concerns get it within seconds.", consequences)
+    return page_request.redirect(f"/certificates/{number}", message)
 
 
 def _edited(record: CertificateRecord, given: _Given, form: Form) -> Edit:
@@ -223,8 +223,8 @@ def _lines(text: str) -> str:
 
 def _added(record: CertificateRecord, *, created: bool, nodes: Sequence[str]) -> str:
     name = record.subject_name or f"certificate {record.id}"
-    said = f"Added {name}." if created else f"Updated {name}: issuer and serial number were the same."
-    return f"{said} It goes to {plural(len(nodes), 'node')} now." if nodes else said
+    message = f"Added {name}." if created else f"Updated {name}: issuer and serial number were the same."
+    return f"{message} It goes to {plural(len(nodes), 'node')} now." if nodes else message
 
 
 PAGES = (

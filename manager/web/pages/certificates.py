@@ -191,12 +191,12 @@ async def delete(page_request: PageRequest) -> web.StreamResponse:
     except ConfirmationNeededError as error:
         # what is shown now is not what was shown before
         return await _delete_form(page_request, ids, status=status_of(error))
-    said = f"Deleted {plural(len(ids), 'certificate')}."
+    message = f"Deleted {plural(len(ids), 'certificate')}."
     if lost:
-        said += (
+        message += (
             f" {plural(len({each.node for each in lost}), 'node')} now without a certificate: assign another."
         )
-    return page_request.redirect("/certificates", said)
+    return page_request.redirect("/certificates", message)
 
 
 async def _delete_form(page_request: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:

@@ -124,12 +124,14 @@ async def push(page_request: PageRequest) -> web.StreamResponse:
     )
     counts = _actions(done)
     going = counts["push"] + counts["publish_and_push"]
-    said = f"Pushing to {plural(going, 'node')}." if going else "Nothing was pushed."
+    message = f"Pushing to {plural(going, 'node')}." if going else "Nothing was pushed."
     if counts["none"]:
-        said += f" {plural(counts['none'], 'node')} left as {'it is' if counts['none'] == 1 else 'they are'}"
+        message += (
+            f" {plural(counts['none'], 'node')} left as {'it is' if counts['none'] == 1 else 'they are'}"
+        )
         why = Counter(each.why for each in done if each.action == "none").most_common(1)[0][0]
-        said += f" ({why})."
-    return page_request.redirect("/#pushes", said)
+        message += f" ({why})."
+    return page_request.redirect("/#pushes", message)
 
 
 def _standing(views: Iterable[NodeView], counts: Mapping[str, int], now_s: float) -> dict[str, Any]:

@@ -186,8 +186,8 @@ def test_what_a_source_made_of_its_place_is_forgotten_after_a_minute_or_with_a_n
     assert come(there, stranger(2), 0.0) is not None, "it is as good as new"
     there = gate(logins=0, waiting=1)
     there.judge(Visitor(source=stranger(1), address="", is_known=False), 0.0, is_worthy=False)
-    come(there, stranger(1), there.limits.spoiled_s)
-    assert come(there, stranger(2), there.limits.spoiled_s) is None, "nobody is spoiled any more"
+    come(there, stranger(1), there.limits.penalty_s)
+    assert come(there, stranger(2), there.limits.penalty_s) is None, "nobody is spoiled any more"
 
 
 def test_where_a_node_has_logged_in_it_is_known_and_only_some_such_places_are_kept():

@@ -1,4 +1,4 @@
-"""Pretended hashing: what an attempt that cannot succeed does in a crowd, in place of keeping others waiting.
+"""Dummy hashing: what an attempt that cannot succeed does in a crowd, in place of keeping others waiting.
 
 Decides how long it takes: as long as one of the last that were hashed. Invariant: attempts of one name come one after the other, as those
 that are hashed do, so that neither one nor many of them at once tell whether the name is a user's.
@@ -30,7 +30,7 @@ class _Lane:
     users: int = 0
 
 
-class Pretence:
+class DummyHashing:
     def __init__(self) -> None:
         self._took_s: deque[float] = deque([FIRST_S], maxlen=SAMPLES)
         self._lanes: dict[str, _Lane] = {}
