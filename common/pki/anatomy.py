@@ -22,6 +22,7 @@ POLICY_MAPPINGS: Final = "2.5.29.33"
 POLICY_CONSTRAINTS: Final = "2.5.29.36"
 TLS_FEATURE: Final = "1.3.6.1.5.5.7.1.24"
 NETSCAPE_TYPE: Final = "2.16.840.1.113730.1.1"
+CRL_POINTS: Final = "2.5.29.31"
 
 STATUS_REQUEST: Final = 5
 """The TLS feature by which a certificate demands a stapled OCSP response (RFC 7633, RFC 6066)."""
@@ -75,7 +76,7 @@ class Anatomy:
     `explicit_curve` says that the public key spells out its curve's parameters instead of naming it. `explicit_policy_after` is the
     number of certificates below that may do without a policy, None where none is demanded. `serial_octets` counts the encoded serial
     number. `extensions` are all that there are, dotted, and whether each is critical; `repeated` are those that occur more than
-    once, which RFC 5280 4.2 forbids.
+    once, which RFC 5280 4.2 forbids; `repeats_policy` says that of a policy (RFC 5280 4.2.1.4). `crl_points` counts the places that name a CRL.
     """
 
     version: int = 3
@@ -92,6 +93,8 @@ class Anatomy:
     netscape_types: frozenset[str] | None = None
     tls_features: frozenset[int] = frozenset()
     policies: frozenset[str] | None = None
+    repeats_policy: bool = False
+    crl_points: int = 0
     maps_policies: bool = False
     explicit_policy_after: int | None = None
     extensions: Mapping[str, bool]
@@ -125,7 +128,9 @@ def anatomy(certificate: Certificate) -> Anatomy:
         key_usages=read.extension(KEY_USAGE, lambda value: _bits(value, _KEY_USAGES), None),
         netscape_types=read.extension(NETSCAPE_TYPE, lambda value: _bits(value, _NETSCAPE_TYPES), None),
         tls_features=read.extension(TLS_FEATURE, _integers, frozenset()),
-        policies=read.extension(POLICIES, _policies, None),
+        policies=read.extension(POLICIES, lambda value: frozenset(_policies(value)), None),
+        repeats_policy=read.extension(POLICIES, _repeats_policy, False),
+        crl_points=read.extension(CRL_POINTS, _crl_points, 0),
         maps_policies=POLICY_MAPPINGS in parts,
         explicit_policy_after=read.extension(POLICY_CONSTRAINTS, _explicit_policy_after, None),
         extensions={oid: critical for oid, (critical, _) in parts.items()},
@@ -214,8 +219,17 @@ def _integers(value: bytes) -> frozenset[int]:
     return frozenset(der.integer(each) for each in der.sequence(value))
 
 
-def _policies(value: bytes) -> frozenset[str]:
-    return frozenset(der.object_id(der.members(each, der.SEQUENCE, 1)[0]) for each in der.sequence(value))
+def _policies(value: bytes) -> list[str]:
+    return [der.object_id(der.members(each, der.SEQUENCE, 1)[0]) for each in der.sequence(value)]
+
+
+def _repeats_policy(value: bytes) -> bool:
+    policies = _policies(value)
+    return len(set(policies)) < len(policies)
+
+
+def _crl_points(value: bytes) -> int:
+    return len([der.members(each, der.SEQUENCE, 0) for each in der.sequence(value)])
 
 
 def _explicit_policy_after(value: bytes) -> int | None:

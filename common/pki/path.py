@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from common.pki.anatomy import anatomy
+from common.pki.anatomy import CRL_POINTS, NETSCAPE_TYPE, anatomy
 from common.pki.certificate import Certificate
 from common.pki.constraints import Comparisons, constraints_hold
 from common.pki.name import canonical_name
@@ -59,9 +59,14 @@ _READ_ONCE = frozenset(f"2.5.29.{arc}" for arc in (14, 15, 17, 19, 30, 35, 37))
 _OLD_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
 
 
-def has_repeated(certificate: Certificate) -> bool:
-    """Tell whether an extension occurs twice that OpenSSL reads: it refuses that, be both the same or not."""
-    return bool(anatomy(certificate).repeated & _READ_ONCE)
+_READ_AT_ONCE = frozenset({CRL_POINTS, NETSCAPE_TYPE})
+"""Those that OpenSSL reads of every certificate, beside what the decoded fields tell (`x509v3_cache_extensions`)."""
+
+
+def has_invalid_extension(certificate: Certificate) -> bool:
+    """Tell whether an extension that OpenSSL reads occurs twice, be both the same or not, or cannot be read: it refuses either."""
+    parts = anatomy(certificate)
+    return bool(parts.repeated & _READ_ONCE or parts.unreadable & _READ_AT_ONCE)
 
 
 def names_other_issuer(certificate: Certificate, issuer: Certificate) -> bool:
@@ -191,7 +196,7 @@ def _own_problems(certificate: Certificate, now_s: int) -> list[Problem]:
             bool(
                 _NEEDED.intersection(certificate.undecodable)
                 or certificate.misdated
-                or has_repeated(certificate)
+                or has_invalid_extension(certificate)
             ),
         ),
     )

@@ -104,6 +104,12 @@ MIDDLE_NUMBER = bytes.fromhex(decode(MIDDLE.certificate_der).serial_no)
 MIDDLE_KEY = bytes.fromhex((decode(MIDDLE.certificate_der).key_id or "").replace(":", ""))
 ROOT_NAME, MIDDLE_NAME = (read_frame(each.certificate_der).subject for each in (ROOT, MIDDLE))
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
+AS_A_SERVER = (
+    odd.extension(odd.SAN, odd.dns(HOST)),
+    odd.extension(odd.EKU, odd.seq(bytes.fromhex("06082b06010505070301"))),
+)
+POLICY, OTHER_POLICY = (odd.seq(odd.tagged(6, bytes.fromhex(f"67810c010{last}"))) for last in (1, 2))
+PRINTABLE_ROOT_NAME = odd.name("Test Root", 0x13)
 SHAPES = {
     "as it should be": plain(),
     "for mail only": plain(usages=[MAIL]),
@@ -157,6 +163,16 @@ SHAPES = {
         key=ROOT.key,
         unused_bits=1,
     ),
+    "CRL points unreadable": by_hand(extensions=[*AS_A_SERVER, odd.extension("2.5.29.31", b"\x05\x00")]),
+    "Netscape type unreadable": by_hand(
+        extensions=[*AS_A_SERVER, odd.extension("2.16.840.1.113730.1.1", b"\x05\x00")]
+    ),
+    "no CRL points named": by_hand(extensions=[*AS_A_SERVER, odd.extension("2.5.29.31", odd.seq())]),
+    "a policy twice": by_hand(extensions=[*AS_A_SERVER, odd.extension("2.5.29.32", odd.seq(POLICY, POLICY))]),
+    "two policies": by_hand(
+        extensions=[*AS_A_SERVER, odd.extension("2.5.29.32", odd.seq(POLICY, OTHER_POLICY))]
+    ),
+    "its issuer's name written otherwise": by_hand(issuer=PRINTABLE_ROOT_NAME),
     "no purpose": plain(usages=None),
     "no names": plain(alternatives=False),
     "basic constraints unreadable": by_hand(
@@ -165,6 +181,8 @@ SHAPES = {
 }
 ACCEPTED = {
     "as it should be",
+    "two policies",
+    "no CRL points named",
     "its CA by key, issuer and number",
     # no client that was tried refuses these, only the library behind the strict client
     "names critical beside a subject",

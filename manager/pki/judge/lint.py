@@ -7,13 +7,15 @@ Invariant: findings come in a fixed order, each code at most once per name.
 import ipaddress
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from common.codes import ChainState
 from common.explained.statuses import explain
+from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate
 from common.pki.faults import faults, too_long
 from common.pki.finding import Finding, LintCode, Severity
-from common.pki.path import Purpose, allows, begins_later, has_repeated, has_weak_key
+from common.pki.path import Purpose, allows, begins_later, has_invalid_extension, has_weak_key
 from manager.pki.chain.chain import Chain
 
 _EXAMINED = frozenset(
@@ -72,7 +74,7 @@ def lint(
     """Return everything worth knowing about a TLS certificate."""
     known = circumstances if circumstances is not None else Circumstances()
     return (
-        *_about_itself(certificate, now_s),
+        *_about_itself(certificate, known.chain, now_s),
         *(found(code, message, severity) for code, message, severity in faults(certificate)),
         *_about_lifetime(certificate, known),
         *_about_purpose(certificate, known),
@@ -86,8 +88,9 @@ def found(code: LintCode, message: str, severity: Severity | None = None) -> Fin
     return Finding(code, message, severity if severity is not None else explain(code).severity)
 
 
-def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
-    undecodable, oddities = ", ".join(certificate.undecodable), " ".join(certificate.oddities)
+def _about_itself(certificate: Certificate, chain: Chain | None, now_s: int) -> list[Finding]:
+    undecodable = ", ".join(certificate.undecodable)
+    departures = " ".join(_departures(certificate, chain))
     checks = (
         (begins_later(certificate, now_s=now_s), LintCode.NOT_YET_VALID, "It is not valid yet."),
         (
@@ -101,9 +104,9 @@ def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
             f"These of its fields cannot be decoded, so they are unknown: {undecodable}.",
         ),
         (
-            bool(oddities) and not certificate.opens_strictly,
+            bool(departures),
             LintCode.ODD_ENCODING,
-            f"It is not encoded as the standard says: {oddities}",
+            f"It is not encoded as the standard says: {departures}",
         ),
         (
             certificate.is_ca and not certificate.is_self_signed,
@@ -113,9 +116,23 @@ def _about_itself(certificate: Certificate, now_s: int) -> list[Finding]:
     )
     unread = _EXAMINED.intersection(certificate.undecodable)
     worse = {LintCode.UNDECODABLE: Severity.ERROR} if unread else {}
-    if certificate.misdated or has_repeated(certificate):
+    if certificate.misdated or has_invalid_extension(certificate):
         worse[LintCode.ODD_ENCODING] = Severity.ERROR
     return [found(code, message, worse.get(code)) for there, code, message in checks if there]
+
+
+def _departures(certificate: Certificate, chain: Chain | None) -> list[str]:
+    """Return, in a sentence each, how it departs from the standard in what some clients refuse."""
+    found = [] if certificate.opens_strictly else list(certificate.oddities)
+    if anatomy(certificate).repeats_policy:
+        found.append("It names a certificate policy twice, and Go refuses that.")
+    links = [link.certificate for link in chain.links] if chain is not None else []
+    found += [
+        f"{below.label} writes its issuer's name with other octets than {above.label} writes that name, and Go compares these."
+        for below, above in pairwise(links)
+        if anatomy(below).issuer_der != anatomy(above).subject_der
+    ]
+    return found
 
 
 def _about_lifetime(certificate: Certificate, known: Circumstances) -> list[Finding]:
