@@ -113,7 +113,7 @@ async def test_a_confirmed_loss_of_most_trusted_cas_reaches_a_node_that_was_away
         with pytest.raises(RuntimeError, match="drops 149 of 150"):
             await fleet.api.call("POST", "trusted-cas/delete", {"ids": numbers[1:], "force": False})
         await fleet.api.call("POST", "trusted-cas/delete", {"ids": numbers[1:], "force": True})
-        with pytest.raises(RuntimeError, match="give --force"):
+        with pytest.raises(RuntimeError, match="repeat it with --force"):
             await fleet.site.run("certcast", "ca", "delete", str(numbers[0]))
 
         await fleet.site.start_agent(node)

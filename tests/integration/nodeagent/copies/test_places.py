@@ -30,7 +30,7 @@ from tests.integration.nodeagent.copies.conftest import Service, is_in
     ("what", "sentence"),
     [
         ("no directory", "no directory .*/nowhere for the copy"),
-        ("directory is a link", "over a link"),
+        ("directory is a link", "would replace a link"),
         ("is a directory", "not a plain file"),
         ("is a link", "not a plain file"),
         ("is ours", "agent's own directory"),
