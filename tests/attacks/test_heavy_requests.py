@@ -165,6 +165,8 @@ async def test_honest_users_are_served_while_a_reader_asks_for_all_there_is(tmp_
             readers.kill()
             await readers.wait()
             sys.setswitchinterval(before_s)
+        # another program may have begun meanwhile
+        quiet_ms = max(quiet_ms, await p95_ms())
         print(f"p95 {quiet_ms:.1f} ms quiet, {attacked_ms:.1f} ms beside six readers of long lists")
         assert most == HEAVY.each
         assert attacked_ms < 250 + 10 * quiet_ms

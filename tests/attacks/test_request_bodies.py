@@ -114,6 +114,8 @@ async def test_honest_visitors_wait_no_longer_while_strangers_send_endless_bodie
             attacked_ms = await p95_ms(100)
         finally:
             done.set()
+    # another program may have begun meanwhile
+    quiet_ms = max(quiet_ms, await p95_ms(100))
     print(f"p95 {quiet_ms:.1f} ms quiet, {attacked_ms:.1f} ms while six strangers send")
     # the attackers share this process and its lock; before, the median was seconds
     assert attacked_ms < 250 + 10 * quiet_ms

@@ -31,7 +31,8 @@ async def test_silent_peers_that_come_back_at_once_keep_no_new_address_out(there
     told("new addresses", quiet, during)
     record_property("refused", len(during.refused))
     assert during.refused == []
-    assert during.median_ms <= 8 * BOUND_MS
+    afterwards = await there.newcomers(5)
+    assert during.median_ms <= 8 * max(BOUND_MS, quiet.median_ms, afterwards.median_ms)
 
 
 async def test_a_full_descriptor_table_costs_neither_cpu_nor_log(there: Ground):
