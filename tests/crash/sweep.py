@@ -125,14 +125,17 @@ class Sweeper:
         A strike forks, and only a process with a single thread may: a lock that another holds is never let go in the child.
         """
         self._series += 1
+        directories = [self.directory / f"{self._series}-{number}" for number in range(self._workers)]
         waiting = []
-        for number in range(self._workers):
-            directory = self.directory / f"{self._series}-{number}"
+        for number, directory in enumerate(directories):
             directory.mkdir()
             waiting.append(self._pool.submit(try_share, directory, Share(number, self._workers)))
         total = Tally()
         for future in waiting:
             total.add(future.result(SHARE_S))
+        for directory in directories:
+            # disks of all sweeps together would fill a machine's memory
+            shutil.rmtree(directory)
         return total
 
 
