@@ -237,6 +237,7 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
             "audit heads",
             lambda: use_cases.audit.run_heads(settings.data / WITNESS, settings.audit_heads),
         ),
+        ("audit verification", use_cases.audit.run_verification),
         ("collect", use_cases.run_collection),
         ("pulse", pulse),
     ):

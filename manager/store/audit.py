@@ -84,6 +84,7 @@ class Audit:
         self._verifying = asyncio.Lock()
         self._lost: SignedHead | None = None
         self._lacks_witness = False
+        self._has_bad_entry = False
 
     async def append(
         self, *, at_s: float, actor: str, action: str, subject: str, detail: object = None
@@ -145,7 +146,7 @@ class Audit:
         return None if stored is None else seals.sign(stored.head, at_s=int(at_s))
 
     async def find_fault(self) -> Fault:
-        """Look at the end of the log, and whether it was ever written after a break; the entries before are for `verify`."""
+        """Look at the end of the log, whether it was ever written after a break, and what the last `verify` found among the entries before."""
         async with self._database.read() as connection:
             try:
                 seals = await self._seals(connection)
@@ -159,6 +160,8 @@ class Audit:
             return Fault.END
         if stored.broken:
             return Fault.EARLIER
+        if self._has_bad_entry:
+            return Fault.ENTRY
         if self._lost is not None:
             return Fault.SHIPPED
         return Fault.WITNESS if self._lacks_witness else Fault.NONE
@@ -212,6 +215,7 @@ class Audit:
             walk = _Walk(seals=seals, noted=noted, kept=kept, found_noted=noted in {None, GENESIS})
             walk.found_kept = kept is not None and kept.head == EMPTY
             found = _judge(walk, await self._walk(walk), self._lost)
+            self._has_bad_entry = found.fault is Fault.ENTRY
             if found.fault is Fault.NONE and self._lacks_witness:
                 return replace(found, fault=Fault.WITNESS, broken_at=walk.head.last_id + 1)
             return found

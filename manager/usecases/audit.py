@@ -27,6 +27,9 @@ RECORD_S: Final = 60.0
 SHIP_S: Final = 5.0
 """How long the end of the log may go unshipped; at most twelve lines a minute."""
 
+VERIFY_S: Final = 86400.0
+"""How often all of the log is walked: an entry that is altered in its middle shows in nothing else."""
+
 MANAGER: Final = "manager"
 """Who acts in what the manager does for itself."""
 
@@ -38,7 +41,7 @@ SEVERAL: Final = "several users"
 
 
 class AuditUseCases:
-    """See the module. `run_attempts` and `run_heads` are kept running by the composition root."""
+    """See the module. `run_attempts`, `run_heads` and `run_verification` are kept running by the composition root."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -99,6 +102,15 @@ class AuditUseCases:
             except (CertcastError, OSError) as error:
                 log.error("audit.unshipped", message=str(error), path=str(file or witness))
             await asyncio.sleep(SHIP_S)
+
+    async def run_verification(self) -> None:
+        """Walk the chain at start and each day, until cancelled; what is found is an alarm."""
+        while True:
+            try:
+                await self._context.store.audit.verify()
+            except CertcastError as error:
+                log.error("store.failed", reason=error.reason, message=error.message)
+            await asyncio.sleep(VERIFY_S)
 
     def keep_heads_in(self, witness: Path, file: Path | None) -> None:
         """Compare the log with the heads that are in these files from now on."""

@@ -14,6 +14,7 @@ _FAULTS: Final[Mapping[Fault, str]] = MappingProxyType(
         Fault.HEAD: "The record of where it ends is missing or was altered, so entries may be missing at its end.",
         Fault.END: "It does not end where it should: entries at its end are missing, or were added or altered.",
         Fault.KEY: "The key of its chain is missing or cannot be opened, so nothing that is recorded can be changed.",
+        Fault.ENTRY: "An entry was altered, added or removed; verify the log to see which.",
         Fault.EARLIER: "When an entry was written, those before it were not all there; verify the log to see where.",
         Fault.SHIPPED: (
             "It does not hold a head that was shipped: an older copy of the store is in place, or its end was cut. If the store was restored "

@@ -1,13 +1,16 @@
 """A log that does not verify is an alarm until an administrator has dealt with it."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from common.runtime.supervise import Supervisor
 from manager.domain.alarms import AlarmKind
 from manager.store.engine import DATABASE_FILE
 from manager.usecases.usecases import UseCases
 from tests.attacks.audit_log.conftest import CUTS, _parts, _put_back, act, altered
+from tests.patience import PATIENCE_S
 from tests.unit.usecases.test_alarms import NoNodes
 
 
@@ -45,3 +48,21 @@ async def test_a_log_that_was_cut_is_an_alarm_that_a_later_entry_does_not_lower(
         assert alarm.spec.level == "error"
         await act(context.store, 1)
     await context.store.close()
+
+
+async def test_an_entry_altered_in_the_middle_is_an_alarm_without_anybody_asking(
+    use_cases: UseCases, directory: Path
+):
+    context = use_cases._context
+    await act(context.store, 3)
+    altered(directory, lambda raw: raw.execute("DELETE FROM audit WHERE id = 2"))
+    found: dict[AlarmKind, str] = {}
+    async with Supervisor() as supervisor:
+        supervisor.keep("verification", use_cases.audit.run_verification)
+        async with asyncio.timeout(PATIENCE_S):
+            while AlarmKind.AUDIT_LOG_BROKEN not in found:
+                await use_cases.alarms.evaluate(NoNodes())
+                found = {each.subject.kind: each.details for each in await use_cases.alarms.active()}
+                await asyncio.sleep(0.01)
+    await context.store.close()
+    assert "was altered, added or removed" in found[AlarmKind.AUDIT_LOG_BROKEN]
