@@ -75,13 +75,13 @@ async def test_an_edit_of_a_ca_asks_about_the_chain_of_a_certificate_that_was_up
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
     _, number = await trust(world, ROOT, ISSUER)
-    # of the same name and key, so that nothing but a chain is lost by it
+    # of the same name and key, and expired, so that it signs nothing any more
     over = make_intermediate(ROOT, key=ISSUER.key, not_after_s=NOW_S - DAY_S)
     struck = strike(world, monkeypatch, lambda: upload(world, make_leaf(ISSUER)))
     with pytest.raises(ConfirmationNeededError) as asked:
         await edit_ca(world, number, over.certificate_pem)
     assert struck
-    assert {each.code for each in asked.value.consequences} == {"chain_broken"}
+    assert {each.code for each in asked.value.consequences} == {"chain_broken", "untrusted"}
     assert (await world.store.trusted_cas.get(number)).certificate_pem == ISSUER.certificate_pem
 
 

@@ -42,7 +42,7 @@ _KEY_ID: Final = re.compile(r"localKeyID:(?: [0-9A-Fa-f]{2}){1,20}[ \t]*$", re.M
 
 _TOKEN: Final = re.compile(r"[^\s\"'()\[\]{}<>,;:|=*#!?]+")
 _PIECE: Final = re.compile(r"[A-Za-z]+|[0-9]+")
-_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]{2,12}|[aAI]")
+_WORD: Final = re.compile(r"[A-Z]?[a-z]{2,}|[A-Z]{2,12}|[aAI]")
 _WORDS: Final = re.compile(
     r"[A-Z]?[a-z]{2,}(?:[A-Z][a-z]{2,})*|[A-Z]{3,8}|[A-Z][a-z]{2,}(?:[A-Z]{2,6}[a-z]{0,20})?"
 )

@@ -92,6 +92,14 @@ ENCODED = {
 }
 
 
+SPACED_SMALL = "z x c v b n m k q w 7 T " * 30
+"""Letters of which most are small, as a key in one character each may have by chance."""
+
+
+def test_single_letters_are_no_words():
+    assert without_private_keys(ONE + SPACED_SMALL + "\n" + OTHER) == ONE + OTHER
+
+
 @pytest.mark.parametrize("kind", ENCODED)
 def test_no_part_of_a_key_may_be_stored_however_it_is_written(kind):
     assert without_private_keys(ONE + ENCODED[kind] + OTHER) == ONE + OTHER
