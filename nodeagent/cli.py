@@ -16,6 +16,7 @@ from common.runtime import log as logs
 from common.runtime.terminal import say, say_lines
 from common.text import printable
 from nodeagent.errors import DataInUseError, NotJoinedError
+from nodeagent.guesses import hint_for
 from nodeagent.settings import (
     DEFAULT_DATA,
     DEFAULT_HEALTH,
@@ -194,8 +195,8 @@ class _Parser(argparse.ArgumentParser):
     """Refuses in one line, whatever was typed."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end."""
-        super().error(printable(message))
+        """Say what is wrong and what to type instead, and end."""
+        super().error(printable(message) + hint_for(message))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -105,7 +105,7 @@ class Chain:
                     for link in self.links
                     if link.problems
                 )
-                return f"The chain of trust is complete, but not valid: {wrong}.{more}"
+                return f"The chain of trust leads to a trusted root, but clients refuse it: {wrong}.{more}"
 
 
 PROBLEM_WORDS: Mapping[Problem, str] = MappingProxyType(
@@ -122,7 +122,7 @@ PROBLEM_WORDS: Mapping[Problem, str] = MappingProxyType(
         Problem.NAME_CONSTRAINTS: "a name is outside what a CA above may sign for",
         Problem.POLICY: "a CA above demands a certificate policy that it does not have",
         Problem.CRITICAL_EXTENSION: "a critical extension that clients do not know",
-        Problem.UNDECODABLE: "it cannot be read completely",
+        Problem.UNDECODABLE: "a part of it is not encoded as clients demand",
         Problem.OTHER_ISSUER: "its authority key identifier means another certificate than the one above it, so OpenSSL refuses it",
     }
 )
