@@ -6,6 +6,7 @@ estimators that try every spelling take seconds for a hostile one. Pure.
 """
 
 import math
+import re
 from typing import Final
 
 STRONG: Final = 10.0
@@ -221,6 +222,7 @@ _AS_LETTERS: Final = str.maketrans("@4301!$57", "aaeoiisst")
 _RUN_MIN, _COPY_MIN, _WORD_MIN = 3, 2, 4
 _WORD_MAX: Final = max(map(len, _WORDS))
 _LETTER, _OTHER, _YEAR, _DATE, _SPELLING = 0.7, 1.0, 2.0, 4.5, 0.5
+_SEPARATORS: Final = re.compile(r"[\W_]+")
 _LETTERS_MIN: Final = 4
 """So many letters in a row may be a word, of which one more letter narrows the rest down."""
 
@@ -236,6 +238,15 @@ def is_unguessable(text: str, known: tuple[str, ...] = ()) -> bool:
 
 
 def _cheapest(text: str, known: tuple[str, ...], *, with_any_word: bool) -> float:
+    found = _cost_of_all(text, known, with_any_word=with_any_word)
+    parts = _SEPARATORS.split(text)
+    if sum(len(each) == 1 for each in parts) * 2 <= len(parts):
+        return found
+    # p-a-s-s-w-o-r-d is that word, and a way to write it
+    return min(found, _OTHER + _cost_of_all("".join(parts), known, with_any_word=with_any_word))
+
+
+def _cost_of_all(text: str, known: tuple[str, ...], *, with_any_word: bool) -> float:
     read = text[:READ_CHARS]
     # a letter may be two when it is made small, and positions must agree
     small = "".join(low if len(low := each.lower()) == 1 else each for each in read)

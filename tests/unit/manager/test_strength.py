@@ -28,6 +28,9 @@ from manager.strength import READ_CHARS, STRONG, is_unguessable, strength_of
         "thisismypassword",
         "Welcome12345!",
         "jane.doe1990",
+        "p a s s w o r d 1 2 3",
+        "p-a-s-s-w-o-r-d-1-2",
+        "l_e_t_m_e_i_n_2026",
     ],
 )
 def test_what_people_choose_is_weak(text: str):
@@ -35,7 +38,14 @@ def test_what_people_choose_is_weak(text: str):
 
 
 @pytest.mark.parametrize(
-    "text", ["correct horse battery", "grün correct horse", "a-long-enough-password", "Kx7#mQ2$vT9z"]
+    "text",
+    [
+        "correct horse battery",
+        "grün correct horse",
+        "a-long-enough-password",
+        "Kx7#mQ2$vT9z",
+        "K x 7 m Q 2 v T 9 z w P",
+    ],
 )
 def test_some_words_or_random_characters_are_strong(text: str):
     assert strength_of(text) >= STRONG
