@@ -59,7 +59,7 @@ class Passwords:
         self._remembered = RememberedPasswords(context.monotonic)
         self.devices = Devices(context)
         self.throttle = Throttle(context.monotonic)
-        self.turns = Turns(self.throttle.merit_of, self.throttle.failures_of, context.monotonic)
+        self.turns = Turns(self.throttle.priority_of, self.throttle.failures_of, context.monotonic)
         self._dummy_hashing = DummyHashing()
 
     async def hash(self, password: str) -> str:

@@ -96,7 +96,7 @@ class Throttle:
         known = self._networks.get(source)
         return known.count if known is not None else 0
 
-    def merit_of(self, source: str) -> tuple[int, ...]:
+    def priority_of(self, source: str) -> tuple[int, ...]:
         """Return what is less for a source that deserves to be asked before others.
 
         One that people sign in from does, then one with few failures in its networks, the widest first: a guesser's new address is no stranger.

@@ -57,7 +57,7 @@ class Claim:
     is_hopeless: bool = False
 
 
-Merit = tuple[int, ...]
+Priority = tuple[int, ...]
 """How little a source deserves a turn, compared like a tuple."""
 
 
@@ -69,12 +69,15 @@ class _Ticket:
 
 
 class Turns:
-    """See the module. `merit_of` a source is less for better ones; `failures_of` tells how often it failed; `clock` is monotonic seconds."""
+    """See the module. `priority_of` a source is less for better ones; `failures_of` tells how often it failed; `clock` is monotonic seconds."""
 
     def __init__(
-        self, merit_of: Callable[[str], Merit], failures_of: Callable[[str], int], clock: Callable[[], float]
+        self,
+        priority_of: Callable[[str], Priority],
+        failures_of: Callable[[str], int],
+        clock: Callable[[], float],
     ) -> None:
-        self._merit_of = merit_of
+        self._priority_of = priority_of
         self._failures_of = failures_of
         self._clock = clock
         self._waiting: list[_Ticket] = []
@@ -128,7 +131,7 @@ class Turns:
             self._turn_away(
                 max(
                     self._waiting,
-                    key=lambda each: (self._merit(each), crowds[each.claim.source], RANDOM.random()),
+                    key=lambda each: (self._priority(each), crowds[each.claim.source], RANDOM.random()),
                 )
             )
 
@@ -137,11 +140,11 @@ class Turns:
         if not ticket.turn.done():
             ticket.turn.set_exception(ThrottledError(WAIT_S))
 
-    def _merit(self, ticket: _Ticket) -> Merit:
-        return (not ticket.claim.is_known, *self._merit_of(ticket.claim.source))
+    def _priority(self, ticket: _Ticket) -> Priority:
+        return (not ticket.claim.is_known, *self._priority_of(ticket.claim.source))
 
-    def _rank(self, ticket: _Ticket) -> tuple[Merit, int]:
-        return (self._merit(ticket), ticket.number)
+    def _rank(self, ticket: _Ticket) -> tuple[Priority, int]:
+        return (self._priority(ticket), ticket.number)
 
     def _choose(self) -> None:
         """Give the turn to who is next."""

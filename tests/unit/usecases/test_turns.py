@@ -117,13 +117,13 @@ async def test_passing_over_a_crowd_looks_at_each_of_it_once(line: Line):
     for number in range(WAITING_MAX):
         await ask(line, f"flood{number}", user=f"invented{number}", hopeless=True)
     looked_at = Counter[str]()
-    merit_of = line.turns._merit_of
+    priority_of = line.turns._priority_of
 
     def counted(source: str) -> tuple[int, ...]:
         looked_at[source] += 1
-        return merit_of(source)
+        return priority_of(source)
 
-    line.turns._merit_of = counted
+    line.turns._priority_of = counted
     line.done.set()
     await served(line, 1)
     assert len(line.pretended) == WAITING_MAX - CROWD
@@ -179,7 +179,7 @@ async def test_who_leaves_while_waiting_or_with_the_turn_gives_it_back(line: Lin
 
 async def test_guesses_at_a_user_from_new_addresses_keep_a_first_sign_in_waiting_for_few_turns():
     throttle = Throttle(lambda: 0.0)
-    turns = Turns(throttle.merit_of, throttle.failures_of, lambda: 0.0)
+    turns = Turns(throttle.priority_of, throttle.failures_of, lambda: 0.0)
     served: list[str] = []
 
     async def ask(source: str) -> None:

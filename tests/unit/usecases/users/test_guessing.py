@@ -247,7 +247,7 @@ async def test_where_people_sign_in_from_goes_before_new_addresses_and_new_netwo
     await users.passwords.prove("ada", PASSWORD, address=HERE)
     await refusal(users, "ada", "guess", HERE)
     await refusal(users, "ada", "guess", "198.18.0.1")
-    merit_of = users.passwords.throttle.merit_of
+    priority_of = users.passwords.throttle.priority_of
     in_order = [HERE, "203.0.113.1", "198.18.1.1", "198.18.0.2", "198.18.0.1"]
-    merits = [merit_of(source) for source in in_order]
+    merits = [priority_of(source) for source in in_order]
     assert merits == sorted(set(merits))
