@@ -131,7 +131,7 @@ class _TomlFile(TomlConfigSettingsSource):
 
 
 class Settings(BaseSettings):
-    """See the module. `advertise` is what join tokens tell agents to dial; empty: the management node's own names.
+    """`advertise` is what join tokens tell agents to dial; empty: the management node's own names.
 
     `audit_heads` is a file that signed heads of the audit log are added to. `trusted_proxies` are the addresses or networks of reverse
     proxies before the HTTPS endpoint, each of which says in `Forwarded` or `X-Forwarded-For` where a request comes from.

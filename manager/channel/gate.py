@@ -189,7 +189,7 @@ class _Side:
 
 
 class Gate:
-    """See the module. `known` are the sources that nodes are known to come from."""
+    """`known` are the sources that nodes are known to come from."""
 
     def __init__(self, limits: Limits, known: Container[str], now_s: float) -> None:
         self.limits = limits

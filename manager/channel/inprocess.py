@@ -34,7 +34,7 @@ class Node(Protocol):
 
 
 class InProcessAgent:
-    """See the module. Implements `Peer` and `common.wire.offers.LocalState`."""
+    """Implements `Peer` and `common.wire.offers.LocalState`."""
 
     def __init__(self, node: Node, *, version: str) -> None:
         self._node = node

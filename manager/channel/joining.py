@@ -17,7 +17,7 @@ Enrol = Callable[[EnrolRequest, str, str], Awaitable[EnrolReply]]
 
 
 class JoinPeer:
-    """See the module. Implements `common.runtime.transport.Peer`."""
+    """Implements `common.runtime.transport.Peer`."""
 
     def __init__(
         self, guard: Guard, transport: Transport, line: str, enrol: Enrol, supervisor: Supervisor

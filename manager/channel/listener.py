@@ -38,7 +38,7 @@ SWEEP_S = 0.25
 
 
 class Listener:
-    """See the module. `enrol` gets a request, the peer's address, and the key that the login proved.
+    """`enrol` gets a request, the peer's address, and the key that the login proved.
 
     `admit` tells whether a node that has just logged in, from this address, may stay; `sources` are where nodes are known to come from.
     """

@@ -34,7 +34,7 @@ class Views(Protocol):
 
 
 class KnownSources:
-    """See the module. `declared` are addresses of nodes to begin with."""
+    """`declared` are addresses of nodes to begin with."""
 
     def __init__(self, declared: Iterable[str] = ()) -> None:
         self._declared = frozenset(source_of(address) for address in declared)

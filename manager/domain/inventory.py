@@ -142,7 +142,7 @@ class Trust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """See the module. `slots` says which certificate a node's slot has."""
+    """`slots` says which certificate a node's slot has."""
 
     revision: int
     entries: Mapping[int, Entry]

@@ -43,7 +43,7 @@ class _FaultError(BundleError):
 
 
 class LocalNode:
-    """See the module. Implements `manager.channel.inprocess.Node`.
+    """Implements `manager.channel.inprocess.Node`.
 
     `faults` tells what is wrong with the manager's own configuration and would fail at its next start.
     """

@@ -46,7 +46,7 @@ _MEASUREMENTS: Final = 2
 
 
 class Handshakes:
-    """See the module. `cost_s` is what one costs now."""
+    """`cost_s` is what one costs now."""
 
     def __init__(self) -> None:
         self.cost_s = UNMEASURED_S

@@ -44,7 +44,7 @@ READ_BUFFER_BYTES: Final = 64 * 1024
 
 
 class HttpsServer:
-    """See the module. Implements `manager.fleet.ownport.Endpoint`."""
+    """Implements `manager.fleet.ownport.Endpoint`."""
 
     def __init__(
         self, app: web.Application, *, host: str, port: int, limits: SeatLimits | None = None

@@ -21,7 +21,7 @@ AT_ONCE = 200
 
 
 class TlsCertificates:
-    """See the module. Owns rows that are made once a certificate."""
+    """Owns rows that are made once a certificate."""
 
     resource = TLS_CERTIFICATE
 

@@ -15,7 +15,7 @@ from manager.usecases.usecases import UseCases
 
 
 class Documents:
-    """See the module. What is secret is not kept: nothing here would use it."""
+    """What is secret is not kept: nothing here would use it."""
 
     def __init__(self, resource: Resource, use_cases: UseCases) -> None:
         self.resource = resource

@@ -17,7 +17,7 @@ Linked: TypeAlias = Mapping[str, tuple[Resource, Rows]]
 
 
 class Links:
-    """See the module; over all collections that there are."""
+    """Over all collections that there are."""
 
     def __init__(self, readable: Iterable[Collection], writable: Sequence[Writable]) -> None:
         self._readable = {each.resource.path: each for each in readable}

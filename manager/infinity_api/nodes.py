@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Nodes:
-    """See the module; `kind` says which of the two. A change of names waits for others (`naming`), so that none is given twice."""
+    """`kind` says which of the two. A change of names waits for others (`naming`), so that none is given twice."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from manager.store.tables import document
 
 
 class Documents:
-    """See the module. A document is a JSON object of some kind; `unique` names fields of which no two are equal."""
+    """A document is a JSON object of some kind; `unique` names fields of which no two are equal."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

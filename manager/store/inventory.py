@@ -25,7 +25,7 @@ READ_AT_ONCE: Final = 500
 
 
 class Inventories:
-    """See the module. `builtin` is the list of CAs that everybody trusts."""
+    """`builtin` is the list of CAs that everybody trusts."""
 
     def __init__(self, store: Store, builtin: Sequence[Certificate] = ()) -> None:
         self._store = store

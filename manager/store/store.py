@@ -41,7 +41,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Store:
-    """See the module. Make one with `create` or `open`."""
+    """Make one with `create` or `open`."""
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database

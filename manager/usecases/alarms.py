@@ -67,7 +67,7 @@ class AlarmNews:
 
 
 class AlarmUseCases:
-    """See the module. `evaluate` is kept running by the composition root."""
+    """`evaluate` is kept running by the composition root."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -41,7 +41,7 @@ SEVERAL: Final = "several users"
 
 
 class AuditUseCases:
-    """See the module. `run_attempts`, `run_heads` and `run_verification` are kept running by the composition root."""
+    """`run_attempts`, `run_heads` and `run_verification` are kept running by the composition root."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

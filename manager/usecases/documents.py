@@ -14,7 +14,7 @@ Check = Callable[[Body], None]
 
 
 class DocumentUseCases:
-    """See the module. `unique` names fields of which no two documents of a kind have the same value."""
+    """`unique` names fields of which no two documents of a kind have the same value."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -31,7 +31,7 @@ class Failures:
 
 
 class FailureCounts(Generic[K]):
-    """See the module. `clock` is monotonic seconds."""
+    """`clock` is monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

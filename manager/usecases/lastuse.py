@@ -22,7 +22,7 @@ SOURCE_MAX: Final = 64
 
 
 class LastUse:
-    """See the module. `clock` is unix seconds."""
+    """`clock` is unix seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

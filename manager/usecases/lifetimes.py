@@ -13,7 +13,7 @@ REMEMBERED_MAX: Final = 10_000
 
 
 class Lifetimes:
-    """See the module. `clock` is monotonic seconds."""
+    """`clock` is monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float], *, lasting_s: float) -> None:
         self._clock = clock

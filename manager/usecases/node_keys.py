@@ -18,7 +18,7 @@ from manager.usecases.context import Context
 
 
 class NodeKeyUseCases:
-    """See the module. `address` is where the request came from."""
+    """`address` is where the request came from."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

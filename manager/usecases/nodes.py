@@ -59,7 +59,7 @@ class NewToken:
 
 
 class NodeUseCases:
-    """See the module. `join` is None where no token can be made (while the store is being initialised)."""
+    """`join` is None where no token can be made (while the store is being initialised)."""
 
     def __init__(self, context: Context, join: JoinFacts | None) -> None:
         self._context = context

@@ -23,7 +23,7 @@ NOTED_BURST: Final = 60
 
 
 class RateLimit:
-    """See the module. `clock` is monotonic seconds; `burst` acts need not wait, and beyond those one each `EACH_S` seconds is in time."""
+    """`clock` is monotonic seconds; `burst` acts need not wait, and beyond those one each `EACH_S` seconds is in time."""
 
     def __init__(self, clock: Callable[[], float], *, burst: int) -> None:
         self._clock = clock

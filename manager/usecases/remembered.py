@@ -41,7 +41,7 @@ class _Mark:
 
 
 class RememberedPasswords:
-    """See the module. `clock` is monotonic seconds. A user is named with the hash of the password, so a new one ends what is remembered."""
+    """`clock` is monotonic seconds. A user is named with the hash of the password, so a new one ends what is remembered."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -15,7 +15,7 @@ RECHECK_S: Final = 5.0
 
 
 class Rights:
-    """See the module. `check` reads the store, and raises AccessError if the right has gone."""
+    """`check` reads the store, and raises AccessError if the right has gone."""
 
     def __init__(self, context: Context, check: Callable[[], Awaitable[None]]) -> None:
         self._context = context

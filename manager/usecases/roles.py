@@ -9,7 +9,7 @@ from manager.usecases.context import Context
 
 
 class RoleUseCases:
-    """See the module. A role is worth the level that its permissions give."""
+    """A role is worth the level that its permissions give."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -30,7 +30,7 @@ FAMILIAR_MAX: Final = 10_000
 
 
 class Throttle:
-    """See the module. `clock` is monotonic seconds."""
+    """`clock` is monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

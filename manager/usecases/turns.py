@@ -69,7 +69,7 @@ class _Ticket:
 
 
 class Turns:
-    """See the module. `priority_of` a source is less for better ones; `failures_of` tells how often it failed; `clock` is monotonic seconds."""
+    """`priority_of` a source is less for better ones; `failures_of` tells how often it failed; `clock` is monotonic seconds."""
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ COLLECT_S: Final = 3600.0
 
 
 class UseCases:
-    """See the module. `workers` read what strangers made; `join` is None where no node can join (while the store is being initialised)."""
+    """`workers` read what strangers made; `join` is None where no node can join (while the store is being initialised)."""
 
     def __init__(self, context: Context, *, join: JoinFacts | None = None) -> None:
         self._context = context

@@ -66,7 +66,7 @@ class Site:
 
 @dataclass(slots=True, kw_only=True)
 class PageRequest:
-    """See the module. `token` is what the browser keeps: a session's, or a visitor's own, which nothing is stored for."""
+    """`token` is what the browser keeps: a session's, or a visitor's own, which nothing is stored for."""
 
     site: Site
     request: web.Request

@@ -36,7 +36,7 @@ RUNTIME_BYTES = 64 * 1024
 
 @dataclass
 class Watchdog:
-    """See the module. `doing` is what the test does now."""
+    """`doing` is what the test does now."""
 
     doing: str = ""
     callbacks: int = 0

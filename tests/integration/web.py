@@ -63,7 +63,7 @@ class Answer:
 
 
 class Visitor:
-    """See the module. Follows redirects, as browsers do."""
+    """Follows redirects, as browsers do."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self.url = url
