@@ -28,7 +28,7 @@ demo: $(STAMP) ## show the main job: a manager, three nodes, a pushed certificat
 test: $(STAMP) ## run the tests, on all cores
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-test-fast: $(STAMP) ## run the tests that need no service, without the slow ones
+test-fast: $(STAMP) ## run the tests that need no service, without attacks, sweeps and what else is slow
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not services and not slow" $(ARGS)
 
 fuzz: $(STAMP) ## feed every reader at random, ten minutes each (TARGET=pkcs12 for one, SECONDS=60 for less)

@@ -3,11 +3,16 @@
 import os
 import platform
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 REQUIRE_SERVICES = bool(os.environ.get("CERTCAST_REQUIRE_SERVICES"))
+TESTS = Path(__file__).parent
+SLOW_ROOMS = {"attacks", "crash", "property"}
+"""Attacks, sweeps and searches: each takes seconds, and they take most of the time of all tests."""
+
 SBIN = "/usr/sbin:/usr/local/sbin:/sbin"
 
 settings.register_profile("search", max_examples=2000, deadline=None)
@@ -20,10 +25,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     os.umask(0o022)
     config.addinivalue_line(
-        "markers", "slow: takes more than five seconds; `make test` runs it, `make test-fast` does not"
+        "markers", "slow: takes more than five seconds; `make test` runs it, `make test-fast` does not, nor attacks, sweeps and searches"
     )
     repeatable = config.getoption("--hypothesis-seed", None) is None
     settings.register_profile("repeatable", derandomize=repeatable, deadline=None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in SLOW_ROOMS:
+            item.add_marker("slow")
 
 
 def find_program(name: str) -> str | None:
