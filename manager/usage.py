@@ -26,7 +26,7 @@ class PlainGroup(TyperGroup):
         try:
             return super().make_context(info_name, args, *more, **extra)
         except typer.TyperException as error:
-            raise self.reworded(error) from error.__cause__
+            raise self.explained(error) from error.__cause__
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command, or say which one to type."""
@@ -46,9 +46,9 @@ class PlainGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except typer.TyperException as error:
-            raise self.reworded(error) from error.__cause__
+            raise self.explained(error) from error.__cause__
 
-    def reworded(self, error: typer.TyperException) -> typer.TyperException:
+    def explained(self, error: typer.TyperException) -> typer.TyperException:
         """Return the same error in plain words."""
         found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
         if isinstance(error, typer.BadParameter) and found:

@@ -25,7 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     os.umask(0o022)
     config.addinivalue_line(
-        "markers", "slow: takes more than five seconds; `make test` runs it, `make test-fast` does not, nor attacks, sweeps and searches"
+        "markers",
+        "slow: takes more than five seconds; `make test` runs it, `make test-fast` does not, nor attacks, sweeps and searches",
     )
     repeatable = config.getoption("--hypothesis-seed", None) is None
     settings.register_profile("repeatable", derandomize=repeatable, deadline=None)

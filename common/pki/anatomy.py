@@ -76,7 +76,7 @@ class Anatomy:
     `explicit_curve` says that the public key spells out its curve's parameters instead of naming it. `explicit_policy_after` is the
     number of certificates below that may do without a policy, None where none is demanded. `serial_octets` counts the encoded serial
     number. `extensions` are all that there are, dotted, and whether each is critical; `repeated` are those that occur more than
-    once, which RFC 5280 4.2 forbids; `repeats_policy` says that of a policy (RFC 5280 4.2.1.4). `crl_points` counts the places that name a CRL.
+    once, which RFC 5280 4.2 forbids; `repeats_policy` says that of a policy (RFC 5280 4.2.1.4).
     """
 
     version: int = 3
@@ -94,7 +94,6 @@ class Anatomy:
     tls_features: frozenset[int] = frozenset()
     policies: frozenset[str] | None = None
     repeats_policy: bool = False
-    crl_points: int = 0
     maps_policies: bool = False
     explicit_policy_after: int | None = None
     extensions: Mapping[str, bool]
@@ -114,6 +113,9 @@ def anatomy(certificate: Certificate) -> Anatomy:
     except der.DerError:
         return Anatomy(extensions={}, unreadable=frozenset({"frame"}))
     read = _Reader({oid: value for oid, (_, value) in parts.items()})
+    policies = read.extension(POLICIES, _policies, None)
+    # of interest only in that it can be read
+    read.extension(CRL_POINTS, _walk_crl_points, None)
     return Anatomy(
         version=version,
         serial=read.try_("serial", lambda: der.integer(body[0]), 1),
@@ -128,9 +130,8 @@ def anatomy(certificate: Certificate) -> Anatomy:
         key_usages=read.extension(KEY_USAGE, lambda value: _bits(value, _KEY_USAGES), None),
         netscape_types=read.extension(NETSCAPE_TYPE, lambda value: _bits(value, _NETSCAPE_TYPES), None),
         tls_features=read.extension(TLS_FEATURE, _integers, frozenset()),
-        policies=read.extension(POLICIES, lambda value: frozenset(_policies(value)), None),
-        repeats_policy=read.extension(POLICIES, _repeats_policy, False),
-        crl_points=read.extension(CRL_POINTS, _crl_points, 0),
+        policies=None if policies is None else frozenset(policies),
+        repeats_policy=policies is not None and len(set(policies)) < len(policies),
         maps_policies=POLICY_MAPPINGS in parts,
         explicit_policy_after=read.extension(POLICY_CONSTRAINTS, _explicit_policy_after, None),
         extensions={oid: critical for oid, (critical, _) in parts.items()},
@@ -223,13 +224,9 @@ def _policies(value: bytes) -> list[str]:
     return [der.object_id(der.members(each, der.SEQUENCE, 1)[0]) for each in der.sequence(value)]
 
 
-def _repeats_policy(value: bytes) -> bool:
-    policies = _policies(value)
-    return len(set(policies)) < len(policies)
-
-
-def _crl_points(value: bytes) -> int:
-    return len([der.members(each, der.SEQUENCE, 0) for each in der.sequence(value)])
+def _walk_crl_points(value: bytes) -> None:
+    for each in der.sequence(value):
+        der.members(each, der.SEQUENCE, 0)
 
 
 def _explicit_policy_after(value: bytes) -> int | None:

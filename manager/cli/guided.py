@@ -90,12 +90,12 @@ class GuidedGroup(PlainGroup):
         """Find a command, also by its short name."""
         return super().get_command(ctx, SHORT.get(cmd_name, cmd_name))
 
-    def reworded(self, error: typer.TyperException) -> typer.TyperException:
+    def explained(self, error: typer.TyperException) -> typer.TyperException:
         """Name the forms of output to somebody who asked for another one."""
         option = getattr(error, "option_name", "")
         if option in _FORM_OPTIONS:
             error.message = f"There is no option {option} here. {_FORMS}"
-        return super().reworded(error)
+        return super().explained(error)
 
 
 def with_json_option(args: Sequence[str]) -> list[str]:

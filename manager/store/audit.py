@@ -33,8 +33,10 @@ CHAIN_KEY_IDENTITY: Final = "meta:audit chain key"
 
 SEALED: Final = ("at_s", "actor", "action", "subject", "detail")
 RESTORED: Final = "store.restored"
-WITNESSED: Final = "audit.witnessed"
 """The act by which an operator says that the store was restored from a backup: heads from before may be lost since."""
+
+WITNESSED: Final = "audit.witnessed"
+"""The act by which the manager says that the log's last head is kept beside it from now on."""
 
 LOOKED_AT: Final = 20
 """Entries of one act that are looked at for one that was sealed."""
