@@ -7,6 +7,8 @@ The course of a conversation (A agent, M manager):
 
     A hello -> M welcome -> (M offer -> A want -> M payload* -> A accepted | rejected -> A progress* -> A outcome
     -> M outcome_ack)*, and each minute A tick -> M tock.
+
+Where a manager knows what an agent lacks, small payloads follow the offer at once; an agent that lacks nothing else says no want.
 """
 
 from typing import Annotated, Final, Literal
@@ -41,6 +43,9 @@ DIAGNOSTICS_MAX_BYTES: Final = 8 * 1024
 """As UTF-8; ASCII, so that bytes and characters are the same."""
 
 CONFIGURATION_FAULTS_MAX: Final = 16
+PAYLOADS_MAX: Final = 32
+"""In one list of digests; a bundle has at most fifteen files."""
+
 Verdict = Literal["ok", "wait", "re_enrol", "upgrade"]
 WaitReason = Literal["window", "interval", "service"]
 Result = Literal["applied", "rolled_back", "failed"]
@@ -162,7 +167,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello
     """The agent's first message.
 
     `instance` is drawn at each start of the agent, so that two agents with one key are told apart on one machine, too;
-    "" from an agent that does not say.
+    "" from an agent that does not say. `accepts_carried`: whether payloads may follow an offer before they are asked for.
     """
 
     protocol: Count
@@ -171,6 +176,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello
     agent_version: Name
     report: Report
     instance: Name = ""
+    accepts_carried: bool = False
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="welcome"):
@@ -187,6 +193,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="offer
     """A generation to install; the blob is its canonical manifest. `forced` overrides quarantine and shrink guard.
 
     `confirmed_anchors` is how few anchors an operator has confirmed: the shrink guard lets a trust store of as many pass.
+    `carried` are the digests of the payloads that follow at once, without being asked for.
     """
 
     push_id: Name
@@ -195,13 +202,14 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="offer
     digest: Hex
     forced: bool = False
     confirmed_anchors: Count | None = msgspec.field(default=None, name="anchors_meant")
+    carried: Annotated[list[Hex], Meta(max_length=PAYLOADS_MAX)] = []
 
 
 class Want(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="want"):
-    """The digests that the agent lacks, possibly none."""
+    """The digests that the agent lacks and that its offer does not carry, possibly none."""
 
     push_id: Name
-    digests: Annotated[list[Hex], Meta(max_length=32)]
+    digests: Annotated[list[Hex], Meta(max_length=PAYLOADS_MAX)]
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="payload"):

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
+import msgspec
+
 from common.bundle.manifest import Manifest
 from common.errors import BundleError, ProtocolError, Reason
 from common.ids import Digest, NodeName, digest_of
@@ -142,6 +144,7 @@ class Receiver:
             instance=self._instance,
             agent_version=self._agent_version,
             report=self._local.report(now_s),
+            accepts_carried=True,
         )
         return [Send(hello)]
 
@@ -229,7 +232,8 @@ class Receiver:
     def _take_offer(self, offer: Offer, blob: bytes, now_s: float) -> list[Command]:
         self._transfer = None
         if self._installing is not None:
-            self._waiting = (offer, blob)
+            # what it carries is not kept meanwhile: it is asked for, if it is still lacking then
+            self._waiting = (msgspec.structs.replace(offer, carried=[]), blob)
             return []
         try:
             manifest = read_offer(offer, blob, node=self._node, local=self._local)
@@ -244,7 +248,10 @@ class Receiver:
             entry.digest for entry in manifest.entries if not self._local.has(entry.digest)
         )
         transfer = self._transfer = _Transfer(offer, manifest, set(wanted))
-        commands: list[Command] = [Send(Want(push_id=offer.push_id, digests=list(wanted)))]
+        asked: list[str] = [digest for digest in wanted if digest not in offer.carried]
+        if wanted and not asked:
+            return []
+        commands: list[Command] = [Send(Want(push_id=offer.push_id, digests=asked))]
         return commands if wanted else [*commands, self._install(transfer)]
 
     def _already_applied(self, offer: Offer, now_s: float) -> list[Command]:
@@ -266,6 +273,8 @@ class Receiver:
         if transfer is None or payload.push_id != transfer.offer.push_id:
             return []  # of an offer that a newer one replaced
         if payload.digest not in transfer.missing:
+            if payload.digest in transfer.offer.carried:
+                return []  # the manager did not know that it is held
             raise ProtocolError("a payload that was not asked for", reason=Reason.BAD_DIGEST)
         if digest_of(blob) != payload.digest:
             self._transfer = None

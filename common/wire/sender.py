@@ -42,6 +42,9 @@ WANT_DEADLINE_S: Final = 20.0
 CHECK_DEADLINE_S: Final = 60.0
 """Transfer of at most 16 MiB, and the checks on it."""
 
+CARRIED_MAX_BYTES: Final = 64 * 1024
+"""Of an offer's payloads together: the files of a slot have about 10 KB. What is larger (a trust store) waits for the agent's word."""
+
 OUTCOME_GRACE_S: Final = 15.0
 """Added to the time that the agent itself announced for its installation."""
 
@@ -100,12 +103,13 @@ Command = Send | Greeted | Fetch | Received | Overdue | Close
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """One attempt to deliver a generation."""
+    """One attempt to deliver a generation. `carried` are payloads that the agent is known to lack."""
 
     push_id: str
     manifest: Manifest
     forced: bool = False
     confirmed_anchors: int | None = None
+    carried: Mapping[Digest, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +122,21 @@ class _Outstanding:
 class Sender:
     """One conversation, from the accepted connection to its end."""
 
-    __slots__ = ("_greeted", "_last_received_s", "_next", "_outstanding", "_started_s", "_welcomed")
+    __slots__ = (
+        "_accepts_carried",
+        "_greeted",
+        "_last_received_s",
+        "_next",
+        "_outstanding",
+        "_started_s",
+        "_welcomed",
+    )
 
     def __init__(self, now_s: float) -> None:
         self._started_s = now_s
         self._last_received_s = now_s
         self._greeted = False
+        self._accepts_carried = False
         self._welcomed = False
         self._outstanding: _Outstanding | None = None
         self._next: Push | None = None
@@ -188,7 +201,9 @@ class Sender:
         if self._outstanding is not None and self._outstanding.stage == "outcome":
             self._next = push
             return []
-        deadline_s = now_s + WANT_DEADLINE_S
+        carried = push.carried if self._accepts_carried else {}
+        # with all that it lacks at hand, the agent's first answer comes after its checks
+        deadline_s = now_s + (CHECK_DEADLINE_S if carried else WANT_DEADLINE_S)
         if self._outstanding is not None and self._outstanding.stage == "want":
             # a change every few seconds must not keep an agent that never answers
             deadline_s = self._outstanding.deadline_s
@@ -201,15 +216,16 @@ class Sender:
             digest=manifest.digest,
             forced=push.forced,
             confirmed_anchors=push.confirmed_anchors,
+            carried=list(carried),
         )
-        return [Send(offer, canonical(manifest))]
+        return [Send(offer, canonical(manifest)), *_payloads(push.push_id, carried)]
 
     def supply(self, push_id: str, payloads: Mapping[Digest, bytes], now_s: float) -> list[Command]:
         """Send the payloads of a `Fetch`, unless a newer offer has replaced its push meanwhile."""
         if self._outstanding is None or not self._is_current(push_id):
             return []
         self._outstanding = replace(self._outstanding, deadline_s=now_s + CHECK_DEADLINE_S)
-        return [Send(Payload(push_id=push_id, digest=digest), body) for digest, body in payloads.items()]
+        return _payloads(push_id, payloads)
 
     def acknowledge(self, push_id: str) -> list[Command]:
         """Say that an outcome is on disk."""
@@ -244,6 +260,7 @@ class Sender:
         if self._greeted:
             raise ProtocolError("a second hello on one connection")
         self._greeted = True
+        self._accepts_carried = hello.accepts_carried
         if hello.protocol not in PROTOCOLS:
             spoken = ", ".join(map(str, PROTOCOLS))
             welcome = Welcome(
@@ -293,6 +310,10 @@ class Sender:
 
     def _is_current(self, push_id: str) -> bool:
         return self._outstanding is not None and self._outstanding.push.push_id == push_id
+
+
+def _payloads(push_id: str, payloads: Mapping[Digest, bytes]) -> list[Command]:
+    return [Send(Payload(push_id=push_id, digest=digest), body) for digest, body in payloads.items()]
 
 
 _VERDICT_REASONS: Final[dict[Verdict, Reason]] = {

@@ -48,6 +48,7 @@ class NodeFacts:
     awaiting_first_report: bool = False  # it has just joined: nothing from an earlier life counts
     desired: Desired | None = None
     offered: Desired | None = None
+    running: Desired | None = None  # what was desired when it last said that it runs that
     applied: Applied | None = None
     reported_failed: Failure | None = None
     refused: Failure | None = None
@@ -145,7 +146,7 @@ class NodeFacts:
         if self.reported_failed is not None:
             self.reported_retry_s = now_s + self.reported_failed.retry_after_s
         if self.is_applied:
-            self.refused = None
+            self.refused, self.running = None, self.desired
         self.configuration = report.configuration
         if (
             self.refused is not None
@@ -272,27 +273,6 @@ class NodeFacts:
             self.last_failed is not None
             and self.desired is not None
             and self.last_failed.digest == self.desired.version.digest
-        )
-
-    def should_override_shrink_guard(self, confirmed_anchors: int) -> bool:
-        """Whether the node refused a trust store for having lost too much, though an operator wanted no more than that.
-
-        `confirmed_anchors` is how few anchors an operator has confirmed. Not once a forced offer was refused for that very reason.
-        """
-        desired, failed, push = self.desired, self.last_failed, self.push
-        if desired is None or failed is None or self.is_pushing:
-            return False
-        was_forced = (
-            push is not None
-            and push.forced
-            and push.version == desired.version
-            and push.reason == Reason.SHRINK_GUARD
-        )
-        return (
-            failed.digest == desired.version.digest
-            and failed.reason == Reason.SHRINK_GUARD
-            and desired.manifest.anchors >= confirmed_anchors
-            and not was_forced
         )
 
     def stale_endpoints(self) -> list[Serving]:

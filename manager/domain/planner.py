@@ -5,7 +5,7 @@ Invariant: a node is offered its desired generation if and only if what it appli
 generation is under way, and the content is not in quarantine; `forced` overrides the quarantine and a conflict.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -55,6 +55,39 @@ def plan_push(facts: NodeFacts, *, now_s: float, forced: bool = False) -> Planne
         why="what it runs differs from what is desired",
         generation=facts.desired.version.generation,
     )
+
+
+def should_override_shrink_guard(facts: NodeFacts, confirmed_anchors: int) -> bool:
+    """Whether the node refused a trust store for having lost too much, though an operator wanted no more than that.
+
+    `confirmed_anchors` is how few anchors an operator has confirmed. Not once a forced offer was refused for that very reason.
+    """
+    desired, failed, push = facts.desired, facts.last_failed, facts.push
+    if desired is None or failed is None or facts.is_pushing:
+        return False
+    was_forced = (
+        push is not None
+        and push.forced
+        and push.version == desired.version
+        and push.reason == Reason.SHRINK_GUARD
+    )
+    return (
+        failed.digest == desired.version.digest
+        and failed.reason == Reason.SHRINK_GUARD
+        and desired.manifest.anchors >= confirmed_anchors
+        and not was_forced
+    )
+
+
+def lacking(facts: NodeFacts) -> Sequence[Digest]:
+    """Return the payloads of what is desired that a node does not hold, none if it is not known what it holds."""
+    running, desired = facts.running, facts.desired
+    if running is None or desired is None or facts.applied is None:
+        return ()
+    if running.version.digest != facts.applied.digest:
+        return ()
+    held = {entry.digest for entry in running.manifest.entries}
+    return list(dict.fromkeys(each.digest for each in desired.manifest.entries if each.digest not in held))
 
 
 def preview_push(facts: NodeFacts, news: Manifest | None, *, now_s: float, forced: bool) -> Preview:

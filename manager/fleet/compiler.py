@@ -56,10 +56,10 @@ class Compiler:
 
     async def publish(
         self, nodes: Collection[NodeFacts], *, epoch: int, cause: str, changed_s: float
-    ) -> dict[NodeName, Desired]:
+    ) -> tuple[dict[NodeName, Desired], Mapping[Digest, bytes]]:
         """Publish a generation for each of these nodes whose content differs; return what was published, not of nodes that are gone.
 
-        Raises StorageError; then nothing was published.
+        With it come the files of all that is wanted of these nodes. Raises StorageError; then nothing was published.
         """
         manifests, bodies = await self.preview(nodes, epoch=epoch, now_s=changed_s)
         numbers = {facts.name: facts.node_id for facts in nodes}
@@ -69,7 +69,7 @@ class Compiler:
                 for name, manifest in manifests.items()
             ]
         )
-        return {each.node: desired_from(manifests[each.node], changed_s) for each in kept}
+        return {each.node: desired_from(manifests[each.node], changed_s) for each in kept}, bodies
 
     async def preview(
         self, nodes: Collection[NodeFacts], *, epoch: int, now_s: float

@@ -1,4 +1,4 @@
-"""Brings wanted payloads from the store to the connections that want them.
+"""Brings payloads from the store to the connections that want them, or lets an offer carry them.
 
 Decides how much may be on its way at once. Invariant: it writes and never waits for a peer, so one that does not read
 holds back only itself, until its deadline ends it.
@@ -6,13 +6,14 @@ holds back only itself, until its deadline ends it.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
 
 from common.errors import Reason, StorageError
 from common.ids import Digest
+from common.wire.sender import CARRIED_MAX_BYTES
 from manager.channel.connection import Connection
 
 log = structlog.get_logger(__name__)
@@ -22,6 +23,9 @@ CACHE_BYTES: Final = 32 * 1024 * 1024
 
 UNDER_WAY_BYTES: Final = 256 * 1024 * 1024
 """What all transports together may hold unsent: a thousand nodes that lack the trust store at once."""
+
+RECOUNT_BYTES: Final = 8 * 1024 * 1024
+"""How much offers may carry until what is on its way is counted again."""
 
 BATCH: Final = 256
 """How many requests one query of the store answers."""
@@ -45,6 +49,29 @@ class Delivery:
         self._cache: OrderedDict[Digest, bytes] = OrderedDict()
         self._cached_bytes = 0
         self._draining: set[Connection] = set()
+        self._counted_bytes = 0
+        self._uncounted_bytes = 0
+
+    def remember(self, payloads: Mapping[Digest, bytes]) -> None:
+        """Keep payloads that a wave of pushes is about to need."""
+        for digest, body in payloads.items():
+            self._cached_bytes += len(body) - len(self._cache.get(digest, b""))
+            self._cache[digest] = body
+            self._cache.move_to_end(digest)
+        while self._cached_bytes > CACHE_BYTES:
+            _, dropped = self._cache.popitem(last=False)
+            self._cached_bytes -= len(dropped)
+
+    def carry(self, connection: Connection, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
+        """Return these payloads for an offer to carry, none if they are not all at hand, too large, or too much is on its way."""
+        if any(digest not in self._cache for digest in digests):
+            return {}
+        payloads = {digest: self._cache[digest] for digest in digests}
+        size_bytes = sum(map(len, payloads.values()))
+        if size_bytes > CARRIED_MAX_BYTES or not self._may_carry(size_bytes):
+            return {}
+        self._draining.add(connection)
+        return payloads
 
     def want(self, connection: Connection, push_id: str, digests: tuple[Digest, ...]) -> None:
         self._wants.put_nowait((connection, push_id, digests))
@@ -80,17 +107,21 @@ class Delivery:
             self._cache.move_to_end(digest)
         missing = wanted - bodies.keys()
         if missing:
-            for digest, body in (await self._source.payloads(missing)).items():
-                bodies[digest] = self._cache[digest] = body
-                self._cached_bytes += len(body)
-            while self._cached_bytes > CACHE_BYTES:
-                _, dropped = self._cache.popitem(last=False)
-                self._cached_bytes -= len(dropped)
+            loaded = await self._source.payloads(missing)
+            self.remember(loaded)
+            bodies |= loaded
         return bodies
 
     async def _room(self, size_bytes: int) -> None:
         while self._draining and self._unsent() + size_bytes > UNDER_WAY_BYTES:  # noqa: ASYNC110 - a transport has no event for this
             await asyncio.sleep(_POLL_S)
+
+    def _may_carry(self, size_bytes: int) -> bool:
+        # all offers of a wave are made in one turn of the loop: to count what every connection holds for each of them is too much
+        self._uncounted_bytes += size_bytes
+        if self._uncounted_bytes > RECOUNT_BYTES:
+            self._counted_bytes, self._uncounted_bytes = self._unsent(), size_bytes
+        return self._counted_bytes + self._uncounted_bytes <= UNDER_WAY_BYTES
 
     def _unsent(self) -> int:
         self._draining = {connection for connection in self._draining if connection.unsent_bytes}

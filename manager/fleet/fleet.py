@@ -42,7 +42,7 @@ class Fleet:
         self.reports = ReportWriter(store.reports)
         self.delivery = Delivery(store.generations)
         self.connections = Connections(keys)
-        self._publisher = Publisher(store, compiler, self.registry, epoch=epoch)
+        self._publisher = Publisher(store, compiler, self.registry, delivery=self.delivery, epoch=epoch)
         self.pushes = Pushes(self.registry, self.connections, self._publisher, delivery=self.delivery)
         self.conversations = Conversations(
             self.registry,

@@ -15,6 +15,7 @@ from common.ids import Digest, NodeName
 from manager.domain.desired import Desired
 from manager.domain.facts import NodeFacts
 from manager.fleet.compiler import Compiler
+from manager.fleet.delivery import Delivery
 from manager.fleet.registry import Registry
 from manager.store.store import Store
 
@@ -24,7 +25,10 @@ log = structlog.get_logger(__name__)
 class Publisher:
     """Publishes, one call at a time. `epoch` is the store's."""
 
-    def __init__(self, store: Store, compiler: Compiler, registry: Registry, *, epoch: int) -> None:
+    def __init__(
+        self, store: Store, compiler: Compiler, registry: Registry, *, delivery: Delivery, epoch: int
+    ) -> None:
+        self._delivery = delivery
         self._store = store
         self._compiler = compiler
         self._registry = registry
@@ -49,9 +53,11 @@ class Publisher:
         async with self._lock:
             await self.load()
             chosen = _publishable(nodes, forced=forced)
-            published = await self._compiler.publish(
+            published, bodies = await self._compiler.publish(
                 chosen, epoch=self._epoch, cause=cause, changed_s=changed_s
             )
+            needed = {entry.digest for each in published.values() for entry in each.manifest.entries}
+            self._delivery.remember({digest: bodies[digest] for digest in needed & bodies.keys()})
             for facts in chosen:
                 if facts.name in published and self._registry.is_current(facts):
                     facts.desired = published[facts.name]

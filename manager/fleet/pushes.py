@@ -15,7 +15,7 @@ from common.wire.sender import Push
 from manager.channel.connection import Connection
 from manager.domain.desired import Desired
 from manager.domain.facts import NodeFacts
-from manager.domain.planner import plan_push
+from manager.domain.planner import lacking, plan_push, should_override_shrink_guard
 from manager.domain.report import Outcome, Rejected
 from manager.domain.view import PlannedPush, PushView
 from manager.fleet.connections import Connections
@@ -44,7 +44,7 @@ class Pushes:
     def pursue(self, facts: NodeFacts, *, forced: bool = False) -> PlannedPush:
         """Ask the planner about one node, and do what it says."""
         now_s, confirmed = time.time(), self._publisher.confirmed_anchors
-        if confirmed is not None and facts.should_override_shrink_guard(confirmed):
+        if confirmed is not None and should_override_shrink_guard(facts, confirmed):
             # who confirmed the loss here need not do it again for each node; an agent of an earlier release does not know from the offer
             forced = True
         plan = plan_push(facts, now_s=now_s, forced=forced)
@@ -104,6 +104,7 @@ class Pushes:
             manifest=desired.manifest,
             forced=forced,
             confirmed_anchors=self._publisher.confirmed_anchors,
+            carried=self._delivery.carry(connection, lacking(facts)),
         )
         connection.offer(push)
         self._registry.note(facts.name)

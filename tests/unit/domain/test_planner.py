@@ -5,7 +5,7 @@ import pytest
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.nodeview import view_of
-from manager.domain.planner import plan_push
+from manager.domain.planner import plan_push, should_override_shrink_guard
 from manager.domain.report import (
     Rejected,
 )
@@ -84,28 +84,28 @@ def test_a_push_that_was_rolled_back_is_retried_when_its_quarantine_ends_and_sta
 def test_a_trust_store_that_a_node_guards_is_forced_once_if_an_operator_meant_it():
     bundle = opaque_bundle("fewer", generation=2)
     facts = node(bundle)
-    assert not facts.should_override_shrink_guard(1), "nothing was refused"
+    assert not should_override_shrink_guard(facts, 1), "nothing was refused"
     facts.offer("p", facts.desired, NOW_S)
     failure = replace(failure_of(bundle), result="rejected", reason="shrink_guard")
     report = report_of(opaque_bundle("old"), last_failed=failure)
     facts.conclude(Rejected(push_id="p", reason="shrink_guard", message="no", report=report), NOW_S)
-    assert facts.should_override_shrink_guard(bundle.manifest.anchors)
-    assert not facts.should_override_shrink_guard(bundle.manifest.anchors + 1), "nobody meant as few as this"
+    assert should_override_shrink_guard(facts, bundle.manifest.anchors)
+    assert not should_override_shrink_guard(facts, bundle.manifest.anchors + 1), "nobody meant as few as this"
     facts.offer("q", facts.desired, NOW_S, forced=True)
-    assert not facts.should_override_shrink_guard(1), "it is under way"
+    assert not should_override_shrink_guard(facts, 1), "it is under way"
     facts.disconnect(NOW_S)
     facts.connect(address="", agent_version="1", now_s=NOW_S)
-    assert facts.should_override_shrink_guard(1), "the forced offer was lost before the node answered it"
+    assert should_override_shrink_guard(facts, 1), "the forced offer was lost before the node answered it"
     facts.offer("q", facts.desired, NOW_S, forced=True)
     facts.conclude(Rejected(push_id="q", reason="shrink_guard", message="no", report=report), NOW_S)
-    assert not facts.should_override_shrink_guard(1), "it was forced already"
+    assert not should_override_shrink_guard(facts, 1), "it was forced already"
 
 
 def test_a_failure_of_another_kind_is_never_forced():
     bundle = opaque_bundle("new", generation=2)
     facts = node(bundle)
     facts.apply_report(report_of(opaque_bundle("old"), last_failed=failure_of(bundle)), NOW_S)
-    assert not facts.should_override_shrink_guard(0)
+    assert not should_override_shrink_guard(facts, 0)
 
 
 def test_another_content_is_not_held_back_by_the_quarantine_of_the_last():

@@ -67,9 +67,25 @@ REPORT = m.Report(
 )
 
 MESSAGES = {
-    "hello": m.Hello(protocol=1, node="n1", boot_id="b", agent_version="0.1.0", instance="i", report=REPORT),
+    "hello": m.Hello(
+        protocol=1,
+        node="n1",
+        boot_id="b",
+        agent_version="0.1.0",
+        instance="i",
+        accepts_carried=True,
+        report=REPORT,
+    ),
     "welcome": m.Welcome(verdict="ok", server_time_s=1.5, epoch=1),
-    "offer": m.Offer(push_id="p", epoch=1, generation=42, digest="ab" * 32, forced=True, confirmed_anchors=7),
+    "offer": m.Offer(
+        push_id="p",
+        epoch=1,
+        generation=42,
+        digest="ab" * 32,
+        forced=True,
+        confirmed_anchors=7,
+        carried=["cd" * 32],
+    ),
     "want": m.Want(push_id="p", digests=["ab" * 32]),
     "payload": m.Payload(push_id="p", digest="ab" * 32),
     "accepted": m.Accepted(push_id="p", within_s=60.0),
@@ -129,11 +145,16 @@ def test_what_an_agent_said_before_fields_were_added_is_still_read(name: str):
     assert report.refused == []
 
 
-def test_an_offer_of_an_earlier_manager_says_nothing_of_what_an_operator_confirmed():
+def test_an_agent_of_an_earlier_release_is_not_sent_what_it_has_not_asked_for():
+    frame = bytes.fromhex((VECTORS / "earlier/hello.hex").read_text())
+    assert not m.decode(frame[6 : 6 + int.from_bytes(frame[4:6], "big")]).accepts_carried
+
+
+def test_an_offer_of_an_earlier_manager_says_nothing_of_what_an_operator_confirmed_and_carries_nothing():
     frame = bytes.fromhex((VECTORS / "earlier/offer.hex").read_text())
     header_length = int.from_bytes(frame[4:6], "big")
     assert m.decode(frame[6 : 6 + header_length]) == msgspec.structs.replace(
-        MESSAGES["offer"], confirmed_anchors=None
+        MESSAGES["offer"], confirmed_anchors=None, carried=[]
     )
 
 
