@@ -29,6 +29,7 @@ from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
+from manager.store.place import StorePlace
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases.kept import new_certificate
@@ -59,7 +60,7 @@ async def measure(count: int) -> Figures:
     with tempfile.TemporaryDirectory(prefix="certcast-bench-") as text:
         directory = Path(text)
         create_kek(directory)
-        store = await Store.create(directory, load_keyring(directory))
+        store = await Store.create(StorePlace(directory, None), load_keyring(directory))
         try:
             return await _measure(store, directory, count)
         finally:

@@ -103,7 +103,7 @@ async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> No
     heads.always_tell()
     keep_little()
     sys.setswitchinterval(SWITCH_S)
-    async with opened(settings.data) as store, Workers() as workers:
+    async with opened(settings.place) as store, Workers() as workers:
         given = Given(settings=settings, store=store, workers=workers, read_again=read_again)
         core = await _compose_core(given)
         await _run(given, core, _compose_front(given, core))

@@ -19,10 +19,10 @@ from common.runtime.ssh import generate_key
 from manager.domain.model import UserRecord
 from manager.settings import Settings
 from manager.store.audit import RESTORED
-from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
 from manager.store.meta import HOST_KEY
 from manager.store.opening import opened
+from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import KEK_FILE, create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases.context import Context
@@ -56,7 +56,7 @@ async def initialise(settings: Settings, *, names: Sequence[str], addresses: Seq
 
 async def _fill(directory: Path, *, names: Sequence[str], addresses: Sequence[str]) -> None:
     await asyncio.to_thread(create_kek, directory)
-    store = await Store.create(directory, await asyncio.to_thread(load_keyring, directory))
+    store = await Store.create(StorePlace(directory, None), await asyncio.to_thread(load_keyring, directory))
     try:
         await store.meta.secret_set(HOST_KEY, generate_key())
         async with Workers() as workers:
@@ -88,7 +88,7 @@ async def list_users(settings: Settings) -> Sequence[UserRecord]:
 
 async def own_fingerprint(settings: Settings) -> str:
     """Return the SHA-256 fingerprint of the certificate that this manager is assigned. Raises NotFoundError."""
-    async with opened(settings.data) as store:
+    async with opened(settings.place) as store:
         for each in await store.assignments.list():
             if each.node == MANAGEMENT_NODE and each.slot == "server":
                 return (await store.certificates.get(each.certificate_id)).fingerprint
@@ -97,7 +97,7 @@ async def own_fingerprint(settings: Settings) -> str:
 
 async def bump_epoch(settings: Settings) -> int:
     """Raise the store's epoch, and return it."""
-    async with opened(settings.data) as store:
+    async with opened(settings.place) as store:
         async with store.transaction():
             epoch = await store.meta.bump_epoch()
             await store.audit.append(
@@ -117,6 +117,6 @@ def _make_data_dir(data: Path, staged: Path) -> None:
 
 @asynccontextmanager
 async def _users(settings: Settings) -> AsyncIterator[UserUseCases]:
-    async with opened(settings.data) as store, Workers() as workers:
+    async with opened(settings.place) as store, Workers() as workers:
         context = Context(store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers)
         yield UserUseCases(context)

@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from common.errors import InvalidInputError
 from common.runtime.trusted import check_file, examine, resolve
+from manager.store.place import StorePlace
 
 DEFAULT_DATA = Path("/var/lib/certcast/manager")
 DEFAULT_CONFIG = Path("/etc/certcast/manager.toml")
@@ -148,6 +149,11 @@ class Settings(BaseSettings):
     audit_heads: Annotated[Path, AfterValidator(_absolute)] | None = None
     trusted_proxies: tuple[ProxyNetwork, ...] = ()
     token_days: Annotated[int, Field(ge=1, le=30)] = 1
+
+    @property
+    def place(self) -> StorePlace:
+        """Where the store is."""
+        return StorePlace(self.data, None)
 
     @classmethod
     def settings_customise_sources(

@@ -244,6 +244,10 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Store failed",
             "The manager's database could not be read or written. Check its disk and its log; the request may be repeated.",
         ),
+        Reason.OUTCOME_UNKNOWN: (
+            "Not known whether it was kept",
+            "The manager lost its database server just when a change was kept. Look whether it is there before you do it again.",
+        ),
         Reason.INTERNAL: (
             "Internal error",
             "Something unexpected happened; the log of the manager or agent has the details. Report it with those lines.",

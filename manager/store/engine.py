@@ -1,60 +1,77 @@
-"""One database: opening it, transactions, and foreign errors made ours.
+"""Transactions of the store, whatever engine keeps it.
 
-Owns the engine. Everything that differs between SQLite and PostgreSQL is in this file.
 Invariant: one writer at a time over all processes, so what a transaction read before it wrote still holds when it
-writes; a transaction that returned is on disk (WAL, synchronous=FULL); and what a task does while it has a transaction open
-belongs to that transaction.
+writes; a transaction that returned is on disk; and what a task does while it has a transaction open belongs to that transaction.
 """
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Connection, Table, event, func, select
+from sqlalchemy import Table, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from common.errors import ConflictError, Reason, StorageError
+from common.errors import ConflictError, StorageError
+from manager.store.failures import translated
 from manager.store.tables import meta
 
 _T = TypeVar("_T")
-
-DATABASE_FILE: Final = "certcast.db"
-BUSY_TIMEOUT_MS: Final = 10_000
-"""How long another process (`certcast-manager user add`) may hold the database before we give up."""
-
-PRAGMAS: Final = (
-    "journal_mode=WAL",
-    # NORMAL lost acknowledged rows in power cuts; FULL lost none
-    "synchronous=FULL",
-    "foreign_keys=ON",
-    f"busy_timeout={BUSY_TIMEOUT_MS}",
-    "secure_delete=ON",
-)
-"""Of every connection to SQLite."""
 
 REVISION: Final = "revision"
 """The name in `meta` under which the count of changes to content is kept."""
 
 SQL_VARIABLES_MAX: Final = 500
-"""Values in one IN list; SQLite's own limit is far above."""
-
-WRITER_LOCK: Final = 0x63657274
-"""The advisory lock that a writer holds on PostgreSQL ("cert")."""
-
-_WRITES: Final = "certcast_writes"
+"""Values in one IN list; the engines' own limits are far above."""
 
 
-def sqlite_url(path: Path) -> URL:
-    """Return the URL of a database file, whatever characters its path has."""
-    return URL.create("sqlite+aiosqlite", database=str(path))
+class Engine(Protocol):
+    """What differs between databases."""
+
+    @property
+    def reader(self) -> Mapping[str, Any]:
+        """Execution options of a transaction that only reads: all that it reads is of one moment."""
+
+    @property
+    def writer(self) -> Mapping[str, Any]:
+        """Execution options of a transaction that writes."""
+
+    def connect(self, *, patient: bool) -> AsyncEngine:
+        """Make the pool of connections. A `patient` one lets a statement take as long as a migration or a copy may need."""
+
+    async def make(self) -> None:
+        """Make what is needed before anybody can connect to a new store. Raises ConflictError, StorageError."""
+
+    async def unmake(self) -> None:
+        """Undo `make`: nothing came into it."""
+
+    async def find(self) -> None:
+        """Check what can be checked before connecting to a store. Raises NotFoundError."""
+
+    async def check(self, connection: AsyncConnection, *, is_new: bool) -> None:
+        """Check, in the transaction that makes or migrates the tables, that they may be made or are there.
+
+        Raises ConflictError, NotFoundError, InvalidInputError.
+        """
+
+    async def take_turn(self, connection: AsyncConnection) -> None:
+        """Wait until no other process writes; what is read in this transaction afterwards holds until its end."""
+
+    def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
+        """Return an INSERT that knows ON CONFLICT."""
+
+    async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
+        """Return the highest id that each table has ever given."""
+
+    async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
+        """Let each table go on after the highest id that it has ever given elsewhere."""
+
+    def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:
+        """Say what an error means that only this engine has; `committing` if it came while a transaction was being kept."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,10 +91,11 @@ class _Transaction:
 class Database:
     """Connections for reading and transactions for writing."""
 
-    def __init__(self, url: str | URL) -> None:
-        # an error's text ends up in logs, and parameters are password hashes and sealed keys
-        self.engine: AsyncEngine = create_async_engine(url, hide_parameters=True)
-        self.is_sqlite = self.engine.dialect.name == "sqlite"
+    def __init__(self, engine: Engine, *, patient: bool = False) -> None:
+        self._engine = engine
+        self._pool: AsyncEngine = engine.connect(patient=patient)
+        self._reader = self._pool.execution_options(**engine.reader)
+        self._writer = self._pool.execution_options(**engine.writer)
         self.rights_revision = 0
         """How often this process changed who may do what; it rises once the change is kept."""
         self._conditions: WeakKeyDictionary[asyncio.Task[Any], Callable[[], Awaitable[None]] | None] = (
@@ -85,14 +103,10 @@ class Database:
         )
         self._writing = asyncio.Lock()
         self._open: _Transaction | None = None
-        if self.is_sqlite:
-            event.listen(self.engine.sync_engine, "connect", _set_up)
-            event.listen(self.engine.sync_engine, "begin", _begin)
-        self._writer = self.engine.execution_options(**{_WRITES: True})
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection for queries, which on SQLite all see the same moment. Raises StorageError.
+        """Lend a connection for queries, which all see the same moment. Raises StorageError.
 
         Within a transaction of the same task it is that one's, and shows what was written so far.
         """
@@ -100,10 +114,10 @@ class Database:
             if (outer := self._own()) is not None:
                 yield outer.connection
                 return
-            async with self.engine.connect() as connection:
+            async with self._reader.connect() as connection:
                 yield connection
         except (SQLAlchemyError, OSError) as error:
-            raise translated(error) from error
+            raise self._translated(error) from error
 
     @asynccontextmanager
     async def write(self, *, content: bool = False, rights: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -114,6 +128,7 @@ class Database:
         Within a transaction of the same task it is a part of that one: an error in it undoes the whole, even if it is caught
         in between.
         """
+        committing = False
         try:
             if (outer := self._own()) is not None:
                 if rights:
@@ -123,18 +138,18 @@ class Database:
                 return
             async with self._writing:
                 async with self._writer.begin() as connection:
-                    if not self.is_sqlite:
-                        await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
+                    await self._engine.take_turn(connection)
                     async with self._whole(connection, content=content) as transaction:
                         if (condition := self._condition()) is not None:
                             await condition()
                         if rights:
                             transaction.effects.append(self._rights_changed)
                         yield connection
+                    committing = True
                 for effect in transaction.effects:
                     effect()
         except (SQLAlchemyError, OSError) as error:
-            raise translated(error) from error
+            raise self._translated(error, committing=committing) from error
 
     @contextmanager
     def on_condition(self, check: Callable[[], Awaitable[None]] | None) -> Iterator[None]:
@@ -202,7 +217,7 @@ class Database:
 
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that knows ON CONFLICT."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        return self._engine.insert(table)
 
     async def insert_absent(
         self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
@@ -223,8 +238,16 @@ class Database:
             statement.on_conflict_do_update(index_elements=[key], set_=changed), list(rows)
         )
 
+    def _translated(
+        self, error: SQLAlchemyError | OSError, *, committing: bool = False
+    ) -> StorageError | ConflictError:
+        explained = (
+            None if isinstance(error, IntegrityError) else self._engine.explain(error, committing=committing)
+        )
+        return explained or translated(error)
+
     async def close(self) -> None:
-        await self.engine.dispose()
+        await self._pool.dispose()
 
 
 @asynccontextmanager
@@ -237,60 +260,6 @@ async def _part(outer: _Transaction, *, content: bool) -> AsyncIterator[None]:
         raise
 
 
-def translated(error: SQLAlchemyError | OSError) -> StorageError | ConflictError:
-    """Make a foreign error ours. Values never appear: they may be secrets."""
-    if isinstance(error, IntegrityError):
-        return ConflictError(
-            "an object with this name or identity already exists, or one that is referred to does not exist"
-        )
-    whole = str(error.orig) if isinstance(error, DBAPIError) else ""
-    if _is_out_of_space(error, whole):
-        return StorageError("the disk is full; free space, then try again", reason=Reason.NO_SPACE)
-    if "readonly" in whole or "read-only" in whole:
-        return StorageError("the store cannot be written: its filesystem or file is read-only")
-    if "database is locked" in whole:
-        return StorageError(
-            f"another process has held the store for {BUSY_TIMEOUT_MS // 1000} s; try again",
-            reason=Reason.BUSY,
-        )
-    return StorageError(f"the store failed: {_cause(error)}")
-
-
-def _is_out_of_space(error: SQLAlchemyError | OSError, whole: str) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in {errno.ENOSPC, errno.EDQUOT}
-    # the file by which readers find their way in the log could not be made as large as it must be
-    name = getattr(error.orig, "sqlite_errorname", "") if isinstance(error, DBAPIError) else ""
-    return name == "SQLITE_IOERR_SHMSIZE" or "disk is full" in whole or "No space left" in whole
-
-
-def _cause(error: SQLAlchemyError | OSError) -> str:
-    """Return what went wrong in a few words; the database's own only where they cannot quote a value."""
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    if type(error) in {OperationalError, DatabaseError}:
-        return str(cast("DBAPIError", error).orig).partition("\n")[0]
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        return type(error.orig.__cause__ or error.orig).__name__
-    return type(error).__name__
-
-
 def chunks(items: Sequence[_T], size: int = SQL_VARIABLES_MAX) -> list[Sequence[_T]]:
     """Cut a sequence into parts that fit one statement."""
     return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def _set_up(connection: DBAPIConnection, _record: object) -> None:
-    # transactions are begun below and nowhere else: Python's sqlite3 would begin one only at the first INSERT, so that
-    # what was read before might have changed, and would leave CREATE TABLE outside of it
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    # a writer takes its place before it reads: two processes must not decide on the same state
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

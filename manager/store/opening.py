@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
+from manager.store.place import StorePlace
 from manager.store.sealing import load_keyring
 from manager.store.store import Store
 
 
 @asynccontextmanager
-async def opened(directory: Path) -> AsyncIterator[Store]:
-    """Lend the store of a directory. Raises NotFoundError, StorageError."""
-    store = await Store.open(directory, await asyncio.to_thread(load_keyring, directory))
+async def opened(place: StorePlace) -> AsyncIterator[Store]:
+    """Lend the store of a place. Raises NotFoundError, StorageError, InvalidInputError."""
+    store = await Store.open(place, await asyncio.to_thread(load_keyring, place.directory))
     try:
         yield store
     finally:

@@ -1,9 +1,8 @@
-"""The store: one directory, one database, its topics as attributes.
+"""The store: one place, one database, its topics as attributes.
 
-Owns the database file's creation, its mode, and its migrations.
+Decides which engine keeps a place, and owns the migrations.
 """
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,11 +12,9 @@ from typing import Self
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import URL
 from sqlalchemy.engine import Connection
 
-from common.errors import CertcastError, ConflictError, NotFoundError, StorageError
-from common.runtime import durable
+from common.errors import StorageError
 from manager.store.alarms import Alarms
 from manager.store.assignments import Assignments
 from manager.store.audit import Audit
@@ -25,19 +22,24 @@ from manager.store.catalogue import Catalogue
 from manager.store.certificates import Certificates
 from manager.store.clients import Clients
 from manager.store.documents import Documents
-from manager.store.engine import DATABASE_FILE, Database, sqlite_url, translated
+from manager.store.engine import Database, Engine
 from manager.store.generations import Generations
 from manager.store.meta import Meta
 from manager.store.nodes import Nodes
+from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.reports import Reports
 from manager.store.requests import Requests
 from manager.store.roles import Roles
 from manager.store.sealing import Keyring
 from manager.store.sessions import Sessions
+from manager.store.sqlite import Sqlite
 from manager.store.trust import TrustedCas
 from manager.store.users import Users
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+Fill = Callable[["Store"], Awaitable[None]]
+"""What puts into a new store what it has from the beginning."""
 
 
 class Store:
@@ -63,53 +65,44 @@ class Store:
         self.audit = Audit(database, keyring)
 
     @classmethod
-    async def create(cls, directory: Path, keyring: Keyring) -> Self:
-        """Make the database file in a directory that has none, and open it.
+    async def create(cls, place: StorePlace, keyring: Keyring, *, fill: Fill | None = None) -> Self:
+        """Make a store where there is none, and open it; what `fill` writes into it is made in the same transaction as its tables.
 
-        Makes the directory too, for its owner only. Raises ConflictError if there is a store already, StorageError.
+        On SQLite the directory is made too, for its owner only. Raises ConflictError if there is a store already, StorageError,
+        InvalidInputError (a server that cannot keep one), and what `fill` raises; then there is none.
         """
-        path = directory / DATABASE_FILE
+        engine = engine_of(place)
+        await engine.make()
         try:
-            await asyncio.to_thread(_make_file, path)
-        except FileExistsError as error:
-            raise ConflictError(f"{path} exists; this directory already holds a manager's store") from error
-        except OSError as error:
-            raise StorageError(
-                f"{path} cannot be made: {error.strerror}", reason=translated(error).reason
-            ) from error
-        try:
-            return await cls.open(directory, keyring)
-        except CertcastError:
-            # nothing is in it yet; left there, it would stand in the way of the next attempt
-            await asyncio.to_thread(_remove_file, path)
+            await cls._migrate(engine, keyring, is_new=True, fill=fill)
+        except BaseException:
+            await engine.unmake()
             raise
+        return cls(Database(engine), keyring)
 
     @classmethod
-    async def open(cls, directory: Path, keyring: Keyring) -> Self:
-        """Open the database of a directory, and bring its schema up to date. Raises NotFoundError, StorageError."""
-        path = directory / DATABASE_FILE
-        if not await asyncio.to_thread(path.is_file):
-            raise NotFoundError(
-                f"there is no store at {path}; 'certcast-manager init --data {directory}' makes one"
-            )
-        return await cls.connect(sqlite_url(path), keyring)
+    async def open(cls, place: StorePlace, keyring: Keyring) -> Self:
+        """Open the store that is there, and bring its schema up to date. Raises NotFoundError, StorageError, InvalidInputError."""
+        engine = engine_of(place)
+        await engine.find()
+        await cls._migrate(engine, keyring, is_new=False, fill=None)
+        return cls(Database(engine), keyring)
 
     @classmethod
-    async def connect(cls, url: str | URL, keyring: Keyring) -> Self:
-        """Open a database by its URL, and bring its schema up to date. Raises StorageError."""
-        database = Database(url)
+    async def _migrate(cls, engine: Engine, keyring: Keyring, *, is_new: bool, fill: Fill | None) -> None:
+        database = Database(engine, patient=True)
         try:
             async with database.write() as connection:
-                await connection.run_sync(_migrate, keyring)
-        except CertcastError:
-            await database.close()
-            raise
+                await engine.check(connection, is_new=is_new)
+                await connection.run_sync(_upgrade, keyring)
+                if fill is not None:
+                    await fill(cls(database, keyring))
         except CommandError as error:
-            await database.close()
             raise StorageError(
                 "the store's schema is not one that this version knows; start the version that used it last"
             ) from error
-        return cls(database, keyring)
+        finally:
+            await database.close()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -146,20 +139,17 @@ class Store:
         await self._database.close()
 
 
-def _make_file(path: Path) -> None:
-    durable.make_dir(path.parent, 0o700)
-    # SQLite would make it with the umask's mode, and would not sync its name
-    durable.create_file(path, b"", mode=0o600)
-    durable.sync_dir(path.parent)
+def engine_of(place: StorePlace) -> Engine:
+    """Return what keeps a place."""
+    if place.server is None:
+        return Sqlite(place.directory / DATABASE_FILE)
+    # with its driver it takes a tenth of a second to read, and most have no server
+    from manager.store.postgresql import Postgresql
+
+    return Postgresql(place.server)
 
 
-def _remove_file(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        with contextlib.suppress(OSError):
-            path.with_name(path.name + suffix).unlink()
-
-
-def _migrate(connection: Connection, keyring: Keyring) -> None:
+def _upgrade(connection: Connection, keyring: Keyring) -> None:
     config = Config()
     # a percent sign would begin an interpolation
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

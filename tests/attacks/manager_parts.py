@@ -28,6 +28,7 @@ from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
+from manager.store.place import StorePlace
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases.context import Context
@@ -231,7 +232,7 @@ async def ends(connection: asyncssh.SSHClientConnection) -> None:
 async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterator[Manager]:
     """Run it over a new store in a directory."""
     create_kek(directory)
-    store = await Store.create(directory, load_keyring(directory))
+    store = await Store.create(StorePlace(directory, None), load_keyring(directory))
     host_key, keys = load_key(generate_key()), KeyRegistry({})
     inventories = Inventories(store, [decode(ANCHOR.certificate_der)])
     fleet = Fleet(store, Compiler(store, inventories), keys, epoch=1)

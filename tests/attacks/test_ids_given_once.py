@@ -11,7 +11,7 @@ from sqlalchemy import Integer
 
 from common.ids import NodeName
 from manager.domain.model import Role
-from manager.store.engine import DATABASE_FILE
+from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from manager.store.tables import metadata
@@ -29,7 +29,7 @@ def keyring() -> Keyring:
 
 
 async def new(directory: Path, keyring: Keyring, _monkeypatch: pytest.MonkeyPatch) -> Store:
-    return await Store.create(directory, keyring)
+    return await Store.create(StorePlace(directory, None), keyring)
 
 
 async def upgraded(directory: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch) -> Store:
@@ -37,7 +37,7 @@ async def upgraded(directory: Path, keyring: Keyring, monkeypatch: pytest.Monkey
     to_head = command.upgrade
     with monkeypatch.context() as patched:
         patched.setattr(command, "upgrade", lambda config, _revision: to_head(config, "0011"))
-        await (await Store.create(directory, keyring)).close()
+        await (await Store.create(StorePlace(directory, None), keyring)).close()
     with closing(sqlite3.connect(directory / DATABASE_FILE)) as raw, raw:
         raw.execute(
             'INSERT INTO "user" (id, name, role, password_hash, created_s) VALUES (7, "ann", "operator", "", 1)'
@@ -56,7 +56,7 @@ async def upgraded(directory: Path, keyring: Keyring, monkeypatch: pytest.Monkey
                 " VALUES (?, 7, ?, 1, 1e12, 'ann')",
                 (number, f"hash {number}"),
             )
-    return await Store.open(directory, keyring)
+    return await Store.open(StorePlace(directory, None), keyring)
 
 
 @pytest.mark.parametrize("make", [new, upgraded])

@@ -30,7 +30,7 @@ from manager.domain.planner import unpublishable
 from manager.domain.report import Serving
 from manager.pki.judge.lint import lint
 from manager.pki.judge.status import nearness_of, statuses
-from manager.store.engine import DATABASE_FILE
+from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests import pki
@@ -199,7 +199,7 @@ async def test_a_store_of_before_reads_the_first_second_of_1970_again(tmp_path, 
     keyring = Keyring(secrets.token_bytes(32))
     with monkeypatch.context() as patched:
         patched.setattr(command, "upgrade", lambda config, _revision: to_head(config, "0013"))
-        await (await Store.create(tmp_path / "data", keyring)).close()
+        await (await Store.create(StorePlace(tmp_path / "data", None), keyring)).close()
     made = {1: odd(not_after=THIRTEENTH), 2: odd(not_before=(UTC, "700101000000Z"))}
     with closing(sqlite3.connect(tmp_path / "data" / DATABASE_FILE)) as raw, raw:
         for number, each in made.items():
@@ -216,7 +216,7 @@ async def test_a_store_of_before_reads_the_first_second_of_1970_again(tmp_path, 
                     str(number),
                 ),
             )
-    store = await Store.open(tmp_path / "data", keyring)
+    store = await Store.open(StorePlace(tmp_path / "data", None), keyring)
     found = [(each.not_before_s, each.not_after_s) for each in await store.trusted_cas.list()]
     await store.close()
     assert found == [(each.not_before_s, each.not_after_s) for each in made.values()]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from common.bundle.manifest import canonical
 from common.ids import NodeName
+from manager.store.place import StorePlace
 from manager.store.records import NewGeneration
 from manager.store.sealing import load_keyring
 from manager.store.store import Store
@@ -17,7 +18,7 @@ from tests.bundles import opaque_bundle
 
 
 async def main(directory: Path, turn: str) -> None:
-    store = await Store.open(directory, load_keyring(directory))
+    store = await Store.open(StorePlace(directory, None), load_keyring(directory))
     for number in range(1_000_000):
         name = NodeName(f"{turn}-{number}")
         record = await store.nodes.add(name, "node", names=[], addresses=[], now_s=1.0)

@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from common.errors import Reason, StorageError
 from common.ids import NodeName
+from manager.store.place import StorePlace
 from manager.store.sealing import KEK_BYTES, Keyring, create_kek
 from manager.store.store import Store
 from tests.patience import PATIENCE_S
@@ -45,7 +46,7 @@ async def check_readable(store: Store, kept: int) -> None:
 
 
 async def test_a_database_at_its_limit_still_answers_and_then_writes_again(tmp_path):
-    store = await Store.create(tmp_path / "data", Keyring(secrets.token_bytes(KEK_BYTES)))
+    store = await Store.create(StorePlace(tmp_path / "data", None), Keyring(secrets.token_bytes(KEK_BYTES)))
     limit = 200
 
     def set_limit(connection, *_rest) -> None:
@@ -53,7 +54,7 @@ async def test_a_database_at_its_limit_still_answers_and_then_writes_again(tmp_p
         cursor.execute(f"PRAGMA max_page_count={limit}")
         cursor.close()
 
-    event.listen(store._database.engine.sync_engine, "checkout", set_limit)
+    event.listen(store._database._pool.sync_engine, "checkout", set_limit)
     kept = await fill(store)
     assert kept
     await check_readable(store, kept)
@@ -84,16 +85,16 @@ def mount(*arguments: str) -> int:
 @pytest.mark.services("root", "mount", "umount")
 async def test_on_a_full_disk_the_store_reads_opens_and_recovers(small):
     keyring = Keyring(secrets.token_bytes(KEK_BYTES))
-    store = await Store.create(small / "data", keyring)
+    store = await Store.create(StorePlace(small / "data", None), keyring)
     kept = await fill(store)
     assert kept
     await check_readable(store, kept)
-    again = await Store.open(small / "data", keyring)
+    again = await Store.open(StorePlace(small / "data", None), keyring)
     await check_readable(again, kept)
     await again.close()
     await store.close()
     assert mount("-o", f"remount,size={4 * SIZE_BYTES}", str(small)) == 0
-    store = await Store.open(small / "data", keyring)
+    store = await Store.open(StorePlace(small / "data", None), keyring)
     await store.meta.secret_set(f"s{kept}", BODY)
     await store.nodes.add(NodeName("n1"), "node", names=[], addresses=[], now_s=1.0)
     await store.close()
@@ -106,7 +107,7 @@ async def test_a_full_disk_is_told_when_a_store_is_made(small, pages_left):
     directory.mkdir()
     (small / "filler").write_bytes(b"x" * (SIZE_BYTES - 4096 * pages_left))
     with pytest.raises(StorageError) as caught:
-        await Store.create(directory, Keyring(secrets.token_bytes(KEK_BYTES)))
+        await Store.create(StorePlace(directory, None), Keyring(secrets.token_bytes(KEK_BYTES)))
     assert caught.value.reason is Reason.NO_SPACE
     assert list(directory.iterdir()) == []
 

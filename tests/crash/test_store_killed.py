@@ -15,6 +15,7 @@ import pytest
 
 from common.bundle.manifest import parse_manifest
 from common.runtime import durable
+from manager.store.place import StorePlace
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from tests.crash.power import Disk
@@ -31,7 +32,7 @@ def _no_credential(monkeypatch):
 async def make_store(directory: Path) -> None:
     durable.make_dir(directory, 0o700)
     create_kek(directory)
-    await (await Store.create(directory, load_keyring(directory))).close()
+    await (await Store.create(StorePlace(directory, None), load_keyring(directory))).close()
 
 
 @contextlib.contextmanager
@@ -60,7 +61,7 @@ def kill_and_read_rest(process: subprocess.Popen) -> list[str]:
 async def check_whole(directory: Path, acknowledged: list[str]) -> None:
     """Every acknowledged write is there, and whatever else is there is whole; the next write works."""
     assert all(acknowledged)
-    store = await Store.open(directory, load_keyring(directory))
+    store = await Store.open(StorePlace(directory, None), load_keyring(directory))
     try:
         latest = await store.generations.latest()
         assert [name for name in acknowledged if name not in latest] == []
@@ -107,13 +108,13 @@ async def test_a_store_is_there_once_it_was_made_whatever_happens_then(tmp_path)
     with disk.mounted():
         durable.make_dir(disk.path / "data", 0o700)
         create_kek(disk.path / "data")
-        store = await Store.create(disk.path / "data", load_keyring(disk.path / "data"))
+        store = await Store.create(StorePlace(disk.path / "data", None), load_keyring(disk.path / "data"))
         await store.meta.secret_set("host key", b"secret")
         disk.cut_power()
         # it cannot write any more, and may say so when it is closed
         with contextlib.suppress(Exception):
             await store.close()
     with disk.mounted():
-        again = await Store.open(disk.path / "data", load_keyring(disk.path / "data"))
+        again = await Store.open(StorePlace(disk.path / "data", None), load_keyring(disk.path / "data"))
         assert await again.meta.secret_get("host key") == b"secret"
         await again.close()

@@ -27,6 +27,7 @@ from manager.http.metrics import Metrics, Sources
 from manager.http.proxies import Proxies
 from manager.http.server import HttpsServer
 from manager.store.inventory import Inventories
+from manager.store.place import StorePlace
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases import passwords
@@ -119,7 +120,7 @@ async def _serving(
     directory: Path, workers: Workers, leaks: Leaks, proxies: Sequence[str]
 ) -> AsyncIterator[ApiClient]:
     create_kek(directory)
-    store = await Store.create(directory, load_keyring(directory))
+    store = await Store.create(StorePlace(directory, None), load_keyring(directory))
     anchor = pki.make_root("Anchor")
     node_directory = KeyRegistry({})
     inventories = Inventories(store, [decode(anchor.certificate_der)])

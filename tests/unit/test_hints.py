@@ -30,7 +30,7 @@ OPTION = re.compile(r"--[a-z-]*(=\S*)?")  # alone, it is what a program of the s
 NAMED = re.compile(r"\bcertcast(-manager|-nodeagent)? [a-z]+(-[a-z]+)* |(?<![\w-])--[a-z]{2,}|href=")
 
 # the offline command of the manager is the only one that meets these: no page and no API before there is a store
-OFFLINE = {"manager/store/store.py", "manager/store/sealing.py"}
+OFFLINE = {"manager/store/sqlite.py", "manager/store/postgresql.py", "manager/store/sealing.py"}
 
 
 def messages(path: Path) -> Iterator[tuple[int, str]]:

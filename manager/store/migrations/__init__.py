@@ -1,1 +1,1 @@
-"""The schema's history. Run by `Store.connect`."""
+"""The schema's history. Run by `Store.create` and `Store.open`."""

@@ -12,8 +12,8 @@ from alembic import command
 
 from manager.store.audit import CHAIN_KEY, HEAD
 from manager.store.chain import unkeyed
-from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
+from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from manager.usecases.context import Context
@@ -80,7 +80,7 @@ async def act(store: Store, count: int = 5, *, at_s: float = 1.5) -> None:
 @pytest.fixture
 async def directory(tmp_path: Path, keyring: Keyring) -> Path:
     """A store with five entries, which nobody has open."""
-    store = await Store.create(tmp_path / "data", keyring)
+    store = await Store.create(StorePlace(tmp_path / "data", None), keyring)
     await act(store)
     await store.close()
     return tmp_path / "data"
@@ -97,7 +97,7 @@ async def before(tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPat
     directory, to_head = tmp_path / "before", command.upgrade
     with monkeypatch.context() as patched:
         patched.setattr(command, "upgrade", lambda config, _revision: to_head(config, "0009"))
-        await (await Store.create(directory, keyring)).close()
+        await (await Store.create(StorePlace(directory, None), keyring)).close()
 
     def fill(raw: sqlite3.Connection) -> None:
         last = "0" * 64
@@ -132,7 +132,7 @@ def _put_back(head: bytes) -> Attack:
 
 @pytest.fixture
 async def use_cases(directory: Path, keyring: Keyring) -> UseCases:
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     context = Context(
         store=store, inventories=Inventories(store), fleet=FakeFleet(), workers=InPlace(), clock=lambda: 100.0
     )

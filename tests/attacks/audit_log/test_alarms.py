@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.runtime.supervise import Supervisor
 from manager.domain.alarms import AlarmKind
-from manager.store.engine import DATABASE_FILE
+from manager.store.place import DATABASE_FILE
 from manager.usecases.usecases import UseCases
 from tests.attacks.audit_log.conftest import CUTS, _parts, _put_back, act, altered
 from tests.patience import PATIENCE_S

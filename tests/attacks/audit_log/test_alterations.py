@@ -7,6 +7,7 @@ import pytest
 
 from common.api.codes import Fault
 from common.errors import StorageError
+from manager.store.place import StorePlace
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests.attacks.audit_log.conftest import CUTS, Attack, act, altered
@@ -17,7 +18,7 @@ async def test_what_is_cut_or_made_anew_without_the_key_shows_at_once_and_for_go
     directory: Path, keyring: Keyring, cut: str, record_property
 ):
     altered(directory, CUTS[cut])
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     found = await store.audit.verify()
     record_property("found", f"{found.fault}, broken at {found.broken_at} after {found.count} entries")
     assert found.broken_at is not None
@@ -32,7 +33,7 @@ async def test_what_is_cut_or_made_anew_without_the_key_shows_at_once_and_for_go
     assert (await store.audit.verify()).broken_at is not None
     await store.close()
     # a start does not mend it either
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     assert (await store.audit.verify()).broken_at is not None
     await store.close()
 
@@ -76,7 +77,7 @@ async def test_no_id_and_no_kind_of_value_is_passed_over_by_a_verification(
     directory: Path, keyring: Keyring, how: str
 ):
     altered(directory, FORGED[how])
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     found = await store.audit.verify()
     assert found.broken_at is not None
     assert found.fault is not Fault.NONE

@@ -15,8 +15,8 @@ from common.errors import InvalidInputError
 from common.runtime import log as logs
 from manager.store.audit import HEAD, RESTORED, WITNESSED
 from manager.store.chain import parse_signed_head
-from manager.store.engine import DATABASE_FILE
 from manager.store.inventory import Inventories
+from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from manager.usecases import heads
@@ -31,16 +31,16 @@ async def test_an_older_copy_of_the_whole_store_is_told_by_a_head_that_was_kept(
     directory: Path, keyring: Keyring, tmp_path: Path
 ):
     shutil.copytree(directory, tmp_path / "older")
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     await act(store)
     signed = await store.audit.signed_head(at_s=9.0)
     await store.close()
     assert signed is not None
     kept = parse_signed_head(f"2026-01-01T00:00:00+00:00 {signed.text}\n")
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     assert (await store.audit.verify(kept=kept)).kept is Kept.HELD
     await store.close()
-    store = await Store.open(tmp_path / "older", keyring)
+    store = await Store.open(StorePlace(tmp_path / "older", None), keyring)
     assert (await store.audit.verify(kept=kept)).kept is Kept.LOST
     await act(store, 6, at_s=2.5)
     assert (await store.audit.verify(kept=kept)).kept is Kept.LOST
@@ -50,11 +50,11 @@ async def test_an_older_copy_of_the_whole_store_is_told_by_a_head_that_was_kept(
 async def test_a_store_made_anew_is_told_by_a_head_that_was_kept(
     directory: Path, keyring: Keyring, tmp_path: Path
 ):
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     signed = await store.audit.signed_head(at_s=9.0)
     await store.close()
     assert signed is not None
-    store = await Store.create(tmp_path / "anew", keyring)
+    store = await Store.create(StorePlace(tmp_path / "anew", None), keyring)
     await act(store)
     assert (await store.audit.verify(kept=signed)).kept is Kept.FOREIGN
     await store.close()
@@ -63,7 +63,7 @@ async def test_a_store_made_anew_is_told_by_a_head_that_was_kept(
 async def test_what_the_store_keeps_or_hands_out_of_one_head_is_no_proof_of_another(
     directory: Path, keyring: Keyring
 ):
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     signed = await store.audit.signed_head(at_s=9.0)
     assert signed is not None
     for changed in (signed.text.replace("-1:5:", "-1:4:"), signed.text.replace(":9:", ":8:")):
@@ -77,7 +77,7 @@ async def test_what_the_store_keeps_or_hands_out_of_one_head_is_no_proof_of_anot
             "UPDATE meta SET value = ? WHERE name = ?", (json.dumps(facts).encode(), HEAD)
         ),
     )
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     assert (await store.audit.verify()).fault is Fault.HEAD
     await store.close()
 
@@ -97,7 +97,7 @@ async def test_an_old_head_that_is_put_back_with_its_entries_does_not_verify_aga
     witness, file = tmp_path / "witness", tmp_path / "heads"
 
     async def start() -> UseCases:
-        store = await Store.open(directory, keyring)
+        store = await Store.open(StorePlace(directory, None), keyring)
         context = Context(
             store=store,
             inventories=Inventories(store),
@@ -149,7 +149,7 @@ async def test_an_entry_that_only_claims_that_the_store_was_restored_excuses_no_
 ):
     with closing(sqlite3.connect(directory / DATABASE_FILE)) as raw:
         _, head = _parts(raw)
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     await act(store, 3)
     kept = await store.audit.signed_head(at_s=1.0)
     await store.close()
@@ -157,7 +157,7 @@ async def test_an_entry_that_only_claims_that_the_store_was_restored_excuses_no_
     altered(directory, _put_back(head))
     forged = f"UPDATE audit SET action = '{RESTORED}', at_s = {at_s} WHERE id = 2"
     altered(directory, lambda raw: raw.execute(forged))
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     assert await store.audit.compare([kept]) == kept
     assert await store.audit.find_fault() is Fault.SHIPPED
     await store.close()
@@ -166,14 +166,14 @@ async def test_an_entry_that_only_claims_that_the_store_was_restored_excuses_no_
 async def test_an_entry_that_only_claims_that_the_store_was_restored_excuses_no_witness_that_is_gone(
     directory: Path, keyring: Keyring
 ):
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     await store.audit.append(at_s=1.0, actor="manager", action=WITNESSED, subject="audit-head")
     await act(store, 2)
     await store.close()
     for forged in (RESTORED, WITNESSED):
         row = f"UPDATE audit SET action = '{forged}' WHERE id = 7"
         altered(directory, lambda raw, row=row: raw.execute(row))
-        store = await Store.open(directory, keyring)
+        store = await Store.open(StorePlace(directory, None), keyring)
         assert await store.audit.has_witness()
         await store.close()
 
@@ -185,7 +185,7 @@ async def test_a_witness_that_is_gone_breaks_the_log_until_the_store_is_said_to_
     witness = tmp_path / "witness"
 
     async def start() -> tuple[UseCases, Store]:
-        store = await Store.open(directory, keyring)
+        store = await Store.open(StorePlace(directory, None), keyring)
         context = Context(
             store=store,
             inventories=Inventories(store),

@@ -9,6 +9,7 @@ import pytest
 
 from manager.domain.attempts import NAMED_MAX, PAIRS_MAX, Attempt, Attempts
 from manager.store.audit import PAGE
+from manager.store.place import StorePlace
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests.attacks.audit_log.conftest import act
@@ -18,7 +19,7 @@ from tests.attacks.audit_log.conftest import act
 async def test_verifying_a_long_log_holds_a_page_of_it_and_leaves_the_loop_to_others(
     directory: Path, keyring: Keyring, record_property
 ):
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     for _ in range(10):
         await act(store, 500)
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -15,6 +15,7 @@ from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
+from manager.store.place import StorePlace
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases.kept import new_certificate
@@ -88,9 +89,9 @@ async def running(directory: Path, *, epoch: int = 1) -> AsyncIterator[Parts]:
     """Run a fleet over the store in a directory, which is made at the first call."""
     if not (directory / "kek").exists():
         create_kek(directory)
-        store = await Store.create(directory, load_keyring(directory))
+        store = await Store.create(StorePlace(directory, None), load_keyring(directory))
     else:
-        store = await Store.open(directory, load_keyring(directory))
+        store = await Store.open(StorePlace(directory, None), load_keyring(directory))
     fleet = Fleet(
         store,
         Compiler(store, Inventories(store, [decode(ANCHOR.certificate_der)])),

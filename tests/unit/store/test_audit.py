@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from manager.store.place import StorePlace
 from manager.store.store import Store
 from manager.store.tables import audit
 
@@ -84,7 +85,7 @@ async def test_rows_that_changed_places_show(store):
 
 
 async def test_two_processes_that_write_at_once_make_one_chain(local, directory, keyring):
-    other = await Store.open(directory, keyring)
+    other = await Store.open(StorePlace(directory, None), keyring)
     subjects = [str(number) for number in range(25)]
     await asyncio.gather(act(local, *subjects), act(other, *subjects))
     assert len(await local.audit.list()) == 50

@@ -2,13 +2,16 @@ import asyncio
 import errno
 import sqlite3
 import traceback
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DataError, OperationalError
 
 from common.errors import ConflictError, Reason, StorageError
-from manager.store import engine
-from manager.store.engine import DATABASE_FILE, translated
+from manager.store import sqlite
+from manager.store.engine import Database
+from manager.store.place import DATABASE_FILE, StorePlace
+from manager.store.sqlite import Sqlite
 from manager.store.store import Store
 from manager.store.tables import assignment, meta, node, user
 from tests.patience import PATIENCE_S
@@ -32,13 +35,15 @@ def operational(text: str) -> OperationalError:
     ],
 )
 def test_a_foreign_error_becomes_ours_with_its_reason(error, reason):
-    ours = translated(error)
+    ours = Database(Sqlite(Path("none")))._translated(error)
     assert isinstance(ours, StorageError)
     assert ours.reason == reason
 
 
 def test_an_error_that_quotes_a_value_is_told_by_its_kind_only():
-    ours = translated(DataError("INSERT", {}, ValueError("invalid input for query argument $1: 'hunter2'")))
+    ours = Database(Sqlite(Path("none")))._translated(
+        DataError("INSERT", {}, ValueError("invalid input for query argument $1: 'hunter2'"))
+    )
     assert "hunter2" not in ours.message
     assert "ValueError" in ours.message
 
@@ -109,8 +114,8 @@ async def test_one_read_sees_one_moment(local):
 
 
 async def test_writers_of_one_process_wait_for_each_other_however_long(directory, keyring, monkeypatch):
-    monkeypatch.setattr(engine, "PRAGMAS", (*engine.PRAGMAS, "busy_timeout=0"))
-    made = await Store.create(directory, keyring)
+    monkeypatch.setattr(sqlite, "PRAGMAS", (*sqlite.PRAGMAS, "busy_timeout=0"))
+    made = await Store.create(StorePlace(directory, None), keyring)
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks, made._database.write():
         tasks.create_task(add_nodes(made, N1))
         # the reads give the other writer its turns
@@ -121,9 +126,9 @@ async def test_writers_of_one_process_wait_for_each_other_however_long(directory
 
 
 async def test_a_store_that_another_process_holds_is_busy(directory, keyring, monkeypatch):
-    monkeypatch.setattr(engine, "PRAGMAS", (*engine.PRAGMAS, "busy_timeout=20"))
-    held = await Store.create(directory, keyring)
-    other = await Store.open(directory, keyring)
+    monkeypatch.setattr(sqlite, "PRAGMAS", (*sqlite.PRAGMAS, "busy_timeout=20"))
+    held = await Store.create(StorePlace(directory, None), keyring)
+    other = await Store.open(StorePlace(directory, None), keyring)
     async with held._database.write():
         with pytest.raises(StorageError) as caught:
             await add_nodes(other, N1)
@@ -148,7 +153,7 @@ async def test_a_store_that_works_passes_its_check(store):
 
 
 async def test_a_store_that_can_only_be_read_fails_its_check_and_still_answers(directory, keyring):
-    made = await Store.create(directory, keyring)
+    made = await Store.create(StorePlace(directory, None), keyring)
     await add_nodes(made, N1)
     async with made._database.write() as connection:
         await connection.exec_driver_sql("PRAGMA query_only=ON")
@@ -159,11 +164,11 @@ async def test_a_store_that_can_only_be_read_fails_its_check_and_still_answers(d
 
 
 async def test_a_store_whose_file_was_damaged_fails_its_check(directory, keyring):
-    made = await Store.create(directory, keyring)
+    made = await Store.create(StorePlace(directory, None), keyring)
     await add_nodes(made, N1)
     await made.close()
     damaged = bytearray((directory / DATABASE_FILE).read_bytes())
     damaged[4096:] = b"\xff" * (len(damaged) - 4096)
     (directory / DATABASE_FILE).write_bytes(bytes(damaged))
     with pytest.raises(StorageError):
-        await (await Store.open(directory, keyring)).check()
+        await (await Store.open(StorePlace(directory, None), keyring)).check()

@@ -10,7 +10,7 @@ from alembic import command
 from common.pki.certificate import decode
 from manager.pki.judge.identity import issuer_of, key_of
 from manager.pki.read.upload import read_tls
-from manager.store.engine import DATABASE_FILE
+from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.store import Store
 from manager.store.tables import certificate as certificate_table
 from manager.usecases.kept import new_certificate, new_trusted_ca
@@ -27,7 +27,7 @@ async def before(directory: Path, keyring, monkeypatch: pytest.MonkeyPatch) -> P
     to_head = command.upgrade
     with monkeypatch.context() as patched:
         patched.setattr(command, "upgrade", lambda config, _revision: to_head(config, "0006"))
-        await (await Store.create(directory, keyring)).close()
+        await (await Store.create(StorePlace(directory, None), keyring)).close()
     leaf, ca = decode(LEAF.certificate_der), decode(ROOT.certificate_der)
     rows = {
         "trusted_ca": {"id": 3, "text": ca.pem, "certificate_pem": ca.pem, "trusted_intermediate": False},
@@ -89,7 +89,7 @@ async def before(directory: Path, keyring, monkeypatch: pytest.MonkeyPatch) -> P
 async def test_what_a_certificate_is_known_by_is_read_from_it_and_nothing_that_refers_to_it_is_lost(
     before: Path, keyring
 ):
-    store = await Store.open(before, keyring)
+    store = await Store.open(StorePlace(before, None), keyring)
     assert await store.certificates.private_key(5) == KEY_PEM
     assert [(each.node, each.certificate_id) for each in await store.assignments.list()] == [("n1", 5)]
     request = await store.requests.get(2)
@@ -111,7 +111,7 @@ async def test_what_a_certificate_is_known_by_is_read_from_it_and_nothing_that_r
 
 
 async def test_an_answered_request_has_the_text_of_its_answer_and_the_levels_are_roles(before: Path, keyring):
-    store = await Store.open(before, keyring)
+    store = await Store.open(StorePlace(before, None), keyring)
     assert (await store.requests.get(2)).answer_text == decode(LEAF.certificate_der).pem
     assert [(each.id, each.name, each.permissions, each.built_in) for each in await store.roles.list()] == [
         (1, "read-only", ("use_api",), True),
@@ -128,7 +128,7 @@ async def test_tokens_of_before_keep_their_users_role_and_live_a_year_at_most(
     to_head = command.upgrade
     with monkeypatch.context() as patched:
         patched.setattr(command, "upgrade", lambda config, _revision: to_head(config, "0010"))
-        await (await Store.create(directory, keyring)).close()
+        await (await Store.create(StorePlace(directory, None), keyring)).close()
     year_s = 365 * 86400.0
     with closing(sqlite3.connect(directory / DATABASE_FILE)) as database, database:
         database.execute("INSERT INTO user VALUES (1, 'ann', 'operator', 'x', 1.0)")
@@ -138,7 +138,7 @@ async def test_tokens_of_before_keep_their_users_role_and_live_a_year_at_most(
                 "INSERT INTO api_token (id, user_id, token_hash, label, created_s, expires_s) VALUES (?, ?, ?, ?, ?, ?)",
                 row,
             )
-    store = await Store.open(directory, keyring)
+    store = await Store.open(StorePlace(directory, None), keyring)
     try:
         found = {each.id: each for each in await store.users.tokens("ann", now_s=1000.0)}
     finally:

@@ -9,8 +9,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
 from common.errors import ConflictError, NotFoundError, StorageError
-from manager.store.engine import DATABASE_FILE
 from manager.store.migrations.versions import v0001_first
+from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from manager.store.tables import metadata
@@ -28,7 +28,7 @@ async def test_a_new_store_has_exactly_the_tables_that_the_code_declares(store):
 async def test_what_was_kept_is_there_after_the_store_is_opened_again(local, directory, keyring):
     await add_nodes(local, N1)
     await local.close()
-    again = await Store.open(directory, keyring)
+    again = await Store.open(StorePlace(directory, None), keyring)
     assert [record.name for record in await again.nodes.list()] == [N1]
     await again.close()
 
@@ -43,18 +43,18 @@ async def test_the_database_and_what_sqlite_puts_beside_it_are_for_their_owner_o
 async def test_a_directory_that_holds_a_store_is_not_used_for_another(local, directory, keyring):
     await add_nodes(local, N1)
     with pytest.raises(ConflictError, match="already holds a manager's store"):
-        await Store.create(directory, keyring)
+        await Store.create(StorePlace(directory, None), keyring)
     assert await local.nodes.get(N1)
 
 
 async def test_where_there_is_no_store_the_way_to_make_one_is_told(tmp_path, keyring):
     with pytest.raises(NotFoundError, match="certcast-manager init"):
-        await Store.open(tmp_path, keyring)
+        await Store.open(StorePlace(tmp_path, None), keyring)
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_path_with_odd_characters_is_a_path(tmp_path, keyring):
-    made = await Store.create(tmp_path / "50% of #1?mode=memory", keyring)
+    made = await Store.create(StorePlace(tmp_path / "50% of #1?mode=memory", None), keyring)
     await add_nodes(made, N1)
     await made.close()
     assert (tmp_path / "50% of #1?mode=memory" / DATABASE_FILE).stat().st_size > 0
@@ -76,7 +76,7 @@ async def test_a_schema_from_a_later_version_is_refused_and_left_alone(local, di
         raw.execute("UPDATE alembic_version SET version_num = '9999'")
     raw.close()
     with pytest.raises(StorageError, match="not one that this version knows"):
-        await Store.open(directory, keyring)
+        await Store.open(StorePlace(directory, None), keyring)
 
 
 def fail(*_args, **_given):
@@ -87,9 +87,9 @@ async def test_a_store_that_could_not_be_made_leaves_no_file_in_the_way(director
     with monkeypatch.context() as patched:
         patched.setattr(v0001_first.op, "create_index", fail)
         with pytest.raises(StorageError):
-            await Store.create(directory, keyring)
+            await Store.create(StorePlace(directory, None), keyring)
     assert list(directory.iterdir()) == []
-    await (await Store.create(directory, keyring)).close()
+    await (await Store.create(StorePlace(directory, None), keyring)).close()
 
 
 async def test_a_migration_that_fails_half_way_leaves_nothing_and_can_run_again(
@@ -100,11 +100,11 @@ async def test_a_migration_that_fails_half_way_leaves_nothing_and_can_run_again(
     with monkeypatch.context() as patched:
         patched.setattr(v0001_first.op, "create_index", fail)
         with pytest.raises(StorageError):
-            await Store.open(directory, keyring)
+            await Store.open(StorePlace(directory, None), keyring)
     with sqlite3.connect(directory / DATABASE_FILE) as raw:
         assert raw.execute("SELECT name FROM sqlite_master").fetchall() == []
     raw.close()
-    again = await Store.open(directory, keyring)
+    again = await Store.open(StorePlace(directory, None), keyring)
     async with again._database.read() as connection:
         tables = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))
     assert set(metadata.tables) < tables
@@ -115,7 +115,7 @@ async def test_a_file_that_is_no_database_is_an_error_of_the_store(directory, ke
     directory.mkdir()
     (directory / DATABASE_FILE).write_bytes(b"what is this" * 1000)
     with pytest.raises(StorageError, match="not a database"):
-        await Store.open(directory, keyring)
+        await Store.open(StorePlace(directory, None), keyring)
 
 
 async def test_no_key_ever_stands_in_the_files(local, directory):
@@ -136,7 +136,7 @@ async def test_no_key_ever_stands_in_the_files(local, directory):
 async def test_another_stores_kek_opens_nothing_and_says_so(local, directory):
     await local.meta.secret_set("host key", b"secret")
     await local.close()
-    other = await Store.open(directory, Keyring(secrets.token_bytes(32)))
+    other = await Store.open(StorePlace(directory, None), Keyring(secrets.token_bytes(32)))
     with pytest.raises(StorageError, match="restore the 'kek' file"):
         await other.meta.secret_get("host key")
     await other.close()

@@ -8,6 +8,7 @@ import pytest
 
 from common.pki.certificate import decode
 from manager.store.inventory import Inventories
+from manager.store.place import StorePlace
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases.context import Context
@@ -42,7 +43,7 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     create_kek(tmp_path)
-    store = await Store.create(tmp_path, load_keyring(tmp_path))
+    store = await Store.create(StorePlace(tmp_path, None), load_keyring(tmp_path))
     fleet, workers, now, elapsed = FakeFleet(), InPlace(), [float(NOW_S)], [1000.0]
     inventories = Inventories(store, [decode(BUILTIN.certificate_der)])
     context = Context(

@@ -1,0 +1,309 @@
+"""PostgreSQL as the store's engine: for several managers, or where a server is there already.
+
+Owns the connections: how one is made, how long anything on it may take, and what its failures mean. Invariant: what is sent to another
+machine is sent over TLS to the server whose name was checked; nothing waits without an end; a writer reads only once no other writes;
+and a write is never run twice: where it is not known whether it was kept, that is what is said.
+"""
+
+import asyncio
+import os
+import pwd
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does not say so
+from sqlalchemy import Table, event, func, select, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from common.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
+from manager.store.address import FIELD, ServerAddress, ServerHost
+from manager.store.refusals import Refusal, explained, refusal_of, summed_up
+from manager.store.tables import metadata
+
+WRITER_LOCK: Final = 0x63657274
+"""The advisory lock that a writer holds ("cert")."""
+
+POOL_MAX: Final = 10
+"""Connections of one manager; a server allows 100 in all by default (`max_connections`)."""
+
+POOL_WAIT_S: Final = 10.0
+"""How long whoever needs a connection waits for one."""
+
+IDLE_TRUST_S: Final = 1.0
+"""A connection that rested for longer is tried before it is lent."""
+
+TRY_S: Final = 3.0
+"""How long that may take; then the connection counts as lost."""
+
+LOCK_WAIT_S: Final = 15
+"""How long a writer waits for another process's; longer than a writer that hangs keeps its place."""
+
+HANG_S: Final = 10
+"""How long a transaction may stand still before the server ends it: a manager that was stopped must not hold up the others."""
+
+KEEPALIVE_S: Final = 10
+"""How long the server keeps what belongs to a manager that cannot be reached any more."""
+
+SERVER_VERSION_MIN: Final = 13
+"""The oldest that its makers still cared for when this was written."""
+
+ENCODING: Final = "UTF8"
+
+VERSION_TABLE: Final = "alembic_version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long the server works on one statement, and how long we wait for its answer, which has to travel too."""
+
+    statement_s: int
+    answer_s: float
+
+
+LIMITS: Final = Limits(statement_s=20, answer_s=25.0)
+PATIENT_LIMITS: Final = Limits(statement_s=1800, answer_s=1830.0)
+"""For migrations and copies, which may read through all there is."""
+
+
+class Postgresql:
+    """The database at this address."""
+
+    reader: Mapping[str, Any] = MappingProxyType(
+        {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    )
+    # each statement sees what was kept before it began: what a writer reads once it has the lock is the latest
+    writer: Mapping[str, Any] = MappingProxyType({"isolation_level": "READ COMMITTED"})
+
+    def __init__(self, address: ServerAddress) -> None:
+        self._address = address
+        self._first = 0  # the host that let us in last
+
+    def connect(self, *, patient: bool) -> AsyncEngine:
+        """Make the pool of connections; none is opened yet."""
+        limits = PATIENT_LIMITS if patient else LIMITS
+
+        async def open_one() -> Any:
+            return await self._open(limits)
+
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=open_one,
+            # an error's text ends up in logs, and parameters are password hashes and sealed keys
+            hide_parameters=True,
+            pool_size=POOL_MAX,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_S,
+            pool_use_lifo=True,
+        )
+        event.listen(engine.sync_engine, "checkout", _try_out)
+        event.listen(engine.sync_engine, "checkin", _note_use)
+        event.listen(engine.sync_engine, "handle_error", _give_up_lost)
+        return engine
+
+    async def make(self) -> None:
+        """Go on: a database is made by whoever runs the server."""
+
+    async def unmake(self) -> None:
+        """Go on: what was not kept is not there."""
+
+    async def find(self) -> None:
+        """Go on: whether there is a store is asked in the transaction that opens it."""
+
+    async def check(self, connection: AsyncConnection, *, is_new: bool) -> None:
+        """Check that the database holds a store, or nothing at all where there is to be a new one.
+
+        Raises ConflictError, NotFoundError, InvalidInputError (a server that cannot keep one).
+        """
+        tables = set(
+            (
+                await connection.execute(
+                    text(
+                        "SELECT c.relname FROM pg_catalog.pg_class c"
+                        " WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
+                    )
+                )
+            ).scalars()
+        )
+        if VERSION_TABLE in tables and set(metadata.tables) & tables:
+            if is_new:
+                raise ConflictError(
+                    f"the database {self._address} holds a manager's store already; nothing was changed"
+                )
+            return
+        if tables:
+            some = ", ".join(sorted(tables)[:5])
+            raise ConflictError(
+                f"the database {self._address} holds tables that are not Certcast's ({some}); give it a database of its own"
+            )
+        if not is_new:
+            raise NotFoundError(
+                f"there is no store in the database {self._address}; 'certcast-manager init' makes one"
+            )
+
+    async def take_turn(self, connection: AsyncConnection) -> None:
+        """Wait until no other process writes."""
+        await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
+
+    def insert(self, table: Table) -> postgresql.Insert:
+        """Return an INSERT that knows ON CONFLICT."""
+        return postgresql.insert(table)
+
+    async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
+        """Return the highest id that each table has ever given."""
+        given = {}
+        for name, sequence in (await _sequences(connection)).items():
+            query = text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}")  # noqa: S608 - quoted by the server
+            given[name] = int((await connection.execute(query)).scalar_one())
+        return given
+
+    async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
+        """Let each table go on after the highest id that it has ever given elsewhere."""
+        for name, sequence in (await _sequences(connection)).items():
+            if highest := given.get(name, 0):
+                await connection.execute(select(func.setval(sequence, highest)))
+
+    def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:
+        """Say what an error means that only PostgreSQL has."""
+        return explained(error, at=self._at(), committing=committing)
+
+    def _at(self) -> str:
+        return f"PostgreSQL at {', '.join(map(str, self._address.hosts))}"
+
+    async def _open(self, limits: Limits) -> Any:
+        """Open a connection to the host that takes writes. Raises StorageError, InvalidInputError."""
+        hosts = self._address.hosts
+        context = await asyncio.to_thread(_tls, self._address) if self._address.is_verified else None
+        refused: dict[ServerHost, Refusal] = {}
+        for turn in range(len(hosts)):
+            which = (self._first + turn) % len(hosts)
+            try:
+                connection = await self._open_at(hosts[which], context, limits)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                refused[hosts[which]] = refusal_of(error, self._address)
+                continue
+            self._first = which
+            return connection
+        raise summed_up(refused)
+
+    async def _open_at(self, host: ServerHost, context: ssl.SSLContext | None, limits: Limits) -> Any:
+        address = self._address
+        connection = await asyncpg.connect(
+            host=host.name,
+            port=host.port,
+            database=address.name,
+            user=address.user or pwd.getpwuid(os.geteuid()).pw_name,
+            # None would mean: whatever the environment or a file in the home directory says
+            password=address.password,
+            # None would mean: TLS if the server wants to
+            ssl=context or False,
+            timeout=address.connect_timeout_s,
+            command_timeout=limits.answer_s,
+            # of several hosts, the one that takes writes: a replica that was promoted is found
+            target_session_attrs="read-write",
+            server_settings={
+                "application_name": "certcast-manager",
+                "statement_timeout": f"{limits.statement_s}s",
+                "lock_timeout": f"{LOCK_WAIT_S}s",
+                "idle_in_transaction_session_timeout": f"{HANG_S if limits is LIMITS else limits.statement_s}s",
+                # whatever the role's or the database's default says
+                "synchronous_commit": "on",
+                "TimeZone": "UTC",
+                **_KEEPALIVES,
+            },
+        )
+        try:
+            self._check_server(connection)
+            for name in ("text", "varchar"):
+                await connection.set_type_codec(
+                    name, schema="pg_catalog", encoder=_escaped, decoder=_unescaped, format="text"
+                )
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    def _check_server(self, connection: Any) -> None:
+        version, encoding = connection.get_server_version().major, connection.get_settings().server_encoding
+        if version < SERVER_VERSION_MIN:
+            raise InvalidInputError(
+                FIELD, f"{self._at()} is version {version}, and must be {SERVER_VERSION_MIN} or later"
+            )
+        if encoding != ENCODING:
+            raise InvalidInputError(
+                FIELD,
+                f"the database {self._address} has the encoding {encoding}, and must have {ENCODING}; "
+                "make one with: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+            )
+
+
+_KEEPALIVES: Final = {
+    "tcp_keepalives_idle": str(KEEPALIVE_S // 2),
+    "tcp_keepalives_interval": str(KEEPALIVE_S // 5),
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": f"{KEEPALIVE_S}s",
+}
+
+
+def _tls(address: ServerAddress) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=address.root_certificates)
+    except ssl.SSLError as error:
+        raise InvalidInputError(
+            FIELD, f"{address.root_certificates} ('sslrootcert') holds no certificate in PEM"
+        ) from error
+    except OSError as error:
+        raise InvalidInputError(
+            FIELD, f"{address.root_certificates} ('sslrootcert') cannot be read: {error.strerror}"
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+async def _sequences(connection: AsyncConnection) -> Mapping[str, str]:
+    """Return the sequence that gives each table's ids."""
+    found = {}
+    for name, table in metadata.tables.items():
+        if "id" in table.columns:
+            query = select(func.pg_get_serial_sequence(f'"{name}"', "id"))
+            found[name] = str((await connection.execute(query)).scalar_one())
+    return found
+
+
+def _escaped(value: str) -> str:
+    # PostgreSQL has no NUL in text, and people's files have: this keeps it, and keeps the order
+    return value.replace("\1", "\0011").replace("\0", "\0010")
+
+
+def _unescaped(value: str) -> str:
+    return value.replace("\0010", "\0").replace("\0011", "\1") if "\1" in value else value
+
+
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used_s"] = time.monotonic()
+
+
+def _try_out(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Let a connection that the server closed, or that leads nowhere any more, be replaced before it is lent."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("closed by the server")
+    if time.monotonic() - record.info.get("used_s", float("inf")) < IDLE_TRUST_S:
+        return
+    try:
+        connection.run_async(lambda opened: opened.fetchrow(";", timeout=TRY_S))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise DisconnectionError("does not answer") from error
+
+
+def _give_up_lost(context: ExceptionContext) -> None:
+    """Let a connection go on which an answer is still owed, or whose server takes no writes any more, and with it all that are as old."""
+    error = context.original_exception
+    if isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) == "25006":
+        context.is_disconnect = True

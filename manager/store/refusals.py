@@ -1,0 +1,158 @@
+"""PostgreSQL's failures in our words: which one it is, and what to do about it.
+
+Decides by SQLSTATE (PostgreSQL's manual, appendix A) and by kind, never by the server's text, which may be in any language. Invariant: no
+password and no value is in a sentence.
+"""
+
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does not say so
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from common.errors import Reason, StorageError
+from manager.store.address import ServerAddress, ServerHost
+
+UNKNOWN_OUTCOME: Final = "{at} was lost while it kept this change, so whether it was kept is not known; look before you do it again"
+
+_STOPPING: Final = frozenset({"57P01", "57P02", "57P03"})
+"""The server is being stopped, has crashed, or starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one host did not let us in."""
+
+    finding: str
+    reason: Reason
+
+
+_REFUSALS: Final[tuple[tuple[type[BaseException], str, Reason], ...]] = (
+    (TimeoutError, "no answer within {seconds} s", Reason.TIMEOUT),
+    (socket.gaierror, "its name cannot be resolved", Reason.UNREACHABLE),
+    (asyncpg.TargetServerAttributeNotMatched, "it is a replica that takes no writes", Reason.UNREACHABLE),
+    (
+        asyncpg.InvalidPasswordError,
+        "the password of {user} is wrong, or there is no such role",
+        Reason.UNAUTHENTICATED,
+    ),
+    (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        "it does not let {user} in from here; see pg_hba.conf there",
+        Reason.UNAUTHENTICATED,
+    ),
+    (
+        asyncpg.InvalidCatalogNameError,
+        "there is no database '{name}'; make it with: CREATE DATABASE",
+        Reason.NOT_FOUND,
+    ),
+    (
+        asyncpg.InsufficientPrivilegeError,
+        "{user} may not connect to the database '{name}'",
+        Reason.PERMISSION,
+    ),
+    (asyncpg.TooManyConnectionsError, "it has no connection left; see max_connections there", Reason.BUSY),
+    (asyncpg.CannotConnectNowError, "it is starting, stopping or recovering", Reason.UNREACHABLE),
+    (asyncpg.OperatorInterventionError, "it is being stopped", Reason.UNREACHABLE),
+)
+"""What an error means when a connection is made; the first that fits."""
+
+_FAILURES: Final[Mapping[str, tuple[str, Reason]]] = {
+    "57014": (
+        "{at} took too long for a statement and was told to stop; it is overloaded, or its disk is slow",
+        Reason.TIMEOUT,
+    ),
+    "55P03": ("another process has held the store for too long; try again", Reason.BUSY),
+    "40001": ("the store was changed at the same time; try again", Reason.BUSY),
+    "40P01": ("the store was changed at the same time; try again", Reason.BUSY),
+    "25P03": ("this change stood still for too long, so the server undid it; try again", Reason.BUSY),
+    "53100": ("the disk of {at} is full; free space there, then try again", Reason.NO_SPACE),
+    "53200": ("{at} is out of memory", Reason.BUSY),
+    "53300": ("{at} has no connection left; see max_connections there", Reason.BUSY),
+    "25006": ("the store cannot be written: {at} is a replica", Reason.UNREACHABLE),
+    "42501": (
+        "the role has no right to do this at {at}; let it own the database and the schema",
+        Reason.PERMISSION,
+    ),
+    "58030": ("{at} cannot read or write its files; see its log", Reason.STORAGE),
+    "XX001": ("{at} found its files damaged; see its log", Reason.STORAGE),
+    "XX002": ("{at} found its files damaged; see its log", Reason.STORAGE),
+    **dict.fromkeys(_STOPPING, ("{at} is being stopped or started; try again", Reason.UNREACHABLE)),
+}
+"""What an SQLSTATE means on a connection that is there."""
+
+_CERTIFICATES: Final[Mapping[int, str]] = {
+    10: "the server's certificate has expired; renew it there",
+    62: "the server's certificate is for another name; use one that it is for, or renew it for this one",
+    64: "the server's certificate is for another address; use a name that it is for, or renew it for this one",
+    **dict.fromkeys(
+        (18, 19, 20, 21),
+        "the server's certificate is of a CA that is not trusted here; name that CA's file by 'sslrootcert'",
+    ),
+}
+"""What OpenSSL's verification codes mean (X509_V_ERR_*)."""
+
+
+def refusal_of(error: BaseException, address: ServerAddress) -> Refusal:
+    """Say why a connection could not be made."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        known = _CERTIFICATES.get(error.verify_code)
+        finding = known or f"the server's certificate is not accepted ({error.verify_message})"
+        return Refusal(finding, Reason.UNREACHABLE)
+    if isinstance(error, ssl.SSLError):
+        return Refusal(f"TLS failed ({error.reason or 'no reason given'})", Reason.UNREACHABLE)
+    if type(error) is ConnectionError and address.is_verified:
+        return Refusal(
+            "it speaks no TLS; set ssl = on there, with a certificate for its name", Reason.UNREACHABLE
+        )
+    for kind, finding, reason in _REFUSALS:
+        if isinstance(error, kind):
+            user = f"'{address.user}'" if address.user else "this account"
+            said = finding.format(user=user, name=address.name, seconds=address.connect_timeout_s)
+            return Refusal(said, reason)
+    if isinstance(error, OSError):
+        return Refusal((error.strerror or type(error).__name__).lower(), Reason.UNREACHABLE)
+    return Refusal(f"it refused ({_state(error)})", Reason.UNREACHABLE)
+
+
+def summed_up(refused: Mapping[ServerHost, Refusal]) -> StorageError:
+    """Make one error of what every host said; the first host's reason stands for all."""
+    said = "; ".join(f"{host}: {refusal.finding}" for host, refusal in refused.items())
+    reason = next(iter(refused.values())).reason
+    return StorageError(f"PostgreSQL cannot be reached: {said}", reason=reason)
+
+
+def explained(error: SQLAlchemyError | OSError, *, at: str, committing: bool) -> StorageError | None:
+    """Say what an error on a connection means, None if it is none of PostgreSQL's own."""
+    if isinstance(error, PoolTimeoutError):
+        return StorageError(
+            "all of this manager's connections to PostgreSQL are in use; try again", reason=Reason.BUSY
+        )
+    original = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(original, "sqlstate", None) or ""
+    cause = getattr(original, "__cause__", None)
+    is_cut = (
+        state.startswith("08")
+        or isinstance(original, ConnectionError)
+        or isinstance(cause, asyncpg.InterfaceError)
+    )
+    if committing and (is_cut or state in _STOPPING or isinstance(original, TimeoutError)):
+        return StorageError(UNKNOWN_OUTCOME.format(at=at), reason=Reason.OUTCOME_UNKNOWN)
+    if isinstance(original, TimeoutError):
+        return StorageError(f"{at} did not answer in time", reason=Reason.TIMEOUT)
+    if is_cut:
+        return StorageError(
+            f"the connection to {at} was lost; nothing was changed", reason=Reason.UNREACHABLE
+        )
+    if state not in _FAILURES:
+        return None
+    sentence, reason = _FAILURES[state]
+    return StorageError(sentence.format(at=at), reason=reason)
+
+
+def _state(error: BaseException) -> str:
+    return getattr(error, "sqlstate", None) or type(error).__name__

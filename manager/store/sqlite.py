@@ -1,0 +1,148 @@
+"""SQLite as the store's engine: one file in the manager's directory, nothing to install.
+
+Owns the file: its creation for its owner only, and what every connection to it is told. Invariant: a transaction that returned is on disk
+(WAL, synchronous=FULL), and a writer has its place before it reads.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Table, event, text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from common.errors import ConflictError, NotFoundError, Reason, StorageError
+from common.runtime import durable
+from manager.store.failures import DISK_FULL, is_out_of_space
+
+BUSY_TIMEOUT_MS: Final = 10_000
+"""How long another process (`certcast-manager user add`) may hold the database before we give up."""
+
+PRAGMAS: Final = (
+    "journal_mode=WAL",
+    # NORMAL lost acknowledged rows in power cuts; FULL lost none
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
+    "secure_delete=ON",
+)
+"""Of every connection."""
+
+_WRITES: Final = "certcast_writes"
+
+
+class Sqlite:
+    """The file at this path."""
+
+    reader: Mapping[str, Any] = MappingProxyType({})
+    writer: Mapping[str, Any] = MappingProxyType({_WRITES: True})
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def connect(self, *, patient: bool) -> AsyncEngine:
+        """Make the pool of connections; here nothing is ever ended for taking long, so all are `patient`."""
+        # whatever characters the path has; an error's text ends up in logs, and parameters are password hashes and sealed keys
+        url = URL.create("sqlite+aiosqlite", database=str(self._path))
+        engine = create_async_engine(url, hide_parameters=True)
+        event.listen(engine.sync_engine, "connect", _set_up)
+        event.listen(engine.sync_engine, "begin", _begin)
+        return engine
+
+    async def make(self) -> None:
+        """Make the file, and its directory for its owner only. Raises ConflictError if there is one, StorageError."""
+        try:
+            await asyncio.to_thread(_make_file, self._path)
+        except FileExistsError as error:
+            raise ConflictError(
+                f"{self._path} exists; this directory already holds a manager's store"
+            ) from error
+        except OSError as error:
+            reason = Reason.NO_SPACE if is_out_of_space(error) else None
+            raise StorageError(f"{self._path} cannot be made: {error.strerror}", reason=reason) from error
+
+    async def unmake(self) -> None:
+        """Remove a file that nothing came into; left there, it would stand in the way of the next attempt."""
+        await asyncio.to_thread(_remove_file, self._path)
+
+    async def find(self) -> None:
+        """Check that there is a file. Raises NotFoundError."""
+        if not await asyncio.to_thread(self._path.is_file):
+            raise NotFoundError(
+                f"there is no store at {self._path}; 'certcast-manager init --data {self._path.parent}' makes one"
+            )
+
+    async def check(self, connection: AsyncConnection, *, is_new: bool) -> None:
+        """Let any content pass: that the file was not there, or was, has been seen."""
+
+    async def take_turn(self, connection: AsyncConnection) -> None:
+        """Go on: the writer has its place since it began."""
+
+    def insert(self, table: Table) -> sqlite.Insert:
+        """Return an INSERT that knows ON CONFLICT."""
+        return sqlite.insert(table)
+
+    async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
+        """Return the highest id that each table has ever given."""
+        rows = await connection.execute(text("SELECT name, seq FROM sqlite_sequence"))
+        return {row.name: int(row.seq) for row in rows}
+
+    async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
+        """Let each table go on after the highest id that it has ever given elsewhere."""
+        for name, highest in given.items():
+            known = {"name": name, "highest": highest}
+            await connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), known)
+            await connection.execute(
+                text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :highest)"), known
+            )
+
+    def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:
+        """Say what an error means that only SQLite has."""
+        whole = str(error.orig) if isinstance(error, DBAPIError) else ""
+        # the file by which readers find their way in the log could not be made as large as it must be
+        name = getattr(error.orig, "sqlite_errorname", "") if isinstance(error, DBAPIError) else ""
+        if name == "SQLITE_IOERR_SHMSIZE" or "disk is full" in whole or "No space left" in whole:
+            return StorageError(DISK_FULL, reason=Reason.NO_SPACE)
+        if "readonly" in whole or "read-only" in whole:
+            return StorageError("the store cannot be written: its filesystem or file is read-only")
+        if "database is locked" in whole:
+            return StorageError(
+                f"another process has held the store for {BUSY_TIMEOUT_MS // 1000} s; try again",
+                reason=Reason.BUSY,
+            )
+        return None
+
+
+def _make_file(path: Path) -> None:
+    durable.make_dir(path.parent, 0o700)
+    # SQLite would make it with the umask's mode, and would not sync its name
+    durable.create_file(path, b"", mode=0o600)
+    durable.sync_dir(path.parent)
+
+
+def _remove_file(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + suffix).unlink()
+
+
+def _set_up(connection: DBAPIConnection, _record: object) -> None:
+    # transactions are begun below and nowhere else: Python's sqlite3 would begin one only at the first INSERT, so that
+    # what was read before might have changed, and would leave CREATE TABLE outside of it
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # a writer takes its place before it reads: two processes must not decide on the same state
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
