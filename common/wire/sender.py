@@ -103,10 +103,11 @@ Command = Send | Greeted | Fetch | Received | Overdue | Close
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """One attempt to deliver a generation. `carried` are payloads that the agent is known to lack."""
+    """One attempt to deliver a generation; `digest` is the manifest's. `carried` are payloads that the agent is known to lack."""
 
     push_id: str
     manifest: Manifest
+    digest: Digest
     forced: bool = False
     confirmed_anchors: int | None = None
     carried: Mapping[Digest, bytes] = field(default_factory=dict, repr=False)
@@ -213,7 +214,7 @@ class Sender:
             push_id=push.push_id,
             epoch=manifest.epoch,
             generation=manifest.generation,
-            digest=manifest.digest,
+            digest=push.digest,
             forced=push.forced,
             confirmed_anchors=push.confirmed_anchors,
             carried=list(carried),

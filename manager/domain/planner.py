@@ -90,9 +90,9 @@ def lacking(facts: NodeFacts) -> Sequence[Digest]:
     return list(dict.fromkeys(each.digest for each in desired.manifest.entries if each.digest not in held))
 
 
-def preview_push(facts: NodeFacts, news: Manifest | None, *, now_s: float, forced: bool) -> Preview:
+def preview_push(facts: NodeFacts, news: Desired | None, *, now_s: float, forced: bool) -> Preview:
     """Say what a push would do to one node; `news` is what it would publish for it, None if nothing."""
-    then = replace(facts, desired=desired_from(news, now_s)) if news is not None else facts
+    then = replace(facts, desired=news) if news is not None else facts
     plan = plan_push(then, now_s=now_s, forced=forced)
     if news is not None and plan.action == "push":
         plan = replace(plan, action="publish_and_push")
@@ -136,7 +136,7 @@ def wanted_manifest(facts: NodeFacts, content: Content, *, epoch: int) -> Manife
     return bundle.manifest
 
 
-def needs_publishing(facts: NodeFacts, wanted: Manifest) -> bool:
+def needs_publishing(facts: NodeFacts, wanted: Desired) -> bool:
     """Whether what the store wants must be published: neither what is desired already, nor what older content stands in for."""
     desired = facts.desired
     if desired is None:
@@ -144,7 +144,7 @@ def needs_publishing(facts: NodeFacts, wanted: Manifest) -> bool:
     # a node that has seen a higher number than the store needs even the same content under a number above that
     if facts.believed_generation > desired.version.generation and not facts.is_applied:
         return True
-    return wanted.digest not in {desired.version.digest, desired.superseded_digest}
+    return wanted.version.digest not in {desired.version.digest, desired.superseded_digest}
 
 
 def republish(facts: NodeFacts, old: Manifest, content: Content, *, epoch: int, now_s: float) -> Desired:

@@ -61,29 +61,26 @@ class Compiler:
 
         With it come the files of all that is wanted of these nodes. Raises StorageError; then nothing was published.
         """
-        manifests, bodies = await self.preview(nodes, epoch=epoch, now_s=changed_s)
+        news, bodies = await self.preview(nodes, epoch=epoch, now_s=changed_s)
         numbers = {facts.name: facts.node_id for facts in nodes}
         kept = await self._store.generations.publish(
-            [
-                _new_generation(manifest, numbers[name], bodies, cause=cause, created_s=changed_s)
-                for name, manifest in manifests.items()
-            ]
+            [_new_generation(each, numbers[name], bodies, cause=cause) for name, each in news.items()]
         )
-        return {each.node: desired_from(manifests[each.node], changed_s) for each in kept}, bodies
+        return {each.node: news[each.node] for each in kept}, bodies
 
     async def preview(
         self, nodes: Collection[NodeFacts], *, epoch: int, now_s: float
-    ) -> tuple[dict[NodeName, Manifest], Mapping[Digest, bytes]]:
+    ) -> tuple[dict[NodeName, Desired], Mapping[Digest, bytes]]:
         """Return what `publish` would publish, and the files of all of it. Raises StorageError."""
         contents, bodies = await self._contents({facts.name for facts in nodes}, now_s=int(now_s))
-        manifests: dict[NodeName, Manifest] = {}
+        news: dict[NodeName, Desired] = {}
         for count, facts in enumerate(nodes):
             if count % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
-            manifest = wanted_manifest(facts, contents(facts.name), epoch=epoch)
-            if needs_publishing(facts, manifest):
-                manifests[facts.name] = manifest
-        return manifests, bodies
+            wanted = desired_from(wanted_manifest(facts, contents(facts.name), epoch=epoch), now_s)
+            if needs_publishing(facts, wanted):
+                news[facts.name] = wanted
+        return news, bodies
 
     async def republish(
         self,
@@ -102,7 +99,7 @@ class Compiler:
         contents, _ = await self._contents({facts.name}, now_s=int(now_s))
         desired = republish(facts, old, contents(facts.name), epoch=epoch, now_s=now_s)
         cause = f"republished generation {number}"
-        new = _new_generation(desired.manifest, facts.node_id, {}, cause=cause, created_s=now_s)
+        new = _new_generation(desired, facts.node_id, {}, cause=cause)
         async with self._store.transaction():
             kept = await self._store.generations.publish(
                 [replace(new, copies=number, superseded_digest=desired.superseded_digest)]
@@ -197,18 +194,19 @@ def _pem(certificates: Sequence[Certificate]) -> str:
 
 
 def _new_generation(
-    manifest: Manifest, node_id: int, bodies: Mapping[Digest, bytes], *, cause: str, created_s: float
+    desired: Desired, node_id: int, bodies: Mapping[Digest, bytes], *, cause: str
 ) -> NewGeneration:
+    manifest = desired.manifest
     # what a slot keeps from an earlier generation is in the store already
     return NewGeneration(
         node=manifest.node,
         node_id=node_id,
         epoch=manifest.epoch,
         generation=manifest.generation,
-        digest=manifest.digest,
+        digest=desired.version.digest,
         manifest=canonical(manifest),
         payloads={entry.digest: bodies[entry.digest] for entry in manifest.entries if entry.digest in bodies},
         secrets=frozenset(entry.digest for entry in manifest.entries if entry.secret),
         cause=cause,
-        created_s=created_s,
+        created_s=desired.changed_s,
     )

@@ -70,7 +70,7 @@ class Publisher:
 
     async def preview(
         self, nodes: Collection[NodeFacts], *, now_s: float, forced: bool
-    ) -> tuple[dict[NodeName, Manifest], Mapping[Digest, bytes]]:
+    ) -> tuple[dict[NodeName, Desired], Mapping[Digest, bytes]]:
         """Return what `publish` would publish, and the files of all of it. Raises StorageError."""
         async with self._lock:
             return await self._compiler.preview(

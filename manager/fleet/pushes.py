@@ -102,6 +102,7 @@ class Pushes:
         push = Push(
             push_id=push_id,
             manifest=desired.manifest,
+            digest=desired.version.digest,
             forced=forced,
             confirmed_anchors=self._publisher.confirmed_anchors,
             carried=self._delivery.carry(connection, lacking(facts)),

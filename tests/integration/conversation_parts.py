@@ -57,7 +57,11 @@ class Manager:
 
     def offer(self, bundle, push_id):
         self.bundles |= bundle.payloads
-        self.play(self.sender.offer(manager.Push(push_id=push_id, manifest=bundle.manifest), 0.0))
+        self.play(
+            self.sender.offer(
+                manager.Push(push_id=push_id, manifest=bundle.manifest, digest=bundle.manifest.digest), 0.0
+            )
+        )
 
     def play(self, commands):
         for command in commands:

@@ -46,7 +46,10 @@ class Stage:
         self.payloads |= bundle.payloads
         self.play_manager(
             self.sender.offer(
-                manager.Push(push_id=push_id, manifest=bundle.manifest, forced=forced), self.now_s
+                manager.Push(
+                    push_id=push_id, manifest=bundle.manifest, digest=bundle.manifest.digest, forced=forced
+                ),
+                self.now_s,
             )
         )
 

@@ -12,7 +12,7 @@ from tests.bundles import opaque_bundle
 from tests.patience import PATIENCE_S
 
 BUNDLE = opaque_bundle(node=MANAGEMENT_NODE)
-OFFERED = Push(push_id="p", manifest=BUNDLE.manifest)
+OFFERED = Push(push_id="p", manifest=BUNDLE.manifest, digest=BUNDLE.manifest.digest)
 
 
 class Node:

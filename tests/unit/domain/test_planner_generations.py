@@ -25,7 +25,7 @@ from tests.unit.domain.planning import NOW_S, decide, failure_of, node, report_o
 def following(facts: NodeFacts, text: str | None = "leaf", *, epoch: int = 1):
     parts = {"server": opaque_slot(text)} if text is not None else {}
     wanted = wanted_manifest(facts, wants(parts), epoch=epoch)
-    return wanted if needs_publishing(facts, wanted) else None
+    return wanted if needs_publishing(facts, desired_from(wanted, NOW_S)) else None
 
 
 def wants(parts: dict, trust: str = "anchors") -> Content:
@@ -124,7 +124,7 @@ def test_a_preview_says_what_would_be_published_and_moves_nothing():
     facts = node(opaque_bundle("old"))
     facts.apply_report(report_of(opaque_bundle("old")), NOW_S)
     news = following(facts, "new")
-    found = preview_push(facts, news, now_s=NOW_S, forced=False)
+    found = preview_push(facts, desired_from(news, NOW_S), now_s=NOW_S, forced=False)
     assert (found.plan.action, found.plan.generation) == ("publish_and_push", 2)
     assert (found.runs.generation, found.becomes) == (1, news)
     assert facts.desired.version.generation == 1

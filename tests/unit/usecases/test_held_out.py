@@ -95,7 +95,7 @@ async def test_a_certificate_that_openssl_cannot_load_is_refused_when_uploaded_e
 async def custom_ca(world: World, facts: NodeFacts):
     compiler = Compiler(world.store, Inventories(world.store, [decode(BUILTIN.certificate_der)]))
     manifests, bodies = await compiler.preview([facts], epoch=1, now_s=NOW_S)
-    manifest = manifests[facts.name]
+    manifest = manifests[facts.name].manifest
     files = {entry.path: bodies.get(entry.digest) for entry in manifest.entries}
     return manifest, files
 
