@@ -7,6 +7,8 @@ that belongs to somebody else.
 import contextlib
 import os
 import pwd
+import shlex
+import stat
 import sys
 from pathlib import Path
 from typing import Final
@@ -80,6 +82,50 @@ def give_to_account(data: Path) -> None:
         durable.sync_dir(data.parent)
     except OSError as error:
         raise _refused(data, error) from error
+
+
+def make_for_owner(directory: Path, data: Path) -> None:
+    """Make a directory for the owner of a store, if it is not there yet. Raises ConflictError if it is somebody else's, StorageError."""
+    try:
+        owner = trusted.examine(data, trusted=trusted.ROOT_DIRECTORY)
+    except FileNotFoundError:
+        return  # there is no store, as what follows says
+    except OSError as error:
+        raise _refused(data, error) from error
+    try:
+        if os.geteuid() == 0:
+            durable.create_dir(directory, mode=0o700, uid=owner.st_uid, gid=owner.st_gid)
+        else:
+            durable.create_dir(directory, mode=0o700)
+        durable.sync_dir(directory.parent)
+    except FileExistsError:
+        _check_given(directory, owner.st_uid)
+    except OSError as error:
+        raise _refused(directory, error) from error
+
+
+def check_reachable(directory: Path) -> None:
+    """Check that a directory can be used by who this process works as now. Raises StorageError."""
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise StorageError(
+            f"{directory} cannot be reached by {_name(os.geteuid())}, whose store it is; choose a directory in a place that everybody "
+            "can enter, such as /var/backups",
+            reason=Reason.PERMISSION,
+        )
+
+
+def _check_given(directory: Path, owner: int) -> None:
+    try:
+        found = trusted.examine(directory)
+    except OSError as error:
+        raise _refused(directory, error) from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise ConflictError(f"{directory} is not a directory; choose another name")
+    if found.st_uid != owner or stat.S_IMODE(found.st_mode) & 0o077:
+        raise ConflictError(
+            f"{directory} is not {_name(owner)}'s alone; name a directory that does not exist yet, or run: "
+            f"chown {_name(owner)} {shlex.quote(str(directory))} && chmod 700 {shlex.quote(str(directory))}"
+        )
 
 
 def _become(uid: int, gid: int, data: Path) -> None:

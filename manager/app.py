@@ -44,6 +44,7 @@ from manager.shares import Shares, raise_descriptor_limit, share
 from manager.store.inventory import Inventories
 from manager.store.meta import HOST_KEY
 from manager.store.opening import opened
+from manager.store.serving import Serving
 from manager.store.store import Store
 from manager.usecases import heads
 from manager.usecases.context import Context
@@ -72,6 +73,7 @@ class Given:
     store: Store
     workers: Workers
     read_again: Callable[[], Settings]
+    serving: Serving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +105,8 @@ async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> No
     heads.always_tell()
     keep_little()
     sys.setswitchinterval(SWITCH_S)
-    async with opened(settings.place) as store, Workers() as workers:
-        given = Given(settings=settings, store=store, workers=workers, read_again=read_again)
+    async with Serving(settings.place) as serving, opened(settings.place) as store, Workers() as workers:
+        given = Given(settings=settings, store=store, workers=workers, read_again=read_again, serving=serving)
         core = await _compose_core(given)
         await _run(given, core, _compose_front(given, core))
 
@@ -232,6 +234,7 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
         ("log", logs.tell_held_back),
         ("local installs", local.run_installs),
         ("local node", lambda: local.run(fleet.conversations.attach)),
+        ("serving", given.serving.run),
         ("audit attempts", use_cases.audit.run_attempts),
         (
             "audit heads",

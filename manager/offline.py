@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from common.codes import Role
-from common.errors import ConflictError, NotFoundError, Reason, StorageError
+from common.errors import NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
 from common.runtime import durable
 from common.runtime.ssh import generate_key
@@ -23,7 +23,8 @@ from manager.store.inventory import Inventories
 from manager.store.meta import HOST_KEY
 from manager.store.opening import opened
 from manager.store.place import DATABASE_FILE, StorePlace
-from manager.store.sealing import KEK_FILE, create_kek, load_keyring
+from manager.store.sealing import KEK_FILE, Keyring, create_kek, load_keyring
+from manager.store.sqlite import free_name
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.ports import NoFleet
@@ -41,31 +42,33 @@ STAGED: Final = ".new"
 async def initialise(settings: Settings, *, names: Sequence[str], addresses: Sequence[str]) -> None:
     """Make a new store: keys, database, and the management node. Overwrites nothing, and an interrupted one begins anew.
 
-    Everything is made in a directory of its own; the database's name is the last to appear, so a store is there or not.
+    The key-encryption key is on disk before what it seals; the tables, with all that a new store has, are the last to appear: the
+    database's file by its name, a database on a server by one transaction.
     """
     data, staged = settings.data, settings.data / STAGED
+    place = settings.place if settings.database is not None else StorePlace(staged, None)
+
+    async def fill(store: Store) -> None:
+        await _fill(store, names=names or (socket.getfqdn().lower(),), addresses=addresses)
+        await asyncio.to_thread(_publish_kek, staged, data)
+
     try:
-        await asyncio.to_thread(_make_data_dir, data, staged)
-        await _fill(staged, names=names, addresses=addresses)
-        for name in (KEK_FILE, DATABASE_FILE):
-            await asyncio.to_thread(durable.publish, staged / name, data / name)
-        await asyncio.to_thread(durable.remove_tree, staged)
+        keyring = await asyncio.to_thread(_make_data_dir, data, staged)
+        try:
+            await (await Store.create(place, keyring, fill=fill)).close()
+            if settings.database is None:
+                await asyncio.to_thread(durable.publish, staged / DATABASE_FILE, data / DATABASE_FILE)
+        finally:
+            await asyncio.to_thread(durable.remove_tree, staged)
     except OSError as error:
         raise StorageError(f"{data} cannot be made: {error.strerror}", reason=Reason.PERMISSION) from error
 
 
-async def _fill(directory: Path, *, names: Sequence[str], addresses: Sequence[str]) -> None:
-    await asyncio.to_thread(create_kek, directory)
-    store = await Store.create(StorePlace(directory, None), await asyncio.to_thread(load_keyring, directory))
-    try:
-        await store.meta.secret_set(HOST_KEY, generate_key())
-        async with Workers() as workers:
-            context = Context(store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers)
-            use_cases = UseCases(context)
-            chosen = tuple(names) or (socket.getfqdn().lower(),)
-            await use_cases.nodes.add_management_node(names=chosen, addresses=addresses, actor=CONSOLE)
-    finally:
-        await store.close()
+async def _fill(store: Store, *, names: Sequence[str], addresses: Sequence[str]) -> None:
+    await store.meta.secret_set(HOST_KEY, generate_key())
+    async with Workers() as workers:
+        context = Context(store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers)
+        await UseCases(context).nodes.add_management_node(names=names, addresses=addresses, actor=CONSOLE)
 
 
 async def add_user(settings: Settings, *, name: str, role: Role, password: str) -> None:
@@ -106,13 +109,25 @@ async def bump_epoch(settings: Settings) -> int:
         return epoch
 
 
-def _make_data_dir(data: Path, staged: Path) -> None:
+def _make_data_dir(data: Path, staged: Path) -> Keyring:
+    """Make both directories, and return the keyring of the new store, whose key is not published yet if it is new.
+
+    A key-encryption key that is there may be that of a store elsewhere: it stays, and this store's too.
+    """
     durable.make_dirs(data.parent, 0o755)
     durable.make_dir(data, 0o700)
-    if (data / DATABASE_FILE).exists():
-        raise ConflictError(f"{data} holds a manager's store already; nothing was changed")
+    free_name(data / DATABASE_FILE)
     durable.remove_tree(staged)
     durable.make_dir(staged, 0o700)
+    if (data / KEK_FILE).exists():
+        return load_keyring(data)
+    create_kek(staged)
+    return load_keyring(staged)
+
+
+def _publish_kek(staged: Path, data: Path) -> None:
+    if not (data / KEK_FILE).exists():
+        durable.publish(staged / KEK_FILE, data / KEK_FILE)
 
 
 @asynccontextmanager

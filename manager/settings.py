@@ -1,22 +1,30 @@
 """The manager's settings: built-in defaults, then a TOML file, then CERTCAST_MANAGER_* variables, then the command line.
 
-Invariant: settings are frozen and checked as a whole; an invalid one stops the start with its name and finding.
+The address of a database server, which may have a password in it, is never on a command line, which everybody can see; a credential of
+the service manager goes before file and variable. Invariant: settings are frozen and checked as a whole; an invalid one stops the
+start with its name and finding, and no password is in either.
 """
 
+import contextlib
 import difflib
+import grp
 import ipaddress
 import os
 import re
+import shlex
+import stat
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -24,13 +32,20 @@ from pydantic_settings import (
 )
 
 from common.errors import InvalidInputError
-from common.runtime.trusted import check_file, examine, resolve
+from common.runtime.plain import open_plain
+from common.runtime.trusted import ROOT_UID, check_file, examine, resolve
+from manager.account import ACCOUNT
+from manager.store.address import URL_CHARACTERS_MAX, ServerAddress
 from manager.store.place import StorePlace
 
 DEFAULT_DATA = Path("/var/lib/certcast/manager")
 DEFAULT_CONFIG = Path("/etc/certcast/manager.toml")
+DATABASE_CREDENTIAL: Final = "certcast-database"
+"""The name under which systemd's LoadCredential= hands over the setting `database`."""
+
 DEFAULT_HTTPS = "0.0.0.0:443"
 DEFAULT_SSH = "0.0.0.0:9422"
+ROOT_GID: Final = 0
 _A_LIST: Final = 'must be a list such as ["A", "B"]'
 _A_NUMBER: Final = "must be a whole number"
 _PLAIN: Final = MappingProxyType(
@@ -70,6 +85,8 @@ def _finding(each: ErrorDetails, path: Path, given: Mapping[str, object], known:
     variable = f"CERTCAST_MANAGER_{name.upper()}"
     if given.get(name) is not None:
         place = f"--{name.replace('_', '-')}"
+    elif name == "database" and _credential() is not None:
+        place = f"the credential {DATABASE_CREDENTIAL}"
     elif variable in os.environ:
         place = variable
     else:
@@ -124,23 +141,97 @@ ProxyNetwork = Annotated[str, AfterValidator(_proxy_network)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 
 
+def _server(value: object) -> ServerAddress | None:
+    if value is None or isinstance(value, ServerAddress):
+        return value
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "must be text")
+    try:
+        return ServerAddress.parse(value)
+    except InvalidInputError as error:
+        raise ValueError(error.message) from None
+
+
 class _TomlFile(TomlConfigSettingsSource):
     """The file, which an editor may have begun with a byte order mark."""
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
-        return tomllib.loads(file_path.read_text(encoding="utf-8-sig"))
+        with Path(file_path).open("rb") as file:
+            facts = os.fstat(file.fileno())
+            found = tomllib.loads(file.read().decode("utf-8-sig"))
+        if _has_password(found.get("database")) and not _is_private(facts, found.get("data", DEFAULT_DATA)):
+            raise InvalidInputError(
+                "database",
+                f"{file_path} has the database's password in it and can be read by others (mode {stat.S_IMODE(facts.st_mode):04o}); "
+                f"run: chown root:{ACCOUNT} {shlex.quote(str(file_path))} && chmod 640 {shlex.quote(str(file_path))}",
+            )
+        return found
+
+
+class _Credential(PydanticBaseSettingsSource):
+    """The address of the database as the service manager hands it over."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return a setting's value, its name, and that it is no JSON."""
+        path = _credential() if field_name == "database" else None
+        return (None if path is None else _read_credential(path)), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what was handed over."""
+        value, name, _ = self.get_field_value(self.settings_cls.model_fields["database"], "database")
+        return {} if value is None else {name: value}
+
+
+def _credential() -> Path | None:
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(directory, DATABASE_CREDENTIAL) if directory else None
+    return path if path is not None and path.exists() else None
+
+
+def _read_credential(path: Path) -> str:
+    try:
+        with os.fdopen(open_plain(path, os.O_RDONLY), encoding="utf-8") as file:
+            return file.read(URL_CHARACTERS_MAX + 2).rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError("database", f"{path} is not UTF-8") from error
+    except OSError as error:
+        raise InvalidInputError("database", f"{path} cannot be read: {error.strerror}") from error
+
+
+def _has_password(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(ServerAddress.parse(value).password)
+    except InvalidInputError:
+        return False  # it is refused as a whole
+
+
+def _is_private(facts: os.stat_result, data: object) -> bool:
+    """Whether nobody reads this but its owner, root, and the account that serves the store."""
+    if facts.st_mode & stat.S_IRWXO:
+        return False
+    if not facts.st_mode & stat.S_IRWXG:
+        return True
+    groups = {ROOT_GID}
+    with contextlib.suppress(KeyError):
+        groups.add(grp.getgrnam(ACCOUNT).gr_gid)
+    with contextlib.suppress(OSError):
+        groups.add(Path(str(data)).stat().st_gid)
+    return facts.st_uid == ROOT_UID and facts.st_gid in groups
 
 
 class Settings(BaseSettings):
-    """`advertise` is what join tokens tell agents to dial; empty: the management node's own names.
+    """`database` is PostgreSQL's address where the store is not in a file; `advertise` is what join tokens tell agents to dial; empty: the management node's own names.
 
     `audit_heads` is a file that signed heads of the audit log are added to. `trusted_proxies` are the addresses or networks of reverse
     proxies before the HTTPS endpoint, each of which says in `Forwarded` or `X-Forwarded-For` where a request comes from.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CERTCAST_MANAGER_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CERTCAST_MANAGER_", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     data: Annotated[Path, AfterValidator(_absolute)] = DEFAULT_DATA
+    database: Annotated[InstanceOf[ServerAddress] | None, BeforeValidator(_server), NoDecode] = None
     https: HostPort = DEFAULT_HTTPS
     ssh: HostPort = DEFAULT_SSH
     advertise: tuple[HostPort, ...] = ()
@@ -153,7 +244,7 @@ class Settings(BaseSettings):
     @property
     def place(self) -> StorePlace:
         """Where the store is."""
-        return StorePlace(self.data, None)
+        return StorePlace(self.data, self.database)
 
     @classmethod
     def settings_customise_sources(
@@ -166,7 +257,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources, the strongest first."""
         del dotenv_settings, file_secret_settings
-        return (init_settings, env_settings, _TomlFile(settings_cls))
+        return (init_settings, _Credential(settings_cls), env_settings, _TomlFile(settings_cls))
 
     @classmethod
     def load(cls, *, config: Path | None = None, **given: object) -> Self:

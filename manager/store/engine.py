@@ -6,7 +6,7 @@ writes; a transaction that returned is on disk; and what a task does while it ha
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -27,6 +27,13 @@ REVISION: Final = "revision"
 
 SQL_VARIABLES_MAX: Final = 500
 """Values in one IN list; the engines' own limits are far above."""
+
+
+class Claim(Protocol):
+    """That a manager serves a store, as others can see it."""
+
+    async def until_lost(self) -> None:
+        """Return when others cannot see it any more, because the connection to the server was lost."""
 
 
 class Engine(Protocol):
@@ -69,6 +76,18 @@ class Engine(Protocol):
 
     async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
         """Let each table go on after the highest id that it has ever given elsewhere."""
+
+    def claim(self, *, alone: bool) -> AbstractAsyncContextManager[Claim]:
+        """Say for as long as the block lasts that a manager serves the store, or (`alone`) that none may.
+
+        Raises ConflictError while somebody else says the opposite, StorageError.
+        """
+
+    def untouched(self) -> AbstractAsyncContextManager[None]:
+        """Keep every byte of what is there for as long as the block lasts, whoever else opens it and writes nothing."""
+
+    async def forbid_writes(self, connection: AsyncConnection) -> None:
+        """Let nothing be written in this transaction any more."""
 
     def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:
         """Say what an error means that only this engine has; `committing` if it came while a transaction was being kept."""
@@ -218,6 +237,14 @@ class Database:
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that knows ON CONFLICT."""
         return self._engine.insert(table)
+
+    async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
+        """Return the highest id that each table has ever given."""
+        return await self._engine.ids_given(connection)
+
+    async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
+        """Let each table go on after the highest id that it has ever given elsewhere."""
+        await self._engine.set_ids_given(connection, given)
 
     async def insert_absent(
         self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]

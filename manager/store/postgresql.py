@@ -10,7 +10,8 @@ import os
 import pwd
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,6 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 from manager.store.address import FIELD, ServerAddress, ServerHost
+from manager.store.claims import ServerClaim, claim_on
 from manager.store.refusals import Refusal, explained, refusal_of, summed_up
 from manager.store.tables import metadata
 
@@ -169,6 +171,29 @@ class Postgresql:
         for name, sequence in (await _sequences(connection)).items():
             if highest := given.get(name, 0):
                 await connection.execute(select(func.setval(sequence, highest)))
+
+    @asynccontextmanager
+    async def claim(self, *, alone: bool) -> AsyncIterator[ServerClaim]:
+        """Hold an advisory lock on a connection of its own, together with others who serve the store or alone.
+
+        Raises ConflictError, StorageError, InvalidInputError.
+        """
+        connection = await self._open(LIMITS)
+        try:
+            yield await claim_on(connection, f"the database {self._address}", alone=alone)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StorageError(f"{self._at()} failed: {type(error).__name__}") from error
+        finally:
+            connection.terminate()
+
+    @asynccontextmanager
+    async def untouched(self) -> AsyncIterator[None]:
+        """Go on: who writes nothing changes nothing."""
+        yield
+
+    async def forbid_writes(self, connection: AsyncConnection) -> None:
+        """Let nothing be written in this transaction any more."""
+        await connection.execute(text("SET TRANSACTION READ ONLY"))
 
     def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:
         """Say what an error means that only PostgreSQL has."""

@@ -6,7 +6,9 @@ Owns the file: its creation for its owner only, and what every connection to it 
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.runtime import durable
+from manager.store.claims import FileClaim, claim_file
 from manager.store.failures import DISK_FULL, is_out_of_space
 
 BUSY_TIMEOUT_MS: Final = 10_000
@@ -102,6 +105,31 @@ class Sqlite:
                 text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :highest)"), known
             )
 
+    @asynccontextmanager
+    async def claim(self, *, alone: bool) -> AsyncIterator[FileClaim]:
+        """Hold the lock file beside the database, together with others who serve the store or alone.
+
+        Raises ConflictError, StorageError.
+        """
+        with claim_file(self._path, alone=alone) as claim:
+            yield claim
+
+    @asynccontextmanager
+    async def untouched(self) -> AsyncIterator[None]:
+        """Where a manager was killed, hold the file open for reading only: the last one to close it would bring the log into it, and cannot now."""
+        if not await asyncio.to_thread(_has_log, self._path):
+            yield
+            return
+        connection = await asyncio.to_thread(_open_for_reading, self._path)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(connection.close)
+
+    async def forbid_writes(self, connection: AsyncConnection) -> None:
+        """Let nothing be written on this connection."""
+        await connection.exec_driver_sql("PRAGMA query_only=ON")
+
     def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:
         """Say what an error means that only SQLite has."""
         whole = str(error.orig) if isinstance(error, DBAPIError) else ""
@@ -117,6 +145,39 @@ class Sqlite:
                 reason=Reason.BUSY,
             )
         return None
+
+
+def free_name(path: Path) -> None:
+    """Make sure that a database may get this name. Raises ConflictError if there is one, or the log of one that was moved away without it.
+
+    SQLite would take such a log for the new file's own, and write what is in it over what is there.
+    """
+    if path.exists():
+        raise ConflictError(f"{path} holds a manager's store already; nothing was changed")
+    if _has_log(path):
+        raise ConflictError(
+            f"{_log_of(path)} has changes of a database that was moved away without it; move it there too"
+        )
+    _remove_file(path)
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _has_log(path: Path) -> bool:
+    try:
+        return _log_of(path).stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _open_for_reading(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    connection.execute(
+        "SELECT name FROM sqlite_master"
+    ).fetchall()  # it opens the file when it is asked something
+    return connection
 
 
 def _make_file(path: Path) -> None:

@@ -21,6 +21,7 @@ from manager.store.audit import Audit
 from manager.store.catalogue import Catalogue
 from manager.store.certificates import Certificates
 from manager.store.clients import Clients
+from manager.store.copying import Side
 from manager.store.documents import Documents
 from manager.store.engine import Database, Engine
 from manager.store.generations import Generations
@@ -130,6 +131,12 @@ class Store:
         It must not raise.
         """
         self._database.after_commit(effect)
+
+    @contextlib.asynccontextmanager
+    async def side(self) -> AsyncIterator[Side]:
+        """Lend the whole store as the target of a copy, in one transaction. Raises StorageError."""
+        async with self._database.write() as connection:
+            yield Side(database=self._database, connection=connection)
 
     async def check(self) -> None:
         """Write and read. Raises StorageError if either fails."""

@@ -1,26 +1,20 @@
-"""`certcast-manager`: prepare a manager, add its first user, and run it.
-
-Works on the data directory itself, so it is for the machine the manager runs on; everything else is `certcast`'s.
-"""
+"""Commands of `certcast-manager` that prepare a manager and run it, and the group that all of them are in."""
 
 import asyncio
-import os
 import shlex
-import sys
-from collections.abc import Mapping
 from importlib.metadata import version as version_of
-from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import Annotated
 
 import typer
 
-from common.codes import Role
 from common.errors import CertcastError
 from common.runtime import log as logs
-from common.runtime.terminal import say, say_columns, say_lines
+from common.runtime.terminal import say, say_lines
 from manager.account import become_owner, give_to_account, real_directory, refuse_foreign
-from manager.settings import DEFAULT_CONFIG, DEFAULT_DATA, DEFAULT_HTTPS, DEFAULT_SSH, Settings
-from manager.usage import PlainGroup
+from manager.admin.copies import backup, migrate_store
+from manager.admin.options import ConfigOption, DataOption, Group, load, load_owned
+from manager.admin.users import users
+from manager.settings import DEFAULT_DATA, DEFAULT_HTTPS, DEFAULT_SSH, Settings
 
 FIRST_STEPS = f"""Certcast keeps the TLS certificates of a fleet in one place, and every node's copy up to date.
 
@@ -44,39 +38,8 @@ A lost password is replaced here: certcast-manager user password NAME ('certcast
 'certcast-manager COMMAND --help' explains each step.
 """
 
-_ELSEWHERE = "is a matter of the operator's command: 'certcast --help' lists what there is."
-_LOST = "Use 'certcast-manager user password NAME'."
-_RESETS = ("password", "passwd", "reset", "reset-password", "change-password", "set-password")
-_NOTES: Final[Mapping[str, Mapping[str, str]]] = {
-    "": {
-        **{
-            each: f"'{each}' {_ELSEWHERE}"
-            for each in ("node", "certificate", "cert", "ca", "csr", "alarm", "token", "audit", "push")
-        },
-        "status": "Use 'systemctl status certcast-manager' for the daemon, or 'certcast status' for the nodes.",
-        "start": "Use 'systemctl start certcast-manager', or 'certcast-manager serve' to run it at this terminal.",
-        "run": "Use 'systemctl start certcast-manager', or 'certcast-manager serve' to run it at this terminal.",
-        # none of them is nearly 'restored', after which nodes wait for an operator
-        **{each: f"Use 'systemctl {each} certcast-manager'." for each in ("restart", "stop", "reload")},
-        **dict.fromkeys(("log", "logs"), "Use 'journalctl -u certcast-manager'."),
-        **dict.fromkeys(_RESETS, _LOST),
-        "restore": "Use 'certcast-manager restored', once the backup is in place and before it is served.",
-    },
-    "user": {
-        "edit": "Use 'certcast-manager user password NAME' for the password, or 'certcast user role NAME ROLE' for the role.",
-        **{each: _LOST for each in _RESETS if each != "password"},
-        "delete": "Use 'certcast user remove NAME', as an administrator.",
-        "role": "Use 'certcast user role NAME ROLE', as an administrator.",
-    },
-}
-
-
-class _Group(PlainGroup):
-    notes: ClassVar[Mapping[str, Mapping[str, str]]] = _NOTES
-
-
 app = typer.Typer(
-    cls=_Group,
+    cls=Group,
     help="Prepare and run a Certcast manager.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
@@ -84,21 +47,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-users = typer.Typer(
-    cls=_Group,
-    help="Add and list those who may sign in, and replace their passwords.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 app.add_typer(users, name="user")
-
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help=f"The manager's directory. [default: {DEFAULT_DATA}]"),
-]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help=f"A TOML file. [default: {DEFAULT_CONFIG}]")
-]
 
 
 def _version(wanted: bool) -> None:
@@ -144,7 +93,7 @@ def init(
 
     Example: certcast-manager init --name manager.example.com --address 192.0.2.10
     """
-    settings = _load(config=config, data=data)
+    settings = load(config=config, data=data)
     if settings.data == real_directory(DEFAULT_DATA):
         give_to_account(settings.data)
     become_owner(settings.data)
@@ -156,61 +105,6 @@ def init(
     say(
         f"The store is ready in {settings.data}. Next: certcast-manager user add admin --role administrator{at}"
     )
-
-
-@users.command("add")
-def user_add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the user signs in with.")],
-    role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.READ_ONLY,
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
-    data: DataOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Add a user. The password is asked for, or read with --password-stdin.
-
-    Example: echo "$PASSWORD" | certcast-manager user add admin --role administrator --password-stdin
-    """
-    settings = _load_owned(config=config, data=data)
-    from manager.offline import add_user
-
-    asyncio.run(add_user(settings, name=name, role=role, password=_password(from_stdin=password_stdin)))
-    say(f"Added {name} ({role}).")
-
-
-@users.command("password")
-def user_password(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose password.")],
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
-    data: DataOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Replace a user's password, for example a lost one.
-
-    Run it as root on the manager's machine; the manager may keep running. The old password is not asked for; the user's sessions and
-    tokens end. 'certcast-manager user list' lists the names. If nobody is an administrator any more, add one: 'certcast-manager user add
-    NAME --role administrator'.
-
-    Example: certcast-manager user password admin
-    """
-    settings = _load_owned(config=config, data=data)
-    from manager.offline import set_password
-
-    asyncio.run(set_password(settings, name=name, password=_password(from_stdin=password_stdin)))
-    say(f"{name} has a new password.")
-
-
-@users.command("list")
-def user_list(data: DataOption = None, config: ConfigOption = None) -> None:
-    """List those who may sign in."""
-    settings = _load_owned(config=config, data=data)
-    from manager.offline import list_users
-
-    for user in asyncio.run(list_users(settings)):
-        say_columns(user.name, user.role)
 
 
 @app.command()
@@ -251,7 +145,7 @@ def serve(
         "advertise": tuple(advertise) if advertise else None,
         "log_level": log_level,
     }
-    settings = _load(**given)
+    settings = load(**given)
     refuse_foreign(settings.data)
     from manager.app import serve as run
 
@@ -266,7 +160,7 @@ def fingerprint(data: DataOption = None, config: ConfigOption = None) -> None:
 
     Example: certcast-manager fingerprint
     """
-    settings = _load_owned(config=config, data=data)
+    settings = load_owned(config=config, data=data)
     from manager.offline import own_fingerprint
 
     say(asyncio.run(own_fingerprint(settings)))
@@ -279,33 +173,15 @@ def restored(data: DataOption = None, config: ConfigOption = None) -> None:
     Run this before it is served again. It raises the epoch. A node that runs something newer than the backup then waits for an operator
     ('certcast push --force NODE') instead of losing it.
     """
-    settings = _load_owned(config=config, data=data)
+    settings = load_owned(config=config, data=data)
     from manager.offline import bump_epoch
 
     epoch = asyncio.run(bump_epoch(settings))
     say(f"The store is now at epoch {epoch}.")
 
 
-def _load(**given: object) -> Settings:
-    """Read the settings, and leave the directory in which the command was started.
-
-    It may be one that the store's owner cannot read, and the processes that read uploads begin where this one stands.
-    """
-    settings = Settings.load(**given)  # type: ignore[arg-type] # `config` is a path, the rest is checked there
-    os.chdir("/")
-    return settings.model_copy(update={"data": real_directory(settings.data)})
-
-
-def _load_owned(**given: object) -> Settings:
-    settings = _load(**given)
-    become_owner(settings.data)
-    return settings
-
-
-def _password(*, from_stdin: bool) -> str:
-    if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))  # noqa: TID251 - asks for a secret
+app.command()(backup)
+app.command()(migrate_store)
 
 
 def main() -> None:

@@ -1,0 +1,44 @@
+"""That a manager serves a store, for those to see who would copy it to another place.
+
+Invariant: while this manager serves, nobody who asks as they do is let copy; the lock is this process's, and ends with it.
+"""
+
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from manager.store.engine import Claim
+from manager.store.place import StorePlace
+from manager.store.store import engine_of
+
+
+class Serving:
+    """`async with` it for as long as the store is served. Raises ConflictError while the store is being copied, StorageError."""
+
+    def __init__(self, place: StorePlace) -> None:
+        self._engine = engine_of(place)
+        self._stack = AsyncExitStack()
+        self._claim: Claim | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._engine.find()
+        await self._take()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def run(self) -> None:
+        """Claim it again whenever the claim was lost with the connection to the server. Raises as entering does; then call it again."""
+        while True:
+            if self._claim is None:
+                await self._take()
+            else:
+                await self._claim.until_lost()
+                self._claim = None
+                await self._stack.aclose()
+
+    async def _take(self) -> None:
+        self._claim = await self._stack.enter_async_context(self._engine.claim(alone=False))

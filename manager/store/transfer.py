@@ -1,0 +1,84 @@
+"""Copying a whole store from one place to another, which then holds the same store.
+
+Decides who is locked out meanwhile. Invariant: the source is not written to, its file keeps every byte, and the target has a store once
+every row in it was compared with the source's, and none before.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from common.errors import ConflictError, StorageError
+from manager.domain.audit import Verification
+from manager.store.audit import CHAIN_KEY, CHAIN_KEY_IDENTITY
+from manager.store.copying import ProgressCallback, Side, compare_rows, copy_rows
+from manager.store.engine import Database
+from manager.store.place import StorePlace
+from manager.store.sealing import Keyring
+from manager.store.store import MIGRATIONS, Store, engine_of
+from manager.store.tables import meta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """What was copied; `audit` is what a walk along the copy's audit log found."""
+
+    rows: int
+    audit: Verification
+
+
+async def transfer(
+    source: StorePlace, target: StorePlace, keyring: Keyring, *, alone: bool, report: ProgressCallback
+) -> Transfer:
+    """Make at `target` the store that `source` has.
+
+    `alone`: nobody serves the source or writes to it until this is over, so that nothing which is written there is left behind.
+    Raises NotFoundError if the source has no store, ConflictError if somebody serves it, if the target has one or if the source's
+    schema is another version's, StorageError, InvalidInputError (a server that cannot keep a store).
+    """
+    made: list[Transfer] = []
+    async with _reading(source, keyring, alone=alone) as original:
+
+        async def fill(store: Store) -> None:
+            async with store.side() as copy:
+                rows = await copy_rows(original, copy, report)
+                await compare_rows(original, copy, report)
+            made.append(Transfer(rows=rows, audit=await store.audit.verify()))
+
+        await (await Store.create(target, keyring, fill=fill)).close()
+    return made[0]
+
+
+@asynccontextmanager
+async def _reading(place: StorePlace, keyring: Keyring, *, alone: bool) -> AsyncIterator[Side]:
+    """Lend a store as it is at one moment."""
+    engine = engine_of(place)
+    await engine.find()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(engine.untouched())
+        if alone:
+            await stack.enter_async_context(engine.claim(alone=True))
+        database = Database(engine, patient=True)
+        stack.push_async_callback(database.close)
+        connection = await stack.enter_async_context(database.write() if alone else database.read())
+        await engine.forbid_writes(connection)
+        await engine.check(connection, is_new=False)
+        if not await connection.run_sync(_is_of_this_version):
+            raise ConflictError(
+                f"the store in {place} has the schema of another version; let this version serve it once, which brings it up to date"
+            )
+        sealed = (await connection.execute(select(meta.c.value).where(meta.c.name == CHAIN_KEY))).scalar()
+        if sealed is None:
+            raise StorageError(f"the store in {place} has no key of its audit log; restore it from a backup")
+        keyring.open(CHAIN_KEY_IDENTITY, bytes(sealed))  # keys that do not open are of no use anywhere
+        yield Side(database=database, connection=connection)
+
+
+def _is_of_this_version(connection: Connection) -> bool:
+    known = ScriptDirectory(str(MIGRATIONS)).get_heads()
+    return set(MigrationContext.configure(connection).get_current_heads()) == set(known)
