@@ -4,10 +4,20 @@ Decides which characters are shown as they are. Pure. Invariant: what comes out 
 direction, hide nothing and begin no line, whoever wrote it.
 """
 
+import re
 from typing import Final
 
 HIDDEN: Final = "\N{REPLACEMENT CHARACTER}"
 """Stands for a character that is not shown."""
+
+
+_UNSEEN: Final = re.compile(
+    "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u2064\u2066-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
+)
+"""Controls, and what turns lines round or is not seen at all (Cc but line ends and tabs, Cf, Cs, Zl, Zp). As an expression, since long texts are
+looked through while others wait."""
 
 
 def printable(text: str) -> str:
@@ -15,6 +25,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else HIDDEN for char in text)
+
+
+def readable(text: str) -> str:
+    """Replace what nobody can see, or what turns the rest round, and keep white space and line ends, which a page shows as such."""
+    return text if text.isprintable() else _UNSEEN.sub(HIDDEN, text)
 
 
 def printable_lines(text: str) -> str:

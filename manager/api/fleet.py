@@ -41,7 +41,7 @@ async def events(call: Call) -> web.StreamResponse:
     """Stream each node's facts when they change, as server-sent events; from `Last-Event-ID` on if that is sent."""
     stream = event_stream()
     since = call.request.headers.get("Last-Event-ID")
-    async with call.request.app[STREAMS].keep(call.actor):
+    async with call.request.app[STREAMS].keep(call.actor, call.request):
         # subscribed before anything is answered: whoever reads the fleet after that misses no change
         # and when the right to watch has gone, the stream ends
         with call.api.fleet.subscribe(since) as changes, contextlib.suppress(ConnectionError, AccessError):

@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from asyncio import sslproto
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -64,7 +65,7 @@ class Handshakes:
     async def handshake(
         self,
         accepted: socket.socket,
-        context: ssl.SSLContext,
+        front: "Front",
         protocol: asyncio.Protocol,
         turn: "Turn",
         *,
@@ -77,13 +78,13 @@ class Handshakes:
         tls = _Tls(
             loop,
             protocol,
-            context,
+            front.context(),
             waiter,
             server_side=True,
             ssl_handshake_timeout=within_s,  # type: ignore[arg-type] # a float will do
             ssl_shutdown_timeout=shutdown_s,
         )
-        tls.share(self._thread, self._buffer, turn)
+        tls.share(self._thread, self._buffer, turn, front.shown)
         try:
             transport, _ = await loop.connect_accepted_socket(lambda: tls, accepted)
             try:
@@ -109,6 +110,28 @@ class Handshakes:
                 self._turnstile.end()
             raise
         return Turn(self._turnstile)
+
+
+class Front:
+    """What the endpoint shows: `shown` has the certificate, and is None until there is one.
+
+    Connections begin with another context, which holds no certificate, and take that of `shown` before their handshake. What TLS 1.2 keeps
+    of a session it keeps in the context that the connection began with, and Python has no word to keep nothing: so nobody begins with one
+    that has kept a session, and it goes with the last connection that did. Else a client could resume, and believe in the certificate
+    of before; and 20,000 sessions take 100 MB for hours.
+    The server's name that a client sends is never looked at, since Python writes what is no text of ASCII to the log.
+    """
+
+    def __init__(self, make: Callable[[], ssl.SSLContext]) -> None:
+        self._make = make
+        self._unused = make()
+        self.shown: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Return what the next connection begins with."""
+        if self._unused.session_stats()["number"]:
+            self._unused = self._make()
+        return self._unused
 
 
 class Turn:
@@ -140,15 +163,20 @@ class _Tls(sslproto.SSLProtocol):
 
     thread: ThreadPoolExecutor
     turn: Turn
+    _shown: ssl.SSLContext | None = None
     _is_away = False
     _lost: tuple[BaseException | None] | None = None
 
-    def share(self, thread: ThreadPoolExecutor, buffer: memoryview, turn: Turn) -> None:
-        """Use what all connections share: the thread of handshakes, what is read into instead of a buffer of its own, and turns."""
-        self.thread, self.turn = thread, turn
+    def share(
+        self, thread: ThreadPoolExecutor, buffer: memoryview, turn: Turn, shown: ssl.SSLContext | None
+    ) -> None:
+        """Use what all connections share: the thread of handshakes, what is read into instead of a buffer of its own, turns, the certificate."""
+        self.thread, self.turn, self._shown = thread, turn, shown
         self._ssl_buffer = self._ssl_buffer_view = buffer
 
     def _do_handshake(self) -> None:
+        if self._shown is not None:
+            self._sslobj.context, self._shown = self._shown, None
         if not self._incoming.pending:
             super()._do_handshake()  # type: ignore[misc] # its types do not tell
             return

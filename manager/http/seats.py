@@ -7,7 +7,6 @@ holds fewer.
 
 import asyncio
 import socket
-import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from common.runtime.buckets import Buckets
 from common.runtime.places import Place, Places
 from common.runtime.supervise import Supervisor
 from common.source import source_of
-from manager.http.handshakes import Handshakes
+from manager.http.handshakes import Front, Handshakes
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +141,7 @@ class Seats:
         self,
         seat: Seat,
         accepted: socket.socket,
-        context: ssl.SSLContext,
+        front: Front,
         make: Callable[[], asyncio.Protocol],
     ) -> None:
         """Shake hands, and leave the connection to the protocol that `make` makes."""
@@ -172,7 +171,7 @@ class Seats:
         try:
             await self.handshakes.handshake(
                 accepted,
-                context,
+                front,
                 self._watch(seat, protocol),
                 turn,
                 within_s=limits.handshake_s,
@@ -313,7 +312,7 @@ class _Watched(asyncio.Protocol):
 
 async def give_seats(
     seats: Seats,
-    context: ssl.SSLContext,
+    front: Front,
     make: Callable[[], asyncio.Protocol],
     listening: socket.socket,
 ) -> None:
@@ -327,7 +326,7 @@ async def give_seats(
                 accepted.close()
                 return False
             accepted.setblocking(False)
-            supervisor.run("https", seats.serve(seat, accepted, context, make))
+            supervisor.run("https", seats.serve(seat, accepted, front, make))
             return True
 
         await accept_from(listening, admit)

@@ -10,6 +10,8 @@ import logging
 import os
 import socket
 import ssl
+from collections.abc import Callable
+from functools import partial
 from typing import Final, Self
 
 from aiohttp import web
@@ -20,7 +22,7 @@ from common.errors import InstallError, Reason, UnreachableError
 from common.runtime.acceptor import listen, stop_listening
 from common.runtime.handed import handed_over
 from manager.http.guard import SEAT
-from manager.http.handshakes import measure
+from manager.http.handshakes import Front, measure
 from manager.http.seats import SeatLimits, Seats, give_seats
 
 HSTS: Final = "max-age=31536000"
@@ -32,6 +34,8 @@ SECURITY_HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    # whatever says nothing else: lists, names and tokens are nobody's to keep on the way, nor on a disk (RFC 9111 5.2.2.5)
+    "Cache-Control": "no-store",
 }
 
 HTTPS: Final = "https"
@@ -53,8 +57,9 @@ class HttpsServer:
         self.seats = Seats(limits or SeatLimits())
         self._host, self._port = host, port
         self._runner: web.AppRunner | None = None
+        self._make: Callable[[], asyncio.Protocol] | None = None
         self._socket: socket.socket | None = None
-        self._current: ssl.SSLContext | None = None
+        self._front = Front(_server_context)
         app.on_response_prepare.append(_add_headers)
         # around all others: a connection is being answered until its answer has left
         app.middlewares.insert(0, self._attend)
@@ -73,12 +78,17 @@ class HttpsServer:
                 f"https is set to {self._host}:{self._port}, but the service manager's socket listens at {place[0]}:{place[1]}; "
                 "set both to the same, or disable that socket"
             )
-        self._runner = web.AppRunner(
-            self.app,
-            access_log=None,
+        self._runner = web.AppRunner(self.app, shutdown_timeout=SHUTDOWN_S)
+        await self._runner.setup()
+        if self._runner.server is None:
+            raise RuntimeError("the runner has been set up, and has no server")
+        self._make = partial(
+            _Requests,
+            self._runner.server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type] # which is what a runner hands on
             logger=_quiet_logger(),
             keepalive_timeout=self.seats.limits.idle_s,
-            shutdown_timeout=SHUTDOWN_S,
             # what becomes of the rest of a body, and of a compressed one, is decided in manager.http.guard and .bodies
             lingering_time=0.0,
             auto_decompress=False,
@@ -86,7 +96,6 @@ class HttpsServer:
             max_line_size=HEADER_MAX_BYTES,
             max_field_size=HEADER_MAX_BYTES,
         )
-        await self._runner.setup()
 
     def _bound(self) -> socket.socket:
         try:
@@ -100,17 +109,14 @@ class HttpsServer:
 
     async def run(self) -> None:
         """Let connections in until cancelled. Until a certificate is given, handshakes are refused."""
-        if self._socket is None or self._runner is None or self._runner.server is None:
+        if self._socket is None or self._make is None:
             raise RuntimeError("the endpoint has not been started")
-        base = _server_context()
-        # called in every handshake, with or without a server name
-        base.sni_callback = self._choose
-        await give_seats(self.seats, base, self._runner.server, self._socket)
+        await give_seats(self.seats, self._front, self._make, self._socket)
 
     async def use_certificate(self, *, fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> None:
         """Show this certificate from the next handshake on. Raises InstallError; then the old one stays."""
         loaded = await asyncio.to_thread(_load, fullchain_pem, private_key_pem, parameters_pem)
-        self._current, self.seats.handshakes.cost_s = loaded
+        self._front.shown, self.seats.handshakes.cost_s = loaded
 
     async def close(self) -> None:
         """Stop listening, and give requests under way a moment to end."""
@@ -132,17 +138,33 @@ class HttpsServer:
         finally:
             watched.ends()
 
-    def _choose(self, connection: ssl.SSLObject, _name: str | None, _base: ssl.SSLContext) -> int | None:
-        if self._current is None:
-            return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
-        connection.context = self._current
-        return None
+
+class _Requests(web.RequestHandler):
+    """aiohttp's end of a connection, whose own refusals of what is no HTTP look like every other answer."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the answer to what cannot be read."""
+        refusal = super().handle_error(request, status, exc, message)
+        _mark(refusal)
+        return refusal
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    _mark(response)
+
+
+def _mark(response: web.StreamResponse) -> None:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
-    # aiohttp has put its version there
+    # aiohttp would put its version there
     response.headers["Server"] = "certcast"
 
 
@@ -161,7 +183,7 @@ def _is_ours(record: logging.LogRecord) -> bool:
 def _server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # a resumed session shows no certificate, so its client would believe in the old one for hours after a change
+    # a resumed session shows no certificate, so its client would believe in the old one for hours after a change; see `Front`, too
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from common.errors import CertcastError, Reason
+from common.errors import OverloadedError
 
 HEARTBEAT_S: Final = 15.0
 """Proxies end a stream that is silent for a minute."""
@@ -30,29 +30,39 @@ class Streams:
     """The streams of events that are open: few enough, and ended when the server stops."""
 
     def __init__(self) -> None:
-        self._open: dict[asyncio.Timeout, str] = {}
+        self._open: dict[asyncio.Timeout, tuple[str, web.Request]] = {}
 
     @asynccontextmanager
-    async def keep(self, user: str) -> AsyncIterator[None]:
-        """Count a stream, and leave the block when its time is over. Raises CertcastError BUSY at once if there are too many."""
+    async def keep(self, user: str, request: web.Request) -> AsyncIterator[None]:
+        """Count a stream, and leave the block when its time is over. Raises OverloadedError at once if there are too many."""
+        self._forget_gone()
         if len(self._open) >= STREAMS_MAX:
-            raise CertcastError(f"{STREAMS_MAX} streams of events are open; close some", reason=Reason.BUSY)
-        if list(self._open.values()).count(user) >= STREAMS_PER_USER:
-            raise CertcastError(
-                f"'{user}' has {STREAMS_PER_USER} streams of events open; close some", reason=Reason.BUSY
-            )
+            raise _full(f"{STREAMS_MAX} streams of events are open; close some")
+        if [owner for owner, _ in self._open.values()].count(user) >= STREAMS_PER_USER:
+            raise _full(f"'{user}' has {STREAMS_PER_USER} streams of events open; close some")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STREAM_S) as limit:
-                self._open[limit] = user
+                self._open[limit] = user, request
                 try:
                     yield
                 finally:
-                    del self._open[limit]
+                    self._open.pop(limit, None)
+
+    def _forget_gone(self) -> None:
+        """End the streams whose watchers have gone: they would notice with their next heartbeat only, and a browser leaves one at each page."""
+        for limit, (_, request) in list(self._open.items()):
+            if request.transport is None:
+                del self._open[limit]
+                limit.reschedule(asyncio.get_running_loop().time())
 
     async def end(self, _app: web.Application) -> None:
         """End all, now."""
         for limit in self._open:
             limit.reschedule(asyncio.get_running_loop().time())
+
+
+def _full(message: str) -> OverloadedError:
+    return OverloadedError(message, retry_after_s=HEARTBEAT_S, own=False)
 
 
 def event_stream() -> web.StreamResponse:

@@ -6,8 +6,10 @@ from typing import Final
 import jinja2
 import structlog
 from aiohttp import hdrs, web
+from markupsafe import Markup
 
 from common.errors import CertcastError, Hint, OverloadedError
+from common.text import readable
 from manager.http.errors import is_own_failure, status_of
 from manager.http.failures import log_failure
 from manager.http.guard import expect_later
@@ -136,10 +138,17 @@ async def _failed(
     )
 
 
+def _readable(value: object) -> object:
+    """Show what a template was given; what is markup is ours."""
+    return readable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _templates(static: StaticFiles) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("manager.web"),
         autoescape=True,
+        # text of nodes, certificates and other users stands beside words of ours, and is not to turn them round or look like others
+        finalize=_readable,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

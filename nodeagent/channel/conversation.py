@@ -57,6 +57,36 @@ class _RestOver:
     """What stood in the way of refused content is gone."""
 
 
+_Job = Install | Acknowledged | _RestOver
+
+
+class _Jobs:
+    """What is to be done, the newest of each kind: one installation runs at a time, one outcome waits to be acknowledged, and a rest ends once.
+
+    So a manager that says a thing without end makes nothing grow, and nothing be done twice.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[type[_Job], _Job] = {}
+        self._came = asyncio.Event()
+
+    def put(self, job: _Job) -> None:
+        """Keep a job; it takes the place of one of its kind."""
+        self._waiting[type(job)] = job
+        self._came.set()
+
+    async def take(self) -> _Job:
+        """Wait for a job; of those of several kinds the one whose kind came first."""
+        await self._came.wait()
+        job = self._waiting.pop(next(iter(self._waiting)))
+        if not self._waiting:
+            self._came.clear()
+        return job
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
 class Conversation:
     """The agent's side of it. The composition root keeps `run`, `run_jobs`, `run_upkeep` and `run_pulse` going."""
 
@@ -79,7 +109,7 @@ class Conversation:
         self._installer = Installer(state)
         self._upkeep = Upkeep(state)
         self._connection: Connection | None = None
-        self._jobs: asyncio.Queue[Install | Acknowledged | _RestOver] = asyncio.Queue()
+        self._jobs = _Jobs()
         self._manager_clock = ManagerClock()
         self._begun: frozenset[float] = frozenset()
         self._upkeep_due = asyncio.Event()
@@ -107,7 +137,7 @@ class Conversation:
             finally:
                 self.recovered.set()
         while True:
-            match await self._jobs.get():
+            match await self._jobs.take():
                 case Install() as command:
                     await self._install(command)
                 case Acknowledged(push_id):
@@ -161,14 +191,14 @@ class Conversation:
         before_s = state.skew_s
         self.status.skew_s = state.skew_s = state.clock() - true_s
         if abs(state.skew_s) <= CLOCK_TOLERANCE_S < abs(before_s):
-            self._jobs.put_nowait(_RestOver())
+            self._jobs.put(_RestOver())
         begun = frozenset(
             one.valid_from_s
             for one in state.file.journal.refused.values()
             if one.valid_from_s and one.valid_from_s <= true_s
         )
         if begun - self._begun:
-            self._jobs.put_nowait(_RestOver())
+            self._jobs.put(_RestOver())
         self._begun = begun
 
     async def _check_room(self) -> None:
@@ -182,7 +212,7 @@ class Conversation:
         except InstallError:
             return
         self._state.unroomed = None
-        self._jobs.put_nowait(_RestOver())
+        self._jobs.put(_RestOver())
 
     def upkeep_soon(self) -> None:
         """Do the upkeep soon: what the services need has changed."""
@@ -230,7 +260,7 @@ class Conversation:
                     if connection is not None:
                         connection.write(encode(message, blob))
                 case Install() | Acknowledged():
-                    self._jobs.put_nowait(command)
+                    self._add(command)
                 case Welcomed(welcome):
                     self.status.welcomed = welcome.verdict == "ok"
                     if self.status.welcomed:
@@ -247,6 +277,12 @@ class Conversation:
                         connection.end(reason, message, retry_after_s)
                 case _:
                     assert_never(command)
+
+    def _add(self, job: Install | Acknowledged) -> None:
+        """Add a job, but for acknowledgements of what is not owed."""
+        owed = self._state.file.journal.unacknowledged
+        if isinstance(job, Install) or (owed is not None and owed.push_id == job.push_id):
+            self._jobs.put(job)
 
     def _send_tick(self) -> None:
         self._tick_s = time.monotonic() + self._minute_s()

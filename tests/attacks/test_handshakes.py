@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import ssl
+import sys
 import threading
 import time
 from asyncio import sslproto
@@ -43,20 +44,72 @@ async def server() -> AsyncIterator[HttpsServer]:
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_a_handshake_is_worked_on_in_a_thread(server: HttpsServer, monkeypatch, version):
     threads: list[str] = []
-    really = HttpsServer._choose
+    really = ssl.SSLObject.do_handshake
 
-    def choose(self: HttpsServer, connection: ssl.SSLObject, name: str | None, base: ssl.SSLContext) -> Any:
-        threads.append(threading.current_thread().name)
-        return really(self, connection, name, base)
+    def shake(self: ssl.SSLObject) -> None:
+        if self.server_side:
+            threads.append(threading.current_thread().name)
+        really(self)
 
-    monkeypatch.setattr(HttpsServer, "_choose", choose)
-    # the server has the method already
-    await server.close()
-    async with serving(HttpsServer(web.Application(), host="127.0.0.1", port=0)) as anew:
-        await show(anew, long_leaf())
-        (await connect(anew, context=client_context(version))).close()
-    assert len(threads) == 1
-    assert threads[0].startswith("handshakes")
+    monkeypatch.setattr(ssl.SSLObject, "do_handshake", shake)
+    (await connect(server, context=client_context(version))).close()
+    # the first one finds that nothing has been read yet
+    assert threads[1:]
+    assert all(name.startswith("handshakes") for name in threads[1:])
+
+
+async def test_a_client_of_tls_1_2_that_ends_its_session_in_good_order_cannot_resume_it(
+    server: HttpsServer, record_property
+):
+    context, kept = client_context(ssl.TLSVersion.TLSv1_2), 0
+
+    def look(session: ssl.SSLSession | None) -> tuple[bytes, ssl.SSLSession | None, bool]:
+        with (
+            socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as plain,
+            context.wrap_socket(plain, session=session) as tls,
+        ):
+            seen = tls.getpeercert(binary_form=True), tls.session, bool(tls.session_reused)
+            # else either end forgets the session
+            tls.unwrap().close()
+            return seen
+
+    _, session, _ = await asyncio.to_thread(look, None)
+    for _ in range(20):
+        new = long_leaf(2048)
+        await show(server, new)
+        shown, again, is_resumed = await asyncio.to_thread(look, session)
+        assert (shown, is_resumed) == (new.certificate_der, False)
+        session = again
+        kept = max(kept, server._front.context().session_stats()["number"])
+    print(f"of 21 sessions {kept} are kept for the next connection")
+    record_property("sessions kept", kept)
+    assert kept == 0
+
+
+@pytest.mark.parametrize("name", [b"\xff" * 60, b"\xe2\x80\xae.test", b"\x1b[2J"])
+async def test_a_server_name_that_is_no_text_is_written_nowhere(server: HttpsServer, capfd, name: bytes):
+    said: list[object] = []
+    hook, sys.unraisablehook = sys.unraisablehook, said.append
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(hello_for(name))
+        async with asyncio.timeout(PATIENCE_S):
+            # what it is answered is the server's affair
+            await reader.read(1)
+        writer.close()
+    finally:
+        sys.unraisablehook = hook
+    assert said == []
+    assert "".join(capfd.readouterr()) == ""
+
+
+def hello_for(name: bytes) -> bytes:
+    """Return the first words of a client that asks for a server of this name."""
+    incoming, outgoing, placeholder = ssl.MemoryBIO(), ssl.MemoryBIO(), "q" * len(name)
+    client = client_context().wrap_bio(incoming, outgoing, server_hostname=placeholder)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read().replace(placeholder.encode(), name)
 
 
 def test_a_longer_key_costs_more():

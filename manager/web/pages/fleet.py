@@ -78,7 +78,7 @@ async def live(page_request: PageRequest) -> web.StreamResponse:
         template = site.templates.get_template(f"fleet_{part}.html")
         await write(page_request.request, stream, _event(part, template.render(**values)))
 
-    async with site.streams.keep(page_request.actor):
+    async with site.streams.keep(page_request.actor, page_request.request):
         with (
             site.fleet.subscribe() as changes,
             alarms.watch(changes.wake) as news,

@@ -69,7 +69,7 @@ async def _tell(
         return [each for each in await use_cases.alarms.active() if is_shown and is_shown(each)]
 
     rights = use_cases.rights(partial(_check_signed_in, page_request))
-    async with site.streams.keep(page_request.actor):
+    async with site.streams.keep(page_request.actor, page_request.request):
         with (
             site.fleet.subscribe() as changes,
             use_cases.alarms.watch(changes.wake) as news,

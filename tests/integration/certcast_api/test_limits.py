@@ -5,6 +5,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from common.api.codes import Role
 from common.errors import Reason, StorageError
@@ -129,6 +130,23 @@ async def test_one_user_leaves_streams_for_the_others(api: ApiClient, monkeypatc
         async with api.session.get(f"{api.url}{ROOT}/events", headers=other) as second:
             assert second.status == 200
     first.close()
+
+
+async def test_streams_whose_watchers_have_gone_keep_nobody_from_watching(api: ApiClient, monkeypatch):
+    monkeypatch.setattr(streams, "STREAMS_PER_USER", 2)
+    for _ in range(4):
+        both = [await api.session.get(f"{api.url}{ROOT}/events", headers=AUTH) for _ in range(2)]
+        assert [answer.status for answer in both] == [200, 200]
+        with capture_logs() as lines:
+            assert (await api.call("GET", "events"))[0] == 503
+        assert lines == []
+        open_before = len(api.server.seats)
+        for answer in both:
+            # as a browser leaves a page
+            answer.close()
+        async with asyncio.timeout(PATIENCE_S):
+            while len(api.server.seats) > open_before - 2:  # noqa: ASYNC110 - the end of a connection has no event
+                await asyncio.sleep(0.01)
 
 
 async def test_a_stream_is_kept_alive_and_ends_after_its_time(api: ApiClient, monkeypatch):

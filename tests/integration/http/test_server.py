@@ -127,7 +127,10 @@ async def test_a_client_cannot_resume_a_session_and_so_miss_the_new_certificate(
         ):
             tls.sendall(b"GET / HTTP/1.1\r\nHost: m\r\n\r\n")
             tls.recv(4096)  # tickets come after the handshake
-            return hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest(), tls.session
+            seen = hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest(), tls.session
+            # either end forgets a session that did not end in good order
+            tls.unwrap().close()
+            return seen
 
     context, new = client_context(version), made()
     await show(server, made())
@@ -182,6 +185,29 @@ async def test_every_answer_says_https_only_and_not_which_software(server: Https
     assert b"server: certcast\r\n" in said
     assert b"aiohttp" not in said
     client.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+        f"GET /{'a' * 20_000} HTTP/1.1\r\nHost: m\r\n\r\n",
+    ],
+)
+async def test_the_answer_to_what_cannot_be_read_is_marked_as_every_other(server: HttpsServer, head: str):
+    await show(server, made())
+    client = await connect(server)
+    await client.send(head.encode())
+    said = (await client.rest()).lower()
+    client.close()
+    assert b" 400 " in said.partition(b"\r\n")[0]
+    assert b"server: certcast\r\n" in said
+    assert b"aiohttp" not in said
+    for name, value in subject.SECURITY_HEADERS.items():
+        assert f"{name}: {value}\r\n".lower().encode() in said
 
 
 async def test_nothing_older_than_tls_1_2_is_spoken():

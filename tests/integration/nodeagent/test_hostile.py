@@ -6,7 +6,8 @@ from structlog.testing import capture_logs
 
 from common.bundle.manifest import canonical
 from common.wire.frames import encode_frame
-from common.wire.messages import Outcome, Rejected
+from common.wire.messages import Outcome, OutcomeAck, Rejected, Tock, encode
+from tests import pki
 from tests.integration.agent_parts import consumer, script, services, snapshot
 from tests.integration.conversation_parts import Manager, agent
 from tests.integration.hostile import ATTACKS, EVIL, GOOD, OLD, offer, payload, whole
@@ -122,3 +123,32 @@ async def test_a_frame_that_never_ends_changes_nothing(node, peer):
 
     assert standing(node) == before
     await push(node, peer, GOOD)
+
+
+async def test_a_manager_that_says_a_thing_without_end_makes_nothing_grow(node, peer, record_property):
+    peer.acknowledges = False
+    peer.offer(GOOD, "owed")
+    await peer.until(lambda: peer.said(Outcome)[-1].push_id == "owed")
+    far_s = pki.NOW_S + 86_400
+    async with node.state.lock:
+        # nothing is done meanwhile
+        for number in range(100):
+            clock = Tock(server_time_s=pki.NOW_S + number % 2 * 3600, epoch=1)
+            acknowledged = encode(OutcomeAck(push_id="owed")) + encode(OutcomeAck(push_id=f"{number:0100}"))
+            peer.far.write(acknowledged * 50 + encode(clock))
+        peer.far.write(encode(Tock(server_time_s=far_s, epoch=1)))
+        await peer.until(lambda: (node.conversation._manager_clock.now_s() or 0) >= far_s)
+        waiting = len(node.conversation._jobs)
+    record_property("jobs that wait", waiting)
+    assert waiting <= 2
+    await peer.until(lambda: node.state.file.journal.unacknowledged is None)
+    assert peer.connections == 1
+
+
+async def test_an_acknowledgement_of_something_else_does_not_stand_in_for_the_one_that_is_owed(node, peer):
+    peer.acknowledges = False
+    peer.offer(GOOD, "owed")
+    await peer.until(lambda: peer.said(Outcome)[-1].push_id == "owed")
+    async with node.state.lock:
+        peer.far.write(b"".join(encode(OutcomeAck(push_id=one)) for one in ("other", "owed", "another")))
+    await peer.until(lambda: node.state.file.journal.unacknowledged is None)
