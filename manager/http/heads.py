@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 from common.source import UNKNOWN, source_of
 from manager.http.proxies import CONNECTION
 from manager.http.turnstile import HEAD_UNIT_BYTES
+from manager.usecases.connections import OfConnections
 
 SESSION_COOKIE: Final = "__Host-certcast"
 """The prefix makes browsers refuse it unless it is Secure, for this host alone and for every path (RFC 6265bis 4.1.3.2)."""
@@ -72,13 +73,17 @@ class Known:
     """Credentials that have proven a user lately, as digests.
 
     They prove nothing by themselves: what comes with one is only not made to wait with strangers. A password is known on the connection
-    that it came on: elsewhere whoever guesses it would see it answered before wrong ones, whatever the answer is.
+    that it came on, and as long as that lasts: elsewhere whoever guesses it would see it answered before wrong ones, whatever the answer is.
     """
 
     def __init__(self) -> None:
         self._salt = secrets.token_bytes(32)
         self._users: OrderedDict[bytes, str] = OrderedDict()
+        self._on_connections: OfConnections[bytes, str] = OfConnections()
         self._proven_s: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._users) + len(self._on_connections)
 
     def has_proven(self, source: str) -> bool:
         """Whether somebody at this source has proven a user lately: who comes anew from there is not made to wait with strangers."""
@@ -86,8 +91,13 @@ class Known:
 
     def find(self, request: web.BaseRequest) -> str | None:
         """Return the user whom this request's credential proved, None if it proved nobody."""
-        digest = self._digest(request)
-        return self._users.get(digest) if digest is not None else None
+        given = _given(request)
+        if not given:
+            return None
+        if not _is_password(given):
+            return self._users.get(self._digest(given))
+        connection = request[CONNECTION]
+        return None if connection is None else self._on_connections.get(connection, self._digest(given))
 
     def note(self, request: web.BaseRequest, user: str) -> None:
         """Note that this request's credential proves a user."""
@@ -97,18 +107,26 @@ class Known:
             self._proven_s.move_to_end(source)
             if len(self._proven_s) > KNOWN_MAX:
                 self._proven_s.popitem(last=False)
-        digest = self._digest(request)
-        if digest is None:
+        given = _given(request)
+        if not given:
+            return
+        digest = self._digest(given)
+        if _is_password(given):
+            if (connection := request[CONNECTION]) is not None:
+                self._on_connections.note(connection, digest, user)
             return
         self._users[digest] = user
         self._users.move_to_end(digest)
         if len(self._users) > KNOWN_MAX:
             self._users.popitem(last=False)
 
-    def _digest(self, request: web.BaseRequest) -> bytes | None:
-        given = request.headers.get(hdrs.AUTHORIZATION) or cookie(request, SESSION_COOKIE)
-        if given.lower().startswith("basic"):
-            given = request[CONNECTION] and f"{request[CONNECTION]} {given}"
-        if not given:
-            return None
+    def _digest(self, given: str) -> bytes:
         return hashlib.blake2b(given.encode(errors="surrogatepass"), digest_size=16, key=self._salt).digest()
+
+
+def _given(request: web.BaseRequest) -> str:
+    return request.headers.get(hdrs.AUTHORIZATION) or cookie(request, SESSION_COOKIE)
+
+
+def _is_password(given: str) -> bool:
+    return given.lower().startswith("basic")

@@ -1,6 +1,7 @@
 """Trusted reverse proxies: whose word is taken for where a request comes from, and for the name that the browser used.
 
-Names each connection, too, so that a client can be known again on it; those of trusted proxies have no name, as they carry anybody's requests.
+Tells connections apart, too, so that a client can be known again on its own; those of trusted proxies are nobody's, as they carry anybody's
+requests.
 
 Decides the client's address: the right-most one in `Forwarded` (RFC 7239) or `X-Forwarded-For` that is no trusted proxy's, because only
 what trusted proxies added can be believed. Invariant: whoever is not a trusted proxy is known by the address of its own connection,
@@ -10,17 +11,18 @@ whatever it sends; and where the headers contradict each other or cannot be read
 import asyncio
 import ipaddress
 from collections.abc import Sequence
-from itertools import count
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from manager.usecases.connections import Connection
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-CONNECTION: Final = web.RequestKey("connection", str)
-"""What a client's own connection is called, for as long as this process runs; "" where others' requests come on it, too."""
+CONNECTION: Final[web.RequestKey[Connection | None]] = web.RequestKey("connection")
+"""The client's own connection; None where others' requests come on it, too."""
 
 FOR: Final = "X-Forwarded-For"
 HOST: Final = "X-Forwarded-Host"
@@ -31,8 +33,7 @@ HOPS_MAX: Final = 32
 class Proxies:
     def __init__(self, networks: Sequence[str]) -> None:
         self._networks: tuple[Network, ...] = tuple(ipaddress.ip_network(each) for each in networks)
-        self._connections: WeakKeyDictionary[asyncio.BaseTransport, str] = WeakKeyDictionary()
-        self._numbers = count(1)
+        self._connections: WeakKeyDictionary[asyncio.BaseTransport, Connection] = WeakKeyDictionary()
 
     def trust(self, address: str) -> bool:
         """Whether this is a trusted proxy's address."""
@@ -51,20 +52,20 @@ class Proxies:
         async def resolve_client(request: web.Request, handler: Handler) -> web.StreamResponse:
             peer = request.remote or ""
             if not self.trust(peer):
-                request[CONNECTION] = self._name_of(request.transport)
+                request[CONNECTION] = self._connection_of(request.transport)
                 return await handler(request)
             address, host = self.client(request, peer)
             behind = request.clone(remote=address, host=host)
-            behind[CONNECTION] = ""
+            behind[CONNECTION] = None
             return await handler(behind)
 
         return resolve_client
 
-    def _name_of(self, transport: asyncio.BaseTransport | None) -> str:
+    def _connection_of(self, transport: asyncio.BaseTransport | None) -> Connection | None:
         if transport is None:
-            return ""
+            return None
         if transport not in self._connections:
-            self._connections[transport] = f"connection {next(self._numbers)}"
+            self._connections[transport] = Connection()
         return self._connections[transport]
 
     def client(self, request: web.BaseRequest, peer: str) -> tuple[str, str]:

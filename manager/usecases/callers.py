@@ -7,6 +7,7 @@ from common.codes import Role
 from common.errors import AccessError, NotFoundError
 from manager.domain.callers import Caller, Credential, check_allowed, check_may_provision
 from manager.usecases.clients import ClientUseCases
+from manager.usecases.connections import Connection
 from manager.usecases.context import Context
 from manager.usecases.rights import Rights
 from manager.usecases.users import UserUseCases
@@ -18,7 +19,9 @@ class CallerUseCases:
         self._users = users
         self._clients = clients
 
-    async def by_password(self, name: str, password: str, *, address: str, connection: str) -> Caller:
+    async def by_password(
+        self, name: str, password: str, *, address: str, connection: Connection | None
+    ) -> Caller:
         """Return who proves to be a user. Raises AccessError."""
         user = await self._users.passwords.prove(name, password, address=address, connection=connection)
         _, hashed = await self._context.store.users.get(name)

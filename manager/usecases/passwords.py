@@ -23,6 +23,7 @@ from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.model import UserRecord
 from manager.strength import STRONG, WEAK, is_unguessable, strength_of
+from manager.usecases.connections import Connection
 from manager.usecases.context import Context
 from manager.usecases.devices import Devices
 from manager.usecases.dummyhashing import DummyHashing
@@ -56,7 +57,7 @@ class Passwords:
         self._hasher = new_hasher()
         self._dummy = _dummy_hash()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
-        self._remembered = RememberedPasswords(context.monotonic)
+        self.remembered = RememberedPasswords(context.monotonic)
         self.devices = Devices(context)
         self.throttle = Throttle(context.monotonic)
         self.turns = Turns(self.throttle.priority_of, self.throttle.failures_of, context.monotonic)
@@ -73,12 +74,12 @@ class Passwords:
         *,
         address: str,
         device: str = "",
-        connection: str = "",
+        connection: Connection | None = None,
         session: str = "",
     ) -> UserRecord:
         """Return the user that name and password prove.
 
-        `device` is what a browser keeps of an earlier sign-in; `connection` names the connection, "" where others may send on it, too;
+        `device` is what a browser keeps of an earlier sign-in; `connection` is the client's own, None where others may send on it, too;
         `session` names the session of who is signed in already. Raises AccessError; ThrottledError if it was not even tried.
         """
         record, hashed = await self._look_up(name)
@@ -101,10 +102,9 @@ class Passwords:
             raise
         if proven and record is not None and user is not None:
             is_safe = is_unguessable(password, (name,))
-            for place in filter(None, (source_of(address), connection)):
-                self._remembered.remember(user, place, password, is_unguessable=is_safe)
+            self._remember(user, address, connection, password, is_unguessable=is_safe)
             return record
-        if connection:
+        if connection is not None:
             self.throttle.guessed_on(claimed, connection)
         self._context.attempted(Attempt.SIGN_IN_FAILED, name=claimed, source=source_of(address))
         log.warning("login.refused", user=claimed, address=address)
@@ -148,28 +148,44 @@ class Passwords:
         for source in counted:
             self.throttle.check(claimed, source)
 
-    def _is_remembered(self, user: tuple[str, str], address: str, connection: str, password: str) -> bool:
+    def _remember(
+        self,
+        user: tuple[str, str],
+        address: str,
+        connection: Connection | None,
+        password: str,
+        *,
+        is_unguessable: bool,
+    ) -> None:
+        self.remembered.remember(user, source_of(address), password, is_unguessable=is_unguessable)
+        if connection is not None:
+            self.remembered.remember(user, connection, password, is_unguessable=is_unguessable)
+
+    def _is_remembered(
+        self, user: tuple[str, str], address: str, connection: Connection | None, password: str
+    ) -> bool:
         """Whether a password passes unhashed. A comparison that fails is a guess, and few of them are answered."""
         source = source_of(address)
         found = (
-            self._remembered.compare(user, connection, password) if connection else Match.NOTHING_REMEMBERED
+            Match.NOTHING_REMEMBERED
+            if connection is None
+            else self.remembered.compare(user, connection, password)
         )
-        if found is Match.WRONG:
+        if found is Match.WRONG and connection is not None:
             # whoever guesses on it is not, or not alone, who proved the password on it: a proxy sends everybody's requests on one
-            self._remembered.forget(user, connection)
-        is_unguessable = self._remembered.is_unguessable(user, source)
+            self.remembered.forget(user, connection)
+        is_unguessable = self.remembered.is_unguessable(user, source)
         if found is not Match.RIGHT and self.throttle.may_compare(
             user[0], source, connection, is_unguessable=is_unguessable
         ):
-            found = self._remembered.compare(user, source, password)
+            found = self.remembered.compare(user, source, password)
             if found is Match.WRONG:
                 self.throttle.compared(user[0], source)
-        if found is Match.WRONG and connection:
+        if found is Match.WRONG and connection is not None:
             self.throttle.guessed_on(user[0], connection)
         if found is not Match.RIGHT:
             return False
-        for place in filter(None, (source, connection)):
-            self._remembered.remember(user, place, password, is_unguessable=is_unguessable)
+        self._remember(user, address, connection, password, is_unguessable=is_unguessable)
         return True
 
     async def new_device(self, name: str) -> str:
@@ -179,7 +195,7 @@ class Passwords:
 
     def forget(self) -> None:
         """Forget every verified password."""
-        self._remembered.forget_all()
+        self.remembered.forget_all()
 
     async def _look_up(self, name: str) -> tuple[UserRecord | None, str]:
         try:

@@ -1,8 +1,8 @@
 """Remembered passwords: those that were verified a moment ago, so that clients that send one with each request are not hashed each time.
 
-Decides what passes unhashed. A password is remembered for a place: where it was verified, and nowhere else, because a comparison
-answers at once and so tells guesses apart. Invariant: what is kept is an HMAC under a key of the process, never a password; how
-much is kept is bounded.
+Decides what passes unhashed. A password is remembered for a place, a source or a connection: where it was verified, and nowhere else,
+because a comparison answers at once and so tells guesses apart. Invariant: what is kept is an HMAC under a key of the process, never a
+password; how much is kept is bounded, and what is kept for a connection ends with it.
 """
 
 import hmac
@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
+from manager.usecases.connections import Connection, OfConnections
+
 VERIFIED_S: Final = 300.0
 """How long a verified password is remembered after its last use: clients of the API send it with each request, and Argon2 takes 50 ms."""
 
@@ -20,7 +22,10 @@ UNGUESSABLE_S: Final = 3600.0
 """The same for one that nobody finds by guessing: a program that calls every half an hour does not wait for others' guesses."""
 
 VERIFIED_MAX: Final = 10_000
-"""Pairs of user and place that are remembered; those that were used longest ago go first."""
+"""Pairs of user and source that are remembered; those that were used longest ago go first."""
+
+Place = str | Connection
+"""A source, or a connection."""
 
 
 class Match(Enum):
@@ -46,20 +51,28 @@ class RememberedPasswords:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._salt = secrets.token_bytes(32)
-        self._marks: OrderedDict[tuple[str, str, str], _Mark] = OrderedDict()
+        self._of_sources: OrderedDict[tuple[str, str, str], _Mark] = OrderedDict()
+        self._of_connections: OfConnections[tuple[str, str], _Mark] = OfConnections()
+
+    def __len__(self) -> int:
+        return len(self._of_sources) + len(self._of_connections)
 
     def remember(
-        self, user: tuple[str, str], place: str, password: str, *, is_unguessable: bool = False
+        self, user: tuple[str, str], place: Place, password: str, *, is_unguessable: bool = False
     ) -> None:
         """Remember a password that was verified, or used again."""
-        key = (*user, place)
-        self._marks.pop(key, None)
         until_s = self._clock() + (UNGUESSABLE_S if is_unguessable else VERIFIED_S)
-        self._marks[key] = _Mark(self._mark(user[0], password), until_s, is_unguessable)
-        while len(self._marks) > VERIFIED_MAX:
-            self._marks.popitem(last=False)
+        mark = _Mark(self._mark(user[0], password), until_s, is_unguessable)
+        if isinstance(place, Connection):
+            self._of_connections.note(place, user, mark)
+            return
+        key = (*user, place)
+        self._of_sources[key] = mark
+        self._of_sources.move_to_end(key)
+        while len(self._of_sources) > VERIFIED_MAX:
+            self._of_sources.popitem(last=False)
 
-    def compare(self, user: tuple[str, str], place: str, password: str) -> Match:
+    def compare(self, user: tuple[str, str], place: Place, password: str) -> Match:
         """Compare a password with what is remembered for a place."""
         known = self._get(user, place)
         if known is None:
@@ -67,20 +80,24 @@ class RememberedPasswords:
         is_right = hmac.compare_digest(known.digest, self._mark(user[0], password))
         return Match.RIGHT if is_right else Match.WRONG
 
-    def is_unguessable(self, user: tuple[str, str], place: str) -> bool:
+    def is_unguessable(self, user: tuple[str, str], place: Place) -> bool:
         """Whether the password that is remembered for a place is one that nobody finds by guessing."""
         known = self._get(user, place)
         return known is not None and known.is_unguessable
 
-    def forget(self, user: tuple[str, str], place: str) -> None:
-        """Forget what is remembered for one place."""
-        self._marks.pop((*user, place), None)
+    def forget(self, user: tuple[str, str], connection: Connection) -> None:
+        """Forget what is remembered for one connection."""
+        self._of_connections.forget(connection, user)
 
     def forget_all(self) -> None:
-        self._marks.clear()
+        self._of_sources.clear()
+        self._of_connections.forget_all()
 
-    def _get(self, user: tuple[str, str], place: str) -> "_Mark | None":
-        known = self._marks.get((*user, place))
+    def _get(self, user: tuple[str, str], place: Place) -> "_Mark | None":
+        if isinstance(place, Connection):
+            known = self._of_connections.get(place, user)
+        else:
+            known = self._of_sources.get((*user, place))
         return known if known is not None and known.until_s > self._clock() else None
 
     def _mark(self, name: str, password: str) -> bytes:

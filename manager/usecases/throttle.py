@@ -13,7 +13,8 @@ from typing import Final
 
 from common.errors import ThrottledError
 from common.source import networks_of
-from manager.usecases.failures import FailureCounts
+from manager.usecases.connections import Connection, OfConnections
+from manager.usecases.failures import FORGET_S, FailureCounts
 
 FREE_FAILURES: Final = 10
 """Failures of one user from one source before the next attempt has to wait: people mistype."""
@@ -36,7 +37,7 @@ class Throttle:
         self._clock = clock
         self._pairs: FailureCounts[tuple[str, str]] = FailureCounts(clock)
         self._compared: FailureCounts[tuple[str, str]] = FailureCounts(clock)
-        self._guessed_on: FailureCounts[tuple[str, str]] = FailureCounts(clock)
+        self._guessed_s: OfConnections[str, float] = OfConnections()
         self._networks: FailureCounts[str] = FailureCounts(clock)
         self._familiar: OrderedDict[str, None] = OrderedDict()
 
@@ -71,12 +72,20 @@ class Throttle:
         while len(self._familiar) > FAMILIAR_MAX:
             self._familiar.popitem(last=False)
 
-    def may_compare(self, user: str, source: str, connection: str, *, is_unguessable: bool) -> bool:
+    @property
+    def remembered_of_connections(self) -> int:
+        """On how many connections somebody guessed, counted by user."""
+        return len(self._guessed_s)
+
+    def may_compare(
+        self, user: str, source: str, connection: Connection | None, *, is_unguessable: bool
+    ) -> bool:
         """Whether an attempt at this source, on this connection, may be compared with the password that is remembered for it.
 
         One that nobody finds by guessing is compared however many guess there, but on a connection of somebody who does.
         """
-        if connection and self._guessed_on.get((user, connection)) is not None:
+        guessed_s = None if connection is None else self._guessed_s.get(connection, user)
+        if guessed_s is not None and guessed_s > self._clock() - FORGET_S:
             return False
         if is_unguessable:
             return True
@@ -87,9 +96,9 @@ class Throttle:
         """Count a guess that was compared with a remembered password: a right one from there does not make up for it, as failures are."""
         self._compared.count((user, source))
 
-    def guessed_on(self, user: str, connection: str) -> None:
+    def guessed_on(self, user: str, connection: Connection) -> None:
         """Remember that somebody guessed at a user on a connection."""
-        self._guessed_on.count((user, connection))
+        self._guessed_s.note(connection, user, self._clock())
 
     def failures_of(self, source: str) -> int:
         """Return how often anybody failed from this source of late."""

@@ -3,7 +3,7 @@
 Quick to run, since the guesses that a budget stops are answered without hashing anything.
 """
 
-import secrets
+import gc
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,8 +16,10 @@ from aiohttp import web
 from common.errors import AccessError, ThrottledError
 from manager.api.app import ROOT
 from manager.domain.model import Role
+from manager.http.guard import GUARD
 from manager.http.heads import Known
 from manager.strength import is_unguessable
+from manager.usecases.connections import REMEMBERED_MAX, Connection
 from manager.usecases.throttle import FREE_FAILURES, Throttle
 from manager.usecases.workers import Workers
 from tests.attacks.guessing import client
@@ -25,6 +27,7 @@ from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.web import Visitor
 
 GUESSES = 300
+CONNECTIONS = 100
 NAME = USERS[Role.ADMINISTRATOR]
 
 
@@ -110,7 +113,7 @@ async def test_a_password_that_can_be_guessed_is_compared_with_ten_guesses_only(
 
     async def tried(password: str) -> str:
         try:
-            await users.passwords.prove("ada", password, address="192.0.2.1", connection=secrets.token_hex(4))
+            await users.passwords.prove("ada", password, address="192.0.2.1", connection=Connection())
         except ThrottledError:
             return "delayed"
         except AccessError:
@@ -124,6 +127,41 @@ async def test_a_password_that_can_be_guessed_is_compared_with_ten_guesses_only(
     record_property("guesses at a weak password", f"{dict(outcomes)}, then the right one: {right}")
     assert outcomes == {"refused": FREE_FAILURES, "delayed": GUESSES - FREE_FAILURES}
     assert right == "delayed"
+
+
+async def test_what_is_remembered_of_connections_is_gone_with_them(api: ApiClient, record_property):
+    passwords, known = api.use_cases.users.passwords, api.server.app[GUARD].known
+
+    def remembered() -> dict[str, int]:
+        # a connection that has just ended is a cycle of objects at times
+        gc.collect()
+        return {
+            "passwords": len(passwords.remembered),
+            "guesses": passwords.throttle.remembered_of_connections,
+            "credentials": len(known),
+        }
+
+    async with client() as kept:
+        assert await ask(kept, api, PASSWORD) == 200
+        before = remembered()
+        for number in range(CONNECTIONS):
+            for password in (PASSWORD, f"guess {number}"):
+                async with client() as session:
+                    await ask(session, api, password)
+        after = remembered()
+    line = f"of {2 * CONNECTIONS} connections that are gone: {before} before them, {after} after them"
+    print(line)
+    record_property("remembered", line)
+    # the last ones may not have ended yet
+    assert all(after[what] <= before[what] + 4 for what in before)
+    assert after["passwords"] >= before["passwords"] > 0
+
+
+async def test_what_is_remembered_of_one_connection_is_bounded(api: ApiClient):
+    proxy, throttle = Connection(), api.use_cases.users.passwords.throttle
+    for number in range(CONNECTIONS):
+        throttle.guessed_on(f"invented{number}", proxy)
+    assert throttle.remembered_of_connections == REMEMBERED_MAX
 
 
 async def test_no_success_of_whom_it_is_about_gives_a_guesser_anything_back(api: ApiClient, record_property):

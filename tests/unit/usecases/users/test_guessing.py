@@ -11,6 +11,7 @@ from common.errors import (
     Reason,
     ThrottledError,
 )
+from manager.usecases.connections import Connection
 from manager.usecases.devices import DEVICE_S
 from manager.usecases.remembered import VERIFIED_S
 from manager.usecases.throttle import DELAY_MAX_S, FREE_FAILURES, delay_s
@@ -57,13 +58,14 @@ async def test_a_password_that_was_verified_elsewhere_waits_as_any_guess_does(us
 async def test_a_password_that_was_verified_a_moment_ago_passes_on_its_connection_while_others_guess_from_the_same_source(
     world: World, users: UserUseCases, hasher: CountingHasher
 ):
-    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
+    own = Connection()
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection=own)
     await fail(users, "ada", FREE_FAILURES)
     for _ in range(5):
         # used again before it is forgotten, as a client does that asks each minute
         world.wait(VERIFIED_S - 1)
         hashed = hasher.verified
-        await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
+        await users.passwords.prove("ada", PASSWORD, address=HERE, connection=own)
         assert hasher.verified == hashed
         assert await refusal(users, "ada", "guess") is Reason.UNAUTHENTICATED
         assert await refusal(users, "ada", "guess") is Reason.BUSY
@@ -72,17 +74,18 @@ async def test_a_password_that_was_verified_a_moment_ago_passes_on_its_connectio
 async def test_a_few_failures_make_no_client_wait_whose_password_is_remembered_for_the_address(
     users: UserUseCases, hasher: CountingHasher
 ):
-    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="first")
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection=Connection())
     await fail(users, "ada", FREE_FAILURES - 1)
     hashed = hasher.verified
-    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="second")
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection=Connection())
     assert hasher.verified == hashed
 
 
 async def test_a_right_guess_among_too_many_is_not_told_from_a_wrong_one(users: UserUseCases):
-    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
+    own = Connection()
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection=own)
     await fail(users, "ada", FREE_FAILURES)
-    for connection in ("", "another"):
+    for connection in (None, Connection()):
         with pytest.raises(ThrottledError):
             await users.passwords.prove("ada", PASSWORD, address=HERE, connection=connection)
 
@@ -90,9 +93,10 @@ async def test_a_right_guess_among_too_many_is_not_told_from_a_wrong_one(users: 
 async def test_guesses_at_a_remembered_password_are_counted_before_any_of_them_is_hashed(
     users: UserUseCases, hasher: CountingHasher
 ):
-    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
+    own = Connection()
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection=own)
     guesses = [refusal(users, "ada", f"guess {number}") for number in range(60)]
-    right = users.passwords.prove("ada", PASSWORD, address=HERE, connection="another")
+    right = users.passwords.prove("ada", PASSWORD, address=HERE, connection=Connection())
     *reasons, told = await asyncio.gather(*guesses, right, return_exceptions=True)
     assert hasher.verified <= FREE_FAILURES + 2
     assert reasons.count(Reason.BUSY) >= 60 - FREE_FAILURES - 1
@@ -100,13 +104,14 @@ async def test_guesses_at_a_remembered_password_are_counted_before_any_of_them_i
 
 
 async def test_a_connection_on_which_somebody_guesses_proves_nothing_any_more(users: UserUseCases):
-    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="of a proxy")
+    of_a_proxy = Connection()
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection=of_a_proxy)
     await fail(users, "ada", FREE_FAILURES)
-    assert await refusal_on(users, "of a proxy", "guess") is Reason.BUSY
-    assert await refusal_on(users, "of a proxy", PASSWORD) is Reason.BUSY
+    assert await refusal_on(users, of_a_proxy, "guess") is Reason.BUSY
+    assert await refusal_on(users, of_a_proxy, PASSWORD) is Reason.BUSY
 
 
-async def refusal_on(users: UserUseCases, connection: str, password: str) -> Reason:
+async def refusal_on(users: UserUseCases, connection: Connection, password: str) -> Reason:
     with pytest.raises(AccessError) as caught:
         await users.passwords.prove("ada", password, address=HERE, connection=connection)
     return caught.value.reason
@@ -127,14 +132,15 @@ async def test_guesses_within_a_session_are_counted_together_wherever_they_come_
 async def test_whoever_guesses_beside_a_client_that_asks_all_the_time_has_a_hundred_guesses_an_hour(
     world: World, users: UserUseCases, hasher: CountingHasher, record_property
 ):
-    await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
+    own, guessers = Connection(), Connection()
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection=own)
     hashed, hour_s, answered = hasher.verified, 3600, 0
     for _ in range(hour_s):
         world.wait(1)
-        await users.passwords.prove("ada", PASSWORD, address=HERE, connection="own")
+        await users.passwords.prove("ada", PASSWORD, address=HERE, connection=own)
         for _ in range(3):
             with pytest.raises(AccessError) as caught:
-                await users.passwords.prove("ada", "guess", address=HERE, connection="guesser's")
+                await users.passwords.prove("ada", "guess", address=HERE, connection=guessers)
             answered += caught.value.reason is Reason.UNAUTHENTICATED
     line = f"{answered} of {3 * hour_s} guesses within an hour were answered"
     record_property("guesses", line)
