@@ -1,19 +1,22 @@
-"""What all tests share: what a missing service means."""
+"""What all tests share: what a missing service means, and a PostgreSQL server."""
 
 import os
 import platform
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from manager.store.address import ServerAddress
+from manager.store.place import StorePlace
+from tests.postgres import TEMPLATE, Cluster, made_cluster, make_store
+from tests.programs import find_program
+
 REQUIRE_SERVICES = bool(os.environ.get("CERTCAST_REQUIRE_SERVICES"))
 TESTS = Path(__file__).parent
 SLOW_ROOMS = {"attacks", "crash", "property"}
 """Attacks, sweeps and searches: each takes seconds, and they take most of the time of all tests."""
-
-SBIN = "/usr/sbin:/usr/local/sbin:/sbin"
 
 settings.register_profile("search", max_examples=2000, deadline=None)
 
@@ -36,11 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(TESTS).parts[0] in SLOW_ROOMS:
             item.add_marker("slow")
-
-
-def find_program(name: str) -> str | None:
-    """Return a program's path, looking where Debian puts servers too."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SBIN}")
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +67,32 @@ def _is_there(name: str) -> bool:
             return platform.system() == "Linux" and platform.machine() == "x86_64"
         case _:
             return find_program(name) is not None
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server of this run (or of this worker of it), which nobody stops."""
+    with made_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def store_template(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database with a new store in it, which nobody is connected to."""
+    cluster.make_database(TEMPLATE)
+    make_store(StorePlace(tmp_path_factory.mktemp("template"), cluster.address(TEMPLATE)))
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Iterator[ServerAddress]:
+    """An empty database."""
+    with cluster.lent_database() as address:
+        yield address
+
+
+@pytest.fixture
+def store_database(cluster: Cluster, store_template: str) -> Iterator[ServerAddress]:
+    """A database with a new store, sealed under `KEK`."""
+    with cluster.lent_database(template=store_template) as address:
+        yield address

@@ -71,7 +71,7 @@ class ServerHost:
 
     def __str__(self) -> str:
         if self.is_socket:
-            return self.name
+            return f"{self.name}/.s.PGSQL.{self.port}"
         return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
 
 
@@ -171,11 +171,12 @@ def _options(query: str) -> Mapping[str, str]:
 
 def _hosts(authority: str, directory: str | None) -> tuple[ServerHost, ...]:
     if directory is not None:
-        if authority:
+        name, _, port = authority.partition(":")
+        if name:
             _refuse("the URL names a host before the database and another one as 'host'; give one of them")
         if not directory.startswith("/") or "," in directory or "\0" in directory:
             _refuse("'host' must be the absolute directory of a Unix socket, such as /run/postgresql")
-        return (ServerHost(name=directory),)
+        return (ServerHost(name=directory, port=_port(port or str(DEFAULT_PORT))),)
     if not authority:
         _refuse(f"the URL names no host; write {EXAMPLE}, or ?host=/run/postgresql for a Unix socket")
     hosts = tuple(_host(each) for each in authority.split(","))
@@ -184,21 +185,25 @@ def _hosts(authority: str, directory: str | None) -> tuple[ServerHost, ...]:
     return hosts
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
+        _refuse(
+            "a port in the URL is not a number from 1 to 65535; in a password, write '@' as %40, ':' as %3A and '/' as %2F"
+        )
+    return int(text)
+
+
 def _host(text: str) -> ServerHost:
     name, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
         name, port = text, str(DEFAULT_PORT)
-    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        _refuse(
-            "a port in the URL is not a number from 1 to 65535; in a password, write '@' as %40, ':' as %3A and '/' as %2F"
-        )
     if name.startswith("[") and name.endswith("]"):
         name = name[1:-1]
         if not _is_address(name, version=6):
             _refuse("what stands in brackets in the URL is not an IPv6 address")
     elif _HOST_NAME.fullmatch(name) is None:
         _refuse("a host in the URL is neither a name nor an address; an IPv6 address stands in brackets")
-    return ServerHost(name=name, port=int(port))
+    return ServerHost(name=name, port=_port(port))
 
 
 def _is_address(text: str, *, version: int) -> bool:

@@ -61,6 +61,13 @@ ENCODING: Final = "UTF8"
 
 VERSION_TABLE: Final = "alembic_version"
 
+_TABLES: Final = text(
+    "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS"
+    " (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"
+)
+"""The tables and views of the schema that ours are made in, without those that an extension brought."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -124,16 +131,7 @@ class Postgresql:
 
         Raises ConflictError, NotFoundError, InvalidInputError (a server that cannot keep one).
         """
-        tables = set(
-            (
-                await connection.execute(
-                    text(
-                        "SELECT c.relname FROM pg_catalog.pg_class c"
-                        " WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
-                    )
-                )
-            ).scalars()
-        )
+        tables = set((await connection.execute(_TABLES)).scalars())
         if VERSION_TABLE in tables and set(metadata.tables) & tables:
             if is_new:
                 raise ConflictError(

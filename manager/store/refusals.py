@@ -78,6 +78,10 @@ _FAILURES: Final[Mapping[str, tuple[str, Reason]]] = {
         "the role has no right to do this at {at}; let it own the database and the schema",
         Reason.PERMISSION,
     ),
+    "3F000": (
+        "the role's search_path at {at} names no schema that is there; set it, or make the schema",
+        Reason.NOT_FOUND,
+    ),
     "58030": ("{at} cannot read or write its files; see its log", Reason.STORAGE),
     "XX001": ("{at} found its files damaged; see its log", Reason.STORAGE),
     "XX002": ("{at} found its files damaged; see its log", Reason.STORAGE),

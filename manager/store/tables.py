@@ -1,11 +1,13 @@
 """The tables. Times are unix seconds, as floats where they are moments of ours and integers where X.509 counts them.
 
-A change here needs a migration in `manager/store/migrations/versions`.
+Columns mean the same on every engine: whole numbers have 64 bits, text is as long as it is and sorted by code points, whatever the
+database's language. A change here needs a migration in `manager/store/migrations/versions`.
 """
 
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -21,15 +23,28 @@ from sqlalchemy import (
     TypeDecorator,
     true,
 )
+from sqlalchemy.types import TypeEngine
 
 UNREADABLE_S: Final = -62_135_596_801
 """The second before the year 1, which no certificate can name: stored for a moment that cannot be read."""
 
 
+WHOLE: Final = Integer().with_variant(BigInteger(), "postgresql")
+"""A whole number; SQLite's INTEGER has 64 bits, and must be called so to give ids once."""
+
+_BY_CODE_POINTS: Final = Text(collation="C")
+TEXT: Final = Text().with_variant(_BY_CODE_POINTS, "postgresql")
+
+
+def short(length: int) -> TypeEngine[str]:
+    """Return the type of text that is about this long; nothing is cut or refused that is longer, as SQLite never did."""
+    return String(length).with_variant(_BY_CODE_POINTS, "postgresql")
+
+
 class CertificateTime(TypeDecorator[int]):
     """A moment as a certificate tells it, None where it cannot be read."""
 
-    impl = Integer
+    impl = WHOLE
     cache_ok = True
 
     def process_bind_param(self, value: int | None, dialect: Any) -> int:
@@ -53,28 +68,28 @@ metadata: Final = MetaData(
 meta = Table(
     "meta",
     metadata,
-    Column("name", String(64), primary_key=True),
+    Column("name", short(64), primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
 
 certificate = Table(
     "certificate",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("text", Text, nullable=False),
-    Column("leaf_pem", Text, nullable=False),
-    Column("chain_pem", Text, nullable=False),
-    Column("parameters_pem", Text, nullable=False),
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
+    Column("text", TEXT, nullable=False),
+    Column("leaf_pem", TEXT, nullable=False),
+    Column("chain_pem", TEXT, nullable=False),
+    Column("parameters_pem", TEXT, nullable=False),
     # as it was given beside the certificate, verbatim
-    Column("parameters_text", Text, nullable=False, server_default=""),
+    Column("parameters_text", TEXT, nullable=False, server_default=""),
     Column("sealed_key", LargeBinary, nullable=False),
-    Column("fingerprint", String(64), nullable=False, index=True),
-    Column("subject_name", Text, nullable=False),
-    Column("issuer_name", Text, nullable=False),
-    Column("raw_subject", Text, nullable=False),
-    Column("raw_issuer", Text, nullable=False),
-    Column("serial_no", String(64), nullable=False),
-    Column("subject_alt_names", Text, nullable=False),  # JSON list
+    Column("fingerprint", short(64), nullable=False, index=True),
+    Column("subject_name", TEXT, nullable=False),
+    Column("issuer_name", TEXT, nullable=False),
+    Column("raw_subject", TEXT, nullable=False),
+    Column("raw_issuer", TEXT, nullable=False),
+    Column("serial_no", short(64), nullable=False),
+    Column("subject_alt_names", TEXT, nullable=False),  # JSON list
     Column("not_before_s", CertificateTime, nullable=False),
     Column("not_after_s", CertificateTime, nullable=False, index=True),
     Column("self_signed", Boolean, nullable=False),
@@ -83,10 +98,10 @@ certificate = Table(
     Column("changed_s", Float, nullable=False),
     # digests of the issuer's canonical name and of the public key (`manager.pki.judge.identity`). Issuer and serial number find an entry;
     # they are not unique, because a CA may give one number to several keys
-    Column("issuer_id", String(64), nullable=False),
-    Column("public_key_id", String(64), nullable=False, index=True),
+    Column("issuer_id", short(64), nullable=False),
+    Column("public_key_id", short(64), nullable=False, index=True),
     # what administrators write about it (`manager.domain.annotations`)
-    Column("note", Text, nullable=False, server_default=""),
+    Column("note", TEXT, nullable=False, server_default=""),
     Index("ix_certificate_identity", "issuer_id", "serial_no"),
     # covers the look at what a copy in memory lacks: without it, that reads through every certificate's text
     Index("ix_certificate_changes", "id", "changed_s"),
@@ -96,22 +111,22 @@ certificate = Table(
 trusted_ca = Table(
     "trusted_ca",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("text", Text, nullable=False),
-    Column("certificate_pem", Text, nullable=False),
-    Column("fingerprint", String(64), nullable=False),
-    Column("subject_name", Text, nullable=False),
-    Column("issuer_name", Text, nullable=False),
-    Column("raw_subject", Text, nullable=False),
-    Column("raw_issuer", Text, nullable=False),
-    Column("serial_no", String(64), nullable=False),
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
+    Column("text", TEXT, nullable=False),
+    Column("certificate_pem", TEXT, nullable=False),
+    Column("fingerprint", short(64), nullable=False),
+    Column("subject_name", TEXT, nullable=False),
+    Column("issuer_name", TEXT, nullable=False),
+    Column("raw_subject", TEXT, nullable=False),
+    Column("raw_issuer", TEXT, nullable=False),
+    Column("serial_no", short(64), nullable=False),
     Column("not_before_s", CertificateTime, nullable=False),
     Column("not_after_s", CertificateTime, nullable=False),
     Column("self_signed", Boolean, nullable=False),
     Column("trusted_intermediate", Boolean, nullable=False, server_default=true()),
     Column("created_s", Float, nullable=False),
-    Column("issuer_id", String(64), nullable=False),
-    Column("public_key_id", String(64), nullable=False),
+    Column("issuer_id", short(64), nullable=False),
+    Column("public_key_id", short(64), nullable=False),
     Index("ix_trusted_ca_identity", "issuer_id", "serial_no"),
     sqlite_autoincrement=True,
 )
@@ -119,79 +134,79 @@ trusted_ca = Table(
 document = Table(
     "document",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("kind", String(64), nullable=False, index=True),
-    Column("body", Text, nullable=False),  # a JSON object
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
+    Column("kind", short(64), nullable=False, index=True),
+    Column("body", TEXT, nullable=False),  # a JSON object
     sqlite_autoincrement=True,
 )
 
 request = Table(
     "request",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("pem", Text, nullable=False),
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
+    Column("pem", TEXT, nullable=False),
     Column("sealed_key", LargeBinary, nullable=False),
-    Column("subject_name", Text, nullable=False),
-    Column("raw_subject", Text, nullable=False),
-    Column("subject_alt_names", Text, nullable=False),  # JSON list
-    Column("key_type", String(32), nullable=False),
+    Column("subject_name", TEXT, nullable=False),
+    Column("raw_subject", TEXT, nullable=False),
+    Column("subject_alt_names", TEXT, nullable=False),  # JSON list
+    Column("key_type", short(32), nullable=False),
     # the certificate that it is to replace, and the one that answered it
     Column("replaces_id", ForeignKey("certificate.id", ondelete="SET NULL"), nullable=True),
     Column("answer_id", ForeignKey("certificate.id", ondelete="SET NULL"), nullable=True),
     Column("created_s", Float, nullable=False),
     Column("answered_s", Float, nullable=True),
     # what came last from the CA, verbatim
-    Column("answer_text", Text, nullable=True),
+    Column("answer_text", TEXT, nullable=True),
     sqlite_autoincrement=True,
 )
 
 alarm = Table(
     "alarm",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("kind", String(32), nullable=False),
-    Column("subject", String(128), nullable=False),
-    Column("label", Text, nullable=False),
-    Column("node", String(63), nullable=False),
-    Column("details", Text, nullable=False),
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
+    Column("kind", short(32), nullable=False),
+    Column("subject", short(128), nullable=False),
+    Column("label", TEXT, nullable=False),
+    Column("node", short(63), nullable=False),
+    Column("details", TEXT, nullable=False),
     Column("raised_s", Float, nullable=False),
     Column("lowered_s", Float, nullable=True, index=True),
     Column("acknowledged_s", Float, nullable=True),
-    Column("acknowledged_by", Text, nullable=True),
+    Column("acknowledged_by", TEXT, nullable=True),
     sqlite_autoincrement=True,
 )
 
 node = Table(
     "node",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("name", String(63), nullable=False, unique=True),
-    Column("kind", String(16), nullable=False),
-    Column("names", Text, nullable=False),  # JSON list
-    Column("addresses", Text, nullable=False),  # JSON list
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
+    Column("name", short(63), nullable=False, unique=True),
+    Column("kind", short(16), nullable=False),
+    Column("names", TEXT, nullable=False),  # JSON list
+    Column("addresses", TEXT, nullable=False),  # JSON list
     # NULL until the node joined; no two nodes may have the same key
-    Column("public_key", String(128), nullable=True, unique=True),
+    Column("public_key", short(128), nullable=True, unique=True),
     Column("created_s", Float, nullable=False),
     # what clients of the management API keep with it and Certcast has no use for: a JSON object
-    Column("detail", Text, nullable=False, server_default="{}"),
+    Column("detail", TEXT, nullable=False, server_default="{}"),
     Column("enrolled_s", Float, nullable=True),
     # how it came by its key: a JSON object of `manager.store.translate.StoredKeyChange`
-    Column("key_change", Text, nullable=True),
+    Column("key_change", TEXT, nullable=True),
     # what a rotation must name of this pinning of the key; NULL while the agent that has the key did not ask for it
-    Column("pinning", String(64), nullable=True),
+    Column("pinning", short(64), nullable=True),
     sqlite_autoincrement=True,
 )
 
 join_token = Table(
     "join_token",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
     Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("secret_hash", String(64), nullable=False, unique=True),
+    Column("secret_hash", short(64), nullable=False, unique=True),
     Column("created_s", Float, nullable=False),
     Column("expires_s", Float, nullable=False),
-    Column("used_key", String(128), nullable=True),
-    Column("created_by", Text, nullable=False, server_default=""),
+    Column("used_key", short(128), nullable=True),
+    Column("created_by", TEXT, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
 
@@ -199,7 +214,7 @@ assignment = Table(
     "assignment",
     metadata,
     Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), nullable=False),
-    Column("slot", String(16), nullable=False),
+    Column("slot", short(16), nullable=False),
     Column("certificate_id", ForeignKey("certificate.id", ondelete="CASCADE"), nullable=False, index=True),
     PrimaryKeyConstraint("node_id", "slot"),
 )
@@ -208,14 +223,14 @@ generation = Table(
     "generation",
     metadata,
     Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("epoch", Integer, nullable=False),
-    Column("digest", String(64), nullable=False),
+    Column("generation", WHOLE, nullable=False),
+    Column("epoch", WHOLE, nullable=False),
+    Column("digest", short(64), nullable=False),
     Column("manifest", LargeBinary, nullable=False),
     Column("created_s", Float, nullable=False),
-    Column("cause", Text, nullable=False),
+    Column("cause", TEXT, nullable=False),
     # of republished content: the digest of what the store wanted then
-    Column("instead_of", String(64), key="superseded_digest", nullable=True),
+    Column("instead_of", short(64), key="superseded_digest", nullable=True),
     # numbers rise over epochs too, so that "knows more than the store" is one comparison
     PrimaryKeyConstraint("node_id", "generation"),
 )
@@ -223,7 +238,7 @@ generation = Table(
 payload = Table(
     "payload",
     metadata,
-    Column("digest", String(64), primary_key=True),
+    Column("digest", short(64), primary_key=True),
     Column("sealed", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
@@ -239,10 +254,10 @@ report = Table(
 user = Table(
     "user",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("name", String(150), nullable=False, unique=True),
-    Column("role", String(16), nullable=False),
-    Column("password_hash", Text, nullable=False),
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
+    Column("name", short(150), nullable=False, unique=True),
+    Column("role", short(16), nullable=False),
+    Column("password_hash", TEXT, nullable=False),
     Column("created_s", Float, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -250,54 +265,54 @@ user = Table(
 api_token = Table(
     "api_token",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
     Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("token_hash", String(64), nullable=False, unique=True),
-    Column("label", String(150), nullable=False),
+    Column("token_hash", short(64), nullable=False, unique=True),
+    Column("label", short(150), nullable=False),
     Column("created_s", Float, nullable=False),
     Column("expires_s", Float, nullable=False),
-    Column("scope", String(16), nullable=False, server_default="read-only"),
+    Column("scope", short(16), nullable=False, server_default="read-only"),
     # both as of some minutes ago
     Column("last_used_s", Float, nullable=True),
-    Column("last_source", String(64), nullable=True),
+    Column("last_source", short(64), nullable=True),
     sqlite_autoincrement=True,
 )
 
 session = Table(
     "session",
     metadata,
-    Column("token_hash", String(64), primary_key=True),
+    Column("token_hash", short(64), primary_key=True),
     Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_s", Float, nullable=False),
     Column("seen_s", Float, nullable=False),
-    Column("source", String(64), nullable=False, server_default=""),
+    Column("source", short(64), nullable=False, server_default=""),
 )
 
 oauth_client = Table(
     "oauth_client",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("client_id", String(64), nullable=False, unique=True),
-    Column("name", String(150), nullable=False, unique=True),
-    Column("role", String(16), nullable=False),
-    Column("public_key", Text, nullable=False),  # PEM
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
+    Column("client_id", short(64), nullable=False, unique=True),
+    Column("name", short(150), nullable=False, unique=True),
+    Column("role", short(16), nullable=False),
+    Column("public_key", TEXT, nullable=False),  # PEM
     Column("created_s", Float, nullable=False),
     # an api_role; NULL is the built-in one that is called like `role`
-    Column("api_role_id", Integer, nullable=True),
+    Column("api_role_id", WHOLE, nullable=True),
     # who registered it; "" where that is not known
-    Column("created_by", Text, nullable=False, server_default=""),
+    Column("created_by", TEXT, nullable=False, server_default=""),
     # both as of some minutes ago
     Column("last_used_s", Float, nullable=True),
-    Column("last_source", String(64), nullable=True),
+    Column("last_source", short(64), nullable=True),
     sqlite_autoincrement=True,
 )
 
 api_role = Table(
     "api_role",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("name", String(250), nullable=False, unique=True),
-    Column("permissions", Text, nullable=False),  # JSON list of codenames
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
+    Column("name", short(250), nullable=False, unique=True),
+    Column("permissions", TEXT, nullable=False),  # JSON list of codenames
     Column("built_in", Boolean, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -306,7 +321,7 @@ oauth_assertion = Table(
     "oauth_assertion",
     metadata,
     Column("oauth_client_id", ForeignKey("oauth_client.id", ondelete="CASCADE"), nullable=False),
-    Column("jti_hash", String(64), nullable=False),
+    Column("jti_hash", short(64), nullable=False),
     Column("expires_s", Float, nullable=False),
     PrimaryKeyConstraint("oauth_client_id", "jti_hash"),
 )
@@ -314,7 +329,7 @@ oauth_assertion = Table(
 oauth_token = Table(
     "oauth_token",
     metadata,
-    Column("token_hash", String(64), primary_key=True),
+    Column("token_hash", short(64), primary_key=True),
     Column("oauth_client_id", ForeignKey("oauth_client.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("expires_s", Float, nullable=False),
 )
@@ -322,15 +337,15 @@ oauth_token = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
     Column("at_s", Float, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("actor", TEXT, nullable=False),
+    Column("action", TEXT, nullable=False),
+    Column("subject", TEXT, nullable=False),
+    Column("detail", TEXT, nullable=False),
     # the HMAC over this entry and the one before
-    Column("chain", String(64), nullable=False),
+    Column("chain", short(64), nullable=False),
     # the hash of an entry that was written before there was a key, as it was then
-    Column("unkeyed", String(64), nullable=False, server_default=""),
+    Column("unkeyed", short(64), nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )

@@ -17,10 +17,10 @@ from manager.channel.keys import KeyRegistry
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from nodeagent.channel.identity import Pin, ensure_key, save_pin
-from tests.conftest import find_program
 from tests.integration.agent_parts import NODE
 from tests.integration.conversation_parts import Manager
 from tests.patience import PATIENCE_S
+from tests.programs import find_program
 
 REPOSITORY: Final = Path(__file__).parents[2]
 BY_DESCRIPTOR: Final = ("fchmod", "fchown", "ftruncate", "fsetxattr")

@@ -15,8 +15,8 @@ from common.runtime.stapling import demands_stapling, see_stapling
 from nodeagent.core.services import Consumer, Endpoint
 from nodeagent.install.probe import Prober
 from tests import pki
-from tests.conftest import find_program
 from tests.patience import ended
+from tests.programs import find_program
 from tests.system.recipe_services import NGINX_SERVER, free_port
 
 ROOT, ISSUER = pki.current_ca("Stapling")

@@ -1,6 +1,5 @@
-"""A store in a directory of its own for each test."""
+"""A store in a directory of its own for each test; where PostgreSQL is there, tests of `store` run on it too."""
 
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,11 +8,12 @@ import pytest
 from manager.store.place import StorePlace
 from manager.store.sealing import Keyring
 from manager.store.store import Store
+from tests.postgres import KEK, ON_BOTH, empty_place_of, place_of
 
 
 @pytest.fixture
 def keyring() -> Keyring:
-    return Keyring(secrets.token_bytes(32))
+    return Keyring(KEK)
 
 
 @pytest.fixture
@@ -29,8 +29,21 @@ async def local(directory: Path, keyring: Keyring) -> AsyncIterator[Store]:
     await store.close()
 
 
+@pytest.fixture(params=ON_BOTH)
+def place(request: pytest.FixtureRequest, directory: Path) -> StorePlace:
+    """A place with a new store, on either engine."""
+    return place_of(request, directory)
+
+
+@pytest.fixture(params=ON_BOTH)
+def empty_place(request: pytest.FixtureRequest, directory: Path) -> StorePlace:
+    """A place for a store, on either engine."""
+    return empty_place_of(request, directory)
+
+
 @pytest.fixture
-async def store(directory: Path, keyring: Keyring) -> AsyncIterator[Store]:
-    made = await Store.create(StorePlace(directory, None), keyring)
+async def store(place: StorePlace, keyring: Keyring) -> AsyncIterator[Store]:
+    """A store on either engine."""
+    made = await Store.open(place, keyring)
     yield made
     await made.close()

@@ -42,13 +42,13 @@ async def test_an_altered_row_is_the_first_that_does_not_fit(store, changed):
     assert (await store.audit.verify()).broken_at == second
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
-async def test_a_removed_row_shows_wherever_it_stood(store, place):
+@pytest.mark.parametrize("position", [0, 1, 2])
+async def test_a_removed_row_shows_wherever_it_stood(store, position):
     await act(store, "one", "two", "three")
-    removed = (await ids(store))[place]
+    removed = (await ids(store))[position]
     async with store._database.write() as connection:
         await connection.execute(audit.delete().where(audit.c.id == removed))
-    assert (await store.audit.verify()).broken_at == (removed if place == 2 else removed + 1)
+    assert (await store.audit.verify()).broken_at == (removed if position == 2 else removed + 1)
 
 
 async def test_removing_every_row_shows(store):

@@ -7,10 +7,10 @@ import pytest
 
 from common.api.codes import Role
 from tests import pki
-from tests.conftest import find_program
 from tests.integration.api import ApiClient
 from tests.integration.certcast_api.catalogue.conftest import ISSUER, PHRASE, ROOT, add_node, trust, upload
 from tests.patience import ended
+from tests.programs import find_program
 from tests.unit.pki.openssl import openssl
 
 
