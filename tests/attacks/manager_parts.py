@@ -28,8 +28,6 @@ from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
-from manager.store.place import StorePlace
-from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate
@@ -43,6 +41,7 @@ from tests import pki
 from tests.fakes.simulator import NodeSimulator
 from tests.fakes.workers import InPlace
 from tests.patience import PATIENCE_S
+from tests.store_template import EMPTY
 
 ANCHOR = pki.make_root("Anchor")
 ROOT, ISSUER = pki.current_ca("Fleet")
@@ -231,8 +230,7 @@ async def ends(connection: asyncssh.SSHClientConnection) -> None:
 @asynccontextmanager
 async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterator[Manager]:
     """Run it over a new store in a directory."""
-    create_kek(directory)
-    store = await Store.create(StorePlace(directory, None), load_keyring(directory))
+    store = await EMPTY.copy(directory)
     host_key, keys = load_key(generate_key()), KeyRegistry({})
     inventories = Inventories(store, [decode(ANCHOR.certificate_der)])
     fleet = Fleet(store, Compiler(store, inventories), keys, epoch=1)

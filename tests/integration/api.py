@@ -27,21 +27,34 @@ from manager.http.metrics import Metrics, Sources
 from manager.http.proxies import Proxies
 from manager.http.server import HttpsServer
 from manager.store.inventory import Inventories
-from manager.store.place import StorePlace
-from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases import passwords
 from manager.usecases.context import Context
 from manager.usecases.nodes import JoinFacts
 from manager.usecases.usecases import UseCases
+from manager.usecases.users import UserUseCases
 from manager.usecases.workers import Workers
 from tests import pki
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.workers import InPlace
 from tests.integration.leaks import Leaks
+from tests.store_template import Template
 
 PASSWORD = "a-long-enough-password"
 QUICK_HASHER = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
 """Argon2 as it is takes 0.2 s for each of the users that every test begins with."""
 USERS = {role: role.value.replace("-", "") for role in Role}
+
+
+async def _add_users(store: Store) -> None:
+    context = Context(store=store, inventories=Inventories(store, []), fleet=FakeFleet(), workers=InPlace())
+    with patch.object(passwords, "new_hasher", QUICK_HASHER):
+        users = UserUseCases(context)
+    for role, name in USERS.items():
+        await users.add(name, role=role, password=PASSWORD, actor="test")
+
+
+STORE_WITH_USERS = Template(_add_users)
 
 
 class ApiClient:
@@ -119,8 +132,7 @@ async def real_api(
 async def _serving(
     directory: Path, workers: Workers, leaks: Leaks, proxies: Sequence[str]
 ) -> AsyncIterator[ApiClient]:
-    create_kek(directory)
-    store = await Store.create(StorePlace(directory, None), load_keyring(directory))
+    store = await STORE_WITH_USERS.copy(directory)
     anchor = pki.make_root("Anchor")
     node_directory = KeyRegistry({})
     inventories = Inventories(store, [decode(anchor.certificate_der)])
@@ -134,8 +146,6 @@ async def _serving(
             use_cases = UseCases(
                 Context(store=store, inventories=inventories, fleet=fleet, workers=workers), join=join
             )
-        for role, name in USERS.items():
-            await use_cases.users.add(name, role=role, password=PASSWORD, actor="test")
         leaks.phrases.add(PASSWORD)
         metrics = Metrics(
             Sources(

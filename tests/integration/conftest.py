@@ -1,4 +1,4 @@
-"""What starts slowly, once for all tests of a module."""
+"""What starts slowly, once for all tests of a run."""
 
 import asyncio
 
@@ -7,9 +7,9 @@ import pytest
 from manager.usecases.workers import Workers
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def workers():
-    """One pool for all tests of a module: starting its processes takes a second."""
+    """One pool for all tests of a process: starting its processes takes a second."""
     made = Workers()
     yield made
     asyncio.run(made.__aexit__(None, None, None))

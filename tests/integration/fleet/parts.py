@@ -16,12 +16,13 @@ from manager.fleet.fleet import Fleet
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
 from manager.store.place import StorePlace
-from manager.store.sealing import create_kek, load_keyring
+from manager.store.sealing import load_keyring
 from manager.store.store import Store
 from manager.usecases.kept import new_certificate
 from tests import pki
 from tests.fakes.simulator import NodeSimulator
 from tests.patience import PATIENCE_S
+from tests.store_template import EMPTY
 
 ANCHOR = pki.make_root("Anchor")
 ROOT, ISSUER = pki.current_ca("Fleet")
@@ -88,8 +89,7 @@ class Parts:
 async def running(directory: Path, *, epoch: int = 1) -> AsyncIterator[Parts]:
     """Run a fleet over the store in a directory, which is made at the first call."""
     if not (directory / "kek").exists():
-        create_kek(directory)
-        store = await Store.create(StorePlace(directory, None), load_keyring(directory))
+        store = await EMPTY.copy(directory)
     else:
         store = await Store.open(StorePlace(directory, None), load_keyring(directory))
     fleet = Fleet(

@@ -8,8 +8,6 @@ import pytest
 
 from common.pki.certificate import decode
 from manager.store.inventory import Inventories
-from manager.store.place import StorePlace
-from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.nodes import JoinFacts
@@ -17,6 +15,7 @@ from manager.usecases.usecases import UseCases
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
 from tests.pki import NOW_S, make_root
+from tests.store_template import EMPTY
 
 WITHIN_S = 3600.0
 BUILTIN = make_root("Built-in Root")
@@ -42,8 +41,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    create_kek(tmp_path)
-    store = await Store.create(StorePlace(tmp_path, None), load_keyring(tmp_path))
+    store = await EMPTY.copy(tmp_path)
     fleet, workers, now, elapsed = FakeFleet(), InPlace(), [float(NOW_S)], [1000.0]
     inventories = Inventories(store, [decode(BUILTIN.certificate_der)])
     context = Context(
