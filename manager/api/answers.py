@@ -21,7 +21,7 @@ from manager.domain.model import AssignmentRecord, TrustedCaRecord
 from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import Headline as JudgedHeadline
 from manager.usecases.certificate_views import ListedCertificate, ShownCertificate
-from manager.usecases.trust import ShownTrustedCa
+from manager.usecases.trust_views import ShownTrustedCa
 
 
 def left_out(findings: Sequence[PkiError]) -> list[LeftOut]:

@@ -98,7 +98,7 @@ async def add(call: Call) -> web.StreamResponse:
     )
     kept = await use_cases.upload(upload, confirm=body.confirm, replaces=body.replace, actor=call.actor)
     made = msgspec.structs.replace(
-        shown_answer(await use_cases.show(kept.record.id)),
+        shown_answer(await use_cases.describe(kept.record, kept.inventory)),
         created=kept.created,
         consequences=consequence_answers(kept.consequences),
     )
@@ -118,15 +118,13 @@ async def import_files(call: Call) -> web.StreamResponse:
     )
     tls: list[CertificateAnswer] = []
     for record, created in kept.tls:
-        made = shown_answer(await use_cases.show(record.id))
+        made = shown_answer(await use_cases.describe(record, kept.inventory))
         tls.append(msgspec.structs.replace(made, created=created))
     trusted = [trusted_ca_record_answer(record, created=created) for record, created in kept.trusted_cas]
-    added = {record.id for record, _ in kept.trusted_cas}
-    warnings = list(await call.api.use_cases.trust.warnings(of=added)) if added else []
     answer = ImportAnswer(
         certificates=tls,
         trusted_cas=trusted,
-        warnings=warnings,
+        warnings=list(kept.warnings),
         left_out=left_out(kept.left_out),
         consequences=consequence_answers(kept.consequences),
     )
@@ -144,31 +142,30 @@ async def edit(call: Call) -> web.StreamResponse:
         slot=body.slot,
         annotations=given_annotations(body),
     )
-    found = await call.api.use_cases.certificates.edit(number, edited, confirm=body.confirm, actor=call.actor)
-    made = shown_answer(await call.api.use_cases.certificates.show(number))
-    return reply(msgspec.structs.replace(made, consequences=consequence_answers(found)))
+    use_cases = call.api.use_cases.certificates
+    kept = await use_cases.edit(number, edited, confirm=body.confirm, actor=call.actor)
+    made = shown_answer(await use_cases.describe(kept.record, kept.inventory))
+    return reply(msgspec.structs.replace(made, consequences=consequence_answers(kept.consequences)))
 
 
 async def assign(call: Call) -> web.StreamResponse:
     body: Assign = call.body
-    number = call.number("id")
     found = await call.api.use_cases.assignments.assign(
-        number,
+        call.number("id"),
         nodes=None if body.nodes is None else node_names(body.nodes),
         slot=body.slot,
         confirm=body.confirm,
         actor=call.actor,
     )
-    return reply(await assigned_answer(call, number, found))
+    return reply(assigned_answer(found))
 
 
-async def assigned_answer(call: Call, number: int, assigned: Assigned) -> AssignedAnswer:
+def assigned_answer(assigned: Assigned) -> AssignedAnswer:
     """Say who has a certificate now, and what there is to say about it."""
-    shown = await call.api.use_cases.certificates.show(number)
     return AssignedAnswer(
         nodes=list(assigned.nodes),
         consequences=consequence_answers(assigned.consequences),
-        findings=finding_answers(shown.judgement.findings),
+        findings=finding_answers(assigned.findings),
     )
 
 

@@ -101,7 +101,7 @@ async def fill_slot(call: Call) -> web.StreamResponse:
         confirm=body.confirm,
         actor=call.actor,
     )
-    return reply(await assigned_answer(call, body.certificate, found))
+    return reply(assigned_answer(found))
 
 
 async def empty_slot(call: Call) -> web.StreamResponse:

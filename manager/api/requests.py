@@ -87,8 +87,10 @@ async def answer(call: Call) -> web.StreamResponse:
         actor=call.actor,
     )
     made = msgspec.structs.replace(
-        shown_answer(await call.api.use_cases.certificates.show(answered.certificate.id)),
-        created=answered.created,
+        shown_answer(
+            await call.api.use_cases.certificates.describe(answered.kept.certificate, answered.inventory)
+        ),
+        created=answered.kept.created,
         consequences=consequence_answers(answered.consequences),
     )
     return reply(made)

@@ -50,13 +50,12 @@ async def show(call: Call) -> web.StreamResponse:
 async def add(call: Call) -> web.StreamResponse:
     """Take all of an upload or none, or what is usable."""
     body: NewTrustedCas = call.body
-    use_cases = call.api.use_cases.trust
-    taken = await use_cases.take(
+    taken = await call.api.use_cases.trust.take(
         body.certificates, skip_unusable=body.skip_unusable, confirm=body.confirm, actor=call.actor
     )
     made = TrustedCasAnswer(
         trusted_cas=[trusted_ca_record_answer(record, created=created) for record, created in taken.kept],
-        warnings=list(await use_cases.warnings(of={record.id for record, _ in taken.kept})),
+        warnings=list(taken.warnings),
         left_out=left_out(taken.left_out) or None,
         consequences=consequence_answers(taken.consequences) or None,
     )
@@ -66,16 +65,15 @@ async def add(call: Call) -> web.StreamResponse:
 async def edit(call: Call) -> web.StreamResponse:
     """Change one; 409 if that would drop too much and `force` is not given."""
     body: TrustedCaEdit = call.body
-    use_cases, number = call.api.use_cases.trust, call.number("id")
-    await use_cases.edit(
-        number,
+    kept = await call.api.use_cases.trust.edit(
+        call.number("id"),
         certificate=body.certificate,
         trusted_intermediate=body.trusted_intermediate,
         force=body.force,
         confirm=body.confirm,
         actor=call.actor,
     )
-    return reply(trusted_ca_answer(await use_cases.show(number)))
+    return reply(trusted_ca_answer(kept))
 
 
 async def export(call: Call) -> web.StreamResponse:

@@ -83,12 +83,9 @@ class Clients:
         built_in = {record.name: record.id for record in await self._roles.list() if record.built_in}
         records = sorted(await self._clients.list(), key=lambda each: each.id)
         return {
-            record.id: {
-                "id": record.id,
-                "client_id": record.client_id,
-                "client_name": record.name,
-                "role": built_in[record.role] if record.api_role_id is None else record.api_role_id,
-            }
+            record.id: _client_row(
+                record, built_in[record.role] if record.api_role_id is None else record.api_role_id
+            )
             for record in records
         }
 
@@ -108,12 +105,17 @@ class Clients:
             made = await self._clients.add_with_key(name, api_role_id=role, actor=actor)
         except (ConflictError, InvalidInputError) as error:
             raise _in_its_words(error) from error
-        return Made(object_id=made.record.id, document={"private_key_jwt": made.private_key_pem})
+        return Made(
+            object_id=made.record.id,
+            document={"private_key_jwt": made.private_key_pem},
+            row=_client_row(made.record, role),
+        )
 
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
         """Rename one, or give it another role."""
-        record = await self._record(object_id)
-        row = (await self.rows())[object_id]
+        record, row = await self._record(object_id), (await self.rows()).get(object_id)
+        if row is None:
+            raise NotFoundError(f"client {object_id} was deleted a moment ago")
         name, role = str(values.get("client_name", record.name)), _number(values.get("role", row["role"]))
         if (name, role) == (record.name, row["role"]):
             return
@@ -137,6 +139,10 @@ class Clients:
     async def _check_name(self, name: str, own: int | None) -> None:
         if any(each.name == name and each.id != own for each in await self._clients.list()):
             raise ValuesError(OAUTH2_CLIENT.name, {"client_name": [taken(OAUTH2_CLIENT, "client_name")]})
+
+
+def _client_row(record: ClientRecord, role: int) -> Row:
+    return {"id": record.id, "client_id": record.client_id, "client_name": record.name, "role": role}
 
 
 def _in_its_words(error: ConflictError | InvalidInputError) -> ValuesError:

@@ -15,10 +15,11 @@ SPARED = "__spared"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A new object. `document` goes back to the client; it may hold what is shown once."""
+    """A new object. `document` goes back to the client; it may hold what is shown once. `row` is the object where all of it goes back."""
 
     object_id: int
     document: Mapping[str, str] | None = None
+    row: Row | None = None
 
 
 class Collection(Protocol):

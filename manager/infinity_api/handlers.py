@@ -122,9 +122,8 @@ class Handlers:
                 await self._links.check(resource, values)
                 made = await self._create(resource, values, request)
                 document: Mapping[str, object] | None = made.document
-                if resource.shown_on_creation:
-                    rows = await self._readable[resource.path].rows()
-                    (shown,) = await self._shown(self._readable[resource.path], [rows[made.object_id]])
+                if made.row is not None:
+                    (shown,) = await self._shown(self._readable[resource.path], [made.row])
                     document = {**shown, **(document or {})}
                 return created(resource.uri(made.object_id), document)
             case "PATCH":

@@ -89,8 +89,10 @@ class Nodes:
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
         """Change what is known of a node, and its certificates, all at once."""
         async with self._naming:
-            record = await self._record(object_id)
-            before = kept_values(self.resource, (await self.rows())[object_id])
+            record, row = await self._record(object_id), (await self.rows()).get(object_id)
+            if row is None:
+                raise NotFoundError(f"{self.resource.name} {object_id} was deleted a moment ago")
+            before = kept_values(self.resource, row)
             whole = {**before, **values}
             check_more(self.resource, whole)
             await self._check_unique(whole, object_id, before)

@@ -11,7 +11,6 @@ from sqlalchemy import delete, select, update
 
 from common.bundle.manifest import Slot
 from common.ids import NodeName
-from manager.domain.consequences import Consequence
 from manager.domain.model import CertificateRecord, NodeDescription, TrustedCaRecord
 from manager.store.assignments import assign_nodes
 from manager.store.certificate_rows import keep_certificate, require_certificate
@@ -34,12 +33,11 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What came of a signed answer: the certificate, whether it is a new entry, who has it now, and what followed for them."""
+    """What came of a signed answer: the certificate, whether it is a new entry, and who has it now."""
 
     certificate: CertificateRecord
     created: bool
     nodes: Sequence[NodeName]
-    consequences: Sequence[Consequence] = ()
 
 
 class Catalogue:

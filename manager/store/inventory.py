@@ -9,6 +9,7 @@ call, and reading it again costs nothing while nothing changes.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -41,6 +42,20 @@ class Inventories:
             if self._last is None or self._last.revision != revision:
                 self._last = await self._read(revision, self._last)
             return self._last
+
+    async def changed(self, before: Inventory) -> Inventory:
+        """Return what the open transaction leaves, which began with `before` and changes nothing any more; `current` has it once it is on disk.
+
+        A change is answered from this: what is read after its end may lack what somebody else deleted. Raises StorageError.
+        """
+        found = await self._read(await self._store.meta.next_revision(), before)
+        self._store.after_commit(partial(self._keep, found))
+        return found
+
+    def _keep(self, found: Inventory) -> None:
+        # another process may have gone on, and `current` have read that
+        if self._last is None or self._last.revision < found.revision:
+            self._last = found
 
     async def _read(self, revision: int, last: Inventory | None) -> Inventory:
         records = {record.id: record for record in await self._store.trusted_cas.list()}

@@ -44,6 +44,13 @@ class Meta:
         async with self._database.read() as connection:
             return await self._database.revision(connection)
 
+    async def next_revision(self) -> int:
+        """Let the open transaction change content, and return the revision that names what it leaves."""
+        if not self._database.is_writing:
+            raise RuntimeError("only a transaction leaves content of a revision of its own")
+        async with self._database.write(content=True) as connection:
+            return await self._database.revision(connection) + 1
+
     async def get(self, name: str) -> bytes | None:
         """Return a plain value that `set` kept, None if there is none of this name."""
         return await self._get(f"value:{name}")

@@ -13,6 +13,7 @@ import structlog
 from common.bundle.manifest import SLOTS, Slot
 from common.errors import InvalidInputError
 from common.ids import NodeName
+from common.pki.finding import Finding
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
 from manager.usecases.certificate_views import ListedCertificate, listed
@@ -24,10 +25,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assigned:
-    """The nodes that have a certificate now, and what followed."""
+    """The nodes that have a certificate now, what followed, and what else is worth knowing about it there."""
 
     nodes: Sequence[NodeName]
     consequences: Sequence[Consequence]
+    findings: Sequence[Finding]
 
 
 def slot_name(text: str) -> Slot:
@@ -76,9 +78,11 @@ class AssignmentUseCases:
             await self._context.store.assignments.assign(certificate_id, where, slot)
             detail = {"nodes": where, "slot": slot}
             await self._context.note(actor, "certificate.assigned", f"certificate {certificate_id}", detail)
+            then = await self._context.inventories.changed(inventory)
         log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=len(where), user=actor)
         self._context.changed(where, cause=f"certificate {certificate_id} assigned")
-        return Assigned(nodes=where, consequences=impact.consequences)
+        findings = await asyncio.to_thread(then.findings, certificate_id, now_s=int(now_s))
+        return Assigned(nodes=where, consequences=impact.consequences, findings=findings)
 
     async def unassign(
         self,

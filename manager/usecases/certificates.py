@@ -5,7 +5,7 @@ Decides the order of each act: read in a worker, assess and confirm, write in on
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
@@ -13,14 +13,15 @@ from common.errors import ChangedMeanwhileError, NotFoundError, PkiError, Reason
 from common.ids import NodeName
 from manager.domain.annotations import NO_ANNOTATIONS
 from manager.domain.certificate_list import Query
-from manager.domain.consequences import Consequence, ConsequenceCode
+from manager.domain.consequences import ConsequenceCode
 from manager.domain.inventory import Inventory
-from manager.domain.model import AssignmentRecord, CertificateRecord, TrustedCaRecord
+from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.pki.judge.identity import key_of
-from manager.pki.read.batch import ImportFile
+from manager.pki.read.batch import Batch, ImportFile
 from manager.pki.read.findings import raise_findings
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.admission import read_batch, read_for_key, read_tls
+from manager.usecases.certificate_changes import Edited, ImportResult, Uploaded
 from manager.usecases.certificate_views import (
     EditableCertificate,
     ListedCertificate,
@@ -37,32 +38,11 @@ from manager.usecases.confirming import (
 )
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate, new_trusted_ca
+from manager.usecases.trust_views import trust_warnings
 from manager.usecases.uploads import Edit, Upload, read_upload
 from manager.usecases.workers import READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uploaded:
-    """What came of an upload: the entry, whether it is a new one, and what followed for nodes and clients."""
-
-    record: CertificateRecord
-    created: bool
-    consequences: Sequence[Consequence]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportResult:
-    """What came of an import: each entry, and whether it is a new one; `left_out` are findings about what was not taken.
-
-    `consequences` are what followed for nodes and clients.
-    """
-
-    tls: Sequence[tuple[CertificateRecord, bool]]
-    trusted_cas: Sequence[tuple[TrustedCaRecord, bool]]
-    left_out: Sequence[PkiError] = ()
-    consequences: Sequence[Consequence] = ()
 
 
 class CertificateUseCases:
@@ -98,9 +78,10 @@ class CertificateUseCases:
             )
             noted = {**impact.noted, **annotations.given()}
             concerned = await self._note_kept(record, noted, created=created, actor=actor)
+            then = await self._context.inventories.changed(inventory)
         _log_kept(record, created=created, count=len(concerned), actor=actor)
         self._context.changed({each.node for each in concerned}, cause=f"certificate {record.id} uploaded")
-        return Uploaded(record=record, created=created, consequences=impact.consequences)
+        return Uploaded(record=record, created=created, consequences=impact.consequences, inventory=then)
 
     async def import_files(
         self,
@@ -118,22 +99,11 @@ class CertificateUseCases:
         private key by another; with `peers` the files were given to be trusted (`manager.pki.read.batch`). Raises PkiFindingsError
         (every finding, with its file), IdentityConflictError, ConfirmationNeededError; then nothing was kept.
         """
-        inventory = await self._context.inventories.current()
-        batch = await self._context.workers.run(
-            READ_TIMEOUT_S,
-            read_batch,
-            files,
-            passphrase=passphrase,
-            stored_keys={key_of(entry.leaf) for entry in inventory.entries.values()},
-            trusted_keys={key_of(each) for each in inventory.trust.custom.values()},
-            skip_unusable=skip_unusable,
-            peers=peers,
-        )
-        with_keys = [await self._with_stored_key(material, inventory) for material in batch.without_key]
+        batch = await self._read(files, passphrase, skip_unusable=skip_unusable, peers=peers)
         trusted_cas = [new_trusted_ca(certificate) for certificate in batch.trusted_cas]
         now_s, left_out = self._context.clock(), list(batch.left_out)
         async with self._context.deciding() as inventory:
-            tls = [*batch.tls, *with_keys]
+            tls = list(batch.tls)
             if skip_unusable:
                 clashing = other_keys(inventory, tls)
                 left_out += [PkiError(message, reason=Reason.CONFLICT) for _, message in clashing]
@@ -151,16 +121,40 @@ class CertificateUseCases:
             if kept.trusted_cas:
                 names = [record.subject_name for record, _ in kept.trusted_cas]
                 await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", {"subjects": names})
+            then = await self._context.inventories.changed(inventory)
         for (record, created), places in zip(kept.tls, nodes, strict=True):
             _log_kept(record, created=created, count=len(places), actor=actor)
         if kept.trusted_cas:
             log.info("trust.changed", count=len(kept.trusted_cas), user=actor, cause="imported")
         concerned = {each.node for places in nodes for each in places}
         self._context.changed(None if kept.trusted_cas else concerned, cause="files imported")
-        consequences = impact.consequences
+        added = {record.id for record, _ in kept.trusted_cas}
         return ImportResult(
-            tls=kept.tls, trusted_cas=kept.trusted_cas, left_out=left_out, consequences=consequences
+            tls=kept.tls,
+            trusted_cas=kept.trusted_cas,
+            left_out=left_out,
+            consequences=impact.consequences,
+            warnings=await asyncio.to_thread(trust_warnings, then, added, now_s=int(now_s)) if added else (),
+            inventory=then,
         )
+
+    async def _read(
+        self, files: Sequence[ImportFile], passphrase: str | None, *, skip_unusable: bool, peers: bool
+    ) -> Batch:
+        """Read a batch of files; a certificate that came without its key gets the one that is kept."""
+        inventory = await self._context.inventories.current()
+        batch = await self._context.workers.run(
+            READ_TIMEOUT_S,
+            read_batch,
+            files,
+            passphrase=passphrase,
+            stored_keys={key_of(entry.leaf) for entry in inventory.entries.values()},
+            trusted_keys={key_of(each) for each in inventory.trust.custom.values()},
+            skip_unusable=skip_unusable,
+            peers=peers,
+        )
+        with_keys = [await self._with_stored_key(material, inventory) for material in batch.without_key]
+        return replace(batch, tls=(*batch.tls, *with_keys), without_key=())
 
     async def _with_stored_key(self, material: TlsMaterial, inventory: Inventory) -> TlsMaterial:
         """Give a certificate the key that is kept for the entry that it updates, or for another of the same key."""
@@ -180,10 +174,14 @@ class CertificateUseCases:
         """Return one, with all that is to be said about it. Raises NotFoundError."""
         record = await self._context.store.certificates.get(certificate_id)
         inventory = await self._context.inventories.current()
-        entry = inventory.entries.get(certificate_id)
-        if entry is None:
+        if certificate_id not in inventory.entries:
             raise NotFoundError(f"certificate {certificate_id} was deleted a moment ago")
-        return await asyncio.to_thread(show_certificate, inventory, entry, record, int(self._context.clock()))
+        return await self.describe(record, inventory)
+
+    async def describe(self, record: CertificateRecord, inventory: Inventory) -> ShownCertificate:
+        """Return what is to be said about a certificate that an inventory has: reads nothing, so whoever changed it is told of that change."""
+        entry, now_s = inventory.entries[record.id], int(self._context.clock())
+        return await asyncio.to_thread(show_certificate, inventory, entry, record, now_s)
 
     async def records(self, certificate_ids: Collection[int]) -> Sequence[CertificateRecord]:
         """Return what is kept of those of these that there are."""
@@ -204,8 +202,8 @@ class CertificateUseCases:
         seen: str | None = None,
         confirm: str | None = None,
         actor: str,
-    ) -> Sequence[Consequence]:
-        """Change an entry; return what follows for nodes and clients.
+    ) -> Edited:
+        """Change an entry.
 
         `seen` is the tag that the change was begun with (`manager.domain.etag`), `confirm` as in `manager.usecases.confirming`. Raises
         PkiFindingsError, InvalidInputError, NotFoundError, ConflictError, ChangedMeanwhileError, ConfirmationNeededError; then nothing
@@ -234,16 +232,17 @@ class CertificateUseCases:
             new = None
             for whole in impact.materials:
                 new = new_certificate(whole, temporary=record.temporary and whole.leaf.is_self_signed)
-            await store.certificates.update(
+            kept = await store.certificates.update(
                 certificate_id, new, nodes=where, slot=edit.slot, annotations=annotations, now_s=now_s
             )
             after = await store.certificates.nodes_of(certificate_id)
             noted = {**detail, **impact.noted}
             await self._context.note(actor, "certificate.updated", f"certificate {certificate_id}", noted)
+            then = await self._context.inventories.changed(inventory)
         concerned = {each.node for each in (*before, *after)}
         log.info("certificate.updated", certificate=certificate_id, user=actor, count=len(concerned))
         self._context.changed(concerned, cause=f"certificate {certificate_id} edited")
-        return impact.consequences
+        return Edited(record=kept, consequences=impact.consequences, inventory=then)
 
     async def delete(
         self, certificate_ids: Sequence[int], *, force: bool, confirm: str | None = None, actor: str

@@ -51,6 +51,8 @@ class DownloadUseCases:
                     reason=Reason.UNSUPPORTED,
                 )
         materials = await self._context.store.certificates.slot_material(numbers) if wanted.key else {}
+        if wanted.key and (missing := [number for number in numbers if number not in materials]):
+            raise NotFoundError(f"certificate {missing[0]} was deleted a moment ago")
         items = await asyncio.to_thread(_export_items, inventory, numbers, wanted, materials, now_s)
         made = await self._context.workers.run(
             EXPORT_TIMEOUT_S, export, items, wanted.form, passphrase=wanted.passphrase

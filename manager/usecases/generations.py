@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from common.bundle.manifest import CERTIFICATE, CHAIN, SLOTS, Manifest, Slot, parse_manifest
-from common.errors import Reason, StorageError
+from common.errors import NotFoundError, Reason, StorageError
 from common.ids import Digest, NodeName
 from common.pki.certificate import Certificate
 from manager.domain.consequences import Consequence
@@ -175,6 +175,8 @@ class GenerationUseCases:
     async def _assess(
         self, inventory: Inventory, node: NodeName, old: Manifest | None, new: Manifest
     ) -> tuple[Difference, Impact]:
+        if node not in inventory.nodes:
+            raise NotFoundError(f"node '{node}' was removed a moment ago")
         now_s = self._context.clock()
         bodies = await self._context.store.generations.payloads(digests_compared(old) | digests_compared(new))
 

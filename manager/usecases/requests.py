@@ -10,11 +10,14 @@ from common.bundle.manifest import Slot
 from common.codes import KeyKind
 from common.errors import Hint, InvalidInputError, NotFoundError
 from common.ids import NodeName
+from manager.domain.consequences import Consequence
+from manager.domain.inventory import Inventory
 from manager.domain.model import RequestRecord
 from manager.pki.read.csr import Request, RequestFields, kind_like, make_key, make_request, prefill
 from manager.pki.read.keys import private_key_pem
+from manager.pki.read.material import TlsMaterial
 from manager.pki.read.upload import read_private_key
-from manager.store.catalogue import Answered
+from manager.store.catalogue import Answered as KeptAnswer
 from manager.store.records import NewRequest
 from manager.usecases.admission import read_for_key
 from manager.usecases.confirming import assess_answered, assess_unasked
@@ -48,6 +51,15 @@ class RequestChanges:
     server_auth: bool | None = None
     client_auth: bool | None = None
     template: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What came of a signed answer: what was kept, what followed for nodes and clients, and the inventory with it."""
+
+    kept: KeptAnswer
+    consequences: Sequence[Consequence]
+    inventory: Inventory
 
 
 class RequestUseCases:
@@ -131,15 +143,7 @@ class RequestUseCases:
             raise InvalidInputError(
                 "take_over", "this request replaces no certificate, so there are no nodes to take over"
             )
-        material = await self._context.workers.run(
-            READ_TIMEOUT_S,
-            read_for_key,
-            certificate=certificate,
-            private_key=await store.requests.private_key(request_id),
-            parameters=parameters,
-            passphrase=passphrase,
-            owner=f"the key of request {request_id} ({record.raw_subject or 'no subject'})",
-        )
+        material = await self._read(record, certificate, parameters, passphrase)
         now_s = self._context.clock()
         async with self._context.deciding() as inventory:
             record = await store.requests.get(request_id)
@@ -147,7 +151,7 @@ class RequestUseCases:
                 assess_answered, inventory, record, material, where, slot, take_over=take_over, now_s=now_s
             )
             impact.require_confirmation(confirm, replaces=replaces)
-            answered = await store.catalogue.answer(
+            kept = await store.catalogue.answer(
                 request_id,
                 new_certificate(impact.materials[0]),
                 take_over=take_over,
@@ -156,13 +160,28 @@ class RequestUseCases:
                 replaced=impact.replaced(confirm, replaces=replaces),
                 now_s=now_s,
             )
-            number = answered.certificate.id
+            number = kept.certificate.id
             detail: dict[str, object] = {"certificate": number, "take_over": take_over}
-            detail |= {"nodes": answered.nodes, **impact.noted}
+            detail |= {"nodes": kept.nodes, **impact.noted}
             await self._context.note(actor, "request.answered", f"request {request_id}", detail)
+            then = await self._context.inventories.changed(inventory)
         log.info("request.answered", csr=request_id, certificate=number, user=actor)
-        self._context.changed(answered.nodes, cause=f"request {request_id} answered")
-        return replace(answered, consequences=impact.consequences)
+        self._context.changed(kept.nodes, cause=f"request {request_id} answered")
+        return Answered(kept=kept, consequences=impact.consequences, inventory=then)
+
+    async def _read(
+        self, record: RequestRecord, certificate: str, parameters: str, passphrase: str | None
+    ) -> TlsMaterial:
+        """Read an answer, and give it the request's key. Raises PkiFindingsError."""
+        return await self._context.workers.run(
+            READ_TIMEOUT_S,
+            read_for_key,
+            certificate=certificate,
+            private_key=await self._context.store.requests.private_key(record.id),
+            parameters=parameters,
+            passphrase=passphrase,
+            owner=f"the key of request {record.id} ({record.raw_subject or 'no subject'})",
+        )
 
     async def delete(self, request_ids: Sequence[int], *, confirm: str | None = None, actor: str) -> None:
         """Remove all of these with their keys, or none. Raises NotFoundError, ConfirmationNeededError (`manager.usecases.confirming`)."""

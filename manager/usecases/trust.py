@@ -1,7 +1,7 @@
 """Uploading, viewing, editing, exporting and deleting custom trusted CAs, which every node gets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -9,13 +9,10 @@ import structlog
 
 from common.errors import ChangedMeanwhileError, NotFoundError, PkiError
 from common.pki.certificate import Certificate
-from common.pki.path import faults_as_ca, is_damaged_root
 from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.etag import etag_of_trusted_ca
-from manager.domain.inventory import Inventory, Trust
+from manager.domain.inventory import Inventory
 from manager.domain.model import TrustedCaRecord
-from manager.domain.trust import client_ca_list
-from manager.pki.chain.chain import PROBLEM_WORDS
 from manager.pki.judge.status import Status, statuses
 from manager.pki.text.certificate import text_form
 from manager.pki.write.export import Download, trusted_pem
@@ -24,33 +21,20 @@ from manager.usecases.admission import read_trusted_ca, read_trusted_cas
 from manager.usecases.confirming import Impact, assess_trusted, assess_untrusted
 from manager.usecases.context import Context
 from manager.usecases.kept import new_trusted_ca
+from manager.usecases.trust_views import ShownTrustedCa, show_trusted_ca, trust_warnings
 from manager.usecases.workers import READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShownTrustedCa:
-    """A trusted CA with its statuses.
-
-    `held_out` says why nodes do not get it, "" if they do; `faults` why clients accept nothing below it, in words; `text` is "" in a list.
-    """
-
-    record: TrustedCaRecord
-    certificate: Certificate
-    statuses: Sequence[Status]
-    held_out: str = ""
-    faults: Sequence[str] = ()
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TakenCas:
-    """What came of an upload: each record and whether it is a new entry, findings about the rest, and what it means."""
+    """What came of an upload: each record and whether it is a new entry, findings about the rest, what it means, and what is wrong with it."""
 
     kept: Sequence[tuple[TrustedCaRecord, bool]]
     left_out: Sequence[PkiError]
     consequences: Sequence[Consequence]
+    warnings: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +66,15 @@ class TrustUseCases:
             impact.require_confirmation(confirm)
             new = await asyncio.to_thread(lambda: [new_trusted_ca(each) for each in found.certificates])
             kept = await self._keep(new, actor=actor)
+            then = await self._context.inventories.changed(inventory)
         self._tell(len(kept), cause="uploaded", actor=actor)
-        return TakenCas(kept=kept, left_out=found.left_out, consequences=impact.consequences)
+        added = {record.id for record, _ in kept}
+        return TakenCas(
+            kept=kept,
+            left_out=found.left_out,
+            consequences=impact.consequences,
+            warnings=await asyncio.to_thread(trust_warnings, then, added, now_s=now_s),
+        )
 
     async def upload_one(
         self, certificate: str, *, trusted_intermediate: bool, actor: str
@@ -105,7 +96,9 @@ class TrustUseCases:
         """Return all custom ones."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         return await asyncio.to_thread(
-            lambda: [self._shown(record, inventory.trust, now_s) for record in inventory.trusted_cas.values()]
+            lambda: [
+                show_trusted_ca(record, inventory.trust, now_s) for record in inventory.trusted_cas.values()
+            ]
         )
 
     async def get(self, trusted_ca_id: int) -> TrustedCaRecord:
@@ -127,28 +120,16 @@ class TrustUseCases:
         inventory = await self._context.inventories.current()
         if trusted_ca_id not in inventory.trust.custom:
             raise NotFoundError(f"trusted CA {trusted_ca_id} was deleted a moment ago")
-        shown = self._shown(record, inventory.trust, int(self._context.clock()))
+        return await self._describe(record, inventory)
+
+    async def _describe(self, record: TrustedCaRecord, inventory: Inventory) -> ShownTrustedCa:
+        shown = show_trusted_ca(record, inventory.trust, int(self._context.clock()))
         return replace(shown, text=await asyncio.to_thread(text_form, shown.certificate))
 
-    async def warnings(self, *, of: Collection[int] | None = None) -> Sequence[str]:
-        """Return what is wrong with the trusted CAs: with each that is of no use, and with all of them as a whole.
-
-        After an addition `of` are those that were added: what was wrong with another one before is no news.
-        """
-        inventory = await self._context.inventories.current()
-        useless = [
-            f"clients accept nothing that {shown.certificate.label} signed: {', '.join(shown.faults)}"
-            for shown in await self.list()
-            if shown.faults and (of is None or shown.record.id in of)
-        ]
-        damaged = [
-            f"the signature of {one.label} on itself is not by its own key, so it is no root here; most clients do not look at it, "
-            "OpenSSL refuses it with -check_ss_sig"
-            for number, one in inventory.trust.custom.items()
-            if is_damaged_root(one) and (of is None or number in of)
-        ]
-        too_long = client_ca_list(inventory.trusted_cas, inventory.trust)
-        return [*useless, *damaged, *([too_long] if too_long else [])]
+    async def warnings(self) -> Sequence[str]:
+        """Return what is wrong with the trusted CAs: with each that is of no use, and with all of them as a whole."""
+        inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
+        return await asyncio.to_thread(trust_warnings, inventory, inventory.trusted_cas.keys(), now_s=now_s)
 
     async def edit(
         self,
@@ -160,8 +141,8 @@ class TrustUseCases:
         seen: str | None = None,
         confirm: str | None = None,
         actor: str,
-    ) -> TrustedCaRecord:
-        """Replace an entry's certificate, or whether an intermediate verifies peers; None leaves either as it is.
+    ) -> ShownTrustedCa:
+        """Replace an entry's certificate, or whether an intermediate verifies peers; None leaves either as it is. Return what it is then.
 
         An intermediate that no longer does counts as lost. Raises PkiFindingsError, NotFoundError, IdentityConflictError (another entry is
         the same), ConfirmationNeededError as `delete` and `take` do, ChangedMeanwhileError (it is no longer what was `seen`, or what this was decided by).
@@ -181,14 +162,15 @@ class TrustUseCases:
             verifying=[read] if is_verifying else [],
             force=force,
             confirm=confirm,
-        ):
+        ) as inventory:
             # all of this was decided by what was read
             _check_same(trusted_ca_id, await store.get(trusted_ca_id), etag_of_trusted_ca(record))
             kept = await store.update(trusted_ca_id, new)
             detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
             await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
+            then = await self._context.inventories.changed(inventory)
         self._tell(1, cause="edited", actor=actor)
-        return kept
+        return await self._describe(kept, then)
 
     async def export(self) -> Download:
         """Return all custom ones in one file."""
@@ -233,8 +215,8 @@ class TrustUseCases:
         verifying: Sequence[Certificate],
         force: bool,
         confirm: str | None,
-    ) -> AsyncIterator[None]:
-        """Begin the transaction in which trusted CAs are lost, and note how few anchors are meant then, for nodes that ask.
+    ) -> AsyncIterator[Inventory]:
+        """Begin the transaction in which trusted CAs are lost, with the inventory that it begins with, and note how few anchors are meant then, for nodes that ask.
 
         Refuses to lose much, or to verify by too much, unless it is forced or confirmed. What one change leaves is what the next is
         judged by: two small losses at once may be a large one.
@@ -257,21 +239,11 @@ class TrustUseCases:
             stay = [one for number, one in inventory.trusted_cas.items() if number not in missing]
             anchors = len(inventory.trust.builtin) + sum(one.is_anchor for one in stay)
             await self._context.store.trusted_cas.confirm_anchor_count(anchors)
-            yield
+            yield inventory
 
     def _tell(self, count: int, *, cause: str, actor: str) -> None:
         log.info("trust.changed", count=count, user=actor, cause=cause)
         self._context.changed(None, cause=f"trusted CAs {cause}")
-
-    def _shown(self, record: TrustedCaRecord, trust: Trust, now_s: int) -> ShownTrustedCa:
-        certificate = trust.custom[record.id]
-        return ShownTrustedCa(
-            record=record,
-            certificate=certificate,
-            statuses=statuses(certificate, now_s=now_s, trusted_ca=True),
-            held_out=trust.held_out.get(record.id, ""),
-            faults=[PROBLEM_WORDS[each] for each in faults_as_ca(certificate, now_s=now_s)],
-        )
 
 
 def _check_same(number: int, record: TrustedCaRecord, seen: str | None) -> None:

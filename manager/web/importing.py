@@ -38,11 +38,11 @@ async def show_import(
             status=status_of(error),
             problems=[] if asked is not None else findings_of(error),
             kept=None,
+            left_out=(),
+            warnings=(),
             pasted=await page_request.shown_text(pasted),
             asked=asked,
         )
-    added = {record.id for record, _ in kept.trusted_cas}
-    warnings = await page_request.use_cases.trust.warnings(of=added) if added else []
     return page_request.render(
         template,
         problems=[],
@@ -50,5 +50,5 @@ async def show_import(
         left_out=sentences(kept.left_out),
         pasted="",
         asked=None,
-        warnings=warnings,
+        warnings=kept.warnings,
     )

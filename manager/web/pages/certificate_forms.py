@@ -108,7 +108,7 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
     given = _Given(texts, chosen_nodes(form), annotations_of(form))
     try:
         given = replace(given, fields={name: await page_request.given_text(name) for name in texts})
-        consequences = await page_request.use_cases.certificates.edit(
+        kept = await page_request.use_cases.certificates.edit(
             number,
             _edited(record, given, form),
             seen=seen,
@@ -133,7 +133,7 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
         return await _edit_form(
             page_request, record, given, seen=seen, status=status_of(error), problems=problems
         )
-    message = with_notes("Saved. Nodes that it concerns get it within seconds.", consequences)
+    message = with_notes("Saved. Nodes that it concerns get it within seconds.", kept.consequences)
     return page_request.redirect(f"/certificates/{number}", message)
 
 
@@ -153,7 +153,7 @@ def _edited(record: CertificateRecord, given: _Given, form: Form) -> Edit:
 
 
 async def import_form(page_request: PageRequest) -> web.StreamResponse:
-    return page_request.render("import.html", problems=[], kept=None, asked=None)
+    return page_request.render("import.html", problems=[], kept=None, left_out=(), warnings=(), asked=None)
 
 
 async def import_files(page_request: PageRequest) -> web.StreamResponse:

@@ -121,7 +121,7 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
         )
     except CertcastError as error:
         return _new(page_request, [error])
-    return await _joining(page_request, record.name, token, is_new=True)
+    return _joining(page_request, record, None, token)
 
 
 async def edit_page(page_request: PageRequest) -> web.StreamResponse:
@@ -165,13 +165,10 @@ async def token_page(page_request: PageRequest) -> web.StreamResponse:
 
 async def make_token(page_request: PageRequest) -> web.StreamResponse:
     """Make another join token, and show the join command once."""
-    name = page_request.node()
-    return await _joining(
-        page_request,
-        name,
-        await page_request.use_cases.nodes.new_token(name, actor=page_request.actor),
-        is_new=False,
-    )
+    record = await _record(page_request)
+    view = page_request.site.fleet.node(record.name)
+    token = await page_request.use_cases.nodes.new_token(record.name, actor=page_request.actor)
+    return _joining(page_request, record, view, token)
 
 
 async def retire_page(page_request: PageRequest) -> web.StreamResponse:
@@ -273,21 +270,22 @@ async def joining(page_request: PageRequest) -> web.StreamResponse:
     )
 
 
-async def _joining(
-    page_request: PageRequest, name: NodeName, token: NewToken, *, is_new: bool
+def _joining(
+    page_request: PageRequest, record: NodeRecord, view: NodeView | None, token: NewToken
 ) -> web.Response:
+    """Show a join command, which is shown once: nothing is read for it that somebody may have removed. A new node has no `view` yet."""
     return page_request.render(
         "node_join.html",
-        name=name,
+        name=record.name,
         commands=[
-            *(INSTALL if is_new else ()),
+            *(INSTALL if view is None else ()),
             f"certcast-nodeagent join {shlex.quote(token.text)}",
             *START,
         ],
-        record=await page_request.use_cases.nodes.get(name),
-        view=page_request.site.fleet.node(name),
+        record=record,
+        view=view,
         expires_s=token.expires_s,
-        is_new=is_new,
+        is_new=view is None,
     )
 
 

@@ -149,9 +149,10 @@ async def answer(page_request: PageRequest) -> web.StreamResponse:
             status=status_of(error),
             problems=findings_of(error),
         )
-    where = f" It goes to {plural(len(answered.nodes), 'node')} now." if answered.nodes else ""
+    kept = answered.kept
+    where = f" It goes to {plural(len(kept.nodes), 'node')} now." if kept.nodes else ""
     return page_request.redirect(
-        f"/certificates/{answered.certificate.id}",
+        f"/certificates/{kept.certificate.id}",
         with_notes(
             f"The answer is a TLS certificate now, with the request's private key.{where}",
             answered.consequences,

@@ -77,7 +77,9 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
 
 async def import_form(page_request: PageRequest) -> web.StreamResponse:
     """Ask for files or text."""
-    return page_request.render("trusted_cas_import.html", problems=[], kept=None, pasted="", asked=None)
+    return page_request.render(
+        "trusted_cas_import.html", problems=[], kept=None, left_out=(), warnings=(), pasted="", asked=None
+    )
 
 
 async def import_files(page_request: PageRequest) -> web.StreamResponse:

@@ -62,7 +62,8 @@ async def test_a_note_is_changed_and_taken_away_with_an_audit_entry_each(world: 
     for text in ("Replaced soon.", ""):
         world.wait(1)
         before = (await world.store.certificates.get(number)).changed_s
-        assert await edit(number, Edit(annotations=Annotations(note=text)), actor="bob") == []
+        kept = await edit(number, Edit(annotations=Annotations(note=text)), actor="bob")
+        assert kept.consequences == []
         assert await note_of(world, number) == text
         assert (await detail_of_last_act(world))["note"] == text
         assert (await world.store.certificates.get(number)).changed_s > before

@@ -243,11 +243,11 @@ async def test_the_status_is_as_of_now(world: World):
 
 
 async def test_certificates_are_decoded_once_and_off_the_loop(world: World, monkeypatch):
-    await upload(world, make_leaf(ISSUER))
     where, decode = [], subject.decode
     monkeypatch.setattr(
         subject, "decode", lambda der: where.append(threading.current_thread()) or decode(der)
     )
+    await upload(world, make_leaf(ISSUER))
     for _ in range(3):
         await listed(world)
     assert len(where) == 2  # the leaf and its issuer

@@ -102,7 +102,7 @@ async def test_texts_without_a_key_are_kept_as_they_were_given(world: World):
     kept = await world.use_cases.trust.edit(
         trusted.id, certificate=given, trusted_intermediate=None, force=False, actor="ada"
     )
-    assert kept.text == given
+    assert kept.record.text == given
 
 
 async def test_parameters_that_came_with_an_answer_outlive_an_edit_of_the_certificate(world: World):
@@ -122,7 +122,7 @@ async def test_parameters_that_came_with_an_answer_outlive_an_edit_of_the_certif
         slot="server",
         actor="ada",
     )
-    number = answered.certificate.id
+    number = answered.kept.certificate.id
     edit = Edit(certificate=made.certificate_pem + ISSUER.certificate_pem)
     await world.use_cases.certificates.edit(number, edit, actor="ada")
     assert (await world.store.certificates.get(number)).parameters_pem == FFDHE2048_PEM

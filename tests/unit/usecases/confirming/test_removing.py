@@ -101,5 +101,5 @@ async def test_what_was_told_of_one_edit_of_a_trusted_ca_confirms_neither_anothe
         edit(other.certificate_pem, error.token),
     ):
         assert (await refused(change)).token != error.token
-    kept = await edit(None, error.token)
+    kept = (await edit(None, error.token)).record
     assert (kept.fingerprint, kept.trusted_intermediate) == (record.fingerprint, False)

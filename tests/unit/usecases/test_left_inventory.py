@@ -1,0 +1,59 @@
+"""The inventory that a change leaves: who changed something answers from it, and it is the current one as soon as that is on disk."""
+
+import pytest
+
+from common.pki.certificate import decode
+from manager.store.inventory import Inventories
+from manager.usecases.admission import read_tls
+from manager.usecases.kept import new_certificate
+from manager.usecases.uploads import Upload
+from tests.pki import Made, make_leaf, make_root
+from tests.unit.usecases.conftest import BUILTIN, World
+
+ROOT = make_root()
+BUILT_IN = [decode(BUILTIN.certificate_der)]
+
+
+async def upload(world: World, made: Made):
+    return await world.use_cases.certificates.upload(
+        Upload(certificate=made.certificate_pem, private_key=made.key_pem), actor="ada"
+    )
+
+
+async def test_what_a_change_leaves_is_what_the_next_reader_gets_without_reading(world: World):
+    await upload(world, make_leaf(ROOT))
+    kept = await upload(world, make_leaf(ROOT))
+    assert await world.use_cases.inventory() is kept.inventory
+    anew = await Inventories(world.store, BUILT_IN).current()
+    assert anew.revision == kept.inventory.revision
+    assert anew.entries == kept.inventory.entries
+    assert list(kept.inventory.entries) == [1, 2]
+
+
+async def test_what_was_undone_is_in_no_inventory(world: World):
+    await upload(world, make_leaf(ROOT))
+    before = await world.use_cases.inventory()
+    other = make_leaf(ROOT)
+    new = new_certificate(read_tls(certificate=other.certificate_pem, private_key=other.key_pem))
+    inventories = world.use_cases._context.inventories
+
+    async def undone() -> None:
+        async with world.store.transaction():
+            await world.store.certificates.add(new, now_s=1.0)
+            assert len((await inventories.changed(before)).entries) == 2
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await undone()
+    assert await world.use_cases.inventory() is before
+    await upload(world, make_leaf(ROOT))
+    anew = await Inventories(world.store, BUILT_IN).current()
+    assert (await world.use_cases.inventory()).entries == anew.entries
+
+
+async def test_a_revision_is_named_before_the_end_only_to_who_changes_content(world: World):
+    with pytest.raises(RuntimeError, match="only a transaction"):
+        await world.store.meta.next_revision()
+    async with world.store.transaction():
+        named = await world.store.meta.next_revision()
+    assert await world.store.meta.revision() == named
