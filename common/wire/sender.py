@@ -298,6 +298,9 @@ class Sender:
         outstanding = self._outstanding
         if outstanding is None or outstanding.push.push_id != accepted.push_id:
             return []
+        if outstanding.stage == "outcome":
+            # each would give it more time, and nothing else would be offered to it meanwhile
+            raise ProtocolError("the agent accepted a push twice")
         deadline_s = now_s + accepted.within_s + OUTCOME_GRACE_S
         self._outstanding = replace(outstanding, stage="outcome", deadline_s=deadline_s)
         return [Received(accepted)]

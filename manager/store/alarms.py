@@ -6,7 +6,7 @@ Invariant: raising and lowering are one transaction, so a reader sees the alarms
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 
 from common.errors import Hint, NotFoundError
 from manager.domain.alarms import AlarmKind, AlarmRecord, Changes, Subject
@@ -66,11 +66,17 @@ class Alarms:
                     seen = {"acknowledged_s": now_s, "acknowledged_by": actor}
                     await connection.execute(update(alarm).where(alarm.c.id == alarm_id).values(seen))
 
-    async def collect(self, *, keep: int) -> None:
-        """Forget all but the latest `keep` of those that were lowered."""
+    async def collect(self, *, keep: int, keep_each: int) -> None:
+        """Forget all but the latest `keep` of those that were lowered, and of each kind and subject all but the latest `keep_each`."""
         lowered = alarm.c.lowered_s.is_not(None)
+        place = func.row_number().over(
+            partition_by=(alarm.c.kind, alarm.c.subject), order_by=alarm.c.id.desc()
+        )
+        ranked = select(alarm.c.id, place.label("place")).where(lowered).subquery()
+        repeated = select(ranked.c.id).where(ranked.c.place > keep_each)
         oldest = select(alarm.c.id).where(lowered).order_by(alarm.c.id.desc()).offset(keep).limit(1)
         async with self._database.write() as connection:
+            await connection.execute(delete(alarm).where(alarm.c.id.in_(repeated)))
             last = (await connection.execute(oldest)).scalar()
             if last is not None:
                 await connection.execute(delete(alarm).where(lowered, alarm.c.id <= last))

@@ -44,6 +44,9 @@ SILENT_S: Final = 120.0
 """An evaluation that is older than this is an alarm of its own."""
 
 HISTORY_KEPT: Final = 10_000
+HISTORY_KEPT_EACH: Final = 200
+"""Of one kind and subject, so that a node whose reports change all the time leaves the others theirs."""
+
 HISTORY_MAX: Final = 1_000
 """Alarms that one answer tells of the past."""
 
@@ -163,7 +166,7 @@ class AlarmUseCases:
 
     async def collect(self) -> None:
         """Forget what stood long ago. Raises StorageError."""
-        await self._context.store.alarms.collect(keep=HISTORY_KEPT)
+        await self._context.store.alarms.collect(keep=HISTORY_KEPT, keep_each=HISTORY_KEPT_EACH)
 
     async def _republished(
         self, inventory: Inventory, views: Sequence[NodeView], now_s: float

@@ -55,6 +55,8 @@ def ask(url: str) -> tuple[int, str]:
         return UNKNOWN, f"CERTCAST UNKNOWN: what answers at {url} is not a certcast nodeagent"
     finally:
         connection.close()
+    if not answer.checks:
+        return UNKNOWN, f"CERTCAST UNKNOWN: what answers at {url} says nothing about any check"
     return judge(answer)
 
 

@@ -17,6 +17,9 @@ ANSWER_MAX_BYTES: Final = 16 * 1024
 # RFC 4511 4.14.1: ExtendedRequest with the OID of StartTLS, message 1
 LDAP_REQUEST: Final = bytes.fromhex("301d02010177188016") + b"1.3.6.1.4.1.1466.20037"
 LDAP_SUCCESS: Final = 0
+_CODE_MAX_BYTES: Final = 4
+"""Of a result; there are some hundred (RFC 4511 4.1.9)."""
+
 _SEQUENCE, _INTEGER, _ENUMERATED, _EXTENDED_RESPONSE = 0x30, 0x02, 0x0A, 0x78
 
 
@@ -58,8 +61,9 @@ async def ldap(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         _, result = _element(response, _ENUMERATED)
     except (ValueError, asyncio.IncompleteReadError) as error:
         raise UnreachableError("the LDAP server's answer to StartTLS cannot be read") from error
-    if int.from_bytes(result, "big") != LDAP_SUCCESS:
-        raise UnreachableError(f"the LDAP server refuses StartTLS (result {int.from_bytes(result, 'big')})")
+    code = int.from_bytes(result[:_CODE_MAX_BYTES], "big")
+    if code != LDAP_SUCCESS or len(result) > _CODE_MAX_BYTES:
+        raise UnreachableError(f"the LDAP server refuses StartTLS (result {code})")
 
 
 async def xmpp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, domain: str) -> None:

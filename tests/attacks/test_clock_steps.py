@@ -17,7 +17,7 @@ __all__ = ["world"]  # a fixture
 
 HERE = "192.0.2.9"
 HOUR_S = 3600.0
-PASSWORD = "correct horse battery"
+PASSWORD = "copper horse battery"
 KEY = pki.make_key()
 
 

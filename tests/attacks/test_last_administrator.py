@@ -14,7 +14,7 @@ from tests.unit.usecases.conftest import World, world
 
 __all__ = ["world"]  # a fixture
 
-PASSWORD = "correct horse battery"
+PASSWORD = "copper horse battery"
 
 
 @pytest.fixture

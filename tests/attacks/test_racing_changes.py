@@ -154,7 +154,7 @@ async def test_a_role_that_somebody_else_gave_a_moment_ago_is_not_taken_back_uns
 ):
     users = world.use_cases.users
     for name in ("ada", "bob", "eve"):
-        await users.add(name, role=Role.ADMINISTRATOR, password="correct horse battery", actor="console")
+        await users.add(name, role=Role.ADMINISTRATOR, password="copper horse battery", actor="console")
     struck = strike(world, monkeypatch, lambda: users.set_role("eve", role=Role.READ_ONLY, actor="bob"))
     with pytest.raises(ChangedMeanwhileError, match="somebody else made eve read-only in the meantime"):
         await users.set_role("eve", role=Role.OPERATOR, seen=Role.ADMINISTRATOR, actor="ada")

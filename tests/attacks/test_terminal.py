@@ -145,10 +145,10 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         given = {
             "CERTCAST_URL": "https://127.0.0.1:1",
             "CERTCAST_USER": "anna",
-            "CERTCAST_PASSWORD": "correct horse battery",
+            "CERTCAST_PASSWORD": "copper horse battery",
             "COLUMNS": "200",
         }
-        return CliRunner().invoke(app, line, input="correct horse battery\n" * 3, env=given)
+        return CliRunner().invoke(app, line, input="copper horse battery\n" * 3, env=given)
 
     return run
 

@@ -50,6 +50,15 @@ async def ldap_without(reader, writer) -> bool:
     return False
 
 
+async def ldap_with_a_long_result(reader, writer) -> bool:
+    await reader.readexactly(31)
+    code = b"\x0a\x82\x0f\xa0" + b"\x7f" * 4000
+    answer = b"\x78\x82" + len(code).to_bytes(2) + code
+    message = b"\x02\x01\x01" + answer
+    writer.write(b"\x30\x82" + len(message).to_bytes(2) + message)
+    return False
+
+
 async def xmpp(reader, writer) -> bool:
     said = await reader.readuntil(b"etherx.jabber.org/streams") + await reader.readuntil(b">")
     assert b"chat.example.com" in said

@@ -4,6 +4,7 @@ from common.bundle.build import Bundle
 from common.errors import ProtocolError, Reason
 from common.ids import NodeName
 from common.wire.messages import (
+    Accepted,
     Goodbye,
     Hello,
     Offer,
@@ -299,6 +300,17 @@ def test_an_agent_may_only_ask_for_what_was_offered_and_once():
     stage.sender.receive(wanted, b"", 0.0)
     with pytest.raises(ProtocolError):
         stage.sender.receive(wanted, b"", 0.0)
+
+
+def test_an_agent_that_accepts_a_push_again_and_again_gets_no_more_time_for_it():
+    stage = Stage()
+    stage.offer(opaque_bundle())
+    accepted = Accepted(push_id="push-1", within_s=60)
+    stage.sender.receive(accepted, b"", stage.now_s)
+    deadline_s = stage.sender.deadline_s
+    with pytest.raises(ProtocolError):
+        stage.sender.receive(accepted, b"", stage.now_s + 50)
+    assert stage.sender.deadline_s == deadline_s
 
 
 @pytest.mark.parametrize("message", [Welcome(verdict="ok"), Goodbye(reason="busy", retry_after_s=1)])

@@ -15,7 +15,7 @@ from manager.usecases.usecases import UseCases
 
 async def test_failed_sign_ins_are_in_the_log_with_who_was_named_and_from_where(use_cases: UseCases):
     context = use_cases._context
-    await use_cases.users.add("anna", role=Role.OPERATOR, password="correct horse battery", actor="test")
+    await use_cases.users.add("anna", role=Role.OPERATOR, password="copper horse battery", actor="test")
     for _ in range(3):
         with pytest.raises(AccessError):
             await use_cases.users.passwords.prove("anna", "wrong", address="192.0.2.7")

@@ -94,6 +94,7 @@ async def test_openssl_agrees_that_these_services_upgrade_to_tls(protocol, speak
         ("smtp", spoken.endless, "sends too much"),
         ("smtp", spoken.xmpp_without, "did not answer"),
         ("ldap", spoken.ldap_without, "refuses StartTLS (result 52)"),
+        ("ldap", spoken.ldap_with_a_long_result, "refuses StartTLS (result 2139062143)"),
         ("ldap", spoken.smtp_without, "cannot be read"),
         ("xmpp", spoken.xmpp_without, "does not offer STARTTLS for 'chat.example.com'"),
         ("xmpp", spoken.endless, "sends too much"),

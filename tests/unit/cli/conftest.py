@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 from manager.cli.app import app
 from tests.unit.cli.fake_api import FakeApi, running
 
-PASSWORD = "correct-horse-battery"
+PASSWORD = "copper-horse-battery"
 
 Run = Callable[..., Result]
 

@@ -1,3 +1,8 @@
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from nodeagent.health.check import Check
@@ -41,3 +46,29 @@ def test_the_line_is_one_line_with_performance_data():
 def test_an_address_that_is_none_is_unknown():
     assert ask("127.0.0.1:9470")[0] == UNKNOWN
     assert ask("https://127.0.0.1")[0] == UNKNOWN
+
+
+def test_an_answer_without_any_check_is_unknown_whatever_it_claims():
+    with listening(b'{"status":"ok","checks":[]}') as url:
+        assert ask(url) == (UNKNOWN, f"CERTCAST UNKNOWN: what answers at {url} says nothing about any check")
+    with listening(b'{"status":"ok","checks":[{"name":"loop","ok":true,"message":"it answers"}]}') as url:
+        assert ask(url)[0] == OK
+
+
+@contextmanager
+def listening(body: bytes) -> Iterator[str]:
+    """Answer one question with this."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            thread.join()

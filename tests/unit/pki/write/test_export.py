@@ -15,7 +15,7 @@ ROOT = make_root()
 LOW = make_intermediate(ROOT, "Low")
 LEAF = make_leaf(LOW, ["a.example.com"], key=make_rsa_key())
 SECOND = make_leaf(LOW, ["b.example.com"])
-PASSPHRASE = "correct horse battery"
+PASSPHRASE = "copper horse battery"
 
 
 def item(made, *, key=True, **keywords):
