@@ -14,6 +14,7 @@ import msgspec
 from common.pki.expiry import ALARM_DAYS, DAY_S
 from common.words import span_of
 from nodeagent.health.check import Check
+from nodeagent.health.holder import stranger_at
 
 ENDPOINT: Final = "endpoint "
 LABELS_MAX: Final = 16
@@ -55,6 +56,11 @@ def ask(url: str) -> tuple[int, str]:
         return UNKNOWN, f"CERTCAST UNKNOWN: what answers at {url} is not a certcast nodeagent"
     finally:
         connection.close()
+    if stranger := stranger_at(host or "", port):
+        return CRITICAL, (
+            f"CERTCAST CRITICAL: what answers at {url} is a process of '{stranger}', which is not the agent: "
+            "end it, and start the agent again"
+        )
     if not answer.checks:
         return UNKNOWN, f"CERTCAST UNKNOWN: what answers at {url} says nothing about any check"
     return judge(answer)
