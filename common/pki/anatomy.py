@@ -80,6 +80,7 @@ class Anatomy:
     """
 
     version: int = 3
+    signature_algorithm: bytes = b""
     serial: int = 1
     serial_octets: int = 1
     subject_der: bytes = b""
@@ -105,7 +106,8 @@ class Anatomy:
 def anatomy(certificate: Certificate) -> Anatomy:
     """Read a certificate's parts; each once, because a path is judged for every leaf below it."""
     try:
-        body = der.members(der.sequence(certificate.der, 1)[0], der.SEQUENCE, 6)
+        frame = der.sequence(certificate.der, 2)
+        body = der.members(frame[0], der.SEQUENCE, 6)
         version = 1
         if body[0].tag == _VERSION:
             version, body = der.integer(der.first(body[0].content)) + 1, body[1:]
@@ -118,6 +120,7 @@ def anatomy(certificate: Certificate) -> Anatomy:
     read.extension(CRL_POINTS, _walk_crl_points, None)
     return Anatomy(
         version=version,
+        signature_algorithm=frame[1].raw,
         serial=read.try_("serial", lambda: der.integer(body[0]), 1),
         serial_octets=len(body[0].content),
         subject_der=body[4].raw,

@@ -9,7 +9,14 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from common.pki.anatomy import STATUS_REQUEST, Anatomy, anatomy
+from common.pki.anatomy import (
+    BASIC_CONSTRAINTS,
+    KEY_USAGE,
+    STATUS_REQUEST,
+    SUBJECT_KEY,
+    Anatomy,
+    anatomy,
+)
 from common.pki.certificate import Certificate
 from common.pki.expiry import DAY_S, lifetime_s
 from common.pki.finding import LintCode, Severity
@@ -128,6 +135,24 @@ def too_long(certificate: Certificate, *, public: bool) -> str:
         return ""
     whose = "a public CA's" if public else "a certificate"
     return f"It is valid for {lived_s // DAY_S} days; clients accept {whose} for {days}."
+
+
+def loosely_made(certificate: Certificate, *, is_last: bool) -> Iterator[str]:
+    """Yield in what a certificate of a chain departs from RFC 5280 4.2.1 so that OpenSSL's -x509_strict refuses it.
+
+    `is_last` says that it is where the chain ends, which need not name its issuer's key.
+    """
+    parts = anatomy(certificate)
+    if parts.unreadable or parts.version < VERSION_WITH_EXTENSIONS:
+        return
+    if certificate.is_ca and KEY_USAGE not in parts.extensions:
+        yield "is a CA and has no key usage"
+    if certificate.is_ca and not parts.extensions.get(BASIC_CONSTRAINTS):
+        yield "is a CA, and its basic constraints are not critical"
+    if certificate.is_ca and SUBJECT_KEY not in parts.extensions:
+        yield "is a CA and has no subject key identifier"
+    if not is_last and parts.authority_key.key is None:
+        yield "does not name its issuer's key (authority key identifier)"
 
 
 def wrong_with(name: str) -> str:

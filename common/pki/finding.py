@@ -30,6 +30,8 @@ class LintCode(StrEnum):
     UNUSUAL_KEY = "unusual_key"
     EXPLICIT_CURVE = "explicit_curve"
     KEY_USAGE = "key_usage"
+    UNUSUAL_SIGNATURE = "unusual_signature"
+    LOOSE_FORM = "loose_form"
     MUST_STAPLE = "must_staple"
     OLD_VERSION = "old_version"
     SERIAL_NUMBER = "serial_number"

@@ -98,6 +98,9 @@ _WITHOUT_HASH = frozenset(
 )
 _PSS_DEFAULT_SALT = 20
 
+_COMMON_DIGESTS = {"sha256": 32, "sha384": 48, "sha512": 64}
+"""Hashes that all TLS clients verify a certificate's signature with, and the octets of each (RFC 8446 4.2.3)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureAlgorithm:
@@ -135,6 +138,26 @@ def read_algorithm(raw: bytes) -> SignatureAlgorithm:
     if oid == RSA_PSS:
         return _read_pss(oid, parts[1] if len(parts) > 1 else None)
     return SignatureAlgorithm(oid=oid, hash_name="" if oid in _WITHOUT_HASH else _SIGNATURES.get(oid))
+
+
+def unusual(raw: bytes) -> str:
+    """Name the signature algorithm that this AlgorithmIdentifier means if TLS 1.3 has it not for certificates, or browsers do not; "" if both do.
+
+    RSA-PSS has to use one hash throughout, and as many octets of salt as that hash has (RFC 8446 4.2.3).
+    """
+    try:
+        how = read_algorithm(raw)
+    except der.DerError:
+        return ""
+    octets = _COMMON_DIGESTS.get(how.hash_name or "")
+    if how.oid != RSA_PSS:
+        return "" if octets is not None or how.hash_name is None else how.name
+    if octets is not None and how.mask_hash == how.hash_name and how.salt == octets:
+        return ""
+    hashes_named = " and ".join(
+        dict.fromkeys(each or "an unknown hash" for each in (how.hash_name, how.mask_hash))
+    )
+    return f"RSA-PSS with {hashes_named} and {how.salt} octets of salt"
 
 
 def verify(*, algorithm: bytes, signed: bytes, signature: bytes, key: PublicKeyTypes | None) -> bool | None:

@@ -37,7 +37,7 @@ from manager.infinity_api.contract.errors import (
     method_not_allowed,
     options,
 )
-from manager.infinity_api.contract.filters import Parameters, Row
+from manager.infinity_api.contract.filters import Parameters, Row, check_no_stray_filter
 from manager.infinity_api.contract.index import Part, Target
 from manager.infinity_api.contract.query import envelope, page, read_query, select
 from manager.infinity_api.contract.resources.access import OAUTH2_CLIENT
@@ -129,6 +129,7 @@ class Handlers:
             case "PATCH":
                 return await self._several(request, resource)
             case "DELETE":
+                check_no_stray_filter(resource, request.parameters)
                 query = read_query(resource, request.parameters)
                 rows = await self._readable[resource.path].rows()
                 wanted = await asyncio.to_thread(select, query, list(rows.values()))

@@ -5,20 +5,24 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from common.codes import StatusCode
+from common.codes import ChainState, StatusCode
+from common.pki import der
 from common.pki.certificate import decode
 from common.pki.frame import read_frame
+from common.pki.oids import DIGESTS
 from common.pki.pem import pem_of
+from common.pki.signature import RSA_PSS, unusual
 from common.pki.strict import StrictClient
 from manager.domain.alarms import AlarmKind
 from manager.pki.chain.chain import build_chain
 from manager.pki.chain.search import Issuers
 from manager.pki.judge.headline import headline
-from manager.pki.judge.lint import Circumstances, lint
+from manager.pki.judge.lint import Circumstances, covers, lint
 from manager.pki.judge.status import statuses
 from tests import odd, pki
 from tests.fakes.workers import InPlace
@@ -30,6 +34,7 @@ pytestmark = pytest.mark.timeout(120)
 
 HOST = "node.example.com"
 ROOT = make_root()
+ROOT_KEY = bytes.fromhex((decode(ROOT.certificate_der).key_id or "").replace(":", ""))
 NARROW = make_intermediate(
     ROOT, "Narrow", extensions=[(x509.NameConstraints([x509.DNSName("elsewhere.example")], None), True)]
 )
@@ -67,8 +72,9 @@ def by_hand(**parts) -> bytes:
         "issuer": read_frame(ROOT.certificate_der).subject,
         "public_key": odd.spki(),
         "extensions": [odd.extension(odd.SAN, odd.dns(HOST)), server],
-    }
-    return odd.certificate(**made | parts, key=ROOT.key)
+    } | parts
+    made["extensions"] = [*made["extensions"], odd.extension(odd.AKI, odd.seq(odd.tagged(0x80, ROOT_KEY)))]
+    return odd.certificate(**made, key=ROOT.key)
 
 
 def raw(key: ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) -> bytes:
@@ -110,7 +116,23 @@ AS_A_SERVER = (
 )
 POLICY, OTHER_POLICY = (odd.seq(odd.tagged(6, bytes.fromhex(f"67810c010{last}"))) for last in (1, 2))
 PRINTABLE_ROOT_NAME = odd.name("Test Root", 0x13)
+CA_KEY, CA_NAME = odd.KEY, odd.name("Loose")
+CA = {
+    "basic": odd.extension(odd.BASIC, odd.seq(odd.TRUE), odd.TRUE),
+    "usage": odd.extension(odd.KEY_USAGE, b"\x03\x02\x01\x06", odd.TRUE),
+    "subject key": odd.extension(odd.SKI, odd.tagged(4, b"K" * 20)),
+    "authority key": odd.extension(odd.AKI, odd.seq(odd.tagged(0x80, ROOT_KEY))),
+}
+LOOSE = {
+    "as it should be": CA,
+    "no key usage": {**CA, "usage": b""},
+    "basic constraints not critical": {**CA, "basic": odd.extension(odd.BASIC, odd.seq(odd.TRUE))},
+    "no subject key identifier": {**CA, "subject key": b""},
+    "no authority key identifier": {**CA, "authority key": b""},
+}
 SHAPES = {
+    "SHA-224": plain(hash_=hashes.SHA224()),
+    "SHA3-256": plain(hash_=hashes.SHA3_256()),
     "as it should be": plain(),
     "for mail only": plain(usages=[MAIL]),
     "for clients only": plain(usages=[CLIENT]),
@@ -220,6 +242,58 @@ def test_nothing_is_good_that_openssl_or_a_strict_client_refuses(tmp_path: Path,
     assert (leading.code is StatusCode.GOOD) is (shape in ACCEPTED)
     if slots and not by_openssl:
         assert leading.severity == "error"
+
+
+@pytest.mark.parametrize("lacking", LOOSE)
+def test_a_chain_whose_ca_strict_openssl_refuses_is_not_good(tmp_path: Path, lacking):
+    parts = [each for each in LOOSE[lacking].values() if each]
+    root_name = read_frame(ROOT.certificate_der).subject
+    ca = odd.certificate(
+        subject=CA_NAME, issuer=root_name, public_key=odd.spki(), extensions=parts, key=ROOT.key
+    )
+    own = [*AS_A_SERVER, odd.extension(odd.AKI, odd.seq(odd.tagged(0x80, b"K" * 20)))]
+    leaf = decode(
+        odd.certificate(
+            subject=odd.name(HOST), issuer=CA_NAME, public_key=odd.spki(), extensions=own, key=CA_KEY
+        )
+    )
+    trusted = Issuers(trusted=[decode(ROOT.certificate_der)])
+    chain = build_chain(leaf, trusted, uploaded=[decode(ca)], now_s=NOW_S)
+    found = lint(leaf, now_s=NOW_S, circumstances=Circumstances(chain=chain))
+    leading = headline(statuses(leaf, now_s=NOW_S), chain.state, found)
+    strictly = accepts(leaf.pem, "-x509_strict", trusted=ROOT.certificate_pem, sent=pem_of(ca), cwd=tmp_path)
+    print(f"{lacking}: {leading.text}; OpenSSL {strictly} {[each.message for each in found]}")
+    assert chain.state is ChainState.COMPLETE
+    assert (leading.code is StatusCode.GOOD) is strictly is (lacking == "as it should be")
+
+
+@pytest.mark.parametrize(
+    ("hash_name", "mask", "salt", "name"),
+    [
+        ("sha256", "sha256", 32, ""),
+        ("sha512", "sha512", 64, ""),
+        ("sha256", "sha256", 0, "RSA-PSS with sha256 and 0 octets of salt"),
+        ("sha256", "sha1", 32, "RSA-PSS with sha256 and sha1 and 32 octets of salt"),
+    ],
+)
+def test_an_rsa_pss_signature_that_tls_does_not_have_is_named(hash_name, mask, salt, name):
+    def digest(of: str) -> bytes:
+        (oid,) = (oid for oid, known in DIGESTS.items() if known == of)
+        return odd.seq(der.encode_object_id(oid))
+
+    masked = odd.seq(der.encode_object_id("1.2.840.113549.1.1.8"), digest(mask))
+    octets = odd.tagged(2, bytes([salt]))
+    parameters = odd.seq(
+        odd.tagged(0xA0, digest(hash_name)), odd.tagged(0xA1, masked), odd.tagged(0xA2, octets)
+    )
+    assert unusual(odd.seq(der.encode_object_id(RSA_PSS), parameters)) == name
+
+
+def test_a_name_with_a_dot_behind_it_is_not_the_nodes_name(tmp_path: Path):
+    leaf = decode(plain(names=[f"{HOST}."]))
+    by_openssl = accepts(leaf.pem, "-verify_hostname", HOST, trusted=ROOT.certificate_pem, cwd=tmp_path)
+    assert covers(leaf, HOST) is by_openssl is False
+    assert covers(decode(plain()), f"{HOST}.")
 
 
 @pytest.fixture

@@ -75,6 +75,9 @@ class Filter:
     pattern: Any = None
 
 
+_NO_FILTERS: Final = frozenset({"limit", "offset", "order_by", "sort_by", "format", "fields"})
+"""Parameters of every list, which find nothing by themselves."""
+
 _COUNT: Final = re.compile(r"\s*([+-]?\d{1,30})\s*", re.ASCII)
 
 
@@ -93,6 +96,16 @@ def read_filters(resource: Resource, parameters: Parameters) -> list[Filter]:
     if len(found) > FILTERS_MAX:
         raise RefusedError(f"A list is filtered by at most {FILTERS_MAX} conditions.")
     return found
+
+
+def check_no_stray_filter(resource: Resource, parameters: Parameters) -> None:
+    """Refuse to delete by what is no field: ignored, as in a search, it would leave a filter that finds everything. Raises RefusedError."""
+    for name, _ in parameters:
+        field_name = name.partition("__")[0]
+        if name not in _NO_FILTERS and (field_name not in resource.by_name or field_name == "resource_uri"):
+            raise RefusedError(
+                f"'{name[:40]}' is not a field to filter by, so nothing was deleted. Without a filter, everything is."
+            )
 
 
 def _filter(field: Field, rest: str, texts: Sequence[str]) -> Filter:

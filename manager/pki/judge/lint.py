@@ -13,9 +13,17 @@ from common.codes import ChainState
 from common.explained.statuses import explain
 from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate
-from common.pki.faults import faults, too_long
+from common.pki.faults import faults, loosely_made, too_long
 from common.pki.finding import Finding, LintCode, Severity
-from common.pki.path import Purpose, allows, begins_later, has_invalid_extension, has_weak_key
+from common.pki.path import (
+    Purpose,
+    allows,
+    begins_later,
+    has_invalid_extension,
+    has_weak_key,
+    has_weak_signature,
+)
+from common.pki.signature import unusual
 from manager.pki.chain.chain import Chain
 
 _EXAMINED = frozenset(
@@ -26,6 +34,9 @@ _EXAMINED = frozenset(
     }
 )
 """OpenSSL refuses a certificate in which one of these cannot be read."""
+
+_RARE_HASHES = ("sha3-", "sha512-")
+"""Beginnings of those that OpenSSL does not verify with either, depending on its release and the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +67,15 @@ class Circumstances:
 def covers(certificate: Certificate, name: str) -> bool:
     """Tell whether a client that asks for `name` (host name or IP address) would accept the certificate's names.
 
-    RFC 6125 6.4.3: a wildcard is the whole left-most label and stands for one label. The Common Name does not count.
+    RFC 6125 6.4.3: a wildcard is the whole left-most label and stands for one label. The Common Name does not count. Clients leave out
+    the dot at the end of a name that they ask for, but do not look for one in a certificate.
     """
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
         wanted = name.lower().rstrip(".")
         parent = "*." + wanted.partition(".")[2]
-        known = {dns.lower().rstrip(".") for dns in certificate.dns_names}
+        known = {dns.lower() for dns in certificate.dns_names}
         return wanted in known or parent in known
     return str(address) in certificate.ip_addresses
 
@@ -76,6 +88,7 @@ def lint(
     return (
         *_about_itself(certificate, known.chain, now_s),
         *(found(code, message, severity) for code, message, severity in faults(certificate)),
+        *_about_form(certificate, known.chain),
         *_about_lifetime(certificate, known),
         *_about_purpose(certificate, known),
         *_about_names(certificate, known),
@@ -133,6 +146,35 @@ def _departures(certificate: Certificate, chain: Chain | None) -> list[str]:
         if anatomy(below).issuer_der != anatomy(above).subject_der
     ]
     return found
+
+
+def _about_form(certificate: Certificate, chain: Chain | None) -> list[Finding]:
+    """Judge how it and the CAs above it are made: clients look at each, so a leaf is no better than they are."""
+    way = [link.certificate for link in chain.links] if chain is not None else [certificate]
+    findings = []
+    # nobody checks the signature that a root makes on itself, and a weak one is told as such
+    checked = [one for one in way if not one.is_self_signed and not has_weak_signature(one)]
+    unusually = {
+        one: algorithm for one in checked if (algorithm := unusual(anatomy(one).signature_algorithm))
+    }
+    if unusually:
+        signed = [
+            f"{'It' if one is certificate else one.label} is signed with {algorithm}."
+            for one, algorithm in unusually.items()
+        ]
+        rare = any(one.signature_hash.startswith(_RARE_HASHES) for one in unusually)
+        message = f"Browsers do not verify the signature: {' '.join(signed)}"
+        findings.append(found(LintCode.UNUSUAL_SIGNATURE, message, Severity.ERROR if rare else None))
+    loose = [
+        f"{'It' if one is certificate else one.label} {wrong}."
+        for one in way
+        for wrong in loosely_made(one, is_last=one is way[-1])
+    ]
+    if loose and chain is not None and chain.reaches_root and not certificate.is_self_signed:
+        findings.append(
+            found(LintCode.LOOSE_FORM, f"Clients built on Python 3.13 or later refuse it: {' '.join(loose)}")
+        )
+    return findings
 
 
 def _about_lifetime(certificate: Certificate, known: Circumstances) -> list[Finding]:

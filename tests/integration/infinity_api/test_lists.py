@@ -195,3 +195,14 @@ async def test_text_fields_take_numbers_and_a_page_beyond_the_end_is_empty(clien
     assert (shown["name"], shown["description"]) == ("7", "0.5")
     beyond = await client.get(LOCATIONS, offset=50, format="json")
     assert (beyond["objects"], beyond["meta"]["total_count"], beyond["meta"]["next"]) == ([], 1, None)
+
+
+@pytest.mark.parametrize("stray", ["nmae=Oslo", "nmae__icontains=Oslo", "resource_uri=x", "limit=1&id_in=1"])
+async def test_a_filter_of_no_field_deletes_nothing(client: Client, stray):
+    assert (await client.call("POST", LOCATIONS, {"name": "Oslo"})).status == 201
+    refused = await client.call("DELETE", f"{LOCATIONS}?{stray}")
+    assert refused.status == 400
+    assert "nothing was deleted" in refused.json["error"]
+    assert (await client.call("GET", LOCATIONS)).json["meta"]["total_count"] == 1
+    assert (await client.call("DELETE", f"{LOCATIONS}?name=Oslo&format=json&limit=0")).status == 204
+    assert (await client.call("GET", LOCATIONS)).json["meta"]["total_count"] == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -31,7 +32,7 @@ SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUT
 
 OF_ITS_PLACE = {
     *(LintCode.NODE_NAME_MISMATCH, LintCode.NO_CLIENT_AUTH, LintCode.CHAIN),
-    *(LintCode.CA_KEY, LintCode.KEY_SHARED, LintCode.UNASSIGNED),
+    *(LintCode.LOOSE_FORM, LintCode.CA_KEY, LintCode.KEY_SHARED, LintCode.UNASSIGNED),
 }
 """Not to be seen in the certificate alone."""
 
@@ -123,6 +124,8 @@ ROWS: tuple[tuple[Row, Served | Callable[[Path], Served]], ...] = (
     (LintCode.UNUSUAL_KEY, plain(key=ec.generate_private_key(ec.SECP521R1()))),
     (LintCode.EXPLICIT_CURVE, explicit_curve),
     (LintCode.KEY_USAGE, plain(key=make_rsa_key(), extensions=usage("key_encipherment"))),
+    (LintCode.UNUSUAL_SIGNATURE, plain(hash_=hashes.SHA224())),
+    (LintCode.LOOSE_FORM, Served(by_hand())),
     (LintCode.MUST_STAPLE, plain(extensions=[(MUST_STAPLE, False)])),
     (LintCode.OLD_VERSION, Served(by_hand(version=b"", extensions=None))),
     (LintCode.SERIAL_NUMBER, Served(by_hand(serial=b"\x02\x01\x80"))),
