@@ -89,12 +89,14 @@ class Inventories:
             if number in known and known[number].changed_s == changed_s
         }
         missing = [number for number in changes if number not in entries]
-        # intermediates are the same few for thousands of certificates
-        seen: dict[bytes, Certificate] = {}
+        if not missing:
+            return entries
+        # intermediates are the same few for thousands of certificates, those that are known already among them
+        seen = {one.der: one for each in entries.values() for one in each.uploaded if one.is_ca}
         for start in range(0, len(missing), READ_AT_ONCE):
             records = await self._store.certificates.list(missing[start : start + READ_AT_ONCE])
             entries.update(await asyncio.to_thread(_decode_entries, records, seen))
-        return {number: entries[number] for number in changes if number in entries} if missing else entries
+        return {number: entries[number] for number in changes if number in entries}
 
 
 def _decode_entries(records: Iterable[CertificateRecord], seen: dict[bytes, Certificate]) -> dict[int, Entry]:

@@ -46,6 +46,37 @@ async def test_memory_is_given_back_once_many_connections_are_gone_and_only_then
     assert trims == given
 
 
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("taken_mib", "trimmed", "collected"),
+    [
+        # each 4 MiB more, counted from the least since the last time; 16 MiB more in all are a collection, too, once
+        ([100, 103, 104, 101, 104, 105, 108, 112, 120], [104, 105, 112, 120], [120]),
+        ([100, 100, 100], [], []),
+    ],
+)
+async def test_what_the_library_keeps_is_handed_back_whenever_memory_has_grown_and_garbage_is_collected_seldom(
+    monkeypatch: pytest.MonkeyPatch, taken_mib: list[int], trimmed: list[int], collected: list[int]
+):
+    monkeypatch.setattr(trimming, "REST_S", 60.0)
+    monkeypatch.setattr(trimming, "LOOK_S", 0.0)
+    now, trims, collections = iter(taken_mib), list[int](), list[int]()
+    seen = [next(now)]
+    monkeypatch.setattr(trimming, "in_use_bytes", lambda: seen[-1] * MIB)
+    monkeypatch.setattr(trimming, "trim", lambda: trims.append(seen[-1]))
+    monkeypatch.setattr(trimming.gc, "collect", lambda: collections.append(seen[-1]))
+
+    async def look(_wait_s: float) -> None:
+        seen.append(next(now))
+
+    monkeypatch.setattr(trimming.asyncio, "sleep", look)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await trimming.give_back(lambda: 0)
+    assert (trims, collections) == (trimmed, collected)
+
+
 def test_what_was_freed_below_what_is_in_use_is_given_back():
     done = subprocess.run(
         [sys.executable, "-c", SCATTERED], capture_output=True, text=True, check=True, timeout=PATIENCE_S

@@ -270,3 +270,11 @@ async def test_a_ca_whose_key_is_stored_is_kept_as_a_certificate_and_said_not_to
         [ImportFile("own.crt", own.certificate_pem.encode())], passphrase=None, peers=True, actor="ada"
     )
     assert [record.subject_name for record, _ in given.trusted_cas] == ["own.example.com"]
+
+
+async def test_certificates_that_come_one_after_the_other_share_their_intermediate_in_memory(world: World):
+    for serial in range(1, 5):
+        await upload(world, make_leaf(ISSUER, serial=serial))
+        entries = (await world.use_cases.inventory()).entries
+    assert [len(each.uploaded) for each in entries.values()] == [1] * 4
+    assert len({id(one) for each in entries.values() for one in each.uploaded}) == 1
