@@ -1,14 +1,18 @@
 """Token buckets: how much may be done at once, and how much a second from then on, in all or of each key.
 
-Decides only; reads no clock. Invariant: whatever is remembered is bounded.
+Decides only; reads no clock. Invariant: whatever is remembered is bounded, and what is as good as new is not remembered for long.
 """
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 KEYS_MAX: Final = 10_000
 """Keys that have a bucket; the one that was used least lately is forgotten first, and has a full one again."""
+
+FORGOTTEN_AT_ONCE: Final = 2
+"""How many buckets that are full again make room for a new one. More than one, so that what a crowd left is given back when it is gone."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -25,6 +29,11 @@ class Bucket:
     def _refill(self, now_s: float) -> None:
         self._left = min(self._burst, self._left + (now_s - self._at_s) * self._per_s)
         self._at_s = now_s
+
+    def is_full(self, now_s: float) -> bool:
+        """Whether it is as good as new."""
+        self._refill(now_s)
+        return self._left >= self._burst
 
     def take(self, now_s: float, amount: float = 1.0) -> bool:
         """Take this much if it is there."""
@@ -60,12 +69,19 @@ class Buckets(Generic[K]):
         """Return the bucket of a key that is about to be used."""
         bucket = self._buckets.get(key)
         if bucket is None:
+            self._forget_full(now_s)
             bucket = self._buckets[key] = Bucket(burst=self._burst, per_s=self._per_s, now_s=now_s)
             if len(self._buckets) > KEYS_MAX:
                 self._buckets.popitem(last=False)
         else:
             self._buckets.move_to_end(key)
         return bucket
+
+    def _forget_full(self, now_s: float) -> None:
+        for oldest in list(islice(self._buckets, FORGOTTEN_AT_ONCE)):
+            if not self._buckets[oldest].is_full(now_s):
+                return
+            del self._buckets[oldest]
 
     def take(self, key: K, now_s: float) -> bool:
         """Count one of a key, and say whether it is within its rate."""

@@ -32,3 +32,21 @@ def test_a_wait_is_as_long_as_the_next_one_would_be_too_early_and_asking_is_not_
     assert buckets.take("a", 6.0)
     assert buckets.wait_s("b", 0.0) == 0
     assert len(buckets) == 1
+
+
+def test_buckets_that_are_full_again_are_forgotten_as_others_come():
+    buckets: Buckets[int] = Buckets(burst=2, per_s=1)
+    for number in range(1000):
+        assert buckets.take(number, 0.0)
+    for number in range(1000, 3000):
+        assert buckets.take(number, number / 10)
+    # of a crowd that is gone nothing is left, and of those who come one after the other only who came within a second
+    assert len(buckets) <= 12
+
+
+def test_who_has_used_its_rate_up_is_not_forgotten_because_others_come():
+    buckets: Buckets[int] = Buckets(burst=2, per_s=0.001)
+    assert [buckets.take(0, 0.0) for _ in range(3)] == [True, True, False]
+    for number in range(1, 1000):
+        buckets.take(number, 1.0)
+    assert not buckets.take(0, 1.0)
