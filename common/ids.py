@@ -19,6 +19,18 @@ Digest = NewType("Digest", str)
 Fingerprint = NewType("Fingerprint", str)
 """SHA-256 of a certificate's DER, 64 lower-case hex digits."""
 
+CertificateId = NewType("CertificateId", int)
+"""The number of a TLS certificate in the store, never given twice."""
+
+NO_CERTIFICATE = CertificateId(0)
+"""What stands for the number of a certificate that is not in the store."""
+
+TrustedCaId = NewType("TrustedCaId", int)
+"""The number of a custom trusted CA in the store, never given twice."""
+
+RequestId = NewType("RequestId", int)
+"""The number of a certificate signing request in the store, never given twice."""
+
 MANAGEMENT_NODE = NodeName("management")
 """The name of the node that is the manager itself."""
 

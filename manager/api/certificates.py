@@ -25,7 +25,7 @@ from common.api.uploads import (
     NewCertificate,
 )
 from common.errors import AccessError, InvalidInputError, Reason
-from common.ids import node_names
+from common.ids import CertificateId, node_names
 from common.limits import PAGE_MAX
 from manager.api.annotations import given_annotations
 from manager.api.answers import (
@@ -80,7 +80,7 @@ async def by_node(call: Call) -> web.StreamResponse:
 
 async def show(call: Call) -> web.StreamResponse:
     """Answer with one, decoded, with its chain of trust and its texts."""
-    return reply(shown_answer(await call.api.use_cases.certificates.show(call.number("id"))))
+    return reply(shown_answer(await call.api.use_cases.certificates.show(CertificateId(call.number("id")))))
 
 
 async def add(call: Call) -> web.StreamResponse:
@@ -133,7 +133,7 @@ async def import_files(call: Call) -> web.StreamResponse:
 
 async def edit(call: Call) -> web.StreamResponse:
     body: CertificateEdit = call.body
-    number = call.number("id")
+    number = CertificateId(call.number("id"))
     edited = Edit(
         certificate=body.certificate,
         passphrase=body.passphrase,
@@ -151,7 +151,7 @@ async def edit(call: Call) -> web.StreamResponse:
 async def assign(call: Call) -> web.StreamResponse:
     body: Assign = call.body
     found = await call.api.use_cases.assignments.assign(
-        call.number("id"),
+        CertificateId(call.number("id")),
         nodes=None if body.nodes is None else node_names(body.nodes),
         slot=body.slot,
         confirm=body.confirm,
@@ -185,21 +185,31 @@ async def download(call: Call) -> web.StreamResponse:
         form=body.format,
         passphrase=body.passphrase,
     )
-    return attachment(await call.api.use_cases.downloads.download(body.ids, wanted, actor=call.actor))
+    return attachment(
+        await call.api.use_cases.downloads.download(
+            [CertificateId(each) for each in body.ids], wanted, actor=call.actor
+        )
+    )
 
 
 async def delete(call: Call) -> web.StreamResponse:
     """Delete one; 409 if it is assigned and `force` is not given."""
-    return await _delete(call, [call.number("id")], force=call.flag("force"), confirm=call.confirm())
+    return await _delete(
+        call, [CertificateId(call.number("id"))], force=call.flag("force"), confirm=call.confirm()
+    )
 
 
 async def delete_some(call: Call) -> web.StreamResponse:
     """Delete several, all or none."""
     body: CertificatesToDelete = call.body
-    return await _delete(call, body.ids, force=body.force, confirm=body.confirm)
+    return await _delete(
+        call, [CertificateId(each) for each in body.ids], force=body.force, confirm=body.confirm
+    )
 
 
-async def _delete(call: Call, ids: list[int], *, force: bool, confirm: str | None) -> web.StreamResponse:
+async def _delete(
+    call: Call, ids: list[CertificateId], *, force: bool, confirm: str | None
+) -> web.StreamResponse:
     lost = await call.api.use_cases.certificates.delete(ids, force=force, confirm=confirm, actor=call.actor)
     return reply(Places(nodes=[place(each) for each in lost]))
 

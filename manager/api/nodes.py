@@ -17,7 +17,7 @@ from common.api.nodes import (
     ShownNode,
     SlotContent,
 )
-from common.ids import node_name
+from common.ids import CertificateId, node_name
 from manager.api.certificates import assigned_answer
 from manager.api.facts import node_answers
 from manager.api.routes import CONFIRM, Call, Route, empty, reply
@@ -95,7 +95,7 @@ async def fill_slot(call: Call) -> web.StreamResponse:
     """Assign a certificate to one slot."""
     body: SlotContent = call.body
     found = await call.api.use_cases.assignments.assign(
-        body.certificate,
+        CertificateId(body.certificate),
         nodes=[call.node()],
         slot=slot_name(call.name("slot")),
         confirm=body.confirm,

@@ -13,7 +13,7 @@ from common.api.signing_requests import (
     SignedCertificate,
 )
 from common.errors import InvalidInputError
-from common.ids import node_names
+from common.ids import CertificateId, RequestId, node_names
 from manager.api.answers import shown_answer
 from manager.api.routes import CONFIRM, Call, Route, empty, reply
 from manager.domain.model import RequestRecord
@@ -28,12 +28,12 @@ async def list_all(call: Call) -> web.StreamResponse:
 
 
 async def show(call: Call) -> web.StreamResponse:
-    return reply(_answer(await call.api.use_cases.requests.get(call.number("id"))))
+    return reply(_answer(await call.api.use_cases.requests.get(RequestId(call.number("id")))))
 
 
 async def fields(call: Call) -> web.StreamResponse:
     """Answer with what a request to replace a certificate would ask for."""
-    found = await call.api.use_cases.requests.fields_for(call.number("id"))
+    found = await call.api.use_cases.requests.fields_for(CertificateId(call.number("id")))
     return reply(
         RequestFields(
             subject=found.subject,
@@ -66,7 +66,10 @@ async def add(call: Call) -> web.StreamResponse:
         template=DEFAULT_TEMPLATE if body.ad_compatible else "",
     )
     made = await call.api.use_cases.requests.create(
-        replaces=body.certificate, changes=changes, key=key, actor=call.actor
+        replaces=None if body.certificate is None else CertificateId(body.certificate),
+        changes=changes,
+        key=key,
+        actor=call.actor,
     )
     return reply(_answer(made), status=201)
 
@@ -75,7 +78,7 @@ async def answer(call: Call) -> web.StreamResponse:
     """Take the signed answer."""
     body: SignedCertificate = call.body
     answered = await call.api.use_cases.requests.answer(
-        call.number("id"),
+        RequestId(call.number("id")),
         certificate=body.certificate,
         passphrase=body.passphrase,
         parameters=body.parameters,
@@ -98,7 +101,9 @@ async def answer(call: Call) -> web.StreamResponse:
 
 async def delete(call: Call) -> web.StreamResponse:
     """Delete one, with its key."""
-    await call.api.use_cases.requests.delete([call.number("id")], confirm=call.confirm(), actor=call.actor)
+    await call.api.use_cases.requests.delete(
+        [RequestId(call.number("id"))], confirm=call.confirm(), actor=call.actor
+    )
     return empty()
 
 

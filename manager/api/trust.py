@@ -12,6 +12,7 @@ from common.api.trust import (
     TrustedCasAnswer,
     TrustedCasToDelete,
 )
+from common.ids import TrustedCaId
 from common.pki.expiry import as_number
 from manager.api.answers import left_out, trusted_ca_answer, trusted_ca_record_answer, unreadable
 from manager.api.routes import CONFIRM, FORCE, Call, Route, empty, reply
@@ -44,7 +45,7 @@ async def builtin(call: Call) -> web.StreamResponse:
 
 async def show(call: Call) -> web.StreamResponse:
     """Answer with one, decoded."""
-    return reply(trusted_ca_answer(await call.api.use_cases.trust.show(call.number("id"))))
+    return reply(trusted_ca_answer(await call.api.use_cases.trust.show(TrustedCaId(call.number("id")))))
 
 
 async def add(call: Call) -> web.StreamResponse:
@@ -66,7 +67,7 @@ async def edit(call: Call) -> web.StreamResponse:
     """Change one; 409 if that would drop too much and `force` is not given."""
     body: TrustedCaEdit = call.body
     kept = await call.api.use_cases.trust.edit(
-        call.number("id"),
+        TrustedCaId(call.number("id")),
         certificate=body.certificate,
         trusted_intermediate=body.trusted_intermediate,
         force=body.force,
@@ -84,7 +85,7 @@ async def export(call: Call) -> web.StreamResponse:
 async def delete(call: Call) -> web.StreamResponse:
     """Delete one; 409 if that would drop too much and `force` is not given."""
     await call.api.use_cases.trust.delete(
-        [call.number("id")], force=call.flag("force"), confirm=call.confirm(), actor=call.actor
+        [TrustedCaId(call.number("id"))], force=call.flag("force"), confirm=call.confirm(), actor=call.actor
     )
     return empty()
 
@@ -92,7 +93,9 @@ async def delete(call: Call) -> web.StreamResponse:
 async def delete_some(call: Call) -> web.StreamResponse:
     """Delete several, all or none."""
     body: TrustedCasToDelete = call.body
-    await call.api.use_cases.trust.delete(body.ids, force=body.force, confirm=body.confirm, actor=call.actor)
+    await call.api.use_cases.trust.delete(
+        [TrustedCaId(each) for each in body.ids], force=body.force, confirm=body.confirm, actor=call.actor
+    )
     return empty()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from common.bundle.manifest import Slot
-from common.ids import Fingerprint, NodeName
+from common.ids import CertificateId, Fingerprint, NodeName, TrustedCaId
 from common.pki.certificate import Certificate
 from common.pki.finding import Finding
 from common.pki.path import Purpose, allows
@@ -35,7 +35,7 @@ class Entry:
     those of them all that OpenSSL cannot load why not: they are kept, and held out of bundles.
     """
 
-    id: int
+    id: CertificateId
     leaf: Certificate
     uploaded: tuple[Certificate, ...]
     temporary: bool
@@ -87,9 +87,9 @@ class Trust:
     `held_out` are the custom CAs that OpenSSL cannot load, and why: they are kept and shown, but no bundle and no chain has them.
     """
 
-    custom: Mapping[int, Certificate]
+    custom: Mapping[TrustedCaId, Certificate]
     builtin: Sequence[Certificate]
-    held_out: Mapping[int, str] = field(default_factory=dict)
+    held_out: Mapping[TrustedCaId, str] = field(default_factory=dict)
     issuers: Issuers = field(init=False, repr=False)
     _strict: StrictClient | None = field(default=None, init=False, repr=False)
     _public: frozenset[Certificate] | None = field(default=None, init=False, repr=False)
@@ -122,13 +122,13 @@ class Trust:
     def _used(self) -> Sequence[Certificate]:
         return [one for number, one in self.custom.items() if number not in self.held_out]
 
-    def changed(self, *, gone: Container[int] = (), new: Iterable[Certificate] = ()) -> "Trust":
+    def changed(self, *, gone: Container[TrustedCaId] = (), new: Iterable[Certificate] = ()) -> "Trust":
         """Return it without some custom CAs, and with others that OpenSSL can load."""
         stay = {number: one for number, one in self.custom.items() if number not in gone}
         held = set(stay.values())
         more = [one for one in dict.fromkeys(new) if one not in held]
         return Trust(
-            {**stay, **{-number: one for number, one in enumerate(more, start=1)}},
+            {**stay, **{TrustedCaId(-number): one for number, one in enumerate(more, start=1)}},
             self.builtin,
             self.held_out,
         )
@@ -145,16 +145,16 @@ class Inventory:
     """`slots` says which certificate a node's slot has."""
 
     revision: int
-    entries: Mapping[int, Entry]
-    trusted_cas: Mapping[int, TrustedCaRecord]
+    entries: Mapping[CertificateId, Entry]
+    trusted_cas: Mapping[TrustedCaId, TrustedCaRecord]
     nodes: Mapping[NodeName, NodeRecord]
-    slots: Mapping[tuple[NodeName, Slot], int]
+    slots: Mapping[tuple[NodeName, Slot], CertificateId]
     trust: Trust
-    chains: dict[int, Chain] = field(default_factory=dict, repr=False)
+    chains: dict[CertificateId, Chain] = field(default_factory=dict, repr=False)
     _by_key: dict[str, list[Entry]] = field(default_factory=dict, repr=False)
     _by_serial: dict[str, list[Entry]] = field(default_factory=dict, repr=False)
 
-    def chain(self, certificate_id: int, *, now_s: int) -> Chain:
+    def chain(self, certificate_id: CertificateId, *, now_s: int) -> Chain:
         """Return a certificate's chain of trust; built once, and again when it may be another."""
         known = self.chains.get(certificate_id)
         if known is None or now_s >= known.recheck_at_s:
@@ -163,11 +163,11 @@ class Inventory:
             self.chains[certificate_id] = known
         return known
 
-    def statuses(self, certificate_id: int, *, now_s: int) -> Sequence[Status]:
+    def statuses(self, certificate_id: CertificateId, *, now_s: int) -> Sequence[Status]:
         """Return a certificate's statuses, the leading one first."""
         return statuses(self.entries[certificate_id].leaf, now_s=now_s)
 
-    def judge(self, certificate_id: int, *, now_s: int) -> Judgement:
+    def judge(self, certificate_id: CertificateId, *, now_s: int) -> Judgement:
         """Return all that is to be said about a certificate."""
         return self.judge_entry(
             self.entries[certificate_id], self.chain(certificate_id, now_s=now_s), now_s=now_s
@@ -217,7 +217,7 @@ class Inventory:
         places = [place for place in entry.places if place.slot == slot]
         return list(dict.fromkeys(name for place in places for name in self.nodes[place.node].client_names))
 
-    def findings(self, certificate_id: int, *, now_s: int) -> Sequence[Finding]:
+    def findings(self, certificate_id: CertificateId, *, now_s: int) -> Sequence[Finding]:
         """Return what else is worth knowing about a certificate."""
         return self._findings(
             self.entries[certificate_id], self.chain(certificate_id, now_s=now_s), now_s=now_s
@@ -278,14 +278,14 @@ class Inventory:
 
 
 def assigned(
-    entries: Mapping[int, Entry], places: Iterable[AssignmentRecord], nodes: Container[NodeName]
-) -> tuple[dict[int, Entry], dict[tuple[NodeName, Slot], int]]:
+    entries: Mapping[CertificateId, Entry], places: Iterable[AssignmentRecord], nodes: Container[NodeName]
+) -> tuple[dict[CertificateId, Entry], dict[tuple[NodeName, Slot], CertificateId]]:
     """Put assignments into entries; return the entries by id, and the certificate of each slot.
 
     An assignment of what is not there (it was read a moment later) is left out.
     """
-    by_certificate: dict[int, list[AssignmentRecord]] = {}
-    slots: dict[tuple[NodeName, Slot], int] = {}
+    by_certificate: dict[CertificateId, list[AssignmentRecord]] = {}
+    slots: dict[tuple[NodeName, Slot], CertificateId] = {}
     for place in places:
         if place.certificate_id not in entries or place.node not in nodes:
             continue

@@ -6,8 +6,10 @@ to `manager.pki.chain.chain`. Invariant: a chain that a text completes by itself
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from enum import Enum, auto
 
 from common.codes import ChainState
+from common.ids import NO_CERTIFICATE, CertificateId
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
 from manager.domain.comparison import listed
@@ -19,8 +21,20 @@ from manager.pki.judge.identity import key_of
 from manager.pki.read.material import TlsMaterial
 
 
+class Rest(Enum):
+    """What becomes of the other certificates of an entry whose certificate is edited."""
+
+    GOES = auto()
+    AS_NEEDED = auto()
+    STAYS = auto()
+
+
 def new_entry(
-    material: TlsMaterial, *, number: int = 0, places: Iterable[AssignmentRecord] = (), now_s: float
+    material: TlsMaterial,
+    *,
+    number: CertificateId = NO_CERTIFICATE,
+    places: Iterable[AssignmentRecord] = (),
+    now_s: float,
 ) -> Entry:
     """Return the entry that material would become."""
     return Entry(

@@ -6,6 +6,7 @@ Pure. Decides what would be gone for good, and whom that meets. Invariant: a pri
 from collections.abc import Collection, Sequence
 
 from common.codes import ChainState
+from common.ids import TrustedCaId
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
 from common.pki.path import Problem, faults_as_ca, has_ended
@@ -94,7 +95,7 @@ def of_deleting_requests(gone: Sequence[RequestRecord], inventory: Inventory) ->
 
 def of_untrusting(
     inventory: Inventory,
-    gone: Collection[int],
+    gone: Collection[TrustedCaId],
     new: Sequence[Certificate],
     lost: str,
     *,
@@ -147,7 +148,7 @@ def _faults(one: Certificate, *, now_s: int) -> list[Problem]:
 
 
 def _broken_chains(
-    inventory: Inventory, gone: Collection[int], new: Sequence[Certificate], *, now_s: int
+    inventory: Inventory, gone: Collection[TrustedCaId], new: Sequence[Certificate], *, now_s: int
 ) -> list[Entry]:
     leaving = {
         inventory.trust.custom[number].fingerprint for number in gone if number in inventory.trust.custom

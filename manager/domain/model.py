@@ -10,7 +10,7 @@ from typing import Any
 
 from common.bundle.manifest import Slot
 from common.codes import KeyChangeKind, NodeKind, Role
-from common.ids import Digest, Fingerprint, NodeName
+from common.ids import CertificateId, Digest, Fingerprint, NodeName, RequestId, TrustedCaId
 from manager.domain.annotations import Annotations
 from manager.domain.report import Applied, ConfigurationFault, Failure, Serving, Waiting
 
@@ -25,7 +25,7 @@ class CertificateRecord:
     `temporary` marks the self-signed certificate that a node got when it was added. `annotations` are all given, "" where nothing is written.
     """
 
-    id: int
+    id: CertificateId
     text: str
     leaf_pem: str
     chain_pem: str
@@ -55,7 +55,7 @@ class TrustedCaRecord:
     an intermediate that nodes may use it to verify their peers; it is False for a root, which they always use.
     """
 
-    id: int
+    id: TrustedCaId
     text: str
     certificate_pem: str
     fingerprint: Fingerprint
@@ -84,14 +84,14 @@ class RequestRecord:
     deleted. A CA may answer more than once; `answer_text` is what came last, verbatim.
     """
 
-    id: int
+    id: RequestId
     pem: str
     subject_name: str
     raw_subject: str
     subject_alt_names: tuple[str, ...]
     key_type: str
-    replaces_id: int | None
-    answer_id: int | None
+    replaces_id: CertificateId | None
+    answer_id: CertificateId | None
     created_s: float
     answered_s: float | None
     answer_text: str | None = None
@@ -143,7 +143,7 @@ class AssignmentRecord:
 
     node: NodeName
     slot: Slot
-    certificate_id: int
+    certificate_id: CertificateId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +250,7 @@ class NodeDescription:
     names: Sequence[str]
     addresses: Sequence[str]
     detail: Mapping[str, Any] = field(default_factory=dict)
-    slots: Mapping[Slot, int | None] = field(default_factory=dict)
+    slots: Mapping[Slot, CertificateId | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from common.bundle.manifest import SLOTS, Slot
 from common.errors import PkiError
-from common.ids import NodeName
+from common.ids import NO_CERTIFICATE, NodeName
 from common.pki.certificate import Certificate, decode
 from common.pki.finding import Severity
 from common.pki.pem import read_blocks
@@ -92,7 +92,7 @@ def entry_of(inventory: Inventory, texts: Sequence[bytes], *, now_s: float) -> E
     leaf, *chain = certificates
     known = _known(inventory, leaf)
     return Entry(
-        id=known.id if known is not None else 0,
+        id=known.id if known is not None else NO_CERTIFICATE,
         leaf=leaf,
         uploaded=tuple(chain),
         temporary=known is not None and known.temporary,

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 
+from common.ids import TrustedCaId
 from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate
 from manager.domain.comparison import listed
@@ -40,7 +41,7 @@ def namesakes(trust: Trust, new: Iterable[Certificate]) -> str:
     return f"Different CAs have the same name, with different keys: {listed(pairs)}. All of them are trusted."
 
 
-def replaced_cas(trust: Trust, new: Iterable[Certificate]) -> Sequence[int]:
+def replaced_cas(trust: Trust, new: Iterable[Certificate]) -> Sequence[TrustedCaId]:
     """Return which custom ones get another certificate when `new` ones are added: those of the same issuer, serial number and key."""
     known: dict[str, list[Certificate]] = {}
     for one in new:
@@ -58,18 +59,18 @@ def client_ca_list_bytes(certificates: Iterable[Certificate]) -> int:
     return sum(len(name) + 2 for name in names.values())
 
 
-def client_ca_list(records: Mapping[int, TrustedCaRecord], trust: Trust) -> str:
+def client_ca_list(records: Mapping[TrustedCaId, TrustedCaRecord], trust: Trust) -> str:
     """Return a sentence if a trust file that nodes get has more names than TLS can send, "" if none has."""
     too_long = _too_long(_verifying(records, trust), trust)
     return _too_long_text(too_long) if too_long else ""
 
 
 def longer_client_ca_list(
-    records: Mapping[int, TrustedCaRecord],
+    records: Mapping[TrustedCaId, TrustedCaRecord],
     trust: Trust,
     new: Iterable[Certificate],
     *,
-    gone: Collection[int] = (),
+    gone: Collection[TrustedCaId] = (),
 ) -> str:
     """Return such a sentence about the trust files that `new` verifying CAs make too long in place of those `gone`, "" if none."""
     left = _verifying({number: one for number, one in records.items() if number not in gone}, trust)
@@ -86,7 +87,7 @@ def longer_published_list(before: Iterable[Certificate], after: Iterable[Certifi
     return _too_long_text({"ca-certificates.pem": size})
 
 
-def _verifying(records: Mapping[int, TrustedCaRecord], trust: Trust) -> list[Certificate]:
+def _verifying(records: Mapping[TrustedCaId, TrustedCaRecord], trust: Trust) -> list[Certificate]:
     return [
         trust.custom[number]
         for number, record in records.items()

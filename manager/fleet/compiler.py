@@ -12,7 +12,7 @@ from typing import Final
 from common.bundle.build import Files, SlotMaterial, TrustMaterial, slot_files, trust_files
 from common.bundle.manifest import SLOTS, Manifest, Slot, SlotFacts, canonical, parse_manifest
 from common.errors import NotFoundError, Reason, StorageError
-from common.ids import Digest, NodeName
+from common.ids import CertificateId, Digest, NodeName
 from common.pki.certificate import Certificate
 from manager.domain.desired import Desired, desired_from
 from manager.domain.facts import NodeFacts
@@ -28,7 +28,7 @@ YIELD_EVERY: Final = 100
 READINGS_MAX: Final = 5
 """How often certificates may change under a reading before it is given up for now."""
 
-Parts = Mapping[tuple[int, Slot], tuple[SlotFacts, Files]]
+Parts = Mapping[tuple[CertificateId, Slot], tuple[SlotFacts, Files]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Compiler:
         self._store = store
         self._inventories = inventories
         self._trust: _Trust | None = None
-        self._stands: dict[int, int] = {}
+        self._stands: dict[CertificateId, int] = {}
 
     @property
     def recheck_at_s(self) -> float:
@@ -153,8 +153,8 @@ class Compiler:
     def _lay_out(
         self,
         inventory: Inventory,
-        uses: Sequence[tuple[int, Slot]],
-        materials: Mapping[int, SlotMaterial],
+        uses: Sequence[tuple[CertificateId, Slot]],
+        materials: Mapping[CertificateId, SlotMaterial],
         now_s: int,
     ) -> Parts:
         """Let stored CAs complete the chains that were uploaded with the leaves."""

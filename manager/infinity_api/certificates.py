@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from common.ids import NodeName
+from common.ids import CertificateId, NodeName, TrustedCaId
 from common.pki.certificate import Certificate
 from common.pki.expiry import as_number
 from manager.domain.inventory import Entry, Inventory
@@ -45,7 +45,7 @@ class TlsCertificates:
         names = names_called(inventory.nodes.values())
         found: list[Row] = []
         for start in range(0, len(rows), AT_ONCE):
-            part = {int(str(row["id"])): row for row in rows[start : start + AT_ONCE]}
+            part = {CertificateId(int(str(row["id"]))): row for row in rows[start : start + AT_ONCE]}
             records = await self._use_cases.certificates.records(part)
             leaves = [inventory.entries[each.id].leaf for each in records if each.id in inventory.entries]
             texts = await asyncio.to_thread(_texts, leaves)
@@ -93,11 +93,11 @@ class TlsCertificates:
             nodes=await self._nodes_called(values["nodes"]) if "nodes" in values else None,
             completes=True,
         )
-        await self._use_cases.certificates.edit(object_id, edit, actor=actor)
+        await self._use_cases.certificates.edit(CertificateId(object_id), edit, actor=actor)
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete, even where nodes have them: these keep what they serve, and the alarm says so."""
-        await self._use_cases.certificates.delete(object_ids, force=True, actor=actor)
+        await self._use_cases.certificates.delete([*map(CertificateId, object_ids)], force=True, actor=actor)
 
     async def _inventory(self) -> Inventory:
         return await self._use_cases.inventory()
@@ -145,7 +145,7 @@ class TrustedCas:
         """Add the decoded texts."""
         custom = (await self._use_cases.inventory()).trust.custom
         there = [row for row in rows if row["id"] in custom]
-        leaves = [custom[int(str(row["id"]))] for row in there]
+        leaves = [custom[TrustedCaId(int(str(row["id"])))] for row in there]
         texts = await asyncio.to_thread(_texts, leaves)
         return [{**row, "text": texts[leaf]} for row, leaf in zip(there, leaves, strict=True)]
 
@@ -162,7 +162,7 @@ class TrustedCas:
         """Change one in place."""
         wanted = values.get("trusted_intermediate")
         await self._use_cases.trust.edit(
-            object_id,
+            TrustedCaId(object_id),
             certificate=_text(values, "certificate"),
             trusted_intermediate=None if wanted is None else bool(wanted),
             force=True,
@@ -171,14 +171,14 @@ class TrustedCas:
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete; a program that asks for it has been told to."""
-        await self._use_cases.trust.delete(object_ids, force=True, actor=actor)
+        await self._use_cases.trust.delete([*map(TrustedCaId, object_ids)], force=True, actor=actor)
 
 
 def _spared(inventory: Inventory, rows: Rows) -> Rows:
     """Return the rows of temporary certificates that nodes have: a node's field says null for them, so clients call them unused."""
     found: dict[int, Row] = {}
     for number, row in rows.items():
-        entry = inventory.entries[number]
+        entry = inventory.entries[CertificateId(number)]
         if entry.temporary and entry.places:
             names = ", ".join(dict.fromkeys(place.node for place in entry.places))
             found[number] = {

@@ -8,6 +8,7 @@ from typing import TypeVar
 from common.api.codes import NodeKind
 from common.bundle.manifest import Slot
 from common.errors import ConflictError, NotFoundError
+from common.ids import CertificateId
 from manager.domain.etag import etag_of_node
 from manager.domain.model import NodeDescription, NodeRecord
 from manager.infinity_api.collection import Made, Rows
@@ -112,8 +113,8 @@ class Nodes:
             )
 
     async def _changed_slots(
-        self, record: NodeRecord, wanted: Mapping[Slot, int | None]
-    ) -> Mapping[Slot, int | None]:
+        self, record: NodeRecord, wanted: Mapping[Slot, CertificateId | None]
+    ) -> Mapping[Slot, CertificateId | None]:
         """Return the slots that are to change: null, which clients read where only the temporary certificate is, leaves it there."""
         inventory = await self._use_cases.inventory()
         held = {slot: inventory.slots.get((record.name, slot)) for slot in wanted}

@@ -8,6 +8,7 @@ from cryptography.x509.oid import NameOID
 
 from common.api.codes import KeyKind
 from common.errors import InvalidInputError
+from common.ids import CertificateId, RequestId
 from manager.infinity_api.collection import Made, Rows
 from manager.infinity_api.contract.description import Values
 from manager.infinity_api.contract.errors import ValuesError
@@ -50,7 +51,9 @@ class SigningRequests:
         self._check_key(kind, given)
         more = [text.strip() for text in str(values["additional_subject_alt_names"]).split(",")]
         made = await self._use_cases.requests.create(
-            replaces=values["tls_certificate"] if isinstance(values["tls_certificate"], int) else None,
+            replaces=CertificateId(values["tls_certificate"])
+            if isinstance(values["tls_certificate"], int)
+            else None,
             changes=RequestChanges(
                 subject=_subject(name, str(values["dn"]).strip()),
                 extra_alt_names=[text for text in (name if _HOST.fullmatch(name) else "", *more) if text],
@@ -72,7 +75,7 @@ class SigningRequests:
 
         A request itself does not change: what says the same again, or is only taken on creation, changes nothing.
         """
-        record = await self._use_cases.requests.get(object_id)
+        record = await self._use_cases.requests.get(RequestId(object_id))
         if values.get("tls_certificate", record.replaces_id) != record.replaces_id:
             raise ValuesError(
                 self.resource.name, {"tls_certificate": ["It cannot be changed; create another request."]}
@@ -85,7 +88,7 @@ class SigningRequests:
         if not certificate or certificate == record.answer_text:
             return
         await self._use_cases.requests.answer(
-            object_id,
+            RequestId(object_id),
             certificate=certificate,
             parameters="",
             take_over=record.replaces_id is not None,
@@ -96,7 +99,7 @@ class SigningRequests:
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete, with their keys."""
-        await self._use_cases.requests.delete(object_ids, actor=actor)
+        await self._use_cases.requests.delete([*map(RequestId, object_ids)], actor=actor)
 
     def _check_key(self, kind: str, given: str) -> None:
         if kind == "UPLOAD" and not given:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, Hint, NotFoundError
-from common.ids import NodeName
+from common.ids import CertificateId, NodeName
 from manager.domain.model import AssignmentRecord
 from manager.store.certificate_rows import require_certificate
 from manager.store.engine import Database
@@ -25,19 +25,23 @@ class Assignments:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def check_seen(self, slot: Slot, seen: Mapping[NodeName, int | None]) -> None:
+    async def check_seen(self, slot: Slot, seen: Mapping[NodeName, CertificateId | None]) -> None:
         """Check that a slot of each of these nodes has what was `seen` there. Raises ChangedMeanwhileError."""
         async with self._database.read() as connection:
             await _check_seen(connection, slot, seen)
 
-    async def assign(self, certificate_id: int, nodes: Sequence[NodeName], slot: Slot) -> None:
+    async def assign(self, certificate_id: CertificateId, nodes: Sequence[NodeName], slot: Slot) -> None:
         """Put a certificate into a slot of each of these nodes, in place of what was there. Raises NotFoundError."""
         async with self._database.write(content=True) as connection:
             await require_certificate(connection, certificate_id)
             await assign_nodes(self._database, connection, certificate_id, nodes, slot)
 
     async def unassign(
-        self, name: NodeName, slot: Slot, *, seen: Mapping[NodeName, int | None] = MappingProxyType({})
+        self,
+        name: NodeName,
+        slot: Slot,
+        *,
+        seen: Mapping[NodeName, CertificateId | None] = MappingProxyType({}),
     ) -> bool:
         """Empty a slot; return whether there was anything in it. Raises ChangedMeanwhileError as `assign` does."""
         async with self._database.write(content=True) as connection:
@@ -56,7 +60,7 @@ class Assignments:
 async def assign_nodes(
     database: Database,
     connection: AsyncConnection,
-    certificate_id: int,
+    certificate_id: CertificateId,
     nodes: Sequence[NodeName],
     slot: Slot,
 ) -> None:
@@ -73,7 +77,9 @@ async def assign_nodes(
         await connection.execute(statement, rows)
 
 
-async def _check_seen(connection: AsyncConnection, slot: Slot, seen: Mapping[NodeName, int | None]) -> None:
+async def _check_seen(
+    connection: AsyncConnection, slot: Slot, seen: Mapping[NodeName, CertificateId | None]
+) -> None:
     if not seen:
         return
     held = {each.node: each.certificate_id for each in await assignments_of(connection) if each.slot == slot}
@@ -83,7 +89,7 @@ async def _check_seen(connection: AsyncConnection, slot: Slot, seen: Mapping[Nod
 
 
 async def assignments_of(
-    connection: AsyncConnection, *, certificate_id: int | None = None
+    connection: AsyncConnection, *, certificate_id: CertificateId | None = None
 ) -> Sequence[AssignmentRecord]:
     """Return all within a transaction, or those of one certificate."""
     query = select(node.c.name, assignment.c.slot, assignment.c.certificate_id).join_from(assignment, node)

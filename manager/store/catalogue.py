@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 
 from common.bundle.manifest import Slot
-from common.ids import NodeName
+from common.ids import CertificateId, NodeName, RequestId
 from manager.domain.model import CertificateRecord, NodeDescription, TrustedCaRecord
 from manager.store.assignments import assign_nodes
 from manager.store.certificate_rows import keep_certificate, require_certificate
@@ -50,7 +50,7 @@ class Catalogue:
         tls: Sequence[NewCertificate],
         trusted_cas: Sequence[NewTrustedCa],
         *,
-        replaced: Collection[int] = (),
+        replaced: Collection[CertificateId] = (),
         now_s: float,
     ) -> Imported:
         """Keep all of these or none; `replaced` as for `Certificates.add`. Raises IdentityConflictError."""
@@ -65,13 +65,13 @@ class Catalogue:
 
     async def answer(
         self,
-        request_id: int,
+        request_id: RequestId,
         new: NewCertificate,
         *,
         take_over: bool,
         nodes: Sequence[NodeName],
         slot: Slot,
-        replaced: Collection[int] = (),
+        replaced: Collection[CertificateId] = (),
         now_s: float,
     ) -> Answered:
         """Keep the certificate that a CA made from a request, and note that it did.

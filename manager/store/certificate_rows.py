@@ -11,7 +11,7 @@ from sqlalchemy import Row, case, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import Hint, InvalidInputError, NotFoundError
-from common.ids import Fingerprint
+from common.ids import CertificateId, Fingerprint
 from manager.domain.annotations import ANNOTATIONS, Annotations
 from manager.domain.identity import IdentityConflictError, identified
 from manager.domain.model import CertificateRecord
@@ -33,25 +33,26 @@ async def keep_certificate(
     keyring: Keyring,
     new: NewCertificate,
     *,
-    replaced: Collection[int] = (),
+    replaced: Collection[CertificateId] = (),
     now_s: float,
 ) -> tuple[CertificateRecord, bool]:
     """Keep a certificate within a transaction; return it, and whether it is a new entry. Raises IdentityConflictError."""
     same = await namesakes(connection, new)
     own = [row for row in same if row.public_key_id == new.public_key_id or row.id in replaced]
     if own:
-        await update_certificate(connection, keyring, int(own[0].id), new, now_s)
-        return await get_certificate(connection, int(own[0].id)), False
+        await update_certificate(connection, keyring, CertificateId(own[0].id), new, now_s)
+        return await get_certificate(connection, CertificateId(own[0].id)), False
     if same:
         raise conflict_with(same[0], new)
     values = {**_values(new), "created_s": now_s, "changed_s": now_s, "sealed_key": b""}
     result = await connection.execute(insert(certificate).values(values))
     (added,) = result.inserted_primary_key or (0,)
-    await _seal(connection, keyring, int(added), new)
-    return await get_certificate(connection, int(added)), True
+    number = CertificateId(added)
+    await _seal(connection, keyring, number, new)
+    return await get_certificate(connection, number), True
 
 
-async def require_certificate(connection: AsyncConnection, certificate_id: int) -> None:
+async def require_certificate(connection: AsyncConnection, certificate_id: CertificateId) -> None:
     """Check within a transaction that there is such a certificate. Raises NotFoundError."""
     known = select(certificate.c.id).where(certificate.c.id == certificate_id)
     if (await connection.execute(known)).first() is None:
@@ -59,7 +60,11 @@ async def require_certificate(connection: AsyncConnection, certificate_id: int) 
 
 
 async def update_certificate(
-    connection: AsyncConnection, keyring: Keyring, certificate_id: int, new: NewCertificate, now_s: float
+    connection: AsyncConnection,
+    keyring: Keyring,
+    certificate_id: CertificateId,
+    new: NewCertificate,
+    now_s: float,
 ) -> None:
     """Replace an entry's content within a transaction. Raises NotFoundError."""
     await _change(connection, certificate_id, _values(new), now_s)
@@ -67,7 +72,7 @@ async def update_certificate(
 
 
 async def annotate_certificate(
-    connection: AsyncConnection, certificate_id: int, annotations: Annotations, now_s: float
+    connection: AsyncConnection, certificate_id: CertificateId, annotations: Annotations, now_s: float
 ) -> None:
     """Write about an entry within a transaction, and leave what is not given. Raises NotFoundError, InvalidInputError."""
     if values := annotations.given():
@@ -76,7 +81,7 @@ async def annotate_certificate(
 
 
 async def _change(
-    connection: AsyncConnection, certificate_id: int, values: Mapping[str, object], now_s: float
+    connection: AsyncConnection, certificate_id: CertificateId, values: Mapping[str, object], now_s: float
 ) -> None:
     # a copy in memory is told by this from what is stored: a clock that stands or was set back must not hide a change
     was_s = certificate.c.changed_s
@@ -91,7 +96,7 @@ async def _change(
 
 
 async def _seal(
-    connection: AsyncConnection, keyring: Keyring, certificate_id: int, new: NewCertificate
+    connection: AsyncConnection, keyring: Keyring, certificate_id: CertificateId, new: NewCertificate
 ) -> None:
     sealed = keyring.seal(identity_of(certificate_id), new.private_key_pem.encode())
     await connection.execute(
@@ -99,7 +104,7 @@ async def _seal(
     )
 
 
-async def get_certificate(connection: AsyncConnection, certificate_id: int) -> CertificateRecord:
+async def get_certificate(connection: AsyncConnection, certificate_id: CertificateId) -> CertificateRecord:
     """Return one within a transaction. Raises NotFoundError."""
     row = (await connection.execute(select(*PLAIN_COLUMNS).where(certificate.c.id == certificate_id))).first()
     if row is None:
@@ -145,11 +150,11 @@ def conflict_with(row: Row[Any], new: NewCertificate) -> IdentityConflictError:
     )
 
 
-def identity_of(certificate_id: int) -> str:
+def identity_of(certificate_id: CertificateId) -> str:
     """Return the name under which a certificate's key is sealed."""
     return f"certificate:{certificate_id}"
 
 
-def missing_certificate(certificate_id: int) -> NotFoundError:
+def missing_certificate(certificate_id: CertificateId) -> NotFoundError:
     """Return what is raised where there is no such certificate."""
     return NotFoundError(f"there is no certificate {certificate_id}", hint=Hint.LIST_CERTIFICATES)

@@ -12,7 +12,7 @@ from sqlalchemy import Row, delete, select
 from common.bundle.build import SlotMaterial
 from common.bundle.manifest import Slot, SlotFacts
 from common.errors import ChangedMeanwhileError, ConflictError
-from common.ids import Fingerprint, NodeName
+from common.ids import CertificateId, Fingerprint, NodeName
 from common.pki.expiry import as_number
 from manager.domain.annotations import NO_ANNOTATIONS, Annotations
 from manager.domain.etag import etag_of_certificate
@@ -50,7 +50,7 @@ class Certificates:
         *,
         nodes: Sequence[NodeName] = (),
         slot: Slot = "server",
-        replaced: Collection[int] = (),
+        replaced: Collection[CertificateId] = (),
         annotations: Annotations = NO_ANNOTATIONS,
         now_s: float,
     ) -> tuple[CertificateRecord, bool]:
@@ -69,7 +69,7 @@ class Certificates:
 
     async def update(
         self,
-        certificate_id: int,
+        certificate_id: CertificateId,
         new: NewCertificate | None,
         *,
         nodes: Sequence[NodeName] | None = None,
@@ -94,7 +94,7 @@ class Certificates:
             await annotate_certificate(connection, certificate_id, annotations, now_s)
             return await get_certificate(connection, certificate_id)
 
-    async def check_seen(self, certificate_id: int, seen: str | None) -> None:
+    async def check_seen(self, certificate_id: CertificateId, seen: str | None) -> None:
         """Check that an entry's tag (`manager.domain.etag`) is the one that was `seen`; None is any. Raises NotFoundError, ChangedMeanwhileError."""
         async with self._database.read() as connection:
             places = await assignments_of(connection, certificate_id=certificate_id)
@@ -102,13 +102,13 @@ class Certificates:
         if seen not in {None, found}:
             raise ChangedMeanwhileError(f"certificate {certificate_id} was changed in the meantime")
 
-    async def get(self, certificate_id: int) -> CertificateRecord:
+    async def get(self, certificate_id: CertificateId) -> CertificateRecord:
         """Return one. Raises NotFoundError."""
         async with self._database.read() as connection:
             return await get_certificate(connection, certificate_id)
 
     async def delete(
-        self, certificate_ids: Collection[int], *, even_assigned: bool
+        self, certificate_ids: Collection[CertificateId], *, even_assigned: bool
     ) -> Sequence[AssignmentRecord]:
         """Remove all of these or none; return the assignments that went with them.
 
@@ -128,7 +128,7 @@ class Certificates:
                 await connection.execute(delete(certificate).where(certificate.c.id.in_(part)))
             return lost
 
-    async def changes(self) -> Mapping[int, float]:
+    async def changes(self) -> Mapping[CertificateId, float]:
         """Return when each certificate was last changed, in the order of ids: a cheap look at what a copy in memory lacks."""
         async with self._database.read() as connection:
             query = select(certificate.c.id, certificate.c.changed_s).order_by(certificate.c.id)
@@ -136,7 +136,9 @@ class Certificates:
             # rows taken apart are read three times as fast as fields by name, and there may be ten thousand
             return {number: changed_s for number, changed_s in rows}  # noqa: C416 - dict() would not type
 
-    async def list(self, certificate_ids: Collection[int] | None = None) -> Sequence[CertificateRecord]:
+    async def list(
+        self, certificate_ids: Collection[CertificateId] | None = None
+    ) -> Sequence[CertificateRecord]:
         """Return all, or those of these that exist, by id."""
         query = select(*PLAIN_COLUMNS).order_by(certificate.c.id)
         parts = [None] if certificate_ids is None else chunks(sorted(set(certificate_ids)))
@@ -147,12 +149,14 @@ class Certificates:
                 found += [certificate_record(row) for row in await connection.execute(some)]
         return found
 
-    async def nodes_of(self, certificate_id: int) -> Sequence[AssignmentRecord]:
+    async def nodes_of(self, certificate_id: CertificateId) -> Sequence[AssignmentRecord]:
         """Return where a certificate is assigned."""
         async with self._database.read() as connection:
             return await assignments_of(connection, certificate_id=certificate_id)
 
-    async def slot_material(self, certificate_ids: Collection[int]) -> Mapping[int, SlotMaterial]:
+    async def slot_material(
+        self, certificate_ids: Collection[CertificateId]
+    ) -> Mapping[CertificateId, SlotMaterial]:
         """Return what is served of these certificates, keys unsealed. Those that do not exist are left out."""
         rows: list[Row[Any]] = []
         async with self._database.read() as connection:
@@ -160,9 +164,9 @@ class Certificates:
                 rows += (
                     await connection.execute(select(certificate).where(certificate.c.id.in_(part)))
                 ).all()
-        return await asyncio.to_thread(lambda: {int(row.id): self._material(row) for row in rows})
+        return await asyncio.to_thread(lambda: {CertificateId(row.id): self._material(row) for row in rows})
 
-    async def private_key(self, certificate_id: int) -> str:
+    async def private_key(self, certificate_id: CertificateId) -> str:
         """Return a certificate's private key for an export that was checked. Raises NotFoundError."""
         materials = await self.slot_material({certificate_id})
         if certificate_id not in materials:
@@ -185,7 +189,7 @@ class Certificates:
 
 def _held(assignments: Sequence[AssignmentRecord]) -> str:
     """Say which certificates nodes would lose; there may be thousands of nodes."""
-    by_certificate: dict[int, dict[NodeName, None]] = {}
+    by_certificate: dict[CertificateId, dict[NodeName, None]] = {}
     for each in assignments:
         by_certificate.setdefault(each.certificate_id, {})[each.node] = None
     held = []

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from common.errors import PkiError
+from common.ids import CertificateId
 from common.pki.certificate import Certificate, decode
 from common.pki.pem import CERTIFICATE, read_blocks
 from common.runtime.openssl import refusals
@@ -80,7 +81,7 @@ class Inventories:
         }
         return Trust(custom, self._builtin, held_out)
 
-    async def _entries(self, last: Inventory | None) -> Mapping[int, Entry]:
+    async def _entries(self, last: Inventory | None) -> Mapping[CertificateId, Entry]:
         known = last.entries if last is not None else {}
         changes = await self._store.certificates.changes()
         entries = {
@@ -99,7 +100,9 @@ class Inventories:
         return {number: entries[number] for number in changes if number in entries}
 
 
-def _decode_entries(records: Iterable[CertificateRecord], seen: dict[bytes, Certificate]) -> dict[int, Entry]:
+def _decode_entries(
+    records: Iterable[CertificateRecord], seen: dict[bytes, Certificate]
+) -> dict[CertificateId, Entry]:
     entries = {record.id: _entry(record, seen) for record in records}
     refused = refusals(list({one for each in entries.values() for one in (each.leaf, *each.uploaded)}))
     if not refused:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from common.ids import Digest, Fingerprint, NodeName
+from common.ids import CertificateId, Digest, Fingerprint, NodeName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class NewRequest:
     raw_subject: str
     subject_alt_names: tuple[str, ...]
     key_type: str
-    replaces_id: int | None
+    replaces_id: CertificateId | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

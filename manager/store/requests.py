@@ -11,6 +11,7 @@ from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import Hint, NotFoundError
+from common.ids import RequestId
 from manager.domain.model import RequestRecord
 from manager.store.engine import Database
 from manager.store.records import NewRequest
@@ -40,11 +41,12 @@ class Requests:
                 insert(request).values({**values, "sealed_key": b"", "created_s": now_s})
             )
             (added,) = result.inserted_primary_key or (0,)
-            sealed = self._keyring.seal(_identity(int(added)), new.private_key_pem.encode())
-            await connection.execute(update(request).where(request.c.id == added).values(sealed_key=sealed))
-            return await get_request(connection, int(added))
+            number = RequestId(added)
+            sealed = self._keyring.seal(_identity(number), new.private_key_pem.encode())
+            await connection.execute(update(request).where(request.c.id == number).values(sealed_key=sealed))
+            return await get_request(connection, number)
 
-    async def get(self, request_id: int) -> RequestRecord:
+    async def get(self, request_id: RequestId) -> RequestRecord:
         """Return one. Raises NotFoundError."""
         async with self._database.read() as connection:
             return await get_request(connection, request_id)
@@ -55,7 +57,7 @@ class Requests:
             rows = await connection.execute(select(*_PLAIN).order_by(request.c.id))
             return [_record(row) for row in rows]
 
-    async def private_key(self, request_id: int) -> str:
+    async def private_key(self, request_id: RequestId) -> str:
         """Return a request's key, unsealed, as unencrypted PKCS#8 PEM. Raises NotFoundError."""
         async with self._database.read() as connection:
             sealed = (
@@ -65,7 +67,7 @@ class Requests:
             raise _missing(request_id)
         return self._keyring.open(_identity(request_id), bytes(sealed)).decode()
 
-    async def delete(self, request_ids: Collection[int]) -> None:
+    async def delete(self, request_ids: Collection[RequestId]) -> None:
         """Remove all of these or none. Raises NotFoundError."""
         async with self._database.write() as connection:
             for request_id in dict.fromkeys(request_ids):
@@ -73,7 +75,7 @@ class Requests:
                 await connection.execute(delete(request).where(request.c.id == request_id))
 
 
-async def get_request(connection: AsyncConnection, request_id: int) -> RequestRecord:
+async def get_request(connection: AsyncConnection, request_id: RequestId) -> RequestRecord:
     """Return a request within a transaction. Raises NotFoundError."""
     row = (await connection.execute(select(*_PLAIN).where(request.c.id == request_id))).first()
     if row is None:
@@ -86,9 +88,9 @@ def _record(row: Row[Any]) -> RequestRecord:
     return RequestRecord(**{**fields, "subject_alt_names": tuple(json.loads(fields["subject_alt_names"]))})
 
 
-def _identity(request_id: int) -> str:
+def _identity(request_id: RequestId) -> str:
     return f"request:{request_id}"
 
 
-def _missing(request_id: int) -> NotFoundError:
+def _missing(request_id: RequestId) -> NotFoundError:
     return NotFoundError(f"there is no certificate signing request {request_id}", hint=Hint.LIST_REQUESTS)

@@ -7,7 +7,7 @@ from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import Hint, NotFoundError
-from common.ids import Fingerprint
+from common.ids import Fingerprint, TrustedCaId
 from manager.domain.identity import IdentityConflictError, identified
 from manager.domain.model import TrustedCaRecord
 from manager.store.engine import Database
@@ -31,7 +31,7 @@ class TrustedCas:
         async with self._database.write(content=True) as connection:
             return [await keep_trusted_ca(connection, each, now_s=now_s) for each in new]
 
-    async def update(self, trusted_ca_id: int, new: NewTrustedCa) -> TrustedCaRecord:
+    async def update(self, trusted_ca_id: TrustedCaId, new: NewTrustedCa) -> TrustedCaRecord:
         """Replace an entry's content.
 
         Raises NotFoundError; IdentityConflictError if another entry has the same issuer, serial number and key.
@@ -53,7 +53,7 @@ class TrustedCas:
                 _record(row) for row in await connection.execute(select(*_PLAIN).order_by(trusted_ca.c.id))
             ]
 
-    async def get(self, trusted_ca_id: int) -> TrustedCaRecord:
+    async def get(self, trusted_ca_id: TrustedCaId) -> TrustedCaRecord:
         """Return one. Raises NotFoundError."""
         async with self._database.read() as connection:
             return await _get(connection, trusted_ca_id)
@@ -70,7 +70,7 @@ class TrustedCas:
             row = {"name": _CONFIRMED, "value": str(anchors).encode()}
             await self._database.upsert(connection, meta, [row], key="name")
 
-    async def delete(self, trusted_ca_ids: Collection[int]) -> None:
+    async def delete(self, trusted_ca_ids: Collection[TrustedCaId]) -> None:
         """Remove all of these or none. Raises NotFoundError."""
         async with self._database.write(content=True) as connection:
             for trusted_ca_id in dict.fromkeys(trusted_ca_ids):
@@ -89,12 +89,12 @@ async def keep_trusted_ca(
     if known is None:
         result = await connection.execute(insert(trusted_ca).values({**_values(new), "created_s": now_s}))
         (added,) = result.inserted_primary_key or (0,)
-        return await _get(connection, int(added)), True
+        return await _get(connection, TrustedCaId(added)), True
     await connection.execute(update(trusted_ca).where(trusted_ca.c.id == known.id).values(_values(new)))
     return await _get(connection, known.id), False
 
 
-async def _get(connection: AsyncConnection, trusted_ca_id: int) -> TrustedCaRecord:
+async def _get(connection: AsyncConnection, trusted_ca_id: TrustedCaId) -> TrustedCaRecord:
     row = (await connection.execute(select(*_PLAIN).where(trusted_ca.c.id == trusted_ca_id))).first()
     if row is None:
         raise NotFoundError(f"there is no trusted CA {trusted_ca_id}", hint=Hint.LIST_TRUSTED_CAS)

@@ -12,7 +12,7 @@ import structlog
 
 from common.bundle.manifest import SLOTS, Slot
 from common.errors import InvalidInputError
-from common.ids import NodeName
+from common.ids import CertificateId, NodeName
 from common.pki.finding import Finding
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
@@ -48,11 +48,11 @@ class AssignmentUseCases:
 
     async def assign(
         self,
-        certificate_id: int,
+        certificate_id: CertificateId,
         *,
         nodes: Sequence[NodeName] | None,
         slot: Slot,
-        seen: Mapping[NodeName, int | None] = MappingProxyType({}),
+        seen: Mapping[NodeName, CertificateId | None] = MappingProxyType({}),
         confirm: str | None = None,
         actor: str,
     ) -> Assigned:
@@ -89,7 +89,7 @@ class AssignmentUseCases:
         node: NodeName,
         slot: Slot,
         *,
-        seen: Mapping[NodeName, int | None] = MappingProxyType({}),
+        seen: Mapping[NodeName, CertificateId | None] = MappingProxyType({}),
         confirm: str | None = None,
         actor: str,
     ) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import structlog
 
 from common.errors import ChangedMeanwhileError, NotFoundError, PkiError, Reason
-from common.ids import NodeName
+from common.ids import CertificateId, NodeName
 from manager.domain.annotations import NO_ANNOTATIONS
 from manager.domain.certificate_list import Query
 from manager.domain.consequences import ConsequenceCode
@@ -170,7 +170,7 @@ class CertificateUseCases:
         # some orders judge every certificate there is
         return await asyncio.to_thread(list_certificates, inventory, query, now_s)
 
-    async def show(self, certificate_id: int) -> ShownCertificate:
+    async def show(self, certificate_id: CertificateId) -> ShownCertificate:
         """Return one, with all that is to be said about it. Raises NotFoundError."""
         record = await self._context.store.certificates.get(certificate_id)
         inventory = await self._context.inventories.current()
@@ -183,11 +183,11 @@ class CertificateUseCases:
         entry, now_s = inventory.entries[record.id], int(self._context.clock())
         return await asyncio.to_thread(show_certificate, inventory, entry, record, now_s)
 
-    async def records(self, certificate_ids: Collection[int]) -> Sequence[CertificateRecord]:
+    async def records(self, certificate_ids: Collection[CertificateId]) -> Sequence[CertificateRecord]:
         """Return what is kept of those of these that there are."""
         return await self._context.store.certificates.list(certificate_ids)
 
-    async def editable(self, certificate_id: int) -> EditableCertificate:
+    async def editable(self, certificate_id: CertificateId) -> EditableCertificate:
         """Return what can be changed of one. Raises NotFoundError."""
         store = self._context.store.certificates
         return EditableCertificate(
@@ -196,7 +196,7 @@ class CertificateUseCases:
 
     async def edit(
         self,
-        certificate_id: int,
+        certificate_id: CertificateId,
         edit: Edit,
         *,
         seen: str | None = None,
@@ -245,7 +245,7 @@ class CertificateUseCases:
         return Edited(record=kept, consequences=impact.consequences, inventory=then)
 
     async def delete(
-        self, certificate_ids: Sequence[int], *, force: bool, confirm: str | None = None, actor: str
+        self, certificate_ids: Sequence[CertificateId], *, force: bool, confirm: str | None = None, actor: str
     ) -> Sequence[AssignmentRecord]:
         """Remove all of these certificates or none; return the assignments that went with them.
 

@@ -10,10 +10,9 @@ whoever wants to be told first, else the token of what was told.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 
 from common.bundle.manifest import Slot
-from common.ids import NodeName
+from common.ids import NO_CERTIFICATE, CertificateId, NodeName, TrustedCaId
 from common.pki.certificate import Certificate
 from common.pki.finding import LintCode
 from manager.domain.companions import of_companions, of_own_cas
@@ -27,7 +26,7 @@ from manager.domain.consequences import (
     unique,
 )
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.keeping import carried, completed, new_entry, of_broken_chain
+from manager.domain.keeping import Rest, carried, completed, new_entry, of_broken_chain
 from manager.domain.losing import (
     of_deleting,
     of_deleting_requests,
@@ -42,15 +41,6 @@ from manager.domain.placing import of_answer, of_content, of_moves
 from manager.domain.trust import longer_client_ca_list, loss, namesakes, replaced_cas
 from manager.pki.judge.identity import key_of
 from manager.pki.read.material import TlsMaterial
-
-
-class Rest(Enum):
-    """What becomes of the other certificates of an entry whose certificate is edited."""
-
-    GOES = auto()
-    AS_NEEDED = auto()
-    STAYS = auto()
-
 
 _BY_REPLACING = frozenset({ConsequenceCode.KEY_REPLACED, ConsequenceCode.KEY_LOST})
 
@@ -96,7 +86,7 @@ class Impact:
         """Whether anything wants a confirmation."""
         return any(each.asks and not (replaces and each.code in _BY_REPLACING) for each in self.consequences)
 
-    def replaced(self, confirm: str | None, *, replaces: bool = False) -> Sequence[int]:
+    def replaced(self, confirm: str | None, *, replaces: bool = False) -> Sequence[CertificateId]:
         """Return which entries may get another key, once this is settled."""
         return [self.other_key.id] if self.other_key is not None and (replaces or confirm) else []
 
@@ -117,10 +107,10 @@ def assess_kept(
     namesakes = inventory.namesakes(material.leaf)
     updates = namesakes[0] if namesakes else None
     sources = beside if updates is None else [updates, *beside]
-    places = [AssignmentRecord(node=name, slot=slot, certificate_id=0) for name in nodes]
+    places = [AssignmentRecord(node=name, slot=slot, certificate_id=NO_CERTIFICATE) for name in nodes]
     places += [place for source in sources for place in source.places]
     material, keeping = completed(inventory, material, sources, places, now_s=int(now_s))
-    entry = new_entry(material, number=updates.id if updates is not None else 0, now_s=now_s)
+    entry = new_entry(material, number=updates.id if updates is not None else NO_CERTIFICATE, now_s=now_s)
     has_other_key = updates is not None and key_of(updates.leaf) != key_of(entry.leaf)
     moves = [*moves_of_content(updates, entry), *moves_to(inventory, entry, nodes, slot)]
     found = [*of_moves(inventory, moves, now_s=int(now_s)), *keeping]
@@ -173,7 +163,7 @@ def other_keys(inventory: Inventory, tls: Sequence[TlsMaterial]) -> list[tuple[T
 
 def assess_edited(
     inventory: Inventory,
-    certificate_id: int,
+    certificate_id: CertificateId,
     material: TlsMaterial | None,
     nodes: Sequence[NodeName] | None,
     slot: Slot,
@@ -214,7 +204,12 @@ def assess_edited(
 
 
 def assess_assigned(
-    inventory: Inventory, certificate_id: int, nodes: Sequence[NodeName], slot: Slot, *, now_s: float
+    inventory: Inventory,
+    certificate_id: CertificateId,
+    nodes: Sequence[NodeName],
+    slot: Slot,
+    *,
+    now_s: float,
 ) -> Impact:
     """Assess what an assignment does to the nodes that get it."""
     entry = inventory.entries.get(certificate_id)
@@ -235,7 +230,7 @@ def assess_emptied(inventory: Inventory, name: NodeName, slot: Slot) -> Impact:
     return Impact(consequences=of_moves(inventory, moves, now_s=0), facts=facts_of(moves, inventory))
 
 
-def assess_deleted(inventory: Inventory, certificate_ids: Sequence[int]) -> Impact:
+def assess_deleted(inventory: Inventory, certificate_ids: Sequence[CertificateId]) -> Impact:
     """Assess what deleting certificates does; those that are not there are named by the store."""
     gone = [
         inventory.entries[number] for number in dict.fromkeys(certificate_ids) if number in inventory.entries
@@ -254,11 +249,13 @@ def assess_answered(
     now_s: float,
 ) -> Impact:
     """Assess what a signed answer does: it may lack what was asked for, and takes over nodes."""
-    replaced = inventory.entries.get(request.replaces_id or 0)
-    earlier = inventory.entries.get(request.answer_id or 0)
+    replaced = inventory.entries.get(request.replaces_id or NO_CERTIFICATE)
+    earlier = inventory.entries.get(request.answer_id or NO_CERTIFICATE)
     beside = [each for each in (earlier, replaced) if each is not None]
     kept = assess_kept(inventory, material, nodes, slot, beside=beside, now_s=now_s)
-    answer = new_entry(kept.materials[0], number=kept.updates.id if kept.updates else 0, now_s=now_s)
+    answer = new_entry(
+        kept.materials[0], number=kept.updates.id if kept.updates else NO_CERTIFICATE, now_s=now_s
+    )
     moves = [
         Move(node=place.node, slot=place.slot, before=replaced, after=answer)
         for place in (replaced.places if replaced is not None and take_over else ())
@@ -275,7 +272,7 @@ def assess_answered(
 
 def assess_untrusted(
     inventory: Inventory,
-    gone: Collection[int],
+    gone: Collection[TrustedCaId],
     new: Sequence[Certificate],
     *,
     edited: Certificate | None,
@@ -312,7 +309,7 @@ def assess_trusted(inventory: Inventory, new: Sequence[Certificate], *, now_s: i
 
 
 def _of_longer_list(
-    inventory: Inventory, new: Sequence[Certificate], gone: Collection[int]
+    inventory: Inventory, new: Sequence[Certificate], gone: Collection[TrustedCaId]
 ) -> list[Consequence]:
     text = longer_client_ca_list(inventory.trusted_cas, inventory.trust, new, gone=gone)
     return [asked(ConsequenceCode.CLIENT_CA_LIST_TOO_LONG, text)] if text else []

@@ -12,6 +12,7 @@ import structlog
 from common.bundle.build import SlotMaterial
 from common.codes import Format
 from common.errors import Hint, NotFoundError, PkiError, Reason
+from common.ids import CertificateId
 from manager.domain.inventory import Inventory
 from manager.pki.write.export import Download, ExportItem, export
 from manager.usecases.context import Context
@@ -35,7 +36,9 @@ class DownloadUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def download(self, certificate_ids: Sequence[int], wanted: Wanted, *, actor: str) -> Download:
+    async def download(
+        self, certificate_ids: Sequence[CertificateId], wanted: Wanted, *, actor: str
+    ) -> Download:
         """Return one file with these certificates.
 
         Raises NotFoundError; PkiError for a temporary certificate; InvalidInputError for a missing passphrase.
@@ -66,9 +69,9 @@ class DownloadUseCases:
 
 def _export_items(
     inventory: Inventory,
-    numbers: Sequence[int],
+    numbers: Sequence[CertificateId],
     wanted: Wanted,
-    materials: Mapping[int, SlotMaterial],
+    materials: Mapping[CertificateId, SlotMaterial],
     now_s: int,
 ) -> list[ExportItem]:
     return [

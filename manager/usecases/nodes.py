@@ -15,7 +15,7 @@ import structlog
 from common.bundle.manifest import Slot
 from common.codes import NodeKind
 from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError
-from common.ids import MANAGEMENT_NODE, NodeName, node_name
+from common.ids import MANAGEMENT_NODE, NO_CERTIFICATE, CertificateId, NodeName, node_name
 from common.runtime.ssh import JOIN_USER
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
 from manager.domain.consequences import Consequence
@@ -85,7 +85,7 @@ class NodeUseCases:
         names: Sequence[str],
         addresses: Sequence[str],
         detail: Mapping[str, Any] = MappingProxyType({}),
-        slots: Mapping[Slot, int | None] = MappingProxyType({}),
+        slots: Mapping[Slot, CertificateId | None] = MappingProxyType({}),
         actor: str,
     ) -> tuple[NodeRecord, NewToken]:
         """Add a node with a temporary certificate; return it and its join token.
@@ -104,7 +104,7 @@ class NodeUseCases:
         names: Sequence[str],
         addresses: Sequence[str],
         detail: Mapping[str, Any] = MappingProxyType({}),
-        slots: Mapping[Slot, int | None] = MappingProxyType({}),
+        slots: Mapping[Slot, CertificateId | None] = MappingProxyType({}),
         actor: str,
     ) -> NodeRecord:
         """Add a node as `add` does, for a caller that may have no join token. Raises as `add` does."""
@@ -118,7 +118,7 @@ class NodeUseCases:
         names: Sequence[str],
         addresses: Sequence[str],
         detail: Mapping[str, Any],
-        slots: Mapping[Slot, int | None],
+        slots: Mapping[Slot, CertificateId | None],
         actor: str,
     ) -> AsyncIterator[NodeRecord]:
         """Add a node in one transaction with what the caller does."""
@@ -235,8 +235,8 @@ class NodeUseCases:
             raise ChangedMeanwhileError(f"node '{name}' was changed in the meantime")
         moves = []
         for slot, number in described.slots.items():
-            before = inventory.entries.get(inventory.slots.get((name, slot), 0))
-            after = inventory.entries.get(number or 0)
+            before = inventory.entries.get(inventory.slots.get((name, slot), NO_CERTIFICATE))
+            after = inventory.entries.get(number or NO_CERTIFICATE)
             if before is not after:
                 moves.append(Move(node=name, slot=slot, before=before, after=after))
         renamed = replace(record, names=tuple(described.names), addresses=tuple(described.addresses))
@@ -281,7 +281,7 @@ class NodeUseCases:
         log.info("node.added", node=record.name, user=actor)
         self._context.content_changed.set()
 
-    async def _drop_temporary(self, certificate_ids: Collection[int]) -> None:
+    async def _drop_temporary(self, certificate_ids: Collection[CertificateId]) -> None:
         """A temporary certificate goes with its node."""
         certificates = self._context.store.certificates
         for certificate_id in certificate_ids:

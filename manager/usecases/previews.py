@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from common.bundle.manifest import Slot
 from common.errors import NotFoundError
-from common.ids import NodeName
+from common.ids import NO_CERTIFICATE, CertificateId, NodeName, TrustedCaId
 from common.pki.certificate import Certificate
 from manager.domain.inventory import Entry, Judgement
 from manager.domain.keeping import new_entry
@@ -69,7 +69,7 @@ class PreviewUseCases:
         impact = await asyncio.to_thread(assess_kept, inventory, material, where, chosen, now_s=now_s)
         updates, (material,) = impact.updates, impact.materials
         # as the entry that it updates, beside which it would share its own key
-        number = updates.id if updates is not None else 0
+        number = updates.id if updates is not None else NO_CERTIFICATE
         places = [AssignmentRecord(node=name, slot=chosen, certificate_id=number) for name in where]
         entry = new_entry(material, number=number, places=places, now_s=now_s)
         return Preview(
@@ -90,7 +90,7 @@ class PreviewUseCases:
             impact=impact,
         )
 
-    async def deleting(self, certificate_ids: Sequence[int]) -> Impact:
+    async def deleting(self, certificate_ids: Sequence[CertificateId]) -> Impact:
         """Assess what `certificates.delete` does."""
         inventory = await self._context.inventories.current()
         return await asyncio.to_thread(assess_deleted, inventory, certificate_ids)
@@ -110,7 +110,7 @@ class PreviewUseCases:
         inventory = await self._context.inventories.current()
         return await asyncio.to_thread(assess_unasked, inventory, records)
 
-    async def untrusting(self, trusted_ca_ids: Sequence[int]) -> Impact:
+    async def untrusting(self, trusted_ca_ids: Sequence[TrustedCaId]) -> Impact:
         """Assess what `trust.delete` does."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         return await asyncio.to_thread(

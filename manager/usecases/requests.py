@@ -9,7 +9,7 @@ import structlog
 from common.bundle.manifest import Slot
 from common.codes import KeyKind
 from common.errors import Hint, InvalidInputError, NotFoundError
-from common.ids import NodeName
+from common.ids import NO_CERTIFICATE, CertificateId, NodeName, RequestId
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
 from manager.domain.model import RequestRecord
@@ -66,7 +66,7 @@ class RequestUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def fields_for(self, certificate_id: int) -> RequestFields:
+    async def fields_for(self, certificate_id: CertificateId) -> RequestFields:
         """Return what a request to replace a certificate asks for, to be edited. Raises NotFoundError."""
         inventory = await self._context.inventories.current()
         entry = inventory.entries.get(certificate_id)
@@ -74,14 +74,14 @@ class RequestUseCases:
             raise NotFoundError(f"there is no certificate {certificate_id}", hint=Hint.LIST_CERTIFICATES)
         return prefill(entry.leaf, as_client=any(place.slot == "client" for place in entry.places))
 
-    async def kind_for(self, certificate_id: int | None) -> KeyKind:
+    async def kind_for(self, certificate_id: CertificateId | None) -> KeyKind:
         """Return the kind of key that is no weaker than that of the certificate to be replaced."""
         inventory = await self._context.inventories.current()
-        entry = inventory.entries.get(certificate_id or 0)
+        entry = inventory.entries.get(certificate_id or NO_CERTIFICATE)
         return kind_like(entry.leaf.key_type, entry.leaf.key_bits) if entry is not None else KeyKind.RSA2048
 
     async def create(
-        self, *, replaces: int | None, changes: RequestChanges, key: KeyChoice, actor: str
+        self, *, replaces: CertificateId | None, changes: RequestChanges, key: KeyChoice, actor: str
     ) -> RequestRecord:
         """Make a key (or take one) and a request signed by it, and keep both.
 
@@ -112,13 +112,13 @@ class RequestUseCases:
     async def list(self) -> Sequence[RequestRecord]:
         return await self._context.store.requests.list()
 
-    async def get(self, request_id: int) -> RequestRecord:
+    async def get(self, request_id: RequestId) -> RequestRecord:
         """Return one. Raises NotFoundError."""
         return await self._context.store.requests.get(request_id)
 
     async def answer(
         self,
-        request_id: int,
+        request_id: RequestId,
         *,
         certificate: str,
         parameters: str,
@@ -183,7 +183,9 @@ class RequestUseCases:
             owner=f"the key of request {record.id} ({record.raw_subject or 'no subject'})",
         )
 
-    async def delete(self, request_ids: Sequence[int], *, confirm: str | None = None, actor: str) -> None:
+    async def delete(
+        self, request_ids: Sequence[RequestId], *, confirm: str | None = None, actor: str
+    ) -> None:
         """Remove all of these with their keys, or none. Raises NotFoundError, ConfirmationNeededError (`manager.usecases.confirming`)."""
         async with self._context.deciding() as inventory:
             records = [await self._context.store.requests.get(number) for number in request_ids]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from common.errors import ChangedMeanwhileError, NotFoundError, PkiError
+from common.ids import TrustedCaId
 from common.pki.certificate import Certificate
 from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.etag import etag_of_trusted_ca
@@ -101,7 +102,7 @@ class TrustUseCases:
             ]
         )
 
-    async def get(self, trusted_ca_id: int) -> TrustedCaRecord:
+    async def get(self, trusted_ca_id: TrustedCaId) -> TrustedCaRecord:
         """Return what is kept of one. Raises NotFoundError."""
         return await self._context.store.trusted_cas.get(trusted_ca_id)
 
@@ -114,7 +115,7 @@ class TrustUseCases:
             ]
         )
 
-    async def show(self, trusted_ca_id: int) -> ShownTrustedCa:
+    async def show(self, trusted_ca_id: TrustedCaId) -> ShownTrustedCa:
         """Return one, decoded. Raises NotFoundError."""
         record = await self._context.store.trusted_cas.get(trusted_ca_id)
         inventory = await self._context.inventories.current()
@@ -133,7 +134,7 @@ class TrustUseCases:
 
     async def edit(
         self,
-        trusted_ca_id: int,
+        trusted_ca_id: TrustedCaId,
         *,
         certificate: str | None,
         trusted_intermediate: bool | None,
@@ -178,7 +179,7 @@ class TrustUseCases:
         return trusted_pem(inventory.trust.custom.values())
 
     async def delete(
-        self, trusted_ca_ids: Sequence[int], *, force: bool, confirm: str | None = None, actor: str
+        self, trusted_ca_ids: Sequence[TrustedCaId], *, force: bool, confirm: str | None = None, actor: str
     ) -> None:
         """Remove all of these or none.
 
@@ -208,7 +209,7 @@ class TrustUseCases:
     @asynccontextmanager
     async def _losing(
         self,
-        gone: set[int],
+        gone: set[TrustedCaId],
         new: Sequence[Certificate],
         *,
         edited: Certificate | None,
@@ -246,7 +247,7 @@ class TrustUseCases:
         self._context.changed(None, cause=f"trusted CAs {cause}")
 
 
-def _check_same(number: int, record: TrustedCaRecord, seen: str | None) -> None:
+def _check_same(number: TrustedCaId, record: TrustedCaRecord, seen: str | None) -> None:
     """Check that an entry's version is the one that was `seen`; None is any. Raises ChangedMeanwhileError."""
     if seen not in {None, etag_of_trusted_ca(record)}:
         raise ChangedMeanwhileError(f"trusted CA {number} was changed in the meantime; look at it again")

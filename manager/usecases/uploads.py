@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from common.bundle.manifest import Slot
 from common.ids import NodeName
 from manager.domain.annotations import NO_ANNOTATIONS, Annotations
+from manager.domain.keeping import Rest
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.admission import read_tls
-from manager.usecases.confirming import Rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

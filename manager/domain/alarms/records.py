@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from common.ids import NodeName
+from common.ids import CertificateId, NodeName
 from manager.domain.alarms.kinds import AlarmSpec, Condition, Subject
 from manager.domain.alarms.registry import ALARM_SPECS
 from manager.domain.inventory import Inventory
@@ -33,7 +33,7 @@ class AlarmRecord:
         if self.node:
             return (NodeName(self.node),)
         what, _, number = self.subject.key.partition(":")
-        if what != "certificate" or (entry := inventory.entries.get(int(number))) is None:
+        if what != "certificate" or (entry := inventory.entries.get(CertificateId(int(number)))) is None:
             return ()
         return tuple(dict.fromkeys(place.node for place in entry.places))
 

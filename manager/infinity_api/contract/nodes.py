@@ -15,7 +15,7 @@ from typing import Any, Final
 from common.api.codes import State
 from common.bundle.manifest import Slot
 from common.errors import InvalidInputError
-from common.ids import NODE_NAME_MAX, NodeName, node_name
+from common.ids import NODE_NAME_MAX, CertificateId, NodeName, node_name
 from manager.domain.model import NodeRecord
 from manager.domain.view import NodeView
 from manager.infinity_api.contract.description import Resource, Values
@@ -49,7 +49,7 @@ class Described:
     names: tuple[str, ...]
     addresses: tuple[str, ...]
     detail: Mapping[str, Any]
-    slots: Mapping[Slot, int | None]
+    slots: Mapping[Slot, CertificateId | None]
 
 
 def names_called(records: Iterable[NodeRecord]) -> Mapping[NodeName, str]:
@@ -137,7 +137,7 @@ def describe(
         names=tuple(dict.fromkeys(names)),
         addresses=tuple(dict.fromkeys(addresses)),
         detail=kept_values(resource, values),
-        slots={slot: _number(values[name]) for name, slot in SLOT_FIELDS.items() if name in values},
+        slots={slot: _certificate(values[name]) for name, slot in SLOT_FIELDS.items() if name in values},
     )
 
 
@@ -208,6 +208,11 @@ def status_row(record: NodeRecord, view: NodeView, location: str | None) -> dict
         "maintenance_mode_reason": detail.get("maintenance_mode_reason", ""),
         "primary": True,
     }
+
+
+def _certificate(value: object) -> CertificateId | None:
+    number = _number(value)
+    return None if number is None else CertificateId(number)
 
 
 def _number(value: object) -> int | None:

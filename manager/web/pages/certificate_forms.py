@@ -7,7 +7,7 @@ from aiohttp import web
 
 from common.api.codes import Role
 from common.errors import CertcastError, ChangedMeanwhileError
-from common.ids import node_names
+from common.ids import CertificateId, node_names
 from manager.domain.annotations import NO_ANNOTATIONS, Annotations
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.etag import etag_of_certificate
@@ -92,7 +92,7 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
 
 async def edit_form(page_request: PageRequest) -> web.StreamResponse:
     """Show what can be changed of a certificate."""
-    found = await page_request.use_cases.certificates.editable(page_request.number())
+    found = await page_request.use_cases.certificates.editable(CertificateId(page_request.number()))
     record, places = found.record, found.places
     texts = {"certificate": record.text, "parameters": record.parameters_text}
     given = _Given(texts, _server_nodes(places), record.annotations)
@@ -101,7 +101,11 @@ async def edit_form(page_request: PageRequest) -> web.StreamResponse:
 
 async def edit(page_request: PageRequest) -> web.StreamResponse:
     """Change it; who comes second is told what the first one changed, and loses nothing."""
-    form, number, seen = page_request.form, page_request.number(), page_request.form.text("seen")
+    form, number, seen = (
+        page_request.form,
+        CertificateId(page_request.number()),
+        page_request.form.text("seen"),
+    )
     found = await page_request.use_cases.certificates.editable(number)
     record, places = found.record, found.places
     texts = {name: form.text(name) for name in ("certificate", "parameters")}

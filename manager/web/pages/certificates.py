@@ -7,6 +7,7 @@ from aiohttp import web
 
 from common.api.codes import ChainState, Format, Order, Role, StatusCode
 from common.errors import CertcastError, ConflictError, InvalidInputError, NotFoundError
+from common.ids import CertificateId
 from common.pki.certificate import Certificate
 from manager.domain.certificate_list import Query
 from manager.domain.consequences import ConfirmationNeededError
@@ -80,7 +81,7 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
 async def _show(
     page_request: PageRequest, *, status: int = 200, asked: ConfirmationNeededError | None = None
 ) -> web.Response:
-    shown = await page_request.use_cases.certificates.show(page_request.number())
+    shown = await page_request.use_cases.certificates.show(CertificateId(page_request.number()))
     judgement = shown.judgement
     nodes = list(dict.fromkeys(place.node for place in shown.entry.places))
     views = {view.name: view for view in await views_of(page_request.site.fleet, nodes)}
@@ -99,7 +100,7 @@ async def _show(
 
 async def trust_root(page_request: PageRequest) -> web.StreamResponse:
     """Trust the root that came with a certificate, as it was shown."""
-    number = page_request.number()
+    number = CertificateId(page_request.number())
     inventory = await page_request.use_cases.inventory()
     if number not in inventory.entries:
         raise NotFoundError(f"there is no certificate {number} any more")
@@ -127,7 +128,7 @@ async def download_form(page_request: PageRequest) -> web.StreamResponse:
     """Ask what one file shall hold."""
     if not page_request.ids():
         return await _list(page_request, problems=[NOTHING_TICKED])
-    entries = await _chosen(page_request, page_request.ids())
+    entries = await _chosen(page_request, [*map(CertificateId, page_request.ids())])
     kept = [entry for entry in entries if not entry.leaf.is_self_signed]
     if not kept:
         return await _list(
@@ -148,7 +149,7 @@ async def download(page_request: PageRequest) -> web.StreamResponse:
         form=_format(form.text("format")),
         passphrase=form.text("passphrase") or None,
     )
-    ids = form.ids()
+    ids = [*map(CertificateId, form.ids())]
     entries = await _chosen(page_request, ids)
     if wanted.key and not page_request.may(Role.ADMINISTRATOR):
         return _download_form(
@@ -178,12 +179,12 @@ async def delete_form(page_request: PageRequest) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
     if not page_request.ids():
         return await _list(page_request, problems=[NOTHING_TICKED])
-    return await _delete_form(page_request, page_request.ids())
+    return await _delete_form(page_request, [*map(CertificateId, page_request.ids())])
 
 
 async def delete(page_request: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none."""
-    ids = page_request.form.ids()
+    ids = [*map(CertificateId, page_request.form.ids())]
     try:
         lost = await page_request.use_cases.certificates.delete(
             ids, force=False, confirm=page_request.form.text("confirm"), actor=page_request.actor
@@ -199,7 +200,9 @@ async def delete(page_request: PageRequest) -> web.StreamResponse:
     return page_request.redirect("/certificates", message)
 
 
-async def _delete_form(page_request: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
+async def _delete_form(
+    page_request: PageRequest, ids: Sequence[CertificateId], *, status: int = 200
+) -> web.Response:
     return page_request.render(
         "certificates_delete.html",
         status=status,
@@ -208,7 +211,7 @@ async def _delete_form(page_request: PageRequest, ids: Sequence[int], *, status:
     )
 
 
-async def _chosen(page_request: PageRequest, ids: Sequence[int]) -> list[Entry]:
+async def _chosen(page_request: PageRequest, ids: Sequence[CertificateId]) -> list[Entry]:
     """Return the entries of ids. Raises NotFoundError, InvalidInputError if there are none."""
     if not ids:
         raise InvalidInputError("id", "no certificate was chosen; go back and tick at least one")

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from common.api.codes import Role
 from common.errors import AccessError
-from common.ids import NodeName
+from common.ids import CertificateId, NodeName
 from manager.domain.alarms import AlarmRecord
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.web.pagerequest import Page, PageRequest
@@ -39,7 +39,7 @@ async def node(page_request: PageRequest) -> web.StreamResponse:
 
 async def certificate(page_request: PageRequest) -> web.StreamResponse:
     """Tell of changes of the nodes that have one certificate."""
-    number = page_request.number()
+    number = CertificateId(page_request.number())
 
     async def watched() -> AbstractSet[NodeName]:
         entry = (await page_request.use_cases.inventory()).entries.get(number)

@@ -8,6 +8,7 @@ from aiohttp import web
 from common.api.codes import Order, Role
 from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, NotFoundError
+from common.ids import NO_CERTIFICATE, CertificateId
 from manager.domain.certificate_list import Query, fits
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import NodeRecord
@@ -53,7 +54,7 @@ async def _choose(
     *,
     status: int = 200,
     problems: Sequence[str] = (),
-    wanted: int | None = None,
+    wanted: CertificateId | None = None,
     asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     """Offer certificates; `wanted` is the one that was chosen while somebody else changed the slot, or that wants a confirmation."""
@@ -73,7 +74,7 @@ async def _choose(
         "node_slot.html",
         status=status,
         problems=problems,
-        wanted=inventory.entries.get(wanted or 0),
+        wanted=inventory.entries.get(wanted or NO_CERTIFICATE),
         asked=asked,
         fitting={each.entry.id for each in found if fits(each.entry, record, now_s=int(page_request.now_s))}
         if slot == "server"
@@ -92,7 +93,7 @@ async def _choose(
 async def assign(page_request: PageRequest) -> web.StreamResponse:
     """Put a certificate into a slot."""
     record, slot = await _place(page_request)
-    chosen = page_request.form.ids("certificate")
+    chosen = [*map(CertificateId, page_request.form.ids("certificate"))]
     if not chosen:
         return await _choose(page_request, record, slot, status=400, problems=["no certificate was chosen"])
     try:
@@ -150,9 +151,9 @@ async def empty(page_request: PageRequest) -> web.StreamResponse:
     return page_request.redirect(f"/nodes/{record.name}", f"The {slot} slot has no certificate now.")
 
 
-def _seen(page_request: PageRequest) -> int | None:
+def _seen(page_request: PageRequest) -> CertificateId | None:
     """Return which certificate the slot had when the form was made."""
-    found = page_request.form.ids("seen")
+    found = [*map(CertificateId, page_request.form.ids("seen"))]
     return found[-1] if found else None
 
 

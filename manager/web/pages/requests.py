@@ -8,7 +8,7 @@ from aiohttp import web
 
 from common.api.codes import KeyKind, Role
 from common.errors import CertcastError, InvalidInputError
-from common.ids import node_names, parse_id
+from common.ids import NO_CERTIFICATE, CertificateId, RequestId, node_names, parse_id
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import RequestRecord
 from manager.http.errors import status_of
@@ -101,14 +101,14 @@ async def create(page_request: PageRequest) -> web.StreamResponse:
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show one, and ask for the answer to it."""
-    record = await page_request.use_cases.requests.get(page_request.number())
+    record = await page_request.use_cases.requests.get(RequestId(page_request.number()))
     fields = {"certificate": "", "parameters": "", "slot": "server"}
     return await _request(page_request, record, fields, [], take_over=True)
 
 
 async def download(page_request: PageRequest) -> web.StreamResponse:
     """Answer with the request as a file."""
-    record = await page_request.use_cases.requests.get(page_request.number())
+    record = await page_request.use_cases.requests.get(RequestId(page_request.number()))
     stem = _UNSAFE.sub("_", record.subject_name).strip(".") or f"request_{record.id}"
     file = Download(f"{stem}_request.csr", record.pem.encode())
     headers = {"Content-Disposition": f'attachment; filename="{file.name}"', "Cache-Control": "no-store"}
@@ -117,7 +117,7 @@ async def download(page_request: PageRequest) -> web.StreamResponse:
 
 async def answer(page_request: PageRequest) -> web.StreamResponse:
     """Take the certificate that the CA made, and hand over the nodes."""
-    form, number, nodes = page_request.form, page_request.number(), chosen_nodes(page_request.form)
+    form, number, nodes = page_request.form, RequestId(page_request.number()), chosen_nodes(page_request.form)
     record = await page_request.use_cases.requests.get(number)
     take_over = form.flag("take_over") and record.replaces_id is not None
     fields = {name: form.text(name) for name in ("certificate", "parameters")}
@@ -164,10 +164,12 @@ async def delete_form(page_request: PageRequest) -> web.StreamResponse:
     """Say what is lost, and ask."""
     if not page_request.ids():
         return await _list(page_request, problems=["tick at least one request first"])
-    return await _delete_form(page_request, page_request.ids())
+    return await _delete_form(page_request, [*map(RequestId, page_request.ids())])
 
 
-async def _delete_form(page_request: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
+async def _delete_form(
+    page_request: PageRequest, ids: Sequence[RequestId], *, status: int = 200
+) -> web.Response:
     if not ids:
         raise InvalidInputError("id", "no request was chosen; go back and tick at least one")
     records = [await page_request.use_cases.requests.get(number) for number in ids]
@@ -177,7 +179,7 @@ async def _delete_form(page_request: PageRequest, ids: Sequence[int], *, status:
 
 async def delete(page_request: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none."""
-    ids = page_request.form.ids()
+    ids = [*map(RequestId, page_request.form.ids())]
     try:
         await page_request.use_cases.requests.delete(
             ids, confirm=page_request.form.text("confirm"), actor=page_request.actor
@@ -201,14 +203,14 @@ async def _key(page_request: PageRequest) -> KeyChoice:
         raise InvalidInputError("kind", f"a key is one of {', '.join(KEYS)}") from error
 
 
-def _replaces(text: str) -> int | None:
-    return parse_id(text, field="replaces", what="a certificate's id") if text else None
+def _replaces(text: str) -> CertificateId | None:
+    return CertificateId(parse_id(text, field="replaces", what="a certificate's id")) if text else None
 
 
 async def _new_form(
     page_request: PageRequest,
     shown: Mapping[str, Any],
-    replaces: int | None,
+    replaces: CertificateId | None,
     *,
     status: int = 200,
     problems: Sequence[str] = (),
@@ -245,8 +247,8 @@ async def _request(
         fields={name: await page_request.shown_text(text) for name, text in fields.items()},
         choices=node_choices(inventory, nodes),
         take_over=take_over,
-        replaces=inventory.entries.get(record.replaces_id or 0),
-        answered=inventory.entries.get(record.answer_id or 0),
+        replaces=inventory.entries.get(record.replaces_id or NO_CERTIFICATE),
+        answered=inventory.entries.get(record.answer_id or NO_CERTIFICATE),
         problems=problems,
         asked=asked,
     )

@@ -13,6 +13,7 @@ from common.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from common.ids import TrustedCaId
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.etag import etag_of_trusted_ca
 from manager.domain.inventory import Entry, Inventory
@@ -68,7 +69,7 @@ async def list_builtin(page_request: PageRequest) -> web.StreamResponse:
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show one, decoded, and which certificates need it."""
-    shown = await page_request.use_cases.trust.show(page_request.number())
+    shown = await page_request.use_cases.trust.show(TrustedCaId(page_request.number()))
     needed = await _needing(page_request, {shown.record.id})
     return page_request.render(
         "trusted_ca.html", shown=shown, leaf=shown.certificate, record=shown.record, needed=needed
@@ -97,7 +98,7 @@ async def export(page_request: PageRequest) -> web.StreamResponse:
 
 async def edit_form(page_request: PageRequest) -> web.StreamResponse:
     """Show what can be changed."""
-    record = await page_request.use_cases.trust.get(page_request.number())
+    record = await page_request.use_cases.trust.get(TrustedCaId(page_request.number()))
     return await _edit_form(
         page_request,
         record,
@@ -109,7 +110,7 @@ async def edit_form(page_request: PageRequest) -> web.StreamResponse:
 
 async def edit(page_request: PageRequest) -> web.StreamResponse:
     """Change it; who comes second is told what the first one changed, and loses nothing."""
-    form, number = page_request.form, page_request.number()
+    form, number = page_request.form, TrustedCaId(page_request.number())
     record = await page_request.use_cases.trust.get(number)
     trusted, seen, text = form.flag("trusted"), form.text("seen"), form.text("certificate")
     try:
@@ -160,10 +161,12 @@ async def delete_form(page_request: PageRequest) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
     if not page_request.ids():
         return await _list(page_request, problems=["tick at least one trusted CA first"])
-    return await _delete_form(page_request, page_request.ids())
+    return await _delete_form(page_request, [*map(TrustedCaId, page_request.ids())])
 
 
-async def _delete_form(page_request: PageRequest, ids: Sequence[int], *, status: int = 200) -> web.Response:
+async def _delete_form(
+    page_request: PageRequest, ids: Sequence[TrustedCaId], *, status: int = 200
+) -> web.Response:
     records = await _chosen(page_request, ids)
     total = len((await page_request.use_cases.inventory()).trusted_cas)
     return page_request.render(
@@ -178,7 +181,7 @@ async def _delete_form(page_request: PageRequest, ids: Sequence[int], *, status:
 
 async def delete(page_request: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none. What follows was told on the page before."""
-    ids = page_request.form.ids()
+    ids = [*map(TrustedCaId, page_request.form.ids())]
     await _chosen(page_request, ids)
     try:
         await page_request.use_cases.trust.delete(
@@ -191,7 +194,7 @@ async def delete(page_request: PageRequest) -> web.StreamResponse:
     )
 
 
-async def _chosen(page_request: PageRequest, ids: Sequence[int]) -> list[TrustedCaRecord]:
+async def _chosen(page_request: PageRequest, ids: Sequence[TrustedCaId]) -> list[TrustedCaRecord]:
     if not ids:
         raise InvalidInputError("id", "no trusted CA was chosen; go back and tick at least one")
     known = (await page_request.use_cases.inventory()).trusted_cas
@@ -200,14 +203,14 @@ async def _chosen(page_request: PageRequest, ids: Sequence[int]) -> list[Trusted
     return [known[number] for number in ids]
 
 
-async def _needing(page_request: PageRequest, ids: Collection[int]) -> list[Entry]:
+async def _needing(page_request: PageRequest, ids: Collection[TrustedCaId]) -> list[Entry]:
     """Return the TLS certificates whose chain of trust goes through one of these."""
     inventory = await page_request.use_cases.inventory()
     # chains that nobody has asked for yet are built now, which takes a while when there are thousands
     return await asyncio.to_thread(_going_through, inventory, ids, int(page_request.now_s))
 
 
-def _going_through(inventory: Inventory, ids: Collection[int], now_s: int) -> list[Entry]:
+def _going_through(inventory: Inventory, ids: Collection[TrustedCaId], now_s: int) -> list[Entry]:
     gone = {inventory.trust.custom[number].fingerprint for number in ids if number in inventory.trust.custom}
     return [
         entry
