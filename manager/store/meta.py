@@ -76,10 +76,9 @@ class Meta:
             await self._set(connection, f"secret:{name}", self._keyring.seal(f"meta:{name}", value))
 
     async def check(self, *, now_s: float) -> None:
-        """Write and read back a moment. Raises StorageError if the store cannot do either."""
+        """Write a moment. Raises StorageError if the store cannot."""
         async with self._database.write() as connection:
             await self._set(connection, CHECKED, str(now_s).encode())
-        await self._get(CHECKED)
 
     async def _get(self, name: str) -> bytes | None:
         async with self._database.read() as connection:

@@ -27,7 +27,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from common.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 from manager.store.address import FIELD, ServerAddress, ServerHost
 from manager.store.claims import ServerClaim, claim_on
-from manager.store.refusals import Refusal, explained, refusal_of, summed_up
+from manager.store.refusals import LOST, Refusal, explained, refusal_of, summed_up
 from manager.store.tables import metadata
 
 WRITER_LOCK: Final = 0x63657274
@@ -209,7 +209,7 @@ class Postgresql:
             which = (self._first + turn) % len(hosts)
             try:
                 connection = await self._open_at(hosts[which], context, limits)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except LOST as error:
                 refused[hosts[which]] = refusal_of(error, self._address)
                 continue
             self._first = which
@@ -321,12 +321,13 @@ def _try_out(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> No
         return
     try:
         connection.run_async(lambda opened: opened.fetchrow(";", timeout=TRY_S))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except LOST as error:
         raise DisconnectionError("does not answer") from error
 
 
 def _give_up_lost(context: ExceptionContext) -> None:
     """Let a connection go on which an answer is still owed, or whose server takes no writes any more, and with it all that are as old."""
     error = context.original_exception
-    if isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) == "25006":
+    is_owed = isinstance(error, TimeoutError) or isinstance(error.__cause__, asyncpg.InternalClientError)
+    if is_owed or getattr(error, "sqlstate", None) == "25006":
         context.is_disconnect = True

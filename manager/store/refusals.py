@@ -4,6 +4,7 @@ Decides by SQLSTATE (PostgreSQL's manual, appendix A) and by kind, never by the 
 password and no value is in a sentence.
 """
 
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from common.errors import Reason, StorageError
 from manager.store.address import ServerAddress, ServerHost
+
+LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What the driver raises when a connection cannot be made, or breaks: the third where it breaks in the middle of a message."""
 
 UNKNOWN_OUTCOME: Final = "{at} was lost while it kept this change, so whether it was kept is not known; look before you do it again"
 
@@ -119,7 +123,9 @@ def refusal_of(error: BaseException, address: ServerAddress) -> Refusal:
             said = finding.format(user=user, name=address.name, seconds=address.connect_timeout_s)
             return Refusal(said, reason)
     if isinstance(error, OSError):
-        return Refusal((error.strerror or type(error).__name__).lower(), Reason.UNREACHABLE)
+        # asyncio's own text has the address again; where a name has several addresses, it has no number
+        found = os.strerror(error.errno).lower() if error.errno else "no connection to any of its addresses"
+        return Refusal(found, Reason.UNREACHABLE)
     return Refusal(f"it refused ({_state(error)})", Reason.UNREACHABLE)
 
 
@@ -138,24 +144,24 @@ def explained(error: SQLAlchemyError | OSError, *, at: str, committing: bool) ->
         )
     original = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(original, "sqlstate", None) or ""
-    cause = getattr(original, "__cause__", None)
-    is_cut = (
-        state.startswith("08")
-        or isinstance(original, ConnectionError)
-        or isinstance(cause, asyncpg.InterfaceError)
-    )
-    if committing and (is_cut or state in _STOPPING or isinstance(original, TimeoutError)):
+    is_late = isinstance(original, TimeoutError)
+    is_cut = state.startswith("08") or isinstance(original, ConnectionError)
+    is_cut = is_cut or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    # what the driver itself refuses was never sent
+    was_sent = not isinstance(getattr(original, "__cause__", None), asyncpg.InterfaceError)
+    is_open = state in _STOPPING or is_late or (is_cut and state not in _FAILURES)
+    if committing and was_sent and is_open:
         return StorageError(UNKNOWN_OUTCOME.format(at=at), reason=Reason.OUTCOME_UNKNOWN)
-    if isinstance(original, TimeoutError):
+    if is_late:
         return StorageError(f"{at} did not answer in time", reason=Reason.TIMEOUT)
+    if state in _FAILURES:
+        sentence, reason = _FAILURES[state]
+        return StorageError(sentence.format(at=at), reason=reason)
     if is_cut:
         return StorageError(
             f"the connection to {at} was lost; nothing was changed", reason=Reason.UNREACHABLE
         )
-    if state not in _FAILURES:
-        return None
-    sentence, reason = _FAILURES[state]
-    return StorageError(sentence.format(at=at), reason=reason)
+    return None
 
 
 def _state(error: BaseException) -> str:

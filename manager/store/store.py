@@ -3,18 +3,19 @@
 Decides which engine keeps a place, and owns the migrations.
 """
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 
-from common.errors import StorageError
+from common.errors import Reason, StorageError
 from manager.store.alarms import Alarms
 from manager.store.assignments import Assignments
 from manager.store.audit import Audit
@@ -36,6 +37,9 @@ from manager.store.sessions import Sessions
 from manager.store.sqlite import Sqlite
 from manager.store.trust import TrustedCas
 from manager.store.users import Users
+
+CHECK_S: Final = 2.0
+"""How long reading may take when the store is checked, and writing; whoever asks for health waits for 5 s."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -139,8 +143,22 @@ class Store:
             yield Side(database=self._database, connection=connection)
 
     async def check(self) -> None:
-        """Write and read. Raises StorageError if either fails."""
-        await self.meta.check(now_s=time.time())
+        """Read and write, neither for long. Raises StorageError, which says which of them failed or did not end."""
+        try:
+            async with asyncio.timeout(CHECK_S):
+                await self.meta.epoch()
+        except TimeoutError as error:
+            message = f"the store has not answered for {CHECK_S:g} s"
+            raise StorageError(message, reason=Reason.TIMEOUT) from error
+        try:
+            async with asyncio.timeout(CHECK_S):
+                await self.meta.check(now_s=time.time())
+        except TimeoutError as error:
+            message = (
+                f"the store answers, but nothing could be written for {CHECK_S:g} s: "
+                "another process holds it, or its disk is slow"
+            )
+            raise StorageError(message, reason=Reason.BUSY) from error
 
     async def close(self) -> None:
         await self._database.close()

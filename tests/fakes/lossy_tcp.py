@@ -19,8 +19,10 @@ class LossyTcp:
         self.loses_answer: Callable[[bytes], bool] = lambda _sent: False
         self.loses_question: Callable[[bytes], bool] = lambda _sent: False
         self.lost = 0
+        self._is_over = False
         self._open: set[asyncio.StreamWriter] = set()
         self._condemned: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -29,7 +31,9 @@ class LossyTcp:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        self._is_over = True
         self.cut()
+        await asyncio.gather(*self._serving)
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -37,12 +41,17 @@ class LossyTcp:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         try:
             there_reader, there = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             writer.transport.abort()
             return
         self._open |= {writer, there}
+        if self._is_over:
+            self.cut()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ask(reader, writer, there))

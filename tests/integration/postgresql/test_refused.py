@@ -79,7 +79,7 @@ async def test_a_port_where_nothing_listens_is_told(tmp_path):
     port = free_port()
     error = await refused(f"postgresql://u:hunter2@127.0.0.1:{port}/c", tmp_path)
     assert error.reason is Reason.UNREACHABLE
-    assert f"127.0.0.1:{port}: connect call failed" in error.message
+    assert f"127.0.0.1:{port}: connection refused" in error.message
 
 
 async def test_a_socket_that_is_not_there_is_told(tmp_path):
@@ -106,7 +106,7 @@ async def test_every_host_is_named_with_what_it_said(cluster, tmp_path):
     port = free_port()
     url = f"postgresql://{ROLE}:hunter2@127.0.0.1:{port},127.0.0.1:{cluster.port}/c"
     error = await refused(url, tmp_path)
-    assert f"127.0.0.1:{port}: connect call failed" in error.message
+    assert f"127.0.0.1:{port}: connection refused" in error.message
     assert f"; 127.0.0.1:{cluster.port}: the password of 'certcast' is wrong" in error.message
 
 
